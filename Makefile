@@ -1,0 +1,35 @@
+# `make` alone lists what there is. Programs are called from .venv by path: nothing need be activated.
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+.PHONY: help setup demo test check bench lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## fill .venv and .tools (nothing to do when nothing changed); PYTHON=... picks the interpreter
+	@scripts/setup
+
+demo: setup ## a minute of paper trading on the embedded exchange
+	$(BIN)/run_paper --sim --duration 60 --seed 7
+
+test: setup ## all checks and all tests
+	@$(MAKE) --no-print-directory check
+	$(BIN)/pytest
+
+check: ## the checks that run nothing: lint, format, types, layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: setup ## measure the hot path against stock pybotters
+	$(BIN)/python -m benchmarks
+
+lock: ## write poetry.lock and requirements.lock anew from pyproject.toml (see scripts/lock for more)
+	@scripts/setup poetry
+	scripts/lock
+
+clean: ## remove what set-up, checks and tests made; logs and data stay
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,7 @@
+"""Stall-then-strike: a market maker for bitFlyer Crypto CFD.
+
+Layers, each importing only from those to its right: ``app`` (commands) -> ``infra`` and ``sim`` (the world, real and
+simulated) -> ``engine`` (pure decisions) -> ``config`` -> ``types``.
+"""
+
+__version__ = "0.1.0"

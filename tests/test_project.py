@@ -1,0 +1,194 @@
+"""The project itself: locks in step, one version everywhere, nothing private or local in what is shared."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import itertools
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.markers import Marker
+from packaging.tags import compatible_tags, cpython_tags, mac_platforms
+from packaging.utils import parse_wheel_filename
+
+import stall_then_strike
+
+ROOT = Path(__file__).resolve().parent.parent
+POETRY = ROOT / ".tools/bin/poetry"
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LOCKED: list[dict[str, Any]] = tomllib.loads((ROOT / "poetry.lock").read_text(encoding="utf-8"))["package"]
+
+PYTHONS = ("3.11", "3.12", "3.13")
+SYSTEMS = (
+    {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"},
+    {"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix"},
+    {"sys_platform": "win32", "platform_system": "Windows", "os_name": "nt"},
+)
+CPYTHON = {"implementation_name": "cpython", "platform_python_implementation": "CPython"}
+PLATFORMS = {
+    "linux x86_64": [f"manylinux_2_{minor}_x86_64" for minor in range(17, 36)] + ["manylinux2014_x86_64"],
+    "linux aarch64": [f"manylinux_2_{minor}_aarch64" for minor in range(17, 36)] + ["manylinux2014_aarch64"],
+    "macOS arm64": list(mac_platforms((14, 0), "arm64")),
+}
+
+
+def requirements(path: str) -> dict[str, tuple[str, Marker | None, frozenset[str]]]:
+    """Package name to version, condition and hashes, for each entry of a requirements file."""
+    found = {}
+    for entry in (ROOT / path).read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
+        match = re.fullmatch(r"([a-z0-9-]+)==(\S+)(?: ; (.+?))?((?:\s+--hash=sha256:[0-9a-f]{64})+)", entry.rstrip())
+        assert match is not None, f"{path}: no pinned and hashed package: {entry[:100]}"
+        name, version, marker, hashes = match.groups()
+        assert name not in found, f"{path}: {name} twice"
+        found[name] = (version, Marker(marker) if marker else None, frozenset(re.findall(r"sha256:[0-9a-f]+", hashes)))
+    return found
+
+
+def poetry(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the project's Poetry, with no settings from the environment: a mirror's address would enter its answer."""
+    if not POETRY.exists():
+        hint = "Poetry is not set up: run `make setup`"
+        pytest.fail(hint) if "CI" in os.environ else pytest.skip(hint)
+    env = {name: value for name, value in os.environ.items() if not name.startswith("POETRY_")}
+    return subprocess.run(
+        [POETRY, "--no-interaction", "--no-ansi", *arguments],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def shared_files() -> list[Path]:
+    """What git has or would take."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def test_requirements_lock_has_the_packages_and_hashes_of_poetry_lock() -> None:
+    exported = {name: (version, hashes) for name, (version, _, hashes) in requirements("requirements.lock").items()}
+    locked = {p["name"]: (p["version"], frozenset(file["hash"] for file in p["files"])) for p in LOCKED}
+    assert exported == locked, "run `make lock`"
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system["sys_platform"])
+@pytest.mark.parametrize("python", PYTHONS)
+def test_requirements_lock_has_the_conditions_of_poetry_lock(python: str, system: dict[str, str]) -> None:
+    here = {**CPYTHON, **system, "python_version": python, "python_full_version": f"{python}.0"}
+
+    def is_locked(package: dict[str, Any]) -> bool:
+        # One condition for all groups, or one for each group that has one.
+        markers = package.get("markers", {})
+        of_groups = [markers if isinstance(markers, str) else markers.get(group) for group in package["groups"]]
+        return any(marker is None or Marker(marker).evaluate(here) for marker in of_groups)
+
+    exported = {
+        name
+        for name, (_, marker, _) in requirements("requirements.lock").items()
+        if marker is None or marker.evaluate(here)
+    }
+    assert exported == {package["name"] for package in LOCKED if is_locked(package)}, "run `make lock`"
+
+
+def test_requirements_lock_is_what_poetry_exports() -> None:
+    answer = poetry("export", "--all-groups", "--without-urls")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.rstrip() == (ROOT / "requirements.lock").read_text(encoding="utf-8").rstrip(), (
+        "run `make lock`"
+    )
+
+
+def test_poetry_lock_fits_pyproject() -> None:
+    answer = poetry("check", "--lock")
+    assert answer.returncode == 0, f"run `make lock`\n{answer.stdout}{answer.stderr}"
+
+
+def test_list_of_poetry_itself_has_the_pinned_versions() -> None:
+    listed = requirements("scripts/poetry/requirements.lock")
+    wanted = tomllib.loads((ROOT / "scripts/poetry/pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pins = dict(dependency.split(" ==") for dependency in wanted["dependencies"])
+    assert {name: listed[name][0] for name in pins} == pins, "run `scripts/lock --poetry`"
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("python", PYTHONS)
+def test_no_package_has_to_be_compiled(python: str, platform: str) -> None:
+    version = (3, int(python.removeprefix("3.")))
+    tags = {
+        *cpython_tags(version, platforms=PLATFORMS[platform]),
+        *compatible_tags(version, interpreter=f"cp3{version[1]}", platforms=PLATFORMS[platform]),
+    }
+    to_compile = [
+        package["name"]
+        for package in LOCKED
+        if tags.isdisjoint(
+            itertools.chain.from_iterable(
+                parse_wheel_filename(file["file"])[3] for file in package["files"] if file["file"].endswith(".whl")
+            )
+        )
+    ]
+    assert to_compile == []
+
+
+def test_version_is_one_everywhere() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## \[?(\d+\.\d+\.\d+)", changelog, re.MULTILINE)
+    assert newest is not None, "CHANGELOG.md has no heading such as `## 0.1.0`"
+    version = PYPROJECT["project"]["version"]
+    assert stall_then_strike.__version__ == version
+    assert newest.group(1) == version
+    assert importlib.metadata.version("stall-then-strike") == version, "run `make setup`"
+
+
+def test_package_under_test_is_the_one_of_this_folder() -> None:
+    assert Path(stall_then_strike.__file__).is_relative_to(ROOT / "src"), "run `make setup`"
+
+
+def test_no_shared_file_names_a_package_index() -> None:
+    # An index is a matter of the machine. In pieces, or this file would be the first to break the rule.
+    address = re.compile(
+        r"--(extra-)?index" + r"-url\b|--find" + r"-links\b|--trusted" + r"-host\b"
+        r"|\[\[tool\.poetry\." + r"source\]\]|\[package\." + r"source\]"
+        r"|https?://[^\s\"'<>)]+/simple" + r"\b"
+    )
+    found = [
+        f"{path.relative_to(ROOT)}: {match.group()}"
+        for path in shared_files()
+        for match in address.finditer(path.read_text(encoding="utf-8", errors="replace"))
+    ]
+    assert found == []
+
+
+def test_env_example_names_the_keys_and_no_values() -> None:
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    settings = [line for line in lines if line and not line.startswith("#")]
+    assert settings == ["BITFLYER_API_KEY=", "BITFLYER_API_SECRET="]
+
+
+@pytest.mark.parametrize(
+    "name", [".env", "logs/trades/2026-01-01.csv", "data/raw/tape.jsonl.zst", ".venv/x", ".tools/x"]
+)
+def test_git_ignores_secrets_and_what_runs_leave(name: str) -> None:
+    shared_files()  # skips outside git
+    assert subprocess.run(["git", "check-ignore", "-q", name], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "folder", ["logs/runtime", "logs/trades", "logs/orders", "logs/decisions", "data/raw", "data/results"]
+)
+def test_git_keeps_the_folders_that_runs_fill(folder: str) -> None:
+    assert ROOT / folder / ".gitkeep" in shared_files()
