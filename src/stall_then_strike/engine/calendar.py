@@ -1,0 +1,96 @@
+"""The trading day and its quiet times, in the operator's zone.
+
+Pure: turns stamps into days and windows, never asks what time it is. Boundaries are computed once a day and then
+compared as integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from stall_then_strike.config.models import SessionConfig
+from stall_then_strike.types.dto import NS_PER_S
+
+_US_PER_S: Final = 1_000_000
+
+
+class TradingCalendar:
+    """Days from ``session.day_start`` in ``session.timezone``, with their quiet windows and funding times."""
+
+    def __init__(self, session: SessionConfig, funding_times: Iterable[time] = ()) -> None:
+        """``funding_times`` are times of day in the session's zone."""
+        self._zone = ZoneInfo(session.timezone)
+        self._day_start = session.day_start
+        self._quiet = session.quiet
+        self._funding = tuple(sorted(funding_times))
+        self._from_ns = self._until_ns = 0
+        self._day = date.min
+        self._windows: list[tuple[int, int, str]] = []
+        self._settlements: list[int] = []
+
+    def day(self, now_ns: int) -> date:
+        """The trading day, named by the local date on which it began."""
+        self._load(now_ns)
+        return self._day
+
+    def next_roll_ns(self, now_ns: int) -> int:
+        """When the trading day ends."""
+        self._load(now_ns)
+        return self._until_ns
+
+    def quiet(self, now_ns: int) -> str | None:
+        """Why there are to be no quotes now, or None."""
+        self._load(now_ns)
+        for start, end, why in self._windows:
+            if start <= now_ns < end:
+                return why
+        return None
+
+    def next_change_ns(self, now_ns: int) -> int:
+        """The next start or end of a quiet window, or the day roll: nothing here changes before it."""
+        self._load(now_ns)
+        edges = (edge for start, end, _ in self._windows for edge in (start, end) if edge > now_ns)
+        return min(edges, default=self._until_ns)
+
+    def next_settlement_ns(self, now_ns: int) -> int | None:
+        """The next funding settlement strictly after ``now_ns``; None where none is configured."""
+        if not self._funding:
+            return None
+        local = self._local(now_ns)
+        for day in (local.date(), local.date() + timedelta(days=1), local.date() + timedelta(days=2)):
+            for at in self._funding:
+                if (stamp := self._stamp(day, at)) > now_ns:
+                    return stamp
+        raise AssertionError("two days hold every time of day")
+
+    def _load(self, now_ns: int) -> None:
+        """Make the cached day the one that holds ``now_ns``."""
+        if self._from_ns <= now_ns < self._until_ns:
+            return
+        local = self._local(now_ns)
+        day = local.date() if now_ns >= self._stamp(local.date(), self._day_start) else local.date() - timedelta(days=1)
+        self._day = day
+        self._from_ns = self._stamp(day, self._day_start)
+        self._until_ns = self._stamp(day + timedelta(days=1), self._day_start)
+        self._windows = sorted(self._windows_of(day))
+
+    def _windows_of(self, day: date) -> Iterable[tuple[int, int, str]]:
+        """Windows that touch the cached day, clipped to it, so that its end is the only other change."""
+        for base in (day - timedelta(days=1), day, day + timedelta(days=1)):
+            for window in self._quiet:
+                start = self._stamp(base, window.start)
+                end = self._stamp(base + timedelta(days=window.end < window.start), window.end)
+                clipped = max(start, self._from_ns), min(end, self._until_ns)
+                if clipped[0] < clipped[1]:
+                    yield *clipped, window.why
+
+    def _local(self, now_ns: int) -> datetime:
+        return datetime.fromtimestamp(now_ns // NS_PER_S, self._zone)
+
+    def _stamp(self, day: date, at: time) -> int:
+        # Whole microseconds keep the product exact; a float of today's nanoseconds would not.
+        moment = datetime.combine(day, at, self._zone)
+        return int(moment.timestamp()) * NS_PER_S + moment.microsecond * (NS_PER_S // _US_PER_S)

@@ -1,0 +1,107 @@
+"""How a position is brought to zero: cancel, wait, close, wait, and once more if something is left.
+
+The venue refuses an order that would meet a resting one of ours (self-trade prevention, -159; since 2024-03), so a
+close is never sent while a quote of ours is live: a kill switch that sends the close first does nothing. A rest under
+the venue's minimum order ("dust") cannot be closed by one order; it is first enlarged in its own direction and then
+closed as a whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from typing import Final
+
+from stall_then_strike.config.models import CloseType, StallStrategyConfig
+from stall_then_strike.types.dto import NS_PER_MS, Reason, Side
+from stall_then_strike.types.instrument import Instrument, Lots, Ticks
+
+CLOSE_TAG: Final = "close"
+DUST_TAG: Final = "dust"
+
+
+@unique
+class Wait(StrEnum):
+    """What a closing is waiting for."""
+
+    QUOTES = "quotes"
+    """Our own quotes must be gone first."""
+    ORDER = "order"
+    """A closing order is under way."""
+    PAUSE = "pause"
+    """The last one left a rest; ``retry_at_ns`` says until when."""
+    MARKET = "market"
+    """There is no book, venue or budget to close against."""
+
+
+@unique
+class Done(StrEnum):
+    """How a closing ended."""
+
+    FLAT = "flat"
+    DUST = "dust"
+    """What is left is under the venue's minimum, and nothing demands to be flat."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseOrder:
+    """The order to send now. ``price`` None means at market."""
+
+    side: Side
+    size: Lots
+    price: Ticks | None
+    tag: str
+
+
+class Closing:
+    """One way out of one position, from the decision to flat."""
+
+    def __init__(self, reason: Reason, cfg: StallStrategyConfig, instrument: Instrument, *, flatten: bool) -> None:
+        """``flatten`` demands zero, dust included; otherwise dust may stay."""
+        self.reason = reason
+        self.flatten = flatten
+        self.retry_at_ns = 0
+        self._close_type = cfg.close_type
+        self._band = cfg.close_band_ticks
+        self._retry_ns = cfg.close_retry_ms * NS_PER_MS
+        self._min_size = instrument.min_size
+
+    def order_ended(self, now_ns: int) -> None:
+        """A closing order has ended; if it left a rest, pause before the next."""
+        self.retry_at_ns = now_ns + self._retry_ns
+
+    def next(
+        self,
+        now_ns: int,
+        *,
+        position: Lots,
+        quotes_live: bool,
+        order_live: bool,
+        best: tuple[Ticks, Ticks] | None,
+    ) -> CloseOrder | Wait | Done:
+        """What to do now. ``best`` is (bid, ask) of a book that can be believed, or None."""
+        if quotes_live:
+            return Wait.QUOTES
+        if order_live:
+            return Wait.ORDER
+        if position == 0:
+            return Done.FLAT
+        size = abs(position)
+        if size < self._min_size and not self.flatten:
+            return Done.DUST
+        if now_ns < self.retry_at_ns:
+            return Wait.PAUSE
+        if best is None:
+            return Wait.MARKET
+        out = Side.SELL if position > 0 else Side.BUY
+        if size < self._min_size:
+            return CloseOrder(
+                side=out.opposite, size=self._min_size, price=self._price(out.opposite, best), tag=DUST_TAG
+            )
+        return CloseOrder(side=out, size=Lots(size), price=self._price(out, best), tag=CLOSE_TAG)
+
+    def _price(self, side: Side, best: tuple[Ticks, Ticks]) -> Ticks | None:
+        if self._close_type is CloseType.MARKET:
+            return None
+        bid, ask = best
+        return Ticks(ask + self._band) if side is Side.BUY else Ticks(max(1, bid - self._band))

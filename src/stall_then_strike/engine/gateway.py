@@ -1,0 +1,36 @@
+"""What a venue must offer so that the executor can trade on it: the one seam of the order path.
+
+A gateway takes requests and, apart from its answers, tells what becomes of the orders through the sink that it was
+given: :class:`OrderEvent` and :class:`FillEvent`, in the venue's order as far as it is known. Answers and events may
+overtake each other, come twice or not at all; the core copes. Every method has a time limit of its own.
+
+Implementations: the live one speaks HTTP, ``sim.paper`` fills by rule against public data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from stall_then_strike.types.dto import Event, OrderId, OrderRequest
+
+EventSink = Callable[[Event], None]
+"""Where events go: never blocks, never raises."""
+
+
+class OrderGateway(Protocol):
+    """Order entry at one venue for one product."""
+
+    async def place(self, order: OrderRequest) -> OrderId:
+        """Send an order and return the venue's name for it. That is an acceptance, not yet an order on the book.
+
+        Raises NotSent, Rejected, Throttled or OutcomeUnknown.
+        """
+        ...
+
+    async def cancel(self, order_id: OrderId) -> None:
+        """Ask for a cancel. Returning means that the venue took the request; the outcome comes as an event.
+
+        Raises NotSent, Rejected, Throttled or OutcomeUnknown.
+        """
+        ...

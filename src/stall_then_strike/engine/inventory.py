@@ -1,0 +1,132 @@
+"""Position, average price, the trading day's result and its drawdown, in exact integers.
+
+Average-price accounting: a fill that adds to the position adds its notional to the *basis*; a fill that reduces it
+takes out the proportional share of the basis and books the difference as realised. The share is rounded down to one
+money unit (1e-8 JPY) and the remainder stays in the basis, so nothing is ever lost: once flat, realised equals the
+cash that moved, to the unit.
+
+All money is signed, in units of one tick times one lot. The basis carries the position's sign: ``position * mid -
+basis`` is what the position has won, long or short.
+"""
+
+from __future__ import annotations
+
+from stall_then_strike.config.models import RiskConfig
+from stall_then_strike.types.dto import FillEvent, InventoryState, Side
+from stall_then_strike.types.instrument import Instrument, Lots, Money, Ticks
+
+
+class InventoryManager:
+    """Owner of the position and of the day's result. Knows the day's limits, but leaves their breach to the caller."""
+
+    def __init__(self, risk: RiskConfig, instrument: Instrument) -> None:
+        """Start flat, at the beginning of a day, with no mark."""
+        self.daily_limit: Money = instrument.to_money(risk.daily_pnl_jpy)
+        self.drawdown_limit: Money = instrument.to_money(risk.max_dd_jpy)
+        self._position = 0
+        self._basis = 0
+        self._realised = 0
+        self._realised_at_roll = 0
+        self._equity_at_roll = 0
+        self._peak = 0
+        self._max_drawdown = 0
+        self._mid2 = 0
+        self.last_pnl: Money = Money(0)
+        """Realised by the latest fill, after its fee."""
+
+    @property
+    def position(self) -> Lots:
+        """Signed position: positive is long."""
+        return Lots(self._position)
+
+    @property
+    def basis(self) -> Money:
+        """What the position cost, with the position's sign."""
+        return Money(self._basis)
+
+    @property
+    def realised_today(self) -> Money:
+        """Realised in this trading day, fees and funding included."""
+        return Money(self._realised - self._realised_at_roll)
+
+    @property
+    def pnl_today(self) -> Money:
+        """Realised and marked, since the day began."""
+        return Money(self._equity() - self._equity_at_roll)
+
+    @property
+    def drawdown(self) -> Money:
+        """Fall from the day's peak, zero or negative. The peak starts at the day's beginning, at zero."""
+        return Money(self.pnl_today - self._peak)
+
+    @property
+    def max_drawdown(self) -> Money:
+        """Deepest drawdown of the day."""
+        return Money(self._max_drawdown)
+
+    def apply_fill(self, fill: FillEvent) -> Money:
+        """Book one fill and return what it realised after its fee. The caller has removed duplicates."""
+        signed = fill.size if fill.side is Side.BUY else -fill.size
+        realised = -fill.fee
+        opening = signed
+        if self._position and (signed > 0) is not (self._position > 0):
+            closing = min(abs(signed), abs(self._position))
+            released = self._basis * closing // abs(self._position)
+            realised += (fill.price * closing if self._position > 0 else -fill.price * closing) - released
+            self._basis -= released
+            self._position += closing if signed > 0 else -closing
+            opening = signed - (closing if signed > 0 else -closing)
+        self._position += opening
+        self._basis += fill.price * opening
+        self._realised += realised
+        self.last_pnl = Money(realised)
+        self._track()
+        return self.last_pnl
+
+    def apply_cash(self, amount: Money) -> None:
+        """Book a payment without a fill (funding, another carry)."""
+        self._realised += amount
+        self._track()
+
+    def mark(self, best_bid: Ticks, best_ask: Ticks) -> None:
+        """Value the position at the mid of these prices. An odd sum's half tick is rounded against us."""
+        mid2 = best_bid + best_ask
+        if mid2 != self._mid2:
+            self._mid2 = mid2
+            if self._position:
+                self._track()
+
+    def roll_day(self) -> None:
+        """Begin a new day: its result starts at zero from the equity as marked now."""
+        self._realised_at_roll = self._realised
+        self._equity_at_roll = self._equity()
+        self._peak = 0
+        self._max_drawdown = 0
+
+    def restart_peak(self) -> None:
+        """Count the drawdown from here on, as after an operator's resume."""
+        self._peak = self.pnl_today
+
+    def state(self) -> InventoryState:
+        """A frozen view for the log and the panel."""
+        size = abs(self._position)
+        return InventoryState(
+            side="flat" if not size else "long" if self._position > 0 else "short",
+            size=Lots(size),
+            avg_price=Ticks((2 * abs(self._basis) + size) // (2 * size) if size else 0),
+            pnl_today_jpy=self.pnl_today,
+            realised_today_jpy=self.realised_today,
+            max_drawdown_jpy=self.max_drawdown,
+            drawdown_jpy=self.drawdown,
+        )
+
+    def _equity(self) -> int:
+        # Without a mark the position is worth what it cost.
+        if not self._position or not self._mid2:
+            return self._realised
+        return self._realised + self._position * self._mid2 // 2 - self._basis
+
+    def _track(self) -> None:
+        pnl = self.pnl_today
+        self._peak = max(self._peak, pnl)
+        self._max_drawdown = min(self._max_drawdown, pnl - self._peak)

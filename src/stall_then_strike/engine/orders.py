@@ -1,0 +1,279 @@
+"""Every rule on an order's life. This file knows no venue, no clock and no I/O.
+
+An order's state changes only through ``NEXT``. An input that the table does not list for a state changes nothing and
+is reported as an anomaly: a second ORDER event, a cancel confirmed twice, a late rejection of a filled order. Three
+rules from the venue are built in:
+
+- An answer of 200 names an order and no more: ACCEPTED leaves it pending until it is on the book.
+- Events can come before the answer that names them (bitFlyer; seen by several clients): they wait for it here.
+- A fill is a fact whatever the state says. A fill of a cancelled order changes the position, not the state.
+
+Fills are deduplicated by the venue's execution id.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from typing import Final
+
+from stall_then_strike.types.dto import (
+    ClientOrderId,
+    ExecId,
+    FillEvent,
+    OrderEvent,
+    OrderEventKind,
+    OrderId,
+    Reason,
+    Side,
+    TimeInForce,
+)
+from stall_then_strike.types.instrument import Lots, Ticks
+
+
+@unique
+class OrderState(StrEnum):
+    """Where an order is in its life."""
+
+    PENDING_NEW = "pending_new"
+    """Sent, perhaps accepted, not known to be on the book."""
+    WORKING = "working"
+    PARTIAL = "partial"
+    PENDING_CANCEL = "pending_cancel"
+    """A cancel was sent; still live until the venue says otherwise."""
+    UNKNOWN = "unknown"
+    """Sent, no answer: counted as live until evidence ends the doubt."""
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+
+
+@unique
+class Local(StrEnum):
+    """Inputs of the table that are not venue events."""
+
+    CANCEL_SENT = "cancel_sent"
+    FILLED_PART = "filled_part"
+    FILLED_ALL = "filled_all"
+
+
+_S, _K = OrderState, OrderEventKind
+
+TERMINAL: Final = frozenset({_S.FILLED, _S.CANCELLED, _S.EXPIRED, _S.REJECTED})
+
+_ENDS: Final[Mapping[OrderEventKind | Local, OrderState]] = {
+    Local.FILLED_ALL: _S.FILLED,
+    _K.CANCELLED: _S.CANCELLED,
+    _K.EXPIRED: _S.EXPIRED,
+    _K.REJECTED: _S.REJECTED,
+    _K.PROVEN_ABSENT: _S.REJECTED,
+}
+"""How any live order can end."""
+
+NEXT: Final[Mapping[OrderState, Mapping[OrderEventKind | Local, OrderState]]] = {
+    _S.PENDING_NEW: {
+        **_ENDS,
+        _K.ACCEPTED: _S.PENDING_NEW,
+        _K.REGISTERED: _S.WORKING,
+        _K.SEND_UNKNOWN: _S.UNKNOWN,
+        Local.FILLED_PART: _S.PARTIAL,
+        Local.CANCEL_SENT: _S.PENDING_CANCEL,
+    },
+    _S.WORKING: {
+        **_ENDS,
+        _K.ACCEPTED: _S.WORKING,  # the answer can come after the ORDER event
+        Local.FILLED_PART: _S.PARTIAL,
+        Local.CANCEL_SENT: _S.PENDING_CANCEL,
+    },
+    _S.PARTIAL: {
+        **_ENDS,
+        _K.ACCEPTED: _S.PARTIAL,
+        _K.REGISTERED: _S.PARTIAL,  # a fill can come before the ORDER event
+        Local.FILLED_PART: _S.PARTIAL,
+        Local.CANCEL_SENT: _S.PENDING_CANCEL,
+    },
+    _S.PENDING_CANCEL: {
+        **_ENDS,
+        _K.ACCEPTED: _S.PENDING_CANCEL,
+        _K.REGISTERED: _S.PENDING_CANCEL,
+        _K.CANCEL_FAILED: _S.WORKING,
+        Local.FILLED_PART: _S.PENDING_CANCEL,
+        Local.CANCEL_SENT: _S.PENDING_CANCEL,
+    },
+    _S.UNKNOWN: {
+        **_ENDS,
+        _K.ACCEPTED: _S.PENDING_NEW,
+        _K.REGISTERED: _S.WORKING,
+        Local.FILLED_PART: _S.PARTIAL,
+        Local.CANCEL_SENT: _S.PENDING_CANCEL,
+    },
+    _S.FILLED: {_K.ACCEPTED: _S.FILLED, _K.REGISTERED: _S.FILLED, _K.CANCEL_FAILED: _S.FILLED},
+    _S.CANCELLED: {_K.ACCEPTED: _S.CANCELLED},
+    _S.EXPIRED: {_K.ACCEPTED: _S.EXPIRED, _K.CANCEL_FAILED: _S.EXPIRED},
+    _S.REJECTED: {_K.CANCEL_FAILED: _S.REJECTED},
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Order:
+    """One order of ours. Changed only by :class:`Orders`."""
+
+    client_order_id: ClientOrderId
+    side: Side
+    price: Ticks | None
+    """None for a market order."""
+    size: Lots
+    time_in_force: TimeInForce
+    ttl_ms: int
+    """Zero where none applies."""
+    tag: str
+    reason: Reason
+    """Why it was sent."""
+    sent_ns: int
+    state: OrderState = OrderState.PENDING_NEW
+    order_id: OrderId | None = None
+    executed: Lots = Lots(0)
+    cancel_reason: Reason | None = None
+    """Why it is to be cancelled; set before the cancel can be sent."""
+    cancel_sent_ns: int | None = None
+
+    @property
+    def remaining(self) -> Lots:
+        """What can still be filled, if it is live."""
+        return Lots(max(0, self.size - self.executed))
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it may still be filled."""
+        return self.state not in TERMINAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What one input did. ``anomaly`` says in words what did not fit, and is empty if all did."""
+
+    order: Order | None
+    changed: bool = False
+    """The order's state or name changed."""
+    new_fill: FillEvent | None = None
+    """A fill not counted before."""
+    anomaly: str = ""
+
+
+class Orders:
+    """All orders of ours: the live ones, and the last few that ended, for events that come late."""
+
+    def __init__(self, *, keep_ended: int = 1_000, keep_fills: int = 20_000, keep_early: int = 200) -> None:
+        """Bound what is remembered: ended orders, execution ids, and events that wait for their order's name."""
+        self._keep_ended, self._keep_fills, self._keep_early = keep_ended, keep_fills, keep_early
+        self._live: dict[ClientOrderId, Order] = {}
+        self._ended: OrderedDict[ClientOrderId, Order] = OrderedDict()
+        self._by_id: dict[OrderId, ClientOrderId] = {}
+        self._fills: OrderedDict[ExecId, None] = OrderedDict()
+        self._early: OrderedDict[OrderId, list[OrderEvent | FillEvent]] = OrderedDict()
+
+    def __contains__(self, name: ClientOrderId) -> bool:
+        """Whether an order of this name is remembered."""
+        return name in self._live or name in self._ended
+
+    @property
+    def any_live(self) -> bool:
+        """Whether any order may still be filled."""
+        return bool(self._live)
+
+    def live(self, tag: str | None = None) -> Iterator[Order]:
+        """Live orders in the order of sending, of one tag or all."""
+        return (order for order in self._live.values() if tag is None or order.tag == tag)
+
+    def add(self, order: Order) -> None:
+        """Take a new order, before it is sent."""
+        if order.client_order_id in self:
+            raise ValueError(f"order {order.client_order_id} exists already")
+        self._live[order.client_order_id] = order
+
+    def cancel_sent(self, order: Order, now_ns: int) -> None:
+        """Note that a cancel is on its way."""
+        order.cancel_sent_ns = now_ns
+        self._move(order, Local.CANCEL_SENT)
+
+    def apply(self, event: OrderEvent | FillEvent) -> list[Applied]:
+        """Apply one event; more than one result where it names an order for which others were waiting."""
+        order = self._find(event)
+        if order is None:
+            return [self._hold(event)]
+        if isinstance(event, FillEvent):
+            return [self._fill(order, event)]
+        results = [self._event(order, event)]
+        if event.kind is OrderEventKind.ACCEPTED and event.order_id is not None:
+            for waiting in self._early.pop(event.order_id, ()):
+                results.extend(self.apply(waiting))
+        return results
+
+    def _find(self, event: OrderEvent | FillEvent) -> Order | None:
+        name = event.client_order_id
+        if name is None and event.order_id is not None:
+            name = self._by_id.get(event.order_id)
+        if name is None:
+            return None
+        return self._live.get(name) or self._ended.get(name)
+
+    def _hold(self, event: OrderEvent | FillEvent) -> Applied:
+        """Keep an event of an unknown name: the answer that names it may be on its way."""
+        if event.order_id is None:
+            return Applied(order=None, anomaly=f"event of an order that is not ours: {event.client_order_id}")
+        waiting = self._early.setdefault(event.order_id, [])
+        if len(waiting) < self._keep_early:
+            waiting.append(event)
+        if len(self._early) > self._keep_early:
+            self._early.popitem(last=False)
+        return Applied(order=None)
+
+    def _event(self, order: Order, event: OrderEvent) -> Applied:
+        named = event.order_id is not None and order.order_id is None
+        if named and event.order_id is not None:
+            order.order_id = event.order_id
+            self._by_id[event.order_id] = order.client_order_id
+        before = order.state
+        if not self._move(order, event.kind):
+            return Applied(
+                order=order,
+                changed=named,
+                anomaly=f"order {order.client_order_id} is {before.value}: {event.kind.value} does not fit",
+            )
+        if event.kind is OrderEventKind.CANCEL_FAILED and order.is_live and order.executed:
+            order.state = OrderState.PARTIAL
+        return Applied(order=order, changed=named or order.state is not before)
+
+    def _fill(self, order: Order, fill: FillEvent) -> Applied:
+        if fill.exec_id in self._fills:
+            return Applied(order=order)
+        self._fills[fill.exec_id] = None
+        if len(self._fills) > self._keep_fills:
+            self._fills.popitem(last=False)
+        anomaly = ""
+        if fill.side is not order.side:
+            anomaly = f"fill {fill.exec_id} of {order.client_order_id} is on the other side"
+        order.executed = Lots(order.executed + fill.size)
+        if order.executed > order.size:
+            anomaly = f"order {order.client_order_id} is overfilled: {order.executed} of {order.size} lots"
+        elif not order.is_live:
+            anomaly = f"order {order.client_order_id} was filled while {order.state.value}"
+        self._move(order, Local.FILLED_ALL if order.executed >= order.size else Local.FILLED_PART)
+        return Applied(order=order, changed=True, new_fill=fill, anomaly=anomaly)
+
+    def _move(self, order: Order, by: OrderEventKind | Local) -> bool:
+        """Move by the table; False if it has no such arm."""
+        after = NEXT[order.state].get(by)
+        if after is None:
+            return False
+        order.state = after
+        if after in TERMINAL and self._live.pop(order.client_order_id, None) is not None:
+            self._ended[order.client_order_id] = order
+            if len(self._ended) > self._keep_ended:
+                _, oldest = self._ended.popitem(last=False)
+                if oldest.order_id is not None:
+                    self._by_id.pop(oldest.order_id, None)
+        return True

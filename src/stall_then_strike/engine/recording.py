@@ -1,0 +1,199 @@
+"""What a step leaves behind: log rows, notices for the operator, and the run's counts.
+
+The core says what happened; this module puts it into rows. Rows of the step under way are in ``rows``, in the order in
+which things happened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stall_then_strike.engine.inventory import InventoryManager
+from stall_then_strike.engine.orders import Order, OrderState
+from stall_then_strike.engine.strategy_stall import STALL_TAG
+from stall_then_strike.types.dto import (
+    NS_PER_MS,
+    Action,
+    BoardSnapshot,
+    DecisionLogRow,
+    DecisionMeta,
+    FillEvent,
+    FundingEvent,
+    Notice,
+    OrderEvent,
+    OrderEventKind,
+    OrderLogRow,
+    Reason,
+    Row,
+    TimeInForce,
+    TradeLogRow,
+)
+from stall_then_strike.types.instrument import NO_PRICE, Instrument, Money
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of a run, for the panel and the summary."""
+
+    boards: int = 0
+    strikes: int = 0
+    placed: int = 0
+    """Orders that the venue accepted, closes included."""
+    rejected: int = 0
+    quotes: int = 0
+    """Accepted orders of strikes; ``touched`` of them had any fill, ``filled`` of them were filled whole."""
+    touched: int = 0
+    filled: int = 0
+    cancelled: int = 0
+    expired: int = 0
+    closes: int = 0
+    fills: int = 0
+    volume: int = 0
+    """Lots."""
+    fees: int = 0
+    """Money units, positive when paid."""
+    funding: int = 0
+    """Money units, positive when received."""
+    anomalies: int = 0
+    reason_rows: dict[Reason, int] = field(default_factory=dict)
+    """Decision rows by reason."""
+    reason_ns: dict[Reason, int] = field(default_factory=dict)
+    """How long each reason for doing nothing held."""
+
+
+class Recorder:
+    """Writer of rows and keeper of counts. Reads the inventory, changes nothing but its own lists."""
+
+    def __init__(self, instrument: Instrument, inventory: InventoryManager) -> None:
+        """Start with nothing recorded."""
+        self.tally = Tally()
+        self.rows: list[Row] = []
+        self._instrument = instrument
+        self._inventory = inventory
+        self._now_ns = 0
+        self._hold: Reason | None = None
+        self._hold_ns = 0
+
+    @property
+    def hold_reason(self) -> Reason | None:
+        """Why nothing is being done, as of the last decision to do nothing."""
+        return self._hold
+
+    def begin(self, now_ns: int) -> None:
+        """Begin a step."""
+        self._now_ns = now_ns
+        if self.rows:
+            self.rows = []
+
+    def note(self, level: str, text: str) -> None:
+        """A line for the runtime log."""
+        self.rows.append(Notice(ts_ns=self._now_ns, level=level, text=text))
+
+    def anomaly(self, text: str) -> None:
+        """Something that did not fit, and was survived."""
+        self.tally.anomalies += 1
+        self.note("WARNING", text)
+
+    def decision(self, meta: DecisionMeta, board: BoardSnapshot, actions: tuple[Action, ...] = ()) -> None:
+        """A decision, with the board that it saw."""
+        self.tally.reason_rows[meta.reason] = self.tally.reason_rows.get(meta.reason, 0) + 1
+        self.rows.append(
+            DecisionLogRow(
+                ts_ns=self._now_ns,
+                best_age_ms=(self._now_ns - board.best_since_ns) // NS_PER_MS if board.best_since_ns else 0,
+                spread_ticks=board.spread_ticks,
+                inventory=self._inventory.position,
+                decision_type=meta.decision_type,
+                entry_bid_px=meta.entry_bid,
+                entry_ask_px=meta.entry_ask,
+                actions=actions,
+                reason=meta.reason,
+            )
+        )
+
+    def hold(self, reason: Reason, board: BoardSnapshot) -> None:
+        """Nothing is done: worth a row only when the reason is a new one."""
+        if reason is self._hold:
+            return
+        self.count_hold()
+        self._hold = reason
+        self.decision(DecisionMeta(decision_type="hold", reason=reason), board)
+
+    def count_hold(self) -> None:
+        """Add the time since the last call to the reason that held since then."""
+        if self._hold is not None:
+            held = self.tally.reason_ns
+            held[self._hold] = held.get(self._hold, 0) + self._now_ns - self._hold_ns
+        self._hold_ns = self._now_ns
+
+    def fill(self, order: Order, fill: FillEvent, realised: Money) -> None:
+        """A fill, after it was booked."""
+        tally = self.tally
+        tally.fills += 1
+        tally.volume += fill.size
+        tally.fees += fill.fee
+        if order.tag == STALL_TAG:
+            tally.touched += order.executed == fill.size
+            tally.filled += order.state is OrderState.FILLED
+        self.rows.append(
+            TradeLogRow(
+                ts_ns=fill.ts_ns,
+                order_id=order.order_id or fill.order_id or "",
+                side=fill.side,
+                price=fill.price,
+                size=fill.size,
+                fee=fill.fee,
+                tag=order.tag,
+                pnl_jpy=realised,
+                pnl_cum_jpy=self._inventory.realised_today,
+                inventory_after=self._inventory.position,
+            )
+        )
+        size, price = self._instrument.size(fill.size), self._instrument.price(fill.price)
+        won, held = self._instrument.amount(realised), self._instrument.size(self._inventory.position)
+        self.note("INFO", f"fill {fill.side} {size:f} @ {price:f} ({order.tag}): {won:+,.2f} JPY, position {held:+f}")
+
+    def funding(self, event: FundingEvent) -> None:
+        """A payment without a fill."""
+        self.tally.funding += event.amount
+        self.note("INFO", f"{event.what}: {self._instrument.amount(event.amount):+,.2f} JPY")
+
+    def order_event(self, order: Order, event: OrderEvent) -> None:
+        """What became known of an order, after it was applied."""
+        kind, tally = event.kind, self.tally
+        text = f"{kind.value}: {event.detail}" if event.detail else kind.value
+        if kind is OrderEventKind.ACCEPTED:
+            tally.placed += 1
+            tally.quotes += order.tag == STALL_TAG
+            self._order(order, "place", order.reason.label, event.ts_ns)
+        elif kind in (OrderEventKind.REJECTED, OrderEventKind.PROVEN_ABSENT):
+            tally.rejected += 1
+            self._order(order, "place" if order.order_id is None else "expire", text, event.ts_ns)
+            self.note("WARNING", f"order {order.client_order_id} {text}")
+        elif kind is OrderEventKind.CANCELLED:
+            tally.cancelled += 1
+            reason = "by the venue" if order.cancel_reason is None else order.cancel_reason.label
+            self._order(order, "cancel", reason, event.ts_ns)
+        elif kind is OrderEventKind.EXPIRED:
+            tally.expired += 1
+            rest = order.time_in_force is not TimeInForce.GTC
+            self._order(order, "expire", "unfilled rest" if rest else "venue expiry", event.ts_ns)
+        elif kind is OrderEventKind.SEND_UNKNOWN:
+            self.note("WARNING", f"no answer to order {order.client_order_id}: {event.detail}; counted as live")
+
+    def _order(self, order: Order, action: str, reason: str, ts_ns: int) -> None:
+        self.rows.append(
+            OrderLogRow(
+                ts_ns=ts_ns,
+                action=action,
+                order_id=order.order_id or "",
+                client_order_id=order.client_order_id,
+                side=order.side,
+                price=order.price or NO_PRICE,
+                size=order.size,
+                tif=order.time_in_force,
+                ttl_ms=order.ttl_ms,
+                tag=order.tag,
+                reason=reason,
+            )
+        )

@@ -1,0 +1,75 @@
+"""The kill switch: when it trips, what lifts it.
+
+Pure. It holds the halt and its reason; cancelling and flattening are the core's.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from stall_then_strike.config.models import RiskConfig
+from stall_then_strike.engine.inventory import InventoryManager
+from stall_then_strike.types.dto import NS_PER_S, Reason
+
+_DAY_LIMITS: Final = frozenset({Reason.KILL_PNL, Reason.KILL_DRAWDOWN})
+"""Halts that end with the trading day. All others wait for the operator."""
+
+
+class KillSwitch:
+    """Trips at the day's loss, at the drawdown, on repeated refusals, and on command. Once tripped it stays."""
+
+    def __init__(self, risk: RiskConfig) -> None:
+        """Start armed."""
+        self._max_rejects = risk.max_rejects
+        self._rejects: deque[int] = deque()
+        self._halted: Reason | None = None
+        self._pnl_base = 0
+
+    @property
+    def halted(self) -> Reason | None:
+        """Why trading is halted, or None."""
+        return self._halted
+
+    def check(self, inventory: InventoryManager) -> Reason | None:
+        """Trip if the day's result or drawdown has reached its limit; return the reason if this call tripped."""
+        if self._halted is not None:
+            return None
+        if inventory.pnl_today - self._pnl_base <= inventory.daily_limit:
+            return self.trip(Reason.KILL_PNL)
+        if inventory.drawdown <= inventory.drawdown_limit:
+            return self.trip(Reason.KILL_DRAWDOWN)
+        return None
+
+    def on_reject(self, now_ns: int) -> Reason | None:
+        """Count a refused order; trip if there were too many within a minute."""
+        self._rejects.append(now_ns)
+        while self._rejects[0] <= now_ns - 60 * NS_PER_S:
+            self._rejects.popleft()
+        if self._halted is None and len(self._rejects) >= self._max_rejects:
+            return self.trip(Reason.REJECTS)
+        return None
+
+    def trip(self, reason: Reason) -> Reason | None:
+        """Halt; the first reason stays. Return it if this call tripped."""
+        if self._halted is not None:
+            return None
+        self._halted = reason
+        return reason
+
+    def on_day_roll(self) -> Reason | None:
+        """Count the new day's loss from zero, and lift a halt that belongs to the day that ended; return it."""
+        self._pnl_base = 0
+        return self._lift() if self._halted in _DAY_LIMITS else None
+
+    def resume(self, inventory: InventoryManager) -> Reason | None:
+        """Lift any halt on the operator's word; return it. The same day's limits count anew from here."""
+        if self._halted is not None:
+            self._pnl_base = inventory.pnl_today
+            inventory.restart_peak()
+        return self._lift()
+
+    def _lift(self) -> Reason | None:
+        lifted, self._halted = self._halted, None
+        self._rejects.clear()
+        return lifted
