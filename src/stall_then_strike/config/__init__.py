@@ -1,0 +1,1 @@
+"""Configuration: ``models`` says what is allowed, ``loader`` reads YAML layers into it."""

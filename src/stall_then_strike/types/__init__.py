@@ -1,0 +1,1 @@
+"""Values only: what the other layers hand to each other. No I/O, no clock, no behaviour beyond arithmetic."""

@@ -1,0 +1,475 @@
+"""The values that layers hand to each other: snapshots, events, actions, decisions and log rows.
+
+Events are facts of the past that :class:`~stall_then_strike.engine.core.Core` is told; actions are what it wants done;
+rows are what it wants written. All stamps named ``ts_ns`` are ours: nanoseconds since the Unix epoch, UTC, taken on
+receipt. The venue's own stamps never drive a decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum, unique
+from typing import Final, NewType, Protocol
+
+from stall_then_strike.types.instrument import NO_MONEY, NO_PRICE, Lots, Money, Ticks
+
+NS_PER_MS: Final = 1_000_000
+NS_PER_S: Final = 1_000_000_000
+
+ClientOrderId = NewType("ClientOrderId", str)
+"""Our own name of an order, given before it is sent. bitFlyer has no field for it: it never leaves this machine."""
+
+OrderId = NewType("OrderId", str)
+"""The venue's name of an order: at bitFlyer the ``child_order_acceptance_id``."""
+
+ExecId = NewType("ExecId", int)
+"""The venue's number of one fill."""
+
+
+@unique
+class Side(StrEnum):
+    """Side of an order, a fill or the taker of a trade, spelled as on bitFlyer's wire."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def sign(self) -> int:
+        """+1 for a buy, -1 for a sell."""
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> Side:
+        """The other side."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+@unique
+class BookStatus(IntEnum):
+    """How far the local book can be believed. Only ``OK`` allows a strike."""
+
+    OK = 0
+    UNKNOWN = 1
+    """No snapshot since the last (re)connect."""
+    SUSPECT = 2
+    """The last message's mid price, or the book itself (crossed, one side empty), contradicts it."""
+    STALE = 3
+    """Believed, but its last message is older than ``stale_ms``."""
+
+
+@unique
+class BoardState(StrEnum):
+    """State of the venue's board, as in the ticker channel (bitFlyer API documentation, ``getboardstate``)."""
+
+    RUNNING = "RUNNING"
+    CLOSED = "CLOSED"
+    STARTING = "STARTING"
+    PREOPEN = "PREOPEN"
+    CIRCUIT_BREAK = "CIRCUIT BREAK"
+    UNKNOWN = "UNKNOWN"
+    """Not heard yet, or a word that the documentation does not list."""
+
+
+@unique
+class Health(StrEnum):
+    """Load of the venue (bitFlyer API documentation, ``gethealth``)."""
+
+    NORMAL = "NORMAL"
+    BUSY = "BUSY"
+    VERY_BUSY = "VERY BUSY"
+    SUPER_BUSY = "SUPER BUSY"
+    NO_ORDER = "NO ORDER"
+    STOP = "STOP"
+    UNKNOWN = "UNKNOWN"
+
+
+@unique
+class Reason(IntEnum):
+    """Why something was done or not done; lands in the decision log in lower case.
+
+    Numbers and not words, because the decision function is compiled for research.
+    """
+
+    STRIKE = 1
+    # Gates, in the order in which they are asked.
+    HALTED = 10
+    STOPPING = 11
+    CLOSING = 12
+    VENUE_NOT_RUNNING = 13
+    VENUE_UNHEALTHY = 14
+    QUIET_TIME = 15
+    BOOK_UNKNOWN = 16
+    BOOK_SUSPECT = 17
+    BOOK_STALE = 18
+    BUDGET = 19
+    POSITION_LIMIT = 20
+    QUOTING = 21
+    SPREAD = 22
+    STALL_IMMATURE = 23
+    # Exits.
+    TTL = 30
+    BEST_MOVED = 31
+    REVERSE = 32
+    FLATTEN = 33
+    DUST = 34
+    # Kill switch.
+    KILL_PNL = 40
+    KILL_DRAWDOWN = 41
+    LOG_FAILURE = 42
+    OPERATOR = 43
+    REJECTS = 44
+    INTERNAL_ERROR = 45
+    # Lifts.
+    DAY_ROLL = 50
+    RESUMED = 51
+
+    @property
+    def label(self) -> str:
+        """The word in the logs."""
+        return self.name.lower()
+
+
+class BookReader(Protocol):
+    """Read access to a displayed book, in integers: what a fill model needs of it."""
+
+    def size_at(self, side: Side, price: Ticks) -> Lots:
+        """Size displayed at a price; zero where there is no level. BUY is the bid side."""
+        ...
+
+    def levels(self, side: Side) -> Iterator[tuple[Ticks, Lots]]:
+        """Levels of a side, best first."""
+        ...
+
+
+# --- Events: what the core is told -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardSnapshot:
+    """The best of the book, without our own orders, after one message.
+
+    Prices and sizes are zero on a side that is empty or while the book is unknown.
+    """
+
+    ts_ns: int
+    best_bid_price: Ticks
+    best_bid_size: Lots
+    best_ask_price: Ticks
+    best_ask_size: Lots
+    best_since_ns: int
+    """Since when both best prices have stood where they are."""
+    status: BookStatus
+
+    @property
+    def best_age_ms(self) -> int:
+        """How long the best had stood still at ``ts_ns``, in whole milliseconds."""
+        return (self.ts_ns - self.best_since_ns) // NS_PER_MS
+
+    @property
+    def spread_ticks(self) -> int:
+        """Best ask minus best bid; zero unless both sides are there."""
+        if self.best_bid_price and self.best_ask_price:
+            return self.best_ask_price - self.best_bid_price
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicTrade:
+    """One public execution. ``taker`` is None in an auction, where the wire leaves the side empty."""
+
+    exec_id: ExecId
+    taker: Side | None
+    price: Ticks
+    size: Lots
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicTrades:
+    """One message of the executions channel, in the venue's order."""
+
+    ts_ns: int
+    trades: tuple[PublicTrade, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueStatus:
+    """What the venue says of itself. None means: this message did not say."""
+
+    ts_ns: int
+    state: BoardState | None = None
+    health: Health | None = None
+
+
+@unique
+class OrderEventKind(StrEnum):
+    """What can become known of an order, beside its fills."""
+
+    ACCEPTED = "accepted"
+    """The venue took the request and named it. At bitFlyer that is HTTP 200: queued, not yet on the book."""
+    REGISTERED = "registered"
+    """It is on the book (``ORDER`` event)."""
+    REJECTED = "rejected"
+    """A definite no, in the answer or later (``ORDER_FAILED``)."""
+    SEND_UNKNOWN = "send_unknown"
+    """The request left and no answer came."""
+    PROVEN_ABSENT = "proven_absent"
+    """Evidence shows that it never came to live."""
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    """Its time ran out, or it was the unfilled rest of an IOC or FOK."""
+    CANCEL_FAILED = "cancel_failed"
+    """The venue refused the cancel, mostly because the order is filled already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderEvent:
+    """One fact on an order. At least one of the two names is known."""
+
+    ts_ns: int
+    kind: OrderEventKind
+    client_order_id: ClientOrderId | None = None
+    order_id: OrderId | None = None
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse an event on nothing."""
+        if self.client_order_id is None and self.order_id is None:
+            raise ValueError("an order event needs a client order id or a venue order id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillEvent:
+    """One fill of one of our orders. ``exec_id`` is what fills are deduplicated by."""
+
+    ts_ns: int
+    exec_id: ExecId
+    side: Side
+    price: Ticks
+    size: Lots
+    fee: Money = NO_MONEY
+    """What the venue takes; negative for a rebate."""
+    client_order_id: ClientOrderId | None = None
+    order_id: OrderId | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a fill of nothing or of nobody."""
+        if self.client_order_id is None and self.order_id is None:
+            raise ValueError("a fill needs a client order id or a venue order id")
+        if self.price <= 0 or self.size <= 0:
+            raise ValueError(f"a fill needs a positive price and size, got {self.price} x {self.size}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundingEvent:
+    """A payment that changes the day's result without a fill: funding or another carry. Positive is income."""
+
+    ts_ns: int
+    amount: Money
+    what: str
+
+
+@unique
+class Command(StrEnum):
+    """What the operator or the shell may order."""
+
+    HALT = "halt"
+    """Cancel, flatten, and strike no more until resumed or the trading day rolls."""
+    STOP = "stop"
+    """Cancel and strike no more: the process is ending."""
+    STOP_FLAT = "stop_flat"
+    """As STOP, and close the position too."""
+    RESUME = "resume"
+    """Lift a halt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """A command, with its reason for the log."""
+
+    ts_ns: int
+    command: Command
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Nothing happened, but the core's deadline has come."""
+
+    ts_ns: int
+
+
+Event = BoardSnapshot | VenueStatus | OrderEvent | FillEvent | FundingEvent | Control | Tick
+
+
+# --- Actions: what the core wants done -------------------------------------------------------------------------------
+
+
+@unique
+class TimeInForce(StrEnum):
+    """How long an order may rest (bitFlyer API documentation)."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceLimit:
+    """``place_limit``: rest one order at a price. ``ttl_ms`` is ours: the core cancels, the venue is not told."""
+
+    client_order_id: ClientOrderId
+    side: Side
+    price: Ticks
+    size: Lots
+    ttl_ms: int
+    tag: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAllStall:
+    """``cancel_all_stall``: cancel the named working quotes of this strategy, and no other order of the account."""
+
+    order_ids: tuple[OrderId, ...]
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseMarket:
+    """``close_market``: take liquidity, at market (``price`` None) or as IOC limit at ``price``."""
+
+    client_order_id: ClientOrderId
+    side: Side
+    price: Ticks | None
+    size: Lots
+    tag: str
+    reason: Reason
+
+
+Action = PlaceLimit | CancelAllStall | CloseMarket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequest:
+    """One order as a gateway sends it. ``price`` None means MARKET."""
+
+    client_order_id: ClientOrderId
+    side: Side
+    price: Ticks | None
+    size: Lots
+    time_in_force: TimeInForce
+
+
+# --- State and decision values ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryState:
+    """The position and the trading day's result, as shown and logged. Money is marked to the mid where it says so."""
+
+    side: str
+    """``flat``, ``long`` or ``short``."""
+    size: Lots
+    avg_price: Ticks
+    """Average entry price, rounded to the nearest tick for show; the accounting keeps the exact cost."""
+    pnl_today_jpy: Money
+    """Realised and marked, fees and funding included, since the day began."""
+    realised_today_jpy: Money
+    max_drawdown_jpy: Money
+    """Deepest fall from the day's peak, zero or negative."""
+    drawdown_jpy: Money
+    """Fall from the day's peak now, zero or negative."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionMeta:
+    """What was decided and why; zero stands for a price that the decision does not have."""
+
+    decision_type: str
+    """``strike``, ``cancel``, ``close``, ``halt``, ``resume`` or ``hold``."""
+    reason: Reason
+    entry_bid: Ticks = NO_PRICE
+    entry_ask: Ticks = NO_PRICE
+
+
+# --- Log rows --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeLogRow:
+    """One fill, with its effect on the day."""
+
+    ts_ns: int
+    order_id: str
+    side: Side
+    price: Ticks
+    size: Lots
+    fee: Money
+    tag: str
+    pnl_jpy: Money
+    """Realised by this fill, after its fee."""
+    pnl_cum_jpy: Money
+    """Realised in the trading day so far, fees and funding included."""
+    inventory_after: Lots
+    """Signed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderLogRow:
+    """One fact on an order: ``place`` (taken or refused), ``cancel`` (confirmed) or ``expire``."""
+
+    ts_ns: int
+    action: str
+    order_id: str
+    client_order_id: str
+    side: Side
+    price: Ticks
+    """Zero for a market order."""
+    size: Lots
+    tif: TimeInForce
+    ttl_ms: int
+    """Zero where none applies."""
+    tag: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionLogRow:
+    """One decision: every action, and every change of the reason for doing nothing."""
+
+    ts_ns: int
+    best_age_ms: int
+    spread_ticks: int
+    inventory: Lots
+    """Signed."""
+    decision_type: str
+    entry_bid_px: Ticks
+    entry_ask_px: Ticks
+    actions: tuple[Action, ...]
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A line for the operator's runtime log. ``level`` is a loguru level name."""
+
+    ts_ns: int
+    level: str
+    text: str
+
+
+Row = TradeLogRow | OrderLogRow | DecisionLogRow | Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The core's answer to one event."""
+
+    actions: tuple[Action, ...] = ()
+    rows: tuple[Row, ...] = ()
+
+
+NOTHING: Final = Step()
+"""The step in which nothing is to be done: most of them."""

@@ -1,0 +1,100 @@
+"""One instrument's units: where decimals become integers and integers become decimals.
+
+Inside the system a price is a whole number of *ticks*, a size a whole number of *lots* and money a whole number of
+*units*, one unit being one tick times one lot. For ``FX_BTC_JPY`` a tick is 1 JPY, a lot 1e-8 BTC (partial fills have
+eight decimals) and so a unit of money is 1e-8 JPY; all sums are exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final, NewType
+
+Ticks = NewType("Ticks", int)
+"""A price in ticks of its instrument. Zero stands for "no price", as it does on bitFlyer's wire."""
+
+Lots = NewType("Lots", int)
+"""A size in lots of its instrument: unsigned for orders, fills and levels, signed for positions."""
+
+Money = NewType("Money", int)
+"""An amount in units of one tick times one lot, signed."""
+
+NO_PRICE: Final = Ticks(0)
+NO_MONEY: Final = Money(0)
+
+
+def _reciprocal(name: str, step: Decimal) -> int:
+    """How many steps make one; raise ValueError unless that is a whole number."""
+    if not step.is_finite() or step <= 0:
+        raise ValueError(f"{name} must be positive, got {step}")
+    inverse = 1 / step
+    if inverse != int(inverse):
+        raise ValueError(f"{name} must divide one evenly (1, 0.1, 0.5, 1e-8 ...), got {step}")
+    return int(inverse)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """Names and units of one product. Sizes and prices that are off the grid raise ValueError at the edge."""
+
+    product_code: str
+    tick_size: Decimal
+    """Smallest price step, in quote currency."""
+    lot_size: Decimal
+    """Smallest size step, in base currency."""
+    min_size: Lots
+    """Smallest order the venue takes."""
+    ticks_per_one: int = field(init=False)
+    lots_per_one: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Derive the integer scales that the hot path multiplies with."""
+        object.__setattr__(self, "ticks_per_one", _reciprocal("tick_size", self.tick_size))
+        object.__setattr__(self, "lots_per_one", _reciprocal("lot_size", self.lot_size))
+
+    def to_ticks(self, price: Decimal | int | str) -> Ticks:
+        """Convert a price to ticks, exactly."""
+        scaled = Decimal(price) * self.ticks_per_one
+        whole = int(scaled)
+        if whole != scaled:
+            raise ValueError(f"price {price} is not a multiple of {self.tick_size}")
+        return Ticks(whole)
+
+    def to_lots(self, size: Decimal | int | str) -> Lots:
+        """Convert a size to lots, exactly."""
+        scaled = Decimal(size) * self.lots_per_one
+        whole = int(scaled)
+        if whole != scaled:
+            raise ValueError(f"size {size} is not a multiple of {self.lot_size}")
+        return Lots(whole)
+
+    def to_money(self, amount: Decimal | int | str) -> Money:
+        """Convert a quote-currency amount to money units, exactly."""
+        scaled = Decimal(amount) * self.ticks_per_one * self.lots_per_one
+        whole = int(scaled)
+        if whole != scaled:
+            raise ValueError(f"amount {amount} is finer than one unit of {self.product_code}")
+        return Money(whole)
+
+    def price(self, ticks: int) -> Decimal:
+        """Price in quote currency."""
+        return Decimal(ticks) / self.ticks_per_one
+
+    def size(self, lots: int) -> Decimal:
+        """Size in base currency."""
+        return Decimal(lots) / self.lots_per_one
+
+    def amount(self, money: int) -> Decimal:
+        """Amount in quote currency."""
+        return Decimal(money) / (self.ticks_per_one * self.lots_per_one)
+
+
+def fx_btc_jpy() -> Instrument:
+    """bitFlyer Crypto CFD: 1 JPY ticks, 1e-8 BTC lots, orders of 0.001 BTC and more."""
+    return Instrument(
+        product_code="FX_BTC_JPY",
+        tick_size=Decimal(1),
+        lot_size=Decimal("1e-8"),
+        min_size=Lots(100_000),
+    )

@@ -1,0 +1,36 @@
+"""Numbers and stamps as text, the same in logs, settings and on the screen. Pure and byte-deterministic."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final
+
+_NS_PER_S: Final = 1_000_000_000
+
+
+def plain(value: Decimal | int) -> str:
+    """A number without exponent, trailing zeros or negative zero: ``0.001``, ``-12.345678``, ``13600000``."""
+    if isinstance(value, int):
+        return str(value)
+    text = f"{value:f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def utc_iso(ts_ns: int) -> str:
+    """Nanoseconds since the Unix epoch as ``2026-11-21T07:30:13.123456Z``, cut to whole microseconds."""
+    seconds, rest = divmod(ts_ns, _NS_PER_S)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+
+
+def utc_day(ts_ns: int) -> str:
+    """The UTC day of a stamp as ``20261121``."""
+    return f"{datetime.fromtimestamp(ts_ns // _NS_PER_S, UTC):%Y%m%d}"
+
+
+def utc_clock(ts_ns: int) -> str:
+    """The UTC time of day of a stamp as ``07:30:13.123``."""
+    seconds, rest = divmod(ts_ns, _NS_PER_S)
+    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}.{rest // 1_000_000:03d}"
