@@ -1,0 +1,8 @@
+"""The world: the venue's socket and REST, files and the clock.
+
+- ``pyb_session``: the connection; ``connection_rules`` its pace and its watchdogs
+- ``market_feed``: frames to events; ``board`` the displayed book; ``orderbook_view`` the book without our own orders
+- ``venue_status``: the venue's health over REST
+- ``logging_runtime``: the log for people; ``logging_structured`` and ``daily_csv`` the logs for analysis
+- ``clock``: the only module that reads a clock
+"""

@@ -1,0 +1,183 @@
+"""From the displayed book to the snapshots that decisions are taken on: how far to believe it, and without ourselves.
+
+**Belief.** Every board message carries the venue's mid price, rounded down to whole yen. When it is not the middle of
+our book, or the book is crossed or one-sided, the book is SUSPECT until a later message agrees or a snapshot replaces
+it: a deletion does get lost now and then, and nothing else on the wire shows it (no sequence number, no checksum).
+After a disconnect the book is UNKNOWN until the next snapshot.
+
+**Without ourselves.** A quote inside the spread becomes the best, and a strategy that looks for a still best would
+see its own order move it. Our displayed sizes are therefore taken out of the book. What is displayed is not what is
+sent: an order shows up 0.1 s or more after its request, and leaves the book some 0.1 s after the execution that filled
+it was published. The only proof is the level itself, so our part of a level is settled anew when, and only when, that
+level's size changes: then it is our remaining size there, or the whole level if that is less. An order that is not yet
+displayed takes nothing away from others; a filled or cancelled one is taken out until the level shows that it is gone.
+
+The book's age is that of its best prices without ours; sizes may change.
+
+This file does not know when a book is stale: that needs the time of the question, and is the core's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from stall_then_strike.infra.board import Board
+from stall_then_strike.types.dto import BoardSnapshot, BookStatus, ClientOrderId, Side
+from stall_then_strike.types.instrument import Instrument, Lots, Ticks
+
+GONE_AFTER_SNAPSHOTS: Final = 2
+"""So many snapshots (one each 5 s) after our last order at a level ended, its size there is others' in any case.
+
+Needed when somebody's order of the very size of ours came in the batch in which ours went: the level never changed.
+"""
+
+_OK, _UNKNOWN, _SUSPECT = BookStatus.OK, BookStatus.UNKNOWN, BookStatus.SUSPECT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnQuote:
+    """One order of ours that was sent and is not known to be dead."""
+
+    side: Side
+    price: Ticks
+    remaining: Lots
+
+
+class _OwnLevel:
+    """A level at which we have, or had, orders."""
+
+    __slots__ = ("displayed", "level", "price", "remaining", "side", "snapshots_since_gone")
+
+    def __init__(self, side: Side, price: Ticks, level: Lots) -> None:
+        self.side = side
+        self.price = price
+        self.level = level
+        """Size of the whole level when last looked at."""
+        self.remaining: int = 0
+        """What our orders there sum to."""
+        self.displayed: int = 0
+        """Which part of ``level`` is ours."""
+        self.snapshots_since_gone = 0
+
+
+class OrderBookView:
+    """The best of a board without our own orders, with its age and status."""
+
+    def __init__(self, board: Board, instrument: Instrument) -> None:
+        """Watch a board; it counts as unknown until the first snapshot is reported."""
+        if board.product_code != instrument.product_code:
+            raise ValueError(f"a board of {board.product_code} is not one of {instrument.product_code}")
+        self.board: Final = board
+        self.checked = 0
+        """Board messages whose mid price was compared."""
+        self.agreed = 0
+        """Those that agreed with the book."""
+        self._own: dict[tuple[Side, Ticks], _OwnLevel] = {}
+        self._status = BookStatus.UNKNOWN
+        self._best_bid = Ticks(0)
+        self._best_ask = Ticks(0)
+        self._bid_size = Lots(0)
+        self._ask_size = Lots(0)
+        self._best_since_ns = 0
+
+    def set_own(self, quotes: Mapping[ClientOrderId, OwnQuote] | Iterable[OwnQuote]) -> None:
+        """Say which orders of ours may be in the book; all of them, each time that one changes."""
+        own = self._own
+        for tracked in own.values():
+            tracked.remaining = 0
+        for quote in quotes.values() if isinstance(quotes, Mapping) else quotes:
+            key = (quote.side, quote.price)
+            at = own.get(key)
+            if at is None:
+                at = own[key] = _OwnLevel(quote.side, quote.price, self.board.size_at(quote.side, quote.price))
+            at.remaining += quote.remaining
+            at.snapshots_since_gone = 0
+        for key in [key for key, at in own.items() if not at.remaining and not at.displayed]:
+            del own[key]
+
+    def on_board(self, mid_ticks: int, is_snapshot: bool, now_ns: int) -> None:
+        """Look at the board after it took a message; ``mid_ticks`` is the message's mid price.
+
+        A delta while the book is unknown must not be applied, and is not to be reported here.
+        """
+        board = self.board
+        raw_bid, raw_ask = board.best_bid, board.best_ask
+        status = _OK if raw_bid and raw_bid < raw_ask and (raw_bid + raw_ask) // 2 == mid_ticks else _SUSPECT
+        was_unknown = self._status is _UNKNOWN
+        self.checked += 1
+        self.agreed += status is _OK
+        if self._own:
+            self._settle_own(is_snapshot, was_unknown)
+        if self._own:
+            best_bid, bid_size = self._best_of_others(Side.BUY)
+            best_ask, ask_size = self._best_of_others(Side.SELL)
+            if not best_bid or not best_ask:
+                status = _SUSPECT
+        else:
+            best_bid, bid_size = raw_bid, board.best_bid_size
+            best_ask, ask_size = raw_ask, board.best_ask_size
+        if best_bid != self._best_bid or best_ask != self._best_ask or was_unknown:
+            self._best_bid = best_bid
+            self._best_ask = best_ask
+            self._best_since_ns = now_ns
+        self._bid_size = bid_size
+        self._ask_size = ask_size
+        self._status = status
+
+    def on_disconnect(self, now_ns: int) -> None:
+        """Believe nothing until the next snapshot is reported."""
+        self._status = _UNKNOWN
+        self._best_bid = self._best_ask = Ticks(0)
+        self._bid_size = self._ask_size = Lots(0)
+        self._best_since_ns = now_ns
+
+    def snapshot(self, now_ns: int) -> BoardSnapshot:
+        """The best as of the last message, seen at ``now_ns``."""
+        return BoardSnapshot(
+            ts_ns=now_ns,
+            best_bid_price=self._best_bid,
+            best_bid_size=self._bid_size,
+            best_ask_price=self._best_ask,
+            best_ask_size=self._ask_size,
+            best_since_ns=self._best_since_ns,
+            status=self._status,
+        )
+
+    @property
+    def status(self) -> BookStatus:
+        """OK, UNKNOWN or SUSPECT."""
+        return self._status
+
+    def size_at(self, side: Side, price: Ticks) -> Lots:
+        """Size of others at a price; zero where there is none."""
+        size = self.board.size_at(side, price)
+        at = self._own.get((side, price))
+        return size if at is None else Lots(max(0, size - at.displayed))
+
+    def levels(self, side: Side) -> Iterator[tuple[Ticks, Lots]]:
+        """Levels of others, best first. The book must not change while the iterator is in use."""
+        for price, size in self.board.levels(side):
+            at = self._own.get((side, price))
+            others = size if at is None else Lots(size - at.displayed)
+            if others > 0:
+                yield price, others
+
+    def _best_of_others(self, side: Side) -> tuple[Ticks, Lots]:
+        return next(self.levels(side), (Ticks(0), Lots(0)))
+
+    def _settle_own(self, is_snapshot: bool, anew: bool) -> None:
+        """Find out which part of each tracked level is ours; ``anew`` also where the size looks unchanged."""
+        done: list[tuple[Side, Ticks]] = []
+        for key, at in self._own.items():
+            level = self.board.size_at(at.side, at.price)
+            if level != at.level or anew:
+                at.level = level
+                at.displayed = min(at.remaining, level)
+            if not at.remaining:
+                at.snapshots_since_gone += is_snapshot
+                if not at.displayed or at.snapshots_since_gone >= GONE_AFTER_SNAPSHOTS:
+                    done.append(key)
+        for key in done:
+            del self._own[key]

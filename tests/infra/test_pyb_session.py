@@ -1,0 +1,532 @@
+"""The session against a real server on loopback that behaves as well or badly as a test tells it to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import WSMsgType, web
+
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra import connection_rules, pyb_session
+from stall_then_strike.infra.board import BitflyerStore
+from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock
+from stall_then_strike.infra.market_feed import MarketEvent
+from stall_then_strike.infra.pyb_session import PyBotterSession
+from stall_then_strike.types.dto import BoardSnapshot, BookStatus, PublicTrades, VenueStatus
+from stall_then_strike.types.errors import FeedError
+
+PRODUCT = "FX_BTC_JPY"
+BOARD = f"lightning_board_{PRODUCT}"
+SNAPSHOT = f"lightning_board_snapshot_{PRODUCT}"
+EXECUTIONS = f"lightning_executions_{PRODUCT}"
+TICKER = f"lightning_ticker_{PRODUCT}"
+WHOLE = {"mid_price": 105.0, "bids": [{"price": 100.0, "size": 0.5}], "asks": [{"price": 110.0, "size": 0.5}]}
+DELTA = {"mid_price": 105.0, "bids": [{"price": 99.0, "size": 0.5}], "asks": []}
+
+
+class Venue:
+    """Acknowledges subscriptions and sends what it is told; keeps what it was sent."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.sockets: list[web.WebSocketResponse] = []
+        self.connected_s: list[float] = []
+        self.requests: list[dict[str, Any]] = []
+        self.answers: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda _: {"result": True}
+        self.on_connect: Callable[[web.WebSocketResponse], Awaitable[None]] | None = None
+        self.greets = True
+        """Whether a whole book follows the subscription of the snapshot channel."""
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/json-rpc"
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_get("/json-rpc", self._serve)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """As if the process were killed: lines are cut, the port is closed."""
+        for ws in self.sockets:
+            self.cut(ws)
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    @staticmethod
+    def cut(ws: web.WebSocketResponse) -> None:
+        transport = ws._req.transport if ws._req is not None else None
+        if transport is not None:
+            transport.abort()
+
+    async def send(self, channel: str, content: Any) -> None:
+        await self.send_raw(orjson.dumps(data(channel, content)).decode())
+
+    async def send_raw(self, text: str) -> None:
+        await self.sockets[-1].send_str(text)
+
+    async def _serve(self, request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        self.sockets.append(ws)
+        self.connected_s.append(asyncio.get_running_loop().time())
+        if self.on_connect is not None:
+            await self.on_connect(ws)
+        with suppress(ConnectionError):
+            async for message in ws:
+                if message.type is WSMsgType.TEXT:
+                    await self._answer(ws, json.loads(message.data))
+        return ws
+
+    async def _answer(self, ws: web.WebSocketResponse, request: dict[str, Any]) -> None:
+        self.requests.append(request)
+        answer = self.answers(request)
+        if answer is not None and "id" in request:
+            await ws.send_json({"jsonrpc": "2.0", "id": request["id"], **answer})
+        if self.greets and request["params"]["channel"] == SNAPSHOT:
+            await ws.send_json(data(SNAPSHOT, WHOLE))
+
+
+def data(channel: str, content: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "method": "channelMessage", "params": {"channel": channel, "message": content}}
+
+
+@pytest.fixture
+async def venue() -> AsyncIterator[Venue]:
+    venue = Venue()
+    await venue.start()
+    yield venue
+    await venue.stop()
+
+
+def config(url: str, **ws: Any) -> AppConfig:
+    return AppConfig.model_validate(
+        {
+            "exchange": {"ws_url": url, "base_url": "http://127.0.0.1:9"},
+            "pybotters": {"timeout_sec": 1},
+            "ws": {"connect_timeout_sec": 2, "reconnect_min_sec": ws.pop("reconnect_min_sec", "0.05"), **ws},
+        },
+        strict=False,
+    )
+
+
+class Heard:
+    """Keeps events; lets tests wait for one."""
+
+    def __init__(self) -> None:
+        self.events: list[MarketEvent] = []
+        self._more = asyncio.Event()
+
+    def __call__(self, event: MarketEvent) -> None:
+        self.events.append(event)
+        self._more.set()
+
+    async def wait(self, wanted: Callable[[MarketEvent], bool], after: int = 0) -> MarketEvent:
+        async with asyncio.timeout(3):
+            while True:
+                for event in self.events[after:]:
+                    if wanted(event):
+                        return event
+                self._more.clear()
+                await self._more.wait()
+
+    @property
+    def boards(self) -> list[BookStatus]:
+        return [event.status for event in self.events if isinstance(event, BoardSnapshot)]
+
+
+def is_board(status: BookStatus) -> Callable[[MarketEvent], bool]:
+    return lambda event: isinstance(event, BoardSnapshot) and event.status is status
+
+
+async def eventually(condition: Callable[[], bool], limit_s: float = 3.0) -> None:
+    async with asyncio.timeout(limit_s):
+        while not condition():  # noqa: ASYNC110 - the conditions here have no event to wait for
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def live(
+    venue: Venue, heard: Callable[[MarketEvent], None], clock: Clock | None = None, **ws: Any
+) -> AsyncIterator[PyBotterSession]:
+    """A session that has its first book."""
+    async with PyBotterSession(config(venue.url, **ws), clock or SystemClock(), heard) as session:
+        await session.connect_ws()
+        await session.wait_ready()
+        yield session
+
+
+# --- Start -----------------------------------------------------------------------------------------------------------
+
+
+async def test_subscribes_all_channels_with_ids_and_is_ready_with_the_first_book(venue: Venue) -> None:
+    heard = Heard()
+    async with live(venue, heard, channels=[BOARD]) as session:
+        assert heard.boards == [BookStatus.OK]
+        subscribed = {request["params"]["channel"]: request for request in venue.requests}
+        assert set(subscribed) == {SNAPSHOT, BOARD, EXECUTIONS, TICKER}, "whatever is configured"
+        assert len({request["id"] for request in venue.requests}) == len(venue.requests) == 4
+        assert all(request["method"] == "subscribe" for request in venue.requests)
+        store = session.get_store()
+        assert isinstance(store, BitflyerStore)
+        assert store.board is session.board is session.view.board
+        assert [item["price"] for item in store.board.sorted(limit=1)["bids"]] == [100.0]
+        counts = session.statistics()
+        assert (counts.connects, counts.drops, counts.is_connected, counts.last_error) == (1, 0, True, "")
+        assert counts.connected_sec > 0
+
+
+async def test_all_kinds_of_events_arrive_in_order(venue: Venue) -> None:
+    heard = Heard()
+    async with live(venue, heard):
+        await venue.send(BOARD, DELTA)
+        await venue.send(EXECUTIONS, [{"id": 1, "side": "BUY", "price": 110.0, "size": 0.1}])
+        await venue.send(TICKER, {"product_code": PRODUCT, "state": "RUNNING"})
+        await heard.wait(lambda event: isinstance(event, VenueStatus))
+    assert [type(event) for event in heard.events] == [BoardSnapshot, BoardSnapshot, PublicTrades, VenueStatus]
+    stamps = [event.ts_ns for event in heard.events]
+    assert stamps == sorted(stamps)
+
+
+async def test_snapshot_channel_stays_subscribed(venue: Venue) -> None:
+    heard = Heard()
+    async with live(venue, heard) as session:
+        for _ in range(3):
+            await venue.send(SNAPSHOT, WHOLE)
+        await eventually(lambda: session.statistics().feed.board_snapshots == 4)
+        await venue.send(BOARD, DELTA)
+        await eventually(lambda: session.statistics().feed.board_deltas == 1)
+    assert {request["method"] for request in venue.requests} == {"subscribe"}
+
+
+async def refusal(url: str, **ws: Any) -> str:
+    """What the operator reads when no book comes."""
+    async with PyBotterSession(config(url, **ws), SystemClock(), Heard()) as session:
+        await session.connect_ws()
+        with pytest.raises(FeedError) as caught:
+            await session.wait_ready(0.4)
+    return str(caught.value)
+
+
+async def test_refused_connection_is_told(unused_port: int) -> None:
+    url = f"ws://127.0.0.1:{unused_port}/json-rpc"
+    assert await refusal(url) == (
+        f"no board of FX_BTC_JPY from {url} within 0.4 s: connection refused (127.0.0.1:{unused_port})"
+    )
+
+
+async def test_unknown_host_is_told() -> None:
+    async with PyBotterSession(config("ws://no-such-host.invalid/x"), SystemClock(), Heard()) as session:
+        await session.connect_ws()
+        with pytest.raises(FeedError, match=r"no-such-host\.invalid"):
+            await session.wait_ready(2)
+
+
+async def test_http_answer_instead_of_a_socket_is_told(venue: Venue) -> None:
+    url = venue.url.replace("json-rpc", "elsewhere")
+    assert "HTTP status 404 instead of a WebSocket" in await refusal(url)
+
+
+async def test_server_that_accepts_and_says_nothing_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"ws://127.0.0.1:{server.getsockname()[1]}/"
+        async with PyBotterSession(config(url), SystemClock(), Heard()) as session:
+            await session.connect_ws()
+            with pytest.raises(FeedError, match="no answer in time"):
+                await session.wait_ready(1.5)
+
+
+async def test_silent_product_is_told(venue: Venue) -> None:
+    venue.greets = False
+    assert "connected and subscribed, but no board came" in await refusal(venue.url)
+
+
+async def test_unanswered_subscription_is_told(venue: Venue) -> None:
+    venue.greets = False
+    venue.answers = lambda request: None if request["params"]["channel"] == TICKER else {"result": True}
+    assert f"connected, but the subscription of {TICKER} was not answered" in await refusal(venue.url)
+
+
+async def test_refused_subscription_at_the_start_names_the_channel(venue: Venue) -> None:
+    venue.greets = False
+    error = {"error": {"code": -32602, "message": "invalid channel"}}
+    venue.answers = lambda request: error if request["params"]["channel"] == EXECUTIONS else {"result": True}
+    message = f"{venue.url} refuses the channel {EXECUTIONS}: invalid channel (-32602)"
+    async with PyBotterSession(config(venue.url), SystemClock(), Heard()) as session:
+        await session.connect_ws()
+        with pytest.raises(FeedError) as caught:
+            await session.wait_ready()
+    assert str(caught.value) == message
+
+
+async def test_credentials_lying_about_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, venue: Venue
+) -> None:
+    secrets = tmp_path / "apis.json"
+    secrets.write_text(json.dumps({"bitflyer": ["key", "secret"]}))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYBOTTERS_APIS", str(secrets))
+    async with live(venue, Heard()) as session:
+        assert session.get_client()._session.__dict__["_apis"] == {}
+
+
+# --- Drops -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["clean", "cut"])
+async def test_drop_makes_the_book_unknown_until_the_snapshot_of_the_next_connection(venue: Venue, kind: str) -> None:
+    heard = Heard()
+    async with live(venue, heard) as session:
+        venue.greets = False
+        dropped = venue.sockets[-1]
+        if kind == "clean":
+            await dropped.close(code=1012, message=b"scheduled maintenance")
+        else:
+            venue.cut(dropped)
+        await heard.wait(is_board(BookStatus.UNKNOWN))
+        await eventually(lambda: len(venue.sockets) == 2 and len(venue.requests) == 8)
+        seen = len(heard.events)
+        await venue.send(BOARD, DELTA)
+        await eventually(lambda: session.statistics().feed.deltas_before_snapshot == 1)
+        assert len(heard.events) == seen, "deltas of the new connection say nothing before its snapshot"
+        assert session.view.status is BookStatus.UNKNOWN
+        await venue.send(SNAPSHOT, WHOLE)
+        event = await heard.wait(is_board(BookStatus.OK), after=seen)
+        assert isinstance(event, BoardSnapshot)
+        assert event.best_age_ms == 0
+        counts = session.statistics()
+        assert (counts.connects, counts.drops, counts.forced_reconnects) == (2, 1, 0)
+        assert "1012" in counts.last_error or kind == "cut"
+    assert heard.boards == [BookStatus.OK, BookStatus.UNKNOWN, BookStatus.OK]
+
+
+async def test_drop_is_noticed_before_a_stall_could_matter(venue: Venue) -> None:
+    heard = Heard()
+    async with live(venue, heard, reconnect_min_sec=1):
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        venue.cut(venue.sockets[-1])
+        await heard.wait(is_board(BookStatus.UNKNOWN))
+        assert loop.time() - started_s < 0.2, "stalls are 250 ms"
+
+
+async def test_frames_before_a_close_are_all_taken(venue: Venue) -> None:
+    heard = Heard()
+    async with live(venue, heard):
+        for number in range(1, 51):
+            await venue.send(EXECUTIONS, [{"id": number, "side": "BUY", "price": 110.0, "size": 0.1}])
+        await venue.sockets[-1].close()
+        await heard.wait(is_board(BookStatus.UNKNOWN))
+    trades = [event.trades[0].exec_id for event in heard.events if isinstance(event, PublicTrades)]
+    assert trades == list(range(1, 51))
+    assert heard.boards[:2] == [BookStatus.OK, BookStatus.UNKNOWN]
+
+
+async def test_venue_that_dies_and_comes_back_is_found_again(venue: Venue) -> None:
+    heard = Heard()
+    async with live(venue, heard) as session:
+        await venue.stop()
+        await heard.wait(is_board(BookStatus.UNKNOWN))
+        await eventually(lambda: session.statistics().failed_attempts >= 1)
+        assert not session.statistics().is_connected
+        seen = len(heard.events)
+        await venue.start()
+        await heard.wait(is_board(BookStatus.OK), after=seen)
+
+
+async def test_server_that_closes_at_once_is_not_hammered(venue: Venue) -> None:
+    """pybotters alone connects some 2,000 times a second here."""
+
+    async def close(ws: web.WebSocketResponse) -> None:
+        await ws.close()
+
+    venue.on_connect = close
+    async with PyBotterSession(config(venue.url, reconnect_min_sec="0.1"), SystemClock(), Heard()) as session:
+        await session.connect_ws()
+        await asyncio.sleep(2.0)
+        counts = session.statistics()
+    gaps = [later - earlier for earlier, later in pairwise(venue.connected_s)]
+    assert 4 <= len(venue.connected_s) <= 5, "0, 0.1, 0.3, 0.7, 1.5 s"
+    assert all(gap > 0.09 for gap in gaps)
+    assert gaps == sorted(gaps)
+    assert counts.connects == counts.drops == len(venue.connected_s)
+
+
+# --- Silence ---------------------------------------------------------------------------------------------------------
+
+
+async def keep_sending(venue: Venue, *channels: str) -> None:
+    """Talk on some channels, ten times in a real second."""
+    contents = {
+        SNAPSHOT: WHOLE,
+        BOARD: DELTA,
+        TICKER: {"product_code": PRODUCT, "state": "RUNNING"},
+        EXECUTIONS: [{"id": 1, "side": "BUY", "price": 110.0, "size": 0.1}],
+    }
+    while True:
+        for channel in channels:
+            with suppress(ConnectionError):
+                await venue.send(channel, contents[channel])
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("mute", [SNAPSHOT, BOARD])
+async def test_mute_board_channel_renews_the_connection(
+    venue: Venue, monkeypatch: pytest.MonkeyPatch, mute: str
+) -> None:
+    monkeypatch.setattr(connection_rules, "SILENCE_MIN_S", 0.05)
+    heard = Heard()
+    async with live(venue, heard, ScaledClock(20), snapshot_silence_sec=6) as session, asyncio.TaskGroup() as tasks:
+        talk = tasks.create_task(keep_sending(venue, *{SNAPSHOT, BOARD, TICKER, EXECUTIONS} - {mute}))
+        await eventually(lambda: len(venue.sockets) >= 2)
+        talk.cancel()
+        assert session.statistics().forced_reconnects >= 1
+        assert mute in session.statistics().last_error
+    assert BookStatus.UNKNOWN in heard.boards
+
+
+async def test_executions_that_never_come_renew_the_connection_once_and_later_silence_only_warns(
+    venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen after the venue's maintenance: the board came, executions did not, and nothing said so."""
+    monkeypatch.setattr(connection_rules, "SILENCE_MIN_S", 0.05)
+    heard = Heard()
+    async with (
+        live(venue, heard, ScaledClock(20), snapshot_silence_sec=10, executions_silence_sec=6) as session,
+        asyncio.TaskGroup() as tasks,
+    ):
+        talk = tasks.create_task(keep_sending(venue, SNAPSHOT, BOARD, TICKER))
+        await eventually(lambda: len(venue.sockets) == 2)
+        assert EXECUTIONS in session.statistics().last_error
+        await venue.send(EXECUTIONS, [{"id": 1, "side": "BUY", "price": 110.0, "size": 0.1}])
+        await asyncio.sleep(0.6)
+        assert len(venue.sockets) == 2
+        talk.cancel()
+
+
+async def test_unanswered_or_refused_subscription_later_on_renews_the_connection(
+    venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pyb_session, "ACK_LIMIT_S", 0.1)
+    async with live(venue, Heard()) as session:
+        venue.answers = lambda request: None if request["params"]["channel"] == BOARD else {"result": True}
+        await venue.sockets[-1].close()
+        await eventually(lambda: len(venue.sockets) == 3)
+        assert session.statistics().last_error == f"the subscription of {BOARD} was not answered"
+        venue.answers = lambda _: {"error": {"code": -32009, "message": "already subscribed"}}
+        await eventually(lambda: len(venue.sockets) == 4)
+        await eventually(lambda: "already subscribed" in session.statistics().last_error)
+
+
+# --- Garbage and failures --------------------------------------------------------------------------------------------
+
+
+async def test_garbage_does_not_break_the_connection_nor_move_the_book(venue: Venue) -> None:
+    heard = Heard()
+    async with live(venue, heard) as session:
+        ws = venue.sockets[-1]
+        before = list(session.board)
+        await ws.send_str("not json")
+        await ws.send_str(" " * 10_000_000)
+        await ws.send_str(json.dumps(data(BOARD, {**DELTA, "asks": [{"price": 50, "size": float("nan")}]})))
+        await ws.send_str(json.dumps(data(BOARD, {**DELTA, "asks": [{"price": 50, "size": -1}]})))
+        await ws.send_str(json.dumps([data(BOARD, DELTA)]))
+        await ws.send_bytes(b"\x00")
+        assert ws._writer is not None
+        await ws._writer.send_frame(b"\xff\xfe", WSMsgType.TEXT)
+        await eventually(lambda: sum(session.statistics().feed.refused.values()) == 7)
+        assert dict(session.statistics().feed.refused) == {
+            "bad_board": 1,
+            "batch": 1,
+            "binary": 1,
+            "not_json": 3,
+            "too_long": 1,
+        }
+        assert list(session.board) == before
+        await venue.send(BOARD, DELTA)
+        await eventually(lambda: session.statistics().feed.board_deltas == 1)
+        assert session.statistics().drops == 0
+    assert heard.boards == [BookStatus.OK, BookStatus.OK]
+
+
+async def test_error_of_the_consumer_stops_the_feed_and_is_raised(venue: Venue) -> None:
+    seen = []
+
+    def consume(event: MarketEvent) -> None:
+        seen.append(event)
+        if len(seen) == 2:
+            raise ZeroDivisionError("a bug in the consumer")
+
+    async with live(venue, consume) as session:
+        for _ in range(3):
+            await venue.send(BOARD, DELTA)
+        with pytest.raises(ZeroDivisionError, match="a bug in the consumer"):
+            await asyncio.wait_for(session.wait_failed(), 1)
+        await asyncio.sleep(0.02)
+    assert len(seen) == 2
+
+
+async def test_error_that_nobody_waited_for_is_raised_at_the_exit(venue: Venue) -> None:
+    def consume(event: MarketEvent) -> None:
+        if is_board(BookStatus.UNKNOWN)(event):
+            raise ZeroDivisionError("a bug in the consumer")
+
+    async def session_with_a_drop() -> None:
+        async with live(venue, consume):
+            venue.cut(venue.sockets[-1])
+            await asyncio.sleep(0.1)
+
+    with pytest.raises(ZeroDivisionError):
+        await session_with_a_drop()
+
+
+async def test_error_of_the_consumer_at_the_first_book_is_raised_by_wait_ready(venue: Venue) -> None:
+    def consume(_event: MarketEvent) -> None:
+        raise ZeroDivisionError
+
+    async with PyBotterSession(config(venue.url), SystemClock(), consume) as session:
+        await session.connect_ws()
+        with pytest.raises(ZeroDivisionError):
+            await session.wait_ready()
+
+
+async def test_nothing_runs_after_the_exit(venue: Venue) -> None:
+    before = asyncio.all_tasks()
+    async with live(venue, Heard()) as session:
+        assert asyncio.all_tasks() - before
+    await eventually(lambda: venue.sockets[-1].closed)
+    await eventually(lambda: asyncio.all_tasks() == before)
+    with pytest.raises(RuntimeError, match="not open"):
+        session.get_client()
+
+
+async def test_exit_during_a_pause_or_a_handshake_does_not_wait_for_it(unused_port: int) -> None:
+    url = f"ws://127.0.0.1:{unused_port}/"
+    loop = asyncio.get_running_loop()
+    async with PyBotterSession(config(url, reconnect_min_sec=30), SystemClock(), Heard()) as session:
+        await session.connect_ws()
+        await eventually(lambda: session.statistics().failed_attempts == 1)
+        started_s = loop.time()
+    assert loop.time() - started_s < 0.5
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
