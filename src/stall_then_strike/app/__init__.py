@@ -1,0 +1,7 @@
+"""Commands: each wires the layers below into one process and turns their outcome into an exit code.
+
+- ``run_paper``: the strategy on paper, against the public feed, the embedded exchange or a tape
+- ``sim_exchange``: the embedded exchange on its own
+- ``trading``: the core with its gateway, logs and counters; ``realtime`` and ``virtual`` drive it
+- ``status``, ``panel``, ``summary``: what an operator sees
+"""

@@ -1,0 +1,292 @@
+"""bitFlyer on loopback, public side: one port that speaks REST under ``/v1/`` and JSON-RPC at ``/json-rpc``.
+
+This file joins a market (generator or tape), a clock and the two faces of the venue, and holds the switches by which a
+test makes the venue misbehave. What is said on the wire is in `wire.py`, `rpc.py` and `public_rest.py`; when it is
+said is the market's affair; at what pace, the clock's:
+
+- a clock: frames leave when it shows their time (real time, or a multiple of it), to whoever is there;
+- no clock: maximal speed, as fast as the subscribed clients take it; while nobody listens the market stands still.
+
+One owner: all tasks live in the exchange's task group or in the requests of its server, and none survives the exit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+import orjson
+from aiohttp import web
+
+from stall_then_strike.sim.public_rest import PublicRest
+from stall_then_strike.sim.realtime import RealtimeHub
+from stall_then_strike.sim.source import Channel, Frame, MarketSource
+from stall_then_strike.sim.wire import Wire
+from stall_then_strike.types.dto import BoardState, Health, Side
+from stall_then_strike.types.instrument import Lots, Ticks
+
+_BACKLOG_FRAMES: Final = 10_000
+"""How much a frozen feed keeps for the thaw: about a quarter of an hour."""
+
+
+class VenueClock(Protocol):
+    """What the exchange needs of a clock."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the Unix epoch, never going backwards."""
+        ...
+
+    async def sleep_until(self, deadline_ns: int) -> None:
+        """Return when ``now_ns`` has reached the deadline; at once if it already has."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeStatistics:
+    """Counts since the exchange was made, over all its starts."""
+
+    clients: int
+    """Connected now."""
+    connections: int
+    frames_sent: int
+    rpc_requests: int
+    rpc_errors: int
+    slow_clients_cut: int
+    silent_clients_cut: int
+    http_requests: int
+    http_refused: int
+
+
+@dataclass(slots=True, kw_only=True)
+class _LostDeletion:
+    """A deletion that the venue will forget to send: of one price, or of any that was the best."""
+
+    side: Side
+    price: Ticks | None
+    shown: set[Ticks]
+    """Prices that clients see on that side: a level that was never shown cannot stay behind as a phantom."""
+
+
+class BitflyerExchange:
+    """An async context manager: the venue is up inside the block, and can be brought up again on the same port."""
+
+    def __init__(
+        self,
+        source: MarketSource,
+        *,
+        clock: VenueClock | None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        ping_s: float = 15.0,
+        queue_frames: int = 512,
+        ip_limit: int | None = 500,
+    ) -> None:
+        """Nothing is opened yet.
+
+        ``clock`` should start at about the source's time, because everything older is sent at once; None means maximal
+        speed. Port 0 lets the system choose at the first start. ``ping_s`` is in real seconds. ``ip_limit`` is the
+        number of HTTP calls per address and five minutes, None for no limit.
+        """
+        self._source = source
+        self._clock = clock
+        self._host = host
+        self._port = port
+        self._wire = Wire(source.instrument)
+        self._product = source.instrument.product_code
+        self._ticks_per_one = source.instrument.ticks_per_one
+        self._hub = RealtimeHub(ping_s=ping_s, queue_frames=queue_frames)
+        self._rest = PublicRest(source, now_ns=self._now_ns, ip_limit=ip_limit)
+        self._stack = AsyncExitStack()
+        self._ended = asyncio.Event()
+        self._is_frozen = False
+        self._backlog: deque[Frame] = deque(maxlen=_BACKLOG_FRAMES)
+        self._muted: set[str] = set()
+        self._lost: list[_LostDeletion] = []
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        """Listen and start the market. Raises OSError when the port cannot be had."""
+        app = web.Application()
+        app.router.add_get("/json-rpc", self._hub.serve)
+        app.router.add_routes(self._rest.routes())
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        async with AsyncExitStack() as stack:
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, self._host, self._port).start()
+            self._port = runner.addresses[0][1]
+            stack.push_async_callback(self._hub.close_all)
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            pump = tasks.create_task(self._pump())
+            stack.callback(pump.cancel)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        """Stop the market, close the sockets, free the port. A market that failed raises here, in a group."""
+        if isinstance(exc, asyncio.CancelledError):  # perhaps by our own task group, which has to know
+            return await self._stack.__aexit__(exc_type, exc, traceback)
+        await self._stack.aclose()
+        return None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; 0 before the first start if none was asked for."""
+        return self._port
+
+    @property
+    def base_url(self) -> str:
+        """Address for REST, without the ``/v1``."""
+        return f"http://{self._host}:{self._port}"
+
+    @property
+    def ws_url(self) -> str:
+        """Address of the realtime API."""
+        return f"ws://{self._host}:{self._port}/json-rpc"
+
+    @property
+    def source(self) -> MarketSource:
+        """The market behind the venue."""
+        return self._source
+
+    async def wait_ended(self) -> None:
+        """Return when the market is over (a tape's end) and all of it was handed to the sockets."""
+        await self._ended.wait()
+
+    async def wait_subscribed(self, channel: Channel, clients: int = 1) -> None:
+        """Return when so many clients listen to a channel."""
+        await self._hub.wait_subscribed(channel.of(self._product), clients)
+
+    def statistics(self) -> ExchangeStatistics:
+        """Counts so far."""
+        counters = self._hub.counters
+        return ExchangeStatistics(
+            clients=self._hub.connections,
+            connections=counters.connections,
+            frames_sent=counters.frames,
+            rpc_requests=self._hub.requests,
+            rpc_errors=self._hub.errors,
+            slow_clients_cut=counters.slow_clients,
+            silent_clients_cut=counters.silent_clients,
+            http_requests=self._rest.requests,
+            http_refused=self._rest.refused,
+        )
+
+    # --- trouble, as venues make it -------------------------------------------------------------------------------
+
+    async def close_clients(self, code: int = 1012, reason: str = "scheduled maintenance") -> None:
+        """Close every socket; by default as bitFlyer does at its daily maintenance (client logs of 2023)."""
+        await self._hub.close_all(code, reason)
+
+    def abort_clients(self) -> None:
+        """Cut every line without a close frame."""
+        self._hub.abort_all()
+
+    def freeze(self) -> None:
+        """Send no more market data over sockets that stay alive; the market itself goes on."""
+        self._is_frozen = True
+
+    def thaw(self, *, deliver_backlog: bool = False) -> None:
+        """Send again; what was held back is lost, as after a stuck feed, or delivered late in one burst."""
+        self._is_frozen = False
+        backlog, self._backlog = self._backlog, deque(maxlen=_BACKLOG_FRAMES)
+        if deliver_backlog:
+            for frame in backlog:
+                self._hub.publish(frame.channel, frame.text)
+
+    def mute(self, channel: Channel) -> None:
+        """Let one channel go silent while the others talk."""
+        self._muted.add(channel.of(self._product))
+
+    def unmute(self, channel: Channel) -> None:
+        """Let it talk again; what it missed is lost."""
+        self._muted.discard(channel.of(self._product))
+
+    def inject(self, channel: Channel, text: str) -> int:
+        """Send a text frame, whatever it says, to the clients of a channel; return to how many."""
+        return self._hub.publish(channel.of(self._product), text)
+
+    def lose_deletion(self, side: Side, price: Ticks | None = None) -> None:
+        """Leave the next deletion of a level out of the deltas; the next snapshot heals it.
+
+        Without a price: the next one that leaves a phantom best behind. The venue does so itself now and then (one of
+        219 recorded messages).
+        """
+        depth = self._source.depth()
+        shown = {level[0] for level in (depth.bids if side is Side.BUY else depth.asks)}
+        self._lost.append(_LostDeletion(side=side, price=price, shown=shown))
+
+    def set_condition(self, *, state: BoardState | None = None, health: Health | None = None) -> None:
+        """Change the board's state or the venue's health, from now on."""
+        self._source.set_condition(state=state, health=health)
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _now_ns(self) -> int:
+        return self._source.now_ns if self._clock is None else self._clock.now_ns()
+
+    async def _pump(self) -> None:
+        """Move the market and send what it says."""
+        source, clock = self._source, self._clock
+        while (wake_ns := source.next_wake_ns()) is not None:
+            if clock is None:
+                await self._hub.wait_subscribed()
+            else:
+                await clock.sleep_until(wake_ns)
+                wake_ns = max(wake_ns, clock.now_ns())
+            for frame in source.advance(wake_ns):
+                await self._deliver(frame)
+            await asyncio.sleep(0)  # neither a clock that lags nor a queue with room gives the others their turn
+        await self._hub.wait_sent()
+        self._ended.set()
+
+    async def _deliver(self, frame: Frame) -> None:
+        if frame.channel in self._muted:
+            return
+        if self._lost and frame.channel == Channel.BOARD.of(self._product):
+            frame = self._without_lost_deletions(frame)
+        if self._is_frozen:
+            self._backlog.append(frame)
+        elif self._clock is None:
+            await self._hub.publish_waiting(frame.channel, frame.text)
+        else:
+            self._hub.publish(frame.channel, frame.text)
+
+    def _without_lost_deletions(self, frame: Frame) -> Frame:
+        """Cut the entries out of the text, so that all the rest stays byte for byte what it was."""
+        text = frame.text
+        message = orjson.loads(text)["params"]["message"]
+        for lost in list(self._lost):
+            key = "bids" if lost.side is Side.BUY else "asks"
+            entries = [(Ticks(round(e["price"] * self._ticks_per_one)), e["size"]) for e in message[key]]
+            forgotten = next((price for price, size in entries if not size and self._is_lost(lost, price)), None)
+            if forgotten is None:
+                lost.shown.update(price for price, size in entries if size)
+                lost.shown.difference_update(price for price, size in entries if not size)
+            else:
+                self._lost.remove(lost)
+                text = _cut(text, self._wire.level((forgotten, Lots(0))), is_bid=lost.side is Side.BUY)
+        return Frame(time_ns=frame.time_ns, channel=frame.channel, text=text)
+
+    def _is_lost(self, lost: _LostDeletion, price: Ticks) -> bool:
+        if lost.price is not None:
+            return price == lost.price
+        depth = self._source.depth(1)
+        levels = depth.bids if lost.side is Side.BUY else depth.asks
+        # Two ticks off the best that is left, and the floored mid cannot hide it.
+        return price in lost.shown and bool(levels) and lost.side.sign * (price - levels[0][0]) >= 2
+
+
+def _cut(text: str, entry: str, *, is_bid: bool) -> str:
+    """A board frame without one entry of one side."""
+    bids, separator, asks = text.partition('"asks":')
+    half = bids if is_bid else asks
+    half = half.replace(f"{entry},", "").replace(f",{entry}", "").replace(entry, "")
+    return half + separator + asks if is_bid else bids + separator + half

@@ -1,0 +1,384 @@
+"""Paper trading: orders filled against public market data, by rule and not by wish.
+
+``PaperGateway`` is an ``OrderGateway`` like the live one. Orders and cancels take effect after latencies drawn from a
+seeded distribution, against the book as it was last seen at that moment, never a later one. What it does:
+
+- An order that crosses the book on arrival takes what is displayed, up to its limit; the rest rests, or expires if it
+  is IOC. What is displayed can be taken once, until the venue shows that level anew.
+- A resting order waits behind the size displayed at its price. Prints at its price serve those ahead first; cancels
+  ahead of us are a configured share of the decreases that no print explains.
+- A print through its price fills it, up to the print's size; so does a displayed order of the other side that is priced
+  through it. A touch without a trade fills nothing. Prints without taker side (auctions) fill nothing.
+- Fills are at the order's own price when it rested, at the displayed price when it took.
+- A cancel that arrives after the fill fails, as at the venue. An order that would meet one of ours is refused (-159).
+- An order lives one minute at most: live orders carry ``minute_to_expire: 1`` as a dead-man's hand.
+
+What no rule on public data can know: how the market would have reacted to our order. Our orders are therefore never
+added to the book that the strategy sees.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import IntEnum, unique
+from typing import Final
+
+from stall_then_strike.config.models import LatencyConfig, LatencyKind, PaperConfig, SessionConfig
+from stall_then_strike.engine.calendar import TradingCalendar
+from stall_then_strike.engine.gateway import EventSink
+from stall_then_strike.sim import fill_rules
+from stall_then_strike.sim.fill_rules import SHARE_SCALE, Queue
+from stall_then_strike.types.dto import (
+    NS_PER_MS,
+    NS_PER_S,
+    BoardState,
+    BookReader,
+    ExecId,
+    FillEvent,
+    FundingEvent,
+    OrderEvent,
+    OrderEventKind,
+    OrderId,
+    OrderRequest,
+    PublicTrades,
+    Side,
+    TimeInForce,
+    VenueStatus,
+)
+from stall_then_strike.types.errors import Rejected
+from stall_then_strike.types.instrument import Instrument, Lots, Money, Ticks
+
+_LIFE_NS: Final = 60 * NS_PER_S
+_UNSEEN_NS: Final = 1 * NS_PER_S
+"""A print is shown in the book within about 0.2 s; after this it no longer explains a decrease."""
+_NORMAL_P95: Final = 1.6448536269514722
+
+
+class Latency:
+    """Draws delays, in nanoseconds, from one configured distribution."""
+
+    def __init__(self, cfg: LatencyConfig, rng: random.Random) -> None:
+        """Share ``rng`` between latencies to have one order of draws."""
+        self._kind = cfg.kind
+        self._median_ms = float(cfg.median_ms)
+        self._spread_ms = float(cfg.spread_ms)
+        self._rng = rng
+
+    def draw_ns(self) -> int:
+        """One delay."""
+        median, spread = self._median_ms, self._spread_ms
+        if self._kind is LatencyKind.UNIFORM:
+            delay = self._rng.uniform(median - spread, median + spread)
+        elif self._kind is LatencyKind.LOGNORMAL and median > 0:
+            sigma = math.log((median + spread) / median) / _NORMAL_P95
+            delay = median * math.exp(self._rng.gauss(0.0, sigma))
+        else:
+            delay = median
+        return int(delay * NS_PER_MS)
+
+
+@unique
+class _Due(IntEnum):
+    """What takes effect at a due time; at equal times in the order of asking."""
+
+    ORDER = 0
+    CANCEL = 1
+    EXPIRY = 2
+
+
+@dataclass(slots=True)
+class _Resting:
+    """One order at the paper venue."""
+
+    request: OrderRequest
+    order_id: OrderId
+    arrives_ns: int
+    remaining: int
+    queue: Queue | None = None
+    """None until a believable book has been seen since arrival: no place in a queue, no fill."""
+    traded_ns: int = 0
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What we took of a displayed level, which the public book does not know."""
+
+    level: int
+    lots: int = field(default=0)
+
+
+class PaperGateway:
+    """Order entry on paper. Give it every market message and wake it at ``next_deadline_ns``."""
+
+    def __init__(
+        self,
+        cfg: PaperConfig,
+        session: SessionConfig,
+        instrument: Instrument,
+        *,
+        sink: EventSink,
+        now_ns: Callable[[], int],
+    ) -> None:
+        """Events go to ``sink``; ``now_ns`` is the clock of the run, virtual or real."""
+        rng = random.Random(cfg.seed)
+        self._order_latency = Latency(cfg.order_latency, rng)
+        self._cancel_latency = Latency(cfg.cancel_latency, rng)
+        self._share = int(cfg.queue_cancel_share * SHARE_SCALE)
+        self._maker, self._taker = cfg.maker_fee.as_integer_ratio(), cfg.taker_fee.as_integer_ratio()
+        self._funding_rate: Decimal = cfg.funding_rate
+        self._calendar = TradingCalendar(session, cfg.funding_times)
+        self._instrument = instrument
+        self._sink = sink
+        self._now_ns = now_ns
+        self._due: list[tuple[int, int, _Due, OrderId]] = []
+        self._sequence = 0
+        self._placed = 0
+        self._orders: dict[OrderId, _Resting] = {}
+        self._resting: list[_Resting] = []
+        self._book: BookReader | None = None
+        self._state = BoardState.UNKNOWN
+        self._taken: dict[tuple[Side, Ticks], _Taken] = {}
+        self._fills = 0
+        self._position = 0
+        self._mid2 = 0
+        self._settlement_ns: int | None = None
+
+    # --- requests
+
+    async def place(self, order: OrderRequest) -> OrderId:
+        """Accept an order; it reaches the book one latency later. Raise Rejected as the venue would."""
+        name = f"place {order.side} {order.size} lots"
+        if order.size < self._instrument.min_size:
+            raise Rejected(name, "under the minimum order size", code=-110)
+        if order.price is not None and order.price <= 0:
+            raise Rejected(name, "price too low", code=-106)
+        if self._state not in (BoardState.RUNNING, BoardState.UNKNOWN):
+            raise Rejected(name, f"market state is {self._state}", code=-204)
+        now = self._now_ns()
+        self._placed += 1
+        order_id = OrderId(f"PAPER-{self._placed:06d}")
+        arrives = now + self._order_latency.draw_ns()
+        self._orders[order_id] = _Resting(order, order_id, arrives, order.size)
+        self._push(arrives, _Due.ORDER, order_id)
+        return order_id
+
+    async def cancel(self, order_id: OrderId) -> None:
+        """Take a cancel request; its outcome comes as an event one latency later, after the order's own arrival."""
+        arrives = self._now_ns() + self._cancel_latency.draw_ns()
+        order = self._orders.get(order_id)
+        self._push(max(arrives, order.arrives_ns) if order else arrives, _Due.CANCEL, order_id)
+
+    # --- time and market
+
+    @property
+    def next_deadline_ns(self) -> int | None:
+        """When something takes effect next, or None."""
+        stamps = [stamp for stamp in (self._due[0][0] if self._due else None, self._settlement_ns) if stamp is not None]
+        return min(stamps, default=None)
+
+    def advance(self, now_ns: int) -> None:
+        """Let everything due by now take effect, against the book as last seen."""
+        if self._settlement_ns is None:
+            self._settlement_ns = self._calendar.next_settlement_ns(now_ns)
+        while self._due and self._due[0][0] <= now_ns:
+            at_ns, _, what, order_id = heapq.heappop(self._due)
+            self._settle(at_ns)
+            if what is _Due.ORDER:
+                self._arrive(self._orders[order_id], at_ns)
+            elif what is _Due.CANCEL:
+                self._end(order_id, OrderEventKind.CANCELLED, at_ns)
+            else:
+                self._end(order_id, OrderEventKind.EXPIRED, at_ns)
+        self._settle(now_ns)
+
+    def on_status(self, status: VenueStatus) -> None:
+        """Follow the venue's board state: orders are refused unless it runs."""
+        self._state = status.state if status.state is not None else self._state
+
+    def on_book(self, book: BookReader | None, now_ns: int) -> None:
+        """See the book after a message; None while it cannot be believed: nothing is matched against it then."""
+        self._book = book
+        if book is None:
+            return
+        bid, ask = next(book.levels(Side.BUY), None), next(book.levels(Side.SELL), None)
+        if bid is not None and ask is not None:
+            self._mid2 = bid[0] + ask[0]
+        for (side, price), taken in list(self._taken.items()):
+            if book.size_at(side, price) != taken.level:
+                del self._taken[side, price]
+        for order in list(self._resting):
+            self._requeue(order, book, now_ns)
+            self._take(order, now_ns, through=True)
+            if not order.remaining:
+                self._drop(order)
+
+    def on_trades(self, message: PublicTrades) -> None:
+        """Match one executions message with our resting orders, in the venue's order."""
+        if not self._resting:
+            return
+        for trade in message.trades:
+            if trade.taker is not None:
+                self._print(trade.taker, trade.price, trade.size, message.ts_ns)
+
+    # --- arrivals and endings
+
+    def _push(self, at_ns: int, what: _Due, order_id: OrderId) -> None:
+        self._sequence += 1
+        heapq.heappush(self._due, (at_ns, self._sequence, what, order_id))
+
+    def _arrive(self, order: _Resting, now_ns: int) -> None:
+        """An order reaches the book: take what it crosses, rest or expire with the remainder."""
+        request = order.request
+        if self._meets_own(order):
+            self._report(order, OrderEventKind.REJECTED, now_ns, "an own order would be met (-159)")
+            del self._orders[order.order_id]
+            return
+        self._report(order, OrderEventKind.REGISTERED, now_ns)
+        self._take(order, now_ns, through=False)
+        if not order.remaining:
+            del self._orders[order.order_id]
+        elif request.time_in_force is not TimeInForce.GTC or request.price is None:
+            self._report(order, OrderEventKind.EXPIRED, now_ns)
+            del self._orders[order.order_id]
+        else:
+            if self._book is not None:
+                order.queue = fill_rules.join(self._book.size_at(request.side, request.price))
+            self._resting.append(order)
+            self._push(now_ns + _LIFE_NS, _Due.EXPIRY, order.order_id)
+
+    def _end(self, order_id: OrderId, kind: OrderEventKind, now_ns: int) -> None:
+        """A cancel or an expiry reaches the book."""
+        order = self._orders.get(order_id)
+        if order is not None:
+            self._report(order, kind, now_ns)
+            self._drop(order)
+        elif kind is OrderEventKind.CANCELLED:
+            self._sink(OrderEvent(ts_ns=now_ns, kind=OrderEventKind.CANCEL_FAILED, order_id=order_id, detail="gone"))
+
+    def _drop(self, order: _Resting) -> None:
+        self._resting.remove(order)
+        del self._orders[order.order_id]
+
+    def _meets_own(self, order: _Resting) -> bool:
+        price = order.request.price
+        return any(
+            price is None or (price - other.request.price) * order.request.side.sign >= 0
+            for other in self._resting
+            if other.request.side is not order.request.side and other.request.price is not None
+        )
+
+    # --- fills
+
+    def _requeue(self, order: _Resting, book: BookReader, now_ns: int) -> None:
+        price = order.request.price
+        if price is None:
+            raise AssertionError("market orders do not rest")
+        displayed = book.size_at(order.request.side, price)
+        if order.queue is None:
+            order.queue = fill_rules.join(displayed)
+        elif displayed != order.queue.level:
+            if now_ns - order.traded_ns > _UNSEEN_NS:
+                order.queue = order.queue._replace(unseen=0)
+            order.queue = fill_rules.after_level(order.queue, displayed, self._share)
+
+    def _print(self, taker: Side, price: Ticks, size: int, now_ns: int) -> None:
+        """One public trade. Best price first, then first come, and never more than it traded."""
+        left, passed = size, 0
+        for order in sorted(self._hit_by(taker, price), key=lambda o: o.request.side.sign * -(o.request.price or 0)):
+            if order.queue is None:
+                continue
+            if order.request.price == price:
+                # Those ahead of an earlier order of ours are ahead of this one too: count what they took once.
+                match = fill_rules.match_at_price(max(0, order.queue.ahead - passed), order.remaining, left)
+                passed += match.passed
+                left -= match.passed + match.filled
+                filled = match.filled
+                order.queue = Queue(max(0, order.queue.ahead - passed), order.queue.level, order.queue.unseen + size)
+                order.traded_ns = now_ns
+            else:
+                filled = min(order.remaining, left)
+                left -= filled
+                order.queue = order.queue._replace(ahead=0)
+            if filled:
+                self._fill(order, order.request.price, filled, self._maker, now_ns)
+                if not order.remaining:
+                    self._drop(order)
+
+    def _hit_by(self, taker: Side, price: Ticks) -> Iterator[_Resting]:
+        """Our resting orders that a taker of this side meets at this price or on the way to it."""
+        for order in self._resting:
+            own = order.request
+            if own.side is not taker and own.price is not None and (own.price - price) * own.side.sign >= 0:
+                yield order
+
+    def _take(self, order: _Resting, now_ns: int, *, through: bool) -> None:
+        """Match an order with the displayed other side.
+
+        On arrival it takes, at displayed prices. While it rests (``through``), only sizes priced strictly through it
+        count, and they come to us: the fill is at our price, as maker.
+        """
+        book, request = self._book, order.request
+        if book is None:
+            return
+        other = request.side.opposite
+        for price, displayed in book.levels(other):
+            if not order.remaining:
+                return
+            if request.price is not None:
+                beyond = (request.price - price) * request.side.sign
+                if beyond < 0 or (through and beyond == 0):
+                    return
+            taken = self._taken.get((other, price))
+            size = min(order.remaining, displayed - (taken.lots if taken else 0))
+            if size <= 0:
+                continue
+            if taken is None:
+                taken = self._taken[other, price] = _Taken(displayed)
+            taken.lots += size
+            rested = through and request.price is not None
+            self._fill(order, request.price if rested else price, size, self._maker if rested else self._taker, now_ns)
+
+    def _fill(self, order: _Resting, price: Ticks | None, size: int, rate: tuple[int, int], now_ns: int) -> None:
+        if price is None:
+            raise AssertionError("a fill has a price")
+        order.remaining -= size
+        self._fills += 1
+        self._position += size * order.request.side.sign
+        self._sink(
+            FillEvent(
+                ts_ns=now_ns,
+                exec_id=ExecId(self._fills),
+                side=order.request.side,
+                price=price,
+                size=Lots(size),
+                fee=Money(fill_rules.fee(price, size, rate)),
+                order_id=order.order_id,
+                client_order_id=order.request.client_order_id,
+            )
+        )
+
+    def _settle(self, now_ns: int) -> None:
+        """Pay or receive funding at each settlement passed: position times mid times rate, longs pay when positive."""
+        while self._settlement_ns is not None and self._settlement_ns <= now_ns:
+            at_ns = self._settlement_ns
+            self._settlement_ns = self._calendar.next_settlement_ns(at_ns)
+            numerator, denominator = self._funding_rate.as_integer_ratio()
+            cost = -(-self._position * self._mid2 * numerator // (2 * denominator))
+            if cost:
+                self._sink(FundingEvent(ts_ns=at_ns, amount=Money(-cost), what="funding"))
+
+    def _report(self, order: _Resting, kind: OrderEventKind, now_ns: int, detail: str = "") -> None:
+        self._sink(
+            OrderEvent(
+                ts_ns=now_ns,
+                kind=kind,
+                client_order_id=order.request.client_order_id,
+                order_id=order.order_id,
+                detail=detail,
+            )
+        )

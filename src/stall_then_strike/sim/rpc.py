@@ -1,0 +1,106 @@
+"""JSON-RPC 2.0 as bitFlyer's realtime API speaks it: text in, text out, no socket.
+
+Venue facts (Realtime API documentation; error codes and the rules on ids measured on the public feed, 2026-09):
+
+- a request is answered only when it has an ``id``; an array is answered by an array;
+- a channel of an unknown product is acknowledged with true and stays silent;
+- unknown method -32601; missing parameters or unknown channel prefix -32602; a channel twice -32009; a private channel
+  before login -32007; text that is not JSON -32700 with id null, and the socket stays open.
+
+Not measured: the answer to `unsubscribe` of a channel that is not subscribed (here true) and to an empty array or to a
+value that is no request (here -32600, as JSON-RPC has it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from stall_then_strike.sim.source import Channel
+
+PARSE_ERROR: Final = -32700
+INVALID_REQUEST: Final = -32600
+METHOD_NOT_FOUND: Final = -32601
+INVALID_PARAMS: Final = -32602
+AUTHENTICATION_REQUIRED: Final = -32007
+ALREADY_SUBSCRIBED: Final = -32009
+
+PRIVATE_CHANNELS: Final = frozenset({"child_order_events", "parent_order_events"})
+Answer = dict[str, Any]
+"""A JSON-RPC response object."""
+
+_PUBLIC_PREFIXES: Final = tuple(channel.value for channel in Channel)
+
+
+class RpcError(Exception):
+    """A request that is answered by an error object."""
+
+    def __init__(self, code: int, message: str) -> None:
+        """Code and words as on the wire."""
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(slots=True)
+class RpcSession:
+    """One connection's conversation. Its state is the set of channels that it asked for."""
+
+    on_change: Callable[[], None] = field(default=lambda: None)
+    """Called after the subscriptions changed."""
+    channels: set[str] = field(default_factory=set)
+    requests: int = 0
+    errors: int = 0
+
+    def receive(self, text: str | bytes) -> str | None:
+        """Take one text frame; return the frame to answer with, or None for silence."""
+        try:
+            request: Any = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return _text(self._error(None, RpcError(PARSE_ERROR, "Parse error")))
+        if isinstance(request, list) and request:
+            return _text([one for item in request if (one := self._answer(item)) is not None])
+        return _text(self._answer(request))
+
+    def _answer(self, request: Any) -> Answer | None:
+        self.requests += 1
+        if not isinstance(request, dict) or not isinstance(request.get("method"), str):
+            return self._error(None, RpcError(INVALID_REQUEST, "Invalid Request"))
+        request_id = request.get("id")
+        try:
+            result = self._call(request["method"], request.get("params"))
+        except RpcError as error:
+            answer = self._error(request_id, error)
+        else:
+            answer = {"jsonrpc": "2.0", "id": request_id, "result": result}
+        return None if request_id is None else answer
+
+    def _call(self, method: str, params: Any) -> bool:
+        if method not in {"subscribe", "unsubscribe"}:
+            raise RpcError(METHOD_NOT_FOUND, "Method not found")
+        channel = params.get("channel") if isinstance(params, dict) else None
+        if not isinstance(channel, str):
+            raise RpcError(INVALID_PARAMS, "Invalid params")
+        if channel in PRIVATE_CHANNELS:
+            raise RpcError(AUTHENTICATION_REQUIRED, "authentication required")
+        if not channel.startswith(_PUBLIC_PREFIXES):
+            raise RpcError(INVALID_PARAMS, "invalid channel")
+        if method == "unsubscribe":
+            self.channels.discard(channel)
+        elif channel in self.channels:
+            raise RpcError(ALREADY_SUBSCRIBED, "already subscribed")
+        else:
+            self.channels.add(channel)
+        self.on_change()
+        return True
+
+    def _error(self, request_id: object, error: RpcError) -> Answer:
+        self.errors += 1
+        return {"jsonrpc": "2.0", "id": request_id, "error": {"code": error.code, "message": error.message}}
+
+
+def _text(answer: Answer | list[Answer] | None) -> str | None:
+    return orjson.dumps(answer).decode() if answer else None

@@ -1,0 +1,296 @@
+"""Recorded markets: reading a tape, and a tape as a market.
+
+A tape is JSON Lines, one object a line, ``{"recv_ns": int, "msg": <JSON-RPC message as received>}``, plain or zstd
+(``.zst``). It is read as a stream: memory does not grow with its length. The message is handed on byte for byte as it
+stands in the line, so a replay decodes what the venue sent and not what a JSON library made of it.
+
+A process that dies while it records leaves half a line at the end: that line is dropped, counted and logged. Any other
+line that does not fit is an error that names file and line, because a tape with holes is not evidence.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Final, NamedTuple
+
+import orjson
+import zstandard
+from loguru import logger
+
+from stall_then_strike.sim.publisher import EXECUTIONS_KEPT
+from stall_then_strike.sim.source import Channel, Condition, Depth, Execution, Frame, Level, Ticker
+from stall_then_strike.types.dto import NS_PER_S, BoardState, ExecId, Health, OrderId, Side
+from stall_then_strike.types.errors import FeedError
+from stall_then_strike.types.instrument import Instrument, Lots, Ticks, fx_btc_jpy
+
+_SHAPE: Final = re.compile(rb'\s*\{\s*"recv_ns"\s*:\s*\d+\s*,\s*"msg"\s*:\s*(?P<msg>.*\S)\s*\}\s*', re.DOTALL)
+_STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z?")
+
+
+class TapeError(FeedError):
+    """A tape cannot be read on. Names the file and, where there is one, the line."""
+
+
+class TapeLine(NamedTuple):
+    """One recorded message."""
+
+    recv_ns: int
+    """Local receive time, nanoseconds since the Unix epoch."""
+    text: str
+    """The message as it came off the wire."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TapeStatistics:
+    """What was read so far."""
+
+    messages: int
+    truncated: int
+    """1 when the last line was cut short and dropped."""
+    first_ns: int | None
+    last_ns: int | None
+
+
+class TapeReader:
+    """Iterate over a tape's lines. Each iteration starts at the beginning and counts anew."""
+
+    def __init__(self, path: Path) -> None:
+        """The file is opened when the iteration begins."""
+        self._path = path
+        self._messages = 0
+        self._truncated = 0
+        self._first_ns: int | None = None
+        self._last_ns: int | None = None
+
+    def statistics(self) -> TapeStatistics:
+        """Counts of the latest iteration."""
+        return TapeStatistics(
+            messages=self._messages, truncated=self._truncated, first_ns=self._first_ns, last_ns=self._last_ns
+        )
+
+    def __iter__(self) -> Iterator[TapeLine]:
+        """Yield all messages in the file's order. Raises TapeError, and OSError if the file cannot be opened."""
+        self._messages = self._truncated = 0
+        self._first_ns = self._last_ns = None
+        with self._path.open("rb") as raw, _plain(raw, self._path) as lines:
+            number = 0
+            while line := self._read_line(lines, number):
+                number += 1
+                if not line.strip():
+                    continue
+                try:
+                    parsed = _parse(line)
+                except ValueError as error:
+                    if not line.endswith(b"\n"):
+                        self._truncated = 1
+                        logger.warning("{}:{}: last line is cut short and was dropped", self._path, number)
+                        return
+                    raise TapeError(f"{self._path}:{number}: {error}") from error
+                if self._first_ns is None:
+                    self._first_ns = parsed.recv_ns
+                self._last_ns = parsed.recv_ns
+                self._messages += 1
+                yield parsed
+
+    def _read_line(self, lines: IO[bytes], number: int) -> bytes:
+        try:
+            return lines.readline()
+        except zstandard.ZstdError as error:
+            raise TapeError(f"{self._path}: zstd data is damaged after line {number}: {error}") from error
+
+
+def read_tape(path: Path | str) -> TapeReader:
+    """Open a tape for reading, ``.jsonl`` or ``.jsonl.zst``."""
+    return TapeReader(Path(path))
+
+
+def _plain(raw: IO[bytes], path: Path) -> IO[bytes]:
+    """The decompressed stream. A zstd file cut by a crash simply ends early."""
+    if path.suffix != ".zst":
+        return raw
+    return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
+
+
+def _parse(line: bytes) -> TapeLine:
+    """Take a line apart. Raises ValueError saying what is wrong with it."""
+    outer: Any = orjson.loads(line)
+    if not isinstance(outer, dict) or "recv_ns" not in outer or "msg" not in outer:
+        raise ValueError('expected an object with "recv_ns" and "msg"')
+    recv_ns, msg = outer["recv_ns"], outer["msg"]
+    if not isinstance(recv_ns, int) or isinstance(recv_ns, bool) or recv_ns < 0:
+        raise ValueError(f'"recv_ns" must be nanoseconds since the Unix epoch, got {recv_ns!r}')
+    shape = _SHAPE.fullmatch(line) if len(outer) == 2 else None
+    raw = shape["msg"] if shape is not None else orjson.dumps(msg)
+    return TapeLine(recv_ns, raw.decode())
+
+
+class TapeSource:
+    """A tape as a market: frames at the times at which they were received, and the book behind them for REST."""
+
+    def __init__(self, path: Path | str, *, instrument: Instrument | None = None) -> None:
+        """Open the tape and read its first line. Raises TapeError when it has none, OSError when there is no file."""
+        self._instrument = instrument if instrument is not None else fx_btc_jpy()
+        self._reader = read_tape(path)
+        self._lines = iter(self._reader)
+        first = next(self._lines, None)
+        if first is None:
+            raise TapeError(f"{path}: holds no message")
+        self._next: TapeLine | None = first
+        self.start_ns = first.recv_ns
+        """Receive time of the first message."""
+        self._now_ns = first.recv_ns
+        self._channels = {channel.of(self._instrument.product_code): channel for channel in Channel}
+        self._book: dict[Side, dict[Ticks, Lots]] = {Side.BUY: {}, Side.SELL: {}}
+        self._mid = Ticks(0)
+        self._ticker: Ticker | None = None
+        self._executions: deque[Execution] = deque(maxlen=EXECUTIONS_KEPT)
+        self._recorded_state = BoardState.RUNNING
+        self._forced_state: BoardState | None = None
+        self._health = Health.NORMAL
+
+    def statistics(self) -> TapeStatistics:
+        """What was read so far."""
+        return self._reader.statistics()
+
+    @property
+    def instrument(self) -> Instrument:
+        """Product and units."""
+        return self._instrument
+
+    @property
+    def now_ns(self) -> int:
+        """Tape time."""
+        return self._now_ns
+
+    @property
+    def condition(self) -> Condition:
+        """Board state as recorded in the ticker unless it was set from outside; health as set."""
+        state = self._recorded_state if self._forced_state is None else self._forced_state
+        return Condition(state=state, health=self._health)
+
+    def set_condition(self, *, state: BoardState | None = None, health: Health | None = None) -> None:
+        """Overrule the tape from now on, in REST and in the ticker's frames."""
+        self._forced_state = self._forced_state if state is None else state
+        self._health = self._health if health is None else health
+
+    def next_wake_ns(self) -> int | None:
+        """Receive time of the next message, not before the present one's; None at the end."""
+        return None if self._next is None else max(self._now_ns, self._next.recv_ns)
+
+    def advance(self, until_ns: int) -> list[Frame]:
+        """Play the messages up to then. Anything but channel messages (recorded acks) is left out."""
+        frames: list[Frame] = []
+        while (wake_ns := self.next_wake_ns()) is not None and wake_ns <= until_ns and self._next is not None:
+            self._now_ns = wake_ns
+            frame = self._play(wake_ns, self._next.text)
+            if frame is not None:
+                frames.append(frame)
+            self._next = next(self._lines, None)
+        self._now_ns = max(self._now_ns, until_ns)
+        return frames
+
+    def depth(self, limit: int | None = None) -> Depth:
+        """The book as rebuilt from snapshots and deltas, with the last recorded mid."""
+        bids: list[Level] = sorted(self._book[Side.BUY].items(), reverse=True)
+        asks: list[Level] = sorted(self._book[Side.SELL].items())
+        return Depth(mid=self._mid, bids=bids[:limit], asks=asks[:limit])
+
+    def ticker(self) -> Ticker | None:
+        """The last recorded ticker; None before the first one."""
+        return self._ticker
+
+    def executions(self) -> Sequence[Execution]:
+        """The last recorded executions, newest first."""
+        return self._executions
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _play(self, time_ns: int, text: str) -> Frame | None:
+        params = _params(text)
+        if params is None:
+            return None
+        channel, message = params
+        kind = self._channels.get(channel)
+        try:
+            if kind is Channel.TICKER:
+                self._ticker = self._read_ticker(message, time_ns)
+                if self._forced_state is not None:
+                    recorded, forced = self._recorded_state.value, self._forced_state.value
+                    text = text.replace(f'"state":"{recorded}"', f'"state":"{forced}"')
+            elif kind is Channel.EXECUTIONS:
+                self._executions.extendleft([self._read_execution(item, time_ns) for item in message])
+            elif kind is not None:
+                self._read_board(message, is_snapshot=kind is Channel.SNAPSHOT)
+        except (KeyError, TypeError, ValueError) as error:
+            # Whatever the venue sent is replayed; only the book behind REST goes without it.
+            logger.warning("tape message of {} cannot be read: {!r}", channel, error)
+        return Frame(time_ns=time_ns, channel=channel, text=text)
+
+    def _read_board(self, message: Any, *, is_snapshot: bool) -> None:
+        for side, key in ((Side.BUY, "bids"), (Side.SELL, "asks")):
+            levels = self._book[side]
+            if is_snapshot:
+                levels.clear()
+            for entry in message[key]:
+                price, size = self._ticks(entry["price"]), self._lots(entry["size"])
+                if size and price:
+                    levels[price] = size
+                else:
+                    levels.pop(price, None)
+        self._mid = self._ticks(message["mid_price"])
+
+    def _read_execution(self, item: Any, time_ns: int) -> Execution:
+        return Execution(
+            exec_id=ExecId(int(item["id"])),
+            taker=Side(item["side"]) if item["side"] else None,
+            price=self._ticks(item["price"]),
+            size=self._lots(item["size"]),
+            time_ns=_time_ns(item["exec_date"], time_ns),
+            buy_order_id=OrderId(item["buy_child_order_acceptance_id"]),
+            sell_order_id=OrderId(item["sell_child_order_acceptance_id"]),
+        )
+
+    def _read_ticker(self, message: Any, time_ns: int) -> Ticker:
+        self._recorded_state = BoardState(message["state"])
+        return Ticker(
+            state=self.condition.state,
+            time_ns=_time_ns(message["timestamp"], time_ns),
+            tick_id=int(message["tick_id"]),
+            best_bid=(self._ticks(message["best_bid"]), self._lots(message["best_bid_size"])),
+            best_ask=(self._ticks(message["best_ask"]), self._lots(message["best_ask_size"])),
+            bid_depth=self._lots(message["total_bid_depth"]),
+            ask_depth=self._lots(message["total_ask_depth"]),
+            last_price=self._ticks(message["ltp"]),
+            volume=self._lots(message["volume"]),
+        )
+
+    def _ticks(self, price: float) -> Ticks:
+        # The wire's numbers are decimals on the grid; the nearest grid point undoes the binary float exactly.
+        return Ticks(round(price * self._instrument.ticks_per_one))
+
+    def _lots(self, size: float) -> Lots:
+        return Lots(round(size * self._instrument.lots_per_one))
+
+
+def _params(text: str) -> tuple[str, Any] | None:
+    """Channel and message of a channel message; None for anything else."""
+    outer: Any = orjson.loads(text)
+    params = outer.get("params") if isinstance(outer, dict) else None
+    if not isinstance(params, dict) or "message" not in params or not isinstance(params.get("channel"), str):
+        return None
+    return params["channel"], params["message"]
+
+
+def _time_ns(text: str, otherwise_ns: int) -> int:
+    """The venue's stamp in nanoseconds, or the given time where it is not one."""
+    match = _STAMP.fullmatch(text)
+    if match is None:
+        return otherwise_ns
+    second = int(datetime.fromisoformat(match[1]).replace(tzinfo=UTC).timestamp())
+    return second * NS_PER_S + int((match[2] or "0").ljust(9, "0"))

@@ -1,0 +1,132 @@
+"""The command `sim_exchange`, as a process: its lines, its signals, its exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+COMMAND = (sys.executable, "-m", "stall_then_strike.app.sim_exchange")
+READY = re.compile(
+    r"sim_exchange ready rest=(http://127\.0\.0\.1:\d+) ws=(ws://127\.0\.0\.1:\d+/json-rpc) product=(\w+)\n"
+)
+DELTA = '{"jsonrpc":"2.0","method":"channelMessage","params":{"channel":"lightning_board_FX_BTC_JPY","message":{}}}'
+
+
+@asynccontextmanager
+async def running(*flags: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, re.Match[str]]]:
+    process = await asyncio.create_subprocess_exec(*COMMAND, *flags, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        ready = READY.fullmatch((await asyncio.wait_for(process.stdout.readline(), 20)).decode())
+        assert ready is not None
+        yield process, ready
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def run(*flags: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *flags], capture_output=True, text=True, timeout=30, check=False)
+
+
+async def first_message(ws_url: str) -> Any:
+    async with aiohttp.ClientSession() as session, session.ws_connect(ws_url) as ws:
+        await ws.send_json({"method": "subscribe", "params": {"channel": "lightning_board_FX_BTC_JPY"}})
+        return await ws.receive_json(timeout=10)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_signal_stops_a_serving_exchange_in_good_order(number: signal.Signals) -> None:
+    async with running("--seed", "3") as (process, ready):
+        rest, ws, product = ready.groups()
+        assert product == "FX_BTC_JPY"
+        assert (await first_message(ws))["method"] == "channelMessage"
+        async with aiohttp.ClientSession() as session, session.get(f"{rest}/v1/gethealth?product_code={product}") as r:
+            assert await r.json() == {"status": "NORMAL"}
+        process.send_signal(number)
+        out, err = await asyncio.wait_for(process.communicate(), 10)
+        assert process.returncode == 0
+        assert err == b""
+        assert b"--set exchange.ws_url=" + ws.encode() in out
+        assert b"stopped: signal; 1 connections" in out
+
+
+async def test_tape_is_played_to_its_end_and_the_command_with_it(tmp_path: Path) -> None:
+    tape = tmp_path / "t.jsonl"
+    tape.write_text("".join(f'{{"recv_ns":{n},"msg":{DELTA}}}\n' for n in range(3)))
+    async with running("--tape", str(tape), "--speed", "max") as (process, ready):
+        assert (await first_message(ready[2]))["params"]["message"] == {}
+        out, _ = await asyncio.wait_for(process.communicate(), 10)
+        assert process.returncode == 0
+        assert b"stopped: end of tape" in out
+
+
+def test_duration_ends_the_command() -> None:
+    done = run("--duration", "0.2", "--speed", "10")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "stopped: duration over" in done.stdout
+
+
+def test_taken_port_is_a_failure_in_words() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("--port", str(port))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_tape_that_breaks_while_it_plays_is_a_failure_in_words(tmp_path: Path) -> None:
+    tape = tmp_path / "t.jsonl"
+    tape.write_text(f'{{"recv_ns":1,"msg":{DELTA}}}\nbroken\n{{"recv_ns":2,"msg":{DELTA}}}\n')
+    done = run("--tape", str(tape), "--duration", "10")
+    assert done.returncode == 1
+    assert "t.jsonl:2:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--speed", "0"), "accepted: a factor above 0, or max"),
+        (("--speed", "fast"), "accepted: a factor above 0, or max"),
+        (("--port", "70000"), "accepted: 0 to 65535"),
+        (("--port", "-1"), "accepted: 0 to 65535"),
+        (("--duration", "-3"), "accepted: seconds above 0"),
+        (("--tape", "none.jsonl"), "none.jsonl: No such file"),
+        (("--tape", "none.jsonl", "--seed", "3"), "not allowed with"),
+        (("--what",), "unrecognized arguments"),
+    ],
+)
+def test_bad_arguments_are_refused_with_what_is_accepted(flags: tuple[str, ...], words: str) -> None:
+    done = run(*flags)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_empty_tape_is_refused(tmp_path: Path) -> None:
+    tape = tmp_path / "empty.jsonl"
+    tape.touch()
+    done = run("--tape", str(tape))
+    assert done.returncode == 2
+    assert "empty.jsonl: holds no message" in done.stderr
+
+
+def test_help_names_every_flag() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    for flag in ("--host", "--port", "--seed", "--tape", "--speed", "--duration"):
+        assert flag in done.stdout
