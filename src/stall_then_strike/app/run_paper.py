@@ -1,0 +1,330 @@
+"""``run_paper``: the strategy on paper.
+
+Four sources of market data, one way of trading them:
+
+- the venue's public feed (default), or another address by ``--set exchange.ws_url=...``
+- ``--sim``: the embedded exchange on loopback, over real HTTP and WebSocket, at ``--speed`` times real time
+- ``--sim --speed max``: the same market without sockets, in virtual time
+- ``--tape FILE``: a recorded tape in virtual time, as fast as possible or at the pace of ``--speed``
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+import signal
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from loguru import logger
+from rich.console import Console
+
+from stall_then_strike.app import cli
+from stall_then_strike.app.observe import FeedCondition, Observer
+from stall_then_strike.app.realtime import RealtimeRun
+from stall_then_strike.app.screen import Screen
+from stall_then_strike.app.summary import summary_table
+from stall_then_strike.app.trading import PaperTrader
+from stall_then_strike.app.virtual import Message, VirtualRun
+from stall_then_strike.config.loader import effective_yaml
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.clock import ScaledClock, SystemClock, VirtualClock
+from stall_then_strike.infra.logging_runtime import setup_runtime_logging
+from stall_then_strike.infra.logging_structured import CsvLogs
+from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.pyb_session import PyBotterSession
+from stall_then_strike.infra.venue_status import poll_venue_status
+from stall_then_strike.sim.bitflyer_server import BitflyerExchange
+from stall_then_strike.sim.market import Market
+from stall_then_strike.sim.source import iter_frames
+from stall_then_strike.sim.tape import read_tape
+from stall_then_strike.types.dto import NS_PER_S, Reason
+from stall_then_strike.types.errors import ConfigError, FeedError, LogError
+
+_STOP_S: Final = 5.0
+"""How long a stopping run may take to have its cancels confirmed, real seconds."""
+_WATCH_S: Final = 0.1
+_SIM_START_NS: Final = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) * NS_PER_S
+"""Where virtual time starts on the simulated market: a fixed Monday, so that a seed gives the same logs on any day."""
+
+
+class PaperRun:
+    """One run, from an open log folder to its summary."""
+
+    def __init__(self, cfg: AppConfig, logs: CsvLogs, screen: Screen, log_dir: Path) -> None:
+        """Nothing is started yet."""
+        self._cfg = cfg
+        self._logs = logs
+        self._screen = screen
+        self._log_dir = log_dir
+        self._stop = asyncio.Event()
+        self._over = asyncio.Event()
+        self._ended = ""
+
+    def on_signal(self, name: str) -> None:
+        """The first signal stops in good order, the second at once."""
+        if self._stop.is_set():
+            self._over.set()
+        self._end(name)
+
+    def _end(self, why: str) -> None:
+        if not self._stop.is_set():
+            self._ended = why
+            logger.info("stopping: {}", why)
+            self._stop.set()
+
+    # --- virtual time
+
+    async def virtual(
+        self, messages: Iterable[Message], *, mode: str, speed: float, duration_s: float | None, ended: str
+    ) -> int:
+        """Trade stamped messages; ``ended`` names their natural end."""
+        clock, feed = VirtualClock(0), MarketFeed(self._cfg)
+        trader = PaperTrader(self._cfg, clock, feed, self._logs)
+        observer = Observer(self._cfg, trader, mode, 0)
+        paced = not math.isinf(speed)
+        run = VirtualRun(
+            trader,
+            clock,
+            feed,
+            pacer=(lambda start_ns: ScaledClock(speed, start_ns)) if paced else None,
+            on_start=observer.restart,
+            flush=self._logs.flush,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            owned = [tasks.create_task(self._watch(trader)), tasks.create_task(self._stop_virtual(run))]
+            if paced:
+                owned.append(tasks.create_task(self._screen.show(lambda: observer.status(FeedCondition()))))
+            await run.run(messages, duration_ns=None if duration_s is None else int(duration_s * NS_PER_S))
+            for task in owned:
+                task.cancel()
+        return self._finish(trader, observer, FeedCondition(), self._ended or ended)
+
+    async def _stop_virtual(self, run: VirtualRun) -> None:
+        await self._stop.wait()
+        run.stop()
+
+    # --- real time
+
+    async def realtime(self, *, mode: str, sim: bool, speed: float, duration_s: float | None) -> int:
+        """Trade a feed as it comes."""
+        async with AsyncExitStack() as stack:
+            clock = ScaledClock(speed) if speed != 1.0 else SystemClock()
+            cfg = self._cfg
+            if sim:
+                market = Market(seed=cfg.sim.seed, start_ns=clock.now_ns(), instrument=cfg.exchange.instrument())
+                exchange = await stack.enter_async_context(BitflyerExchange(market, clock=clock))
+                urls = {"base_url": exchange.base_url, "ws_url": exchange.ws_url}
+                cfg = cfg.model_copy(update={"exchange": cfg.exchange.model_copy(update=urls)})
+            traders: list[PaperTrader] = []  # the session wants its listener before the trader can have the feed
+
+            def on_event(event: MarketEvent) -> None:
+                traders[0].on_market(event, session.frame_started_ns)
+
+            session = PyBotterSession(cfg, clock, on_event)
+            trader = PaperTrader(cfg, clock, session.feed, self._logs)
+            traders.append(trader)
+            await stack.enter_async_context(session)
+            observer = Observer(cfg, trader, mode, clock.now_ns())
+
+            def condition() -> FeedCondition:
+                transport = session.statistics()
+                return FeedCondition(connected=transport.is_connected, reconnects=max(0, transport.connects - 1))
+
+            await session.connect_ws()
+            await self._ready(session)
+            observer.restart(clock.now_ns())
+            logger.info("feed is live: {}", cfg.exchange.ws_url)
+            run = RealtimeRun(trader, clock, speed=speed)
+            async with asyncio.TaskGroup() as tasks:
+                owned = [
+                    tasks.create_task(run.keep_time()),
+                    tasks.create_task(run.send()),
+                    tasks.create_task(session.wait_failed()),
+                    tasks.create_task(
+                        poll_venue_status(
+                            session.get_client(),
+                            clock,
+                            cfg.exchange.product_code,
+                            trader.on_market,
+                            session.call_timeout,
+                        )
+                    ),
+                    tasks.create_task(self._watch(trader)),
+                    tasks.create_task(self._screen.show(lambda: observer.status(condition()))),
+                ]
+                await self._until_end(trader, None if duration_s is None else duration_s / speed)
+                for task in owned:
+                    task.cancel()
+            return self._finish(trader, observer, condition(), self._ended)
+
+    async def _ready(self, session: PyBotterSession) -> None:
+        """Wait for the first whole book, but not past a signal."""
+        async with asyncio.TaskGroup() as tasks:
+            ready = tasks.create_task(session.wait_ready())
+            stopped = tasks.create_task(self._stop.wait())
+            await asyncio.wait((ready, stopped), return_when=asyncio.FIRST_COMPLETED)
+            ready.cancel()
+            stopped.cancel()
+
+    async def _until_end(self, trader: PaperTrader, seconds: float | None) -> None:
+        """Wait for the end of the run, then until nothing of ours is live."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            self._end("duration over")
+        trader.stop()
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await self._over.wait()
+        except TimeoutError:
+            logger.warning("stopped with live paper orders: their cancels were not confirmed in {} s", _STOP_S)
+
+    # --- both
+
+    async def _watch(self, trader: PaperTrader) -> None:
+        """Notice that nothing is live any more, and why; halt on a log that cannot be written."""
+        while True:
+            if self._logs.failure is not None and trader.core.halted is None:
+                trader.halt(Reason.LOG_FAILURE, str(self._logs.failure))
+            if trader.core.is_done:
+                if trader.core.halted is not None:
+                    self._end(f"halted: {trader.core.halted.label}")
+                self._over.set()
+            await asyncio.sleep(_WATCH_S)
+
+    def _finish(self, trader: PaperTrader, observer: Observer, feed: FeedCondition, ended: str) -> int:
+        halted = trader.core.halted
+        if halted is not None:
+            ended = f"halted: {halted.label}"
+        self._screen.end(summary_table(observer.summary(feed, log_dir=str(self._log_dir), ended=ended)))
+        logger.info("ended: {}", ended)
+        return cli.EXIT_DONE if halted is None else cli.EXIT_HALTED
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's flags."""
+    flags = argparse.ArgumentParser(prog="run_paper", description="Trade on paper. No keys, no orders at the venue.")
+    cli.add_common_flags(flags, override="configs/paper.yml, with --sim configs/sim.yml")
+    source = flags.add_mutually_exclusive_group()
+    source.add_argument("--sim", action="store_true", help="trade the embedded exchange on loopback; needs no network")
+    source.add_argument("--tape", metavar="FILE", type=Path, help="trade a recorded tape (.jsonl or .jsonl.zst)")
+    flags.add_argument(
+        "--speed",
+        metavar="X|max",
+        type=cli.speed,
+        help="times real time, or max: virtual time, as fast as possible (default: --sim 1, --tape max)",
+    )
+    flags.add_argument("--seed", metavar="N", type=int, help="sets sim.seed and paper.seed")
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and return the exit code."""
+    flags = parser()
+    args = flags.parse_args(argv)
+    if args.speed is not None and not args.sim and args.tape is None:
+        flags.error("--speed needs --sim or --tape: the venue's own time cannot be sped up")
+    if args.sim and args.speed is not None and math.isinf(args.speed) and args.duration is None:
+        flags.error("--sim --speed max needs --duration: the simulated market never ends")
+    if args.seed is not None:
+        args.sets = [*args.sets, f"sim.seed={args.seed}", f"paper.seed={args.seed}"]
+    try:
+        cfg = cli.load(args, cli.CONFIGS / ("sim.yml" if args.sim else "paper.yml"))
+        if args.tape is not None and not args.tape.is_file():
+            raise ConfigError(f"--tape {args.tape}: no such file; accepted: a tape (.jsonl or .jsonl.zst)")
+    except ConfigError as error:
+        sys.stderr.write(f"run_paper: {error}\n")
+        return cli.EXIT_USAGE
+    if args.check:
+        sys.stdout.write(effective_yaml(cfg))
+        return cli.EXIT_DONE
+    return _run(cfg, args)
+
+
+def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
+    """Open the logs, run, and turn what goes wrong into words and an exit code."""
+    virtual = args.tape is not None or (args.sim and args.speed is not None and math.isinf(args.speed))
+    screen = Screen(Console(), live=not virtual or (args.speed is not None and not math.isinf(args.speed)))
+    try:
+        with (
+            setup_runtime_logging(args.log_dir / "runtime", cfg.log, console=None if screen.is_panel else "WARNING"),
+            CsvLogs(
+                args.log_dir,
+                cfg.exchange.instrument(),
+                cfg.log,
+                start_ns=None if virtual else SystemClock().now_ns(),  # today's files are there to be followed
+            ) as logs,
+            asyncio.Runner(loop_factory=_loop_factory()) as runner,
+        ):
+            return runner.run(_trade(cfg, args, logs, screen, virtual=virtual))
+    except (LogError, FeedError, BaseExceptionGroup) as error:
+        return _failed(error)
+
+
+async def _trade(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen, *, virtual: bool) -> int:
+    """Pick the source and run."""
+    run = PaperRun(cfg, logs, screen, args.log_dir)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, run.on_signal, number.name)
+    if args.tape is not None:
+        speed = math.inf if args.speed is None else args.speed
+        screen.begin(f"paper trading on tape {args.tape}", args.log_dir)
+        return await run.virtual(
+            read_tape(args.tape), mode="paper · tape", speed=speed, duration_s=args.duration, ended="end of tape"
+        )
+    if virtual:
+        screen.begin(f"paper trading on the simulated market, seed {cfg.sim.seed}, virtual time", args.log_dir)
+        market = Market(seed=cfg.sim.seed, start_ns=_SIM_START_NS, instrument=cfg.exchange.instrument())
+        frames = ((frame.time_ns, frame.text) for frame in iter_frames(market))
+        return await run.virtual(
+            frames, mode="paper · simulated market", speed=math.inf, duration_s=args.duration, ended="duration over"
+        )
+    speed = 1.0
+    if args.sim:
+        speed = float(cfg.sim.speed) if args.speed is None else args.speed
+        screen.begin(f"paper trading on the embedded exchange, seed {cfg.sim.seed}, speed {speed:g}", args.log_dir)
+    else:
+        screen.begin(f"paper trading on {cfg.exchange.ws_url}", args.log_dir)
+    mode = "paper · embedded exchange" if args.sim else "paper · public feed"
+    return await run.realtime(mode=mode, sim=args.sim, speed=speed, duration_s=args.duration)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where the platform has it."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _failed(error: BaseException) -> int:
+    """Put an expected failure into words; any other is a bug and is raised."""
+    causes = list(_leaves(error))
+    if not all(isinstance(cause, LogError | FeedError) for cause in causes):
+        raise error
+    for cause in causes:
+        sys.stderr.write(f"run_paper: {cause}\n")
+    if any(isinstance(cause, FeedError) for cause in causes):
+        sys.stderr.write("run_paper: without network, `run_paper --sim` trades on the embedded exchange\n")
+    return cli.EXIT_FAILED
+
+
+def _leaves(error: BaseException) -> Iterable[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    else:
+        yield error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Where a run shows itself: a live panel on a terminal, one line a minute elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from stall_then_strike.app.panel import render
+from stall_then_strike.app.status import Status
+from stall_then_strike.app.summary import minute_line
+
+_FRAME_S: Final = 0.25
+_LINE_S: Final = 60.0
+
+
+class Screen:
+    """One console. ``live`` runs have a present worth showing; the others are over in a moment."""
+
+    def __init__(self, console: Console, *, live: bool) -> None:
+        """The panel needs a terminal."""
+        self._console = console
+        self.is_panel = live and console.is_terminal
+
+    def begin(self, what: str, log_dir: Path) -> None:
+        """Say what is starting."""
+        if not self.is_panel:
+            self._say(f"{what}; logs in {log_dir}")
+
+    async def show(self, status: Callable[[], Status]) -> None:
+        """Show the run for ever: four frames a second, or a line a minute, in real time."""
+        if not self.is_panel:
+            while True:
+                await asyncio.sleep(_LINE_S)
+                self._say(minute_line(status()))
+        with Live(render(status()), console=self._console, screen=True, auto_refresh=False) as live:
+            while True:
+                await asyncio.sleep(_FRAME_S)
+                live.update(render(status()), refresh=True)
+
+    def end(self, summary: RenderableType) -> None:
+        """Leave the summary."""
+        self._console.print(summary)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,148 @@
+"""The core with its surroundings: events in from any source, actions out to the executor, rows out to the logs.
+
+``PaperTrader`` has no loop of its own. ``realtime`` drives it from a live feed and timers, ``virtual`` from a list of
+stamped messages; both call the same methods, so that a tape is traded by the same code as the market.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final, Protocol
+
+from loguru import logger
+
+from stall_then_strike.app.latency import LatencyHistogram
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.executor import OrderExecutor
+from stall_then_strike.infra.clock import Clock, perf_ns
+from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
+from stall_then_strike.sim.paper import PaperGateway
+from stall_then_strike.types.dto import (
+    Action,
+    BoardSnapshot,
+    BookStatus,
+    Command,
+    Control,
+    DecisionLogRow,
+    Event,
+    Notice,
+    OrderLogRow,
+    PublicTrades,
+    Reason,
+    Row,
+    Tick,
+    TradeLogRow,
+)
+
+OUTBOX: Final = 1_000
+"""Actions that may wait for the executor. A strike is two; more than a few waiting means that sending has stopped."""
+RECENT: Final = 30
+
+
+class RowLog(Protocol):
+    """Where CSV rows go."""
+
+    def write(self, row: TradeLogRow | OrderLogRow | DecisionLogRow) -> None:
+        """Take one row without blocking."""
+        ...
+
+
+class OutboxFull(RuntimeError):
+    """The executor no longer sends."""
+
+
+class PaperTrader:
+    """One core, one paper gateway, one executor."""
+
+    def __init__(self, cfg: AppConfig, clock: Clock, feed: MarketFeed, logs: RowLog) -> None:
+        """Everything is given; nothing is started. ``feed`` is where the paper gateway reads the book."""
+        self.core = Core(cfg)
+        self.paper = PaperGateway(cfg.paper, cfg.session, self.core.instrument, sink=self.on_event, now_ns=clock.now_ns)
+        self.executor = OrderExecutor(self.paper, self.on_event, clock.now_ns)
+        self.clock = clock
+        self.feed = feed
+        self.logs = logs
+        self.outbox: deque[Action] = deque()
+        self.on_action: Callable[[], None] = lambda: None
+        """Called when the outbox is no longer empty."""
+        self.on_step: Callable[[], None] = lambda: None
+        """Called after each step, when the next deadline may have moved."""
+        self.latency = LatencyHistogram()
+        """From the text of a board message to the core's answer."""
+        self.recent_decisions: deque[DecisionLogRow] = deque(maxlen=RECENT)
+        self.recent_trades: deque[TradeLogRow] = deque(maxlen=RECENT)
+        self._runtime = logger.opt(depth=1)
+
+    @property
+    def next_deadline_ns(self) -> int:
+        """When :meth:`wake` is to be called if no event comes before."""
+        core, paper = self.core.next_deadline_ns, self.paper.next_deadline_ns
+        return core if paper is None else min(core, paper)
+
+    def wake(self) -> None:
+        """A deadline has come."""
+        now_ns = self.clock.now_ns()
+        self.paper.advance(now_ns)
+        self.on_event(Tick(ts_ns=now_ns))
+
+    def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
+        """Take one market event: the paper venue sees it first, as the market would have, then the core.
+
+        ``started_ns`` is when its text arrived, on the stopwatch of ``perf_ns``.
+        """
+        self.paper.advance(self.clock.now_ns())
+        if isinstance(event, PublicTrades):
+            self.paper.on_trades(event)
+            return
+        if isinstance(event, BoardSnapshot):
+            book = self.feed.board if event.status is BookStatus.OK else None
+            self.paper.on_book(book, event.ts_ns)
+        else:
+            self.paper.on_status(event)
+        self.on_event(event)
+        if started_ns is not None and isinstance(event, BoardSnapshot):
+            self.latency.add(perf_ns() - started_ns)
+
+    def on_event(self, event: Event) -> None:
+        """One step of the core; its rows are written and its actions queued."""
+        step = self.core.on_event(event, self.clock.now_ns())
+        for row in step.rows:
+            self._record(row)
+        if step.actions:
+            if len(self.outbox) + len(step.actions) > OUTBOX:
+                raise OutboxFull(f"more than {OUTBOX} actions wait to be sent")
+            self.outbox.extend(step.actions)
+            self.on_action()
+        self.on_step()
+
+    def halt(self, reason: Reason, detail: str) -> None:
+        """Trip the kill switch from outside."""
+        self.on_event(Control(ts_ns=self.clock.now_ns(), command=Command.HALT, reason=reason, detail=detail))
+
+    def stop(self) -> None:
+        """Cancel and strike no more."""
+        self.on_event(Control(ts_ns=self.clock.now_ns(), command=Command.STOP, reason=Reason.STOPPING))
+
+    async def send_waiting(self) -> None:
+        """Send what is in the outbox."""
+        while self.outbox:
+            batch = tuple(self.outbox)
+            self.outbox.clear()
+            await self.executor.execute(batch)
+
+    def marked_pnl(self) -> Decimal:
+        """The day's result, marked, in JPY."""
+        return self.core.instrument.amount(self.core.inventory.pnl_today)
+
+    def _record(self, row: Row) -> None:
+        if isinstance(row, Notice):
+            self._runtime.log(row.level, row.text)
+            return
+        if isinstance(row, DecisionLogRow):
+            self.recent_decisions.append(row)
+        elif isinstance(row, TradeLogRow):
+            self.recent_trades.append(row)
+        self.logs.write(row)

@@ -1,0 +1,103 @@
+"""Virtual time: a list of stamped messages traded as fast as the machine can, or at any chosen pace.
+
+Time jumps from event to event, deadlines of the core and of the paper venue included, so every stall matures and every
+TTL ends at its exact nanosecond. Nothing depends on how long anything took: the same messages, settings and seed give
+the same rows, byte for byte, at every speed and on every machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from stall_then_strike.app.trading import PaperTrader
+from stall_then_strike.infra.clock import Clock, VirtualClock, perf_ns
+from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.types.dto import NS_PER_S
+
+_BREATH: Final = 256
+"""Messages after which other tasks (signals, the panel) get a turn."""
+_SETTLE_NS: Final = 5 * NS_PER_S
+"""How long a stopped run may take, in its own time, to have its cancels confirmed."""
+
+Message = tuple[int, str]
+"""Receive stamp and text of one frame."""
+
+
+class VirtualRun:
+    """Drives one trader through messages."""
+
+    def __init__(
+        self,
+        trader: PaperTrader,
+        clock: VirtualClock,
+        feed: MarketFeed,
+        *,
+        pacer: Callable[[int], Clock] | None = None,
+        on_start: Callable[[int], None] = lambda start_ns: None,
+        flush: Callable[[], object] = lambda: None,
+    ) -> None:
+        """``pacer`` makes, from the first stamp, the clock whose pace to keep; None: as fast as possible.
+
+        ``on_start`` is told the first stamp; ``flush`` waits for the logs, which time that runs free would outrun.
+        """
+        self._flush = flush
+        self._on_start = on_start
+        self._trader = trader
+        self._clock = clock
+        self._feed = feed
+        self._make_pacer = pacer
+        self._pacer: Clock | None = None
+        self._stop = False
+        self.messages = 0
+
+    def stop(self) -> None:
+        """End before the next message."""
+        self._stop = True
+
+    async def run(self, messages: Iterable[Message], *, duration_ns: int | None = None, settle: bool = True) -> None:
+        """Trade all messages, or those of the first ``duration_ns``; then stop in good order, unless more will come."""
+        end_ns: int | None = None
+        for recv_ns, text in messages:
+            if not self.messages:
+                end_ns = None if duration_ns is None else recv_ns + duration_ns
+                self._pacer = None if self._make_pacer is None else self._make_pacer(recv_ns)
+                self._on_start(recv_ns)
+            elif self._stop or (end_ns is not None and recv_ns > end_ns):
+                break
+            else:
+                await self._pass_deadlines(recv_ns)
+            await self._advance(recv_ns)
+            started = perf_ns()
+            event = self._feed.on_text(text, self._clock.now_ns())  # a stamp of the past counts as the latest one
+            if event is not None:
+                self._trader.on_market(event, started)
+                await self._trader.send_waiting()
+            self.messages += 1
+            if self.messages % _BREATH == 0:
+                self._flush()
+                await asyncio.sleep(0)
+            if self._trader.core.is_done:
+                break
+        if self.messages and settle:
+            await self._settle()
+
+    async def _settle(self) -> None:
+        self._trader.stop()
+        await self._trader.send_waiting()
+        end_ns = self._clock.now_ns() + _SETTLE_NS
+        while not self._trader.core.is_done and self._trader.next_deadline_ns <= end_ns:
+            await self._pass_deadlines(self._trader.next_deadline_ns)
+
+    async def _pass_deadlines(self, until_ns: int) -> None:
+        """Wake the trader at each of its deadlines up to this stamp, itself included."""
+        while (deadline := self._trader.next_deadline_ns) <= until_ns:
+            await self._advance(deadline)
+            self._trader.wake()
+            await self._trader.send_waiting()
+
+    async def _advance(self, to_ns: int) -> None:
+        if self._pacer is not None:
+            await self._pacer.sleep_until(to_ns)
+        self._clock.advance_to(to_ns)

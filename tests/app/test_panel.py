@@ -1,0 +1,186 @@
+"""The panel at several sizes, with everything or nothing known, checked as the text that is on the screen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from rich.console import Console
+
+from stall_then_strike.app.panel import jpy, micros, render, span
+from stall_then_strike.app.status import (
+    BudgetUse,
+    Counts,
+    DecisionLine,
+    FillLine,
+    Latency,
+    Status,
+    WorkingOrder,
+)
+from stall_then_strike.types.dto import BoardState, BookStatus, Health, Side
+
+TS = 1_795_246_213_123_456_789  # 2026-11-21T07:30:13Z
+
+EMPTY = Status(ts_ns=TS, mode="paper · bitFlyer")
+FULL = Status(
+    ts_ns=TS,
+    mode="paper · embedded exchange",
+    uptime_s=754,
+    reason="stall_immature",
+    connected=True,
+    venue_state=BoardState.RUNNING,
+    venue_health=Health.NORMAL,
+    book=BookStatus.OK,
+    message_age_ms=45,
+    stale_ms=700,
+    best_bid=Decimal(13_600_000),
+    best_ask=Decimal(13_601_500),
+    spread_ticks=1500,
+    best_age_ms=312,
+    stall_ms=250,
+    position=Decimal("-0.012"),
+    max_position=Decimal("0.2"),
+    avg_price=Decimal(13_600_444),
+    pnl_today_jpy=Decimal("-16234.5"),
+    realised_today_jpy=Decimal(-12_000),
+    pnl_limit_jpy=Decimal(-30_000),
+    drawdown_jpy=Decimal(-17_000),
+    max_drawdown_jpy=Decimal(-17_500),
+    drawdown_limit_jpy=Decimal(-20_000),
+    orders=tuple(
+        WorkingOrder(
+            side=side,
+            price=Decimal(13_600_749),
+            size=Decimal("0.001"),
+            remaining=Decimal("0.0004"),
+            age_ms=512,
+            state="partial",
+            tag="stall",
+        )
+        for side in (Side.BUY, Side.SELL) * 4
+    ),
+    decisions=tuple(
+        DecisionLine(ts_ns=TS + n * 10**9, decision_type="cancel", reason=f"ttl{n}", detail="cancel_all_stall 2")
+        for n in range(50)
+    ),
+    fills=tuple(
+        FillLine(
+            ts_ns=TS + n * 10**9,
+            side=Side.BUY,
+            price=Decimal(13_600_749),
+            size=Decimal("0.001"),
+            pnl_jpy=Decimal(n) - 20,
+        )
+        for n in range(50)
+    ),
+    budget=(
+        BudgetUse(name="private/5min", used=412, limit=500),
+        BudgetUse(name="orders/5min", used=100, limit=300),
+        BudgetUse(name="small/min", used=20, limit=100),
+    ),
+    latency=Latency(p50_us=31.2, p99_us=12_345, samples=5234),
+    counts=Counts(messages=5234, strikes=1200, fills=39, cancels=205, closes=12, rejects=3, reconnects=1, garbage=2),
+)
+
+SIZES = [(80, 24), (120, 40), (200, 50), (60, 16), (40, 10), (20, 5)]
+
+
+def drawn(status: Status, width: int, height: int, *, colours: bool = False) -> list[str]:
+    console = Console(width=width, height=height, force_terminal=colours, color_system="truecolor" if colours else None)
+    with console.capture() as capture:
+        console.print(render(status), height=height)
+    return capture.get().splitlines()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("status", [EMPTY, FULL], ids=["empty", "full"])
+def test_panel_never_outgrows_the_terminal_in_width(status: Status, size: tuple[int, int]) -> None:
+    assert all(len(line) <= size[0] for line in drawn(status, *size))
+
+
+@pytest.mark.parametrize("size", [size for size in SIZES if size[1] >= 16])
+def test_panel_keeps_its_height_whatever_happens(size: tuple[int, int]) -> None:
+    assert len(drawn(EMPTY, *size)) == len(drawn(FULL, *size)) == size[1]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
+def test_everything_that_matters_is_on_a_usual_terminal(size: tuple[int, int]) -> None:
+    text = "\n".join(drawn(FULL, *size))
+    for part in (
+        "paper · embedded exchange",
+        "stall_immature",
+        "13,600,000 / 13,601,500  spread 1,500 ticks",
+        "best for 312 ms",
+        "ok  last message 45 ms",
+        "RUNNING / NORMAL  connected  1 reconnects  2 garbage",
+        "-0.012 of 0.2 BTC (6%)  at 13,600,444",
+        "-16,234 JPY  realised -12,000  halts at -30,000 (54%)",
+        "-17,000 JPY  deepest -17,500  halts at -20,000 (85%)",
+        "private/5min 412/500  orders/5min 100/300  small/min 20/100",
+        "1,200 strikes  39 fills  205 cancels  12 closes  3 rejects",
+        "p50 31 µs  p99 12.3 ms",
+        "BUY  0.001 (0.0004 left) @ 13,600,749  partial  512 ms",
+        "cancel ttl49",
+        "07:31:02 BUY  0.001@13600749 +29",
+    ):
+        assert part in text
+
+
+def test_latest_events_are_the_ones_shown() -> None:
+    text = "\n".join(drawn(FULL, 80, 24))
+    assert "ttl49" in text
+    assert "ttl0 " not in text
+
+
+def test_orders_without_room_are_counted() -> None:
+    assert "(and 6 more)" in "\n".join(drawn(FULL, 80, 24))
+
+
+def test_halt_is_said_in_words_and_red() -> None:
+    halted = replace(FULL, halted="kill_drawdown")
+    assert "HALTED: kill_drawdown" in drawn(halted, 80, 24)[0]
+    assert "48;" in drawn(halted, 80, 24, colours=True)[0] or "41m" in drawn(halted, 80, 24, colours=True)[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"book": BookStatus.SUSPECT}, "suspect"),
+        ({"book": BookStatus.STALE, "message_age_ms": 60_000}, "stale  last message 60.0 s"),
+        ({"connected": False}, "NOT CONNECTED"),
+        ({"venue_state": BoardState.CIRCUIT_BREAK}, "CIRCUIT BREAK"),
+        ({"venue_health": Health.SUPER_BUSY}, "SUPER BUSY"),
+        ({"drawdown_jpy": Decimal(-19_999)}, "(100%)"),
+    ],
+)
+def test_danger_is_said_in_words_and_colour(change: dict[str, object], words: str) -> None:
+    status = replace(FULL, **change)  # type: ignore[arg-type]
+    assert words in "\n".join(drawn(status, 80, 24))
+    danger = next(line for line in drawn(status, 80, 24, colours=True) if words.split()[0] in line)
+    assert "\x1b[1;31m" in danger
+
+
+def test_words_from_outside_cannot_be_markup() -> None:
+    status = replace(FULL, mode="[red]x[/red]", halted="[/]", reason="[bold]")
+    assert "[red]x[/red]" in drawn(status, 80, 24)[0]
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [("0", "0"), ("-0.4", "0"), ("0.6", "+1"), ("-1234567.5", "-1,234,568"), ("999.4", "+999")],
+)
+def test_yen(amount: str, text: str) -> None:
+    assert jpy(Decimal(amount)) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00:00"), (59.9, "0:00:59"), (90_061, "25:01:01"), (-1, "0:00:00")]
+)
+def test_span(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "-"), (0.4, "0 µs"), (9_999, "9,999 µs"), (12_345, "12.3 ms")])
+def test_micros(value: float | None, text: str) -> None:
+    assert micros(value) == text

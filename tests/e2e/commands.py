@@ -1,0 +1,93 @@
+"""The real commands as a user would start them: separate processes in the repository's folder."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+TIMEOUT_S = 60.0
+
+
+def start(command: str, *args: str | Path, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    """Start one of the project's commands, with the interpreter that runs the tests."""
+    return subprocess.Popen(
+        [Path(sys.executable).parent / command, *map(str, args)],
+        cwd=REPO,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120"},
+    )
+
+
+def run(command: str, *args: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run one to its end."""
+    process = start(command, *args)
+    try:
+        out, err = process.communicate(timeout=TIMEOUT_S)
+    finally:
+        process.kill()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@contextmanager
+def running(command: str, *args: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """One that is ended with the block, however the block ends."""
+    process = start(command, *args)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=TIMEOUT_S)
+
+
+def read_line(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
+    """The first line of standard output that matches, within the time limit."""
+    if process.stdout is None:
+        raise AssertionError("its output is not captured")
+    end_s = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < end_s:
+        if not select.select([process.stdout], [], [], 1.0)[0]:
+            continue
+        line = process.stdout.readline()
+        if found := re.search(pattern, line):
+            return found
+        if not line and process.poll() is not None:
+            break
+    raise AssertionError(f"no line {pattern!r} from {process.args}; exit code {process.poll()}")
+
+
+def wait_until(what: str, condition: Callable[[], object]) -> None:
+    """Wait for something in the world outside, looking often; fail at the time limit."""
+    end_s = time.monotonic() + TIMEOUT_S
+    while not condition():
+        if time.monotonic() > end_s:
+            raise AssertionError(f"{what} did not happen within {TIMEOUT_S:g} s")
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def rows(log_dir: Path, kind: str) -> list[dict[str, str]]:
+    """All rows of one kind, over all days. A last line without end is still being written and is left out."""
+    found: list[dict[str, str]] = []
+    for path in sorted((log_dir / kind).glob("*.csv")):
+        text = path.read_text()
+        found.extend(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))
+    return found
