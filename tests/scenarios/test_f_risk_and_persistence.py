@@ -86,6 +86,26 @@ def test_f2_drawdown_counts_from_the_peak_not_from_the_start() -> None:
     assert_halted_flat(run, "kill_drawdown")
 
 
+def test_f3_trip_while_no_cancel_can_be_sent_cancels_and_flattens_as_soon_as_one_can() -> None:
+    """Something else of the account used up the private limit: the cancels wait for it, the halt does not."""
+    script = long_at_400().alive(500, 320_000, 500)
+    cfg = config(strategy={**PATIENT, "ttl_ms": 50_000, "stale_ms": 1_000}, risk=ROOMY)
+    clock, feed, log = VirtualClock(0), MarketFeed(cfg), RowList()
+    trader = PaperTrader(cfg, clock, feed, log)
+    messages = script.in_order()
+    early = next(number for number, (at_ns, _) in enumerate(messages) if at_ns >= START_NS + 600 * MS)
+    asyncio.run(VirtualRun(trader, clock, feed).run(messages[:early], settle=False))
+    assert trader.core.orders.any_live
+    trader.core.budget.spend_cancel(clock.now_ns(), cfg.exchange.limits.private_per_5min)
+    trader.on_event(Control(ts_ns=clock.now_ns(), command=Command.HALT, reason=Reason.OPERATOR))
+    asyncio.run(VirtualRun(trader, clock, feed).run(messages[early:], settle=False))
+    run = Traded(trader, feed, log.rows)
+    assert_halted_flat(run, "operator")
+    freed_ns = START_NS + 300 * 1_000 * MS
+    assert [row.ts_ns >= freed_ns for row in run.orders if row.action == "cancel" or row.tag == "close"] != []
+    assert all(row.ts_ns >= freed_ns for row in run.orders if row.action == "cancel" or row.tag == "close")
+
+
 def test_f4_trip_with_dust_enlarges_it_and_closes_the_whole() -> None:
     """A part of 0.0004 is filled: under the venue's minimum, so no single order can close it."""
     script = Script().ticker(0).snapshot(0, BIDS, ASKS).alive(100, 400)

@@ -120,7 +120,7 @@ class Observer:
     def summary(self, feed: FeedCondition, *, log_dir: str, ended: str) -> Summary:
         """The run as a whole, at its end."""
         core, now = self._trader.core, self._trader.clock.now_ns()
-        core.record.count_hold()
+        core.record.finish(now)
         held, unit, tally = core.inventory.state(), core.instrument, core.record.tally
         checks = self._trader.feed.statistics()
         return Summary(

@@ -139,7 +139,8 @@ class PaperRun:
             await session.connect_ws()
             await self._ready(session)
             observer.restart(clock.now_ns())
-            logger.info("feed is live: {}", cfg.exchange.ws_url)
+            if not self._stop.is_set():
+                logger.info("feed is live: {}", cfg.exchange.ws_url)
             run = RealtimeRun(trader, clock, speed=speed)
             async with asyncio.TaskGroup() as tasks:
                 owned = [
@@ -313,7 +314,7 @@ def _failed(error: BaseException) -> int:
         raise error
     for cause in causes:
         sys.stderr.write(f"run_paper: {cause}\n")
-    if any(isinstance(cause, FeedError) for cause in causes):
+    if any(type(cause) is FeedError for cause in causes):  # and not a tape's error
         sys.stderr.write("run_paper: without network, `run_paper --sim` trades on the embedded exchange\n")
     return cli.EXIT_FAILED
 

@@ -95,7 +95,12 @@ class Recorder:
         self.note("WARNING", text)
 
     def decision(self, meta: DecisionMeta, board: BoardSnapshot, actions: tuple[Action, ...] = ()) -> None:
-        """A decision, with the board that it saw."""
+        """A decision to act, with the board that it saw. The next reason for doing nothing is then a new one."""
+        self._count_hold()
+        self._hold = None
+        self._decision(meta, board, actions)
+
+    def _decision(self, meta: DecisionMeta, board: BoardSnapshot, actions: tuple[Action, ...] = ()) -> None:
         self.tally.reason_rows[meta.reason] = self.tally.reason_rows.get(meta.reason, 0) + 1
         self.rows.append(
             DecisionLogRow(
@@ -115,12 +120,16 @@ class Recorder:
         """Nothing is done: worth a row only when the reason is a new one."""
         if reason is self._hold:
             return
-        self.count_hold()
+        self._count_hold()
         self._hold = reason
-        self.decision(DecisionMeta(decision_type="hold", reason=reason), board)
+        self._decision(DecisionMeta(decision_type="hold", reason=reason), board)
 
-    def count_hold(self) -> None:
-        """Add the time since the last call to the reason that held since then."""
+    def finish(self, now_ns: int) -> None:
+        """Count the present reason's time up to now."""
+        self._now_ns = max(now_ns, self._now_ns)
+        self._count_hold()
+
+    def _count_hold(self) -> None:
         if self._hold is not None:
             held = self.tally.reason_ns
             held[self._hold] = held.get(self._hold, 0) + self._now_ns - self._hold_ns
