@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-import time
 from decimal import Decimal
 from typing import Any
 
@@ -301,18 +300,3 @@ def test_store_routes_boards_by_channel_and_keeps_taking_snapshots() -> None:
     store.onmessage(data(f"lightning_ticker_{CODE}", {"product_code": CODE, "ltp": 5.0}))
     store.onmessage({"jsonrpc": "2.0", "id": 1, "result": True})
     assert store.ticker.find() == [{"product_code": CODE, "ltp": 5.0}]
-
-
-def test_a_delta_costs_microseconds_at_600_levels() -> None:
-    """A guard against falling back to sorting the book: the limit is ten times the usual figure."""
-    board = Board(fx_btc_jpy())
-    board.apply_snapshot(message([(9_000 - i, 1) for i in range(300)], [(9_002 + i, 1) for i in range(300)], mid=9_001))
-    deltas = [message([(8_990 - i, s) for i in range(5)], [(9_010 + i, s) for i in range(5)]) for s in (0.0, 0.5)]
-    best = math.inf
-    for _ in range(5):
-        started = time.perf_counter()
-        for _ in range(100):
-            for delta in deltas:
-                board.apply_delta(delta)
-        best = min(best, (time.perf_counter() - started) / 200)
-    assert best < 50e-6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections import Counter
 from typing import Any
 
@@ -375,15 +374,3 @@ def test_own_quotes_in_the_real_tape_change_neither_best_nor_age() -> None:
 
 
 # --- Cost ------------------------------------------------------------------------------------------------------------
-
-
-def test_a_snapshot_of_an_unchanged_top_costs_microseconds(desk: Desk) -> None:
-    """The usual figure is about one; the limit only guards against work that grows with the book."""
-    view, best_s = desk.view, 1.0
-    for _ in range(5):
-        started = time.perf_counter()
-        for _ in range(200):
-            view.on_board(105, False, 1)
-            view.snapshot(1)
-        best_s = min(best_s, (time.perf_counter() - started) / 200)
-    assert best_s < 20e-6

@@ -53,3 +53,4 @@ class RealtimeRun:
             await self._waiting.wait()
             self._waiting.clear()
             await self._trader.send_waiting()
+            self._moved.set()  # a cancel taken by the paper venue is a deadline that no event tells of

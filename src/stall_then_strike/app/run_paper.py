@@ -124,7 +124,7 @@ class PaperRun:
             traders: list[PaperTrader] = []  # the session wants its listener before the trader can have the feed
 
             def on_event(event: MarketEvent) -> None:
-                traders[0].on_market(event, session.frame_started_ns)
+                traders[0].on_market(event, session.frame_perf_ns)
 
             session = PyBotterSession(cfg, clock, on_event)
             trader = PaperTrader(cfg, clock, session.feed, self._logs)

@@ -3,12 +3,13 @@
 pybotters' own board sorts the whole book for each delta, copies each changed level for each watcher and drops the
 snapshot channel after the first snapshot. This one keeps the public face of that class and replaces what is behind it:
 integer prices sorted by bisection and a dict from price to size for each side, so that the best is a plain attribute,
-a changed level costs one search, and a watcher is woken once per message.
+a new level costs one search, a deleted one none, and a watcher is woken once per message.
 
 It knows nothing of our own orders, of time or of how far the book can be believed: that is the view's.
 
 Invariants: a message that is refused has changed nothing; no level has size zero or price zero; ``best_bid`` and
-``best_ask`` are those of the last message taken, zero on an empty side.
+``best_ask`` are those of the last message taken, zero on an empty side. The dicts are the book; the sorted prices hold
+at least every price of the dict, and may hold deleted ones, and some twice, except at the best.
 
 Venue facts (bitFlyer API documentation, realtime board channels): ``size`` is the whole size at a price and zero
 deletes the level; entries at price 0 appear when an auction executes market orders and mean nothing for the book. The
@@ -19,7 +20,7 @@ deletion can be noticed.
 from __future__ import annotations
 
 from asyncio import Queue
-from bisect import bisect_left, insort
+from bisect import insort
 from collections.abc import Iterator
 from math import floor
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -38,6 +39,9 @@ Level = tuple[Ticks, Lots]
 
 MAX_LEVELS: Final = 20_000
 """Levels a side beyond which a message is refused. The whole book of the product has about 1,100 levels."""
+
+SPARE_PRICES: Final = 200
+"""How many deleted prices may linger beside as many as there are levels, before the list is made anew."""
 
 SNAPSHOT_PREFIX: Final = "lightning_board_snapshot_"
 DELTA_PREFIX: Final = "lightning_board_"
@@ -141,16 +145,20 @@ class Board(pybotters_bitflyer.Board):
 
     def _settle(self, operation: Literal["insert", "update", "delete"], message: Item) -> None:
         """Publish the new best and wake whoever waits."""
-        if prices := self._bid_prices:
-            self.best_bid = best = prices[-1]
-            self.best_bid_size = self._bids[best]
+        if sizes := self._bids:
+            prices = self._bid_prices
+            while (best := prices[-1]) not in sizes:
+                prices.pop()
+            self.best_bid, self.best_bid_size = best, sizes[best]
         else:
-            self.best_bid, self.best_bid_size = Ticks(0), Lots(0)
-        if prices := self._ask_prices:
-            self.best_ask = best = prices[0]
-            self.best_ask_size = self._asks[best]
+            self.best_bid, self.best_bid_size = Ticks(0), _NONE
+        if sizes := self._asks:
+            prices = self._ask_prices
+            while (best := prices[0]) not in sizes:
+                del prices[0]
+            self.best_ask, self.best_ask_size = best, sizes[best]
         else:
-            self.best_ask, self.best_ask_size = Ticks(0), Lots(0)
+            self.best_ask, self.best_ask_size = Ticks(0), _NONE
         if self._queues:
             change = StoreChange(self, operation, message or None, {"product_code": self.product_code})
             for queue in self._queues:
@@ -175,8 +183,12 @@ class Board(pybotters_bitflyer.Board):
 
     def levels(self, side: Side) -> Iterator[tuple[Ticks, Lots]]:
         """Levels of a side, best first. The book must not change while the iterator is in use."""
-        sizes, prices = (self._bids, reversed(self._bid_prices)) if side is Side.BUY else (self._asks, self._ask_prices)
-        return ((price, sizes[price]) for price in prices)
+        sizes = self._bids if side is Side.BUY else self._asks
+        before = Ticks(0)
+        for price in reversed(self._bid_prices) if side is Side.BUY else self._ask_prices:
+            if price in sizes and price != before:
+                yield price, sizes[price]
+                before = price
 
     def level_count(self, side: Side) -> int:
         """Number of levels of a side."""
@@ -190,8 +202,8 @@ class Board(pybotters_bitflyer.Board):
 
     def __iter__(self) -> Iterator[Item]:
         """All items, asks before bids, best first."""
-        yield from (self._item("asks", price, self._asks[price]) for price in self._ask_prices)
-        yield from (self._item("bids", price, self._bids[price]) for price in reversed(self._bid_prices))
+        yield from (self._item("asks", *level) for level in self.levels(Side.SELL))
+        yield from (self._item("bids", *level) for level in self.levels(Side.BUY))
 
     def __reversed__(self) -> Iterator[Item]:
         """All items, the other way round."""
@@ -224,13 +236,10 @@ class Board(pybotters_bitflyer.Board):
         if query and query.get("product_code", self.product_code) != self.product_code:
             return {"asks": [], "bids": []}
         result: dict[str, list[Item]] = {}
-        for side, prices, sizes in (
-            ("asks", iter(self._ask_prices), self._asks),
-            ("bids", reversed(self._bid_prices), self._bids),
-        ):
+        for side, levels in (("asks", self.levels(Side.SELL)), ("bids", self.levels(Side.BUY))):
             found: list[Item] = []
-            for price in prices:
-                item = self._item(side, price, sizes[price])
+            for level in levels:
+                item = self._item(side, *level)
                 if all(key in item and item[key] == value for key, value in wanted.items()):
                     found.append(item)
                     if len(found) == limit:
@@ -270,8 +279,8 @@ def _decode_levels(levels: list[Item], ticks_per_one: float, lots_per_one: float
         price, size = level["price"], level["size"]
         scaled = price * ticks_per_one
         ticks = floor(scaled)
-        # 0 and 1 go the long way, because False and True are integers too.
-        if ticks != scaled or ticks < 2 or not size >= 0 or size is True or size is False:
+        # 0 and 1 go the long way, because False and True are integers too. Sizes are compared with floats for speed.
+        if scaled - ticks or ticks < 2 or not size >= 0.0 or size is True or size is False:
             ticks = _checked_ticks(price, size, ticks_per_one)
             if not ticks:
                 continue
@@ -301,7 +310,8 @@ def _merge(changes: list[Level], sizes: dict[Ticks, Lots], prices: list[Ticks]) 
             sizes[ticks] = lots
         elif ticks in sizes:
             del sizes[ticks]
-            del prices[bisect_left(prices, ticks)]
+    if len(prices) > 2 * len(sizes) + SPARE_PRICES:
+        prices[:] = sorted(sizes)
 
 
 class BitflyerStore(pybotters_bitflyer.bitFlyerDataStore):

@@ -96,6 +96,9 @@ class PyBotterSession:
         self.call_timeout: Final = aiohttp.ClientTimeout(total=call_s)
         """For one HTTP call. The client's own limit is longer, for it also covers the pause before a handshake."""
 
+        self.frame_perf_ns = 0
+        """When the frame of the event in hand was taken up, on the stopwatch of ``perf_ns``."""
+
         feed = self.feed
         channels = dict.fromkeys(
             (
@@ -118,8 +121,6 @@ class PyBotterSession:
         self._lesser_pause_ns = executions_ns
         self._lesser_renewed_ns: int | None = None
 
-        self.frame_started_ns = 0
-        """When the frame under way came in, on the stopwatch of ``perf_ns``."""
         self._pacer = Pacer(float(cfg.ws.reconnect_min_sec))
         self._client: pybotters.Client | None = None
         self._app: WebSocketApp | None = None
@@ -273,9 +274,9 @@ class PyBotterSession:
 
     def _on_frame(self, data: bytes, ws: ClientWebSocketResponse) -> None:
         """Take one text frame. pybotters would log an exception and go on, so it is kept for ``wait_failed``."""
-        self.frame_started_ns = perf_ns()
         if self._failure is not None or not self._belongs(ws):
             return
+        self.frame_perf_ns = perf_ns()
         try:
             event = self.feed.on_text(data, self._clock.now_ns())
             if event is not None:

@@ -1,0 +1,1 @@
+"""What the hot path costs, measured against what it replaces, on this machine: ``python -m benchmarks``."""

@@ -1,0 +1,69 @@
+"""Run all measurements and print them; ``--quick`` takes a tenth of the messages."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from loguru import logger
+
+from benchmarks import board_to_decision, loopback_latency, messages
+
+
+def machine() -> str:
+    """What the figures are of."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        named = [
+            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model n")
+        ]
+        model = f"{len(named)} x {named[0]}" if named else model
+    return (
+        f"{model}; {platform.python_implementation()} {platform.python_version()}, {platform.system()}; "
+        f"pybotters {version('pybotters')}, aiohttp {version('aiohttp')}, orjson {version('orjson')}"
+    )
+
+
+def decisions(quick: bool) -> None:
+    """Board message to decision."""
+    loads = [messages.made(levels, 300 if quick else 3_000) for levels in (300, 1_000)]
+    if (tape := messages.recorded()) is not None:
+        loads.append(tape)
+    print("board message text -> decision, microseconds a message: median (p99)\n")
+    print(f"{'load':<20}{'ours':>16}{'stock':>20}{'times':>7}{'every change':>22}{'times':>7}")
+    for load in loads:
+        result = board_to_decision.compare(load)
+        cells = [
+            f"{timing.median_ns / 1e3:,.1f} ({timing.p99_ns / 1e3:,.1f})"
+            for timing in (result.ours, result.stock, result.every_change)
+        ]
+        print(
+            f"{result.load:<20}{cells[0]:>16}{cells[1]:>20}{result.times_stock:>7.0f}"
+            f"{cells[2]:>22}{result.times_every_change:>7.0f}"
+        )
+
+
+def loopback(quick: bool) -> None:
+    """Exchange to executor."""
+    result = loopback_latency.measure(30 if quick else 300)
+    print(f"\nexchange's send -> OrderExecutor.execute over loopback, {result.strikes} strikes, {result.loop}:")
+    print(f"median {result.median_ns / 1e3:,.0f} us, p99 {result.p99_ns / 1e3:,.0f} us")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print everything."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the messages: coarser figures in seconds")
+    quick: bool = parser.parse_args(arguments).quick
+    logger.remove()
+    print(f"{machine()}\n")
+    decisions(quick)
+    loopback(quick)
+
+
+if __name__ == "__main__":
+    main()
