@@ -168,7 +168,15 @@ def test_words_from_outside_cannot_be_markup() -> None:
 
 @pytest.mark.parametrize(
     ("amount", "text"),
-    [("0", "0"), ("-0.4", "0"), ("0.6", "+1"), ("-1234567.5", "-1,234,568"), ("999.4", "+999")],
+    [
+        ("0", "0"),
+        ("-0.004", "0.00"),
+        ("0.6", "+0.60"),
+        ("-3.414", "-3.41"),
+        ("-1234567.5", "-1,234,568"),
+        ("999.4", "+999.40"),
+        ("-30000", "-30,000"),
+    ],
 )
 def test_yen(amount: str, text: str) -> None:
     assert jpy(Decimal(amount)) == text

@@ -34,9 +34,9 @@ def render(status: Status) -> RenderableType:
 
 
 def jpy(amount: Decimal, *, signed: bool = True) -> str:
-    """Whole yen with thousands separators, ``+1,234``; results under half a yen show as 0."""
-    whole = int(amount.to_integral_value())
-    return f"{whole:+,}" if signed and whole else f"{whole:,}"
+    """Yen with thousands separators, ``+1,234``; under a thousand with the sen, ``-3.41``, for small orders earn sen."""
+    shown = round(amount, 0 if abs(amount) >= 1000 or amount == amount.to_integral_value() else 2)
+    return f"{shown:+,f}" if signed and shown else f"{abs(shown) if not shown else shown:,f}"
 
 
 def price(value: Decimal | None) -> str:
