@@ -34,9 +34,11 @@ def render(status: Status) -> RenderableType:
 
 
 def jpy(amount: Decimal, *, signed: bool = True) -> str:
-    """Yen with thousands separators, ``+1,234``; under a thousand with the sen, ``-3.41``, for small orders earn sen."""
+    """Yen with thousands separators, ``+1,234``; under a thousand with sen, ``-3.41``: small orders earn no more."""
     shown = round(amount, 0 if abs(amount) >= 1000 or amount == amount.to_integral_value() else 2)
-    return f"{shown:+,f}" if signed and shown else f"{abs(shown) if not shown else shown:,f}"
+    if not shown:
+        return f"{abs(shown):f}"  # never -0
+    return f"{shown:+,f}" if signed else f"{shown:,f}"
 
 
 def price(value: Decimal | None) -> str:
