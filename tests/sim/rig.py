@@ -1,14 +1,11 @@
-"""What several tests of the simulated venue need: a fixed start, a plain book, the recorded tape if it is there."""
+"""What several tests of the simulated venue need: a fixed start and a plain book."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 
 from stall_then_strike.sim.source import Channel, Frame
 
@@ -62,13 +59,3 @@ def message_of(frame: Frame) -> Any:
 
 def of_channel(frames: Iterable[Frame], channel: str) -> list[Frame]:
     return [frame for frame in frames if frame.channel == channel]
-
-
-def recorded_tape() -> Path:
-    """The recorded real tape; skips the test where the data folder is absent."""
-    roots = [Path(os.environ["STS_SHARED"])] if "STS_SHARED" in os.environ else []
-    roots += [parent / "shared" for parent in Path(__file__).resolve().parents]
-    for root in roots:
-        for tape in sorted((root / "data" / "bitflyer").glob("FX_BTC_JPY-*.jsonl")):
-            return tape
-    pytest.skip("the recorded tape is not on this machine")

@@ -20,7 +20,8 @@ from stall_then_strike.sim.source import Channel, MarketSource, iter_frames
 from stall_then_strike.sim.tape import TapeError, TapeSource
 from stall_then_strike.types.dto import BoardState, Health, Side
 from stall_then_strike.types.instrument import Ticks
-from tests.sim.rig import BOARD, EXECUTIONS, PRODUCT, SECOND, SNAPSHOT, START_NS, TICKER, PlainBook, recorded_tape
+from tests.shared_data import real_tape_path
+from tests.sim.rig import BOARD, EXECUTIONS, PRODUCT, SECOND, SNAPSHOT, START_NS, TICKER, PlainBook
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'auth' parameter is deprecated:DeprecationWarning")
 # pybotters 1.x hands its `auth` to aiohttp in a way that aiohttp 3.14 warns of.
@@ -502,7 +503,7 @@ async def test_market_that_fails_ends_the_block_with_its_error(tmp_path: Path) -
 
 
 async def test_maximal_speed_waits_for_a_client_and_loses_nothing() -> None:
-    path = recorded_tape()
+    path = real_tape_path()
     expected = [frame.text for frame in iter_frames(TapeSource(path))]
     async with BitflyerExchange(TapeSource(path), clock=None, queue_frames=4) as venue:
         await asyncio.sleep(0.05)

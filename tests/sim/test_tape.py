@@ -11,7 +11,8 @@ import zstandard
 from stall_then_strike.sim.source import iter_frames
 from stall_then_strike.sim.tape import TapeError, TapeSource, read_tape
 from stall_then_strike.types.dto import BoardState, Health, Side
-from tests.sim.rig import BOARD, EXECUTIONS, SNAPSHOT, TICKER, PlainBook, message_of, recorded_tape
+from tests.shared_data import real_tape_path
+from tests.sim.rig import BOARD, EXECUTIONS, SNAPSHOT, TICKER, PlainBook, message_of
 
 SNAP = (
     '{"jsonrpc":"2.0","method":"channelMessage","params":{"channel":"lightning_board_snapshot_FX_BTC_JPY","message":'
@@ -152,7 +153,7 @@ def test_condition_can_be_forced_on_a_tape(tmp_path: Path) -> None:
 
 
 def test_recorded_tape_is_read_whole_and_its_mids_agree() -> None:
-    path = recorded_tape()
+    path = real_tape_path()
     reader = read_tape(path)
     texts = [entry.text for entry in reader]
     assert texts == [raw[raw.index('"msg":') + 6 : -1] for raw in path.read_text().splitlines()]
@@ -168,7 +169,7 @@ def test_recorded_tape_is_read_whole_and_its_mids_agree() -> None:
 
 
 def test_recorded_tape_as_market_ends_in_its_last_state() -> None:
-    source = TapeSource(recorded_tape())
+    source = TapeSource(real_tape_path())
     frames = list(iter_frames(source))
     assert {f.channel for f in frames} == {BOARD, SNAPSHOT, EXECUTIONS, TICKER}
     last = [message_of(f) for f in frames if f.channel == EXECUTIONS][-1][-1]
