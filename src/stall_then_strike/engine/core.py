@@ -4,8 +4,9 @@
 it wants to be woken although nothing happens. It is the same object in live trading, on paper and in replay: only the
 clock, the source of events and the gateway differ. The same events at the same stamps give the same steps.
 
-The order of a step: take the event in, roll the trading day, trip the kill switch, let the strategy decide, drive a
-closing. The owner of every piece of state is here or in one of the objects that this one owns.
+The order of a step: roll the trading day (what comes after its last moment belongs to the next one), take the event in,
+trip the kill switch, let the strategy decide, drive a closing. The owner of every piece of state is here or in one of
+the objects that this one owns.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ from stall_then_strike.types.dto import (
 from stall_then_strike.types.instrument import NO_PRICE, Lots, Ticks
 
 _UNHEALTHY: Final = frozenset({Health.SUPER_BUSY, Health.NO_ORDER, Health.STOP})
-_CANCEL_RETRY_NS: Final = 1 * NS_PER_S
+_RETRY_NS: Final = 1 * NS_PER_S
+"""Pause before a cancel that failed, or a request for which there was no budget, is tried again."""
 _REASONS: Final = {int(reason): reason for reason in Reason}
 
 _NO_BOARD: Final = BoardSnapshot(
@@ -94,8 +96,10 @@ class Core:
         self._state = BoardState.UNKNOWN
         self._health = Health.UNKNOWN
         self._stopping = False
+        self._stop_flat = False
         self._closing: Closing | None = None
         self._now_ns = 0
+        self._checked = -1
         self._day: date | None = None
         self._change_ns = 0
         self._quiet: str | None = None
@@ -151,11 +155,8 @@ class Core:
             stamps.append(strategy)
         if self._closing is not None:
             stamps.append(self._closing.retry_at_ns)
-        stamps.extend(
-            order.cancel_sent_ns + _CANCEL_RETRY_NS
-            for order in self.orders.live()
-            if order.cancel_sent_ns is not None and order.state is not OrderState.PENDING_CANCEL
-        )
+        # A cancel that is due but did not go out had no budget: no event need ever come of that, so look again.
+        stamps.extend(at if at > now else now + _RETRY_NS for _, _, at in self._unsent_cancels())
         later = [stamp for stamp in stamps if stamp > now]
         return min(later) if later else now + NS_PER_S
 
@@ -166,12 +167,16 @@ class Core:
         now = self._now_ns = max(now_ns, self._now_ns)
         self._actions = []
         self.record.begin(now)
-        self._take_in(event, now)
         if now >= self._change_ns:
             self._roll(now)
-        if (tripped := self.kill_switch.check(self.inventory)) is not None:
-            self._halt(tripped)
+        self._take_in(event, now)
+        if self.inventory.changes != self._checked:
+            self._checked = self.inventory.changes
+            if (tripped := self.kill_switch.check(self.inventory)) is not None:
+                self._halt(tripped)
         self._decide(now)
+        if self._closing is None and self.inventory.position and (why := self._must_be_flat()) is not None:
+            self._closing = self._new_closing(why, flatten=True)  # a fill came after all was closed
         if self._closing is not None:
             self._close(self._closing, now)
         if not self._actions and not self.record.rows:
@@ -184,7 +189,7 @@ class Core:
             self._on_board(event)
         elif isinstance(event, FillEvent | OrderEvent):
             for applied in self.orders.apply(event):
-                self._on_applied(applied, event, now)
+                self._on_applied(applied, now)
         elif isinstance(event, VenueStatus):
             self._state = event.state if event.state is not None else self._state
             self._health = event.health if event.health is not None else self._health
@@ -226,6 +231,7 @@ class Core:
             case Command.STOP | Command.STOP_FLAT:
                 self._stopping = True
                 if control.command is Command.STOP_FLAT:
+                    self._stop_flat = True
                     self._closing = self._new_closing(Reason.FLATTEN, flatten=True)
             case Command.RESUME:
                 if (lifted := self.kill_switch.resume(self.inventory)) is not None:
@@ -281,7 +287,8 @@ class Core:
             self._decision("close", Reason.REVERSE, actions)
             size = self.instrument.size(self.inventory.position)
             self.record.note("INFO", f"reverse move: closing {size:+f} BTC")
-        self._retry_cancels(now)
+        if self.orders.any_live:
+            self._retry_cancels(now)
 
     def _strike(self, verdict: Verdict, now: int) -> None:
         quotes = self.strategy.strike(verdict, now, (self._name(), self._name()))
@@ -316,12 +323,7 @@ class Core:
         return self._send_cancels(now)
 
     def _send_cancels(self, now: int) -> tuple[Action, ...]:
-        due: list[tuple[Order, OrderId]] = []
-        for order in self.orders.live(STALL_TAG):
-            if order.cancel_reason is None or order.order_id is None or order.state is OrderState.PENDING_CANCEL:
-                continue
-            if order.cancel_sent_ns is None or now >= order.cancel_sent_ns + _CANCEL_RETRY_NS:
-                due.append((order, order.order_id))
+        due = [(order, name) for order, name, at_ns in self._unsent_cancels() if now >= at_ns]
         if not due or not self.budget.may_cancel(now, len(due)):
             return ()
         reason = due[0][0].cancel_reason
@@ -334,6 +336,13 @@ class Core:
         self._actions.append(action)
         return (action,)
 
+    def _unsent_cancels(self) -> Iterator[tuple[Order, OrderId, int]]:
+        """Named quotes whose cancel is wanted but not under way, and when it may be sent."""
+        for order in self.orders.live(STALL_TAG):
+            if order.cancel_reason is None or order.order_id is None or order.state is OrderState.PENDING_CANCEL:
+                continue
+            yield order, order.order_id, 0 if order.cancel_sent_ns is None else order.cancel_sent_ns + _RETRY_NS
+
     def _retry_cancels(self, now: int) -> None:
         """Send cancels that could not go out when they were decided: no name yet, no budget, or refused."""
         for order in self.orders.live(STALL_TAG):
@@ -341,6 +350,10 @@ class Core:
                 if actions := self._send_cancels(now):
                     self._decision("cancel", order.cancel_reason, actions)
                 return
+
+    def _must_be_flat(self) -> Reason | None:
+        """Why there may be no position at all, whenever and however it came; None if there may."""
+        return Reason.FLATTEN if self.halted is None and self._stop_flat else self.halted
 
     def _new_closing(self, reason: Reason, *, flatten: bool) -> Closing:
         return Closing(reason, self._cfg.strategy, self.instrument, flatten=flatten)
@@ -361,9 +374,12 @@ class Core:
             if step is Done.DUST:
                 self._decision("hold", Reason.DUST)
             self.record.note("INFO", f"closed ({closing.reason.label}): {step.value}")
-        elif isinstance(step, CloseOrder) and self.budget.may_send(now, step.size):
-            self._send_close(closing, step, now)
-        elif not isinstance(step, CloseOrder | Wait):
+        elif isinstance(step, CloseOrder):
+            if self.budget.may_send(now, step.size):
+                self._send_close(closing, step, now)
+            else:
+                closing.retry_at_ns = now + _RETRY_NS
+        elif not isinstance(step, Wait):
             assert_never(step)
 
     def _send_close(self, closing: Closing, step: CloseOrder, now: int) -> None:
@@ -397,8 +413,8 @@ class Core:
 
     # --- what became of our orders
 
-    def _on_applied(self, applied: Applied, event: OrderEvent | FillEvent, now: int) -> None:
-        order = applied.order
+    def _on_applied(self, applied: Applied, now: int) -> None:
+        order, event = applied.order, applied.event
         if applied.anomaly:
             self.record.anomaly(applied.anomaly)
         if order is None:

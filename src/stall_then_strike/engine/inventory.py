@@ -31,6 +31,8 @@ class InventoryManager:
         self._peak = 0
         self._max_drawdown = 0
         self._mid2 = 0
+        self.changes = 0
+        """Counts what may have moved the day's result, so that limits need not be looked at when nothing has."""
         self.last_pnl: Money = Money(0)
         """Realised by the latest fill, after its fee."""
 
@@ -98,6 +100,7 @@ class InventoryManager:
 
     def roll_day(self) -> None:
         """Begin a new day: its result starts at zero from the equity as marked now."""
+        self.changes += 1
         self._realised_at_roll = self._realised
         self._equity_at_roll = self._equity()
         self._peak = 0
@@ -105,6 +108,7 @@ class InventoryManager:
 
     def restart_peak(self) -> None:
         """Count the drawdown from here on, as after an operator's resume."""
+        self.changes += 1
         self._peak = self.pnl_today
 
     def state(self) -> InventoryState:
@@ -127,6 +131,7 @@ class InventoryManager:
         return self._realised + self._position * self._mid2 // 2 - self._basis
 
     def _track(self) -> None:
+        self.changes += 1
         pnl = self.pnl_today
         self._peak = max(self._peak, pnl)
         self._max_drawdown = min(self._max_drawdown, pnl - self._peak)

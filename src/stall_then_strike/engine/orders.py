@@ -156,6 +156,8 @@ class Applied:
     """What one input did. ``anomaly`` says in words what did not fit, and is empty if all did."""
 
     order: Order | None
+    event: OrderEvent | FillEvent
+    """The input: not always the one that was fed, which may have released others that were waiting."""
     changed: bool = False
     """The order's state or name changed."""
     new_fill: FillEvent | None = None
@@ -204,10 +206,9 @@ class Orders:
         order = self._find(event)
         if order is None:
             return [self._hold(event)]
-        if isinstance(event, FillEvent):
-            return [self._fill(order, event)]
-        results = [self._event(order, event)]
-        if event.kind is OrderEventKind.ACCEPTED and event.order_id is not None:
+        named = self._take_name(order, event)
+        results = [self._fill(order, event) if isinstance(event, FillEvent) else self._event(order, event, named)]
+        if named and event.order_id is not None:
             for waiting in self._early.pop(event.order_id, ()):
                 results.extend(self.apply(waiting))
         return results
@@ -223,33 +224,39 @@ class Orders:
     def _hold(self, event: OrderEvent | FillEvent) -> Applied:
         """Keep an event of an unknown name: the answer that names it may be on its way."""
         if event.order_id is None:
-            return Applied(order=None, anomaly=f"event of an order that is not ours: {event.client_order_id}")
+            text = f"event of an order that is not ours: {event.client_order_id}"
+            return Applied(order=None, event=event, anomaly=text)
         waiting = self._early.setdefault(event.order_id, [])
         if len(waiting) < self._keep_early:
             waiting.append(event)
         if len(self._early) > self._keep_early:
             self._early.popitem(last=False)
-        return Applied(order=None)
+        return Applied(order=None, event=event)
 
-    def _event(self, order: Order, event: OrderEvent) -> Applied:
-        named = event.order_id is not None and order.order_id is None
-        if named and event.order_id is not None:
-            order.order_id = event.order_id
-            self._by_id[event.order_id] = order.client_order_id
+    def _take_name(self, order: Order, event: OrderEvent | FillEvent) -> bool:
+        """Learn the venue's name of an order from whichever event has it first."""
+        if event.order_id is None or order.order_id is not None:
+            return False
+        order.order_id = event.order_id
+        self._by_id[event.order_id] = order.client_order_id
+        return True
+
+    def _event(self, order: Order, event: OrderEvent, named: bool) -> Applied:
         before = order.state
         if not self._move(order, event.kind):
             return Applied(
                 order=order,
+                event=event,
                 changed=named,
                 anomaly=f"order {order.client_order_id} is {before.value}: {event.kind.value} does not fit",
             )
         if event.kind is OrderEventKind.CANCEL_FAILED and order.is_live and order.executed:
             order.state = OrderState.PARTIAL
-        return Applied(order=order, changed=named or order.state is not before)
+        return Applied(order=order, event=event, changed=named or order.state is not before)
 
     def _fill(self, order: Order, fill: FillEvent) -> Applied:
         if fill.exec_id in self._fills:
-            return Applied(order=order)
+            return Applied(order=order, event=fill)
         self._fills[fill.exec_id] = None
         if len(self._fills) > self._keep_fills:
             self._fills.popitem(last=False)
@@ -262,7 +269,7 @@ class Orders:
         elif not order.is_live:
             anomaly = f"order {order.client_order_id} was filled while {order.state.value}"
         self._move(order, Local.FILLED_ALL if order.executed >= order.size else Local.FILLED_PART)
-        return Applied(order=order, changed=True, new_fill=fill, anomaly=anomaly)
+        return Applied(order=order, event=fill, changed=True, new_fill=fill, anomaly=anomaly)
 
     def _move(self, order: Order, by: OrderEventKind | Local) -> bool:
         """Move by the table; False if it has no such arm."""

@@ -261,7 +261,7 @@ class StallThenStrikeStrategy:
             raise AssertionError("a strike follows a decision")
         self._struck_ns = now_ns
         self._struck_bid, self._struck_ask = self._situation.bid, self._situation.ask
-        return [
+        quotes = [
             PlaceLimit(
                 client_order_id=name,
                 side=side,
@@ -274,3 +274,6 @@ class StallThenStrikeStrategy:
             for name, side, price in zip(names, (Side.BUY, Side.SELL), (verdict.bid, verdict.ask), strict=True)
             if price
         ]
+        # The next deadline is asked for before the next decision: it has to know these quotes' TTL.
+        self._situation = self._situation._replace(quotes=len(quotes), struck_ns=now_ns)
+        return quotes

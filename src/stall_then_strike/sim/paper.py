@@ -4,7 +4,7 @@
 seeded distribution, against the book as it was last seen at that moment, never a later one. What it does:
 
 - An order that crosses the book on arrival takes what is displayed, up to its limit; the rest rests, or expires if it
-  is IOC. What is displayed can be taken once, until the venue shows that level anew.
+  is IOC. What is displayed can be taken once; only what the level grows by later can be taken again.
 - A resting order waits behind the size displayed at its price. Prints at its price serve those ahead first; cancels
   ahead of us are a configured share of the decreases that no print explains.
 - A print through its price fills it, up to the print's size; so does a displayed order of the other side that is priced
@@ -22,8 +22,8 @@ from __future__ import annotations
 import heapq
 import math
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum, unique
 from typing import Final
@@ -104,12 +104,9 @@ class _Resting:
     traded_ns: int = 0
 
 
-@dataclass(slots=True)
-class _Taken:
-    """What we took of a displayed level, which the public book does not know."""
-
-    level: int
-    lots: int = field(default=0)
+def _by_priority(orders: Iterable[_Resting]) -> list[_Resting]:
+    """Best price first on each side, then first come."""
+    return sorted(orders, key=lambda order: order.request.side.sign * -(order.request.price or 0))
 
 
 class PaperGateway:
@@ -142,7 +139,8 @@ class PaperGateway:
         self._resting: list[_Resting] = []
         self._book: BookReader | None = None
         self._state = BoardState.UNKNOWN
-        self._taken: dict[tuple[Side, Ticks], _Taken] = {}
+        self._taken: dict[tuple[Side, Ticks], int] = {}
+        """What we took of displayed levels, in lots: the public book does not know it."""
         self._fills = 0
         self._position = 0
         self._mid2 = 0
@@ -157,7 +155,7 @@ class PaperGateway:
             raise Rejected(name, "under the minimum order size", code=-110)
         if order.price is not None and order.price <= 0:
             raise Rejected(name, "price too low", code=-106)
-        if self._state not in (BoardState.RUNNING, BoardState.UNKNOWN):
+        if not self._is_open:
             raise Rejected(name, f"market state is {self._state}", code=-204)
         now = self._now_ns()
         self._placed += 1
@@ -209,11 +207,15 @@ class PaperGateway:
         if bid is not None and ask is not None:
             self._mid2 = bid[0] + ask[0]
         for (side, price), taken in list(self._taken.items()):
-            if book.size_at(side, price) != taken.level:
+            # Of a level that shrank, what is left may be just what we took.
+            if displayed := book.size_at(side, price):
+                self._taken[side, price] = min(taken, displayed)
+            else:
                 del self._taken[side, price]
-        for order in list(self._resting):
+        for order in _by_priority(self._resting):
             self._requeue(order, book, now_ns)
-            self._take(order, now_ns, through=True)
+            if self._is_open:
+                self._take(order, now_ns, through=True)
             if not order.remaining:
                 self._drop(order)
 
@@ -227,6 +229,11 @@ class PaperGateway:
 
     # --- arrivals and endings
 
+    @property
+    def _is_open(self) -> bool:
+        """Whether the venue matches continuously; not heard of its state counts as yes."""
+        return self._state in (BoardState.RUNNING, BoardState.UNKNOWN)
+
     def _push(self, at_ns: int, what: _Due, order_id: OrderId) -> None:
         self._sequence += 1
         heapq.heappush(self._due, (at_ns, self._sequence, what, order_id))
@@ -234,8 +241,13 @@ class PaperGateway:
     def _arrive(self, order: _Resting, now_ns: int) -> None:
         """An order reaches the book: take what it crosses, rest or expire with the remainder."""
         request = order.request
-        if self._meets_own(order):
-            self._report(order, OrderEventKind.REJECTED, now_ns, "an own order would be met (-159)")
+        refusal = ""
+        if not self._is_open:
+            refusal = f"market state is {self._state} (-204)"
+        elif self._meets_own(order):
+            refusal = "an own order would be met (-159)"
+        if refusal:
+            self._report(order, OrderEventKind.REJECTED, now_ns, refusal)
             del self._orders[order.order_id]
             return
         self._report(order, OrderEventKind.REGISTERED, now_ns)
@@ -289,7 +301,7 @@ class PaperGateway:
     def _print(self, taker: Side, price: Ticks, size: int, now_ns: int) -> None:
         """One public trade. Best price first, then first come, and never more than it traded."""
         left, passed = size, 0
-        for order in sorted(self._hit_by(taker, price), key=lambda o: o.request.side.sign * -(o.request.price or 0)):
+        for order in _by_priority(self._hit_by(taker, price)):
             if order.queue is None:
                 continue
             if order.request.price == price:
@@ -333,13 +345,11 @@ class PaperGateway:
                 beyond = (request.price - price) * request.side.sign
                 if beyond < 0 or (through and beyond == 0):
                     return
-            taken = self._taken.get((other, price))
-            size = min(order.remaining, displayed - (taken.lots if taken else 0))
+            taken = self._taken.get((other, price), 0)
+            size = min(order.remaining, displayed - taken)
             if size <= 0:
                 continue
-            if taken is None:
-                taken = self._taken[other, price] = _Taken(displayed)
-            taken.lots += size
+            self._taken[other, price] = taken + size
             rested = through and request.price is not None
             self._fill(order, request.price if rested else price, size, self._maker if rested else self._taker, now_ns)
 

@@ -1,0 +1,270 @@
+"""D11: in no window do calls exceed any limit, strikes leave the reserve alone, and pacing never stops striking."""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_left
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stall_then_strike.config.models import LimitsConfig
+from stall_then_strike.engine.budget import Budget, SendWindow
+from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.instrument import Lots, fx_btc_jpy
+from tests.engine.rig import MS, properties
+
+SMALL, LARGE = Lots(100_000), Lots(10**8)
+MINUTE, FIVE_MINUTES = 60 * NS_PER_S, 300 * NS_PER_S
+
+
+def window(limit: int = 5, seconds: int = 10, reserve: int = 2) -> SendWindow:
+    return SendWindow("test", limit=limit, window_ns=seconds * NS_PER_S, reserve=reserve)
+
+
+class Calls:
+    """What the venue would count: stamps of every call, by limit."""
+
+    def __init__(self, limits: LimitsConfig) -> None:
+        self.budget = Budget(limits, fx_btc_jpy())
+        self.limits = limits
+        self.private: list[int] = []
+        self.orders: list[int] = []
+        self.small: list[int] = []
+
+    def order(self, now: int, size: Lots) -> None:
+        self.private.append(now)
+        self.orders.append(now)
+        if size <= 10_000_000:
+            self.small.append(now)
+
+    def strike(self, now: int, size: Lots) -> bool:
+        if self.budget.strike_at_ns(now, 2, size) > now:
+            return False
+        self.budget.spend_strike(now, 2, size)
+        self.order(now, size)
+        self.order(now, size)
+        return True
+
+    def close(self, now: int, size: Lots) -> bool:
+        if not self.budget.may_send(now, size):
+            return False
+        self.budget.spend_order(now, size)
+        self.order(now, size)
+        return True
+
+    def cancel(self, now: int, orders: int) -> bool:
+        if not self.budget.may_cancel(now, orders):
+            return False
+        self.budget.spend_cancel(now, orders)
+        self.private.extend([now] * orders)
+        return True
+
+    def assert_kept(self) -> None:
+        for stamps, limit, length in (
+            (self.private, self.limits.private_per_5min, FIVE_MINUTES),
+            (self.orders, self.limits.orders_per_5min, FIVE_MINUTES),
+            (self.small, self.limits.small_orders_per_min, MINUTE),
+        ):
+            for first, stamp in enumerate(stamps):
+                assert bisect_left(stamps, stamp + length) - first <= limit
+
+
+# --- One window -------------------------------------------------------------------------------------------------------
+
+
+def test_window_counts_what_is_younger_than_its_length() -> None:
+    w = window()
+    w.spend(0, 2)
+    w.spend(3 * NS_PER_S)
+    assert [w.used(int(t * NS_PER_S)) for t in (3, 9.999999999, 10, 12.999999999, 13)] == [3, 3, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("calls", "keep", "free_at_s"),
+    [(1, 0, 4), (2, 0, 4), (3, 0, 10), (3, 1, 11), (5, 0, 12), (2, 2, 11), (1, 4, 12)],
+)
+def test_room_comes_when_enough_stamps_have_left(calls: int, keep: int, free_at_s: int) -> None:
+    w = window(limit=5)
+    for second in (0, 1, 2):
+        w.spend(second * NS_PER_S)
+    assert w.free_at_ns(4 * NS_PER_S, calls, keep=keep) == free_at_s * NS_PER_S
+
+
+def test_calls_that_never_fit_are_an_error_not_a_wait() -> None:
+    with pytest.raises(ValueError, match="never fit"):
+        window(limit=5).free_at_ns(0, 4, keep=2)
+
+
+def test_no_pause_below_half_of_the_share_then_rising_ones() -> None:
+    w = window(limit=120, seconds=60, reserve=20)
+    gaps = []
+    for _ in range(60):
+        gaps.append(w.gap_ns(0, 2))
+        w.spend(0, 2)
+    assert gaps[:26] == [0] * 26
+    assert gaps[26:] == sorted(gaps[26:])
+    assert gaps[26] > 0
+    assert gaps[45] > 2 * gaps[35], "faster than in proportion"
+
+
+def test_use_says_what_the_panel_shows() -> None:
+    budget = Budget(LimitsConfig(), fx_btc_jpy())
+    budget.spend_strike(0, 2, SMALL)
+    budget.spend_cancel(0, 2)
+    budget.spend_order(0, LARGE)
+    use = budget.use(1)
+    assert [(u.name, u.used, u.limit, u.reserve) for u in use] == [
+        ("private", 5, 500, 60),
+        ("orders", 3, 300, 30),
+        ("small orders", 2, 100, 10),
+    ]
+
+
+# --- All windows ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "counts"), [(Lots(10_000_000), True), (Lots(10_000_001), False)])
+def test_orders_of_a_tenth_or_less_are_small(size: Lots, counts: bool) -> None:
+    budget = Budget(LimitsConfig(), fx_btc_jpy())
+    budget.spend_order(0, size)
+    assert budget.use(0)[2].used == counts
+
+
+@pytest.mark.parametrize("limit", ["private", "orders", "small"])
+def test_reserve_is_for_exits_only(limit: str) -> None:
+    keys: dict[str, Any] = {
+        "private": {"private_per_5min": 20, "reserve_private": 6},
+        "orders": {"orders_per_5min": 20, "reserve_orders": 6},
+        "small": {"small_orders_per_min": 20, "reserve_small_orders": 6},
+    }
+    calls = Calls(LimitsConfig(**keys[limit]))
+    now = 0
+    strikes = 0
+    while strikes < 30 and now < 50 * NS_PER_S:
+        strikes += calls.strike(now, SMALL)
+        now += 20 * MS
+    used = {"private": len(calls.private), "orders": len(calls.orders), "small": len(calls.small)}[limit]
+    assert used <= 14
+    assert calls.budget.may_send(now, SMALL)
+    assert calls.budget.may_cancel(now, 6)
+    closes = 0
+    while calls.close(now, SMALL):
+        closes += 1
+    assert closes >= 6
+    assert not calls.budget.may_send(now, SMALL)
+    assert calls.budget.strike_at_ns(now, 2, SMALL) > now
+    calls.assert_kept()
+
+
+def test_strike_waits_for_room_for_its_cancels_too() -> None:
+    calls = Calls(LimitsConfig(private_per_5min=10, reserve_private=2))
+    calls.cancel(0, 5)
+    assert calls.budget.strike_at_ns(0, 2, SMALL) == FIVE_MINUTES, "5 of 8 used: 2 sends fit, their 2 cancels do not"
+
+
+def test_wait_until_the_next_strike_ends_when_it_says() -> None:
+    """The stamp is a promise: not allowed just before, allowed then, and as long as nothing is spent."""
+    calls = Calls(LimitsConfig())
+    now = 0
+    while calls.strike(now, SMALL):
+        now += 20 * MS
+    for _ in range(30):
+        at = calls.budget.strike_at_ns(now, 2, SMALL)
+        while at > now:
+            assert not calls.strike(at - 1, SMALL) or calls.budget.strike_at_ns(at - 1, 2, SMALL) <= at - 1
+            now = at
+            at = calls.budget.strike_at_ns(now, 2, SMALL)
+        assert calls.budget.strike_at_ns(now + FIVE_MINUTES, 2, SMALL) <= now + FIVE_MINUTES
+        assert calls.strike(now, SMALL)
+
+
+@pytest.mark.parametrize("both_filled", [False, True])
+def test_a_stall_every_20_ms_for_an_hour_breaches_nothing_and_never_dries_up(both_filled: bool) -> None:
+    calls = Calls(LimitsConfig())
+    strikes: list[int] = []
+    for now in range(0, 3_600 * NS_PER_S, 20 * MS):
+        if calls.strike(now, SMALL):
+            strikes.append(now)
+            cancel_at = now + 10 * MS
+            if not both_filled:
+                assert calls.cancel(cancel_at, 2), "a strike that went out can be taken back"
+    calls.assert_kept()
+    assert len(strikes) > 1_000, "80 % of what the limit would ever allow"
+    pauses = [later - earlier for earlier, later in itertools.pairwise(strikes)]
+    assert max(pauses) < 30 * NS_PER_S, "also after the first burst, which is the worst"
+    assert max(pauses[len(pauses) // 2 :]) < 5 * NS_PER_S, "spaced, not in bursts with silence between"
+    minutes = [sum(stamp // MINUTE == minute for stamp in strikes) for minute in range(30, 60)]
+    assert min(minutes) > 0.7 * max(minutes), "evenly, once under way"
+
+
+LIMITS = st.builds(
+    LimitsConfig,
+    private_per_5min=st.integers(10, 60),
+    orders_per_5min=st.integers(8, 40),
+    small_orders_per_min=st.integers(6, 20),
+    small_order_btc=st.just(Decimal("0.1")),
+    reserve_private=st.integers(0, 6),
+    reserve_orders=st.integers(0, 4),
+    reserve_small_orders=st.integers(0, 2),
+)
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["strike", "strike", "strike", "close", "cancel"]),
+        st.one_of(st.just(0), st.integers(0, 300 * MS), st.integers(0, 90 * NS_PER_S)),
+        st.sampled_from([SMALL, LARGE]),
+    ),
+    min_size=20,
+    max_size=200,
+)
+
+
+@properties(150)
+@given(LIMITS, STEPS)
+def test_no_window_ever_holds_more_than_its_limit(limits: LimitsConfig, steps: list[tuple[str, int, Lots]]) -> None:
+    calls, now = Calls(limits), 0
+    for what, pause, size in steps:
+        now += pause
+        if what == "strike":
+            calls.strike(now, size)
+        elif what == "close":
+            calls.close(now, size)
+        else:
+            calls.cancel(now, 2)
+    calls.assert_kept()
+
+
+@properties(150)
+@given(LIMITS, STEPS)
+def test_the_next_strike_is_never_later_than_a_window_away(
+    limits: LimitsConfig, steps: list[tuple[str, int, Lots]]
+) -> None:
+    """Whatever was spent, striking goes on after at most one window; and asking changes nothing."""
+    calls, now = Calls(limits), 0
+    for what, pause, _ in steps:
+        now += pause
+        at = calls.budget.strike_at_ns(now, 2, SMALL)
+        assert calls.budget.strike_at_ns(now, 2, SMALL) == at, "asking twice answers the same"
+        if at > now:
+            later = max(now, min(at, now + FIVE_MINUTES))
+            again = calls.budget.strike_at_ns(later, 2, SMALL)
+            assert again <= later, "waiting as long as told, or a whole window, is enough"
+            now = later
+        elif what == "strike":
+            calls.strike(now, SMALL)
+        if what == "close":
+            calls.close(now, SMALL)
+        elif what == "cancel":
+            calls.cancel(now, 1)
+
+
+def test_memory_is_bounded_by_the_limits() -> None:
+    calls = Calls(LimitsConfig())
+    for now in range(0, 3_600 * NS_PER_S, 200 * MS):
+        if calls.strike(now, SMALL):
+            calls.cancel(now, 2)
+    windows = (calls.budget._private, calls.budget._orders, calls.budget._small)
+    assert all(len(w._stamps) <= w.limit for w in windows)

@@ -1,0 +1,189 @@
+"""Actions to gateway calls: every answer, and every way not to get one, becomes one event."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from stall_then_strike.engine.executor import OrderExecutor
+from stall_then_strike.types.dto import (
+    Action,
+    CancelAllStall,
+    ClientOrderId,
+    CloseMarket,
+    Event,
+    OrderEvent,
+    OrderEventKind,
+    OrderId,
+    OrderRequest,
+    PlaceLimit,
+    Reason,
+    Side,
+    TimeInForce,
+)
+from stall_then_strike.types.errors import NotSent, OutcomeUnknown, Rejected, Throttled, VenueError
+from stall_then_strike.types.instrument import Lots, Ticks
+from tests.engine.rig import BUY, SELL
+
+K = OrderEventKind
+
+
+class ScriptedGateway:
+    """A venue that names order x by V-x, or raises; with a gate that holds all answers back."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.open = asyncio.Event()
+        self.open.set()
+        self.asked: list[OrderRequest | OrderId] = []
+
+    async def place(self, order: OrderRequest) -> OrderId:
+        self.asked.append(order)
+        await self.open.wait()
+        if self.error is not None:
+            raise self.error
+        return OrderId(f"V-{order.client_order_id}")
+
+    async def cancel(self, order_id: OrderId) -> None:
+        self.asked.append(order_id)
+        await self.open.wait()
+        if self.error is not None:
+            raise self.error
+
+
+def quote(name: str, side: Side = BUY) -> PlaceLimit:
+    return PlaceLimit(
+        client_order_id=ClientOrderId(name),
+        side=side,
+        price=Ticks(100),
+        size=Lots(5),
+        ttl_ms=800,
+        tag="stall",
+        reason=Reason.STRIKE,
+    )
+
+
+def close(name: str, price: int | None = None) -> CloseMarket:
+    return CloseMarket(
+        client_order_id=ClientOrderId(name),
+        side=SELL,
+        price=None if price is None else Ticks(price),
+        size=Lots(5),
+        tag="close",
+        reason=Reason.REVERSE,
+    )
+
+
+def cancel(*ids: str) -> CancelAllStall:
+    return CancelAllStall(order_ids=tuple(OrderId(name) for name in ids), reason=Reason.TTL)
+
+
+async def sent(gateway: ScriptedGateway, *actions: Action, now_ns: Callable[[], int] = lambda: 77) -> list[Event]:
+    events: list[Event] = []
+    await OrderExecutor(gateway, events.append, now_ns).execute(actions)
+    return events
+
+
+def request(name: str, side: Side, price: int | None, time_in_force: TimeInForce) -> OrderRequest:
+    return OrderRequest(
+        client_order_id=ClientOrderId(name),
+        side=side,
+        price=None if price is None else Ticks(price),
+        size=Lots(5),
+        time_in_force=time_in_force,
+    )
+
+
+@pytest.mark.parametrize(
+    ("action", "request_"),
+    [
+        pytest.param(quote("q"), request("q", BUY, 100, TimeInForce.GTC), id="quote rests"),
+        pytest.param(close("c"), request("c", SELL, None, TimeInForce.IOC), id="close at market"),
+        pytest.param(close("c", 90), request("c", SELL, 90, TimeInForce.IOC), id="close within a band"),
+    ],
+)
+async def test_action_becomes_a_request_and_its_answer_an_acceptance(action: Action, request_: OrderRequest) -> None:
+    gateway = ScriptedGateway()
+    (event,) = await sent(gateway, action)
+    assert gateway.asked == [request_]
+    name = request_.client_order_id
+    assert event == OrderEvent(ts_ns=77, kind=K.ACCEPTED, client_order_id=name, order_id=OrderId(f"V-{name}"))
+
+
+ERRORS = [
+    pytest.param(NotSent("place", "no connection"), K.REJECTED, id="never left"),
+    pytest.param(Rejected("place", "margin", code=-205), K.REJECTED, id="refused"),
+    pytest.param(Throttled("place", "busy", retry_at_ns=5, code=-1), K.REJECTED, id="throttled"),
+    pytest.param(OutcomeUnknown("place", "timeout"), K.SEND_UNKNOWN, id="no answer"),
+]
+
+
+@pytest.mark.parametrize(("error", "kind"), ERRORS)
+async def test_failed_send_says_whether_the_order_may_live(error: VenueError, kind: OrderEventKind) -> None:
+    (event,) = await sent(ScriptedGateway(error), quote("q"))
+    assert event == OrderEvent(ts_ns=77, kind=kind, client_order_id=ClientOrderId("q"), detail=str(error))
+
+
+@pytest.mark.parametrize(("error", "kind"), ERRORS)
+async def test_cancel_that_was_not_taken_is_reported_as_failed(error: VenueError, kind: OrderEventKind) -> None:
+    """Whatever went wrong: to ask again is harmless, and the core does."""
+    (event,) = await sent(ScriptedGateway(error), cancel("V-q"))
+    assert event == OrderEvent(ts_ns=77, kind=K.CANCEL_FAILED, order_id=OrderId("V-q"), detail=str(error))
+
+
+async def test_cancel_that_was_taken_is_no_event_yet() -> None:
+    gateway = ScriptedGateway()
+    assert await sent(gateway, cancel("V-a", "V-b")) == []
+    assert gateway.asked == ["V-a", "V-b"]
+
+
+async def test_nothing_to_do_asks_nothing() -> None:
+    gateway = ScriptedGateway()
+    assert await sent(gateway) == await sent(gateway, cancel()) == []
+    assert gateway.asked == []
+
+
+async def test_calls_of_a_batch_leave_side_by_side_in_order() -> None:
+    """The second leg does not wait for the first one's answer."""
+    gateway = ScriptedGateway()
+    events: list[Event] = []
+    gateway.open.clear()
+    executor = OrderExecutor(gateway, events.append, lambda: 0)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(executor.execute([quote("b"), quote("a", SELL), cancel("V-x", "V-y"), close("c")]))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert [getattr(asked, "client_order_id", asked) for asked in gateway.asked] == ["b", "a", "V-x", "V-y", "c"]
+        assert events == []
+        gateway.open.set()
+    assert [event.order_id for event in events if isinstance(event, OrderEvent)] == ["V-b", "V-a", "V-c"]
+
+
+async def test_one_failure_of_a_batch_leaves_the_others_alone() -> None:
+    class Fussy(ScriptedGateway):
+        async def place(self, order: OrderRequest) -> OrderId:
+            if order.side is SELL:
+                raise Rejected("place", "no sells today")
+            return await super().place(order)
+
+    events = await sent(Fussy(), quote("b"), quote("a", SELL))
+    assert {(e.client_order_id, e.kind) for e in events if isinstance(e, OrderEvent)} == {
+        ("b", K.ACCEPTED),
+        ("a", K.REJECTED),
+    }
+
+
+async def test_bug_in_a_gateway_is_not_taken_for_an_answer() -> None:
+    gateway = ScriptedGateway(ZeroDivisionError("a bug"))
+    events: list[Event] = []
+    with pytest.raises(ZeroDivisionError):
+        await OrderExecutor(gateway, events.append, lambda: 0).execute([quote("q")])
+    assert events == []
+
+
+async def test_answer_is_stamped_when_it_comes() -> None:
+    stamps = iter([5, 6])
+    events = await sent(ScriptedGateway(), quote("b"), quote("a"), now_ns=lambda: next(stamps))
+    assert [event.ts_ns for event in events] == [5, 6]

@@ -1,0 +1,489 @@
+"""The decision: exits, gates in their order, where quotes go, and deadlines that are exact to the nanosecond."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stall_then_strike.config.models import LimitsConfig, QuoteMode, RiskConfig, StallStrategyConfig
+from stall_then_strike.engine.budget import Budget
+from stall_then_strike.engine.inventory import InventoryManager
+from stall_then_strike.engine.orders import Order, Orders
+from stall_then_strike.engine.strategy_stall import (
+    CANCEL,
+    CLOSE,
+    HOLD,
+    MODE_INSIDE,
+    MODE_JOIN,
+    MODE_MID,
+    STALL_TAG,
+    STRIKE,
+    Situation,
+    StallParams,
+    StallThenStrikeStrategy,
+    Verdict,
+    decide,
+)
+from stall_then_strike.types.dto import BookStatus, ClientOrderId, OrderEvent, OrderEventKind, Reason, TimeInForce
+from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
+from tests.engine.rig import BUY, MIN, MS, SELL, START_NS, at, board, fill, properties
+
+NOW = START_NS
+R = Reason
+
+PARAMS = StallParams(
+    stall_ns=250 * MS,
+    ttl_ns=800 * MS,
+    stale_ns=700 * MS,
+    min_spread=2,
+    max_reverse=2,
+    size=MIN,
+    max_inventory=5 * MIN,
+    min_size=MIN,
+    mode=MODE_MID,
+    offset=1,
+)
+
+RIPE = Situation(
+    now_ns=NOW,
+    gate=0,
+    may_close=1,
+    book=BookStatus.OK,
+    board_ns=NOW - 100 * MS,
+    best_since_ns=NOW - 250 * MS,
+    bid=10_000,
+    ask=10_100,
+    strike_at_ns=NOW,
+    position=0,
+    basis=0,
+    open_buy=0,
+    open_sell=0,
+    quotes=0,
+    cancelling=0,
+    struck_ns=0,
+    struck_bid=0,
+    struck_ask=0,
+)
+"""All gates open: a strike."""
+
+QUOTED: dict[str, Any] = {
+    "quotes": 2,
+    "open_buy": MIN,
+    "open_sell": MIN,
+    "struck_ns": NOW - 100 * MS,
+    "struck_bid": 10_000,
+    "struck_ask": 10_100,
+}
+"""Two quotes of 100 ms ago on an unmoved best."""
+
+
+def asked(p: StallParams = PARAMS, **changes: Any) -> Verdict:
+    return decide(p, RIPE._replace(**changes))
+
+
+def long_at(average: int, lots: int = MIN) -> dict[str, Any]:
+    return {"position": lots, "basis": average * lots}
+
+
+# --- Gates ------------------------------------------------------------------------------------------------------------
+
+
+def test_all_gates_open_is_a_strike_around_the_mid() -> None:
+    assert asked() == Verdict(STRIKE, R.STRIKE, 10_049, 10_051)
+
+
+OUTER = [
+    R.HALTED,
+    R.STOPPING,
+    R.CLOSING,
+    R.VENUE_NOT_RUNNING,
+    R.VENUE_UNHEALTHY,
+    R.QUIET_TIME,
+]
+GATES: list[tuple[Reason, Mapping[str, Any]]] = [
+    *((reason, {"gate": int(reason)}) for reason in OUTER),
+    (R.BOOK_UNKNOWN, {"book": BookStatus.UNKNOWN}),
+    (R.BOOK_SUSPECT, {"book": BookStatus.SUSPECT}),
+    (R.BOOK_STALE, {"board_ns": NOW - 700 * MS}),
+    (R.BUDGET, {"strike_at_ns": NOW + 1}),
+    (R.POSITION_LIMIT, {"open_buy": 5 * MIN, "open_sell": 5 * MIN}),
+    (R.QUOTING, {"quotes": 1, "cancelling": 1}),
+    (R.SPREAD, {"ask": 10_001}),
+    (R.STALL_IMMATURE, {"best_since_ns": NOW - 250 * MS + 1}),
+]
+
+
+@pytest.mark.parametrize(("reason", "shut"), GATES, ids=lambda value: getattr(value, "label", ""))
+def test_each_gate_alone_holds_with_its_reason(reason: Reason, shut: Mapping[str, Any]) -> None:
+    assert asked(**shut) == Verdict(HOLD, reason, 0, 0)
+
+
+PAIRS = [
+    (first, second)
+    for first, second in itertools.combinations(GATES, 2)
+    if not set(first[1]) & set(second[1])  # two gates on one value cannot be shut by different ones
+]
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS, ids=lambda gate: gate[0].label)
+def test_of_two_shut_gates_the_earlier_one_answers(
+    first: tuple[Reason, Mapping[str, Any]], second: tuple[Reason, Mapping[str, Any]]
+) -> None:
+    assert asked(**second[1], **first[1]) == Verdict(HOLD, first[0], 0, 0)
+
+
+def test_gates_are_asked_in_the_order_of_their_numbers() -> None:
+    assert [reason for reason, _ in GATES] == sorted(reason for reason, _ in GATES)
+
+
+@pytest.mark.parametrize("age_ns", [0, 1, 250 * MS - 1, 250 * MS, 251 * MS, 10**12])
+def test_stall_matures_at_its_nanosecond(age_ns: int) -> None:
+    assert (asked(best_since_ns=NOW - age_ns).move == STRIKE) is (age_ns >= 250 * MS)
+
+
+@pytest.mark.parametrize("age_ns", [0, 700 * MS - 1, 700 * MS, 10**12])
+def test_proof_of_life_ends_at_its_nanosecond_however_long_the_best_stood(age_ns: int) -> None:
+    verdict = asked(board_ns=NOW - age_ns, best_since_ns=NOW - 10**12)
+    assert (verdict.move == STRIKE) is (age_ns < 700 * MS)
+
+
+@pytest.mark.parametrize("spread", range(5))
+def test_spread_gate_includes_its_limit(spread: int) -> None:
+    assert (asked(ask=10_000 + spread).move == STRIKE) is (spread >= 2)
+
+
+# --- Exits ------------------------------------------------------------------------------------------------------------
+
+EXITS: list[tuple[str, Mapping[str, Any], Verdict]] = [
+    ("nothing", {}, Verdict(HOLD, R.QUOTING, 0, 0)),
+    ("gate", {"gate": int(R.QUIET_TIME)}, Verdict(CANCEL, R.QUIET_TIME, 0, 0)),
+    ("suspect book", {"book": BookStatus.SUSPECT}, Verdict(CANCEL, R.BOOK_SUSPECT, 0, 0)),
+    ("unknown book", {"book": BookStatus.UNKNOWN}, Verdict(CANCEL, R.BOOK_UNKNOWN, 0, 0)),
+    ("stale book", {"board_ns": NOW - 700 * MS}, Verdict(CANCEL, R.BOOK_STALE, 0, 0)),
+    ("TTL", {"struck_ns": NOW - 800 * MS}, Verdict(CANCEL, R.TTL, 0, 0)),
+    ("a nanosecond before the TTL", {"struck_ns": NOW - 800 * MS + 1}, Verdict(HOLD, R.QUOTING, 0, 0)),
+    ("bid moved", {"bid": 9_999}, Verdict(CANCEL, R.BEST_MOVED, 0, 0)),
+    ("ask moved", {"ask": 10_101}, Verdict(CANCEL, R.BEST_MOVED, 0, 0)),
+    ("best moved on a suspect book", {"bid": 1, "book": BookStatus.SUSPECT}, Verdict(CANCEL, R.BOOK_SUSPECT, 0, 0)),
+    ("one is being cancelled, one not", {"cancelling": 1, "bid": 9_999}, Verdict(CANCEL, R.BEST_MOVED, 0, 0)),
+    ("all are being cancelled", {"cancelling": 2, "bid": 9_999}, Verdict(HOLD, R.QUOTING, 0, 0)),
+    ("halted, all being cancelled", {"cancelling": 2, "gate": int(R.HALTED)}, Verdict(HOLD, R.HALTED, 0, 0)),
+    ("no budget is no exit", {"strike_at_ns": NOW + 1}, Verdict(HOLD, R.BUDGET, 0, 0)),
+    ("reverse before TTL", {"struck_ns": 0, **long_at(10_100)}, Verdict(CLOSE, R.REVERSE, 0, 0)),
+]
+
+
+@pytest.mark.parametrize(("changes", "verdict"), [pytest.param(c, v, id=name) for name, c, v in EXITS])
+def test_what_ends_a_quote(changes: Mapping[str, Any], verdict: Verdict) -> None:
+    assert asked(**{**QUOTED, **changes}) == verdict
+
+
+# The mid is 10,050 at 10,000 / 10,100; a tick more on one side moves it by half a tick.
+REVERSES = [
+    pytest.param(10_052, 10_100, MIN, True, id="long, by two ticks"),
+    pytest.param(10_052, 10_101, MIN, False, id="long, by one and a half"),
+    pytest.param(10_053, 10_101, MIN, True, id="long, by two and a half"),
+    pytest.param(10_048, 10_100, -MIN, True, id="short, by two ticks"),
+    pytest.param(10_048, 10_099, -MIN, False, id="short, by one and a half"),
+    pytest.param(10_047, 10_099, -MIN, True, id="short, by two and a half"),
+    pytest.param(10_000, 10_100, MIN, False, id="long and winning"),
+    pytest.param(10_100, 10_100, -MIN, False, id="short and winning"),
+    pytest.param(10_100, 10_100, MIN - 1, False, id="dust cannot be closed"),
+    pytest.param(10_100, 10_100, 1 - MIN, False, id="dust, short"),
+]
+
+
+@pytest.mark.parametrize(("average", "ask", "position", "closes"), REVERSES)
+def test_reverse_counts_half_ticks_of_the_mid(average: int, ask: int, position: int, closes: bool) -> None:
+    verdict = asked(ask=ask, position=position, basis=average * position)
+    assert (verdict.move == CLOSE) is closes
+
+
+def test_reverse_counts_against_the_exact_average() -> None:
+    """Average 10,051.99...: not yet two ticks above a mid of 10,050; a unit of basis more and it is."""
+    position = 3 * MIN
+    basis = 10_052 * position - 1
+    assert asked(position=position, basis=basis).move != CLOSE
+    assert asked(position=position, basis=basis + 1).move == CLOSE
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"may_close": 0}, {"book": BookStatus.SUSPECT}, {"book": BookStatus.UNKNOWN}, {"board_ns": NOW - 700 * MS}],
+    ids=["may not", "suspect", "unknown", "stale"],
+)
+def test_no_reverse_without_leave_or_on_a_book_that_is_not_believed(changes: Mapping[str, Any]) -> None:
+    assert asked(**long_at(10_100), **changes).move != CLOSE
+
+
+def test_reverse_closes_behind_any_gate() -> None:
+    """A quiet time or a busy venue forbids quotes, not the way out."""
+    for reason in (R.VENUE_NOT_RUNNING, R.VENUE_UNHEALTHY, R.QUIET_TIME):
+        assert asked(gate=int(reason), **long_at(10_100)).move == CLOSE
+
+
+# --- Sides ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("position", "sides"),
+    [
+        (0, "both"),
+        (4 * MIN, "both"),
+        (4 * MIN + 1, "sell"),
+        (5 * MIN, "sell"),
+        (-4 * MIN, "both"),
+        (-4 * MIN - 1, "buy"),
+    ],
+)
+def test_side_that_would_exceed_the_limit_is_left_out(position: int, sides: str) -> None:
+    verdict = asked(position=position, basis=10_050 * position)
+    assert verdict.move == STRIKE
+    assert (verdict.bid > 0, verdict.ask > 0) == (sides in ("both", "buy"), sides in ("both", "sell"))
+
+
+@pytest.mark.parametrize(
+    ("open_buy", "open_sell", "move"),
+    [(4 * MIN, 4 * MIN, STRIKE), (4 * MIN + 1, 4 * MIN, STRIKE), (4 * MIN + 1, 4 * MIN + 1, HOLD)],
+)
+def test_open_orders_count_as_filled(open_buy: int, open_sell: int, move: int) -> None:
+    assert asked(open_buy=open_buy, open_sell=open_sell).move == move
+
+
+# --- Prices -----------------------------------------------------------------------------------------------------------
+
+PRICES = [
+    pytest.param(MODE_MID, 1, (10_000, 10_100), (10_049, 10_051), id="mid"),
+    pytest.param(MODE_MID, 1, (10_000, 10_101), (10_049, 10_052), id="mid between ticks: away from it on both sides"),
+    pytest.param(MODE_MID, 0, (10_000, 10_101), (10_050, 10_051), id="mid between ticks, no offset"),
+    pytest.param(MODE_MID, 30, (10_000, 10_100), (10_020, 10_080), id="mid, wide"),
+    pytest.param(MODE_MID, 100, (10_000, 10_100), (9_950, 10_150), id="mid, outside of the best"),
+    pytest.param(MODE_MID, 0, (10_000, 10_002), None, id="mid without offset: both sides at one price"),
+    pytest.param(MODE_INSIDE, 1, (10_000, 10_100), (10_001, 10_099), id="inside"),
+    pytest.param(MODE_INSIDE, 0, (10_000, 10_100), (10_000, 10_100), id="inside by nothing is at the best"),
+    pytest.param(MODE_INSIDE, 49, (10_000, 10_100), (10_049, 10_051), id="inside up to the middle"),
+    pytest.param(MODE_INSIDE, 50, (10_000, 10_100), None, id="inside: the sides would meet"),
+    pytest.param(MODE_INSIDE, 500, (10_000, 10_100), None, id="inside beyond the other best"),
+    pytest.param(MODE_JOIN, 7, (10_000, 10_100), (10_000, 10_100), id="join"),
+    pytest.param(MODE_MID, 5, (3, 6), None, id="a bid of less than a tick"),
+]
+
+
+@pytest.mark.parametrize(("mode", "offset", "best", "quotes"), PRICES)
+def test_where_quotes_go(mode: int, offset: int, best: tuple[int, int], quotes: tuple[int, int] | None) -> None:
+    verdict = asked(PARAMS._replace(mode=mode, offset=offset), bid=best[0], ask=best[1])
+    if quotes is None:
+        assert verdict == Verdict(HOLD, R.SPREAD, 0, 0)
+    else:
+        assert verdict == Verdict(STRIKE, R.STRIKE, *quotes)
+
+
+@properties(500)
+@given(
+    mode=st.sampled_from([MODE_MID, MODE_INSIDE, MODE_JOIN]),
+    offset=st.integers(0, 300),
+    bid=st.integers(1, 500),
+    spread=st.integers(-20, 300),
+    position=st.integers(-6 * MIN, 6 * MIN),
+    open_buy=st.integers(0, 6 * MIN),
+    open_sell=st.integers(0, 6 * MIN),
+)
+def test_no_quote_ever_takes_meets_its_twin_or_exceeds_the_limit(
+    mode: int, offset: int, bid: int, spread: int, position: int, open_buy: int, open_sell: int
+) -> None:
+    p = PARAMS._replace(mode=mode, offset=offset, min_spread=1)
+    verdict = asked(
+        p, bid=bid, ask=bid + spread, position=position, basis=0, may_close=0, open_buy=open_buy, open_sell=open_sell
+    )
+    if verdict.move != STRIKE:
+        return
+    assert verdict.bid or verdict.ask
+    if verdict.bid:
+        assert 0 < verdict.bid < bid + spread
+        assert position + open_buy + MIN <= 5 * MIN
+    if verdict.ask:
+        assert verdict.ask > bid
+        assert position - open_sell - MIN >= -5 * MIN
+    assert not (verdict.bid and verdict.ask) or verdict.bid < verdict.ask
+
+
+SITUATIONS = st.builds(
+    Situation,
+    now_ns=st.integers(NOW, NOW + 2 * 10**9),
+    gate=st.sampled_from([0, 0, 0, int(R.HALTED), int(R.QUIET_TIME)]),
+    may_close=st.integers(0, 1),
+    book=st.sampled_from([BookStatus.OK, BookStatus.OK, BookStatus.SUSPECT, BookStatus.UNKNOWN]),
+    board_ns=st.integers(NOW, NOW + 10**9),
+    best_since_ns=st.integers(NOW - 10**9, NOW + 10**9),
+    bid=st.integers(9_990, 10_010),
+    ask=st.integers(9_990, 10_030),
+    strike_at_ns=st.integers(NOW - 10**9, NOW + 10**9),
+    position=st.sampled_from([0, MIN, -MIN, 5 * MIN]),
+    basis=st.integers(-2 * 10**9, 2 * 10**9),
+    open_buy=st.sampled_from([0, MIN]),
+    open_sell=st.sampled_from([0, MIN]),
+    quotes=st.integers(0, 2),
+    cancelling=st.integers(0, 2),
+    struck_ns=st.integers(NOW - 10**9, NOW + 10**9),
+    struck_bid=st.integers(9_990, 10_010),
+    struck_ask=st.integers(9_990, 10_030),
+)
+
+
+@properties(500)
+@given(SITUATIONS)
+def test_every_situation_has_one_answer_with_a_known_reason(s: Situation) -> None:
+    verdict = decide(PARAMS, s)
+    assert verdict == decide(PARAMS, s)
+    assert Reason(verdict.reason)
+    assert verdict.move == STRIKE or (verdict.bid, verdict.ask) == (0, 0)
+    if verdict.move == STRIKE:
+        assert not s.gate
+        assert s.book == BookStatus.OK
+        assert s.quotes == 0
+        assert s.now_ns - s.board_ns < PARAMS.stale_ns
+        assert s.now_ns - s.best_since_ns >= PARAMS.stall_ns
+    if verdict.move == CANCEL:
+        assert s.quotes > s.cancelling
+
+
+# --- The strategy with its memory -------------------------------------------------------------------------------------
+
+
+class Rig:
+    """The strategy with the real owners of what it reads."""
+
+    def __init__(self, **keys: Any) -> None:
+        instrument = fx_btc_jpy()
+        self.inventory = InventoryManager(RiskConfig(), instrument)
+        self.orders = Orders()
+        self.budget = Budget(LimitsConfig(), instrument)
+        self.strategy = StallThenStrikeStrategy(
+            StallStrategyConfig(**keys), instrument, inventory=self.inventory, orders=self.orders, budget=self.budget
+        )
+
+    def ask(self, ms: float, board_ms: float = 0, **keys: Any) -> Verdict:
+        return self.strategy.on_board(board(board_ms, **keys), at(ms), None, may_close=True)
+
+    def deadline_ms(self, ms: float) -> float | None:
+        stamp = self.strategy.next_deadline_ns(at(ms))
+        return None if stamp is None else (stamp - START_NS) / MS
+
+    def strike(self, ms: float) -> None:
+        verdict = self.ask(ms, ms)
+        assert verdict.move == STRIKE
+        for quote in self.strategy.strike(verdict, at(ms), (ClientOrderId("b"), ClientOrderId("a"))):
+            self.orders.add(
+                Order(
+                    client_order_id=quote.client_order_id,
+                    side=quote.side,
+                    price=quote.price,
+                    size=quote.size,
+                    time_in_force=TimeInForce.GTC,
+                    ttl_ms=quote.ttl_ms,
+                    tag=quote.tag,
+                    reason=quote.reason,
+                    sent_ns=at(ms),
+                )
+            )
+
+
+def test_configuration_becomes_units() -> None:
+    p = Rig(stall_T_ms=300, ttl_ms=900, stale_ms=500, quote_mode=QuoteMode.JOIN, quote_offset_ticks=3).strategy.params
+    assert (p.stall_ns, p.ttl_ns, p.stale_ns, p.mode, p.offset) == (300 * MS, 900 * MS, 500 * MS, MODE_JOIN, 3)
+    assert (p.size, p.min_size, p.max_inventory) == (MIN, MIN, 200 * MIN)
+
+
+def test_strike_is_one_order_a_side_under_the_given_names() -> None:
+    rig = Rig()
+    quotes = rig.strategy.strike(rig.ask(250, 250), at(250), (ClientOrderId("b"), ClientOrderId("a")))
+    assert [(q.client_order_id, q.side, q.price, q.size, q.ttl_ms, q.tag) for q in quotes] == [
+        ("b", BUY, 10_049, MIN, 800, STALL_TAG),
+        ("a", SELL, 10_051, MIN, 800, STALL_TAG),
+    ]
+
+
+def test_one_sided_strike_is_one_order() -> None:
+    rig = Rig()
+    rig.inventory.apply_fill(fill(BUY, 10_050, 200 * MIN))
+    verdict = rig.strategy.on_board(board(250), at(250), None, may_close=False)
+    (quote,) = rig.strategy.strike(verdict, at(250), (ClientOrderId("b"), ClientOrderId("a")))
+    assert (quote.side, quote.client_order_id) == (SELL, "a")
+
+
+def test_strike_before_any_decision_is_a_bug() -> None:
+    with pytest.raises(AssertionError, match="follows a decision"):
+        Rig().strategy.strike(Verdict(STRIKE, R.STRIKE, 1, 2), 0, (ClientOrderId("b"), ClientOrderId("a")))
+
+
+def test_orders_are_read_with_what_remains_of_them() -> None:
+    rig = Rig(max_reverse_ticks=1000)
+    rig.strike(250)
+    rig.orders.apply(fill(BUY, 10_049, 40_000, name="b"))
+    rig.inventory.apply_fill(fill(BUY, 10_049, 40_000))
+    assert rig.ask(300, 300) == Verdict(HOLD, R.QUOTING, 0, 0)
+    s = rig.strategy._situation
+    assert s is not None
+    assert (s.quotes, s.cancelling, s.open_buy, s.open_sell, s.position) == (2, 0, 60_000, 100_000, 40_000)
+
+
+def test_best_of_the_strike_is_what_moves_are_measured_against() -> None:
+    rig = Rig()
+    rig.strike(250)
+    assert rig.ask(300, 300).move == HOLD
+    assert rig.ask(310, 310, bid=10_001) == Verdict(CANCEL, R.BEST_MOVED, 0, 0)
+    assert rig.ask(320, 320).move == HOLD, "and back again is no move"
+
+
+def test_without_a_decision_there_is_no_deadline() -> None:
+    assert Rig().deadline_ms(0) is None
+
+
+def test_next_deadline_is_the_stall_then_the_stale_book() -> None:
+    rig = Rig()
+    rig.ask(0)
+    assert rig.deadline_ms(0) == 250
+    rig.ask(250)
+    assert rig.deadline_ms(250) == 700
+    rig.ask(700)
+    assert rig.deadline_ms(700) is None, "only a message helps now"
+
+
+def test_deadline_after_a_strike_is_its_ttl_before_anything_else_is_heard() -> None:
+    """The answers may be late: the TTL must not wait for them."""
+    rig = Rig(ttl_ms=100)
+    rig.strike(250)
+    assert rig.deadline_ms(250) == 350
+
+
+def test_deadline_of_an_exhausted_budget_is_when_it_allows_a_strike() -> None:
+    rig = Rig(stall_T_ms=1)
+    while rig.budget.strike_at_ns(at(0), 2, Lots(MIN)) <= at(0):
+        rig.budget.spend_strike(at(0), 2, Lots(MIN))
+    free = rig.budget.strike_at_ns(at(0), 2, Lots(MIN))
+    rig.strategy.on_board(board(1), at(1), None, may_close=True)
+    now = at(1)
+    deadlines = []
+    while (deadline := rig.strategy.next_deadline_ns(now)) is not None and deadline <= free:
+        deadlines.append(now := deadline)
+    assert deadlines[-1] == rig.budget.strike_at_ns(at(1), 2, Lots(MIN))
+
+
+def test_ended_quotes_set_no_deadline() -> None:
+    rig = Rig()
+    rig.strike(250)
+    for name in "ab":
+        rig.orders.apply(OrderEvent(ts_ns=0, kind=OrderEventKind.CANCELLED, client_order_id=ClientOrderId(name)))
+    rig.ask(600, 600, since_ms=500)
+    assert rig.deadline_ms(600) == 750, "the next stall, not the old TTL"
+
+
+def test_prices_are_ticks() -> None:
+    rig = Rig()
+    quotes = rig.strategy.strike(rig.ask(250, 250), at(250), (ClientOrderId("b"), ClientOrderId("a")))
+    assert quotes[0].price == Ticks(10_049)
