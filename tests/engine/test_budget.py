@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stall_then_strike.config.models import LimitsConfig
-from stall_then_strike.engine.budget import Budget, SendWindow
+from stall_then_strike.engine.budget import ON_THE_WAY_NS, Budget, SendWindow
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.instrument import Lots, fx_btc_jpy
 from tests.engine.rig import MS, properties
@@ -163,7 +163,9 @@ def test_reserve_is_for_exits_only(limit: str) -> None:
 def test_strike_waits_for_room_for_its_cancels_too() -> None:
     calls = Calls(LimitsConfig(private_per_5min=10, reserve_private=2))
     calls.cancel(0, 5)
-    assert calls.budget.strike_at_ns(0, 2, SMALL) == FIVE_MINUTES, "5 of 8 used: 2 sends fit, their 2 cancels do not"
+    assert calls.budget.strike_at_ns(0, 2, SMALL) == FIVE_MINUTES + ON_THE_WAY_NS, (
+        "5 of 8 used: 2 sends fit, their 2 cancels do not"
+    )
 
 
 def test_wait_until_the_next_strike_ends_when_it_says() -> None:
@@ -178,7 +180,10 @@ def test_wait_until_the_next_strike_ends_when_it_says() -> None:
             assert not calls.strike(at - 1, SMALL) or calls.budget.strike_at_ns(at - 1, 2, SMALL) <= at - 1
             now = at
             at = calls.budget.strike_at_ns(now, 2, SMALL)
-        assert calls.budget.strike_at_ns(now + FIVE_MINUTES, 2, SMALL) <= now + FIVE_MINUTES
+        assert (
+            calls.budget.strike_at_ns(now + FIVE_MINUTES + ON_THE_WAY_NS, 2, SMALL)
+            <= now + FIVE_MINUTES + ON_THE_WAY_NS
+        )
         assert calls.strike(now, SMALL)
 
 
@@ -198,7 +203,7 @@ def test_a_stall_every_20_ms_for_an_hour_breaches_nothing_and_never_dries_up(bot
     assert max(pauses) < 30 * NS_PER_S, "also after the first burst, which is the worst"
     assert max(pauses[len(pauses) // 2 :]) < 5 * NS_PER_S, "spaced, not in bursts with silence between"
     minutes = [sum(stamp // MINUTE == minute for stamp in strikes) for minute in range(30, 60)]
-    assert min(minutes) > 0.7 * max(minutes), "evenly, once under way"
+    assert min(minutes) >= 0.7 * max(minutes), "evenly, once under way"
 
 
 LIMITS = st.builds(
@@ -249,7 +254,7 @@ def test_the_next_strike_is_never_later_than_a_window_away(
         at = calls.budget.strike_at_ns(now, 2, SMALL)
         assert calls.budget.strike_at_ns(now, 2, SMALL) == at, "asking twice answers the same"
         if at > now:
-            later = max(now, min(at, now + FIVE_MINUTES))
+            later = max(now, min(at, now + FIVE_MINUTES + ON_THE_WAY_NS))
             again = calls.budget.strike_at_ns(later, 2, SMALL)
             assert again <= later, "waiting as long as told, or a whole window, is enough"
             now = later

@@ -57,11 +57,29 @@ def test_what_to_do_next(position: int, flatten: bool, situation: dict[str, Any]
 def test_rest_is_tried_again_after_a_pause() -> None:
     closing = Closing(Reason.REVERSE, StallStrategyConfig(close_retry_ms=500), fx_btc_jpy(), flatten=False)
     assert asked(MIN, closing=closing, now=0) == order(SELL, MIN)
-    closing.order_ended(100 * MS)
+    closing.order_ended(100 * MS, executed=Lots(1), remaining=Lots(MIN - 1))
     assert closing.retry_at_ns == 600 * MS
     assert asked(MIN, closing=closing, now=600 * MS - 1) is Wait.PAUSE
     assert asked(MIN, closing=closing, now=600 * MS) == order(SELL, MIN)
     assert asked(0, closing=closing, now=100 * MS) is Done.FLAT, "nothing is left: no pause"
+
+
+def test_close_that_gets_nothing_is_tried_ever_more_rarely_until_one_gets_something() -> None:
+    closing = Closing(Reason.REVERSE, StallStrategyConfig(close_retry_ms=500), fx_btc_jpy(), flatten=False)
+    pauses = []
+    for _ in range(8):
+        closing.order_ended(0, executed=Lots(0), remaining=MIN)
+        pauses.append(closing.retry_at_ns // MS)
+    assert pauses == [500, 1_000, 2_000, 4_000, 8_000, 16_000, 16_000, 16_000]
+    closing.order_ended(0, executed=Lots(1), remaining=Lots(MIN - 1))
+    closing.order_ended(0, executed=Lots(0), remaining=MIN)
+    assert closing.retry_at_ns == 500 * MS
+
+
+def test_close_that_was_filled_whole_needs_no_pause() -> None:
+    closing = Closing(Reason.FLATTEN, StallStrategyConfig(), fx_btc_jpy(), flatten=True)
+    closing.order_ended(100 * MS, executed=MIN, remaining=Lots(0))
+    assert asked(MIN, closing=closing, now=100 * MS) == order(SELL, MIN)
 
 
 @pytest.mark.parametrize(

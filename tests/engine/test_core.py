@@ -260,7 +260,7 @@ def test_cancel_without_budget_goes_out_when_there_is_some_though_nothing_is_hea
     assert desk.cancels == []
     desk.ticks = 0
     desk.wait(310_000)
-    assert desk.times(CancelAllStall) == [pytest.approx(300_200, abs=1_000)]
+    assert desk.times(CancelAllStall) == [pytest.approx(301_200, abs=1_000)]
     assert len(desk.cancels[0].order_ids) == 2
     assert desk.ticks < 400
     desk.cancelled(310_000, *names([bid, ask]))
@@ -430,7 +430,7 @@ def test_close_without_budget_goes_out_when_there_is_some_though_nothing_is_hear
     assert desk.closes == []
     desk.ticks = 0
     desk.wait(400_000)
-    assert desk.times(CloseMarket) == [pytest.approx(300_250, abs=1_000)]
+    assert desk.times(CloseMarket) == [pytest.approx(301_250, abs=1_000)]
     assert desk.ticks < 400
 
 

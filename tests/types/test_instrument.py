@@ -35,19 +35,19 @@ def test_prices_as_the_wire_has_them(price: Decimal | int | str, ticks: int) -> 
 
 @pytest.mark.parametrize("size", ["0.000000001", "0.123456789", Decimal("1e-9")])
 def test_size_off_the_grid_is_refused(size: Decimal | str) -> None:
-    with pytest.raises(ValueError, match="not a multiple of 1E-8"):
+    with pytest.raises(ValueError, match="a size in steps of 1E-8"):
         FX.to_lots(size)
 
 
 def test_price_off_the_grid_is_refused() -> None:
-    with pytest.raises(ValueError, match="not a multiple of 1"):
+    with pytest.raises(ValueError, match="a price in steps of 1"):
         FX.to_ticks("100.5")
-    with pytest.raises(ValueError, match=r"not a multiple of 0\.5"):
+    with pytest.raises(ValueError, match=r"a price in steps of 0\.5"):
         instrument(tick="0.5").to_ticks("100.25")
 
 
 def test_amount_finer_than_a_unit_is_refused() -> None:
-    with pytest.raises(ValueError, match="finer than one unit"):
+    with pytest.raises(ValueError, match="an amount in steps of"):
         FX.to_money("0.000000001")
 
 
@@ -90,3 +90,11 @@ def test_there_and_back_is_exact(ticks: int, lots: int, money: int) -> None:
 def test_sizes_that_passed_through_a_json_float_are_still_exact(lots: int) -> None:
     """Up to ten million BTC: the shortest text of the nearest float is the number that was sent."""
     assert FX.to_lots(repr(float(FX.size(Lots(lots))))) == lots
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "", "1,5", "one"])
+def test_what_is_no_number_is_refused(text: str) -> None:
+    unit = fx_btc_jpy()
+    for convert in (unit.to_ticks, unit.to_lots, unit.to_money):
+        with pytest.raises(ValueError, match="is not a"):
+            convert(text)

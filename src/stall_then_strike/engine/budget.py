@@ -19,6 +19,8 @@ from stall_then_strike.types.instrument import Instrument, Lots
 
 _FREE_SHARE: Final = (1, 2)
 """Share of a window that strikes may use as fast as they come; beyond it they are spaced."""
+ON_THE_WAY_NS: Final = 1 * NS_PER_S
+"""The venue counts a call when it arrives, so calls that we space by a whole window may be closer there: stay apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ class Budget:
 
     def __init__(self, limits: LimitsConfig, instrument: Instrument) -> None:
         """Start with nothing used."""
-        five_min, minute = 300 * NS_PER_S, 60 * NS_PER_S
+        five_min, minute = 300 * NS_PER_S + ON_THE_WAY_NS, 60 * NS_PER_S + ON_THE_WAY_NS
         self._private = SendWindow(
             "private", limit=limits.private_per_5min, window_ns=five_min, reserve=limits.reserve_private
         )

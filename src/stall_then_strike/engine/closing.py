@@ -13,11 +13,12 @@ from enum import StrEnum, unique
 from typing import Final
 
 from stall_then_strike.config.models import CloseType, StallStrategyConfig
-from stall_then_strike.types.dto import NS_PER_MS, Reason, Side
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Reason, Side
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 
 CLOSE_TAG: Final = "close"
 DUST_TAG: Final = "dust"
+_LONGEST_NS: Final = 16 * NS_PER_S
 
 
 @unique
@@ -63,12 +64,22 @@ class Closing:
         self.retry_at_ns = 0
         self._close_type = cfg.close_type
         self._band = cfg.close_band_ticks
-        self._retry_ns = cfg.close_retry_ms * NS_PER_MS
+        self._base_ns = self._pause_ns = cfg.close_retry_ms * NS_PER_MS
         self._min_size = instrument.min_size
 
-    def order_ended(self, now_ns: int) -> None:
-        """A closing order has ended; if it left a rest, pause before the next."""
-        self.retry_at_ns = now_ns + self._retry_ns
+    def order_ended(self, now_ns: int, *, executed: Lots, remaining: Lots) -> None:
+        """A closing order has ended. Pause before the next if it left a rest, longer each time if nothing was filled.
+
+        Closes may use the reserve of the venue's limits; refused twice a second they would soon have used it up.
+        """
+        if not remaining:
+            self.retry_at_ns = now_ns
+        elif executed:
+            self._pause_ns = self._base_ns
+            self.retry_at_ns = now_ns + self._base_ns
+        else:
+            self.retry_at_ns = now_ns + self._pause_ns
+            self._pause_ns = min(2 * self._pause_ns, max(_LONGEST_NS, self._base_ns))
 
     def next(
         self,

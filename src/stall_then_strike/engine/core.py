@@ -52,6 +52,7 @@ from stall_then_strike.types.dto import (
     OrderEvent,
     OrderEventKind,
     OrderId,
+    PlaceLimit,
     Reason,
     Step,
     Tick,
@@ -293,19 +294,7 @@ class Core:
     def _strike(self, verdict: Verdict, now: int) -> None:
         quotes = self.strategy.strike(verdict, now, (self._name(), self._name()))
         for quote in quotes:
-            self.orders.add(
-                Order(
-                    client_order_id=quote.client_order_id,
-                    side=quote.side,
-                    price=quote.price,
-                    size=quote.size,
-                    time_in_force=TimeInForce.GTC,
-                    ttl_ms=quote.ttl_ms,
-                    tag=quote.tag,
-                    reason=quote.reason,
-                    sent_ns=now,
-                )
-            )
+            self._track(quote, now)
         self.budget.spend_strike(now, len(quotes), self.strategy.size)
         self.record.tally.strikes += 1
         self._actions.extend(quotes)
@@ -391,19 +380,7 @@ class Core:
             tag=step.tag,
             reason=closing.reason,
         )
-        self.orders.add(
-            Order(
-                client_order_id=action.client_order_id,
-                side=step.side,
-                price=step.price,
-                size=step.size,
-                time_in_force=TimeInForce.IOC,
-                ttl_ms=0,
-                tag=step.tag,
-                reason=closing.reason,
-                sent_ns=now,
-            )
-        )
+        self._track(action, now)
         self.budget.spend_order(now, step.size)
         self.record.tally.closes += 1
         self._actions.append(action)
@@ -427,9 +404,25 @@ class Core:
             if refused and (tripped := self.kill_switch.on_reject(now)) is not None:
                 self._halt(tripped)
         if not order.is_live and applied.changed and order.tag != STALL_TAG and self._closing is not None:
-            self._closing.order_ended(now)
+            self._closing.order_ended(now, executed=order.executed, remaining=order.remaining)
 
     # --- small parts
+
+    def _track(self, action: PlaceLimit | CloseMarket, now: int) -> None:
+        """Know an order before it is sent."""
+        self.orders.add(
+            Order(
+                client_order_id=action.client_order_id,
+                side=action.side,
+                price=action.price,
+                size=action.size,
+                time_in_force=TimeInForce.GTC if isinstance(action, PlaceLimit) else TimeInForce.IOC,
+                ttl_ms=action.ttl_ms if isinstance(action, PlaceLimit) else 0,
+                tag=action.tag,
+                reason=action.reason,
+                sent_ns=now,
+            )
+        )
 
     def _decision(
         self,

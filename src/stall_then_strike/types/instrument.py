@@ -34,6 +34,17 @@ def _reciprocal(name: str, step: Decimal) -> int:
     return int(inverse)
 
 
+def _whole(value: Decimal | int | str, scale: int, what: str) -> int:
+    """Value times scale as a whole number; raise ValueError unless it is one."""
+    try:
+        scaled = Decimal(value) * scale
+        if scaled == scaled.to_integral_value():
+            return int(scaled)
+    except (ArithmeticError, ValueError):
+        pass
+    raise ValueError(f"{value} is not {what}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
     """Names and units of one product. Sizes and prices that are off the grid raise ValueError at the edge."""
@@ -55,27 +66,16 @@ class Instrument:
 
     def to_ticks(self, price: Decimal | int | str) -> Ticks:
         """Convert a price to ticks, exactly."""
-        scaled = Decimal(price) * self.ticks_per_one
-        whole = int(scaled)
-        if whole != scaled:
-            raise ValueError(f"price {price} is not a multiple of {self.tick_size}")
-        return Ticks(whole)
+        return Ticks(_whole(price, self.ticks_per_one, f"a price in steps of {self.tick_size}"))
 
     def to_lots(self, size: Decimal | int | str) -> Lots:
         """Convert a size to lots, exactly."""
-        scaled = Decimal(size) * self.lots_per_one
-        whole = int(scaled)
-        if whole != scaled:
-            raise ValueError(f"size {size} is not a multiple of {self.lot_size}")
-        return Lots(whole)
+        return Lots(_whole(size, self.lots_per_one, f"a size in steps of {self.lot_size}"))
 
     def to_money(self, amount: Decimal | int | str) -> Money:
         """Convert a quote-currency amount to money units, exactly."""
-        scaled = Decimal(amount) * self.ticks_per_one * self.lots_per_one
-        whole = int(scaled)
-        if whole != scaled:
-            raise ValueError(f"amount {amount} is finer than one unit of {self.product_code}")
-        return Money(whole)
+        step = self.tick_size * self.lot_size
+        return Money(_whole(amount, self.ticks_per_one * self.lots_per_one, f"an amount in steps of {step}"))
 
     def price(self, ticks: int) -> Decimal:
         """Price in quote currency."""
