@@ -5,6 +5,7 @@ Buckets grow geometrically, sixteen to each power of two: a percentile is exact 
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 _SUB_BITS: Final = 4
@@ -32,7 +33,7 @@ class LatencyHistogram:
         """The middle of the bucket in which this percentile lies; None while empty."""
         if not self.count:
             return None
-        wanted = max(1, round(self.count * percent / 100))
+        wanted = max(1, math.ceil(self.count * percent / 100))
         seen = 0
         for index, count in enumerate(self._counts):
             seen += count
