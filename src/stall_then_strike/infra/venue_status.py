@@ -33,8 +33,10 @@ async def poll_venue_status(
     product_code: str,
     on_status: Callable[[VenueStatus], None],
     limit: aiohttp.ClientTimeout,
+    *,
+    period_s: float = PERIOD_S,
 ) -> None:
-    """Ask for ever, in real seconds, each call within ``limit``. An answer that cannot be read says nothing."""
+    """Ask for ever, every ``period_s`` real seconds, each call within ``limit``. An unreadable answer says nothing."""
     log = logger.bind(channel="ws")
     while True:
         try:
@@ -51,4 +53,4 @@ async def poll_venue_status(
                 on_status(VenueStatus(ts_ns=clock.now_ns(), state=state, health=health))
             else:
                 log.debug("getboardstate: HTTP {}: {:.200}", answer.response.status, answer.text)
-        await asyncio.sleep(PERIOD_S)
+        await asyncio.sleep(period_s)
