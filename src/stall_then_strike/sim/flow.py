@@ -13,7 +13,7 @@ Modelled:
 - *Takers* come at random, on runs of the same side, and rather when the price that they would pay is near the fair
   price: a quote inside the spread attracts them.
 
-Not modelled: daily seasons, reaction to the size of the queue, icebergs, auctions, cascades of forced closes, and any
+Not modelled: daily seasons, reaction to the size of the queue, icebergs, cascades of forced closes, and any
 memory of who traded. Nothing here reads our orders in particular; everybody sees the same best prices.
 
 Pure: no clock, one seeded generator, the same seed gives the same events. Calibrated on a recorded tape of 30 s and on
@@ -203,6 +203,16 @@ class OrderFlow:
             self._schedule(planned_ns + _STEP_NS, what)
             self._move_fair()
             self._react(venue, now_ns)
+
+    def join_auction(self, venue: OrderEntry, now_ns: int) -> None:
+        """Send what opens an auction: market orders on both sides and limit orders beyond the fair price."""
+        for side in Side:
+            for _ in range(3):
+                venue.submit(now_ns, owner=FLOW, side=side, size=self._taker_size(1.0))
+                price = Ticks(max(1, int(self._fair + side.sign * self._rng.uniform(0, 3 * self._model.guard))))
+                order_id = venue.submit(now_ns, owner=FLOW, side=side, size=self._maker_size(1.0), price=price)
+                patience_ns = int(self._rng.expovariate(0.2) * NS_PER_S)
+                self._schedule(now_ns - self._shift_ns + patience_ns, _What.LEAVE, order_id)
 
     # --- fair price -------------------------------------------------------------------------------------------------
 

@@ -5,26 +5,51 @@ Glue of three parts that know nothing of each other: `flow.py` decides who sends
 is cut into steps. Orders from outside enter by the same door as the flow's (:meth:`Market.submit`), rest in the same
 book, queue by the same rules and show up in the same messages.
 
-Outside the state RUNNING nothing of the flow happens: it goes on, later, when the board runs again.
+Outside the state RUNNING nothing of the flow happens: it goes on, later, when the board runs again. PREOPEN collects
+orders, a few of the flow's among them, and the step from there to RUNNING holds the auction.
+
+Who trades from outside under a name of his own (the accounts of the private side) joins as :class:`Outsider`: he is
+asked for his next moment like the flow, and told of every trade and expiry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from typing import Final
+from typing import Final, Protocol
 
 from stall_then_strike.sim.flow import FlowModel, OrderFlow
-from stall_then_strike.sim.matching import MatchingEngine, Owner, Submitted
+from stall_then_strike.sim.matching import MatchingEngine, Order, Owner, Submitted, Trade
 from stall_then_strike.sim.publisher import Publisher
 from stall_then_strike.sim.source import Condition, Depth, Execution, Frame, Ticker
 from stall_then_strike.sim.wire import second_text
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, OrderId, Side, TimeInForce
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks, fx_btc_jpy
 
+_NEVER_NS: Final = 1 << 63
 _ID_CYCLE: Final = 1_000_000
 _ID_STEP: Final = 611_953
 """Coprime to the cycle: six digits that do not count up and repeat only after a million orders, never in one second."""
+
+
+class Outsider(Protocol):
+    """Somebody with orders in the book who lives in the market's time."""
+
+    def next_ns(self) -> int | None:
+        """When he acts next."""
+        ...
+
+    def step(self) -> None:
+        """Let him do what is due first."""
+        ...
+
+    def on_trades(self, now_ns: int, trades: Sequence[Trade], executions: Sequence[Execution]) -> None:
+        """Trades of anybody, each with what the public hears of it."""
+        ...
+
+    def on_expired(self, now_ns: int, orders: Sequence[Order]) -> None:
+        """Orders of anybody left the book, unfilled, because their time was up or their auction over."""
+        ...
 
 
 class Market:
@@ -38,6 +63,7 @@ class Market:
         self._now_ns = start_ns
         self._condition = Condition()
         self._closed_since_ns: int | None = None
+        self._outsider: Outsider | None = None
         self._engine = MatchingEngine()
         self._ids_issued = Random(f"ids {seed}").randrange(_ID_CYCLE)
         self._publisher = Publisher(
@@ -77,6 +103,11 @@ class Market:
         )
         self._publisher.on_state(self._condition.state)
         is_running = self._condition.state is BoardState.RUNNING
+        if self._condition.state is BoardState.PREOPEN and not self._engine.is_auction:
+            self._engine.begin_auction()
+            self._flow.join_auction(self, self._now_ns)
+        elif is_running and self._engine.is_auction:
+            self._hold_auction()
         if is_running and self._closed_since_ns is not None:
             self._flow.delay(self._now_ns - self._closed_since_ns)
             self._closed_since_ns = None
@@ -96,7 +127,11 @@ class Market:
             self._now_ns = max(self._now_ns, event_ns)
             expiry_ns = engine.next_expiry_ns()
             if expiry_ns is not None and expiry_ns <= event_ns:
-                engine.expire(event_ns)
+                expired = engine.expire(event_ns)
+                if self._outsider is not None:
+                    self._outsider.on_expired(event_ns, expired)
+            elif self._outsider_ns() <= event_ns and self._outsider is not None:
+                self._outsider.step()
             elif self._closed_since_ns is None and flow.next_ns() <= event_ns:
                 flow.step(self)
             else:
@@ -167,8 +202,22 @@ class Market:
             expires_ns=expires_ns,
         )
         if outcome.trades:
-            self._publisher.on_trades(now_ns, outcome.trades)
+            self._publish_trades(now_ns, outcome.trades)
         return outcome
+
+    def join(self, outsider: Outsider) -> None:
+        """Let somebody live in this market; there can be one."""
+        if self._outsider is not None:
+            raise ValueError("somebody has joined this market already")
+        self._outsider = outsider
+
+    def send(self, frame: Frame) -> None:
+        """Let a frame leave with the market's own, at its time."""
+        self._publisher.send(frame)
+
+    def mid(self) -> Ticks:
+        """The floored mid, as the board shows it."""
+        return self._publisher.mid()
 
     def new_order_id(self, now_ns: int) -> OrderId:
         """A fresh acceptance id: ``JRF``, UTC second, six digits that do not count up (API docs, tape)."""
@@ -178,8 +227,24 @@ class Market:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
+    def _hold_auction(self) -> None:
+        trades, left = self._engine.uncross(self._publisher.last_price)
+        if trades:
+            self._publish_trades(self._now_ns, trades)
+        if left and self._outsider is not None:
+            self._outsider.on_expired(self._now_ns, left)
+
+    def _publish_trades(self, now_ns: int, trades: Sequence[Trade]) -> None:
+        executions = self._publisher.on_trades(now_ns, trades)
+        if self._outsider is not None:
+            self._outsider.on_trades(now_ns, trades, executions)
+
+    def _outsider_ns(self) -> int:
+        next_ns = None if self._outsider is None else self._outsider.next_ns()
+        return _NEVER_NS if next_ns is None else next_ns
+
     def _next_event_ns(self) -> int:
-        event_ns = self._publisher.next_timer_ns()
+        event_ns = min(self._publisher.next_timer_ns(), self._outsider_ns())
         if self._closed_since_ns is None:
             event_ns = min(event_ns, self._flow.next_ns())
         expiry_ns = self._engine.next_expiry_ns()

@@ -1,17 +1,20 @@
 """Price-time-priority matching of one product, as a pure data structure.
 
 Knows no clock, no randomness, no wire and no account: an order carries its owner's name and, if it has one, the moment
-at which it expires, and the caller says what time it is. Continuous trading only; there is no auction.
+at which it expires, and the caller says what time it is. Trading is continuous, or orders are collected for
+an auction: then nothing matches until :meth:`MatchingEngine.uncross`, market orders wait beside the book, and IOC and
+FOK expire at once.
 
 Invariants (held by a hypothesis machine in the tests):
 
-- the book is never crossed or locked after a call returns;
+- the book is never crossed or locked after a call returns, except while orders are collected for an auction;
 - a trade happens at the resting order's price, best price first, oldest order first within a price;
 - size is conserved: submitted = traded + resting + cancelled, exactly, in lots;
-- IOC, FOK and MARKET never rest; FOK trades all of its size or none.
+- IOC, FOK and MARKET never rest in the book; FOK trades all of its size or none;
+- an auction trades at one price, market orders first, then by price and time.
 
-Venue facts: time in force GTC, IOC and FOK, MARKET without a price (bitFlyer API documentation). Self-trades are not
-prevented here.
+Venue facts: time in force GTC, IOC and FOK, MARKET without a price; in an auction market orders count as simultaneous
+(bitFlyer API and circuit-breaker documentation). Self-trades are not prevented here.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from enum import Enum, unique
 from heapq import heappop, heappush
 from typing import NewType
 
+from stall_then_strike.sim.auction import clearing_price
 from stall_then_strike.sim.source import Level
 from stall_then_strike.types.dto import OrderId, Side, TimeInForce
 from stall_then_strike.types.instrument import Lots, Ticks
@@ -52,11 +56,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
-    """One match. The price is the resting (maker's) order's."""
+    """One match. The price is the resting (maker's) order's, or the auction's, in which the buyer is called taker."""
 
     price: Ticks
     size: Lots
-    taker_side: Side
+    taker_side: Side | None
+    """None in an auction."""
     maker_id: OrderId
     maker_owner: Owner
     maker_remaining: Lots
@@ -91,7 +96,7 @@ class _BookSide:
     ``keys`` is ascending with the best last: the price on the bid side, the negated price on the ask side.
     """
 
-    __slots__ = ("changed", "keys", "levels", "sign", "total")
+    __slots__ = ("changed", "has_waiting_changed", "keys", "levels", "sign", "total", "waiting")
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
@@ -99,6 +104,25 @@ class _BookSide:
         self.levels: dict[int, _Queue] = {}
         self.changed: set[int] = set()
         self.total = 0
+        self.waiting: dict[OrderId, Order] = {}
+        """Market orders that wait for an auction; shown at price zero."""
+        self.has_waiting_changed = False
+
+    def wait(self, order: Order) -> None:
+        self.waiting[order.order_id] = order
+        self.has_waiting_changed = True
+
+    def waiting_total(self) -> int:
+        return sum(order.remaining for order in self.waiting.values())
+
+    def queue(self, worst_key: int) -> list[Order]:
+        """Who trades in an auction at that price, by priority."""
+        orders = list(self.waiting.values())
+        for key in reversed(self.keys):
+            if key < worst_key:
+                break
+            orders.extend(self.levels[key].orders.values())
+        return orders
 
     def add(self, order: Order) -> None:
         key = self.sign * order.price
@@ -113,6 +137,12 @@ class _BookSide:
 
     def shrink(self, order: Order, lots: int) -> None:
         """Take size off an order; the emptied order leaves its queue, the emptied level the book."""
+        if order.order_id in self.waiting:
+            order.remaining = Lots(order.remaining - lots)
+            self.has_waiting_changed = True
+            if not order.remaining:
+                del self.waiting[order.order_id]
+            return
         key = self.sign * order.price
         queue = self.levels[key]
         order.remaining = Lots(order.remaining - lots)
@@ -144,10 +174,14 @@ class _BookSide:
     def drain(self) -> list[Level]:
         changed, self.changed = self.changed, set()
         levels = self.levels
-        return [
+        drained = [
             (Ticks(self.sign * key), Lots(queue.total if (queue := levels.get(key)) is not None else 0))
             for key in sorted(changed, reverse=True)
         ]
+        if self.has_waiting_changed:
+            self.has_waiting_changed = False
+            drained.append((Ticks(0), Lots(self.waiting_total())))
+        return drained
 
 
 class _Queue:
@@ -169,6 +203,7 @@ class MatchingEngine:
         self._asks = _BookSide(-1)
         self._orders: dict[OrderId, Order] = {}
         self._expiries: list[tuple[int, OrderId]] = []
+        self._is_auction = False
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -211,6 +246,15 @@ class MatchingEngine:
         """Size that rests on a side."""
         return Lots(self._side(side).total)
 
+    def waiting(self, side: Side) -> Lots:
+        """Size of the market orders that wait for an auction."""
+        return Lots(self._side(side).waiting_total())
+
+    @property
+    def is_auction(self) -> bool:
+        """Whether orders are collected for an auction."""
+        return self._is_auction
+
     def resting(self, side: Side) -> Iterator[Order]:
         """Orders of a side by priority: best price first, oldest first within a price. Do not trade while iterating."""
         book = self._side(side)
@@ -238,6 +282,8 @@ class MatchingEngine:
             raise ValueError(f"order {order_id}: size and price must be positive, got {size} at {price}")
         if order_id in self._orders:
             raise ValueError(f"order {order_id} already rests")
+        if self._is_auction:
+            return self._collect(order_id, owner, side, size, price, time_in_force, expires_ns)
         opposite = self._asks if side is Side.BUY else self._bids
         worst_key = None if price is None else opposite.sign * price
         if time_in_force is TimeInForce.FOK and opposite.available(worst_key, size) < size:
@@ -248,12 +294,9 @@ class MatchingEngine:
             return Submitted(fate=Fate.FILLED, trades=trades, remaining=left)
         if price is None or time_in_force is not TimeInForce.GTC:
             return Submitted(fate=Fate.EXPIRED, trades=trades, remaining=left)
-        order = Order(order_id, owner, side, price, size, expires_ns)
+        order = self._name(order_id, owner, side, price, size, expires_ns)
         order.remaining = left
-        self._orders[order_id] = order
         self._side(side).add(order)
-        if expires_ns is not None:
-            heappush(self._expiries, (expires_ns, order_id))
         return Submitted(fate=Fate.RESTING, trades=trades, remaining=left)
 
     def cancel(self, order_id: OrderId) -> Order | None:
@@ -278,6 +321,26 @@ class MatchingEngine:
             return Lots(0)
         self._side(order.side).shrink(order, by)
         return order.remaining
+
+    def begin_auction(self) -> None:
+        """Collect orders from now on; nothing trades before :meth:`uncross`."""
+        self._is_auction = True
+
+    def uncross(self, reference: Ticks) -> tuple[tuple[Trade, ...], list[Order]]:
+        """Hold the auction and trade continuously again.
+
+        Returns the trades, all at one price, and the market orders that found nobody, taken out as they stood.
+        ``reference`` decides between prices that are equally good.
+        """
+        self._is_auction = False
+        price = clearing_price(
+            self._bids.top(None), self._asks.top(None), self.waiting(Side.BUY), self.waiting(Side.SELL), reference
+        )
+        trades = [] if price is None else self._pair(price)
+        left = [*self._bids.waiting.values(), *self._asks.waiting.values()]
+        for order in left:
+            self.cancel(order.order_id)
+        return tuple(trades), left
 
     def next_expiry_ns(self) -> int | None:
         """When :meth:`expire` has something to look at next."""
@@ -304,6 +367,64 @@ class MatchingEngine:
         return self._bids.drain(), self._asks.drain()
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _name(
+        self, order_id: OrderId, owner: Owner, side: Side, price: Ticks, size: Lots, expires_ns: int | None
+    ) -> Order:
+        """Make an order known, with its end if it has one."""
+        order = self._orders[order_id] = Order(order_id, owner, side, price, size, expires_ns)
+        if expires_ns is not None:
+            heappush(self._expiries, (expires_ns, order_id))
+        return order
+
+    def _collect(
+        self,
+        order_id: OrderId,
+        owner: Owner,
+        side: Side,
+        size: Lots,
+        price: Ticks | None,
+        time_in_force: TimeInForce,
+        expires_ns: int | None,
+    ) -> Submitted:
+        if time_in_force is not TimeInForce.GTC:
+            return Submitted(fate=Fate.EXPIRED, trades=(), remaining=size)
+        order = self._name(order_id, owner, side, Ticks(0) if price is None else price, size, expires_ns)
+        if price is None:
+            self._side(side).wait(order)
+        else:
+            self._side(side).add(order)
+        return Submitted(fate=Fate.RESTING, trades=(), remaining=size)
+
+    def _pair(self, price: Ticks) -> list[Trade]:
+        """Trade all that can trade at an auction's price, buyers and sellers each by their priority."""
+        trades: list[Trade] = []
+        buyers, sellers = iter(self._bids.queue(price)), iter(self._asks.queue(-price))
+        buyer, seller = next(buyers, None), next(sellers, None)
+        while buyer is not None and seller is not None:
+            lots = min(buyer.remaining, seller.remaining)
+            self._bids.shrink(buyer, lots)
+            self._asks.shrink(seller, lots)
+            trades.append(
+                Trade(
+                    price=price,
+                    size=Lots(lots),
+                    taker_side=None,
+                    maker_id=seller.order_id,
+                    maker_owner=seller.owner,
+                    maker_remaining=seller.remaining,
+                    taker_id=buyer.order_id,
+                    taker_owner=buyer.owner,
+                    taker_remaining=buyer.remaining,
+                )
+            )
+            if not buyer.remaining:
+                del self._orders[buyer.order_id]
+                buyer = next(buyers, None)
+            if not seller.remaining:
+                del self._orders[seller.order_id]
+                seller = next(sellers, None)
+        return trades
 
     def _side(self, side: Side) -> _BookSide:
         return self._bids if side is Side.BUY else self._asks

@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from typing import Protocol
+from typing import Final, Protocol
 
 from stall_then_strike.types.dto import BoardState, ExecId, Health, OrderId, Side
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 
 Level = tuple[Ticks, Lots]
-"""A price and the total size that is displayed there; zero deletes the level in a delta."""
+"""A price and the total size that is displayed there; zero deletes the level in a delta. Price zero stands for market
+orders that wait for an auction."""
+
+CLOSE_SOCKETS: Final = "!close"
+"""In place of a channel: the venue closes all sockets, with the frame's text as the reason."""
 
 
 @unique
@@ -41,6 +45,8 @@ class Frame:
     """When it leaves the venue, nanoseconds since the Unix epoch."""
     channel: str
     text: str
+    account: str | None = None
+    """Whose sockets it is for; None for everybody who listens to the channel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +82,7 @@ class Execution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticker:
-    """The ticker's fields. Sizes of market orders that wait in an auction are not modelled and are always zero."""
+    """The ticker's fields."""
 
     state: BoardState
     time_ns: int
@@ -87,6 +93,9 @@ class Ticker:
     ask_depth: Lots
     last_price: Ticks
     volume: Lots
+    waiting_bid: Lots = Lots(0)
+    """Market orders that wait for an auction."""
+    waiting_ask: Lots = Lots(0)
 
 
 class MarketSource(Protocol):

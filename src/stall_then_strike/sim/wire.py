@@ -117,6 +117,7 @@ class Wire:
             f',"best_bid":{self.price(ticker.best_bid[0])},"best_ask":{self.price(ticker.best_ask[0])}'
             f',"best_bid_size":{self.size(ticker.best_bid[1])},"best_ask_size":{self.size(ticker.best_ask[1])}'
             f',"total_bid_depth":{self.size(ticker.bid_depth)},"total_ask_depth":{self.size(ticker.ask_depth)}'
-            f',"market_bid_size":0.0,"market_ask_size":0.0,"ltp":{self.price(ticker.last_price)}'
+            f',"market_bid_size":{self.size(ticker.waiting_bid)},"market_ask_size":{self.size(ticker.waiting_ask)}'
+            f',"ltp":{self.price(ticker.last_price)}'
             f',"volume":{volume},"volume_by_product":{volume}}}'
         )

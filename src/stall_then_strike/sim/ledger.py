@@ -1,0 +1,181 @@
+"""What an account owns: cash and a netted position in lots of first-in-first-out, exact to 1e-8 JPY. Pure.
+
+Money is counted in ticks x lots (`types/instrument.py`), so fills and re-basing are exact; only funding is rounded, down
+to the unit, against the account. Invariants, held by a hypothesis machine in the tests:
+
+- all lots are of one side, and their sum is the position;
+- cash + lots at any mark = first cash + what every fill was worth at that mark + funding, to the unit.
+
+Venue facts: one direction at a time, an opposite fill closes first and its excess opens; fees are zero (product rules);
+lots close in the order of opening (likely, two independent clients); funding at 05, 13 and 21 UTC on the position; at
+18:00 JST open lots are settled and re-based on the reference price, which changes their prices and the cash by the same
+amount and the account's worth not at all (product rules; the details are likely).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Final
+
+from stall_then_strike.types.dto import ExecId, OrderId, Side
+from stall_then_strike.types.instrument import Lots, Money, Ticks
+
+RATE_ONE: Final = 100_000_000
+"""A rate of one in the integers that rates are given in: 0.0001 is 10,000."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """One execution of one of the account's orders."""
+
+    exec_id: ExecId
+    time_ns: int
+    side: Side
+    price: Ticks
+    size: Lots
+    order_id: OrderId
+    """The acceptance id."""
+    registered_id: str
+    """The id that the order got when it came on the book."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lot:
+    """An open part of the position. ``size`` is unsigned, the side is the position's."""
+
+    price: Ticks
+    size: Lots
+    opened_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """Cash that moved without a fill; positive is income."""
+
+    time_ns: int
+    what: str
+    """``funding``, ``carry`` or ``rollover``."""
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerState:
+    """The whole truth on an account at a moment, for tests to compare with."""
+
+    cash: Money
+    position: Lots
+    """Signed."""
+    lots: tuple[Lot, ...]
+    realised: Money
+    """Profit and loss of closed lots and of re-basing since the start; without funding and carry."""
+    funding: Money
+    """Funding and carry since the start; positive is income."""
+    fills: tuple[Fill, ...]
+    payments: tuple[Payment, ...]
+
+    def worth(self, mark: Ticks) -> Money:
+        """Cash and open lots at a mark."""
+        sign = 1 if self.position > 0 else -1
+        return Money(self.cash + sum(sign * (mark - lot.price) * lot.size for lot in self.lots))
+
+
+class Ledger:
+    """The books of one account."""
+
+    def __init__(self, cash: Money) -> None:
+        """Flat, with that much collateral."""
+        self._cash = int(cash)
+        self._position = 0
+        self._lots: deque[Lot] = deque()
+        self._realised = 0
+        self._funding = 0
+        self._fills: list[Fill] = []
+        self._payments: list[Payment] = []
+
+    @property
+    def cash(self) -> Money:
+        """Collateral without what is open."""
+        return Money(self._cash)
+
+    @property
+    def position(self) -> Lots:
+        """Signed."""
+        return Lots(self._position)
+
+    @property
+    def lots(self) -> tuple[Lot, ...]:
+        """Open lots, oldest first."""
+        return tuple(self._lots)
+
+    @property
+    def fills(self) -> list[Fill]:
+        """All fills, oldest first, to read."""
+        return self._fills
+
+    def open_profit(self, mark: Ticks) -> Money:
+        """What closing everything at the mark would realise."""
+        sign = 1 if self._position > 0 else -1
+        return Money(sum(sign * (mark - lot.price) * lot.size for lot in self._lots))
+
+    def state(self) -> LedgerState:
+        """A frozen copy."""
+        return LedgerState(
+            cash=self.cash,
+            position=self.position,
+            lots=self.lots,
+            realised=Money(self._realised),
+            funding=Money(self._funding),
+            fills=tuple(self._fills),
+            payments=tuple(self._payments),
+        )
+
+    def fill(self, fill: Fill) -> Money:
+        """Book a fill: close the oldest lots of the other side, open with the rest. Returns what it realised."""
+        left = int(fill.size)
+        realised = 0
+        sign = 1 if self._position > 0 else -1
+        while left and self._lots and self._position * fill.side.sign < 0:
+            lot = self._lots[0]
+            closed = min(left, lot.size)
+            realised += sign * (fill.price - lot.price) * closed
+            self._position -= sign * closed
+            left -= closed
+            if closed == lot.size:
+                self._lots.popleft()
+            else:
+                self._lots[0] = replace(lot, size=Lots(lot.size - closed))
+        if left:
+            self._lots.append(Lot(price=fill.price, size=Lots(left), opened_ns=fill.time_ns))
+            self._position += fill.side.sign * left
+        self._cash += realised
+        self._realised += realised
+        self._fills.append(fill)
+        return Money(realised)
+
+    def fund(self, now_ns: int, mark: Ticks, rate: int, what: str = "funding") -> Money:
+        """Pay ``rate`` (in 1e-8) of the position's worth if long, receive it if short. Returns the income."""
+        amount = -self._position * mark * rate // RATE_ONE
+        self._funding += amount
+        self._pay(now_ns, what, amount)
+        return Money(amount)
+
+    def carry(self, now_ns: int, mark: Ticks, rate: int) -> Money:
+        """Pay ``rate`` (in 1e-8) of the position's worth, long or short. Returns the income, never positive."""
+        amount = -abs(self._position) * mark * rate // RATE_ONE
+        self._funding += amount
+        self._pay(now_ns, "carry", amount)
+        return Money(amount)
+
+    def rebase(self, now_ns: int, mark: Ticks) -> Money:
+        """Settle all lots at the mark and open them again there. Returns what was settled."""
+        settled = self.open_profit(mark)
+        self._lots = deque(replace(lot, price=mark) for lot in self._lots)
+        self._realised += settled
+        self._pay(now_ns, "rollover", settled)
+        return settled
+
+    def _pay(self, now_ns: int, what: str, amount: int) -> None:
+        self._cash += amount
+        if amount:
+            self._payments.append(Payment(time_ns=now_ns, what=what, amount=Money(amount)))

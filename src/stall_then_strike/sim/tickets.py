@@ -1,0 +1,154 @@
+"""Reads the body of an order request and says what is wrong with it. Pure: bytes in, a ticket or a refusal out.
+
+Venue facts: the fields of `sendchildorder` (API documentation); numbers may come as JSON texts (a client in use); the
+smallest order is 0.001 and sizes have eight decimals, -110; prices are whole yen inside a band whose width is not known,
+-106 and -107 outside. What the venue answers to a field that makes no sense is not known: here -108, and HTTP 400 for all.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from typing import Any, Final, NoReturn, TypeVar
+
+from stall_then_strike.types.dto import Side, TimeInForce
+from stall_then_strike.types.instrument import Instrument, Lots, Ticks
+
+LONGEST_MINUTES: Final = 43_200
+_BIGGEST: Final = Decimal(10) ** 15
+_MEMBER = TypeVar("_MEMBER", bound=Enum)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A request that the venue does not take."""
+
+    status: int
+    message: str
+    http_status: int = 400
+
+
+class RefusedError(Exception):
+    """Carries a refusal out of the reading."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        """Keep it."""
+        super().__init__(refusal)
+        self.refusal = refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """An order as it was asked for. ``price`` None means MARKET."""
+
+    side: Side
+    price: Ticks | None
+    size: Lots
+    time_in_force: TimeInForce
+    minutes: int
+
+    @property
+    def order_type(self) -> str:
+        """The wire's word for it."""
+        return "MARKET" if self.price is None else "LIMIT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelTicket:
+    """A single cancel: exactly one of the two names is given."""
+
+    acceptance_id: str | None
+    registered_id: str | None
+
+
+def read_body(body: bytes, instrument: Instrument) -> dict[str, Any]:
+    """The JSON object of a request on this product; numbers with a point are exact decimals. Raises RefusedError."""
+    try:
+        value: Any = json.loads(body, parse_float=Decimal, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        refuse(-108, "Invalid JSON")
+    if not isinstance(value, dict):
+        refuse(-108, "Invalid parameter")
+    product = value.get("product_code")
+    if not isinstance(product, str) or product.upper() != instrument.product_code:
+        refuse(-100, "Invalid product")
+    return value
+
+
+def read_ticket(fields: dict[str, Any], instrument: Instrument) -> Ticket:
+    """An order request. Raises RefusedError."""
+    kind = fields.get("child_order_type")
+    if kind not in {"LIMIT", "MARKET"}:
+        refuse(-108, "Invalid child_order_type")
+    side = _member(Side, fields.get("side"), "side")
+    tif = _member(TimeInForce, fields.get("time_in_force", TimeInForce.GTC.value), "time_in_force")
+    minutes = _number(fields.get("minute_to_expire", LONGEST_MINUTES), "minute_to_expire")
+    if minutes != int(minutes) or not 1 <= minutes <= LONGEST_MINUTES:
+        refuse(-108, "Invalid minute_to_expire")
+    return Ticket(
+        side=side,
+        price=None if kind == "MARKET" else _price(fields.get("price"), instrument),
+        size=_size(fields.get("size"), instrument),
+        time_in_force=tif,
+        minutes=int(minutes),
+    )
+
+
+def read_cancel(fields: dict[str, Any]) -> CancelTicket:
+    """A request to cancel one order. Raises RefusedError."""
+    acceptance_id, registered_id = (fields.get(n) for n in ("child_order_acceptance_id", "child_order_id"))
+    if (acceptance_id is None) == (registered_id is None) or not isinstance(acceptance_id or registered_id, str):
+        refuse(-108, "Give one of child_order_id and child_order_acceptance_id")
+    return CancelTicket(acceptance_id=acceptance_id, registered_id=registered_id)
+
+
+def refuse(status: int, message: str) -> NoReturn:
+    """Raise RefusedError with HTTP 400."""
+    raise RefusedError(Refusal(status=status, message=message))
+
+
+def _price(value: Any, instrument: Instrument) -> Ticks:
+    price = _number(value, "price")
+    if price <= 0:
+        refuse(-106, "The price is too low.")
+    try:
+        return instrument.to_ticks(price)
+    except ValueError:
+        refuse(-108, "Invalid price")
+
+
+def _size(value: Any, instrument: Instrument) -> Lots:
+    size = _number(value, "size")
+    try:
+        lots = instrument.to_lots(size)
+    except ValueError:
+        refuse(-110, "The size has too many decimals.")
+    if lots < instrument.min_size:
+        refuse(-110, f"The minimum order size is {instrument.size(instrument.min_size)} BTC.")
+    return lots
+
+
+def _number(value: Any, name: str) -> Decimal:
+    """A number, given as one or as a text."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        refuse(-108, f"Invalid {name}")
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        refuse(-108, f"Invalid {name}")
+    if not number.is_finite() or abs(number) > _BIGGEST:
+        refuse(-108, f"Invalid {name}")
+    return number
+
+
+def _member(kind: type[_MEMBER], value: Any, name: str) -> _MEMBER:
+    try:
+        return kind(value)
+    except ValueError:
+        refuse(-108, f"Invalid {name}")
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not JSON")
