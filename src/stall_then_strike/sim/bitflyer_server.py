@@ -1,11 +1,15 @@
-"""bitFlyer on loopback, public side: one port that speaks REST under ``/v1/`` and JSON-RPC at ``/json-rpc``.
+"""bitFlyer on loopback: one port that speaks REST under ``/v1/`` and JSON-RPC at ``/json-rpc``.
 
 This file joins a market (generator or tape), a clock and the two faces of the venue, and holds the switches by which a
 test makes the venue misbehave. What is said on the wire is in `wire.py`, `rpc.py` and `public_rest.py`; when it is
 said is the market's affair; at what pace, the clock's:
 
 - a clock: frames leave when it shows their time (real time, or a multiple of it), to whoever is there;
-- no clock: maximal speed, as fast as the subscribed clients take it; while nobody listens the market stands still.
+- no clock: maximal speed, as fast as the subscribed clients take it; while nobody listens the market stands still, and
+  HTTP is answered at once.
+
+With a private side (`private_venue.py`) there are accounts: what they ask for is answered by `private_rest.py` at the
+market's present moment, and the answer leaves after its own delay.
 
 One owner: all tasks live in the exchange's task group or in the requests of its server, and none survives the exit.
 """
@@ -15,16 +19,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import orjson
 from aiohttp import web
 
+from stall_then_strike.sim.audit import Audit, Received
+from stall_then_strike.sim.calendar import Calendar
+from stall_then_strike.sim.limits import AddressCalls
+from stall_then_strike.sim.private_rest import PrivateRest, RestCall
+from stall_then_strike.sim.private_venue import PrivateVenue
 from stall_then_strike.sim.public_rest import PublicRest
 from stall_then_strike.sim.realtime import RealtimeHub
-from stall_then_strike.sim.source import Channel, Frame, MarketSource
+from stall_then_strike.sim.rpc import RpcSession
+from stall_then_strike.sim.source import CLOSE_SOCKETS, Channel, Frame, MarketSource
 from stall_then_strike.sim.wire import Wire
 from stall_then_strike.types.dto import BoardState, Health, Side
 from stall_then_strike.types.instrument import Lots, Ticks
@@ -84,13 +94,19 @@ class BitflyerExchange:
         ping_s: float = 15.0,
         queue_frames: int = 512,
         ip_limit: int | None = 500,
+        private: PrivateVenue | None = None,
+        audit: Audit | None = None,
     ) -> None:
         """Nothing is opened yet.
 
         ``clock`` should start at about the source's time, because everything older is sent at once; None means maximal
         speed. Port 0 lets the system choose at the first start. ``ping_s`` is in real seconds. ``ip_limit`` is the
-        number of HTTP calls per address and five minutes, None for no limit.
+        number of HTTP calls per address and five minutes, None for no limit. ``private`` must be of the same market.
+        ``audit`` hears of everything received; by default one that keeps the newest records.
         """
+        if private is not None and private.market is not source:
+            raise ValueError("the private side is of another market")
+        self._private = private
         self._source = source
         self._clock = clock
         self._host = host
@@ -98,8 +114,14 @@ class BitflyerExchange:
         self._wire = Wire(source.instrument)
         self._product = source.instrument.product_code
         self._ticks_per_one = source.instrument.ticks_per_one
-        self._hub = RealtimeHub(ping_s=ping_s, queue_frames=queue_frames)
-        self._rest = PublicRest(source, now_ns=self._now_ns, ip_limit=ip_limit)
+        self.audit = Audit() if audit is None else audit
+        self._hub = RealtimeHub(ping_s=ping_s, queue_frames=queue_frames, new_session=self._new_session)
+        addresses = AddressCalls(ip_limit)
+        calendar = Calendar() if private is None else private.settings.calendar
+        self._rest = PublicRest(source, now_ns=self._now_ns, addresses=addresses, calendar=calendar, audit=self.audit)
+        self._private_rest = None if private is None else PrivateRest(private, addresses, self.audit)
+        self._tasks: asyncio.TaskGroup | None = None
+        self._nap: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
         self._ended = asyncio.Event()
         self._is_frozen = False
@@ -113,6 +135,8 @@ class BitflyerExchange:
         """Listen and start the market. Raises OSError when the port cannot be had."""
         app = web.Application()
         app.router.add_get("/json-rpc", self._hub.serve)
+        if self._private_rest is not None:
+            app.router.add_route("*", "/v1/me/{call:.*}", self._answer_private)
         app.router.add_routes(self._rest.routes())
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         async with AsyncExitStack() as stack:
@@ -121,7 +145,7 @@ class BitflyerExchange:
             await web.TCPSite(runner, self._host, self._port).start()
             self._port = runner.addresses[0][1]
             stack.push_async_callback(self._hub.close_all)
-            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            tasks = self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
             pump = tasks.create_task(self._pump())
             stack.callback(pump.cancel)
             self._stack = stack.pop_all()
@@ -160,9 +184,9 @@ class BitflyerExchange:
         """Return when the market is over (a tape's end) and all of it was handed to the sockets."""
         await self._ended.wait()
 
-    async def wait_subscribed(self, channel: Channel, clients: int = 1) -> None:
-        """Return when so many clients listen to a channel."""
-        await self._hub.wait_subscribed(channel.of(self._product), clients)
+    async def wait_subscribed(self, channel: Channel | str, clients: int = 1) -> None:
+        """Return when so many clients listen to a public channel, or to a private one by its name."""
+        await self._hub.wait_subscribed(self._name_of(channel), clients)
 
     def statistics(self) -> ExchangeStatistics:
         """Counts so far."""
@@ -175,8 +199,8 @@ class BitflyerExchange:
             rpc_errors=self._hub.errors,
             slow_clients_cut=counters.slow_clients,
             silent_clients_cut=counters.silent_clients,
-            http_requests=self._rest.requests,
-            http_refused=self._rest.refused,
+            http_requests=self._rest.requests + (0 if self._private_rest is None else self._private_rest.requests),
+            http_refused=self._rest.refused + (0 if self._private_rest is None else self._private_rest.refused),
         )
 
     # --- trouble, as venues make it -------------------------------------------------------------------------------
@@ -199,19 +223,19 @@ class BitflyerExchange:
         backlog, self._backlog = self._backlog, deque(maxlen=_BACKLOG_FRAMES)
         if deliver_backlog:
             for frame in backlog:
-                self._hub.publish(frame.channel, frame.text)
+                self._hub.publish(frame.channel, frame.text, frame.account)
 
-    def mute(self, channel: Channel) -> None:
+    def mute(self, channel: Channel | str) -> None:
         """Let one channel go silent while the others talk."""
-        self._muted.add(channel.of(self._product))
+        self._muted.add(self._name_of(channel))
 
-    def unmute(self, channel: Channel) -> None:
+    def unmute(self, channel: Channel | str) -> None:
         """Let it talk again; what it missed is lost."""
-        self._muted.discard(channel.of(self._product))
+        self._muted.discard(self._name_of(channel))
 
-    def inject(self, channel: Channel, text: str) -> int:
+    def inject(self, channel: Channel | str, text: str) -> int:
         """Send a text frame, whatever it says, to the clients of a channel; return to how many."""
-        return self._hub.publish(channel.of(self._product), text)
+        return self._hub.publish(self._name_of(channel), text)
 
     def lose_deletion(self, side: Side, price: Ticks | None = None) -> None:
         """Leave the next deletion of a level out of the deltas; the next snapshot heals it.
@@ -229,6 +253,9 @@ class BitflyerExchange:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
+    def _name_of(self, channel: Channel | str) -> str:
+        return channel.of(self._product) if isinstance(channel, Channel) else channel
+
     def _now_ns(self) -> int:
         return self._source.now_ns if self._clock is None else self._clock.now_ns()
 
@@ -239,25 +266,84 @@ class BitflyerExchange:
             if clock is None:
                 await self._hub.wait_subscribed()
             else:
-                await clock.sleep_until(wake_ns)
-                wake_ns = max(wake_ns, clock.now_ns())
+                await self._sleep_until(clock, wake_ns)
+                wake_ns = clock.now_ns()
             for frame in source.advance(wake_ns):
                 await self._deliver(frame)
             await asyncio.sleep(0)  # neither a clock that lags nor a queue with room gives the others their turn
         await self._hub.wait_sent()
         self._ended.set()
 
+    async def _sleep_until(self, clock: VenueClock, wake_ns: int) -> None:
+        """Sleep, but not on when a request makes something due earlier."""
+        if self._tasks is None:
+            raise AssertionError("the pump runs in the exchange's task group")
+        self._nap = self._tasks.create_task(clock.sleep_until(wake_ns))
+        try:
+            await asyncio.wait((self._nap,))
+        finally:
+            self._nap.cancel()
+
+    async def _catch_up(self) -> int:
+        """Bring the market to the present and send what it says; return the present."""
+        now_ns = self._now_ns()
+        if self._clock is not None:
+            for frame in self._source.advance(now_ns):
+                await self._deliver(frame)
+        return now_ns
+
+    async def _answer_private(self, request: web.Request) -> web.Response:
+        if self._private is None or self._private_rest is None:
+            raise AssertionError("the route exists only with a private side")
+        body = await request.read()
+        now_ns = await self._catch_up()
+        answer = self._private_rest.answer(
+            RestCall(
+                method=request.method,
+                target=request.raw_path,
+                headers=request.headers,
+                body=body,
+                address=request.remote or "",
+            ),
+            now_ns,
+        )
+        if self._nap is not None:
+            self._nap.cancel()
+        if self._clock is not None:
+            await self._clock.sleep_until(now_ns + self._private.answer_delay_ns())
+        response = web.Response(status=answer.status, text=answer.text, content_type=answer.content_type)
+        response.headers.update(answer.headers)
+        return response
+
+    def _new_session(self) -> RpcSession:
+        return RpcSession(None if self._private is None else self._log_in, on_request=self._on_request)
+
+    def _log_in(self, params: Any) -> str:
+        if self._private is None:
+            raise AssertionError("`auth` exists only with a private side")
+        return self._private.log_in(params, self._now_ns())
+
+    def _on_request(self, method: str, params: Any, account: str | None, answer: str) -> None:
+        body = "" if method == "auth" else orjson.dumps(params).decode()  # no key, no signature
+        self.audit.add(
+            Received(time_ns=self._now_ns(), transport="ws", account=account, what=method, body=body, answer=answer)
+        )
+
     async def _deliver(self, frame: Frame) -> None:
         if frame.channel in self._muted:
+            return
+        if frame.channel == CLOSE_SOCKETS:
+            if self._tasks is not None:
+                self._tasks.create_task(self.close_clients(reason=frame.text))
             return
         if self._lost and frame.channel == Channel.BOARD.of(self._product):
             frame = self._without_lost_deletions(frame)
         if self._is_frozen:
             self._backlog.append(frame)
         elif self._clock is None:
-            await self._hub.publish_waiting(frame.channel, frame.text)
+            await self._hub.publish_waiting(frame.channel, frame.text, frame.account)
         else:
-            self._hub.publish(frame.channel, frame.text)
+            self._hub.publish(frame.channel, frame.text, frame.account)
 
     def _without_lost_deletions(self, frame: Frame) -> Frame:
         """Cut the entries out of the text, so that all the rest stays byte for byte what it was."""
@@ -273,7 +359,7 @@ class BitflyerExchange:
             else:
                 self._lost.remove(lost)
                 text = _cut(text, self._wire.level((forgotten, Lots(0))), is_bid=lost.side is Side.BUY)
-        return Frame(time_ns=frame.time_ns, channel=frame.channel, text=text)
+        return replace(frame, text=text)
 
     def _is_lost(self, lost: _LostDeletion, price: Ticks) -> bool:
         if lost.price is not None:

@@ -3,11 +3,11 @@
 Pure: headers, text and the time in; an :class:`ApiKey` out, or :class:`AuthRefused`.
 
 Venue facts. REST: HMAC-SHA256 in hex over timestamp + METHOD + path with its query as sent + raw body; the format of
-the timestamp is hardly checked, the allowed skew is not documented (API documentation; clients in use). A missing header
-is 401 with status -500 (seen); other refusals are 401 with a status from -500 on (likely), the numbers are made up here.
-WebSocket: ``auth`` signs timestamp + nonce, the timestamp is a *number* of 10 or 13 digits, the nonce a text of 16 to
-255 characters, and the key needs the permission to receive order events (Realtime API documentation); which path that
-permission is called by is not documented: here that of ``getchildorders``.
+the timestamp is hardly checked, the allowed skew is not documented (API documentation; clients in use). A missing
+header is 401 with status -500 (seen); other refusals are 401 with a status of about that number (likely), the numbers
+here are made up. WebSocket: ``auth`` signs timestamp + nonce, the timestamp is a *number* of 10 or 13 digits, the nonce
+a text of 16 to 255 characters, and the key needs the permission to receive order events (Realtime API documentation);
+by which path that permission goes is not documented: here by that of ``getchildorders``.
 """
 
 from __future__ import annotations

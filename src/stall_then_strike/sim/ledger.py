@@ -1,7 +1,7 @@
 """What an account owns: cash and a netted position in lots of first-in-first-out, exact to 1e-8 JPY. Pure.
 
-Money is counted in ticks x lots (`types/instrument.py`), so fills and re-basing are exact; only funding is rounded, down
-to the unit, against the account. Invariants, held by a hypothesis machine in the tests:
+Money is counted in ticks x lots (`types/instrument.py`), so fills and re-basing are exact; only funding and carry are
+rounded, down to the unit, against the account. Invariants, held by a hypothesis machine in the tests:
 
 - all lots are of one side, and their sum is the position;
 - cash + lots at any mark = first cash + what every fill was worth at that mark + funding, to the unit.

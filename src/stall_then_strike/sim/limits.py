@@ -1,10 +1,10 @@
 """The venue's limits on calls, as it counts them. Pure: a stamp in, a reading or a refusal out.
 
 Venue facts (API documentation; *: likely, from headers that clients logged): 500 calls in 5 minutes per address; 500
-private calls in 5 minutes per account; 300 `sendchildorder` and `cancelallchildorders` in 5 minutes per account, to which
-`cancelchildorder` does not count; 100 orders of 0.1 or less a minute, and after a breach 10 a minute for an hour. Windows
-are fixed: they start with their first call and are reset as a whole *. After a breach the ceiling is lower for a while:
-by how much and how long is not published.
+private calls in 5 minutes per account; 300 `sendchildorder` and `cancelallchildorders` in 5 minutes per account, to
+which `cancelchildorder` does not count; 100 orders of 0.1 or less a minute, and after a breach 10 a minute for an hour.
+Windows are fixed: they start with their first call and are reset as a whole *. After a breach the ceiling is lower for
+a while: by how much and how long is not published.
 
 The minute of small orders is a rolling one here, the strictest reading of "a minute": a client that passes it passes
 every other reading. Refused calls count too.

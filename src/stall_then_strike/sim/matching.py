@@ -250,6 +250,10 @@ class MatchingEngine:
         """Size of the market orders that wait for an auction."""
         return Lots(self._side(side).waiting_total())
 
+    def waiting_orders(self, side: Side) -> Iterator[Order]:
+        """The market orders that wait for an auction, oldest first."""
+        return iter(self._side(side).waiting.values())
+
     @property
     def is_auction(self) -> bool:
         """Whether orders are collected for an auction."""

@@ -4,6 +4,7 @@ Venue facts (API documentation; those marked * measured 2026-09):
 
 - every call exists under two names (``getboard``, ``board``); without ``product_code`` it means BTC_JPY, which is not
   listed here, so the answer is the one to an unknown product: 400, status -100 *; codes are case-insensitive *;
+- `getfundingrate` needs its product, else 404 with a message of another form *; the rate is one number here;
 - unknown paths answer 404 with an HTML page *; signed requests are welcome, the signature is not looked at;
 - 500 calls in 5 minutes and address, told in ``x-ratelimit-*`` headers; past it 429 with status -1. The window is
   fixed, starts with its first call and is reset as a whole (likely, from the headers that clients logged).
@@ -14,7 +15,7 @@ Left out: the edge cache of up to a second on ``getboard`` and ``getticker``, an
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice
 from typing import Final
 
@@ -22,43 +23,47 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from stall_then_strike.sim.audit import Audit, Received
+from stall_then_strike.sim.calendar import Calendar, next_daily_ns
+from stall_then_strike.sim.ledger import RATE_ONE
+from stall_then_strike.sim.limits import AddressCalls
 from stall_then_strike.sim.source import Execution, MarketSource
-from stall_then_strike.sim.wire import Wire
-from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.sim.wire import Wire, error_body, rest_time
+from stall_then_strike.types.text import plain
 
-_WINDOW_NS: Final = 300 * NS_PER_S
+OVER_LIMIT: Final = "Over API limit per period, per IP address"
 _DEFAULT_COUNT: Final = 100
 _MAX_COUNT: Final = 500
-_NOT_FOUND_PAGE: Final = (
+NOT_FOUND_PAGE: Final = (
     "<!DOCTYPE html>\n<html><head><title>404 - File or directory not found.</title></head>"
     "<body><h2>404 - File or directory not found.</h2></body></html>\n"
 )
 
 
-@dataclass(slots=True)
-class _Window:
-    """One address's calls since its window began."""
-
-    began_ns: int
-    calls: int = 0
-
-
 def error_answer(http_status: int, status: int, message: str) -> web.Response:
     """An error body as the venue writes it. HTTP status and ``status`` are independent numbers."""
-    body = orjson.dumps({"status": status, "error_message": message, "data": None}).decode()
-    return web.json_response(text=body, status=http_status)
+    return web.json_response(text=error_body(status, message), status=http_status)
 
 
 class PublicRest:
     """Answers the public calls from a source's present state."""
 
-    def __init__(self, source: MarketSource, *, now_ns: Callable[[], int], ip_limit: int | None) -> None:
-        """``ip_limit`` is the number of calls per address and five minutes; None lifts the limit and its headers."""
+    def __init__(
+        self,
+        source: MarketSource,
+        *,
+        now_ns: Callable[[], int],
+        addresses: AddressCalls,
+        calendar: Calendar,
+        audit: Audit,
+    ) -> None:
+        """``addresses`` counts each address's calls, ``calendar`` knows the funding, ``audit`` hears of every call."""
+        self._audit = audit
         self._source = source
         self._wire = Wire(source.instrument)
         self._now_ns = now_ns
-        self._ip_limit = ip_limit
-        self._windows: dict[str, _Window] = {}
+        self._addresses = addresses
+        self._calendar = calendar
         self.requests = 0
         self.refused = 0
 
@@ -73,6 +78,7 @@ class PublicRest:
         named = {name: call for path, call in calls.items() for name in (path, f"get{path}")}
         named["getboardstate"] = self._of_product(self._board_state)
         named["gethealth"] = self._of_product(self._health)
+        named["getfundingrate"] = self._funding_rate
         routes = [web.get(f"/v1/{name}", self._limited(call)) for name, call in named.items()]
         return [*routes, web.route("*", "/{path:.*}", self._limited(self._not_found))]
 
@@ -92,6 +98,22 @@ class PublicRest:
     def _health(self, _request: web.Request) -> web.Response:
         return web.json_response(text=f'{{"status":"{self._source.condition.health.value}"}}')
 
+    def _funding_rate(self, request: web.Request) -> web.Response:
+        if "product_code" not in request.query:
+            return web.json_response(
+                text='{"Message":"No HTTP resource was found that matches the request."}', status=404
+            )
+        return self._of_product(self._known_funding_rate)(request)
+
+    def _known_funding_rate(self, _request: web.Request) -> web.Response:
+        if not self._calendar.funding_at_s:
+            return web.json_response(text='{"current_funding_rate":0.0,"next_funding_rate_settledate":null}')
+        rate = Decimal(self._calendar.funding_rate) / RATE_ONE
+        settled_ns = next_daily_ns(self._now_ns(), self._calendar.funding_at_s)
+        return web.json_response(
+            text=f'{{"current_funding_rate":{plain(rate)},"next_funding_rate_settledate":"{rest_time(settled_ns)}"}}'
+        )
+
     def _ticker(self, _request: web.Request) -> web.Response:
         ticker = self._source.ticker()
         if ticker is None:  # a tape before its first ticker
@@ -109,7 +131,7 @@ class PublicRest:
         return web.json_response(text=self._wire.executions(page, rest=True))
 
     def _not_found(self, _request: web.Request) -> web.Response:
-        return web.Response(status=404, text=_NOT_FOUND_PAGE, content_type="text/html")
+        return web.Response(status=404, text=NOT_FOUND_PAGE, content_type="text/html")
 
     # --- around them ----------------------------------------------------------------------------------------------
 
@@ -129,22 +151,24 @@ class PublicRest:
 
         async def counted(request: web.Request) -> web.StreamResponse:
             self.requests += 1
-            if self._ip_limit is None:
-                return call(request)
             now_ns = self._now_ns()
-            window = self._windows.get(request.remote or "")
-            if window is None or now_ns - window.began_ns >= _WINDOW_NS:
-                window = self._windows[request.remote or ""] = _Window(now_ns)
-            window.calls += 1
-            if window.calls > self._ip_limit:
-                self.refused += 1
-                answer = error_answer(429, -1, "Over API limit per period, per IP address")
-            else:
+            reading = self._addresses.count(request.remote or "", now_ns)
+            if reading is None or reading.is_allowed:
                 answer = call(request)
-            reset_ns = window.began_ns + _WINDOW_NS
-            answer.headers["X-RateLimit-Period"] = str(-((now_ns - reset_ns) // NS_PER_S))
-            answer.headers["X-RateLimit-Remaining"] = str(max(0, self._ip_limit - window.calls))
-            answer.headers["X-RateLimit-Reset"] = str(-(-reset_ns // NS_PER_S))
+            else:
+                self.refused += 1
+                answer = error_answer(429, -1, OVER_LIMIT)
+            if reading is not None:
+                answer.headers.update(reading.headers())
+            self._audit.add(
+                Received(
+                    time_ns=now_ns,
+                    transport="rest",
+                    account=None,
+                    what=f"{request.method} {request.raw_path}",
+                    http_status=answer.status,
+                )
+            )
             return answer
 
         return counted

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -152,8 +153,9 @@ class RealtimeCounters:
 class RealtimeHub:
     """All connections, and who gets what."""
 
-    def __init__(self, *, ping_s: float, queue_frames: int) -> None:
+    def __init__(self, *, ping_s: float, queue_frames: int, new_session: Callable[[], RpcSession] = RpcSession) -> None:
         """``ping_s`` is in real seconds; ``queue_frames`` bounds each client's queue."""
+        self._new_session = new_session
         self._ping_s = ping_s
         self._queue_frames = queue_frames
         self._connections: list[Connection] = []
@@ -175,9 +177,14 @@ class RealtimeHub:
         """Requests that were answered, or would have been, by an error."""
         return self.counters.ended_errors + sum(c.rpc.errors for c in self._connections)
 
-    def subscribers(self, channel: str | None = None) -> list[Connection]:
-        """Who listens to a channel, or to anything at all; in the order of connecting."""
-        return [c for c in self._connections if (c.rpc.channels if channel is None else channel in c.rpc.channels)]
+    def subscribers(self, channel: str | None = None, account: str | None = None) -> list[Connection]:
+        """Who listens to a channel, or to anything at all, of one account or of all; in the order of connecting."""
+        return [
+            c
+            for c in self._connections
+            if (c.rpc.channels if channel is None else channel in c.rpc.channels)
+            and (account is None or c.rpc.account == account)
+        ]
 
     async def wait_subscribed(self, channel: str | None = None, clients: int = 1) -> None:
         """Return when so many clients listen to the channel (by default to anything)."""
@@ -190,7 +197,9 @@ class RealtimeHub:
             autoping=False, compress=False, max_msg_size=_MAX_REQUEST_BYTES, timeout=_CLOSE_HANDSHAKE_S
         )
         await ws.prepare(request)
-        connection = Connection(request, ws, RpcSession(on_change=self._notify), self._queue_frames)
+        session = self._new_session()
+        session.on_change = self._notify
+        connection = Connection(request, ws, session, self._queue_frames)
         self._connections.append(connection)
         self.counters.connections += 1
         try:
@@ -211,10 +220,10 @@ class RealtimeHub:
             self._notify()
         return ws
 
-    def publish(self, channel: str, text: str) -> int:
+    def publish(self, channel: str, text: str, account: str | None = None) -> int:
         """Queue a frame for everybody who listens; who has no room is cut off. Returns for how many it was queued."""
         queued = 0
-        for connection in self.subscribers(channel):
+        for connection in self.subscribers(channel, account):
             if connection.outbox.offer(text):
                 queued += 1
             else:
@@ -224,9 +233,9 @@ class RealtimeHub:
         self.counters.frames += queued
         return queued
 
-    async def publish_waiting(self, channel: str, text: str) -> None:
+    async def publish_waiting(self, channel: str, text: str, account: str | None = None) -> None:
         """As :meth:`publish`, but wait for room."""
-        for connection in self.subscribers(channel):
+        for connection in self.subscribers(channel, account):
             await connection.outbox.put(text)
             self.counters.frames += 1
 

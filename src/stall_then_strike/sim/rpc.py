@@ -7,6 +7,10 @@ Venue facts (Realtime API documentation; error codes and the rules on ids measur
 - unknown method -32601; missing parameters or unknown channel prefix -32602; a channel twice -32009; a private channel
   before login -32007; text that is not JSON -32700 with id null, and the socket stays open.
 
+`auth` (Realtime API documentation) is there when the venue has accounts; a second one is answered by -32009 (seen by a
+client). Which codes a refused `auth` is answered by is not known: here -32602 for parameters that make no sense, and
+for a key or signature that is refused the venue's REST number.
+
 Not measured: the answer to `unsubscribe` of a channel that is not subscribed (here true) and to an empty array or to a
 value that is no request (here -32600, as JSON-RPC has it).
 """
@@ -27,6 +31,7 @@ METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602
 AUTHENTICATION_REQUIRED: Final = -32007
 ALREADY_SUBSCRIBED: Final = -32009
+ALREADY_AUTHENTICATED: Final = -32009
 
 PRIVATE_CHANNELS: Final = frozenset({"child_order_events", "parent_order_events"})
 Answer = dict[str, Any]
@@ -45,13 +50,25 @@ class RpcError(Exception):
         self.message = message
 
 
+Authenticate = Callable[[Any], str]
+"""Parameters of `auth` in, the account's name out. Raises RpcError."""
+
+
 @dataclass(slots=True)
 class RpcSession:
-    """One connection's conversation. Its state is the set of channels that it asked for."""
+    """One connection's conversation. Its state is who it is, and the set of channels that it asked for."""
 
+    authenticate: Authenticate | None = None
+    """None where there are no accounts: then `auth` is an unknown method."""
     on_change: Callable[[], None] = field(default=lambda: None)
     """Called after the subscriptions changed."""
+    on_request: Callable[[str, Any, str | None, str], None] = field(
+        default=lambda _method, _params, _account, _answer: None
+    )
+    """Told of every request: method, parameters, account, and the answer in a word or two."""
     channels: set[str] = field(default_factory=set)
+    account: str | None = None
+    """Who has logged in."""
     requests: int = 0
     errors: int = 0
 
@@ -74,19 +91,28 @@ class RpcSession:
             result = self._call(request["method"], request.get("params"))
         except RpcError as error:
             answer = self._error(request_id, error)
+            said = f"{error.code} {error.message}"
         else:
             answer = {"jsonrpc": "2.0", "id": request_id, "result": result}
+            said = "true"
+        self.on_request(request["method"], request.get("params"), self.account, said)
         return None if request_id is None else answer
 
     def _call(self, method: str, params: Any) -> bool:
+        if method == "auth" and self.authenticate is not None:
+            if self.account is not None:
+                raise RpcError(ALREADY_AUTHENTICATED, "already authenticated")
+            self.account = self.authenticate(params)
+            return True
         if method not in {"subscribe", "unsubscribe"}:
             raise RpcError(METHOD_NOT_FOUND, "Method not found")
         channel = params.get("channel") if isinstance(params, dict) else None
         if not isinstance(channel, str):
             raise RpcError(INVALID_PARAMS, "Invalid params")
         if channel in PRIVATE_CHANNELS:
-            raise RpcError(AUTHENTICATION_REQUIRED, "authentication required")
-        if not channel.startswith(_PUBLIC_PREFIXES):
+            if self.account is None:
+                raise RpcError(AUTHENTICATION_REQUIRED, "authentication required")
+        elif not channel.startswith(_PUBLIC_PREFIXES):
             raise RpcError(INVALID_PARAMS, "invalid channel")
         if method == "unsubscribe":
             self.channels.discard(channel)

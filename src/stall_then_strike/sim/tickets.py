@@ -1,8 +1,9 @@
 """Reads the body of an order request and says what is wrong with it. Pure: bytes in, a ticket or a refusal out.
 
 Venue facts: the fields of `sendchildorder` (API documentation); numbers may come as JSON texts (a client in use); the
-smallest order is 0.001 and sizes have eight decimals, -110; prices are whole yen inside a band whose width is not known,
--106 and -107 outside. What the venue answers to a field that makes no sense is not known: here -108, and HTTP 400 for all.
+smallest order is 0.001 and sizes have eight decimals, -110; prices are whole yen inside a band whose width is not
+known, -106 and -107 outside. What the venue answers to a field that makes no sense is not known either: here -108, and
+HTTP 400 for all.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
+import orjson
+
 from stall_then_strike.sim.source import Channel, Depth, Execution, Level, Ticker
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks
@@ -38,6 +40,11 @@ def rest_time(time_ns: int) -> str:
     second, rest = divmod(time_ns, NS_PER_S)
     fraction = f"{rest // 10 ** (9 - _REST_DIGITS):0{_REST_DIGITS}d}".rstrip("0")
     return second_text(second, "%Y-%m-%dT%H:%M:%S") + (f".{fraction}" if fraction else "")
+
+
+def error_body(status: int, message: str) -> str:
+    """An error as the venue writes it in REST; ``status`` is its own number, apart from HTTP's."""
+    return orjson.dumps({"status": status, "error_message": message, "data": None}).decode()
 
 
 def _digits(scale: int) -> int:

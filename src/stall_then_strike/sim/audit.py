@@ -1,0 +1,54 @@
+"""What the exchange received, kept for tests and for reading afterwards.
+
+Bounded: the newest records are kept, and how many were dropped is counted. A sink sees every record as it comes, for
+instance to write it to a file. Signatures and secrets are not recorded; keys are named by their account.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """One request and what was answered to it."""
+
+    time_ns: int
+    """Venue time of its arrival."""
+    transport: str
+    """``rest`` or ``ws``."""
+    account: str | None
+    """Whose it is, where that was proven."""
+    what: str
+    """Method and target as they came, or the name of the JSON-RPC method."""
+    body: str = ""
+    http_status: int = 0
+    """Zero on a socket."""
+    answer: str = ""
+
+
+class Audit:
+    """The newest records, and counts of all."""
+
+    def __init__(self, limit: int = 100_000, sink: Callable[[Received], None] | None = None) -> None:
+        """Keep at most ``limit`` records."""
+        self._records: deque[Received] = deque(maxlen=limit)
+        self._sink = sink
+        self.dropped = 0
+        self.counts: Counter[str] = Counter()
+        """Records by call, without the query."""
+
+    def add(self, record: Received) -> None:
+        """Keep a record and hand it on."""
+        if len(self._records) == self._records.maxlen:
+            self.dropped += 1
+        self._records.append(record)
+        self.counts[record.what.partition("?")[0]] += 1
+        if self._sink is not None:
+            self._sink(record)
+
+    def records(self, what: str | None = None) -> list[Received]:
+        """Records in the order of arrival, of one call (``POST /v1/me/sendchildorder``) or of all."""
+        return [r for r in self._records if what is None or r.what.partition("?")[0] == what]
