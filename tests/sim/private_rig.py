@@ -36,6 +36,8 @@ QUIET = FlowModel(
     trend=0.0,
     jumps_per_s=0.0,
     takers_per_s=1e-9,
+    pull_chance=0.0,
+    snipe_chance=0.0,
     bands=(Band(near_ticks=1_000, far_ticks=1_000, per_s=1e-9, patience_s=1e9),),
 )
 """One order a side, at BID and ASK, and nobody who moves."""
