@@ -1,0 +1,127 @@
+"""The books of an account against a naive model: every 1e-8 of a bitcoin in a queue of its own."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from stall_then_strike.sim.ledger import RATE_ONE, Fill, Ledger, Lot
+from stall_then_strike.types.dto import ExecId, OrderId, Side
+from stall_then_strike.types.instrument import Lots, Money, Ticks
+
+START = 1_000_000
+
+
+def fill(side: Side, price: int, size: int, time_ns: int = 0, number: int = 1) -> Fill:
+    return Fill(
+        exec_id=ExecId(number),
+        time_ns=time_ns,
+        side=side,
+        price=Ticks(price),
+        size=Lots(size),
+        order_id=OrderId("JRF"),
+        registered_id="JFX",
+    )
+
+
+def test_opposite_fill_closes_the_oldest_first_and_opens_with_the_excess() -> None:
+    ledger = Ledger(Money(START))
+    assert ledger.fill(fill(Side.BUY, 100, 5, 1)) == 0
+    ledger.fill(fill(Side.BUY, 110, 5, 2))
+    assert ledger.fill(fill(Side.SELL, 120, 7, 3)) == 5 * 20 + 2 * 10
+    assert ledger.lots == (Lot(price=Ticks(110), size=Lots(3), opened_ns=2),)
+    assert ledger.fill(fill(Side.SELL, 100, 4, 4)) == -3 * 10
+    assert ledger.position == -1
+    assert ledger.lots == (Lot(price=Ticks(100), size=Lots(1), opened_ns=4),)
+    assert ledger.cash == START + 120 - 30
+
+
+def test_funding_is_paid_by_longs_and_rounded_against_the_account() -> None:
+    ledger = Ledger(Money(START))
+    assert ledger.fund(0, Ticks(100), 10_000) == 0
+    assert ledger.state().payments == ()
+    ledger.fill(fill(Side.BUY, 100, 3))
+    assert ledger.fund(1, Ticks(100), 10_000) == -1  # 300 x 0.0001 = 0.03, of a unit of 1e-8 JPY
+    ledger.fill(fill(Side.SELL, 100, 30_003))
+    assert ledger.fund(2, Ticks(100), 10_000) == 300
+    assert ledger.carry(3, Ticks(100), 10_000) == -300
+    assert [(p.what, p.amount) for p in ledger.state().payments] == [("funding", -1), ("funding", 300), ("carry", -300)]
+    assert ledger.state().funding == -1
+
+
+def test_rebasing_changes_prices_and_cash_and_nothing_in_worth() -> None:
+    ledger = Ledger(Money(START))
+    ledger.fill(fill(Side.SELL, 100, 5))
+    ledger.fill(fill(Side.SELL, 90, 5))
+    before = ledger.state()
+    assert ledger.rebase(9, Ticks(80)) == 5 * 20 + 5 * 10
+    after = ledger.state()
+    assert {lot.price for lot in after.lots} == {80}
+    assert after.position == before.position
+    assert all(after.worth(Ticks(mark)) == before.worth(Ticks(mark)) for mark in (1, 80, 95, 1_000))
+
+
+class AgainstNaiveModel(RuleBasedStateMachine):
+    """The same fills and payments into the ledger and into a queue of single lots."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = Ledger(Money(START))
+        self.units: deque[int] = deque()
+        """Entry price of every open lot, oldest first."""
+        self.sign = 0
+        self.cash = START
+        self.paid = 0
+        """What all fills have cost so far, and what funding has brought."""
+        self.funding = 0
+        self.count = 0
+
+    @rule(side=st.sampled_from(Side), price=st.integers(90, 110), size=st.integers(1, 12))
+    def trade(self, side: Side, price: int, size: int) -> None:
+        self.count += 1
+        realised = 0
+        for _ in range(size):
+            if self.units and self.sign != side.sign:
+                realised += self.sign * (price - self.units.popleft())
+            else:
+                self.units.append(price)
+                self.sign = side.sign
+        self.cash += realised
+        self.paid += side.sign * price * size
+        assert self.ledger.fill(fill(side, price, size, self.count, self.count)) == realised
+
+    @rule(mark=st.integers(90, 110), rate=st.integers(-RATE_ONE, RATE_ONE))
+    def fund(self, mark: int, rate: int) -> None:
+        income = -self.sign * len(self.units) * mark * rate // RATE_ONE
+        assert self.ledger.fund(self.count, Ticks(mark), rate) == income
+        self.cash += income
+        self.funding += income
+
+    @rule(mark=st.integers(90, 110))
+    def rebase(self, mark: int) -> None:
+        settled = sum(self.sign * (mark - price) for price in self.units)
+        assert self.ledger.rebase(self.count, Ticks(mark)) == settled
+        self.cash += settled
+        self.units = deque(mark for _ in self.units)
+
+    @invariant()
+    def books_are_the_models(self) -> None:
+        state = self.ledger.state()
+        assert state.cash == self.cash
+        assert state.position == self.sign * len(self.units)
+        assert [lot.price for lot in state.lots for _ in range(lot.size)] == list(self.units)
+        assert state.cash == START + state.realised + state.funding
+        assert len(state.fills) == self.count
+
+    @invariant()
+    def worth_is_what_was_paid_and_received(self) -> None:
+        state = self.ledger.state()
+        for mark in (1, 100, 777):
+            assert state.worth(Ticks(mark)) == START - self.paid + state.position * mark + self.funding
+
+
+TestAgainstNaiveModel = AgainstNaiveModel.TestCase
+TestAgainstNaiveModel.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
