@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import re
 import signal
 import socket
@@ -63,6 +65,29 @@ async def test_signal_stops_a_serving_exchange_in_good_order(number: signal.Sign
         assert b"stopped: signal; 1 connections" in out
 
 
+async def call(rest: str, key: str, secret: str) -> tuple[int, Any]:
+    """A signed call."""
+    target = "/v1/me/getcollateral"
+    signature = hmac.new(secret.encode(), f"1790000000GET{target}".encode(), hashlib.sha256).hexdigest()
+    headers = {"ACCESS-KEY": key, "ACCESS-TIMESTAMP": "1790000000", "ACCESS-SIGN": signature}
+    async with aiohttp.ClientSession() as session, session.get(rest + target, headers=headers) as answer:
+        return answer.status, await answer.json()
+
+
+@pytest.mark.parametrize("flags", [(), ("--api-key", "demo", "--api-secret", "made-up", "--collateral", "7")])
+async def test_printed_key_is_accepted(flags: tuple[str, ...]) -> None:
+    async with running("--speed", "20", "--maintenance", "off", *flags) as (process, ready):
+        assert process.stdout is not None
+        line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+        account = re.fullmatch(r"sim_exchange account key=(\S{4,}) secret=(\S{7,})\n", line)
+        assert account is not None
+        status, answer = await call(ready[1], account[1], account[2])
+        assert (status, answer["collateral"]) == (200, 7.0 if flags else 1_000_000.0)
+        assert (await call(ready[1], account[1], "another"))[0] == 401
+        if flags:
+            assert account.groups() == ("demo", "made-up")
+
+
 async def test_tape_is_played_to_its_end_and_the_command_with_it(tmp_path: Path) -> None:
     tape = tmp_path / "t.jsonl"
     tape.write_text("".join(f'{{"recv_ns":{n},"msg":{DELTA}}}\n' for n in range(3)))
@@ -107,6 +132,9 @@ def test_tape_that_breaks_while_it_plays_is_a_failure_in_words(tmp_path: Path) -
         (("--duration", "-3"), "accepted: seconds above 0"),
         (("--tape", "none.jsonl"), "none.jsonl: No such file"),
         (("--tape", "none.jsonl", "--seed", "3"), "not allowed with"),
+        (("--collateral", "-5"), "accepted: whole JPY above 0"),
+        (("--maintenance", "24:00"), "accepted: 00:00 to 23:59, or off"),
+        (("--tape", "none.jsonl", "--api-key", "k"), "not allowed with --tape"),
         (("--what",), "unrecognized arguments"),
     ],
 )
@@ -128,5 +156,16 @@ def test_empty_tape_is_refused(tmp_path: Path) -> None:
 def test_help_names_every_flag() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for flag in ("--host", "--port", "--seed", "--tape", "--speed", "--duration"):
+    for flag in (
+        "--host",
+        "--port",
+        "--seed",
+        "--tape",
+        "--speed",
+        "--duration",
+        "--api-key",
+        "--api-secret",
+        "--collateral",
+        "--maintenance",
+    ):
         assert flag in done.stdout

@@ -1,7 +1,9 @@
-"""``sim_exchange``: the embedded exchange on its own, for any client that speaks bitFlyer's public API.
+"""``sim_exchange``: the embedded exchange on its own, for any client that speaks bitFlyer's API.
 
-Two kinds of market: generated from a seed (endless) or played from a tape (ends with it). The first line on standard
-output is made for scripts: ``sim_exchange ready rest=URL ws=URL product=CODE``; it appears once the port is open.
+Two kinds of market: generated from a seed (endless, with one account to trade on) or played from a tape (ends with it,
+public only). The first lines on standard output are made for scripts: ``sim_exchange ready rest=URL ws=URL
+product=CODE`` once the port is open, then, with an account, ``sim_exchange account key=KEY secret=SECRET``. The pair is
+made up, by the operator or anew at each start, and good for nothing but this process.
 """
 
 from __future__ import annotations
@@ -9,28 +11,35 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from decimal import Decimal
 from pathlib import Path
+from secrets import token_hex, token_urlsafe
 from typing import Final
 
 from stall_then_strike.app import cli
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
+from stall_then_strike.sim.calendar import Calendar, Maintenance
+from stall_then_strike.sim.keys import ApiKey
 from stall_then_strike.sim.market import Market
+from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.source import MarketSource
 from stall_then_strike.sim.tape import TapeError, TapeSource
 
 _MAX_PORT: Final = 65_535
+_TIME_OF_DAY: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
     flags = argparse.ArgumentParser(
         prog="sim_exchange",
-        description="bitFlyer's public API for FX_BTC_JPY on this machine: REST and realtime WebSocket, no account.",
+        description="bitFlyer's API for FX_BTC_JPY on this machine: REST and realtime WebSocket, with a demo account.",
     )
     flags.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     flags.add_argument(
@@ -49,12 +58,28 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--duration", metavar="SECONDS", type=cli.positive_seconds, help="stop after so many real seconds"
     )
+    account = flags.add_argument_group("account (not with --tape)")
+    account.add_argument("--api-key", metavar="TEXT", help="key that is accepted (default: a new one, printed)")
+    account.add_argument("--api-secret", metavar="TEXT", help="its secret (default: a new one, printed)")
+    account.add_argument(
+        "--collateral", metavar="JPY", type=_yen, default=Decimal(1_000_000), help="to begin with (default: 1000000)"
+    )
+    account.add_argument(
+        "--maintenance",
+        metavar="HH:MM|off",
+        type=_maintenance,
+        default=Maintenance(),
+        help="UTC time of the daily maintenance (default: 19:00)",
+    )
     return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
-    args = parser().parse_args(argv)
+    flags = parser()
+    args = flags.parse_args(argv)
+    if args.tape is not None and (args.api_key is not None or args.api_secret is not None):
+        flags.error("--api-key and --api-secret: not allowed with --tape, which has no account")
     try:
         source, clock = _market(args)
     except TapeError as error:
@@ -88,13 +113,20 @@ async def _serve(source: MarketSource, clock: ScaledClock | None, args: argparse
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        exchange = BitflyerExchange(source, clock=clock, host=args.host, port=args.port)
+        key = ApiKey(key=args.api_key or token_hex(11), secret=args.api_secret or token_urlsafe(32))
+        private: PrivateVenue | None = None
+        if isinstance(source, Market):
+            settings = PrivateSettings(
+                seed=args.seed, collateral_jpy=args.collateral, calendar=Calendar(maintenance=args.maintenance)
+            )
+            private = PrivateVenue(source, [key], settings)
+        exchange = BitflyerExchange(source, clock=clock, host=args.host, port=args.port, private=private)
         try:
             await stack.enter_async_context(exchange)
         except OSError as error:
             sys.stderr.write(f"sim_exchange: cannot listen on {args.host}:{args.port}: {error.strerror or error}\n")
             return cli.EXIT_FAILED
-        _announce(exchange)
+        _announce(exchange, key if private is not None else None)
         why = await _until_end(exchange, stop, args.duration)
     counts = exchange.statistics()
     sys.stdout.write(
@@ -103,10 +135,11 @@ async def _serve(source: MarketSource, clock: ScaledClock | None, args: argparse
     return cli.EXIT_DONE
 
 
-def _announce(exchange: BitflyerExchange) -> None:
+def _announce(exchange: BitflyerExchange, key: ApiKey | None) -> None:
     product = exchange.source.instrument.product_code
+    account = "" if key is None else f"sim_exchange account key={key.key} secret={key.secret}\n"
     sys.stdout.write(
-        f"sim_exchange ready rest={exchange.base_url} ws={exchange.ws_url} product={product}\n"
+        f"sim_exchange ready rest={exchange.base_url} ws={exchange.ws_url} product={product}\n{account}"
         "trade it on paper from another terminal (Ctrl-C here stops the exchange):\n"
         f"  run_paper --set exchange.base_url={exchange.base_url} --set exchange.ws_url={exchange.ws_url}\n"
     )
@@ -130,6 +163,23 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > _MAX_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port; accepted: 0 to {_MAX_PORT}")
     return int(text)
+
+
+def _yen(text: str) -> Decimal:
+    """A positive whole amount, for argparse."""
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount; accepted: whole JPY above 0")
+    return Decimal(text)
+
+
+def _maintenance(text: str) -> Maintenance | None:
+    """A daily maintenance, for argparse."""
+    if text == "off":
+        return None
+    match = _TIME_OF_DAY.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time; accepted: 00:00 to 23:59, or off")
+    return Maintenance(start_s=int(match[1]) * 3_600 + int(match[2]) * 60)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -2,10 +2,14 @@
 
 The exchange, from the inside out, each part knowing only those above it:
 
-- ``matching``: orders, price-time priority, trades; ``source``: what a market is; ``wire``: bitFlyer's JSON
+- ``matching``, ``auction``: orders and how they meet; ``source``: what a market is; ``wire``: bitFlyer's JSON
 - ``flow``: who trades; ``publisher``: what the public hears; ``market``: both around one book, endless and seeded
 - ``tape``: recorded messages, as a stream and as a market
-- ``rpc``, ``realtime``: JSON-RPC and its sockets; ``public_rest``: the public calls; ``bitflyer_server``: the venue
+- ``keys``: who signed; ``tickets``: what is asked for; ``limits``: how often; ``ledger``, ``account``: what is owned
+- ``agenda``, ``calendar``: what happens when; ``desk``: the life of orders; ``private_wire``: its JSON;
+  ``private_venue``: all of it in a market
+- ``rpc``, ``realtime``: JSON-RPC and its sockets; ``public_rest``, ``private_rest``: the calls; ``audit``: what was
+  received; ``bitflyer_server``: the venue
 
 For trading without sending: ``paper`` fills our orders against public data, by the rules of ``fill_rules``.
 """
