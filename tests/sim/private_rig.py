@@ -13,12 +13,12 @@ import orjson
 import pybotters
 
 from stall_then_strike.sim.audit import Audit
+from stall_then_strike.sim.book_side import Owner
 from stall_then_strike.sim.calendar import Calendar
 from stall_then_strike.sim.flow import Band, FlowModel
 from stall_then_strike.sim.keys import ApiKey
 from stall_then_strike.sim.limits import AddressCalls, Limits
 from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.matching import Owner
 from stall_then_strike.sim.private_rest import PrivateRest, RestAnswer, RestCall
 from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.source import Frame

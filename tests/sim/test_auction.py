@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stall_then_strike.sim.auction import clearing_price
+from stall_then_strike.sim.book_side import Owner
 from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.matching import Fate, MatchingEngine, Owner
+from stall_then_strike.sim.matching import Fate, MatchingEngine
 from stall_then_strike.types.dto import BoardState, OrderId, Side, TimeInForce
 from stall_then_strike.types.instrument import Lots, Ticks
 from tests.sim.private_rig import BID, MID, Room, order

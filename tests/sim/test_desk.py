@@ -11,6 +11,7 @@ import pytest
 
 from stall_then_strike.sim.desk import Delays
 from stall_then_strike.sim.keys import ApiKey
+from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, BoardState, Health, Side
 from tests.sim.private_rig import ASK, BID, KEY, MID, NO_CALENDAR, NO_LIMITS, Room, order
@@ -231,6 +232,12 @@ INVALID: list[tuple[dict[str, Any], int]] = [
     ({"size": None}, -108),
     ({"size": {}}, -108),
     ({"size": "NaN"}, -108),
+    ({"size": "1_0"}, -108),
+    ({"size": " 1"}, -108),
+    ({"size": "\uff11"}, -108),
+    ({"size": "0.00100000000000000000000000000001"}, -108),
+    ({"size": 1e-300}, -108),
+    ({"price": 1e300}, -108),
     ({"size": 0}, -110),
     ({"size": -1}, -110),
     ({"size": 0.0009}, -110),
@@ -505,6 +512,14 @@ def test_account_calls_of_a_flat_account() -> None:
     assert r.get("getbalance", "")[0] == {"currency_code": "JPY", "amount": 1_000_000.0, "available": 1_000_000.0}
     assert r.get("gettradingcommission") == {"commission_rate": 0.0}
     assert "/v1/me/sendchildorder" in r.get("getpermissions", "")
+
+
+def test_public_hears_the_same_whether_or_not_somebody_has_an_account() -> None:
+    alone = Market(seed=9, start_ns=START_NS)
+    shared = Market(seed=9, start_ns=START_NS)
+    PrivateVenue(shared, [KEY])
+    until_ns = START_NS + 120 * NS_PER_S
+    assert alone.advance(until_ns) == shared.advance(until_ns)
 
 
 def test_account_may_not_be_called_as_the_flow() -> None:

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import pytest
 
+from stall_then_strike.sim.book_side import Owner
 from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.matching import Owner
 from stall_then_strike.sim.source import Frame, iter_frames
 from stall_then_strike.types.dto import BoardState, Health, OrderId, Side, TimeInForce
 from stall_then_strike.types.instrument import Lots, Ticks

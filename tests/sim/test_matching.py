@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from stall_then_strike.sim.matching import Fate, MatchingEngine, Owner, Submitted
+from stall_then_strike.sim.book_side import Owner
+from stall_then_strike.sim.matching import Fate, MatchingEngine, Submitted
 from stall_then_strike.types.dto import OrderId, Side, TimeInForce
 from stall_then_strike.types.instrument import Lots, Ticks
 

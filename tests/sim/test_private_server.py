@@ -7,22 +7,25 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
+import orjson
 import pybotters
 import pytest
 
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.sim.account import ChildState
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
+from stall_then_strike.sim.calendar import Maintenance, Phase
 from stall_then_strike.sim.desk import Delays
 from stall_then_strike.sim.keys import ApiKey
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
-from stall_then_strike.types.dto import NS_PER_MS, Side
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, BoardState, Side
 from tests.sim.private_rig import ASK, BID, KEY, NO_CALENDAR, OTHER, QUIET, order, signing_on_loopback
-from tests.sim.rig import BOARD, EXECUTIONS, PRODUCT, START_NS
+from tests.sim.rig import BOARD, EXECUTIONS, PRODUCT, START_NS, TICKER
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'auth' parameter is deprecated:DeprecationWarning")
 # pybotters 1.x hands its `auth` to aiohttp in a way that aiohttp 3.14 warns of.
@@ -309,3 +312,74 @@ def test_private_side_of_another_market_is_refused() -> None:
     private, _ = quiet_venue()
     with pytest.raises(ValueError, match="another market"):
         BitflyerExchange(Market(seed=1, start_ns=START_NS), clock=None, private=private)
+
+
+async def test_maintenance_closes_the_sockets_as_the_venue_does() -> None:
+    phases = (Phase(state=BoardState.CLOSED, seconds=3), Phase(state=BoardState.PREOPEN, seconds=2))
+    at_s = START_NS // NS_PER_S % 86_400 + 20
+    maintenance = Maintenance(start_s=at_s, sockets_close_s=1, phases=phases)
+    market = Market(seed=1, start_ns=START_NS)
+    calendar = replace(NO_CALENDAR, maintenance=maintenance)
+    private = PrivateVenue(market, [KEY], PrivateSettings(calendar=calendar))
+    exchange = BitflyerExchange(market, clock=ScaledClock(SPEED, START_NS), private=private)
+    async with exchange as venue, aiohttp.ClientSession() as session, session.ws_connect(venue.ws_url) as ws:
+        await ws.send_json({"method": "subscribe", "params": {"channel": TICKER}})
+        states = []
+        while (frame := await ws.receive(timeout=10)).type is aiohttp.WSMsgType.TEXT:
+            states.append(orjson.loads(frame.data)["params"]["message"]["state"])
+        assert (ws.close_code, frame.extra) == (1012, "scheduled maintenance")
+        assert states[0] == "RUNNING"
+        async with session.ws_connect(venue.ws_url) as again:
+            await again.send_json({"method": "subscribe", "params": {"channel": TICKER}})
+            while (await again.receive_json(timeout=10))["params"]["message"]["state"] != "RUNNING":
+                pass
+
+
+async def test_clock_skew_limit_refuses_a_client_on_real_time() -> None:
+    # The exchange stands at START_NS, pybotters signs with this machine's clock: years apart.
+    _, exchange = quiet_venue(max_skew_ns=60 * NS_PER_S)
+    async with exchange as venue, pybotters.Client(apis={"bitflyer": [KEY.key, KEY.secret]}) as client:
+        answer = await client.fetch("GET", f"{venue.base_url}/v1/me/getcollateral")
+        assert (answer.response.status, answer.data["status"]) == (401, -504)
+
+
+async def test_private_channel_can_be_muted_and_frozen_with_the_rest() -> None:
+    clock = ScaledClock(SPEED, START_NS)
+    _, exchange = venue_of(Market(seed=1, start_ns=START_NS, model=QUIET), clock=clock)
+
+    async def settle(trader: Trader) -> None:
+        """Let everything that is under way leave: a call brings the market to the present."""
+        await clock.sleep_until(clock.now_ns() + NS_PER_S)
+        await trader.get("getcollateral")
+
+    async with exchange as venue, trading(venue, "parent_order_events") as trader:
+        exchange.mute(EVENTS)
+        lost = await trader.send(order("BUY", BID))
+        await settle(trader)
+        exchange.unmute(EVENTS)
+        exchange.freeze()
+        late = await trader.send(order("BUY", BID - 1))
+        await settle(trader)
+        assert trader.inbox.empty()
+        exchange.thaw(deliver_backlog=True)
+        assert (await trader.event())["child_order_acceptance_id"] == late != lost
+
+
+async def test_funding_rate_is_public_and_needs_its_product() -> None:
+    _, exchange = quiet_venue()
+    async with exchange as venue, aiohttp.ClientSession() as session:
+        url = f"{venue.base_url}/v1/getfundingrate"
+        async with session.get(url) as answer:
+            assert (answer.status, list(await answer.json())) == (404, ["Message"])
+        async with session.get(url, params={"product_code": "ETH_JPY"}) as answer:
+            assert (answer.status, (await answer.json())["status"]) == (400, -100)
+    market = Market(seed=1, start_ns=START_NS, model=QUIET)
+    async with BitflyerExchange(market, clock=ScaledClock(1, START_NS)) as venue, aiohttp.ClientSession() as session:
+        url = f"{venue.base_url}/v1/getfundingrate"
+        async with session.get(url, params={"product_code": PRODUCT}) as answer:
+            assert await answer.json() == {
+                "current_funding_rate": 0.0001,
+                "next_funding_rate_settledate": "2026-09-21T21:00:00",
+            }
+        async with session.get(f"{venue.base_url}/v1/me/getbalance") as answer:  # no accounts, no such call
+            assert answer.status == 404

@@ -2,7 +2,7 @@
 
 The exchange, from the inside out, each part knowing only those above it:
 
-- ``matching``, ``auction``: orders and how they meet; ``source``: what a market is; ``wire``: bitFlyer's JSON
+- ``source``: what a market is; ``wire``: bitFlyer's JSON; ``book_side``, ``auction``, ``matching``: how orders meet
 - ``flow``: who trades; ``publisher``: what the public hears; ``market``: both around one book, endless and seeded
 - ``tape``: recorded messages, as a stream and as a market
 - ``keys``: who signed; ``tickets``: what is asked for; ``limits``: how often; ``ledger``, ``account``: what is owned

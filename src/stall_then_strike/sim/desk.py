@@ -28,9 +28,10 @@ from typing import Final
 
 from stall_then_strike.sim.account import Account, ChildOrder, ChildState, new_order
 from stall_then_strike.sim.agenda import Agenda
+from stall_then_strike.sim.book_side import Order, Owner
 from stall_then_strike.sim.ledger import Fill
 from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.matching import Fate, MatchingEngine, Order, Owner, Trade
+from stall_then_strike.sim.matching import Fate, MatchingEngine, Trade
 from stall_then_strike.sim.private_wire import EVENTS_CHANNEL, PrivateWire, Value
 from stall_then_strike.sim.source import Execution, Frame
 from stall_then_strike.sim.tickets import CancelTicket, Refusal, Ticket

@@ -30,7 +30,8 @@ from math import exp, log, sqrt
 from random import Random
 from typing import Final, Protocol
 
-from stall_then_strike.sim.matching import MatchingEngine, Owner
+from stall_then_strike.sim.book_side import Owner
+from stall_then_strike.sim.matching import MatchingEngine
 from stall_then_strike.types.dto import NS_PER_S, OrderId, Side, TimeInForce
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 

@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final, Protocol
 
+from stall_then_strike.sim.book_side import Order, Owner
 from stall_then_strike.sim.flow import FlowModel, OrderFlow
-from stall_then_strike.sim.matching import MatchingEngine, Order, Owner, Submitted, Trade
+from stall_then_strike.sim.matching import MatchingEngine, Submitted, Trade
 from stall_then_strike.sim.publisher import Publisher
 from stall_then_strike.sim.source import Condition, Depth, Execution, Frame, Ticker
 from stall_then_strike.sim.wire import second_text

@@ -19,39 +19,16 @@ Venue facts: time in force GTC, IOC and FOK, MARKET without a price; in an aucti
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, unique
 from heapq import heappop, heappush
-from typing import NewType
 
 from stall_then_strike.sim.auction import clearing_price
+from stall_then_strike.sim.book_side import BookSide, Order, Owner
 from stall_then_strike.sim.source import Level
 from stall_then_strike.types.dto import OrderId, Side, TimeInForce
 from stall_then_strike.types.instrument import Lots, Ticks
-
-Owner = NewType("Owner", str)
-"""Whose order it is. The engine only carries it."""
-
-
-class Order:
-    """A resting order. Mutable and owned by the engine: read it, never write it."""
-
-    __slots__ = ("expires_ns", "order_id", "owner", "price", "remaining", "side", "size")
-
-    def __init__(
-        self, order_id: OrderId, owner: Owner, side: Side, price: Ticks, size: Lots, expires_ns: int | None
-    ) -> None:
-        """Start with all of the size open."""
-        self.order_id = order_id
-        self.owner = owner
-        self.side = side
-        self.price = price
-        self.size = size
-        """As submitted."""
-        self.remaining = size
-        self.expires_ns = expires_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,117 +67,13 @@ class Submitted:
     remaining: Lots
 
 
-class _BookSide:
-    """One side: levels by price, best price in O(1), changed prices remembered.
-
-    ``keys`` is ascending with the best last: the price on the bid side, the negated price on the ask side.
-    """
-
-    __slots__ = ("changed", "has_waiting_changed", "keys", "levels", "sign", "total", "waiting")
-
-    def __init__(self, sign: int) -> None:
-        self.sign = sign
-        self.keys: list[int] = []
-        self.levels: dict[int, _Queue] = {}
-        self.changed: set[int] = set()
-        self.total = 0
-        self.waiting: dict[OrderId, Order] = {}
-        """Market orders that wait for an auction; shown at price zero."""
-        self.has_waiting_changed = False
-
-    def wait(self, order: Order) -> None:
-        self.waiting[order.order_id] = order
-        self.has_waiting_changed = True
-
-    def waiting_total(self) -> int:
-        return sum(order.remaining for order in self.waiting.values())
-
-    def queue(self, worst_key: int) -> list[Order]:
-        """Who trades in an auction at that price, by priority."""
-        orders = list(self.waiting.values())
-        for key in reversed(self.keys):
-            if key < worst_key:
-                break
-            orders.extend(self.levels[key].orders.values())
-        return orders
-
-    def add(self, order: Order) -> None:
-        key = self.sign * order.price
-        queue = self.levels.get(key)
-        if queue is None:
-            queue = self.levels[key] = _Queue()
-            insort(self.keys, key)
-        queue.orders[order.order_id] = order
-        queue.total += order.remaining
-        self.total += order.remaining
-        self.changed.add(key)
-
-    def shrink(self, order: Order, lots: int) -> None:
-        """Take size off an order; the emptied order leaves its queue, the emptied level the book."""
-        if order.order_id in self.waiting:
-            order.remaining = Lots(order.remaining - lots)
-            self.has_waiting_changed = True
-            if not order.remaining:
-                del self.waiting[order.order_id]
-            return
-        key = self.sign * order.price
-        queue = self.levels[key]
-        order.remaining = Lots(order.remaining - lots)
-        queue.total -= lots
-        self.total -= lots
-        self.changed.add(key)
-        if not order.remaining:
-            del queue.orders[order.order_id]
-            if not queue.orders:
-                del self.levels[key]
-                if self.keys[-1] == key:
-                    self.keys.pop()
-                else:
-                    del self.keys[bisect_left(self.keys, key)]
-
-    def available(self, worst_key: int | None, wanted: int) -> int:
-        """Size that is open at ``worst_key`` or better, counted until ``wanted`` is reached."""
-        found = 0
-        for key in reversed(self.keys):
-            if (worst_key is not None and key < worst_key) or found >= wanted:
-                break
-            found += self.levels[key].total
-        return found
-
-    def top(self, limit: int | None) -> list[Level]:
-        keys = self.keys if limit is None else self.keys[-limit:] if limit else []
-        return [(Ticks(self.sign * key), Lots(self.levels[key].total)) for key in reversed(keys)]
-
-    def drain(self) -> list[Level]:
-        changed, self.changed = self.changed, set()
-        levels = self.levels
-        drained = [
-            (Ticks(self.sign * key), Lots(queue.total if (queue := levels.get(key)) is not None else 0))
-            for key in sorted(changed, reverse=True)
-        ]
-        if self.has_waiting_changed:
-            self.has_waiting_changed = False
-            drained.append((Ticks(0), Lots(self.waiting_total())))
-        return drained
-
-
-class _Queue:
-    """The orders at one price, oldest first, and their total."""
-
-    __slots__ = ("orders", "total")
-
-    def __init__(self) -> None:
-        self.orders: dict[OrderId, Order] = {}
-        self.total = 0
-
-
 class MatchingEngine:
     """The book of one product and the rules by which it trades."""
 
     def __init__(self) -> None:
         """Start with an empty book."""
-        self._bids = _BookSide(1)
-        self._asks = _BookSide(-1)
+        self._bids = BookSide(1)
+        self._asks = BookSide(-1)
         self._orders: dict[OrderId, Order] = {}
         self._expiries: list[tuple[int, OrderId]] = []
         self._is_auction = False
@@ -430,11 +303,11 @@ class MatchingEngine:
                 seller = next(sellers, None)
         return trades
 
-    def _side(self, side: Side) -> _BookSide:
+    def _side(self, side: Side) -> BookSide:
         return self._bids if side is Side.BUY else self._asks
 
     def _match(
-        self, opposite: _BookSide, worst_key: int | None, taker_id: OrderId, owner: Owner, side: Side, size: int
+        self, opposite: BookSide, worst_key: int | None, taker_id: OrderId, owner: Owner, side: Side, size: int
     ) -> tuple[Trade, ...]:
         trades: list[Trade] = []
         left = size

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from stall_then_strike.sim.account import Account
 from stall_then_strike.sim.agenda import Agenda
+from stall_then_strike.sim.book_side import Order
 from stall_then_strike.sim.calendar import Breaker, Calendar, Phase, next_daily_ns
 from stall_then_strike.sim.desk import Delays, DeskCounters, OrderDesk
 from stall_then_strike.sim.flow import FLOW
@@ -28,7 +29,7 @@ from stall_then_strike.sim.keys import ApiKey, AuthRefused, Keyring
 from stall_then_strike.sim.ledger import Ledger, LedgerState
 from stall_then_strike.sim.limits import AccountCalls, Limits
 from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.matching import Order, Trade
+from stall_then_strike.sim.matching import Trade
 from stall_then_strike.sim.rpc import INVALID_PARAMS, RpcError
 from stall_then_strike.sim.source import CLOSE_SOCKETS, Execution, Frame
 from stall_then_strike.types.dto import NS_PER_S, BoardState

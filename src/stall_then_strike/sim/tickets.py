@@ -9,8 +9,9 @@ HTTP 400 for all.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -18,7 +19,10 @@ from stall_then_strike.types.dto import Side, TimeInForce
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 
 LONGEST_MINUTES: Final = 43_200
-_BIGGEST: Final = Decimal(10) ** 15
+_BIGGEST: Final = Decimal(10) ** 10
+_LONGEST_FRACTION: Final = 16
+"""Digits of both ends together stay within what decimal arithmetic keeps exactly."""
+_NUMBER: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 _MEMBER = TypeVar("_MEMBER", bound=Enum)
 
 
@@ -135,11 +139,11 @@ def _number(value: Any, name: str) -> Decimal:
     """A number, given as one or as a text."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         refuse(-108, f"Invalid {name}")
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
         refuse(-108, f"Invalid {name}")
-    if not number.is_finite() or abs(number) > _BIGGEST:
+    number = Decimal(value)
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or abs(number) > _BIGGEST or exponent < -_LONGEST_FRACTION:
         refuse(-108, f"Invalid {name}")
     return number
 
