@@ -172,6 +172,16 @@ def test_our_orders_take_part_in_an_auction_and_may_not_cross_each_other() -> No
     assert orjson.loads(r.answer("GET", "/v1/me/getpositions?product_code=FX_BTC_JPY").text)[0]["side"] == "BUY"
 
 
+def test_own_order_behind_others_is_in_the_way_while_an_auction_collects() -> None:
+    r = Room()
+    r.market.set_condition(state=BoardState.PREOPEN)
+    r.send(order("SELL", MID + 500, 0.01))
+    r.advance()
+    r.other(Side.SELL, 1_000_000_000, MID - 5_000)
+    assert r.post("sendchildorder", order("BUY", MID + 500))[1]["status"] == -159
+    r.send(order("BUY", MID + 499))
+
+
 def test_market_order_that_found_nobody_expires_after_the_auction() -> None:
     r = Room()
     r.market.set_condition(state=BoardState.PREOPEN)

@@ -99,9 +99,7 @@ def test_breaker_trips_on_a_trade_too_far_away_and_reopens_by_an_auction() -> No
     assert r.market.condition.state is BoardState.RUNNING
 
 
-@pytest.mark.parametrize(
-    ("pause_s", "state"), [(500, BoardState.CIRCUIT_BREAK), (601, BoardState.RUNNING)], ids=["same", "forgotten"]
-)
+@pytest.mark.parametrize(("pause_s", "state"), [(599, BoardState.CIRCUIT_BREAK), (600, BoardState.RUNNING)])
 def test_breaker_compares_with_the_last_trade_of_ten_minutes_ago(pause_s: int, state: BoardState) -> None:
     r = room(replace(NO_CALENDAR, breaker=BreakerRule(band=Fraction(1, 10_000))), hour=1)
     for rise in (0, 900):  # 0.9 of the band each

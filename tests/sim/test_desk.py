@@ -375,6 +375,20 @@ def test_margin_counts_orders_of_both_sides_and_lets_closing_ones_pass() -> None
     assert r.get("getcollateral")["require_collateral"] == r.market.mid() / 20
 
 
+def test_account_without_margin_may_still_close() -> None:
+    r = room()
+    r.other(Side.SELL, 19_000_000, ASK - 1)
+    r.send(order("BUY", ASK - 1, 0.19))
+    r.advance()
+    r.other(Side.SELL, int(r.market.engine.total(Side.BUY)))
+    r.other(Side.BUY, 100_000_000, BID - 3_000_000)
+    assert r.venue.accounts["main"].margin(r.market.mid()).available < 0
+    assert r.post("sendchildorder", order("BUY", BID - 3_000_000, 0.001))[1]["status"] == -205
+    r.send(order("SELL", None, 0.19))
+    r.advance()
+    assert r.venue.ledger().position == 0
+
+
 # --- what the account's calls show ------------------------------------------------------------------------------------
 
 

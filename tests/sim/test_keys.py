@@ -77,3 +77,15 @@ def test_timestamp_that_is_no_number_is_refused_when_skew_counts() -> None:
 
 def test_secret_does_not_show() -> None:
     assert KEY.secret not in repr(KEY)
+
+
+def test_key_is_good_for_its_permissions_only() -> None:
+    weak = ApiKey(key="weak", secret="s", permissions=frozenset({"/v1/me/getbalance"}))
+    ring = Keyring([weak])
+    for target, is_taken in (("/v1/me/getbalance", True), ("/v1/me/getbalance?x=1", True), (TARGET, False)):
+        headers = sign(weak, "GET", target)
+        if is_taken:
+            assert ring.check_rest(headers, method="GET", target=target, body=b"", now_ns=NOW_NS) is weak
+        else:
+            with pytest.raises(AuthRefused, match="Permission"):
+                ring.check_rest(headers, method="GET", target=target, body=b"", now_ns=NOW_NS)

@@ -23,7 +23,7 @@ from stall_then_strike.sim.desk import Delays
 from stall_then_strike.sim.keys import ApiKey
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
-from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, BoardState, Side
+from stall_then_strike.types.dto import NS_PER_S, BoardState, Side
 from tests.sim.private_rig import ASK, BID, KEY, NO_CALENDAR, OTHER, QUIET, order, signing_on_loopback
 from tests.sim.rig import BOARD, EXECUTIONS, PRODUCT, START_NS, TICKER
 
@@ -166,7 +166,7 @@ async def test_market_order_takes_and_cancel_all_sweeps() -> None:
 
 
 async def test_events_overtake_a_slow_answer() -> None:
-    slow = Delays(answer=(5_000 * NS_PER_MS, 5_000 * NS_PER_MS))
+    slow = Delays(answer=(20 * NS_PER_S, 20 * NS_PER_S))
     _, exchange = quiet_venue(delays=slow)
     async with exchange as venue, trading(venue) as trader:
         sending = asyncio.create_task(trader.send(order()))
@@ -239,10 +239,13 @@ async def test_login_is_checked_and_second_one_refused() -> None:
         for number, params in enumerate(bad):
             await ws.send_json({"method": "auth", "params": params, "id": number})
             assert (await ws.receive_json(timeout=10))["error"]["code"] == -32602
+        await ws.send_str("garbage")
+        assert (await ws.receive_json(timeout=10))["error"]["code"] == -32700
         for expected in ({"result": True}, {"error": {"code": -32009, "message": "already authenticated"}}):
             await ws.send_json({"method": "auth", "params": good, "id": 9})
             assert await ws.receive_json(timeout=10) == {"jsonrpc": "2.0", "id": 9, **expected}
         records = exchange.audit.records("auth")
+        assert [(r.body, r.answer) for r in exchange.audit.records("invalid")] == [('"garbage"', "-32700 Parse error")]
     assert [record.account for record in records] == [None] * 6 + ["main", "main"]
     assert not any(good["signature"] in record.body + record.answer for record in records)
 

@@ -34,6 +34,8 @@ ALREADY_SUBSCRIBED: Final = -32009
 ALREADY_AUTHENTICATED: Final = -32009
 
 PRIVATE_CHANNELS: Final = frozenset({"child_order_events", "parent_order_events"})
+NO_METHOD: Final = "invalid"
+"""Stands for the method of what is no request, where requests are told of."""
 Answer = dict[str, Any]
 """A JSON-RPC response object."""
 
@@ -77,6 +79,7 @@ class RpcSession:
         try:
             request: Any = orjson.loads(text)
         except orjson.JSONDecodeError:
+            self.on_request(NO_METHOD, str(text), self.account, f"{PARSE_ERROR} Parse error")
             return _text(self._error(None, RpcError(PARSE_ERROR, "Parse error")))
         if isinstance(request, list) and request:
             return _text([one for item in request if (one := self._answer(item)) is not None])
@@ -85,6 +88,7 @@ class RpcSession:
     def _answer(self, request: Any) -> Answer | None:
         self.requests += 1
         if not isinstance(request, dict) or not isinstance(request.get("method"), str):
+            self.on_request(NO_METHOD, request, self.account, f"{INVALID_REQUEST} Invalid Request")
             return self._error(None, RpcError(INVALID_REQUEST, "Invalid Request"))
         request_id = request.get("id")
         try:
