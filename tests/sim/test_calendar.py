@@ -122,3 +122,16 @@ def test_phases_can_be_staged_by_hand() -> None:
     assert r.market.condition.state is BoardState.CIRCUIT_BREAK
     r.advance(4)
     assert r.market.condition.state is BoardState.RUNNING
+
+
+def test_maintenance_that_comes_into_a_halt_is_not_cut_short_by_its_end() -> None:
+    maintenance = Maintenance(start_s=100, phases=(Phase(state=BoardState.CLOSED, seconds=600),))
+    r = room(replace(NO_CALENDAR, maintenance=maintenance))
+    r.venue.begin_phases(r.now_ns, BreakerRule().phases)
+    r.advance(99)
+    assert r.market.condition.state is BoardState.CIRCUIT_BREAK
+    for _ in range(6):
+        r.advance(100)
+        assert r.market.condition.state is BoardState.CLOSED
+    r.advance(2)
+    assert r.market.condition.state is BoardState.RUNNING

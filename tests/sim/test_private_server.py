@@ -256,12 +256,15 @@ async def test_signed_public_calls_are_tolerated_and_all_calls_are_in_the_audit(
         fetched = await trader.client.fetch("GET", f"{venue.base_url}/v1/getboardstate?product_code={PRODUCT}")
         assert fetched.data == {"health": "NORMAL", "state": "RUNNING"}
         await trader.get("getcollateral")
+        sent = await trader.client.fetch("POST", f"{venue.base_url}/v1/me/sendchildorder", data=order())
+        assert sent.response.headers["x-ratelimit-remaining"] == "498"
+        assert sent.response.headers["x-orderrequest-ratelimit-remaining"] == "299"
         unsigned = await trader.client.fetch("GET", f"{venue.base_url}/v1/me/getbalance", auth=None)
         assert (unsigned.response.status, unsigned.data["status"]) == (401, -500)
         assert unsigned.data["error_message"] == "ACCESS-KEY header is required"
         unknown = await trader.client.fetch("POST", f"{venue.base_url}/v1/me/getbalance", data={})
         assert unknown.response.status == 404
-        assert exchange.statistics().http_requests == 4
+        assert exchange.statistics().http_requests == 5
     counts = exchange.audit.counts
     assert counts["GET /v1/getboardstate"] == counts["GET /v1/me/getcollateral"] == counts["auth"] == 1
     assert [r.account for r in exchange.audit.records() if r.what.endswith("getbalance")] == [None, None]

@@ -96,6 +96,7 @@ class PrivateVenue:
         self._calendar = self.settings.calendar
         self._breaker = None if self._calendar.breaker is None else Breaker(self._calendar.breaker)
         self._is_halted = False
+        self._series = 0
         self._is_stepping = False
         self._plan(market.now_ns)
         market.join(self)
@@ -139,12 +140,13 @@ class PrivateVenue:
     # --- to stage ---------------------------------------------------------------------------------------------------
 
     def begin_phases(self, now_ns: int, phases: Sequence[Phase]) -> None:
-        """Bring the board through states, the first one now; after the last it runs."""
+        """Bring the board through states, the first one now; after the last it runs. Ends what was begun before."""
         self._is_halted = True
+        self._series += 1
         for phase in phases:
-            self._agenda.at(now_ns, partial(self._enter, state=phase.state))
+            self._agenda.at(now_ns, partial(self._enter, state=phase.state, series=self._series))
             now_ns += phase.seconds * NS_PER_S
-        self._agenda.at(now_ns, partial(self._enter, state=BoardState.RUNNING))
+        self._agenda.at(now_ns, partial(self._enter, state=BoardState.RUNNING, series=self._series))
 
     # --- Outsider ---------------------------------------------------------------------------------------------------
 
@@ -218,6 +220,8 @@ class PrivateVenue:
     def _close_sockets(self, now_ns: int) -> None:
         self.market.send(Frame(time_ns=now_ns, channel=CLOSE_SOCKETS, text=MAINTENANCE_REASON))
 
-    def _enter(self, _now_ns: int, *, state: BoardState) -> None:
+    def _enter(self, _now_ns: int, *, state: BoardState, series: int) -> None:
+        if series != self._series:
+            return
         self._is_halted = state is not BoardState.RUNNING
         self.market.set_condition(state=state)
