@@ -100,7 +100,7 @@ class PrivateRest:
             ("GET", "/v1/me/gettradingcommission"): self._commission,
             ("GET", "/v1/me/getpermissions"): self._permissions,
         }
-        self._order_calls: dict[_Call, bool] = {self._send: True, self._cancel_all: True}
+        self._order_calls: frozenset[_Call] = frozenset({self._send, self._cancel_all})
         self.requests = 0
         self.refused = 0
         """Over a limit."""
