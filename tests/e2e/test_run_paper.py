@@ -167,6 +167,7 @@ def test_unreachable_venue_names_the_way_out_and_exits_with_1(tmp_path: Path) ->
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the full device of Linux")
 def test_f6_full_disk_stops_quoting_and_exits_with_3(tmp_path: Path) -> None:
     """The orders file is on a full disk from the first row on."""
     tape = real_tape_path()
