@@ -117,7 +117,7 @@ async def test_cancels_take_effect_on_time_on_a_silent_feed() -> None:
 
 
 async def test_garbage_on_every_channel_is_counted_and_trading_goes_on() -> None:
-    garbage = ["not json", "{}", "[[]]", "null", '{"method":"x","params":{}}', "x" * 2_000_000]
+    garbage = ["not json", "{}", "[[]]", "null", '{"method":"x","params":{}}', "x" * 10_000_000]
     async with daemon() as it:
         await it.wait_until(lambda: it.strikes)
         for channel in Channel:

@@ -6,6 +6,7 @@ import os
 import pty
 import signal
 import threading
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def test_f10_panel_attached_or_detached_changes_nothing(tmp_path: Path) -> None:
     assert csv_bytes(tmp_path / "pipe") == csv_bytes(tmp_path / "tty")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_stops_in_good_order(number: signal.Signals, tmp_path: Path) -> None:
     with running("run_paper", "--sim", "--speed", "5", "--log-dir", tmp_path) as process:
         wait_until("a strike", lambda: any(row["decision_type"] == "strike" for row in rows(tmp_path, "decisions")))
@@ -104,6 +105,71 @@ def test_signal_stops_in_good_order(number: signal.Signals, tmp_path: Path) -> N
     assert process.returncode == 0, err
     assert number.name in out
     assert_every_order_ended(tmp_path)
+
+
+def test_second_signal_while_the_logs_are_closed_changes_nothing(tmp_path: Path) -> None:
+    with running("run_paper", "--sim", "--speed", "5", "--log-dir", tmp_path) as process:
+        wait_until("a strike", lambda: any(row["decision_type"] == "strike" for row in rows(tmp_path, "decisions")))
+        for _ in range(40):
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)
+            if process.poll() is not None:
+                break
+            time.sleep(0.01)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert "strikes" in out
+
+
+def test_second_run_on_a_log_folder_is_refused_and_the_next_one_is_not(tmp_path: Path) -> None:
+    with running("run_paper", "--sim", "--log-dir", tmp_path) as first:
+        wait_until("the first run", (tmp_path / "runtime" / "app.log").exists)
+        second = run("run_paper", "--sim", "--duration", "1", "--log-dir", tmp_path)
+        assert second.returncode == 1
+        assert "in use by another run" in second.stderr
+        first.kill()
+        first.wait(timeout=30)
+    third = run("run_paper", "--sim", "--speed", "max", "--duration", "10", "--log-dir", tmp_path)
+    assert third.returncode == 0, third.stderr
+
+
+def test_order_ids_of_two_runs_in_one_log_folder_differ(tmp_path: Path) -> None:
+    tape = real_tape_path()
+    shifted = tmp_path / "later.jsonl"
+    lines = tape.read_text().splitlines()
+    stamps = [line.split(",", 1) for line in lines]
+    shifted.write_text("".join(f'{{"recv_ns":{int(a.split(":")[1]) + 60 * 10**9},{b}\n' for a, b in stamps))
+    for path in (tape, shifted):
+        assert run("run_paper", "--tape", path, "--log-dir", tmp_path / "logs").returncode == 0
+    placed = [row["order_id"] for row in rows(tmp_path / "logs", "orders") if row["action"] == "place"]
+    assert len(placed) > 100
+    assert len(set(placed)) == len(placed)
+
+
+TAPE_LINE = '{"recv_ns":%d,"msg":{"jsonrpc":"2.0","method":"channelMessage","params":{"channel":"%s","message":{}}}}\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param("", "no board snapshot of FX_BTC_JPY in 0 messages", id="empty"),
+        pytest.param(TAPE_LINE % (10**18, "lightning_board_BTC_JPY"), "no board snapshot of FX_BTC_JPY", id="product"),
+        pytest.param("\x00\x01\x02\n" * 3, "tape.jsonl:1", id="binary"),
+        pytest.param(
+            TAPE_LINE % (10**18, "lightning_ticker_FX_BTC_JPY")
+            + TAPE_LINE % (8 * 10**18, "lightning_ticker_FX_BTC_JPY"),
+            "days after the one before",
+            id="absurd stamp",
+        ),
+    ],
+)
+def test_tape_that_cannot_be_traded_is_an_error(content: str, words: str, tmp_path: Path) -> None:
+    tape = tmp_path / "tape.jsonl"
+    tape.write_text(content)
+    ended = run("run_paper", "--tape", tape, "--log-dir", tmp_path / "logs")
+    assert ended.returncode == 1
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_kill_switch_flattens_and_exits_with_3(tmp_path: Path) -> None:
@@ -127,6 +193,10 @@ def test_kill_switch_flattens_and_exits_with_3(tmp_path: Path) -> None:
         (["--tape", "nowhere.jsonl"], ["nowhere.jsonl"]),
         (["--speed", "5"], ["--speed", "--sim"]),
         (["--sim", "--speed", "0"], ["--speed", "max"]),
+        (["--sim", "--speed", "101"], ["--speed", "100", "max"]),
+        (["--config", "configs/live.yml"], ["env", "live", "paper"]),
+        (["--tape", "configs"], ["--tape configs", "not a file"]),
+        (["--base", "nowhere/base.yml"], ["nowhere/base.yml", "project's folder"]),
         (["--sim", "--speed", "max"], ["--duration"]),
         (["--sim", "--tape", "x"], ["not allowed with"]),
         (["--duration", "-1"], ["--duration", "above 0"]),

@@ -125,8 +125,8 @@ def test_tape_that_breaks_while_it_plays_is_a_failure_in_words(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--speed", "0"), "accepted: a factor above 0, or max"),
-        (("--speed", "fast"), "accepted: a factor above 0, or max"),
+        (("--speed", "0"), "accepted: above 0 to 100, or max"),
+        (("--speed", "fast"), "accepted: above 0 to 100, or max"),
         (("--port", "70000"), "accepted: 0 to 65535"),
         (("--port", "-1"), "accepted: 0 to 65535"),
         (("--duration", "-3"), "accepted: seconds above 0"),

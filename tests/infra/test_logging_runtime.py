@@ -69,15 +69,17 @@ def test_standard_logging_joins_in_and_is_left_as_found(tmp_path: Path) -> None:
         logging.getLogger("aiohttp.access").info("GET /v1/getboard {}")
         logging.getLogger("pybotters.ws").debug("frame")
         logging.getLogger("pybotters.ws").warning("refused")
+        logging.getLogger("pybotters.ws").error("broken")
     assert (logging.getLogger().handlers[:], logging.getLogger().level, logging.getLogger("pybotters").level) == before
     assert lines(tmp_path / "app.log") == [
         "WARNING  | asyncio: slow callback 120 ms",
-        "WARNING  | pybotters.ws: refused",
+        "ERROR    | pybotters.ws: broken",
     ]
     assert lines(tmp_path / "ws.log") == [
         "INFO     | aiohttp.access: GET /v1/getboard {}",
         "DEBUG    | pybotters.ws: frame",
         "WARNING  | pybotters.ws: refused",
+        "ERROR    | pybotters.ws: broken",
     ]
 
 

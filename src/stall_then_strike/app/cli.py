@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import argparse
 import math
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.types.errors import ConfigError
 
 EXIT_DONE: Final = 0
 EXIT_FAILED: Final = 1
@@ -20,6 +24,10 @@ EXIT_USAGE: Final = 2
 EXIT_HALTED: Final = 3
 
 CONFIGS: Final = Path("configs")
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""All mean: stop in good order. SIGHUP comes when the operator's terminal goes away."""
+FASTEST: Final = 100.0
+"""Above this, real time is too short for sockets to keep up; virtual time (``max``) has no such limit."""
 
 
 def add_common_flags(parser: argparse.ArgumentParser, *, override: str) -> None:
@@ -47,7 +55,32 @@ def add_common_flags(parser: argparse.ArgumentParser, *, override: str) -> None:
 
 def load(args: argparse.Namespace, default_override: Path) -> AppConfig:
     """Read the configuration that the flags name. Raises ConfigError."""
+    if not args.base.is_file():
+        raise ConfigError(
+            f"{args.base}: no such file in {Path.cwd()}; run from the project's folder, or name the file by --base"
+        )
     return load_app_config(args.base, args.config or default_override, args.sets)
+
+
+def hear_signals(*, yes: bool) -> None:
+    """Let stop signals through, or make them wait."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK if yes else signal.SIG_BLOCK, STOP_SIGNALS)
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Around a whole run, which hears signals only while it can answer them (:func:`hear_signals`).
+
+    Threads that are started meanwhile never take one. From the run's end on, signals are ignored: its logs are being
+    closed and its exit code stands.
+    """
+    hear_signals(yes=False)
+    try:
+        yield
+    finally:
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        hear_signals(yes=True)
 
 
 def positive_seconds(text: str) -> float:
@@ -60,9 +93,11 @@ def positive_seconds(text: str) -> float:
 
 def speed(text: str) -> float:
     """A speed for argparse: a positive factor, or infinity for ``max``."""
-    value = math.inf if text == "max" else _float(text)
-    if not value > 0 or (math.isinf(value) and text != "max"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a speed; accepted: a factor above 0, or max")
+    if text == "max":
+        return math.inf
+    value = _float(text)
+    if not 0 < value <= FASTEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a speed; accepted: above 0 to {FASTEST:g}, or max")
     return value
 
 

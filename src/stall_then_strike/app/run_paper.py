@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
-import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
@@ -34,6 +33,7 @@ from stall_then_strike.app.virtual import Message, VirtualRun
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, VirtualClock
+from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
@@ -42,7 +42,7 @@ from stall_then_strike.infra.venue_status import poll_venue_status
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.source import iter_frames
-from stall_then_strike.sim.tape import read_tape
+from stall_then_strike.sim.tape import TapeError, read_tape
 from stall_then_strike.types.dto import NS_PER_S, Reason
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError
 
@@ -103,7 +103,12 @@ class PaperRun:
             await run.run(messages, duration_ns=None if duration_s is None else int(duration_s * NS_PER_S))
             for task in owned:
                 task.cancel()
-        return self._finish(trader, observer, FeedCondition(), self._ended or ended)
+        if run.backwards:
+            logger.warning("{} messages were stamped before an earlier one; they count as of its time", run.backwards)
+        code = self._finish(trader, observer, FeedCondition(), self._ended or ended)
+        if not feed.statistics().board_snapshots and not self._stop.is_set():
+            raise TapeError(f"no board snapshot of {self._cfg.exchange.product_code} in {run.messages} messages")
+        return code
 
     async def _stop_virtual(self, run: VirtualRun) -> None:
         await self._stop.wait()
@@ -137,7 +142,7 @@ class PaperRun:
                 return FeedCondition(connected=transport.is_connected, reconnects=max(0, transport.connects - 1))
 
             await session.connect_ws()
-            await self._ready(session)
+            await self._ready(session, speed)
             observer.restart(clock.now_ns())
             if not self._stop.is_set():
                 logger.info("feed is live: {}", cfg.exchange.ws_url)
@@ -164,10 +169,12 @@ class PaperRun:
                     task.cancel()
             return self._finish(trader, observer, condition(), self._ended)
 
-    async def _ready(self, session: PyBotterSession) -> None:
+    async def _ready(self, session: PyBotterSession, speed: float) -> None:
         """Wait for the first whole book, but not past a signal."""
         async with asyncio.TaskGroup() as tasks:
-            ready = tasks.create_task(session.wait_ready())
+            # A venue whose time runs slowly sends its snapshots slowly too.
+            limit_s = float(self._cfg.ws.connect_timeout_sec) / min(1.0, speed)
+            ready = tasks.create_task(session.wait_ready(limit_s))
             stopped = tasks.create_task(self._stop.wait())
             await asyncio.wait((ready, stopped), return_when=asyncio.FIRST_COMPLETED)
             ready.cancel()
@@ -239,7 +246,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         cfg = cli.load(args, cli.CONFIGS / ("sim.yml" if args.sim else "paper.yml"))
         if args.tape is not None and not args.tape.is_file():
-            raise ConfigError(f"--tape {args.tape}: no such file; accepted: a tape (.jsonl or .jsonl.zst)")
+            raise ConfigError(f"--tape {args.tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
+        if cfg.env != "paper":
+            raise ConfigError(f"env: {cfg.env} is not for this command; accepted: paper")
     except ConfigError as error:
         sys.stderr.write(f"run_paper: {error}\n")
         return cli.EXIT_USAGE
@@ -255,6 +264,8 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
     screen = Screen(Console(), live=not virtual or (args.speed is not None and not math.isinf(args.speed)))
     try:
         with (
+            cli.signals_held(),
+            LogFolder(args.log_dir),
             setup_runtime_logging(args.log_dir / "runtime", cfg.log, console=None if screen.is_panel else "WARNING"),
             CsvLogs(
                 args.log_dir,
@@ -264,17 +275,27 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
             ) as logs,
             asyncio.Runner(loop_factory=_loop_factory()) as runner,
         ):
-            return runner.run(_trade(cfg, args, logs, screen, virtual=virtual))
+            return runner.run(_trade_to_the_end(cfg, args, logs, screen, virtual=virtual))
     except (LogError, FeedError, BaseExceptionGroup) as error:
-        return _failed(error)
+        return _failed(error, sim=args.sim)
+
+
+async def _trade_to_the_end(
+    cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen, *, virtual: bool
+) -> int:
+    try:
+        return await _trade(cfg, args, logs, screen, virtual=virtual)
+    finally:
+        cli.hear_signals(yes=False)
 
 
 async def _trade(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen, *, virtual: bool) -> int:
     """Pick the source and run."""
     run = PaperRun(cfg, logs, screen, args.log_dir)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in cli.STOP_SIGNALS:
         loop.add_signal_handler(number, run.on_signal, number.name)
+    cli.hear_signals(yes=True)
     if args.tape is not None:
         speed = math.inf if args.speed is None else args.speed
         screen.begin(f"paper trading on tape {args.tape}", args.log_dir)
@@ -307,14 +328,14 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _failed(error: BaseException) -> int:
+def _failed(error: BaseException, *, sim: bool) -> int:
     """Put an expected failure into words; any other is a bug and is raised."""
     causes = list(_leaves(error))
     if not all(isinstance(cause, LogError | FeedError) for cause in causes):
         raise error
     for cause in causes:
         sys.stderr.write(f"run_paper: {cause}\n")
-    if any(type(cause) is FeedError for cause in causes):  # and not a tape's error
+    if not sim and any(type(cause) is FeedError for cause in causes):  # and not a tape's error
         sys.stderr.write("run_paper: without network, `run_paper --sim` trades on the embedded exchange\n")
     return cli.EXIT_FAILED
 

@@ -21,6 +21,7 @@ from stall_then_strike.infra.clock import Clock, perf_ns
 from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
+    NS_PER_S,
     Action,
     BoardSnapshot,
     BookStatus,
@@ -74,6 +75,7 @@ class PaperTrader:
         """From the text of a board message to the core's answer."""
         self.recent_decisions: deque[DecisionLogRow] = deque(maxlen=RECENT)
         self.recent_trades: deque[TradeLogRow] = deque(maxlen=RECENT)
+        self._unknown_ns: int | None = None
         self._runtime = logger.opt(depth=1)
 
     @property
@@ -98,6 +100,7 @@ class PaperTrader:
             self.paper.on_trades(event)
             return
         if isinstance(event, BoardSnapshot):
+            self._tell_of_gaps(event)
             book = self.feed.board if event.status is BookStatus.OK else None
             self.paper.on_book(book, event.ts_ns)
         else:
@@ -105,6 +108,14 @@ class PaperTrader:
         self.on_event(event)
         if started_ns is not None and isinstance(event, BoardSnapshot):
             self.latency.add(perf_ns() - started_ns)
+
+    def _tell_of_gaps(self, board: BoardSnapshot) -> None:
+        """Say when a book that was lost is known again; its loss is told by the connection."""
+        if board.status is BookStatus.UNKNOWN:
+            self._unknown_ns = board.ts_ns
+        elif self._unknown_ns is not None:
+            self._runtime.info("the book is known again after {:.1f} s", (board.ts_ns - self._unknown_ns) / NS_PER_S)
+            self._unknown_ns = None
 
     def on_event(self, event: Event) -> None:
         """One step of the core; its rows are written and its actions queued."""

@@ -15,9 +15,12 @@ from stall_then_strike.app.trading import PaperTrader
 from stall_then_strike.infra.clock import Clock, VirtualClock, perf_ns
 from stall_then_strike.infra.market_feed import MarketFeed
 from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.errors import FeedError
 
 _BREATH: Final = 256
-"""Messages after which other tasks (signals, the panel) get a turn."""
+"""Messages and deadlines after which other tasks (signals, the panel) get a turn, and the logs their time."""
+_LONGEST_GAP_NS: Final = 7 * 86_400 * NS_PER_S
+"""A longer gap between two stamps is a broken stamp: a tape may miss days, not weeks."""
 _SETTLE_NS: Final = 5 * NS_PER_S
 """How long a stopped run may take, in its own time, to have its cancels confirmed."""
 
@@ -50,14 +53,20 @@ class VirtualRun:
         self._make_pacer = pacer
         self._pacer: Clock | None = None
         self._stop = False
+        self._turns = 0
         self.messages = 0
+        self.backwards = 0
+        """Messages whose stamp was before that of an earlier one."""
 
     def stop(self) -> None:
         """End before the next message."""
         self._stop = True
 
     async def run(self, messages: Iterable[Message], *, duration_ns: int | None = None, settle: bool = True) -> None:
-        """Trade all messages, or those of the first ``duration_ns``; then stop in good order, unless more will come."""
+        """Trade all messages, or those of the first ``duration_ns``; then stop in good order, unless more will come.
+
+        Raises FeedError for a stamp that cannot be.
+        """
         end_ns: int | None = None
         for recv_ns, text in messages:
             if not self.messages:
@@ -67,6 +76,7 @@ class VirtualRun:
             elif self._stop or (end_ns is not None and recv_ns > end_ns):
                 break
             else:
+                self._check(recv_ns)
                 await self._pass_deadlines(recv_ns)
             await self._advance(recv_ns)
             started = perf_ns()
@@ -75,9 +85,7 @@ class VirtualRun:
                 self._trader.on_market(event, started)
                 await self._trader.send_waiting()
             self.messages += 1
-            if self.messages % _BREATH == 0:
-                self._flush()
-                await asyncio.sleep(0)
+            await self._breathe()
             if self._trader.core.is_done:
                 break
         if self.messages and settle:
@@ -96,6 +104,20 @@ class VirtualRun:
             await self._advance(deadline)
             self._trader.wake()
             await self._trader.send_waiting()
+            await self._breathe()
+
+    async def _breathe(self) -> None:
+        self._turns += 1
+        if self._turns % _BREATH == 0:
+            self._flush()
+            await asyncio.sleep(0)
+
+    def _check(self, recv_ns: int) -> None:
+        gap_ns = recv_ns - self._clock.now_ns()
+        self.backwards += gap_ns < 0
+        if gap_ns > _LONGEST_GAP_NS:
+            days = gap_ns // (86_400 * NS_PER_S)
+            raise FeedError(f"message {self.messages + 1} is stamped {days:,} days after the one before it")
 
     async def _advance(self, to_ns: int) -> None:
         if self._pacer is not None:

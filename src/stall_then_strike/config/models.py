@@ -355,7 +355,7 @@ class SimConfig(Section):
     """The embedded exchange."""
 
     seed: int = Field(default=7, ge=0, description="seed of the order flow")
-    speed: Number = Field(default=Decimal(1), gt=0, le=1000, description="how fast its time runs")
+    speed: Number = Field(default=Decimal(1), gt=0, le=100, description="how fast its time runs")
 
 
 class AppConfig(Section):

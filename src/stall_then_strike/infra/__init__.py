@@ -3,6 +3,7 @@
 - ``pyb_session``: the connection; ``connection_rules`` its pace and its watchdogs
 - ``market_feed``: frames to events; ``board`` the displayed book; ``orderbook_view`` the book without our own orders
 - ``venue_status``: the venue's health over REST
-- ``logging_runtime``: the log for people; ``logging_structured`` and ``daily_csv`` the logs for analysis
+- ``logging_runtime``: the log for people; ``logging_structured`` and ``daily_csv`` the logs for analysis;
+  ``log_folder`` keeps a second run out of them
 - ``clock``: the only module that reads a clock
 """

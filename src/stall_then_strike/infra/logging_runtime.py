@@ -3,7 +3,7 @@
 ``app.log`` takes INFO and up, ``ws.log`` everything from DEBUG of the records bound with ``channel="ws"`` (those reach
 ``app.log`` as warnings and worse only), and the console, where wanted, shows its level and up on stderr. One record is
 one line, but for a traceback. What libraries log by the standard ``logging`` joins in; the transport's goes to
-``ws.log``.
+``ws.log``, and only errors of it to ``app.log``: what matters of the connection we say ourselves.
 
 Logging never blocks and never raises: the caller's thread formats the line and leaves it in a bounded queue, and one
 thread writes. (loguru's own ``enqueue`` is a pipe of 64 kB: a disk that hangs would stop the event loop after some
@@ -187,12 +187,13 @@ def _is_routed_to(name: str, record: Record) -> bool:
 
 def _for_app(record: Record) -> bool:
     extra = record["extra"]
-    return _ROUTE not in extra and (extra.get("channel") != "ws" or record["level"].no >= logging.WARNING)
+    from_level = {"app": logging.NOTSET, "ws": logging.WARNING, "transport": logging.ERROR}
+    return _ROUTE not in extra and record["level"].no >= from_level[extra.get("channel", "app")]
 
 
 def _for_ws(record: Record) -> bool:
     extra = record["extra"]
-    return _ROUTE not in extra and extra.get("channel") == "ws"
+    return _ROUTE not in extra and extra.get("channel") in ("ws", "transport")
 
 
 def _one_line(record: Record) -> str:
@@ -230,6 +231,6 @@ class _Bridge(logging.Handler):
         except Exception:  # noqa: BLE001 - a library's broken record must not raise into its caller: logging's own rule
             self.handleError(record)
             return
-        channel = "ws" if record.name.partition(".")[0] in _TRANSPORT else "app"
+        channel = "transport" if record.name.partition(".")[0] in _TRANSPORT else "app"
         level: str | int = record.levelname if record.levelname in logging.getLevelNamesMapping() else record.levelno
         logger.bind(channel=channel).opt(exception=record.exc_info).log(level, text)

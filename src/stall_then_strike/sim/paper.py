@@ -135,6 +135,7 @@ class PaperGateway:
         self._due: list[tuple[int, int, _Due, OrderId]] = []
         self._sequence = 0
         self._placed = 0
+        self._run_name = ""
         self._orders: dict[OrderId, _Resting] = {}
         self._resting: list[_Resting] = []
         self._book: BookReader | None = None
@@ -159,7 +160,8 @@ class PaperGateway:
             raise Rejected(name, f"market state is {self._state}", code=-204)
         now = self._now_ns()
         self._placed += 1
-        order_id = OrderId(f"PAPER-{self._placed:06d}")
+        self._run_name = self._run_name or f"{now // NS_PER_MS:x}"  # two runs of a day share their log files
+        order_id = OrderId(f"PAPER-{self._run_name}-{self._placed:06d}")
         arrives = now + self._order_latency.draw_ns()
         self._orders[order_id] = _Resting(order, order_id, arrives, order.size)
         self._push(arrives, _Due.ORDER, order_id)
