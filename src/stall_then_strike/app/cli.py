@@ -7,9 +7,10 @@ anything is sent; 3 halted by the kill switch.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import math
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -81,6 +82,15 @@ def signals_held() -> Iterator[None]:
         for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         hear_signals(yes=True)
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where the platform has it."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def positive_seconds(text: str) -> float:

@@ -14,7 +14,7 @@ import argparse
 import asyncio
 import math
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -273,7 +273,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
                 cfg.log,
                 start_ns=None if virtual else SystemClock().now_ns(),  # today's files are there to be followed
             ) as logs,
-            asyncio.Runner(loop_factory=_loop_factory()) as runner,
+            asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
         ):
             return runner.run(_trade_to_the_end(cfg, args, logs, screen, virtual=virtual))
     except (LogError, FeedError, BaseExceptionGroup) as error:
@@ -317,15 +317,6 @@ async def _trade(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen
         screen.begin(f"paper trading on {cfg.exchange.ws_url}", args.log_dir)
     mode = "paper · embedded exchange" if args.sim else "paper · public feed"
     return await run.realtime(mode=mode, sim=args.sim, speed=speed, duration_s=args.duration)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where the platform has it."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def _failed(error: BaseException, *, sim: bool) -> int:

@@ -14,7 +14,7 @@ import math
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from decimal import Decimal
 from pathlib import Path
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"sim_exchange: --tape {args.tape}: {error.strerror}; accepted: a tape (.jsonl, .jsonl.zst)\n")
         return cli.EXIT_USAGE
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
             return runner.run(_serve(source, clock, args))
     except* TapeError as broken:
         sys.stderr.write("".join(f"sim_exchange: {error}\n" for error in broken.exceptions))
@@ -180,15 +180,6 @@ def _maintenance(text: str) -> Maintenance | None:
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time; accepted: 00:00 to 23:59, or off")
     return Maintenance(start_s=int(match[1]) * 3_600 + int(match[2]) * 60)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where the platform has it."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Final, Protocol
 
 from loguru import logger
@@ -143,10 +142,6 @@ class PaperTrader:
             batch = tuple(self.outbox)
             self.outbox.clear()
             await self.executor.execute(batch)
-
-    def marked_pnl(self) -> Decimal:
-        """The day's result, marked, in JPY."""
-        return self.core.instrument.amount(self.core.inventory.pnl_today)
 
     def _record(self, row: Row) -> None:
         if isinstance(row, Notice):

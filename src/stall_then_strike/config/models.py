@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from stall_then_strike.types.instrument import Instrument, Lots, Money
+from stall_then_strike.types.instrument import Instrument, Lots
 
 
 def _number(value: Any) -> Any:
@@ -404,7 +404,3 @@ class AppConfig(Section):
         )
         _raise_all(problems)
         return self
-
-    def money(self, amount: Decimal) -> Money:
-        """A JPY setting in money units."""
-        return self.exchange.instrument().to_money(amount)

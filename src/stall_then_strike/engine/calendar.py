@@ -29,7 +29,6 @@ class TradingCalendar:
         self._from_ns = self._until_ns = 0
         self._day = date.min
         self._windows: list[tuple[int, int, str]] = []
-        self._settlements: list[int] = []
 
     def day(self, now_ns: int) -> date:
         """The trading day, named by the local date on which it began."""

@@ -190,10 +190,6 @@ class Board(pybotters_bitflyer.Board):
                 yield price, sizes[price]
                 before = price
 
-    def level_count(self, side: Side) -> int:
-        """Number of levels of a side."""
-        return len(self._bids if side is Side.BUY else self._asks)
-
     # --- pybotters' face ---------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:

@@ -52,7 +52,6 @@ class ChildOrder:
     state: ChildState = ChildState.ACCEPTED
     registered_id: str = ""
     """``JFX...F``, from registration on."""
-    registered_ns: int = 0
     listed_ns: int = 0
     """When `getchildorders` begins to show it."""
     executed: Lots = Lots(0)

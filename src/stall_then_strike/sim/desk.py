@@ -214,7 +214,6 @@ class OrderDesk:
             self._ids_issued += 1
             digits = self._ids_issued * _ID_STEP % _ID_CYCLE
             order.registered_id = f"JFX{second_text(now_ns // NS_PER_S, '%Y%m%d-%H%M%S')}-{digits:06d}F"
-            order.registered_ns = now_ns
             order.listed_ns = now_ns + self._draw(self.delays.listing)
             order.state = ChildState.ACTIVE
             account.registered[order.registered_id] = order

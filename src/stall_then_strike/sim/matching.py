@@ -41,7 +41,6 @@ class Trade:
     """None in an auction."""
     maker_id: OrderId
     maker_owner: Owner
-    maker_remaining: Lots
     taker_id: OrderId
     taker_owner: Owner
     taker_remaining: Lots
@@ -289,7 +288,6 @@ class MatchingEngine:
                     taker_side=None,
                     maker_id=seller.order_id,
                     maker_owner=seller.owner,
-                    maker_remaining=seller.remaining,
                     taker_id=buyer.order_id,
                     taker_owner=buyer.owner,
                     taker_remaining=buyer.remaining,
@@ -325,7 +323,6 @@ class MatchingEngine:
                     taker_side=side,
                     maker_id=maker.order_id,
                     maker_owner=maker.owner,
-                    maker_remaining=maker.remaining,
                     taker_id=taker_id,
                     taker_owner=owner,
                     taker_remaining=Lots(left),
