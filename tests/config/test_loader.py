@@ -76,7 +76,7 @@ def test_base_is_the_built_in_defaults_plus_the_quiet_times() -> None:
     ]
 
 
-@pytest.mark.parametrize(("name", "env"), [("paper.yml", "paper"), ("live.yml", "live"), ("sim.yml", "paper")])
+@pytest.mark.parametrize(("name", "env"), [("paper.yml", "paper"), ("live.yml", "live"), ("sim.yml", "sim")])
 def test_shipped_overrides_load(name: str, env: str) -> None:
     assert load_app_config(BASE, CONFIGS / name).env == env
 
@@ -159,7 +159,7 @@ BAD_SETTINGS = [
     ("risk.max_dd_jpy", "20000", "20000", "below 0"),
     ("risk.max_dd_jpy", "-0.000000001", "-1E-9", "multiples of 0.00000001"),
     ("risk.after_halt", "stop", '"stop"', "exit, wait"),
-    ("env", "test", '"test"', "paper or live"),
+    ("env", "test", '"test"', "paper or live or sim"),
     ("exchange.name", "lighter", '"lighter"', "bitflyer"),
     ("exchange.base_url", "${BASE_URL}", '"${BASE_URL}"', "http(s)://host"),
     ("exchange.base_url", "ftp://x", '"ftp://x"', "http(s)://host"),
@@ -340,7 +340,7 @@ def configs(draw: st.DrawFn) -> AppConfig:
     windows = st.tuples(times, times, words).filter(lambda w: w[0] != w[1])
     return AppConfig.model_validate(
         {
-            "env": draw(st.sampled_from(["paper", "live"])),
+            "env": draw(st.sampled_from(["paper", "live", "sim"])),
             "strategy": {
                 "size_min": size,
                 "max_inventory_btc": size + draw(sizes),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -20,10 +21,20 @@ from stall_then_strike.types.dto import (
     OrderRequest,
     PlaceLimit,
     Reason,
+    RefusalKind,
     Side,
     TimeInForce,
+    VenueRefusal,
 )
-from stall_then_strike.types.errors import NotSent, OutcomeUnknown, Rejected, Throttled, VenueError
+from stall_then_strike.types.errors import (
+    AuthRefused,
+    NotSent,
+    OutcomeUnknown,
+    Overloaded,
+    Rejected,
+    Throttled,
+    VenueError,
+)
 from stall_then_strike.types.instrument import Lots, Ticks
 from tests.engine.rig import BUY, SELL
 
@@ -112,25 +123,55 @@ async def test_action_becomes_a_request_and_its_answer_an_acceptance(action: Act
     assert event == OrderEvent(ts_ns=77, kind=K.ACCEPTED, client_order_id=name, order_id=OrderId(f"V-{name}"))
 
 
+REFUSED = VenueRefusal(ts_ns=77, kind=RefusalKind.THROTTLED, until_ns=77, detail="")
+
 ERRORS = [
-    pytest.param(NotSent("place", "no connection"), K.REJECTED, id="never left"),
-    pytest.param(Rejected("place", "margin", code=-205), K.REJECTED, id="refused"),
-    pytest.param(Throttled("place", "busy", retry_at_ns=5, code=-1), K.REJECTED, id="throttled"),
-    pytest.param(OutcomeUnknown("place", "timeout"), K.SEND_UNKNOWN, id="no answer"),
+    pytest.param(NotSent("place", "no connection"), K.NOT_SENT, K.CANCEL_UNSENT, None, id="never left"),
+    pytest.param(
+        Overloaded("place", "later", code=-208),
+        K.NOT_SENT,
+        K.CANCEL_UNSENT,
+        replace(REFUSED, kind=RefusalKind.OVERLOADED),
+        id="overloaded",
+    ),
+    pytest.param(Rejected("place", "margin", code=-205), K.REJECTED, K.CANCEL_FAILED, None, id="refused"),
+    pytest.param(
+        AuthRefused("place", "key", code=-501),
+        K.REJECTED,
+        K.CANCEL_UNSENT,
+        replace(REFUSED, kind=RefusalKind.UNAUTHORISED),
+        id="unauthorised",
+    ),
+    pytest.param(
+        Throttled("place", "busy", retry_at_ns=99, code=-1),
+        K.NOT_SENT,
+        K.CANCEL_UNSENT,
+        replace(REFUSED, until_ns=99),
+        id="throttled",
+    ),
+    pytest.param(OutcomeUnknown("place", "timeout"), K.SEND_UNKNOWN, K.CANCEL_UNSENT, None, id="no answer"),
 ]
 
 
-@pytest.mark.parametrize(("error", "kind"), ERRORS)
-async def test_failed_send_says_whether_the_order_may_live(error: VenueError, kind: OrderEventKind) -> None:
-    (event,) = await sent(ScriptedGateway(error), quote("q"))
-    assert event == OrderEvent(ts_ns=77, kind=kind, client_order_id=ClientOrderId("q"), detail=str(error))
+def told(event: OrderEvent, error: VenueError, refusal: VenueRefusal | None) -> list[Event]:
+    """What is expected: the order's event, then what concerns other requests too."""
+    return [event] if refusal is None else [event, replace(refusal, detail=str(error))]
 
 
-@pytest.mark.parametrize(("error", "kind"), ERRORS)
-async def test_cancel_that_was_not_taken_is_reported_as_failed(error: VenueError, kind: OrderEventKind) -> None:
-    """Whatever went wrong: to ask again is harmless, and the core does."""
-    (event,) = await sent(ScriptedGateway(error), cancel("V-q"))
-    assert event == OrderEvent(ts_ns=77, kind=K.CANCEL_FAILED, order_id=OrderId("V-q"), detail=str(error))
+@pytest.mark.parametrize(("error", "kind", "_cancel", "refusal"), ERRORS)
+async def test_failed_send_says_whether_the_order_may_live(
+    error: VenueError, kind: OrderEventKind, _cancel: OrderEventKind, refusal: VenueRefusal | None
+) -> None:
+    event = OrderEvent(ts_ns=77, kind=kind, client_order_id=ClientOrderId("q"), detail=str(error))
+    assert await sent(ScriptedGateway(error), quote("q")) == told(event, error, refusal)
+
+
+@pytest.mark.parametrize(("error", "_send", "kind", "refusal"), ERRORS)
+async def test_failed_cancel_says_whether_to_ask_again(
+    error: VenueError, _send: OrderEventKind, kind: OrderEventKind, refusal: VenueRefusal | None
+) -> None:
+    event = OrderEvent(ts_ns=77, kind=kind, order_id=OrderId("V-q"), detail=str(error))
+    assert await sent(ScriptedGateway(error), cancel("V-q")) == told(event, error, refusal)
 
 
 async def test_cancel_that_was_taken_is_no_event_yet() -> None:

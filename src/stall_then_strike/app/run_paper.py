@@ -247,8 +247,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg = cli.load(args, cli.CONFIGS / ("sim.yml" if args.sim else "paper.yml"))
         if args.tape is not None and not args.tape.is_file():
             raise ConfigError(f"--tape {args.tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
-        if cfg.env != "paper":
-            raise ConfigError(f"env: {cfg.env} is not for this command; accepted: paper")
+        if cfg.env == "live":
+            raise ConfigError(f"env: {cfg.env} is not for this command; accepted: paper or sim")
     except ConfigError as error:
         sys.stderr.write(f"run_paper: {error}\n")
         return cli.EXIT_USAGE

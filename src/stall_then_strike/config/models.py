@@ -250,9 +250,88 @@ class RiskConfig(Section):
         default=Decimal(-20_000), lt=0, description="fall from the day's peak to halt at, JPY, below 0"
     )
     max_rejects: int = Field(default=10, ge=1, description="refused orders within a minute at which to halt")
+    max_errors: int = Field(default=3, ge=1, description="exceptions of the strategy in a trading day at which to halt")
+    max_clock_skew_sec: Number = Field(
+        default=Decimal(3), ge=1, le=60, description="difference to the venue's clock at which to halt, seconds"
+    )
+    flatten_blind_sec: Number = Field(
+        default=Decimal(30),
+        gt=0,
+        le=600,
+        description="once halted, how long a close waits for a believable book before it goes at market, seconds",
+    )
+    stop_flat: bool = Field(default=False, description="close the position when the program stops")
     after_halt: AfterHalt = Field(
         default=AfterHalt.EXIT, strict=False, description="once flat after a halt: exit or wait"
     )
+
+
+class ForeignOrders(StrEnum):
+    """What to do about orders on the account that are not ours."""
+
+    REPORT = "report"
+    CANCEL = "cancel"
+
+
+class AccountConfig(Section):
+    """How the account's truth is kept (live only)."""
+
+    reconcile_sec: Number = Field(
+        default=Decimal(60), ge=10, le=3_600, description="pause between two reconciliations without doubt, seconds"
+    )
+    doubt_ms: int = Field(
+        default=3_000, ge=500, le=60_000, description="an event that is overdue by so much calls for one, ms"
+    )
+    vanish_sec: Number = Field(
+        default=Decimal(60),
+        ge=1,
+        le=600,
+        description="past its expiry, how long an order without trace counts as live, seconds",
+    )
+    position_checks: int = Field(
+        default=3, ge=2, le=20, description="reconciliations in a row with the same unexplained position that halt"
+    )
+    foreign_orders: ForeignOrders = Field(
+        default=ForeignOrders.REPORT, strict=False, description="orders that are not ours: report or cancel"
+    )
+    stop_sec: Number = Field(
+        default=Decimal(20), ge=1, le=300, description="how long a stop waits for cancels to be confirmed, seconds"
+    )
+
+
+class JournalConfig(Section):
+    """What outlives the process: one SQLite file per product."""
+
+    dir: str = Field(default="data/journal", min_length=1, description="folder of the journals")
+    keep_days: int = Field(default=30, ge=2, le=3_650, description="age at which ended orders and fills are forgotten")
+
+
+class WatchConfig(Section):
+    """Watching the process itself, and telling of trouble (live only)."""
+
+    lag_warn_ms: int = Field(default=100, ge=10, le=10_000, description="event-loop lag that is warned of, ms")
+    heartbeat_sec: Number = Field(
+        default=Decimal(1), gt=0, le=10, description="pause between two heartbeats for the watchdog, seconds"
+    )
+    heartbeat_limit_sec: Number = Field(
+        default=Decimal(15), ge=2, le=300, description="silence at which the watchdog cancels all orders, seconds"
+    )
+    alert_disconnect_sec: Number = Field(
+        default=Decimal(30), ge=1, le=3_600, description="a disconnect of so long is alerted, seconds"
+    )
+    alert_pause_sec: Number = Field(
+        default=Decimal(60), ge=0, le=86_400, description="pause between two alerts of one kind, seconds"
+    )
+    min_free_disk_mb: int = Field(default=500, ge=1, description="free disk space at which to warn, MB")
+
+    @model_validator(mode="after")
+    def _beats_within_the_limit(self) -> Self:
+        if self.heartbeat_limit_sec < 3 * self.heartbeat_sec:
+            raise ValueError(
+                f"heartbeat_limit_sec: {self.heartbeat_limit_sec} leaves no room for a late heartbeat; "
+                f"accepted: {3 * self.heartbeat_sec} (three heartbeats) or more"
+            )
+        return self
 
 
 class QuietWindow(Section):
@@ -356,18 +435,27 @@ class SimConfig(Section):
 
     seed: int = Field(default=7, ge=0, description="seed of the order flow")
     speed: Number = Field(default=Decimal(1), gt=0, le=100, description="how fast its time runs")
+    collateral_jpy: Number = Field(
+        default=Decimal(1_000_000), gt=0, description="of the account that run_live trades on, JPY"
+    )
+    faults: str = Field(default="", description="file of the fault plan, empty for none")
 
 
 class AppConfig(Section):
     """All of it."""
 
-    env: Literal["paper", "live"] = Field(default="paper", description="which command the file is for")
+    env: Literal["paper", "live", "sim"] = Field(
+        default="paper", description="what the file is for: paper, live, or sim (either, on the embedded exchange)"
+    )
     exchange: ExchangeConfig = Field(default_factory=ExchangeConfig)
     pybotters: PybottersConfig = Field(default_factory=PybottersConfig)
     ws: WsConfig = Field(default_factory=WsConfig)
     strategy: StallStrategyConfig = Field(default_factory=StallStrategyConfig)
     risk: RiskConfig = Field(default_factory=RiskConfig)
+    account: AccountConfig = Field(default_factory=AccountConfig)
     session: SessionConfig = Field(default_factory=SessionConfig)
+    journal: JournalConfig = Field(default_factory=JournalConfig)
+    watch: WatchConfig = Field(default_factory=WatchConfig)
     paper: PaperConfig = Field(default_factory=PaperConfig)
     log: LogConfig = Field(default_factory=LogConfig)
     sim: SimConfig = Field(default_factory=SimConfig)

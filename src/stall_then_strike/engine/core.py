@@ -35,6 +35,7 @@ from stall_then_strike.engine.strategy_stall import (
 from stall_then_strike.types.dto import (
     NOTHING,
     NS_PER_S,
+    AccountReport,
     Action,
     BoardSnapshot,
     BoardState,
@@ -49,14 +50,18 @@ from stall_then_strike.types.dto import (
     FillEvent,
     FundingEvent,
     Health,
+    LimitReading,
     OrderEvent,
     OrderEventKind,
     OrderId,
     PlaceLimit,
+    PrivateChannel,
     Reason,
+    ReportFailed,
     Step,
     Tick,
     TimeInForce,
+    VenueRefusal,
     VenueStatus,
 )
 from stall_then_strike.types.instrument import NO_PRICE, Lots, Ticks
@@ -199,7 +204,7 @@ class Core:
             self.record.funding(event)
         elif isinstance(event, Control):
             self._on_control(event, now)
-        elif not isinstance(event, Tick):
+        elif not isinstance(event, Tick | VenueRefusal | LimitReading | PrivateChannel | AccountReport | ReportFailed):
             assert_never(event)
 
     def _on_board(self, board: BoardSnapshot) -> None:

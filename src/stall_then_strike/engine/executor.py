@@ -1,9 +1,9 @@
 """Actions to gateway calls, and their answers to events.
 
-The one module of ``engine`` that awaits. It knows only the gateway's protocol, never HTTP, and it decides nothing: it
+The one module of ``engine`` that awaits. It knows only the gateway's protocols, never HTTP, and it decides nothing: it
 sends what it is given, the calls of one batch side by side, and reports each answer to the sink as it comes. A send
-without answer is reported as unknown and never repeated here; a cancel is harmless to repeat, so any failure of one
-is reported as a failed cancel, which the core tries again.
+without answer is reported as unknown and never repeated here; a cancel is harmless to repeat, so one without effect is
+reported as such, and the core tries again.
 """
 
 from __future__ import annotations
@@ -12,27 +12,40 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import assert_never
 
-from stall_then_strike.engine.gateway import EventSink, OrderGateway
+from stall_then_strike.engine.gateway import AccountReader, EventSink, OrderGateway
 from stall_then_strike.types.dto import (
     Action,
     CancelAllStall,
+    ClientOrderId,
     CloseMarket,
     OrderEvent,
     OrderEventKind,
     OrderId,
     OrderRequest,
     PlaceLimit,
+    Reconcile,
+    RefusalKind,
+    RenewFeed,
+    ReportFailed,
     TimeInForce,
+    VenueRefusal,
 )
-from stall_then_strike.types.errors import OutcomeUnknown, VenueError
+from stall_then_strike.types.errors import AuthRefused, OutcomeUnknown, Overloaded, Retryable, Throttled, VenueError
 
 
 class OrderExecutor:
     """Sends actions through one gateway."""
 
-    def __init__(self, gateway: OrderGateway, sink: EventSink, now_ns: Callable[[], int]) -> None:
-        """``now_ns`` stamps the answers; the executor has no clock of its own."""
+    def __init__(
+        self,
+        gateway: OrderGateway,
+        sink: EventSink,
+        now_ns: Callable[[], int],
+        account: AccountReader | None = None,
+    ) -> None:
+        """``now_ns`` stamps the answers; the executor has no clock of its own. ``account`` answers Reconcile."""
         self._gateway = gateway
+        self._account = account
         self._sink = sink
         self._now_ns = now_ns
 
@@ -52,6 +65,11 @@ class OrderExecutor:
         elif isinstance(action, CancelAllStall):
             for order_id in action.order_ids:
                 yield self._cancel(order_id)
+        elif isinstance(action, Reconcile):
+            yield self._report(action)
+        elif isinstance(action, RenewFeed):
+            if self._account is not None:
+                self._account.renew(action.why)
         else:
             assert_never(action)
 
@@ -63,31 +81,63 @@ class OrderExecutor:
             size=action.size,
             time_in_force=time_in_force,
         )
-        order_id: OrderId | None = None
-        detail = ""
+        name = action.client_order_id
         try:
             order_id = await self._gateway.place(request)
-            kind = OrderEventKind.ACCEPTED
         except OutcomeUnknown as error:
-            kind, detail = OrderEventKind.SEND_UNKNOWN, str(error)
+            self._tell(OrderEventKind.SEND_UNKNOWN, client_order_id=name, detail=str(error))
+        except (Retryable, Throttled) as error:
+            self._tell(OrderEventKind.NOT_SENT, client_order_id=name, detail=str(error))
+            self._tell_refusal(error)
         except VenueError as error:
-            kind, detail = OrderEventKind.REJECTED, str(error)
-        self._sink(
-            OrderEvent(
-                ts_ns=self._now_ns(),
-                kind=kind,
-                client_order_id=action.client_order_id,
-                order_id=order_id,
-                detail=detail,
-            )
-        )
+            self._tell(OrderEventKind.REJECTED, client_order_id=name, detail=str(error))
+            self._tell_refusal(error)
+        else:
+            self._tell(OrderEventKind.ACCEPTED, client_order_id=name, order_id=order_id)
 
     async def _cancel(self, order_id: OrderId) -> None:
         try:
             await self._gateway.cancel(order_id)
+        except (Retryable, Throttled, AuthRefused, OutcomeUnknown) as error:
+            self._tell(OrderEventKind.CANCEL_UNSENT, order_id=order_id, detail=str(error))
+            self._tell_refusal(error)
         except VenueError as error:
-            self._sink(
-                OrderEvent(
-                    ts_ns=self._now_ns(), kind=OrderEventKind.CANCEL_FAILED, order_id=order_id, detail=str(error)
-                )
+            self._tell(OrderEventKind.CANCEL_FAILED, order_id=order_id, detail=str(error))
+
+    async def _report(self, action: Reconcile) -> None:
+        if self._account is None:
+            raise AssertionError("a core that reconciles needs an account reader")
+        try:
+            report = await self._account.report(action.since)
+        except VenueError as error:
+            self._sink(ReportFailed(ts_ns=self._now_ns(), detail=str(error)))
+            self._tell_refusal(error)
+        else:
+            self._sink(report)
+
+    def _tell(
+        self,
+        kind: OrderEventKind,
+        *,
+        client_order_id: ClientOrderId | None = None,
+        order_id: OrderId | None = None,
+        detail: str = "",
+    ) -> None:
+        self._sink(
+            OrderEvent(
+                ts_ns=self._now_ns(), kind=kind, client_order_id=client_order_id, order_id=order_id, detail=detail
             )
+        )
+
+    def _tell_refusal(self, error: VenueError) -> None:
+        """Report a refusal that concerns later requests, too."""
+        now_ns = until_ns = self._now_ns()
+        if isinstance(error, Throttled):
+            kind, until_ns = RefusalKind.THROTTLED, error.retry_at_ns
+        elif isinstance(error, AuthRefused):
+            kind = RefusalKind.UNAUTHORISED
+        elif isinstance(error, Overloaded):
+            kind = RefusalKind.OVERLOADED
+        else:
+            return
+        self._sink(VenueRefusal(ts_ns=now_ns, kind=kind, until_ns=until_ns, detail=str(error)))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from stall_then_strike.types.dto import Event, OrderId, OrderRequest
+from stall_then_strike.types.dto import AccountReport, Event, ExecId, OrderId, OrderRequest
 
 EventSink = Callable[[Event], None]
 """Where events go: never blocks, never raises."""
@@ -24,13 +24,28 @@ class OrderGateway(Protocol):
     async def place(self, order: OrderRequest) -> OrderId:
         """Send an order and return the venue's name for it. That is an acceptance, not yet an order on the book.
 
-        Raises NotSent, Rejected, Throttled or OutcomeUnknown.
+        Raises Retryable, Rejected, AuthRefused, Throttled or OutcomeUnknown.
         """
         ...
 
     async def cancel(self, order_id: OrderId) -> None:
         """Ask for a cancel. Returning means that the venue took the request; the outcome comes as an event.
 
-        Raises NotSent, Rejected, Throttled or OutcomeUnknown.
+        Raises Retryable, Rejected, AuthRefused, Throttled or OutcomeUnknown.
         """
+        ...
+
+
+class AccountReader(Protocol):
+    """What a venue shows of the account, for reconciliation. Paper trading has none: there the gateway is the truth."""
+
+    async def report(self, since: ExecId) -> AccountReport:
+        """Ask for orders, executions after ``since``, positions and collateral, in this order.
+
+        Raises Retryable, Rejected, AuthRefused or Throttled.
+        """
+        ...
+
+    def renew(self, why: str) -> None:
+        """Have the event channel connected anew. Returns at once; the outcome comes as a PrivateChannel event."""
         ...

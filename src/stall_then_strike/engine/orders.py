@@ -79,6 +79,7 @@ NEXT: Final[Mapping[OrderState, Mapping[OrderEventKind | Local, OrderState]]] = 
         _K.ACCEPTED: _S.PENDING_NEW,
         _K.REGISTERED: _S.WORKING,
         _K.SEND_UNKNOWN: _S.UNKNOWN,
+        _K.NOT_SENT: _S.REJECTED,
         Local.FILLED_PART: _S.PARTIAL,
         Local.CANCEL_SENT: _S.PENDING_CANCEL,
     },
@@ -100,6 +101,7 @@ NEXT: Final[Mapping[OrderState, Mapping[OrderEventKind | Local, OrderState]]] = 
         _K.ACCEPTED: _S.PENDING_CANCEL,
         _K.REGISTERED: _S.PENDING_CANCEL,
         _K.CANCEL_FAILED: _S.WORKING,
+        _K.CANCEL_UNSENT: _S.WORKING,
         Local.FILLED_PART: _S.PENDING_CANCEL,
         Local.CANCEL_SENT: _S.PENDING_CANCEL,
     },
@@ -115,6 +117,8 @@ NEXT: Final[Mapping[OrderState, Mapping[OrderEventKind | Local, OrderState]]] = 
     _S.EXPIRED: {_K.ACCEPTED: _S.EXPIRED, _K.CANCEL_FAILED: _S.EXPIRED},
     _S.REJECTED: {_K.CANCEL_FAILED: _S.REJECTED},
 }
+
+_CANCEL_OVER: Final = frozenset({_K.CANCEL_FAILED, _K.CANCEL_UNSENT})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -250,7 +254,7 @@ class Orders:
                 changed=named,
                 anomaly=f"order {order.client_order_id} is {before.value}: {event.kind.value} does not fit",
             )
-        if event.kind is OrderEventKind.CANCEL_FAILED and order.is_live and order.executed:
+        if event.kind in _CANCEL_OVER and order.is_live and order.executed:
             order.state = OrderState.PARTIAL
         return Applied(order=order, event=event, changed=named or order.state is not before)
 

@@ -26,6 +26,8 @@ from stall_then_strike.types.dto import (
     DecisionLogRow,
     OrderLogRow,
     PlaceLimit,
+    Reconcile,
+    RenewFeed,
     TradeLogRow,
 )
 from stall_then_strike.types.errors import LogError
@@ -158,6 +160,10 @@ def action_text(action: Action, units: Instrument) -> str:
         case CloseMarket():
             price = "market" if action.price is None else plain(units.price(action.price))
             return f"close_market {action.side} {plain(units.size(action.size))}@{price}"
+        case Reconcile():
+            return "reconcile"
+        case RenewFeed():
+            return "renew_feed"
         case _:
             assert_never(action)
 

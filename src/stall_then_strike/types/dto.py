@@ -107,6 +107,8 @@ class Reason(IntEnum):
     QUOTING = 21
     SPREAD = 22
     STALL_IMMATURE = 23
+    ACCOUNT_UNKNOWN = 24
+    """The private channel is down, or the account was not reconciled since it came up. Asked after CLOSING."""
     # Exits.
     TTL = 30
     BEST_MOVED = 31
@@ -120,9 +122,17 @@ class Reason(IntEnum):
     OPERATOR = 43
     REJECTS = 44
     INTERNAL_ERROR = 45
+    LIMIT_BREACH = 46
+    """The venue answered that we went over a limit of its."""
+    AUTH_REFUSED = 47
+    POSITION_MISMATCH = 48
+    CLOCK_SKEW = 49
     # Lifts.
     DAY_ROLL = 50
     RESUMED = 51
+    # Of orders found at the venue.
+    ORPHAN = 60
+    """One of ours that an earlier run, or a lost answer, left behind."""
 
     @property
     def label(self) -> str:
@@ -213,6 +223,8 @@ class OrderEventKind(StrEnum):
     """A definite no, in the answer or later (``ORDER_FAILED``)."""
     SEND_UNKNOWN = "send_unknown"
     """The request left and no answer came."""
+    NOT_SENT = "not_sent"
+    """It did not take effect and may be sent again later: never left, refused for overload or for a rate limit."""
     PROVEN_ABSENT = "proven_absent"
     """Evidence shows that it never came to live."""
     CANCELLED = "cancelled"
@@ -220,6 +232,8 @@ class OrderEventKind(StrEnum):
     """Its time ran out, or it was the unfilled rest of an IOC or FOK."""
     CANCEL_FAILED = "cancel_failed"
     """The venue refused the cancel, mostly because the order is filled already."""
+    CANCEL_UNSENT = "cancel_unsent"
+    """The request to cancel got no answer or did not take effect: ask again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,6 +284,114 @@ class FundingEvent:
 
 
 @unique
+class RefusalKind(StrEnum):
+    """Refusals that say more of us than of the one request that met them."""
+
+    THROTTLED = "throttled"
+    """We went over a rate limit."""
+    OVERLOADED = "overloaded"
+    """The venue cannot take orders now."""
+    UNAUTHORISED = "unauthorised"
+    """The key, its permission or the signature's time was refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueRefusal:
+    """The venue refused a request for a reason that concerns those to come, too."""
+
+    ts_ns: int
+    kind: RefusalKind
+    until_ns: int
+    """Nothing but exits is to be sent before; ``ts_ns`` where the venue did not say."""
+    detail: str
+
+
+@unique
+class LimitName(StrEnum):
+    """The venue's limits that it reports in its headers."""
+
+    PRIVATE = "private"
+    ORDERS = "orders"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitReading:
+    """The venue's own count of a limit's calls, from an answer's ``x-ratelimit-*`` headers."""
+
+    ts_ns: int
+    limit: LimitName
+    remaining: int
+    reset_ns: int
+    """When the venue's window ends, on our clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateChannel:
+    """The private event channel came up (logged in, subscribed and acknowledged) or went down."""
+
+    ts_ns: int
+    is_live: bool
+
+
+@unique
+class ReportedState(StrEnum):
+    """``child_order_state`` (bitFlyer API documentation; CANCELED with one L)."""
+
+    ACTIVE = "ACTIVE"
+    COMPLETED = "COMPLETED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    REJECTED = "REJECTED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedOrder:
+    """One order as the venue lists it. Orders that died without an execution are never listed."""
+
+    order_id: OrderId
+    side: Side
+    price: Ticks | None
+    """None for a market order."""
+    size: Lots
+    executed: Lots
+    state: ReportedState
+    placed_ns: int
+    """The venue's stamp of its acceptance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountReport:
+    """The account as the venue showed it over REST, asked in this order: orders, executions, positions, collateral.
+
+    What came about after ``asked_ns`` may or may not be in it.
+    """
+
+    ts_ns: int
+    asked_ns: int
+    orders: tuple[ReportedOrder, ...]
+    """All that are ACTIVE, and the newest of the others."""
+    since: ExecId
+    """``fills`` are the executions with a higher id, newest last."""
+    fills: tuple[FillEvent, ...]
+    is_complete: bool
+    """False if there are more orders or executions than were asked for."""
+    position: Lots
+    """Signed sum of the open lots."""
+    basis: Money
+    """Sum of price x size of the open lots, with the position's sign."""
+    collateral: Money
+    """Without what is open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFailed:
+    """The account could not be asked."""
+
+    ts_ns: int
+    detail: str
+
+
+@unique
 class Command(StrEnum):
     """What the operator or the shell may order."""
 
@@ -300,7 +422,20 @@ class Tick:
     ts_ns: int
 
 
-Event = BoardSnapshot | VenueStatus | OrderEvent | FillEvent | FundingEvent | Control | Tick
+Event = (
+    BoardSnapshot
+    | VenueStatus
+    | OrderEvent
+    | FillEvent
+    | FundingEvent
+    | VenueRefusal
+    | LimitReading
+    | PrivateChannel
+    | AccountReport
+    | ReportFailed
+    | Control
+    | Tick
+)
 
 
 # --- Actions: what the core wants done -------------------------------------------------------------------------------
@@ -348,7 +483,23 @@ class CloseMarket:
     reason: Reason
 
 
-Action = PlaceLimit | CancelAllStall | CloseMarket
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconcile:
+    """Ask the venue for the account; the answer is an :class:`AccountReport` or a :class:`ReportFailed`."""
+
+    since: ExecId
+    """Executions after this one are wanted."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewFeed:
+    """Connect anew: the private channel is silent on what it should have told."""
+
+    why: str
+
+
+Action = PlaceLimit | CancelAllStall | CloseMarket | Reconcile | RenewFeed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,6 +511,99 @@ class OrderRequest:
     price: Ticks | None
     size: Lots
     time_in_force: TimeInForce
+
+
+# --- State that outlives the process ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderMemo:
+    """An order as it is remembered: the fields of ``engine.orders.Order``, frozen."""
+
+    client_order_id: ClientOrderId
+    order_id: OrderId | None
+    side: Side
+    price: Ticks | None
+    size: Lots
+    time_in_force: TimeInForce
+    ttl_ms: int
+    tag: str
+    reason: Reason
+    sent_ns: int
+    state: str
+    """Value of ``engine.orders.OrderState``."""
+    executed: Lots
+    cancel_reason: Reason | None
+    cancel_sent_ns: int | None
+    registered_ns: int | None
+    """When it was first known to be on the book."""
+    is_live: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryMemo:
+    """What ``engine.inventory.InventoryManager`` has to know to go on: lots and money units."""
+
+    position: int
+    basis: int
+    realised: int
+    realised_at_roll: int
+    equity_at_roll: int
+    peak: int
+    max_drawdown: int
+    mid2: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreMemo:
+    """What a later run has to know of this one, beside its orders and fills."""
+
+    ts_ns: int
+    day: str
+    """Trading day as YYYY-MM-DD, empty before the first event."""
+    inventory: InventoryMemo
+    halted: Reason | None
+    halt_ns: int
+    halt_detail: str
+    pnl_base: int
+    """Where the day's loss is counted from since the last resume, money units."""
+    cash_base: int | None
+    """The venue's collateral less what fills explain of it, money units; None before the first report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedFill:
+    """A fill with what the venue called it, and its row in the trade log."""
+
+    exec_id: ExecId
+    client_order_id: ClientOrderId | None
+    """None for a fill that is not of an order of ours."""
+    row: TradeLogRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One line of the story of the account, for ``why``: what was sent, answered, told, found, halted."""
+
+    ts_ns: int
+    what: str
+    """One word: ``send``, ``cancel``, an event's kind, ``report``, ``halt``, ``resume``, ``refusal``, ``channel``."""
+    client_order_id: ClientOrderId | None = None
+    order_id: OrderId | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a step changed that must outlive the process. To be stored as one, before the step's actions are sent."""
+
+    ts_ns: int
+    orders: tuple[OrderMemo, ...] = ()
+    """Every order touched, as it is now."""
+    fills: tuple[BookedFill, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    memo: CoreMemo | None = None
+    """None if nothing in it changed."""
 
 
 # --- State and decision values ---------------------------------------------------------------------------------------
@@ -469,6 +713,7 @@ class Step:
 
     actions: tuple[Action, ...] = ()
     rows: tuple[Row, ...] = ()
+    changes: Changes | None = None
 
 
 NOTHING: Final = Step()

@@ -5,11 +5,16 @@
     StallThenStrikeError
       ConfigError         exit 2: names file, key, value and what is accepted
       LogError            a log cannot be written: quoting stops, exit 1
+      JournalError        the journal cannot be opened, read or written: nothing new is sent, exit 1
       FeedError           the venue cannot be heard (no connection, no first snapshot): exit 1
       VenueError          an order request went wrong; carries the request and the venue's code
-        NotSent             it never left: safe to send again
+        Retryable           it took no effect: safe to send again after a pause
+          NotSent             it never left
+          NoAnswer            a question without an answer
+          Overloaded          the venue cannot take it now
         Rejected            the venue said no: do not send the same again
-        Throttled           the venue said later: not before ``retry_at_ns``
+        AuthRefused         the key, its permission or our clock is refused: the operator's business
+        Throttled           over a rate limit: nothing but exits before ``retry_at_ns``
         OutcomeUnknown      it may be live: resolve by evidence, never send again
 
 Refusals by the engine (a limit, a gate) are values with a reason, not exceptions.
@@ -28,6 +33,10 @@ class ConfigError(StallThenStrikeError):
 
 class LogError(StallThenStrikeError):
     """A log file cannot be opened or written."""
+
+
+class JournalError(StallThenStrikeError):
+    """The journal cannot be opened (damaged, of another product or version, in use), read or written."""
 
 
 class FeedError(StallThenStrikeError):
@@ -50,16 +59,32 @@ class VenueError(StallThenStrikeError):
         return f"{self.request}: {self.detail}{code}"
 
 
-class NotSent(VenueError):
+class Retryable(VenueError):
+    """The request took no effect; the same may be sent again after a pause."""
+
+
+class NotSent(Retryable):
     """The request never left this machine."""
+
+
+class NoAnswer(Retryable):
+    """A question got no usable answer. Only questions: an order's or a cancel's is OutcomeUnknown."""
+
+
+class Overloaded(Retryable):
+    """The venue says that it took nothing, and to try again later (-208, maintenance)."""
 
 
 class Rejected(VenueError):
     """The venue refused the request for good."""
 
 
+class AuthRefused(VenueError):
+    """The venue refused the key, its permission for this call, or the signature's time."""
+
+
 class Throttled(VenueError):
-    """The venue refused the request because of a rate limit or overload."""
+    """The request went over a rate limit of the venue."""
 
     def __init__(self, request: str, detail: str, *, retry_at_ns: int, code: int | None = None) -> None:
         """``retry_at_ns`` is on our clock."""
