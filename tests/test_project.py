@@ -88,7 +88,13 @@ def test_requirements_lock_has_the_packages_and_hashes_of_poetry_lock() -> None:
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system["sys_platform"])
 @pytest.mark.parametrize("python", PYTHONS)
 def test_requirements_lock_has_the_conditions_of_poetry_lock(python: str, system: dict[str, str]) -> None:
-    here = {**CPYTHON, **system, "python_version": python, "python_full_version": f"{python}.0"}
+    here = {
+        **CPYTHON,
+        **system,
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "extra": "alerts",  # the list has all extras
+    }
 
     def is_locked(package: dict[str, Any]) -> bool:
         # One condition for all groups, or one for each group that has one.
@@ -105,7 +111,7 @@ def test_requirements_lock_has_the_conditions_of_poetry_lock(python: str, system
 
 
 def test_requirements_lock_is_what_poetry_exports() -> None:
-    answer = poetry("export", "--all-groups", "--without-urls")
+    answer = poetry("export", "--all-groups", "--all-extras", "--without-urls")
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.rstrip() == (ROOT / "requirements.lock").read_text(encoding="utf-8").rstrip(), (
         "run `make lock`"
