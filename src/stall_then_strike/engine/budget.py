@@ -1,5 +1,9 @@
 """The venue's rate limits as rolling windows of send stamps, with a reserve that only exits may use.
 
+The venue's own count, from its headers, is believed where it is higher than ours: somebody else uses the account too.
+After an answer that we went too far or that the venue is overloaded, strikes and questions pause, and exits go out
+rarely.
+
 A token bucket of N lets up to 2N-1 calls into one window, and the venue's own window may start at any of our calls;
 only the stamps of the last window prove that no window of that length holds more than N. Pure: ``now_ns`` is given.
 
@@ -14,13 +18,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from stall_then_strike.config.models import LimitsConfig
-from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.dto import NS_PER_S, LimitName, LimitReading
 from stall_then_strike.types.instrument import Instrument, Lots
 
 _FREE_SHARE: Final = (1, 2)
 """Share of a window that strikes may use as fast as they come; beyond it they are spaced."""
 ON_THE_WAY_NS: Final = 1 * NS_PER_S
 """The venue counts a call when it arrives, so calls that we space by a whole window may be closer there: stay apart."""
+
+_EXIT_PAUSE_NS: Final = 5 * NS_PER_S
+"""After a refusal for a limit, how long exits pause too: each further refusal may deepen the penalty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +50,27 @@ class SendWindow:
         self.window_ns = window_ns
         self.reserve = reserve
         self._stamps: deque[int] = deque()
+        self._others = 0
+        self._others_until_ns = 0
 
     def used(self, now_ns: int) -> int:
-        """Calls within the window that ends now."""
+        """Calls within the window that ends now, those of others included."""
+        return self.own(now_ns) + (self._others if now_ns < self._others_until_ns else 0)
+
+    def own(self, now_ns: int) -> int:
+        """Calls of ours within the window that ends now."""
         stamps, since = self._stamps, now_ns - self.window_ns
         while stamps and stamps[0] <= since:
             stamps.popleft()
         return len(stamps)
+
+    def on_reading(self, now_ns: int, remaining: int, reset_ns: int) -> None:
+        """Take the venue's word for how much is left of its present window, if that is less than we think.
+
+        Our calls that are on their way are not in its count yet, so what others use is only ever underrated, by those.
+        """
+        self._others = max(0, self.limit - remaining - self.own(now_ns))
+        self._others_until_ns = min(reset_ns, now_ns + self.window_ns)
 
     def spend(self, now_ns: int, calls: int = 1) -> None:
         """Record calls that are being made."""
@@ -57,12 +78,18 @@ class SendWindow:
 
     def free_at_ns(self, now_ns: int, calls: int, *, keep: int) -> int:
         """When ``calls`` fit while ``keep`` of the limit stays untouched: ``now_ns`` if they do."""
-        over = self.used(now_ns) + calls - (self.limit - keep)
+        room = self.limit - keep
+        if calls > room:
+            raise ValueError(f"{self.name}: {calls} calls never fit into {self.limit} with {keep} kept")
+        over = self.used(now_ns) + calls - room
         if over <= 0:
             return now_ns
-        if over > len(self._stamps):
-            raise ValueError(f"{self.name}: {calls} calls never fit into {self.limit} with {keep} kept")
-        return self._stamps[over - 1] + self.window_ns
+        without_others = self.own(now_ns) + calls - room
+        if without_others <= 0:
+            at_ns = self._others_until_ns
+        else:
+            at_ns = max(self._others_until_ns, self._stamps[without_others - 1] + self.window_ns)
+        return min(at_ns, self._stamps[over - 1] + self.window_ns) if over <= len(self._stamps) else at_ns
 
     def gap_ns(self, now_ns: int, calls: int) -> int:
         """Pause to keep between two strikes of so many calls, so that this window never runs dry.
@@ -101,6 +128,8 @@ class Budget:
         self._small_lots = instrument.to_lots(limits.small_order_btc)
         self._last_strike_ns: int | None = None
         self._free_from_ns: int | None = None
+        self._blocked_until_ns = 0
+        self._exit_from_ns = 0
 
     def strike_at_ns(self, now_ns: int, orders: int, size: Lots) -> int:
         """When the next strike of so many orders may go out: ``now_ns`` or earlier if now.
@@ -116,18 +145,46 @@ class Budget:
         room = max(
             window.free_at_ns(now_ns, calls, keep=window.reserve) for window, calls in self._strike_calls(orders, size)
         )
-        at_ns = max(spaced, room)
+        at_ns = max(spaced, room, self._blocked_until_ns)
         self._free_from_ns = at_ns if at_ns <= now_ns else None
         return at_ns
 
     def may_send(self, now_ns: int, size: Lots) -> bool:
-        """Whether one closing order fits; it may use the reserve."""
+        """Whether one closing order fits; it may use the reserve, and the venue's word on others does not bind it."""
+        if now_ns < self._exit_from_ns:
+            return False
         windows = [self._private, self._orders] + ([self._small] if size <= self._small_lots else [])
-        return all(window.used(now_ns) < window.limit for window in windows)
+        return all(window.own(now_ns) < window.limit for window in windows)
 
     def may_cancel(self, now_ns: int, orders: int) -> bool:
-        """Whether so many single cancels fit; they may use the reserve."""
-        return self._private.used(now_ns) + orders <= self._private.limit
+        """Whether so many single cancels fit; they may use the reserve, as closing orders may."""
+        return now_ns >= self._exit_from_ns and self._private.own(now_ns) + orders <= self._private.limit
+
+    def may_ask(self, now_ns: int, calls: int, *, urgent: bool) -> bool:
+        """Whether so many questions fit. Urgent ones may use half of the reserve; the rest is for exits."""
+        keep = self._private.reserve // 2 if urgent else self._private.reserve
+        return now_ns >= self._blocked_until_ns and self._private.used(now_ns) + calls <= self._private.limit - keep
+
+    def block(self, now_ns: int, until_ns: int, *, exits: bool) -> None:
+        """The venue refused for its limits or its load: no strikes and questions before ``until_ns``.
+
+        ``exits``: those too are to be rare meanwhile, one batch every few seconds.
+        """
+        self._free_from_ns = None
+        self._blocked_until_ns = max(self._blocked_until_ns, until_ns)
+        if exits:
+            self._exit_from_ns = max(self._exit_from_ns, now_ns + _EXIT_PAUSE_NS)
+
+    def on_reading(self, reading: LimitReading, now_ns: int) -> None:
+        """Compare our count with the venue's."""
+        self._free_from_ns = None
+        window = self._private if reading.limit is LimitName.PRIVATE else self._orders
+        window.on_reading(now_ns, reading.remaining, reading.reset_ns)
+
+    def spend_questions(self, now_ns: int, calls: int) -> None:
+        """Record questions."""
+        self._free_from_ns = None
+        self._private.spend(now_ns, calls)
 
     def spend_strike(self, now_ns: int, orders: int, size: Lots) -> None:
         """Record a strike's sends."""

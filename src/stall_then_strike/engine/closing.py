@@ -62,6 +62,8 @@ class Closing:
         self.reason = reason
         self.flatten = flatten
         self.retry_at_ns = 0
+        self.no_market_ns: int | None = None
+        """Since when it waits for a market."""
         self._close_type = cfg.close_type
         self._band = cfg.close_band_ticks
         self._base_ns = self._pause_ns = cfg.close_retry_ms * NS_PER_MS
@@ -89,8 +91,12 @@ class Closing:
         quotes_live: bool,
         order_live: bool,
         best: tuple[Ticks, Ticks] | None,
+        blind: bool = False,
     ) -> CloseOrder | Wait | Done:
-        """What to do now. ``best`` is (bid, ask) of a book that can be believed, or None."""
+        """What to do now. ``best`` is (bid, ask) of a book that can be believed, or None.
+
+        ``blind``: go at market without one.
+        """
         if quotes_live:
             return Wait.QUOTES
         if order_live:
@@ -102,8 +108,10 @@ class Closing:
             return Done.DUST
         if now_ns < self.retry_at_ns:
             return Wait.PAUSE
-        if best is None:
+        if best is None and not blind:
+            self.no_market_ns = self.no_market_ns or now_ns
             return Wait.MARKET
+        self.no_market_ns = None
         out = Side.SELL if position > 0 else Side.BUY
         if size < self._min_size:
             return CloseOrder(
@@ -111,8 +119,8 @@ class Closing:
             )
         return CloseOrder(side=out, size=Lots(size), price=self._price(out, best), tag=CLOSE_TAG)
 
-    def _price(self, side: Side, best: tuple[Ticks, Ticks]) -> Ticks | None:
-        if self._close_type is CloseType.MARKET:
+    def _price(self, side: Side, best: tuple[Ticks, Ticks] | None) -> Ticks | None:
+        if self._close_type is CloseType.MARKET or best is None:
             return None
         bid, ask = best
         return Ticks(ask + self._band) if side is Side.BUY else Ticks(max(1, bid - self._band))

@@ -11,16 +11,18 @@ the objects that this one owns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Final, assert_never
 
 from stall_then_strike.config.models import AfterHalt, AppConfig
+from stall_then_strike.engine.account import Account
 from stall_then_strike.engine.budget import Budget
 from stall_then_strike.engine.calendar import TradingCalendar
-from stall_then_strike.engine.closing import CloseOrder, Closing, Done, Wait
+from stall_then_strike.engine.dispatch import Dispatch
+from stall_then_strike.engine.exits import Exits
 from stall_then_strike.engine.inventory import InventoryManager
-from stall_then_strike.engine.orders import Applied, Order, Orders, OrderState
+from stall_then_strike.engine.orders import Applied, Order, Orders
 from stall_then_strike.engine.recording import Recorder
 from stall_then_strike.engine.risk import KillSwitch
 from stall_then_strike.engine.strategy_stall import (
@@ -36,27 +38,26 @@ from stall_then_strike.types.dto import (
     NOTHING,
     NS_PER_S,
     AccountReport,
-    Action,
     BoardSnapshot,
     BoardState,
     BookStatus,
-    CancelAllStall,
-    ClientOrderId,
-    CloseMarket,
+    Changes,
     Command,
     Control,
-    DecisionMeta,
+    CoreMemo,
     Event,
+    ExecId,
     FillEvent,
     FundingEvent,
     Health,
     LimitReading,
     OrderEvent,
     OrderEventKind,
-    OrderId,
-    PlaceLimit,
+    OrderMemo,
     PrivateChannel,
     Reason,
+    RefusalKind,
+    RenewFeed,
     ReportFailed,
     Step,
     Tick,
@@ -64,11 +65,16 @@ from stall_then_strike.types.dto import (
     VenueRefusal,
     VenueStatus,
 )
-from stall_then_strike.types.instrument import NO_PRICE, Lots, Ticks
+from stall_then_strike.types.instrument import Lots, Ticks
 
 _UNHEALTHY: Final = frozenset({Health.SUPER_BUSY, Health.NO_ORDER, Health.STOP})
-_RETRY_NS: Final = 1 * NS_PER_S
-"""Pause before a cancel that failed, or a request for which there was no budget, is tried again."""
+_OVERLOAD_NS: Final = 5 * NS_PER_S
+"""Pause after an answer that the venue is overloaded, or that we went too far without a word of when to come back."""
+_LONGEST_PAUSE_NS: Final = 30 * NS_PER_S
+_MEMO_NS: Final = 5 * NS_PER_S
+"""How old the remembered peak and drawdown of an open position may be."""
+_KEEP_POSITION: Final = frozenset({Reason.POSITION_MISMATCH, Reason.AUTH_REFUSED})
+"""Halts that close nothing: what is open is not known for sure, or no order would be taken."""
 _REASONS: Final = {int(reason): reason for reason in Reason}
 
 _NO_BOARD: Final = BoardSnapshot(
@@ -85,8 +91,11 @@ _NO_BOARD: Final = BoardSnapshot(
 class Core:
     """The daemon's state machine. Feed it every event; do what it returns; wake it at its deadline."""
 
-    def __init__(self, cfg: AppConfig) -> None:
-        """Start flat, with no book, armed."""
+    def __init__(self, cfg: AppConfig, *, live: bool = False) -> None:
+        """Start flat, with no book, armed.
+
+        ``live``: there is an account at a venue, which has to be reconciled, and steps say what is to be remembered.
+        """
         self.instrument = cfg.exchange.instrument()
         self.inventory = InventoryManager(cfg.risk, self.instrument)
         self.orders = Orders()
@@ -97,21 +106,65 @@ class Core:
             cfg.strategy, self.instrument, inventory=self.inventory, orders=self.orders, budget=self.budget
         )
         self.record = Recorder(self.instrument, self.inventory)
+        self.dispatch = Dispatch(self.instrument, self.orders, self.budget, self.record)
+        self.dispatch.on_board(_NO_BOARD)
+        self.account = (
+            Account(
+                cfg.account,
+                self.instrument,
+                orders=self.orders,
+                inventory=self.inventory,
+                budget=self.budget,
+                record=self.record,
+                apply=self._apply,
+            )
+            if live
+            else None
+        )
+        self.exits = Exits(
+            cfg,
+            self.instrument,
+            orders=self.orders,
+            inventory=self.inventory,
+            budget=self.budget,
+            record=self.record,
+            dispatch=self.dispatch,
+            is_ghost=None if self.account is None else self.account.is_ghost,
+        )
         self._cfg = cfg
         self._board = _NO_BOARD
         self._state = BoardState.UNKNOWN
         self._health = Health.UNKNOWN
         self._stopping = False
         self._stop_flat = False
-        self._closing: Closing | None = None
         self._now_ns = 0
         self._checked = -1
         self._day: date | None = None
         self._change_ns = 0
         self._quiet: str | None = None
-        self._sent = 0
-        self._run_name = ""
-        self._actions: list[Action] = []
+        self._errors = 0
+        self._failures = 0
+        self._halt_ns = 0
+        self._halt_detail = ""
+        self._memo_ns = 0
+        self._remembered = -1
+
+    def restore(self, memo: CoreMemo | None, orders: Iterable[OrderMemo], exec_ids: Iterable[ExecId]) -> None:
+        """Go on from where an earlier run was left, before the first event. Its live orders are to be cancelled.
+
+        ``orders`` in the order of sending, the last ended ones among them; ``exec_ids`` of fills counted, oldest first.
+        """
+        self.orders.restore(orders, exec_ids)
+        for order in self.orders.live():
+            order.cancel_reason = Reason.ORPHAN
+        if memo is None:
+            return
+        self.inventory.restore(memo.inventory)
+        self.kill_switch.restore(memo.halted, memo.pnl_base)
+        self._halt_ns, self._halt_detail = memo.halt_ns, memo.halt_detail
+        self._day = date.fromisoformat(memo.day) if memo.day else None
+        if self.account is not None:
+            self.account.restore(memo)
 
     # --- what the shells may ask
 
@@ -139,7 +192,7 @@ class Core:
     def is_done(self) -> bool:
         """Whether a stop, or a halt that ends the process, has left nothing live behind."""
         ending = self._stopping or (self.halted is not None and self._cfg.risk.after_halt is AfterHalt.EXIT)
-        return ending and self._closing is None and not self.orders.any_live
+        return ending and self.exits.closing is None and not self.orders.any_live
 
     def book_status(self, now_ns: int) -> BookStatus:
         """The book's status with its age taken into account."""
@@ -159,10 +212,9 @@ class Core:
         strategy = self.strategy.next_deadline_ns(now)
         if strategy is not None:
             stamps.append(strategy)
-        if self._closing is not None:
-            stamps.append(self._closing.retry_at_ns)
-        # A cancel that is due but did not go out had no budget: no event need ever come of that, so look again.
-        stamps.extend(at if at > now else now + _RETRY_NS for _, _, at in self._unsent_cancels())
+        if self.account is not None:
+            stamps.append(self.account.next_ask_ns(now))
+        stamps.extend(self.exits.stamps(now))
         later = [stamp for stamp in stamps if stamp > now]
         return min(later) if later else now + NS_PER_S
 
@@ -171,7 +223,7 @@ class Core:
     def on_event(self, event: Event, now_ns: int) -> Step:
         """Take one event in and answer it. A ``now_ns`` of the past counts as the latest one seen."""
         now = self._now_ns = max(now_ns, self._now_ns)
-        self._actions = []
+        self.dispatch.begin(now)
         self.record.begin(now)
         if now >= self._change_ns:
             self._roll(now)
@@ -181,34 +233,83 @@ class Core:
             if (tripped := self.kill_switch.check(self.inventory)) is not None:
                 self._halt(tripped)
         self._decide(now)
-        if self._closing is None and self.inventory.position and (why := self._must_be_flat()) is not None:
-            self._closing = self._new_closing(why, flatten=True)  # a fill came after all was closed
-        if self._closing is not None:
-            self._close(self._closing, now)
-        if not self._actions and not self.record.rows:
+        why = self._must_be_flat()
+        if why is not None and self.exits.closing is None and self.inventory.position:
+            self.exits.begin(why, flatten=True)  # a fill came after all was closed
+        if (closing := self.exits.closing) is not None:
+            is_running = self._state is BoardState.RUNNING
+            is_open = is_running and self.book_status(now) is BookStatus.OK
+            best = (self._board.best_bid_price, self._board.best_ask_price) if is_open else None
+            self.exits.go_on(closing, now, best, is_running=is_running)
+        changes: Changes | None = None
+        if self.account is not None:
+            is_news = bool(self.dispatch.actions) or type(event) is not BoardSnapshot
+            if (question := self.account.ask(now, is_news=is_news)) is not None:
+                self.dispatch.actions.append(question)
+            changes = self._changes(self.account, now)
+        elif self.orders.touched:
+            self.orders.touched.clear()
+        if not self.dispatch.actions and not self.record.rows and changes is None:
             return NOTHING
-        return Step(tuple(self._actions), tuple(self.record.rows))
+        return Step(tuple(self.dispatch.actions), tuple(self.record.rows), changes)
 
     def _take_in(self, event: Event, now: int) -> None:
         """Fold one event into the state."""
         if isinstance(event, BoardSnapshot):
             self._on_board(event)
         elif isinstance(event, FillEvent | OrderEvent):
-            for applied in self.orders.apply(event):
-                self._on_applied(applied, now)
-        elif isinstance(event, VenueStatus):
+            self._apply(event)
+        elif isinstance(event, Control):
+            self._on_control(event, now)
+        elif isinstance(event, PrivateChannel | AccountReport | ReportFailed):
+            if self.account is not None:
+                self._on_account(self.account, event, now)
+        elif not isinstance(event, Tick):
+            self._on_venue(event, now)
+
+    def _on_venue(self, event: VenueStatus | FundingEvent | VenueRefusal | LimitReading, now: int) -> None:
+        """Fold in what the venue says of itself and of its limits, and what it pays."""
+        if isinstance(event, VenueStatus):
             self._state = event.state if event.state is not None else self._state
             self._health = event.health if event.health is not None else self._health
         elif isinstance(event, FundingEvent):
             self.inventory.apply_cash(event.amount)
             self.record.funding(event)
-        elif isinstance(event, Control):
-            self._on_control(event, now)
-        elif not isinstance(event, Tick | VenueRefusal | LimitReading | PrivateChannel | AccountReport | ReportFailed):
+        elif isinstance(event, VenueRefusal):
+            self._on_refusal(event, now)
+        elif isinstance(event, LimitReading):
+            self.budget.on_reading(event, now)
+        else:
             assert_never(event)
+
+    def _on_account(self, account: Account, event: PrivateChannel | AccountReport | ReportFailed, now: int) -> None:
+        if isinstance(event, PrivateChannel):
+            account.on_channel(event, now)
+        elif isinstance(event, ReportFailed):
+            account.on_failed(event)
+        else:
+            why_halt = account.on_report(event, now)
+            if why_halt is not None and self.kill_switch.trip(why_halt) is not None:
+                self._halt(why_halt)
+            if account.why_renew:
+                self.dispatch.actions.append(RenewFeed(why=account.why_renew))
+            if account.to_cancel and self.budget.may_cancel(now, len(account.to_cancel)):
+                self.dispatch.cancel_strangers(account.to_cancel)
+
+    def _on_refusal(self, refusal: VenueRefusal, now: int) -> None:
+        """The venue refused for a reason that concerns what comes next."""
+        self.record.fact("refusal", detail=f"{refusal.kind.value}: {refusal.detail}")
+        if refusal.kind is RefusalKind.OVERLOADED:
+            self.budget.block(now, max(refusal.until_ns, now + _OVERLOAD_NS), exits=False)
+            return
+        self.budget.block(now, max(refusal.until_ns, now + _OVERLOAD_NS), exits=True)
+        reason = Reason.LIMIT_BREACH if refusal.kind is RefusalKind.THROTTLED else Reason.AUTH_REFUSED
+        if self.kill_switch.trip(reason) is not None:
+            self._halt(reason, refusal.detail)
 
     def _on_board(self, board: BoardSnapshot) -> None:
         self._board = board
+        self.dispatch.on_board(board)
         self.record.tally.boards += 1
         if board.status is BookStatus.OK:
             self.inventory.mark(board.best_bid_price, board.best_ask_price)
@@ -216,15 +317,15 @@ class Core:
     def _roll(self, now: int) -> None:
         """Pass a boundary of the calendar: the day's, or a quiet window's."""
         day = self.calendar.day(now)
-        if self._day is None:
-            self._run_name = f"{now // 1_000_000:x}"
-        elif day != self._day:
+        if self._day is not None and day != self._day:
             result = self.instrument.amount(self.inventory.pnl_today)
             self.record.note("INFO", f"trading day {self._day} ended with {result:+,.0f} JPY; {day} begins")
             self.inventory.roll_day()
             if (lifted := self.kill_switch.on_day_roll()) is not None:
                 self.record.note("WARNING", f"halt ({lifted.label}) lifted by the day roll")
-                self._decision("resume", Reason.DAY_ROLL)
+                self.dispatch.decision("resume", Reason.DAY_ROLL)
+                self.record.fact("resume", detail=Reason.DAY_ROLL.label)
+            self._errors = 0
         self._day = day
         self._quiet = self.calendar.quiet(now)
         self._change_ns = self.calendar.next_change_ns(now)
@@ -238,12 +339,13 @@ class Core:
                 self._stopping = True
                 if control.command is Command.STOP_FLAT:
                     self._stop_flat = True
-                    self._closing = self._new_closing(Reason.FLATTEN, flatten=True)
+                    self.exits.begin(Reason.FLATTEN, flatten=True)
             case Command.RESUME:
                 if (lifted := self.kill_switch.resume(self.inventory)) is not None:
                     why = control.detail or control.reason.label
                     self.record.note("WARNING", f"halt ({lifted.label}) lifted: {why}; limits count from here")
-                    self._decision("resume", Reason.RESUMED)
+                    self.dispatch.decision("resume", Reason.RESUMED)
+                    self.record.fact("resume", detail=why)
             case _:
                 assert_never(control.command)
 
@@ -252,11 +354,21 @@ class Core:
         state = self.inventory.state()
         day, fall = self.instrument.amount(state.pnl_today_jpy), self.instrument.amount(state.drawdown_jpy)
         why = f" ({detail})" if detail else ""
-        self.record.note(
-            "CRITICAL", f"HALT {reason.label}{why}: day {day:+,.0f} JPY, drawdown {fall:,.0f} JPY; flattening"
-        )
-        self._decision("halt", reason)
-        self._closing = self._new_closing(reason, flatten=True)
+        flatten = reason not in _KEEP_POSITION
+        then = "flattening" if flatten else "the position is left to the operator"
+        self.record.note("CRITICAL", f"HALT {reason.label}{why}: day {day:+,.0f} JPY, drawdown {fall:,.0f} JPY; {then}")
+        self.record.fact("halt", detail=f"{reason.label}{why}")
+        self._halt_ns, self._halt_detail = self._now_ns, detail
+        self.dispatch.decision("halt", reason)
+        self.exits.closing = None
+        if flatten:
+            self.exits.begin(reason, flatten=True)
+
+    def _must_be_flat(self) -> Reason | None:
+        """Why there may be no position at all, whenever and however it came; None if there may."""
+        if self.halted is None:
+            return Reason.FLATTEN if self._stop_flat else None
+        return None if self.halted in _KEEP_POSITION else self.halted
 
     # --- deciding
 
@@ -266,8 +378,10 @@ class Core:
             return Reason.HALTED
         if self._stopping:
             return Reason.STOPPING
-        if self._closing is not None:
+        if self.exits.closing is not None:
             return Reason.CLOSING
+        if self.account is not None and not self.account.is_settled:
+            return Reason.ACCOUNT_UNKNOWN
         if self._state is not BoardState.RUNNING:
             return Reason.VENUE_NOT_RUNNING
         if self._health in _UNHEALTHY:
@@ -277,123 +391,64 @@ class Core:
         return None
 
     def _decide(self, now: int) -> None:
-        may_close = self.halted is None and not self._stopping and self._closing is None
-        verdict = self.strategy.on_board(self._board, now, self._gate(), may_close=may_close)
+        may_close = self.halted is None and not self._stopping and self.exits.closing is None
+        if self._errors >= self._cfg.risk.max_errors:
+            self.exits.cancel_quotes(Reason.INTERNAL_ERROR, now)
+            self.exits.retry_cancels(now)
+            return
+        try:
+            verdict = self.strategy.on_board(self._board, now, self._gate(), may_close=may_close)
+        except Exception as error:  # noqa: BLE001 - whatever it is, working orders must not be left alone with it
+            self._on_error(error, now)
+            return
         if verdict.move == HOLD:
             self.record.hold(_REASONS[verdict.reason], self._board)
         elif verdict.move == STRIKE:
             self._strike(verdict, now)
         elif verdict.move == CANCEL:
             reason = _REASONS[verdict.reason]
-            actions = self._cancel_quotes(reason, now)
-            self._decision("cancel", reason, actions)
+            actions = self.exits.cancel_quotes(reason, now)
+            self.dispatch.decision("cancel", reason, actions)
         elif verdict.move == CLOSE:
-            self._closing = self._new_closing(Reason.REVERSE, flatten=False)
-            actions = self._cancel_quotes(Reason.REVERSE, now)
-            self._decision("close", Reason.REVERSE, actions)
+            self.exits.begin(Reason.REVERSE, flatten=False)
+            actions = self.exits.cancel_quotes(Reason.REVERSE, now)
+            self.dispatch.decision("close", Reason.REVERSE, actions)
             size = self.instrument.size(self.inventory.position)
             self.record.note("INFO", f"reverse move: closing {size:+f} BTC")
         if self.orders.any_live:
-            self._retry_cancels(now)
+            self.exits.retry_cancels(now)
+
+    def _on_error(self, error: Exception, now: int) -> None:
+        """The strategy has failed: take its quotes back, and halt if it does so again and again."""
+        self._errors += 1
+        self.record.note("ERROR", f"strategy failed ({self._errors} of {self._cfg.risk.max_errors}): {error!r}")
+        self.record.fact("error", detail=repr(error))
+        actions = self.exits.cancel_quotes(Reason.INTERNAL_ERROR, now)
+        if actions:
+            self.dispatch.decision("cancel", Reason.INTERNAL_ERROR, actions)
+        if self._errors >= self._cfg.risk.max_errors and self.kill_switch.trip(Reason.INTERNAL_ERROR) is not None:
+            self._halt(Reason.INTERNAL_ERROR, repr(error))
 
     def _strike(self, verdict: Verdict, now: int) -> None:
-        quotes = self.strategy.strike(verdict, now, (self._name(), self._name()))
-        for quote in quotes:
-            self._track(quote, now)
-        self.budget.spend_strike(now, len(quotes), self.strategy.size)
-        self.record.tally.strikes += 1
-        self._actions.extend(quotes)
-        self._decision("strike", Reason.STRIKE, tuple(quotes), Ticks(verdict.bid), Ticks(verdict.ask))
-        sides = " / ".join(f"{q.side} {self.instrument.price(q.price)}" for q in quotes)
-        self.record.note("INFO", f"strike {self.instrument.size(self.strategy.size)} BTC: {sides}")
-
-    # --- leaving
-
-    def _cancel_quotes(self, reason: Reason, now: int) -> tuple[Action, ...]:
-        """Want every live quote cancelled; send the cancels of those that the venue has named."""
-        for order in self.orders.live(STALL_TAG):
-            if order.cancel_reason is None:
-                order.cancel_reason = reason
-        return self._send_cancels(now)
-
-    def _send_cancels(self, now: int) -> tuple[Action, ...]:
-        due = [(order, name) for order, name, at_ns in self._unsent_cancels() if now >= at_ns]
-        if not due or not self.budget.may_cancel(now, len(due)):
-            return ()
-        reason = due[0][0].cancel_reason
-        if reason is None:
-            raise AssertionError("only orders with a cancel reason are due")
-        self.budget.spend_cancel(now, len(due))
-        for order, _ in due:
-            self.orders.cancel_sent(order, now)
-        action = CancelAllStall(order_ids=tuple(name for _, name in due), reason=reason)
-        self._actions.append(action)
-        return (action,)
-
-    def _unsent_cancels(self) -> Iterator[tuple[Order, OrderId, int]]:
-        """Named quotes whose cancel is wanted but not under way, and when it may be sent."""
-        for order in self.orders.live(STALL_TAG):
-            if order.cancel_reason is None or order.order_id is None or order.state is OrderState.PENDING_CANCEL:
-                continue
-            yield order, order.order_id, 0 if order.cancel_sent_ns is None else order.cancel_sent_ns + _RETRY_NS
-
-    def _retry_cancels(self, now: int) -> None:
-        """Send cancels that could not go out when they were decided: no name yet, no budget, or refused."""
-        for order in self.orders.live(STALL_TAG):
-            if order.cancel_reason is not None and order.state is not OrderState.PENDING_CANCEL:
-                if actions := self._send_cancels(now):
-                    self._decision("cancel", order.cancel_reason, actions)
-                return
-
-    def _must_be_flat(self) -> Reason | None:
-        """Why there may be no position at all, whenever and however it came; None if there may."""
-        return Reason.FLATTEN if self.halted is None and self._stop_flat else self.halted
-
-    def _new_closing(self, reason: Reason, *, flatten: bool) -> Closing:
-        return Closing(reason, self._cfg.strategy, self.instrument, flatten=flatten)
-
-    def _close(self, closing: Closing, now: int) -> None:
-        """Take the closing one step further."""
-        open_now = self.book_status(now) is BookStatus.OK and self._state is BoardState.RUNNING
-        board = self._board
-        step = closing.next(
-            now,
-            position=self.inventory.position,
-            quotes_live=any(True for _ in self.orders.live(STALL_TAG)),
-            order_live=any(order.tag != STALL_TAG for order in self.orders.live()),
-            best=(board.best_bid_price, board.best_ask_price) if open_now else None,
-        )
-        if isinstance(step, Done):
-            self._closing = None
-            if step is Done.DUST:
-                self._decision("hold", Reason.DUST)
-            self.record.note("INFO", f"closed ({closing.reason.label}): {step.value}")
-        elif isinstance(step, CloseOrder):
-            if self.budget.may_send(now, step.size):
-                self._send_close(closing, step, now)
-            else:
-                closing.retry_at_ns = now + _RETRY_NS
-        elif not isinstance(step, Wait):
-            assert_never(step)
-
-    def _send_close(self, closing: Closing, step: CloseOrder, now: int) -> None:
-        action = CloseMarket(
-            client_order_id=self._name(),
-            side=step.side,
-            price=step.price,
-            size=step.size,
-            tag=step.tag,
-            reason=closing.reason,
-        )
-        self._track(action, now)
-        self.budget.spend_order(now, step.size)
-        self.record.tally.closes += 1
-        self._actions.append(action)
-        self._decision("close", closing.reason, (action,))
-        at = "market" if step.price is None else f"{self.instrument.price(step.price)} or better"
-        self.record.note("INFO", f"{step.tag} {step.side} {self.instrument.size(step.size)} BTC at {at}")
+        quotes = self.strategy.strike(verdict, now, (self.dispatch.name(), self.dispatch.name()))
+        self.dispatch.strike(quotes, Ticks(verdict.bid), Ticks(verdict.ask))
 
     # --- what became of our orders
+
+    def _apply(self, event: OrderEvent | FillEvent) -> bool:
+        """Apply a fact on an order; whether it was news."""
+        results = self.orders.apply(event)
+        for applied in results:
+            self._on_applied(applied, self._now_ns)
+        return any(applied.changed for applied in results)
+
+    def _count_failures(self, event: OrderEvent, now: int) -> None:
+        """Orders that do not even leave: no strikes for a while, longer each time, or a dead line would be hammered."""
+        if event.kind is OrderEventKind.ACCEPTED:
+            self._failures = 0
+        elif event.kind is OrderEventKind.NOT_SENT:
+            self._failures += 1
+            self.budget.block(now, now + min(NS_PER_S << min(self._failures, 5), _LONGEST_PAUSE_NS), exits=False)
 
     def _on_applied(self, applied: Applied, now: int) -> None:
         order, event = applied.order, applied.event
@@ -403,43 +458,38 @@ class Core:
             return
         if applied.new_fill is not None:
             self.record.fill(order, applied.new_fill, self.inventory.apply_fill(applied.new_fill))
+            if self.account is not None:
+                self.account.rules.note_fill(now, applied.new_fill)
+                self.account.rules.note_held(self.inventory.basis)
         elif isinstance(event, OrderEvent) and not applied.anomaly:
             self.record.order_event(order, event)
             refused = event.kind in (OrderEventKind.REJECTED, OrderEventKind.PROVEN_ABSENT)
             if refused and (tripped := self.kill_switch.on_reject(now)) is not None:
                 self._halt(tripped)
-        if not order.is_live and applied.changed and order.tag != STALL_TAG and self._closing is not None:
-            self._closing.order_ended(now, executed=order.executed, remaining=order.remaining)
+            self._count_failures(event, now)
+        if not order.is_live and applied.changed and order.tag != STALL_TAG and self.exits.closing is not None:
+            self.exits.closing.order_ended(now, executed=order.executed, remaining=order.remaining)
 
-    # --- small parts
+    # --- the account
 
-    def _track(self, action: PlaceLimit | CloseMarket, now: int) -> None:
-        """Know an order before it is sent."""
-        self.orders.add(
-            Order(
-                client_order_id=action.client_order_id,
-                side=action.side,
-                price=action.price,
-                size=action.size,
-                time_in_force=TimeInForce.GTC if isinstance(action, PlaceLimit) else TimeInForce.IOC,
-                ttl_ms=action.ttl_ms if isinstance(action, PlaceLimit) else 0,
-                tag=action.tag,
-                reason=action.reason,
-                sent_ns=now,
-            )
+    def _changes(self, account: Account, now: int) -> Changes | None:
+        """What this step leaves to be remembered. Marks alone are, now and then."""
+        touched, record = self.orders.touched, self.record
+        marked = self.inventory.changes != self._remembered and now - self._memo_ns >= _MEMO_NS
+        if not (touched or record.booked or record.facts or marked):
+            return None
+        self._memo_ns, self._remembered = now, self.inventory.changes
+        orders = tuple(order.memo() for order in touched.values())
+        touched.clear()
+        memo = CoreMemo(
+            ts_ns=now,
+            day="" if self._day is None else self._day.isoformat(),
+            inventory=self.inventory.memo(),
+            halted=self.halted,
+            halt_ns=self._halt_ns,
+            halt_detail=self._halt_detail,
+            pnl_base=self.kill_switch.pnl_base,
+            cash_base=account.rules.cash_base,
+            since=account.rules.since,
         )
-
-    def _decision(
-        self,
-        decision_type: str,
-        reason: Reason,
-        actions: tuple[Action, ...] = (),
-        entry_bid: Ticks = NO_PRICE,
-        entry_ask: Ticks = NO_PRICE,
-    ) -> None:
-        meta = DecisionMeta(decision_type=decision_type, reason=reason, entry_bid=entry_bid, entry_ask=entry_ask)
-        self.record.decision(meta, self._board, actions)
-
-    def _name(self) -> ClientOrderId:
-        self._sent += 1
-        return ClientOrderId(f"{self._run_name}-{self._sent}")
+        return Changes(ts_ns=now, orders=orders, fills=tuple(record.booked), facts=tuple(record.facts), memo=memo)

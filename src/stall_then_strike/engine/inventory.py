@@ -12,7 +12,7 @@ basis`` is what the position has won, long or short.
 from __future__ import annotations
 
 from stall_then_strike.config.models import RiskConfig
-from stall_then_strike.types.dto import FillEvent, InventoryState, Side
+from stall_then_strike.types.dto import FillEvent, InventoryMemo, InventoryState, Side
 from stall_then_strike.types.instrument import Instrument, Lots, Money, Ticks
 
 
@@ -89,6 +89,39 @@ class InventoryManager:
         """Book a payment without a fill (funding, another carry)."""
         self._realised += amount
         self._track()
+
+    @property
+    def cash(self) -> Money:
+        """All that was ever realised, less what the position cost: moves with each fill by its notional."""
+        return Money(self._realised - self._basis)
+
+    def take_over(self, position: Lots, basis: Money) -> None:
+        """Hold this position at this cost from now on, whatever was held before; the day's result stays."""
+        before = self._equity()
+        self._position, self._basis = int(position), int(basis)
+        self._equity_at_roll += self._equity() - before
+        self._track()
+
+    def memo(self) -> InventoryMemo:
+        """What is to be remembered of it."""
+        return InventoryMemo(
+            position=self._position,
+            basis=self._basis,
+            realised=self._realised,
+            realised_at_roll=self._realised_at_roll,
+            equity_at_roll=self._equity_at_roll,
+            peak=self._peak,
+            max_drawdown=self._max_drawdown,
+            mid2=self._mid2,
+        )
+
+    def restore(self, memo: InventoryMemo) -> None:
+        """Go on from where an earlier run was."""
+        self._position, self._basis = memo.position, memo.basis
+        self._realised, self._realised_at_roll = memo.realised, memo.realised_at_roll
+        self._equity_at_roll, self._peak = memo.equity_at_roll, memo.peak
+        self._max_drawdown, self._mid2 = memo.max_drawdown, memo.mid2
+        self.changes += 1
 
     def mark(self, best_bid: Ticks, best_ask: Ticks) -> None:
         """Value the position at the mid of these prices. An odd sum's half tick is rounded against us."""

@@ -14,7 +14,7 @@ Fills are deduplicated by the venue's execution id.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final
@@ -26,6 +26,8 @@ from stall_then_strike.types.dto import (
     OrderEvent,
     OrderEventKind,
     OrderId,
+    OrderMemo,
+    OrderTerms,
     Reason,
     Side,
     TimeInForce,
@@ -143,6 +145,22 @@ class Order:
     cancel_reason: Reason | None = None
     """Why it is to be cancelled; set before the cancel can be sent."""
     cancel_sent_ns: int | None = None
+    accepted_ns: int | None = None
+    """When its acceptance became known."""
+    registered_ns: int | None = None
+    """When it was first known to be on the book."""
+    ended_ns: int | None = None
+    absences: int = 0
+    """Reports in a row that should have listed it and did not."""
+    absent_ns: int = 0
+    """When the first of these was asked for."""
+    cancel_failed: bool = False
+    """The venue refused a cancel: it may know of an end that we do not."""
+
+    @property
+    def terms(self) -> OrderTerms:
+        """What it asks for."""
+        return OrderTerms(self.side, self.price, self.size)
 
     @property
     def remaining(self) -> Lots:
@@ -153,6 +171,53 @@ class Order:
     def is_live(self) -> bool:
         """Whether it may still be filled."""
         return self.state not in TERMINAL
+
+    def memo(self) -> OrderMemo:
+        """What is to be remembered of it."""
+        return OrderMemo(
+            client_order_id=self.client_order_id,
+            order_id=self.order_id,
+            side=self.side,
+            price=self.price,
+            size=self.size,
+            time_in_force=self.time_in_force,
+            ttl_ms=self.ttl_ms,
+            tag=self.tag,
+            reason=self.reason,
+            sent_ns=self.sent_ns,
+            state=self.state.value,
+            executed=self.executed,
+            cancel_reason=self.cancel_reason,
+            cancel_sent_ns=self.cancel_sent_ns,
+            registered_ns=self.registered_ns,
+            is_live=self.is_live,
+        )
+
+
+def remembered(memo: OrderMemo) -> Order:
+    """An order of an earlier run. What was on its way when that run ended is in doubt now."""
+    state = OrderState(memo.state)
+    if state is OrderState.PENDING_NEW and memo.order_id is None:
+        state = OrderState.UNKNOWN
+    elif state is OrderState.PENDING_CANCEL:
+        state = OrderState.PARTIAL if memo.executed else OrderState.WORKING
+    return Order(
+        client_order_id=memo.client_order_id,
+        order_id=memo.order_id,
+        side=memo.side,
+        price=memo.price,
+        size=memo.size,
+        time_in_force=memo.time_in_force,
+        ttl_ms=memo.ttl_ms,
+        tag=memo.tag,
+        reason=memo.reason,
+        sent_ns=memo.sent_ns,
+        state=state,
+        executed=memo.executed,
+        cancel_reason=memo.cancel_reason,
+        accepted_ns=memo.sent_ns if memo.order_id is not None else None,
+        registered_ns=memo.registered_ns,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +245,17 @@ class Orders:
         self._by_id: dict[OrderId, ClientOrderId] = {}
         self._fills: OrderedDict[ExecId, None] = OrderedDict()
         self._early: OrderedDict[OrderId, list[OrderEvent | FillEvent]] = OrderedDict()
+        self.touched: dict[ClientOrderId, Order] = {}
+        """Orders changed since the owner last emptied this: those to be written down."""
+
+    def restore(self, memos: Iterable[OrderMemo], exec_ids: Iterable[ExecId]) -> None:
+        """Take over what an earlier run left: its orders, and the fills that it counted, oldest first."""
+        for memo in memos:
+            order = remembered(memo)
+            (self._live if order.is_live else self._ended)[order.client_order_id] = order
+            if order.order_id is not None:
+                self._by_id[order.order_id] = order.client_order_id
+        self._fills.update(dict.fromkeys(exec_ids))
 
     def __contains__(self, name: ClientOrderId) -> bool:
         """Whether an order of this name is remembered."""
@@ -194,15 +270,40 @@ class Orders:
         """Live orders in the order of sending, of one tag or all."""
         return (order for order in self._live.values() if tag is None or order.tag == tag)
 
+    @property
+    def early(self) -> Mapping[OrderId, Sequence[OrderEvent | FillEvent]]:
+        """Events that wait for the order of their name."""
+        return self._early
+
+    def is_counted(self, exec_id: ExecId) -> bool:
+        """Whether this fill was counted."""
+        return exec_id in self._fills
+
+    def count_stranger(self, fill: FillEvent) -> None:
+        """Remember a fill that is of no order of ours, and drop what waits under its name."""
+        self._remember_fill(fill.exec_id)
+        if fill.order_id is not None:
+            self._early.pop(fill.order_id, None)
+
+    def by_id(self, order_id: OrderId) -> Order | None:
+        """The order that the venue calls so, live or ended."""
+        name = self._by_id.get(order_id)
+        return None if name is None else self._live.get(name) or self._ended.get(name)
+
+    def unnamed(self) -> Iterator[Order]:
+        """Live orders whose answer was lost, oldest first."""
+        return (o for o in self._live.values() if o.order_id is None and o.state is OrderState.UNKNOWN)
+
     def add(self, order: Order) -> None:
         """Take a new order, before it is sent."""
         if order.client_order_id in self:
             raise ValueError(f"order {order.client_order_id} exists already")
-        self._live[order.client_order_id] = order
+        self._live[order.client_order_id] = self.touched[order.client_order_id] = order
 
     def cancel_sent(self, order: Order, now_ns: int) -> None:
         """Note that a cancel is on its way."""
         order.cancel_sent_ns = now_ns
+        order.cancel_failed = False
         self._move(order, Local.CANCEL_SENT)
 
     def apply(self, event: OrderEvent | FillEvent) -> list[Applied]:
@@ -210,6 +311,7 @@ class Orders:
         order = self._find(event)
         if order is None:
             return [self._hold(event)]
+        self.touched[order.client_order_id] = order
         named = self._take_name(order, event)
         results = [self._fill(order, event) if isinstance(event, FillEvent) else self._event(order, event, named)]
         if named and event.order_id is not None:
@@ -222,8 +324,14 @@ class Orders:
         if name is None and event.order_id is not None:
             name = self._by_id.get(event.order_id)
         if name is None:
-            return None
+            return self._of_terms(event)
         return self._live.get(name) or self._ended.get(name)
+
+    def _of_terms(self, event: OrderEvent | FillEvent) -> Order | None:
+        """The order whose answer was lost and which asked for exactly this, if an event says what it is about."""
+        if isinstance(event, FillEvent) or event.terms is None:
+            return None
+        return next((order for order in self.unnamed() if order.terms == event.terms), None)
 
     def _hold(self, event: OrderEvent | FillEvent) -> Applied:
         """Keep an event of an unknown name: the answer that names it may be on its way."""
@@ -254,16 +362,22 @@ class Orders:
                 changed=named,
                 anomaly=f"order {order.client_order_id} is {before.value}: {event.kind.value} does not fit",
             )
-        if event.kind in _CANCEL_OVER and order.is_live and order.executed:
-            order.state = OrderState.PARTIAL
+        if event.kind is OrderEventKind.ACCEPTED:
+            order.accepted_ns = event.ts_ns
+        elif event.kind is OrderEventKind.REGISTERED and order.registered_ns is None:
+            order.registered_ns = event.ts_ns
+        elif event.kind in _CANCEL_OVER and order.is_live:
+            order.cancel_failed = event.kind is OrderEventKind.CANCEL_FAILED
+            if order.executed:
+                order.state = OrderState.PARTIAL
+        if not order.is_live and order.ended_ns is None:
+            order.ended_ns = event.ts_ns
         return Applied(order=order, event=event, changed=named or order.state is not before)
 
     def _fill(self, order: Order, fill: FillEvent) -> Applied:
         if fill.exec_id in self._fills:
             return Applied(order=order, event=fill)
-        self._fills[fill.exec_id] = None
-        if len(self._fills) > self._keep_fills:
-            self._fills.popitem(last=False)
+        self._remember_fill(fill.exec_id)
         anomaly = ""
         if fill.side is not order.side:
             anomaly = f"fill {fill.exec_id} of {order.client_order_id} is on the other side"
@@ -273,7 +387,16 @@ class Orders:
         elif not order.is_live:
             anomaly = f"order {order.client_order_id} was filled while {order.state.value}"
         self._move(order, Local.FILLED_ALL if order.executed >= order.size else Local.FILLED_PART)
+        if order.registered_ns is None:
+            order.registered_ns = fill.ts_ns
+        if not order.is_live and order.ended_ns is None:
+            order.ended_ns = fill.ts_ns
         return Applied(order=order, event=fill, changed=True, new_fill=fill, anomaly=anomaly)
+
+    def _remember_fill(self, exec_id: ExecId) -> None:
+        self._fills[exec_id] = None
+        if len(self._fills) > self._keep_fills:
+            self._fills.popitem(last=False)
 
     def _move(self, order: Order, by: OrderEventKind | Local) -> bool:
         """Move by the table; False if it has no such arm."""

@@ -15,13 +15,17 @@ from stall_then_strike.types.dto import (
     NS_PER_MS,
     Action,
     BoardSnapshot,
+    BookedFill,
+    ClientOrderId,
     DecisionLogRow,
     DecisionMeta,
+    Fact,
     FillEvent,
     FundingEvent,
     Notice,
     OrderEvent,
     OrderEventKind,
+    OrderId,
     OrderLogRow,
     Reason,
     Row,
@@ -68,6 +72,9 @@ class Recorder:
         """Start with nothing recorded."""
         self.tally = Tally()
         self.rows: list[Row] = []
+        self.booked: list[BookedFill] = []
+        """Fills of this step, for the journal; ``facts`` likewise."""
+        self.facts: list[Fact] = []
         self._instrument = instrument
         self._inventory = inventory
         self._now_ns = 0
@@ -84,15 +91,33 @@ class Recorder:
         self._now_ns = now_ns
         if self.rows:
             self.rows = []
+        if self.facts:
+            self.facts = []
+        if self.booked:
+            self.booked = []
 
     def note(self, level: str, text: str) -> None:
         """A line for the runtime log."""
         self.rows.append(Notice(ts_ns=self._now_ns, level=level, text=text))
 
+    def fact(
+        self,
+        what: str,
+        *,
+        client_order_id: ClientOrderId | None = None,
+        order_id: OrderId | None = None,
+        detail: str = "",
+    ) -> None:
+        """A line of the account's story."""
+        self.facts.append(
+            Fact(ts_ns=self._now_ns, what=what, client_order_id=client_order_id, order_id=order_id, detail=detail)
+        )
+
     def anomaly(self, text: str) -> None:
         """Something that did not fit, and was survived."""
         self.tally.anomalies += 1
         self.note("WARNING", text)
+        self.fact("anomaly", detail=text)
 
     def decision(self, meta: DecisionMeta, board: BoardSnapshot, actions: tuple[Action, ...] = ()) -> None:
         """A decision to act, with the board that it saw. The next reason for doing nothing is then a new one."""
@@ -144,23 +169,46 @@ class Recorder:
         if order.tag == STALL_TAG:
             tally.touched += order.executed == fill.size
             tally.filled += order.state is OrderState.FILLED
-        self.rows.append(
-            TradeLogRow(
-                ts_ns=fill.ts_ns,
-                order_id=order.order_id or fill.order_id or "",
-                side=fill.side,
-                price=fill.price,
-                size=fill.size,
-                fee=fill.fee,
-                tag=order.tag,
-                pnl_jpy=realised,
-                pnl_cum_jpy=self._inventory.realised_today,
-                inventory_after=self._inventory.position,
-            )
+        self._trade(fill, order.tag, realised, order.client_order_id, order.order_id)
+
+    def stranger(self, fill: FillEvent, tag: str, realised: Money) -> None:
+        """A fill that is of no order of ours, after it was booked."""
+        self.tally.fills += 1
+        self.tally.volume += fill.size
+        self.tally.fees += fill.fee
+        self._trade(fill, tag, realised, None, None)
+
+    def _trade(
+        self,
+        fill: FillEvent,
+        tag: str,
+        realised: Money,
+        client_order_id: ClientOrderId | None,
+        order_id: OrderId | None,
+    ) -> None:
+        row = TradeLogRow(
+            ts_ns=fill.ts_ns,
+            order_id=order_id or fill.order_id or "",
+            side=fill.side,
+            price=fill.price,
+            size=fill.size,
+            fee=fill.fee,
+            tag=tag,
+            pnl_jpy=realised,
+            pnl_cum_jpy=self._inventory.realised_today,
+            inventory_after=self._inventory.position,
         )
+        self.rows.append(row)
+        self.booked.append(BookedFill(exec_id=fill.exec_id, client_order_id=client_order_id, row=row))
         size, price = self._instrument.size(fill.size), self._instrument.price(fill.price)
         won, held = self._instrument.amount(realised), self._instrument.size(self._inventory.position)
-        self.note("INFO", f"fill {fill.side} {size:f} @ {price:f} ({order.tag}): {won:+,.2f} JPY, position {held:+f}")
+        self.note("INFO", f"fill {fill.side} {size:f} @ {price:f} ({tag}): {won:+,.2f} JPY, position {held:+f}")
+        self.fact(
+            "fill",
+            client_order_id=client_order_id,
+            order_id=order_id or fill.order_id,
+            detail=f"{fill.exec_id} {fill.side} {size:f} @ {price:f}",
+        )
 
     def funding(self, event: FundingEvent) -> None:
         """A payment without a fill."""
@@ -170,12 +218,13 @@ class Recorder:
     def order_event(self, order: Order, event: OrderEvent) -> None:
         """What became known of an order, after it was applied."""
         kind, tally = event.kind, self.tally
+        self.fact(kind.value, client_order_id=order.client_order_id, order_id=order.order_id, detail=event.detail)
         text = f"{kind.value}: {event.detail}" if event.detail else kind.value
         if kind is OrderEventKind.ACCEPTED:
             tally.placed += 1
             tally.quotes += order.tag == STALL_TAG
             self._order(order, "place", order.reason.label, event.ts_ns)
-        elif kind in (OrderEventKind.REJECTED, OrderEventKind.PROVEN_ABSENT):
+        elif kind in (OrderEventKind.REJECTED, OrderEventKind.NOT_SENT, OrderEventKind.PROVEN_ABSENT):
             tally.rejected += 1
             self._order(order, "place" if order.order_id is None else "expire", text, event.ts_ns)
             self.note("WARNING", f"order {order.client_order_id} {text}")

@@ -27,6 +27,15 @@ class KillSwitch:
         self._pnl_base = 0
 
     @property
+    def pnl_base(self) -> int:
+        """Where the day's loss is counted from, money units: its result at the last resume."""
+        return self._pnl_base
+
+    def restore(self, halted: Reason | None, pnl_base: int) -> None:
+        """Go on as an earlier run was left: a halt survives a restart."""
+        self._halted, self._pnl_base = halted, pnl_base
+
+    @property
     def halted(self) -> Reason | None:
         """Why trading is halted, or None."""
         return self._halted

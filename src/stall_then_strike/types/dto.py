@@ -236,6 +236,14 @@ class OrderEventKind(StrEnum):
     """The request to cancel got no answer or did not take effect: ask again."""
 
 
+class OrderTerms(NamedTuple):
+    """What an order asks for. ``price`` None means at market."""
+
+    side: Side
+    price: Ticks | None
+    size: Lots
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderEvent:
     """One fact on an order. At least one of the two names is known."""
@@ -245,6 +253,8 @@ class OrderEvent:
     client_order_id: ClientOrderId | None = None
     order_id: OrderId | None = None
     detail: str = ""
+    terms: OrderTerms | None = None
+    """What it asks for, where the event says so (``ORDER`` does): names an order whose answer was lost."""
 
     def __post_init__(self) -> None:
         """Refuse an event on nothing."""
@@ -569,6 +579,8 @@ class CoreMemo:
     """Where the day's loss is counted from since the last resume, money units."""
     cash_base: int | None
     """The venue's collateral less what fills explain of it, money units; None before the first report."""
+    since: ExecId | None
+    """Executions up to this one are all accounted for; None before the first report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

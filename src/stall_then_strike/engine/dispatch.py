@@ -1,0 +1,133 @@
+"""What a step sends: its actions, the orders that they make, the calls that they cost, and the rows that tell of them.
+
+Whoever wants something sent asks here, so that no order goes out that is not known first, paid for and logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stall_then_strike.engine.budget import Budget
+from stall_then_strike.engine.closing import CloseOrder
+from stall_then_strike.engine.orders import Order, Orders
+from stall_then_strike.engine.recording import Recorder
+from stall_then_strike.types.dto import (
+    Action,
+    BoardSnapshot,
+    CancelAllStall,
+    ClientOrderId,
+    CloseMarket,
+    DecisionMeta,
+    OrderId,
+    PlaceLimit,
+    Reason,
+    TimeInForce,
+)
+from stall_then_strike.types.instrument import NO_PRICE, Instrument, Ticks
+
+
+class Dispatch:
+    """Collector of one step's actions."""
+
+    def __init__(self, instrument: Instrument, orders: Orders, budget: Budget, record: Recorder) -> None:
+        """Nothing is to be sent."""
+        self.actions: list[Action] = []
+        self._instrument, self._orders, self._budget, self._record = instrument, orders, budget, record
+        self._now_ns = 0
+        self._board: BoardSnapshot | None = None
+        self._sent = 0
+        self._run_name = ""
+
+    def begin(self, now_ns: int) -> None:
+        """Begin a step."""
+        self._now_ns = now_ns
+        self.actions = []
+        self._run_name = self._run_name or f"{now_ns // 1_000_000:x}"
+
+    def on_board(self, board: BoardSnapshot) -> None:
+        """The board that decisions are made on from here on."""
+        self._board = board
+
+    def name(self) -> ClientOrderId:
+        """A name for a new order, different in every run."""
+        self._sent += 1
+        return ClientOrderId(f"{self._run_name}-{self._sent}")
+
+    def strike(self, quotes: Sequence[PlaceLimit], bid: Ticks, ask: Ticks) -> None:
+        """Send the quotes of a strike."""
+        now, record = self._now_ns, self._record
+        for quote in quotes:
+            self._track(quote)
+        self._budget.spend_strike(now, len(quotes), quotes[0].size)
+        record.tally.strikes += 1
+        self.actions.extend(quotes)
+        self.decision("strike", Reason.STRIKE, tuple(quotes), bid, ask)
+        sides = " / ".join(f"{q.side} {self._instrument.price(q.price)}" for q in quotes)
+        record.note("INFO", f"strike {self._instrument.size(quotes[0].size)} BTC: {sides}")
+
+    def cancel(self, due: Sequence[tuple[Order, OrderId]], reason: Reason) -> CancelAllStall:
+        """Send the cancels of these orders, by the venue's names."""
+        self._budget.spend_cancel(self._now_ns, len(due))
+        for order, name in due:
+            self._orders.cancel_sent(order, self._now_ns)
+            self._record.fact("cancel", client_order_id=order.client_order_id, order_id=name)
+        action = CancelAllStall(order_ids=tuple(name for _, name in due), reason=reason)
+        self.actions.append(action)
+        return action
+
+    def cancel_strangers(self, names: Sequence[OrderId]) -> None:
+        """Send the cancels of orders on the book that no order of ours stands for."""
+        self._budget.spend_cancel(self._now_ns, len(names))
+        action = CancelAllStall(order_ids=tuple(names), reason=Reason.ORPHAN)
+        self.actions.append(action)
+        self.decision("cancel", Reason.ORPHAN, (action,))
+
+    def close(self, order: CloseOrder, reason: Reason) -> None:
+        """Send an order that closes."""
+        action = CloseMarket(
+            client_order_id=self.name(),
+            side=order.side,
+            price=order.price,
+            size=order.size,
+            tag=order.tag,
+            reason=reason,
+        )
+        self._track(action)
+        self._budget.spend_order(self._now_ns, order.size)
+        self._record.tally.closes += 1
+        self.actions.append(action)
+        self.decision("close", reason, (action,))
+        unit = self._instrument
+        at = "market" if order.price is None else f"{unit.price(order.price)} or better"
+        self._record.note("INFO", f"{order.tag} {order.side} {unit.size(order.size)} BTC at {at}")
+
+    def decision(
+        self,
+        decision_type: str,
+        reason: Reason,
+        actions: tuple[Action, ...] = (),
+        entry_bid: Ticks = NO_PRICE,
+        entry_ask: Ticks = NO_PRICE,
+    ) -> None:
+        """A row of the decision log, with the board that was decided on."""
+        if self._board is None:
+            raise AssertionError("a decision needs a board")
+        meta = DecisionMeta(decision_type=decision_type, reason=reason, entry_bid=entry_bid, entry_ask=entry_ask)
+        self._record.decision(meta, self._board, actions)
+
+    def _track(self, action: PlaceLimit | CloseMarket) -> None:
+        """Know an order before it is sent."""
+        self._record.fact("send", client_order_id=action.client_order_id, detail=action.reason.label)
+        self._orders.add(
+            Order(
+                client_order_id=action.client_order_id,
+                side=action.side,
+                price=action.price,
+                size=action.size,
+                time_in_force=TimeInForce.GTC if isinstance(action, PlaceLimit) else TimeInForce.IOC,
+                ttl_ms=action.ttl_ms if isinstance(action, PlaceLimit) else 0,
+                tag=action.tag,
+                reason=action.reason,
+                sent_ns=self._now_ns,
+            )
+        )

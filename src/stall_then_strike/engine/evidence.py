@@ -1,0 +1,217 @@
+"""What a look at the account proves about our orders. Pure: a report and what we believe in, events out.
+
+The venue's lists are weak witnesses. An order that died without an execution is never listed, and one that was accepted
+but not yet registered is not listed either, so absence alone proves nothing; executions are facts whenever they are
+seen; a list may have been made before what we have heard since. Hence:
+
+- an execution is a fill, of whichever order of ours it names. One that names none is matched to a send whose answer was
+  lost, on side, price, size and time; else it is a stranger's, once every answer that could name it is in;
+- an order that is listed is on the book, or ended as it says when all its executions are with us;
+- an order that was on the book and is missing from two lists, asked for some seconds apart and later than anything that
+  we heard of it, has ended;
+- an order that was never seen on the book is dead only when its own expiry (`minute_to_expire` is 1) and a margin for
+  the venue's queue have passed (orders in the queue for minutes: reports of others, 2018);
+- an order that we believe ended and that is still listed as ACTIVE is an orphan, to be cancelled.
+
+Venue facts: API documentation on `getchildorders`; acceptance before registration from logs of several clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from stall_then_strike.engine.orders import Order, Orders, OrderState
+from stall_then_strike.types.dto import (
+    NS_PER_S,
+    AccountReport,
+    FillEvent,
+    OrderEvent,
+    OrderEventKind,
+    OrderId,
+    ReportedOrder,
+    ReportedState,
+    Side,
+    TimeInForce,
+)
+
+EXPIRY_NS: Final = 60 * NS_PER_S
+"""Every order of ours carries `minute_to_expire` 1, counted from its acceptance."""
+LAG_NS: Final = 2 * NS_PER_S
+"""How far behind the venue's lists may be, and how far apart two of them must be to count twice."""
+ANSWERS_NS: Final = 5 * NS_PER_S
+"""An execution so old whose order nobody has named is not of an order whose answer is just on its way."""
+_BEFORE_NS: Final = 30 * NS_PER_S
+_AFTER_NS: Final = 90 * NS_PER_S
+"""How the venue's stamp of an order may lie around our sending it: clocks differ, and queues are long."""
+
+_ENDINGS: Final = {
+    ReportedState.CANCELED: OrderEventKind.CANCELLED,
+    ReportedState.EXPIRED: OrderEventKind.EXPIRED,
+    ReportedState.REJECTED: OrderEventKind.REJECTED,
+    ReportedState.COMPLETED: OrderEventKind.CANCELLED,  # with executions that do not add up: what is left is gone
+}
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What a report says beyond what we knew. To be applied in this order."""
+
+    names: list[OrderEvent] = field(default_factory=list)
+    """Orders whose answer was lost, and what the venue calls them."""
+    orphans: list[OrderId] = field(default_factory=list)
+    """ACTIVE orders of ours that we believe ended."""
+    strangers: list[ReportedOrder] = field(default_factory=list)
+    """ACTIVE orders that are not ours."""
+    foreign_fills: list[FillEvent] = field(default_factory=list)
+    """Executions that are of no order of ours."""
+
+
+def names_and_strangers(report: AccountReport, orders: Orders) -> Evidence:
+    """Who is who in a report. Changes nothing; the fills and the states of named orders come after this."""
+    found = Evidence()
+    unnamed = list(orders.unnamed())
+    for listed in report.orders:
+        known = orders.by_id(listed.order_id)
+        if known is not None:
+            if listed.state is ReportedState.ACTIVE and _ended_before(known, report):
+                found.orphans.append(listed.order_id)
+        elif (match := next((order for order in unnamed if _is_of(listed, order)), None)) is not None:
+            unnamed.remove(match)
+            found.names.append(_event(report, OrderEventKind.ACCEPTED, match, listed.order_id))
+        elif listed.state is ReportedState.ACTIVE:
+            found.strangers.append(listed)
+    _name_by_fills(report, orders, unnamed, found)
+    return found
+
+
+def _name_by_fills(report: AccountReport, orders: Orders, unnamed: list[Order], found: Evidence) -> None:
+    """Match the executions whose orders nobody knows."""
+    named = {event.order_id for event in found.names}
+    for fill in report.fills:
+        order_id = fill.order_id
+        if order_id is None or order_id in named or orders.is_counted(fill.exec_id) or orders.by_id(order_id):
+            continue
+        match = next((order for order in unnamed if _fills(fill, order)), None)
+        if match is not None:
+            unnamed.remove(match)
+            named.add(order_id)
+            found.names.append(_event(report, OrderEventKind.ACCEPTED, match, order_id))
+        elif fill.ts_ns < report.asked_ns - ANSWERS_NS and not _may_yet_name(fill, orders):
+            found.foreign_fills.append(fill)
+
+
+def states(report: AccountReport, orders: Orders, vanish_ns: int) -> Iterator[OrderEvent]:
+    """What became of our live orders, once the report's fills are booked.
+
+    Counts absences in the orders, and yields each event before it looks at the next order.
+    """
+    if not report.is_complete:
+        return
+    listed = {order.order_id: order for order in report.orders}
+    for order in list(orders.live()):
+        seen = None if order.order_id is None else listed.get(order.order_id)
+        if seen is not None:
+            order.absences = 0
+            event = _as_listed(report, order, seen)
+        else:
+            event = _as_absent(report, order, vanish_ns)
+        if event is not None:
+            yield event
+
+
+def _as_listed(report: AccountReport, order: Order, seen: ReportedOrder) -> OrderEvent | None:
+    if seen.state is not ReportedState.ACTIVE:
+        if seen.executed > order.executed:
+            return None  # its executions are still to come
+        return _event(report, _ENDINGS[seen.state], order)
+    if order.state is OrderState.PENDING_NEW:
+        return _event(report, OrderEventKind.REGISTERED, order)
+    asked_ns = order.cancel_sent_ns
+    if order.state is OrderState.PENDING_CANCEL and asked_ns is not None and report.asked_ns - asked_ns >= LAG_NS:
+        return _event(report, OrderEventKind.CANCEL_UNSENT, order)
+    return None
+
+
+def _as_absent(report: AccountReport, order: Order, vanish_ns: int) -> OrderEvent | None:
+    heard_ns = max(order.sent_ns, order.accepted_ns or 0, order.registered_ns or 0)
+    if report.asked_ns - heard_ns < LAG_NS:
+        return None
+    if not order.absences or report.asked_ns - order.absent_ns >= LAG_NS:
+        if not order.absences:
+            order.absent_ns = report.asked_ns
+        order.absences += 1
+    gone = order.registered_ns is not None and order.absences > 1
+    expired = report.asked_ns - order.sent_ns >= EXPIRY_NS
+    if gone:
+        return _event(report, OrderEventKind.EXPIRED if expired else OrderEventKind.CANCELLED, order)
+    if report.asked_ns - order.sent_ns >= EXPIRY_NS + vanish_ns:
+        absent = not order.executed
+        return _event(report, OrderEventKind.PROVEN_ABSENT if absent else OrderEventKind.EXPIRED, order)
+    return None
+
+
+def _is_of(listed: ReportedOrder, order: Order) -> bool:
+    """Whether a listed order can be the one whose answer was lost."""
+    return (
+        listed.side,
+        listed.price,
+        listed.size,
+    ) == order.terms and -_BEFORE_NS <= listed.placed_ns - order.sent_ns <= _AFTER_NS
+
+
+def _fills(fill: FillEvent, order: Order) -> bool:
+    """Whether an execution can be of the order whose answer was lost."""
+    better = order.price is None or (fill.price <= order.price if order.side is Side.BUY else fill.price >= order.price)
+    return (
+        fill.side is order.side
+        and better
+        and fill.size <= order.remaining
+        and -_BEFORE_NS <= fill.ts_ns - order.sent_ns <= _AFTER_NS
+    )
+
+
+def _may_yet_name(fill: FillEvent, orders: Orders) -> bool:
+    """Whether an answer that is still to come could name this execution's order."""
+    return any(
+        order.order_id is None and order.side is fill.side and order.sent_ns - _BEFORE_NS <= fill.ts_ns
+        for order in orders.live()
+    )
+
+
+def _ended_before(order: Order, report: AccountReport) -> bool:
+    return not order.is_live and order.ended_ns is not None and report.asked_ns - order.ended_ns >= LAG_NS
+
+
+def is_ghost(order: Order, now_ns: int, doubt_ns: int) -> bool:
+    """Whether an order in doubt is so unlikely to live that a close need not wait for it. It still counts as exposure.
+
+    Missing from two lists, and sent long enough ago for a queue of ordinary length. Orders that cannot rest (IOC) would
+    have left executions by then.
+    """
+    return order.absences > 1 and now_ns - order.sent_ns >= 3 * doubt_ns
+
+
+def overdue_at_ns(order: Order, doubt_ns: int) -> int | None:
+    """When a live order is overdue for news, so that the venue is to be asked; None while nothing is awaited."""
+    if order.state is OrderState.UNKNOWN or order.cancel_failed:
+        return order.sent_ns
+    if order.state is OrderState.PENDING_NEW:
+        # Without a name its answer is on the way, and that has a time limit of its own.
+        return None if order.order_id is None else (order.accepted_ns or order.sent_ns) + doubt_ns
+    if order.state is OrderState.PENDING_CANCEL and order.cancel_sent_ns is not None:
+        return order.cancel_sent_ns + doubt_ns
+    if order.time_in_force is not TimeInForce.GTC:
+        return order.sent_ns + doubt_ns
+    return order.sent_ns + EXPIRY_NS + doubt_ns
+
+
+def _event(report: AccountReport, kind: OrderEventKind, order: Order, order_id: OrderId | None = None) -> OrderEvent:
+    return OrderEvent(
+        ts_ns=report.ts_ns,
+        kind=kind,
+        client_order_id=order.client_order_id,
+        order_id=order.order_id if order_id is None else order_id,
+        detail="found by reconciliation",
+    )

@@ -1,0 +1,129 @@
+"""The ways out: cancels that must come through, and closings that end flat.
+
+A cancel that is wanted stays wanted until its order has ended: it waits for the order's name, for budget, and for the
+pause after a refusal. A closing goes through the states of `closing.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, assert_never
+
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.budget import Budget
+from stall_then_strike.engine.closing import CloseOrder, Closing, Done, Wait
+from stall_then_strike.engine.dispatch import Dispatch
+from stall_then_strike.engine.inventory import InventoryManager
+from stall_then_strike.engine.orders import Order, Orders, OrderState
+from stall_then_strike.engine.recording import Recorder
+from stall_then_strike.engine.strategy_stall import STALL_TAG
+from stall_then_strike.types.dto import NS_PER_S, Action, OrderId, Reason
+from stall_then_strike.types.instrument import Instrument, Ticks
+
+RETRY_NS: Final = 1 * NS_PER_S
+"""Pause before a cancel that failed, or a request for which there was no budget, is tried again."""
+
+
+class Exits:
+    """Owner of the closing under way, and of the cancels that are wanted."""
+
+    def __init__(
+        self,
+        cfg: AppConfig,
+        instrument: Instrument,
+        *,
+        orders: Orders,
+        inventory: InventoryManager,
+        budget: Budget,
+        record: Recorder,
+        dispatch: Dispatch,
+        is_ghost: Callable[[Order, int], bool] | None,
+    ) -> None:
+        """``is_ghost`` tells which orders in doubt a close need not wait for; None where no order is ever in doubt."""
+        self._strategy = cfg.strategy
+        self._blind_ns = int(cfg.risk.flatten_blind_sec * NS_PER_S)
+        self._instrument = instrument
+        self._orders, self._inventory, self._budget = orders, inventory, budget
+        self._record, self._dispatch, self._is_ghost = record, dispatch, is_ghost
+        self.closing: Closing | None = None
+
+    # --- cancels
+
+    def cancel_quotes(self, reason: Reason, now_ns: int) -> tuple[Action, ...]:
+        """Want every live quote cancelled; send the cancels of those that the venue has named."""
+        for order in self._orders.live(STALL_TAG):
+            if order.cancel_reason is None:
+                order.cancel_reason = reason
+        return self._send_cancels(now_ns)
+
+    def retry_cancels(self, now_ns: int) -> None:
+        """Send cancels that could not go out when they were decided: no name yet, no budget, or refused."""
+        for order in self._orders.live(STALL_TAG):
+            if order.cancel_reason is not None and order.state is not OrderState.PENDING_CANCEL:
+                if actions := self._send_cancels(now_ns):
+                    self._dispatch.decision("cancel", order.cancel_reason, actions)
+                return
+
+    def _send_cancels(self, now_ns: int) -> tuple[Action, ...]:
+        due = [(order, name) for order, name, at_ns in self._unsent_cancels() if now_ns >= at_ns]
+        if not due or not self._budget.may_cancel(now_ns, len(due)):
+            return ()
+        reason = due[0][0].cancel_reason
+        if reason is None:
+            raise AssertionError("only orders with a cancel reason are due")
+        return (self._dispatch.cancel(due, reason),)
+
+    def _unsent_cancels(self) -> Iterator[tuple[Order, OrderId, int]]:
+        """Named quotes whose cancel is wanted but not under way, and when it may be sent."""
+        for order in self._orders.live(STALL_TAG):
+            if order.cancel_reason is None or order.order_id is None or order.state is OrderState.PENDING_CANCEL:
+                continue
+            yield order, order.order_id, 0 if order.cancel_sent_ns is None else order.cancel_sent_ns + RETRY_NS
+
+    # --- closing
+
+    def begin(self, reason: Reason, *, flatten: bool) -> None:
+        """Begin a closing in place of the one under way."""
+        self.closing = Closing(reason, self._strategy, self._instrument, flatten=flatten)
+
+    def go_on(self, closing: Closing, now_ns: int, best: tuple[Ticks, Ticks] | None, *, is_running: bool) -> None:
+        """Take the closing one step further. ``best`` is that of a book that can be believed, or None."""
+        waited_ns = closing.no_market_ns
+        ghost = self._is_ghost
+        live = [order.tag for order in self._orders.live() if ghost is None or not ghost(order, now_ns)]
+        step = closing.next(
+            now_ns,
+            position=self._inventory.position,
+            quotes_live=STALL_TAG in live,
+            order_live=any(tag != STALL_TAG for tag in live),
+            best=best,
+            # On paper there is nothing to trade against without a book.
+            blind=ghost is not None
+            and closing.flatten
+            and is_running
+            and waited_ns is not None
+            and now_ns - waited_ns >= self._blind_ns,
+        )
+        if isinstance(step, Done):
+            self.closing = None
+            if step is Done.DUST:
+                self._dispatch.decision("hold", Reason.DUST)
+            self._record.note("INFO", f"closed ({closing.reason.label}): {step.value}")
+        elif isinstance(step, CloseOrder):
+            if self._budget.may_send(now_ns, step.size):
+                self._dispatch.close(step, closing.reason)
+            else:
+                closing.retry_at_ns = now_ns + RETRY_NS
+        elif not isinstance(step, Wait):
+            assert_never(step)
+
+    # --- time
+
+    def stamps(self, now_ns: int) -> Iterator[int]:
+        """When to look again although nothing happens."""
+        if self.closing is not None:
+            yield self.closing.retry_at_ns
+            if self.closing.no_market_ns is not None:
+                yield self.closing.no_market_ns + self._blind_ns
+        # A cancel that is due but did not go out had no budget: no event need ever come of that, so look again.
+        yield from (at if at > now_ns else now_ns + RETRY_NS for _, _, at in self._unsent_cancels())
