@@ -327,7 +327,9 @@ class AnyVenue(RuleBasedStateMachine):
         self.feed(Control(ts_ns=at(self.ms), command=Command.HALT, reason=Reason.OPERATOR))
         for _ in range(3_000):
             self.settle()
-            done = self.core.inventory.position == 0 and not self.core.orders.any_live and self.core.exits.closing is None
+            done = (
+                self.core.inventory.position == 0 and not self.core.orders.any_live and self.core.exits.closing is None
+            )
             if done and not any(order.alive or order.untold for order in self.orders.values()):
                 break
             self.wake(self.ms + 100)

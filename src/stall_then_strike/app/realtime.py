@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from stall_then_strike.app.trading import PaperTrader
+from stall_then_strike.app.trading import Trader
 from stall_then_strike.infra.clock import Clock
 
 _LONGEST_WAIT_S: Final = 1.0
@@ -18,14 +18,12 @@ _LONGEST_WAIT_S: Final = 1.0
 class RealtimeRun:
     """Timer and sender of one trader."""
 
-    def __init__(self, trader: PaperTrader, clock: Clock, *, speed: float = 1.0) -> None:
+    def __init__(self, trader: Trader, clock: Clock, *, speed: float = 1.0) -> None:
         """``speed`` is how much faster than real seconds ``clock`` runs."""
         self._trader = trader
         self._clock = clock
         self._speed = speed
-        self._waiting = asyncio.Event()
         self._moved = asyncio.Event()
-        trader.on_action = self._waiting.set
         trader.on_step = self._moved.set
 
     async def keep_time(self) -> None:
@@ -49,8 +47,4 @@ class RealtimeRun:
 
     async def send(self) -> None:
         """Send actions as they come, for ever."""
-        while True:
-            await self._waiting.wait()
-            self._waiting.clear()
-            await self._trader.send_waiting()
-            self._moved.set()  # a cancel taken by the paper venue is a deadline that no event tells of
+        await self._trader.send()

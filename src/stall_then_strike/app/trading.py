@@ -1,11 +1,13 @@
 """The core with its surroundings: events in from any source, actions out to the executor, rows out to the logs.
 
-``PaperTrader`` has no loop of its own. ``realtime`` drives it from a live feed and timers, ``virtual`` from a list of
-stamped messages; both call the same methods, so that a tape is traded by the same code as the market.
+A trader has no loop of its own. ``realtime`` drives it from a live feed and timers, ``virtual`` from a list of stamped
+messages; both call the same methods, so that a tape is traded by the same code as the market. ``PaperTrader`` is here,
+the live one in ``live``.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -33,6 +35,7 @@ from stall_then_strike.types.dto import (
     PublicTrades,
     Reason,
     Row,
+    Step,
     Tick,
     TradeLogRow,
 )
@@ -54,20 +57,17 @@ class OutboxFull(RuntimeError):
     """The executor no longer sends."""
 
 
-class PaperTrader:
-    """One core, one paper gateway, one executor."""
+class Trader:
+    """A core with its clock, its logs and what waits to be sent. Subclasses bring the gateway."""
 
-    def __init__(self, cfg: AppConfig, clock: Clock, feed: MarketFeed, logs: RowLog) -> None:
-        """Everything is given; nothing is started. ``feed`` is where the paper gateway reads the book."""
-        self.core = Core(cfg)
-        self.paper = PaperGateway(cfg.paper, cfg.session, self.core.instrument, sink=self.on_event, now_ns=clock.now_ns)
-        self.executor = OrderExecutor(self.paper, self.on_event, clock.now_ns)
+    def __init__(self, core: Core, clock: Clock, feed: MarketFeed, logs: RowLog) -> None:
+        """Everything is given; nothing is started."""
+        self.core = core
         self.clock = clock
         self.feed = feed
         self.logs = logs
         self.outbox: deque[Action] = deque()
-        self.on_action: Callable[[], None] = lambda: None
-        """Called when the outbox is no longer empty."""
+        self._waiting = asyncio.Event()
         self.on_step: Callable[[], None] = lambda: None
         """Called after each step, when the next deadline may have moved."""
         self.latency = LatencyHistogram()
@@ -80,30 +80,21 @@ class PaperTrader:
     @property
     def next_deadline_ns(self) -> int:
         """When :meth:`wake` is to be called if no event comes before."""
-        core, paper = self.core.next_deadline_ns, self.paper.next_deadline_ns
-        return core if paper is None else min(core, paper)
+        return self.core.next_deadline_ns
 
     def wake(self) -> None:
         """A deadline has come."""
-        now_ns = self.clock.now_ns()
-        self.paper.advance(now_ns)
-        self.on_event(Tick(ts_ns=now_ns))
+        self.on_event(Tick(ts_ns=self.clock.now_ns()))
 
     def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
-        """Take one market event: the paper venue sees it first, as the market would have, then the core.
+        """Take one market event; executions of others concern no core.
 
         ``started_ns`` is when its text arrived, on the stopwatch of ``perf_ns``.
         """
-        self.paper.advance(self.clock.now_ns())
         if isinstance(event, PublicTrades):
-            self.paper.on_trades(event)
             return
         if isinstance(event, BoardSnapshot):
             self._tell_of_gaps(event)
-            book = self.feed.board if event.status is BookStatus.OK else None
-            self.paper.on_book(book, event.ts_ns)
-        else:
-            self.paper.on_status(event)
         self.on_event(event)
         if started_ns is not None and isinstance(event, BoardSnapshot):
             self.latency.add(perf_ns() - started_ns)
@@ -119,29 +110,37 @@ class PaperTrader:
     def on_event(self, event: Event) -> None:
         """One step of the core; its rows are written and its actions queued."""
         step = self.core.on_event(event, self.clock.now_ns())
+        self._take(step)
+
+    def _take(self, step: Step) -> None:
         for row in step.rows:
             self._record(row)
         if step.actions:
             if len(self.outbox) + len(step.actions) > OUTBOX:
                 raise OutboxFull(f"more than {OUTBOX} actions wait to be sent")
             self.outbox.extend(step.actions)
-            self.on_action()
+            self._waiting.set()
         self.on_step()
+
+    async def send(self) -> None:
+        """Send actions as they come, for ever."""
+        while True:
+            await self._waiting.wait()
+            self._waiting.clear()
+            await self.send_waiting()
+
+    async def send_waiting(self) -> None:
+        """Send what is in the outbox."""
+        raise NotImplementedError
 
     def halt(self, reason: Reason, detail: str) -> None:
         """Trip the kill switch from outside."""
         self.on_event(Control(ts_ns=self.clock.now_ns(), command=Command.HALT, reason=reason, detail=detail))
 
-    def stop(self) -> None:
-        """Cancel and strike no more."""
-        self.on_event(Control(ts_ns=self.clock.now_ns(), command=Command.STOP, reason=Reason.STOPPING))
-
-    async def send_waiting(self) -> None:
-        """Send what is in the outbox."""
-        while self.outbox:
-            batch = tuple(self.outbox)
-            self.outbox.clear()
-            await self.executor.execute(batch)
+    def stop(self, *, flat: bool = False) -> None:
+        """Cancel and strike no more; ``flat``: close the position, too."""
+        command = Command.STOP_FLAT if flat else Command.STOP
+        self.on_event(Control(ts_ns=self.clock.now_ns(), command=command, reason=Reason.STOPPING))
 
     def _record(self, row: Row) -> None:
         if isinstance(row, Notice):
@@ -152,3 +151,44 @@ class PaperTrader:
         elif isinstance(row, TradeLogRow):
             self.recent_trades.append(row)
         self.logs.write(row)
+
+
+class PaperTrader(Trader):
+    """One core, one paper gateway, one executor."""
+
+    def __init__(self, cfg: AppConfig, clock: Clock, feed: MarketFeed, logs: RowLog) -> None:
+        """Everything is given; nothing is started. ``feed`` is where the paper gateway reads the book."""
+        super().__init__(Core(cfg), clock, feed, logs)
+        self.paper = PaperGateway(cfg.paper, cfg.session, self.core.instrument, sink=self.on_event, now_ns=clock.now_ns)
+        self.executor = OrderExecutor(self.paper, self.on_event, clock.now_ns)
+
+    @property
+    def next_deadline_ns(self) -> int:
+        """When :meth:`wake` is to be called if no event comes before."""
+        core, paper = self.core.next_deadline_ns, self.paper.next_deadline_ns
+        return core if paper is None else min(core, paper)
+
+    def wake(self) -> None:
+        """A deadline has come."""
+        self.paper.advance(self.clock.now_ns())
+        super().wake()
+
+    def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
+        """Take one market event: the paper venue sees it first, as the market would have, then the core."""
+        self.paper.advance(self.clock.now_ns())
+        if isinstance(event, PublicTrades):
+            self.paper.on_trades(event)
+        elif isinstance(event, BoardSnapshot):
+            book = self.feed.board if event.status is BookStatus.OK else None
+            self.paper.on_book(book, event.ts_ns)
+        else:
+            self.paper.on_status(event)
+        super().on_market(event, started_ns)
+
+    async def send_waiting(self) -> None:
+        """Send what is in the outbox."""
+        while self.outbox:
+            batch = tuple(self.outbox)
+            self.outbox.clear()
+            await self.executor.execute(batch)
+        self.on_step()  # a cancel taken by the paper venue is a deadline that no event tells of

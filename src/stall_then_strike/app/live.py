@@ -1,0 +1,163 @@
+"""The live trader: what the core changes is in the journal before anything is sent, and sending waits for nothing.
+
+A slow or lost answer must not hold up a cancel, so every batch of actions is sent by a task of its own; how many may be
+under way at once is bounded. Facts that come while a step is being taken wait their turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+from stall_then_strike.app.trading import RowLog, Trader
+from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.executor import OrderExecutor
+from stall_then_strike.engine.gateway import AccountReader, OrderGateway
+from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.infra.orderbook_view import OrderBookView, OwnQuote
+from stall_then_strike.types.dto import (
+    Action,
+    Changes,
+    Event,
+    Fact,
+    OrderEvent,
+    OrderEventKind,
+    PlaceLimit,
+    Reason,
+    Step,
+)
+from stall_then_strike.types.errors import JournalError
+
+IN_FLIGHT: Final = 64
+"""Batches that may be on their way at once. Each ends within its calls' time limits."""
+_BACKLOG: Final = 10_000
+"""Steps that a failing journal may owe."""
+
+
+class ChangeLog(Protocol):
+    """Where changes are stored."""
+
+    def record(self, changes: Changes) -> None:
+        """Store them as one. Raises JournalError."""
+        ...
+
+
+class Venue(OrderGateway, AccountReader, Protocol):
+    """What live trading needs of a venue."""
+
+
+class LiveTrader(Trader):
+    """One core, one venue, one journal."""
+
+    def __init__(
+        self,
+        core: Core,
+        clock: Clock,
+        feed: MarketFeed,
+        view: OrderBookView,
+        logs: RowLog,
+        journal: ChangeLog,
+        venue: Venue,
+        *,
+        on_fact: Callable[[Fact], None] = lambda fact: None,
+    ) -> None:
+        """``core`` is made with ``live=True`` and restored; ``on_fact`` hears of what may be worth an alert."""
+        super().__init__(core, clock, feed, logs)
+        self.executor = OrderExecutor(venue, self.on_event, clock.now_ns, venue)
+        self.journal_failure = ""
+        """Why the journal cannot be written now; empty while it can."""
+        self._view = view
+        self._journal = journal
+        self._on_fact = on_fact
+        self._inbox: deque[Event] = deque()
+        self._is_stepping = False
+        self._unwritten: deque[Changes] = deque(maxlen=_BACKLOG)
+        self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._tasks: asyncio.TaskGroup | None = None
+
+    def on_event(self, event: Event) -> None:
+        """One step of the core. What comes from within a step is taken after it."""
+        self._inbox.append(event)
+        if self._is_stepping:
+            return
+        self._is_stepping = True
+        try:
+            while self._inbox:
+                self._step(self._inbox.popleft())
+        finally:
+            self._is_stepping = False
+
+    def _step(self, event: Event) -> None:
+        step = self.core.on_event(event, self.clock.now_ns())
+        changes = step.changes
+        if changes is not None:
+            self._unwritten.append(changes)
+            if not self.write_owed():
+                step = Step(self._without_quotes(step.actions), step.rows)
+            self._view.set_own(self._own_quotes())
+        self._take(step)
+        for fact in changes.facts if changes is not None else ():
+            self._on_fact(fact)
+
+    def write_owed(self) -> bool:
+        """Write the steps that the journal does not have yet, in order; whether it has all of them now."""
+        try:
+            while self._unwritten:
+                self._journal.record(self._unwritten[0])
+                self._unwritten.popleft()
+        except JournalError as error:
+            if not self.journal_failure:
+                self.journal_failure = str(error)
+                self.halt(Reason.LOG_FAILURE, str(error))
+            return False
+        self.journal_failure = ""
+        return True
+
+    def _without_quotes(self, actions: Iterable[Action]) -> tuple[Action, ...]:
+        """What may be sent although it is not in the journal: exits and questions. Quotes are known not to be sent."""
+        kept: list[Action] = []
+        for action in actions:
+            if isinstance(action, PlaceLimit):
+                self.on_event(
+                    OrderEvent(
+                        ts_ns=self.clock.now_ns(),
+                        kind=OrderEventKind.NOT_SENT,
+                        client_order_id=action.client_order_id,
+                        detail="the journal cannot be written",
+                    )
+                )
+            else:
+                kept.append(action)
+        return tuple(kept)
+
+    def _own_quotes(self) -> list[OwnQuote]:
+        return [
+            OwnQuote(side=order.side, price=order.price, remaining=order.remaining)
+            for order in self.core.own_orders()
+            if order.price is not None
+        ]
+
+    async def send(self) -> None:
+        """Send actions as they come, for ever, each batch by itself."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            await super().send()
+
+    async def send_waiting(self) -> None:
+        """Set off what is in the outbox."""
+        if self._tasks is None:
+            raise AssertionError("batches are tasks of `send`")
+        if self.outbox:
+            batch = tuple(self.outbox)
+            self.outbox.clear()
+            await self._slots.acquire()
+            self._tasks.create_task(self._send(batch))
+
+    async def _send(self, batch: tuple[Action, ...]) -> None:
+        try:
+            await self.executor.execute(batch)
+        finally:
+            self._slots.release()
