@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from loguru import logger
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.market_feed import LOG_PAUSE_NS, REMEMBERED_EXECUTIONS, MarketFeed
+from stall_then_strike.infra.market_feed import REMEMBERED_EXECUTIONS, MarketFeed
+from stall_then_strike.infra.refusals import LOG_PAUSE_NS
 from stall_then_strike.types.dto import (
     BoardSnapshot,
     BoardState,
@@ -102,6 +103,24 @@ def test_executions_become_trades(feed: MarketFeed) -> None:
             PublicTrade(exec_id=9, taker=None, price=5, size=300_000_000),
         ),
     )
+
+
+@pytest.mark.parametrize("name", [None, 7, ["JRF1"], {}])
+def test_execution_names_both_orders_and_stands_without(feed: MarketFeed, name: Any) -> None:
+    named = {"buy_child_order_acceptance_id": "JRF1", "sell_child_order_acceptance_id": "JRF2"}
+    event = feed.on_text(
+        frame(EXECUTIONS, [{**execution(1), **named}, {**execution(2), **dict.fromkeys(named, name)}]), 9
+    )
+    assert isinstance(event, PublicTrades)
+    assert [(trade.buy_order_id, trade.sell_order_id) for trade in event.trades] == [("JRF1", "JRF2"), ("", "")]
+
+
+def test_private_message_goes_unread_to_its_ear() -> None:
+    heard: list[tuple[Any, int]] = []
+    feed = MarketFeed(AppConfig(), on_private=lambda content, recv_ns: heard.append((content, recv_ns)))
+    assert feed.on_text(frame("child_order_events", [{"any": 1}]), 9) is None
+    assert heard == [([{"any": 1}], 9)]
+    assert feed.statistics().refused == {}
 
 
 def test_execution_ids_are_watched_for_gaps_and_repeats(feed: MarketFeed) -> None:

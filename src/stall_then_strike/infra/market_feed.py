@@ -1,7 +1,8 @@
 """From one frame of text to one event: everything that is public on bitFlyer's realtime channels.
 
 The feed parses, checks and routes frames, applies board messages to the board and has the view judge it. It knows no
-socket, no clock and no task: a recorded tape goes the same way as the live stream.
+socket, no clock and no task: a recorded tape goes the same way as the live stream. Messages of the private channel
+are handed on as they are; `private_feed.py` reads them.
 
 What comes over the wire is not trusted. A frame that is not what its channel promises is counted by kind, logged now
 and then, and has no other effect: the book it met stays as it was, and nothing is raised.
@@ -13,25 +14,25 @@ and ``side`` is empty in an auction; the ticker carries the state of the board; 
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from math import floor
-from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
-from loguru import logger
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.board import DELTA_PREFIX, SNAPSHOT_PREFIX, Board, BoardError
 from stall_then_strike.infra.orderbook_view import OrderBookView
+from stall_then_strike.infra.refusals import SHOWN_CHARS, Refusals, in_words
 from stall_then_strike.types.dto import (
-    NS_PER_S,
+    NO_ORDER,
     BoardSnapshot,
     BoardState,
     ExecId,
+    OrderId,
     PublicTrade,
     PublicTrades,
     Side,
@@ -41,22 +42,16 @@ from stall_then_strike.types.instrument import Lots, Ticks
 
 EXECUTIONS_PREFIX: Final = "lightning_executions_"
 TICKER_PREFIX: Final = "lightning_ticker_"
+EVENTS_CHANNEL: Final = "child_order_events"
+"""The private channel, read by nobody unless the feed was given an ear for it."""
 
 REMEMBERED_EXECUTIONS: Final = 4_096
 """So many execution ids are kept to notice one that comes twice."""
-
-LOG_PAUSE_NS: Final = 10 * NS_PER_S
-"""The same kind of garbage is logged at most this often."""
-
-SHOWN_CHARS: Final = 200
-"""How much of a refused frame is logged."""
 
 MAX_TRADES: Final = 10_000
 """Executions in one message beyond which it is refused. The most seen is 16."""
 
 MarketEvent = BoardSnapshot | PublicTrades | VenueStatus
-
-_log = logger.bind(channel="ws")
 
 
 @unique
@@ -106,8 +101,14 @@ class FeedStatistics:
 class MarketFeed:
     """Decoder of the public channels of one product."""
 
-    def __init__(self, cfg: AppConfig, board: Board | None = None) -> None:
-        """Feed ``board``, or one of its own."""
+    def __init__(
+        self, cfg: AppConfig, board: Board | None = None, on_private: Callable[[Any, int], None] | None = None
+    ) -> None:
+        """Feed ``board``, or one of its own.
+
+        ``on_private`` gets the message of each frame of the private channel, with the stamp of its receipt; without
+        it such frames are refused as of an unknown channel.
+        """
         instrument = cfg.exchange.instrument()
         product = instrument.product_code
         self.board: Final = Board(instrument) if board is None else board
@@ -122,6 +123,7 @@ class MarketFeed:
         """Answers to the requests announced by ``expect_replies``: None is yes, a text the venue's error."""
 
         self._product = product
+        self._on_private = on_private
         self._max_frame_bytes = cfg.ws.max_frame_bytes
         self._ticks_per_one = float(instrument.ticks_per_one)
         self._lots_per_one = float(instrument.lots_per_one)
@@ -141,9 +143,7 @@ class MarketFeed:
         self._execution_gaps = 0
         self._executions_missing = 0
         self._execution_duplicates = 0
-        self._refused: Counter[Refusal] = Counter()
-        self._logged: dict[Refusal, tuple[int, int]] = {}
-        """For each kind: when it was last logged, and how many there had been."""
+        self._refusals = Refusals("frame(s)")
 
     # --- Connection --------------------------------------------------------------------------------------------------
 
@@ -177,7 +177,7 @@ class MarketFeed:
                 raise _Refused(Refusal.NOT_JSON, str(error)) from None
             return self._take(message, recv_ns)
         except _Refused as refused:
-            self._refuse(refused, recv_ns, text[:SHOWN_CHARS])
+            self._refusals.add(refused.kind, refused.why, text[:SHOWN_CHARS], recv_ns)
             return None
 
     def on_message(self, message: Any, recv_ns: int) -> MarketEvent | None:
@@ -185,12 +185,12 @@ class MarketFeed:
         try:
             return self._take(message, recv_ns)
         except _Refused as refused:
-            self._refuse(refused, recv_ns, "")
+            self._refusals.add(refused.kind, refused.why, "", recv_ns)
             return None
 
     def on_binary(self, data: bytes, recv_ns: int) -> None:
         """Take note of a binary frame; the venue sends none."""
-        self._refuse(_Refused(Refusal.BINARY, f"{len(data)} bytes"), recv_ns, data[:SHOWN_CHARS])
+        self._refusals.add(Refusal.BINARY, f"{len(data)} bytes", data[:SHOWN_CHARS], recv_ns)
 
     def statistics(self) -> FeedStatistics:
         """Counts so far."""
@@ -207,7 +207,7 @@ class MarketFeed:
             execution_gaps=self._execution_gaps,
             executions_missing=self._executions_missing,
             execution_duplicates=self._execution_duplicates,
-            refused=MappingProxyType({kind.value: count for kind, count in sorted(self._refused.items())}),
+            refused=self._refusals.counts(),
         )
 
     # --- Channels ----------------------------------------------------------------------------------------------------
@@ -231,6 +231,9 @@ class MarketFeed:
             return self._on_executions(content, recv_ns)
         if channel == self.snapshot_channel:
             return self._on_snapshot(content, recv_ns)
+        if channel == EVENTS_CHANNEL and self._on_private is not None:
+            self._on_private(content, recv_ns)
+            return None
         raise _Refused(Refusal.UNKNOWN_CHANNEL)
 
     def _on_delta(self, content: Any, recv_ns: int) -> BoardSnapshot | None:
@@ -290,6 +293,8 @@ class MarketFeed:
             taker=Side(side) if side else None,
             price=Ticks(ticks),
             size=Lots(floor(size * self._lots_per_one + 0.5)),
+            buy_order_id=_name_of(item.get("buy_child_order_acceptance_id")),
+            sell_order_id=_name_of(item.get("sell_child_order_acceptance_id")),
         )
 
     def _is_new(self, exec_id: int) -> bool:
@@ -340,32 +345,9 @@ class MarketFeed:
         if type(request) is not int or request not in self._awaited:
             raise _Refused(Refusal.STRAY_REPLY)
         self._replies += 1
-        error = message.get("error")
-        if type(error) is dict:
-            self.replies[request] = f"{_plain(error.get('message'))} ({_plain(error.get('code'))})"
-        elif error is not None or message.get("result") is not True:
-            self.replies[request] = _plain(error if error is not None else message.get("result"))
-        else:
-            self.replies[request] = None
-
-    # --- Refusals ----------------------------------------------------------------------------------------------------
-
-    def _refuse(self, refused: _Refused, recv_ns: int, shown: str | bytes) -> None:
-        """Count a frame, and log it unless one of its kind was logged just before."""
-        kind = refused.kind
-        count = self._refused[kind] + 1
-        self._refused[kind] = count
-        logged_ns, logged_count = self._logged.get(kind, (None, 0))
-        if logged_ns is not None and 0 <= recv_ns - logged_ns < LOG_PAUSE_NS:
-            return
-        self._logged[kind] = (recv_ns, count)
-        _log.warning(
-            "refused {} frame(s), {}{}; the last: {!r}",
-            count - logged_count,
-            kind.value,
-            f" ({refused.why[:SHOWN_CHARS]})" if refused.why else "",
-            shown,
-        )
+        error, result = message.get("error"), message.get("result")
+        is_yes = error is None and result is True
+        self.replies[request] = None if is_yes else in_words(result if error is None else error)
 
 
 class _Refused(Exception):
@@ -377,6 +359,6 @@ class _Refused(Exception):
         self.why = why
 
 
-def _plain(value: Any) -> str:
-    """A word or number off the wire for a log line; nested values, which may be bottomless, by their type only."""
-    return str(value)[:SHOWN_CHARS] if isinstance(value, str | int | float) else f"({type(value).__name__})"
+def _name_of(value: Any) -> OrderId:
+    """An order's name off the wire; a trade stands without it."""
+    return OrderId(value) if type(value) is str else NO_ORDER

@@ -23,6 +23,8 @@ ClientOrderId = NewType("ClientOrderId", str)
 OrderId = NewType("OrderId", str)
 """The venue's name of an order: at bitFlyer the ``child_order_acceptance_id``."""
 
+NO_ORDER: Final = OrderId("")
+
 ExecId = NewType("ExecId", int)
 """The venue's number of one fill."""
 
@@ -186,12 +188,17 @@ class BoardSnapshot(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicTrade:
-    """One public execution. ``taker`` is None in an auction, where the wire leaves the side empty."""
+    """One public execution. ``taker`` is None in an auction, where the wire leaves the side empty.
+
+    Both orders are named, so that a fill of ours can be seen here too; a name is empty where the wire has none.
+    """
 
     exec_id: ExecId
     taker: Side | None
     price: Ticks
     size: Lots
+    buy_order_id: OrderId = NO_ORDER
+    sell_order_id: OrderId = NO_ORDER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
