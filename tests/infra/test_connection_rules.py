@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stall_then_strike.infra.connection_rules import PAUSE_MAX_S, SILENCE_MIN_S, STEADY_S, Pacer, Silence
+from stall_then_strike.infra.connection_rules import PAUSE_MAX_S, SILENCE_MIN_S, STEADY_S, Pacer, Silence, Silences
 
 S = 1_000_000_000
 
@@ -72,3 +72,28 @@ def test_fast_clock_does_not_turn_a_hiccup_into_silence() -> None:
     quiet = silence()
     assert not quiet.is_too_long(None, 100 * S, 0.1)
     assert quiet.is_too_long(None, 100 * S, SILENCE_MIN_S)
+
+
+def test_handshake_is_due_when_it_would_not_be_held_back() -> None:
+    pacer = Pacer(1.0)
+    assert pacer.is_due(100.0)
+    pacer.next_wait(100.0)
+    assert [pacer.is_due(now_s) for now_s in (100.9, 101.0)] == [False, True]
+    assert pacer.next_wait(101.0) == 0.0
+    assert [pacer.is_due(now_s) for now_s in (102.9, 103.0)] == [False, True], "the pause has doubled"
+
+
+def test_silences_ask_for_a_renewal_by_their_kind() -> None:
+    vital = Silence("board", 10, is_vital=True)
+    lesser = Silence("ticker", 10, is_vital=False)
+    pausing = Silence("executions", 10, is_vital=False, may_pause=True)
+    silences = Silences((vital, lesser, pausing), lesser_pause_ns=1_000)
+    silences.restart(0, 0.0)
+    assert [must for _, must in silences.found({"executions": 0}, 20, 60.0)] == [True, True, False]
+    assert list(silences.found({"executions": 0}, 30, 90.0)) == [], "each silence is told once"
+    silences.restart(100, 100.0)
+    found = list(silences.found({"board": 111}, 112, 160.0))
+    assert found == [
+        ("ticker silent for 1e-08 s", False),
+        ("executions silent for 1e-08 s", False),
+    ], "renewed a while ago"

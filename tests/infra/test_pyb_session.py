@@ -5,104 +5,38 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from aiohttp import WSMsgType, web
 
-from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra import connection_rules, pyb_session
 from stall_then_strike.infra.board import BitflyerStore
-from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock
+from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.infra.market_feed import MarketEvent
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.types.dto import BoardSnapshot, BookStatus, PublicTrades, VenueStatus
 from stall_then_strike.types.errors import FeedError
-
-PRODUCT = "FX_BTC_JPY"
-BOARD = f"lightning_board_{PRODUCT}"
-SNAPSHOT = f"lightning_board_snapshot_{PRODUCT}"
-EXECUTIONS = f"lightning_executions_{PRODUCT}"
-TICKER = f"lightning_ticker_{PRODUCT}"
-WHOLE = {"mid_price": 105.0, "bids": [{"price": 100.0, "size": 0.5}], "asks": [{"price": 110.0, "size": 0.5}]}
-DELTA = {"mid_price": 105.0, "bids": [{"price": 99.0, "size": 0.5}], "asks": []}
-
-
-class Venue:
-    """Acknowledges subscriptions and sends what it is told; keeps what it was sent."""
-
-    def __init__(self) -> None:
-        self.port = 0
-        self.sockets: list[web.WebSocketResponse] = []
-        self.connected_s: list[float] = []
-        self.requests: list[dict[str, Any]] = []
-        self.answers: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda _: {"result": True}
-        self.on_connect: Callable[[web.WebSocketResponse], Awaitable[None]] | None = None
-        self.greets = True
-        """Whether a whole book follows the subscription of the snapshot channel."""
-        self._runner: web.AppRunner | None = None
-
-    @property
-    def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/json-rpc"
-
-    async def start(self) -> None:
-        app = web.Application()
-        app.router.add_get("/json-rpc", self._serve)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
-        self.port = self._runner.addresses[0][1]
-
-    async def stop(self) -> None:
-        """As if the process were killed: lines are cut, the port is closed."""
-        for ws in self.sockets:
-            self.cut(ws)
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    @staticmethod
-    def cut(ws: web.WebSocketResponse) -> None:
-        transport = ws._req.transport if ws._req is not None else None
-        if transport is not None:
-            transport.abort()
-
-    async def send(self, channel: str, content: Any) -> None:
-        await self.send_raw(orjson.dumps(data(channel, content)).decode())
-
-    async def send_raw(self, text: str) -> None:
-        await self.sockets[-1].send_str(text)
-
-    async def _serve(self, request: web.Request) -> web.WebSocketResponse:
-        ws = web.WebSocketResponse()
-        await ws.prepare(request)
-        self.sockets.append(ws)
-        self.connected_s.append(asyncio.get_running_loop().time())
-        if self.on_connect is not None:
-            await self.on_connect(ws)
-        with suppress(ConnectionError):
-            async for message in ws:
-                if message.type is WSMsgType.TEXT:
-                    await self._answer(ws, json.loads(message.data))
-        return ws
-
-    async def _answer(self, ws: web.WebSocketResponse, request: dict[str, Any]) -> None:
-        self.requests.append(request)
-        answer = self.answers(request)
-        if answer is not None and "id" in request:
-            await ws.send_json({"jsonrpc": "2.0", "id": request["id"], **answer})
-        if self.greets and request["params"]["channel"] == SNAPSHOT:
-            await ws.send_json(data(SNAPSHOT, WHOLE))
-
-
-def data(channel: str, content: Any) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "method": "channelMessage", "params": {"channel": channel, "message": content}}
+from tests.infra.session_rig import (
+    BOARD,
+    DELTA,
+    EXECUTIONS,
+    PRODUCT,
+    SNAPSHOT,
+    TICKER,
+    WHOLE,
+    Heard,
+    Venue,
+    config,
+    data,
+    eventually,
+    is_board,
+    live,
+)
 
 
 @pytest.fixture
@@ -111,63 +45,6 @@ async def venue() -> AsyncIterator[Venue]:
     await venue.start()
     yield venue
     await venue.stop()
-
-
-def config(url: str, **ws: Any) -> AppConfig:
-    return AppConfig.model_validate(
-        {
-            "exchange": {"ws_url": url, "base_url": "http://127.0.0.1:9"},
-            "pybotters": {"timeout_sec": 1},
-            "ws": {"connect_timeout_sec": 2, "reconnect_min_sec": ws.pop("reconnect_min_sec", "0.05"), **ws},
-        },
-        strict=False,
-    )
-
-
-class Heard:
-    """Keeps events; lets tests wait for one."""
-
-    def __init__(self) -> None:
-        self.events: list[MarketEvent] = []
-        self._more = asyncio.Event()
-
-    def __call__(self, event: MarketEvent) -> None:
-        self.events.append(event)
-        self._more.set()
-
-    async def wait(self, wanted: Callable[[MarketEvent], bool], after: int = 0) -> MarketEvent:
-        async with asyncio.timeout(3):
-            while True:
-                for event in self.events[after:]:
-                    if wanted(event):
-                        return event
-                self._more.clear()
-                await self._more.wait()
-
-    @property
-    def boards(self) -> list[BookStatus]:
-        return [event.status for event in self.events if isinstance(event, BoardSnapshot)]
-
-
-def is_board(status: BookStatus) -> Callable[[MarketEvent], bool]:
-    return lambda event: isinstance(event, BoardSnapshot) and event.status is status
-
-
-async def eventually(condition: Callable[[], bool], limit_s: float = 3.0) -> None:
-    async with asyncio.timeout(limit_s):
-        while not condition():  # noqa: ASYNC110 - the conditions here have no event to wait for
-            await asyncio.sleep(0.005)
-
-
-@asynccontextmanager
-async def live(
-    venue: Venue, heard: Callable[[MarketEvent], None], clock: Clock | None = None, **ws: Any
-) -> AsyncIterator[PyBotterSession]:
-    """A session that has its first book."""
-    async with PyBotterSession(config(venue.url, **ws), clock or SystemClock(), heard) as session:
-        await session.connect_ws()
-        await session.wait_ready()
-        yield session
 
 
 # --- Start -----------------------------------------------------------------------------------------------------------

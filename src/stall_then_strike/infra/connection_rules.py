@@ -6,7 +6,10 @@ session's clock, which may run faster than real time when the venue is simulated
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Final
+
+from stall_then_strike.types.dto import NS_PER_S
 
 PAUSE_MAX_S: Final = 30.0
 """Longest pause between two connects."""
@@ -29,6 +32,10 @@ class Pacer:
     def on_connected(self, now_s: float) -> None:
         """The handshake of the last ``next_wait`` succeeded."""
         self._connected_s = now_s
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether a handshake that began now would not be held back."""
+        return self._started_s is None or now_s >= self._started_s + self._pause_s
 
     def next_wait(self, now_s: float) -> float:
         """Seconds to wait before the handshake that is due now."""
@@ -72,3 +79,39 @@ class Silence:
             return False
         self._is_warned = True
         return True
+
+
+class Silences:
+    """All channels of the present connection: whose silence calls for a new one?"""
+
+    def __init__(self, silences: tuple[Silence, ...], *, lesser_pause_ns: int) -> None:
+        """For channels that are not vital, the connection is renewed at most once in ``lesser_pause_ns``."""
+        self._silences = silences
+        self._lesser_pause_ns = lesser_pause_ns
+        self._lesser_renewed_ns: int | None = None
+
+    def restart(self, now_ns: int, now_s: float) -> None:
+        """A connection has just been made."""
+        for silence in self._silences:
+            silence.restart(now_ns, now_s)
+
+    def found(self, heard_ns: Mapping[str, int], now_ns: int, now_s: float) -> Iterator[tuple[str, bool]]:
+        """Each silence that went past its limit, in words, and whether the connection is to be renewed for it.
+
+        ``heard_ns`` tells when each channel last spoke. Stop at the first that asks for a renewal.
+        """
+        for silence in self._silences:
+            channel_ns = heard_ns.get(silence.channel)
+            if not silence.is_too_long(channel_ns, now_ns, now_s):
+                continue
+            text = f"{silence.channel} silent for {silence.limit_ns / NS_PER_S:g} s"
+            if silence.is_vital:
+                yield text, True
+            elif channel_ns is None or not silence.may_pause:
+                last_ns = self._lesser_renewed_ns
+                must_renew = last_ns is None or now_ns - last_ns >= self._lesser_pause_ns
+                if must_renew:
+                    self._lesser_renewed_ns = now_ns
+                yield text, must_renew
+            else:
+                yield text, False

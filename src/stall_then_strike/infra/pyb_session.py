@@ -1,15 +1,25 @@
-"""The connection to the venue: pybotters' client and stores, the feed they carry, and a watch over both.
+"""The connection to the venue: pybotters' client and stores, the feeds it carries, and a watch over all of them.
 
-pybotters connects, answers pings, reconnects and sends the subscriptions again. What it leaves to its user is here:
+pybotters connects, logs in, answers pings, reconnects and sends the subscriptions again. What it leaves to its user is
+here:
 
 - *Pace.* It reconnects at once after a clean close, thousands of times a second against a server that closes at once,
-  and the venue bars that. A trace hook of aiohttp holds each handshake back.
+  and the venue bars that. `handshakes.py` holds each handshake back.
 - *Drops.* It has no callback for one. The socket in hand is compared with the current one, at each frame, before each
   handshake and every few milliseconds between; from a drop until the next snapshot the book is unknown.
 - *Silence.* A channel can go silent, or never speak, while its socket lives (an unknown product is acknowledged with
   success). Each channel has its own limit, and so has each acknowledgement; past it the connection is renewed.
 - *Errors.* It logs what happens in handlers and goes on. Here the first exception stops the feed and is raised to
   whoever waits in ``wait_failed``.
+
+With credentials the same socket carries the private channel, subscribed after the public ones: their traffic proves
+that the socket lives, and events and executions come in one order. The private channel is live from the venue's
+acknowledgement on (`login.py` says why not from the login) until the connection ends. It may be silent for hours, so
+nobody here can tell that it was forgotten; who misses an event calls ``renew``.
+
+A login that is refused at the start is the end. Later on, the connection is kept for its public data, which closing a
+position needs, until the next handshake is due by the pacer; then it is renewed as a whole. A login without an answer
+holds all subscriptions up, so it is bounded as they are.
 
 Credentials are never looked for: pybotters would read an ``apis.json`` of the current folder by itself.
 
@@ -23,8 +33,8 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from types import SimpleNamespace, TracebackType
-from typing import TYPE_CHECKING, Final, NoReturn, Self, cast
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, NoReturn, Self, cast, overload
 
 import aiohttp
 import pybotters
@@ -34,11 +44,16 @@ from yarl import URL
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.board import BitflyerStore, Board
 from stall_then_strike.infra.clock import Clock, perf_ns
-from stall_then_strike.infra.connection_rules import PAUSE_MAX_S, Pacer, Silence
-from stall_then_strike.infra.market_feed import FeedStatistics, MarketEvent, MarketFeed
+from stall_then_strike.infra.connection_rules import PAUSE_MAX_S, Silence, Silences
+from stall_then_strike.infra.handshakes import Handshakes
+from stall_then_strike.infra.login import KeyPair
+from stall_then_strike.infra.market_feed import EVENTS_CHANNEL, FeedStatistics, MarketEvent, MarketFeed
 from stall_then_strike.infra.orderbook_view import OrderBookView
+from stall_then_strike.infra.private_feed import PrivateStatistics
+from stall_then_strike.infra.private_side import PrivateEvent, PrivateSide
+from stall_then_strike.infra.subscriptions import Subscriptions
 from stall_then_strike.types.dto import NS_PER_S, BoardSnapshot, BookStatus
-from stall_then_strike.types.errors import FeedError
+from stall_then_strike.types.errors import FeedError, LoginRefused
 
 if TYPE_CHECKING:
     from pybotters.typedefs import WsStrHandler
@@ -48,12 +63,17 @@ if TYPE_CHECKING:
 POLL_S: Final = 0.02
 """How often the connection is looked at."""
 ACK_LIMIT_S: Final = 10.0
-"""How long the acknowledgement of a subscription may take."""
+"""How long the acknowledgement of a subscription may take, with the login before it."""
 CLOSE_LIMIT_S: Final = 2.0
 """How long the peer may take to answer a close; a half-open socket never does."""
 HEARTBEAT_S: Final = 10.0
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """Longer messages break the connection; those from ``ws.max_frame_bytes`` up to here are counted and dropped."""
+
+_NO_LOGIN_ANSWER: Final = "neither the login nor the subscriptions were answered"
+
+SessionEvent = MarketEvent | PrivateEvent
+"""What a session with credentials tells; without them, only the first."""
 
 _log = logger.bind(channel="ws")
 
@@ -69,13 +89,16 @@ class SessionStatistics:
     failed_attempts: int
     """Handshakes that did not succeed."""
     forced_reconnects: int
-    """Connections that we ended because of silence or a refused subscription."""
+    """Connections that we ended because of silence, a refused subscription, or on request."""
     is_connected: bool
     connected_sec: float
     """Age of the present connection, zero without one."""
     last_error: str
     """Why the last attempt or connection failed; empty if none did."""
     feed: FeedStatistics
+    is_private_live: bool
+    private: PrivateStatistics | None
+    """None without credentials."""
 
 
 class PyBotterSession:
@@ -85,13 +108,35 @@ class PyBotterSession:
     then ``wait_ready``, and keep ``wait_failed`` in the task group of the program.
     """
 
-    def __init__(self, cfg: AppConfig, clock: Clock, on_event: Callable[[MarketEvent], None]) -> None:
-        """Open nothing yet."""
+    @overload
+    def __init__(self, cfg: AppConfig, clock: Clock, on_event: Callable[[MarketEvent], None]) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        cfg: AppConfig,
+        clock: Clock,
+        on_event: Callable[[SessionEvent], None],
+        credentials: KeyPair | None,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        cfg: AppConfig,
+        clock: Clock,
+        on_event: Callable[[MarketEvent], None] | Callable[[SessionEvent], None],
+        credentials: KeyPair | None = None,
+    ) -> None:
+        """Open nothing yet. On a host that is not bitFlyer's, pybotters must have been told to log in and to sign."""
         self._cfg = cfg
         self._clock = clock
-        self._on_event = on_event
-        self._store = BitflyerStore(cfg.exchange.instrument())
-        self.feed: Final = MarketFeed(cfg, self._store.board)
+        self._on_event = cast("Callable[[SessionEvent], None]", on_event)  # see the overloads
+        self._credentials = credentials
+        instrument = cfg.exchange.instrument()
+        self._store = BitflyerStore(instrument)
+        private = None if credentials is None else PrivateSide(credentials, instrument, self._on_event)
+        self._private = private
+        self.feed: Final = MarketFeed(cfg, self._store.board, None if private is None else private.on_message)
         call_s = float(cfg.pybotters.timeout_sec)
         self.call_timeout: Final = aiohttp.ClientTimeout(total=call_s)
         """For one HTTP call. The client's own limit is longer, for it also covers the pause before a handshake."""
@@ -109,27 +154,32 @@ class PyBotterSession:
                 *cfg.ws.channels,
             )
         )
-        self._channel_of_id: Final = dict(enumerate(channels, start=1))
+        if credentials is not None:
+            channels[EVENTS_CHANNEL] = None  # the last one
+        self._subscriptions = Subscriptions(channels, feed.replies)
         quiet_ns = int(cfg.ws.snapshot_silence_sec * NS_PER_S)
         executions_ns = int(cfg.ws.executions_silence_sec * NS_PER_S)
-        self._silences: Final = (
-            Silence(feed.snapshot_channel, quiet_ns, is_vital=True),
-            Silence(feed.board_channel, quiet_ns, is_vital=True),
-            Silence(feed.ticker_channel, quiet_ns, is_vital=False),
-            Silence(feed.executions_channel, executions_ns, is_vital=False, may_pause=True),
+        self._silences = Silences(
+            (
+                Silence(feed.snapshot_channel, quiet_ns, is_vital=True),
+                Silence(feed.board_channel, quiet_ns, is_vital=True),
+                Silence(feed.ticker_channel, quiet_ns, is_vital=False),
+                Silence(feed.executions_channel, executions_ns, is_vital=False, may_pause=True),
+            ),
+            lesser_pause_ns=executions_ns,
         )
-        self._lesser_pause_ns = executions_ns
-        self._lesser_renewed_ns: int | None = None
 
-        self._pacer = Pacer(float(cfg.ws.reconnect_min_sec))
+        self._handshakes = Handshakes(cfg.exchange.ws_url, float(cfg.ws.reconnect_min_sec), self._on_handshake)
         self._client: pybotters.Client | None = None
         self._app: WebSocketApp | None = None
         self._ws: ClientWebSocketResponse | None = None
-        self._is_open = False
-        """Whether a handshake succeeded and its connection's end was not seen yet."""
         self._connected_s = 0.0
         self._watcher: asyncio.Task[None] | None = None
         self._retired: ClientWebSocketResponse | None = None
+        self._has_book = False
+        """Whether the present connection brought a whole book."""
+        self._renewal = ""
+        """Why the present connection is to be renewed on request; empty if it is not."""
         self._is_ready = False
         self._failure: BaseException | None = None
         self._is_told = False
@@ -137,29 +187,29 @@ class PyBotterSession:
         self._failed = asyncio.Event()
         self._ready_or_failed = asyncio.Event()
 
-        self._connects = 0
         self._drops = 0
-        self._failed_attempts = 0
         self._forced_reconnects = 0
-        self._last_error = ""
 
     # --- Life --------------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         """Make the client; nothing is sent."""
         call_s = self.call_timeout.total
-        trace = aiohttp.TraceConfig()
-        trace.on_request_start.append(self._before_request)
-        trace.on_request_end.append(self._after_request)
-        trace.on_request_exception.append(self._after_failure)
+        apis: dict[
+            str, list[str]
+        ] = {}  # None would make pybotters read apis.json or the file that PYBOTTERS_APIS names
+        if (pair := self._credentials) is not None:
+            apis["bitflyer"] = [pair.key, pair.secret]
         self._client = pybotters.Client(
-            apis={},  # None would make pybotters read apis.json or the file that PYBOTTERS_APIS names
+            apis=apis,
             base_url=self._cfg.exchange.base_url,
             timeout=aiohttp.ClientTimeout(
                 total=(call_s or 0.0) + PAUSE_MAX_S, connect=call_s, sock_connect=call_s, sock_read=call_s
             ),
-            trace_configs=[trace],
+            trace_configs=[self._handshakes.trace()],
         )
+        if self._private is not None:
+            self._private.open()
         return self
 
     async def __aexit__(
@@ -172,6 +222,8 @@ class PyBotterSession:
                 await asyncio.wait((self._watcher,))
         finally:
             self._app = self._ws = None
+            if self._private is not None:
+                self._private.close()
             if self._client is not None:
                 await self._client.close()
                 self._client = None
@@ -188,30 +240,27 @@ class PyBotterSession:
             URL(url)
         except ValueError as error:
             raise FeedError(f"{url} is not an address: {error}") from None
-        requests = [
-            {"method": "subscribe", "params": {"channel": channel}, "id": number}
-            for number, channel in self._channel_of_id.items()
-        ]
         self._app = client.ws_connect(
             url,
-            send_json=requests,
+            send_json=self._subscriptions.requests(),
             # With decode_text off, frames come as bytes: orjson checks their UTF-8, and faulty ones break nothing.
             hdlr_str=cast("WsStrHandler", self._on_frame),
             hdlr_bytes=self._on_binary,
             backoff=(1.0, 1.0, 1.0, 0.5),  # after an error, up to half a second by chance; the pace is ours
             heartbeat=HEARTBEAT_S,
-            auth=None,
             decode_text=False,
             max_msg_size=MAX_MESSAGE_BYTES,
             timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_LIMIT_S),
+            auth=None if self._credentials is None else pybotters.auth.Auth,
         )
         # A task of its own, for it outlives this call; cancelled and awaited in __aexit__.
         self._watcher = asyncio.create_task(self._watch(self._app), name="feed watcher")  # noqa: TID251
         self._watcher.add_done_callback(self._on_watcher_done)
 
     async def wait_ready(self, timeout_sec: float | None = None) -> None:
-        """Wait for the first whole book; FeedError, with what was tried and what came of it, if it does not come.
+        """Wait for the first whole book and, with credentials, for the private channel, on one connection.
 
+        Raises FeedError, with what was tried and what came of it, if they do not come, and LoginRefused.
         ``timeout_sec`` is in real seconds, by default ``ws.connect_timeout_sec``.
         """
         limit_s = float(self._cfg.ws.connect_timeout_sec) if timeout_sec is None else timeout_sec
@@ -222,9 +271,9 @@ class PyBotterSession:
             self._is_told = True
             raise self._failure
         if not self._is_ready:
+            missing = "private channel" if self._has_book else f"board of {self._cfg.exchange.product_code}"
             raise FeedError(
-                f"no board of {self._cfg.exchange.product_code} from {self._cfg.exchange.ws_url} "
-                f"within {limit_s:g} s: {self._why_not_ready()}"
+                f"no {missing} from {self._cfg.exchange.ws_url} within {limit_s:g} s: {self._why_not_ready()}"
             )
 
     async def wait_failed(self) -> NoReturn:
@@ -234,6 +283,11 @@ class PyBotterSession:
             raise AssertionError("a failure is set before it is announced")
         self._is_told = True
         raise self._failure
+
+    def renew(self, why: str) -> None:
+        """Have the connection ended and made anew, at the usual pace. Returns at once; ignored while there is none."""
+        if self._ws is not None:
+            self._renewal = why
 
     # --- Access ------------------------------------------------------------------------------------------------------
 
@@ -260,14 +314,16 @@ class PyBotterSession:
     def statistics(self) -> SessionStatistics:
         """Counts so far."""
         return SessionStatistics(
-            connects=self._connects,
+            connects=self._handshakes.succeeded,
             drops=self._drops,
-            failed_attempts=self._failed_attempts,
+            failed_attempts=self._handshakes.failed,
             forced_reconnects=self._forced_reconnects,
             is_connected=self._ws is not None,
             connected_sec=0.0 if self._ws is None else asyncio.get_running_loop().time() - self._connected_s,
-            last_error=self._last_error,
+            last_error=self._handshakes.last_error,
             feed=self.feed.statistics(),
+            is_private_live=self._private is not None and self._private.is_live,
+            private=None if self._private is None else self._private.feed.statistics(),
         )
 
     # --- Frames ------------------------------------------------------------------------------------------------------
@@ -278,14 +334,27 @@ class PyBotterSession:
             return
         self.frame_perf_ns = perf_ns()
         try:
-            event = self.feed.on_text(data, self._clock.now_ns())
+            now_ns = self._clock.now_ns()
+            event = self.feed.on_text(data, now_ns)
             if event is not None:
                 self._on_event(event)
-                if not self._is_ready and type(event) is BoardSnapshot and event.status is not BookStatus.UNKNOWN:
-                    self._is_ready = True
-                    self._ready_or_failed.set()
+                if not self._has_book and type(event) is BoardSnapshot and event.status is not BookStatus.UNKNOWN:
+                    self._has_book = True
+                    self._look_whether_ready()
+            elif (
+                self._private is not None
+                and not self._private.is_live
+                and self._subscriptions.is_granted(EVENTS_CHANNEL)
+            ):
+                self._private.on_granted(now_ns)
+                self._look_whether_ready()
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not be lost
             self._fail(error)
+
+    def _look_whether_ready(self) -> None:
+        if self._has_book and (self._private is None or self._private.is_live):
+            self._is_ready = True
+            self._ready_or_failed.set()
 
     def _on_binary(self, data: bytes, ws: ClientWebSocketResponse) -> None:
         if self._failure is None and self._belongs(ws):
@@ -302,70 +371,50 @@ class PyBotterSession:
 
     # --- Connection --------------------------------------------------------------------------------------------------
 
-    async def _before_request(
-        self, _session: aiohttp.ClientSession, _context: SimpleNamespace, request: aiohttp.TraceRequestStartParams
-    ) -> None:
-        """Hold a handshake back; other requests pass."""
-        if not _is_handshake(request):
-            return
-        for _ in range(3):  # the last frames of the old connection are still on their way through the loop
-            await asyncio.sleep(0)
+    def _on_handshake(self) -> None:
+        """A handshake is about to begin."""
         self._on_dropped()
-        wait_s = self._pacer.next_wait(asyncio.get_running_loop().time())
-        if wait_s > 0:
-            _log.info("next connect to {} in {:.1f} s", request.url, wait_s)
-            await asyncio.sleep(wait_s)
-
-    async def _after_request(
-        self, _session: aiohttp.ClientSession, _context: SimpleNamespace, request: aiohttp.TraceRequestEndParams
-    ) -> None:
-        if not _is_handshake(request):
-            return
-        if request.response.status == 101:
-            self._pacer.on_connected(asyncio.get_running_loop().time())
-            self._connects += 1
-            self._is_open = True
-        else:
-            self._on_attempt_failed(f"HTTP status {request.response.status} instead of a WebSocket")
-
-    async def _after_failure(
-        self, _session: aiohttp.ClientSession, _context: SimpleNamespace, request: aiohttp.TraceRequestExceptionParams
-    ) -> None:
-        if _is_handshake(request) and not isinstance(request.exception, asyncio.CancelledError):
-            self._on_attempt_failed(_in_words(request.exception))
-
-    def _on_attempt_failed(self, why: str) -> None:
-        self._failed_attempts += 1
-        self._last_error = why
-        _log.warning("no connection to {}: {}", self._cfg.exchange.ws_url, why)
+        if self._private is not None:
+            self._private.on_handshake()
 
     def _on_connected(self, ws: ClientWebSocketResponse) -> None:
-        """A handshake is through and the subscriptions are being sent."""
+        """A handshake is through; the login is under way or the subscriptions are being sent."""
         now_ns, now_s = self._clock.now_ns(), asyncio.get_running_loop().time()
         self._ws = ws
         self._connected_s = now_s
         self.feed.on_connect()
-        self.feed.expect_replies(self._channel_of_id)
-        for silence in self._silences:
-            silence.restart(now_ns, now_s)
+        self.feed.expect_replies(self._subscriptions.channels)
+        self._silences.restart(now_ns, now_s)
         _log.info("connected to {}", self._cfg.exchange.ws_url)
 
     def _on_dropped(self) -> None:
         """The present connection, if there is one, is gone."""
         ws, self._ws = self._ws, None
-        if self._is_open:
-            self._is_open = False
+        self._renewal = ""
+        if self._handshakes.is_open:
+            self._handshakes.is_open = False
             self._drops += 1
-            self._last_error = "connection closed at once" if ws is None else _in_words_of_close(ws)
+            self._handshakes.last_error = "connection closed at once" if ws is None else self._why_ended(ws)
         if ws is None:
             return
         self._retired = ws
-        _log.warning("{}; the book is unknown until the next snapshot", self._last_error)
-        if self._failure is None:
-            try:
-                self._on_event(self.feed.on_disconnect(self._clock.now_ns()))
-            except Exception as error:  # noqa: BLE001 - called from within pybotters, which would swallow it
-                self._fail(error)
+        self._has_book = False
+        _log.warning("{}; the book is unknown until the next snapshot", self._handshakes.last_error)
+        if self._failure is not None:
+            return
+        now_ns = self._clock.now_ns()
+        try:
+            if self._private is not None:
+                self._private.on_dropped(now_ns)
+            self._on_event(self.feed.on_disconnect(now_ns))
+        except Exception as error:  # noqa: BLE001 - called from within pybotters, which would swallow it
+            self._fail(error)
+
+    def _why_ended(self, ws: ClientWebSocketResponse) -> str:
+        during = " during the login" if self._credentials is not None and not self.feed.replies else ""
+        if ws.exception() is not None:
+            return f"connection lost{during}: {ws.exception()!r}"
+        return f"connection closed{during} (code {ws.close_code})" if ws.closed else f"connection given up{during}"
 
     async def _watch(self, app: WebSocketApp) -> None:
         """Look after the connection until cancelled or failed; pybotters' own task ends with this one."""
@@ -379,42 +428,41 @@ class PyBotterSession:
                         self._on_connected(ws)
                 elif ws is not self._ws or ws.closed:
                     self._on_dropped()
-                elif why := self._refused_subscription() or self._silent_channel():
+                elif why := self._renewal or self._fault_of_subscriptions() or self._silent_channel():
                     self._forced_reconnects += 1
                     _log.warning("renewing the connection: {}", why)
                     self._on_dropped()
-                    self._last_error = why
+                    self._handshakes.last_error = why
                     tasks.create_task(_close(ws), name="closing")
             connecting.cancel()
 
-    def _refused_subscription(self) -> str:
-        """Why a subscription does not stand; empty when all do. At the start that is the end."""
-        replies = self.feed.replies
-        for number, channel in self._channel_of_id.items():
-            if number not in replies:
-                if asyncio.get_running_loop().time() - self._connected_s > ACK_LIMIT_S:
-                    return f"the subscription of {channel} was not answered"
-            elif (error := replies[number]) is not None:
-                if not self._is_ready:
-                    self._fail(FeedError(f"{self._cfg.exchange.ws_url} refuses the channel {channel}: {error}"))
-                return f"the channel {channel} was refused: {error}"
-        return ""
+    def _fault_of_subscriptions(self) -> str:
+        """Which subscription calls for a new connection; empty when none does. At the start a refusal is the end."""
+        age_s = asyncio.get_running_loop().time() - self._connected_s
+        fault = self._subscriptions.fault(is_late=age_s > ACK_LIMIT_S)
+        if fault is None:
+            return ""
+        if fault.refusal is None:
+            if self._credentials is not None and not self.feed.replies:
+                return _NO_LOGIN_ANSWER
+            return f"the subscription of {fault.channel} was not answered"
+        if self._private is not None and fault.channel == EVENTS_CHANNEL:
+            text = self._private.refused(self._cfg.exchange.ws_url, fault.refusal)
+            if not self._is_ready:
+                self._fail(LoginRefused(text))
+                return text
+            self._private.tell_refused(text)
+            return text if self._handshakes.is_due() else ""
+        if not self._is_ready:
+            self._fail(FeedError(f"{self._cfg.exchange.ws_url} refuses the channel {fault.channel}: {fault.refusal}"))
+        return f"the channel {fault.channel} was refused: {fault.refusal}"
 
     def _silent_channel(self) -> str:
         """Which channel's silence calls for a new connection; empty when none does."""
         now_ns, now_s = self._clock.now_ns(), asyncio.get_running_loop().time()
-        for silence in self._silences:
-            heard_ns = self.feed.heard_ns.get(silence.channel)
-            if not silence.is_too_long(heard_ns, now_ns, now_s):
-                continue
-            text = f"{silence.channel} silent for {silence.limit_ns / NS_PER_S:g} s"
-            if silence.is_vital:
+        for text, must_renew in self._silences.found(self.feed.heard_ns, now_ns, now_s):
+            if must_renew:
                 return text
-            if heard_ns is None or not silence.may_pause:
-                last_ns = self._lesser_renewed_ns
-                if last_ns is None or now_ns - last_ns >= self._lesser_pause_ns:
-                    self._lesser_renewed_ns = now_ns
-                    return text
             _log.warning("{}; the connection is kept", text)
         return ""
 
@@ -433,43 +481,15 @@ class PyBotterSession:
 
     def _why_not_ready(self) -> str:
         if self._ws is None:
-            return self._last_error or "no answer"
-        missing = [channel for number, channel in self._channel_of_id.items() if number not in self.feed.replies]
-        if missing:
+            return self._handshakes.last_error or "no answer"
+        if self._credentials is not None and not self.feed.replies:
+            return f"connected, but {_NO_LOGIN_ANSWER}"
+        if missing := self._subscriptions.unanswered():
             return f"connected, but the subscription of {', '.join(missing)} was not answered"
         return "connected and subscribed, but no board came (the venue acknowledges unknown products too)"
-
-
-def _is_handshake(
-    request: aiohttp.TraceRequestStartParams | aiohttp.TraceRequestEndParams | aiohttp.TraceRequestExceptionParams,
-) -> bool:
-    return request.headers.get("Upgrade", "").lower() == "websocket"
-
-
-def _in_words_of_close(ws: ClientWebSocketResponse) -> str:
-    if ws.exception() is not None:
-        return f"connection lost: {ws.exception()!r}"
-    return f"connection closed (code {ws.close_code})" if ws.closed else "connection given up"
 
 
 async def _close(ws: ClientWebSocketResponse) -> None:
     """Close a connection that is not believed any more; a peer that is gone does not answer, and that is all right."""
     with suppress(aiohttp.ClientError, OSError, TimeoutError):
         await ws.close()
-
-
-def _in_words(error: BaseException) -> str:
-    """Why a connect failed, for the operator."""
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return f"host name not found ({error.host})"
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
-            return f"TLS failed: {error}"
-        case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
-            return f"connection refused ({error.host}:{error.port})"
-        case aiohttp.ClientConnectorError():
-            return f"cannot connect to {error.host}:{error.port}: {error.os_error}"
-        case TimeoutError():
-            return "no answer in time"
-        case _:
-            return f"{type(error).__name__}: {error}"

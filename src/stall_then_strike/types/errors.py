@@ -7,6 +7,7 @@
       LogError            a log cannot be written: quoting stops, exit 1
       JournalError        the journal cannot be opened, read or written: nothing new is sent, exit 1
       FeedError           the venue cannot be heard (no connection, no first snapshot): exit 1
+        LoginRefused        it does not take our key for its private channel: exit 2
       VenueError          an order request went wrong; carries the request and the venue's code
         Retryable           it took no effect: safe to send again after a pause
           NotSent             it never left
@@ -40,7 +41,11 @@ class JournalError(StallThenStrikeError):
 
 
 class FeedError(StallThenStrikeError):
-    """The venue's public feed cannot be reached or says nothing."""
+    """The venue's feed cannot be reached or says nothing."""
+
+
+class LoginRefused(FeedError):
+    """The venue refuses the login or the private channel at the start. The text is meant for the operator."""
 
 
 class VenueError(StallThenStrikeError):

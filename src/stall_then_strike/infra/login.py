@@ -1,0 +1,70 @@
+"""The login on the venue's socket, which pybotters does: what it is given, and what it does not tell.
+
+pybotters logs in at each handshake and then subscribes as if the venue had agreed, whatever the answer was; while it
+waits, nothing reaches the handlers, and only its log hears of a refusal. So the proof of a login is the acknowledgement
+of the private channel: before a login the venue refuses it with -32007 (seen on the wire). What the log heard is taken
+for the *reason* only.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, Protocol
+
+from stall_then_strike.infra.refusals import in_words
+
+LOGIN_ID: Final = "auth"
+"""The id of pybotters' login requests."""
+
+_PYBOTTERS_LOG: Final = "pybotters.ws"
+
+
+class KeyPair(Protocol):
+    """What a login needs."""
+
+    @property
+    def key(self) -> str:
+        """The API key."""
+        ...
+
+    @property
+    def secret(self) -> str:
+        """What signs; never shown."""
+        ...
+
+
+class LoginEar(logging.Handler):
+    """Keeps why the venue refused the last login, as far as pybotters' log tells."""
+
+    def __init__(self) -> None:
+        """Heard nothing yet."""
+        super().__init__(logging.WARNING)
+        self.refusal = ""
+        """The venue's words; empty if none were heard."""
+
+    def open(self) -> None:
+        """Begin to listen."""
+        logging.getLogger(_PYBOTTERS_LOG).addHandler(self)
+
+    def close(self) -> None:
+        """Listen no more."""
+        logging.getLogger(_PYBOTTERS_LOG).removeHandler(self)
+        super().close()
+
+    def forget(self) -> None:
+        """Another login begins."""
+        self.refusal = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record: pybotters logs the venue's answer as it is."""
+        answer: object = record.msg
+        if isinstance(answer, dict) and answer.get("id") == LOGIN_ID and "error" in answer:
+            self.refusal = in_words(answer["error"])
+
+
+def masked(text: str, pair: KeyPair) -> str:
+    """The text without the key and the secret, should a venue ever send them back."""
+    for hidden in (pair.secret, pair.key):
+        if hidden:
+            text = text.replace(hidden, "***")
+    return text

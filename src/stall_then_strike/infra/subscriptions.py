@@ -1,0 +1,56 @@
+"""The channels of a connection: how they are asked for, and which of them the venue did not grant.
+
+Every request has an id, because the venue acknowledges none without. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A subscription that does not stand."""
+
+    channel: str
+    refusal: str | None
+    """The venue's words; None if it did not answer."""
+
+
+class Subscriptions:
+    """The same channels on every connection, in this order."""
+
+    def __init__(self, channels: Iterable[str], replies: Mapping[int, str | None]) -> None:
+        """``replies`` fills up as answers come, by request id: None is yes, a text a refusal."""
+        self.channels = dict(enumerate(channels, start=1))
+        """By the id of the request."""
+        self._ids = {channel: number for number, channel in self.channels.items()}
+        self._replies = replies
+
+    def requests(self) -> list[dict[str, Any]]:
+        """What is sent on a new connection."""
+        return [
+            {"method": "subscribe", "params": {"channel": channel}, "id": number}
+            for number, channel in self.channels.items()
+        ]
+
+    def is_granted(self, channel: str) -> bool:
+        """Whether the venue said yes."""
+        number = self._ids.get(channel, 0)
+        return number in self._replies and self._replies[number] is None
+
+    def unanswered(self) -> list[str]:
+        """The channels that the venue said nothing of."""
+        return [channel for number, channel in self.channels.items() if number not in self._replies]
+
+    def fault(self, *, is_late: bool) -> Fault | None:
+        """The first subscription that does not stand; what is unanswered counts only when it is late."""
+        for number, channel in self.channels.items():
+            if number not in self._replies:
+                if is_late:
+                    return Fault(channel, None)
+            elif (refusal := self._replies[number]) is not None:
+                return Fault(channel, refusal)
+        return None
