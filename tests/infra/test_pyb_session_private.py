@@ -260,6 +260,19 @@ async def test_unanswered_private_channel_is_told(venue: Venue) -> None:
     )
 
 
+async def test_ready_takes_book_and_private_channel_of_one_connection(venue: Venue) -> None:
+    venue.answers = lambda request: None if request["params"].get("channel") == EVENTS else {"result": True}
+    heard = Heard()
+    async with PyBotterSession(config(venue.url), SystemClock(), heard, KEY) as session:
+        await session.connect_ws()
+        await heard.wait(is_board(BookStatus.OK))
+        venue.answers, venue.greets = lambda _: {"result": True}, False
+        await venue.sockets[-1].close()
+        await heard.wait(is_private(True))
+        with pytest.raises(FeedError, match="no board of FX_BTC_JPY"):
+            await session.wait_ready(0.1)
+
+
 async def test_login_that_is_never_answered_is_given_up_and_tried_again(
     venue: Venue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -338,6 +351,16 @@ async def test_login_refused_later_on_leaves_the_public_side_and_heals_when_acce
     assert [word for word in story(heard) if word in {"live", "down"}] == ["live", "down", "live"]
 
 
+async def test_each_connection_is_refused_for_its_own_reason(venue: Venue) -> None:
+    async with live(venue, Heard(), credentials=KEY) as session:
+        error = {"error": {"code": -501, "message": "Key not found"}}
+        venue.answers = lambda request: error if request["method"] == "auth" else private_refused(request)
+        await venue.sockets[-1].close()
+        await eventually(lambda: session.statistics().last_error.endswith("refuses the login: Key not found (-501)"))
+        venue.answers = private_refused
+        await eventually(lambda: "refuses the private channel: auth" in session.statistics().last_error, limit_s=10)
+
+
 async def test_refused_logins_are_paced(venue: Venue) -> None:
     async with live(venue, Heard(), credentials=KEY, reconnect_min_sec="0.1") as session:
         venue.answers = private_refused
@@ -387,6 +410,7 @@ async def test_renewal_from_within_an_event_is_done_once(venue: Venue) -> None:
         fields = {"product_code": PRODUCT, "child_order_acceptance_id": "JRF1", "event_type": "CANCEL"}
         await venue.send(EVENTS, [fields, fields])
         await heard.wait(is_private(True), after=seen)
+        await asyncio.sleep(5 * pyb_session.POLL_S)
         assert session.statistics().forced_reconnects == 1
         assert len(venue.sockets) == 2
 
