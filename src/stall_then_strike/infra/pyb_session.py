@@ -49,6 +49,7 @@ from stall_then_strike.infra.handshakes import Handshakes
 from stall_then_strike.infra.login import KeyPair
 from stall_then_strike.infra.market_feed import EVENTS_CHANNEL, FeedStatistics, MarketEvent, MarketFeed
 from stall_then_strike.infra.orderbook_view import OrderBookView
+from stall_then_strike.infra.outcome import Outcome
 from stall_then_strike.infra.private_feed import PrivateStatistics
 from stall_then_strike.infra.private_side import PrivateEvent, PrivateSide
 from stall_then_strike.infra.subscriptions import Subscriptions
@@ -129,6 +130,7 @@ class PyBotterSession:
     ) -> None:
         """Open nothing yet. On a host that is not bitFlyer's, pybotters must have been told to log in and to sign."""
         self._cfg = cfg
+        self._url = cfg.exchange.ws_url
         self._clock = clock
         self._on_event = cast("Callable[[SessionEvent], None]", on_event)  # see the overloads
         self._credentials = credentials
@@ -157,19 +159,9 @@ class PyBotterSession:
         if credentials is not None:
             channels[EVENTS_CHANNEL] = None  # the last one
         self._subscriptions = Subscriptions(channels, feed.replies)
-        quiet_ns = int(cfg.ws.snapshot_silence_sec * NS_PER_S)
-        executions_ns = int(cfg.ws.executions_silence_sec * NS_PER_S)
-        self._silences = Silences(
-            (
-                Silence(feed.snapshot_channel, quiet_ns, is_vital=True),
-                Silence(feed.board_channel, quiet_ns, is_vital=True),
-                Silence(feed.ticker_channel, quiet_ns, is_vital=False),
-                Silence(feed.executions_channel, executions_ns, is_vital=False, may_pause=True),
-            ),
-            lesser_pause_ns=executions_ns,
-        )
+        self._silences = self._limits_of_silence()
 
-        self._handshakes = Handshakes(cfg.exchange.ws_url, float(cfg.ws.reconnect_min_sec), self._on_handshake)
+        self._handshakes = Handshakes(self._url, float(cfg.ws.reconnect_min_sec), self._on_handshake)
         self._client: pybotters.Client | None = None
         self._app: WebSocketApp | None = None
         self._ws: ClientWebSocketResponse | None = None
@@ -180,13 +172,7 @@ class PyBotterSession:
         """Whether the present connection brought a whole book."""
         self._renewal = ""
         """Why the present connection is to be renewed on request; empty if it is not."""
-        self._is_ready = False
-        self._failure: BaseException | None = None
-        self._is_told = False
-        """Whether somebody was given the failure already."""
-        self._failed = asyncio.Event()
-        self._ready_or_failed = asyncio.Event()
-
+        self._outcome = Outcome()
         self._drops = 0
         self._forced_reconnects = 0
 
@@ -227,15 +213,15 @@ class PyBotterSession:
             if self._client is not None:
                 await self._client.close()
                 self._client = None
-        if error is None and self._failure is not None and not self._is_told:
-            raise self._failure
+        if error is None:
+            self._outcome.raise_untold()
 
     async def connect_ws(self) -> None:
         """Start connecting; returns at once. ``wait_ready`` waits for the result."""
         if self._watcher is not None:
             raise RuntimeError("connect_ws was called before")
         client = self.get_client()
-        url = self._cfg.exchange.ws_url
+        url = self._url
         try:
             URL(url)
         except ValueError as error:
@@ -264,25 +250,13 @@ class PyBotterSession:
         ``timeout_sec`` is in real seconds, by default ``ws.connect_timeout_sec``.
         """
         limit_s = float(self._cfg.ws.connect_timeout_sec) if timeout_sec is None else timeout_sec
-        with suppress(TimeoutError):
-            async with asyncio.timeout(limit_s):
-                await self._ready_or_failed.wait()
-        if self._failure is not None:
-            self._is_told = True
-            raise self._failure
-        if not self._is_ready:
+        if not await self._outcome.wait_ready(limit_s):
             missing = "private channel" if self._has_book else f"board of {self._cfg.exchange.product_code}"
-            raise FeedError(
-                f"no {missing} from {self._cfg.exchange.ws_url} within {limit_s:g} s: {self._why_not_ready()}"
-            )
+            raise FeedError(f"no {missing} from {self._url} within {limit_s:g} s: {self._why_not_ready()}")
 
     async def wait_failed(self) -> NoReturn:
         """Wait until the feed cannot go on, and raise why: an error of ``on_event`` or of this file, never the net."""
-        await self._failed.wait()
-        if self._failure is None:
-            raise AssertionError("a failure is set before it is announced")
-        self._is_told = True
-        raise self._failure
+        await self._outcome.wait_failed()
 
     def renew(self, why: str) -> None:
         """Have the connection ended and made anew, at the usual pace. Returns at once; ignored while there is none."""
@@ -330,7 +304,7 @@ class PyBotterSession:
 
     def _on_frame(self, data: bytes, ws: ClientWebSocketResponse) -> None:
         """Take one text frame. pybotters would log an exception and go on, so it is kept for ``wait_failed``."""
-        if self._failure is not None or not self._belongs(ws):
+        if self._outcome.failure is not None or not self._belongs(ws):
             return
         self.frame_perf_ns = perf_ns()
         try:
@@ -349,15 +323,14 @@ class PyBotterSession:
                 self._private.on_granted(now_ns)
                 self._look_whether_ready()
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not be lost
-            self._fail(error)
+            self._outcome.fail(error)
 
     def _look_whether_ready(self) -> None:
         if self._has_book and (self._private is None or self._private.is_live):
-            self._is_ready = True
-            self._ready_or_failed.set()
+            self._outcome.set_ready()
 
     def _on_binary(self, data: bytes, ws: ClientWebSocketResponse) -> None:
-        if self._failure is None and self._belongs(ws):
+        if self._outcome.failure is None and self._belongs(ws):
             self.feed.on_binary(data, self._clock.now_ns())
 
     def _belongs(self, ws: ClientWebSocketResponse) -> bool:
@@ -385,7 +358,7 @@ class PyBotterSession:
         self.feed.on_connect()
         self.feed.expect_replies(self._subscriptions.channels)
         self._silences.restart(now_ns, now_s)
-        _log.info("connected to {}", self._cfg.exchange.ws_url)
+        _log.info("connected to {}", self._url)
 
     def _on_dropped(self) -> None:
         """The present connection, if there is one, is gone."""
@@ -400,7 +373,7 @@ class PyBotterSession:
         self._retired = ws
         self._has_book = False
         _log.warning("{}; the book is unknown until the next snapshot", self._handshakes.last_error)
-        if self._failure is not None:
+        if self._outcome.failure is not None:
             return
         now_ns = self._clock.now_ns()
         try:
@@ -408,7 +381,7 @@ class PyBotterSession:
                 self._private.on_dropped(now_ns)
             self._on_event(self.feed.on_disconnect(now_ns))
         except Exception as error:  # noqa: BLE001 - called from within pybotters, which would swallow it
-            self._fail(error)
+            self._outcome.fail(error)
 
     def _why_ended(self, ws: ClientWebSocketResponse) -> str:
         during = " during the login" if self._credentials is not None and not self.feed.replies else ""
@@ -420,7 +393,7 @@ class PyBotterSession:
         """Look after the connection until cancelled or failed; pybotters' own task ends with this one."""
         async with asyncio.TaskGroup() as tasks:
             connecting = tasks.create_task(app.wait(), name="pybotters")
-            while self._failure is None:
+            while self._outcome.failure is None:
                 await asyncio.sleep(POLL_S)
                 ws = app.current_ws
                 if self._ws is None:
@@ -447,15 +420,29 @@ class PyBotterSession:
                 return _NO_LOGIN_ANSWER
             return f"the subscription of {fault.channel} was not answered"
         if self._private is not None and fault.channel == EVENTS_CHANNEL:
-            text = self._private.refused(self._cfg.exchange.ws_url, fault.refusal)
-            if not self._is_ready:
-                self._fail(LoginRefused(text))
+            text = self._private.refused(self._url, fault.refusal)
+            if not self._outcome.is_ready:
+                self._outcome.fail(LoginRefused(text))
                 return text
             self._private.tell_refused(text)
             return text if self._handshakes.is_due() else ""
-        if not self._is_ready:
-            self._fail(FeedError(f"{self._cfg.exchange.ws_url} refuses the channel {fault.channel}: {fault.refusal}"))
+        if not self._outcome.is_ready:
+            self._outcome.fail(FeedError(f"{self._url} refuses the channel {fault.channel}: {fault.refusal}"))
         return f"the channel {fault.channel} was refused: {fault.refusal}"
+
+    def _limits_of_silence(self) -> Silences:
+        feed, ws = self.feed, self._cfg.ws
+        quiet_ns = int(ws.snapshot_silence_sec * NS_PER_S)
+        executions_ns = int(ws.executions_silence_sec * NS_PER_S)
+        return Silences(
+            (
+                Silence(feed.snapshot_channel, quiet_ns, is_vital=True),
+                Silence(feed.board_channel, quiet_ns, is_vital=True),
+                Silence(feed.ticker_channel, quiet_ns, is_vital=False),
+                Silence(feed.executions_channel, executions_ns, is_vital=False, may_pause=True),
+            ),
+            lesser_pause_ns=executions_ns,
+        )
 
     def _silent_channel(self) -> str:
         """Which channel's silence calls for a new connection; empty when none does."""
@@ -470,14 +457,7 @@ class PyBotterSession:
 
     def _on_watcher_done(self, watcher: asyncio.Task[None]) -> None:
         if not watcher.cancelled() and (error := watcher.exception()) is not None:
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        """Stop the feed; the first reason counts."""
-        if self._failure is None:
-            self._failure = error
-            self._failed.set()
-            self._ready_or_failed.set()
+            self._outcome.fail(error)
 
     def _why_not_ready(self) -> str:
         if self._ws is None:
