@@ -16,14 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum, unique
 from typing import Any, Final
 
 from stall_then_strike.infra.refusals import Refusals, plain
 from stall_then_strike.infra.wire_time import wire_time_ns
 from stall_then_strike.types.dto import NS_PER_S, ExecId, FillEvent, OrderEvent, OrderEventKind, OrderId, Side
-from stall_then_strike.types.instrument import NO_MONEY, Instrument, Lots, Money, Ticks
+from stall_then_strike.types.instrument import NO_MONEY, Instrument, Money, Ticks
 
 MAX_EVENTS: Final = 10_000
 """Events in one message beyond which it is refused."""
@@ -174,16 +174,17 @@ class PrivateFeed:
         )
 
     def _fee(self, item: dict[str, Any], price: Ticks, recv_ns: int) -> Money:
-        """The commission, which is in base currency, at the price of the fill; zero where it cannot be read."""
+        """The commission, which is in base currency, at the fill's price, rounded against us; zero if unreadable."""
         commission = item.get("commission")
         if commission is None or commission == 0:
             return NO_MONEY
         try:
-            lots: Lots = self._instrument.to_lots(_number(commission, MAX_SIZE))
+            base = _number(commission, MAX_SIZE)
         except ValueError as error:
             self._refusals.add(PrivateRefusal.BAD_COMMISSION, str(error), _shown(item), recv_ns)
             return NO_MONEY
-        return Money(lots * price)
+        money = base * self._instrument.lots_per_one * price
+        return Money(int(money.to_integral_value(ROUND_CEILING)))
 
     # --- Time --------------------------------------------------------------------------------------------------------
 
