@@ -1,0 +1,162 @@
+"""The API key and its secret: where they come from, and to whom they may go.
+
+From the environment or from a ``.env`` file; neither is ever written to, logged or shown. What identifies a key in the
+names of locks and journals is its fingerprint, from which it cannot be had.
+
+pybotters signs by host name, bitFlyer's only. :func:`sign_for` adds a host of this machine, for the embedded exchange,
+and no other: a signed request to a stranger would hand him the key and a signature.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final, TypeVar
+
+import pybotters
+from dotenv import dotenv_values
+
+from stall_then_strike.types.errors import ConfigError
+
+KEY_VARIABLE: Final = "BITFLYER_API_KEY"
+SECRET_VARIABLE: Final = "BITFLYER_API_SECRET"  # noqa: S105 - the variable's name
+API_LABEL: Final = "bitflyer"
+"""What pybotters calls the venue."""
+_ACCEPTED: Final = "accepted: the text that the venue gave, printable ASCII without blanks"
+_OTHERS: Final = 0o077
+_ITEM = TypeVar("_ITEM")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Credentials:
+    """A key and its secret. Neither shows in ``repr`` or ``str``."""
+
+    key: str
+    secret: str
+    source: str = field(default="given", compare=False)
+    """Where they were found, in words."""
+    is_exposed: bool = field(default=False, compare=False)
+    """Whether they came from a file that other users of the machine may read."""
+
+    def __repr__(self) -> str:
+        """Name the key without telling it."""
+        return f"Credentials({self.fingerprint})"
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hex digits of the key's SHA-256: the same for the same key."""
+        return sha256(self.key.encode()).hexdigest()[:12]
+
+    def apis(self) -> dict[str, list[str]]:
+        """As `pybotters.Client` wants them."""
+        return {API_LABEL: [self.key, self.secret]}
+
+    def redact(self, text: str) -> str:
+        """A text of the venue's without them, should it repeat what it was sent."""
+        return text.replace(self.secret, "***").replace(self.key, "***")
+
+
+def load_credentials(env_file: Path = Path(".env")) -> Credentials:
+    """Read both from the environment or else from the file; an empty value counts as none.
+
+    Raises ConfigError, which names variable and file and never a value.
+    """
+    found = _read_file(env_file)
+    from_file: list[str] = []
+    values: list[str] = []
+    missing: list[str] = []
+    for name in (KEY_VARIABLE, SECRET_VARIABLE):
+        value = os.environ.get(name)
+        where = f"environment: {name}"
+        if not value:
+            value, where = found.get(name), f"{env_file}: {name}"
+            if not value:
+                missing.append(name)
+                continue
+            from_file.append(name)
+        if not all("!" <= character <= "~" for character in value):
+            raise ConfigError(f"{where}: contains a blank, or a character that is not ASCII; {_ACCEPTED}")
+        values.append(value)
+    if missing:
+        raise ConfigError(
+            f"{' and '.join(missing)}: neither in the environment nor in {env_file.absolute()}; "
+            f"{_ACCEPTED} (.env.example shows the form)"
+        )
+    return Credentials(
+        key=values[0],
+        secret=values[1],
+        source=str(env_file) if len(from_file) == len(values) else "environment" if not from_file else "both",
+        is_exposed=bool(from_file) and bool(stat.S_IMODE(env_file.stat().st_mode) & _OTHERS),
+    )
+
+
+def _read_file(env_file: Path) -> dict[str, str | None]:
+    """All variables of the file; none if there is no file. Values are literal: ``${NAME}`` is not replaced."""
+    if not os.path.lexists(env_file):
+        return {}
+    if env_file.is_dir():
+        raise ConfigError(f"{env_file}: is a folder; accepted: a file with {KEY_VARIABLE}= and {SECRET_VARIABLE}=")
+    failure: str
+    try:
+        with env_file.open(encoding="utf-8-sig") as stream:
+            return dict(dotenv_values(stream=stream, interpolate=False))
+    except UnicodeDecodeError:  # its text would show the bytes around the fault
+        failure = "is not UTF-8; accepted: a text file"
+    except OSError as error:
+        failure = f"cannot be read: {error.strerror}; accepted: a file that this user may read"
+    raise ConfigError(f"{env_file}: {failure}")
+
+
+def is_own_machine(host: str) -> bool:
+    """Whether a host name or address can only mean this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_venue_host(host: str) -> bool:
+    """Whether pybotters knows the host as bitFlyer's, for REST or for the socket."""
+    known = pybotters.auth.Hosts.items.get(host), pybotters.ws.AuthHosts.items.get(host)
+    return not is_own_machine(host) and any(item is not None and item.name == API_LABEL for item in known)
+
+
+@contextmanager
+def sign_for(host: str) -> Iterator[None]:
+    """Inside the block, sign requests and logins to this host as for bitFlyer; its own hosts need nothing more.
+
+    Blocks for one host may nest. Raises ConfigError for a host that is neither bitFlyer's nor surely this machine.
+    """
+    if is_venue_host(host):
+        yield
+        return
+    if not is_own_machine(host):
+        raise ConfigError(
+            f"{host}: requests to it are not signed; accepted: bitFlyer's hosts, localhost and loopback addresses"
+        )
+    with (
+        _registered(pybotters.auth.Hosts.items, host, pybotters.auth.Item(API_LABEL, pybotters.auth.Auth.bitflyer)),
+        _registered(pybotters.ws.AuthHosts.items, host, pybotters.ws.Item(API_LABEL, pybotters.ws.Auth.bitflyer)),
+    ):
+        yield
+
+
+@contextmanager
+def _registered(items: dict[str | None, _ITEM], host: str, item: _ITEM) -> Iterator[None]:
+    before = items.get(host)
+    items[host] = item
+    try:
+        yield
+    finally:
+        if before is None:
+            items.pop(host, None)
+        else:
+            items[host] = before
