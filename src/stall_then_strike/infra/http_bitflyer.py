@@ -1,0 +1,387 @@
+"""bitFlyer's REST calls with types: a gateway for orders, and the account as the venue shows it.
+
+Each call is sent once, under one time limit, and ends in a value or in one exception of `types/errors.py`; which one is
+decided in `bitflyer_errors.py`. Nothing here waits, retries or counts: pauses are the budget's affair. (aiohttp itself
+repeats a *GET* once on a pooled connection that turned out dead, never a POST.) Redirects are not followed, for they
+would carry a signed request elsewhere, and long answers are not read to their end.
+
+Exceptions of the transport are not chained to ours: some hold the request with its key.
+
+Venue facts: as in `bitflyer_answers.py`; further (API documentation): an order lives ``minute_to_expire`` whole
+minutes, and every order of ours is given one, so that what is lost sight of ends soon; `getchildorders` without a state
+is the ACTIVE orders, followed by the others; lists are newest first, 500 rows at most, `before` and `after` exclude.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Final, Literal, TypeVar
+
+import aiohttp
+import pybotters
+from loguru import logger
+
+from stall_then_strike.config.models import ExchangeConfig
+from stall_then_strike.infra.bitflyer_answers import (
+    AnswerReader,
+    BadAnswer,
+    Balance,
+    BoardCondition,
+    Collateral,
+    Execution,
+    FundingRate,
+    Position,
+    read_json,
+)
+from stall_then_strike.infra.bitflyer_errors import Answer, limit_readings, no_answer, refusal, transport_error
+from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.clock_skew import ClockSkew, read_date
+from stall_then_strike.types.dto import (
+    NS_PER_MS,
+    AccountReport,
+    ExecId,
+    Health,
+    LimitName,
+    LimitReading,
+    OrderId,
+    OrderRequest,
+    ReportedOrder,
+    ReportedState,
+    Side,
+    TimeInForce,
+)
+from stall_then_strike.types.errors import VenueError
+from stall_then_strike.types.instrument import Lots, Ticks
+
+MINUTE_TO_EXPIRE: Final = 1
+ORDERS_ASKED: Final = 100
+"""Rows of `getchildorders` in a report."""
+PAGE: Final = 500
+"""The most rows that the venue gives at once."""
+MAX_PAGES: Final = 4
+"""Of executions in a report: 2,000 fills since the last one."""
+MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+"""Five hundred orders are about 200 kB."""
+CONNECT_SHARE: Final = 0.5
+"""Part of the time limit after which a connection that does not come counts as none: then nothing was sent."""
+_CHUNK_BYTES: Final = 64 * 1024
+
+_R = TypeVar("_R")
+_log = logger.bind(channel="ws")
+
+
+class BitflyerHttp:
+    """An OrderGateway, and the asking half of an AccountReader, for one product.
+
+    All calls raise :class:`~stall_then_strike.types.errors.VenueError`: orders and cancels NotSent, Overloaded,
+    Rejected, AuthRefused, Throttled or OutcomeUnknown, questions NoAnswer in place of the last.
+    """
+
+    def __init__(
+        self,
+        client: pybotters.Client,
+        exchange: ExchangeConfig,
+        clock: Clock,
+        *,
+        timeout: aiohttp.ClientTimeout,
+        on_reading: Callable[[LimitReading], None] = lambda _: None,
+        on_skew: Callable[[int], None] = lambda _: None,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        """``client`` holds the credentials and signs (see `credentials.sign_for`).
+
+        ``on_reading`` is told the venue's own count of its limits, ``on_skew`` after each answer by how many
+        nanoseconds the venue's clock is at least ahead of ours (`clock_skew.py`); neither may raise. ``redact`` takes
+        secrets out of the venue's words before they become part of an error.
+        """
+        if timeout.total is None:
+            raise ValueError("a call needs a time limit")
+        self._client = client
+        self._clock = clock
+        self._base_url = exchange.base_url
+        self._product = exchange.product_code
+        self._instrument = exchange.instrument()
+        self._read = AnswerReader(self._instrument)
+        connect_s = timeout.total * CONNECT_SHARE
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout.total,
+            connect=min(connect_s, timeout.connect or connect_s),
+            sock_connect=min(connect_s, timeout.sock_connect or connect_s),
+            sock_read=timeout.sock_read,
+        )
+        self._on_reading = on_reading
+        self._on_skew = on_skew
+        self._redact = redact
+        self.skew: Final = ClockSkew()
+        self.limits: Final[dict[LimitName, LimitReading]] = {}
+        """The newest reading of each limit."""
+
+    # --- orders -----------------------------------------------------------------------------------------------------
+
+    async def place(self, order: OrderRequest) -> OrderId:
+        """Send an order; the venue's name for it. That is an acceptance: the order may yet fail to be registered."""
+        return await self._send_order(order.side, order.price, order.size, order.time_in_force)
+
+    async def cancel(self, order_id: OrderId) -> None:
+        """Ask for a cancel; its outcome comes as an event."""
+        body = {"product_code": self._product, "child_order_acceptance_id": order_id}
+        await self._post("cancelchildorder", body, _nothing)
+
+    async def send_limit_order(
+        self, product_code: str, side: Side, price: Ticks, size: Lots, ttl_ms: int, tag: str
+    ) -> OrderId:
+        """Send a limit order that rests. ``ttl_ms`` and ``tag`` are ours: the venue has no field for either.
+
+        Raises ValueError for another product.
+        """
+        if product_code != self._product:
+            raise ValueError(f"{product_code} is not the product of this gateway ({self._product})")
+        _log.debug("limit order {} {} at {}, ttl {} ms, {}", side.value, size, price, ttl_ms, tag)
+        return await self._send_order(side, price, size, TimeInForce.GTC)
+
+    async def cancel_order(self, child_order_acceptance_id: str) -> None:
+        """The specification's name of :meth:`cancel`."""
+        await self.cancel(OrderId(child_order_acceptance_id))
+
+    async def cancel_all_orders(self) -> None:
+        """Ask for a cancel of every order of the product that is registered: also of others than this program's."""
+        await self._post("cancelallchildorders", {"product_code": self._product}, _nothing)
+
+    async def _send_order(self, side: Side, price: Ticks | None, size: Lots, time_in_force: TimeInForce) -> OrderId:
+        body: dict[str, Any] = {
+            "product_code": self._product,
+            "child_order_type": "MARKET" if price is None else "LIMIT",
+            "side": side.value,
+            "size": exact_float(self._instrument.size(size)),
+            "minute_to_expire": MINUTE_TO_EXPIRE,
+            "time_in_force": time_in_force.value,
+        }
+        if price is not None:
+            yen = self._instrument.price(price)
+            body["price"] = int(yen) if yen == int(yen) else exact_float(yen)
+        return await self._post("sendchildorder", body, lambda text: self._read.acceptance(read_json(text)))
+
+    # --- the account ------------------------------------------------------------------------------------------------
+
+    async def report(self, since: ExecId) -> AccountReport:
+        """Ask for orders, executions after ``since``, positions and collateral: four calls, as a rule.
+
+        One call brings the ACTIVE orders and the newest of the others. If it is full to its end with ACTIVE ones, or
+        they do not stand first as documented, some may be missing, and they are asked for by themselves.
+        """
+        asked_ns = self._clock.now_ns()
+        orders = await self.get_child_orders(count=ORDERS_ASKED)
+        is_complete = True
+        if len(orders) >= ORDERS_ASKED and not _are_active_first(orders):
+            active = await self.get_child_orders(ReportedState.ACTIVE, count=PAGE)
+            is_complete = len(active) < PAGE
+            orders = (*active, *(order for order in orders if order.state is not ReportedState.ACTIVE))
+        executions: list[Execution] = []
+        for _ in range(MAX_PAGES):
+            before = executions[-1].exec_id if executions else None
+            page = await self.get_executions(after=since, before=before, count=PAGE)
+            executions += page
+            if len(page) < PAGE:
+                break
+        else:
+            is_complete = False
+        position = await self.get_positions()
+        collateral = await self.get_collateral()
+        now_ns = self._clock.now_ns()
+        return AccountReport(
+            ts_ns=now_ns,
+            asked_ns=asked_ns,
+            orders=orders,
+            since=since,
+            fills=tuple(e.to_fill(now_ns) for e in sorted(executions, key=lambda e: e.exec_id)),
+            is_complete=is_complete,
+            position=position.size,
+            basis=position.basis,
+            collateral=collateral.collateral,
+        )
+
+    async def get_child_orders(
+        self,
+        state: ReportedState | None = None,
+        *,
+        order_id: OrderId | None = None,
+        count: int = ORDERS_ASKED,
+        before: int | None = None,
+        after: int | None = None,
+    ) -> tuple[ReportedOrder, ...]:
+        """Orders, newest first, ACTIVE ones ahead. With ``before`` or ``after`` (row numbers) no ACTIVE ones."""
+        query = _query(
+            product_code=self._product,
+            count=count,
+            before=before,
+            after=after,
+            child_order_state=None if state is None else state.value,
+            child_order_acceptance_id=order_id,
+        )
+        return await self._get("me/getchildorders", query, self._read.orders)
+
+    async def get_executions(
+        self,
+        *,
+        order_id: OrderId | None = None,
+        count: int = PAGE,
+        before: ExecId | None = None,
+        after: ExecId | None = None,
+    ) -> tuple[Execution, ...]:
+        """The account's fills, newest first, with numbers between ``after`` and ``before``, both excluded."""
+        query = _query(
+            product_code=self._product,
+            count=count,
+            before=before,
+            after=after or None,
+            child_order_acceptance_id=order_id,
+        )
+        page = await self._get("me/getexecutions", query, self._read.executions)
+        return tuple(sorted(page, key=lambda execution: execution.exec_id, reverse=True))
+
+    async def get_positions(self) -> Position:
+        """The open lots, summed."""
+        return await self._get("me/getpositions", _query(product_code=self._product), self._read.position)
+
+    async def get_collateral(self) -> Collateral:
+        """The account's margin."""
+        return await self._get("me/getcollateral", {}, self._read.collateral)
+
+    async def get_balance(self) -> tuple[Balance, ...]:
+        """All currencies of the account."""
+        return await self._get("me/getbalance", {}, self._read.balances)
+
+    async def get_trading_commission(self) -> Decimal:
+        """The fee as a share of the size."""
+        return await self._get("me/gettradingcommission", _query(product_code=self._product), self._read.commission)
+
+    async def get_permissions(self) -> frozenset[str]:
+        """The paths that the key is good for."""
+        return await self._get("me/getpermissions", {}, self._read.permissions)
+
+    # --- public -----------------------------------------------------------------------------------------------------
+
+    async def get_funding_rate(self) -> FundingRate:
+        """The rate of the next settlement."""
+        return await self._get("getfundingrate", _query(product_code=self._product), self._read.funding_rate)
+
+    async def get_board_state(self) -> BoardCondition:
+        """State of the board, and the venue's load."""
+        return await self._get("getboardstate", _query(product_code=self._product), self._read.condition)
+
+    async def get_health(self) -> Health:
+        """The venue's load."""
+        return await self._get("gethealth", _query(product_code=self._product), self._read.health)
+
+    # --- one call ---------------------------------------------------------------------------------------------------
+
+    async def _get(self, name: str, query: dict[str, str], read: Callable[[object], _R]) -> _R:
+        return await self._call("GET", name, query, None, lambda text: read(read_json(text)), has_effect=False)
+
+    async def _post(self, name: str, body: dict[str, Any], read: Callable[[str], _R]) -> _R:
+        return await self._call("POST", f"me/{name}", {}, body, read, has_effect=True)
+
+    async def _call(
+        self,
+        method: Literal["GET", "POST"],
+        path: str,
+        query: dict[str, str],
+        body: dict[str, Any] | None,
+        read: Callable[[str], _R],
+        *,
+        has_effect: bool,
+    ) -> _R:
+        """Send, take the headers' news, and read the answer or raise what it means."""
+        name = path.rpartition("/")[2]
+        is_private = path.startswith("me/")
+        sent_ns = self._clock.now_ns()
+        answer: Answer | None = None
+        failure: VenueError | None
+        try:
+            answer = await self._exchange(method, f"{self._base_url}/v1/{path}", query, body, is_signed=is_private)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            failure = transport_error(name, error, has_effect=has_effect)
+        else:
+            self._take_headers(answer, sent_ns, is_private=is_private)
+            failure = refusal(name, answer, has_effect=has_effect)
+            if failure is None:
+                try:
+                    return read(answer.text or "")
+                except BadAnswer as bad:
+                    failure = no_answer(name, f"the answer is none: {bad}", has_effect=has_effect)
+        failure.detail = self._redact(failure.detail)
+        failure.args = (failure.request, failure.detail, failure.code)
+        _log.debug("{} after {} ms", failure, (self._clock.now_ns() - sent_ns) // NS_PER_MS)
+        raise failure  # outside of any `except`: no context, which may hold headers
+
+    async def _exchange(
+        self,
+        method: Literal["GET", "POST"],
+        url: str,
+        query: dict[str, str],
+        body: dict[str, Any] | None,
+        *,
+        is_signed: bool,
+    ) -> Answer:
+        """Send a request and read its answer as far as it goes. Raises what aiohttp raises."""
+        options: dict[str, Any] = {} if is_signed else {"auth": None}
+        async with self._client.request(
+            method, url, params=query or None, data=body, timeout=self._timeout, allow_redirects=False, **options
+        ) as response:
+            received_ns = self._clock.now_ns()
+            text = await _read_text(response)
+        return Answer(status=response.status, headers=response.headers, text=text, received_ns=received_ns)
+
+    def _take_headers(self, answer: Answer, sent_ns: int, *, is_private: bool) -> None:
+        if is_private:
+            for reading in limit_readings(answer):
+                self.limits[reading.limit] = reading
+                self._on_reading(reading)
+        date_ns = read_date(answer.headers.get("Date"))
+        if date_ns is not None:
+            self.skew.add(date_ns=date_ns, sent_ns=sent_ns, received_ns=answer.received_ns)
+            skew_ns = self.skew.skew_ns()
+            if skew_ns is not None:
+                self._on_skew(skew_ns)
+
+
+async def _read_text(response: aiohttp.ClientResponse) -> str | None:
+    """The body; None if it is cut, longer than any answer, or not UTF-8. Its status may say enough without it."""
+    body = bytearray()
+    try:
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                response.close()
+                return None
+        return body.decode()
+    except (aiohttp.ClientPayloadError, UnicodeDecodeError):
+        return None
+
+
+def exact_float(value: Decimal) -> float:
+    """A decimal as the JSON number that pybotters writes: its shortest digits are the decimal's own.
+
+    Raises ValueError for a decimal of more digits than a binary float tells apart.
+    """
+    number = float(value)
+    if Decimal(repr(number)) != value:
+        raise ValueError(f"{value} has too many digits for the wire")
+    return number
+
+
+def _nothing(text: str) -> None:
+    """The answer to a cancel: HTTP 200 without a body."""
+    if text.strip() not in {"", "null", "{}"}:
+        raise BadAnswer("a body where none is expected")
+
+
+def _are_active_first(orders: tuple[ReportedOrder, ...]) -> bool:
+    """Whether a full list surely holds all ACTIVE orders: they come first, and others follow."""
+    states = [order.state is ReportedState.ACTIVE for order in orders]
+    return states == sorted(states, reverse=True) and not states[-1]
+
+
+def _query(**fields: str | int | None) -> dict[str, str]:
+    return {name: str(value) for name, value in fields.items() if value is not None}
