@@ -31,7 +31,7 @@ FASTEST: Final = 100.0
 """Above this, real time is too short for sockets to keep up; virtual time (``max``) has no such limit."""
 
 
-def add_common_flags(parser: argparse.ArgumentParser, *, override: str) -> None:
+def add_common_flags(parser: argparse.ArgumentParser, *, override: str, has_duration: bool = True) -> None:
     """Flags that every trading command has; ``override`` describes the default of ``--config``."""
     parser.add_argument("--config", metavar="FILE", type=Path, help=f"override on the base file (default: {override})")
     parser.add_argument(
@@ -49,6 +49,8 @@ def add_common_flags(parser: argparse.ArgumentParser, *, override: str) -> None:
     parser.add_argument(
         "--log-dir", metavar="DIR", type=Path, default=Path("logs"), help="folder of all logs (default: %(default)s)"
     )
+    if not has_duration:
+        return
     parser.add_argument(
         "--duration", metavar="SECONDS", type=positive_seconds, help="stop after so long, in the run's own time"
     )

@@ -3,6 +3,9 @@
 - ``pyb_session``: the connection; ``connection_rules`` its pace and its watchdogs
 - ``market_feed``: frames to events; ``board`` the displayed book; ``orderbook_view`` the book without our own orders
 - ``venue_status``: the venue's health over REST
+- ``http_bitflyer``: orders and the account over REST; ``bitflyer_answers`` reads what comes back, ``bitflyer_errors``
+  says what a failure means, ``clock_skew`` compares the venue's clock with ours
+- ``credentials``: the API key, and for whom requests are signed
 - ``logging_runtime``: the log for people; ``logging_structured`` and ``daily_csv`` the logs for analysis;
   ``log_folder`` keeps a second run out of them
 - ``clock``: the only module that reads a clock

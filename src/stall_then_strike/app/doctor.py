@@ -1,0 +1,135 @@
+"""``doctor``: is everything ready for live trading? Asks, looks and tells; sends no order and cancels none.
+
+What it checks goes by ``env``: ``live`` all of it; ``paper`` what needs no keys; ``sim`` this machine only, because the
+embedded exchange is started by the run itself and makes up its own key.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Final
+
+import aiohttp
+import pybotters
+from loguru import logger
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from yarl import URL
+
+from stall_then_strike.app import cli
+from stall_then_strike.app.preflight import CheckResult, Verdict, exit_code, fault, ok, preflight
+from stall_then_strike.config.loader import effective_yaml
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.credentials import Credentials, is_own_machine, load_credentials, sign_for
+from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.types.errors import ConfigError
+
+_STYLE: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAULT: "bold red"}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's flags."""
+    flags = argparse.ArgumentParser(
+        prog="doctor", description="Check whether everything is ready for live trading. Sends and cancels no orders."
+    )
+    cli.add_common_flags(flags, override="configs/live.yml", has_duration=False)
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Check and return the exit code."""
+    args = parser().parse_args(argv)
+    logger.remove()  # the findings are all there is to say
+    try:
+        cfg = cli.load(args, cli.CONFIGS / "live.yml")
+    except ConfigError as error:
+        results = [fault("configuration", str(error), "", exit_code=cli.EXIT_USAGE)]
+    else:
+        if args.check:
+            sys.stdout.write(effective_yaml(cfg))
+            return cli.EXIT_DONE
+        try:
+            with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
+                results = runner.run(examine(cfg, args))
+        except KeyboardInterrupt:
+            return cli.EXIT_FAILED
+    show(results, Console())
+    return exit_code(results)
+
+
+async def examine(cfg: AppConfig, args: argparse.Namespace) -> list[CheckResult]:
+    """All findings, in the order in which they are shown."""
+    clock = SystemClock()
+    results = [ok("configuration", f"env {cfg.env}, {cfg.exchange.product_code}")]
+    if cfg.env == "sim":
+        results.append(ok("venue", "the embedded exchange: started by the run itself, needs no keys"))
+        return results + await preflight(cfg, None, None, clock, args.log_dir)
+    credentials: Credentials | None = None
+    if cfg.env == "live":
+        try:
+            credentials = load_credentials()
+        except ConfigError as error:
+            results.append(
+                fault("credentials", str(error), "copy .env.example to .env and fill it in", exit_code=cli.EXIT_USAGE)
+            )
+    else:
+        results.append(ok("credentials", "paper trading needs none"))
+    timeout = aiohttp.ClientTimeout(total=float(cfg.pybotters.timeout_sec))
+    with ExitStack() as stack:
+        host = _host(cfg.exchange.base_url)
+        if credentials is not None and is_own_machine(host):
+            stack.enter_context(sign_for(host))
+        async with pybotters.Client(apis={} if credentials is None else credentials.apis()) as client:
+            http = BitflyerHttp(
+                client,
+                cfg.exchange,
+                clock,
+                timeout=timeout,
+                redact=str if credentials is None else credentials.redact,
+            )
+            return results + await preflight(cfg, credentials, http, clock, args.log_dir)
+
+
+def _host(url: str) -> str:
+    try:
+        return URL(url).host or ""
+    except ValueError:  # preflight has the words for it
+        return ""
+
+
+def show(results: Sequence[CheckResult], console: Console) -> None:
+    """One line a finding, what to do about it under it, and the sum of it all."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, min_width=len(Verdict.WARNING))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for result in results:
+        table.add_row(Text(result.verdict.value, style=_STYLE[result.verdict]), result.name, Text(result.text))
+        if result.advice:
+            advice = Table.grid(padding=(0, 1))
+            advice.add_column()
+            advice.add_column(overflow="fold")
+            advice.add_row("->", Text(result.advice))
+            table.add_row("", "", advice)
+    console.print(table)
+    faults = sum(result.verdict is Verdict.FAULT for result in results)
+    warnings = sum(result.verdict is Verdict.WARNING for result in results)
+    counts = ", ".join(_count(number, word) for number, word in ((faults, "fault"), (warnings, "warning")) if number)
+    if faults:
+        console.print(Text(f"\nnot ready: {counts}", style=_STYLE[Verdict.FAULT]))
+    else:
+        console.print(Text(f"\nready{f', with {counts}' if counts else ''}", style=_STYLE[Verdict.OK]))
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

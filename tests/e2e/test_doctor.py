@@ -1,0 +1,188 @@
+"""``doctor`` as its user knows it: its lines, its exit codes, and that it sends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.sim.bitflyer_server import BitflyerExchange
+from stall_then_strike.sim.keys import PERMISSIONS, ApiKey
+from stall_then_strike.sim.market import Market
+from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
+from stall_then_strike.types.dto import BoardState
+from tests.e2e.commands import REPO, TIMEOUT_S, free_port, read_line, running
+from tests.sim.private_rig import NO_CALENDAR, QUIET
+
+COMMAND = (sys.executable, "-m", "stall_then_strike.app.doctor")
+KEY, SECRET = "demo-key-of-tests", "demo-secret-of-tests"
+
+
+def environment(folder: Path, key: str | None, secret: str | None, columns: int) -> dict[str, str]:
+    """That of a user with these keys, whose terminal is so wide."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("BITFLYER_")}
+    env |= {"COLUMNS": str(columns), "PYTHONPATH": str(REPO / "src"), "HOME": str(folder)}
+    given = {"BITFLYER_API_KEY": key, "BITFLYER_API_SECRET": secret}
+    return env | {name: value for name, value in given.items() if value is not None}
+
+
+def flags(base_url: str, folder: Path, *more: str) -> list[str]:
+    ws_url = f"{base_url.replace('http', 'ws')}/json-rpc"
+    return [
+        *("--base", str(REPO / "configs/base.yml"), "--config", str(REPO / "configs/live.yml")),
+        *("--set", f"exchange.base_url={base_url}", "--set", f"exchange.ws_url={ws_url}"),
+        *("--set", "watch.min_free_disk_mb=1", "--log-dir", str(folder / "logs"), *more),
+    ]
+
+
+def doctor(
+    folder: Path, *args: str, key: str | None = KEY, secret: str | None = SECRET, columns: int = 80
+) -> subprocess.CompletedProcess[str]:
+    """Run it in a folder of its own: no ``.env`` of the developer's is found there."""
+    return subprocess.run(
+        [*COMMAND, *args],
+        cwd=folder,
+        env=environment(folder, key, secret, columns),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def verdicts(out: str) -> dict[str, str]:
+    """Verdict of each finding by its name."""
+    lines = [line.split(maxsplit=1) for line in out.splitlines() if line.startswith(("ok ", "warning ", "fault "))]
+    return {rest.partition("  ")[0].strip(): verdict for verdict, rest in lines}
+
+
+@pytest.fixture(scope="module")
+def venue() -> Iterator[str]:
+    with running("sim_exchange", "--api-key", KEY, "--api-secret", SECRET, "--maintenance", "off") as process:
+        yield read_line(process, r"ready rest=(\S+)")[1]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_healthy_venue_is_ready_on_one_line_a_finding(venue: str, tmp_path: Path, columns: int) -> None:
+    done = doctor(tmp_path, *flags(venue, tmp_path, "--set", "journal.dir=j", "--log-dir", "l"), columns=columns)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "ready"
+    assert set(verdicts(done.stdout).values()) == {"ok"}
+    assert len(verdicts(done.stdout)) == len(lines) - 2 == 14
+    assert all(len(line) <= columns for line in lines)
+    assert "\x1b" not in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == []
+
+
+def test_wrong_secret_is_named_and_not_shown(venue: str, tmp_path: Path) -> None:
+    done = doctor(tmp_path, *flags(venue, tmp_path), secret="another-secret")
+    assert (done.returncode, done.stderr) == (2, "")
+    assert verdicts(done.stdout)["api key"] == "fault"
+    assert "(venue code -502)" in done.stdout
+    assert "not ready: 1 fault" in done.stdout
+    assert "another-secret" not in done.stdout
+    assert KEY not in done.stdout
+
+
+def test_keys_of_an_open_file_are_taken_with_a_warning(venue: str, tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text(f"BITFLYER_API_KEY={KEY}\nBITFLYER_API_SECRET={SECRET}\n")
+    path.chmod(0o644)
+    done = doctor(tmp_path, *flags(venue, tmp_path), key=None, secret=None)
+    assert (done.returncode, verdicts(done.stdout)["credentials"]) == (0, "warning")
+    assert "-> chmod 600 .env" in done.stdout
+    assert "ready, with 1 warning" in done.stdout
+
+
+def test_without_keys_all_the_rest_is_checked(venue: str, tmp_path: Path) -> None:
+    done = doctor(tmp_path, *flags(venue, tmp_path), key=None, secret="")
+    assert (done.returncode, done.stderr) == (2, "")
+    found = verdicts(done.stdout)
+    assert (found["credentials"], found["venue"], found["clock"]) == ("fault", "ok", "ok")
+    assert "BITFLYER_API_KEY and BITFLYER_API_SECRET: neither" in done.stdout
+    assert "api key" not in found
+
+
+def test_unreachable_venue(tmp_path: Path) -> None:
+    done = doctor(tmp_path, *flags(f"http://127.0.0.1:{free_port()}", tmp_path))
+    assert (done.returncode, done.stderr) == (1, "")
+    assert verdicts(done.stdout)["venue"] == "fault"
+    assert "connection refused" in done.stdout
+
+
+def test_unwritable_folders(venue: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = doctor(tmp_path, *flags(venue, tmp_path, "--log-dir", "file/logs", "--set", "journal.dir=file/journal"))
+    assert (done.returncode, done.stderr) == (1, "")
+    found = verdicts(done.stdout)
+    assert (found["log folder"], found["journal"]) == ("fault", "fault")
+    assert "not ready: 2 faults" in done.stdout
+
+
+@asynccontextmanager
+async def in_process(key: ApiKey) -> AsyncIterator[BitflyerExchange]:
+    clock = SystemClock()
+    private = PrivateVenue(
+        Market(seed=1, start_ns=clock.now_ns(), model=QUIET), [key], PrivateSettings(calendar=NO_CALENDAR)
+    )
+    async with BitflyerExchange(private.market, clock=clock, private=private) as exchange:
+        yield exchange
+
+
+async def test_missing_permission(tmp_path: Path) -> None:
+    weak = ApiKey(key=KEY, secret=SECRET, permissions=frozenset(PERMISSIONS) - {"/v1/me/sendchildorder"})
+    async with in_process(weak) as exchange:
+        done = await asyncio.to_thread(doctor, tmp_path, *flags(exchange.base_url, tmp_path))
+        posts = [record for record in exchange.audit.records() if record.what.startswith("POST")]
+    assert (done.returncode, done.stderr, posts) == (2, "", [])
+    assert verdicts(done.stdout)["permissions"] == "fault"
+    assert "missing: sendchildorder" in done.stdout
+
+
+async def test_maintenance(tmp_path: Path) -> None:
+    async with in_process(ApiKey(key=KEY, secret=SECRET)) as exchange:
+        exchange.set_condition(state=BoardState.CLOSED)
+        done = await asyncio.to_thread(doctor, tmp_path, *flags(exchange.base_url, tmp_path))
+    assert (done.returncode, done.stderr) == (1, "")
+    assert verdicts(done.stdout)["venue"] == "fault"
+    assert "board CLOSED" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["sim", "paper"])
+def test_without_live_trading_no_keys_are_wanted(venue: str, tmp_path: Path, name: str) -> None:
+    done = doctor(
+        tmp_path, *flags(venue, tmp_path, "--config", str(REPO / f"configs/{name}.yml")), key=None, secret=None
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    found = verdicts(done.stdout)
+    assert found["venue"] == "ok"
+    assert ("clock" in found) is (name == "paper")
+    assert "api key" not in found
+
+
+def test_configuration_that_cannot_be_used_is_the_one_finding(tmp_path: Path) -> None:
+    done = doctor(tmp_path, *flags("http://127.0.0.1:1", tmp_path, "--set", "risk.max_rejects=0"))
+    assert (done.returncode, done.stderr) == (2, "")
+    assert verdicts(done.stdout) == {"configuration": "fault"}
+    assert "risk.max_rejects: 0 is not" in done.stdout
+
+
+def test_configuration_in_effect_is_shown_on_demand(tmp_path: Path) -> None:
+    done = doctor(tmp_path, *flags("http://127.0.0.1:1", tmp_path, "--check"), key=None)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("env: live\n")
+
+
+def test_duration_is_none_of_its_flags(tmp_path: Path) -> None:
+    done = doctor(tmp_path, "--duration", "3")
+    assert done.returncode == 2
+    assert "unrecognized arguments" in done.stderr
