@@ -72,8 +72,12 @@ def test_market_order_has_no_price() -> None:
 def test_documented_execution_is_read() -> None:
     (fill,) = READ.executions(over_the_wire([EXECUTION]))
     assert (fill.exec_id, fill.side, fill.price, fill.size, fill.fee) == (37_233, Side.SELL, 33_470, 1_000_000, 0)
-    event = fill.to_fill(7)
-    assert (event.ts_ns, event.exec_id, event.order_id) == (7, 37_233, "JRF20150707-060559-396699")
+    event = fill.to_fill()
+    assert (event.ts_ns, event.exec_id, event.order_id) == (
+        1_436_263_060_397_000_000,
+        37_233,
+        "JRF20150707-060559-396699",
+    )
 
 
 def test_commission_in_the_base_currency_becomes_money_at_the_fills_price_rounded_against_us() -> None:

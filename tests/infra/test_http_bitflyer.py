@@ -189,7 +189,9 @@ async def test_report_shows_orders_fills_position_and_collateral_in_four_calls()
         assert (report.position, report.basis) == (3_000_000, 3_000_000 * (BID + 5))
         assert report.collateral == 2_000_000 * 10**8
         assert report.is_complete
-        assert report.asked_ns < report.ts_ns == report.fills[0].ts_ns
+        assert report.asked_ns < report.ts_ns
+        booked = [fill.time_ns // 1_000_000 * 1_000_000 for fill in d.private.accounts["main"].ledger.fills]
+        assert [fill.ts_ns for fill in report.fills] == booked
 
         later = await d.http.report(report.fills[0].exec_id)
         assert (later.since, later.fills[0].exec_id, len(later.fills)) == (

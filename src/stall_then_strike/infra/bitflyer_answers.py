@@ -60,10 +60,10 @@ class Execution:
     executed_ns: int
     """The venue's stamp."""
 
-    def to_fill(self, ts_ns: int) -> FillEvent:
-        """As an event that was heard at ``ts_ns``."""
+    def to_fill(self) -> FillEvent:
+        """As an event. Its stamp is the venue's: a list that is asked for late says nothing by its receipt."""
         return FillEvent(
-            ts_ns=ts_ns,
+            ts_ns=self.executed_ns,
             exec_id=self.exec_id,
             side=self.side,
             price=self.price,

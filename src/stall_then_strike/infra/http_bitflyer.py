@@ -168,7 +168,8 @@ class BitflyerHttp:
         """Ask for orders, executions after ``since``, positions and collateral: four calls, as a rule.
 
         One call brings the ACTIVE orders and the newest of the others. If it is full to its end with ACTIVE ones, or
-        they do not stand first as documented, some may be missing, and they are asked for by themselves.
+        they do not stand first as documented, some may be missing, and they are asked for by themselves. The stamps of
+        orders and fills are the venue's.
         """
         asked_ns = self._clock.now_ns()
         orders = await self.get_child_orders(count=ORDERS_ASKED)
@@ -188,13 +189,12 @@ class BitflyerHttp:
             is_complete = False
         position = await self.get_positions()
         collateral = await self.get_collateral()
-        now_ns = self._clock.now_ns()
         return AccountReport(
-            ts_ns=now_ns,
+            ts_ns=self._clock.now_ns(),
             asked_ns=asked_ns,
             orders=orders,
             since=since,
-            fills=tuple(e.to_fill(now_ns) for e in sorted(executions, key=lambda e: e.exec_id)),
+            fills=tuple(e.to_fill() for e in sorted(executions, key=lambda e: e.exec_id)),
             is_complete=is_complete,
             position=position.size,
             basis=position.basis,
