@@ -223,6 +223,36 @@ async def test_host_without_an_answer_to_a_connect_was_sent_nothing() -> None:
                 await slow.place(ORDER)
 
 
+class SilentNames(aiohttp.abc.AbstractResolver):
+    """A name server that never answers."""
+
+    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[aiohttp.abc.ResolveResult]:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_name_that_is_never_found_was_sent_nothing() -> None:
+    connector = aiohttp.TCPConnector(resolver=SilentNames())
+    async with pybotters.Client(apis=PAIR.apis(), connector=connector) as client:
+        lost = BitflyerHttp(client, ExchangeConfig(), SystemClock(), timeout=aiohttp.ClientTimeout(total=0.5))
+        with pytest.raises(NotSent, match="no connection in time"):
+            await lost.place(ORDER)
+
+
+async def test_only_private_calls_carry_the_key() -> None:
+    async with venue(says(http("200 OK", b'{"status":"NORMAL"}'))) as (client, requests):
+        await client.get_health()
+        with pytest.raises(NoAnswer):
+            await client.get_permissions()
+    public, private = requests
+    assert public.startswith(b"GET /v1/gethealth?product_code=FX_BTC_JPY HTTP")
+    assert b"ACCESS-" not in public.upper()
+    assert b"ACCESS-SIGN: " in private
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [
