@@ -25,13 +25,19 @@ from stall_then_strike.app import cli
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.calendar import Calendar, Maintenance
+from stall_then_strike.sim.fault_catalogue import random_plan
+from stall_then_strike.sim.fault_file import load_fault_plan
+from stall_then_strike.sim.faults import FaultPlan
 from stall_then_strike.sim.keys import ApiKey
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.source import MarketSource
 from stall_then_strike.sim.tape import TapeError, TapeSource
+from stall_then_strike.types.errors import ConfigError
 
 _MAX_PORT: Final = 65_535
+_CHAOS_S: Final = 600.0
+"""Length that is drawn for where no end is known."""
 _TIME_OF_DAY: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
@@ -71,6 +77,16 @@ def parser() -> argparse.ArgumentParser:
         default=Maintenance(),
         help="UTC time of the daily maintenance (default: 19:00)",
     )
+    trouble = flags.add_argument_group("trouble").add_mutually_exclusive_group()
+    trouble.add_argument(
+        "--faults", metavar="FILE", type=Path, help="what is to go wrong, and when (sample: configs/faults.yml)"
+    )
+    trouble.add_argument(
+        "--chaos",
+        metavar="SEED",
+        type=int,
+        help="a few faults drawn from a seed, in the first two thirds of the run (without --duration: of ten minutes)",
+    )
     return flags
 
 
@@ -81,6 +97,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.tape is not None and (args.api_key is not None or args.api_secret is not None):
         flags.error("--api-key and --api-secret: not allowed with --tape, which has no account")
     try:
+        plan = _fault_plan(args)
+    except ConfigError as error:
+        sys.stderr.write(f"sim_exchange: --faults {error}\n")
+        return cli.EXIT_USAGE
+    except ValueError as error:
+        sys.stderr.write(f"sim_exchange: --chaos {error} of the exchange's time (--duration times --speed)\n")
+        return cli.EXIT_USAGE
+    try:
         source, clock = _market(args)
     except TapeError as error:
         sys.stderr.write(f"sim_exchange: --tape {error}\n")
@@ -90,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return cli.EXIT_USAGE
     try:
         with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-            return runner.run(_serve(source, clock, args))
+            return runner.run(_serve(source, clock, plan, args))
     except* TapeError as broken:
         sys.stderr.write("".join(f"sim_exchange: {error}\n" for error in broken.exceptions))
     return cli.EXIT_FAILED
@@ -106,7 +130,19 @@ def _market(args: argparse.Namespace) -> tuple[MarketSource, ScaledClock | None]
     return Market(seed=args.seed, start_ns=clock.now_ns()), clock if is_paced else None
 
 
-async def _serve(source: MarketSource, clock: ScaledClock | None, args: argparse.Namespace) -> int:
+def _fault_plan(args: argparse.Namespace) -> FaultPlan | None:
+    """What is to go wrong. Raises ConfigError for the file, ValueError for a run that is too short for chaos."""
+    if args.faults is not None:
+        return load_fault_plan(args.faults)
+    if args.chaos is None:
+        return None
+    has_end = args.duration is not None and not math.isinf(args.speed)
+    return random_plan(args.chaos, args.duration * args.speed if has_end else _CHAOS_S)
+
+
+async def _serve(
+    source: MarketSource, clock: ScaledClock | None, plan: FaultPlan | None, args: argparse.Namespace
+) -> int:
     """Be the venue until a signal, the duration or the end of the tape."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -120,7 +156,7 @@ async def _serve(source: MarketSource, clock: ScaledClock | None, args: argparse
                 seed=args.seed, collateral_jpy=args.collateral, calendar=Calendar(maintenance=args.maintenance)
             )
             private = PrivateVenue(source, [key], settings)
-        exchange = BitflyerExchange(source, clock=clock, host=args.host, port=args.port, private=private)
+        exchange = BitflyerExchange(source, clock=clock, host=args.host, port=args.port, private=private, faults=plan)
         try:
             await stack.enter_async_context(exchange)
         except OSError as error:
@@ -132,6 +168,9 @@ async def _serve(source: MarketSource, clock: ScaledClock | None, args: argparse
     sys.stdout.write(
         f"stopped: {why}; {counts.connections} connections, {counts.frames_sent} frames, {counts.http_requests} calls\n"
     )
+    if plan is not None:
+        struck = ", ".join(f"{name} {number}" for name, number in sorted(exchange.faults.struck.items()))
+        sys.stdout.write(f"faults that struck: {struck or 'none'}\n")
     return cli.EXIT_DONE
 
 

@@ -19,7 +19,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from email.utils import formatdate
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
@@ -28,16 +29,30 @@ from aiohttp import web
 
 from stall_then_strike.sim.audit import Audit, Received
 from stall_then_strike.sim.calendar import Calendar
+from stall_then_strike.sim.fault_scene import FaultScene
+from stall_then_strike.sim.faults import FaultPlan, Site
+from stall_then_strike.sim.faulty_calls import REALTIME_PATH, FaultyCalls
+from stall_then_strike.sim.faulty_feed import FaultyFeed
+from stall_then_strike.sim.injector import FaultInjector
 from stall_then_strike.sim.limits import AddressCalls
+from stall_then_strike.sim.lost_deletions import LostDeletions
 from stall_then_strike.sim.private_rest import PrivateRest, RestCall
 from stall_then_strike.sim.private_venue import PrivateVenue
 from stall_then_strike.sim.public_rest import PublicRest
 from stall_then_strike.sim.realtime import RealtimeHub
-from stall_then_strike.sim.rpc import RpcSession
-from stall_then_strike.sim.source import CLOSE_SOCKETS, Channel, Frame, MarketSource
-from stall_then_strike.sim.wire import Wire
-from stall_then_strike.types.dto import BoardState, Health, Side
-from stall_then_strike.types.instrument import Lots, Ticks
+from stall_then_strike.sim.rpc import RpcError, RpcSession
+from stall_then_strike.sim.source import (
+    ABORT_SOCKETS,
+    CLOSE_SOCKETS,
+    CONTROL_PREFIX,
+    END_SILENCE,
+    SILENCE_SOCKETS,
+    Channel,
+    Frame,
+    MarketSource,
+)
+from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, Side
+from stall_then_strike.types.instrument import Ticks
 
 _BACKLOG_FRAMES: Final = 10_000
 """How much a frozen feed keeps for the thaw: about a quarter of an hour."""
@@ -71,16 +86,6 @@ class ExchangeStatistics:
     http_refused: int
 
 
-@dataclass(slots=True, kw_only=True)
-class _LostDeletion:
-    """A deletion that the venue will forget to send: of one price, or of any that was the best."""
-
-    side: Side
-    price: Ticks | None
-    shown: set[Ticks]
-    """Prices that clients see on that side: a level that was never shown cannot stay behind as a phantom."""
-
-
 class BitflyerExchange:
     """An async context manager: the venue is up inside the block, and can be brought up again on the same port."""
 
@@ -96,13 +101,15 @@ class BitflyerExchange:
         ip_limit: int | None = 500,
         private: PrivateVenue | None = None,
         audit: Audit | None = None,
+        faults: FaultPlan | None = None,
     ) -> None:
         """Nothing is opened yet.
 
         ``clock`` should start at about the source's time, because everything older is sent at once; None means maximal
         speed. Port 0 lets the system choose at the first start. ``ping_s`` is in real seconds. ``ip_limit`` is the
         number of HTTP calls per address and five minutes, None for no limit. ``private`` must be of the same market.
-        ``audit`` hears of everything received; by default one that keeps the newest records.
+        ``audit`` hears of everything received; by default one that keeps the newest records. The windows of ``faults``
+        count from the source's present moment; more can be injected at any time through :attr:`faults`.
         """
         if private is not None and private.market is not source:
             raise ValueError("the private side is of another market")
@@ -111,11 +118,22 @@ class BitflyerExchange:
         self._clock = clock
         self._host = host
         self._port = port
-        self._wire = Wire(source.instrument)
         self._product = source.instrument.product_code
-        self._ticks_per_one = source.instrument.ticks_per_one
         self.audit = Audit() if audit is None else audit
-        self._hub = RealtimeHub(ping_s=ping_s, queue_frames=queue_frames, new_session=self._new_session)
+        self.faults = FaultInjector(faults, start_ns=source.now_ns, now_ns=self._now_ns)
+        self.faults.on_change = self._wake
+        self._deletions = LostDeletions(source)
+        self._scene = FaultScene(source, self.faults, private=private, deletions=self._deletions)
+        self._feed = FaultyFeed(source, self.faults, self._scene, private)
+        self._calls = FaultyCalls(self.faults, now_ns=self._now_ns, sleep_until=self._wait_until, audit=self.audit)
+        self._hub = RealtimeHub(
+            ping_s=ping_s,
+            queue_frames=queue_frames,
+            new_session=self._new_session,
+            reply_trouble=self._calls.reply_trouble,
+        )
+        if private is not None:
+            private.desk.mishaps = self.faults
         addresses = AddressCalls(ip_limit)
         calendar = Calendar() if private is None else private.settings.calendar
         self._rest = PublicRest(source, now_ns=self._now_ns, addresses=addresses, calendar=calendar, audit=self.audit)
@@ -127,23 +145,26 @@ class BitflyerExchange:
         self._is_frozen = False
         self._backlog: deque[Frame] = deque(maxlen=_BACKLOG_FRAMES)
         self._muted: set[str] = set()
-        self._lost: list[_LostDeletion] = []
 
     # --- life -----------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         """Listen and start the market. Raises OSError when the port cannot be had."""
-        app = web.Application()
-        app.router.add_get("/json-rpc", self._hub.serve)
+        app = web.Application(middlewares=[self._calls.middleware()])
+        app.on_response_prepare.append(self._stamp)
+        app.router.add_get(REALTIME_PATH, self._hub.serve)
         if self._private_rest is not None:
             app.router.add_route("*", "/v1/me/{call:.*}", self._answer_private)
         app.router.add_routes(self._rest.routes())
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        # A handler ends with its client, for there are answers that never come.
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         async with AsyncExitStack() as stack:
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, self._host, self._port).start()
             self._port = runner.addresses[0][1]
+            self._calls.open()
+            stack.callback(self._calls.close)
             stack.push_async_callback(self._hub.close_all)
             tasks = self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
             pump = tasks.create_task(self._pump())
@@ -243,9 +264,7 @@ class BitflyerExchange:
         Without a price: the next one that leaves a phantom best behind. The venue does so itself now and then (one of
         219 recorded messages).
         """
-        depth = self._source.depth()
-        shown = {level[0] for level in (depth.bids if side is Side.BUY else depth.asks)}
-        self._lost.append(_LostDeletion(side=side, price=price, shown=shown))
+        self._deletions.expect(side, price)
 
     def set_condition(self, *, state: BoardState | None = None, health: Health | None = None) -> None:
         """Change the board's state or the venue's health, from now on."""
@@ -261,14 +280,15 @@ class BitflyerExchange:
 
     async def _pump(self) -> None:
         """Move the market and send what it says."""
-        source, clock = self._source, self._clock
-        while (wake_ns := source.next_wake_ns()) is not None:
+        feed, clock = self._feed, self._clock
+        while (wake_ns := feed.next_wake_ns()) is not None:
             if clock is None:
-                await self._hub.wait_subscribed()
+                if not self.faults.bars_clients(wake_ns):  # else it would wait for itself to let them in
+                    await self._hub.wait_subscribed()
             else:
                 await self._sleep_until(clock, wake_ns)
                 wake_ns = clock.now_ns()
-            for frame in source.advance(wake_ns):
+            for frame in feed.advance(wake_ns):
                 await self._deliver(frame)
             await asyncio.sleep(0)  # neither a clock that lags nor a queue with room gives the others their turn
         await self._hub.wait_sent()
@@ -284,11 +304,29 @@ class BitflyerExchange:
         finally:
             self._nap.cancel()
 
+    def _wake(self) -> None:
+        """Let the pump look again at when something is due."""
+        if self._nap is not None:
+            self._nap.cancel()
+
+    async def _wait_until(self, deadline_ns: int) -> None:
+        """Wait for a moment of venue time; at maximal speed nothing is waited for."""
+        if self._clock is not None:
+            await self._clock.sleep_until(deadline_ns)
+
+    async def _stamp(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """Tell the venue's time, not this machine's, in everything that goes out over HTTP."""
+        skew_s = self._scene.skew_ns // NS_PER_S
+        response.headers["Date"] = formatdate(self._now_ns() // NS_PER_S + skew_s, usegmt=True)
+        if skew_s:
+            for name in [name for name in response.headers if name.lower().endswith("ratelimit-reset")]:
+                response.headers[name] = str(int(response.headers[name]) + skew_s)
+
     async def _catch_up(self) -> int:
         """Bring the market to the present and send what it says; return the present."""
         now_ns = self._now_ns()
         if self._clock is not None:
-            for frame in self._source.advance(now_ns):
+            for frame in self._feed.advance(now_ns):
                 await self._deliver(frame)
         return now_ns
 
@@ -307,10 +345,8 @@ class BitflyerExchange:
             ),
             now_ns,
         )
-        if self._nap is not None:
-            self._nap.cancel()
-        if self._clock is not None:
-            await self._clock.sleep_until(now_ns + self._private.answer_delay_ns())
+        self._wake()
+        await self._wait_until(now_ns + self._private.answer_delay_ns())
         response = web.Response(status=answer.status, text=answer.text, content_type=answer.content_type)
         response.headers.update(answer.headers)
         return response
@@ -321,7 +357,10 @@ class BitflyerExchange:
     def _log_in(self, params: Any) -> str:
         if self._private is None:
             raise AssertionError("`auth` exists only with a private side")
-        return self._private.log_in(params, self._now_ns())
+        now_ns = self._now_ns()
+        if self.faults.take(Site.AUTH, now_ns) is not None:
+            raise RpcError(-500, "Authentication failed")
+        return self._private.log_in(params, now_ns)
 
     def _on_request(self, method: str, params: Any, account: str | None, answer: str) -> None:
         body = "" if method == "auth" else orjson.dumps(params).decode()  # no key, no signature
@@ -332,12 +371,10 @@ class BitflyerExchange:
     async def _deliver(self, frame: Frame) -> None:
         if frame.channel in self._muted:
             return
-        if frame.channel == CLOSE_SOCKETS:
-            if self._tasks is not None:
-                self._tasks.create_task(self.close_clients(reason=frame.text))
+        if frame.channel.startswith(CONTROL_PREFIX):
+            self._handle_sockets(frame)
             return
-        if self._lost and frame.channel == Channel.BOARD.of(self._product):
-            frame = self._without_lost_deletions(frame)
+        frame = self._deletions.apply(frame)
         if self._is_frozen:
             self._backlog.append(frame)
         elif self._clock is None:
@@ -345,34 +382,13 @@ class BitflyerExchange:
         else:
             self._hub.publish(frame.channel, frame.text, frame.account)
 
-    def _without_lost_deletions(self, frame: Frame) -> Frame:
-        """Cut the entries out of the text, so that all the rest stays byte for byte what it was."""
-        text = frame.text
-        message = orjson.loads(text)["params"]["message"]
-        for lost in list(self._lost):
-            key = "bids" if lost.side is Side.BUY else "asks"
-            entries = [(Ticks(round(e["price"] * self._ticks_per_one)), e["size"]) for e in message[key]]
-            forgotten = next((price for price, size in entries if not size and self._is_lost(lost, price)), None)
-            if forgotten is None:
-                lost.shown.update(price for price, size in entries if size)
-                lost.shown.difference_update(price for price, size in entries if not size)
-            else:
-                self._lost.remove(lost)
-                text = _cut(text, self._wire.level((forgotten, Lots(0))), is_bid=lost.side is Side.BUY)
-        return replace(frame, text=text)
-
-    def _is_lost(self, lost: _LostDeletion, price: Ticks) -> bool:
-        if lost.price is not None:
-            return price == lost.price
-        depth = self._source.depth(1)
-        levels = depth.bids if lost.side is Side.BUY else depth.asks
-        # Two ticks off the best that is left, and the floored mid cannot hide it.
-        return price in lost.shown and bool(levels) and lost.side.sign * (price - levels[0][0]) >= 2
-
-
-def _cut(text: str, entry: str, *, is_bid: bool) -> str:
-    """A board frame without one entry of one side."""
-    bids, separator, asks = text.partition('"asks":')
-    half = bids if is_bid else asks
-    half = half.replace(f"{entry},", "").replace(f",{entry}", "").replace(entry, "")
-    return half + separator + asks if is_bid else bids + separator + half
+    def _handle_sockets(self, order: Frame) -> None:
+        if order.channel == CLOSE_SOCKETS and self._tasks is not None:
+            self._tasks.create_task(self.close_clients(reason=order.text))
+        elif order.channel == ABORT_SOCKETS:
+            self._hub.abort_all()
+        elif order.channel == SILENCE_SOCKETS:
+            self._hub.silence_all()
+        elif order.channel == END_SILENCE:
+            self._hub.end_silence()
+            self._calls.mend()

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from random import Random
-from typing import Final
+from typing import Final, Protocol
 
 from stall_then_strike.sim.account import Account, ChildOrder, ChildState, new_order
 from stall_then_strike.sim.agenda import Agenda
@@ -78,6 +78,18 @@ class DeskCounters:
     executions: int = 0
 
 
+class Mishaps(Protocol):
+    """What may go wrong with a request after it was accepted."""
+
+    def loses_order(self, now_ns: int) -> bool:
+        """Whether an order that is accepted now vanishes: it is never registered, and nobody hears of it again."""
+        ...
+
+    def ignores_cancel(self, now_ns: int) -> bool:
+        """Whether a request to cancel that is taken now has no effect and no event."""
+        ...
+
+
 class OrderDesk:
     """Takes the accounts' requests and tells them what became of them."""
 
@@ -105,6 +117,8 @@ class OrderDesk:
         self._untold: dict[str, list[dict[str, Value]]] = {}
         self.delays = delays
         """May be changed at any time; what is under way keeps its delay."""
+        self.mishaps: Mishaps | None = None
+        """None, the default, for a desk at which nothing goes wrong."""
         self.counters = DeskCounters()
 
     # --- requests ---------------------------------------------------------------------------------------------------
@@ -116,9 +130,11 @@ class OrderDesk:
             self.counters.refused += 1
             return refusal
         order = new_order(self._market.new_order_id(now_ns), ticket, now_ns)
+        self.counters.accepted += 1
+        if self.mishaps is not None and self.mishaps.loses_order(now_ns):
+            return order.acceptance_id
         account.orders[order.acceptance_id] = account.live[order.acceptance_id] = order
         self._queue(now_ns, self.delays.registration, partial(self._register, account=account, order=order))
-        self.counters.accepted += 1
         return order.acceptance_id
 
     def cancel(self, now_ns: int, account: Account, ticket: CancelTicket) -> Refusal | None:
@@ -132,6 +148,8 @@ class OrderDesk:
             order = account.registered.get(ticket.registered_id or "")
         if order is None:
             return Refusal(status=-111, message="Order not found")
+        if self.mishaps is not None and self.mishaps.ignores_cancel(now_ns):
+            return None
         self._queue(now_ns, self.delays.cancel, partial(self._cancel, account=account, order=order))
         return None
 
@@ -140,6 +158,8 @@ class OrderDesk:
         refusal = self._cancel_refusal()
         if refusal is not None:
             return refusal
+        if self.mishaps is not None and self.mishaps.ignores_cancel(now_ns):
+            return None
         orders = [order for order in account.live.values() if order.state is ChildState.ACTIVE]
         self._queue(now_ns, self.delays.cancel, partial(self._cancel_each, account=account, orders=orders))
         return None

@@ -72,6 +72,8 @@ class Keyring:
         """``max_skew_ns`` refuses timestamps that are further off than that; None, the default, takes any."""
         self._keys = {key.key: key for key in keys}
         self.max_skew_ns = max_skew_ns
+        self.skew_ns = 0
+        """How far the venue's own clock is ahead of its time."""
 
     def check_rest(self, headers: Mapping[str, str], *, method: str, target: str, body: bytes, now_ns: int) -> ApiKey:
         """Whose request this is. ``target`` is the path and query as they came. Raises AuthRefused."""
@@ -121,7 +123,7 @@ class Keyring:
         if not timestamp.isascii() or not timestamp.isdigit():
             raise AuthRefused(-504, "ACCESS-TIMESTAMP is not a Unix time")
         unit_ns = NS_PER_S if len(timestamp) <= _SECONDS_DIGITS else NS_PER_MS
-        if abs(int(timestamp) * unit_ns - now_ns) > self.max_skew_ns:
+        if abs(int(timestamp) * unit_ns - now_ns - self.skew_ns) > self.max_skew_ns:
             raise AuthRefused(-504, "Timestamp is too far from the server's time")
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final
+from enum import Enum, unique
+from typing import Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 from loguru import logger
@@ -21,6 +22,24 @@ from stall_then_strike.sim.rpc import RpcSession
 
 _CLOSE_HANDSHAKE_S: Final = 1.0
 _MAX_REQUEST_BYTES: Final = 1 << 20
+_LONGEST_SILENCE_S: Final = 120.0
+"""How long a silenced line may outlive its client's goodbye, real seconds."""
+
+
+@unique
+class Passage(Enum):
+    """What becomes of an answer on a socket."""
+
+    LEAVES = "leaves"
+    LOST = "lost"
+    CUT = "cut"
+    """The line is cut instead."""
+
+
+LateReply = Callable[[], Coroutine[Any, Any, Passage]]
+"""Returns when it is known what becomes of an answer."""
+ReplyTrouble = Callable[[str | bytes], LateReply | None]
+"""Asked for each request: None lets the answer leave at once."""
 
 
 class Outbox:
@@ -78,13 +97,28 @@ class Outbox:
 class Connection:
     """One client's socket."""
 
-    def __init__(self, request: web.Request, ws: web.WebSocketResponse, rpc: RpcSession, queue_frames: int) -> None:
+    def __init__(
+        self,
+        request: web.Request,
+        ws: web.WebSocketResponse,
+        rpc: RpcSession,
+        queue_frames: int,
+        reply_trouble: ReplyTrouble | None,
+    ) -> None:
         """The handshake is done."""
         self._request = request
         self.ws = ws
         self.rpc = rpc
         self.outbox = Outbox(queue_frames)
+        self.is_silent = False
+        self._reply_trouble = reply_trouble
+        self._late_replies: set[asyncio.Task[None]] = set()
         self._has_answered_ping = True
+
+    def silence(self) -> None:
+        """Let nothing pass any more, in either direction; the line stays up."""
+        self.is_silent = True
+        self.outbox.close()
 
     def abort(self) -> None:
         """Cut the line without a close frame."""
@@ -94,26 +128,58 @@ class Connection:
 
     async def close(self, code: int, reason: str) -> None:
         """Say goodbye; wait a moment for the peer to say so too."""
+        if self.is_silent:
+            self.abort()
+            return
         self.outbox.close()
         try:
             await self.ws.close(code=code, message=reason.encode())
         except ConnectionError:
             self.abort()
 
-    async def read(self) -> None:
-        """Answer requests until the peer is gone."""
-        while True:
-            message = await self.ws.receive()
-            if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
-                answer = self.rpc.receive(message.data)
-                if answer is not None and not self.outbox.offer(answer):
-                    self.abort()
-            elif message.type is WSMsgType.PING:
-                await self.ws.pong(message.data)
-            elif message.type is WSMsgType.PONG:
-                self._has_answered_ping = True
+    async def read(self, tasks: asyncio.TaskGroup) -> None:
+        """Answer requests until the peer is gone; answers that are held up wait in ``tasks``, and end with it."""
+        try:
+            while await self._read_one(tasks):
+                pass
+        finally:
+            for task in self._late_replies:
+                task.cancel()
+
+    async def _read_one(self, tasks: asyncio.TaskGroup) -> bool:
+        """Take one message; whether more may come."""
+        message = await self.ws.receive()
+        is_last = message.type not in {WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG}
+        if self.is_silent:
+            if message.type is WSMsgType.CLOSE:  # not even this is answered; the client hangs up, which cancels us
+                await asyncio.sleep(_LONGEST_SILENCE_S)
+        elif message.type is WSMsgType.PING:
+            await self.ws.pong(message.data)
+        elif message.type is WSMsgType.PONG:
+            self._has_answered_ping = True
+        elif message.type is WSMsgType.CLOSE:
+            await self.ws.close(drain=False)  # the peer may be gone already
+        elif not is_last:
+            trouble = None if self._reply_trouble is None else self._reply_trouble(message.data)
+            answer = self.rpc.receive(message.data)
+            if trouble is None:
+                self._reply(answer)
             else:
-                return
+                late = tasks.create_task(self._reply_late(trouble, answer))
+                self._late_replies.add(late)
+                late.add_done_callback(self._late_replies.discard)
+        return not is_last
+
+    def _reply(self, answer: str | None) -> None:
+        if answer is not None and not self.outbox.offer(answer):
+            self.abort()
+
+    async def _reply_late(self, trouble: LateReply, answer: str | None) -> None:
+        passage = await trouble()
+        if passage is Passage.LEAVES:
+            self._reply(answer)
+        elif passage is Passage.CUT:
+            self.abort()
 
     async def write(self) -> None:
         """Send what is queued until the outbox closes or the line breaks."""
@@ -128,6 +194,8 @@ class Connection:
         try:
             while True:
                 await asyncio.sleep(interval_s)
+                if self.is_silent:
+                    continue
                 if not self._has_answered_ping:
                     return
                 self._has_answered_ping = False
@@ -153,9 +221,17 @@ class RealtimeCounters:
 class RealtimeHub:
     """All connections, and who gets what."""
 
-    def __init__(self, *, ping_s: float, queue_frames: int, new_session: Callable[[], RpcSession] = RpcSession) -> None:
+    def __init__(
+        self,
+        *,
+        ping_s: float,
+        queue_frames: int,
+        new_session: Callable[[], RpcSession] = RpcSession,
+        reply_trouble: ReplyTrouble | None = None,
+    ) -> None:
         """``ping_s`` is in real seconds; ``queue_frames`` bounds each client's queue."""
         self._new_session = new_session
+        self._reply_trouble = reply_trouble
         self._ping_s = ping_s
         self._queue_frames = queue_frames
         self._connections: list[Connection] = []
@@ -184,6 +260,7 @@ class RealtimeHub:
             for c in self._connections
             if (c.rpc.channels if channel is None else channel in c.rpc.channels)
             and (account is None or c.rpc.account == account)
+            and not c.is_silent
         ]
 
     async def wait_subscribed(self, channel: str | None = None, clients: int = 1) -> None:
@@ -194,19 +271,23 @@ class RealtimeHub:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Handle one client from handshake to close."""
         ws = web.WebSocketResponse(
-            autoping=False, compress=False, max_msg_size=_MAX_REQUEST_BYTES, timeout=_CLOSE_HANDSHAKE_S
+            autoping=False,
+            autoclose=False,
+            compress=False,
+            max_msg_size=_MAX_REQUEST_BYTES,
+            timeout=_CLOSE_HANDSHAKE_S,
         )
         await ws.prepare(request)
         session = self._new_session()
         session.on_change = self._notify
-        connection = Connection(request, ws, session, self._queue_frames)
+        connection = Connection(request, ws, session, self._queue_frames, self._reply_trouble)
         self._connections.append(connection)
         self.counters.connections += 1
         try:
             async with asyncio.TaskGroup() as tasks:
                 writer = tasks.create_task(connection.write())
                 pinger = tasks.create_task(self._watch(connection))
-                await connection.read()
+                await connection.read(tasks)
                 connection.outbox.close()
                 writer.cancel()
                 pinger.cancel()
@@ -254,6 +335,17 @@ class RealtimeHub:
         """Cut every line."""
         for connection in list(self._connections):
             connection.abort()
+
+    def silence_all(self) -> None:
+        """Let nothing pass any more over the lines that there are."""
+        for connection in self._connections:
+            connection.silence()
+
+    def end_silence(self) -> None:
+        """Cut the lines that were silenced."""
+        for connection in list(self._connections):
+            if connection.is_silent:
+                connection.abort()
 
     async def _watch(self, connection: Connection) -> None:
         await connection.ping(self._ping_s)

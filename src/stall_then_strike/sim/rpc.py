@@ -132,5 +132,16 @@ class RpcSession:
         return {"jsonrpc": "2.0", "id": request_id, "error": {"code": error.code, "message": error.message}}
 
 
+def methods_in(text: str | bytes) -> frozenset[str]:
+    """The methods that a text frame asks for; none where it is not JSON-RPC."""
+    try:
+        request: Any = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return frozenset()
+    items = request if isinstance(request, list) else [request]
+    methods = {item.get("method") for item in items if isinstance(item, dict)}
+    return frozenset(method for method in methods if isinstance(method, str))
+
+
 def _text(answer: Answer | list[Answer] | None) -> str | None:
     return orjson.dumps(answer).decode() if answer else None

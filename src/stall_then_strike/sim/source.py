@@ -19,8 +19,16 @@ Level = tuple[Ticks, Lots]
 """A price and the total size that is displayed there; zero deletes the level in a delta. Price zero stands for market
 orders that wait for an auction."""
 
+CONTROL_PREFIX: Final = "!"
+"""Frames on channels of such names go to no client: they say what happens to the sockets."""
 CLOSE_SOCKETS: Final = "!close"
 """In place of a channel: the venue closes all sockets, with the frame's text as the reason."""
+ABORT_SOCKETS: Final = "!abort"
+"""All lines are cut without a close frame."""
+SILENCE_SOCKETS: Final = "!silence"
+"""Nothing passes any more over the sockets that there are, in either direction; the lines stay up."""
+END_SILENCE: Final = "!end silence"
+"""The lines that were silenced are cut."""
 
 
 @unique
