@@ -283,7 +283,7 @@ class BitflyerExchange:
         feed, clock = self._feed, self._clock
         while (wake_ns := feed.next_wake_ns()) is not None:
             if clock is None:
-                if not self.faults.bars_clients(wake_ns):  # else it would wait for itself to let them in
+                if not self.faults.bars_clients(self._now_ns()):  # else it would wait for itself to let them in
                     await self._hub.wait_subscribed()
             else:
                 await self._sleep_until(clock, wake_ns)

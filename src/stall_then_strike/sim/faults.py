@@ -41,7 +41,7 @@ class FaultKind(StrEnum):
     LOSE_FIELDS = "lose_fields"
     """Fields of an event are missing."""
     PHANTOM_EXECUTION = "phantom_execution"
-    """After an ORDER, an EXECUTION of all of it that never was, under an id that nothing else has."""
+    """So many seconds after an ORDER, an EXECUTION of all of it that never was, under an id that nothing else has."""
     LOSE_DELETION = "lose_deletion"
     """The deletion of a best price is missing in the deltas."""
 
@@ -183,7 +183,7 @@ SPECS: Final[dict[FaultKind, KindSpec]] = {
     _K.WRONG_MID: _spec(Site.FRAME, "channel", "ticks", channel="lightning_board_*"),
     _K.WRONG_OUTSTANDING: _spec(Site.FRAME, "lots", channel=_PRIVATE, event="EXECUTION"),
     _K.LOSE_FIELDS: _spec(Site.FRAME, "event", "missing", channel=_PRIVATE, event="EXECUTION"),
-    _K.PHANTOM_EXECUTION: _spec(Site.FRAME, "seconds", seconds=0.2, channel=_PRIVATE, event="ORDER"),
+    _K.PHANTOM_EXECUTION: _spec(Site.FRAME, "seconds", channel=_PRIVATE, event="ORDER"),
     _K.LOSE_DELETION: _spec(Site.SCENE, "count"),
     _K.LOSE_REPLY: _spec(Site.REPLY, "method"),
     _K.DELAY_REPLY: _spec(Site.REPLY, "method", "seconds", seconds=2.0),
