@@ -104,6 +104,24 @@ def test_duration_ends_the_command() -> None:
     assert "stopped: duration over" in done.stdout
 
 
+async def test_faults_of_a_file_strike_and_are_counted(tmp_path: Path) -> None:
+    plan = tmp_path / "faults.yml"
+    plan.write_text("faults:\n  - { kind: server_error, path: /v1/gethealth, http_status: 503 }\n")
+    async with running("--faults", str(plan)) as (process, ready):
+        async with aiohttp.ClientSession() as session, session.get(f"{ready[1]}/v1/gethealth") as answer:
+            assert answer.status == 503
+        process.send_signal(signal.SIGINT)
+        out, err = await asyncio.wait_for(process.communicate(), 10)
+        assert (process.returncode, err) == (0, b"")
+        assert b"faults that struck: server_error 1" in out
+
+
+def test_chaos_runs() -> None:
+    done = run("--chaos", "1", "--duration", "1", "--speed", "30")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "faults that struck: " in done.stdout
+
+
 def test_taken_port_is_a_failure_in_words() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -135,6 +153,9 @@ def test_tape_that_breaks_while_it_plays_is_a_failure_in_words(tmp_path: Path) -
         (("--collateral", "-5"), "accepted: whole JPY above 0"),
         (("--maintenance", "24:00"), "accepted: 00:00 to 23:59, or off"),
         (("--tape", "none.jsonl", "--api-key", "k"), "not allowed with --tape"),
+        (("--faults", "none.yml"), "--faults none.yml: cannot be read"),
+        (("--faults", "none.yml", "--chaos", "1"), "not allowed with"),
+        (("--chaos", "1", "--duration", "1"), "accepted: 20 or more of the exchange's time"),
         (("--what",), "unrecognized arguments"),
     ],
 )
@@ -167,5 +188,7 @@ def test_help_names_every_flag() -> None:
         "--api-secret",
         "--collateral",
         "--maintenance",
+        "--faults",
+        "--chaos",
     ):
         assert flag in done.stdout

@@ -1,8 +1,8 @@
 """bitFlyer on loopback: one port that speaks REST under ``/v1/`` and JSON-RPC at ``/json-rpc``.
 
-This file joins a market (generator or tape), a clock and the two faces of the venue, and holds the switches by which a
-test makes the venue misbehave. What is said on the wire is in `wire.py`, `rpc.py` and `public_rest.py`; when it is
-said is the market's affair; at what pace, the clock's:
+This file joins a market (generator or tape), a clock, the two faces of the venue and the faults that stand between them
+and the clients (`faults.py`), and holds switches by which a test makes the venue misbehave by hand. What is said on the
+wire is in `wire.py`, `rpc.py` and `public_rest.py`; when it is said is the market's affair; at what pace, the clock's:
 
 - a clock: frames leave when it shows their time (real time, or a multiple of it), to whoever is there;
 - no clock: maximal speed, as fast as the subscribed clients take it; while nobody listens the market stands still, and

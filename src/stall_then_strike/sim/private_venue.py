@@ -5,8 +5,8 @@ as its :class:`~stall_then_strike.sim.market.Outsider`, so that the same request
 effects at any speed and in virtual time. Requests enter at a moment that the market has reached: over HTTP by way of
 `private_rest.py`, in tests without sockets through :attr:`PrivateVenue.desk`.
 
-Everything that this side sends leaves as frames of the market, and every delay is in :class:`~.desk.Delays`: these two
-are the places at which faults can be staged.
+Everything that this side sends leaves as frames of the market, and every delay is in :class:`~.desk.Delays`; these two
+and :attr:`.desk.OrderDesk.mishaps` are where faults take hold of it (`faults.py`).
 """
 
 from __future__ import annotations
