@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stall_then_strike.app.latency import LatencyHistogram
 from stall_then_strike.app.status import (
     BudgetUse,
     Counts,
@@ -18,6 +17,7 @@ from stall_then_strike.app.status import (
 )
 from stall_then_strike.app.trading import PaperTrader
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.latency import LatencyHistogram
 from stall_then_strike.infra.logging_structured import action_text
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 

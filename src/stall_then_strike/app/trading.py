@@ -14,11 +14,11 @@ from typing import Final, Protocol
 
 from loguru import logger
 
-from stall_then_strike.app.latency import LatencyHistogram
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.infra.clock import Clock, perf_ns
+from stall_then_strike.infra.latency import LatencyHistogram
 from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stall_then_strike.app.latency import LatencyHistogram
+from stall_then_strike.infra.latency import LatencyHistogram
 from tests.engine.rig import properties
 
 DURATIONS = st.one_of(st.integers(0, 100), st.integers(0, 10**9), st.integers(0, 2**63))
