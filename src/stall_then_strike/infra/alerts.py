@@ -1,0 +1,276 @@
+"""Alerts to wherever the operator reads them, by apprise: mail, chats, pushes, anything it has a URL for.
+
+An alert must never cost trading anything. ``send`` leaves it in a bounded queue and returns; one daemon thread talks
+to the sinks, one after the other, for apprise is blocking HTTP. A sink that hangs delays other alerts, the program's
+end by no more than :data:`CLOSE_S`, and the event loop not at all.
+
+The URLs hold tokens and passwords. No text, log line, error or ``repr`` from here contains one: a sink is called by its
+place in the list. What apprise and its HTTP library log is switched off, because it does contain them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+import warnings
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from dotenv import dotenv_values
+from loguru import logger
+
+from stall_then_strike.infra.clock import Clock
+from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.errors import ConfigError
+
+if TYPE_CHECKING:
+    from apprise import Apprise, NotifyType
+
+URLS_VARIABLE: Final = "STALL_ALERT_URLS"
+QUEUE_ALERTS: Final = 100
+"""Alerts that may wait for a slow sink; beyond, the oldest that is not urgent goes."""
+CLOSE_S: Final = 2.0
+"""How long closing waits for what is still to be delivered, seconds."""
+
+_SILENCED: Final = ("apprise", "urllib3", "requests", "requests_oauthlib", "oauthlib")
+
+
+class AlertKind(StrEnum):
+    """What an alert is about. Each kind has its own pause."""
+
+    HALT = "halt"
+    """Trading has stopped until the operator or the next trading day."""
+    WATCHDOG = "watchdog"
+    """The watchdog acted, or cannot act."""
+    DISCONNECT = "disconnect"
+    """The venue has been away for longer than the limit, or is back."""
+    RECONCILIATION = "reconciliation"
+    """The venue's account is not what we thought."""
+    DISK = "disk"
+    SUMMARY = "summary"
+    """The trading day's result."""
+    START = "start"
+    STOP = "stop"
+    TEST = "test"
+
+
+URGENT: Final = frozenset({AlertKind.HALT, AlertKind.WATCHDOG})
+"""Delivered before all others, and the last to be dropped."""
+_WARNINGS: Final = frozenset({AlertKind.DISCONNECT, AlertKind.RECONCILIATION, AlertKind.DISK})
+
+
+@dataclass(frozen=True, slots=True)
+class AlertUrls:
+    """apprise URLs, in the operator's order; their text is a secret."""
+
+    urls: tuple[str, ...] = field(default=(), repr=False)
+
+
+def load_alert_urls(env_file: Path = Path(".env"), environ: Mapping[str, str] = os.environ) -> AlertUrls:
+    """The URLs of :data:`URLS_VARIABLE`, from the environment or else from a file of such variables; both may lack it.
+
+    White space or commas separate them; a comma inside a URL, as between recipients, is part of it. Raises ConfigError
+    when the file is there and cannot be read.
+    """
+    text = environ.get(URLS_VARIABLE)
+    if text is None:
+        try:
+            text = dotenv_values(env_file, interpolate=False).get(URLS_VARIABLE)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{env_file}: cannot be read: {type(error).__name__}") from error
+    words = re.split(r"\s+|,(?=\s|[A-Za-z][A-Za-z0-9+.-]*://)", text or "")
+    return AlertUrls(tuple(url for word in words if (url := word.strip(","))))
+
+
+@dataclass(slots=True, eq=False)
+class _Letter:
+    kind: AlertKind
+    title: str
+    text: str
+    done: threading.Event = field(default_factory=threading.Event)
+    delivered: bool = False
+
+
+class Alerts:
+    """The way out for alerts; without URLs, everything here does nothing.
+
+    Making one checks the URLs; the thread runs inside the ``with`` block, whose end waits for the last alerts.
+    """
+
+    def __init__(self, urls: AlertUrls, *, pause_sec: float, clock: Clock, source: str = "stall_then_strike") -> None:
+        """Check the URLs. ``source`` begins every title.
+
+        Raises ConfigError when apprise is not installed or does not accept a URL.
+        """
+        self._sinks: Final = _sinks(urls)
+        self._pause_ns: Final = round(pause_sec * NS_PER_S)
+        self._clock = clock
+        self._source = source
+        self.dropped = 0
+        """Alerts that nobody will get: the queue was full, or the program had to end."""
+        self._told_ns: dict[AlertKind, int] = {}
+        self._held_back: Counter[AlertKind] = Counter()
+        self._queue: deque[_Letter] = deque()
+        self._changed = threading.Condition()  # guards the queue and what is above; never held while a sink is asked
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._deliver_all, name="alerts", daemon=True)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is anywhere to send to."""
+        return bool(self._sinks)
+
+    def __repr__(self) -> str:
+        """Say how many sinks there are, not which."""
+        return f"Alerts({len(self._sinks)} sinks)"
+
+    def send(self, kind: AlertKind, title: str, text: str) -> None:
+        """Leave an alert for delivery. Never blocks and never raises.
+
+        Within the pause after one of the same kind it is only counted, and the next one tells how many there were.
+        """
+        if not self._sinks:
+            return
+        now_ns = self._clock.now_ns()
+        with self._changed:
+            told_ns = self._told_ns.get(kind)
+            if told_ns is not None and now_ns - told_ns < self._pause_ns:
+                self._held_back[kind] += 1
+                return
+            self._told_ns[kind] = now_ns
+            if held_back := self._held_back.pop(kind, 0):
+                text = f"{text}\n({held_back} more of this kind since the last alert)"
+            self._put(_Letter(kind, title, text))
+
+    def deliver_now(self, kind: AlertKind, title: str, text: str, *, timeout_sec: float = 20.0) -> bool:
+        """Send at once, whatever the pause, and wait: whether every sink took it in time. Not for an event loop."""
+        if not self._sinks:
+            return False
+        letter = _Letter(kind, title, text)
+        with self._changed:
+            self._put(letter)
+        return letter.done.wait(timeout_sec) and letter.delivered
+
+    def close(self) -> None:
+        """Deliver what waits, for at most :data:`CLOSE_S`; drop the rest. Safe to call twice."""
+        with self._changed:
+            if self._is_closing:
+                return
+            self._is_closing = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join(CLOSE_S)
+        if not self._thread.is_alive():
+            return
+        with self._changed:
+            left = len(self._queue) + 1
+            self.dropped += left
+            self._queue.clear()
+        logger.warning("{} alert(s) not delivered: a sink does not answer", left)
+
+    def __enter__(self) -> Self:
+        """Start the thread."""
+        if self._sinks:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close."""
+        self.close()
+
+    def _put(self, letter: _Letter) -> None:
+        """Queue one, at the cost of a lesser one if need be."""
+        if self._is_closing:
+            self.dropped += 1
+            return
+        self._queue.append(letter)
+        if len(self._queue) > QUEUE_ALERTS:
+            lesser = next((other for other in self._queue if other.kind not in URGENT), self._queue[0])
+            self._queue.remove(lesser)
+            self.dropped += 1
+        self._changed.notify()
+
+    def _take(self) -> _Letter | None:
+        """Wait for the next one, the urgent first; None once closed and empty."""
+        with self._changed:
+            while not self._queue:
+                if self._is_closing:
+                    return None
+                self._changed.wait()
+            letter = next((other for other in self._queue if other.kind in URGENT), self._queue[0])
+            self._queue.remove(letter)
+            return letter
+
+    def _deliver_all(self) -> None:
+        """Run the thread: the only place that waits for a sink."""
+        while (letter := self._take()) is not None:
+            outcomes = [self._deliver(letter, number) for number in range(1, len(self._sinks) + 1)]
+            letter.delivered = all(outcomes)
+            letter.done.set()
+
+    def _deliver(self, letter: _Letter, number: int) -> bool:
+        why = "it did not take it"
+        try:
+            if self._sinks[number - 1].notify(
+                body=letter.text,
+                title=f"{self._source}: {letter.title}",
+                notify_type=_notify_type(letter.kind),
+                body_format="text",
+            ):
+                return True
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and the text may hold its URL
+            why = type(error).__name__
+        logger.warning(
+            "alert {} was not delivered by sink {} of {}: {}", letter.kind.value, number, len(self._sinks), why
+        )
+        return False
+
+
+def _sinks(urls: AlertUrls) -> list[Apprise]:
+    """One apprise object a URL, so that one's failure is told apart from another's."""
+    if not urls.urls:
+        return []
+    try:
+        import apprise  # noqa: F401 - whether it is there
+    except ImportError as error:
+        raise ConfigError(
+            f"{URLS_VARIABLE} is set, but alerts need apprise; install stall-then-strike[alerts], or unset it"
+        ) from error
+    for name in _SILENCED:
+        silenced = logging.getLogger(name)
+        silenced.setLevel(logging.CRITICAL + 1)
+        silenced.disabled = True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # its plugins import what later Pythons drop
+        sinks = [_sink(url) for url in urls.urls]
+    good = [sink for sink in sinks if sink is not None]
+    if len(good) < len(sinks):
+        raise ConfigError(
+            f"{URLS_VARIABLE}: URL {sinks.index(None) + 1} of {len(sinks)} is not accepted; accepted: apprise URLs, "
+            "such as tgram://TOKEN/CHAT, mailto://USER:PASSWORD@HOST or json://HOST (see the apprise wiki)"
+        )
+    return good
+
+
+def _sink(url: str) -> Apprise | None:
+    """One URL's; None if apprise does not accept it."""
+    from apprise import Apprise, AppriseAsset
+
+    # Both switches keep delivery in our own thread. With either, apprise would use a pool of threads for which the
+    # interpreter waits at its end, as long as a sink hangs. HTTP has limits of its own: 4 s to connect, 4 s to answer.
+    sink = Apprise(asset=AppriseAsset(async_mode=False, service_timeout=0))
+    return sink if sink.add(url) else None
+
+
+def _notify_type(kind: AlertKind) -> NotifyType:
+    from apprise import NotifyType
+
+    if kind in URGENT:
+        return NotifyType.FAILURE
+    return NotifyType.WARNING if kind in _WARNINGS else NotifyType.INFO
