@@ -1,0 +1,157 @@
+"""A sign of life in a file, for a process that acts when it ends.
+
+The writer is a coroutine on the trading loop, so a loop that hangs stops it as surely as a killed process does. The
+reader compares: a heartbeat lives while its content changes. Ages are counted by the reader's own monotonic clock, so
+neither side's wall clock matters. Only :func:`age_sec`, for a look from outside, believes the file's time.
+
+The file is replaced as a whole and not synced: it serves the time in which this machine runs, not the next one.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import Final, Literal
+
+import orjson
+from loguru import logger
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.clock import Clock
+from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.errors import JournalError
+
+
+class Beat(BaseModel):
+    """What the file says."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    run_ns: int
+    """When the run began, UTC: another number is another run."""
+    pid: int
+    beat: int
+    """Counts up within a run."""
+    time_ns: int
+    """When it was written, on the writer's clock, UTC."""
+    state: Literal["running", "stopped"]
+    """``stopped`` promises that the run left no order behind."""
+
+
+def heartbeat_path(cfg: AppConfig) -> Path:
+    """Where a product's heartbeat is."""
+    return Path(cfg.journal.dir) / f"{cfg.exchange.product_code}.heartbeat"
+
+
+def read_beat(path: Path) -> Beat | None:
+    """The present heartbeat; None where there is none that can be read."""
+    try:
+        return Beat.model_validate(orjson.loads(path.read_bytes()))
+    except (OSError, orjson.JSONDecodeError, ValidationError):
+        return None
+
+
+def age_sec(path: Path, now_ns: int) -> float | None:
+    """Seconds from the file's last change to ``now_ns`` of the wall clock; None without a file."""
+    try:
+        return (now_ns - path.stat().st_mtime_ns) / NS_PER_S
+    except OSError:
+        return None
+
+
+class Heartbeat:
+    """The writer. ``run`` belongs into the task group of the trading loop."""
+
+    def __init__(self, path: Path, clock: Clock, *, period_sec: float) -> None:
+        """Nothing is written yet. ``clock`` must run at real speed."""
+        self._path = path
+        self._new = path.with_name(f"{path.name}.new")
+        self._clock = clock
+        self._period_ns = round(period_sec * NS_PER_S)
+        self._run_ns = clock.now_ns()
+        self._beat = 0
+        self._has_failed = False
+
+    async def run(self) -> None:
+        """Beat for ever. Raises JournalError when not even the first one can be written.
+
+        Later ones may fail, as on a full disk: that is logged once, and the watchdog will do what it is there for.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._write("running")
+        except OSError as error:
+            raise JournalError(f"the heartbeat {self._path} cannot be written: {error.strerror or error}") from error
+        while True:
+            await self._clock.sleep_until(self._clock.now_ns() + self._period_ns)
+            self._try("running")
+
+    def stopped(self) -> None:
+        """Say that this run is over and that it left no order behind: the watchdog is to do nothing.
+
+        To be called after ``run`` has ended, and only then.
+        """
+        self._try("stopped")
+
+    def _try(self, state: Literal["running", "stopped"]) -> None:
+        try:
+            self._write(state)
+            self._has_failed = False
+        except OSError as error:
+            if not self._has_failed:
+                logger.error("the heartbeat cannot be written: {}", error.strerror or error)
+            self._has_failed = True
+
+    def _write(self, state: Literal["running", "stopped"]) -> None:
+        self._beat += 1
+        beat = Beat(run_ns=self._run_ns, pid=os.getpid(), beat=self._beat, time_ns=self._clock.now_ns(), state=state)
+        self._new.write_bytes(orjson.dumps(beat.model_dump()))
+        self._new.replace(self._path)
+
+
+class Pulse(Enum):
+    """What the watchdog knows of the run it watches."""
+
+    UNSEEN = auto()
+    """No heartbeat has changed since the watchdog began: there is nothing to protect."""
+    ALIVE = auto()
+    STOPPED = auto()
+    """The last run ended in good order."""
+    LOST = auto()
+    """Was alive, and has been silent for the limit."""
+
+
+@dataclass(slots=True)
+class Vigil:
+    """Judges a heartbeat from one look to the next. Pure: told beats and times, asks nothing.
+
+    A heartbeat that is old when the vigil begins is never lost, however it ended: only a change makes it alive. Silence
+    is counted look by look, and a look that comes late counts as ``max_gap_ns``: when the whole machine was frozen, the
+    time in between says nothing about the other process.
+    """
+
+    limit_ns: Final[int]
+    max_gap_ns: Final[int]
+    pulse: Pulse = Pulse.UNSEEN
+    silence_ns: int = 0
+    _beat: Beat | None = None
+    _looked_ns: int | None = None
+
+    def look(self, beat: Beat | None, now_ns: int) -> Pulse:
+        """Judge what was read at ``now_ns``, None for a file that is missing or unreadable."""
+        is_first, looked_ns = self._looked_ns is None, self._looked_ns
+        self._looked_ns = now_ns
+        if beat is not None and beat != self._beat:
+            self._beat = beat
+            self.silence_ns = 0
+            if is_first:  # of a run before us, or of one that lives: the next change tells
+                return self.pulse
+            self.pulse = Pulse.STOPPED if beat.state == "stopped" else Pulse.ALIVE
+        elif looked_ns is not None:
+            self.silence_ns += min(now_ns - looked_ns, self.max_gap_ns)
+            if self.pulse is Pulse.ALIVE and self.silence_ns >= self.limit_ns:
+                self.pulse = Pulse.LOST
+        return self.pulse
