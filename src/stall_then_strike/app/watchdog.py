@@ -1,0 +1,289 @@
+"""``watchdog``: a process of its own that cancels all orders when the trader's heartbeat ends.
+
+It acts on a run that it has seen alive, when the heartbeat is silent for ``watch.heartbeat_limit_sec`` and the run did
+not say that it stopped in good order. Then it sends ``cancelallchildorders``, again until the venue has answered 200,
+and once more after a pause, since an order that was accepted but not registered may have been missed. After that it
+waits for a heartbeat. An open position stays open.
+
+The venue knows no cancel-all of *our* orders: those that somebody entered by hand in this product go too. That is why
+running a watchdog is the operator's choice.
+
+``--now`` is the panic button: one cancel-all, at once. ``--alive`` answers by its exit code whether the trader lives.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import pybotters
+from loguru import logger
+from yarl import URL
+
+from stall_then_strike.app import cli
+from stall_then_strike.config.loader import effective_yaml
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.alerts import AlertKind, Alerts, load_alert_urls
+from stall_then_strike.infra.cancel_all import CancelAll
+from stall_then_strike.infra.clock import Clock, SystemClock
+from stall_then_strike.infra.credentials import Credentials, load_credentials, sign_for
+from stall_then_strike.infra.heartbeat import Pulse, Vigil, age_sec, heartbeat_path, read_beat
+from stall_then_strike.infra.log_folder import LogFolder
+from stall_then_strike.infra.logging_runtime import setup_runtime_logging
+from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.errors import AuthRefused, ConfigError, LogError, NoAnswer
+
+LOOK_S: Final = 0.5
+"""Pause between two looks at the heartbeat."""
+SWEEPS: Final = 2
+PAUSE_S: Final = 10
+"""Shortest pause between two cancel-alls: even for a day, they are a small share of the venue's 300 in 5 minutes."""
+PAUSE_MAX_S: Final = 60
+"""The pause doubles up to this while the venue does not take them."""
+
+NO_HEARTBEAT: Final = "no heartbeat"
+
+
+class Watchdog:
+    """The watch over one product's trader."""
+
+    def __init__(
+        self,
+        heartbeat: Path,
+        limit_sec: float,
+        venue: CancelAll,
+        tell: Callable[[str, str], None],
+        *,
+        clock: Clock,
+        look_sec: float = LOOK_S,
+        pause_sec: float = PAUSE_S,
+    ) -> None:
+        """``tell`` is given title and text of what the operator must know."""
+        self._heartbeat = heartbeat
+        self._vigil = Vigil(limit_ns=round(limit_sec * NS_PER_S), max_gap_ns=round(2 * look_sec * NS_PER_S))
+        self._venue = venue
+        self._tell = tell
+        self._clock = clock
+        self._look_sec = look_sec
+        self._first_pause_ns = round(pause_sec * NS_PER_S)
+        self._has_told_of_old = False
+        self._sweeps_left = 0
+        self._failures = 0
+        self._next_ns = 0
+
+    async def run(self) -> None:
+        """Watch for ever."""
+        while True:
+            before = self._vigil.pulse
+            beat = read_beat(self._heartbeat)
+            pulse = self._vigil.look(beat, self._clock.now_ns())
+            if pulse is not before:
+                self._on_change(before, pulse)
+            elif pulse is Pulse.UNSEEN and beat is not None and beat.state == "running":
+                self._on_silence_of_old()
+            if pulse is Pulse.LOST and self._sweeps_left and self._clock.now_ns() >= self._next_ns:
+                await self._sweep()
+            await asyncio.sleep(self._look_sec)
+
+    def _on_change(self, before: Pulse, pulse: Pulse) -> None:
+        match pulse:
+            case Pulse.ALIVE if before is Pulse.LOST:
+                self._say("the heartbeat is back", "watching again")
+            case Pulse.ALIVE:
+                logger.info("the trader is alive: watching")
+            case Pulse.STOPPED:
+                logger.info("the trader stopped in good order: nothing to do until it starts again")
+            case Pulse.LOST:
+                logger.error("no heartbeat for {} s: cancelling all orders", round(self._vigil.silence_ns / NS_PER_S))
+                self._sweeps_left, self._failures = SWEEPS, 0
+                self._next_ns = max(self._next_ns, self._clock.now_ns())  # a trader that comes and goes is no excuse
+            case Pulse.UNSEEN:
+                raise AssertionError("nothing becomes unseen")
+
+    def _on_silence_of_old(self) -> None:
+        if not self._has_told_of_old and self._vigil.silence_ns >= self._vigil.limit_ns:
+            self._has_told_of_old = True
+            self._say(
+                "no trader is running",
+                "and the last one did not stop in good order, before this watchdog began: its orders may be live. "
+                "`watchdog --now` cancels all",
+            )
+
+    async def _sweep(self) -> None:
+        number = SWEEPS - self._sweeps_left + 1
+        try:
+            await self._venue.send()
+        except (AuthRefused, NoAnswer) as error:
+            self._failures += 1
+            pause_ns = min(PAUSE_MAX_S * NS_PER_S, self._first_pause_ns << min(self._failures - 1, 10))
+            text = f"cancel-all {number} of {SWEEPS} failed: {error}; next try in {pause_ns / NS_PER_S:g} s"
+            if self._failures == 1:
+                self._say(NO_HEARTBEAT, text)
+            else:
+                logger.error("{}", text)
+        else:
+            text = f"cancel-all {number} of {SWEEPS} was accepted; a position stays open"
+            if number == 1 or self._failures:
+                self._say(NO_HEARTBEAT, text)
+            else:
+                logger.warning("{}", text)
+            self._sweeps_left, self._failures, pause_ns = self._sweeps_left - 1, 0, self._first_pause_ns
+        self._next_ns = self._clock.now_ns() + pause_ns
+
+    def _say(self, title: str, text: str) -> None:
+        logger.warning("{}: {}", title, text)
+        self._tell(title, text)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's flags."""
+    flags = argparse.ArgumentParser(
+        prog="watchdog",
+        description="Cancel all orders of the product, also those entered by hand, when run_live's heartbeat ends.",
+    )
+    cli.add_common_flags(flags, override="configs/live.yml")
+    flags.set_defaults(log_dir=Path("logs/watchdog"))
+    what = flags.add_mutually_exclusive_group()
+    what.add_argument("--now", action="store_true", help="send one cancel-all at once and exit; asks first")
+    what.add_argument(
+        "--alive", action="store_true", help="exit with 0 if a live heartbeat is there, else with 1; sends nothing"
+    )
+    flags.add_argument("--yes", action="store_true", help="with --now: do not ask")
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and return the exit code."""
+    flags = parser()
+    args = flags.parse_args(argv)
+    if args.yes and not args.now:
+        flags.error("--yes needs --now")
+    try:
+        cfg = cli.load(args, cli.CONFIGS / "live.yml")
+        if args.check:
+            sys.stdout.write(effective_yaml(cfg))
+            return cli.EXIT_DONE
+        if args.alive:
+            return _alive(cfg)
+        if cfg.env == "paper":
+            raise ConfigError("env: paper is not for this command, for paper has no orders; accepted: live or sim")
+        if args.now and not args.yes and not _is_sure(cfg):
+            sys.stdout.write("nothing was sent\n")
+            return cli.EXIT_DONE
+        credentials = load_credentials()
+        with cli.signals_held(), sign_for(URL(cfg.exchange.base_url).host or ""):
+            return _now(cfg, credentials) if args.now else _watch(cfg, credentials, args)
+    except (ConfigError, AuthRefused) as error:
+        sys.stderr.write(f"watchdog: {error}\n")
+        return cli.EXIT_USAGE
+    except (LogError, NoAnswer) as error:
+        sys.stderr.write(f"watchdog: {error}\n")
+        return cli.EXIT_FAILED
+
+
+def _alive(cfg: AppConfig) -> int:
+    """Answer whether a trader is running and its heartbeat is young enough."""
+    path = heartbeat_path(cfg)
+    beat, age = read_beat(path), age_sec(path, SystemClock().now_ns())
+    if beat is None or age is None:
+        sys.stdout.write(f"no heartbeat in {path}\n")
+        return cli.EXIT_FAILED
+    sys.stdout.write(f"{beat.state}, last heartbeat {age:.1f} s ago\n")
+    return cli.EXIT_DONE if beat.state == "running" and age < cfg.watch.heartbeat_limit_sec else cli.EXIT_FAILED
+
+
+def _is_sure(cfg: AppConfig) -> bool:
+    """Ask the operator. Raises ConfigError where there is nobody to ask."""
+    if not sys.stdin.isatty():
+        raise ConfigError("--now asks before it cancels, and here is no terminal; accepted: --now --yes")
+    sys.stdout.write(
+        f"Cancel ALL orders of {cfg.exchange.product_code} at {cfg.exchange.base_url}, also those entered by hand? "
+        "Type yes: "
+    )
+    sys.stdout.flush()
+    return sys.stdin.readline().strip() == "yes"
+
+
+def _now(cfg: AppConfig, credentials: Credentials) -> int:
+    async def send() -> None:
+        async with _client(cfg, credentials) as client:
+            await _cancel_all(cfg, credentials, client).send()
+
+    with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
+        runner.run(send())
+    sys.stdout.write(
+        "the venue took the cancel-all; an order that was accepted just before may have been missed: "
+        f"look, or send again in {PAUSE_S} s\n"
+    )
+    return cli.EXIT_DONE
+
+
+def _watch(cfg: AppConfig, credentials: Credentials, args: argparse.Namespace) -> int:
+    clock = SystemClock()
+    source = f"watchdog {cfg.exchange.product_code}"
+    # No pause between alerts: what is said here is said once for each change, and each matters.
+    alerts = Alerts(load_alert_urls(), pause_sec=0, clock=clock, source=source)
+    with (
+        LogFolder(args.log_dir),
+        setup_runtime_logging(args.log_dir / "runtime", cfg.log, console="INFO"),
+        alerts,
+        asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
+    ):
+        return runner.run(_until_stopped(cfg, credentials, alerts, clock, args.duration))
+
+
+async def _until_stopped(
+    cfg: AppConfig, credentials: Credentials, alerts: Alerts, clock: Clock, duration_s: float | None
+) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in cli.STOP_SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+    cli.hear_signals(yes=True)
+    try:
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(_client(cfg, credentials))
+            venue = _cancel_all(cfg, credentials, client)
+            try:
+                await venue.check_key()
+            except NoAnswer as error:  # when it is needed most, the venue may be just as unwilling
+                logger.warning("the key could not be checked: {}", error)
+            path, limit_s = heartbeat_path(cfg), float(cfg.watch.heartbeat_limit_sec)
+            dog = Watchdog(
+                path, limit_s, venue, lambda title, text: alerts.send(AlertKind.WATCHDOG, title, text), clock=clock
+            )
+            logger.info("waiting for a heartbeat in {}; limit {:g} s, alerts {}", path, limit_s, _on_off(alerts.is_on))
+            async with asyncio.TaskGroup() as tasks:
+                watching = tasks.create_task(dog.run())
+                stopped = tasks.create_task(stop.wait())
+                await asyncio.wait((watching, stopped), timeout=duration_s, return_when=asyncio.FIRST_COMPLETED)
+                watching.cancel()
+                stopped.cancel()
+        logger.info("stopped watching")
+        return cli.EXIT_DONE
+    finally:
+        cli.hear_signals(yes=False)
+
+
+def _client(cfg: AppConfig, credentials: Credentials) -> pybotters.Client:
+    call = aiohttp.ClientTimeout(total=float(cfg.pybotters.timeout_sec))
+    return pybotters.Client(apis=credentials.apis(), base_url=cfg.exchange.base_url, timeout=call)
+
+
+def _cancel_all(cfg: AppConfig, credentials: Credentials, client: pybotters.Client) -> CancelAll:
+    limit = aiohttp.ClientTimeout(total=float(cfg.pybotters.timeout_sec))
+    return CancelAll(client, credentials, cfg.exchange.product_code, limit)
+
+
+def _on_off(is_on: bool) -> str:
+    return "on" if is_on else "off"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
