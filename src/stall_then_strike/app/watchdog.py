@@ -175,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ConfigError("env: paper is not for this command, for paper has no orders; accepted: live or sim")
         if args.now and not args.yes and not _is_sure(cfg):
             sys.stdout.write("nothing was sent\n")
-            return cli.EXIT_DONE
+            return cli.EXIT_FAILED
         credentials = load_credentials()
         with cli.signals_held(), sign_for(URL(cfg.exchange.base_url).host or ""):
             return _now(cfg, credentials) if args.now else _watch(cfg, credentials, args)
