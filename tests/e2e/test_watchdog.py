@@ -6,10 +6,12 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -24,6 +26,7 @@ from tests.sim.private_rig import sign
 KEY = ApiKey(key="demo-key", secret="made-up-secret")
 WATCHDOG = ("python", "-m", "stall_then_strike.app.watchdog")
 EXCHANGE = ("python", "-m", "stall_then_strike.app.sim_exchange")
+ALERT_TOKEN = "made-up-token"
 LIMIT_S = 2
 
 TRADER = """
@@ -126,14 +129,43 @@ def watching(place: Place) -> Iterator[subprocess.Popen[str]]:
         yield dog
 
 
+@pytest.fixture
+def alerted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What a webhook of the operator is told."""
+    got: list[str] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            alert = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            got.append(f"{alert['title']}: {alert['message']}")
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Hook) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("STALL_ALERT_URLS", f"json://127.0.0.1:{server.server_port}/{ALERT_TOKEN}")
+        yield got
+        server.shutdown()
+        thread.join(20)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_orders_of_a_killed_or_hung_trader_are_cancelled(number: signal.Signals, place: Place) -> None:
+def test_orders_of_a_killed_or_hung_trader_are_cancelled_and_the_operator_is_told(
+    number: signal.Signals, place: Place, alerted: list[str]
+) -> None:
     with watching(place) as dog:
         with trading(place) as trader:
             trader.send_signal(number)
             wait_until("the end of all orders", lambda: place.live() == 0)
-            assert "cancel-all 1 of 2 was accepted" in place.log
+            wait_until("the word on it", lambda: alerted)
+            assert alerted == [
+                "watchdog FX_BTC_JPY: no heartbeat: cancel-all 1 of 2 was accepted; a position stays open"
+            ]
             if number == signal.SIGSTOP:
                 trader.send_signal(signal.SIGCONT)
                 wait_until("the return", lambda: "the heartbeat is back" in place.log)
@@ -143,6 +175,7 @@ def test_orders_of_a_killed_or_hung_trader_are_cancelled(number: signal.Signals,
     assert "stopped watching" in place.log
     assert KEY.secret not in place.log
     assert KEY.key not in place.log
+    assert ALERT_TOKEN not in place.log
 
 
 @pytest.mark.slow
