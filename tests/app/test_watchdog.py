@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
@@ -14,9 +15,10 @@ from aiohttp import web
 
 from stall_then_strike.app.watchdog import Watchdog
 from stall_then_strike.infra.cancel_all import CancelAll
-from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.clock import SystemClock, VirtualClock
 from stall_then_strike.infra.credentials import Credentials
 from stall_then_strike.infra.heartbeat import Heartbeat
+from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import AuthRefused, NoAnswer
 from tests.sim.private_rig import signing_on_loopback
 
@@ -58,10 +60,12 @@ async def asking(venue: Venue) -> AsyncIterator[CancelAll]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    with signing_on_loopback():
-        async with pybotters.Client(apis=KEYS.apis(), base_url=url) as client:
-            yield CancelAll(client, KEYS, "FX_BTC_JPY", aiohttp.ClientTimeout(total=5))
-    await runner.cleanup()
+    try:
+        with signing_on_loopback():
+            async with pybotters.Client(apis=KEYS.apis(), base_url=url) as client:
+                yield CancelAll(client, KEYS, "FX_BTC_JPY", aiohttp.ClientTimeout(total=5))
+    finally:
+        await runner.cleanup()
 
 
 class Watch:
@@ -98,10 +102,12 @@ class Watch:
 async def watching(path: Path, venue: CancelAll) -> AsyncIterator[Watch]:
     watch = Watch(path, venue)
     task = asyncio.create_task(watch.dog.run())
-    yield watch
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    try:
+        yield watch
+    finally:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
 
 async def test_lost_heartbeat_is_answered_by_two_cancel_alls_and_no_more(tmp_path: Path) -> None:
@@ -131,6 +137,48 @@ async def test_cancel_all_is_repeated_until_the_venue_takes_it_twice(tmp_path: P
         watch.beat()
         assert await watch.hear() == "the heartbeat is back: watching again"
         assert len(venue.bodies) == 6
+
+
+class Paced:
+    """A watchdog in virtual time, over a venue that refuses the first of its calls."""
+
+    def __init__(self, path: Path, refusals: int) -> None:
+        self.clock = VirtualClock(0)
+        self.heart = Heartbeat(path, self.clock, period_sec=1)
+        self.refusals = refusals
+        self.calls_s: list[float] = []
+        self.dog = Watchdog(path, 2.0, self, lambda title, text: None, clock=self.clock)
+
+    async def send(self) -> None:
+        self.calls_s.append(self.clock.now_ns() / NS_PER_S)
+        if len(self.calls_s) <= self.refusals:
+            raise NoAnswer("cancel-all", "HTTP 502")
+
+    async def pass_time(self, seconds: float, *, is_beating: bool = False) -> None:
+        for _ in range(round(seconds * 4)):
+            if is_beating:
+                self.heart._write("running")
+            await self.dog.look()
+            self.clock.advance_to(self.clock.now_ns() + NS_PER_S // 4)
+
+    def gaps(self) -> list[float]:
+        return [later - earlier for earlier, later in pairwise(self.calls_s)]
+
+
+async def test_refused_cancel_alls_come_ever_more_rarely_and_two_accepted_ones_are_apart(tmp_path: Path) -> None:
+    paced = Paced(tmp_path / "h", refusals=6)
+    await paced.pass_time(1, is_beating=True)
+    await paced.pass_time(1_000)
+    assert paced.gaps() == [10, 20, 40, 60, 60, 60, 10]
+
+
+async def test_trader_that_comes_and_goes_makes_no_storm_of_cancel_alls(tmp_path: Path) -> None:
+    paced = Paced(tmp_path / "h", refusals=0)
+    for _ in range(20):
+        await paced.pass_time(1, is_beating=True)
+        await paced.pass_time(3)
+    assert len(paced.calls_s) >= 5
+    assert min(paced.gaps()) >= 10
 
 
 async def test_trader_that_comes_back_is_left_alone(tmp_path: Path) -> None:

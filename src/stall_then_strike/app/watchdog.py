@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import aiohttp
 import pybotters
@@ -50,6 +50,14 @@ PAUSE_MAX_S: Final = 60
 NO_HEARTBEAT: Final = "no heartbeat"
 
 
+class CancelsAll(Protocol):
+    """What the watchdog needs of the venue."""
+
+    async def send(self) -> None:
+        """Send one cancel-all. Raises AuthRefused or NoAnswer unless the venue took it."""
+        ...
+
+
 class Watchdog:
     """The watch over one product's trader."""
 
@@ -57,7 +65,7 @@ class Watchdog:
         self,
         heartbeat: Path,
         limit_sec: float,
-        venue: CancelAll,
+        venue: CancelsAll,
         tell: Callable[[str, str], None],
         *,
         clock: Clock,
@@ -80,16 +88,20 @@ class Watchdog:
     async def run(self) -> None:
         """Watch for ever."""
         while True:
-            before = self._vigil.pulse
-            beat = read_beat(self._heartbeat)
-            pulse = self._vigil.look(beat, self._clock.now_ns())
-            if pulse is not before:
-                self._on_change(before, pulse)
-            elif pulse is Pulse.UNSEEN and beat is not None and beat.state == "running":
-                self._on_silence_of_old()
-            if pulse is Pulse.LOST and self._sweeps_left and self._clock.now_ns() >= self._next_ns:
-                await self._sweep()
+            await self.look()
             await asyncio.sleep(self._look_sec)
+
+    async def look(self) -> None:
+        """Look once, and do what is due."""
+        before = self._vigil.pulse
+        beat = read_beat(self._heartbeat)
+        pulse = self._vigil.look(beat, self._clock.now_ns())
+        if pulse is not before:
+            self._on_change(before, pulse)
+        elif pulse is Pulse.UNSEEN and beat is not None and beat.state == "running":
+            self._on_silence_of_old()
+        if pulse is Pulse.LOST and self._sweeps_left and self._clock.now_ns() >= self._next_ns:
+            await self._sweep()
 
     def _on_change(self, before: Pulse, pulse: Pulse) -> None:
         match pulse:
