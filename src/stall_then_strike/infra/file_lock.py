@@ -1,0 +1,92 @@
+"""A file that one process at a time may hold.
+
+The lock is the operating system's (``flock``), so it ends with the process however that ends; a process that is started
+by exec does not inherit it, one that is only forked does. Where there is no ``fcntl`` (not on any system this runs on
+unattended) nothing is locked.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover
+    fcntl = None  # type: ignore[assignment]  # told apart by None
+
+_TRIES: Final = 5
+_PAUSE_S: Final = 0.05
+"""Who only looks whether a lock is held has it for a moment; taking it outlasts that."""
+
+
+class FileLock:
+    """One lock file. The file stays when it is let go: removing it would race with the next one who takes it."""
+
+    def __init__(self, path: Path) -> None:
+        """Nothing is taken yet."""
+        self.path = path
+        self._fd: int | None = None
+
+    def take(self) -> None:
+        """Take it. Raises BlockingIOError if another process has it, another OSError if the file cannot be made."""
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o644)
+        try:
+            _lock(fd)
+            with suppress(OSError):  # a full disk: the number is only for people
+                os.ftruncate(fd, 0)
+                os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._fd = fd
+
+    def release(self) -> None:
+        """Let it go; nothing if it is not held."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+
+def holder(path: Path) -> str | None:
+    """Who holds a lock file, as ``process 1234``; None if nobody does.
+
+    Raises OSError if the file is there and cannot be opened.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        share(fd)
+    except BlockingIOError:
+        number = os.pread(fd, 20, 0).decode("ascii", "replace").strip()
+        return f"process {number}" if number.isdigit() else "another process"
+    finally:
+        os.close(fd)
+    return None
+
+
+def share(fd: int) -> None:
+    """Hold an open file or folder together with others. Raises BlockingIOError if one process has it for itself."""
+    if fcntl is not None:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def _lock(fd: int) -> None:
+    if fcntl is not None:
+        for _ in range(_TRIES - 1):
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                _pause()
+            else:
+                return
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _pause() -> None:
+    threading.Event().wait(_PAUSE_S)
