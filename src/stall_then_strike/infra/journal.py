@@ -1,0 +1,324 @@
+"""What outlives the process: orders, fills, facts and the core's memory, in one SQLite file per product.
+
+The owner records what a step changed before it sends the step's actions, so a process that is killed at any point
+leaves either the whole step or nothing of it, and never an order at the venue that the file does not know.
+
+What is safe when. ``synchronous=NORMAL`` in WAL mode: each commit is handed to the operating system, not to the disk. A
+``kill -9`` loses nothing; a power cut can lose the last moments (whole steps, newest first) and cannot damage the file.
+Reconciliation with the venue finds orders and fills of that time, a halt of that time is lost. Waiting for the disk at
+each step would cost milliseconds on the event loop.
+
+The event loop only appends to the write-ahead log. Moving that into the file is :meth:`Journal.checkpoint`, for a
+thread. Other processes may read meanwhile (``journal_reader``); a second writer is refused (``instance_lock``).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from stall_then_strike.infra import journal_rows as rows
+from stall_then_strike.infra.instance_lock import InstanceLock
+from stall_then_strike.infra.journal_schema import (
+    MIGRATIONS,
+    OLDEST_SQLITE,
+    Migration,
+    check_ours,
+    damaged,
+    journal_errors,
+    migrate,
+    primary_code,
+)
+from stall_then_strike.types.dto import NS_PER_S, Changes, CoreMemo, ExecId, OrderMemo, TradeLogRow
+from stall_then_strike.types.errors import JournalError
+
+RECENT_ORDERS: Final = 1_000
+RECENT_FILLS: Final = 20_000
+"""How much of the past :meth:`Journal.load` gives back, and pruning leaves whatever its age: as much as the engine's
+order table remembers. An execution id that is forgotten while the venue still lists it would be booked again."""
+
+_BUSY_S: Final = 1.0
+"""How long a write waits for a checkpoint's last moment. Only a disk that hangs takes longer."""
+_YIELD_S: Final = 0.05
+"""How long a checkpoint tries to begin the log anew."""
+_LOG_BYTES: Final = 64 * 1024 * 1024
+"""What is kept of a write-ahead log that a long reader let grow."""
+_BATCH: Final = 500
+_BATCHES_AT_OPEN: Final = 200
+_DAY_NS: Final = 86_400 * NS_PER_S
+
+
+def journal_path(folder: str | Path, product_code: str) -> Path:
+    """The file of a product in a folder of journals (``journal.dir``)."""
+    return Path(folder) / f"{product_code}.sqlite3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What an earlier run left."""
+
+    memo: CoreMemo | None
+    """None in a new journal."""
+    live: tuple[OrderMemo, ...]
+    """Orders that were not known to have ended, in the order of sending."""
+    ended: tuple[OrderMemo, ...]
+    """The newest :data:`RECENT_ORDERS` of the others, oldest first."""
+    exec_ids: tuple[ExecId, ...]
+    """The highest :data:`RECENT_FILLS` execution ids that were booked, lowest first."""
+
+    @property
+    def newest_exec_id(self) -> ExecId:
+        """The highest execution id booked, zero if none. A lower one may still be missing: events can be lost."""
+        return self.exec_ids[-1] if self.exec_ids else ExecId(0)
+
+
+class Journal:
+    """The one writer of a journal. Made by :meth:`open`; a context manager, for one thread."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection, lock: InstanceLock, *, is_new: bool, backup: Path | None):
+        """For :meth:`open`."""
+        self.path = path
+        self.is_new = is_new
+        """Whether there was no journal before: nothing is remembered, also no halt."""
+        self.backup = backup
+        """The copy that was kept of a journal of an older version."""
+        self.repeated_fills = 0
+        """Fills whose execution id was in the journal already; they were left as they were."""
+        self._db = db
+        self._lock = lock
+        self._records = 0
+        self._checkpointed = 0
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        product_code: str,
+        account: str,
+        now_ns: int,
+        keep_days: int | None = None,
+        locks: Path | None = None,
+        migrations: Sequence[Migration] = MIGRATIONS,
+    ) -> Journal:
+        """Open a journal, or make a new one, for this process alone until it is closed.
+
+        ``account`` is a fingerprint of the account (never its key): the journal keeps to the one it began with.
+        ``keep_days`` prunes what is older. ``locks`` is the folder of the accounts' locks (``instance_lock``).
+
+        Raises JournalError, which names the file and what to do about it: in use, of another product or account, of a
+        newer version, damaged, or not to be written.
+        """
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise JournalError(f"SQLite {sqlite3.sqlite_version} is too old; accepted: 3.37 or newer")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise JournalError(f"{path.parent} cannot be made: {error.strerror}") from error
+        lock = InstanceLock(path, account, locks)
+        lock.take()
+        db: sqlite3.Connection | None = None
+        try:
+            with journal_errors(path, "opened"):
+                db = _connect(path, _BUSY_S)
+                version = check_ours(db, path, len(migrations))
+                if version:
+                    _check_whole(db, path)
+                    _check_owner(db, path, product_code, account)
+                db.execute("PRAGMA journal_mode = WAL")
+                _set_pace(db)
+                db.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+                new = () if version else (("product_code", product_code), ("account", account))
+                backup = migrate(db, path, migrations, new)
+                journal = cls(path, db, lock, is_new=not version, backup=backup)
+                if keep_days is not None:
+                    journal.prune(keep_days, now_ns, batches=_BATCHES_AT_OPEN)
+                return journal
+        except BaseException:
+            if db is not None:
+                db.close()
+            lock.release()
+            raise
+
+    def close(self) -> None:
+        """Move everything into the file and let it go. Safe to call twice; a failure to tidy up loses nothing."""
+        with suppress(sqlite3.Error):
+            self._db.close()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close."""
+        self.close()
+
+    # --- Writing ------------------------------------------------------------------------------------------------------
+
+    def record(self, changes: Changes) -> None:
+        """Store a step's changes, all or none. Once this returns they outlive the process.
+
+        Raises JournalError (disk full, I/O error, damage): then none of it is stored, and the same may be tried again.
+        """
+        with journal_errors(self.path, "written"), self._transaction() as db:
+            if changes.orders:
+                db.executemany(rows.PUT_ORDER, map(rows.order_row, changes.orders))
+            repeated = 0
+            if changes.fills:
+                stored = db.executemany(rows.PUT_FILL, map(rows.fill_row, changes.fills)).rowcount
+                repeated = len(changes.fills) - stored
+            if changes.facts:
+                db.executemany(rows.PUT_FACT, map(rows.fact_row, changes.facts))
+            if changes.memo is not None:
+                db.execute(rows.PUT_MEMO, rows.memo_row(changes.memo))
+        self.repeated_fills += repeated
+        self._records += 1
+
+    def swap_log_dir(self, log_dir: Path) -> Path | None:
+        """Note where this run logs, and return where the last one did. Raises JournalError."""
+        with journal_errors(self.path, "written"), self._transaction() as db:
+            before = rows.read_meta(db, "log_dir")
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('log_dir', ?)", (str(log_dir.absolute()),))
+        return None if before is None else Path(before)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+            self._db.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                if self._db.in_transaction:  # SQLite itself rolls back when the disk is full
+                    self._db.execute("ROLLBACK")
+            raise
+
+    # --- Reading ------------------------------------------------------------------------------------------------------
+
+    def load(self) -> Restored:
+        """What was remembered when this run began, and since. Raises JournalError."""
+        with journal_errors(self.path, "read"):
+            return Restored(
+                memo=rows.read_memo(self._db),
+                live=tuple(rows.live_orders(self._db)),
+                ended=tuple(rows.ended_orders(self._db, RECENT_ORDERS)),
+                exec_ids=tuple(rows.newest_exec_ids(self._db, RECENT_FILLS)),
+            )
+
+    def trades_since(self, from_ns: int) -> list[TradeLogRow]:
+        """Trade-log rows of the fills from a moment on, oldest first. Raises JournalError."""
+        with journal_errors(self.path, "read"):
+            return [fill.row for fill in rows.fills_within(self._db, from_ns, rows.MAX_NS)]
+
+    # --- Keeping it small: for another thread -------------------------------------------------------------------------
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the file. For a thread: it waits for the disk, with a connection of its own.
+
+        Writers and readers go on meanwhile. When all was moved the log begins anew, for which SQLite once waits for the
+        disk; that is done here as well, so that the next record need not, and is the one moment at which it may have to
+        wait. If the writer comes first, it is the writer's. Does nothing if nothing was recorded since the last time.
+        Raises JournalError.
+        """
+        records = self._records
+        if records == self._checkpointed:
+            return
+        with journal_errors(self.path, "written"), closing(_beside(self.path, _YIELD_S)) as db:
+            _, frames, moved = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if moved == frames:
+                with _unless_busy():
+                    db.execute("INSERT OR REPLACE INTO meta VALUES ('checkpoints', ?)", (str(records),))
+        self._checkpointed = records
+
+    def prune(self, keep_days: int, now_ns: int, *, batches: int = 1) -> int:
+        """Forget ended orders, fills and facts older than so many days; return how many rows went.
+
+        The newest :data:`RECENT_ORDERS` and :data:`RECENT_FILLS` stay at any age. Each batch is a transaction of a few
+        milliseconds with a connection of its own, so this too may run in a thread; it ends early where a writer keeps
+        it waiting. Raises JournalError.
+        """
+        keep = {
+            "cutoff": now_ns - keep_days * _DAY_NS,
+            "fills": RECENT_FILLS - 1,
+            "orders": RECENT_ORDERS - 1,
+            "batch": _BATCH,
+        }
+        gone = 0
+        with journal_errors(self.path, "pruned"), closing(_beside(self.path, _BUSY_S)) as db, _unless_busy():
+            for statement in _PRUNE:
+                for _ in range(batches):
+                    count = db.execute(statement, keep).rowcount
+                    gone += count
+                    if count < _BATCH:
+                        break
+        self._records += bool(gone)
+        return gone
+
+
+_PRUNE: Final = (
+    "DELETE FROM facts WHERE seq IN (SELECT seq FROM facts WHERE ts_ns < :cutoff ORDER BY ts_ns LIMIT :batch)",
+    """
+    DELETE FROM fills WHERE exec_id IN (
+        SELECT exec_id FROM fills
+        WHERE ts_ns < :cutoff
+            AND exec_id < (SELECT exec_id FROM fills ORDER BY exec_id DESC LIMIT 1 OFFSET :fills)
+        ORDER BY ts_ns LIMIT :batch
+    )
+    """,
+    """
+    DELETE FROM orders WHERE seq IN (
+        SELECT seq FROM orders
+        WHERE sent_ns < :cutoff AND is_live = 0
+            AND seq < (SELECT seq FROM orders WHERE is_live = 0 ORDER BY seq DESC LIMIT 1 OFFSET :orders)
+        ORDER BY sent_ns LIMIT :batch
+    )
+    """,
+)
+
+
+def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=timeout_s, isolation_level=None)
+
+
+def _beside(path: Path, timeout_s: float) -> sqlite3.Connection:
+    """A second connection, for another thread than the writer's."""
+    db = _connect(path, timeout_s)
+    _set_pace(db)
+    return db
+
+
+def _set_pace(db: sqlite3.Connection) -> None:
+    """Never wait for the disk but in a checkpoint, and never checkpoint unasked."""
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA wal_autocheckpoint = 0")
+
+
+@contextmanager
+def _unless_busy() -> Iterator[None]:
+    """Let it be if the writer is at it: there will be another time."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if primary_code(error) != sqlite3.SQLITE_BUSY:
+            raise
+
+
+def _check_whole(db: sqlite3.Connection, path: Path) -> None:
+    (verdict,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+    if verdict != "ok":
+        raise damaged(path, " ".join(str(verdict).split()))
+
+
+def _check_owner(db: sqlite3.Connection, path: Path, product_code: str, account: str) -> None:
+    if (of := rows.read_meta(db, "product_code")) != product_code:
+        raise JournalError(f"{path} is the journal of {of}, not of {product_code}; set journal.dir to another folder")
+    if rows.read_meta(db, "account") != account:
+        raise JournalError(
+            f"{path} is the journal of another account, or of another API key; set journal.dir to another folder, or "
+            "move it away"
+        )
