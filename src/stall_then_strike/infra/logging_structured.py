@@ -38,6 +38,8 @@ CsvRow = TradeLogRow | OrderLogRow | DecisionLogRow
 
 RETRY_S: Final = 1.0
 """Pause before a write that failed is tried again, seconds."""
+STRATEGY: Final = "stall_then_strike"
+"""Name of the strategy in the trade log."""
 CLOSE_S: Final = 10.0
 """How long closing waits for a disk that hangs, seconds."""
 
@@ -45,6 +47,7 @@ CLOSE_S: Final = 10.0
 class TradeLogger:
     """``trades-YYYYMMDD.csv``: one fill, one row."""
 
+    KIND: Final = "trades"
     COLUMNS: Final = (
         "ts", "order_id", "side", "price", "size", "fee", "strategy", "tag", "pnl_jpy", "pnl_cum_jpy",
         "inventory_after",
@@ -52,7 +55,7 @@ class TradeLogger:
 
     def __init__(self, folder: Path, strategy: str, instrument: Instrument) -> None:
         """Raises LogError when the folder cannot be written to."""
-        self.file = DailyCsv(folder, "trades", self.COLUMNS)
+        self.file = DailyCsv(folder, self.KIND, self.COLUMNS)
         self._strategy = strategy
         self._units = instrument
 
@@ -62,22 +65,26 @@ class TradeLogger:
 
     def line(self, row: TradeLogRow) -> str:
         """The row as it stands in the file."""
-        units = self._units
-        return csv_line(
-            (
-                utc_iso(row.ts_ns),
-                row.order_id,
-                row.side.value,
-                plain(units.price(row.price)),
-                plain(units.size(row.size)),
-                plain(units.amount(row.fee)),
-                self._strategy,
-                row.tag,
-                plain(units.amount(row.pnl_jpy)),
-                plain(units.amount(row.pnl_cum_jpy)),
-                plain(units.size(row.inventory_after)),
-            )
+        return trade_line(row, self._strategy, self._units)
+
+
+def trade_line(row: TradeLogRow, strategy: str, units: Instrument) -> str:
+    """A row of the trade log as it stands in the file, with its line end."""
+    return csv_line(
+        (
+            utc_iso(row.ts_ns),
+            row.order_id,
+            row.side.value,
+            plain(units.price(row.price)),
+            plain(units.size(row.size)),
+            plain(units.amount(row.fee)),
+            strategy,
+            row.tag,
+            plain(units.amount(row.pnl_jpy)),
+            plain(units.amount(row.pnl_cum_jpy)),
+            plain(units.size(row.inventory_after)),
         )
+    )
 
 
 class OrderLogger:
@@ -177,7 +184,7 @@ class CsvLogs:
         instrument: Instrument,
         cfg: LogConfig,
         *,
-        strategy: str = "stall_then_strike",
+        strategy: str = STRATEGY,
         start_ns: int | None = None,
         on_failure: Callable[[LogError], None] | None = None,
     ) -> None:
