@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from benchmarks import board_to_decision, loopback_latency, messages
+from benchmarks import board_to_decision, journal_record, loopback_latency, messages
 
 
 def machine() -> str:
@@ -54,6 +54,16 @@ def loopback(quick: bool) -> None:
     print(f"median {result.median_ns / 1e3:,.0f} us, p99 {result.p99_ns / 1e3:,.0f} us")
 
 
+def journal(quick: bool) -> None:
+    """A step's record, on the disk that holds this folder."""
+    result = journal_record.compare(50 if quick else 500, Path())
+    print(f"\na step's changes -> journal, {result.records} records, microseconds: median (p99)")
+    print(
+        f"ours {result.median_ns / 1e3:,.0f} ({result.p99_ns / 1e3:,.0f}), waiting for the disk "
+        f"{result.disk_median_ns / 1e3:,.0f} ({result.disk_p99_ns / 1e3:,.0f}): {result.times:,.0f} times as long"
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print everything."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -63,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{machine()}\n")
     decisions(quick)
     loopback(quick)
+    journal(quick)
 
 
 if __name__ == "__main__":
