@@ -31,8 +31,8 @@ FASTEST: Final = 100.0
 """Above this, real time is too short for sockets to keep up; virtual time (``max``) has no such limit."""
 
 
-def add_common_flags(parser: argparse.ArgumentParser, *, override: str, has_duration: bool = True) -> None:
-    """Flags that every trading command has; ``override`` describes the default of ``--config``."""
+def add_config_flags(parser: argparse.ArgumentParser, *, override: str) -> None:
+    """Flags that say which configuration; ``override`` describes the default of ``--config``."""
     parser.add_argument("--config", metavar="FILE", type=Path, help=f"override on the base file (default: {override})")
     parser.add_argument(
         "--base", metavar="FILE", type=Path, default=CONFIGS / "base.yml", help="base file (default: %(default)s)"
@@ -45,6 +45,11 @@ def add_common_flags(parser: argparse.ArgumentParser, *, override: str, has_dura
         dest="sets",
         help="set one key, such as strategy.ttl_ms=500; may be repeated",
     )
+
+
+def add_common_flags(parser: argparse.ArgumentParser, *, override: str, has_duration: bool = True) -> None:
+    """Flags that every trading command has; ``override`` describes the default of ``--config``."""
+    add_config_flags(parser, override=override)
     parser.add_argument("--check", action="store_true", help="print the effective configuration and exit")
     parser.add_argument(
         "--log-dir", metavar="DIR", type=Path, default=Path("logs"), help="folder of all logs (default: %(default)s)"

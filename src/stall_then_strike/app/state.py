@@ -1,0 +1,140 @@
+"""``state``: what the daemon remembers, and the operator's word on it.
+
+- ``state`` or ``state show``: halt, trading day, position, day's result, live orders, last fills; also while it runs
+- ``state resume``: lift a halt; while nothing runs
+- ``state export DIR``: orders, fills and facts as CSV
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import orjson
+from rich.console import Console
+
+from stall_then_strike.app import cli
+from stall_then_strike.app.state_export import export
+from stall_then_strike.app.state_view import StateView, as_json, render, take_view
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.journal import journal_path
+from stall_then_strike.infra.journal_halt import lift_halt
+from stall_then_strike.infra.journal_reader import JournalReader
+from stall_then_strike.types.errors import ConfigError, JournalError
+from stall_then_strike.types.text import utc_iso
+
+_REASON_CHARS: Final = 500
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    flags = argparse.ArgumentParser(
+        prog="state",
+        usage="%(prog)s [show] [--json] [flags]\n       %(prog)s resume [--reason TEXT] [--yes] [flags]\n"
+        "       %(prog)s export DIR [flags]",
+        description="Show what the journal of a product remembers, lift a halt, or export it.",
+        epilog="exit codes: 0 done; 1 failed, no journal, in use, or not confirmed; 2 bad configuration or arguments",
+    )
+    flags.add_argument("command", nargs="?", choices=("show", "resume", "export"), default="show", help="default: show")
+    flags.add_argument(
+        "folder", metavar="DIR", nargs="?", type=Path, help="export: folder to write to, made if missing"
+    )
+    cli.add_config_flags(flags, override="configs/live.yml")
+    flags.add_argument("--json", action="store_true", help="show: one JSON object")
+    flags.add_argument("--reason", metavar="TEXT", default=None, help="resume: why, for the journal")
+    flags.add_argument("--yes", action="store_true", help="resume: do not ask")
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and return the exit code."""
+    flags = parser()
+    args = flags.parse_intermixed_args(argv)  # so that flags may stand between the command and DIR
+    if (args.command == "export") is not (args.folder is not None):
+        flags.error("export needs a folder: state export DIR" if args.folder is None else "DIR goes with export only")
+    if args.json and args.command != "show":
+        flags.error("--json goes with show only")
+    if (args.yes or args.reason is not None) and args.command != "resume":
+        flags.error("--reason and --yes go with resume only")
+    try:
+        cfg = cli.load(args, cli.CONFIGS / "live.yml")
+        path = journal_path(cfg.journal.dir, cfg.exchange.product_code)
+        if args.command == "resume":
+            return _resume(path, cfg, args)
+        if args.command == "export":
+            return _export(path, cfg, args.folder)
+        return _show(path, cfg, is_json=args.json)
+    except ConfigError as error:
+        sys.stderr.write(f"state: {error}\n")
+        return cli.EXIT_USAGE
+    except JournalError as error:
+        sys.stderr.write(f"state: {error}\n")
+        return cli.EXIT_FAILED
+
+
+def _view(path: Path, cfg: AppConfig) -> StateView:
+    with JournalReader.open(path) as reader:
+        return take_view(reader, cfg, SystemClock().now_ns())
+
+
+def _show(path: Path, cfg: AppConfig, *, is_json: bool) -> int:
+    view = _view(path, cfg)
+    if is_json:
+        sys.stdout.write(orjson.dumps(as_json(view), option=orjson.OPT_INDENT_2).decode() + "\n")
+    else:
+        Console(highlight=False).print(render(view))
+    return cli.EXIT_DONE
+
+
+def _resume(path: Path, cfg: AppConfig, args: argparse.Namespace) -> int:
+    view = _view(path, cfg)
+    if view.held_by is not None:
+        raise JournalError(f"{path} is in use by {view.held_by}; stop it first")
+    if view.halt is None:
+        sys.stdout.write("not halted: nothing to lift\n")
+        return cli.EXIT_DONE
+    if not args.yes and not _confirmed(view):
+        return cli.EXIT_FAILED if sys.stdin.isatty() else cli.EXIT_USAGE
+    reason = " ".join((args.reason or "no reason given").split())[:_REASON_CHARS]
+    before = lift_halt(path, product_code=cfg.exchange.product_code, reason=reason, now_ns=SystemClock().now_ns())
+    if before is None or before.halted is None:
+        sys.stdout.write("not halted any more: nothing to lift\n")
+        return cli.EXIT_DONE
+    sys.stdout.write(
+        f"lifted: {before.halted.label} of {utc_iso(before.halt_ns)[:19]}Z. Trading goes on at the next start; "
+        "the day's limits count anew from here.\n"
+    )
+    return cli.EXIT_DONE
+
+
+def _confirmed(view: StateView) -> bool:
+    """Ask on a terminal."""
+    if not sys.stdin.isatty():
+        sys.stderr.write("state: there is no terminal to ask on; lift the halt with --yes\n")
+        return False
+    Console(highlight=False).print(render(view))
+    sys.stdout.write("Lift the halt, so that the next start trades again? [y/N] ")
+    sys.stdout.flush()
+    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+        return True
+    sys.stdout.write("still halted\n")
+    return False
+
+
+def _export(path: Path, cfg: AppConfig, folder: Path) -> int:
+    try:
+        with JournalReader.open(path) as reader:
+            counts = export(reader, cfg.exchange.instrument(), folder)
+    except OSError as error:
+        sys.stderr.write(f"state: {error.filename or folder} cannot be written: {error.strerror}\n")
+        return cli.EXIT_FAILED
+    sys.stdout.write("".join(f"{folder / name}: {count:,} rows\n" for name, count in counts.items()))
+    return cli.EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
