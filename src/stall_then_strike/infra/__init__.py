@@ -8,5 +8,8 @@
 - ``credentials``: the API key, and for whom requests are signed
 - ``logging_runtime``: the log for people; ``logging_structured`` and ``daily_csv`` the logs for analysis;
   ``log_folder`` keeps a second run out of them
+- ``journal``: what outlives the process; ``journal_reader`` reads it, ``journal_schema`` and ``journal_rows`` are
+  its file, ``journal_halt`` lifts a remembered halt; ``instance_lock`` and ``file_lock`` keep a second process out
+- ``csv_mending``: trade rows that a crash kept from the CSV
 - ``clock``: the only module that reads a clock
 """

@@ -129,7 +129,11 @@ class Journal:
                 if version:
                     _check_whole(db, path)
                     _check_owner(db, path, product_code, account)
-                db.execute("PRAGMA journal_mode = WAL")
+                (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+                if mode != "wal":
+                    raise JournalError(
+                        f"{path} is on a file system that SQLite cannot log on; set journal.dir elsewhere"
+                    )
                 _set_pace(db)
                 db.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
                 new = () if version else (("product_code", product_code), ("account", account))
