@@ -102,6 +102,7 @@ def memo(number: int, halted: Reason | None = None) -> CoreMemo:
         halt_detail="",
         pnl_base=0,
         cash_base=10**14,
+        since=ExecId(10**9),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from stall_then_strike.app.state import main
+from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.journal import Journal
 from stall_then_strike.infra.journal_halt import resumed
 from stall_then_strike.infra.journal_reader import JournalReader
@@ -155,7 +156,7 @@ def test_resume_lifts_the_halt_and_keeps_the_reason(tmp_path: Path, capsys: pyte
     assert run(tmp_path, "resume", "--yes", "--reason", "looked\n at  it") == 0
     assert "lifted: kill_pnl of 2026-11-21T07:30:13Z" in capsys.readouterr().out
     with JournalReader.open(path_in(tmp_path)) as reader:
-        assert reader.memo() == resumed(HALTED)
+        assert reader.memo() == resumed(AppConfig(), HALTED)
         assert [f.detail for f in reader.facts() if f.what == "resume"] == ["after kill_pnl: looked at it"]
     assert shown(tmp_path, capsys)["day"]["since_resume_jpy"] == "0"
     assert run(tmp_path, "resume", "--yes") == 0

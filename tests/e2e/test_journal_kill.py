@@ -61,7 +61,7 @@ def test_all_that_was_recorded_outlives_kills_at_any_moment(tmp_path: Path) -> N
         assert (info.orders, info.fills, info.facts) == (newest + 1, newest, 2 * newest)
         assert restored.memo is not None
         assert restored.memo.inventory.realised == newest
-        assert [order.client_order_id for order in restored.live] == [f"k{newest}"]
+        assert [order.client_order_id for order in restored.orders if order.is_live] == [f"k{newest}"]
         assert newest > before
         before = newest
 

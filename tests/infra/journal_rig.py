@@ -127,6 +127,7 @@ def memo(**changes: Any) -> CoreMemo:
         "halt_detail": "",
         "pnl_base": 0,
         "cash_base": None,
+        "since": None,
     }
     return CoreMemo(**(values | changes))
 
@@ -179,7 +180,7 @@ TRADES = st.builds(
     pnl_cum_jpy=_INTS,
     inventory_after=_INTS,
 )
-FILLS = st.builds(BookedFill, exec_id=st.integers(1, 30), client_order_id=_IDS, row=TRADES)
+FILLS = st.builds(BookedFill, exec_id=st.integers(-30, 30), client_order_id=_IDS, row=TRADES)
 FACTS = st.builds(Fact, ts_ns=_STAMPS, what=_WORDS, client_order_id=_IDS, order_id=_IDS, detail=_WORDS)
 MEMOS = st.builds(
     CoreMemo,
@@ -191,6 +192,7 @@ MEMOS = st.builds(
     halt_detail=_WORDS,
     pnl_base=_INTS,
     cash_base=st.none() | _INTS,
+    since=st.none() | _INTS,
 )
 CHANGES = st.builds(
     Changes,

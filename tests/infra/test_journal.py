@@ -73,9 +73,8 @@ def test_whatever_was_recorded_is_there_after_reopening(steps: list[Changes], re
             booked.setdefault(new.exec_id, new)
         remembered = step.memo or remembered
     assert restored.memo == remembered
-    assert restored.live == tuple(o for o in orders.values() if o.is_live)
-    assert restored.ended == tuple(o for o in orders.values() if not o.is_live)
-    assert list(restored.exec_ids) == sorted(booked)
+    assert restored.orders == tuple(orders.values())
+    assert list(restored.exec_ids) == list(booked)
     assert restored.newest_exec_id == max(booked, default=0)
     last = 2**63 - 1  # a window ends before its end, and no stamp in life is there
     assert {f.exec_id: f for f in fills} == {k: f for k, f in booked.items() if f.row.ts_ns < last}
@@ -86,7 +85,7 @@ def test_new_journal_knows_nothing_and_says_so(tmp_path: Path) -> None:
     with open_in(tmp_path) as journal:
         assert journal.is_new
         restored = journal.load()
-    assert (restored.memo, restored.live, restored.ended, restored.exec_ids) == (None, (), (), ())
+    assert (restored.memo, restored.orders, restored.exec_ids) == (None, (), ())
     assert restored.newest_exec_id == 0
     with open_in(tmp_path) as journal:
         assert not journal.is_new
@@ -112,11 +111,11 @@ def test_load_gives_the_newest_of_the_past(tmp_path: Path) -> None:
     with open_in(tmp_path) as journal:
         journal.record(changes(orders=(order("live"),)))
         journal.record(changes(orders=tuple(ended(f"k{n}") for n in range(RECENT_ORDERS + 5))))
-        journal.record(changes(fills=tuple(fill(n) for n in range(1, RECENT_FILLS + 6))))
+        journal.record(changes(fills=(*(fill(n) for n in range(1, RECENT_FILLS + 6)), fill(-7))))
         restored = journal.load()
-    assert [o.client_order_id for o in restored.live] == ["live"]
-    assert [o.client_order_id for o in restored.ended] == [f"k{n}" for n in range(5, RECENT_ORDERS + 5)]
-    assert restored.exec_ids == tuple(range(6, RECENT_FILLS + 6))
+    assert [o.client_order_id for o in restored.orders] == ["live", *(f"k{n}" for n in range(5, RECENT_ORDERS + 5))]
+    assert restored.exec_ids == (*range(7, RECENT_FILLS + 6), -7), "a fill that was taken back has its id, negative"
+    assert restored.newest_exec_id == RECENT_FILLS + 5
 
 
 @pytest.mark.parametrize(
@@ -301,8 +300,8 @@ def test_pruning_forgets_what_is_old_but_never_live_orders_nor_the_recent_past(t
     with open_in(tmp_path, keep_days=30) as journal:
         restored = journal.load()
     assert stored_rows(tmp_path) == (1 + RECENT_ORDERS, RECENT_FILLS, 7)
-    assert [o.client_order_id for o in restored.live] == ["live"]
-    assert len(restored.ended) == RECENT_ORDERS
+    assert [o.client_order_id for o in restored.orders if o.is_live] == ["live"]
+    assert len(restored.orders) == 1 + RECENT_ORDERS
     assert restored.exec_ids[0] == 601
     assert restored.memo == memo(halted=Reason.OPERATOR)
 

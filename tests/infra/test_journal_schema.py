@@ -60,7 +60,7 @@ def test_older_journal_is_brought_up_to_date_and_a_copy_kept(tmp_path: Path) -> 
         kept = journal.backup
         restored = journal.load()
         assert not journal.is_new
-    assert restored.live == (order(),)
+    assert restored.orders == (order(),)
     assert restored.memo == memo()
     assert version(path) == len(MIGRATIONS) + 2
     assert "extra" in tables(path)
@@ -94,7 +94,7 @@ def test_migration_that_fails_leaves_the_version_before_it_whole(tmp_path: Path)
         assert version(path) == len(MIGRATIONS)
         assert "half" not in tables(path)
     with open_in(tmp_path) as journal:
-        assert journal.load().live == (order(),)
+        assert journal.load().orders == (order(),)
 
 
 def test_reader_leaves_an_older_journal_to_the_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,7 @@ def _resume(path: Path, cfg: AppConfig, args: argparse.Namespace) -> int:
     if not args.yes and not _confirmed(view):
         return cli.EXIT_FAILED if sys.stdin.isatty() else cli.EXIT_USAGE
     reason = " ".join((args.reason or "no reason given").split())[:_REASON_CHARS]
-    before = lift_halt(path, product_code=cfg.exchange.product_code, reason=reason, now_ns=SystemClock().now_ns())
+    before = lift_halt(path, cfg, reason=reason, now_ns=SystemClock().now_ns())
     if before is None or before.halted is None:
         sys.stdout.write("not halted any more: nothing to lift\n")
         return cli.EXIT_DONE

@@ -18,7 +18,6 @@ from stall_then_strike.engine.calendar import TradingCalendar
 from stall_then_strike.infra.journal_halt import remembered
 from stall_then_strike.infra.journal_reader import JournalReader
 from stall_then_strike.types.dto import CoreMemo
-from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import plain, utc_iso
 
 FILLS_SHOWN: Final = 10
@@ -121,7 +120,7 @@ def take_view(reader: JournalReader, cfg: AppConfig, now_ns: int) -> StateView:
         fact_rows=info.facts,
         held_by=info.held_by,
         halt=halt,
-        result=None if memo is None else _result(memo, units, TradingCalendar(cfg.session).day(now_ns).isoformat()),
+        result=None if memo is None else _result(memo, cfg, TradingCalendar(cfg.session).day(now_ns).isoformat()),
         orders=tuple(
             LiveOrder(
                 sent_ns=order.sent_ns,
@@ -152,8 +151,8 @@ def take_view(reader: JournalReader, cfg: AppConfig, now_ns: int) -> StateView:
     )
 
 
-def _result(memo: CoreMemo, units: Instrument, today: str) -> Result:
-    state = remembered(memo.inventory)
+def _result(memo: CoreMemo, cfg: AppConfig, today: str) -> Result:
+    units, state = cfg.exchange.instrument(), remembered(cfg, memo)
     return Result(
         as_of_ns=memo.ts_ns,
         day=memo.day,

@@ -63,17 +63,15 @@ class Restored:
 
     memo: CoreMemo | None
     """None in a new journal."""
-    live: tuple[OrderMemo, ...]
-    """Orders that were not known to have ended, in the order of sending."""
-    ended: tuple[OrderMemo, ...]
-    """The newest :data:`RECENT_ORDERS` of the others, oldest first."""
+    orders: tuple[OrderMemo, ...]
+    """All that were not known to have ended, and the newest :data:`RECENT_ORDERS` others, in the order of sending."""
     exec_ids: tuple[ExecId, ...]
-    """The highest :data:`RECENT_FILLS` execution ids that were booked, lowest first."""
+    """The last :data:`RECENT_FILLS` execution ids that were booked, in that order."""
 
     @property
     def newest_exec_id(self) -> ExecId:
-        """The highest execution id booked, zero if none. A lower one may still be missing: events can be lost."""
-        return self.exec_ids[-1] if self.exec_ids else ExecId(0)
+        """The highest of them, zero if there is none. A lower one may still be missing: events can be lost."""
+        return max(self.exec_ids, default=ExecId(0))
 
 
 class Journal:
@@ -209,8 +207,7 @@ class Journal:
         with journal_errors(self.path, "read"):
             return Restored(
                 memo=rows.read_memo(self._db),
-                live=tuple(rows.live_orders(self._db)),
-                ended=tuple(rows.ended_orders(self._db, RECENT_ORDERS)),
+                orders=tuple(rows.recent_orders(self._db, RECENT_ORDERS)),
                 exec_ids=tuple(rows.newest_exec_ids(self._db, RECENT_FILLS)),
             )
 
@@ -267,10 +264,9 @@ class Journal:
 _PRUNE: Final = (
     "DELETE FROM facts WHERE seq IN (SELECT seq FROM facts WHERE ts_ns < :cutoff ORDER BY ts_ns LIMIT :batch)",
     """
-    DELETE FROM fills WHERE exec_id IN (
-        SELECT exec_id FROM fills
-        WHERE ts_ns < :cutoff
-            AND exec_id < (SELECT exec_id FROM fills ORDER BY exec_id DESC LIMIT 1 OFFSET :fills)
+    DELETE FROM fills WHERE seq IN (
+        SELECT seq FROM fills
+        WHERE ts_ns < :cutoff AND seq < (SELECT seq FROM fills ORDER BY seq DESC LIMIT 1 OFFSET :fills)
         ORDER BY ts_ns LIMIT :batch
     )
     """,

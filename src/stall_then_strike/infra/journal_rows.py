@@ -30,7 +30,7 @@ DETAIL_CHARS: Final = 2_000
 MAX_NS: Final = 2**63 - 1
 """Later than every stamp."""
 
-PUT_MEMO: Final = "INSERT OR REPLACE INTO memo VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_MEMO: Final = "INSERT OR REPLACE INTO memo VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 PUT_ORDER: Final = """
     INSERT INTO orders (
         client_order_id, order_id, side, price, size, time_in_force, ttl_ms, tag, reason, sent_ns, state, executed,
@@ -44,7 +44,10 @@ PUT_ORDER: Final = """
         registered_ns = excluded.registered_ns, is_live = excluded.is_live
 """
 PUT_FILL: Final = """
-    INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (exec_id) DO NOTHING
+    INSERT INTO fills (
+        exec_id, client_order_id, ts_ns, order_id, side, price, size, fee, tag, pnl, pnl_cum, inventory_after
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (exec_id) DO NOTHING
 """
 PUT_FACT: Final = "INSERT INTO facts (ts_ns, what, client_order_id, order_id, detail) VALUES (?, ?, ?, ?, ?)"
 
@@ -52,6 +55,16 @@ _ORDERS: Final = """
     SELECT client_order_id, order_id, side, price, size, time_in_force, ttl_ms, tag, reason, sent_ns, state, executed,
         cancel_reason, cancel_sent_ns, registered_ns, is_live
     FROM orders
+"""
+_RECENT: Final = """
+    WHERE seq IN (
+        SELECT seq FROM orders WHERE is_live = 1
+        UNION ALL SELECT seq FROM (SELECT seq FROM orders WHERE is_live = 0 ORDER BY seq DESC LIMIT ?)
+    )
+"""
+_FILLS: Final = """
+    SELECT exec_id, client_order_id, ts_ns, order_id, side, price, size, fee, tag, pnl, pnl_cum, inventory_after
+    FROM fills
 """
 _FACTS: Final = "SELECT ts_ns, what, client_order_id, order_id, detail FROM facts "
 _REASONS: Final[Mapping[str, Reason]] = {reason.label: reason for reason in Reason}
@@ -79,6 +92,7 @@ def memo_row(memo: CoreMemo) -> tuple[object, ...]:
         _text(memo.halt_detail),
         memo.pnl_base,
         memo.cash_base,
+        memo.since,
     )
 
 
@@ -148,7 +162,7 @@ def read_memo(db: sqlite3.Connection) -> CoreMemo | None:
         return None
     (
         _, ts_ns, day, position, basis, realised, realised_at_roll, equity_at_roll, peak, max_drawdown, mid2,
-        halted, halt_ns, halt_detail, pnl_base, cash_base,
+        halted, halt_ns, halt_detail, pnl_base, cash_base, since,
     ) = row  # fmt: skip
     return CoreMemo(
         ts_ns=ts_ns,
@@ -168,6 +182,7 @@ def read_memo(db: sqlite3.Connection) -> CoreMemo | None:
         halt_detail=halt_detail,
         pnl_base=pnl_base,
         cash_base=cash_base,
+        since=None if since is None else ExecId(since),
     )
 
 
@@ -176,10 +191,9 @@ def live_orders(db: sqlite3.Connection) -> Iterator[OrderMemo]:
     return map(_order, db.execute(f"{_ORDERS} WHERE is_live = 1 ORDER BY seq"))
 
 
-def ended_orders(db: sqlite3.Connection, newest: int) -> list[OrderMemo]:
-    """The newest orders that have ended, oldest first."""
-    rows = db.execute(f"{_ORDERS} WHERE is_live = 0 ORDER BY seq DESC LIMIT ?", (newest,))
-    return [_order(row) for row in rows][::-1]
+def recent_orders(db: sqlite3.Connection, newest: int) -> Iterator[OrderMemo]:
+    """Orders that may still be filled, and the newest of the others, in the order of sending."""
+    return map(_order, db.execute(f"{_ORDERS} {_RECENT} ORDER BY seq", (newest,)))
 
 
 def orders_sent(db: sqlite3.Connection, from_ns: int, until_ns: int) -> Iterator[OrderMemo]:
@@ -196,19 +210,19 @@ def orders_named(db: sqlite3.Connection, name: str) -> list[OrderMemo]:
 
 def fills_within(db: sqlite3.Connection, from_ns: int, until_ns: int) -> Iterator[BookedFill]:
     """Fills in ``[from_ns, until_ns)``, oldest first."""
-    query = "SELECT * FROM fills WHERE ts_ns >= ? AND ts_ns < ? ORDER BY ts_ns, exec_id"
+    query = f"{_FILLS} WHERE ts_ns >= ? AND ts_ns < ? ORDER BY ts_ns, seq"
     return map(_fill, db.execute(query, (from_ns, until_ns)))
 
 
 def newest_fills(db: sqlite3.Connection, newest: int) -> list[BookedFill]:
-    """The newest fills, oldest first."""
-    rows = db.execute("SELECT * FROM fills ORDER BY ts_ns DESC, exec_id DESC LIMIT ?", (newest,))
+    """The fills booked last, oldest first."""
+    rows = db.execute(f"{_FILLS} ORDER BY seq DESC LIMIT ?", (newest,))
     return [_fill(row) for row in rows][::-1]
 
 
 def newest_exec_ids(db: sqlite3.Connection, newest: int) -> list[ExecId]:
-    """The highest execution ids, lowest first."""
-    rows = db.execute("SELECT exec_id FROM fills ORDER BY exec_id DESC LIMIT ?", (newest,))
+    """The execution ids booked last, in the order of booking."""
+    rows = db.execute("SELECT exec_id FROM fills ORDER BY seq DESC LIMIT ?", (newest,))
     return [ExecId(number) for (number,) in rows][::-1]
 
 

@@ -47,7 +47,8 @@ _FIRST: Final[Migration] = (
         halt_ns INTEGER NOT NULL,
         halt_detail TEXT NOT NULL,
         pnl_base INTEGER NOT NULL,
-        cash_base INTEGER
+        cash_base INTEGER,
+        since INTEGER
     ) STRICT
     """,
     """
@@ -76,7 +77,8 @@ _FIRST: Final[Migration] = (
     "CREATE INDEX orders_live ON orders (seq) WHERE is_live = 1",
     """
     CREATE TABLE fills (
-        exec_id INTEGER PRIMARY KEY,
+        seq INTEGER PRIMARY KEY,
+        exec_id INTEGER NOT NULL UNIQUE,
         client_order_id TEXT,
         ts_ns INTEGER NOT NULL,
         order_id TEXT NOT NULL,
