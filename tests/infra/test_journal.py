@@ -268,6 +268,40 @@ def test_checkpoint_beside_a_writer_that_never_rests_is_no_failure(tmp_path: Pat
     assert stored_rows(tmp_path) == (0, 0, recorded)
 
 
+def log_generation(folder: Path) -> int:
+    """How often the write-ahead log began anew (its header, SQLite's file format documentation, section 4.1)."""
+    return int.from_bytes(path_in(folder).with_name("FX_BTC_JPY.sqlite3-wal").read_bytes()[12:16])
+
+
+def test_log_begins_anew_in_the_checkpoint_and_not_in_the_next_record(tmp_path: Path) -> None:
+    with open_in(tmp_path) as journal:
+        journal.record(changes(facts=(fact(),)))
+        before = log_generation(tmp_path)
+        journal.checkpoint()
+        assert log_generation(tmp_path) == before + 1
+        journal.record(changes(facts=(fact(),)))
+        assert log_generation(tmp_path) == before + 1
+
+
+def test_checkpoint_in_the_midst_of_a_record_leaves_the_log_to_it(tmp_path: Path) -> None:
+    with open_in(tmp_path) as journal, ThreadPoolExecutor(1) as threads:
+        journal.record(changes(facts=(fact(),)))
+        before = log_generation(tmp_path)
+        with journal._transaction():
+            threads.submit(journal.checkpoint).result(30)
+        assert log_generation(tmp_path) == before
+        journal.record(changes(facts=(fact(),)))
+        assert log_generation(tmp_path) == before + 1
+    assert stored_rows(tmp_path) == (0, 0, 2)
+
+
+def test_power_cut_cannot_damage_the_file(tmp_path: Path) -> None:
+    # Only a machine without power could show it; SQLite promises it of this mode, and not of OFF (0).
+    with open_in(tmp_path) as journal:
+        assert journal._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert journal._db.execute("PRAGMA synchronous").fetchone() == (1,)
+
+
 def test_checkpoint_of_nothing_new_touches_nothing(tmp_path: Path) -> None:
     with open_in(tmp_path) as journal:
         journal.record(changes(facts=(fact(),)))

@@ -55,8 +55,11 @@ class JournalReader:
     def open(cls, path: Path) -> JournalReader:
         """Open a journal that exists. Raises JournalError: not there, no journal, of another version, damaged."""
         absent = JournalError(f"{path}: no journal yet; it is made when trading starts")
-        if not path.is_file():
-            raise absent
+        try:
+            if not path.is_file():
+                raise absent
+        except OSError as error:
+            raise JournalError(f"{path} cannot be read: {error.strerror}") from error
         db: sqlite3.Connection | None = None
         try:
             with journal_errors(path, "read"):
