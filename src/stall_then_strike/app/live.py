@@ -15,6 +15,7 @@ from stall_then_strike.app.trading import RowLog, Trader
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.gateway import AccountReader, OrderGateway
+from stall_then_strike.engine.reconciler import REPORT_CALLS
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.market_feed import MarketFeed
 from stall_then_strike.infra.orderbook_view import OrderBookView, OwnQuote
@@ -22,11 +23,13 @@ from stall_then_strike.types.dto import (
     Action,
     Changes,
     Event,
+    ExecId,
     Fact,
     OrderEvent,
     OrderEventKind,
     PlaceLimit,
     Reason,
+    Reconcile,
     Step,
 )
 from stall_then_strike.types.errors import JournalError
@@ -77,6 +80,9 @@ class LiveTrader(Trader):
         self._unwritten: deque[Changes] = deque(maxlen=_BACKLOG)
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._tasks: asyncio.TaskGroup | None = None
+        self._answered = asyncio.Event()
+        self.in_flight = 0
+        """Batches without their answer."""
 
     def on_event(self, event: Event) -> None:
         """One step of the core. What comes from within a step is taken after it."""
@@ -153,11 +159,29 @@ class LiveTrader(Trader):
         if self.outbox:
             batch = tuple(self.outbox)
             self.outbox.clear()
+            self.in_flight += 1
             await self._slots.acquire()
             self._tasks.create_task(self._send(batch))
+
+    def ask_account(self, why: str) -> None:
+        """Ask for the account although the core does not want to know."""
+        now_ns = self.clock.now_ns()
+        self.core.budget.spend_questions(now_ns, REPORT_CALLS)
+        account = self.core.account
+        since = None if account is None else account.rules.since
+        self.outbox.append(Reconcile(since=since or ExecId(0), why=why))
+        self._waiting.set()
+
+    async def wait_sent(self) -> None:
+        """Return when nothing waits to be sent and every answer is in, or known not to come."""
+        while self.outbox or self.in_flight:
+            self._answered.clear()
+            await self._answered.wait()
 
     async def _send(self, batch: tuple[Action, ...]) -> None:
         try:
             await self.executor.execute(batch)
         finally:
             self._slots.release()
+            self.in_flight -= 1
+            self._answered.set()

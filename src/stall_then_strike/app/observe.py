@@ -15,7 +15,7 @@ from stall_then_strike.app.status import (
     Summary,
     WorkingOrder,
 )
-from stall_then_strike.app.trading import PaperTrader
+from stall_then_strike.app.trading import Trader
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.latency import LatencyHistogram
 from stall_then_strike.infra.logging_structured import action_text
@@ -33,7 +33,7 @@ class FeedCondition:
 class Observer:
     """Takes a trader's picture."""
 
-    def __init__(self, cfg: AppConfig, trader: PaperTrader, mode: str, start_ns: int) -> None:
+    def __init__(self, cfg: AppConfig, trader: Trader, mode: str, start_ns: int) -> None:
         """``start_ns`` is on the trader's clock; a tape's begins with its first message (pass it to ``restart``)."""
         self._cfg = cfg
         self._trader = trader

@@ -23,7 +23,7 @@ class Screen:
 
     def __init__(self, console: Console, *, live: bool) -> None:
         """The panel needs a terminal."""
-        self._console = console
+        self.console = console
         self.is_panel = live and console.is_terminal
 
     def begin(self, what: str, log_dir: Path) -> None:
@@ -37,14 +37,14 @@ class Screen:
             while True:
                 await asyncio.sleep(_LINE_S)
                 self._say(minute_line(status()))
-        with Live(render(status()), console=self._console, screen=True, auto_refresh=False) as live:
+        with Live(render(status()), console=self.console, screen=True, auto_refresh=False) as live:
             while True:
                 await asyncio.sleep(_FRAME_S)
                 live.update(render(status()), refresh=True)
 
     def end(self, summary: RenderableType) -> None:
         """Leave the summary."""
-        self._console.print(summary)
+        self.console.print(summary)
 
     def _say(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)

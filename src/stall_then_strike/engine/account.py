@@ -70,6 +70,8 @@ class Account:
         self.rules = Reconciler(cfg, instrument)
         self.to_cancel: list[OrderId] = []
         """Orders on the book, found by the last report, that should not be there."""
+        self.was_settled = False
+        """Whether it ever was known well enough in this run."""
         self.why_renew = ""
         """Why the connection is to be made anew; empty if it is not."""
 
@@ -137,6 +139,7 @@ class Account:
         late = self._take_orders(report, found, now_ns)
         halt = self._take_position(report, now_ns)
         self.rules.answered(self._orders, now_ns)
+        self.was_settled = self.was_settled or self.rules.is_settled
         if self.rules.is_settled and not was_settled:
             position = self._instrument.size(self._inventory.position)
             self._record.note("INFO", f"account reconciled: position {position:+f} BTC")

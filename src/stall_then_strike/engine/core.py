@@ -191,7 +191,9 @@ class Core:
     @property
     def is_done(self) -> bool:
         """Whether a stop, or a halt that ends the process, has left nothing live behind."""
-        ending = self._stopping or (self.halted is not None and self._cfg.risk.after_halt is AfterHalt.EXIT)
+        exits = self.halted is not None and self._cfg.risk.after_halt is AfterHalt.EXIT
+        known = self.account is None or self.account.was_settled  # a halt may be an earlier run's
+        ending = self._stopping or (exits and known)
         return ending and self.exits.closing is None and not self.orders.any_live
 
     def book_status(self, now_ns: int) -> BookStatus:
@@ -320,6 +322,7 @@ class Core:
         if self._day is not None and day != self._day:
             result = self.instrument.amount(self.inventory.pnl_today)
             self.record.note("INFO", f"trading day {self._day} ended with {result:+,.0f} JPY; {day} begins")
+            self.record.fact("day", detail=f"{self._day} ended with {result:+,.0f} JPY")
             self.inventory.roll_day()
             if (lifted := self.kill_switch.on_day_roll()) is not None:
                 self.record.note("WARNING", f"halt ({lifted.label}) lifted by the day roll")
@@ -454,6 +457,8 @@ class Core:
         order, event = applied.order, applied.event
         if applied.anomaly:
             self.record.anomaly(applied.anomaly)
+            if self.account is not None:
+                self.account.rules.alarm(applied.anomaly)
         if order is None:
             return
         if applied.new_fill is not None:

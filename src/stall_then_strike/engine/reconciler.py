@@ -19,7 +19,7 @@ from enum import Enum, unique
 from typing import Final
 
 from stall_then_strike.config.models import AccountConfig
-from stall_then_strike.engine.evidence import LAG_NS, overdue_at_ns
+from stall_then_strike.engine.evidence import overdue_at_ns
 from stall_then_strike.engine.orders import Orders
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, AccountReport, ExecId, FillEvent
 from stall_then_strike.types.instrument import Instrument
@@ -33,6 +33,10 @@ _LOST_NS: Final = 90 * NS_PER_S
 """An answer that has not come by now never will: every call of it has a time limit."""
 _SETTLED_NS: Final = 120 * NS_PER_S
 """Executions older than this are not asked for again once the positions agree."""
+_PHANTOM_NS: Final = 10 * NS_PER_S
+"""An execution so old is listed, if it is one. The venue's lists are not known to lag by more than a moment."""
+_BROKEN_NS: Final = 2 * _PHANTOM_NS
+"""How long a difference must stay: phantoms among it are found out in half of that."""
 _CARRY_SHARE: Final = 200
 """A payment of up to 1/200 of what was held is carry: funding is at most 0.375 %, leverage points are 0.04 % a day."""
 
@@ -80,9 +84,11 @@ class Reconciler:
         self._gap_ns = _LEAST_GAP_NS
         self._differences = 0
         self._difference = 0
+        self._differs_ns = 0
         self._suspects: frozenset[ExecId] = frozenset()
         self._recent: deque[tuple[int, FillEvent]] = deque()
         self._held = 0
+        self._alarm = ""
 
     @property
     def is_live(self) -> bool:
@@ -107,6 +113,8 @@ class Reconciler:
             return soon, "the private channel came up"
         if self._differences:
             return soon, "the position differs"
+        if self._alarm or self._suspects:
+            return soon, self._alarm or "the venue does not list an execution"
         at_ns, why = (now_ns if last is None else last + self._period_ns), PERIOD
         if last is None and not self._is_live:
             at_ns = now_ns + _LONGEST_GAP_NS
@@ -120,10 +128,15 @@ class Reconciler:
                 at_ns, why = max(fill.ts_ns + self.doubt_ns, soon), f"nobody claims execution {fill.exec_id}"
         return at_ns, why
 
+    def alarm(self, why: str) -> None:
+        """Something did not fit: ask at the next occasion."""
+        self._alarm = self._alarm or why
+
     def asked(self, now_ns: int) -> None:
         """A report was asked for. The next one in doubt waits longer."""
         self._asked_ns = now_ns
         self._is_asking = True
+        self._alarm = ""
         self._gap_ns = min(2 * self._gap_ns, _LONGEST_GAP_NS)
 
     def failed(self) -> None:
@@ -134,7 +147,8 @@ class Reconciler:
         """A report was taken in; without doubt the next question in doubt may come soon again."""
         self._is_asking = False
         overdue = (overdue_at_ns(order, self.doubt_ns) for order in orders.live())
-        if not self._differences and not any(at_ns is not None and at_ns <= now_ns for at_ns in overdue):
+        is_overdue = any(at_ns is not None and at_ns <= now_ns for at_ns in overdue)
+        if not (self._differences or self._suspects or self._alarm or is_overdue):
             self._gap_ns = _LEAST_GAP_NS
 
     # --- the books
@@ -150,19 +164,23 @@ class Reconciler:
     def compare(self, report: AccountReport, position: int) -> Books:
         """Compare positions, once all that the report has is booked."""
         difference = report.position - position
+        suspects = self._missing(report)
+        doubly = suspects & self._suspects
+        self._suspects = suspects
+        # Phantoms may cancel out: then the positions agree, and only the lists tell.
+        if doubly and sum(fill.side.sign * fill.size for fill in self._fills_of(doubly)) == -difference:
+            self._suspects = doubly
+            return Books.PHANTOMS
         if not difference:
             self._differences = 0
             self._agree(report)
             return Books.AGREE
-        self._differences = self._differences + 1 if difference == self._difference else 1
-        self._difference = difference
-        suspects = self._missing(report)
-        doubly = suspects & self._suspects
-        self._suspects = suspects
-        if doubly and sum(fill.side.sign * fill.size for fill in self._fills_of(doubly)) == -difference:
-            self._suspects = doubly
-            return Books.PHANTOMS
-        return Books.BROKEN if self._differences >= self._position_checks else Books.DIFFER
+        self.is_settled = False  # until they agree again: what is held is what limits and closes are counted from
+        if difference != self._difference or not self._differences:
+            self._difference, self._differences, self._differs_ns = difference, 0, report.asked_ns
+        self._differences += 1
+        stays = self._differences >= self._position_checks and report.asked_ns - self._differs_ns >= _BROKEN_NS
+        return Books.BROKEN if stays else Books.DIFFER
 
     def phantoms(self) -> list[FillEvent]:
         """The fills that the venue does not have, after a comparison that found some. Forgets them."""
@@ -199,8 +217,12 @@ class Reconciler:
     def _agree(self, report: AccountReport) -> None:
         if self._is_live and report.asked_ns >= self._live_ns:
             self.is_settled = True
+        # Only what the venue lists may move the mark: the number of a phantom would hide true ones below it.
         while self._recent and self._recent[0][0] < report.asked_ns - _SETTLED_NS:
-            _, fill = self._recent.popleft()
+            fill = self._recent[0][1]
+            if fill.exec_id in self._suspects:
+                return
+            self._recent.popleft()
             self.since = max(fill.exec_id, self.since or ExecId(0))
 
     def _missing(self, report: AccountReport) -> frozenset[ExecId]:
@@ -211,7 +233,7 @@ class Reconciler:
         return frozenset(
             fill.exec_id
             for at_ns, fill in self._recent
-            if fill.exec_id > report.since and fill.exec_id not in listed and at_ns < report.asked_ns - LAG_NS
+            if fill.exec_id > report.since and fill.exec_id not in listed and at_ns < report.asked_ns - _PHANTOM_NS
         )
 
     def _fills_of(self, ids: Iterable[ExecId]) -> Iterable[FillEvent]:

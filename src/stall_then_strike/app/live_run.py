@@ -1,0 +1,362 @@
+"""One live run: everything it is made of, from pre-flight to the last confirmed cancel.
+
+Order of a start: exchange if it is the embedded one, core as the journal remembers it, pre-flight, trade rows that a
+crash kept from the CSV, connection. The core then asks for the account, cancels what an earlier run left, and trades.
+
+Order of an end: no new orders and cancel all; wait until the venue has confirmed; ask for the account once more. If the
+program fails, working orders are cancelled straight over HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from loguru import logger
+from yarl import URL
+
+from stall_then_strike.app import cli
+from stall_then_strike.app.doctor import show
+from stall_then_strike.app.embedded import open_embedded
+from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.live import LiveTrader
+from stall_then_strike.app.live_alerts import LiveAlerts
+from stall_then_strike.app.observe import FeedCondition, Observer
+from stall_then_strike.app.preflight import Verdict, exit_code, preflight
+from stall_then_strike.app.realtime import RealtimeRun
+from stall_then_strike.app.screen import Screen
+from stall_then_strike.app.skew_watch import SkewWatch
+from stall_then_strike.app.summary import summary_table
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.core import Core
+from stall_then_strike.infra.alerts import AlertKind, Alerts
+from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock, perf_ns
+from stall_then_strike.infra.credentials import Credentials, sign_for
+from stall_then_strike.infra.heartbeat import Heartbeat, heartbeat_path
+from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.infra.journal import Journal
+from stall_then_strike.infra.logging_structured import CsvLogs
+from stall_then_strike.infra.loop_lag import LoopLag
+from stall_then_strike.infra.pyb_session import PyBotterSession, SessionEvent
+from stall_then_strike.infra.venue_status import poll_venue_status
+from stall_then_strike.types.dto import (
+    NS_PER_S,
+    AccountReport,
+    ExecId,
+    FillEvent,
+    LimitReading,
+    OrderEvent,
+    OrderId,
+    OrderRequest,
+    PrivateChannel,
+    Reason,
+)
+from stall_then_strike.types.errors import JournalError
+
+_WATCH_S: Final = 0.1
+_CHECKPOINT_S: Final = 30.0
+_HURRY_S: Final = 2.0
+"""How long a run that is told twice to stop waits for its cancels to be taken."""
+_EMERGENCY_S: Final = 5.0
+
+
+class LiveVenue:
+    """The venue as the executor sees it: orders and questions over HTTP, renewal by the session."""
+
+    def __init__(self, http: BitflyerHttp, session: PyBotterSession) -> None:
+        """Both are open."""
+        self._http, self._session = http, session
+
+    async def place(self, order: OrderRequest) -> OrderId:
+        """Send an order."""
+        return await self._http.place(order)
+
+    async def cancel(self, order_id: OrderId) -> None:
+        """Ask for a cancel."""
+        await self._http.cancel(order_id)
+
+    async def report(self, since: ExecId) -> AccountReport:
+        """Ask for the account."""
+        return await self._http.report(since)
+
+    def renew(self, why: str) -> None:
+        """Connect anew."""
+        self._session.renew(why)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveParts:
+    """What the command has opened for the run."""
+
+    cfg: AppConfig
+    credentials: Credentials | None
+    """None on the embedded exchange, which makes its own."""
+    journal: Journal
+    logs: CsvLogs
+    log_dir: Path
+    screen: Screen
+    alerts: Alerts
+
+
+async def run_live(parts: LiveParts, ending: Ending, duration_s: float | None) -> int:
+    """Run to the end; the exit code. Raises ConfigError, FeedError, LogError and JournalError, perhaps in groups."""
+    cfg, credentials = parts.cfg, parts.credentials
+    async with AsyncExitStack() as stack:
+        speed = float(cfg.sim.speed) if cfg.env == "sim" else 1.0
+        clock = ScaledClock(speed) if speed != 1.0 else SystemClock()
+        if credentials is None:
+            embedded = await open_embedded(stack, cfg, clock)
+            credentials = embedded.credentials
+            cfg = cfg.model_copy(update={"exchange": embedded.addresses(cfg.exchange)})
+        for url in (cfg.exchange.base_url, cfg.exchange.ws_url):
+            stack.enter_context(sign_for(URL(url).host or ""))
+        run = LiveRun(parts, cfg, clock, credentials, ending, speed)
+        return await run.run(duration_s)
+
+
+class LiveRun:
+    """A run whose venue is known."""
+
+    def __init__(
+        self, parts: LiveParts, cfg: AppConfig, clock: Clock, credentials: Credentials, ending: Ending, speed: float
+    ) -> None:
+        """Remember what the journal knows; nothing is started. ``speed`` is how much faster than real ``clock`` is."""
+        self._parts, self._cfg, self._clock, self._credentials = parts, cfg, clock, credentials
+        self._ending, self._speed = ending, speed
+        self._over = asyncio.Event()
+        restored = parts.journal.load()
+        self.core = Core(cfg, live=True)
+        self.core.restore(restored.memo, restored.orders, restored.exec_ids)
+        self._skew = SkewWatch(int(cfg.risk.max_clock_skew_sec * NS_PER_S))
+        self._alerts = LiveAlerts(parts.alerts.send, float(cfg.watch.alert_disconnect_sec))
+        self._lag = LoopLag(cfg.watch.lag_warn_ms)
+        self._session = PyBotterSession(cfg, clock, self._on_session, credentials)
+        self._http: BitflyerHttp | None = None
+        self._trader: LiveTrader | None = None
+
+    @property
+    def http(self) -> BitflyerHttp:
+        """The venue over HTTP, once the session is open."""
+        if self._http is None:
+            raise AssertionError("the session is not open")
+        return self._http
+
+    @property
+    def trader(self) -> LiveTrader:
+        """The trader, once the session is open."""
+        if self._trader is None:
+            raise AssertionError("the session is not open")
+        return self._trader
+
+    # --- events
+
+    def _on_session(self, event: SessionEvent) -> None:
+        if isinstance(event, OrderEvent | FillEvent | PrivateChannel):
+            self.trader.on_event(event)
+        else:
+            self.trader.on_market(event, self._session.frame_perf_ns)
+
+    def _on_reading(self, reading: LimitReading) -> None:
+        self.trader.on_event(reading)
+
+    def _on_skew(self, skew_ns: int) -> None:
+        why = self._skew.add(skew_ns)
+        if why and self.core.halted is None:
+            self.trader.halt(Reason.CLOCK_SKEW, why)
+
+    # --- life
+
+    async def run(self, duration_s: float | None) -> int:
+        """From pre-flight to the summary; the exit code."""
+        cfg, parts, session = self._cfg, self._parts, self._session
+        async with session:
+            self._http = BitflyerHttp(
+                session.get_client(),
+                cfg.exchange,
+                self._clock,
+                timeout=session.call_timeout,
+                on_reading=self._on_reading,
+                on_skew=self._on_skew,
+                redact=self._credentials.redact,
+            )
+            self._trader = LiveTrader(
+                self.core,
+                self._clock,
+                session.feed,
+                session.view,
+                parts.logs,
+                parts.journal,
+                LiveVenue(self._http, session),
+                on_fact=self._alerts.on_fact,
+            )
+            code = await self._preflight()
+            if code != cli.EXIT_DONE:
+                return code
+            observer = Observer(cfg, self._trader, self._mode, self._clock.now_ns())
+            try:
+                await self._trade(observer, duration_s)
+            finally:
+                await self._cancel_the_rest()
+            return self._finish(observer)
+
+    @property
+    def _mode(self) -> str:
+        return (
+            "live · embedded exchange" if self._parts.credentials is None else f"live · {self._cfg.exchange.base_url}"
+        )
+
+    async def _preflight(self) -> int:
+        results = await preflight(self._cfg, self._credentials, self.http, self._clock, self._parts.log_dir)
+        show(results, self._parts.screen.console)
+        for result in results:
+            if result.verdict is Verdict.OK:
+                logger.info("pre-flight: {}: {}", result.name, result.text)
+            else:
+                level = "WARNING" if result.verdict is Verdict.WARNING else "ERROR"
+                logger.log(level, "pre-flight: {}: {}; {}", result.name, result.text, result.advice)
+        return exit_code(results)
+
+    async def _ready(self) -> None:
+        """Wait for the first whole book and the private channel, but not past a signal."""
+        async with asyncio.TaskGroup() as tasks:
+            limit_s = float(self._cfg.ws.connect_timeout_sec) / min(1.0, self._speed)
+            ready = tasks.create_task(self._session.wait_ready(limit_s))
+            stopped = tasks.create_task(self._ending.wanted.wait())
+            await asyncio.wait((ready, stopped), return_when=asyncio.FIRST_COMPLETED)
+            ready.cancel()
+            stopped.cancel()
+
+    async def _trade(self, observer: Observer, duration_s: float | None) -> None:
+        cfg, session, trader = self._cfg, self._session, self.trader
+        heartbeat = Heartbeat(heartbeat_path(cfg), SystemClock(), period_sec=float(cfg.watch.heartbeat_sec))
+        timer = RealtimeRun(trader, self._clock, speed=self._speed)
+        async with asyncio.TaskGroup() as tasks:
+            owned = [
+                tasks.create_task(timer.keep_time()),
+                tasks.create_task(timer.send()),
+                tasks.create_task(session.wait_failed()),
+                tasks.create_task(
+                    poll_venue_status(
+                        session.get_client(),
+                        self._clock,
+                        cfg.exchange.product_code,
+                        trader.on_market,
+                        session.call_timeout,
+                    )
+                ),
+                tasks.create_task(heartbeat.run()),
+                tasks.create_task(self._lag.run()),
+                tasks.create_task(self._watch()),
+                tasks.create_task(self._tidy()),
+                tasks.create_task(self._parts.screen.show(lambda: observer.status(self._condition()))),
+            ]
+            await session.connect_ws()
+            await self._ready()
+            observer.restart(self._clock.now_ns())
+            if not self._ending.wanted.is_set():
+                logger.info("feed and private channel are live: {}", cfg.exchange.ws_url)
+                self._parts.alerts.send(AlertKind.START, "started", f"{cfg.exchange.product_code}, {self._mode}")
+            await self._until_end(None if duration_s is None else duration_s / self._speed)
+            for task in owned:
+                task.cancel()
+        if not self.core.orders.any_live:
+            heartbeat.stopped()
+
+    async def _until_end(self, seconds: float | None) -> None:
+        """Wait for the end of the run, then until the venue has confirmed that nothing of ours is live."""
+        ending, trader = self._ending, self.trader
+        try:
+            async with asyncio.timeout(seconds):
+                await ending.wanted.wait()
+        except TimeoutError:
+            ending.ask("duration over")
+        trader.stop(flat=self._cfg.risk.stop_flat)
+        limit_s = float(self._cfg.account.stop_sec)
+        if await self._before_hurry(self._over.wait(), limit_s):
+            trader.ask_account("stopping")
+            await self._before_hurry(trader.wait_sent(), limit_s)
+        else:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_HURRY_S):
+                    await trader.wait_sent()
+        logger.info("end of trading: {}", self._last_words())
+
+    async def _before_hurry(self, what: Coroutine[None, None, object], limit_s: float) -> bool:
+        """Wait for something, but not past the limit or a second signal; whether it came."""
+        async with asyncio.TaskGroup() as tasks:
+            waited = tasks.create_task(what)
+            hurried = tasks.create_task(self._ending.hurry.wait())
+            await asyncio.wait((waited, hurried), timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            came = waited.done()
+            waited.cancel()
+            hurried.cancel()
+        return came
+
+    def _last_words(self) -> str:
+        core, unit = self.core, self.core.instrument
+        live = list(core.orders.live())
+        position = f"position {unit.size(core.inventory.position):+f} BTC"
+        if not live:
+            return f"no order of ours is live; {position}"
+        names = ", ".join(order.order_id or f"{order.client_order_id} (no name)" for order in live)
+        return f"NOT CONFIRMED: {names}; each expires by itself within a minute; {position}"
+
+    async def _cancel_the_rest(self) -> None:
+        """After a failure: cancel over HTTP what may be live, without the core."""
+        names = [order.order_id for order in self.core.orders.live() if order.order_id is not None]
+        if not names:
+            return
+        logger.warning("cancelling {} orders that may be live", len(names))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_EMERGENCY_S):
+                for name, result in zip(
+                    names, await asyncio.gather(*map(self.http.cancel, names), return_exceptions=True), strict=True
+                ):
+                    if isinstance(result, BaseException):
+                        logger.error("{}: {}", name, result)
+
+    # --- looking after it
+
+    async def _watch(self) -> None:
+        """Notice failing logs, long disconnects, and that nothing is live any more."""
+        core, trader, parts = self.core, self.trader, self._parts
+        while True:
+            if parts.logs.failure is not None and core.halted is None:
+                trader.halt(Reason.LOG_FAILURE, str(parts.logs.failure))
+            trader.write_owed()
+            transport = self._session.statistics()
+            self._alerts.on_connection(perf_ns() / NS_PER_S, is_up=transport.is_private_live, why=transport.last_error)
+            if core.is_done:
+                if core.halted is not None:
+                    self._ending.ask(f"halted: {core.halted.label}")
+                self._over.set()
+            await asyncio.sleep(_WATCH_S)
+
+    async def _tidy(self) -> None:
+        """Keep the journal's log short, off the event loop."""
+        while True:
+            await asyncio.sleep(_CHECKPOINT_S)
+            try:
+                await asyncio.to_thread(self._parts.journal.checkpoint)
+            except JournalError as error:
+                logger.warning("journal: {}", error)
+
+    def _condition(self) -> FeedCondition:
+        transport = self._session.statistics()
+        return FeedCondition(connected=transport.is_connected, reconnects=max(0, transport.connects - 1))
+
+    def _finish(self, observer: Observer) -> int:
+        core, parts = self.core, self._parts
+        halted = core.halted
+        ended = self._ending.why if halted is None else f"halted: {halted.label}"
+        summary = observer.summary(self._condition(), log_dir=str(parts.log_dir), ended=ended)
+        parts.screen.end(summary_table(summary))
+        logger.info("ended: {}", ended)
+        parts.alerts.send(AlertKind.STOP, "stopped", f"{ended}; {self._last_words()}")
+        if halted is not None:
+            return cli.EXIT_HALTED
+        return cli.EXIT_FAILED if core.orders.any_live else cli.EXIT_DONE

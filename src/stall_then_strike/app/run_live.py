@@ -1,0 +1,183 @@
+"""``run_live``: the strategy with real orders.
+
+On bitFlyer with the keys of the environment or ``.env``; with ``env: sim`` in the configuration, on the embedded
+exchange in this process, over real HTTP and WebSocket, without network and keys.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from loguru import logger
+from rich.console import Console
+
+from stall_then_strike.app import cli
+from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.live_run import LiveParts, run_live
+from stall_then_strike.app.screen import Screen
+from stall_then_strike.config.loader import effective_yaml
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.alerts import Alerts, load_alert_urls
+from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.credentials import Credentials, load_credentials
+from stall_then_strike.infra.csv_mending import drop_cut_rows, missing_trades
+from stall_then_strike.infra.journal import Journal, journal_path
+from stall_then_strike.infra.log_folder import LogFolder
+from stall_then_strike.infra.logging_runtime import setup_runtime_logging
+from stall_then_strike.infra.logging_structured import CsvLogs, TradeLogger
+from stall_then_strike.types.dto import NS_PER_S, TradeLogRow
+from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError, LoginRefused
+from stall_then_strike.types.text import plain, utc_day
+
+_JOURNAL: Final = "journal"
+_DAY_NS: Final = 86_400 * NS_PER_S
+_DAYS_MENDED: Final = 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's flags."""
+    flags = argparse.ArgumentParser(prog="run_live", description="Trade with real orders.")
+    cli.add_common_flags(flags, override="configs/live.yml")
+    flags.add_argument("--yes", action="store_true", help="do not ask before trading")
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and return the exit code."""
+    args = parser().parse_args(argv)
+    try:
+        cfg = cli.load(args, cli.CONFIGS / "live.yml")
+        if cfg.env == "paper":
+            raise ConfigError(f"env: {cfg.env} is not for this command; accepted: live or sim")
+        if args.check:
+            sys.stdout.write(effective_yaml(cfg))
+            return cli.EXIT_DONE
+        credentials = None if cfg.env == "sim" else load_credentials()
+        alerts = Alerts(load_alert_urls(), pause_sec=float(cfg.watch.alert_pause_sec), clock=SystemClock())
+        if not args.yes and not _is_confirmed(cfg):
+            sys.stderr.write("run_live: not started\n")
+            return cli.EXIT_USAGE
+    except ConfigError as error:
+        sys.stderr.write(f"run_live: {error}\n")
+        return cli.EXIT_USAGE
+    if credentials is None:  # the embedded exchange is a new one each time: so is its journal, among the logs
+        cfg = cfg.model_copy(update={"journal": cfg.journal.model_copy(update={"dir": str(args.log_dir / _JOURNAL)})})
+    try:
+        return _run(cfg, args, credentials, alerts)
+    except (ConfigError, LogError, FeedError, JournalError, BaseExceptionGroup) as error:
+        return _failed(error)
+
+
+def _is_confirmed(cfg: AppConfig) -> bool:
+    """Ask the operator. Raises ConfigError where there is nobody to ask."""
+    if not sys.stdin.isatty():
+        raise ConfigError("no terminal to ask for confirmation on; accepted: --yes")
+    strategy, risk, venue = cfg.strategy, cfg.risk, cfg.exchange
+    where = "the embedded exchange" if cfg.env == "sim" else f"{venue.base_url} with REAL ORDERS"
+    sys.stdout.write(
+        f"{venue.product_code} on {where}: {plain(strategy.size_min)} BTC a quote, at most "
+        f"{plain(strategy.max_inventory_btc)} BTC either way,\nhalt at {plain(risk.daily_pnl_jpy)} JPY a day or "
+        f"{plain(risk.max_dd_jpy)} JPY drawdown. Type yes to start: "
+    )
+    sys.stdout.flush()
+    return sys.stdin.readline().strip() == "yes"
+
+
+def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | None, alerts: Alerts) -> int:
+    """Open what outlives the event loop, and run."""
+    screen = Screen(Console(), live=True)
+    now_ns = SystemClock().now_ns()
+    with ExitStack() as stack:
+        stack.enter_context(cli.signals_held())
+        stack.enter_context(LogFolder(args.log_dir))
+        console = None if screen.is_panel else "WARNING"
+        stack.enter_context(setup_runtime_logging(args.log_dir / "runtime", cfg.log, console=console))
+        journal = stack.enter_context(_open_journal(cfg, credentials, now_ns))
+        lacking = _lacking_trades(cfg, journal, args.log_dir, now_ns)
+        logs = stack.enter_context(CsvLogs(args.log_dir, cfg.exchange.instrument(), cfg.log, start_ns=now_ns))
+        for row in lacking:
+            logs.write(row)
+        stack.enter_context(alerts)
+        screen.begin(f"live trading of {cfg.exchange.product_code}", args.log_dir)
+        parts = LiveParts(
+            cfg=cfg,
+            credentials=credentials,
+            journal=journal,
+            logs=logs,
+            log_dir=args.log_dir,
+            screen=screen,
+            alerts=alerts,
+        )
+        runner = stack.enter_context(asyncio.Runner(loop_factory=cli.loop_factory()))
+        return runner.run(_to_the_end(parts, args.duration))
+
+
+def _open_journal(cfg: AppConfig, credentials: Credentials | None, now_ns: int) -> Journal:
+    """The journal of the account, for this process alone."""
+    product, folder = cfg.exchange.product_code, Path(cfg.journal.dir)
+    if credentials is None:
+        for old in folder.glob(f"{product}.sqlite3*"):  # nobody else has it: the log folder is ours
+            old.unlink(missing_ok=True)
+    return Journal.open(
+        journal_path(folder, product),
+        product_code=product,
+        account="embedded" if credentials is None else credentials.fingerprint,
+        now_ns=now_ns,
+        keep_days=cfg.journal.keep_days,
+        locks=folder if credentials is None else None,
+    )
+
+
+def _lacking_trades(cfg: AppConfig, journal: Journal, log_dir: Path, now_ns: int) -> list[TradeLogRow]:
+    """Rows of fills that a crash kept from the trades CSV of this log folder."""
+    if journal.swap_log_dir(log_dir) != log_dir.absolute():
+        return []  # the last run logged elsewhere
+    folder = log_dir / TradeLogger.KIND
+    drop_cut_rows(folder, (utc_day(now_ns - day * _DAY_NS) for day in range(_DAYS_MENDED + 1)))
+    rows = journal.trades_since(now_ns - _DAYS_MENDED * _DAY_NS)
+    lacking = missing_trades(folder, rows, cfg.exchange.instrument())
+    if lacking:
+        logger.warning("{} fills of the last run were not in the trades CSV: added", len(lacking))
+    return lacking
+
+
+async def _to_the_end(parts: LiveParts, duration_s: float | None) -> int:
+    """Trade, hearing signals only while they can be answered."""
+    ending = Ending()
+    loop = asyncio.get_running_loop()
+    for number in cli.STOP_SIGNALS:
+        loop.add_signal_handler(number, ending.on_signal, number.name)
+    cli.hear_signals(yes=True)
+    try:
+        return await run_live(parts, ending, duration_s)
+    finally:
+        cli.hear_signals(yes=False)
+
+
+def _failed(error: BaseException) -> int:
+    """Put an expected failure into words; any other is a bug and is raised."""
+    causes = list(_leaves(error))
+    if not all(isinstance(cause, ConfigError | LogError | FeedError | JournalError) for cause in causes):
+        raise error
+    for cause in causes:
+        sys.stderr.write(f"run_live: {cause}\n")
+    is_refused = any(isinstance(cause, ConfigError | LoginRefused) for cause in causes)
+    return cli.EXIT_USAGE if is_refused else cli.EXIT_FAILED
+
+
+def _leaves(error: BaseException) -> Iterable[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    else:
+        yield error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""A live run and its exchange in one event loop: the real command's parts over real HTTP and WebSocket, at any speed.
+
+``LiveRoom`` is the exchange with an account; ``run`` is one run of the daemon on it, journal and logs included, and can
+be repeated, as after a restart. ``check`` compares what the daemon left behind with the exchange's ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.live_run import LiveParts, LiveRun
+from stall_then_strike.app.screen import Screen
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.evidence import EXPIRY_NS
+from stall_then_strike.infra.alerts import Alerts, AlertUrls
+from stall_then_strike.infra.clock import ScaledClock, SystemClock
+from stall_then_strike.infra.credentials import Credentials, sign_for
+from stall_then_strike.infra.journal import Journal, journal_path
+from stall_then_strike.infra.journal_reader import JournalReader
+from stall_then_strike.infra.logging_structured import CsvLogs
+from stall_then_strike.sim.bitflyer_server import BitflyerExchange
+from stall_then_strike.sim.calendar import Calendar
+from stall_then_strike.sim.keys import ApiKey
+from stall_then_strike.sim.market import Market
+from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
+from stall_then_strike.types.dto import NS_PER_S, BookedFill
+
+# pybotters hands its signature to aiohttp in a way that aiohttp will drop one day.
+SIGNED = pytest.mark.filterwarnings("ignore:The 'auth' parameter is deprecated:DeprecationWarning")
+KEY = ApiKey(key="key-of-the-room", secret="made up for tests")
+OPEN_ALL_DAY = Calendar(maintenance=None, breaker=None)
+SHORT = {"timeout_sec": Decimal("0.5")}
+"""Real seconds: a lost answer is to be noticed soon, also at speed."""
+
+
+def live_config(exchange: BitflyerExchange, folder: Path, **sections: Mapping[str, Any]) -> AppConfig:
+    """Live settings for an exchange on loopback, with pauses short enough for fast time."""
+    tree: dict[str, Any] = {
+        "env": "live",
+        "exchange": {"base_url": exchange.base_url, "ws_url": exchange.ws_url},
+        "pybotters": dict(SHORT),
+        "ws": {"reconnect_min_sec": Decimal("0.05")},
+        "journal": {"dir": str(folder / "journal")},
+        "risk": {"daily_pnl_jpy": Decimal(-1_000_000), "max_dd_jpy": Decimal(-1_000_000)},
+    }
+    for name, keys in sections.items():
+        tree[name] = {**tree.get(name, {}), **keys}
+    return AppConfig.model_validate(tree)
+
+
+class LiveRoom:
+    """An exchange with an account, and a folder in which runs leave what they leave."""
+
+    def __init__(self, folder: Path, clock: ScaledClock, speed: float, venue: PrivateVenue, exchange: BitflyerExchange):
+        self.folder, self.clock, self.speed, self.venue, self.exchange = folder, clock, speed, venue, exchange
+        self.cfg = live_config(exchange, folder)
+        self.credentials = Credentials(key=KEY.key, secret=KEY.secret)
+        self.last: LiveRun | None = None
+
+    async def run(self, duration_s: float | None = None, ending: Ending | None = None) -> int:
+        """One run, for so many seconds of the exchange's time; its exit code."""
+        cfg = self.cfg
+        with ExitStack() as stack:
+            journal = stack.enter_context(
+                Journal.open(
+                    journal_path(cfg.journal.dir, cfg.exchange.product_code),
+                    product_code=cfg.exchange.product_code,
+                    account=self.credentials.fingerprint,
+                    now_ns=self.clock.now_ns(),
+                    locks=self.folder,
+                )
+            )
+            logs = stack.enter_context(CsvLogs(self.logs, cfg.exchange.instrument(), cfg.log))
+            stack.enter_context(sign_for("127.0.0.1"))
+            parts = LiveParts(
+                cfg=cfg,
+                credentials=self.credentials,
+                journal=journal,
+                logs=logs,
+                log_dir=self.logs,
+                screen=Screen(Console(file=io.StringIO()), live=False),
+                alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
+            )
+            self.last = LiveRun(parts, cfg, self.clock, self.credentials, ending or Ending(), self.speed)
+            return await self.last.run(duration_s)
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    async def pass_time(self, seconds: float) -> None:
+        """Wait so many seconds of the exchange's time."""
+        await self.clock.sleep_until(self.clock.now_ns() + round(seconds * NS_PER_S))
+
+    # --- what is left behind
+
+    def rows(self, kind: str) -> list[dict[str, str]]:
+        found: list[dict[str, str]] = []
+        for path in sorted((self.logs / kind).glob("*.csv")):
+            found.extend(csv.DictReader(path.read_text().splitlines()))
+        return found
+
+    def journal(self) -> tuple[list[BookedFill], Any]:
+        """The booked fills, and what the core remembers."""
+        path = journal_path(self.cfg.journal.dir, self.cfg.exchange.product_code)
+        with JournalReader.open(path) as reader:
+            return list(reader.fills()), reader.memo()
+
+    def working(self) -> list[str]:
+        """Orders on the book, or on their way there, for longer than they may live."""
+        now_ns = self.clock.now_ns()
+        live = self.venue.accounts["main"].live.values()
+        return [o.acceptance_id for o in live if now_ns - o.accepted_ns > EXPIRY_NS + 5 * NS_PER_S]
+
+    def check(self) -> None:
+        """Trades CSV, journal and inventory are the ledger's, to the unit.
+
+        Executions that never were and were taken back again may be in CSV and journal, as pairs.
+        """
+        ledger = self.venue.ledger()
+        unit = self.cfg.exchange.instrument()
+        booked, memo = self.journal()
+        taken_back = {-fill.exec_id for fill in booked if fill.exec_id < 0}
+        real = [fill for fill in booked if fill.exec_id > 0 and fill.exec_id not in taken_back]
+        assert sorted(fill.exec_id for fill in real) == sorted(fill.exec_id for fill in ledger.fills), "journal"
+        rows = Counter(
+            (row["order_id"], row["side"], Decimal(row["price"]), Decimal(row["size"]), row["tag"])
+            for row in self.rows("trades")
+        )
+        assert rows == Counter(
+            (f.row.order_id, f.row.side.value, unit.price(f.row.price), unit.size(f.row.size), f.row.tag)
+            for f in booked
+        ), "trades CSV"
+        held = memo.inventory
+        assert held.position == ledger.position, "position"
+        flow = -sum(fill.side.sign * fill.price * fill.size for fill in ledger.fills)
+        assert held.realised - held.basis == flow + ledger.funding, "cash"
+        assert self.venue.statistics().limit_breaches == 0, "limits"
+        assert not self.working(), "orders that work for too long"
+
+
+@asynccontextmanager
+async def live_room(
+    folder: Path,
+    *,
+    speed: float = 20.0,
+    seed: int = 7,
+    settings: PrivateSettings | None = None,
+    **more: Any,
+) -> AsyncIterator[LiveRoom]:
+    """An exchange in fast time; ``more`` goes to it."""
+    clock = ScaledClock(speed)
+    market = Market(seed=seed, start_ns=clock.now_ns())
+    settings = PrivateSettings(seed=seed, calendar=OPEN_ALL_DAY) if settings is None else settings
+    venue = PrivateVenue(market, [KEY], settings)
+    async with BitflyerExchange(market, clock=clock, private=venue, **more) as exchange:
+        yield LiveRoom(folder, clock, speed, venue, exchange)
+
+
+async def ended(task: asyncio.Task[int], seconds: float = 60.0) -> int:
+    """The exit code of a run that is about to end."""
+    async with asyncio.timeout(seconds):
+        return await task
