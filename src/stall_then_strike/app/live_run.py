@@ -44,6 +44,7 @@ from stall_then_strike.infra.loop_lag import LoopLag
 from stall_then_strike.infra.pyb_session import PyBotterSession, SessionEvent
 from stall_then_strike.infra.venue_status import poll_venue_status
 from stall_then_strike.types.dto import (
+    NS_PER_MS,
     NS_PER_S,
     AccountReport,
     ExecId,
@@ -347,7 +348,12 @@ class LiveRun:
 
     def _condition(self) -> FeedCondition:
         transport = self._session.statistics()
-        return FeedCondition(connected=transport.is_connected, reconnects=max(0, transport.connects - 1))
+        lag_ns = self._lag.p99_ns
+        return FeedCondition(
+            connected=transport.is_connected,
+            reconnects=max(0, transport.connects - 1),
+            lag_p99_ms=None if lag_ns is None else lag_ns / NS_PER_MS,
+        )
 
     def _finish(self, observer: Observer) -> int:
         core, parts = self.core, self._parts

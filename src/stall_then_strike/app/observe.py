@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stall_then_strike.app.status import (
+    AccountLine,
     BudgetUse,
     Counts,
     DecisionLine,
@@ -17,6 +18,8 @@ from stall_then_strike.app.status import (
 )
 from stall_then_strike.app.trading import Trader
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.orders import OrderState
 from stall_then_strike.infra.latency import LatencyHistogram
 from stall_then_strike.infra.logging_structured import action_text
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
@@ -28,6 +31,7 @@ class FeedCondition:
 
     connected: bool = True
     reconnects: int = 0
+    lag_p99_ms: float | None = None
 
 
 class Observer:
@@ -80,6 +84,7 @@ class Observer:
             drawdown_jpy=unit.amount(held.drawdown_jpy),
             max_drawdown_jpy=unit.amount(held.max_drawdown_jpy),
             drawdown_limit_jpy=cfg.risk.max_dd_jpy,
+            account=_account(core, now, feed),
             orders=tuple(
                 WorkingOrder(
                     side=order.side,
@@ -162,6 +167,21 @@ class Observer:
             reconnects=feed.reconnects,
             garbage=sum(self._trader.feed.statistics().refused.values()),
         )
+
+
+def _account(core: Core, now_ns: int, feed: FeedCondition) -> AccountLine | None:
+    """The account's line, where there is an account."""
+    account = core.account
+    if account is None:
+        return None
+    seen_ns = account.reported_ns
+    return AccountLine(
+        is_live=account.rules.is_live,
+        is_settled=account.is_settled,
+        reported_s=None if seen_ns is None else (now_ns - seen_ns) / NS_PER_S,
+        in_doubt=sum(order.absences > 0 or order.state is OrderState.UNKNOWN for order in core.orders.live()),
+        lag_p99_ms=feed.lag_p99_ms,
+    )
 
 
 def latency_of(histogram: LatencyHistogram) -> Latency:

@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from stall_then_strike.app.status import Status, WorkingOrder
+from stall_then_strike.app.status import AccountLine, Status, WorkingOrder
 from stall_then_strike.types.dto import BoardState, BookStatus, Health, Side
 from stall_then_strike.types.text import plain, utc_clock
 
@@ -151,6 +151,7 @@ def _figures(status: Status) -> list[tuple[str, Text]]:
         ("position", _position(status)),
         ("PnL today", _pnl(status)),
         ("drawdown", _drawdown(status)),
+        *([] if status.account is None else [("account", _account(status.account))]),
         ("budget", _budget(status)),
         (
             "done",
@@ -235,6 +236,22 @@ def _drawdown(status: Status) -> Text:
 
 def _halts_at(limit: Decimal | None, share: float | None) -> str:
     return "" if limit is None else f"  halts at {jpy(limit)}{_percent(share)}"
+
+
+def _account(account: AccountLine) -> Text:
+    text = Text()
+    if account.is_settled:
+        text.append("reconciled", _GOOD)
+    elif account.is_live:
+        text.append("NOT RECONCILED", _BAD)
+    else:
+        text.append("PRIVATE CHANNEL DOWN", _BAD)
+    if account.reported_s is not None:
+        text.append(f" {account.reported_s:,.0f} s ago")
+    text.append(f"  {account.in_doubt} orders in doubt", _WARN if account.in_doubt else "")
+    if account.lag_p99_ms is not None:
+        text.append(f"  loop lag p99 {account.lag_p99_ms:,.1f} ms")
+    return text
 
 
 def _budget(status: Status) -> Text:

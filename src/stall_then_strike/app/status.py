@@ -101,6 +101,22 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountLine:
+    """How well the account at the venue is known; live only."""
+
+    is_live: bool
+    """The private channel is up."""
+    is_settled: bool
+    """Reconciled since it came up, and the positions agree."""
+    reported_s: float | None
+    """Since the last look at the account, seconds; None before the first."""
+    in_doubt: int = 0
+    """Live orders that the venue's last list lacked, or whose answer was lost."""
+    lag_p99_ms: float | None = None
+    """Of the event loop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """One moment of a run."""
 
@@ -144,6 +160,9 @@ class Status:
     """Zero or negative."""
     max_drawdown_jpy: Decimal = ZERO
     drawdown_limit_jpy: Decimal | None = None
+
+    account: AccountLine | None = None
+    """None on paper."""
 
     orders: tuple[WorkingOrder, ...] = ()
     decisions: tuple[DecisionLine, ...] = ()

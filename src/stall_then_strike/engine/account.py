@@ -70,6 +70,8 @@ class Account:
         self.rules = Reconciler(cfg, instrument)
         self.to_cancel: list[OrderId] = []
         """Orders on the book, found by the last report, that should not be there."""
+        self.reported_ns: int | None = None
+        """When the last report was taken in."""
         self.was_settled = False
         """Whether it ever was known well enough in this run."""
         self.why_renew = ""
@@ -132,6 +134,7 @@ class Account:
     def on_report(self, report: AccountReport, now_ns: int) -> Reason | None:
         """Take the venue's word. Returns why trading must halt, if it must."""
         self.to_cancel, self.why_renew = [], ""
+        self.reported_ns = now_ns
         was_settled = self.rules.is_settled
         if self.rules.since is None:
             self._begin(report)
