@@ -18,6 +18,7 @@ from stall_then_strike.types.dto import (
     OrderEvent,
     OrderEventKind,
     OrderId,
+    OrderTerms,
     Reason,
     TimeInForce,
 )
@@ -439,3 +440,131 @@ def test_execution_ids_are_remembered_within_bounds() -> None:
     for number in range(1, 101):
         orders.apply(fill(BUY, 100, 1, exec_id=number))
     assert list(orders._fills) == [ExecId(n) for n in range(91, 101)]
+
+
+# --- cancels of orders that are not on the book yet, and orders of an earlier run
+
+
+def test_refused_cancel_of_an_order_not_yet_registered_goes_on_waiting_for_the_book() -> None:
+    """A9: the venue knows an order only from its registration on; the ORDER event that follows is no anomaly."""
+    orders, order = with_one()
+    orders.apply(told(K.ACCEPTED, order_id=VENUE))
+    orders.cancel_sent(order, 0)
+    orders.apply(told(K.CANCEL_FAILED))
+    assert order.state is S.PENDING_NEW
+    assert order.cancel_failed
+    assert orders.apply(told(K.REGISTERED))[0].anomaly == ""
+    assert order.state is S.WORKING
+    assert order.registered_ns is not None
+
+
+def test_what_changes_nothing_need_not_be_written_down_again() -> None:
+    orders, order = with_one()
+    orders.apply(told(K.ACCEPTED, order_id=VENUE))
+    orders.apply(fill(BUY, 100, 40))
+    orders.touched.clear()
+    for event in (fill(BUY, 100, 40), told(K.ACCEPTED, order_id=VENUE), told(K.REGISTERED)):
+        orders.apply(event)
+    assert not orders.touched
+    orders.apply(fill(BUY, 100, 60, exec_id=2))
+    assert list(orders.touched.values()) == [order]
+
+
+def test_news_of_an_order_end_its_absence() -> None:
+    orders, order = with_one()
+    orders.apply(told(K.ACCEPTED, order_id=VENUE))
+    for news in (told(K.REGISTERED), fill(BUY, 100, 40)):
+        order.absences = 2
+        orders.apply(news)
+        assert order.absences == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (S.WORKING, S.WORKING),
+        (S.PARTIAL, S.PARTIAL),
+        (S.PENDING_CANCEL, S.WORKING),
+        (S.UNKNOWN, S.UNKNOWN),
+        (S.FILLED, S.FILLED),
+        (S.CANCELLED, S.CANCELLED),
+    ],
+)
+def test_an_order_of_an_earlier_run_goes_on_where_it_was(before: OrderState, after: OrderState) -> None:
+    """C1: what was asked of it on the way down is asked again."""
+    orders, order = with_one()
+    bring_to(orders, order, before)
+    again = Orders()
+    again.restore([order.memo()], [ExecId(901)])
+    found = next(again.live(), None) or again.by_id(OrderId(VENUE))
+    assert found is not None
+    assert (found.state, found.executed, found.terms) == (after, order.executed, order.terms)
+    assert again.apply(fill(BUY, 100, 40, exec_id=901))[0].new_fill is None
+
+
+def test_an_order_without_answer_at_the_end_of_a_run_is_in_doubt_in_the_next() -> None:
+    """C2: killed between send and answer."""
+    orders, order = with_one()
+    again = Orders()
+    again.restore([order.memo()], [])
+    assert [o.state for o in again.unnamed()] == [S.UNKNOWN]
+
+
+def test_a_cancel_under_way_of_an_unregistered_order_is_forgotten_with_the_run() -> None:
+    orders, order = with_one()
+    orders.apply(told(K.ACCEPTED, order_id=VENUE))
+    orders.cancel_sent(order, 0)
+    again = Orders()
+    again.restore([order.memo()], [])
+    assert [o.state for o in again.live()] == [S.PENDING_NEW]
+
+
+def test_an_order_that_had_ended_in_an_earlier_run_is_known_to_have_ended() -> None:
+    """Or it could stand on the book for ever: an orphan is told by how long ago it ended."""
+    orders, order = with_one()
+    bring_to(orders, order, S.CANCELLED)
+    again = Orders()
+    again.restore([order.memo()], [])
+    found = again.by_id(OrderId(VENUE))
+    assert found is not None
+    assert found.ended_ns is not None
+
+
+# --- lost answers
+
+
+def registered(order_id: str, *, price: int = 100, size: int = SIZE) -> OrderEvent:
+    terms = OrderTerms(BUY, Ticks(price), Lots(size))
+    return OrderEvent(ts_ns=0, kind=K.REGISTERED, order_id=OrderId(order_id), terms=terms)
+
+
+def test_an_order_event_names_the_order_whose_answer_was_lost() -> None:
+    """A1: no answer, but the order lives."""
+    orders, order = with_one()
+    orders.apply(told(K.SEND_UNKNOWN))
+    assert orders.apply(registered("W", price=101))[0].order is None, "asks for something else"
+    assert orders.apply(registered(VENUE))[0].order is order
+    assert (order.order_id, order.state) == (VENUE, S.WORKING)
+
+
+def test_an_order_event_that_came_before_the_answer_was_given_up_names_the_order() -> None:
+    """A1: a request's time runs out seconds after its order was registered and filled."""
+    orders, order = with_one()
+    orders.apply(registered("W", price=101))
+    orders.apply(registered(VENUE))
+    orders.apply(fill(BUY, 100, 40, name=None, order_id=VENUE))
+    assert order.order_id is None
+    results = orders.apply(told(K.SEND_UNKNOWN))
+    assert (order.order_id, order.state, order.executed) == (VENUE, S.PARTIAL, 40)
+    assert [r.new_fill is not None for r in results] == [False, False, True]
+    assert list(orders.early) == ["W"]
+
+
+def test_an_execution_that_was_counted_as_a_strangers_does_not_wait_again() -> None:
+    """A6: seen over REST first, told by the channel later."""
+    orders = Orders()
+    late = fill(BUY, 100, 40, name=None, order_id="F")
+    orders.apply(late)
+    orders.count_stranger(late)
+    assert orders.apply(late)[0].anomaly == ""
+    assert not orders.early

@@ -200,7 +200,7 @@ def remembered(memo: OrderMemo) -> Order:
     if state is OrderState.PENDING_NEW and memo.order_id is None:
         state = OrderState.UNKNOWN
     elif state is OrderState.PENDING_CANCEL:
-        state = OrderState.PARTIAL if memo.executed else OrderState.WORKING
+        state = _before_cancel(memo.executed, memo.registered_ns)
     return Order(
         client_order_id=memo.client_order_id,
         order_id=memo.order_id,
@@ -217,7 +217,15 @@ def remembered(memo: OrderMemo) -> Order:
         cancel_reason=memo.cancel_reason,
         accepted_ns=memo.sent_ns if memo.order_id is not None else None,
         registered_ns=memo.registered_ns,
+        ended_ns=None if memo.is_live else memo.sent_ns,  # when is not remembered; long ago, in any case
     )
+
+
+def _before_cancel(executed: Lots, registered_ns: int | None) -> OrderState:
+    """Where an order is whose cancel came to nothing. Not yet on the book it goes on waiting to be."""
+    if executed:
+        return OrderState.PARTIAL
+    return OrderState.PENDING_NEW if registered_ns is None else OrderState.WORKING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,11 +319,15 @@ class Orders:
         order = self._find(event)
         if order is None:
             return [self._hold(event)]
-        self.touched[order.client_order_id] = order
+        registered_ns = order.registered_ns
         named = self._take_name(order, event)
         results = [self._fill(order, event) if isinstance(event, FillEvent) else self._event(order, event, named)]
-        if named and event.order_id is not None:
-            for waiting in self._early.pop(event.order_id, ()):
+        if results[0].changed or order.registered_ns != registered_ns:
+            self.touched[order.client_order_id] = order
+        if order.state is OrderState.UNKNOWN and (early := self._early_of_terms(order.terms)) is not None:
+            named = self._take_name(order, early)
+        if named and order.order_id is not None:
+            for waiting in self._early.pop(order.order_id, ()):
                 results.extend(self.apply(waiting))
         return results
 
@@ -333,11 +345,18 @@ class Orders:
             return None
         return next((order for order in self.unnamed() if order.terms == event.terms), None)
 
+    def _early_of_terms(self, terms: OrderTerms) -> OrderEvent | None:
+        """The waiting event that asks for exactly this: it came before the answer was given up."""
+        waiting = (event for events in self._early.values() for event in events)
+        return next((e for e in waiting if isinstance(e, OrderEvent) and e.terms == terms), None)
+
     def _hold(self, event: OrderEvent | FillEvent) -> Applied:
         """Keep an event of an unknown name: the answer that names it may be on its way."""
         if event.order_id is None:
             text = f"event of an order that is not ours: {event.client_order_id}"
             return Applied(order=None, event=event, anomaly=text)
+        if isinstance(event, FillEvent) and event.exec_id in self._fills:
+            return Applied(order=None, event=event)
         waiting = self._early.setdefault(event.order_id, [])
         if len(waiting) < self._keep_early:
             waiting.append(event)
@@ -366,10 +385,10 @@ class Orders:
             order.accepted_ns = event.ts_ns
         elif event.kind is OrderEventKind.REGISTERED and order.registered_ns is None:
             order.registered_ns = event.ts_ns
+            order.absences = 0
         elif event.kind in _CANCEL_OVER and order.is_live:
             order.cancel_failed = event.kind is OrderEventKind.CANCEL_FAILED
-            if order.executed:
-                order.state = OrderState.PARTIAL
+            order.state = _before_cancel(order.executed, order.registered_ns)
         if not order.is_live and order.ended_ns is None:
             order.ended_ns = event.ts_ns
         return Applied(order=order, event=event, changed=named or order.state is not before)
@@ -389,6 +408,7 @@ class Orders:
         self._move(order, Local.FILLED_ALL if order.executed >= order.size else Local.FILLED_PART)
         if order.registered_ns is None:
             order.registered_ns = fill.ts_ns
+        order.absences = 0
         if not order.is_live and order.ended_ns is None:
             order.ended_ns = fill.ts_ns
         return Applied(order=order, event=fill, changed=True, new_fill=fill, anomaly=anomaly)
