@@ -504,7 +504,7 @@ def test_an_order_of_an_earlier_run_goes_on_where_it_was(before: OrderState, aft
 
 def test_an_order_without_answer_at_the_end_of_a_run_is_in_doubt_in_the_next() -> None:
     """C2: killed between send and answer."""
-    orders, order = with_one()
+    _, order = with_one()
     again = Orders()
     again.restore([order.memo()], [])
     assert [o.state for o in again.unnamed()] == [S.UNKNOWN]

@@ -80,7 +80,7 @@ def names_and_strangers(report: AccountReport, orders: Orders) -> Evidence:
         elif (match := next((order for order in unnamed if _is_of(listed, order)), None)) is not None:
             unnamed.remove(match)
             found.names.append(_event(report, OrderEventKind.ACCEPTED, match, listed.order_id))
-        elif listed.state is ReportedState.ACTIVE:
+        elif listed.state is ReportedState.ACTIVE and not _may_be_answered(listed, orders):
             found.strangers.append(listed)
     _name_by_fills(report, orders, unnamed, found)
     return found
@@ -114,17 +114,17 @@ def states(report: AccountReport, orders: Orders, vanish_ns: int) -> Iterator[Or
         seen = None if order.order_id is None else listed.get(order.order_id)
         if seen is not None:
             order.absences = 0
-            event = _as_listed(report, order, seen)
+            event = _as_listed(report, order, seen, vanish_ns)
         else:
             event = _as_absent(report, order, vanish_ns)
         if event is not None:
             yield event
 
 
-def _as_listed(report: AccountReport, order: Order, seen: ReportedOrder) -> OrderEvent | None:
+def _as_listed(report: AccountReport, order: Order, seen: ReportedOrder, vanish_ns: int) -> OrderEvent | None:
     if seen.state is not ReportedState.ACTIVE:
-        if seen.executed > order.executed:
-            return None  # its executions are still to come
+        if seen.executed > order.executed and report.asked_ns - order.sent_ns < EXPIRY_NS + vanish_ns:
+            return None  # its executions are still to come; after so long they are from before a take-over
         return _event(report, _ENDINGS[seen.state], order)
     if order.state is OrderState.PENDING_NEW:
         return _event(report, OrderEventKind.REGISTERED, order)
@@ -159,6 +159,12 @@ def _is_of(listed: ReportedOrder, order: Order) -> bool:
         listed.price,
         listed.size,
     ) == order.terms and -_BEFORE_NS <= listed.placed_ns - order.sent_ns <= _AFTER_NS
+
+
+def _may_be_answered(listed: ReportedOrder, orders: Orders) -> bool:
+    """Whether an answer that is still to come could name this listed order."""
+    waiting = (order for order in orders.live() if order.order_id is None and order.state is not OrderState.UNKNOWN)
+    return any(_is_of(listed, order) for order in waiting)
 
 
 def _fills(fill: FillEvent, order: Order) -> bool:
