@@ -113,9 +113,19 @@ def test_an_execution_names_the_order_without_answer() -> None:
     orders = Orders()
     unanswered(orders)
     parts = [fill(BUY, 10_049, MIN // 2, exec_id=number, name=None, order_id="V") for number in (1, 2)]
-    found = names_and_strangers(report(500, fills=parts), orders)
+    assert not names_and_strangers(report(500, fills=parts), orders).names, "its order may yet be listed"
+    found = names_and_strangers(report(2_100, fills=parts), orders)
     assert [(event.client_order_id, event.order_id) for event in found.names] == [("a", "V")]
     assert not found.foreign_fills
+
+
+def test_an_execution_of_a_listed_order_with_other_terms_names_nothing() -> None:
+    """C8: a manual order that was filled at a price of ours must not be cancelled in the place of ours."""
+    orders = Orders()
+    unanswered(orders)
+    done = listed("F", price=10_060, size=2 * MIN, executed=MIN)
+    found = names_and_strangers(report(3_000, done, fills=[fill(BUY, 10_049, MIN, name=None, order_id="F")]), orders)
+    assert not found.names
 
 
 @pytest.mark.parametrize(

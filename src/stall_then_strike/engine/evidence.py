@@ -87,13 +87,19 @@ def names_and_strangers(report: AccountReport, orders: Orders) -> Evidence:
 
 
 def _name_by_fills(report: AccountReport, orders: Orders, unnamed: list[Order], found: Evidence) -> None:
-    """Match the executions whose orders nobody knows."""
+    """Match the executions whose orders nobody knows, once their orders had time to be listed.
+
+    A listed order has shown its terms: if it was not named by those, it is not ours, or another's order would be
+    cancelled in the place of ours.
+    """
     named = {event.order_id for event in found.names}
+    judged = {listed.order_id for listed in report.orders}
     for fill in report.fills:
         order_id = fill.order_id
         if order_id is None or order_id in named or orders.is_counted(fill.exec_id) or orders.by_id(order_id):
             continue
-        match = next((order for order in unnamed if _fills(fill, order)), None)
+        may_be_ours = order_id not in judged and report.asked_ns - fill.ts_ns >= LAG_NS
+        match = next((order for order in unnamed if may_be_ours and _fills(fill, order)), None)
         if match is not None:
             unnamed.remove(match)
             named.add(order_id)
