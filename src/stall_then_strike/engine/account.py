@@ -16,7 +16,7 @@ from typing import Final
 
 from stall_then_strike.config.models import AccountConfig, ForeignOrders
 from stall_then_strike.engine.budget import Budget
-from stall_then_strike.engine.evidence import Evidence, is_ghost, names_and_strangers, states
+from stall_then_strike.engine.evidence import Evidence, is_ghost, names_and_strangers, overdue_at_ns, states
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Order, Orders
 from stall_then_strike.engine.reconciler import PERIOD, REPORT_CALLS, Books, Reconciler
@@ -29,6 +29,7 @@ from stall_then_strike.types.dto import (
     FillEvent,
     FundingEvent,
     OrderEvent,
+    OrderEventKind,
     OrderId,
     PrivateChannel,
     Reason,
@@ -40,6 +41,8 @@ from stall_then_strike.types.instrument import Instrument, Money
 FOREIGN_TAG: Final = "foreign"
 CORRECTION_TAG: Final = "correction"
 _RETRY_NS: Final = 1 * NS_PER_S
+FORGET_NS: Final = 10 * NS_PER_S
+"""Age at which an event that no order of ours claims is forgotten, if the books agree without it."""
 _RENEW_NS: Final = 60 * NS_PER_S
 """Least pause between two renewals of a connection whose private channel is silent."""
 
@@ -172,9 +175,11 @@ class Account:
         late = 0
         for fill in report.fills:
             if fill.order_id is not None and self._orders.by_id(fill.order_id) is not None:
-                late += self._apply(fill)
+                is_old = report.asked_ns - fill.ts_ns >= self.rules.doubt_ns
+                late += self._apply(fill) and is_old
         for event in states(report, self._orders, self.rules.vanish_ns):
-            late += self._apply(event)
+            is_late = self._is_late(event, report.asked_ns)
+            late += self._apply(event) and is_late
         for fill in found.foreign_fills:
             self._book(fill, FOREIGN_TAG, now_ns)
         self.to_cancel.extend(found.orphans)
@@ -196,10 +201,20 @@ class Account:
             self._record.fact("orphan", order_id=order_id)
         return late
 
+    def _is_late(self, event: OrderEvent, asked_ns: int) -> bool:
+        """Whether the channel should have told this long ago. It owes no word on a cancel that did nothing."""
+        if event.kind is OrderEventKind.CANCEL_UNSENT or event.kind is OrderEventKind.PROVEN_ABSENT:
+            return False
+        order = None if event.order_id is None else self._orders.by_id(event.order_id)
+        overdue_ns = None if order is None else overdue_at_ns(order, self.rules.doubt_ns)
+        return overdue_ns is not None and overdue_ns <= asked_ns
+
     def _take_position(self, report: AccountReport, now_ns: int) -> Reason | None:
         rules, inventory = self.rules, self._inventory
         books = rules.compare(report, inventory.position)
         if books is Books.AGREE:
+            if report.is_complete:
+                self._orders.forget_early(report.asked_ns - FORGET_NS)
             self._take_cash(report)
             return None
         ours, theirs = (self._instrument.size(size) for size in (inventory.position, report.position))
@@ -216,6 +231,8 @@ class Account:
         self._record.note("ERROR", f"{differs}: nothing explains it; taken over")
         inventory.take_over(report.position, report.basis)
         rules.take_over(report, inventory.cash)
+        for fill in report.fills:
+            self._orders.count_stranger(fill)
         return Reason.POSITION_MISMATCH
 
     def _take_cash(self, report: AccountReport) -> None:

@@ -293,6 +293,13 @@ class Orders:
         if fill.order_id is not None:
             self._early.pop(fill.order_id, None)
 
+    def forget_early(self, before_ns: int) -> None:
+        """Drop what has waited for the order of its name since then, unless an answer is still in doubt."""
+        if any(order.order_id is None for order in self._live.values()):
+            return
+        for order_id in [name for name, events in self._early.items() if events[-1].ts_ns < before_ns]:
+            del self._early[order_id]
+
     def by_id(self, order_id: OrderId) -> Order | None:
         """The order that the venue calls so, live or ended."""
         name = self._by_id.get(order_id)

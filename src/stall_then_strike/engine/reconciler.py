@@ -76,12 +76,19 @@ class Reconciler:
         """Executions up to this one are accounted for; None before the first report of all."""
         self.cash_base: int | None = None
         self._is_live = False
+        self._began_ns: int | None = None
         self._live_ns = 0
+        self.is_known = False
+        """Whether the venue has told its position since this run began."""
         self.is_settled = False
         """Whether the channel is live and the books agreed in a report asked for since it came up."""
         self._asked_ns: int | None = None
         self._is_asking = False
         self._gap_ns = _LEAST_GAP_NS
+        self._doubt_ns = 0
+        """When there was last something to doubt."""
+        self._odd_cash: int | None = None
+        """Cash that moved without a fill in the last report, and waits for the next one to say the same."""
         self._differences = 0
         self._difference = 0
         self._differs_ns = 0
@@ -108,6 +115,8 @@ class Reconciler:
         if self._is_asking and self._asked_ns is not None:
             return self._asked_ns + _LOST_NS, "the last answer is lost"
         last = self._asked_ns
+        if self._began_ns is None:
+            self._began_ns = now_ns
         soon = now_ns if last is None else last + self._gap_ns
         if self._is_live and not self.is_settled:
             return soon, "the private channel came up"
@@ -115,9 +124,10 @@ class Reconciler:
             return soon, "the position differs"
         if self._alarm or self._suspects:
             return soon, self._alarm or "the venue does not list an execution"
-        at_ns, why = (now_ns if last is None else last + self._period_ns), PERIOD
-        if last is None and not self._is_live:
-            at_ns = now_ns + _LONGEST_GAP_NS
+        if self._odd_cash is not None:
+            return soon, "the collateral moved"
+        # At the start the channel has some time to come up.
+        at_ns, why = (self._began_ns + _LONGEST_GAP_NS if last is None else last + self._period_ns), PERIOD
         for order in orders.live():
             overdue_ns = overdue_at_ns(order, self.doubt_ns)
             if overdue_ns is not None and max(overdue_ns, soon) < at_ns:
@@ -144,11 +154,16 @@ class Reconciler:
         self._is_asking = False
 
     def answered(self, orders: Orders, now_ns: int) -> None:
-        """A report was taken in; without doubt the next question in doubt may come soon again."""
+        """A report was taken in; once all has been quiet for a while, a question in doubt may be the first again.
+
+        Not at once: a channel that comes and goes, or doubt after doubt, would cost four calls each second.
+        """
         self._is_asking = False
         overdue = (overdue_at_ns(order, self.doubt_ns) for order in orders.live())
         is_overdue = any(at_ns is not None and at_ns <= now_ns for at_ns in overdue)
-        if not (self._differences or self._suspects or self._alarm or is_overdue):
+        if self._differences or self._suspects or self._alarm or self._odd_cash is not None or is_overdue:
+            self._doubt_ns = now_ns
+        elif now_ns - max(self._doubt_ns, self._live_ns) >= _LONGEST_GAP_NS:
             self._gap_ns = _LEAST_GAP_NS
 
     # --- the books
@@ -163,6 +178,7 @@ class Reconciler:
 
     def compare(self, report: AccountReport, position: int) -> Books:
         """Compare positions, once all that the report has is booked."""
+        self.is_known = True
         difference = report.position - position
         suspects = self._missing(report)
         doubly = suspects & self._suspects
@@ -191,15 +207,22 @@ class Reconciler:
         return found
 
     def payment(self, report: AccountReport, cash: int) -> Payment | None:
-        """What moved the venue's cash beside fills. ``cash`` is our realised result less our basis. Positions agree."""
+        """What moved the venue's cash beside fills. ``cash`` is our realised result less our basis. Positions agree.
+
+        Positions and collateral are asked one after the other: what lies between the two (a fill, the re-basing) looks
+        like a payment once. One counts if the next report shows the same.
+        """
         base = report.collateral - report.basis - cash
-        held, self._held = self._held, abs(report.basis)
         if self.cash_base is None:
             self.cash_base = base
-            return None
         amount = base - self.cash_base
+        seen, self._odd_cash = self._odd_cash, amount
         if abs(amount) < self._least_payment:
+            self._held, self._odd_cash = abs(report.basis), None
             return None
+        if amount != seen:
+            return None
+        held, self._held, self._odd_cash = self._held, abs(report.basis), None
         if abs(amount) <= held // _CARRY_SHARE:
             return Payment(amount, is_carry=True)
         self.cash_base = base
