@@ -112,9 +112,9 @@ def fill(
 class Desk:
     """A core, the market that it sees, and all that it answered."""
 
-    def __init__(self, cfg: AppConfig | None = None) -> None:
+    def __init__(self, cfg: AppConfig | None = None, *, live: bool = False) -> None:
         self.cfg = cfg or config()
-        self.core = Core(self.cfg)
+        self.core = Core(self.cfg, live=live)
         self.ms: float = 0
         self.fed: list[tuple[Event, int]] = []
         self.steps: list[Step] = []

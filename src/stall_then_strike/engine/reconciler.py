@@ -159,9 +159,8 @@ class Reconciler:
         Not at once: a channel that comes and goes, or doubt after doubt, would cost four calls each second.
         """
         self._is_asking = False
-        overdue = (overdue_at_ns(order, self.doubt_ns) for order in orders.live())
-        is_overdue = any(at_ns is not None and at_ns <= now_ns for at_ns in overdue)
-        if self._differences or self._suspects or self._alarm or self._odd_cash is not None or is_overdue:
+        at_ns, why = self.due(orders, now_ns)
+        if why is not PERIOD and at_ns <= (self._asked_ns or now_ns) + self._gap_ns:
             self._doubt_ns = now_ns
         elif now_ns - max(self._doubt_ns, self._live_ns) >= _LONGEST_GAP_NS:
             self._gap_ns = _LEAST_GAP_NS
