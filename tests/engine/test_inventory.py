@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stall_then_strike.config.models import RiskConfig
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.types.dto import FillEvent, Side
-from stall_then_strike.types.instrument import Money, Ticks, fx_btc_jpy
+from stall_then_strike.types.instrument import Lots, Money, Ticks, fx_btc_jpy
 from tests.engine.rig import BUY, SELL, fill, properties
 
 
@@ -257,3 +257,57 @@ def test_fill_events_refuse_nothing_and_nobody() -> None:
     with pytest.raises(ValueError, match="order id"):
         fill(BUY, 1, 1, name=None)
     assert isinstance(fill(SELL, 1, 1), FillEvent)
+
+
+# --- take-overs, and what is remembered (live)
+
+
+def test_a_take_over_leaves_the_days_result_alone() -> None:
+    inventory = flat()
+    inventory.mark(Ticks(100), Ticks(100))
+    book(inventory, Trade(BUY, 100, 4), Trade(SELL, 103, 4))
+    inventory.take_over(Lots(-7), Money(-7 * 90))
+    assert (inventory.position, inventory.basis, inventory.pnl_today) == (-7, -630, 12)
+    inventory.mark(Ticks(101), Ticks(101))
+    assert inventory.pnl_today == 12 - 7
+    assert inventory.realised_today == 12
+
+
+def test_what_a_position_had_lost_before_it_was_taken_over_is_not_this_days() -> None:
+    """Also where the first price comes after it: the kill switch would trip on yesterday's loss."""
+    inventory = flat()
+    inventory.take_over(Lots(10), Money(10 * 500))
+    inventory.mark(Ticks(100), Ticks(100))
+    assert (inventory.pnl_today, inventory.drawdown) == (0, 0)
+    inventory.mark(Ticks(99), Ticks(99))
+    assert inventory.pnl_today == -10
+    book(inventory, Trade(SELL, 99, 10))
+    assert inventory.pnl_today == -10
+
+
+def test_cash_moves_with_each_fill_by_its_notional() -> None:
+    inventory = flat()
+    before = inventory.cash
+    book(inventory, Trade(BUY, 100, 3), Trade(SELL, 90, 7, fee=5), Trade(BUY, 80, 2))
+    assert inventory.cash - before == -300 + 630 - 5 - 160
+
+
+@given(
+    st.lists(st.sampled_from([Trade(BUY, 100, 7), Trade(SELL, 90, 5), Trade(SELL, 111, 13, fee=3)]), max_size=8),
+    st.integers(50, 150),
+)
+@properties(100)
+def test_what_is_remembered_is_all_there_is_to_know(trades: list[Trade], mid: int) -> None:
+    """C4: warm restart."""
+    inventory, again = flat(), flat()
+    inventory.mark(Ticks(mid), Ticks(mid + 1))
+    book(inventory, *trades)
+    again.restore(inventory.memo())
+    for step in range(4):
+        assert again.state() == inventory.state()
+        assert again.memo() == inventory.memo()
+        for one in (inventory, again):
+            one.mark(Ticks(mid - step), Ticks(mid + 3 * step))
+            book(one, Trade(SELL, 95, 3))
+            if step == 2:
+                one.roll_day()

@@ -31,6 +31,8 @@ class InventoryManager:
         self._peak = 0
         self._max_drawdown = 0
         self._mid2 = 0
+        self._is_unmarked = False
+        """A position was taken over before there was a mark: what it had won or lost by then is not this day's."""
         self.changes = 0
         """Counts what may have moved the day's result, so that limits need not be looked at when nothing has."""
         self.last_pnl: Money = Money(0)
@@ -100,6 +102,7 @@ class InventoryManager:
         before = self._equity()
         self._position, self._basis = int(position), int(basis)
         self._equity_at_roll += self._equity() - before
+        self._is_unmarked = not self._mid2
         self._track()
 
     def memo(self) -> InventoryMemo:
@@ -127,7 +130,11 @@ class InventoryManager:
         """Value the position at the mid of these prices. An odd sum's half tick is rounded against us."""
         mid2 = best_bid + best_ask
         if mid2 != self._mid2:
+            before = self._equity()
             self._mid2 = mid2
+            if self._is_unmarked:
+                self._is_unmarked = False
+                self._equity_at_roll += self._equity() - before
             if self._position:
                 self._track()
 
