@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +14,16 @@ from hypothesis import strategies as st
 
 from stall_then_strike.config.models import LimitsConfig
 from stall_then_strike.engine.budget import ON_THE_WAY_NS, Budget, SendWindow
-from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.dto import (
+    NS_PER_S,
+    ClientOrderId,
+    LimitName,
+    LimitReading,
+    OrderMemo,
+    Reason,
+    Side,
+    TimeInForce,
+)
 from stall_then_strike.types.instrument import Lots, fx_btc_jpy
 from tests.engine.rig import MS, properties
 
@@ -273,3 +283,121 @@ def test_memory_is_bounded_by_the_limits() -> None:
             calls.cancel(now, 2)
     windows = (calls.budget._private, calls.budget._orders, calls.budget._small)
     assert all(len(w._stamps) <= w.limit for w in windows)
+
+
+# --- the venue's word, refusals, questions, restarts (live)
+
+
+def budget(**limits: int) -> Budget:
+    return Budget(LimitsConfig(**limits), fx_btc_jpy())
+
+
+def used(found: Budget, now: int, name: str = "private") -> int:
+    return next(use.used for use in found.use(now) if use.name == name)
+
+
+def reading(remaining: int, reset_s: int, limit: LimitName = LimitName.PRIVATE) -> LimitReading:
+    return LimitReading(ts_ns=0, limit=limit, remaining=remaining, reset_ns=reset_s * NS_PER_S)
+
+
+def test_the_venues_count_is_believed_where_it_is_higher() -> None:
+    """Somebody else uses the account too."""
+    found = budget()
+    found.spend_questions(0, 4)
+    found.on_reading(reading(450, 100), 0)
+    assert used(found, 1) == 50
+    assert used(found, 99 * NS_PER_S) == 50
+    assert used(found, 100 * NS_PER_S) == 4, "its window has ended"
+
+
+def test_the_venues_count_is_not_believed_where_it_is_lower() -> None:
+    """Its window is fixed and has just begun; ours still holds the calls of its last one."""
+    found = budget()
+    found.spend_questions(0, 40)
+    found.on_reading(reading(499, 300), 1)
+    assert used(found, 1) == 40
+
+
+def test_a_reading_cannot_bind_for_longer_than_a_window() -> None:
+    found = budget()
+    found.on_reading(reading(0, 10_000_000), 0)
+    assert used(found, 302 * NS_PER_S) == 0
+
+
+def test_others_leave_no_room_for_strikes_and_questions_but_for_exits() -> None:
+    """D9: turmoil was seen to leave "remaining" at 1."""
+    found = budget()
+    for limit in LimitName:
+        found.on_reading(reading(1, 100, limit), 0)
+    assert found.strike_at_ns(0, 2, SMALL) == 100 * NS_PER_S
+    assert not found.may_ask(0, 4, urgent=True)
+    assert found.may_send(0, SMALL)
+    assert found.may_cancel(0, 2)
+
+
+def test_a_reading_of_the_orders_limit_binds_strikes_and_not_questions() -> None:
+    found = budget()
+    found.on_reading(reading(10, 100, LimitName.ORDERS), 0)
+    assert found.strike_at_ns(0, 2, SMALL) > 0
+    assert found.may_ask(0, 4, urgent=False)
+
+
+def test_urgent_questions_may_use_half_of_the_reserve() -> None:
+    found = budget()
+    asked = {True: 0, False: 0}
+    for urgent in (False, True):
+        while found.may_ask(0, 4, urgent=urgent):
+            found.spend_questions(0, 4)
+            asked[urgent] += 4
+    assert asked[False] == 440
+    assert 0 < asked[True] <= 30
+    assert found.may_cancel(0, 30), "the other half is for exits"
+
+
+@pytest.mark.parametrize("exits", [False, True])
+def test_a_refusal_pauses_strikes_and_questions_and_for_a_limit_also_exits(exits: bool) -> None:
+    found = budget()
+    assert found.strike_at_ns(0, 2, SMALL) <= 0
+    found.block(0, 20 * NS_PER_S, exits=exits)
+    assert found.strike_at_ns(0, 2, SMALL) == 20 * NS_PER_S
+    assert not found.may_ask(19 * NS_PER_S, 4, urgent=True)
+    assert found.may_ask(20 * NS_PER_S, 4, urgent=False)
+    assert found.may_cancel(0, 1) is found.may_send(0, SMALL) is not exits
+    assert found.may_cancel(5 * NS_PER_S, 1), "exits are to be rare, not absent"
+    assert found.may_send(5 * NS_PER_S, SMALL)
+
+
+def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
+    found = budget()
+    found.block(0, 20 * NS_PER_S, exits=False)
+    found.block(1, 2 * NS_PER_S, exits=False)
+    assert found.strike_at_ns(2, 2, SMALL) == 20 * NS_PER_S
+
+
+def test_what_an_earlier_run_sent_still_counts() -> None:
+    """C1: a crash loop must not send a hundred small orders a minute, run after run."""
+    memo = OrderMemo(
+        client_order_id=ClientOrderId("a"),
+        order_id=None,
+        side=Side.BUY,
+        price=None,
+        size=SMALL,
+        time_in_force=TimeInForce.GTC,
+        ttl_ms=800,
+        tag="stall",
+        reason=Reason.STRIKE,
+        sent_ns=0,
+        state="cancelled",
+        executed=Lots(0),
+        cancel_reason=Reason.TTL,
+        cancel_sent_ns=NS_PER_S,
+        registered_ns=None,
+        is_live=False,
+    )
+    found = budget()
+    found.restore(replace(memo, sent_ns=n) for n in range(90))
+    now = 2 * NS_PER_S
+    assert [used(found, now, name) for name in ("private", "orders", "small orders")] == [180, 90, 90]
+    assert found.strike_at_ns(now, 2, SMALL) > now
+    assert found.strike_at_ns(70 * NS_PER_S, 2, SMALL) <= 70 * NS_PER_S
+    assert [used(found, 400 * NS_PER_S, name) for name in ("private", "orders", "small orders")] == [0, 0, 0]

@@ -154,3 +154,15 @@ def test_resume_without_a_halt_moves_no_limit() -> None:
     assert switch.resume(inventory) is None
     inventory.apply_cash(Money(-10 * JPY))
     assert switch.check(inventory) is Reason.KILL_PNL
+
+
+@pytest.mark.parametrize("reason", [Reason.KILL_PNL, Reason.OPERATOR, Reason.POSITION_MISMATCH, Reason.AUTH_REFUSED])
+def test_a_halt_survives_a_restart(reason: Reason) -> None:
+    """C9, F5: also under a new configuration, and only the operator or the day lifts it."""
+    switch, inventory = armed()
+    switch.restore(reason, -40)
+    assert switch.halted is reason
+    assert switch.check(inventory) is None
+    lifted = switch.on_day_roll()
+    assert lifted is (reason if reason is Reason.KILL_PNL else None)
+    assert switch.pnl_base == 0

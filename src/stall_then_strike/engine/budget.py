@@ -14,11 +14,12 @@ cancels count as private calls only.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from stall_then_strike.config.models import LimitsConfig
-from stall_then_strike.types.dto import NS_PER_S, LimitName, LimitReading
+from stall_then_strike.types.dto import NS_PER_S, LimitName, LimitReading, OrderMemo
 from stall_then_strike.types.instrument import Instrument, Lots
 
 _FREE_SHARE: Final = (1, 2)
@@ -130,6 +131,21 @@ class Budget:
         self._free_from_ns: int | None = None
         self._blocked_until_ns = 0
         self._exit_from_ns = 0
+
+    def restore(self, orders: Iterable[OrderMemo]) -> None:
+        """Count what an earlier run sent, for the venue does.
+
+        Of cancels the last of each order is remembered and of questions none; the venue's own count, in the headers of
+        the first answer, makes up for those.
+        """
+        memos = list(orders)
+        for memo in sorted(memos, key=lambda memo: memo.sent_ns):
+            self._orders.spend(memo.sent_ns)
+            if memo.size <= self._small_lots:
+                self._small.spend(memo.sent_ns)
+        cancels = [memo.cancel_sent_ns for memo in memos if memo.cancel_sent_ns is not None]
+        for stamp in sorted([*(memo.sent_ns for memo in memos), *cancels]):
+            self._private.spend(stamp)
 
     def strike_at_ns(self, now_ns: int, orders: int, size: Lots) -> int:
         """When the next strike of so many orders may go out: ``now_ns`` or earlier if now.
