@@ -152,7 +152,7 @@ def test_a_phantom_is_taken_back_in_position_and_cash() -> None:
     bid, _ = struck(desk)
     desk.filled(desk.ms, bid, MIN // 2)
     before = desk.core.inventory.cash
-    for ms in (desk.ms + 3_000, desk.ms + 6_000):
+    for ms in (desk.ms + 11_000, desk.ms + 14_000):
         desk.report(ms, listed(f"V-{bid.client_order_id}", price=bid.price))
     assert desk.core.inventory.position == 0
     assert desk.core.inventory.cash == before + bid.price * MIN // 2 == 0
@@ -266,7 +266,7 @@ def test_a_position_from_before_the_first_run_is_taken_over_at_its_cost() -> Non
 def test_a_position_that_nothing_explains_is_taken_over_and_trading_halts() -> None:
     """It is not flattened: what is open is not known for sure."""
     desk = settled_desk()
-    for ms in (1_000, 4_000, 8_000):
+    for ms in (1_000, 4_000, 20_000):
         desk.report(desk.ms + ms, position=MIN, basis=10_050 * MIN)
     assert desk.core.halted is Reason.POSITION_MISMATCH
     assert desk.core.inventory.position == MIN

@@ -206,4 +206,4 @@ class DishonestWire(RuleBasedStateMachine):
 
 
 TestDishonestWire = DishonestWire.TestCase
-TestDishonestWire.settings = properties(60, steps=40)
+TestDishonestWire.settings = properties(120, steps=40)

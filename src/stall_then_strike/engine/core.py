@@ -154,7 +154,9 @@ class Core:
 
         ``orders`` in the order of sending, the last ended ones among them; ``exec_ids`` of fills counted, oldest first.
         """
-        self.orders.restore(orders, exec_ids)
+        memos = tuple(orders)
+        self.orders.restore(memos, exec_ids)
+        self.budget.restore(memos)
         for order in self.orders.live():
             order.cancel_reason = Reason.ORPHAN
         if memo is None:
@@ -238,7 +240,7 @@ class Core:
         why = self._must_be_flat()
         if why is not None and self.exits.closing is None and self.inventory.position:
             self.exits.begin(why, flatten=True)  # a fill came after all was closed
-        if (closing := self.exits.closing) is not None:
+        if self._is_known and (closing := self.exits.closing) is not None:
             is_running = self._state is BoardState.RUNNING
             is_open = is_running and self.book_status(now) is BookStatus.OK
             best = (self._board.best_bid_price, self._board.best_ask_price) if is_open else None
@@ -344,6 +346,7 @@ class Core:
                     self._stop_flat = True
                     self.exits.begin(Reason.FLATTEN, flatten=True)
             case Command.RESUME:
+                self._errors = 0
                 if (lifted := self.kill_switch.resume(self.inventory)) is not None:
                     why = control.detail or control.reason.label
                     self.record.note("WARNING", f"halt ({lifted.label}) lifted: {why}; limits count from here")
@@ -375,6 +378,13 @@ class Core:
 
     # --- deciding
 
+    @property
+    def _is_known(self) -> bool:
+        """Whether there is a position to close. After a restart it is hearsay until the venue says it: what was closed
+        by hand meanwhile would be opened the other way.
+        """
+        return self.account is None or self.account.rules.is_known
+
     def _gate(self) -> Reason | None:
         """Reasons outside the strategy, in the order in which they are asked."""
         if self.halted is not None:
@@ -394,7 +404,7 @@ class Core:
         return None
 
     def _decide(self, now: int) -> None:
-        may_close = self.halted is None and not self._stopping and self.exits.closing is None
+        may_close = self.halted is None and not self._stopping and self.exits.closing is None and self._is_known
         if self._errors >= self._cfg.risk.max_errors:
             self.exits.cancel_quotes(Reason.INTERNAL_ERROR, now)
             self.exits.retry_cancels(now)

@@ -104,6 +104,8 @@ class Exits:
             and waited_ns is not None
             and now_ns - waited_ns >= self._blind_ns,
         )
+        if not is_running:
+            closing.no_market_ns = None  # the wait for a book begins when the venue runs: that takes it some seconds
         if isinstance(step, Done):
             self.closing = None
             if step is Done.DUST:

@@ -79,7 +79,7 @@ class Reconciler:
         self._began_ns: int | None = None
         self._live_ns = 0
         self.is_known = False
-        """Whether the venue has told its position since this run began."""
+        """Whether our position was equal to the venue's at any time of this run."""
         self.is_settled = False
         """Whether the channel is live and the books agreed in a report asked for since it came up."""
         self._asked_ns: int | None = None
@@ -118,14 +118,8 @@ class Reconciler:
         if self._began_ns is None:
             self._began_ns = now_ns
         soon = now_ns if last is None else last + self._gap_ns
-        if self._is_live and not self.is_settled:
-            return soon, "the private channel came up"
-        if self._differences:
-            return soon, "the position differs"
-        if self._alarm or self._suspects:
-            return soon, self._alarm or "the venue does not list an execution"
-        if self._odd_cash is not None:
-            return soon, "the collateral moved"
+        if doubt := self._doubt():
+            return soon, doubt
         # At the start the channel has some time to come up.
         at_ns, why = (self._began_ns + _LONGEST_GAP_NS if last is None else last + self._period_ns), PERIOD
         for order in orders.live():
@@ -137,6 +131,16 @@ class Reconciler:
             if fill is not None and max(fill.ts_ns + self.doubt_ns, soon) < at_ns:
                 at_ns, why = max(fill.ts_ns + self.doubt_ns, soon), f"nobody claims execution {fill.exec_id}"
         return at_ns, why
+
+    def _doubt(self) -> str:
+        """What there is to doubt now, beside orders and executions; empty if nothing."""
+        if self._differences:
+            return "the position differs"
+        if self._is_live and not self.is_settled:
+            return "the private channel came up"
+        if self._alarm or self._suspects:
+            return self._alarm or "the venue does not list an execution"
+        return "the collateral moved" if self._odd_cash is not None else ""
 
     def alarm(self, why: str) -> None:
         """Something did not fit: ask at the next occasion."""
@@ -177,7 +181,6 @@ class Reconciler:
 
     def compare(self, report: AccountReport, position: int) -> Books:
         """Compare positions, once all that the report has is booked."""
-        self.is_known = True
         difference = report.position - position
         suspects = self._missing(report)
         doubly = suspects & self._suspects
@@ -237,6 +240,7 @@ class Reconciler:
         self._agree(report)
 
     def _agree(self, report: AccountReport) -> None:
+        self.is_known = True
         if self._is_live and report.asked_ns >= self._live_ns:
             self.is_settled = True
         # Only what the venue lists may move the mark: the number of a phantom would hide true ones below it.

@@ -1,0 +1,343 @@
+"""The core as a whole with an account: restarts, halts and refusals, closes without a book."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from stall_then_strike.engine.strategy_stall import StallThenStrikeStrategy
+from stall_then_strike.types.dto import (
+    BoardSnapshot,
+    BoardState,
+    BookStatus,
+    Command,
+    CoreMemo,
+    Notice,
+    OrderEventKind,
+    Reason,
+    RefusalKind,
+    VenueRefusal,
+)
+from tests.engine.live_desk import LiveDesk, settle, settled_desk, struck
+from tests.engine.reports import listed
+from tests.engine.rig import BUY, MIN, SELL, at, config, fill
+
+K, R = OrderEventKind, Reason
+WAITING = config(risk={"after_halt": "wait"}, strategy={"max_reverse_ticks": 1_000})
+PATIENT = config(strategy={"max_reverse_ticks": 1_000_000})
+
+
+def refuse(desk: LiveDesk, kind: RefusalKind, ms: float, until_ms: float = 0) -> None:
+    desk.feed(VenueRefusal(ts_ns=at(ms), kind=kind, until_ns=at(max(ms, until_ms)), detail="code -1"), ms)
+
+
+def held(desk: LiveDesk) -> dict[str, Any]:
+    """What an honest venue reports of the position."""
+    return {"position": desk.core.inventory.position, "basis": desk.core.inventory.basis, "collateral": 10**14}
+
+
+def long_desk(cfg: Any = PATIENT) -> LiveDesk:
+    """The bid is filled, the ask was cancelled, and the best has just moved: no strike for a while."""
+    desk = settled_desk(cfg)
+    bid, ask = struck(desk)
+    desk.filled(desk.ms, bid)
+    desk.board(desk.ms + 1, 10_001, 10_101)
+    desk.cancelled(desk.ms, ask.client_order_id)
+    return desk
+
+
+def memos(desk: LiveDesk) -> list[CoreMemo]:
+    return [s.changes.memo for s in desk.steps if s.changes is not None and s.changes.memo is not None]
+
+
+# --- restarts
+
+
+def test_orders_of_an_earlier_run_are_cancelled_first_thing() -> None:
+    """C1: kill -9 with two live orders."""
+    desk = settled_desk()
+    bid, ask = struck(desk)
+    again = desk.killed()
+    again.status(again.ms)
+    assert again.cancels[0].order_ids == (f"V-{bid.client_order_id}", f"V-{ask.client_order_id}")
+    assert again.cancels[0].reason is R.ORPHAN
+    assert not again.quotes
+
+
+def test_an_order_without_answer_is_cancelled_once_the_venue_lists_it() -> None:
+    """C2: kill -9 between send and answer."""
+    desk = settled_desk()
+    bid, _ = struck(desk, accept=False)
+    again = settle(desk.killed(), desk.ms + 1)
+    assert not again.cancels
+    again.report(again.ms + 500, listed("V9", price=bid.price, placed_ms=desk.ms))
+    assert [cancel.order_ids for cancel in again.cancels] == [("V9",)]
+    again.wait(again.ms + 5_000, alive_ms=100)
+    assert not again.quotes, "one of the two may still live"
+
+
+def test_a_crash_between_a_fill_and_its_report_counts_it_once() -> None:
+    """C3."""
+    desk = settled_desk(PATIENT)
+    bid, _ = struck(desk)
+    done = fill(BUY, bid.price, MIN, exec_id=5, name=None, order_id=f"V-{bid.client_order_id}", ms=desk.ms)
+    desk.feed(done, desk.ms)
+    again = desk.killed()
+    settle(again, again.ms, fills=[done], position=MIN, basis=bid.price * MIN)
+    assert again.core.inventory.position == MIN
+    assert again.core.inventory.memo() == desk.core.inventory.memo()
+
+
+def test_a_position_is_kept_over_a_restart() -> None:
+    """C4: warm restart must not flatten."""
+    desk = long_desk()
+    again = desk.killed()
+    settle(again, again.ms, **held(desk))
+    again.wait(again.ms + 2_000, alive_ms=100)
+    assert again.core.inventory.position == MIN
+    assert not again.closes
+    assert again.quotes
+
+
+def test_a_position_without_a_journal_is_taken_over() -> None:
+    """C5: cold restart."""
+    again = LiveDesk(PATIENT)
+    settle(again, 0, position=MIN, basis=10_000 * MIN)
+    assert again.core.inventory.position == MIN
+    assert again.core.halted is None
+
+
+def test_a_restart_after_a_restart_remembers_the_same() -> None:
+    """C7."""
+    desk = long_desk()
+    first = desk.killed()
+    settle(first, first.ms, **held(desk))
+    second = first.killed()
+    memo = memos(first)[-1]
+    second.core.restore(memo, [], [])
+    settle(second, second.ms, **held(desk))
+    assert second.core.inventory.position == MIN
+    assert memos(second)[-1].inventory == memo.inventory
+
+
+@pytest.mark.parametrize("reason", [R.KILL_PNL, R.OPERATOR, R.POSITION_MISMATCH])
+def test_a_halt_survives_a_restart_and_another_configuration(reason: Reason) -> None:
+    """C9."""
+    desk = settled_desk()
+    desk.control(desk.ms, Command.HALT, reason)
+    again = desk.killed(config(risk={"daily_pnl_jpy": -90_000, "after_halt": "wait"}))
+    settle(again, again.ms)
+    again.wait(again.ms + 5_000, alive_ms=100)
+    assert again.core.halted is reason
+    assert not again.quotes
+
+
+def test_a_restored_halt_goes_on_flattening_what_the_venue_confirms() -> None:
+    """C9, C13: killed while a close was in flight."""
+    desk = long_desk()
+    desk.control(desk.ms, Command.HALT)
+    assert len(desk.closes) == 1
+    again = desk.killed()
+    settle(again, again.ms, **held(desk))
+    assert not again.closes, "the earlier close may still be filled"
+    for ms in (3_500, 6_500, 10_000):
+        again.report(desk.ms + ms, **held(desk))
+    again.board(again.ms + 10)
+    assert [(close.side, close.size) for close in again.closes] == [(SELL, MIN)]
+
+
+@pytest.mark.parametrize("halted", [False, True])
+def test_nothing_is_closed_after_a_restart_before_the_venue_was_asked(halted: bool) -> None:
+    """It was closed by hand meanwhile: a close would open the other way."""
+    desk = long_desk(WAITING)
+    if halted:
+        desk.core.kill_switch.trip(R.OPERATOR)
+        desk.board(desk.ms + 10, status=BookStatus.UNKNOWN)
+        desk.control(desk.ms, Command.RESUME)
+        desk.control(desk.ms, Command.HALT)
+    again = desk.killed()
+    again.status(again.ms)
+    again.board(again.ms, 5_000, 5_010)
+    again.wait(again.ms + 1_000, alive_ms=100)
+    assert not again.closes
+    theirs = fill(SELL, 10_000, MIN, exec_id=99, name=None, order_id="F", ms=again.ms - 10_000)
+    again.channel(again.ms, is_live=True)
+    again.report(again.ms + 100, fills=[theirs], collateral=10**14)
+    again.wait(again.ms + 2_000, alive_ms=100)
+    assert again.core.inventory.position == 0
+    assert not again.closes
+
+
+@pytest.mark.parametrize(("reason", "stays"), [(R.KILL_PNL, False), (R.OPERATOR, True), (R.LIMIT_BREACH, True)])
+def test_a_restart_over_midnight_lifts_the_days_halts_only(reason: Reason, stays: bool) -> None:
+    """C10."""
+    desk = settled_desk(WAITING)
+    desk.control(desk.ms, Command.HALT, reason)
+    again = desk.killed()
+    settle(again, 16 * 3_600_000)
+    assert (again.core.halted is reason) is stays
+    assert (R.DAY_ROLL in again.said("resume")) is not stays
+
+
+def test_what_the_day_has_won_survives_a_restart_but_not_midnight() -> None:
+    desk = long_desk()
+    sell = desk.quotes[1]
+    desk.feed(fill(SELL, 10_090, MIN, exec_id=50, name=None, order_id=f"V-{sell.client_order_id}"), desk.ms)
+    won = desk.core.inventory.pnl_today
+    assert won > 0
+    today, tomorrow = desk.killed(), desk.killed()
+    settle(today, today.ms)
+    settle(tomorrow, 16 * 3_600_000)
+    assert (today.core.inventory.pnl_today, tomorrow.core.inventory.pnl_today) == (won, 0)
+
+
+def test_an_open_positions_marks_are_remembered_every_five_seconds() -> None:
+    desk = long_desk()
+    start, count = desk.ms, len(memos(desk))
+    for step in range(1, 301):
+        desk.board(start + 100 * step, 10_000 + step % 2, 10_100 + step % 2)
+        for order in list(desk.core.orders.live()):
+            desk.tell(desk.ms, K.REJECTED, order.client_order_id)
+    stamps = [memo.ts_ns for memo in memos(desk)[count:]]
+    assert all(later - earlier <= 5_100 * 10**6 for earlier, later in itertools.pairwise(stamps))
+    assert memos(desk)[-1].inventory.mid2 in (20_100, 20_102)
+
+
+def test_a_quiet_board_leaves_nothing_to_remember() -> None:
+    desk = long_desk()
+    desk.board(desk.ms + 6_000, status=BookStatus.SUSPECT)
+    steps = [desk.board(desk.ms + 100, status=BookStatus.SUSPECT) for _ in range(100)]
+    assert all(step.changes is None for step in steps)
+
+
+# --- refusals
+
+
+def test_over_a_limit_it_halts_and_flattens_after_a_pause() -> None:
+    """D1, D9, F3: exits wait five seconds, not for ever."""
+    desk = long_desk()
+    refused_ms = desk.ms
+    refuse(desk, RefusalKind.THROTTLED, desk.ms, desk.ms + 60_000)
+    assert desk.core.halted is R.LIMIT_BREACH
+    assert not desk.closes
+    desk.wait(refused_ms + 4_900, alive_ms=100)
+    assert not desk.closes
+    desk.wait(refused_ms + 6_200, alive_ms=100)
+    assert [close.size for close in desk.closes] == [MIN]
+
+
+def test_a_refused_key_halts_and_keeps_the_position() -> None:
+    desk = long_desk()
+    refuse(desk, RefusalKind.UNAUTHORISED, desk.ms)
+    desk.wait(desk.ms + 40_000, alive_ms=100)
+    assert desk.core.halted is R.AUTH_REFUSED
+    assert not desk.closes
+    assert desk.core.inventory.position == MIN
+
+
+def test_an_overload_pauses_strikes_and_halts_nothing() -> None:
+    """D6."""
+    desk = settled_desk()
+    refuse(desk, RefusalKind.OVERLOADED, desk.ms)
+    desk.wait(5_000, alive_ms=100)
+    assert not desk.quotes
+    assert desk.core.halted is None
+    desk.wait(6_000, alive_ms=100)
+    assert desk.quotes
+
+
+def test_orders_that_do_not_leave_pause_strikes_ever_longer() -> None:
+    desk = settled_desk()
+    for _ in range(4):
+        count = len(desk.quotes)
+        while len(desk.quotes) == count:
+            desk.wait(desk.ms + 100, alive_ms=100)
+            assert desk.ms < 200_000
+        for quote in desk.quotes[count:]:
+            desk.tell(desk.ms, K.NOT_SENT, quote.client_order_id)
+    times = sorted(set(desk.times(type(desk.quotes[0]))))
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert gaps == sorted(gaps)
+    assert gaps[0] >= 2_000
+    assert gaps[-1] >= 16_000
+
+
+# --- closes without a book
+
+
+def test_a_halted_position_is_closed_blind_when_no_book_comes() -> None:
+    """D9: flatten_blind_sec is 30."""
+    desk = long_desk()
+    desk.board(desk.ms + 100, status=BookStatus.UNKNOWN)
+    start = desk.ms
+    desk.control(start, Command.HALT)
+    desk.wait(start + 29_900)
+    assert not desk.closes
+    desk.wait(start + 30_100)
+    assert [(close.side, close.price, close.size) for close in desk.closes] == [(SELL, None, MIN)]
+
+
+def test_a_reverse_close_is_never_blind() -> None:
+    desk = long_desk(config(strategy={"max_reverse_ticks": 20}))
+    desk.core.exits.begin(R.REVERSE, flatten=False)
+    desk.board(desk.ms + 100, status=BookStatus.UNKNOWN)
+    desk.wait(desk.ms + 60_000)
+    assert not desk.closes
+
+
+def test_the_wait_for_a_book_begins_when_the_venue_runs() -> None:
+    """Or the close would go at market into the first second after the maintenance."""
+    desk = long_desk()
+    desk.board(desk.ms + 100, status=BookStatus.UNKNOWN)
+    desk.status(desk.ms, BoardState.CLOSED)
+    desk.control(desk.ms, Command.HALT)
+    desk.wait(desk.ms + 600_000)
+    desk.status(desk.ms, BoardState.RUNNING)
+    opened = desk.ms
+    desk.wait(opened + 29_000)
+    assert not desk.closes
+    desk.wait(opened + 31_000)
+    assert len(desk.closes) == 1
+
+
+def test_a_close_without_answer_holds_up_the_next_until_two_lists_lack_it() -> None:
+    """A18, D7: a second close sent too early would open the other way."""
+    desk = long_desk()
+    desk.control(desk.ms, Command.HALT)
+    start, (close,) = desk.ms, desk.closes
+    desk.tell(start + 100, K.SEND_UNKNOWN, close.client_order_id)
+    for ms in (3_000, 6_000):
+        desk.report(start + ms, **held(desk))
+    desk.wait(start + 8_900, alive_ms=100)
+    assert len(desk.closes) == 1
+    desk.wait(start + 9_500, alive_ms=100)
+    assert len(desk.closes) == 2
+
+
+# --- a strategy that fails
+
+
+def fail(_self: object, _board: BoardSnapshot, _now_ns: int, _gate: object, *, may_close: bool) -> None:
+    raise ZeroDivisionError(f"no rule for {may_close}")
+
+
+def test_a_strategy_that_fails_loses_its_quotes_and_at_last_its_trade(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = settled_desk(WAITING)
+    bid, ask = struck(desk)
+    with monkeypatch.context() as broken:
+        broken.setattr(StallThenStrikeStrategy, "on_board", fail)
+        desk.board(desk.ms + 10)
+        assert desk.cancels[-1].order_ids == (f"V-{bid.client_order_id}", f"V-{ask.client_order_id}")
+        assert desk.cancels[-1].reason is R.INTERNAL_ERROR
+        assert desk.core.halted is None
+        desk.cancelled(desk.ms + 10, bid.client_order_id, ask.client_order_id)
+        assert desk.core.halted is R.INTERNAL_ERROR
+        desk.wait(desk.ms + 1_000, alive_ms=100)
+    errors = [row.text for row in desk.rows if isinstance(row, Notice) and row.level == "ERROR"]
+    assert len(errors) == 3, "not one for every message"
+    count = len(desk.quotes)
+    desk.control(desk.ms, Command.RESUME)
+    desk.wait(desk.ms + 2_000, alive_ms=100)
+    assert len(desk.quotes) > count, "a resumed strategy trades again on the same day"
