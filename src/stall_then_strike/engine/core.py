@@ -218,7 +218,8 @@ class Core:
             stamps.append(strategy)
         if self.account is not None:
             stamps.append(self.account.next_ask_ns(now))
-        stamps.extend(self.exits.stamps(now))
+        if self.exits.closing is not None or self.orders.any_live:
+            stamps.extend(self.exits.stamps(now))
         later = [stamp for stamp in stamps if stamp > now]
         return min(later) if later else now + NS_PER_S
 
@@ -237,8 +238,7 @@ class Core:
             if (tripped := self.kill_switch.check(self.inventory)) is not None:
                 self._halt(tripped)
         self._decide(now)
-        why = self._must_be_flat()
-        if why is not None and self.exits.closing is None and self.inventory.position:
+        if self.exits.closing is None and self.inventory.position and (why := self._must_be_flat()) is not None:
             self.exits.begin(why, flatten=True)  # a fill came after all was closed
         if self._is_known and (closing := self.exits.closing) is not None:
             is_running = self._state is BoardState.RUNNING

@@ -130,11 +130,10 @@ class InventoryManager:
         """Value the position at the mid of these prices. An odd sum's half tick is rounded against us."""
         mid2 = best_bid + best_ask
         if mid2 != self._mid2:
-            before = self._equity()
             self._mid2 = mid2
             if self._is_unmarked:
                 self._is_unmarked = False
-                self._equity_at_roll += self._equity() - before
+                self._equity_at_roll += self._equity() - self._realised  # until now it was worth what it cost
             if self._position:
                 self._track()
 

@@ -1,0 +1,109 @@
+"""The ways out: cancels that stay wanted, and closings in the face of orders in doubt. More of it in test_core*.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stall_then_strike.types.dto import BookStatus, Command, OrderEventKind, Reason
+from tests.engine.live_desk import LiveDesk, settled_desk, struck
+from tests.engine.reports import listed
+from tests.engine.rig import BUY, MIN, SELL, config
+
+K = OrderEventKind
+PATIENT = config(strategy={"max_reverse_ticks": 1_000_000})
+
+
+def halted_long(name_of_ask: bool = True) -> LiveDesk:
+    """Half of the bid is filled, the ask's answer is lost; then the operator halts."""
+    desk = settled_desk(PATIENT)
+    bid, ask = struck(desk, accept=False)
+    desk.tell(desk.ms, K.ACCEPTED, bid.client_order_id, "V-bid")
+    desk.tell(desk.ms, K.REGISTERED, bid.client_order_id, "V-bid")
+    if name_of_ask:
+        desk.tell(desk.ms, K.ACCEPTED, ask.client_order_id, "V-ask")
+    else:
+        desk.tell(desk.ms, K.SEND_UNKNOWN, ask.client_order_id)
+    desk.filled(desk.ms, bid)
+    desk.control(desk.ms, Command.HALT)
+    return desk
+
+
+def held(desk: LiveDesk) -> dict[str, Any]:
+    return {"position": desk.core.inventory.position, "basis": desk.core.inventory.basis}
+
+
+def test_a_cancel_without_name_goes_out_when_the_name_is_found() -> None:
+    """A1, F3."""
+    desk = halted_long(name_of_ask=False)
+    ask = desk.quotes[1]
+    assert not desk.cancels
+    desk.report(desk.ms + 500, listed("V9", side=SELL, price=ask.price), **held(desk))
+    assert [cancel.order_ids for cancel in desk.cancels] == [("V9",)]
+
+
+def test_a_close_waits_for_a_quote_in_doubt_until_it_is_a_ghost() -> None:
+    """D3: it would be refused (-159) if the quote stands."""
+    desk = halted_long(name_of_ask=False)
+    start = desk.ms
+    for ms in (2_500, 5_000):
+        desk.report(start + ms, **held(desk))
+    desk.wait(start + 8_000, alive_ms=100)
+    assert not desk.closes
+    desk.wait(start + 9_500, alive_ms=100)
+    assert [(close.side, close.size) for close in desk.closes] == [(SELL, MIN)]
+
+
+def test_a_ghost_that_comes_to_life_holds_the_close_up_again() -> None:
+    desk = halted_long(name_of_ask=False)
+    start, ask = desk.ms, desk.quotes[1]
+    desk.board(start + 10, status=BookStatus.UNKNOWN)
+    for ms in (2_500, 5_000):
+        desk.report(start + ms, **held(desk))
+    desk.wait(start + 10_000)
+    desk.report(start + 10_500, listed("V9", side=SELL, price=ask.price), **held(desk))
+    desk.board(start + 10_600)
+    desk.wait(start + 12_000, alive_ms=100)
+    assert not desk.closes
+    assert [cancel.order_ids for cancel in desk.cancels][:1] == [("V9",)]
+    desk.tell(start + 12_100, K.CANCELLED, ask.client_order_id)
+    assert len(desk.closes) == 1
+
+
+def test_a_cancel_whose_event_was_lost_holds_nothing_up_for_long() -> None:
+    """A10."""
+    desk = halted_long()
+    ask = desk.quotes[1]
+    desk.tell(desk.ms, K.REGISTERED, ask.client_order_id)
+    start = desk.ms
+    for ms in (3_500, 6_000):
+        desk.report(start + ms, **held(desk))
+    assert ask.client_order_id not in [order.client_order_id for order in desk.core.orders.live()]
+    desk.board(desk.ms + 10)
+    assert len(desk.closes) == 1
+
+
+def test_a_fill_that_crosses_the_cancel_is_closed_with_the_rest() -> None:
+    """A8: the cancel was taken, the fill was under way."""
+    desk = halted_long()
+    bid, ask = desk.quotes[:2]
+    assert desk.core.orders.any_live
+    desk.filled(desk.ms + 10, ask)
+    assert desk.core.inventory.position == 0
+    desk.wait(desk.ms + 2_000, alive_ms=100)
+    assert not desk.closes
+    assert desk.core.is_done
+    assert bid.side is BUY
+
+
+def test_a_refused_cancel_of_a_filled_order_leads_to_the_fill() -> None:
+    """A7: the venue refuses, the fill's event was lost, the report has it."""
+    desk = halted_long()
+    ask = desk.quotes[1]
+    desk.tell(desk.ms + 50, K.CANCEL_FAILED, ask.client_order_id)
+    assert desk.core.account is not None
+    assert desk.core.account.rules.due(desk.core.orders, desk.core.next_deadline_ns)[1].startswith("order ")
+
+
+def test_the_reason_of_a_halt_is_that_of_its_cancels() -> None:
+    desk = halted_long()
+    assert {cancel.reason for cancel in desk.cancels} == {Reason.HALTED}
