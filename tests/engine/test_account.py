@@ -323,3 +323,14 @@ def test_an_order_event_of_a_stranger_is_no_anomaly() -> None:
     desk = settled_desk()
     desk.feed(OrderEvent(ts_ns=at(desk.ms), kind=K.REGISTERED, order_id=OrderId("F")), desk.ms)
     assert desk.core.record.tally.anomalies == 0
+
+
+def test_a_channel_that_comes_up_again_without_having_gone_is_another_one() -> None:
+    """B1: the end of the old connection was not seen; what was told between the two is lost."""
+    desk = settled_desk()
+    bid, _ = struck(desk)
+    asked = len(desk.of(Reconcile))
+    desk.channel(desk.ms, is_live=True)
+    desk.wait(desk.ms + 2_000)
+    assert len(desk.of(Reconcile)) == asked + 1
+    assert f"V-{bid.client_order_id}" in desk.cancels[0].order_ids

@@ -119,8 +119,9 @@ class Account:
 
     def on_channel(self, event: PrivateChannel, now_ns: int) -> None:
         """The private channel came up or went down."""
-        if event.is_live is self.rules.is_live:
+        if not event.is_live and not self.rules.is_live:
             return
+        # Up once more without having been down: another connection, and what was told between the two is lost.
         self.rules.on_channel(now_ns, is_live=event.is_live)
         self._record.fact("channel", detail="up" if event.is_live else "down")
         if event.is_live:
