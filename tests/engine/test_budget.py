@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stall_then_strike.config.models import LimitsConfig
-from stall_then_strike.engine.budget import ON_THE_WAY_NS, Budget, SendWindow
+from stall_then_strike.engine.budget import ON_THE_WAY_NS, PUBLIC_CALLS, Budget, SendWindow
 from stall_then_strike.types.dto import (
     NS_PER_S,
     ClientOrderId,
@@ -128,6 +128,7 @@ def test_use_says_what_the_panel_shows() -> None:
     budget.spend_order(0, LARGE)
     use = budget.use(1)
     assert [(u.name, u.used, u.limit, u.reserve) for u in use] == [
+        ("address", 5, 500, 60),
         ("private", 5, 500, 60),
         ("orders", 3, 300, 30),
         ("small orders", 2, 100, 10),
@@ -141,7 +142,7 @@ def test_use_says_what_the_panel_shows() -> None:
 def test_orders_of_a_tenth_or_less_are_small(size: Lots, counts: bool) -> None:
     budget = Budget(LimitsConfig(), fx_btc_jpy())
     budget.spend_order(0, size)
-    assert budget.use(0)[2].used == counts
+    assert budget.use(0)[-1].used == counts
 
 
 @pytest.mark.parametrize("limit", ["private", "orders", "small"])
@@ -349,8 +350,8 @@ def test_urgent_questions_may_use_half_of_the_reserve() -> None:
         while found.may_ask(0, 4, urgent=urgent):
             found.spend_questions(0, 4)
             asked[urgent] += 4
-    assert asked[False] == 440
-    assert 0 < asked[True] <= 30
+    assert asked[False] == 412
+    assert 0 < asked[True] <= 33
     assert found.may_cancel(0, 30), "the other half is for exits"
 
 
@@ -401,3 +402,27 @@ def test_what_an_earlier_run_sent_still_counts() -> None:
     assert found.strike_at_ns(now, 2, SMALL) > now
     assert found.strike_at_ns(70 * NS_PER_S, 2, SMALL) <= 70 * NS_PER_S
     assert [used(found, 400 * NS_PER_S, name) for name in ("private", "orders", "small orders")] == [0, 0, 0]
+
+
+def test_public_calls_of_the_same_address_leave_less_for_private_ones() -> None:
+    found = budget()
+    reading = LimitReading(ts_ns=0, limit=LimitName.ADDRESS, remaining=100, reset_ns=100 * NS_PER_S)
+    found.on_reading(reading, 0)
+    asked = 0
+    while found.may_ask(0, 4, urgent=False):
+        found.spend_questions(0, 4)
+        asked += 4
+    assert asked == 12, "100 less the reserve of 60 and the public calls to come"
+    assert found.strike_at_ns(0, 2, SMALL) == 0
+    found.on_reading(replace(reading, remaining=60), 0)
+    assert found.strike_at_ns(0, 2, SMALL) > 0
+
+
+def test_exits_leave_the_address_its_public_calls() -> None:
+    found = budget()
+    found.spend_cancel(0, 500 - PUBLIC_CALLS - 1)
+    assert found.may_cancel(0, 1)
+    assert found.may_send(0, SMALL)
+    found.spend_cancel(0, 1)
+    assert not found.may_cancel(0, 1)
+    assert not found.may_send(0, SMALL)

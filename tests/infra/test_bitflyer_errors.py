@@ -132,7 +132,7 @@ def test_pause_ends_with_the_windows_that_are_used_up(code: int, given: dict[str
 
 def test_headers_are_the_venues_count_on_our_clock() -> None:
     given = answer(**headers("x", "494", "153"), **headers("x_orderrequest", "288", "228"), x_ratelimit_reset="1")
-    assert limit_readings(given) == (
+    assert limit_readings(given, is_private=True) == (
         LimitReading(ts_ns=NOW, limit=LimitName.PRIVATE, remaining=494, reset_ns=NOW + 153 * NS_PER_S),
         LimitReading(ts_ns=NOW, limit=LimitName.ORDERS, remaining=288, reset_ns=NOW + 228 * NS_PER_S),
     )
@@ -140,12 +140,12 @@ def test_headers_are_the_venues_count_on_our_clock() -> None:
 
 @pytest.mark.parametrize("remaining", ["", "-1", "1.5", "many", "٣", "9" * 5_000, "1000001"])
 def test_header_that_makes_no_sense_tells_nothing(remaining: str) -> None:
-    assert limit_readings(answer(**headers("x", remaining, "153"))) == ()
-    assert limit_readings(answer(**headers("x", "5", remaining))) == ()
+    assert limit_readings(answer(**headers("x", remaining, "153")), is_private=True) == ()
+    assert limit_readings(answer(**headers("x", "5", remaining)), is_private=True) == ()
 
 
 @pytest.mark.parametrize(
     ("status", "text"), [(401, said(-500)), (404, PAGE), (429, said(-1, "Over API limit per period, per IP address"))]
 )
 def test_count_of_the_address_is_not_taken_for_the_accounts(status: int, text: str) -> None:
-    assert limit_readings(answer(status, text, **headers("x", "5", "10"))) == ()
+    assert limit_readings(answer(status, text, **headers("x", "5", "10")), is_private=True) == ()

@@ -19,6 +19,7 @@ from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.credentials import sign_for
 from stall_then_strike.infra.http_bitflyer import MAX_PAGES, BitflyerHttp
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
+from stall_then_strike.sim.faults import Fault, FaultKind
 from stall_then_strike.sim.keys import PERMISSIONS, ApiKey
 from stall_then_strike.sim.limits import Limits
 from stall_then_strike.sim.market import Market
@@ -398,8 +399,10 @@ async def test_clocks_are_compared_at_every_answer() -> None:
         bounds = d.http.skew.bounds_ns()
         assert bounds is not None
         assert len(d.skews) == 2
-        # The exchange's Date is of this machine's clock, and the desk's clock shows another year's time.
-        assert d.skews[-1] == d.http.skew.skew_ns() != 0
+        assert d.skews[-1] == d.http.skew.skew_ns() == 0
+        d.exchange.faults.inject(Fault(kind=FaultKind.CLOCK_SKEW, seconds=90))
+        await d.http.get_health()
+        assert 87 * NS_PER_S < d.skews[-1] <= 91 * NS_PER_S
 
 
 async def test_venue_that_is_gone_was_sent_nothing(unused_tcp_port: int) -> None:

@@ -9,12 +9,14 @@ import pybotters
 import pytest
 from aiohttp import web
 
+from stall_then_strike.config.models import ExchangeConfig
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
+from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.venue_status import poll_venue_status
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import BoardState, Health, VenueStatus
-from tests.market_script import PRODUCT, START_NS
+from tests.market_script import START_NS
 
 LIMIT = aiohttp.ClientTimeout(total=5)
 
@@ -22,10 +24,10 @@ LIMIT = aiohttp.ClientTimeout(total=5)
 async def first_answer(base_url: str, *, period_s: float = 15.0, wait_s: float = 10.0) -> VenueStatus | None:
     """The first status told, or None if none was within the time given."""
     told: asyncio.Queue[VenueStatus] = asyncio.Queue()
-    async with pybotters.Client(apis={}, base_url=base_url) as client, asyncio.TaskGroup() as tasks:
-        poll = tasks.create_task(
-            poll_venue_status(client, SystemClock(), PRODUCT, told.put_nowait, LIMIT, period_s=period_s)
-        )
+    exchange = ExchangeConfig(base_url=base_url)
+    async with pybotters.Client(apis={}) as client, asyncio.TaskGroup() as tasks:
+        http = BitflyerHttp(client, exchange, SystemClock(), timeout=LIMIT)
+        poll = tasks.create_task(poll_venue_status(http, SystemClock(), told.put_nowait, period_s=period_s))
         try:
             async with asyncio.timeout(wait_s):
                 return await told.get()

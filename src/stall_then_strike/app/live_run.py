@@ -240,15 +240,7 @@ class LiveRun:
                 tasks.create_task(timer.keep_time()),
                 tasks.create_task(timer.send()),
                 tasks.create_task(session.wait_failed()),
-                tasks.create_task(
-                    poll_venue_status(
-                        session.get_client(),
-                        self._clock,
-                        cfg.exchange.product_code,
-                        trader.on_market,
-                        session.call_timeout,
-                    )
-                ),
+                tasks.create_task(poll_venue_status(self.http, self._clock, trader.on_market)),
                 tasks.create_task(heartbeat.run()),
                 tasks.create_task(self._lag.run()),
                 tasks.create_task(self._watch()),

@@ -33,6 +33,7 @@ from stall_then_strike.app.virtual import Message, VirtualRun
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, VirtualClock
+from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs
@@ -141,6 +142,7 @@ class PaperRun:
                 transport = session.statistics()
                 return FeedCondition(connected=transport.is_connected, reconnects=max(0, transport.connects - 1))
 
+            http = BitflyerHttp(session.get_client(), cfg.exchange, clock, timeout=session.call_timeout)
             await session.connect_ws()
             await self._ready(session, speed)
             observer.restart(clock.now_ns())
@@ -152,15 +154,7 @@ class PaperRun:
                     tasks.create_task(run.keep_time()),
                     tasks.create_task(run.send()),
                     tasks.create_task(session.wait_failed()),
-                    tasks.create_task(
-                        poll_venue_status(
-                            session.get_client(),
-                            clock,
-                            cfg.exchange.product_code,
-                            trader.on_market,
-                            session.call_timeout,
-                        )
-                    ),
+                    tasks.create_task(poll_venue_status(http, clock, trader.on_market)),
                     tasks.create_task(self._watch(trader)),
                     tasks.create_task(self._screen.show(lambda: observer.status(condition()))),
                 ]

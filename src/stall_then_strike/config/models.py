@@ -99,6 +99,7 @@ class AfterHalt(StrEnum):
 class LimitsConfig(Section):
     """The venue's documented rate limits (bitFlyer API documentation). Counted in rolling windows."""
 
+    address_per_5min: int = Field(default=500, ge=1, description="all calls per address in 5 minutes")
     private_per_5min: int = Field(default=500, ge=1, description="private calls per account in 5 minutes")
     orders_per_5min: int = Field(default=300, ge=1, description="order sends and cancel-alls in 5 minutes")
     small_orders_per_min: int = Field(default=100, ge=1, description="orders of small_order_btc or less in a minute")
@@ -113,7 +114,7 @@ class LimitsConfig(Section):
     def _reserve_leaves_something(self) -> Self:
         problems = []
         for reserve, limit in (
-            ("reserve_private", self.private_per_5min),
+            ("reserve_private", min(self.private_per_5min, self.address_per_5min)),
             ("reserve_orders", self.orders_per_5min),
             ("reserve_small_orders", self.small_orders_per_min),
         ):

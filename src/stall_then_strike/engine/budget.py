@@ -7,8 +7,8 @@ rarely.
 A token bucket of N lets up to 2N-1 calls into one window, and the venue's own window may start at any of our calls;
 only the stamps of the last window prove that no window of that length holds more than N. Pure: ``now_ns`` is given.
 
-Limits (bitFlyer API documentation): private calls and order sends per 5 minutes, small orders per minute. Single
-cancels count as private calls only.
+Limits (bitFlyer API documentation): all calls of an address, private calls, and order sends per 5 minutes, small orders
+per minute. Single cancels count as private calls only.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ _FREE_SHARE: Final = (1, 2)
 ON_THE_WAY_NS: Final = 1 * NS_PER_S
 """The venue counts a call when it arrives, so calls that we space by a whole window may be closer there: stay apart."""
 
+PUBLIC_CALLS: Final = 25
+"""Public calls in 5 minutes that share the address's limit with the private ones: the board's state each 15 s, the
+pre-flight's. Exits leave them their room; for all else the venue's own count of the address tells of them."""
 _EXIT_PAUSE_NS: Final = 5 * NS_PER_S
 """After a refusal for a limit, how long exits pause too: each further refusal may deepen the penalty."""
 
@@ -117,6 +120,9 @@ class Budget:
     def __init__(self, limits: LimitsConfig, instrument: Instrument) -> None:
         """Start with nothing used."""
         five_min, minute = 300 * NS_PER_S + ON_THE_WAY_NS, 60 * NS_PER_S + ON_THE_WAY_NS
+        self._address = SendWindow(
+            "address", limit=limits.address_per_5min, window_ns=five_min, reserve=limits.reserve_private
+        )
         self._private = SendWindow(
             "private", limit=limits.private_per_5min, window_ns=five_min, reserve=limits.reserve_private
         )
@@ -145,7 +151,7 @@ class Budget:
                 self._small.spend(memo.sent_ns)
         cancels = [memo.cancel_sent_ns for memo in memos if memo.cancel_sent_ns is not None]
         for stamp in sorted([*(memo.sent_ns for memo in memos), *cancels]):
-            self._private.spend(stamp)
+            self._spend_call(stamp)
 
     def strike_at_ns(self, now_ns: int, orders: int, size: Lots) -> int:
         """When the next strike of so many orders may go out: ``now_ns`` or earlier if now.
@@ -170,16 +176,21 @@ class Budget:
         if now_ns < self._exit_from_ns:
             return False
         windows = [self._private, self._orders] + ([self._small] if size <= self._small_lots else [])
+        if self._address.own(now_ns) >= self._address.limit - PUBLIC_CALLS:
+            return False
         return all(window.own(now_ns) < window.limit for window in windows)
 
     def may_cancel(self, now_ns: int, orders: int) -> bool:
         """Whether so many single cancels fit; they may use the reserve, as closing orders may."""
-        return now_ns >= self._exit_from_ns and self._private.own(now_ns) + orders <= self._private.limit
+        calls = self._private.own(now_ns) + orders
+        return now_ns >= self._exit_from_ns and calls <= min(self._private.limit, self._address.limit - PUBLIC_CALLS)
 
     def may_ask(self, now_ns: int, calls: int, *, urgent: bool) -> bool:
         """Whether so many questions fit. Urgent ones may use half of the reserve; the rest is for exits."""
         keep = self._private.reserve // 2 if urgent else self._private.reserve
-        return now_ns >= self._blocked_until_ns and self._private.used(now_ns) + calls <= self._private.limit - keep
+        of_account = self._private.used(now_ns) + calls <= self._private.limit - keep
+        of_address = self._address.used(now_ns) + calls <= self._address.limit - PUBLIC_CALLS - keep
+        return now_ns >= self._blocked_until_ns and of_account and of_address
 
     def block(self, now_ns: int, until_ns: int, *, exits: bool) -> None:
         """The venue refused for its limits or its load: no strikes and questions before ``until_ns``.
@@ -194,13 +205,17 @@ class Budget:
     def on_reading(self, reading: LimitReading, now_ns: int) -> None:
         """Compare our count with the venue's."""
         self._free_from_ns = None
-        window = self._private if reading.limit is LimitName.PRIVATE else self._orders
+        window = {
+            LimitName.PRIVATE: self._private,
+            LimitName.ORDERS: self._orders,
+            LimitName.ADDRESS: self._address,
+        }[reading.limit]
         window.on_reading(now_ns, reading.remaining, reading.reset_ns)
 
     def spend_questions(self, now_ns: int, calls: int) -> None:
         """Record questions."""
         self._free_from_ns = None
-        self._private.spend(now_ns, calls)
+        self._spend_call(now_ns, calls)
 
     def spend_strike(self, now_ns: int, orders: int, size: Lots) -> None:
         """Record a strike's sends."""
@@ -211,7 +226,7 @@ class Budget:
     def spend_order(self, now_ns: int, size: Lots) -> None:
         """Record one order send."""
         self._free_from_ns = None
-        self._private.spend(now_ns)
+        self._spend_call(now_ns)
         self._orders.spend(now_ns)
         if size <= self._small_lots:
             self._small.spend(now_ns)
@@ -219,14 +234,19 @@ class Budget:
     def spend_cancel(self, now_ns: int, orders: int) -> None:
         """Record single cancels."""
         self._free_from_ns = None
-        self._private.spend(now_ns, orders)
+        self._spend_call(now_ns, orders)
 
     def use(self, now_ns: int) -> tuple[WindowUse, ...]:
         """All windows, for the panel."""
-        return tuple(window.use(now_ns) for window in (self._private, self._orders, self._small))
+        return tuple(window.use(now_ns) for window in (self._address, self._private, self._orders, self._small))
+
+    def _spend_call(self, now_ns: int, calls: int = 1) -> None:
+        """Every private call counts on the account and on the address."""
+        self._private.spend(now_ns, calls)
+        self._address.spend(now_ns, calls)
 
     def _strike_calls(self, orders: int, size: Lots) -> list[tuple[SendWindow, int]]:
-        calls = [(self._private, 2 * orders), (self._orders, orders)]
+        calls = [(self._address, 2 * orders), (self._private, 2 * orders), (self._orders, orders)]
         if size <= self._small_lots:
             calls.append((self._small, orders))
         return calls

@@ -154,20 +154,22 @@ def refusal(request: str, answer: Answer, *, has_effect: bool) -> VenueError | N
     return None
 
 
-def limit_readings(answer: Answer) -> tuple[LimitReading, ...]:
-    """What a private answer's headers tell of the account's limits; a header that makes no sense tells nothing.
+def limit_readings(answer: Answer, *, is_private: bool) -> tuple[LimitReading, ...]:
+    """What an answer's headers tell of the limits: the account's, or with a public one the address's.
 
-    A refusal before the account was looked at carries the address's count under the same names: it is left out.
+    A header that makes no sense tells nothing. A private call's refusal before the account was looked at carries the
+    address's count under the same names: it is left out.
     """
     said = _venue_status(answer.text)
     is_of_address = said is not None and "IP" in said[1]
-    if answer.status in _AUTH_STATUS or answer.status == 404 or is_of_address:
+    if is_private and (answer.status in _AUTH_STATUS or answer.status == 404 or is_of_address):
         return ()
+    names = ((LimitName.PRIVATE, "x"), (LimitName.ORDERS, "x-orderrequest"))
     return tuple(
         LimitReading(
             ts_ns=answer.received_ns, limit=limit, remaining=remaining, reset_ns=answer.received_ns + period * NS_PER_S
         )
-        for limit, prefix in ((LimitName.PRIVATE, "x"), (LimitName.ORDERS, "x-orderrequest"))
+        for limit, prefix in (names if is_private else ((LimitName.ADDRESS, "x"),))
         if (remaining := _header(answer, f"{prefix}-ratelimit-remaining", _MOST_REMAINING)) is not None
         and (period := _header(answer, f"{prefix}-ratelimit-period", _LONGEST_PERIOD_S)) is not None
     )

@@ -334,10 +334,9 @@ class BitflyerHttp:
         return Answer(status=response.status, headers=response.headers, text=text, received_ns=received_ns)
 
     def _take_headers(self, answer: Answer, sent_ns: int, *, is_private: bool) -> None:
-        if is_private:
-            for reading in limit_readings(answer):
-                self.limits[reading.limit] = reading
-                self._on_reading(reading)
+        for reading in limit_readings(answer, is_private=is_private):
+            self.limits[reading.limit] = reading
+            self._on_reading(reading)
         date_ns = read_date(answer.headers.get("Date"))
         if date_ns is not None:
             self.skew.add(date_ns=date_ns, sent_ns=sent_ns, received_ns=answer.received_ns)

@@ -9,48 +9,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
-import aiohttp
-import pybotters
 from loguru import logger
 
 from stall_then_strike.infra.clock import Clock
-from stall_then_strike.types.dto import BoardState, Health, VenueStatus
+from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.types.dto import VenueStatus
+from stall_then_strike.types.errors import VenueError
 
 PERIOD_S: Final = 15.0
 
-_E = TypeVar("_E", BoardState, Health)
-
-
-def _word(kind: type[_E], word: object, unknown: _E) -> _E:
-    return next((member for member in kind if member.value == word), unknown)
-
 
 async def poll_venue_status(
-    client: pybotters.Client,
-    clock: Clock,
-    product_code: str,
-    on_status: Callable[[VenueStatus], None],
-    limit: aiohttp.ClientTimeout,
-    *,
-    period_s: float = PERIOD_S,
+    http: BitflyerHttp, clock: Clock, on_status: Callable[[VenueStatus], None], *, period_s: float = PERIOD_S
 ) -> None:
-    """Ask for ever, every ``period_s`` real seconds, each call within ``limit``. An unreadable answer says nothing."""
+    """Ask for ever, every ``period_s`` real seconds. An answer that cannot be read says nothing."""
     log = logger.bind(channel="ws")
     while True:
         try:
-            answer = await client.fetch(
-                "GET", "/v1/getboardstate", params={"product_code": product_code}, auth=None, timeout=limit
-            )
-        except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError) as error:
-            log.debug("getboardstate: {}: {}", type(error).__name__, error)
+            condition = await http.get_board_state()
+        except VenueError as error:
+            log.debug("{}", error)
         else:
-            data = answer.data
-            if answer.response.status == 200 and isinstance(data, dict) and "health" in data:
-                health = _word(Health, data["health"], Health.UNKNOWN)
-                state = _word(BoardState, data.get("state"), BoardState.UNKNOWN)
-                on_status(VenueStatus(ts_ns=clock.now_ns(), state=state, health=health))
-            else:
-                log.debug("getboardstate: HTTP {}: {:.200}", answer.response.status, answer.text)
+            on_status(VenueStatus(ts_ns=clock.now_ns(), state=condition.state, health=condition.health))
         await asyncio.sleep(period_s)

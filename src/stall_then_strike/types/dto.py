@@ -329,6 +329,8 @@ class LimitName(StrEnum):
 
     PRIVATE = "private"
     ORDERS = "orders"
+    ADDRESS = "address"
+    """All calls from this address, public ones included; told by the answers to those."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
