@@ -111,6 +111,12 @@ class JournalReader:
                 held_by=holder(journal_lock(self.path)),
             )
 
+    def log_dir(self) -> Path | None:
+        """Where the last run on it logged; None if none ever said."""
+        with self._reading():
+            folder = rows.read_meta(self._db, "log_dir")
+            return None if folder is None else Path(folder)
+
     def memo(self) -> CoreMemo | None:
         """What the core remembers; None before it ever said."""
         with self._reading():

@@ -1,0 +1,91 @@
+"""``why``: what was decided, sent, answered and filled around a moment or an order, and which gate or limit held.
+
+Reads the logs and the journal, also while a run writes them, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import orjson
+from rich.console import Console
+
+from stall_then_strike.app import cli
+from stall_then_strike.app.why_moment import AGO, parse_asked
+from stall_then_strike.app.why_sources import Sources
+from stall_then_strike.app.why_story import MOMENT_S, ORDER_S, tell
+from stall_then_strike.app.why_view import as_json, render
+from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.types.errors import ConfigError, JournalError
+
+_WIDEST_S: Final = 86_400.0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    flags = argparse.ArgumentParser(
+        prog="why",
+        usage="%(prog)s TIME|ORDER_ID [--window SECONDS] [--local] [--json] [flags]",
+        description="Explain from the logs and the journal what was done around a moment or with an order, and why.",
+        epilog="exit codes: 0 answered; 1 nothing found, or it cannot be read; 2 bad configuration or arguments",
+    )
+    flags.add_argument(
+        "asked",
+        metavar="TIME|ORDER_ID",
+        help="2026-11-21T07:30:13.123Z, or HH:MM[:SS[.fff]] of today (both UTC without an offset), now, -5m; or our "
+        "name of an order, the venue's (JRF...), or the number of an execution",
+    )
+    cli.add_config_flags(flags, override="configs/live.yml")
+    flags.add_argument(
+        "--log-dir", metavar="DIR", type=Path, default=Path("logs"), help="folder of all logs (default: %(default)s)"
+    )
+    flags.add_argument(
+        "--window",
+        metavar="SECONDS",
+        type=_window,
+        help=f"how far to look each way (default: {MOMENT_S:g} around a moment, {ORDER_S:g} around an order's life)",
+    )
+    flags.add_argument("--local", action="store_true", help="TIME without an offset is of session.timezone, not UTC")
+    flags.add_argument("--json", action="store_true", help="one JSON object")
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and return the exit code."""
+    given = sys.argv[1:] if argv is None else argv
+    # A leading space keeps argparse from taking -5m for a flag.
+    args = parser().parse_args([f" {text}" if AGO.fullmatch(text) else text for text in given])
+    try:
+        cfg = cli.load(args, cli.CONFIGS / "live.yml")
+        now_ns = SystemClock().now_ns()
+        zone = cfg.session.timezone
+        asked = parse_asked(args.asked, now_ns=now_ns, zone=zone if args.local else "UTC")
+        is_named = any(text.partition("=")[0].strip() == "journal.dir" for text in args.sets)
+        with Sources(cfg, args.log_dir, is_journal_named=is_named) as sources:
+            story = tell(sources, asked, args.window, now_ns=now_ns)
+    except ConfigError as error:
+        sys.stderr.write(f"why: {error}\n")
+        return cli.EXIT_USAGE
+    except JournalError as error:
+        sys.stderr.write(f"why: {error}\n")
+        return cli.EXIT_FAILED
+    if args.json:
+        sys.stdout.write(orjson.dumps(as_json(story), option=orjson.OPT_INDENT_2).decode() + "\n")
+    else:
+        Console(highlight=False).print(render(story, zone))
+    return cli.EXIT_DONE if story.is_found else cli.EXIT_FAILED
+
+
+def _window(text: str) -> float:
+    seconds = cli.positive_seconds(text)
+    if seconds > _WIDEST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is too wide a window; accepted: seconds up to {_WIDEST_S:,.0f}")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())
