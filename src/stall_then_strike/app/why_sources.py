@@ -124,7 +124,7 @@ class Sources:
             return None
         venue_name = next((row.order_id for row in rows if row.order_id), "")
         trades = self.logs.trades_of(venue_name) if venue_name else []
-        decisions = self.logs.decisions(max(0, rows[0].ts_ns - LIFE_NS), rows[-1].ts_ns + 1).within
+        decisions = self.logs.decisions(max(0, rows[0].ts_ns - LIFE_NS), rows[-1].ts_ns + 1_000).within
         return life_of_csv(rows, trades, decisions)
 
     def last_halt(self, until_ns: int) -> tuple[int, str, str] | None:

@@ -1,0 +1,457 @@
+"""The command ``why`` on journals and CSVs made by hand: what it finds, what it says, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stall_then_strike.app.why import main
+from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.log_folder import LogFolder
+from stall_then_strike.infra.logging_structured import columns
+from stall_then_strike.types.dto import NS_PER_S, ClientOrderId, Fact, OrderId, Reason
+from stall_then_strike.types.instrument import Lots, Money
+from stall_then_strike.types.text import utc_day, utc_iso
+from tests.infra.journal_rig import DAY_NS, TS, changes, ended, fill, memo, open_in, order
+
+MS = 1_000_000
+AT = "2026-11-21T07:30:13.123Z"  # of TS
+JRF = "JRF20261121-073013-000001"
+QUOTES = "place_limit BUY 0.001@13600000; place_limit SELL 0.001@13600003"
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def fact(what: str, ms: int, name: str | None = "k1-1", order_id: str | None = JRF, detail: str = "") -> Fact:
+    return Fact(
+        ts_ns=TS + ms * MS,
+        what=what,
+        client_order_id=None if name is None else ClientOrderId(name),
+        order_id=None if order_id is None else OrderId(order_id),
+        detail=detail,
+    )
+
+
+LIFE = (
+    fact("send", 0, order_id=None, detail="strike"),
+    fact("accepted", 60),
+    fact("registered", 150),
+    fact("cancel", 800),
+    fact("cancelled", 950),
+)
+
+
+def write(folder: Path, kind: str, *lines: str, end: str = "\n") -> None:
+    path = folder / kind / f"{kind}-20261121.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join((",".join(columns()[kind]), *lines)) + end)
+
+
+def stamp(ms: int) -> str:
+    """So many milliseconds after 07:30:13.123456."""
+    return f"2026-11-21T07:30:{13_123 + ms:05d}"[:-3] + f".{(13_123 + ms) % 1000:03d}456Z"
+
+
+def journal(folder: Path, **parts: Any) -> None:
+    with open_in(folder) as opened:
+        opened.record(changes(**parts))
+
+
+def cancelled_quote(folder: Path, **more: Any) -> None:
+    quote = ended(
+        "k1-1",
+        order_id=OrderId(JRF),
+        cancel_reason=Reason.TTL,
+        cancel_sent_ns=TS + 800 * MS,
+        registered_ns=TS + 150 * MS,
+    )
+    journal(folder, orders=(quote,), facts=LIFE, **more)
+
+
+def ask(folder: Path, *arguments: str, set_dir: bool = True) -> int:
+    flags = ["--log-dir", str(folder / "logs")]
+    return main([*arguments, *flags, *(["--set", f"journal.dir={folder / 'journal'}"] if set_dir else [])])
+
+
+def answer(capsys: pytest.CaptureFixture[str]) -> str:
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert max(len(line) for line in out.splitlines()) <= 80
+    assert "\x1b" not in out, "no colours outside a terminal"
+    return re.sub(r"\s+", " ", out)
+
+
+# --- orders
+
+
+@pytest.mark.parametrize("name", ["k1-1", JRF])
+def test_a_cancelled_quote_by_either_name(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    cancelled_quote(tmp_path)
+    assert ask(tmp_path, name) == 0
+    said = answer(capsys)
+    assert (
+        "Order k1-1 was a quote of a strike: BUY 0.001 BTC at 13,600,000, sent at 07:30:13.123. It rested 0.800 s, was "
+        "cancelled because its time to live of 800 ms was over (confirmed 0.150 s after it was asked for) and was "
+        "never filled." in said
+    )
+    assert "answered 07:30:13.183 0.060 s after sending" in said
+    assert "on the book 07:30:13.273 0.150 s after sending" in said
+    assert "07:30:14.073 +0.950 cancelled #1 cancel confirmed: ttl" in said
+
+
+def test_a_filled_quote_by_its_execution(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quote = ended("k1-1", order_id=OrderId(JRF), state="filled", executed=Lots(100_000), registered_ns=TS + 150 * MS)
+    booked = fill(2636303818, "k1-1", ts_ns=TS + 400 * MS, pnl_jpy=Money(-123_000_000_000), fee=Money(5_000_000))
+    journal(tmp_path, orders=(quote,), facts=(*LIFE[:3], fact("fill", 400, detail="in words")), fills=(booked,))
+    assert ask(tmp_path, "2636303818") == 0
+    said = answer(capsys)
+    assert "It rested 0.250 s and was filled whole by one fill at 13,600,000: -1,230 JPY realised" in said
+    assert "position -0.001 BTC, execution 2636303818" in said
+    assert said.count("+0.400") == 1, "a fill is told once"
+
+
+def test_a_fill_that_beat_its_cancel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quote = ended("k1-1", order_id=OrderId(JRF), state="filled", cancel_reason=Reason.BEST_MOVED)
+    facts = (*LIFE[:3], fact("cancel", 390), fact("cancel_failed", 500))
+    journal(tmp_path, orders=(quote,), facts=facts, fills=(fill(7, "k1-1", ts_ns=TS + 400 * MS),))
+    assert ask(tmp_path, "k1-1") == 0
+    said = answer(capsys)
+    assert "while its cancel was on its way" in said
+    assert "cancel refused by the venue" in said
+
+
+def test_a_quote_filled_in_part_and_then_cancelled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cancelled_quote(tmp_path, fills=(fill(7, "k1-1", ts_ns=TS + 400 * MS, size=Lots(40_000)),))
+    assert ask(tmp_path, "k1-1") == 0
+    assert "and was filled in part, 0.0004 of 0.001 BTC, by one fill" in answer(capsys)
+
+
+@pytest.mark.parametrize(
+    ("facts", "state", "expected"),
+    [
+        ((fact("rejected", 60, order_id=None, detail="-205 margin"),), "rejected", "It was refused: -205 margin."),
+        ((fact("not_sent", 60, order_id=None, detail="no line"),), "rejected", "It never took effect: no line."),
+        (
+            (fact("send_unknown", 60, order_id=None), fact("proven_absent", 9_000, order_id=None, detail="not listed")),
+            "rejected",
+            "It was shown never to have come to life: not listed.",
+        ),
+    ],
+)
+def test_an_order_that_never_lived(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], facts: tuple[Fact, ...], state: str, expected: str
+) -> None:
+    journal(tmp_path, orders=(ended("k1-1", state=state),), facts=(LIFE[0], *facts))
+    assert ask(tmp_path, "k1-1") == 0
+    assert expected in answer(capsys)
+
+
+def test_an_order_that_is_live_while_the_journal_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_in(tmp_path) as opened:
+        opened.record(changes(orders=(order("k1-1", order_id=OrderId(JRF), state="working"),), facts=LIFE[:3]))
+        assert ask(tmp_path, "k1-1") == 0
+    assert "It is not known to have ended; no fill of it is known." in answer(capsys)
+
+
+def test_what_went_wrong_around_an_order_is_told_and_other_orders_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = (fact("send", 100, "k1-2", None, "strike"), fact("accepted", 200, "k1-2", "JRF-2"))
+    odd = (
+        fact("anomaly", 300, None, None, "cancel confirmed twice"),
+        fact("channel", 350, None, None, "down"),
+        fact("refusal", 360, None, None, "throttled: -1"),
+        fact("difference", 370, None, None, "position +0.1 BTC at the venue, +0 here"),
+    )
+    quote = ended("k1-1", order_id=OrderId(JRF), cancel_reason=Reason.TTL)
+    journal(tmp_path, orders=(quote, order("k1-2", sent_ns=TS + 100 * MS)), facts=(*LIFE, *other, *odd))
+    assert ask(tmp_path, "k1-1", "--json") == 0
+    lines = json.loads(capsys.readouterr().out)["timeline"]
+    assert [line["text"] for line in lines if line["out_of_the_ordinary"]] == [
+        "cancel confirmed twice",
+        "private channel: down",
+        "the venue refused a request: throttled: -1",
+        "books differ: position +0.1 BTC at the venue, +0 here",
+    ]
+    assert not [line for line in lines if line["order"] == "k1-2"]
+
+
+# --- from the CSVs alone
+
+
+def paper(folder: Path) -> None:
+    logs = folder / "logs"
+    write(
+        logs,
+        "decisions",
+        f"{stamp(-500)},0,1519,0,hold,,,,stall_immature",
+        f"{stamp(0)},258,1519,0,strike,13600000,13600003,{QUOTES},strike",
+        f"{stamp(1)},259,1519,0,hold,,,,quoting",
+        f"{stamp(800)},0,1519,0.001,cancel,,,cancel_all_stall 1,ttl",
+        f"{stamp(950)},60,1,0.001,hold,,,,spread",
+        f"{stamp(13350)},0,1500,0.001,hold,,,,budget",
+    )
+    write(
+        logs,
+        "orders",
+        f"{stamp(5)},place,PAPER-1,k1-1,BUY,13600000,0.001,GTC,800,stall,strike",
+        f"{stamp(6)},place,PAPER-2,k1-2,SELL,13600003,0.001,GTC,800,stall,strike",
+        f"{stamp(950)},cancel,PAPER-2,k1-2,SELL,13600003,0.001,GTC,800,stall,ttl",
+    )
+    write(logs, "trades", f"{stamp(400)},PAPER-1,BUY,13600000,0.001,0,stall_then_strike,stall,0,0,0.001")
+
+
+def test_paper_orders_are_told_from_the_csvs_and_what_they_lack_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paper(tmp_path)
+    assert ask(tmp_path, "PAPER-2", set_dir=False) == 0
+    said = answer(capsys)
+    assert "sent at 07:30:13.123. It lived, since the venue's answer, 0.944 s, was cancelled because its time" in said
+    assert "(confirmed 0.150 s after it was asked for) and was never filled" in said
+    assert "when it was on the book is not known" in said
+    assert ask(tmp_path, "k1-1", set_dir=False) == 0
+    assert "0.395 s and was filled whole by one fill at 13,600,000: 0 JPY realised" in answer(capsys)
+
+
+def test_a_moment_of_holding_says_which_gate_its_figure_and_how_long(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paper(tmp_path)
+    assert ask(tmp_path, "2026-11-21T07:30:17Z", "--set", "strategy.min_spread_tick=5", set_dir=False) == 0
+    said = answer(capsys)
+    assert (
+        "At 07:30:17.000 nothing was quoted: the spread is too narrow (1 tick, under min_spread_tick 5); this held for "
+        "12.4 s, 07:30:14.073 to 07:30:26.473." in said
+    )
+    assert "In the window: 1 strike, 1 fill (0 JPY realised), nothing out of the ordinary." in said
+    assert "position +0.001 BTC" in said
+
+
+def test_a_moment_in_a_hold_that_began_and_ended_outside_the_window(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paper(tmp_path)
+    assert ask(tmp_path, "2026-11-21T07:30:20Z", "--window", "1", set_dir=False) == 0
+    assert "this held for 12.4 s" in answer(capsys)
+
+
+def test_a_moment_with_quotes_out_names_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paper(tmp_path)
+    assert ask(tmp_path, "2026-11-21T07:30:13.323Z", "--local", set_dir=False) == 0
+    said = answer(capsys)
+    assert "nothing new was quoted: quotes of ours are still live; this held for 0.799 s" in said
+    assert "Live then: BUY 13600000, SELL 13600003." in said
+    assert ask(tmp_path, "16:30:13.323", set_dir=False) == 1, "today, in UTC"
+
+
+def test_a_moment_right_after_a_decision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paper(tmp_path)
+    assert ask(tmp_path, AT, set_dir=False) == 0
+    assert "At 07:30:13.123 a strike had been sent" in answer(capsys)
+
+
+def test_the_last_row_of_a_run_that_ended_says_nothing_of_later(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paper(tmp_path)
+    assert ask(tmp_path, "2026-11-21T09:00Z", set_dir=False) == 1
+    said = answer(capsys)
+    assert "Nothing was found within 10 s of 2026-11-21T09:00:00.000Z. Searched: logs" in said
+    assert "Nearest before: 2026-11-21T07:30:26.473Z; nearest after: none." in said
+
+
+def test_a_pause_between_two_runs_is_no_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    last = f"{stamp(0)},60,1519,0,hold,,,,stopping"
+    write(tmp_path / "logs", "decisions", last, "2026-11-21T12:00:00.000000Z,0,0,0,hold,,,,account_unknown")
+    assert ask(tmp_path, "2026-11-21T09:00Z", set_dir=False) == 1
+    said = answer(capsys)
+    assert "Nearest before: 2026-11-21T07:30:13.123Z; nearest after: 2026-11-21T12:00:00.000Z." in said
+    assert ask(tmp_path, AT, set_dir=False) == 0
+    assert "the program is stopping; this held from 07:30:13.123, until that run ended." in answer(capsys)
+
+
+def test_a_halt_says_what_tripped_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(
+        tmp_path / "logs",
+        "decisions",
+        f"{stamp(-5000)},60,1519,0.001,halt,,,,kill_pnl",
+        f"{stamp(-5000)},60,1519,0.001,hold,,,,halted",
+        f"{stamp(-4000)},60,1519,0.001,close,,,close_market SELL 0.001@market,kill_pnl",
+        f"{stamp(-3000)},60,1519,0,hold,,,,halted",
+        f"{stamp(3000)},60,1519,0,resume,,,,day_roll",
+    )
+    runtime = tmp_path / "logs" / "runtime"
+    runtime.mkdir()
+    (runtime / "app.log").write_text("2026-11-21 07:30:08.123Z | CRITICAL | HALT kill_pnl: day -31,000 JPY\n")
+    assert ask(tmp_path, AT, set_dir=False) == 0
+    said = answer(capsys)
+    assert "nothing was quoted: trading is halted; this held for 8.000 s" in said
+    assert "Trading had halted at 2026-11-21T07:30:08.123Z: the day's result reached its limit (kill_pnl)." in said
+    assert "HALT The day's result reached its limit (kill_pnl)" in said
+    assert "HALT kill_pnl: day -31,000 JPY" in said, "the runtime log has its figures"
+    assert "close SELL 0.001 @ market: the day's result reached its limit" in said
+
+
+def test_a_halt_of_the_journal_is_told_with_its_detail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    halted = memo(halted=Reason.OPERATOR, halt_ns=TS, halt_detail="by hand")
+    journal(tmp_path, memo=halted, facts=(fact("halt", 0, None, None, "operator (by hand)"),))
+    write(tmp_path / "logs", "decisions", f"{stamp(0)},0,0,0,hold,,,,halted", f"{stamp(90)},0,0,0,resume,,,,resumed")
+    assert ask(tmp_path, AT) == 0
+    said = answer(capsys)
+    assert "HALT The operator said so (operator) (by hand)" in said
+    assert "Trading had halted at 2026-11-21T07:30:13.123Z: by hand (operator)." in said
+
+
+def test_a_hold_goes_on_only_while_its_run_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logs, at = tmp_path / "logs", SystemClock().now_ns() - 60 * NS_PER_S
+    path = logs / "decisions" / f"decisions-{utc_day(at)}.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"{','.join(columns()['decisions'])}\n{utc_iso(at)},0,1519,0,hold,,,,quiet_time\n")
+    assert ask(tmp_path, "-30s", set_dir=False) == 1
+    assert "Nothing was found" in answer(capsys)
+    with LogFolder(logs):
+        assert ask(tmp_path, "-30s", set_dir=False) == 0
+        assert "it is a quiet time of the session" in answer(capsys)
+        tomorrow = utc_iso(at + DAY_NS)
+        assert ask(tmp_path, tomorrow, set_dir=False) == 1, "nobody knows yet"
+
+
+# --- sources
+
+
+def test_an_order_of_journal_and_csv_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cancelled_quote(tmp_path)
+    write(
+        tmp_path / "logs",
+        "orders",
+        f"{stamp(60)},place,{JRF},k1-1,BUY,13600000,0.001,GTC,800,stall,strike",
+        f"{stamp(950)},cancel,{JRF},k1-1,BUY,13600000,0.001,GTC,800,stall,ttl",
+    )
+    assert ask(tmp_path, AT, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [line["what"] for line in told["timeline"]] == ["send", "answer", "book", "cancel", "cancelled"]
+    assert [(life["source"], life["end"]) for life in told["orders"]] == [("journal", "cancelled")]
+
+
+def test_the_journal_among_the_logs_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cancelled_quote(tmp_path / "logs")
+    assert ask(tmp_path, "k1-1", set_dir=False) == 0
+    assert "was never filled" in answer(capsys)
+
+
+def test_a_journal_of_another_log_folder_is_left_out_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paper(tmp_path)
+    with open_in(tmp_path) as opened:
+        opened.swap_log_dir(tmp_path / "elsewhere")
+        opened.record(changes(orders=(order("k1-9"),), facts=(fact("send", 0, "k1-9", None),)))
+    override = tmp_path / "own.yml"
+    override.write_text(f"journal: {{dir: {tmp_path / 'journal'}}}\n")
+    arguments = ["--config", str(override), "--log-dir", str(tmp_path / "logs")]
+    assert main([AT, *arguments]) == 0
+    said = answer(capsys)
+    assert "was left out: its last run logged to" in said
+    assert "#9" not in said
+    assert main(["k1-9", *arguments, "--set", f"journal.dir={tmp_path / 'journal'}"]) == 0
+
+
+def test_a_damaged_journal_does_not_keep_the_csvs_from_answering(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paper(tmp_path)
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "FX_BTC_JPY.sqlite3").write_bytes(b"no database at all, but long enough" * 99)
+    assert ask(tmp_path, "k1-1") == 0
+    assert "note:" in answer(capsys)
+
+
+def test_a_cut_line_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = f"{stamp(0)},60,1519,0,hold,,,,spread"
+    write(tmp_path / "logs", "decisions", whole, f"{stamp(90)},60,1519,0.0", end="")
+    assert ask(tmp_path, AT, set_dir=False) == 0
+    assert "the last line is unfinished and was left out" in answer(capsys)
+
+
+def test_a_runtime_log_in_another_time_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paper(tmp_path)
+    runtime = tmp_path / "logs" / "runtime"
+    runtime.mkdir()
+    warning = "2026-11-21 07:30:13.200Z | WARNING  | event loop late\n"
+    (runtime / "app.log").write_text(warning)
+    assert ask(tmp_path, AT, set_dir=False) == 0
+    said = answer(capsys)
+    assert "the runtime log does not know this time" in said
+    assert "event loop late" not in said
+    strike = "2026-11-21 07:30:13.124Z | INFO     | strike 0.001 BTC: BUY 13600000 / SELL 13600003\n"
+    (runtime / "app.log").write_text(strike + warning)
+    assert ask(tmp_path, AT, set_dir=False) == 0
+    said = answer(capsys)
+    assert "log event loop late" in said
+    assert "strike 0.001 BTC" not in said, "it repeats the decision"
+
+
+# --- nothing, and wrong questions
+
+
+@pytest.mark.parametrize("asked", [AT, "now", "-5m", "k1-404", "999"])
+def test_no_logs_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: str) -> None:
+    assert ask(tmp_path, asked) == 1
+    said = answer(capsys)
+    assert "no logs: there is no folder" in said
+    assert "no journal there" in said
+    assert "Searched: nothing" in said
+
+
+def test_an_unknown_order_says_what_was_searched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cancelled_quote(tmp_path)
+    (tmp_path / "logs").mkdir()
+    assert ask(tmp_path, "JRF20261121-000000-999999") == 1
+    said = answer(capsys)
+    assert "No order or execution JRF20261121-000000-999999 was found. Searched: logs" in said
+    assert ", journal" in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("25:00",), ("a b",), (AT, "--window", "0"), (AT, "--window", "1e9"), (AT, "--set", "strategy.ttl_ms=x"), ()],
+)
+def test_bad_input_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    try:
+        code = ask(tmp_path, *arguments)
+    except SystemExit as error:  # argparse's own
+        code = int(str(error.code))
+    assert code == 2
+    assert "why: " in capsys.readouterr().err
+
+
+def test_json_is_whole_and_in_the_units_of_the_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cancelled_quote(tmp_path, fills=(fill(7, "k1-1", ts_ns=TS + 400 * MS, size=Lots(40_000)),))
+    assert ask(tmp_path, "k1-1", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    (life,) = told["orders"]
+    assert (life["price"], life["size"], life["executed"], life["end"]) == ("13600000", "0.001", "0.0004", "cancelled")
+    assert (life["sent"], life["cancel_reason"]) == ("2026-11-21T07:30:13.123456Z", "ttl")
+    assert told["fills"][0]["exec_id"] == 7
+    assert told["found"] is True
+    assert told["verdict"].startswith("Order k1-1 was a quote of a strike")
+    assert ask(tmp_path, "k1-2", "--json") == 1
+    assert json.loads(capsys.readouterr().out)["found"] is False
+
+
+def test_a_long_time_line_is_cut_around_the_moment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = tuple(fact("anomaly", ms, None, None, f"number {ms}") for ms in range(-300, 300))
+    journal(tmp_path, facts=facts)
+    assert ask(tmp_path, AT) == 0
+    said = answer(capsys)
+    assert "200 more lines: narrow it by --window" in said
+    assert "number 0" in said
+    assert "number 290" not in said
