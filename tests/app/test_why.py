@@ -183,6 +183,17 @@ def test_what_went_wrong_around_an_order_is_told_and_other_orders_are_not(
     assert not [line for line in lines if line["order"] == "k1-2"]
 
 
+def test_a_fill_of_no_order_of_ours_is_told_by_its_tag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stranger = fact("stranger", 10, None, "JRF-X", "to be cancelled")
+    booked = fill(7, None, ts_ns=TS + 20 * MS, order_id="JRF-X", tag="foreign")
+    journal(tmp_path, facts=(stranger, fact("fill", 20, None, "JRF-X", "7 BUY")), fills=(booked,))
+    assert ask(tmp_path, AT) == 0
+    said = answer(capsys)
+    assert "account JRF-X an order on the book is not ours: to be cancelled" in said
+    assert "foreign JRF-X BUY 0.001 @ 13600000: -12.35 JPY" in said
+    assert said.count("+0.020") == 1, "a fill is told once"
+
+
 # --- from the CSVs alone
 
 

@@ -40,9 +40,15 @@ def test_a_moment(text: str, zone: str, expected: str) -> None:
 
 def test_a_millisecond_is_meant_to_its_end_and_more_digits_to_theirs() -> None:
     start = stamp_ns("2026-11-21T07:30:13Z")
-    assert asked("07:30:13.531") == start + 531_999_999, "what is shown as .531 had happened"
-    assert asked("07:30:13.531426") == start + 531_426_999
-    assert asked("07:30:13.531426789") == start + 531_426_789
+    for text, first, last in (
+        ("13.531", 531_000_000, 531_999_999),  # what is shown as .531 had happened
+        ("13.531426", 531_426_000, 531_426_999),
+        ("13.531426789", 531_426_789, 531_426_789),
+        ("13.5", 500_000_000, 500_000_000),
+    ):
+        for whole in (f"07:30:{text}", f"2026-11-21T07:30:{text}Z"):
+            found = parse_asked(whole, now_ns=NOW, zone="UTC")
+            assert (found.moment_ns, found.slack_ns) == (start + first, last - first)
 
 
 @pytest.mark.parametrize("text", ["1a1fdcd39f3-10", "JRF20261121-111056-858959", "2636303818", "PAPER-1a-000015"])

@@ -37,7 +37,8 @@ class Asked:
 
     text: str
     moment_ns: int | None = None
-    """The moment's end where milliseconds were given: what is shown as ``.531`` happened up to ``.531999``."""
+    slack_ns: int = 0
+    """How much later it may be meant, where milliseconds were given: what is shown as ``.531`` can be ``.531999``."""
     name: str = ""
 
 
@@ -54,12 +55,12 @@ def parse_asked(text: str, *, now_ns: int, zone: str) -> Asked:
     try:
         if clock := _TIME.fullmatch(text):
             today = datetime.fromtimestamp(now_ns // NS_PER_S, ZoneInfo(zone)).date()
-            return Asked(text=text, moment_ns=_moment(today, clock[1], clock[2], clock[3], zone))
+            moment_ns = _moment(today, clock[1], clock[2], clock[3], zone)
+            return Asked(text=text, moment_ns=moment_ns, slack_ns=_slack(clock[3]))
         if iso := _ISO.fullmatch(text):
             day, clock_text, seconds, fraction, offset = iso.groups()
-            return Asked(
-                text=text, moment_ns=_moment(date.fromisoformat(day), clock_text, seconds, fraction, zone, offset)
-            )
+            moment_ns = _moment(date.fromisoformat(day), clock_text, seconds, fraction, zone, offset)
+            return Asked(text=text, moment_ns=moment_ns, slack_ns=_slack(fraction))
     except ValueError as error:
         raise ConfigError(f"{text!r} is not a time: {error}; {_ACCEPTED}") from error
     if not _NAME.fullmatch(text):
@@ -78,6 +79,8 @@ def _moment(
         whole = int(at.replace(tzinfo=ZoneInfo(zone)).timestamp()) * NS_PER_S
     else:
         whole = stamp_ns(f"{at.isoformat()}{offset}")
-    digits = (fraction or "").ljust(9, "0")
-    slack = 10 ** (9 - len(fraction)) - 1 if fraction and len(fraction) >= 3 else 0
-    return whole + int(digits) + min(slack, NS_PER_MS - 1)
+    return whole + int((fraction or "").ljust(9, "0"))
+
+
+def _slack(fraction: str | None) -> int:
+    return min(10 ** (9 - len(fraction)), NS_PER_MS) - 1 if fraction and len(fraction) >= 3 else 0

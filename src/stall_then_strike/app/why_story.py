@@ -16,7 +16,7 @@ from stall_then_strike.app.why_hold import Hold, holds_of
 from stall_then_strike.app.why_moment import Asked
 from stall_then_strike.app.why_order import Fill, OrderLife
 from stall_then_strike.app.why_sources import Records, Sources
-from stall_then_strike.app.why_words import FACTS, LOUD, clause, sentence, signed
+from stall_then_strike.app.why_words import FACTS, LIMITED, LOUD, clause, reason_of, sentence, signed
 from stall_then_strike.infra.log_reader import DecisionLine
 from stall_then_strike.types.dto import NS_PER_S, Fact
 from stall_then_strike.types.text import plain
@@ -79,9 +79,10 @@ def tell(sources: Sources, asked: Asked, window_s: float | None, *, now_ns: int)
     return _of_order(sources, asked, ORDER_S if window_s is None else window_s)
 
 
-def _of_moment(sources: Sources, asked: Asked, at_ns: int, window_s: float, now_ns: int) -> Story:
+def _of_moment(sources: Sources, asked: Asked, zero_ns: int, window_s: float, now_ns: int) -> Story:
     reach_ns = int(window_s * NS_PER_S)
-    from_ns, until_ns = max(0, at_ns - reach_ns), at_ns + reach_ns + 1
+    at_ns = zero_ns + asked.slack_ns
+    from_ns, until_ns = max(0, zero_ns - reach_ns), at_ns + reach_ns + 1
     found = sources.around(from_ns, until_ns)
     holds = holds_of(found.decisions, sources.cfg, is_running=sources.is_running)
     happenings = tuple(_time_line(found, holds, from_ns, until_ns))
@@ -90,7 +91,7 @@ def _of_moment(sources: Sources, asked: Asked, at_ns: int, window_s: float, now_
     story = Story(
         asked=asked.text,
         kind="moment",
-        zero_ns=at_ns,
+        zero_ns=zero_ns,
         from_ns=from_ns,
         until_ns=until_ns,
         # A reason that no row has ended yet says nothing of the future.
@@ -160,7 +161,10 @@ def _nothing(sources: Sources, asked: Asked, kind: str, from_ns: int, until_ns: 
 
 
 def _ended(story: Story, verdict: Sequence[str]) -> Story:
-    return replace(story, verdict=tuple(verdict))
+    notes = story.notes
+    if any(reason_of(hold.reason) in LIMITED for hold in story.holds):
+        notes += ("limits are those of the configuration read now; a run's own is not logged",)
+    return replace(story, notes=notes, verdict=tuple(verdict))
 
 
 def _state_at(found: Records, ts_ns: int) -> DecisionLine | None:
@@ -173,7 +177,13 @@ def _state_at(found: Records, ts_ns: int) -> DecisionLine | None:
 
 def _time_line(found: Records, holds: Sequence[Hold], from_ns: int, until_ns: int) -> Iterator[Happening]:
     halts = {row.ts_ns // 1_000 for row in found.decisions.within if row.decision_type == "halt"}
-    facts = [fact for fact in found.facts if fact.what != "halt" or fact.ts_ns // 1_000 not in halts]
+    booked = {str(fill.exec_id) for fill in found.fills}
+    facts = [
+        fact
+        for fact in found.facts
+        if not (fact.what == "halt" and fact.ts_ns // 1_000 in halts)
+        and not (fact.what == "fill" and fact.detail.split(" ")[0] in booked)
+    ]
     lines: list[Happening] = []
     lines += (_of_hold(hold) for hold in holds)
     lines += (_of_decision(row) for row in found.decisions.within if row.decision_type != "hold")

@@ -17,7 +17,7 @@ from stall_then_strike.app.why_hold import Hold
 from stall_then_strike.app.why_order import Fill, OrderLife
 from stall_then_strike.app.why_story import Happening, Story
 from stall_then_strike.app.why_words import lasting, signed
-from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 from stall_then_strike.types.text import plain, utc_clock, utc_iso
 
 LINES_SHOWN: Final = 400
@@ -79,7 +79,7 @@ def _state(story: Story) -> RenderableType:
     state, zero_ns = story.state, story.zero_ns
     if state is None or zero_ns is None:
         raise AssertionError("asked only where there is a state")
-    ago = "then" if state.ts_ns // 1_000 >= zero_ns // 1_000 else f"{lasting(zero_ns - state.ts_ns)} before"
+    ago = "then" if zero_ns - state.ts_ns < NS_PER_MS else f"{lasting(zero_ns - state.ts_ns)} before"
     rows = [
         ("spread", f"{state.spread_ticks:,} ticks" if state.spread_ticks else "no book"),
         ("best stood", f"{state.best_age_ms:,} ms"),
@@ -161,7 +161,8 @@ def _time_line(story: Story) -> RenderableType:
 
 def relative(ts_ns: int, zero_ns: int) -> str:
     """Seconds from zero with their sign, to the millisecond; of whole microseconds, as some stamps are."""
-    return f"{(ts_ns // 1_000 - zero_ns // 1_000) / 1_000_000:+,.3f}"
+    text = f"{(ts_ns // 1_000 - zero_ns // 1_000) / 1_000_000:+,.3f}"
+    return "0.000" if text in ("+0.000", "-0.000") else text
 
 
 def _short(name: str) -> str:

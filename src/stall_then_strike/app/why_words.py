@@ -141,6 +141,12 @@ def measured(line: DecisionLine, cfg: AppConfig) -> str:
             return ""
 
 
+LIMITED: Final = frozenset(
+    {Reason.SPREAD, Reason.STALL_IMMATURE, Reason.BOOK_STALE, Reason.POSITION_LIMIT, Reason.QUIET_TIME}
+)
+"""Gates whose limit :func:`measured` takes from the configuration."""
+
+
 def _against(value: int, limit: int, shown: str, name: str) -> str:
     if value < limit:
         return f"{shown}, under {name} {limit:,}"
@@ -158,7 +164,7 @@ def signed(size: Decimal) -> str:
 
 def lasting(ns: int) -> str:
     """A length of time as a person says it: ``0.234 s``, ``12.4 s``, ``3 min 20 s``, ``2 h 05 min``."""
-    ms = ns // 1_000_000
+    ms = (ns + 500_000) // 1_000_000
     if ms < 10_000:
         return f"{ms / 1000:.3f} s"
     if ms < 120_000:
