@@ -358,6 +358,28 @@ def test_the_journal_among_the_logs_is_found(tmp_path: Path, capsys: pytest.Capt
     assert "was never filled" in answer(capsys)
 
 
+@pytest.mark.parametrize("name", ["k1-1", "k2-1", AT, "2026-11-21T08:30:13.123Z", "7", "8"])
+def test_of_two_journals_of_a_log_folder_the_one_that_knows_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    later = TS + 3_600_000 * MS
+    logs = tmp_path / "logs"
+    with open_in(logs) as opened:
+        cancelled = ended("k1-1", order_id=OrderId(JRF))
+        opened.record(changes(orders=(cancelled,), facts=LIFE, fills=(fill(7, "k1-1"),)))
+    with open_in(tmp_path) as opened:
+        opened.swap_log_dir(logs)
+        sent = Fact(ts_ns=later, what="send", client_order_id=ClientOrderId("k2-1"))
+        booked = fill(8, "k2-1", ts_ns=later, order_id="JRF-2")
+        opened.record(changes(orders=(ended("k2-1", sent_ns=later),), facts=(sent,), fills=(booked,)))
+    override = tmp_path / "own.yml"
+    override.write_text(f"journal: {{dir: {tmp_path / 'journal'}}}\n")
+    assert main([name, "--config", str(override), "--log-dir", str(logs), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    expected = "k2-1" if name in ("k2-1", "8", "2026-11-21T08:30:13.123Z") else "k1-1"
+    assert [life["client_order_id"] for life in told["orders"]] == [expected]
+
+
 def test_a_journal_of_another_log_folder_is_left_out_and_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

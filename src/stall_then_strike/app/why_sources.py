@@ -1,14 +1,14 @@
 """What ``why`` reads: the CSVs of a log folder, its runtime log, and the journal that belongs to it.
 
-The journal is read as of one moment and let go. It is, in this order: the one named by ``--set journal.dir=...``; the
-one in the log folder itself (``run_live`` on the embedded exchange keeps it there); the one of the configuration, if
-its last run logged to this folder. Paper runs have none.
+The journal is read as of one moment and let go. It is the one named by ``--set journal.dir=...``; else the one in the
+log folder itself (``run_live`` on the embedded exchange keeps it there) or the one of the configuration, if its last
+run logged to this folder. Of two, the one that knows what is asked about. Paper runs have none.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -56,22 +56,23 @@ class Sources:
         self.searched: list[str] = []
         self.notes: list[str] = []
         """What could not be used, or only in part."""
-        self.journal = self._open(is_journal_named=is_journal_named)
+        self._journals = self._open(is_journal_named=is_journal_named)
+        self.journal = self._journals[0] if self._journals else None
+        """The one that is asked."""
         if log_dir.is_dir():
             self.searched.append(f"logs {log_dir}")
         else:
             self.notes.append(f"no logs: there is no folder {log_dir}")
-        if self.journal is not None:
-            self.searched.append(f"journal {self.journal.path}")
+        self.searched += [f"journal {journal.path}" for journal in self._journals]
 
     def __enter__(self) -> Sources:
         """Itself."""
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Let the journal go."""
-        if self.journal is not None:
-            self.journal.close()
+        """Let the journals go."""
+        for journal in self._journals:
+            journal.close()
 
     @property
     def is_running(self) -> bool:
@@ -80,13 +81,14 @@ class Sources:
             in_folder = holder(self.log_dir / ".lock")
         except OSError:
             in_folder = None
-        return in_folder is not None or (self.journal is not None and self.journal.info().held_by is not None)
+        return in_folder is not None or any(journal.info().held_by is not None for journal in self._journals)
 
     # --- questions
 
     def around(self, from_ns: int, until_ns: int) -> Records:
         """Everything in ``[from_ns, until_ns)``, with the whole lives of that time's orders. Raises JournalError."""
         wide_from, wide_until = max(0, from_ns - LIFE_NS), until_ns + LIFE_NS
+        self._choose(lambda journal: any(True for _ in journal.facts(wide_from, wide_until)))
         wide = self.logs.decisions(wide_from, wide_until)
         found = Records(decisions=_narrowed(wide, from_ns, until_ns))
         lives, loose, loose_fills = self._of_journal(wide_from, wide_until)
@@ -109,16 +111,16 @@ class Sources:
 
     def order(self, name: str) -> OrderLife | None:
         """The order of a name, ours or the venue's, or of the number of an execution. Raises JournalError."""
-        if self.journal is not None:
-            if name.isdecimal():
-                name = self._order_of_execution(int(name)) or name
-            if (memo := self.journal.order(name)) is not None:
-                facts = self.journal.facts_of(name)
-                stamps = [memo.sent_ns, *(fact.ts_ns for fact in facts)]
-                fills = self.journal.fills(max(0, min(stamps) - LIFE_NS), max(stamps) + LIFE_NS)
-                own = {memo.client_order_id, memo.order_id}
-                mine = [fill for fill in fills if fill.client_order_id in own or fill.row.order_id in own - {None}]
-                return life_of_journal(memo, facts, mine, self.units)
+        if name.isdecimal():
+            name = self._order_of_execution(int(name)) or name
+        self._choose(lambda journal: journal.order(name) is not None)
+        if self.journal is not None and (memo := self.journal.order(name)) is not None:
+            facts = self.journal.facts_of(name)
+            stamps = [memo.sent_ns, *(fact.ts_ns for fact in facts)]
+            fills = self.journal.fills(max(0, min(stamps) - LIFE_NS), max(stamps) + LIFE_NS)
+            own = {memo.client_order_id, memo.order_id}
+            mine = [fill for fill in fills if fill.client_order_id in own or fill.row.order_id in own - {None}]
+            return life_of_journal(memo, facts, mine, self.units)
         rows = self.logs.orders_named(name)
         if not rows:
             return None
@@ -153,34 +155,45 @@ class Sources:
 
     # --- places
 
-    def _open(self, *, is_journal_named: bool) -> JournalReader | None:
+    def _choose(self, knows: Callable[[JournalReader], bool]) -> None:
+        """Ask the first that knows; if none does, whichever it was."""
+        if len(self._journals) > 1:
+            self.journal = next(filter(knows, self._journals), self.journal)
+
+    def _open(self, *, is_journal_named: bool) -> list[JournalReader]:
         product = self.cfg.exchange.product_code
-        beside = journal_path(self.log_dir / _IN_JOURNAL, product)
         configured = journal_path(self.cfg.journal.dir, product)
-        path = configured if is_journal_named or not beside.is_file() else beside
+        if is_journal_named:
+            if not configured.exists():
+                self.notes.append(f"{configured}: no journal there")
+            return self._opened(configured)
+        found = self._opened(journal_path(self.log_dir / _IN_JOURNAL, product))
+        for journal in self._opened(configured):
+            folder = journal.log_dir()
+            if folder in (None, self.log_dir.absolute()):
+                found.append(journal)
+                continue
+            journal.close()
+            if not found:
+                self.notes.append(
+                    f"{configured} was left out: its last run logged to {folder}. Take it by --set journal.dir=..."
+                )
+        return found
+
+    def _opened(self, path: Path) -> list[JournalReader]:
+        """The journal of a path, if it is there and can be read."""
         if not path.exists():
-            if is_journal_named:
-                self.notes.append(f"{path}: no journal there")
-            return None
+            return []
         try:
-            journal = JournalReader.open(path)
+            return [JournalReader.open(path)]
         except JournalError as error:
             self.notes.append(str(error))
-            return None
-        folder = journal.log_dir()
-        if path is configured and not is_journal_named and folder not in (None, self.log_dir.absolute()):
-            journal.close()
-            self.notes.append(f"{path} was left out: its last run logged to {folder}. Take it by --set journal.dir=...")
-            return None
-        return journal
+            return []
 
     def _order_of_execution(self, number: int) -> str | None:
-        if self.journal is None:
-            return None
-        for fill in self.journal.fills():
-            if fill.exec_id == number:
-                return fill.client_order_id or fill.row.order_id
-        return None
+        fills = (fill for journal in self._journals for fill in journal.fills() if fill.exec_id == number)
+        fill = next(fills, None)
+        return None if fill is None else fill.client_order_id or fill.row.order_id
 
     def _of_journal(self, from_ns: int, until_ns: int) -> tuple[list[OrderLife], list[Fact], list[Fill]]:
         """Orders with their lives, facts on none of them, and fills of none of them."""
