@@ -202,6 +202,7 @@ def paper(folder: Path) -> None:
     write(
         logs,
         "decisions",
+        f"{stamp(-700)},0,1519,0,cancel,,,cancel_all_stall 2,ttl",
         f"{stamp(-500)},0,1519,0,hold,,,,stall_immature",
         f"{stamp(0)},258,1519,0,strike,13600000,13600003,{QUOTES},strike",
         f"{stamp(1)},259,1519,0,hold,,,,quoting",
