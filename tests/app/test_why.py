@@ -336,6 +336,16 @@ def test_a_hold_goes_on_only_while_its_run_does(tmp_path: Path, capsys: pytest.C
         assert ask(tmp_path, tomorrow, set_dir=False) == 1, "nobody knows yet"
 
 
+def test_what_the_csvs_do_not_have_yet_ends_a_hold_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "logs", "decisions", f"{stamp(-500)},0,1519,0,hold,,,,stall_immature")
+    journal(tmp_path, orders=(order("k1-1", order_id=OrderId(JRF), state="working"),), facts=LIFE[:3])
+    assert ask(tmp_path, "2026-11-21T07:30:13.100Z") == 0
+    assert "this held for 0.500 s" in answer(capsys)
+    assert ask(tmp_path, "2026-11-21T07:30:13.300Z") == 0
+    said = answer(capsys)
+    assert "is in the journal, but not, or not yet, in the decision log. Live then: BUY 13600000." in said
+
+
 # --- sources
 
 

@@ -7,7 +7,7 @@ stop), when the reason ended is not known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -56,11 +56,27 @@ class Hold:
         return self.from_ns <= ts_ns and (self.until_ns is None or ts_ns < self.until_ns)
 
 
-def holds_of(decisions: Span[DecisionLine], cfg: AppConfig, *, is_running: bool) -> list[Hold]:
-    """Holds that reach into the span. The last of all goes on while its run does."""
+def holds_of(
+    decisions: Span[DecisionLine], cfg: AppConfig, *, is_running: bool, ends: Iterable[int] = ()
+) -> list[Hold]:
+    """Holds that reach into the span. The last of all goes on while its run does.
+
+    ``ends``: when the journal says that something else was decided. It knows at once, the CSVs up to ``log.flush_ms``
+    later, or never if the process was killed.
+    """
     edges = [decisions.before, *decisions.within, decisions.after]
     rows = [row for row in edges if row is not None]
-    return [replace(hold, text=_worded(hold, cfg)) for hold in _holds(rows, decisions, is_running=is_running)]
+    stamps = sorted(ends)
+    holds = [_ended(hold, stamps) for hold in _holds(rows, decisions, is_running=is_running)]
+    return [replace(hold, text=_worded(hold, cfg)) for hold in holds]
+
+
+def _ended(hold: Hold, stamps: list[int]) -> Hold:
+    """An open hold, ended by the first stamp after it."""
+    first = next((stamp for stamp in stamps if stamp // 1_000 > hold.from_ns // 1_000), None)
+    if hold.until_ns is not None or first is None:
+        return hold
+    return replace(hold, until_ns=first, is_end_unknown=False)
 
 
 def _holds(rows: list[DecisionLine], decisions: Span[DecisionLine], *, is_running: bool) -> Iterator[Hold]:

@@ -14,7 +14,7 @@ from stall_then_strike.app import why_verdict
 from stall_then_strike.app.panel import jpy
 from stall_then_strike.app.why_hold import Hold, holds_of
 from stall_then_strike.app.why_moment import Asked
-from stall_then_strike.app.why_order import Fill, OrderLife
+from stall_then_strike.app.why_order import QUOTE_TAG, Fill, OrderLife
 from stall_then_strike.app.why_sources import Records, Sources
 from stall_then_strike.app.why_words import FACTS, LIMITED, LOUD, clause, reason_of, sentence, signed
 from stall_then_strike.infra.log_reader import DecisionLine
@@ -84,7 +84,7 @@ def _of_moment(sources: Sources, asked: Asked, zero_ns: int, window_s: float, no
     at_ns = zero_ns + asked.slack_ns
     from_ns, until_ns = max(0, zero_ns - reach_ns), at_ns + reach_ns + 1
     found = sources.around(from_ns, until_ns)
-    holds = holds_of(found.decisions, sources.cfg, is_running=sources.is_running)
+    holds = holds_of(found.decisions, sources.cfg, is_running=sources.is_running, ends=_ends(found))
     happenings = tuple(_time_line(found, holds, from_ns, until_ns))
     state = _state_at(found, at_ns)
     hold = next((hold for hold in holds if hold.holds_at(at_ns)), None)
@@ -117,7 +117,7 @@ def _of_order(sources: Sources, asked: Asked, window_s: float) -> Story:
     reach_ns = int(window_s * NS_PER_S)
     from_ns, until_ns = max(0, life.first_ns - reach_ns), life.last_ns + reach_ns + 1
     found = sources.around(from_ns, until_ns)
-    holds = holds_of(found.decisions, sources.cfg, is_running=sources.is_running)
+    holds = holds_of(found.decisions, sources.cfg, is_running=sources.is_running, ends=_ends(found))
     # The others of this time are in their own stories.
     own = Records(
         decisions=found.decisions,
@@ -165,6 +165,14 @@ def _ended(story: Story, verdict: Sequence[str]) -> Story:
     if any(reason_of(hold.reason) in LIMITED for hold in story.holds):
         notes += ("limits are those of the configuration read now; a run's own is not logged",)
     return replace(story, notes=notes, verdict=tuple(verdict))
+
+
+def _ends(found: Records) -> Iterator[int]:
+    """Decisions of which the journal tells: strikes, halts and their ends."""
+    for life in found.orders:
+        if life.source == "journal" and life.tag == QUOTE_TAG and life.sent_ns is not None:
+            yield life.sent_ns
+    yield from (fact.ts_ns for fact in found.facts if fact.what in ("halt", "resume"))
 
 
 def _state_at(found: Records, ts_ns: int) -> DecisionLine | None:

@@ -115,6 +115,8 @@ def _at(sources: Sources, hold: Hold | None, state: DecisionLine | None, at_ns: 
         return f"{text}; this held from {utc_clock(hold.from_ns)}, {hold.duration}."
     if state is None:
         return f"No decision of {clock} or before is in the logs."
+    if state.decision_type == "hold":
+        return f"What was decided last before {clock} is in the journal, but not, or not yet, in the decision log."
     did = _DID.get(state.decision_type, state.decision_type)
     ago = lasting(at_ns - state.ts_ns)
     return f"At {clock} {did}, {ago} before: {clause(state.reason)} ({state.reason})."
