@@ -104,7 +104,7 @@ def test_moments_of_a_live_run(live: Path) -> None:
     halted = next(row for row in decisions if row["reason"] == "halted")
     told = ask(halted["ts"])[1]
     assert f"Trading had halted at {halt['ts'][:23]}Z" in told["verdict"]
-    assert "reached its limit (kill_pnl)" in told["verdict"]
+    assert "reached its limit of -3 JPY (kill_pnl)" in told["verdict"]
 
 
 @pytest.mark.slow

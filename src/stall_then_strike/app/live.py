@@ -163,6 +163,12 @@ class LiveTrader(Trader):
             await self._slots.acquire()
             self._tasks.create_task(self._send(batch))
 
+    def remember(self, what: str, detail: str) -> None:
+        """Write a fact of the run itself (its start, its end) into the journal."""
+        now_ns = self.clock.now_ns()
+        self._unwritten.append(Changes(ts_ns=now_ns, facts=(Fact(ts_ns=now_ns, what=what, detail=detail),)))
+        self.write_owed()
+
     def ask_account(self, why: str) -> None:
         """Ask for the account although the core does not want to know."""
         now_ns = self.clock.now_ns()

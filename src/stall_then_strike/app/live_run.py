@@ -31,6 +31,7 @@ from stall_then_strike.app.realtime import RealtimeRun
 from stall_then_strike.app.screen import Screen
 from stall_then_strike.app.skew_watch import SkewWatch
 from stall_then_strike.app.summary import summary_table
+from stall_then_strike.config.loader import config_digest
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.infra.alerts import AlertKind, Alerts
@@ -247,6 +248,7 @@ class LiveRun:
                 tasks.create_task(self._tidy()),
                 tasks.create_task(self._parts.screen.show(lambda: observer.status(self._condition()))),
             ]
+            trader.remember("start", config_digest(cfg))
             await session.connect_ws()
             await self._ready()
             observer.restart(self._clock.now_ns())
@@ -277,6 +279,7 @@ class LiveRun:
                 async with asyncio.timeout(_HURRY_S):
                     await trader.wait_sent()
         logger.info("end of trading: {}", self._last_words())
+        trader.remember("stop", f"{ending.why}; {self._last_words()}")
 
     async def _before_hurry(self, what: Coroutine[None, None, object], limit_s: float) -> bool:
         """Wait for something, but not past the limit or a second signal; whether it came."""

@@ -21,7 +21,7 @@ from stall_then_strike.app import cli
 from stall_then_strike.app.ending import Ending
 from stall_then_strike.app.live_run import LiveParts, run_live
 from stall_then_strike.app.screen import Screen
-from stall_then_strike.config.loader import effective_yaml
+from stall_then_strike.config.loader import config_digest, effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.alerts import Alerts, load_alert_urls
 from stall_then_strike.infra.clock import SystemClock
@@ -104,6 +104,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | No
         for row in lacking:
             logs.write(row)
         stack.enter_context(alerts)
+        logger.info("configuration {}:\n{}", config_digest(cfg), effective_yaml(cfg))
         screen.begin(f"live trading of {cfg.exchange.product_code}", args.log_dir)
         parts = LiveParts(
             cfg=cfg,

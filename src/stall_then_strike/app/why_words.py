@@ -74,6 +74,7 @@ FACTS: Final[Mapping[str, tuple[str, str]]] = {
     "resume": ("resume", "halt lifted"),
     "refusal": ("refusal", "the venue refused a request"),
     "channel": ("channel", "private channel"),
+    "ask": ("account", "asked because"),
     "report": ("account", "reconciled"),
     "report_failed": ("account", "could not be asked"),
     "take_over": ("account", "taken over from before the first run"),
@@ -83,11 +84,26 @@ FACTS: Final[Mapping[str, tuple[str, str]]] = {
     "funding": ("account", "funding or carry, JPY"),
     "collateral": ("account", "collateral moved without a fill, JPY"),
     "day": ("day", "trading day"),
+    "start": ("start", "run started, configuration"),
+    "stop": ("stop", "run ended"),
 }
 """Facts of the journal: a word for the time line, and what it says before its detail. Others show as they are."""
 
 LOUD: Final = frozenset(
-    {"anomaly", "error", "halt", "resume", "refusal", "channel", "report_failed", "take_over", "stranger", "orphan"}
+    {
+        "start",
+        "stop",
+        "anomaly",
+        "error",
+        "halt",
+        "resume",
+        "refusal",
+        "channel",
+        "report_failed",
+        "take_over",
+        "stranger",
+        "orphan",
+    }
     | {"difference", "collateral", "rejected", "send_unknown", "not_sent", "proven_absent", "cancel_unsent"}
 )
 """Facts that are out of the ordinary."""

@@ -14,6 +14,7 @@ from datetime import time
 from decimal import Decimal
 from enum import Enum
 from functools import reduce
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -64,6 +65,16 @@ def effective_yaml(cfg: AppConfig) -> str:
     return yaml.dump(
         _dumpable(cfg), Dumper=_Writer, sort_keys=False, allow_unicode=True, default_flow_style=False, width=120
     )
+
+
+def config_digest(cfg: AppConfig) -> str:
+    """Twelve hex digits that are the same for the same effective configuration, without addresses and folders.
+
+    What a run is told to do, and not where: two runs on different ports compare as equal.
+    """
+    plain = cfg.model_copy(update={"exchange": AppConfig().exchange.model_copy(update={"limits": cfg.exchange.limits})})
+    plain = plain.model_copy(update={"journal": AppConfig().journal})
+    return sha256(effective_yaml(plain).encode()).hexdigest()[:12]
 
 
 def _refusal(problems: Sequence[str]) -> ConfigError:

@@ -106,6 +106,8 @@ class Account:
         if now_ns < self._ask_ns or not self._budget.may_ask(now_ns, REPORT_CALLS, urgent=self._ask_why != PERIOD):
             return None
         why = self._ask_why
+        if why != PERIOD:
+            self._record.fact("ask", detail=why)
         self._budget.spend_questions(now_ns, REPORT_CALLS)
         self.rules.asked(now_ns)
         self._ask_ns, self._ask_why = self.rules.due(self._orders, now_ns)

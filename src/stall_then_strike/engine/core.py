@@ -236,7 +236,9 @@ class Core:
         if self.inventory.changes != self._checked:
             self._checked = self.inventory.changes
             if (tripped := self.kill_switch.check(self.inventory)) is not None:
-                self._halt(tripped)
+                risk, is_day = self._cfg.risk, tripped is Reason.KILL_PNL
+                what, limit = ("result", risk.daily_pnl_jpy) if is_day else ("drawdown", risk.max_dd_jpy)
+                self._halt(tripped, f"the day's {what} reached its limit of {limit:,f} JPY")
         self._decide(now)
         if self.exits.closing is None and self.inventory.position and (why := self._must_be_flat()) is not None:
             self.exits.begin(why, flatten=True)  # a fill came after all was closed

@@ -70,7 +70,8 @@ class Dispatch:
         self._budget.spend_cancel(self._now_ns, len(due))
         for order, name in due:
             self._orders.cancel_sent(order, self._now_ns)
-            self._record.fact("cancel", client_order_id=order.client_order_id, order_id=name)
+            why = order.cancel_reason or reason
+            self._record.fact("cancel", client_order_id=order.client_order_id, order_id=name, detail=why.label)
         action = CancelAllStall(order_ids=tuple(name for _, name in due), reason=reason)
         self.actions.append(action)
         return action
@@ -78,6 +79,8 @@ class Dispatch:
     def cancel_strangers(self, names: Sequence[OrderId]) -> None:
         """Send the cancels of orders on the book that no order of ours stands for."""
         self._budget.spend_cancel(self._now_ns, len(names))
+        for name in names:
+            self._record.fact("cancel", order_id=name, detail=Reason.ORPHAN.label)
         action = CancelAllStall(order_ids=tuple(names), reason=Reason.ORPHAN)
         self.actions.append(action)
         self.decision("cancel", Reason.ORPHAN, (action,))
