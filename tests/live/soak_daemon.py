@@ -1,0 +1,110 @@
+"""The daemon of a soak as a process of its own: the real command's parts on the clock of the exchange that it is told.
+
+`soak.py` starts it with its settings as JSON on standard input. It writes a JSON line each real second with what can be
+counted only from within, and ends on SIGTERM as ``run_live`` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from stall_then_strike.app import cli
+from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.live_run import LiveParts, LiveRun
+from stall_then_strike.app.screen import Screen
+from stall_then_strike.config.loader import load_app_config
+from stall_then_strike.infra.alerts import Alerts, AlertUrls
+from stall_then_strike.infra.clock import ScaledClock, SystemClock
+from stall_then_strike.infra.credentials import Credentials, sign_for
+from stall_then_strike.infra.journal import Journal, journal_path
+from stall_then_strike.infra.logging_runtime import setup_runtime_logging
+from stall_then_strike.infra.logging_structured import CsvLogs
+
+PERIOD_S = 1.0
+
+
+def counts(run: LiveRun) -> dict[str, Any]:
+    """What may not grow, and what must."""
+    core, trader = run.core, run.trader
+    lag_ns = run._lag.p99_ns
+    return {
+        "tasks": len(asyncio.all_tasks()),
+        "strikes": core.record.tally.strikes,
+        "fills": core.record.tally.fills,
+        "lag_p99_ms": None if lag_ns is None else lag_ns / 1e6,
+        "outbox": len(trader.outbox),
+        "in_flight": trader.in_flight,
+        "early": len(core.orders.early),
+        "owed": len(trader._unwritten),
+        "halted": None if core.halted is None else core.halted.label,
+    }
+
+
+async def sample(run: LiveRun) -> None:
+    """Tell the counts each second, for ever."""
+    while True:
+        await asyncio.sleep(PERIOD_S)
+        if run._trader is not None:
+            sys.stdout.write(json.dumps(counts(run)) + "\n")
+            sys.stdout.flush()
+
+
+async def trade(run: LiveRun, ending: Ending) -> int:
+    """Run until a signal."""
+    loop = asyncio.get_running_loop()
+    for number in cli.STOP_SIGNALS:
+        loop.add_signal_handler(number, ending.on_signal, number.name)
+    async with asyncio.TaskGroup() as tasks:
+        sampler = tasks.create_task(sample(run))
+        code = await run.run(None)
+        sampler.cancel()
+    return code
+
+
+def main(told: dict[str, Any]) -> int:
+    """Open what the command opens, and trade."""
+    cfg = load_app_config(told["config"])
+    speed: float = told["speed"]
+    passed_ns = time.monotonic_ns() - told["monotonic_ns"]
+    clock = ScaledClock(speed, told["venue_ns"] + int(passed_ns * speed))
+    credentials = Credentials(key=told["key"], secret=told["secret"])
+    folder = Path(told["folder"])
+    with ExitStack() as stack:
+        stack.enter_context(setup_runtime_logging(folder / "logs" / "runtime", cfg.log, console="WARNING"))
+        journal = stack.enter_context(
+            Journal.open(
+                journal_path(cfg.journal.dir, cfg.exchange.product_code),
+                product_code=cfg.exchange.product_code,
+                account=credentials.fingerprint,
+                now_ns=clock.now_ns(),
+                locks=folder,
+            )
+        )
+        logs = stack.enter_context(CsvLogs(folder / "logs", cfg.exchange.instrument(), cfg.log))
+        stack.enter_context(sign_for("127.0.0.1"))
+        with (folder / "screen.txt").open("w") as screen:
+            parts = LiveParts(
+                cfg=cfg,
+                credentials=credentials,
+                journal=journal,
+                logs=logs,
+                log_dir=folder / "logs",
+                screen=Screen(Console(file=screen), live=False),
+                alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
+            )
+            ending = Ending()
+            run = LiveRun(parts, cfg, clock, credentials, ending, speed)
+            with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
+                return runner.run(trade(run, ending))
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.load(sys.stdin)))
