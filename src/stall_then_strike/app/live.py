@@ -1,14 +1,16 @@
 """The live trader: what the core changes is in the journal before anything is sent, and sending waits for nothing.
 
-A slow or lost answer must not hold up a cancel, so every batch of actions is sent by a task of its own; how many may be
-under way at once is bounded. Facts that come while a step is being taken wait their turn.
+A slow or lost answer must not hold up a cancel, so every action is sent by a task of its own, which begins in the next
+turn of the event loop; how many may be under way at once is bounded. Log rows come after that: formatting them and
+waking the threads that write them takes about as long as sending. Facts that come while a step is being taken wait
+their turn.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from stall_then_strike.app.trading import RowLog, Trader
@@ -30,12 +32,15 @@ from stall_then_strike.types.dto import (
     PlaceLimit,
     Reason,
     Reconcile,
+    Row,
     Step,
 )
 from stall_then_strike.types.errors import JournalError
 
 IN_FLIGHT: Final = 64
-"""Batches that may be on their way at once. Each ends within its calls' time limits."""
+"""Actions that may be on their way at once. Each ends within its calls' time limits."""
+_LOG_PAUSE_S: Final = 0.002
+"""How long log rows wait, so that what is being sent goes first."""
 _BACKLOG: Final = 10_000
 """Steps that a failing journal may owe."""
 
@@ -78,11 +83,11 @@ class LiveTrader(Trader):
         self._inbox: deque[Event] = deque()
         self._is_stepping = False
         self._unwritten: deque[Changes] = deque(maxlen=_BACKLOG)
-        self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._late_rows: deque[Row] = deque()
         self._tasks: asyncio.TaskGroup | None = None
         self._answered = asyncio.Event()
         self.in_flight = 0
-        """Batches without their answer."""
+        """Actions without their answer."""
 
     def on_event(self, event: Event) -> None:
         """One step of the core. What comes from within a step is taken after it."""
@@ -146,22 +151,49 @@ class LiveTrader(Trader):
             if order.price is not None
         ]
 
+    # --- sending, then logging
+
     async def send(self) -> None:
-        """Send actions as they come, for ever, each batch by itself."""
+        """Send actions as they come, for ever, each by itself."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            await super().send()
+            try:
+                await super().send()
+            finally:
+                self._tasks = None
+                self._log_rows()
 
     async def send_waiting(self) -> None:
-        """Set off what is in the outbox."""
+        """Set off what is in the outbox, as far as there is room."""
+        while self._tasks is not None and self.outbox and self.in_flight < IN_FLIGHT:
+            self._set_off(self._tasks, self.outbox.popleft())
+
+    def _put_out(self, actions: Sequence[Action]) -> None:
+        if self._tasks is None or self.outbox or self.in_flight + len(actions) > IN_FLIGHT:
+            super()._put_out(actions)
+            return
+        for action in actions:
+            self._set_off(self._tasks, action)
+
+    def _set_off(self, tasks: asyncio.TaskGroup, action: Action) -> None:
+        self.in_flight += 1
+        tasks.create_task(self._send(action))
+
+    def _take(self, step: Step) -> None:
+        """As ever, but actions before rows."""
+        if step.actions:
+            self._put_out(step.actions)
+        if step.rows:
+            if self._tasks is not None and not self._late_rows:
+                asyncio.get_running_loop().call_later(_LOG_PAUSE_S, self._log_rows)
+            self._late_rows.extend(step.rows)
         if self._tasks is None:
-            raise AssertionError("batches are tasks of `send`")
-        if self.outbox:
-            batch = tuple(self.outbox)
-            self.outbox.clear()
-            self.in_flight += 1
-            await self._slots.acquire()
-            self._tasks.create_task(self._send(batch))
+            self._log_rows()
+        self.on_step()
+
+    def _log_rows(self) -> None:
+        while self._late_rows:
+            self._record(self._late_rows.popleft())
 
     def remember(self, what: str, detail: str) -> None:
         """Write a fact of the run itself (its start, its end) into the journal."""
@@ -184,10 +216,11 @@ class LiveTrader(Trader):
             self._answered.clear()
             await self._answered.wait()
 
-    async def _send(self, batch: tuple[Action, ...]) -> None:
+    async def _send(self, action: Action) -> None:
         try:
-            await self.executor.execute(batch)
+            await self.executor.execute((action,))
         finally:
-            self._slots.release()
             self.in_flight -= 1
             self._answered.set()
+            if self.outbox:
+                self._waiting.set()

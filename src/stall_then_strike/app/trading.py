@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from loguru import logger
@@ -116,11 +116,15 @@ class Trader:
         for row in step.rows:
             self._record(row)
         if step.actions:
-            if len(self.outbox) + len(step.actions) > OUTBOX:
-                raise OutboxFull(f"more than {OUTBOX} actions wait to be sent")
-            self.outbox.extend(step.actions)
-            self._waiting.set()
+            self._put_out(step.actions)
         self.on_step()
+
+    def _put_out(self, actions: Sequence[Action]) -> None:
+        """Queue actions for the sender."""
+        if len(self.outbox) + len(actions) > OUTBOX:
+            raise OutboxFull(f"more than {OUTBOX} actions wait to be sent")
+        self.outbox.extend(actions)
+        self._waiting.set()
 
     async def send(self) -> None:
         """Send actions as they come, for ever."""
