@@ -20,6 +20,7 @@ from rich.console import Console
 from stall_then_strike.app import cli
 from stall_then_strike.app.ending import Ending
 from stall_then_strike.app.live_run import LiveParts, run_live
+from stall_then_strike.app.prompt import answer_promptly
 from stall_then_strike.app.screen import Screen
 from stall_then_strike.config.loader import config_digest, effective_yaml
 from stall_then_strike.config.models import AppConfig
@@ -155,6 +156,7 @@ async def _to_the_end(parts: LiveParts, duration_s: float | None) -> int:
     for number in cli.STOP_SIGNALS:
         loop.add_signal_handler(number, ending.on_signal, number.name)
     cli.hear_signals(yes=True)
+    answer_promptly()
     try:
         return await run_live(parts, ending, duration_s)
     finally:
