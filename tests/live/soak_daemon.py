@@ -19,6 +19,7 @@ from rich.console import Console
 from stall_then_strike.app import cli
 from stall_then_strike.app.ending import Ending
 from stall_then_strike.app.live_run import LiveParts, LiveRun
+from stall_then_strike.app.prompt import answer_promptly
 from stall_then_strike.app.screen import Screen
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.infra.alerts import Alerts, AlertUrls
@@ -59,6 +60,7 @@ async def sample(run: LiveRun) -> None:
 
 async def trade(run: LiveRun, ending: Ending) -> int:
     """Run until a signal."""
+    answer_promptly()
     loop = asyncio.get_running_loop()
     for number in cli.STOP_SIGNALS:
         loop.add_signal_handler(number, ending.on_signal, number.name)

@@ -23,7 +23,7 @@ async def test_nothing_grows_and_the_books_are_equal(tmp_path: Path) -> None:
 
 def flat(**later: int) -> Soak:
     """Forty samples of a daemon at rest but for what is given: added late, memory at each sample."""
-    result = Soak(exit_code=0)
+    result = Soak(speed=1, exit_code=0)
     for number in range(40):
         more = later if number > 30 else {}
         inside = {"tasks": 14 + more.get("tasks", 0), "early": 0, "owed": 0, "strikes": number * 5, "in_flight": 0}
@@ -34,7 +34,7 @@ def flat(**later: int) -> Soak:
                 fds=33 + more.get("fds", 0),
                 sockets=11,
                 threads=7 + more.get("threads", 0),
-                wal_bytes=0,
+                wal_bytes=number * later.get("wal_bytes", 0),
                 inside=inside,
             )
         )
@@ -49,6 +49,10 @@ def test_a_leak_is_seen(what: str) -> None:
 
 def test_growing_memory_is_seen() -> None:
     assert flat(rss_kb=1_000).problems(rss_mb_per_hour=60)
+
+
+def test_a_log_that_is_never_cut_is_seen() -> None:
+    assert "log" in flat(wal_bytes=1_000_000).problems(rss_mb_per_hour=1)[0]
 
 
 def test_a_daemon_that_stops_striking_is_seen() -> None:
