@@ -39,6 +39,9 @@ from stall_then_strike.types.errors import JournalError
 
 IN_FLIGHT: Final = 64
 """Actions that may be on their way at once. Each ends within its calls' time limits."""
+_TURNS_OF_A_CALL: Final = 2
+"""Turns of the event loop until a call is with the system: aiohttp prepares it in one and writes it in the next. Calls
+of one step begin so far apart, or the first would wait until the second is prepared as well."""
 _LOG_PAUSE_S: Final = 0.002
 """How long log rows wait, so that what is being sent goes first."""
 _BACKLOG: Final = 10_000
@@ -172,12 +175,12 @@ class LiveTrader(Trader):
         if self._tasks is None or self.outbox or self.in_flight + len(actions) > IN_FLIGHT:
             super()._put_out(actions)
             return
-        for action in actions:
-            self._set_off(self._tasks, action)
+        for number, action in enumerate(actions):
+            self._set_off(self._tasks, action, number * _TURNS_OF_A_CALL)
 
-    def _set_off(self, tasks: asyncio.TaskGroup, action: Action) -> None:
+    def _set_off(self, tasks: asyncio.TaskGroup, action: Action, turns: int = 0) -> None:
         self.in_flight += 1
-        tasks.create_task(self._send(action))
+        tasks.create_task(self._send(action, turns))
 
     def _take(self, step: Step) -> None:
         """As ever, but actions before rows."""
@@ -216,8 +219,10 @@ class LiveTrader(Trader):
             self._answered.clear()
             await self._answered.wait()
 
-    async def _send(self, action: Action) -> None:
+    async def _send(self, action: Action, turns: int) -> None:
         try:
+            for _ in range(turns):
+                await asyncio.sleep(0)
             await self.executor.execute((action,))
         finally:
             self.in_flight -= 1
