@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import warnings
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -122,5 +123,6 @@ async def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("ignore", DeprecationWarning)  # of how pybotters hands its signature to aiohttp
     with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
         runner.run(main(Settings(**json.load(sys.stdin))))
