@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,7 +73,10 @@ async def test_later_failure_is_logged_once_and_does_not_end_the_run(tmp_path: P
     async with asyncio.timeout(20):
         while not told:  # noqa: ASYNC110 - a log has no event
             await asyncio.sleep(0.005)
-    heart.stopped()
+    failed = heart._beat
+    async with asyncio.timeout(20):
+        while heart._beat < failed + 3:  # noqa: ASYNC110 - a failure that is not told of has no event
+            await asyncio.sleep(0.005)
     assert len(told) == 1
     (tmp_path / "P.heartbeat.new").rmdir()
     frozen = read_beat(path)
@@ -179,3 +184,40 @@ def test_loss_is_declared_exactly_after_a_limit_of_silence(looks: list[tuple[int
             else Pulse.ALIVE
         )
         assert pulse is expected
+
+
+async def test_disk_that_hangs_holds_up_nobody_on_the_loop(tmp_path: Path) -> None:
+    path = tmp_path / "P.heartbeat"
+    task = await beaten(Heartbeat(path, SystemClock(), period_sec=0.01), path, 1)
+    slow = tmp_path / "pipe"
+    os.mkfifo(slow)
+    slow.replace(tmp_path / "P.heartbeat.new")  # who writes to it waits for a reader
+    rescued = threading.Event()
+    reader = asyncio.create_task(asyncio.to_thread(_read_late, tmp_path / "P.heartbeat.new", rescued))
+    for _ in range(50):
+        await asyncio.sleep(0.01)
+    assert not rescued.is_set()
+    rescued.set()
+    assert orjson.loads(await reader)["beat"] > 1
+    task.cancel()
+
+
+def _read_late(pipe: Path, wanted: threading.Event) -> bytes:
+    """Read when it is wanted; without a loop that could want it, after a while."""
+    wanted.wait(5)
+    wanted.set()
+    return pipe.read_bytes()
+
+
+async def test_nothing_is_written_after_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "P.heartbeat"
+    heart = Heartbeat(path, SystemClock(), period_sec=0.005)
+    for _ in range(20):
+        task = await beaten(heart, path, 1)
+        task.cancel()  # perhaps in the middle of a beat
+    heart.stopped()
+    last = read_beat(path)
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert last is not None
+    assert last.state == "stopped"
+    assert read_beat(path) == last

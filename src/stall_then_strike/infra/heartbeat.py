@@ -4,12 +4,15 @@ The writer is a coroutine on the trading loop, so a loop that hangs stops it as 
 reader compares: a heartbeat lives while its content changes. Ages are counted by the reader's own monotonic clock, so
 neither side's wall clock matters. Only :func:`age_sec`, for a look from outside, believes the file's time.
 
-The file is replaced as a whole and not synced: it serves the time in which this machine runs, not the next one.
+The file is replaced as a whole and not synced: it serves the time in which this machine runs, not the next one. Even
+so the system may let the writer wait for a busy disk (a tenth of a second was seen), so a thread does the writing.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -74,6 +77,8 @@ class Heartbeat:
         self._run_ns = clock.now_ns()
         self._beat = 0
         self._has_failed = False
+        self._is_over = False
+        self._writing = threading.Lock()
 
     async def run(self) -> None:
         """Beat for ever. Raises JournalError when not even the first one can be written.
@@ -87,7 +92,7 @@ class Heartbeat:
             raise JournalError(f"the heartbeat {self._path} cannot be written: {error.strerror or error}") from error
         while True:
             await self._clock.sleep_until(self._clock.now_ns() + self._period_ns)
-            self._try("running")
+            await asyncio.to_thread(self._try, "running")
 
     def stopped(self) -> None:
         """Say that this run is over and that it left no order behind: the watchdog is to do nothing.
@@ -97,13 +102,17 @@ class Heartbeat:
         self._try("stopped")
 
     def _try(self, state: Literal["running", "stopped"]) -> None:
-        try:
-            self._write(state)
-            self._has_failed = False
-        except OSError as error:
-            if not self._has_failed:
-                logger.error("the heartbeat cannot be written: {}", error.strerror or error)
-            self._has_failed = True
+        with self._writing:
+            if self._is_over:
+                return  # a beat that was under way when the run ended
+            self._is_over = state == "stopped"
+            try:
+                self._write(state)
+                self._has_failed = False
+            except OSError as error:
+                if not self._has_failed:
+                    logger.error("the heartbeat cannot be written: {}", error.strerror or error)
+                self._has_failed = True
 
     def _write(self, state: Literal["running", "stopped"]) -> None:
         self._beat += 1
