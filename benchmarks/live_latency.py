@@ -161,7 +161,8 @@ class StampedExchange(BitflyerExchange):
 
 def _daemon(exchange: BitflyerExchange, setting: Setting, folder: Path) -> Popen[bytes]:
     """``run_live``, started."""
-    limits = {"private_per_5min": MANY, "orders_per_5min": MANY, "small_orders_per_min": MANY}
+    names = ("address_per_5min", "private_per_5min", "orders_per_5min", "small_orders_per_min")
+    limits = dict.fromkeys(names, MANY)
     tree: dict[str, Any] = {
         "env": "live",
         "exchange": {"base_url": exchange.base_url, "ws_url": exchange.ws_url, "limits": limits},
