@@ -32,6 +32,7 @@ from stall_then_strike.infra.journal_reader import JournalReader
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.calendar import Calendar
+from stall_then_strike.sim.flow import FlowModel
 from stall_then_strike.sim.keys import ApiKey
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
@@ -158,11 +159,13 @@ async def live_room(
     speed: float = 20.0,
     seed: int = 7,
     settings: PrivateSettings | None = None,
+    model: FlowModel | None = None,
+    start_ns: int | None = None,
     **more: Any,
 ) -> AsyncIterator[LiveRoom]:
-    """An exchange in fast time; ``more`` goes to it."""
-    clock = ScaledClock(speed)
-    market = Market(seed=seed, start_ns=clock.now_ns())
+    """An exchange in fast time, by default from now on; ``more`` goes to it."""
+    clock = ScaledClock(speed, start_ns)
+    market = Market(seed=seed, start_ns=clock.now_ns(), model=model)
     settings = PrivateSettings(seed=seed, calendar=OPEN_ALL_DAY) if settings is None else settings
     venue = PrivateVenue(market, [KEY], settings)
     async with BitflyerExchange(market, clock=clock, private=venue, **more) as exchange:

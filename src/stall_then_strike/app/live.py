@@ -204,14 +204,13 @@ class LiveTrader(Trader):
         self._unwritten.append(Changes(ts_ns=now_ns, facts=(Fact(ts_ns=now_ns, what=what, detail=detail),)))
         self.write_owed()
 
-    def ask_account(self, why: str) -> None:
-        """Ask for the account although the core does not want to know."""
+    async def ask_account(self, why: str) -> None:
+        """Ask for the account although the core does not want to know; return when its word, if any, was taken."""
         now_ns = self.clock.now_ns()
         self.core.budget.spend_questions(now_ns, REPORT_CALLS)
         account = self.core.account
         since = None if account is None else account.rules.since
-        self.outbox.append(Reconcile(since=since or ExecId(0), why=why))
-        self._waiting.set()
+        await self.executor.execute((Reconcile(since=since or ExecId(0), why=why),))
 
     async def wait_sent(self) -> None:
         """Return when nothing waits to be sent and every answer is in, or known not to come."""

@@ -10,11 +10,11 @@ program fails, working orders are cancelled straight over HTTP.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from loguru import logger
 from yarl import URL
@@ -34,6 +34,7 @@ from stall_then_strike.app.summary import summary_table
 from stall_then_strike.config.loader import config_digest
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.evidence import names_and_strangers
 from stall_then_strike.infra.alerts import AlertKind, Alerts
 from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock, perf_ns
 from stall_then_strike.infra.credentials import Credentials, sign_for
@@ -52,18 +53,22 @@ from stall_then_strike.types.dto import (
     FillEvent,
     LimitReading,
     OrderEvent,
+    OrderEventKind,
     OrderId,
     OrderRequest,
     PrivateChannel,
     Reason,
 )
-from stall_then_strike.types.errors import JournalError
+from stall_then_strike.types.errors import JournalError, VenueError
 
 _WATCH_S: Final = 0.1
 _CHECKPOINT_S: Final = 30.0
 _HURRY_S: Final = 2.0
 """How long a run that is told twice to stop waits for its cancels to be taken."""
 _EMERGENCY_S: Final = 5.0
+_LISTING_S: Final = 0.5
+"""From the acceptance of an order to its place in the venue's lists, on a quiet day."""
+_T = TypeVar("_T")
 
 
 class LiveVenue:
@@ -130,6 +135,8 @@ class LiveRun:
         self._parts, self._cfg, self._clock, self._credentials = parts, cfg, clock, credentials
         self._ending, self._speed = ending, speed
         self._over = asyncio.Event()
+        self._is_past_core = False
+        """Whether answers concern the core no more: it has failed, or the run has ended."""
         restored = parts.journal.load()
         self.core = Core(cfg, live=True)
         self.core.restore(restored.memo, restored.orders, restored.exec_ids)
@@ -163,11 +170,12 @@ class LiveRun:
             self.trader.on_market(event, self._session.frame_perf_ns)
 
     def _on_reading(self, reading: LimitReading) -> None:
-        self.trader.on_event(reading)
+        if not self._is_past_core:
+            self.trader.on_event(reading)
 
     def _on_skew(self, skew_ns: int) -> None:
         why = self._skew.add(skew_ns)
-        if why and self.core.halted is None:
+        if why and self.core.halted is None and not self._is_past_core:
             self.trader.halt(Reason.CLOCK_SKEW, why)
 
     # --- life
@@ -195,15 +203,28 @@ class LiveRun:
                 LiveVenue(self._http, session),
                 on_fact=self._alerts.on_fact,
             )
-            code = await self._preflight()
+            code = await self._unless_stopped(self._preflight())
+            if code is None:
+                return await self._stopped_early()
             if code != cli.EXIT_DONE:
                 return code
             observer = Observer(cfg, self._trader, self._mode, self._clock.now_ns())
             try:
                 await self._trade(observer, duration_s)
+            except Exception as error:
+                self._tell_failure(error)
+                raise
             finally:
                 await self._cancel_the_rest()
             return self._finish(observer)
+
+    def _tell_failure(self, error: Exception) -> None:
+        """Say in the runtime log, and to the operator, what ends the run. One line each: causes in a group are many."""
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        what = self._credentials.redact(f"{type(error).__name__}: {error}")
+        logger.critical("the run fails: {}", what)
+        self._parts.alerts.send(AlertKind.STOP, "failed", f"{what}; {self._last_words()}")
 
     @property
     def _mode(self) -> str:
@@ -222,15 +243,26 @@ class LiveRun:
                 logger.log(level, "pre-flight: {}: {}; {}", result.name, result.text, result.advice)
         return exit_code(results)
 
+    async def _unless_stopped(self, what: Coroutine[None, None, _T]) -> _T | None:
+        """The result of something that a signal ends; None if it did."""
+        async with asyncio.TaskGroup() as tasks:
+            asked = tasks.create_task(what)
+            stopped = tasks.create_task(self._ending.wanted.wait())
+            await asyncio.wait((asked, stopped), return_when=asyncio.FIRST_COMPLETED)
+            asked.cancel()
+            stopped.cancel()
+        return None if asked.cancelled() else asked.result()
+
+    async def _stopped_early(self) -> int:
+        """A signal came before trading began; an earlier run may have left orders."""
+        await self._cancel_the_rest()
+        logger.info("ended before trading: {}; {}", self._ending.why, self._last_words())
+        return cli.EXIT_FAILED if self.core.orders.any_live else cli.EXIT_DONE
+
     async def _ready(self) -> None:
         """Wait for the first whole book and the private channel, but not past a signal."""
-        async with asyncio.TaskGroup() as tasks:
-            limit_s = float(self._cfg.ws.connect_timeout_sec) / min(1.0, self._speed)
-            ready = tasks.create_task(self._session.wait_ready(limit_s))
-            stopped = tasks.create_task(self._ending.wanted.wait())
-            await asyncio.wait((ready, stopped), return_when=asyncio.FIRST_COMPLETED)
-            ready.cancel()
-            stopped.cancel()
+        limit_s = float(self._cfg.ws.connect_timeout_sec) / min(1.0, self._speed)
+        await self._unless_stopped(self._session.wait_ready(limit_s))
 
     async def _trade(self, observer: Observer, duration_s: float | None) -> None:
         cfg, session, trader = self._cfg, self._session, self.trader
@@ -270,16 +302,21 @@ class LiveRun:
         except TimeoutError:
             ending.ask("duration over")
         trader.stop(flat=self._cfg.risk.stop_flat)
-        limit_s = float(self._cfg.account.stop_sec)
-        if await self._before_hurry(self._over.wait(), limit_s):
-            trader.ask_account("stopping")
-            await self._before_hurry(trader.wait_sent(), limit_s)
-        else:
+        if not await self._before_hurry(self._confirmed(), float(self._cfg.account.stop_sec)):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_HURRY_S):
                     await trader.wait_sent()
         logger.info("end of trading: {}", self._last_words())
         trader.remember("stop", f"{ending.why}; {self._last_words()}")
+
+    async def _confirmed(self) -> None:
+        """Wait until nothing of ours is live, also after a last look at the account, which may show a late fill."""
+        while True:
+            await self._over.wait()
+            await self.trader.ask_account("stopping")
+            if self.core.is_done:
+                return
+            self._over.clear()
 
     async def _before_hurry(self, what: Coroutine[None, None, object], limit_s: float) -> bool:
         """Wait for something, but not past the limit or a second signal; whether it came."""
@@ -303,17 +340,43 @@ class LiveRun:
 
     async def _cancel_the_rest(self) -> None:
         """After a failure: cancel over HTTP what may be live, without the core."""
-        names = [order.order_id for order in self.core.orders.live() if order.order_id is not None]
-        if not names:
+        self._is_past_core = True
+        live = list(self.core.orders.live())
+        if not live:
             return
-        logger.warning("cancelling {} orders that may be live", len(names))
+        logger.warning("cancelling {} orders that may be live", len(live))
         with suppress(TimeoutError):
             async with asyncio.timeout(_EMERGENCY_S):
-                for name, result in zip(
-                    names, await asyncio.gather(*map(self.http.cancel, names), return_exceptions=True), strict=True
-                ):
-                    if isinstance(result, BaseException):
-                        logger.error("{}: {}", name, result)
+                await self._cancel([order.order_id for order in live if order.order_id is not None])
+                if any(order.order_id is None for order in live):
+                    await self._cancel(await self._lost_names())
+
+    async def _cancel(self, names: Collection[OrderId]) -> None:
+        answers = await asyncio.gather(*map(self.http.cancel, names), return_exceptions=True)
+        for name, answer in zip(names, answers, strict=True):
+            if isinstance(answer, BaseException):
+                logger.error("{}: {}", name, answer)
+
+    async def _lost_names(self) -> list[OrderId]:
+        """What the venue calls orders whose answers did not come any more: those of their terms that it lists.
+
+        They may have been accepted a moment ago, and are listed a moment later.
+        """
+        now_ns = self._clock.now_ns()
+        for order in self.core.orders.live():
+            if order.order_id is None:
+                self.core.orders.apply(
+                    OrderEvent(ts_ns=now_ns, kind=OrderEventKind.SEND_UNKNOWN, client_order_id=order.client_order_id)
+                )
+        await asyncio.sleep(_LISTING_S)
+        since = None if self.core.account is None else self.core.account.rules.since
+        try:
+            report = await self.http.report(since or ExecId(0))
+        except VenueError as error:
+            logger.error("orders without a name cannot be found: {}", error)
+            return []
+        found = names_and_strangers(report, self.core.orders)
+        return [event.order_id for event in found.names if event.order_id is not None]
 
     # --- looking after it
 
@@ -360,4 +423,5 @@ class LiveRun:
         parts.alerts.send(AlertKind.STOP, "stopped", f"{ended}; {self._last_words()}")
         if halted is not None:
             return cli.EXIT_HALTED
-        return cli.EXIT_FAILED if core.orders.any_live else cli.EXIT_DONE
+        was_to_be_flat = self._cfg.risk.stop_flat and core.inventory.position != 0
+        return cli.EXIT_FAILED if core.orders.any_live or was_to_be_flat else cli.EXIT_DONE

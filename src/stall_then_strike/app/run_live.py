@@ -87,7 +87,11 @@ def _is_confirmed(cfg: AppConfig) -> bool:
         f"{plain(risk.max_dd_jpy)} JPY drawdown. Type yes to start: "
     )
     sys.stdout.flush()
-    return sys.stdin.readline().strip() == "yes"
+    try:
+        return sys.stdin.readline().strip() == "yes"
+    except KeyboardInterrupt:
+        sys.stdout.write("\n")
+        return False
 
 
 def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | None, alerts: Alerts) -> int:

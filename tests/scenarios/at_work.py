@@ -1,0 +1,235 @@
+"""The daemon at work on the exchange of a room, with a hand on the venue and on its faults."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.live_run import LiveRun
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.evidence import EXPIRY_NS
+from stall_then_strike.infra.journal import journal_path
+from stall_then_strike.infra.journal_reader import JournalReader
+from stall_then_strike.sim.account import ChildOrder
+from stall_then_strike.sim.audit import Received
+from stall_then_strike.sim.book_side import Owner
+from stall_then_strike.sim.faults import Fault
+from stall_then_strike.types.dto import Fact, OrderMemo, Side
+from stall_then_strike.types.instrument import Lots, Ticks
+from tests.live.rig import LiveRoom, live_config, live_room
+from tests.sim.private_rig import QUIET
+
+OTHER = Owner("other")
+LIMIT_S = 30.0
+"""Real seconds that anything awaited may take."""
+PLACE, CANCEL = "POST /v1/me/sendchildorder", "POST /v1/me/cancelchildorder"
+QUICK = {"account": {"vanish_sec": 1}}
+"""An order without trace is given up a minute after it was sent."""
+
+
+STILL: dict[str, Any] = {"model": QUIET, "strategy": {"ttl_ms": 20_000}}
+"""A market in which nobody moves the best but us and whom the test sends; one order far away beats as its heart."""
+_FAR = 9_000_000
+
+
+class AtWork:
+    """A room in which one run after the other may be started."""
+
+    def __init__(self, room: LiveRoom) -> None:
+        self.room = room
+        self.ending = Ending()
+        self.task: asyncio.Task[int] | None = None
+
+    # --- runs
+
+    async def start(self, **sections: Mapping[str, Any]) -> None:
+        """Start a run, and return when it has found out about the account."""
+        if sections:
+            self.room.cfg = live_config(self.room.exchange, self.room.folder, **sections)
+        before, self.ending = self.room.last, Ending()
+        self.task = asyncio.create_task(self.room.run(ending=self.ending))
+        await self.until("a run that knows the account", lambda: self._is_settled(before))
+
+    def _is_settled(self, before: LiveRun | None) -> bool:
+        last = self.room.last
+        return (
+            last is not before and last is not None and last.core.account is not None and last.core.account.is_settled
+        )
+
+    async def stop(self) -> int:
+        """Stop the run as by a signal; its exit code."""
+        self.ending.on_signal("SIGTERM")
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """The exit code of the run, which ends by itself."""
+        assert self.task is not None
+        async with asyncio.timeout(LIMIT_S):
+            return await self.task
+
+    async def kill(self) -> None:
+        """End the run at once, with nothing said to the venue: what a killed process leaves, but for its last CSV rows.
+
+        Facts and orders are then as the journal has them.
+        """
+        assert self.task is not None
+        run = self.run
+        run._cancel_the_rest = _nothing  # type: ignore[method-assign] # a killed process cancels nothing
+        self.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.task
+
+    @property
+    def run(self) -> LiveRun:
+        assert self.room.last is not None
+        return self.room.last
+
+    @property
+    def core(self) -> Core:
+        return self.run.core
+
+    # --- waiting
+
+    async def until(self, what: str, condition: Callable[[], object]) -> None:
+        """Wait for something, looking at each turn of the loop or nearly so; not past the end of the run."""
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                while not condition():
+                    if self.task is not None and self.task.done():
+                        raise AssertionError(f"the run ended with {self.task.result()} before {what}")
+                    await asyncio.sleep(0.002)
+        except TimeoutError:
+            raise AssertionError(f"no {what} within {LIMIT_S:g} s") from None
+
+    async def seconds(self, seconds: float) -> None:
+        """Let so much of the exchange's time pass."""
+        await self.room.pass_time(seconds)
+
+    async def hit(self, *faults: Fault, times: int = 1) -> None:
+        """Let faults strike, each so many times."""
+        injector = self.room.exchange.faults
+        before = {fault.label: injector.struck[fault.label] for fault in faults}
+        injector.inject(*faults)
+        for label, count in before.items():
+            await self.until(
+                f"strike of {label}", lambda label=label, count=count: injector.struck[label] >= count + times
+            )
+
+    async def new_strikes(self, count: int = 2) -> None:
+        """Wait until quotes are sent and taken anew, which is to have recovered."""
+        await self.until(
+            "account that is known", lambda: self.core.account is not None and self.core.account.is_settled
+        )
+        tally = self.core.record.tally
+        placed = tally.placed
+        await self.until("new strikes", lambda: tally.placed >= placed + 2 * count)
+
+    # --- the venue
+
+    @property
+    def live(self) -> list[ChildOrder]:
+        """Our orders at the venue, accepted or on the book."""
+        return list(self.room.venue.accounts["main"].live.values())
+
+    @property
+    def resting(self) -> list[ChildOrder]:
+        """Our orders on the venue's book."""
+        return [order for order in self.live if order.state.value == "ACTIVE"]
+
+    @property
+    def position(self) -> int:
+        return self.room.venue.ledger().position
+
+    def others(self, side: Side, lots: int, price: int | None = None) -> None:
+        """Somebody else sends an order, which takes effect at once."""
+        market = self.room.venue.market
+        market.submit(
+            market.now_ns, owner=OTHER, side=side, size=Lots(lots), price=None if price is None else Ticks(price)
+        )
+
+    def hit_quote(self, lots: int) -> ChildOrder:
+        """Somebody takes so many lots of our best quote."""
+        order = self.resting[0]
+        assert order.price is not None
+        self.others(order.side.opposite, lots, order.price)
+        return order
+
+    async def beat(self) -> None:
+        """Keep the board of a still market speaking."""
+        while True:
+            self.others(Side.BUY, 1, _FAR)
+            await self.seconds(0.4)
+
+    def calls(self, what: str) -> list[Received]:
+        """What the exchange received of a call."""
+        return self.room.exchange.audit.records(what)
+
+    # --- what is left behind
+
+    def facts(self, what: str | None = None) -> list[Fact]:
+        with JournalReader.open(self._journal) as reader:
+            return [fact for fact in reader.facts() if what in {None, fact.what}]
+
+    def fills_of(self, order: ChildOrder) -> list[Fact]:
+        return [fact for fact in self.facts("fill") if fact.order_id == order.acceptance_id]
+
+    def orders(self) -> list[OrderMemo]:
+        with JournalReader.open(self._journal) as reader:
+            return list(reader.orders())
+
+    @property
+    def _journal(self) -> Path:
+        cfg: AppConfig = self.room.cfg
+        return journal_path(cfg.journal.dir, cfg.exchange.product_code)
+
+    def decisions(self, kind: str) -> list[dict[str, str]]:
+        return [row for row in self.room.rows("decisions") if row["decision_type"] == kind]
+
+    async def stop_and_check(self, code: int = 0) -> None:
+        """Stop, and hold CSV, journal and inventory to the venue's ledger, with nothing left on its book."""
+        assert await self.stop() == code
+        await self.check()
+
+    async def until_gone(self) -> None:
+        """Wait until nothing of ours is at the venue, of a run that has ended, and long before it would expire."""
+        self.task = None
+        now_ns = self.room.clock.now_ns()
+        await self.until("end of all orders", lambda: not self.live)
+        assert self.room.clock.now_ns() - now_ns < EXPIRY_NS // 2
+
+    async def check(self) -> None:
+        """The same of a run that has ended. What the venue has accepted but not yet done is waited for."""
+        await self.seconds(1)
+        assert not self.live
+        self.room.check()
+
+
+async def _nothing() -> None:
+    return
+
+
+@asynccontextmanager
+async def at_work(folder: Path, *, speed: float = 20.0, begin: bool = True, **room: Any) -> AsyncIterator[AtWork]:
+    """A room in which the daemon is at work; sections of the configuration by their names."""
+    names = set(AppConfig.model_fields)
+    sections = {name: room.pop(name) for name in list(room) if name in names}
+    async with live_room(folder, speed=speed, **room) as there:
+        there.cfg = live_config(there.exchange, folder, **sections)
+        work = AtWork(there)
+        heart = asyncio.create_task(work.beat()) if room.get("model") is QUIET else None
+        try:
+            if begin:
+                await work.start()
+            yield work
+        finally:
+            if work.task is not None and not work.task.done():
+                work.task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await work.task
+            if heart is not None:
+                heart.cancel()
