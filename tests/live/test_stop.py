@@ -89,6 +89,7 @@ async def test_stop_with_an_order_in_doubt_is_not_confirmed(tmp_path: Path) -> N
         await work.check()
 
 
+@pytest.mark.slow
 async def test_second_signal_hurries_and_still_cancels(tmp_path: Path) -> None:
     """The venue takes the cancels and answers none: the second signal does not wait for it."""
     async with at_work(tmp_path, account={"stop_sec": 300}, pybotters={"timeout_sec": Decimal(60)}, **STILL) as work:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from stall_then_strike.sim.faults import Fault, FaultKind
 from stall_then_strike.types.dto import BookStatus
 from tests.live.rig import SIGNED
@@ -53,6 +55,7 @@ async def test_b1_clean_close(tmp_path: Path) -> None:
         assert_no_quote_without_a_line(work)
 
 
+@pytest.mark.slow
 async def test_b2_half_open_socket(tmp_path: Path) -> None:
     """B2: the socket says nothing more and is never closed; it is given up and made anew."""
     async with at_work(tmp_path) as work:
@@ -160,6 +163,7 @@ async def test_b9_deltas_before_the_snapshot(tmp_path: Path) -> None:
         await work.stop_and_check()
 
 
+@pytest.mark.slow
 async def test_b10_one_channel_never_resumes(tmp_path: Path) -> None:
     """B10: after a reconnect the private channel is silent, others speak: the account tells, and it is renewed."""
     async with at_work(tmp_path) as work:

@@ -225,6 +225,7 @@ async def test_d10_clock_two_seconds_off(seconds: int, tmp_path: Path) -> None:
         await work.stop_and_check()
 
 
+@pytest.mark.slow
 async def test_d11_no_window_of_calls_is_ever_overrun(tmp_path: Path) -> None:
     """D11: with strikes as often as can be, no documented limit is passed in any window of the exchange's audit."""
     async with at_work(tmp_path, speed=60, strategy={"stall_T_ms": 1, "ttl_ms": 50}) as work:
