@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ OTHER = Owner("other")
 LIMIT_S = 30.0
 """Real seconds that anything awaited may take."""
 PLACE, CANCEL = "POST /v1/me/sendchildorder", "POST /v1/me/cancelchildorder"
+PATIENT = {"pybotters": {"timeout_sec": Decimal(1)}}
+"""Real seconds: a busy machine is not to look like a dead line."""
 QUICK = {"account": {"vanish_sec": 1}}
 """An order without trace is given up a minute after it was sent."""
 
@@ -50,7 +53,7 @@ class AtWork:
     async def start(self, **sections: Mapping[str, Any]) -> None:
         """Start a run, and return when it has found out about the account."""
         if sections:
-            self.room.cfg = live_config(self.room.exchange, self.room.folder, **sections)
+            self.room.cfg = live_config(self.room.exchange, self.room.folder, **{**PATIENT, **sections})
         before, self.ending = self.room.last, Ending()
         self.task = asyncio.create_task(self.room.run(ending=self.ending))
         await self.until("a run that knows the account", lambda: self._is_settled(before))
@@ -219,7 +222,7 @@ async def at_work(folder: Path, *, speed: float = 20.0, begin: bool = True, **ro
     names = set(AppConfig.model_fields)
     sections = {name: room.pop(name) for name in list(room) if name in names}
     async with live_room(folder, speed=speed, **room) as there:
-        there.cfg = live_config(there.exchange, folder, **sections)
+        there.cfg = live_config(there.exchange, folder, **{**PATIENT, **sections})
         work = AtWork(there)
         heart = asyncio.create_task(work.beat()) if room.get("model") is QUIET else None
         try:

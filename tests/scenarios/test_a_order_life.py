@@ -16,6 +16,7 @@ from stall_then_strike.sim.private_venue import PrivateSettings
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 from tests.live.rig import OPEN_ALL_DAY, SIGNED
 from tests.scenarios.at_work import CANCEL, PLACE, QUICK, STILL, AtWork, at_work
+from tests.sim.private_rig import QUIET
 
 pytestmark = SIGNED
 K = FaultKind
@@ -134,7 +135,7 @@ async def test_a10_lost_cancel_event(tmp_path: Path) -> None:
 
 async def test_a11_order_expires_at_the_venue_unheard(tmp_path: Path) -> None:
     """A11: cancels do nothing and EXPIRE is lost: the order counts as live until the account shows its end."""
-    async with at_work(tmp_path, speed=30, **QUICK) as work:
+    async with at_work(tmp_path, speed=30, model=QUIET, **QUICK) as work:
         lost = Fault(kind=K.LOSE_FRAME, channel=EVENTS, event="EXPIRE", to_s=90)
         work.room.exchange.faults.inject(lost)
         await work.hit(Fault(kind=K.IGNORE_CANCEL, count=40), times=2)

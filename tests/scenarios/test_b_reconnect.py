@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from stall_then_strike.sim.desk import Delays
 from stall_then_strike.sim.faults import Fault, FaultKind
-from stall_then_strike.types.dto import BookStatus
-from tests.live.rig import SIGNED
+from stall_then_strike.sim.private_venue import PrivateSettings
+from stall_then_strike.types.dto import NS_PER_S, BookStatus
+from tests.live.rig import OPEN_ALL_DAY, SIGNED
 from tests.scenarios.at_work import PLACE, QUICK, STILL, AtWork, at_work
 
 pytestmark = SIGNED
@@ -118,7 +120,9 @@ async def test_b7_repeated_drops_keep_the_order_of_what_is_told(tmp_path: Path) 
 
 async def test_b8_fill_and_cancel_missed_in_the_gap(tmp_path: Path) -> None:
     """B8: one quote is filled and the other cancelled while nobody listens: each counts once."""
-    async with at_work(tmp_path, speed=30, **STILL, **QUICK) as work:
+    slow = Delays(cancel=(5 * NS_PER_S, 5 * NS_PER_S))  # or the fill would not win against the cancel
+    settings = PrivateSettings(seed=7, calendar=OPEN_ALL_DAY, delays=slow)
+    async with at_work(tmp_path, speed=30, settings=settings, **STILL, **QUICK) as work:
         await work.until("both quotes", lambda: len(work.resting) == 2)
         one, other = work.resting
         await lose_the_line(work, Fault(kind=K.ABORT_SOCKETS), Fault(kind=K.REFUSE_SOCKETS, to_s=20))

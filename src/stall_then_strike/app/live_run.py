@@ -257,6 +257,8 @@ class LiveRun:
         """A signal came before trading began; an earlier run may have left orders."""
         await self._cancel_the_rest()
         logger.info("ended before trading: {}; {}", self._ending.why, self._last_words())
+        if self.core.halted is not None:
+            return cli.EXIT_HALTED
         return cli.EXIT_FAILED if self.core.orders.any_live else cli.EXIT_DONE
 
     async def _ready(self) -> None:
