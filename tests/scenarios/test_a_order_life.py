@@ -40,7 +40,7 @@ async def test_a2_send_that_never_arrived_is_given_up_and_never_filled(tmp_path:
     async with at_work(tmp_path, speed=30, **QUICK) as work:
         await work.hit(Fault(kind=K.LOSE_REQUEST, path=SEND, count=2), times=2)
         await work.until("sends in doubt", lambda: len(work.facts("send_unknown")) == 2)
-        sent = {fact.client_order_id: fact.ts_ns for fact in work.facts("send_unknown")}
+        sent = {fact.client_order_id: fact.ts_ns for fact in work.facts("send")}
         await work.until("proof", lambda: len(work.facts("proven_absent")) == 2)
         for fact in work.facts("proven_absent"):
             assert fact.ts_ns - sent[fact.client_order_id] > 55 * NS_PER_S

@@ -237,7 +237,7 @@ async def test_c13_stopped_while_a_close_is_on_its_way(*, is_answered: bool, tmp
     async with at_work(tmp_path, begin=False, speed=30, **QUICK) as work:
         await work.start(account={"vanish_sec": 1, "stop_sec": 20})
         if not is_answered:
-            work.room.exchange.faults.inject(Fault(kind=K.LOSE_ANSWER, path=SEND))
+            work.room.exchange.faults.inject(Fault(kind=K.LOSE_ANSWER, path=SEND, chance=0.3, count=6))
         await work.until("close", lambda: any('"MARKET"' in call.body for call in work.calls(PLACE)))
         code = await work.stop()
         await work.seconds(1)
