@@ -7,6 +7,7 @@ rows on their way, is in `tests/e2e/test_run_live.py`.
 from __future__ import annotations
 
 import shutil
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -234,8 +235,8 @@ async def test_c12_damaged_journal_is_refused_and_left_alone(damage: str, tmp_pa
 @pytest.mark.parametrize("is_answered", [True, False])
 async def test_c13_stopped_while_a_close_is_on_its_way(*, is_answered: bool, tmp_path: Path) -> None:
     """C13: SIGTERM finds a close under way, with or without its answer: its fill counts, and no other close is sent."""
-    async with at_work(tmp_path, begin=False, speed=30, **QUICK) as work:
-        await work.start(account={"vanish_sec": 1, "stop_sec": 20})
+    ten = {"timeout_sec": Decimal("0.5")}  # seconds of the exchange's time: positions may differ for twenty
+    async with at_work(tmp_path, pybotters=ten, **QUICK) as work:
         if not is_answered:
             work.room.exchange.faults.inject(Fault(kind=K.LOSE_ANSWER, path=SEND, chance=0.3, count=6))
         await work.until("close", lambda: any('"MARKET"' in call.body for call in work.calls(PLACE)))
