@@ -10,7 +10,7 @@ import asyncio
 import csv
 import io
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -64,11 +64,15 @@ def live_config(exchange: BitflyerExchange, folder: Path, **sections: Mapping[st
 class LiveRoom:
     """An exchange with an account, and a folder in which runs leave what they leave."""
 
-    def __init__(self, folder: Path, clock: ScaledClock, speed: float, venue: PrivateVenue, exchange: BitflyerExchange):
-        self.folder, self.clock, self.speed, self.venue, self.exchange = folder, clock, speed, venue, exchange
-        self.cfg = live_config(exchange, folder)
+    def __init__(
+        self, folder: Path, clock: ScaledClock, venue: PrivateVenue, exchange: BitflyerExchange, cfg: AppConfig
+    ):
+        self.folder, self.clock, self.speed, self.venue, self.exchange = folder, clock, clock.speed, venue, exchange
+        self.cfg = cfg
         self.credentials = Credentials(key=KEY.key, secret=KEY.secret)
         self.last: LiveRun | None = None
+        self.attend: Callable[[LiveRun], None] = lambda run: None
+        """Told of each run before it begins."""
 
     async def run(self, duration_s: float | None = None, ending: Ending | None = None) -> int:
         """One run, for so many seconds of the exchange's time; its exit code."""
@@ -95,6 +99,7 @@ class LiveRoom:
                 alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
             )
             self.last = LiveRun(parts, cfg, self.clock, self.credentials, ending or Ending(), self.speed)
+            self.attend(self.last)
             return await self.last.run(duration_s)
 
     @property
@@ -161,15 +166,20 @@ async def live_room(
     settings: PrivateSettings | None = None,
     model: FlowModel | None = None,
     start_ns: int | None = None,
+    clock: ScaledClock | None = None,
+    sections: Mapping[str, Mapping[str, Any]] | None = None,
     **more: Any,
 ) -> AsyncIterator[LiveRoom]:
-    """An exchange in fast time, by default from now on; ``more`` goes to it."""
-    clock = ScaledClock(speed, start_ns)
+    """An exchange in fast time, by default from now on, or on a clock that runs already; ``more`` goes to it.
+
+    ``sections`` change settings.
+    """
+    clock = ScaledClock(speed, start_ns) if clock is None else clock
     market = Market(seed=seed, start_ns=clock.now_ns(), model=model)
     settings = PrivateSettings(seed=seed, calendar=OPEN_ALL_DAY) if settings is None else settings
     venue = PrivateVenue(market, [KEY], settings)
     async with BitflyerExchange(market, clock=clock, private=venue, **more) as exchange:
-        yield LiveRoom(folder, clock, speed, venue, exchange)
+        yield LiveRoom(folder, clock, venue, exchange, live_config(exchange, folder, **(sections or {})))
 
 
 async def ended(task: asyncio.Task[int], seconds: float = 60.0) -> int:

@@ -35,6 +35,7 @@ from stall_then_strike.config.loader import config_digest
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.evidence import names_and_strangers
+from stall_then_strike.engine.reconciler import REPORT_CALLS
 from stall_then_strike.infra.alerts import AlertKind, Alerts
 from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock, perf_ns
 from stall_then_strike.infra.credentials import Credentials, sign_for
@@ -69,6 +70,8 @@ _EMERGENCY_S: Final = 5.0
 _LISTING_S: Final = 0.5
 """From the acceptance of an order to its place in the venue's lists, on a quiet day."""
 _T = TypeVar("_T")
+_LAST_ASK_S: Final = (1.0, 4.0)
+"""First and longest pause before the account is asked once more at the end."""
 
 
 class LiveVenue:
@@ -77,6 +80,8 @@ class LiveVenue:
     def __init__(self, http: BitflyerHttp, session: PyBotterSession) -> None:
         """Both are open."""
         self._http, self._session = http, session
+        self.last: AccountReport | None = None
+        """The newest report."""
 
     async def place(self, order: OrderRequest) -> OrderId:
         """Send an order."""
@@ -88,7 +93,8 @@ class LiveVenue:
 
     async def report(self, since: ExecId) -> AccountReport:
         """Ask for the account."""
-        return await self._http.report(since)
+        self.last = await self._http.report(since)
+        return self.last
 
     def renew(self, why: str) -> None:
         """Connect anew."""
@@ -137,6 +143,8 @@ class LiveRun:
         self._over = asyncio.Event()
         self._is_past_core = False
         """Whether answers concern the core no more: it has failed, or the run has ended."""
+        self._is_shown = False
+        """Whether the venue has shown the account as we believe it to be at the end."""
         restored = parts.journal.load()
         self.core = Core(cfg, live=True)
         self.core.restore(restored.memo, restored.orders, restored.exec_ids)
@@ -146,6 +154,7 @@ class LiveRun:
         self._session = PyBotterSession(cfg, clock, self._on_session, credentials)
         self._http: BitflyerHttp | None = None
         self._trader: LiveTrader | None = None
+        self._venue: LiveVenue | None = None
 
     @property
     def http(self) -> BitflyerHttp:
@@ -193,6 +202,7 @@ class LiveRun:
                 on_skew=self._on_skew,
                 redact=self._credentials.redact,
             )
+            self._venue = LiveVenue(self._http, session)
             self._trader = LiveTrader(
                 self.core,
                 self._clock,
@@ -200,7 +210,7 @@ class LiveRun:
                 session.view,
                 parts.logs,
                 parts.journal,
-                LiveVenue(self._http, session),
+                self._venue,
                 on_fact=self._alerts.on_fact,
             )
             code = await self._unless_stopped(self._preflight())
@@ -304,7 +314,8 @@ class LiveRun:
         except TimeoutError:
             ending.ask("duration over")
         trader.stop(flat=self._cfg.risk.stop_flat)
-        if not await self._before_hurry(self._confirmed(), float(self._cfg.account.stop_sec)):
+        self._is_shown = await self._before_hurry(self._confirmed(), float(self._cfg.account.stop_sec))
+        if not self._is_shown:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_HURRY_S):
                     await trader.wait_sent()
@@ -312,13 +323,26 @@ class LiveRun:
         trader.remember("stop", f"{ending.why}; {self._last_words()}")
 
     async def _confirmed(self) -> None:
-        """Wait until nothing of ours is live, also after a last look at the account, which may show a late fill."""
+        """Return when nothing is live and the venue has shown the position that we end with.
+
+        What it shows may be news: then the core has more to do, and is asked for after that. A question that cannot be
+        asked or answered is put again, as far as the budget allows.
+        """
+        core, trader = self.core, self.trader
+        pause_s, longest_s = (seconds / self._speed for seconds in _LAST_ASK_S)
         while True:
             await self._over.wait()
-            await self.trader.ask_account("stopping")
-            if self.core.is_done:
-                return
-            self._over.clear()
+            if core.budget.may_ask(self._clock.now_ns(), REPORT_CALLS, urgent=True):
+                asked_ns = self._clock.now_ns()
+                await trader.ask_account("stopping")
+                last = None if self._venue is None else self._venue.last
+                is_shown = last is not None and last.asked_ns >= asked_ns and last.position == core.inventory.position
+                if is_shown and core.is_done:
+                    return
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, longest_s)
+            if not core.is_done:
+                self._over.clear()  # set again by the watch
 
     async def _before_hurry(self, what: Coroutine[None, None, object], limit_s: float) -> bool:
         """Wait for something, but not past the limit or a second signal; whether it came."""
@@ -334,7 +358,8 @@ class LiveRun:
     def _last_words(self) -> str:
         core, unit = self.core, self.core.instrument
         live = list(core.orders.live())
-        position = f"position {unit.size(core.inventory.position):+f} BTC"
+        doubt = "" if self._is_shown else ", not confirmed by the venue"
+        position = f"position {unit.size(core.inventory.position):+f} BTC{doubt}"
         if not live:
             return f"no order of ours is live; {position}"
         names = ", ".join(order.order_id or f"{order.client_order_id} (no name)" for order in live)
