@@ -76,6 +76,8 @@ class DeskCounters:
     cancels_failed: int = 0
     expired: int = 0
     executions: int = 0
+    longest_life_ns: int = 0
+    """From an order's acceptance to its end, of those that ended."""
 
 
 class Mishaps(Protocol):
@@ -301,6 +303,7 @@ class OrderDesk:
         """An order can trade no more."""
         order.state = state
         order.cancelled = order.remaining
+        self.counters.longest_life_ns = max(self.counters.longest_life_ns, now_ns - order.accepted_ns)
         self._rows_issued += self._rng.randrange(1, 50)
         order.row_id = self._rows_issued
         del account.live[order.acceptance_id]
