@@ -1,63 +1,272 @@
-"""One run of the daemon under a fault plan, and what must hold of it afterwards."""
+"""Runs of the daemon under fault plans, and what must hold of each afterwards. `make chaos` runs many (`__main__.py`).
+
+A run trades until the last fault is gone, and then until it has struck again and its account is settled: how long that
+takes is its recovery. It is started again after a failure, as by systemd; a halt ends it, as it ends the process.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import os
+import shutil
+import sys
+import traceback
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
+from multiprocessing import get_context
 from pathlib import Path
 
-from stall_then_strike.app import cli
-from stall_then_strike.sim.faults import FaultPlan
-from stall_then_strike.types.errors import FeedError
-from tests.live.rig import LiveRoom, live_room
+from loguru import logger
 
-RUN_S = 70.0
-"""Seconds of the exchange's time in which the daemon trades; plans leave the last third of it alone."""
-AFTER_S = 65.0
-"""And for how long the exchange goes on without it: longer than any order of ours may live."""
+from stall_then_strike.app import cli
+from stall_then_strike.app.ending import Ending
+from stall_then_strike.infra.clock import ScaledClock
+from stall_then_strike.infra.credentials import sign_for
+from stall_then_strike.sim.audit import Audit
+from stall_then_strike.sim.fault_catalogue import random_plan, single_plans
+from stall_then_strike.sim.faults import FaultKind, FaultPlan
+from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.errors import FeedError, LoginRefused
+from tests.live.pace import scaled_constants, steady_clock
+from tests.live.rig import SHORT, LiveRoom, live_room
+from tests.live.witness import Witness
+
+PLAN_S = 45.0
+"""Length of the plans, venue time; they leave its last third alone."""
+RECOVERY_S = 300.0
+"""By then, after the last fault, it has to trade again."""
+LAST_S = 5.0
+"""How long it goes on trading after it has recovered."""
+RESTART_S = 10.0
+"""Pause before it is started again (ops/stall-then-strike.service)."""
+LIFE_S = 61.0
+"""Longest life of an order: its minute counts from a whole second, and the clock ticks."""
+HANGING_S = 120.0
+"""Real seconds after which a run counts as one that does not end."""
+SPEED = 15.0
+ROOMS = 6
+"""Runs at once in one process: most of a run is waiting."""
+HAND = 40
+"""Scenarios that a worker takes at once."""
+KEEP = "KEEP_CHAOS"
+"""Environment variable: keep the folders of good runs, too."""
+CAP = {"max_inventory_btc": Decimal("0.004")}
+"""Four quotes: a limit that is reached."""
 
 
 @dataclass(frozen=True, slots=True)
+class Scenario:
+    """A plan by its name: a recipe's, or the seed of a mixture."""
+
+    recipe: str = ""
+    seed: int = 7
+
+    @property
+    def name(self) -> str:
+        return self.recipe or f"seed {self.seed}"
+
+    def plan(self) -> FaultPlan:
+        return single_plans(PLAN_S)[self.recipe] if self.recipe else random_plan(self.seed, PLAN_S)
+
+
+@dataclass(slots=True)
 class Outcome:
-    """What came of a run."""
+    """What came of a scenario. ``wrong`` is empty if all held."""
 
-    name: str
-    exit_code: int
-    starts: int
-    strikes: int
-    fills: int
-    struck: int
+    scenario: Scenario
+    folder: str
+    wrong: str = ""
+    starts: int = 0
+    exit_code: int = -1
+    strikes: int = 0
+    fills: int = 0
+    struck: int = 0
     """Faults that struck."""
-    halted: str
+    halted: str = ""
+    recovery_s: float | None = None
+    """Venue time from the end of the faults to the first strike on a settled account."""
+    longest_s: float = 0.0
+    """Life of an order at the exchange."""
+    faults: tuple[str, ...] = ()
+    unheard: tuple[str, ...] = ()
+    """Exceptions that reached nobody, meanwhile, in this process: of this run or of one beside it."""
+
+    @property
+    def is_good(self) -> bool:
+        return not self.wrong and not self.unheard
+
+    def __str__(self) -> str:
+        faults = ", ".join(self.faults)
+        wrong = "\n".join((self.wrong, *self.unheard))
+        what = f"{self.scenario.name} ({faults}), market {self.scenario.seed}"
+        return f"{what}: exit {self.exit_code}; {self.folder}\n{wrong}"
 
 
-async def run_under(plan: FaultPlan, folder: Path, *, name: str, speed: float, seed: int = 7) -> Outcome:
-    """Trade under the plan, started again after a failure as by systemd; raise AssertionError for what must not be."""
-    async with live_room(folder, speed=speed, seed=seed, faults=plan) as room:
-        code, starts, strikes, halted = cli.EXIT_FAILED, 0, 0, ""
-        end_ns = room.clock.now_ns() + int(RUN_S * 1e9)
-        while code == cli.EXIT_FAILED and room.clock.now_ns() < end_ns:
-            starts += 1
-            code = await start(room, (end_ns - room.clock.now_ns()) / 1e9)
-            if room.last is not None:
-                core = room.last.core
-                strikes += core.record.tally.strikes
-                halted = "" if core.halted is None else core.halted.label
-        await room.pass_time(AFTER_S)
-        room.check()
-        return Outcome(
-            name=name,
-            exit_code=code,
-            starts=starts,
-            strikes=strikes,
-            fills=len(room.venue.ledger().fills),
-            struck=sum(room.exchange.faults.struck.values()),
-            halted=halted,
-        )
-
-
-async def start(room: LiveRoom, seconds: float) -> int:
-    """One run; a venue that cannot be reached, or that refuses the login, is a failure and no more."""
+async def run_under(scenario: Scenario, folder: Path, clock: ScaledClock) -> Outcome:
+    """Trade under the plan, and judge. Raises nothing."""
+    plan = scenario.plan()
+    outcome = Outcome(scenario, str(folder), faults=tuple(fault.label for fault in plan.faults))
     try:
-        return await room.run(max(1.0, seconds))
-    except* FeedError:
-        return cli.EXIT_FAILED
+        async with asyncio.timeout(HANGING_S):
+            await _trade(scenario, plan, folder, clock, outcome)
+    except TimeoutError:
+        outcome.wrong = f"not over after {HANGING_S:g} real seconds"
+    except AssertionError as error:
+        outcome.wrong = str(error)
+    except Exception:  # noqa: BLE001 - whatever it is, it is this scenario's result
+        outcome.wrong = traceback.format_exc()
+    return outcome
+
+
+async def _trade(scenario: Scenario, plan: FaultPlan, folder: Path, clock: ScaledClock, outcome: Outcome) -> None:
+    witness = Witness()
+    sections = {"strategy": CAP}
+    audit = Audit(sink=witness.on_received)
+    origin_ns = clock.now_ns()
+    async with live_room(folder, clock=clock, seed=scenario.seed, sections=sections, faults=plan, audit=audit) as room:
+        witness.enter(room)
+        room.attend = witness.attend
+        quiet_ns = origin_ns + round((plan.quiet_from_s or 0.0) * NS_PER_S)
+        end_ns = quiet_ns + round(RECOVERY_S * NS_PER_S)
+        recovered_ns: int | None = None
+        is_over = False
+        while not is_over:
+            if outcome.starts:
+                await room.pass_time(RESTART_S)
+            outcome.starts += 1
+            outcome.exit_code, recovered_ns = await start(room, witness, quiet_ns, end_ns)
+            is_over = recovered_ns is not None or outcome.exit_code == cli.EXIT_HALTED or room.clock.now_ns() >= end_ns
+        if recovered_ns is not None:
+            outcome.recovery_s = (recovered_ns - quiet_ns) / NS_PER_S
+        last_ns = room.clock.now_ns() + round(LIFE_S * NS_PER_S)
+        while room.venue.accounts["main"].live and room.clock.now_ns() < last_ns:
+            await room.pass_time(1)
+        outcome.strikes = len(witness.strikes_ns)
+        outcome.fills = len(room.venue.ledger().fills)
+        outcome.struck = sum(room.exchange.faults.struck.values())
+        outcome.halted = " ".join(dict.fromkeys(reason.label for _, reason in witness.halts))
+        outcome.longest_s = room.venue.desk.counters.longest_life_ns / NS_PER_S
+        judge(room, witness, plan, outcome)
+
+
+async def start(room: LiveRoom, witness: Witness, quiet_ns: int, end_ns: int) -> tuple[int, int | None]:
+    """One run, ended when it has recovered or time is up: its exit code, and when it had recovered."""
+    ending = Ending()
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(_end_when_recovered(room, witness, ending, quiet_ns, end_ns))
+        try:
+            code = await room.run(ending=ending)
+        except* LoginRefused:
+            code = cli.EXIT_USAGE
+        except* FeedError:
+            code = cli.EXIT_FAILED
+        watching.cancel()
+    core = room.last.core if room.last is not None else None
+    is_settled = core is not None and core.account is not None and core.account.was_settled
+    strike_ns = next((at for at in witness.strikes_ns if at >= quiet_ns), None)
+    return code, strike_ns if is_settled and code == cli.EXIT_DONE else None
+
+
+async def _end_when_recovered(room: LiveRoom, witness: Witness, ending: Ending, quiet_ns: int, end_ns: int) -> None:
+    clock = room.clock
+    while clock.now_ns() < end_ns:
+        core = room.last.core if room.last is not None else None
+        if witness.strikes_ns and witness.strikes_ns[-1] >= quiet_ns and core is not None:
+            await room.pass_time(LAST_S)
+            if core.account is not None and core.account.is_settled:
+                ending.ask("recovered")
+                return
+        await room.pass_time(0.5)
+    ending.ask("out of time")
+
+
+def judge(room: LiveRoom, witness: Witness, plan: FaultPlan, outcome: Outcome) -> None:
+    """Raise AssertionError for what must not be."""
+    room.check()
+    unit = room.cfg.exchange.instrument()
+    lied = sum(fault.kind is FaultKind.PHANTOM_EXECUTION for fault in plan.faults)
+    late_ns = round(float(SHORT["timeout_sec"]) * room.speed * NS_PER_S)
+    witness.check(late_ns=late_ns, slack=lied * int(unit.to_lots(room.cfg.strategy.size_min)))
+    assert outcome.longest_s <= LIFE_S, f"an order lived for {outcome.longest_s:.1f} s"
+    assert not room.exchange.statistics().http_refused, "calls over a limit"
+    assert set(outcome.halted.split()) <= halts_of(plan), f"halted: {outcome.halted}"
+    if not outcome.halted:
+        assert outcome.recovery_s is not None, f"no strike within {RECOVERY_S:g} s after the last fault"
+        assert outcome.exit_code == cli.EXIT_DONE
+
+
+# --- many of them -----------------------------------------------------------------------------------------------------
+
+
+def run_all(scenarios: Sequence[Scenario], folder: Path, *, speed: float, rooms: int) -> list[Outcome]:
+    """Run scenarios in this process, so many at once; for an executor's worker. Folders of those that held are gone."""
+    warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", message="The 'auth' parameter is deprecated", category=DeprecationWarning)
+    logger.remove()
+    logger.add(_write_line, level="DEBUG", format="{time:HH:mm:ss.SSS} {level:8} {message}")
+    with sign_for("127.0.0.1"), scaled_constants(speed), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
+        return runner.run(_run_all(scenarios, folder, speed, rooms))
+
+
+async def _run_all(scenarios: Iterable[Scenario], folder: Path, speed: float, rooms: int) -> list[Outcome]:
+    slots = asyncio.Semaphore(rooms)
+    unheard: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(repr(context)))
+    sys.unraisablehook = lambda told: unheard.append(f"{told.exc_value!r} in {told.object!r}")
+
+    async def run(scenario: Scenario) -> Outcome:
+        async with slots:
+            place = folder / f"{scenario.recipe or 'mixture'}-{scenario.seed}"
+            place.mkdir(parents=True)
+            with logger.contextualize(place=str(place)):
+                before = len(unheard)
+                outcome = await run_under(scenario, place, clock)
+                outcome.unheard = tuple(unheard[before:])
+            if outcome.is_good and KEEP not in os.environ:
+                shutil.rmtree(place)
+            return outcome
+
+    async with steady_clock(speed) as clock:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(run(scenario)) for scenario in scenarios]
+        return [task.result() for task in running]
+
+
+def _write_line(message: object) -> None:
+    """A line of the runtime log, into the folder of the run that said it."""
+    place = message.record["extra"].get("place")  # type: ignore[attr-defined]  # loguru's message is a str with more
+    if place:
+        with (Path(place) / "runtime.log").open("a") as file:
+            file.write(str(message))
+
+
+MAY_HALT = {
+    FaultKind.OVER_LIMIT: {"limit_breach"},
+    FaultKind.CLOCK_SKEW: {"clock_skew"},
+}
+"""Faults that trading must halt for; no other may end it for good."""
+
+
+def halts_of(plan: FaultPlan) -> set[str]:
+    """Reasons for which a run under this plan may halt."""
+    return set().union(*(MAY_HALT.get(fault.kind, set()) for fault in plan.faults))
+
+
+@contextmanager
+def workers(jobs: int) -> Iterator[Executor]:
+    """Processes that run scenarios. Spawned: nothing of the parent's loops, sockets and logs is in them."""
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def dealt(scenarios: Sequence[Scenario], jobs: int) -> list[list[Scenario]]:
+    """Hands of scenarios for so many workers: long ones, for the last runs of each have the process to themselves."""
+    count = max(jobs, -(-len(scenarios) // HAND))
+    return [hand for hand in (list(scenarios[start::count]) for start in range(count)) if hand]

@@ -1,0 +1,60 @@
+"""The daemon under every fault alone and under mixtures drawn from seeds: what `chaos.judge` says must hold of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack
+
+import pytest
+
+from stall_then_strike.sim.fault_catalogue import RECIPES
+from tests.live.chaos import ROOMS, SPEED, Outcome, Scenario, dealt, run_all, workers
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+MIXTURES = 240
+BATCH = 10
+JOBS = 2
+
+Results = Mapping[Scenario, "Future[list[Outcome]]"]
+
+
+def scenarios_of(item: pytest.Item) -> list[Scenario]:
+    callspec = getattr(item, "callspec", None)
+    return [] if callspec is None else list(callspec.params.get("scenarios", ()))
+
+
+@pytest.fixture(scope="module")
+def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
+    """All scenarios of the selected tests, set off at once."""
+    wanted = [s for item in request.session.items if item.path == request.path for s in scenarios_of(item)]
+    folder = tmp_path_factory.mktemp("chaos")
+    with ExitStack() as stack:
+        pool = stack.enter_context(workers(JOBS))
+        futures: dict[Scenario, Future[list[Outcome]]] = {}
+        for number, hand in enumerate(dealt(wanted, JOBS)):
+            future = pool.submit(run_all, hand, folder / str(number), speed=SPEED, rooms=ROOMS)
+            futures.update(dict.fromkeys(hand, future))
+        yield futures
+
+
+def check(results: Results, scenarios: tuple[Scenario, ...]) -> None:
+    outcomes = [outcome for s in scenarios for outcome in results[s].result() if outcome.scenario == s]
+    assert len(outcomes) == len(scenarios)
+    bad = [str(outcome) for outcome in outcomes if not outcome.is_good]
+    assert not bad, "\n\n".join(bad)
+
+
+@pytest.mark.parametrize("scenarios", [(Scenario(recipe=name),) for name in RECIPES], ids=list(RECIPES))
+def test_one_fault(results: Results, scenarios: tuple[Scenario, ...]) -> None:
+    check(results, scenarios)
+
+
+@pytest.mark.parametrize(
+    "scenarios",
+    [tuple(Scenario(seed=seed) for seed in range(first, first + BATCH)) for first in range(0, MIXTURES, BATCH)],
+    ids=[f"{first}-{first + BATCH - 1}" for first in range(0, MIXTURES, BATCH)],
+)
+def test_mixture(results: Results, scenarios: tuple[Scenario, ...]) -> None:
+    check(results, scenarios)
