@@ -1,0 +1,174 @@
+"""One account, one journal, and a daemon that is killed again and again: the real command as a process.
+
+The exchange lives in the test's process, at the pace of real time, and goes on while the daemon is dead. The kills are
+drawn from a seed; most are aimed at what cannot be taken back: a send or a cancel on its way, a fill just made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+from stall_then_strike.app import cli
+from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.credentials import KEY_VARIABLE, SECRET_VARIABLE
+from stall_then_strike.infra.journal import journal_path
+from stall_then_strike.infra.journal_reader import JournalReader
+from stall_then_strike.sim.audit import Audit
+from stall_then_strike.sim.bitflyer_server import BitflyerExchange
+from stall_then_strike.sim.faults import FaultPlan
+from stall_then_strike.sim.keys import ApiKey
+from stall_then_strike.sim.market import Market
+from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
+from stall_then_strike.types.dto import NS_PER_S
+from tests.e2e.commands import REPO
+from tests.live.chaos import LIFE_S
+from tests.live.rig import OPEN_ALL_DAY, LiveRoom, live_config
+from tests.live.witness import SEND, Witness
+
+CANCEL = "POST /v1/me/cancelchildorder"
+PATIENCE_S = 12.0
+"""How long a kill waits for its moment. A daemon in doubt about an order of an earlier life does not trade for a minute,
+and is killed in that state then."""
+LAST_S = 100.0
+STRATEGY = {"max_inventory_btc": Decimal("0.004")}
+ACCOUNT = {"vanish_sec": Decimal(1)}
+PYBOTTERS = {"timeout_sec": Decimal(1)}
+
+
+class KillChain:
+    """Lives of a daemon on one exchange."""
+
+    def __init__(self, folder: Path, seed: int, faults: FaultPlan | None = None) -> None:
+        self.folder, self.seed, self.faults = folder, seed, faults
+        self.key = ApiKey(key=f"key-of-chain-{seed}", secret="made-up-for-tests")
+        self.chance = Random(f"kills {seed}")
+        self.moments: Counter[str] = Counter()
+        self.missed = 0
+        """Kills whose moment did not come in time."""
+        self.fills = 0
+
+    async def run(self, kills: int) -> None:
+        """Kill so often, then let it trade and stop it; raise AssertionError for what must not be."""
+        clock = SystemClock()
+        market = Market(seed=self.seed, start_ns=clock.now_ns())
+        venue = PrivateVenue(market, [self.key], PrivateSettings(seed=self.seed, calendar=OPEN_ALL_DAY))
+        witness = Witness()
+        audit = Audit(sink=witness.on_received)
+        async with BitflyerExchange(market, clock=clock, private=venue, audit=audit, faults=self.faults) as exchange:
+            cfg = live_config(exchange, self.folder, strategy=STRATEGY, account=ACCOUNT, pybotters=PYBOTTERS)
+            room = LiveRoom(self.folder, clock, venue, exchange, cfg)
+            witness.enter(room)
+            for number in range(kills):
+                await self._kill(room, number)
+                self._look(room)
+            await self._live_on(room, kills)
+            while venue.accounts["main"].live:
+                await room.pass_time(0.1)
+            room.check()
+            self.fills = len(venue.ledger().fills)
+            assert witness.widest <= room.cfg.exchange.instrument().to_lots(cfg.strategy.max_inventory_btc)
+            assert venue.desk.counters.longest_life_ns <= LIFE_S * NS_PER_S
+            assert not exchange.statistics().http_refused, "calls over a limit"
+
+    # --- a life
+
+    async def _start(self, room: LiveRoom, number: int) -> asyncio.subprocess.Process:
+        cfg = room.cfg
+        sets: Mapping[str, object] = {
+            "exchange.base_url": cfg.exchange.base_url,
+            "exchange.ws_url": cfg.exchange.ws_url,
+            "journal.dir": cfg.journal.dir,
+            "pybotters.timeout_sec": cfg.pybotters.timeout_sec,
+            "ws.reconnect_min_sec": cfg.ws.reconnect_min_sec,
+            "risk.daily_pnl_jpy": cfg.risk.daily_pnl_jpy,
+            "risk.max_dd_jpy": cfg.risk.max_dd_jpy,
+            "strategy.max_inventory_btc": cfg.strategy.max_inventory_btc,
+            "account.vanish_sec": cfg.account.vanish_sec,
+        }
+        flags = [part for name, value in sets.items() for part in ("--set", f"{name}={value}")]
+        with (self.folder / f"life-{number}.txt").open("w") as out:
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "stall_then_strike.app.run_live", "--yes", "--log-dir", str(room.logs), *flags),
+                cwd=REPO,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+                    KEY_VARIABLE: self.key.key,
+                    SECRET_VARIABLE: self.key.secret,
+                },
+            )
+
+    async def _kill(self, room: LiveRoom, number: int) -> None:
+        """One life and its sudden end."""
+        draw = self.chance
+        moment = draw.choices(("start", "send", "cancel", "fill", "later"), (10, 45, 15, 20, 10))[0]
+        delay_s = {
+            "start": draw.uniform(0.3, 2.5),
+            "send": draw.choice((0.0, draw.uniform(0.0, 0.02), draw.uniform(0.02, 0.12))),
+            "cancel": draw.uniform(0.0, 0.1),
+            "fill": draw.uniform(0.0, 0.1),
+            "later": draw.uniform(0.1, 2.0),
+        }[moment]
+        counts, ledger = room.exchange.audit.counts, room.venue.accounts["main"].ledger
+        count: Callable[[], int] = {
+            "start": lambda: 1 << 30,
+            "cancel": lambda: counts[CANCEL],
+            "fill": lambda: len(ledger.fills),
+        }.get(moment, lambda: counts[SEND])
+        target = 0 if moment == "start" else count() + draw.choice((1, 1, 2, 3, 5))
+        self.moments[moment] += 1
+        process = await self._start(room, number)
+        try:
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    await _passes(lambda: count() >= target or process.returncode is not None)
+            except TimeoutError:
+                self.missed += 1
+            await asyncio.sleep(delay_s)
+            assert process.returncode is None, f"life {number} ended by itself: exit {process.returncode}"
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    def _look(self, room: LiveRoom) -> None:
+        """As an operator would: the journal can be read, and nobody holds it."""
+        path = journal_path(room.cfg.journal.dir, room.cfg.exchange.product_code)
+        if path.exists():
+            with JournalReader.open(path) as reader:
+                assert reader.info().held_by is None
+
+    async def _live_on(self, room: LiveRoom, number: int) -> None:
+        """The last life: it trades, and is stopped in good order."""
+        counts = room.exchange.audit.counts
+        process = await self._start(room, number)
+        try:
+            target = counts[SEND] + 4
+            async with asyncio.timeout(LAST_S):
+                await _passes(lambda: counts[SEND] >= target or process.returncode is not None)
+                assert process.returncode is None, f"the last life ended by itself: exit {process.returncode}"
+                process.send_signal(signal.SIGTERM)
+                assert await process.wait() == cli.EXIT_DONE
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+async def _passes(condition: Callable[[], bool]) -> None:
+    """Wait for something in another process, or of the exchange, to come true; soon enough to hit a call under way."""
+    while True:
+        if condition():
+            return
+        await asyncio.sleep(0.002)

@@ -1,0 +1,45 @@
+"""kill -9 at a hundred moments: no fill is lost or counted twice, no order left behind, every journal opens."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from stall_then_strike.sim import publisher
+from stall_then_strike.sim.faults import Fault, FaultKind, FaultPlan
+from stall_then_strike.types.dto import NS_PER_S
+from tests.live.kill_chain import KillChain
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+CHAINS = 5
+KILLS = 20
+LOST_ANSWERS = FaultPlan((Fault(kind=FaultKind.LOSE_ANSWER, path="/v1/me/sendchildorder", chance=0.2),))
+
+
+@pytest.fixture(autouse=True)
+def snapshots_every_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon cannot trade before the first one, and five seconds of waiting in each life prove nothing."""
+    monkeypatch.setattr(publisher, "_SNAPSHOT_NS", NS_PER_S)
+
+
+async def test_a_daemon_that_is_killed_a_hundred_times_loses_nothing(tmp_path: Path) -> None:
+    chains = [
+        KillChain(tmp_path / str(seed), seed, LOST_ANSWERS if seed == CHAINS - 1 else None) for seed in range(CHAINS)
+    ]
+    for chain in chains:
+        chain.folder.mkdir()
+
+    async def run(chain: KillChain) -> None:
+        try:
+            await chain.run(KILLS)
+        except AssertionError as error:
+            raise AssertionError(f"seed {chain.seed}, {chain.folder}: {error}") from error
+
+    async with asyncio.TaskGroup() as tasks:
+        for chain in chains:
+            tasks.create_task(run(chain))
+    assert sum(chain.fills for chain in chains) > CHAINS * KILLS // 2
+    assert sum(chain.missed for chain in chains) < CHAINS * KILLS // 4, "too few kills met their moment"
