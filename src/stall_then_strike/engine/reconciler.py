@@ -186,7 +186,7 @@ class Reconciler:
         doubly = suspects & self._suspects
         self._suspects = suspects
         # Phantoms may cancel out: then the positions agree, and only the lists tell.
-        if doubly and sum(fill.side.sign * fill.size for fill in self._fills_of(doubly)) == -difference:
+        if doubly and self._sum_of(doubly) == -difference:
             self._suspects = doubly
             return Books.PHANTOMS
         if not difference:
@@ -198,7 +198,8 @@ class Reconciler:
             self._difference, self._differences, self._differs_ns = difference, 0, report.asked_ns
         self._differences += 1
         stays = self._differences >= self._position_checks and report.asked_ns - self._differs_ns >= _BROKEN_NS
-        return Books.BROKEN if stays else Books.DIFFER
+        is_suspected = bool(suspects) and self._sum_of(suspects) == -difference  # the next list will tell
+        return Books.BROKEN if stays and not is_suspected else Books.DIFFER
 
     def phantoms(self) -> list[FillEvent]:
         """The fills that the venue does not have, after a comparison that found some. Forgets them."""
@@ -261,6 +262,10 @@ class Reconciler:
             for at_ns, fill in self._recent
             if fill.exec_id > report.since and fill.exec_id not in listed and at_ns < report.asked_ns - _PHANTOM_NS
         )
+
+    def _sum_of(self, ids: Iterable[ExecId]) -> int:
+        """What these fills did to the position."""
+        return sum(fill.side.sign * fill.size for fill in self._fills_of(ids))
 
     def _fills_of(self, ids: Iterable[ExecId]) -> Iterable[FillEvent]:
         wanted = set(ids)
