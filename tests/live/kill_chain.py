@@ -1,4 +1,4 @@
-"""One account, one journal, and a daemon that is killed again and again: the real command as a process.
+"""One account, one journal, a daemon that is killed again and again: the real command as a process.
 
 The exchange lives in the test's process, at the pace of real time, and goes on while the daemon is dead. The kills are
 drawn from a seed; most are aimed at what cannot be taken back: a send or a cancel on its way, a fill just made.
@@ -25,6 +25,7 @@ from stall_then_strike.sim.audit import Audit
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.faults import FaultPlan
 from stall_then_strike.sim.keys import ApiKey
+from stall_then_strike.sim.limits import Limits
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.types.dto import NS_PER_S
@@ -35,9 +36,13 @@ from tests.live.witness import SEND, Witness
 
 CANCEL = "POST /v1/me/cancelchildorder"
 PATIENCE_S = 12.0
-"""How long a kill waits for its moment. A daemon in doubt about an order of an earlier life does not trade for a minute,
-and is killed in that state then."""
+"""How long a kill waits for its moment. A daemon that is in doubt about an order of an earlier life does not trade for
+a minute, and is killed in that state then."""
 LAST_S = 100.0
+QUIET_S = 10.0
+WIDE = Limits(private_calls=10_000, order_calls=10_000, small_orders=10_000)
+WIDE_LIMITS = {"private_per_5min": 10_000, "orders_per_5min": 10_000, "small_orders_per_min": 10_000}
+"""Twenty starts within the venue's five minutes leave little to trade with."""
 STRATEGY = {"max_inventory_btc": Decimal("0.004")}
 ACCOUNT = {"vanish_sec": Decimal(1)}
 PYBOTTERS = {"timeout_sec": Decimal(1)}
@@ -46,8 +51,10 @@ PYBOTTERS = {"timeout_sec": Decimal(1)}
 class KillChain:
     """Lives of a daemon on one exchange."""
 
-    def __init__(self, folder: Path, seed: int, faults: FaultPlan | None = None) -> None:
-        self.folder, self.seed, self.faults = folder, seed, faults
+    def __init__(
+        self, folder: Path, seed: int, faults: FaultPlan | None = None, *, has_real_limits: bool = False
+    ) -> None:
+        self.folder, self.seed, self.faults, self.has_real_limits = folder, seed, faults, has_real_limits
         self.key = ApiKey(key=f"key-of-chain-{seed}", secret="made-up-for-tests")
         self.chance = Random(f"kills {seed}")
         self.moments: Counter[str] = Counter()
@@ -59,10 +66,19 @@ class KillChain:
         """Kill so often, then let it trade and stop it; raise AssertionError for what must not be."""
         clock = SystemClock()
         market = Market(seed=self.seed, start_ns=clock.now_ns())
-        venue = PrivateVenue(market, [self.key], PrivateSettings(seed=self.seed, calendar=OPEN_ALL_DAY))
+        limits = Limits() if self.has_real_limits else WIDE
+        settings = PrivateSettings(seed=self.seed, calendar=OPEN_ALL_DAY, limits=limits)
+        venue = PrivateVenue(market, [self.key], settings)
         witness = Witness()
         audit = Audit(sink=witness.on_received)
-        async with BitflyerExchange(market, clock=clock, private=venue, audit=audit, faults=self.faults) as exchange:
+        async with BitflyerExchange(
+            market,
+            clock=clock,
+            private=venue,
+            audit=audit,
+            faults=self.faults,
+            ip_limit=500 if self.has_real_limits else None,
+        ) as exchange:
             cfg = live_config(exchange, self.folder, strategy=STRATEGY, account=ACCOUNT, pybotters=PYBOTTERS)
             room = LiveRoom(self.folder, clock, venue, exchange, cfg)
             witness.enter(room)
@@ -93,6 +109,8 @@ class KillChain:
             "strategy.max_inventory_btc": cfg.strategy.max_inventory_btc,
             "account.vanish_sec": cfg.account.vanish_sec,
         }
+        if not self.has_real_limits:
+            sets = {**sets, **{f"exchange.limits.{name}": count for name, count in WIDE_LIMITS.items()}}
         flags = [part for name, value in sets.items() for part in ("--set", f"{name}={value}")]
         with (self.folder / f"life-{number}.txt").open("w") as out:
             return await asyncio.create_subprocess_exec(
@@ -156,7 +174,10 @@ class KillChain:
         try:
             target = counts[SEND] + 4
             async with asyncio.timeout(LAST_S):
-                await _passes(lambda: counts[SEND] >= target or process.returncode is not None)
+                if self.has_real_limits:
+                    await room.pass_time(QUIET_S)
+                else:
+                    await _passes(lambda: counts[SEND] >= target or process.returncode is not None)
                 assert process.returncode is None, f"the last life ended by itself: exit {process.returncode}"
                 process.send_signal(signal.SIGTERM)
                 assert await process.wait() == cli.EXIT_DONE

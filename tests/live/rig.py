@@ -130,17 +130,19 @@ class LiveRoom:
         live = self.venue.accounts["main"].live.values()
         return [o.acceptance_id for o in live if now_ns - o.accepted_ns > EXPIRY_NS + 5 * NS_PER_S]
 
-    def check(self) -> None:
+    def check(self, *, is_truth_known: bool = True) -> None:
         """Trades CSV, journal and inventory are the ledger's, to the unit.
 
-        Executions that never were and were taken back again may be in CSV and journal, as pairs.
+        Executions that never were and were taken back again may be in CSV and journal, as pairs. Without
+        ``is_truth_known`` there was no time to find them out: then only CSV and journal have to agree, and limits hold.
         """
         ledger = self.venue.ledger()
         unit = self.cfg.exchange.instrument()
         booked, memo = self.journal()
         taken_back = {-fill.exec_id for fill in booked if fill.exec_id < 0}
         real = [fill for fill in booked if fill.exec_id > 0 and fill.exec_id not in taken_back]
-        assert sorted(fill.exec_id for fill in real) == sorted(fill.exec_id for fill in ledger.fills), "journal"
+        true_ids = sorted(fill.exec_id for fill in ledger.fills)
+        assert sorted(fill.exec_id for fill in real) == true_ids or not is_truth_known, "journal"
         rows = Counter(
             (row["order_id"], row["side"], Decimal(row["price"]), Decimal(row["size"]), row["tag"])
             for row in self.rows("trades")
@@ -150,9 +152,10 @@ class LiveRoom:
             for f in booked
         ), "trades CSV"
         held = memo.inventory
-        assert held.position == ledger.position, "position"
-        flow = -sum(fill.side.sign * fill.price * fill.size for fill in ledger.fills)
-        assert held.realised - held.basis == flow + ledger.funding, "cash"
+        if is_truth_known:
+            assert held.position == ledger.position, "position"
+            flow = -sum(fill.side.sign * fill.price * fill.size for fill in ledger.fills)
+            assert held.realised - held.basis == flow + ledger.funding, "cash"
         assert self.venue.statistics().limit_breaches == 0, "limits"
         assert not self.working(), "orders that work for too long"
 

@@ -13,7 +13,7 @@ from tests.live.chaos import ROOMS, SPEED, Outcome, Scenario, dealt, run_all, wo
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-MIXTURES = 240
+MIXTURES = 200
 BATCH = 10
 JOBS = 2
 
