@@ -62,13 +62,26 @@ def main() -> int:
 def table(groups: Mapping[str, Sequence[Outcome]]) -> Table:
     """A row for each group of runs."""
     drawn = Table(
-        box=box.SIMPLE_HEAD, title="The daemon under faults (venue seconds)", title_justify="left", padding=(0, 1, 0, 0)
+        box=box.SIMPLE_HEAD,
+        title="The daemon under faults, in venue seconds",
+        title_justify="left",
+        padding=(0, 1, 0, 0),
     )
-    drawn.add_column("fault", no_wrap=True)
-    for head in ("runs", "struck", "strikes", "fills", "restarts", "recovery", "worst", "oldest order"):
-        drawn.add_column(head, justify="right", no_wrap=True)
-    drawn.add_column("halts", no_wrap=True)
-    drawn.add_column("result", no_wrap=True)
+    drawn.add_column("fault", min_width=23, vertical="top")
+    heads = (
+        "runs",
+        "faults\nstruck",
+        "strikes",
+        "fills",
+        "re-\nstarts",
+        "recovery\nmedian",
+        "\nworst",
+        "oldest\norder",
+    )
+    for head in heads:
+        drawn.add_column(head, justify="right")
+    drawn.add_column("result", min_width=7)
+    drawn.add_column("halts", min_width=22)
     for name, group in groups.items():
         if not group:
             continue
@@ -85,8 +98,8 @@ def table(groups: Mapping[str, Sequence[Outcome]]) -> Table:
             f"{median(recoveries):.1f}" if recoveries else "-",
             f"{max(recoveries):.1f}" if recoveries else "-",
             f"{max(o.longest_s for o in group):.1f}",
-            ", ".join(f"{reason} {count}" for reason, count in halts.items()),
             f"{wrong} WRONG" if wrong else "held",
+            "\n".join(f"{reason} {count}" for reason, count in halts.items()),
         )
     return drawn
 

@@ -41,6 +41,8 @@ RECOVERY_S = 300.0
 """By then, after the last fault, it has to trade again."""
 LAST_S = 5.0
 """How long it goes on trading after it has recovered."""
+FINDING_OUT_S = 30.0
+"""The same where executions were made up: so long it may take to find them out."""
 RESTART_S = 10.0
 """Pause before it is started again (ops/stall-then-strike.service)."""
 LIFE_S = 61.0
@@ -48,7 +50,7 @@ LIFE_S = 61.0
 HANGING_S = 120.0
 """Real seconds after which a run counts as one that does not end."""
 SPEED = 15.0
-ROOMS = 10
+ROOMS = 6
 """Runs at once in one process: most of a run is waiting."""
 HAND = 40
 """Scenarios that a worker takes at once."""
@@ -130,6 +132,8 @@ async def _trade(scenario: Scenario, plan: FaultPlan, folder: Path, clock: Scale
     async with live_room(folder, clock=clock, seed=scenario.seed, sections=sections, faults=plan, audit=audit) as room:
         witness.enter(room)
         room.attend = witness.attend
+        has_phantoms = any(fault.kind is FaultKind.PHANTOM_EXECUTION for fault in plan.faults)
+        last_s = FINDING_OUT_S if has_phantoms else LAST_S
         quiet_ns = origin_ns + round((plan.quiet_from_s or 0.0) * NS_PER_S)
         end_ns = quiet_ns + round(RECOVERY_S * NS_PER_S)
         recovered_ns: int | None = None
@@ -138,7 +142,7 @@ async def _trade(scenario: Scenario, plan: FaultPlan, folder: Path, clock: Scale
             if outcome.starts:
                 await room.pass_time(RESTART_S)
             outcome.starts += 1
-            outcome.exit_code, recovered_ns = await start(room, witness, quiet_ns, end_ns)
+            outcome.exit_code, recovered_ns = await start(room, witness, quiet_ns, end_ns, last_s)
             is_over = recovered_ns is not None or outcome.exit_code == cli.EXIT_HALTED or room.clock.now_ns() >= end_ns
         if recovered_ns is not None:
             outcome.recovery_s = (recovered_ns - quiet_ns) / NS_PER_S
@@ -153,11 +157,11 @@ async def _trade(scenario: Scenario, plan: FaultPlan, folder: Path, clock: Scale
         judge(room, witness, plan, outcome)
 
 
-async def start(room: LiveRoom, witness: Witness, quiet_ns: int, end_ns: int) -> tuple[int, int | None]:
+async def start(room: LiveRoom, witness: Witness, quiet_ns: int, end_ns: int, last_s: float) -> tuple[int, int | None]:
     """One run, ended when it has recovered or time is up: its exit code, and when it had recovered."""
     ending = Ending()
     async with asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(_end_when_recovered(room, witness, ending, quiet_ns, end_ns))
+        watching = tasks.create_task(_end_when_recovered(room, witness, ending, quiet_ns, end_ns, last_s))
         try:
             code = await room.run(ending=ending)
         except* LoginRefused:
@@ -171,12 +175,14 @@ async def start(room: LiveRoom, witness: Witness, quiet_ns: int, end_ns: int) ->
     return code, strike_ns if is_settled and code == cli.EXIT_DONE else None
 
 
-async def _end_when_recovered(room: LiveRoom, witness: Witness, ending: Ending, quiet_ns: int, end_ns: int) -> None:
+async def _end_when_recovered(
+    room: LiveRoom, witness: Witness, ending: Ending, quiet_ns: int, end_ns: int, last_s: float
+) -> None:
     clock = room.clock
     while clock.now_ns() < end_ns:
         core = room.last.core if room.last is not None else None
         if witness.strikes_ns and witness.strikes_ns[-1] >= quiet_ns and core is not None:
-            await room.pass_time(LAST_S)
+            await room.pass_time(last_s)
             if core.account is not None and core.account.is_settled:
                 ending.ask("recovered")
                 return
