@@ -107,3 +107,21 @@ def test_a_refused_cancel_of_a_filled_order_leads_to_the_fill() -> None:
 def test_the_reason_of_a_halt_is_that_of_its_cancels() -> None:
     desk = halted_long()
     assert {cancel.reason for cancel in desk.cancels} == {Reason.HALTED}
+
+
+def test_the_cancel_of_an_order_that_no_list_shows_is_asked_for_rarely() -> None:
+    """Its end was told while nobody heard: each cancel fails, and they would use up a fifth of the calls."""
+    desk = halted_long()
+    ask, start = desk.quotes[1], desk.ms
+    for ms in (2_500, 5_000):
+        desk.report(start + ms, **held(desk))
+    desk.tell(desk.ms, K.CANCEL_FAILED, ask.client_order_id)
+    before = len(desk.cancels)
+    for _ in range(30):
+        desk.wait(desk.ms + 1_000, alive_ms=100)
+        desk.tell(desk.ms, K.CANCEL_FAILED, ask.client_order_id)
+    assert 2 <= len(desk.cancels) - before <= 4
+    before = len(desk.cancels)
+    desk.tell(desk.ms + 1, K.REGISTERED, ask.client_order_id)
+    desk.wait(desk.ms + 1_100, alive_ms=100)
+    assert len(desk.cancels) == before + 1, "one that came to life is cancelled at once"

@@ -22,6 +22,8 @@ from stall_then_strike.types.instrument import Instrument, Ticks
 
 RETRY_NS: Final = 1 * NS_PER_S
 """Pause before a cancel that failed, or a request for which there was no budget, is tried again."""
+GHOST_RETRY_NS: Final = 10 * NS_PER_S
+"""The same for an order that two lists did not show: most likely it ended unheard, and every cancel costs a call."""
 
 
 class Exits:
@@ -78,7 +80,8 @@ class Exits:
         for order in self._orders.live(STALL_TAG):
             if order.cancel_reason is None or order.order_id is None or order.state is OrderState.PENDING_CANCEL:
                 continue
-            yield order, order.order_id, 0 if order.cancel_sent_ns is None else order.cancel_sent_ns + RETRY_NS
+            pause_ns = GHOST_RETRY_NS if order.absences > 1 else RETRY_NS
+            yield order, order.order_id, 0 if order.cancel_sent_ns is None else order.cancel_sent_ns + pause_ns
 
     # --- closing
 
