@@ -38,7 +38,7 @@ CANCEL = "POST /v1/me/cancelchildorder"
 PATIENCE_S = 12.0
 """How long a kill waits for its moment. A daemon that is in doubt about an order of an earlier life does not trade for
 a minute, and is killed in that state then."""
-LAST_S = 100.0
+LAST_S = 140.0
 QUIET_S = 10.0
 WIDE = Limits(private_calls=10_000, order_calls=10_000, small_orders=10_000)
 WIDE_LIMITS = {"private_per_5min": 10_000, "orders_per_5min": 10_000, "small_orders_per_min": 10_000}
@@ -167,6 +167,12 @@ class KillChain:
             with JournalReader.open(path) as reader:
                 assert reader.info().held_by is None
 
+    def _in_doubt(self, room: LiveRoom) -> bool:
+        """Whether an order of an earlier life is not known to have ended."""
+        before_ns = room.clock.now_ns() - round(QUIET_S * NS_PER_S)
+        with JournalReader.open(journal_path(room.cfg.journal.dir, room.cfg.exchange.product_code)) as reader:
+            return any(order.sent_ns < before_ns for order in reader.live_orders())
+
     async def _live_on(self, room: LiveRoom, number: int) -> None:
         """The last life: it trades, and is stopped in good order."""
         counts = room.exchange.audit.counts
@@ -176,20 +182,22 @@ class KillChain:
             async with asyncio.timeout(LAST_S):
                 if self.has_real_limits:
                     await room.pass_time(QUIET_S)
+                    await _passes(lambda: not self._in_doubt(room), every_s=0.5)
                 else:
                     await _passes(lambda: counts[SEND] >= target or process.returncode is not None)
                 assert process.returncode is None, f"the last life ended by itself: exit {process.returncode}"
                 process.send_signal(signal.SIGTERM)
-                assert await process.wait() == cli.EXIT_DONE
+                code = await process.wait()
+                assert code == cli.EXIT_DONE, f"the last life ended with exit code {code}"
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
 
 
-async def _passes(condition: Callable[[], bool]) -> None:
+async def _passes(condition: Callable[[], bool], *, every_s: float = 0.002) -> None:
     """Wait for something in another process, or of the exchange, to come true; soon enough to hit a call under way."""
     while True:
         if condition():
             return
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(every_s)
