@@ -35,9 +35,10 @@ from tests.live.rig import OPEN_ALL_DAY, LiveRoom, live_config
 from tests.live.witness import SEND, Witness
 
 CANCEL = "POST /v1/me/cancelchildorder"
-PATIENCE_S = 12.0
-"""How long a kill waits for its moment. A daemon that is in doubt about an order of an earlier life does not trade for
+PATIENCE_S = 8.0
+"""How long after its login a kill waits for its moment. A daemon that is in doubt about an order of an earlier life does not trade for
 a minute, and is killed in that state then."""
+START_S = 60.0
 LAST_S = 140.0
 QUIET_S = 10.0
 WIDE = Limits(private_calls=10_000, order_calls=10_000, small_orders=10_000)
@@ -146,8 +147,12 @@ class KillChain:
         }.get(moment, lambda: counts[SEND])
         target = 0 if moment == "start" else count() + draw.choice((1, 1, 2, 3, 5))
         self.moments[moment] += 1
+        logins = counts["auth"]
         process = await self._start(room, number)
         try:
+            if moment != "start":
+                async with asyncio.timeout(START_S):
+                    await _passes(lambda: counts["auth"] > logins or process.returncode is not None)
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     await _passes(lambda: count() >= target or process.returncode is not None)
