@@ -36,8 +36,8 @@ from tests.live.witness import SEND, Witness
 
 CANCEL = "POST /v1/me/cancelchildorder"
 PATIENCE_S = 8.0
-"""How long after its login a kill waits for its moment. A daemon that is in doubt about an order of an earlier life does not trade for
-a minute, and is killed in that state then."""
+"""How long after its login a kill waits for its moment. A daemon that is in doubt about an order of an earlier life
+does not trade for a minute, and is killed in that state then."""
 START_S = 60.0
 LAST_S = 140.0
 QUIET_S = 10.0
