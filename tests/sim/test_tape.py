@@ -76,6 +76,20 @@ def test_zstd_tape_cut_short_gives_what_can_be_read(tmp_path: Path) -> None:
     assert 0 <= len(list(reader)) < 5_000
 
 
+def test_zstd_tape_under_way_is_read_to_its_last_flush(tmp_path: Path) -> None:
+    pack = zstandard.ZstdCompressor().compressobj()
+    whole = pack.compress(b"".join(line(n, SNAP).encode() for n in range(100)))
+    whole += pack.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    more = pack.compress(line(100, DELTA).encode()) + pack.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    for end in (0, 5, len(more) - 1):
+        reader = read_tape(tape(tmp_path, whole + more[:end], "t.jsonl.zst.part"))
+        assert [entry.recv_ns for entry in reader] == list(range(100))
+        assert reader.statistics().is_unfinished
+    reader = read_tape(tape(tmp_path, whole + more + pack.flush(), "t.jsonl.zst.part"))
+    assert len(list(reader)) == 101
+    assert not reader.statistics().is_unfinished
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -102,9 +102,14 @@ class MarketFeed:
     """Decoder of the public channels of one product."""
 
     def __init__(
-        self, cfg: AppConfig, board: Board | None = None, on_private: Callable[[Any, int], None] | None = None
+        self,
+        cfg: AppConfig,
+        board: Board | None = None,
+        on_private: Callable[[Any, int], None] | None = None,
+        *,
+        is_quiet: bool = False,
     ) -> None:
-        """Feed ``board``, or one of its own.
+        """Feed ``board``, or one of its own; ``is_quiet``: what is refused is counted and not logged.
 
         ``on_private`` gets the message of each frame of the private channel, with the stamp of its receipt; without
         it such frames are refused as of an unknown channel.
@@ -143,7 +148,7 @@ class MarketFeed:
         self._execution_gaps = 0
         self._executions_missing = 0
         self._execution_duplicates = 0
-        self._refusals = Refusals("frame(s)")
+        self._refusals = Refusals("frame(s)", is_quiet=is_quiet)
 
     # --- Connection --------------------------------------------------------------------------------------------------
 

@@ -45,6 +45,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.board import BitflyerStore, Board
 from stall_then_strike.infra.clock import Clock, perf_ns
 from stall_then_strike.infra.connection_rules import PAUSE_MAX_S, Silence, Silences
+from stall_then_strike.infra.frame_tap import FrameTap
 from stall_then_strike.infra.handshakes import Handshakes
 from stall_then_strike.infra.login import KeyPair
 from stall_then_strike.infra.market_feed import EVENTS_CHANNEL, FeedStatistics, MarketEvent, MarketFeed
@@ -145,6 +146,8 @@ class PyBotterSession:
 
         self.frame_perf_ns = 0
         """When the frame of the event in hand was taken up, on the stopwatch of ``perf_ns``."""
+        self.tap: FrameTap | None = None
+        """Who else is told of frames as they come, and of connections; to be set before ``connect_ws``."""
 
         feed = self.feed
         channels = dict.fromkeys(
@@ -309,6 +312,8 @@ class PyBotterSession:
         self.frame_perf_ns = perf_ns()
         try:
             now_ns = self._clock.now_ns()
+            if self.tap is not None:
+                self.tap.on_frame(data, now_ns)
             event = self.feed.on_text(data, now_ns)
             if event is not None:
                 self._on_event(event)
@@ -358,6 +363,8 @@ class PyBotterSession:
         self.feed.on_connect()
         self.feed.expect_replies(self._subscriptions.channels)
         self._silences.restart(now_ns, now_s)
+        if self.tap is not None:
+            self.tap.on_connected(now_ns)
         _log.info("connected to {}", self._url)
 
     def _on_dropped(self) -> None:
@@ -376,6 +383,8 @@ class PyBotterSession:
         if self._outcome.failure is not None:
             return
         now_ns = self._clock.now_ns()
+        if self.tap is not None:
+            self.tap.on_dropped(now_ns, self._handshakes.last_error)
         try:
             if self._private is not None:
                 self._private.on_dropped(now_ns)

@@ -30,9 +30,10 @@ _log = logger.bind(channel="ws")
 class Refusals:
     """Counts by kind; ``what`` names the things that are counted, for the log."""
 
-    def __init__(self, what: str) -> None:
-        """Nothing refused yet."""
+    def __init__(self, what: str, *, is_quiet: bool = False) -> None:
+        """Nothing refused yet. ``is_quiet``: count only, for who reads again what another has read."""
         self._what = what
+        self._is_quiet = is_quiet
         self._counts: Counter[StrEnum] = Counter()
         self._logged: dict[StrEnum, tuple[int, int]] = {}
         """For each kind: when it was last logged, and how many there had been."""
@@ -45,6 +46,8 @@ class Refusals:
     def add(self, kind: StrEnum, why: str, shown: str | bytes, recv_ns: int) -> None:
         """Count one, and log it unless one of its kind was logged just before."""
         count = self.count(kind)
+        if self._is_quiet:
+            return
         logged_ns, logged_count = self._logged.get(kind, (None, 0))
         if logged_ns is not None and 0 <= recv_ns - logged_ns < LOG_PAUSE_NS:
             return

@@ -5,7 +5,8 @@ A tape is JSON Lines, one object a line, ``{"recv_ns": int, "msg": <JSON-RPC mes
 stands in the line, so a replay decodes what the venue sent and not what a JSON library made of it.
 
 A process that dies while it records leaves half a line at the end: that line is dropped, counted and logged. Any other
-line that does not fit is an error that names file and line, because a tape with holes is not evidence.
+line that does not fit is an error that names file and line, because a tape with holes is not evidence. A tape that is
+still being written (``.part``) is read as far as it goes.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import io
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import orjson
 import zstandard
@@ -29,6 +31,11 @@ from stall_then_strike.types.dto import NS_PER_S, BoardState, ExecId, Health, Or
 from stall_then_strike.types.errors import FeedError
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks, fx_btc_jpy
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # typing's own from 3.12 on
+
+ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_CHUNK_BYTES: Final = 1 << 16
 _SHAPE: Final = re.compile(rb'\s*\{\s*"recv_ns"\s*:\s*\d+\s*,\s*"msg"\s*:\s*(?P<msg>.*\S)\s*\}\s*', re.DOTALL)
 _STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z?")
 
@@ -55,6 +62,8 @@ class TapeStatistics:
     """1 when the last line was cut short and dropped."""
     first_ns: int | None
     last_ns: int | None
+    is_unfinished: bool = False
+    """Whether the zstd data ends in the midst of a frame: a crash cut it, or it is still being written."""
 
 
 class TapeReader:
@@ -67,20 +76,26 @@ class TapeReader:
         self._truncated = 0
         self._first_ns: int | None = None
         self._last_ns: int | None = None
+        self._is_unfinished = False
 
     def statistics(self) -> TapeStatistics:
         """Counts of the latest iteration."""
         return TapeStatistics(
-            messages=self._messages, truncated=self._truncated, first_ns=self._first_ns, last_ns=self._last_ns
+            messages=self._messages,
+            truncated=self._truncated,
+            first_ns=self._first_ns,
+            last_ns=self._last_ns,
+            is_unfinished=self._is_unfinished,
         )
 
     def __iter__(self) -> Iterator[TapeLine]:
         """Yield all messages in the file's order. Raises TapeError, and OSError if the file cannot be opened."""
         self._messages = self._truncated = 0
         self._first_ns = self._last_ns = None
-        with self._path.open("rb") as raw, _plain(raw, self._path) as lines:
+        self._is_unfinished = False
+        with LineFile(self._path) as lines:
             number = 0
-            while line := self._read_line(lines, number):
+            while line := lines.readline():
                 number += 1
                 if not line.strip():
                     continue
@@ -90,19 +105,14 @@ class TapeReader:
                     if not line.endswith(b"\n"):
                         self._truncated = 1
                         logger.warning("{}:{}: last line is cut short and was dropped", self._path, number)
-                        return
+                        break
                     raise TapeError(f"{self._path}:{number}: {error}") from error
                 if self._first_ns is None:
                     self._first_ns = parsed.recv_ns
                 self._last_ns = parsed.recv_ns
                 self._messages += 1
                 yield parsed
-
-    def _read_line(self, lines: IO[bytes], number: int) -> bytes:
-        try:
-            return lines.readline()
-        except zstandard.ZstdError as error:
-            raise TapeError(f"{self._path}: zstd data is damaged after line {number}: {error}") from error
+            self._is_unfinished = lines.is_unfinished
 
 
 def read_tape(path: Path | str) -> TapeReader:
@@ -110,11 +120,82 @@ def read_tape(path: Path | str) -> TapeReader:
     return TapeReader(Path(path))
 
 
-def _plain(raw: IO[bytes], path: Path) -> IO[bytes]:
-    """The decompressed stream. A zstd file cut by a crash simply ends early."""
-    if path.suffix != ".zst":
-        return raw
-    return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
+class LineFile:
+    """A file of lines, plain or zstd, as a context manager. A zstd file cut by a crash simply ends early."""
+
+    def __init__(self, path: Path) -> None:
+        """Opened by ``with``."""
+        self._path = path
+        self._stack = ExitStack()
+        self._lines: IO[bytes] | None = None
+        self._unpacked: _Unpacked | None = None
+        self._number = 0
+
+    def __enter__(self) -> Self:
+        """Open it. Raises OSError."""
+        raw = self._stack.enter_context(self._path.open("rb"))
+        if self._path.suffix == ".zst" or raw.peek(len(ZSTD_MAGIC))[: len(ZSTD_MAGIC)] == ZSTD_MAGIC:
+            self._unpacked = _Unpacked(raw)
+            self._lines = self._stack.enter_context(io.BufferedReader(self._unpacked))
+        else:
+            self._lines = raw
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close it."""
+        self._stack.close()
+
+    def readline(self) -> bytes:
+        """The next line with its end, empty at the end of the file. Raises TapeError for damaged zstd data."""
+        if self._lines is None:
+            raise AssertionError("opened by `with`")
+        try:
+            line = self._lines.readline()
+        except zstandard.ZstdError as error:
+            raise TapeError(f"{self._path}: zstd data is damaged after line {self._number}: {error}") from error
+        self._number += 1
+        return line
+
+    @property
+    def is_unfinished(self) -> bool:
+        """At the end: whether that is in the midst of a zstd frame."""
+        return self._unpacked is not None and self._unpacked.is_in_frame
+
+
+class _Unpacked(io.RawIOBase):
+    """What a zstd file holds, one frame after the other."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        super().__init__()
+        self._raw = raw
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._packed = b""
+        self._ready = memoryview(b"")
+
+    @property
+    def is_in_frame(self) -> bool:
+        return self._frame is not None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        while not self._ready:
+            packed = self._packed or self._raw.read(_CHUNK_BYTES)
+            self._packed = b""
+            if not packed:
+                return 0
+            if self._frame is None:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._ready = memoryview(self._frame.decompress(packed))
+            if self._frame.eof:
+                self._packed = self._frame.unused_data
+                self._frame = None
+        target = memoryview(buffer).cast("B")
+        count = min(len(target), len(self._ready))
+        target[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
 
 
 def _parse(line: bytes) -> TapeLine:
@@ -251,7 +332,7 @@ class TapeSource:
             taker=Side(item["side"]) if item["side"] else None,
             price=self._ticks(item["price"]),
             size=self._lots(item["size"]),
-            time_ns=_time_ns(item["exec_date"], time_ns),
+            time_ns=stamp_ns(item["exec_date"], time_ns),
             buy_order_id=OrderId(item["buy_child_order_acceptance_id"]),
             sell_order_id=OrderId(item["sell_child_order_acceptance_id"]),
         )
@@ -260,7 +341,7 @@ class TapeSource:
         self._recorded_state = BoardState(message["state"])
         return Ticker(
             state=self.condition.state,
-            time_ns=_time_ns(message["timestamp"], time_ns),
+            time_ns=stamp_ns(message["timestamp"], time_ns),
             tick_id=int(message["tick_id"]),
             best_bid=(self._ticks(message["best_bid"]), self._lots(message["best_bid_size"])),
             best_ask=(self._ticks(message["best_ask"]), self._lots(message["best_ask_size"])),
@@ -287,7 +368,7 @@ def _params(text: str) -> tuple[str, Any] | None:
     return params["channel"], params["message"]
 
 
-def _time_ns(text: str, otherwise_ns: int) -> int:
+def stamp_ns(text: str, otherwise_ns: int) -> int:
     """The venue's stamp in nanoseconds, or the given time where it is not one."""
     match = _STAMP.fullmatch(text)
     if match is None:
