@@ -20,8 +20,10 @@ TIMEOUT_S = 60.0
 
 def start(command: str, *args: str | Path, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
     """Start one of the project's commands, with the interpreter that runs the tests."""
+    script = Path(sys.executable).parent / command
+    program = [script] if script.exists() else [sys.executable, "-m", f"stall_then_strike.app.{command}"]
     return subprocess.Popen(
-        [Path(sys.executable).parent / command, *map(str, args)],
+        [*program, *map(str, args)],
         cwd=REPO,
         stdin=subprocess.DEVNULL,
         stdout=stdout,

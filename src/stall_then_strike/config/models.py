@@ -307,6 +307,22 @@ class JournalConfig(Section):
     keep_days: int = Field(default=30, ge=2, le=3_650, description="age at which ended orders and fills are forgotten")
 
 
+class RecordConfig(Section):
+    """Recording beside trading."""
+
+    enabled: bool = Field(default=False, description="whether run_live and run_paper record")
+    dir: str = Field(default="data/raw", min_length=1, description="folder of the recordings")
+    own_events: bool = Field(
+        default=True, description="what the core is told is recorded too, so that it can be replayed"
+    )
+    queue_frames: int = Field(
+        default=20_000,
+        ge=1_000,
+        le=1_000_000,
+        description="frames that may wait for a slow disk; beyond, some are lost",
+    )
+
+
 class WatchConfig(Section):
     """Watching the process itself, and telling of trouble (live only)."""
 
@@ -456,6 +472,7 @@ class AppConfig(Section):
     account: AccountConfig = Field(default_factory=AccountConfig)
     session: SessionConfig = Field(default_factory=SessionConfig)
     journal: JournalConfig = Field(default_factory=JournalConfig)
+    record: RecordConfig = Field(default_factory=RecordConfig)
     watch: WatchConfig = Field(default_factory=WatchConfig)
     paper: PaperConfig = Field(default_factory=PaperConfig)
     log: LogConfig = Field(default_factory=LogConfig)

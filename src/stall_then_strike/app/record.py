@@ -1,0 +1,175 @@
+"""``record``: all public channels of one or more products to tapes.
+
+Hourly files ``<PRODUCT>-YYYYMMDDTHHZ.jsonl.zst`` (UTC), each with a manifest beside it. A signal finishes them in good
+order; after a ``kill -9`` they lack the last second at most, and the next start finishes them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+from loguru import logger
+
+from stall_then_strike.app import cli
+from stall_then_strike.app.ending import Ending
+from stall_then_strike.config.loader import effective_yaml
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.log_folder import LogFolder
+from stall_then_strike.infra.logging_runtime import setup_runtime_logging
+from stall_then_strike.research.recorder import Product, ProductState, Recorder
+from stall_then_strike.types.errors import ConfigError, FeedError, LogError
+
+_LINE_S: Final = 60.0
+_PRODUCT: Final = re.compile(r"([A-Z0-9][A-Z0-9_]{2,30})(?::(0\.0*1|1))?")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's flags."""
+    flags = argparse.ArgumentParser(prog="record", description="Record public channels to tapes. No keys, no orders.")
+    cli.add_config_flags(flags, override="configs/paper.yml")
+    flags.add_argument(
+        "--product",
+        metavar="CODE[:TICK]",
+        type=_product,
+        action="append",
+        dest="products",
+        help="product to record, with its price step where that is not exchange.tick_size; may be repeated "
+        "(default: exchange.product_code)",
+    )
+    flags.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path("data/raw"), help="folder of the tapes (default: %(default)s)"
+    )
+    flags.add_argument(
+        "--log-dir", metavar="DIR", type=Path, default=Path("logs/record"), help="folder of logs (default: %(default)s)"
+    )
+    flags.add_argument("--duration", metavar="SECONDS", type=cli.positive_seconds, help="stop after so many seconds")
+    flags.add_argument("--check", action="store_true", help="print the effective configuration and exit")
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and return the exit code."""
+    flags = parser()
+    args = flags.parse_args(argv)
+    try:
+        cfg = cli.load(args, cli.CONFIGS / "paper.yml")
+        products: list[Product] = args.products or [Product(cfg.exchange.product_code)]
+        codes = [product.code for product in products]
+        if twice := {code for code in codes if codes.count(code) > 1}:
+            raise ConfigError(f"--product {', '.join(sorted(twice))}: given more than once; accepted: each once")
+    except ConfigError as error:
+        sys.stderr.write(f"record: {error}\n")
+        return cli.EXIT_USAGE
+    if args.check:
+        sys.stdout.write(effective_yaml(cfg))
+        return cli.EXIT_DONE
+    try:
+        with (
+            cli.signals_held(),
+            LogFolder(args.log_dir),
+            setup_runtime_logging(args.log_dir / "runtime", cfg.log, console="WARNING"),
+            asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
+        ):
+            return runner.run(_record(cfg, products, args.out, args.duration))
+    except (LogError, FeedError, BaseExceptionGroup) as error:
+        causes = _leaves(error)
+        if not all(isinstance(cause, LogError | FeedError) for cause in causes):
+            raise
+        sys.stderr.write("".join(f"record: {cause}\n" for cause in dict.fromkeys(map(str, causes))))
+        return cli.EXIT_FAILED
+
+
+async def _record(cfg: AppConfig, products: Sequence[Product], out: Path, duration_s: float | None) -> int:
+    """Record until a signal, the end of the time or a failure."""
+    ending = Ending()
+    loop = asyncio.get_running_loop()
+    for number in cli.STOP_SIGNALS:
+        loop.add_signal_handler(number, ending.on_signal, number.name)
+    cli.hear_signals(yes=True)
+    names = ", ".join(product.code for product in products)
+    _say(f"recording {names} from {cfg.exchange.ws_url} to {out}")
+    logger.info("recording {} from {} to {}", names, cfg.exchange.ws_url, out)
+    try:
+        async with Recorder(cfg, products, out, SystemClock()) as recorder:
+            async with asyncio.TaskGroup() as tasks:
+                owned = [
+                    tasks.create_task(recorder.wait_failed()),
+                    tasks.create_task(recorder.wait_ready(float(cfg.ws.connect_timeout_sec))),
+                    tasks.create_task(_tell(recorder)),
+                ]
+                try:
+                    async with asyncio.timeout(duration_s):
+                        await ending.wanted.wait()
+                except TimeoutError:
+                    ending.ask("duration over")
+                for task in owned:
+                    task.cancel()
+            recorder.stop(ending.why)
+            states = recorder.states()
+    finally:
+        cli.hear_signals(yes=False)
+    return _finish(states, ending.why)
+
+
+async def _tell(recorder: Recorder) -> None:
+    """A line a minute for each product."""
+    while True:
+        await asyncio.sleep(_LINE_S)
+        for state in recorder.states():
+            _say(_line(state))
+
+
+def _finish(states: Sequence[ProductState], why: str) -> int:
+    """The last words; a product that was asked for and never spoke, or lost frames, is a failure."""
+    code = cli.EXIT_DONE
+    for state in states:
+        _say(_line(state))
+        logger.info("{}", _line(state))
+        if not state.mid_checked:
+            sys.stderr.write(f"record: {state.product}: no book was recorded; {state.silence or 'no snapshot came'}\n")
+            code = cli.EXIT_FAILED
+        if state.lost:
+            sys.stderr.write(f"record: {state.product}: {state.lost} frames were lost: the disk was too slow\n")
+            code = cli.EXIT_FAILED
+    _say(f"stopped: {why}")
+    return code
+
+
+def _line(state: ProductState) -> str:
+    link = "connected" if state.is_connected else "NOT CONNECTED"
+    book = f"mid agreed {state.mid_agreed:,} of {state.mid_checked:,}" if state.mid_checked else "no book yet"
+    lost = f", {state.lost:,} LOST" if state.lost else ""
+    return f"{state.product}: {state.messages:,} messages{lost}, {link}, {state.drops} drops, {book}"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in _leaves(part)]
+    return [error]
+
+
+def _product(text: str) -> Product:
+    """A product, for argparse."""
+    match = _PRODUCT.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a product; accepted: a code such as FX_BTC_JPY, or with its price step XRP_JPY:0.01"
+        )
+    return Product(match[1], None if match[2] is None else Decimal(match[2]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
