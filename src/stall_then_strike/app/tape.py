@@ -1,0 +1,378 @@
+"""``tape``: look at tapes, check, cut, merge and convert them, and replay what a recorded core was told.
+
+Exit codes: 0 done, or nothing wrong; 1 a tape is bad or cannot be read; 2 arguments that do not fit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Final
+
+import orjson
+from loguru import logger
+from rich.console import Console
+from rich.table import Table
+
+from stall_then_strike.app import cli
+from stall_then_strike.config.models import ExchangeConfig, LogConfig
+from stall_then_strike.infra.logging_structured import CsvLogs
+from stall_then_strike.research import tape_tools
+from stall_then_strike.research.event_replay import open_run, replay_events
+from stall_then_strike.research.tape_rows import only_product
+from stall_then_strike.research.tape_tools import Audited
+from stall_then_strike.research.tape_writer import TAPE
+from stall_then_strike.sim.source import Channel
+from stall_then_strike.sim.tape import TapeError, read_tape
+from stall_then_strike.types.dto import NS_PER_S, Notice
+from stall_then_strike.types.errors import ConfigError, LogError
+from stall_then_strike.types.instrument import Instrument
+from stall_then_strike.types.text import utc_iso
+
+_SAMPLE_START: Final = "2026-01-05T00:00:00Z"
+_ISO: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z?")
+_FLUSH_ROWS: Final = 1_000
+_FORMATS: Final = ("parquet", "npz", "jsonl", "jsonl.zst")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's flags."""
+    flags = argparse.ArgumentParser(prog="tape", description="Look at tapes, check and convert them.")
+    commands = flags.add_subparsers(metavar="COMMAND", required=True)
+
+    info = _command(commands, "info", _info, "what is on tapes")
+    info.add_argument("tapes", metavar="FILE", type=Path, nargs="+")
+    info.add_argument("--json", action="store_true", help="for programs: one object a line")
+    _add_units(info)
+
+    check = _command(commands, "check", _check, "exit with 1 if a tape is not good evidence")
+    check.add_argument("tapes", metavar="FILE", type=Path, nargs="+")
+    check.add_argument("--gap", metavar="SECONDS", type=cli.positive_seconds, help="silence of any channel that is bad")
+    check.add_argument(
+        "--min-agreed",
+        metavar="SHARE",
+        type=_share,
+        default=tape_tools.MIN_AGREED,
+        help="of board messages whose mid price has to be the book's (default: %(default)s)",
+    )
+    _add_units(check)
+
+    cut = _command(commands, "cut", _cut, "a part of a tape")
+    cut.add_argument("tape", metavar="FILE", type=Path)
+    when = "UTC time 2026-01-05T12:00:00Z, nanoseconds since 1970, or +SECONDS from the tape's start"
+    cut.add_argument("--from", metavar="TIME", dest="start", help=f"first moment, included: {when}")
+    cut.add_argument("--to", metavar="TIME", dest="end", help="last moment, excluded")
+    _add_output(cut)
+
+    merge = _command(commands, "merge", _merge, "several tapes in one, by receive stamp")
+    merge.add_argument("tapes", metavar="FILE", type=Path, nargs="+")
+    merge.add_argument(
+        "--drop-copies",
+        metavar="SECONDS",
+        nargs="?",
+        type=cli.positive_seconds,
+        const=tape_tools.TWICE_S,
+        help="leave out messages that another tape has within so many seconds (default: %(const)s)",
+    )
+    _add_output(merge)
+
+    convert = _command(commands, "convert", _convert, "a tape for other programs")
+    convert.add_argument("tape", metavar="FILE", type=Path)
+    convert.add_argument("--to", choices=_FORMATS, required=True, dest="kind")
+    convert.add_argument("--product", metavar="CODE", help="which, if the tape has several (parquet, npz)")
+    convert.add_argument(
+        "--feed-latency-ms",
+        metavar="MS",
+        type=_milliseconds,
+        default=100.0,
+        help="npz: how long board messages were under way, for they carry no stamp (default: %(default)g)",
+    )
+    convert.add_argument("-o", "--out", metavar="FILE", type=Path, help="default: beside the tape, by its name")
+    _add_units(convert)
+
+    sample = _command(commands, "sample", _sample, "a tape of a made-up market, the same for the same arguments")
+    sample.add_argument("--seed", metavar="N", type=int, default=7, help="default: %(default)s")
+    sample.add_argument("--seconds", metavar="N", type=cli.positive_seconds, default=180.0, help="default: %(default)g")
+    sample.add_argument(
+        "--start", metavar="TIME", default=_SAMPLE_START, help="its first moment (default: %(default)s)"
+    )
+    _add_output(sample)
+
+    replay = _command(
+        commands, "replay", _replay, "feed a recorded core's events to a fresh one, and write its CSV logs"
+    )
+    replay.add_argument("events", metavar="FILE", type=Path, help="a recording *.events.jsonl.zst")
+    replay.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="a new folder for the CSV logs")
+    return flags
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    do: Callable[[argparse.Namespace], int],
+    text: str,
+) -> argparse.ArgumentParser:
+    flags: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    flags.set_defaults(do=do)
+    return flags
+
+
+def _add_output(flags: argparse.ArgumentParser) -> None:
+    flags.add_argument(
+        "-o", "--out", metavar="FILE", type=Path, required=True, help="the new tape, .jsonl or .jsonl.zst"
+    )
+
+
+def _add_units(flags: argparse.ArgumentParser) -> None:
+    flags.add_argument(
+        "--tick-size", metavar="X", type=_step, default=Decimal(1), help="price step in quote currency (default: 1)"
+    )
+    flags.add_argument(
+        "--size-step", metavar="X", type=_step, default=Decimal("1e-8"), help="size step (default: 0.00000001)"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and return the exit code."""
+    args = parser().parse_args(argv)
+    logger.remove()
+    logger.add(sys.stderr, level="ERROR", format="{message}")
+    try:
+        code: int = args.do(args)
+    except ConfigError as error:
+        sys.stderr.write(f"tape: {error}\n")
+        return cli.EXIT_USAGE
+    except FileExistsError as error:
+        sys.stderr.write(f"tape: {error.filename}: is there already; choose another name\n")
+        return cli.EXIT_USAGE
+    except OSError as error:
+        sys.stderr.write(f"tape: {error.filename or ''}: {error.strerror or error}\n")
+        return cli.EXIT_FAILED
+    except (TapeError, LogError) as error:
+        sys.stderr.write(f"tape: {error}\n")
+        return cli.EXIT_FAILED
+    return code
+
+
+# --- info and check --------------------------------------------------------------------------------------------------
+
+
+def _exchange(args: argparse.Namespace) -> ExchangeConfig:
+    return ExchangeConfig().model_copy(update={"tick_size": args.tick_size, "size_step": args.size_step})
+
+
+def _info(args: argparse.Namespace) -> int:
+    audited = [tape_tools.audit_tape(path, _exchange(args)) for path in args.tapes]
+    if args.json:
+        for tape in audited:
+            facts = {"file": str(tape.path), "bytes": tape.size, "error": tape.error, **tape.audit.as_json()}
+            facts["truncated"] = bool(tape.statistics.truncated or tape.statistics.is_unfinished)
+            sys.stdout.write(orjson.dumps(facts).decode() + "\n")
+    else:
+        Console().print(_table(audited))
+    return cli.EXIT_FAILED if any(tape.error for tape in audited) else cli.EXIT_DONE
+
+
+def _table(audited: Sequence[Audited]) -> Table:
+    """One row a tape and product."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("tape", overflow="fold")
+    table.add_column("first (UTC)")
+    for name in ("length", "size", "snapshots", "deltas", "executions", "tickers", "gaps", "reconnects", "mid agreed"):
+        table.add_column(name, justify="right")
+    table.add_column("end")
+    for tape in audited:
+        audit = tape.audit
+        end = "unreadable" if tape.error else "whole"
+        if tape.statistics.truncated or tape.statistics.is_unfinished:
+            end = "cut"
+        span = (utc_iso(audit.first_ns)[:19], _length(audit.last_ns - audit.first_ns)) if audit.messages else ("-", "-")
+        books = audit.books()
+        for product in audit.products or ("",):
+            counts = [audit.channels.get(kind.of(product)) for kind in (Channel.SNAPSHOT, Channel.BOARD)]
+            counts += [audit.channels.get(kind.of(product)) for kind in (Channel.EXECUTIONS, Channel.TICKER)]
+            gaps = sum(facts.gaps for facts in counts if facts is not None)
+            book = books.get(product)
+            table.add_row(
+                tape.path.name + (f" ({product})" if len(audit.products) > 1 else ""),
+                *span,
+                _bytes(tape.size),
+                *(f"{facts.messages:,}" if facts is not None else "0" for facts in counts),
+                f"{gaps:,}",
+                f"{audit.reconnects:,}",
+                "-" if book is None or not book.checked else f"{book.agreed:,} of {book.checked:,}",
+                end,
+            )
+    return table
+
+
+def _check(args: argparse.Namespace) -> int:
+    code = cli.EXIT_DONE
+    for path in args.tapes:
+        tape = tape_tools.audit_tape(path, _exchange(args), gap_s=args.gap)
+        faults = tape_tools.faults_of(tape, min_agreed=args.min_agreed)
+        sys.stdout.write(f"{path}: {'BAD' if faults else 'good'}, {tape.audit.messages:,} messages\n")
+        for fault in faults:
+            sys.stdout.write(f"  {fault}\n")
+            code = cli.EXIT_FAILED
+        for product, book in tape.audit.books().items():
+            if book.execution_gaps:
+                sys.stdout.write(
+                    f"  note: {product}: execution ids jump {book.execution_gaps:,} times, "
+                    f"over {book.executions_missing:,} ids\n"
+                )
+    return code
+
+
+def _bytes(count: int) -> str:
+    return f"{count:,} B" if count < 10_000 else f"{count / 1000:,.0f} kB"
+
+
+def _length(span_ns: int) -> str:
+    minutes, seconds = divmod(span_ns // NS_PER_S, 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
+# --- new tapes -------------------------------------------------------------------------------------------------------
+
+
+def _tape_name(path: Path) -> Path:
+    if not path.name.endswith((".jsonl", TAPE)):
+        raise ConfigError(f"-o {path}: not a tape's name; accepted: .jsonl or .jsonl.zst")
+    return path
+
+
+def _cut(args: argparse.Namespace) -> int:
+    start_ns = 0
+    if any(text is not None and text.startswith("+") for text in (args.start, args.end)):
+        first = next(iter(read_tape(args.tape)), None)
+        start_ns = first.recv_ns if first is not None else 0
+    from_ns, to_ns = _moment("--from", args.start, start_ns), _moment("--to", args.end, start_ns)
+    return _wrote(args.out, tape_tools.write_tape(_tape_name(args.out), tape_tools.cut(args.tape, from_ns, to_ns)))
+
+
+def _merge(args: argparse.Namespace) -> int:
+    lines = tape_tools.merge(args.tapes, twice_s=args.drop_copies)
+    return _wrote(args.out, tape_tools.write_tape(_tape_name(args.out), lines))
+
+
+def _sample(args: argparse.Namespace) -> int:
+    start_ns = _moment("--start", args.start, 0) or 0
+    lines = tape_tools.generate(args.seed, start_ns, args.seconds)
+    return _wrote(args.out, tape_tools.write_tape(_tape_name(args.out), lines))
+
+
+def _convert(args: argparse.Namespace) -> int:
+    stem = args.tape.with_name(args.tape.name.removesuffix(".zst").removesuffix(".jsonl"))
+    if args.kind in ("jsonl", "jsonl.zst"):
+        out: Path = args.out or stem.with_name(f"{stem.name}.{args.kind}")
+        return _wrote(out, tape_tools.write_tape(_tape_name(out), iter(read_tape(args.tape))))
+    instrument = _instrument(args)
+    if args.kind == "npz":
+        from stall_then_strike.research.tape_npz import write_npz  # numpy is of the extra `research`
+
+        out = args.out or stem.with_name(stem.name + ".npz")
+        rows = write_npz(args.tape, out, instrument, feed_latency_ms=args.feed_latency_ms)
+        sys.stdout.write(f"{out}: {rows:,} rows\n")
+    else:
+        from stall_then_strike.research.tape_columns import write_parquet  # and so is polars
+
+        base = stem if args.out is None else args.out.with_name(args.out.name.removesuffix(".parquet"))
+        for path in write_parquet(args.tape, base, instrument):
+            sys.stdout.write(f"{path}: {_bytes(path.stat().st_size)}\n")
+    return cli.EXIT_DONE
+
+
+def _instrument(args: argparse.Namespace) -> Instrument:
+    exchange = _exchange(args).model_copy(update={"product_code": only_product(args.tape, args.product)})
+    return exchange.instrument()
+
+
+def _replay(args: argparse.Namespace) -> int:
+    if args.out.exists() and any(args.out.iterdir()):
+        raise ConfigError(f"-o {args.out}: not empty; accepted: a new folder")
+    run = open_run(args.events)
+    rows = 0
+    with CsvLogs(args.out, run.cfg.exchange.instrument(), LogConfig()) as logs:
+        for row in replay_events(args.events):
+            if isinstance(row, Notice):
+                continue
+            logs.write(row)
+            rows += 1
+            if rows % _FLUSH_ROWS == 0:
+                logs.flush()
+    if logs.failure is not None:
+        raise logs.failure
+    sys.stdout.write(f"{run.product}, {run.mode}, {run.program}: {rows:,} rows in {args.out}\n")
+    return cli.EXIT_DONE
+
+
+def _wrote(path: Path, messages: int) -> int:
+    sys.stdout.write(f"{path}: {messages:,} messages, {_bytes(path.stat().st_size)}\n")
+    return cli.EXIT_DONE
+
+
+# --- arguments -------------------------------------------------------------------------------------------------------
+
+
+def _moment(flag: str, text: str | None, start_ns: int) -> int | None:
+    """A stamp. Raises ConfigError."""
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit():
+        return int(text)
+    if text.startswith("+"):
+        try:
+            return start_ns + int(Decimal(text[1:]) * NS_PER_S)
+        except (InvalidOperation, ValueError, OverflowError):
+            pass
+    elif _ISO.fullmatch(text):
+        try:
+            at = datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
+        except ValueError:
+            pass
+        else:
+            return int(at.timestamp()) * NS_PER_S + at.microsecond * 1_000
+    raise ConfigError(f"{flag} {text}: not a moment; accepted: 2026-01-05T12:00:00Z, nanoseconds, or +SECONDS")
+
+
+def _step(text: str) -> Decimal:
+    """A price or size step, for argparse."""
+    try:
+        value = Decimal(text)
+        if value.is_finite() and value > 0 and 1 / value == int(1 / value):
+            return value
+    except InvalidOperation:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a step; accepted: 1, 0.1, 0.01 ...")
+
+
+def _share(text: str) -> float:
+    """A share, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share; accepted: 0 to 1")
+    return value
+
+
+def _milliseconds(text: str) -> float:
+    """A latency, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a latency; accepted: 0 to 10000 ms")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

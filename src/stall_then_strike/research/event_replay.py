@@ -1,0 +1,106 @@
+"""A recorded run once more: the same events to a fresh core give the same steps, row for row."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stall_then_strike.config.loader import load_app_config
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.core import Core
+from stall_then_strike.research.event_codec import decode, decode_event
+from stall_then_strike.research.event_log import ASKED, LOST, VERSION, Asked, Beginning
+from stall_then_strike.sim.tape import LineFile, TapeError
+from stall_then_strike.types.dto import Event, Row, Step
+from stall_then_strike.types.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedRun:
+    """What is known of a run before its first event."""
+
+    path: Path
+    program: str
+    product: str
+    mode: str
+    cfg: AppConfig
+    beginning: Beginning
+
+
+def open_run(path: Path) -> RecordedRun:
+    """Read the first line. Raises TapeError, OSError."""
+    with LineFile(path) as lines:
+        header = _parse(path, 1, lines.readline())
+    if not isinstance(header, dict) or header.get("version") != VERSION:
+        raise TapeError(f"{path}:1: not the first line of an event log of version {VERSION}")
+    try:
+        return RecordedRun(
+            path=path,
+            program=header["program"],
+            product=header["product"],
+            mode=header["mode"],
+            cfg=_config(header["config"]),
+            beginning=decode(Beginning, header["beginning"]),
+        )
+    except (KeyError, ValueError, ConfigError) as error:
+        raise TapeError(f"{path}:1: {error}") from error
+
+
+def read_inputs(path: Path) -> Iterator[tuple[int, Event | Asked]]:
+    """All that the core was told, with its moments. A line that a crash cut short is the end.
+
+    Raises TapeError for anything else that does not fit, and where events were lost.
+    """
+    with LineFile(path) as lines:
+        lines.readline()
+        number = 1
+        while line := lines.readline():
+            number += 1
+            if not line.endswith(b"\n"):
+                return
+            entry = _parse(path, number, line)
+            try:
+                now_ns, kind, content = entry["now_ns"], entry["type"], entry["event"]
+                if kind == LOST:
+                    raise TapeError(f"{path}:{number}: {content['count']} events are missing here: no replay beyond")
+                yield now_ns, decode(Asked, content) if kind == ASKED else decode_event(kind, content)
+            except (KeyError, TypeError, ValueError) as error:
+                raise TapeError(f"{path}:{number}: {error}") from error
+
+
+def replay_steps(path: Path) -> Iterator[tuple[int, Step]]:
+    """The steps of a fresh core, one for each event, with their moments. Raises TapeError, OSError."""
+    run = open_run(path)
+    core = Core(run.cfg, live=run.beginning.is_live)
+    if run.beginning.is_live:
+        core.restore(run.beginning.memo, run.beginning.orders, run.beginning.exec_ids)
+    for now_ns, item in read_inputs(path):
+        if isinstance(item, Asked):
+            core.budget.spend_questions(now_ns, item.calls)
+        else:
+            yield now_ns, core.on_event(item, now_ns)
+
+
+def replay_events(path: Path) -> Iterator[Row]:
+    """The rows of those steps, in order."""
+    for _, step in replay_steps(path):
+        yield from step.rows
+
+
+def _parse(path: Path, number: int, line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise TapeError(f"{path}:{number}: {error}") from error
+
+
+def _config(text: str) -> AppConfig:
+    """The loader reads files only."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "effective.yml"
+        path.write_text(text, encoding="utf-8")
+        return load_app_config(path)

@@ -1,0 +1,101 @@
+"""A tape's messages taken apart for tables: board messages as level changes, executions as trades. In integers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from stall_then_strike.research.tape_audit import channel_of, kind_of
+from stall_then_strike.sim.source import Channel
+from stall_then_strike.sim.tape import TapeError, read_tape, stamp_ns
+from stall_then_strike.types.instrument import Instrument
+
+Level = tuple[int, int]
+"""Price in ticks and size in lots; size zero deletes the level."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoardMessage:
+    """A snapshot of the book, or what changed."""
+
+    recv_ns: int
+    number: int
+    """Of the message on the tape, from zero."""
+    is_snapshot: bool
+    mid_ticks: int
+    bids: list[Level]
+    asks: list[Level]
+
+
+class ExecutionRow(NamedTuple):
+    """One execution."""
+
+    recv_ns: int
+    number: int
+    exec_ns: int | None
+    """The venue's stamp."""
+    exec_id: int
+    taker: str | None
+    """BUY or SELL; None in an auction."""
+    price_ticks: int
+    size_lots: int
+    buy_order_id: str
+    sell_order_id: str
+
+
+def read_rows(path: Path, instrument: Instrument) -> Iterator[BoardMessage | ExecutionRow]:
+    """All of one product, in order; other channels are passed over. Raises TapeError, OSError."""
+    product = instrument.product_code
+    per_tick, per_lot = instrument.ticks_per_one, instrument.lots_per_one
+    for number, line in enumerate(read_tape(path)):
+        message: Any = orjson.loads(line.text)
+        name = channel_of(message)
+        kind, of_product = (None, "") if name is None else kind_of(name)
+        if of_product != product or kind is Channel.TICKER or kind is None:
+            continue
+        try:
+            content = message["params"]["message"]
+            if kind is Channel.EXECUTIONS:
+                for item in content:
+                    yield ExecutionRow(
+                        line.recv_ns,
+                        number,
+                        stamp_ns(item["exec_date"], 0) or None,
+                        int(item["id"]),
+                        item["side"] or None,
+                        round(item["price"] * per_tick),
+                        round(item["size"] * per_lot),
+                        item["buy_child_order_acceptance_id"],
+                        item["sell_child_order_acceptance_id"],
+                    )
+            else:
+                bids, asks = (
+                    [
+                        (ticks, round(entry["size"] * per_lot))
+                        for entry in content[side]
+                        if (ticks := round(entry["price"] * per_tick))  # zero: market orders that wait for an auction
+                    ]
+                    for side in ("bids", "asks")
+                )
+                mid = round(content["mid_price"] * per_tick)
+                yield BoardMessage(line.recv_ns, number, kind is Channel.SNAPSHOT, mid, bids, asks)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise TapeError(f"{path}: message {number + 1} is not what its channel promises: {error!r}") from error
+
+
+def only_product(path: Path, wanted: str | None) -> str:
+    """The product that a tape is of. Raises TapeError if it has none or several and none is wanted."""
+    if wanted is not None:
+        return wanted
+    found: set[str] = set()
+    for line in read_tape(path):
+        name = channel_of(orjson.loads(line.text))
+        if name is not None and kind_of(name)[1]:
+            found.add(kind_of(name)[1])
+    if len(found) != 1:
+        raise TapeError(f"{path}: channels of {', '.join(sorted(found)) or 'no product'}; name one by --product")
+    return found.pop()

@@ -1,0 +1,217 @@
+"""Tapes from tapes: judged, cut, merged, packed anew. All of it streams; memory does not grow with a tape's length."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b, sha256
+from pathlib import Path
+from typing import Any, Final, Self
+
+import orjson
+
+from stall_then_strike.config.models import ExchangeConfig
+from stall_then_strike.research.part_file import PartFile
+from stall_then_strike.research.tape_audit import TapeAudit
+from stall_then_strike.research.tape_writer import manifest_path, tape_line
+from stall_then_strike.sim.market import Market
+from stall_then_strike.sim.source import iter_frames
+from stall_then_strike.sim.tape import TapeError, TapeLine, TapeStatistics, read_tape
+from stall_then_strike.types.dto import NS_PER_S
+
+MIN_AGREED: Final = 0.99
+"""Share of board messages whose mid price has to be the book's. On the real feed a deletion is missed now and then."""
+TWICE_S: Final = 5.0
+"""How far apart two recorders may stamp the same message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """A tape, read to its end or as far as it goes."""
+
+    path: Path
+    size: int
+    audit: TapeAudit
+    statistics: TapeStatistics
+    error: str
+    """Why it cannot be read on; empty if it can."""
+
+
+def audit_tape(path: Path, exchange: ExchangeConfig | None = None, *, gap_s: float | None = None) -> Audited:
+    """Read a tape once. Raises OSError."""
+    audit, reader, error = TapeAudit(exchange, gap_s=gap_s), read_tape(path), ""
+    try:
+        for line in reader:
+            audit.add(line.recv_ns, orjson.loads(line.text), len(line.text))
+    except TapeError as broken:
+        error = str(broken)
+    return Audited(path, path.stat().st_size, audit, reader.statistics(), error)
+
+
+def faults_of(tape: Audited, *, min_agreed: float = MIN_AGREED) -> list[str]:
+    """What is wrong with a tape, in words; empty for a good one. Reads the manifest, where there is one."""
+    return _faults_of_stream(tape) + _faults_of_books(tape.audit, min_agreed) + _against_manifest(tape)
+
+
+def _faults_of_stream(tape: Audited) -> list[str]:
+    audit, found = tape.audit, []
+    if tape.error:
+        found.append(tape.error)
+    if tape.statistics.truncated or tape.statistics.is_unfinished:
+        found.append("the end is cut: a crash, or it is still being recorded")
+    if not audit.messages:
+        found.append("no message")
+    if audit.backwards:
+        found.append(f"{audit.backwards:,} stamps are before the one before them")
+    for name, facts in sorted(audit.channels.items()):
+        if facts.gaps:
+            found.append(
+                f"{name}: {facts.gaps:,} gaps of more than {facts.limit_ns / NS_PER_S:g} s, "
+                f"the longest {facts.longest_ns / NS_PER_S:.1f} s"
+            )
+    return found
+
+
+def _faults_of_books(audit: TapeAudit, min_agreed: float) -> list[str]:
+    found = []
+    for product, book in audit.books().items():
+        if not book.snapshots:
+            found.append(f"{product}: no board snapshot")
+        elif book.agreed < min_agreed * book.checked:
+            found.append(f"{product}: the mid price agrees in {book.agreed:,} of {book.checked:,} board messages only")
+        found.extend(f"{product}: {count:,} frames refused: {kind}" for kind, count in book.refused.items())
+    if not audit.products and audit.messages:
+        found.append("no public channel")
+    return found
+
+
+def _against_manifest(tape: Audited) -> list[str]:
+    path = manifest_path(tape.path)
+    if path == tape.path or not path.is_file():
+        return []
+    try:
+        manifest: Any = orjson.loads(path.read_bytes())
+        expected, lost = manifest["sha256"], manifest.get("lost", 0)
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        return [f"{path}: not a manifest: {error!r}"]
+    found = []
+    if sha256_of(tape.path) != expected:
+        found.append(f"the file is not the one of {path.name}: SHA-256 differs")
+    if lost:
+        found.append(f"{lost:,} frames were lost while it was recorded: the disk was too slow")
+    return found
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file. Raises OSError."""
+    whole = sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            whole.update(chunk)
+    return whole.hexdigest()
+
+
+class TapeOutput:
+    """A new tape, plain or by its name zstd; there under its name when the block ends well, and else not at all."""
+
+    def __init__(self, path: Path) -> None:
+        """Nothing is made yet."""
+        self.messages = 0
+        self._path = path
+        self._temporary = path.with_name(path.name + ".new")
+
+    def __enter__(self) -> Self:
+        """Begin. Raises OSError, FileExistsError if a file of that name is there."""
+        if self._path.exists():
+            raise FileExistsError(17, "is there already", str(self._path))
+        self._temporary.unlink(missing_ok=True)
+        self._file = PartFile(self._path, part=".new") if self._path.suffix == ".zst" else self._temporary.open("wb")
+        return self
+
+    def write(self, recv_ns: int, text: str) -> None:
+        """Add a message. Raises OSError."""
+        self._file.write(tape_line(recv_ns, text.encode()))
+        self.messages += 1
+
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        """Finish, or leave nothing. Raises OSError."""
+        if isinstance(self._file, PartFile):
+            if kind is None:
+                self._file.seal()
+            else:
+                self._file.abandon()
+        else:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        if kind is None:
+            self._temporary.replace(self._path)
+        else:
+            self._temporary.unlink(missing_ok=True)
+
+
+def cut(path: Path, from_ns: int | None, to_ns: int | None) -> Iterator[TapeLine]:
+    """Messages from one stamp (included) to another (excluded), None for no bound. Raises TapeError, OSError.
+
+    The whole tape is read, for its stamps need not be in order. A book begins with the first snapshot in the cut.
+    """
+    for line in read_tape(path):
+        if (from_ns is None or line.recv_ns >= from_ns) and (to_ns is None or line.recv_ns < to_ns):
+            yield line
+
+
+def merge(paths: Sequence[Path], *, twice_s: float | None = None) -> Iterator[TapeLine]:
+    """All messages by stamp; those of equal stamps in the order of the tapes. Raises TapeError, OSError.
+
+    With ``twice_s``, a message that another of the tapes brought within so many seconds is left out. One that stands
+    twice on one tape is not a copy: of each text, as many are kept as the tape has that has most.
+    """
+    sources = [_numbered(number, path) for number, path in enumerate(paths)]
+    lines = heapq.merge(*sources, key=lambda entry: entry[0].recv_ns)
+    if twice_s is None:
+        return (line for line, _ in lines)
+    return _without_copies(lines, int(twice_s * NS_PER_S))
+
+
+def _numbered(number: int, path: Path) -> Iterator[tuple[TapeLine, int]]:
+    last_ns = 0
+    for line in read_tape(path):
+        if line.recv_ns < last_ns:
+            raise TapeError(f"{path}: a stamp is before the one before it ({line.recv_ns}): it cannot be merged")
+        last_ns = line.recv_ns
+        yield line, number
+
+
+def _without_copies(lines: Iterable[tuple[TapeLine, int]], window_ns: int) -> Iterator[TapeLine]:
+    counts: dict[bytes, Counter[int]] = {}
+    recent: deque[tuple[int, bytes, int]] = deque()
+    for line, number in lines:
+        while recent and line.recv_ns - recent[0][0] > window_ns:
+            _, old, source = recent.popleft()
+            counts[old][source] -= 1
+            if not counts[old].total():
+                del counts[old]
+        key = blake2b(line.text.encode(), digest_size=16).digest()
+        seen = counts.setdefault(key, Counter())
+        most = max(seen.values(), default=0)
+        seen[number] += 1
+        recent.append((line.recv_ns, key, number))
+        if seen[number] > most:
+            yield line
+
+
+def generate(seed: int, start_ns: int, seconds: float) -> Iterator[TapeLine]:
+    """A made-up market of ``sim``: the same messages for the same arguments."""
+    for frame in iter_frames(Market(seed=seed, start_ns=start_ns), start_ns + int(seconds * NS_PER_S)):
+        yield TapeLine(frame.time_ns, frame.text)
+
+
+def write_tape(path: Path, lines: Iterable[TapeLine]) -> int:
+    """Write a tape; how many messages it has. Raises OSError, TapeError."""
+    with TapeOutput(path) as output:
+        for line in lines:
+            output.write(line.recv_ns, line.text)
+    return output.messages
