@@ -80,6 +80,8 @@ class LiveTrader(Trader):
         self.executor = OrderExecutor(venue, self.on_event, clock.now_ns, venue)
         self.journal_failure = ""
         """Why the journal cannot be written now; empty while it can."""
+        self.on_asked: Callable[[int], None] | None = None
+        """Told of a question that the core did not ask, just before it is booked on the core's budget."""
         self._view = view
         self._journal = journal
         self._on_fact = on_fact
@@ -105,7 +107,7 @@ class LiveTrader(Trader):
             self._is_stepping = False
 
     def _step(self, event: Event) -> None:
-        step = self.core.on_event(event, self.clock.now_ns())
+        step = self._ask_core(event)
         changes = step.changes
         if changes is not None:
             self._unwritten.append(changes)
@@ -207,6 +209,8 @@ class LiveTrader(Trader):
     async def ask_account(self, why: str) -> None:
         """Ask for the account although the core does not want to know; return when its word, if any, was taken."""
         now_ns = self.clock.now_ns()
+        if self.on_asked is not None:
+            self.on_asked(now_ns)
         self.core.budget.spend_questions(now_ns, REPORT_CALLS)
         account = self.core.account
         since = None if account is None else account.rules.since

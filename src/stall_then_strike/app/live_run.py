@@ -26,6 +26,7 @@ from stall_then_strike.app.ending import Ending
 from stall_then_strike.app.live import LiveTrader
 from stall_then_strike.app.live_alerts import LiveAlerts
 from stall_then_strike.app.observe import FeedCondition, Observer
+from stall_then_strike.app.own_recording import OwnRecording
 from stall_then_strike.app.preflight import Verdict, exit_code, preflight
 from stall_then_strike.app.realtime import RealtimeRun
 from stall_then_strike.app.screen import Screen
@@ -46,6 +47,7 @@ from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.loop_lag import LoopLag
 from stall_then_strike.infra.pyb_session import PyBotterSession, SessionEvent
 from stall_then_strike.infra.venue_status import poll_venue_status
+from stall_then_strike.research.event_log import beginning
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     NS_PER_S,
@@ -152,6 +154,7 @@ class LiveRun:
         self._alerts = LiveAlerts(parts.alerts.send, float(cfg.watch.alert_disconnect_sec))
         self._lag = LoopLag(cfg.watch.lag_warn_ms)
         self._session = PyBotterSession(cfg, clock, self._on_session, credentials)
+        self._recording = OwnRecording(cfg, clock, "live", beginning(restored.memo, restored.orders, restored.exec_ids))
         self._http: BitflyerHttp | None = None
         self._trader: LiveTrader | None = None
         self._venue: LiveVenue | None = None
@@ -192,7 +195,7 @@ class LiveRun:
     async def run(self, duration_s: float | None) -> int:
         """From pre-flight to the summary; the exit code."""
         cfg, parts, session = self._cfg, self._parts, self._session
-        async with session:
+        async with self._recording, session:
             self._http = BitflyerHttp(
                 session.get_client(),
                 cfg.exchange,
@@ -213,6 +216,7 @@ class LiveRun:
                 self._venue,
                 on_fact=self._alerts.on_fact,
             )
+            self._recording.attach(self._trader, session)
             code = await self._unless_stopped(self._preflight())
             if code is None:
                 return await self._stopped_early()

@@ -25,6 +25,7 @@ from rich.console import Console
 
 from stall_then_strike.app import cli
 from stall_then_strike.app.observe import FeedCondition, Observer
+from stall_then_strike.app.own_recording import OwnRecording
 from stall_then_strike.app.realtime import RealtimeRun
 from stall_then_strike.app.screen import Screen
 from stall_then_strike.app.summary import summary_table
@@ -40,6 +41,7 @@ from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.infra.venue_status import poll_venue_status
+from stall_then_strike.research.event_log import Beginning
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.source import iter_frames
@@ -50,6 +52,8 @@ from stall_then_strike.types.errors import ConfigError, FeedError, LogError
 _STOP_S: Final = 5.0
 """How long a stopping run may take to have its cancels confirmed, real seconds."""
 _WATCH_S: Final = 0.1
+_PAPER: Final = "paper"
+"""In the names of recordings."""
 _SIM_START_NS: Final = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) * NS_PER_S
 """Where virtual time starts on the simulated market: a fixed Monday, so that a seed gives the same logs on any day."""
 
@@ -82,12 +86,25 @@ class PaperRun:
     # --- virtual time
 
     async def virtual(
-        self, messages: Iterable[Message], *, mode: str, speed: float, duration_s: float | None, ended: str
+        self,
+        messages: Iterable[Message],
+        *,
+        mode: str,
+        speed: float,
+        duration_s: float | None,
+        ended: str,
+        is_tape: bool = False,
     ) -> int:
-        """Trade stamped messages; ``ended`` names their natural end."""
+        """Trade stamped messages; ``ended`` names their natural end. Those of a tape are not recorded once more."""
         clock, feed = VirtualClock(0), MarketFeed(self._cfg)
         trader = PaperTrader(self._cfg, clock, feed, self._logs)
         observer = Observer(self._cfg, trader, mode, 0)
+        recording = OwnRecording(self._cfg, None, _PAPER, Beginning(is_live=False))
+
+        def flush() -> None:
+            self._logs.flush()
+            recording.drain()
+
         paced = not math.isinf(speed)
         run = VirtualRun(
             trader,
@@ -95,13 +112,15 @@ class PaperRun:
             feed,
             pacer=(lambda start_ns: ScaledClock(speed, start_ns)) if paced else None,
             on_start=observer.restart,
-            flush=self._logs.flush,
+            flush=flush,
         )
-        async with asyncio.TaskGroup() as tasks:
+        async with recording, asyncio.TaskGroup() as tasks:
+            recording.attach(trader)
             owned = [tasks.create_task(self._watch(trader)), tasks.create_task(self._stop_virtual(run))]
             if paced:
                 owned.append(tasks.create_task(self._screen.show(lambda: observer.status(FeedCondition()))))
-            await run.run(messages, duration_ns=None if duration_s is None else int(duration_s * NS_PER_S))
+            frames = messages if is_tape else recording.listen(messages)
+            await run.run(frames, duration_ns=None if duration_s is None else int(duration_s * NS_PER_S))
             for task in owned:
                 task.cancel()
         if run.backwards:
@@ -135,6 +154,9 @@ class PaperRun:
             session = PyBotterSession(cfg, clock, on_event)
             trader = PaperTrader(cfg, clock, session.feed, self._logs)
             traders.append(trader)
+            recording = OwnRecording(cfg, clock, _PAPER, Beginning(is_live=False))
+            await stack.enter_async_context(recording)
+            recording.attach(trader, session)
             await stack.enter_async_context(session)
             observer = Observer(cfg, trader, mode, clock.now_ns())
 
@@ -294,7 +316,12 @@ async def _trade(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen
         speed = math.inf if args.speed is None else args.speed
         screen.begin(f"paper trading on tape {args.tape}", args.log_dir)
         return await run.virtual(
-            read_tape(args.tape), mode="paper · tape", speed=speed, duration_s=args.duration, ended="end of tape"
+            read_tape(args.tape),
+            mode="paper · tape",
+            speed=speed,
+            duration_s=args.duration,
+            ended="end of tape",
+            is_tape=True,
         )
     if virtual:
         screen.begin(f"paper trading on the simulated market, seed {cfg.sim.seed}, virtual time", args.log_dir)

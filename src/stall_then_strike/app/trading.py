@@ -70,6 +70,8 @@ class Trader:
         self._waiting = asyncio.Event()
         self.on_step: Callable[[], None] = lambda: None
         """Called after each step, when the next deadline may have moved."""
+        self.on_input: Callable[[Event, int], None] | None = None
+        """Told of each event just before the core is, with the moment that the core is told."""
         self.latency = LatencyHistogram()
         """From the text of a board message to the core's answer."""
         self.recent_decisions: deque[DecisionLogRow] = deque(maxlen=RECENT)
@@ -109,8 +111,14 @@ class Trader:
 
     def on_event(self, event: Event) -> None:
         """One step of the core; its rows are written and its actions queued."""
-        step = self.core.on_event(event, self.clock.now_ns())
-        self._take(step)
+        self._take(self._ask_core(event))
+
+    def _ask_core(self, event: Event) -> Step:
+        """The one door to the core's steps."""
+        now_ns = self.clock.now_ns()
+        if self.on_input is not None:
+            self.on_input(event, now_ns)
+        return self.core.on_event(event, now_ns)
 
     def _take(self, step: Step) -> None:
         for row in step.rows:

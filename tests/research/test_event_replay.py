@@ -1,0 +1,182 @@
+"""A recorded run, replayed: its CSVs are the same, byte for byte."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from stall_then_strike.app import cli
+from stall_then_strike.config.models import AppConfig, LogConfig
+from stall_then_strike.infra.logging_structured import CsvLogs
+from stall_then_strike.research.event_log import Beginning, EventFile
+from stall_then_strike.research.event_replay import open_run, read_inputs, replay_events
+from stall_then_strike.research.stream_thread import Lost
+from stall_then_strike.research.tape_tools import audit_tape, faults_of
+from stall_then_strike.sim.tape import TapeError
+from stall_then_strike.types.dto import Event, Notice, Tick
+from tests.e2e.commands import run
+from tests.live.rig import SIGNED, LiveRoom, live_room
+from tests.research.rig import START_NS, frames
+
+KINDS = ("decisions", "orders", "trades")
+
+
+def csvs(log_dir: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for kind in KINDS for path in sorted((log_dir / kind).glob("*.csv"))}
+
+
+def event_logs(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.events.jsonl.zst"))
+
+
+def write_again(path: Path, logs: CsvLogs) -> None:
+    """The CSVs of a replay."""
+    for number, row in enumerate(replay_events(path)):
+        if not isinstance(row, Notice):
+            logs.write(row)
+        if number % 1_000 == 0:
+            logs.flush()
+
+
+def replayed(paths: list[Path], log_dir: Path) -> dict[str, bytes]:
+    run = open_run(paths[0])
+    with CsvLogs(log_dir, run.cfg.exchange.instrument(), LogConfig()) as logs:
+        for path in paths:
+            write_again(path, logs)
+    return csvs(log_dir)
+
+
+def recording(room: LiveRoom, folder: Path, *, enabled: bool = True) -> None:
+    update = {"enabled": enabled, "dir": str(folder)}
+    room.cfg = room.cfg.model_copy(update={"record": room.cfg.record.model_copy(update=update)})
+
+
+@SIGNED
+@pytest.mark.slow
+async def test_live_runs_are_replayed_row_for_row(tmp_path: Path) -> None:
+    """The second one goes on from what the journal remembers of the first."""
+    raw = tmp_path / "raw"
+    async with live_room(tmp_path, speed=10.0) as room:
+        recording(room, raw)
+        assert await room.run(90) == cli.EXIT_DONE
+        assert await room.run(45) == cli.EXIT_DONE
+        assert len(room.venue.ledger().fills) > 10
+    logs = event_logs(raw)
+    assert [open_run(path).beginning.memo is None for path in logs] == [True, False]
+    assert open_run(logs[1]).beginning.exec_ids
+    assert replayed(logs, tmp_path / "again") == csvs(room.logs)
+    assert sum(content.count(b"\n") for content in csvs(room.logs).values()) > 300
+    for tape in raw.glob("*Z*.jsonl.zst"):
+        if tape not in logs:
+            assert faults_of(audit_tape(tape)) == []
+
+
+@SIGNED
+async def test_nothing_is_recorded_unless_it_is_asked_for(tmp_path: Path) -> None:
+    async with live_room(tmp_path, speed=20.0) as room:
+        room.cfg = room.cfg.model_copy(
+            update={"record": room.cfg.record.model_copy(update={"dir": str(tmp_path / "raw")})}
+        )
+        assert await room.run(10) == cli.EXIT_DONE
+        assert room.last is not None
+        assert room.last.trader.on_input is None
+    assert not (tmp_path / "raw").exists()
+
+
+def record_paper(tmp_path: Path, *flags: str | Path) -> tuple[Path, Path]:
+    raw, logs = tmp_path / "raw", tmp_path / "logs"
+    ended = run("run_paper", *flags, "--set", "record.enabled=true", "--set", f"record.dir={raw}", "--log-dir", logs)
+    assert ended.returncode == 0, ended.stderr
+    return raw, logs
+
+
+def test_simulated_paper_run_in_virtual_time(tmp_path: Path) -> None:
+    raw, logs = record_paper(tmp_path, "--sim", "--speed", "max", "--seed", "5", "--duration", "120")
+    assert replayed(event_logs(raw), tmp_path / "again") == csvs(logs)
+    (tape,) = (path for path in raw.glob("*.zst") if path not in event_logs(raw))
+    assert faults_of(audit_tape(tape)) == []
+    flags = ("--seed", "5", "--duration", "120", "--config", "configs/sim.yml", "--log-dir", tmp_path / "tape")
+    ended = run("run_paper", "--tape", tape, *flags)
+    assert ended.returncode == 0, ended.stderr
+    assert csvs(tmp_path / "tape") == csvs(logs)  # the recorded tape is the market that was traded
+
+
+@pytest.mark.slow
+def test_paper_run_on_the_embedded_exchange(tmp_path: Path) -> None:
+    raw, logs = record_paper(tmp_path, "--sim", "--speed", "10", "--duration", "90")
+    assert replayed(event_logs(raw), tmp_path / "again") == csvs(logs)
+    assert len(list(raw.glob("*.manifest.json"))) >= 1
+
+
+def test_paper_run_on_a_tape_records_its_events_and_not_the_tape_again(tmp_path: Path) -> None:
+    tape = tmp_path / "t.jsonl"
+    tape.write_text("".join(f'{{"recv_ns":{f.time_ns},"msg":{f.text}}}\n' for f in frames(60)))
+    raw, logs = record_paper(tmp_path, "--tape", tape)
+    assert list(raw.glob("*.zst")) == event_logs(raw)
+    assert replayed(event_logs(raw), tmp_path / "again") == csvs(logs)
+    ended = run("tape", "replay", *event_logs(raw), "-o", tmp_path / "by command")
+    assert ended.returncode == 0, ended.stderr
+    assert csvs(tmp_path / "by command") == csvs(logs)
+
+
+# --- event logs that are not whole ------------------------------------------------------------------------------------
+
+
+def events_file(folder: Path, *items: Event | Lost) -> Path:
+    file = EventFile(folder, AppConfig(), "paper", Beginning(is_live=False))
+    for number, item in enumerate(items):
+        if isinstance(item, Lost):
+            file.on_lost(item)
+        else:
+            file.take(START_NS + number, item)
+    file.close("done")
+    (path,) = event_logs(folder)
+    return path
+
+
+def test_event_log_of_a_crashed_run_is_replayed_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = events_file(tmp_path, *(Tick(ts_ns=n) for n in range(1_000)))
+    text = zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes())
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes(text[:-10])
+    assert [event for _, event in read_inputs(cut)] == [Tick(ts_ns=n) for n in range(999)]
+
+
+def test_where_events_were_lost_the_replay_ends(tmp_path: Path) -> None:
+    path = events_file(tmp_path, Tick(ts_ns=1), Lost(7, 2, 3), Tick(ts_ns=4))
+    with pytest.raises(TapeError, match=r":3: 7 events are missing"):
+        list(replay_events(path))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("", "1: "),
+        ("{}", "1: not the first line"),
+        ('{"version":1}', "1: "),
+        ('{"recv_ns":1,"msg":{}}', "1: not the first line"),
+    ],
+)
+def test_file_that_is_no_event_log_is_named(line: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(TapeError, match=words):
+        open_run(path)
+
+
+def test_configuration_comes_back(tmp_path: Path) -> None:
+    run = open_run(events_file(tmp_path, Tick(ts_ns=1)))
+    assert run.cfg == AppConfig()
+    assert (run.mode, run.product, run.beginning) == ("paper", "FX_BTC_JPY", Beginning(is_live=False))
+
+
+def test_lines_hold_exact_integers(tmp_path: Path) -> None:
+    huge = 10**25 + 1
+    path = events_file(tmp_path, Tick(ts_ns=huge))
+    text = zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes())
+    entry: Any = json.loads(text.splitlines()[1])
+    assert entry == {"now_ns": START_NS, "type": "Tick", "event": {"ts_ns": huge}}
