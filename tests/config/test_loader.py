@@ -366,3 +366,8 @@ def test_any_configuration_reads_back_equal(tmp_path_factory: pytest.TempPathFac
     path = tmp_path_factory.getbasetemp() / "any.yml"
     path.write_text(effective_yaml(cfg), encoding="utf-8", newline="")
     assert load_app_config(path) == cfg
+
+
+def test_switch_that_is_not_true_or_false_is_told_what_is_accepted() -> None:
+    with pytest.raises(ConfigError, match=r"record\.enabled: 5 is not accepted; accepted: true or false"):
+        load_app_config(BASE, None, ["record.enabled=5"])

@@ -174,7 +174,12 @@ def _accepted(annotation: Any, field: FieldInfo | None) -> str:
     elif issubclass(annotation, BaseModel):
         text = f"a mapping with the keys {', '.join(annotation.model_fields)}"
     else:
-        words: Mapping[type, str] = {int: "a whole number", Decimal: "a number", str: "text"}
+        words: Mapping[type, str] = {
+            bool: "true or false",
+            int: "a whole number",
+            Decimal: "a number",
+            str: "text",
+        }
         text = words.get(annotation, 'a time of day, "HH:MM" or "HH:MM:SS"')
     if field is None:
         return text
