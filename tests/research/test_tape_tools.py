@@ -50,6 +50,7 @@ def without(kind: str) -> list[TapeLine]:
         pytest.param([lines()[0]], "no board snapshot", id="one line"),
         pytest.param([line for n, line in enumerate(lines(60)) if n % 7], "mid price agrees", id="holes"),
         pytest.param([TapeLine(START_NS, '{"jsonrpc":"2.0","id":1,"result":true}')], "no public channel", id="acks"),
+        pytest.param([*lines(), TapeLine(START_NS + 40 * NS_PER_S, '"{"')], "1 frames are not JSON", id="no JSON"),
         pytest.param([*lines(), TapeLine(START_NS + 40 * NS_PER_S, "{}")], "", id="stray"),
     ],
 )

@@ -96,6 +96,8 @@ class TapeAudit:
         self.acknowledged = 0
         self.reconnects = 0
         """Times that request ids began anew."""
+        self.unreadable = 0
+        """Frames that were not JSON, kept as text."""
         self.channels: dict[str, ChannelFacts] = {}
         self._exchange = ExchangeConfig() if exchange is None else exchange
         self._gap_s = gap_s
@@ -138,6 +140,7 @@ class TapeAudit:
                     feed.on_connect()
             self._answered.add(number)
             return
+        self.unreadable += isinstance(message, str)
         self.channels.setdefault(_OTHER, ChannelFacts(1 << 62)).add(recv_ns, size)
 
     @property
@@ -172,6 +175,7 @@ class TapeAudit:
             "first": utc_iso(self.first_ns),
             "last": utc_iso(self.last_ns),
             "backwards": self.backwards,
+            "unreadable": self.unreadable,
             "acknowledgements": self.acknowledged,
             "reconnects": self.reconnects,
             "channels": {

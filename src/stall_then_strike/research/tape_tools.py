@@ -66,6 +66,8 @@ def _faults_of_stream(tape: Audited) -> list[str]:
         found.append("no message")
     if audit.backwards:
         found.append(f"{audit.backwards:,} stamps are before the one before them")
+    if audit.unreadable:
+        found.append(f"{audit.unreadable:,} frames are not JSON")
     for name, facts in sorted(audit.channels.items()):
         if facts.gaps:
             found.append(

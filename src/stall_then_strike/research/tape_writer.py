@@ -51,7 +51,6 @@ class HourlyTape:
 
     def _begin(self) -> None:
         self._audit = TapeAudit(self._exchange)
-        self._unreadable = 0
         self._lost = 0
         self._holes: list[Lost] = []
         self._connects = 0
@@ -75,13 +74,13 @@ class HourlyTape:
                 return
             text = item if b"\n" not in item and b"\r" not in item else item.replace(b"\n", b" ").replace(b"\r", b" ")
         except orjson.JSONDecodeError:
-            message, text = None, orjson.dumps(item.decode("utf-8", "replace"))
+            message = item.decode("utf-8", "replace")
+            text = orjson.dumps(message)
         hour = stamp_ns // _HOUR_NS
         if self._file is None or hour > self._hour:
             self._finish("hour over")
             self._hour = hour
             self._file = PartFile(free_path(self._folder, hour_stem(self._product, hour), TAPE))
-        self._unreadable += message is None
         self._file.write(tape_line(stamp_ns, text))
         self._audit.add(stamp_ns, message, len(item))
 
@@ -120,7 +119,6 @@ class HourlyTape:
                 "product": self._product,
                 "source": self._source,
                 "ended": why,
-                "unreadable": self._unreadable,
                 "lost": self._lost,
                 "lost_stamps_ns": [(hole.first_ns, hole.last_ns, hole.count) for hole in self._holes],
                 "connects": self._connects,
