@@ -8,7 +8,11 @@ import orjson
 import pytest
 
 from stall_then_strike.app import cli, tape
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.research.event_log import Beginning, EventFile
+from stall_then_strike.research.stream_thread import Lost
 from stall_then_strike.sim.tape import read_tape
+from stall_then_strike.types.dto import Tick
 from tests.research.rig import START_NS
 from tests.shared_data import real_tape_path
 
@@ -119,3 +123,19 @@ def test_what_cannot_be_done_is_named(
     assert tape.main(named) == code
     assert words in capsys.readouterr().err
     assert not (tmp_path / "c.jsonl").exists()
+
+
+def test_event_logs_among_tapes_are_known_for_what_they_are(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = EventFile(tmp_path, AppConfig(), "paper", Beginning(is_live=False))
+    log.take(START_NS, Tick(ts_ns=1))
+    log.on_lost(Lost(3, 4, 5))
+    log.close("done")
+    (path,) = tmp_path.glob("*.events.jsonl.zst")
+    assert call("info", sample, path) == cli.EXIT_DONE
+    assert "events of a paper run on FX_BTC_JPY" in capsys.readouterr().out
+    assert call("check", sample, path) == cli.EXIT_FAILED
+    out = capsys.readouterr().out
+    assert "BAD, 1 events before" in out
+    assert "3 events are missing" in out

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zstandard
+from loguru import logger
 
 from stall_then_strike.app import cli
 from stall_then_strike.config.models import AppConfig, LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.research.event_log import Beginning, EventFile
 from stall_then_strike.research.event_replay import open_run, read_inputs, replay_events
+from stall_then_strike.research.part_file import PartFile
 from stall_then_strike.research.stream_thread import Lost
 from stall_then_strike.research.tape_tools import audit_tape, faults_of
+from stall_then_strike.sim.fault_catalogue import random_plan
 from stall_then_strike.sim.tape import TapeError
 from stall_then_strike.types.dto import Event, Notice, Tick
+from stall_then_strike.types.errors import FeedError
 from tests.e2e.commands import run
 from tests.live.rig import SIGNED, LiveRoom, live_room
 from tests.research.rig import START_NS, frames
@@ -76,6 +81,23 @@ async def test_live_runs_are_replayed_row_for_row(tmp_path: Path) -> None:
 
 
 @SIGNED
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [3, 11])
+async def test_runs_among_faults_are_replayed_row_for_row(seed: int, tmp_path: Path) -> None:
+    """Lost answers, dropped sockets, unknown orders, reconciliations: all of it reaches the core as events."""
+    raw = tmp_path / "raw"
+    async with live_room(tmp_path, speed=10.0, faults=random_plan(seed, 60)) as room:
+        recording(room, raw)
+        with suppress(FeedError):  # a venue that cannot be reached at first is no matter here
+            await room.run(60)
+        assert sum(room.exchange.faults.struck.values())
+    logs = event_logs(raw)
+    kinds = {type(event).__name__ for path in logs for _, event in read_inputs(path)}
+    assert kinds >= {"BoardSnapshot", "VenueStatus", "Tick"}
+    assert replayed(logs, tmp_path / "again") == csvs(room.logs)
+
+
+@SIGNED
 async def test_nothing_is_recorded_unless_it_is_asked_for(tmp_path: Path) -> None:
     async with live_room(tmp_path, speed=20.0) as room:
         room.cfg = room.cfg.model_copy(
@@ -85,6 +107,36 @@ async def test_nothing_is_recorded_unless_it_is_asked_for(tmp_path: Path) -> Non
         assert room.last is not None
         assert room.last.trader.on_input is None
     assert not (tmp_path / "raw").exists()
+
+
+@SIGNED
+async def test_recording_that_fails_is_told_and_trading_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: PartFile, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(PartFile, "write", full)
+    told: list[str] = []
+    sink = logger.add(lambda message: told.append(message.record["message"]), level="ERROR")
+    try:
+        async with live_room(tmp_path, speed=20.0) as room:
+            recording(room, tmp_path / "raw")
+            assert await room.run(20) == cli.EXIT_DONE
+            assert room.rows("decisions")
+    finally:
+        logger.remove(sink)
+    assert any("tape of FX_BTC_JPY cannot be written" in text for text in told)
+    assert any("events were not recorded" in text for text in told)
+
+
+def test_recording_that_cannot_begin_keeps_the_run_from_starting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    where = ("--set", "record.enabled=true", "--set", f"record.dir={tmp_path}/file/raw")
+    ended = run("run_paper", "--sim", "--speed", "max", "--duration", "5", *where, "--log-dir", tmp_path / "logs")
+    assert ended.returncode == 1
+    assert f"{tmp_path}/file/raw cannot be written to" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def record_paper(tmp_path: Path, *flags: str | Path) -> tuple[Path, Path]:

@@ -23,7 +23,9 @@ from stall_then_strike.app import cli
 from stall_then_strike.config.models import ExchangeConfig, LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.research import tape_tools
-from stall_then_strike.research.event_replay import open_run, replay_events
+from stall_then_strike.research.event_replay import open_run, read_inputs, replay_events
+from stall_then_strike.research.part_file import PART
+from stall_then_strike.research.salvage import EVENTS
 from stall_then_strike.research.tape_rows import only_product
 from stall_then_strike.research.tape_tools import Audited
 from stall_then_strike.research.tape_writer import TAPE
@@ -167,15 +169,24 @@ def _exchange(args: argparse.Namespace) -> ExchangeConfig:
 
 
 def _info(args: argparse.Namespace) -> int:
-    audited = [tape_tools.audit_tape(path, _exchange(args)) for path in args.tapes]
+    audited = [tape_tools.audit_tape(path, _exchange(args)) for path in args.tapes if not _is_event_log(path)]
     if args.json:
         for tape in audited:
             facts = {"file": str(tape.path), "bytes": tape.size, "error": tape.error, **tape.audit.as_json()}
             facts["truncated"] = bool(tape.statistics.truncated or tape.statistics.is_unfinished)
             sys.stdout.write(orjson.dumps(facts).decode() + "\n")
     else:
-        Console().print(_table(audited))
+        if audited:
+            Console().print(_table(audited))
+        for path in filter(_is_event_log, args.tapes):
+            run = open_run(path)
+            kind = "live" if run.beginning.is_live else "paper"
+            Console().print(f"{path.name}: events of a {kind} run on {run.product}", highlight=False)
     return cli.EXIT_FAILED if any(tape.error for tape in audited) else cli.EXIT_DONE
+
+
+def _is_event_log(path: Path) -> bool:
+    return path.name.removesuffix(PART).endswith(EVENTS)
 
 
 def _table(audited: Sequence[Audited]) -> Table:
@@ -214,6 +225,9 @@ def _table(audited: Sequence[Audited]) -> Table:
 def _check(args: argparse.Namespace) -> int:
     code = cli.EXIT_DONE
     for path in args.tapes:
+        if _is_event_log(path):
+            code = max(code, _check_events(path))
+            continue
         tape = tape_tools.audit_tape(path, _exchange(args), gap_s=args.gap)
         faults = tape_tools.faults_of(tape, min_agreed=args.min_agreed)
         sys.stdout.write(f"{path}: {'BAD' if faults else 'good'}, {tape.audit.messages:,} messages\n")
@@ -227,6 +241,20 @@ def _check(args: argparse.Namespace) -> int:
                     f"over {book.executions_missing:,} ids\n"
                 )
     return code
+
+
+def _check_events(path: Path) -> int:
+    """Whether an event log can be replayed to its end."""
+    count = 0
+    try:
+        open_run(path)
+        for _ in read_inputs(path):
+            count += 1
+    except TapeError as error:
+        sys.stdout.write(f"{path}: BAD, {count:,} events before\n  {error}\n")
+        return cli.EXIT_FAILED
+    sys.stdout.write(f"{path}: good, {count:,} events\n")
+    return cli.EXIT_DONE
 
 
 def _bytes(count: int) -> str:
