@@ -1,0 +1,94 @@
+"""``report``: what a run was worth, as one HTML file.
+
+Reads the log folder of ``run_live`` or ``run_paper``, and where there are any, a journal and tapes; changes nothing but
+the file that it writes. Needs the extra ``research``, which only this command's work loads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from loguru import logger
+
+from stall_then_strike.app import cli
+from stall_then_strike.config.loader import load_app_config
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.types.errors import ConfigError
+
+_EXTRA = ("plotly", "polars")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    flags = argparse.ArgumentParser(
+        prog="report",
+        description="Write a report on a run, or on two runs compared, as one HTML file that needs no network.",
+        epilog="exit codes: 0 done; 1 the file cannot be written, or a part is not installed; 2 bad arguments or logs",
+    )
+    flags.add_argument("folder", metavar="LOGDIR", type=Path, help="log folder of run_live or run_paper")
+    flags.add_argument("--out", metavar="FILE", type=Path, help="file to write (default: LOGDIR/report.html)")
+    flags.add_argument(
+        "--compare", metavar="LOGDIR2", type=Path, help="compare with this run; differences are its less"
+    )
+    flags.add_argument(
+        "--tape",
+        metavar="PATH",
+        type=Path,
+        action="append",
+        default=[],
+        dest="tapes",
+        help="tape of the time of the run, or a folder of them; may be repeated; for prices, markouts and the split",
+    )
+    flags.add_argument(
+        "--journal", metavar="FILE", type=Path, help="journal of LOGDIR's run (default: LOGDIR/journal, if there)"
+    )
+    flags.add_argument("--lang", choices=("en", "ja"), default="en", help="language (default: %(default)s)")
+    cli.add_config_flags(flags, override="none; product, limits and trading day are taken from the settings")
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and return the exit code."""
+    flags = parser()
+    args = flags.parse_args(argv)
+    logger.disable("stall_then_strike")  # what a tape's reader would tell a trader is of no use here
+    try:
+        from stall_then_strike.research.log_rows import ReportInputError
+        from stall_then_strike.research.report import write_report
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        sys.stderr.write(f"report: {error.name} is not installed; install stall-then-strike[research]\n")
+        return cli.EXIT_FAILED
+    try:
+        cfg = _settings(args)
+        if args.folder.is_file():
+            raise ReportInputError(f"{args.folder}: reports on results of a sweep are not there yet; give a log folder")
+        out = args.folder / "report.html" if args.out is None else args.out
+        write_report(
+            out, args.folder, cfg, language=args.lang, compare=args.compare, tapes=args.tapes, journal=args.journal
+        )
+    except (ConfigError, ReportInputError) as error:
+        sys.stderr.write(f"report: {error}\n")
+        return cli.EXIT_USAGE
+    except OSError as error:
+        sys.stderr.write(f"report: {error.filename or args.out} cannot be written: {error.strerror}\n")
+        return cli.EXIT_FAILED
+    finally:
+        logger.enable("stall_then_strike")
+    sys.stdout.write(f"{out}\n")
+    return cli.EXIT_DONE
+
+
+def _settings(args: argparse.Namespace) -> AppConfig:
+    """The settings that the flags name; the defaults where there is no base file. Raises ConfigError."""
+    if not args.base.is_file() and args.base == cli.CONFIGS / "base.yml" and args.config is None and not args.sets:
+        return AppConfig()
+    return load_app_config(args.base, args.config, args.sets)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
