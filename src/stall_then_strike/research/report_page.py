@@ -46,7 +46,7 @@ button:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 .card .good { color: var(--good); } .card .bad { color: var(--bad); }
 .words { padding: 14px 18px; margin-bottom: 14px; }
 .words ul { margin: 4px 0 0; padding-left: 20px; } .words li { margin-bottom: 3px; }
-.words.notes { color: var(--muted); font-size: 13px; }
+.words.notes { color: var(--muted); font-size: 13px; margin-top: 14px; }
 .words.notes h2 { font-size: 14px; }
 .sections { display: grid; gap: 14px; grid-template-columns: 1fr 1fr; }
 section { padding: 14px 18px; grid-column: 1 / -1; min-width: 0; }

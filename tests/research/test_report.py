@@ -1,0 +1,150 @@
+"""The page: complete in both languages, without the network, the same for the same input; and the command."""
+
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+
+import plotly.graph_objects as go
+import pytest
+from plotly.offline import get_plotlyjs
+
+from stall_then_strike.app import report
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.research.drawing import PALETTE, thin
+from stall_then_strike.research.labels import LANGUAGES, WORDS, Labels
+from stall_then_strike.research.report_data import read_run
+from stall_then_strike.research.report_sections import comparison_page, run_page
+from stall_then_strike.types.dto import Reason
+from tests.research.log_folder import hold, place, strike, trade, write
+from tests.shared_data import real_tape_path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "run"
+    write(
+        made, "trades", [trade(10, "A", "BUY", 9_990, "0.001"), trade(80, "B<b>", "SELL", 9_950, "0", "-0.04", "-0.04")]
+    )
+    write(made, "orders", [place(9, "A", "BUY", 9_990), place(9, "X", "SELL", 10_010)])
+    write(
+        made,
+        "decisions",
+        [hold(0, "budget"), strike(9, 260, 1000, 9_990, 10_010), hold(9, "quoting"), hold(90, "budget")],
+    )
+    return made
+
+
+def page_of(folder: Path, *flags: str) -> str:
+    out = folder.parent / "report.html"
+    assert report.main([str(folder), "--out", str(out), *flags]) == 0
+    return out.read_text()
+
+
+@pytest.mark.parametrize("key", sorted(WORDS))
+def test_each_word_is_there_in_both_languages_with_the_same_fields(key: str) -> None:
+    assert len(WORDS[key]) == len(LANGUAGES)
+    fields = [{name for _, name, _, _ in string.Formatter().parse(words) if name} for words in WORDS[key]]
+    assert all(WORDS[key])
+    assert fields[0] == fields[1]
+
+
+def test_each_reason_has_a_word() -> None:
+    words = [Labels("ja").reason(reason.label) for reason in Reason]
+    assert not any(word.isascii() for word in words)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_page_loads_nothing(folder: Path, language: str) -> None:
+    page = page_of(folder, "--lang", language)
+    own = page.replace(get_plotlyjs(), "")
+    assert len(own) < len(page)
+    assert "://" not in own
+    assert not re.search(r"\b(src|href|url|@import)\s*[=(]", own)
+    assert "default-src 'none'" in own
+    assert f'<html lang="{language}">' in own
+
+
+def test_same_input_gives_the_same_file(folder: Path) -> None:
+    assert page_of(folder) == page_of(folder)
+
+
+def test_comparison_tells_the_runs_apart(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "run"
+    write(other, "decisions", [hold(0, "budget"), hold(60, "spread")])
+    page = page_of(folder, "--compare", str(other))
+    assert "other/run" in page
+    assert "There was no fill." in page
+
+
+def test_figures_are_plotlys_and_use_known_colours(folder: Path) -> None:
+    run = read_run(folder, AppConfig())
+    for language in LANGUAGES:
+        pages = [run_page(run, Labels(language)), comparison_page(run, run, Labels(language))]
+        figures = [figure for page in pages for section in page.sections for figure in section.figures]
+        assert figures
+        for figure in figures:
+            text = repr(figure)
+            names = set(re.findall(r"'(@[a-z_0-9]+)'", text))
+            assert names <= PALETTE.keys()
+            for name in names:
+                text = text.replace(name, PALETTE[name][0])
+            go.Figure(eval(text))  # noqa: S307 - our own values, made text a line above; plotly checks each key
+
+
+def test_tape_run_has_every_chart(tmp_path: Path) -> None:
+    from stall_then_strike.app import run_paper
+
+    tape = real_tape_path()
+    assert run_paper.main(["--tape", str(tape), "--log-dir", str(tmp_path / "logs")]) == 0
+    run = read_run(tmp_path / "logs", AppConfig(), tapes=[tape])
+    assert run.parts is not None
+    assert sum(run.parts.values()) == run.books.total
+    keys = [section.key for section in run_page(run, Labels("en")).sections]
+    assert {"equity", "price", "split", "markouts", "fate", "reasons", "latency", "limits"} <= set(keys)
+
+
+def test_hundred_thousand_fills_are_summed_whole_and_drawn_thin(tmp_path: Path) -> None:
+    rows = []
+    for number in range(50_000):
+        second = number * 3599 / 50_000
+        rows.append(trade(second, f"A{number}", "BUY", 9_990, "0.001"))
+        rows.append(trade(second, f"B{number}", "SELL", 9_991, "0", "0.001", "1", tag="close"))
+    write(tmp_path, "trades", rows)
+    write(tmp_path, "decisions", [hold(0, "budget"), hold(3599, "budget")])
+    run = read_run(tmp_path, AppConfig())
+    assert run.jpy(run.books.realised - run.books.funding) == 50
+    page = run_page(run, Labels("en"))
+    assert any("100,000" in note for note in page.notes)
+    for section in page.sections:
+        for figure in section.figures:
+            assert all(len(trace.get("x", ())) <= 4_001 for trace in figure["data"])
+
+
+def test_thinning_keeps_ends_and_extremes() -> None:
+    values = [0.0] * 50_000
+    values[12_345], values[40_001] = 7.0, -9.0
+    kept = thin(values, 100)
+    assert {0, 12_345, 40_001, 49_999} <= set(kept)
+    assert len(kept) <= 100
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["absent"], "no such folder"),
+        (["{run}", "--tape", "absent.jsonl"], "no such file"),
+        (["{run}", "--journal", "absent.sqlite3"], "no journal"),
+        (["{run}", "--compare", "absent"], "no such folder"),
+        (["{run}", "--set", "nothing.such=1"], "nothing"),
+        (["{run}/trades/trades-20260105.csv"], "sweep"),
+    ],
+)
+def test_what_cannot_be_used_is_told_and_nothing_is_written(
+    folder: Path, flags: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = folder / "out.html"
+    assert report.main([*(flag.format(run=folder) for flag in flags), "--out", str(out)]) == 2
+    assert told in capsys.readouterr().err
+    assert not out.exists()
