@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mids(folder: Path) -> Path:
-    every = [(5.0 + step, 10_000) for step in range(0, 5)]
+    every = [(5.0 + step, 10_000) for step in range(5)]
     return tape(folder, [*every, (10.05, 9_980), (10.9, 9_970), (14, 9_940), (19.5, 9_965), (25, 9_975), (30, 9_975)])
 
 

@@ -232,7 +232,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "compared": ("Key figures", "主要な数値"),
     "compared_text": (
-        "The last column is the second less the first; an interval that leaves out zero is set in bold.",
+        "The last column is the second less the first; in brackets its 95 % interval, bold if it leaves out zero.",
         "右端は2番目から1番目を引いた差。ゼロを含まない区間は太字です。",
     ),
     "equity_pair_text": (

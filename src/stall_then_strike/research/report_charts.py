@@ -330,6 +330,7 @@ def heat_chart(run: RunFigures, say: Labels) -> Figure | None:
             "z": share,
             "colorscale": [[0, "@heat0"], [1, "@heat1"]],
             "zmin": 0,
+            "zmax": max((value for row in share for value in row if value is not None), default=0) or 1,
             "colorbar": {"title": {"text": "%", "side": "top"}, "thickness": 10, "outlinewidth": 0},
         },
     ]

@@ -44,7 +44,7 @@ button:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 .card { padding: 10px 14px; }
 .card .value { font-size: 22px; font-weight: 600; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .card .good { color: var(--good); } .card .bad { color: var(--bad); }
-.words { padding: 14px 18px; margin-bottom: 14px; }
+.words { padding: 14px 18px; margin: 14px 0; }
 .words ul { margin: 4px 0 0; padding-left: 20px; } .words li { margin-bottom: 3px; }
 .words.notes { color: var(--muted); font-size: 13px; margin-top: 14px; }
 .words.notes h2 { font-size: 14px; }

@@ -14,7 +14,6 @@ from stall_then_strike.research.labels import Labels
 from stall_then_strike.research.report_data import HORIZONS_NS, RunFigures
 from stall_then_strike.research.report_words import (
     Card,
-    between,
     cards,
     day_text,
     estimate_text,
@@ -215,7 +214,7 @@ def _comparison(first: RunFigures, second: RunFigures, say: Labels) -> TableOf:
 
     def judged(label: str, one: Estimate | None, two: Estimate | None, *, share: bool = False) -> tuple[Cell, ...]:
         gap = _share_gap(one, two) if share else difference(one, two)
-        text = "—" if gap is None else f"{estimate_text(gap, share=share)} ({between(gap, say, share=share)})"
+        text = "—" if gap is None else f"{estimate_text(gap, share=share)} ({_ends(gap, share=share)})"
         return (
             Cell(text=label),
             Cell(text=_with_n(one, share=share)),
@@ -237,10 +236,13 @@ def _comparison(first: RunFigures, second: RunFigures, say: Labels) -> TableOf:
             say("fills"),
             f"{len(first.fills):,}",
             f"{len(second.fills):,}",
-            f"{len(second.fills) - len(first.fills):+,}",
+            f"{len(second.fills) - len(first.fills):,}".replace("-", "−"),
         ),
         _row(
-            f"{say('volume')}, BTC", plain(sizes(a.volume)), plain(sizes(b.volume)), plain(sizes(b.volume - a.volume))
+            f"{say('volume')}, BTC",
+            plain(sizes(a.volume)),
+            plain(sizes(b.volume)),
+            plain(sizes(b.volume - a.volume)).replace("-", "−"),
         ),
     ]
     for place, horizon_ns in enumerate(HORIZONS_NS):
@@ -248,6 +250,13 @@ def _comparison(first: RunFigures, second: RunFigures, say: Labels) -> TableOf:
             label = f"{say('markouts')} ({say('group_quotes')}), {charts.horizon_text(horizon_ns, say)}"
             rows.append(judged(label, first.markouts[QUOTES][place], second.markouts[QUOTES][place]))
     return TableOf(head=(say("figure"), first.name, second.name, say("difference")), rows=rows)
+
+
+def _ends(gap: Estimate, *, share: bool) -> str:
+    if gap.low is None or gap.high is None:
+        return ""
+    low, high = (percent(end) if share else money(end) for end in (gap.low, gap.high))
+    return f"{low} … {high}"
 
 
 def _share_gap(one: Estimate | None, two: Estimate | None) -> Estimate | None:

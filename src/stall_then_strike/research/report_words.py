@@ -35,7 +35,7 @@ def money(amount: Decimal | float, places: int = 2) -> str:
 
 def percent(share: float) -> str:
     """A share: ``6.5 %``."""
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f} %".replace("-", "−")
 
 
 def span_text(seconds: float) -> str:
