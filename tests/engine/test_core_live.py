@@ -341,3 +341,28 @@ def test_a_strategy_that_fails_loses_its_quotes_and_at_last_its_trade(monkeypatc
     desk.control(desk.ms, Command.RESUME)
     desk.wait(desk.ms + 2_000, alive_ms=100)
     assert len(desk.quotes) > count, "a resumed strategy trades again on the same day"
+
+
+def test_a_lost_answer_ends_quoting_for_seconds_and_not_for_minutes() -> None:
+    """A2: the order that most likely does not exist counts as exposure, and new strikes may go out beside it."""
+    desk = settled_desk(config(strategy={"max_inventory_btc": 0.003}))
+    bid, ask = struck(desk, accept=False)
+    desk.accept(desk.ms, bid.client_order_id)
+    desk.tell(desk.ms, K.SEND_UNKNOWN, ask.client_order_id)
+    start = desk.ms
+    desk.wait(start + 900, alive_ms=100)
+    desk.cancelled(desk.ms, bid.client_order_id)
+    for ms in (2_500, 5_000):
+        desk.report(start + ms)
+    desk.wait(start + 8_000, alive_ms=100)
+    assert len(desk.quotes) == 2
+    desk.wait(start + 10_000, alive_ms=100)
+    again = desk.quotes[2:4]
+    assert {quote.side for quote in again} == {BUY, SELL}
+    assert [order.client_order_id for order in desk.core.orders.unnamed()] == [ask.client_order_id]
+    desk.accept(desk.ms, *(quote.client_order_id for quote in again))
+    desk.filled(desk.ms, again[1])
+    desk.wait(desk.ms + 900, alive_ms=100)
+    desk.cancelled(desk.ms, again[0].client_order_id)
+    exposed = desk.core.inventory.position - sum(order.remaining for order in desk.core.orders.unnamed())
+    assert exposed == -2 * MIN

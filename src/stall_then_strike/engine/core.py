@@ -102,9 +102,6 @@ class Core:
         self.budget = Budget(cfg.exchange.limits, self.instrument)
         self.kill_switch = KillSwitch(cfg.risk)
         self.calendar = TradingCalendar(cfg.session)
-        self.strategy = StallThenStrikeStrategy(
-            cfg.strategy, self.instrument, inventory=self.inventory, orders=self.orders, budget=self.budget
-        )
         self.record = Recorder(self.instrument, self.inventory)
         self.dispatch = Dispatch(self.instrument, self.orders, self.budget, self.record)
         self.dispatch.on_board(_NO_BOARD)
@@ -120,6 +117,14 @@ class Core:
             )
             if live
             else None
+        )
+        self.strategy = StallThenStrikeStrategy(
+            cfg.strategy,
+            self.instrument,
+            inventory=self.inventory,
+            orders=self.orders,
+            budget=self.budget,
+            is_ghost=None if self.account is None else self.account.is_ghost,
         )
         self.exits = Exits(
             cfg,

@@ -11,12 +11,13 @@ clamped to where they cannot take.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from stall_then_strike.config.models import QuoteMode, StallStrategyConfig
 from stall_then_strike.engine.budget import Budget
 from stall_then_strike.engine.inventory import InventoryManager
-from stall_then_strike.engine.orders import Orders
+from stall_then_strike.engine.orders import Order, Orders
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     BoardSnapshot,
@@ -184,8 +185,13 @@ class StallThenStrikeStrategy:
         inventory: InventoryManager,
         orders: Orders,
         budget: Budget,
+        is_ghost: Callable[[Order, int], bool] | None = None,
     ) -> None:
-        """Read the position, the orders and the budget from their owners; change none of them."""
+        """Read the position, the orders and the budget from their owners; change none of them.
+
+        ``is_ghost`` tells which orders in doubt most likely do not exist: they count as exposure, but not as a strike
+        under way, or one lost answer would end quoting for two minutes.
+        """
         self.params = StallParams(
             stall_ns=cfg.stall_T_ms * NS_PER_MS,
             ttl_ns=cfg.ttl_ms * NS_PER_MS,
@@ -203,6 +209,7 @@ class StallThenStrikeStrategy:
         self._inventory = inventory
         self._orders = orders
         self._budget = budget
+        self._is_ghost = is_ghost
         self._struck_ns = 0
         self._struck_bid = 0
         self._struck_ask = 0
@@ -213,7 +220,7 @@ class StallThenStrikeStrategy:
         quotes = cancelling = open_buy = open_sell = 0
         if self._orders.any_live:
             for order in self._orders.live():
-                if order.tag == STALL_TAG:
+                if order.tag == STALL_TAG and (self._is_ghost is None or not self._is_ghost(order, now_ns)):
                     quotes += 1
                     cancelling += order.cancel_reason is not None
                 if order.side is Side.BUY:
