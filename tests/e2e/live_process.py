@@ -22,7 +22,7 @@ from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.types.dto import NS_PER_S
 from tests.e2e.commands import REPO, TIMEOUT_S
-from tests.live.rig import OPEN_ALL_DAY, LiveRoom
+from tests.live.rig import OPEN_ALL_DAY, LiveRoom, live_config
 
 KEY = ApiKey(key="CANARY-key-of-tests", secret="CANARY-secret-of-tests")
 ORDER_CALLS = ("sendchildorder", "cancelchildorder", "cancelallchildorders", "sendparentorder")
@@ -139,7 +139,7 @@ async def place(
     market = Market(seed=seed, start_ns=clock.now_ns() - 5 * NS_PER_S // 2)
     venue = PrivateVenue(market, [key], settings or PrivateSettings(seed=seed, calendar=OPEN_ALL_DAY))
     async with BitflyerExchange(market, clock=clock, private=venue) as exchange:
-        there = Place(folder, LiveRoom(folder, clock, 1.0, venue, exchange))
+        there = Place(folder, LiveRoom(folder, clock, venue, exchange, live_config(exchange, folder)))
         try:
             yield there
         finally:
