@@ -1,0 +1,81 @@
+"""Actions: what the core wants done, and an order as a gateway sends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum, unique
+
+from stall_then_strike.types.instrument import Lots, Ticks
+from stall_then_strike.types.names import ClientOrderId, ExecId, OrderId, Reason, Side
+
+
+@unique
+class TimeInForce(StrEnum):
+    """How long an order may rest (bitFlyer API documentation)."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceLimit:
+    """``place_limit``: rest one order at a price. ``ttl_ms`` is ours: the core cancels, the venue is not told."""
+
+    client_order_id: ClientOrderId
+    side: Side
+    price: Ticks
+    size: Lots
+    ttl_ms: int
+    tag: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAllStall:
+    """``cancel_all_stall``: cancel the named working quotes of this strategy, and no other order of the account."""
+
+    order_ids: tuple[OrderId, ...]
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseMarket:
+    """``close_market``: take liquidity, at market (``price`` None) or as IOC limit at ``price``."""
+
+    client_order_id: ClientOrderId
+    side: Side
+    price: Ticks | None
+    size: Lots
+    tag: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconcile:
+    """Ask the venue for the account; the answer is an :class:`AccountReport` or a :class:`ReportFailed`."""
+
+    since: ExecId
+    """Executions after this one are wanted."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewFeed:
+    """Connect anew: the private channel is silent on what it should have told."""
+
+    why: str
+
+
+Action = PlaceLimit | CancelAllStall | CloseMarket | Reconcile | RenewFeed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequest:
+    """One order as a gateway sends it. ``price`` None means MARKET."""
+
+    client_order_id: ClientOrderId
+    side: Side
+    price: Ticks | None
+    size: Lots
+    time_in_force: TimeInForce

@@ -1,0 +1,325 @@
+"""Events: facts of the past that the core is told.
+
+All stamps named ``ts_ns`` are ours: nanoseconds since the Unix epoch, UTC, taken on receipt. Only the fills of an
+:class:`AccountReport` carry the venue's stamp of the execution, for they may be found long after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from typing import NamedTuple
+
+from stall_then_strike.types.instrument import NO_MONEY, Lots, Money, Ticks
+from stall_then_strike.types.names import (
+    NO_ORDER,
+    NS_PER_MS,
+    BoardState,
+    BookStatus,
+    ClientOrderId,
+    ExecId,
+    Health,
+    OrderId,
+    Reason,
+    Side,
+)
+
+
+class BoardSnapshot(NamedTuple):
+    """The best of the book, without our own orders, after one message.
+
+    Prices and sizes are zero on a side that is empty or while the book is unknown. A NamedTuple and not, as the other
+    events, a frozen dataclass: one is made for every board message, and this costs a third.
+    """
+
+    ts_ns: int
+    best_bid_price: Ticks
+    best_bid_size: Lots
+    best_ask_price: Ticks
+    best_ask_size: Lots
+    best_since_ns: int
+    """Since when both best prices have stood where they are."""
+    status: BookStatus
+
+    @property
+    def best_age_ms(self) -> int:
+        """How long the best had stood still at ``ts_ns``, in whole milliseconds."""
+        return (self.ts_ns - self.best_since_ns) // NS_PER_MS
+
+    @property
+    def spread_ticks(self) -> int:
+        """Best ask minus best bid; zero unless both sides are there."""
+        if self.best_bid_price and self.best_ask_price:
+            return self.best_ask_price - self.best_bid_price
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicTrade:
+    """One public execution. ``taker`` is None in an auction, where the wire leaves the side empty.
+
+    Both orders are named, so that a fill of ours can be seen here too; a name is empty where the wire has none.
+    """
+
+    exec_id: ExecId
+    taker: Side | None
+    price: Ticks
+    size: Lots
+    buy_order_id: OrderId = NO_ORDER
+    sell_order_id: OrderId = NO_ORDER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicTrades:
+    """One message of the executions channel, in the venue's order."""
+
+    ts_ns: int
+    trades: tuple[PublicTrade, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueStatus:
+    """What the venue says of itself. None means: this message did not say."""
+
+    ts_ns: int
+    state: BoardState | None = None
+    health: Health | None = None
+
+
+@unique
+class OrderEventKind(StrEnum):
+    """What can become known of an order, beside its fills."""
+
+    ACCEPTED = "accepted"
+    """The venue took the request and named it. At bitFlyer that is HTTP 200: queued, not yet on the book."""
+    REGISTERED = "registered"
+    """It is on the book (``ORDER`` event)."""
+    REJECTED = "rejected"
+    """A definite no, in the answer or later (``ORDER_FAILED``)."""
+    SEND_UNKNOWN = "send_unknown"
+    """The request left and no answer came."""
+    NOT_SENT = "not_sent"
+    """It did not take effect and may be sent again later: never left, refused for overload or for a rate limit."""
+    PROVEN_ABSENT = "proven_absent"
+    """Evidence shows that it never came to live."""
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    """Its time ran out, or it was the unfilled rest of an IOC or FOK."""
+    CANCEL_FAILED = "cancel_failed"
+    """The venue refused the cancel, mostly because the order is filled already."""
+    CANCEL_UNSENT = "cancel_unsent"
+    """The request to cancel got no answer or did not take effect: ask again."""
+
+
+class OrderTerms(NamedTuple):
+    """What an order asks for. ``price`` None means at market."""
+
+    side: Side
+    price: Ticks | None
+    size: Lots
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderEvent:
+    """One fact on an order. At least one of the two names is known."""
+
+    ts_ns: int
+    kind: OrderEventKind
+    client_order_id: ClientOrderId | None = None
+    order_id: OrderId | None = None
+    detail: str = ""
+    terms: OrderTerms | None = None
+    """What it asks for, where the event says so (``ORDER`` does): names an order whose answer was lost."""
+
+    def __post_init__(self) -> None:
+        """Refuse an event on nothing."""
+        if self.client_order_id is None and self.order_id is None:
+            raise ValueError("an order event needs a client order id or a venue order id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillEvent:
+    """One fill of one of our orders. ``exec_id`` is what fills are deduplicated by."""
+
+    ts_ns: int
+    exec_id: ExecId
+    side: Side
+    price: Ticks
+    size: Lots
+    fee: Money = NO_MONEY
+    """What the venue takes; negative for a rebate."""
+    client_order_id: ClientOrderId | None = None
+    order_id: OrderId | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a fill of nothing or of nobody."""
+        if self.client_order_id is None and self.order_id is None:
+            raise ValueError("a fill needs a client order id or a venue order id")
+        if self.price <= 0 or self.size <= 0:
+            raise ValueError(f"a fill needs a positive price and size, got {self.price} x {self.size}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundingEvent:
+    """A payment that changes the day's result without a fill: funding or another carry. Positive is income."""
+
+    ts_ns: int
+    amount: Money
+    what: str
+
+
+@unique
+class RefusalKind(StrEnum):
+    """Refusals that say more of us than of the one request that met them."""
+
+    THROTTLED = "throttled"
+    """We went over a rate limit."""
+    OVERLOADED = "overloaded"
+    """The venue cannot take orders now."""
+    UNAUTHORISED = "unauthorised"
+    """The key, its permission or the signature's time was refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueRefusal:
+    """The venue refused a request for a reason that concerns those to come, too."""
+
+    ts_ns: int
+    kind: RefusalKind
+    until_ns: int
+    """Nothing but exits is to be sent before; ``ts_ns`` where the venue did not say."""
+    detail: str
+
+
+@unique
+class LimitName(StrEnum):
+    """The venue's limits that it reports in its headers."""
+
+    PRIVATE = "private"
+    ORDERS = "orders"
+    ADDRESS = "address"
+    """All calls from this address, public ones included; told by the answers to those."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitReading:
+    """The venue's own count of a limit's calls, from an answer's ``x-ratelimit-*`` headers."""
+
+    ts_ns: int
+    limit: LimitName
+    remaining: int
+    reset_ns: int
+    """When the venue's window ends, on our clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateChannel:
+    """The private event channel came up (logged in, subscribed and acknowledged) or went down."""
+
+    ts_ns: int
+    is_live: bool
+
+
+@unique
+class ReportedState(StrEnum):
+    """``child_order_state`` (bitFlyer API documentation; CANCELED with one L)."""
+
+    ACTIVE = "ACTIVE"
+    COMPLETED = "COMPLETED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    REJECTED = "REJECTED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedOrder:
+    """One order as the venue lists it. Orders that died without an execution are never listed."""
+
+    order_id: OrderId
+    side: Side
+    price: Ticks | None
+    """None for a market order."""
+    size: Lots
+    executed: Lots
+    state: ReportedState
+    placed_ns: int
+    """The venue's stamp of its acceptance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountReport:
+    """The account as the venue showed it over REST, asked in this order: orders, executions, positions, collateral.
+
+    What came about after ``asked_ns`` may or may not be in it.
+    """
+
+    ts_ns: int
+    asked_ns: int
+    orders: tuple[ReportedOrder, ...]
+    """All that are ACTIVE, and the newest of the others."""
+    since: ExecId
+    """``fills`` are the executions with a higher id, newest last."""
+    fills: tuple[FillEvent, ...]
+    is_complete: bool
+    """False if there are more orders or executions than were asked for."""
+    position: Lots
+    """Signed sum of the open lots."""
+    basis: Money
+    """Sum of price x size of the open lots, with the position's sign."""
+    collateral: Money
+    """Without what is open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFailed:
+    """The account could not be asked."""
+
+    ts_ns: int
+    detail: str
+
+
+@unique
+class Command(StrEnum):
+    """What the operator or the shell may order."""
+
+    HALT = "halt"
+    """Cancel, flatten, and strike no more until resumed or the trading day rolls."""
+    STOP = "stop"
+    """Cancel and strike no more: the process is ending."""
+    STOP_FLAT = "stop_flat"
+    """As STOP, and close the position too."""
+    RESUME = "resume"
+    """Lift a halt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """A command, with its reason for the log."""
+
+    ts_ns: int
+    command: Command
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Nothing happened, but the core's deadline has come."""
+
+    ts_ns: int
+
+
+Event = (
+    BoardSnapshot
+    | VenueStatus
+    | OrderEvent
+    | FillEvent
+    | FundingEvent
+    | VenueRefusal
+    | LimitReading
+    | PrivateChannel
+    | AccountReport
+    | ReportFailed
+    | Control
+    | Tick
+)

@@ -1,0 +1,102 @@
+"""State that outlives the process: what the journal stores of a step, and gives back to a later run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stall_then_strike.types.actions import TimeInForce
+from stall_then_strike.types.instrument import Lots, Ticks
+from stall_then_strike.types.names import ClientOrderId, ExecId, OrderId, Reason, Side
+from stall_then_strike.types.rows import TradeLogRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderMemo:
+    """An order as it is remembered: the fields of ``engine.orders.Order``, frozen."""
+
+    client_order_id: ClientOrderId
+    order_id: OrderId | None
+    side: Side
+    price: Ticks | None
+    size: Lots
+    time_in_force: TimeInForce
+    ttl_ms: int
+    tag: str
+    reason: Reason
+    sent_ns: int
+    state: str
+    """Value of ``engine.orders.OrderState``."""
+    executed: Lots
+    cancel_reason: Reason | None
+    cancel_sent_ns: int | None
+    registered_ns: int | None
+    """When it was first known to be on the book."""
+    is_live: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryMemo:
+    """What ``engine.inventory.InventoryManager`` has to know to go on: lots and money units."""
+
+    position: int
+    basis: int
+    realised: int
+    realised_at_roll: int
+    equity_at_roll: int
+    peak: int
+    max_drawdown: int
+    mid2: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreMemo:
+    """What a later run has to know of this one, beside its orders and fills."""
+
+    ts_ns: int
+    day: str
+    """Trading day as YYYY-MM-DD, empty before the first event."""
+    inventory: InventoryMemo
+    halted: Reason | None
+    halt_ns: int
+    halt_detail: str
+    pnl_base: int
+    """Where the day's loss is counted from since the last resume, money units."""
+    cash_base: int | None
+    """The venue's collateral less what fills explain of it, money units; None before the first report."""
+    since: ExecId | None
+    """Executions up to this one are all accounted for; None before the first report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedFill:
+    """A fill with what the venue called it, and its row in the trade log."""
+
+    exec_id: ExecId
+    client_order_id: ClientOrderId | None
+    """None for a fill that is not of an order of ours."""
+    row: TradeLogRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One line of the story of the account, for ``why``: what was sent, answered, told, found, halted."""
+
+    ts_ns: int
+    what: str
+    """One word: ``send``, ``cancel``, an event's kind, ``report``, ``halt``, ``resume``, ``refusal``, ``channel``."""
+    client_order_id: ClientOrderId | None = None
+    order_id: OrderId | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a step changed that must outlive the process. To be stored as one, before the step's actions are sent."""
+
+    ts_ns: int
+    orders: tuple[OrderMemo, ...] = ()
+    """Every order touched, as it is now."""
+    fills: tuple[BookedFill, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    memo: CoreMemo | None = None
+    """None if nothing in it changed."""

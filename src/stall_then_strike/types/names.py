@@ -1,0 +1,148 @@
+"""Names and words that all values are made of: identifiers, sides, states, reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum, StrEnum, unique
+from typing import Final, NewType, Protocol
+
+from stall_then_strike.types.instrument import Lots, Ticks
+
+NS_PER_MS: Final = 1_000_000
+NS_PER_S: Final = 1_000_000_000
+
+ClientOrderId = NewType("ClientOrderId", str)
+"""Our own name of an order, given before it is sent. bitFlyer has no field for it: it never leaves this machine."""
+
+OrderId = NewType("OrderId", str)
+"""The venue's name of an order: at bitFlyer the ``child_order_acceptance_id``."""
+
+NO_ORDER: Final = OrderId("")
+
+ExecId = NewType("ExecId", int)
+"""The venue's number of one fill."""
+
+
+@unique
+class Side(StrEnum):
+    """Side of an order, a fill or the taker of a trade, spelled as on bitFlyer's wire."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def sign(self) -> int:
+        """+1 for a buy, -1 for a sell."""
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> Side:
+        """The other side."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+@unique
+class BookStatus(IntEnum):
+    """How far the local book can be believed. Only ``OK`` allows a strike."""
+
+    OK = 0
+    UNKNOWN = 1
+    """No snapshot since the last (re)connect."""
+    SUSPECT = 2
+    """The last message's mid price, or the book itself (crossed, one side empty), contradicts it."""
+    STALE = 3
+    """Believed, but its last message is older than ``stale_ms``."""
+
+
+@unique
+class BoardState(StrEnum):
+    """State of the venue's board, as in the ticker channel (bitFlyer API documentation, ``getboardstate``)."""
+
+    RUNNING = "RUNNING"
+    CLOSED = "CLOSED"
+    STARTING = "STARTING"
+    PREOPEN = "PREOPEN"
+    CIRCUIT_BREAK = "CIRCUIT BREAK"
+    UNKNOWN = "UNKNOWN"
+    """Not heard yet, or a word that the documentation does not list."""
+
+
+@unique
+class Health(StrEnum):
+    """Load of the venue (bitFlyer API documentation, ``gethealth``)."""
+
+    NORMAL = "NORMAL"
+    BUSY = "BUSY"
+    VERY_BUSY = "VERY BUSY"
+    SUPER_BUSY = "SUPER BUSY"
+    NO_ORDER = "NO ORDER"
+    STOP = "STOP"
+    UNKNOWN = "UNKNOWN"
+
+
+@unique
+class Reason(IntEnum):
+    """Why something was done or not done; lands in the decision log in lower case.
+
+    Numbers and not words, because the decision function is compiled for research.
+    """
+
+    STRIKE = 1
+    # Gates, in the order in which they are asked.
+    HALTED = 10
+    STOPPING = 11
+    CLOSING = 12
+    VENUE_NOT_RUNNING = 13
+    VENUE_UNHEALTHY = 14
+    QUIET_TIME = 15
+    BOOK_UNKNOWN = 16
+    BOOK_SUSPECT = 17
+    BOOK_STALE = 18
+    BUDGET = 19
+    POSITION_LIMIT = 20
+    QUOTING = 21
+    SPREAD = 22
+    STALL_IMMATURE = 23
+    ACCOUNT_UNKNOWN = 24
+    """The private channel is down, or the account was not reconciled since it came up. Asked after CLOSING."""
+    # Exits.
+    TTL = 30
+    BEST_MOVED = 31
+    REVERSE = 32
+    FLATTEN = 33
+    DUST = 34
+    # Kill switch.
+    KILL_PNL = 40
+    KILL_DRAWDOWN = 41
+    LOG_FAILURE = 42
+    OPERATOR = 43
+    REJECTS = 44
+    INTERNAL_ERROR = 45
+    LIMIT_BREACH = 46
+    """The venue answered that we went over a limit of its."""
+    AUTH_REFUSED = 47
+    POSITION_MISMATCH = 48
+    CLOCK_SKEW = 49
+    # Lifts.
+    DAY_ROLL = 50
+    RESUMED = 51
+    # Of orders found at the venue.
+    ORPHAN = 60
+    """One of ours that an earlier run, or a lost answer, left behind."""
+
+    @property
+    def label(self) -> str:
+        """The word in the logs."""
+        return self.name.lower()
+
+
+class BookReader(Protocol):
+    """Read access to a displayed book, in integers: what a fill model needs of it."""
+
+    def size_at(self, side: Side, price: Ticks) -> Lots:
+        """Size displayed at a price; zero where there is no level. BUY is the bid side."""
+        ...
+
+    def levels(self, side: Side) -> Iterator[tuple[Ticks, Lots]]:
+        """Levels of a side, best first."""
+        ...
