@@ -154,7 +154,10 @@ def test_halt_is_said_in_words_and_red() -> None:
         ({"venue_health": Health.SUPER_BUSY}, "SUPER BUSY"),
         ({"drawdown_jpy": Decimal(-19_999)}, "(100%)"),
         ({"account": AccountLine(is_live=True, is_settled=False, reported_s=None)}, "NOT RECONCILED"),
-        ({"account": AccountLine(is_live=False, is_settled=False, reported_s=3.2)}, "PRIVATE CHANNEL DOWN 3 s ago"),
+        (
+            {"account": AccountLine(is_live=False, is_settled=False, reported_s=3.2)},
+            "PRIVATE CHANNEL DOWN  last seen 3 s ago",
+        ),
     ],
 )
 def test_danger_is_said_in_words_and_colour(change: dict[str, object], words: str) -> None:

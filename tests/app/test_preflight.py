@@ -28,6 +28,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock
 from stall_then_strike.infra.credentials import Credentials, sign_for
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.infra.journal import Journal, journal_path
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.desk import Delays
 from stall_then_strike.sim.keys import PERMISSIONS, ApiKey
@@ -35,7 +36,7 @@ from stall_then_strike.sim.limits import Limits
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.tickets import read_ticket
-from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, Side
+from stall_then_strike.types.dto import NS_PER_S, BoardState, Changes, CoreMemo, Health, InventoryMemo, Reason, Side
 from stall_then_strike.types.instrument import Lots
 from tests.sim.private_rig import BID, KEY, NO_CALENDAR, OTHER, QUIET, order
 
@@ -287,3 +288,34 @@ def test_exit_code_is_that_of_what_the_operator_must_mend_first() -> None:
     assert exit_code([ok("a", "x"), warning("b", "x", "y")]) == 0
     assert exit_code([fault("a", "x", "y"), ok("b", "x")]) == 1
     assert exit_code([fault("a", "x", "y", exit_code=2), fault("b", "x", "y")]) == 2
+
+
+async def test_a_halt_in_the_journal_is_told_and_a_foreign_journal_refused(tmp_path: Path) -> None:
+    """A start would end at once: better to hear it from the doctor."""
+    cfg = AppConfig.model_validate({"env": "live", "journal": {"dir": str(tmp_path)}})
+    credentials = Credentials(key="k", secret="s")
+    path = journal_path(tmp_path, cfg.exchange.product_code)
+    inventory = InventoryMemo(
+        position=0, basis=0, realised=0, realised_at_roll=0, equity_at_roll=0, peak=0, max_drawdown=0, mid2=0
+    )
+    memo = CoreMemo(
+        ts_ns=1,
+        day="2026-01-05",
+        inventory=inventory,
+        halted=Reason.KILL_PNL,
+        halt_ns=1_767_571_200 * NS_PER_S,
+        halt_detail="limit",
+        pnl_base=0,
+        cash_base=None,
+        since=None,
+    )
+    with Journal.open(
+        path, product_code=cfg.exchange.product_code, account=credentials.fingerprint, now_ns=1, locks=tmp_path
+    ) as journal:
+        journal.record(Changes(ts_ns=1, memo=memo))
+    found = {result.name: result for result in await preflight(cfg, credentials, None, SystemClock(), tmp_path)}
+    assert found["memory"].verdict is Verdict.WARNING
+    assert found["memory"].text == "halted since 2026-01-05T00:00:00Z: kill_pnl (limit)"
+    other = Credentials(key="another", secret="s")
+    found = {result.name: result for result in await preflight(cfg, other, None, SystemClock(), tmp_path)}
+    assert found["memory"].verdict is Verdict.FAULT

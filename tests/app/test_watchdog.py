@@ -115,7 +115,7 @@ async def test_lost_heartbeat_is_answered_by_two_cancel_alls_and_no_more(tmp_pat
     async with asking(venue) as cancel_all, watching(tmp_path / "h", cancel_all) as watch:
         await watch.live_then_lost()
         await venue.calls(2)
-        assert await watch.hear() == "no heartbeat: cancel-all 1 of 2 was accepted; a position stays open"
+        assert await watch.hear() == "no heartbeat: cancel-all 1 of 2 was accepted; positions are left open"
         watch.beat()
         assert await watch.hear() == "the heartbeat is back: watching again"
         assert len(venue.bodies) == 2
@@ -133,7 +133,7 @@ async def test_cancel_all_is_repeated_until_the_venue_takes_it_twice(tmp_path: P
         assert (await watch.hear()).startswith(
             "no heartbeat: cancel-all 1 of 2 failed: /v1/me/cancelallchildorders: HTTP"
         )
-        assert await watch.hear() == "no heartbeat: cancel-all 1 of 2 was accepted; a position stays open"
+        assert await watch.hear() == "no heartbeat: cancel-all 1 of 2 was accepted; positions are left open"
         watch.beat()
         assert await watch.hear() == "the heartbeat is back: watching again"
         assert len(venue.bodies) == 6

@@ -164,7 +164,7 @@ def test_orders_of_a_killed_or_hung_trader_are_cancelled_and_the_operator_is_tol
             wait_until("the end of all orders", lambda: place.live() == 0)
             wait_until("the word on it", lambda: alerted)
             assert alerted == [
-                "watchdog FX_BTC_JPY: no heartbeat: cancel-all 1 of 2 was accepted; a position stays open"
+                "watchdog FX_BTC_JPY: no heartbeat: cancel-all 1 of 2 was accepted; positions are left open"
             ]
             if number == signal.SIGSTOP:
                 trader.send_signal(signal.SIGCONT)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from stall_then_strike.config.models import RiskConfig
 from stall_then_strike.engine.inventory import InventoryManager
-from stall_then_strike.types.dto import FillEvent, Side
+from stall_then_strike.engine.risk import KillSwitch
+from stall_then_strike.types.dto import FillEvent, Reason, Side
 from stall_then_strike.types.instrument import Lots, Money, Ticks, fx_btc_jpy
 from tests.engine.rig import BUY, SELL, fill, properties
 
@@ -311,3 +312,20 @@ def test_what_is_remembered_is_all_there_is_to_know(trades: list[Trade], mid: in
             book(one, Trade(SELL, 95, 3))
             if step == 2:
                 one.roll_day()
+
+
+def test_a_mid_of_an_earlier_run_trips_nothing() -> None:
+    """A position that was opened by hand while nothing ran is not valued at the price of yesterday."""
+    before = InventoryManager(RiskConfig(), fx_btc_jpy())
+    before.mark(Ticks(9_000_000), Ticks(9_000_002))
+    found = InventoryManager(RiskConfig(), fx_btc_jpy())
+    found.restore(before.memo())
+    switch = KillSwitch(RiskConfig())
+    found.apply_fill(fill(BUY, 13_600_000, 10_000_000))
+    assert switch.check(found) is None
+    assert found.max_drawdown == 0
+    found.mark(Ticks(13_599_000), Ticks(13_601_000))
+    assert switch.check(found) is None
+    assert found.max_drawdown == 0
+    found.mark(Ticks(9_000_000), Ticks(9_000_002))
+    assert switch.check(found) is Reason.KILL_PNL

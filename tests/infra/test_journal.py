@@ -482,3 +482,15 @@ def test_refusals_leave_no_lock_and_no_descriptor(tmp_path: Path) -> None:
     made(tmp_path)
     if before is not None:
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_empty_new_journal_can_be_taken_away_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite3"
+    journal = Journal.open(path, product_code="FX_BTC_JPY", account="typo", now_ns=1, locks=tmp_path)
+    journal.discard()
+    assert not list(tmp_path.glob("j.sqlite3")) + list(tmp_path.glob("j.sqlite3-*"))
+    with Journal.open(path, product_code="FX_BTC_JPY", account="right", now_ns=1, locks=tmp_path) as used:
+        used.record(Changes(ts_ns=1, facts=(Fact(ts_ns=1, what="start"),)))
+        with pytest.raises(ValueError, match="only an empty journal"):
+            used.discard()
+    assert path.exists()

@@ -222,6 +222,7 @@ class LiveRun:
                 return await self._stopped_early()
             if code != cli.EXIT_DONE:
                 return code
+            self._tell_halt()
             observer = Observer(cfg, self._trader, self._mode, self._clock.now_ns())
             try:
                 await self._trade(observer, duration_s)
@@ -256,6 +257,16 @@ class LiveRun:
                 level = "WARNING" if result.verdict is Verdict.WARNING else "ERROR"
                 logger.log(level, "pre-flight: {}: {}; {}", result.name, result.text, result.advice)
         return exit_code(results)
+
+    def _tell_halt(self) -> None:
+        """Say that an earlier run was halted: this one will only see to it that nothing is left open."""
+        if self.core.halted is None:
+            return
+        logger.critical("still halted: {}; `state` tells more, `state resume` lifts it", self.core.halted.label)
+        self._parts.screen.console.print(
+            f"STILL HALTED: {self.core.halted.label}. No quotes; what is open is closed. `state resume` lifts it.",
+            style="bold red",
+        )
 
     async def _unless_stopped(self, what: Coroutine[None, None, _T]) -> _T | None:
         """The result of something that a signal ends; None if it did."""
@@ -323,7 +334,8 @@ class LiveRun:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_HURRY_S):
                     await trader.wait_sent()
-        logger.info("end of trading: {}", self._last_words())
+        is_left = self.core.orders.any_live or not self._is_shown
+        logger.log("ERROR" if is_left else "INFO", "end of trading: {}", self._last_words())
         trader.remember("stop", f"{ending.why}; {self._last_words()}")
 
     async def _confirmed(self) -> None:
@@ -367,7 +379,7 @@ class LiveRun:
         if not live:
             return f"no order of ours is live; {position}"
         names = ", ".join(order.order_id or f"{order.client_order_id} (no name)" for order in live)
-        return f"NOT CONFIRMED: {names}; each expires by itself within a minute; {position}"
+        return f"NOT CONFIRMED: {names}; what rests expires by itself within a minute; {position}"
 
     async def _cancel_the_rest(self) -> None:
         """After a failure: cancel over HTTP what may be live, without the core."""
@@ -448,6 +460,8 @@ class LiveRun:
         core, parts = self.core, self._parts
         halted = core.halted
         ended = self._ending.why if halted is None else f"halted: {halted.label}"
+        if core.orders.any_live or not self._is_shown:
+            ended = f"{ended}; NOT CONFIRMED by the venue"
         summary = observer.summary(self._condition(), log_dir=str(parts.log_dir), ended=ended)
         parts.screen.end(summary_table(summary))
         logger.info("ended: {}", ended)

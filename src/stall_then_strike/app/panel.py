@@ -247,10 +247,10 @@ def _account(account: AccountLine) -> Text:
     else:
         text.append("PRIVATE CHANNEL DOWN", _BAD)
     if account.reported_s is not None:
-        text.append(f" {account.reported_s:,.0f} s ago")
-    text.append(f"  {account.in_doubt} orders in doubt", _WARN if account.in_doubt else "")
+        text.append(f"{'' if account.is_settled else '  last seen'} {account.reported_s:,.0f} s ago")
+    text.append(f"  in doubt {account.in_doubt}", _WARN if account.in_doubt else "")
     if account.lag_p99_ms is not None:
-        text.append(f"  loop lag p99 {account.lag_p99_ms:,.1f} ms")
+        text.append(f"  lag p99 {account.lag_p99_ms:,.1f} ms")
     return text
 
 

@@ -24,9 +24,11 @@ from stall_then_strike.infra.bitflyer_answers import BoardCondition, Collateral,
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.credentials import Credentials, is_own_machine, is_venue_host
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.infra.journal import journal_path
+from stall_then_strike.infra.journal_reader import JournalReader
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, LimitName, ReportedOrder, ReportedState
-from stall_then_strike.types.errors import AuthRefused, Retryable, Throttled, VenueError
-from stall_then_strike.types.text import plain
+from stall_then_strike.types.errors import AuthRefused, JournalError, Retryable, Throttled, VenueError
+from stall_then_strike.types.text import plain, utc_iso
 
 NEEDED_PERMISSIONS: Final = tuple(
     f"/v1/me/{name}"
@@ -106,7 +108,29 @@ async def preflight(
             results += await _venue(cfg, http, clock, is_private=credentials is not None)
     results += [_folder("log folder", log_dir), _folder("journal", Path(cfg.journal.dir))]
     results.append(_disk(cfg, (log_dir, Path(cfg.journal.dir))))
+    if cfg.env == "live":
+        results += _memory(cfg, credentials)
     return results
+
+
+def _memory(cfg: AppConfig, credentials: Credentials | None) -> list[CheckResult]:
+    """What the journal of an earlier run says to a start; nothing if there is none."""
+    path = journal_path(cfg.journal.dir, cfg.exchange.product_code)
+    if not path.exists():
+        return []
+    try:
+        with JournalReader.open(path) as reader:
+            info, memo = reader.info(), reader.memo()
+    except JournalError as error:
+        return [fault("memory", str(error), "see docs/operations.md on the journal")]
+    if credentials is not None and info.account != credentials.fingerprint:
+        advice = "use the key that it began with, or move it away: its halt and its day's result are then forgotten"
+        return [fault("memory", f"{path} is of another account, or of another API key", advice)]
+    if memo is not None and memo.halted is not None:
+        detail = f" ({memo.halt_detail})" if memo.halt_detail else ""
+        text = f"halted since {utc_iso(memo.halt_ns)[:19]}Z: {memo.halted.label}{detail}"
+        return [warning("memory", text, "look at `state`, then `state resume`; until then a start only ends flat")]
+    return [ok("memory", "not halted")]
 
 
 # --- the venue -------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from typing import Final
 from loguru import logger
 from rich.console import Console
 
+from stall_then_strike import __version__
 from stall_then_strike.app import cli
 from stall_then_strike.app.ending import Ending
 from stall_then_strike.app.live_run import LiveParts, run_live
@@ -80,11 +81,13 @@ def _is_confirmed(cfg: AppConfig) -> bool:
     if not sys.stdin.isatty():
         raise ConfigError("no terminal to ask for confirmation on; accepted: --yes")
     strategy, risk, venue = cfg.strategy, cfg.risk, cfg.exchange
-    where = "the embedded exchange" if cfg.env == "sim" else f"{venue.base_url} with REAL ORDERS"
+    where = "on the embedded exchange" if cfg.env == "sim" else f"at {venue.base_url}, with REAL ORDERS"
     sys.stdout.write(
-        f"{venue.product_code} on {where}: {plain(strategy.size_min)} BTC a quote, at most "
-        f"{plain(strategy.max_inventory_btc)} BTC either way,\nhalt at {plain(risk.daily_pnl_jpy)} JPY a day or "
-        f"{plain(risk.max_dd_jpy)} JPY drawdown. Type yes to start: "
+        f"{venue.product_code} {where}\n"
+        f"  a quote      {plain(strategy.size_min)} BTC\n"
+        f"  position     at most {plain(strategy.max_inventory_btc)} BTC either way\n"
+        f"  halt at      {plain(risk.daily_pnl_jpy)} JPY a day, or {plain(risk.max_dd_jpy)} JPY drawdown\n"
+        "The checks come next, then trading. Type yes to start: "
     )
     sys.stdout.flush()
     try:
@@ -109,7 +112,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | No
         for row in lacking:
             logs.write(row)
         stack.enter_context(alerts)
-        logger.info("configuration {}:\n{}", config_digest(cfg), effective_yaml(cfg))
+        _keep_configuration(cfg, args.log_dir)
         screen.begin(f"live trading of {cfg.exchange.product_code}", args.log_dir)
         parts = LiveParts(
             cfg=cfg,
@@ -120,8 +123,21 @@ def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | No
             screen=screen,
             alerts=alerts,
         )
-        runner = stack.enter_context(asyncio.Runner(loop_factory=cli.loop_factory()))
-        return runner.run(_to_the_end(parts, args.duration))
+        with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
+            code = runner.run(_to_the_end(parts, args.duration))
+        if journal.is_new and not journal.is_used:
+            journal.discard()  # a start that failed must not bind the file to a key that may be a mistyped one
+        return code
+
+
+def _keep_configuration(cfg: AppConfig, log_dir: Path) -> None:
+    """Leave the effective configuration beside the runtime log, under the name that the log gives it."""
+    path = log_dir / "runtime" / f"config-{config_digest(cfg)}.yml"
+    try:
+        path.write_text(effective_yaml(cfg), encoding="utf-8")
+    except OSError as error:
+        raise LogError(f"{path} cannot be written: {error.strerror}") from error
+    logger.info("run_live {}, env {}, configuration in {}", __version__, cfg.env, path.name)
 
 
 def _open_journal(cfg: AppConfig, credentials: Credentials | None, now_ns: int) -> Journal:

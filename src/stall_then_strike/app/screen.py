@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from loguru import logger
 from rich.console import Console, RenderableType
 from rich.live import Live
 
@@ -33,6 +35,14 @@ class Screen:
 
     async def show(self, status: Callable[[], Status]) -> None:
         """Show the run for ever: four frames a second, or a line a minute, in real time."""
+        try:
+            await self._show(status)
+        except OSError as error:
+            # The terminal is gone (SIGHUP comes with that). A run does not end by having nobody to look at it.
+            logger.warning("nothing can be shown any more: {}", error.strerror)
+        await asyncio.Event().wait()
+
+    async def _show(self, status: Callable[[], Status]) -> None:
         if not self.is_panel:
             while True:
                 await asyncio.sleep(_LINE_S)
@@ -43,8 +53,9 @@ class Screen:
                 live.update(render(status()), refresh=True)
 
     def end(self, summary: RenderableType) -> None:
-        """Leave the summary."""
-        self.console.print(summary)
+        """Leave the summary, if there is still somebody to read it."""
+        with suppress(OSError):
+            self.console.print(summary)
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)

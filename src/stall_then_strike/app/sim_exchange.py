@@ -182,6 +182,12 @@ def _announce(exchange: BitflyerExchange, key: ApiKey | None) -> None:
         "trade it on paper from another terminal (Ctrl-C here stops the exchange):\n"
         f"  run_paper --set exchange.base_url={exchange.base_url} --set exchange.ws_url={exchange.ws_url}\n"
     )
+    if key is not None:
+        sys.stdout.write(
+            "or with orders, key and secret in BITFLYER_API_KEY and BITFLYER_API_SECRET:\n"
+            f"  run_live --set exchange.base_url={exchange.base_url} --set exchange.ws_url={exchange.ws_url}"
+            " --set journal.dir=data/journal-of-this-exchange\n"
+        )
     sys.stdout.flush()
 
 

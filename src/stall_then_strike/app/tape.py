@@ -181,7 +181,8 @@ def _info(args: argparse.Namespace) -> int:
         for path in filter(_is_event_log, args.tapes):
             run = open_run(path)
             kind = "live" if run.beginning.is_live else "paper"
-            Console().print(f"{path.name}: events of a {kind} run on {run.product}", highlight=False)
+            said = f"{path.name}: events of a {kind} run on {run.product}"
+            Console().print(said, highlight=False, markup=False, soft_wrap=True)
     return cli.EXIT_FAILED if any(tape.error for tape in audited) else cli.EXIT_DONE
 
 

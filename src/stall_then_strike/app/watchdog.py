@@ -140,7 +140,7 @@ class Watchdog:
             else:
                 logger.error("{}", text)
         else:
-            text = f"cancel-all {number} of {SWEEPS} was accepted; a position stays open"
+            text = f"cancel-all {number} of {SWEEPS} was accepted; positions are left open"
             if number == 1 or self._failures:
                 self._say(NO_HEARTBEAT, text)
             else:

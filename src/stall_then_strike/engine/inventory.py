@@ -33,6 +33,9 @@ class InventoryManager:
         self._mid2 = 0
         self._is_unmarked = False
         """A position was taken over before there was a mark: what it had won or lost by then is not this day's."""
+        self.is_marked = True
+        """False from a restart until there is a mid of this run: till then the position is valued at an old one, which
+        neither limits nor the drawdown may be judged by."""
         self.changes = 0
         """Counts what may have moved the day's result, so that limits need not be looked at when nothing has."""
         self.last_pnl: Money = Money(0)
@@ -124,12 +127,14 @@ class InventoryManager:
         self._realised, self._realised_at_roll = memo.realised, memo.realised_at_roll
         self._equity_at_roll, self._peak = memo.equity_at_roll, memo.peak
         self._max_drawdown, self._mid2 = memo.max_drawdown, memo.mid2
+        self.is_marked = False
         self.changes += 1
 
     def mark(self, best_bid: Ticks, best_ask: Ticks) -> None:
         """Value the position at the mid of these prices. An odd sum's half tick is rounded against us."""
         mid2 = best_bid + best_ask
-        if mid2 != self._mid2:
+        if mid2 != self._mid2 or not self.is_marked:
+            self.is_marked = True
             self._mid2 = mid2
             if self._is_unmarked:
                 self._is_unmarked = False
@@ -171,6 +176,8 @@ class InventoryManager:
 
     def _track(self) -> None:
         self.changes += 1
+        if not self.is_marked:
+            return
         pnl = self.pnl_today
         self._peak = max(self._peak, pnl)
         self._max_drawdown = min(self._max_drawdown, pnl - self._peak)

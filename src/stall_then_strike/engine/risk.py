@@ -42,7 +42,7 @@ class KillSwitch:
 
     def check(self, inventory: InventoryManager) -> Reason | None:
         """Trip if the day's result or drawdown has reached its limit; return the reason if this call tripped."""
-        if self._halted is not None:
+        if self._halted is not None or not inventory.is_marked:
             return None
         if inventory.pnl_today - self._pnl_base <= inventory.daily_limit:
             return self.trip(Reason.KILL_PNL)

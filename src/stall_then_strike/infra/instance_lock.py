@@ -52,7 +52,7 @@ class InstanceLock:
         try:
             self._take(self._journal, f"{self._journal_path} is in use", "stop it first")
             self._hold_folder()
-            self._take(self._account, "the account is traded", "stop it first, or give this run another API key")
+            self._take(self._account, "the account is traded", "stop it first")
         except BaseException:
             self.release()
             raise

@@ -88,6 +88,8 @@ class Journal:
         """Fills whose execution id was in the journal already; they were left as they were."""
         self._db = db
         self._lock = lock
+        self.is_used = False
+        """Whether an order, a fill or a fact was recorded since it was opened."""
         self._records = 0
         self._checkpointed = 0
 
@@ -152,6 +154,17 @@ class Journal:
             self._db.close()
         self._lock.release()
 
+    def discard(self) -> None:
+        """Close it and take the file away. For a new journal in which nothing happened."""
+        if not self.is_new or self.is_used:
+            raise ValueError("only an empty journal may be taken away")
+        with suppress(sqlite3.Error):
+            self._db.close()
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(OSError):
+                self.path.with_name(self.path.name + suffix).unlink()
+        self._lock.release()
+
     def __enter__(self) -> Self:
         """Itself."""
         return self
@@ -180,6 +193,7 @@ class Journal:
                 db.execute(rows.PUT_MEMO, rows.memo_row(changes.memo))
         self.repeated_fills += repeated
         self._records += 1
+        self.is_used = self.is_used or bool(changes.orders or changes.fills or changes.facts)
 
     def swap_log_dir(self, log_dir: Path) -> Path | None:
         """Note where this run logs, and return where the last one did. Raises JournalError."""
