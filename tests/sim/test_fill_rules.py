@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stall_then_strike.sim.fill_rules import SHARE_SCALE, Match, Queue, after_level, fee, join, match_at_price
+from stall_then_strike.sim.fill_rules import (
+    SHARE_SCALE,
+    Match,
+    Queue,
+    after_level,
+    fee,
+    join,
+    match_at_price,
+    share_ahead,
+)
 from tests.engine.rig import properties
 
 HALF = SHARE_SCALE // 2
@@ -111,3 +120,19 @@ def test_one_print_or_many_of_the_same_sum_are_alike(prints: list[int], ahead: i
 def test_fee_is_never_less_than_exact_and_by_less_than_a_unit_more(price: int, size: int, rate: Decimal) -> None:
     exact = Fraction(rate) * price * size
     assert exact <= fee(price, size, rate.as_integer_ratio()) < exact + 1
+
+
+@pytest.mark.parametrize(
+    ("ahead", "level", "power", "share"),
+    [
+        pytest.param(50, 100, 0, HALF, id="no power: the fixed share"),
+        pytest.param(50, 100, 1, HALF, id="in the middle as many ahead as behind"),
+        pytest.param(25, 100, 1, SHARE_SCALE // 4, id="power one is our place"),
+        pytest.param(25, 100, 2, SHARE_SCALE // 10, id="1 / (1 + 9)"),
+        pytest.param(0, 100, 3, 0, id="nobody is ahead"),
+        pytest.param(100, 100, 3, SHARE_SCALE, id="nobody is behind"),
+        pytest.param(0, 0, 2, 0, id="no level"),
+    ],
+)
+def test_share_of_those_ahead(ahead: int, level: int, power: int, share: int) -> None:
+    assert share_ahead(Queue(ahead, level, 0), HALF, power) == share

@@ -21,7 +21,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from stall_then_strike.config.models import LatencyConfig, LatencyKind, PaperConfig, SessionConfig
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.sim.paper import Latency, PaperGateway
+from stall_then_strike.sim.latency import ORDERS, Latency
+from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
     BoardState,
     ClientOrderId,
@@ -665,8 +666,8 @@ def test_funding_is_rounded_against_us_and_flat_pays_none() -> None:
 
 def draws(kind: LatencyKind, median: str, spread: str, *, seed: int = 1, count: int = 20_000) -> list[float]:
     cfg = LatencyConfig(kind=kind, median_ms=Decimal(median), spread_ms=Decimal(spread))
-    latency = Latency(cfg, random.Random(seed))
-    return [latency.draw_ns() / MS for _ in range(count)]
+    latency = Latency(cfg, seed, ORDERS)
+    return [latency.draw_ns(START_NS) / MS for _ in range(count)]
 
 
 def test_constant_latency_is_constant() -> None:

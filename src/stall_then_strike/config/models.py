@@ -381,21 +381,46 @@ class LatencyKind(StrEnum):
     CONSTANT = "constant"
     UNIFORM = "uniform"
     LOGNORMAL = "lognormal"
+    SAMPLED = "sampled"
+    """As recorded: every latency of a file is as likely as any other."""
+
+
+class QueueModel(StrEnum):
+    """How many of those who leave a level without a trade stood ahead of us."""
+
+    SHARE = "share"
+    """A fixed share of them."""
+    PESSIMISTIC = "pessimistic"
+    """None."""
+    POWER = "power"
+    """As many as f / (f + b), f and b being powers of what stands ahead of us and behind us."""
 
 
 class LatencyConfig(Section):
     """From sending a request to its effect at the venue."""
 
-    kind: LatencyKind = Field(default=LatencyKind.LOGNORMAL, strict=False, description="constant, uniform or lognormal")
+    kind: LatencyKind = Field(
+        default=LatencyKind.LOGNORMAL, strict=False, description="constant, uniform, lognormal or sampled"
+    )
     median_ms: Number = Field(default=Decimal(100), ge=0, description="median, ms")
     spread_ms: Number = Field(
         default=Decimal(60),
         ge=0,
         description="constant: unused; uniform: half width; lognormal: 95th percentile less median",
     )
+    file: str = Field(default="", description="sampled: file with one latency in ms a line")
+    spike_share: Number = Field(
+        default=Decimal(0), ge=0, le=1, description="share of the time in which the venue answers late"
+    )
+    spike_sec: Number = Field(default=Decimal(2), gt=0, le=3_600, description="length of such a spike, seconds")
+    spike_ms: Number = Field(
+        default=Decimal(2_000), ge=0, le=600_000, description="what a request takes longer in a spike, ms"
+    )
 
     @model_validator(mode="after")
     def _not_negative(self) -> Self:
+        if self.kind is LatencyKind.SAMPLED and not self.file:
+            raise ValueError("file: empty, and kind is sampled; accepted: a file with one latency in ms a line")
         if self.kind is LatencyKind.UNIFORM and self.spread_ms > self.median_ms:
             raise ValueError(
                 f"spread_ms: {self.spread_ms} would make negative latencies; "
@@ -410,9 +435,15 @@ class PaperConfig(Section):
     seed: int = Field(default=1, ge=0, description="seed of the latencies")
     order_latency: LatencyConfig = Field(default_factory=LatencyConfig)
     cancel_latency: LatencyConfig = Field(default_factory=LatencyConfig)
-    queue_cancel_share: Number = Field(
-        default=Decimal("0.5"), ge=0, le=1, description="share of untraded level decreases taken as ahead of us"
+    queue_model: QueueModel = Field(
+        default=QueueModel.SHARE,
+        strict=False,
+        description="how many of the cancels at our price were ahead of us: share, pessimistic (none) or power",
     )
+    queue_cancel_share: Number = Field(
+        default=Decimal("0.5"), ge=0, le=1, description="share: of untraded level decreases taken as ahead of us"
+    )
+    queue_power: int = Field(default=2, ge=1, le=4, description="power: its exponent")
     maker_fee: Number = Field(
         default=Decimal(0), ge=Decimal("-0.01"), le=Decimal("0.01"), description="share of notional"
     )

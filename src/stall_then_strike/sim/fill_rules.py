@@ -54,6 +54,24 @@ def after_level(queue: Queue, displayed: int, share: int) -> Queue:
     return Queue(ahead=max(0, min(ahead, displayed)), level=displayed, unseen=queue.unseen - seen)
 
 
+def share_ahead(queue: Queue, share: int, power: int) -> int:
+    """Share of those leaving our level who stood ahead of us, out of SHARE_SCALE.
+
+    With a ``power`` it follows from our place: f / (f + b), where f and b are that power of what is ahead of us and
+    behind us, in thousandths of the level. Without, it is ``share``.
+    """
+    if power == 0:
+        return share
+    if queue.level <= 0:
+        return 0
+    front = queue.ahead * 1000 // queue.level
+    ahead, behind = 1, 1
+    for _ in range(power):
+        ahead *= front
+        behind *= 1000 - front
+    return SHARE_SCALE * ahead // (ahead + behind)
+
+
 def fee(price: int, size: int, rate: tuple[int, int]) -> int:
     """Fee of a fill at a rate given as numerator and denominator, rounded up to a whole money unit, against us."""
     numerator, denominator = rate

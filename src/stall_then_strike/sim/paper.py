@@ -1,12 +1,12 @@
 """Paper trading: orders filled against public market data, by rule and not by wish.
 
 ``PaperGateway`` is an ``OrderGateway`` like the live one. Orders and cancels take effect after latencies drawn from a
-seeded distribution, against the book as it was last seen at that moment, never a later one. What it does:
+seeded distribution (latency.py), against the book as it was last seen at that moment, never a later one. What it does:
 
 - An order that crosses the book on arrival takes what is displayed, up to its limit; the rest rests, or expires if it
   is IOC. What is displayed can be taken once; only what the level grows by later can be taken again.
-- A resting order waits behind the size displayed at its price. Prints at its price serve those ahead first; cancels
-  ahead of us are a configured share of the decreases that no print explains.
+- A resting order waits behind the size displayed at its price. Prints at its price serve those ahead first; of the
+  decreases that no print explains, the queue model says how much stood ahead of us: a share, none, or a power law.
 - A print through its price fills it, up to the print's size; so does a displayed order of the other side that is priced
   through it. A touch without a trade fills nothing. Prints without taker side (auctions) fill nothing.
 - Fills are at the order's own price when it rested, at the displayed price when it took.
@@ -20,19 +20,18 @@ added to the book that the strategy sees.
 from __future__ import annotations
 
 import heapq
-import math
-import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum, unique
 from typing import Final
 
-from stall_then_strike.config.models import LatencyConfig, LatencyKind, PaperConfig, SessionConfig
+from stall_then_strike.config.models import PaperConfig, QueueModel, SessionConfig
 from stall_then_strike.engine.calendar import TradingCalendar
 from stall_then_strike.engine.gateway import EventSink
 from stall_then_strike.sim import fill_rules
 from stall_then_strike.sim.fill_rules import SHARE_SCALE, Queue
+from stall_then_strike.sim.latency import CANCELS, ORDERS, Latency
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     NS_PER_S,
@@ -56,30 +55,6 @@ from stall_then_strike.types.instrument import Instrument, Lots, Money, Ticks
 _LIFE_NS: Final = 60 * NS_PER_S
 _UNSEEN_NS: Final = 1 * NS_PER_S
 """A print is shown in the book within about 0.2 s; after this it no longer explains a decrease."""
-_NORMAL_P95: Final = 1.6448536269514722
-
-
-class Latency:
-    """Draws delays, in nanoseconds, from one configured distribution."""
-
-    def __init__(self, cfg: LatencyConfig, rng: random.Random) -> None:
-        """Share ``rng`` between latencies to have one order of draws."""
-        self._kind = cfg.kind
-        self._median_ms = float(cfg.median_ms)
-        self._spread_ms = float(cfg.spread_ms)
-        self._rng = rng
-
-    def draw_ns(self) -> int:
-        """One delay."""
-        median, spread = self._median_ms, self._spread_ms
-        if self._kind is LatencyKind.UNIFORM:
-            delay = self._rng.uniform(median - spread, median + spread)
-        elif self._kind is LatencyKind.LOGNORMAL and median > 0:
-            sigma = math.log((median + spread) / median) / _NORMAL_P95
-            delay = median * math.exp(self._rng.gauss(0.0, sigma))
-        else:
-            delay = median
-        return int(delay * NS_PER_MS)
 
 
 @unique
@@ -104,6 +79,13 @@ class _Resting:
     traded_ns: int = 0
 
 
+def queue_rule(cfg: PaperConfig) -> tuple[int, int]:
+    """The queue model as the share and the power of ``fill_rules.share_ahead``."""
+    if cfg.queue_model is QueueModel.POWER:
+        return 0, cfg.queue_power
+    return int(cfg.queue_cancel_share * SHARE_SCALE) if cfg.queue_model is QueueModel.SHARE else 0, 0
+
+
 def _by_priority(orders: Iterable[_Resting]) -> list[_Resting]:
     """Best price first on each side, then first come."""
     return sorted(orders, key=lambda order: order.request.side.sign * -(order.request.price or 0))
@@ -122,10 +104,9 @@ class PaperGateway:
         now_ns: Callable[[], int],
     ) -> None:
         """Events go to ``sink``; ``now_ns`` is the clock of the run, virtual or real."""
-        rng = random.Random(cfg.seed)
-        self._order_latency = Latency(cfg.order_latency, rng)
-        self._cancel_latency = Latency(cfg.cancel_latency, rng)
-        self._share = int(cfg.queue_cancel_share * SHARE_SCALE)
+        self._order_latency = Latency(cfg.order_latency, cfg.seed, ORDERS)
+        self._cancel_latency = Latency(cfg.cancel_latency, cfg.seed, CANCELS)
+        self._share, self._power = queue_rule(cfg)
         self._maker, self._taker = cfg.maker_fee.as_integer_ratio(), cfg.taker_fee.as_integer_ratio()
         self._funding_rate: Decimal = cfg.funding_rate
         self._calendar = TradingCalendar(session, cfg.funding_times)
@@ -162,14 +143,15 @@ class PaperGateway:
         self._placed += 1
         self._run_name = self._run_name or f"{now // NS_PER_MS:x}"  # two runs of a day share their log files
         order_id = OrderId(f"PAPER-{self._run_name}-{self._placed:06d}")
-        arrives = now + self._order_latency.draw_ns()
+        arrives = now + self._order_latency.draw_ns(now)
         self._orders[order_id] = _Resting(order, order_id, arrives, order.size)
         self._push(arrives, _Due.ORDER, order_id)
         return order_id
 
     async def cancel(self, order_id: OrderId) -> None:
         """Take a cancel request; its outcome comes as an event one latency later, after the order's own arrival."""
-        arrives = self._now_ns() + self._cancel_latency.draw_ns()
+        now = self._now_ns()
+        arrives = now + self._cancel_latency.draw_ns(now)
         order = self._orders.get(order_id)
         self._push(max(arrives, order.arrives_ns) if order else arrives, _Due.CANCEL, order_id)
 
@@ -298,7 +280,8 @@ class PaperGateway:
         elif displayed != order.queue.level:
             if now_ns - order.traded_ns > _UNSEEN_NS:
                 order.queue = order.queue._replace(unseen=0)
-            order.queue = fill_rules.after_level(order.queue, displayed, self._share)
+            share = fill_rules.share_ahead(order.queue, self._share, self._power)
+            order.queue = fill_rules.after_level(order.queue, displayed, share)
 
     def _print(self, taker: Side, price: Ticks, size: int, now_ns: int) -> None:
         """One public trade. Best price first, then first come, and never more than it traded."""

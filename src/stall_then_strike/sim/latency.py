@@ -1,0 +1,127 @@
+"""How long requests take to their effect at the venue: drawn by counting, not by a generator that is passed around.
+
+The n-th order of a run has one latency and its n-th cancel another, whatever else happened before: a hash of seed and
+number picks a place in a table of quantiles. All of it is integers, so that research compiles these very functions and
+gets the same nanoseconds; floats only make the table, once.
+
+A spike is a stretch of time in which the venue answers everybody late: all requests made in it take longer. Orders
+and cancels of one run meet the same spikes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import NormalDist
+from typing import Final, NamedTuple
+
+from stall_then_strike.config.models import LatencyConfig, LatencyKind
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
+from stall_then_strike.types.errors import ConfigError
+
+QUANTILES: Final = 4_096
+"""Steps of the table: the longest latency of a distribution without bound is the quantile half a step from its end."""
+ORDERS: Final = 1
+"""Which stream of numbers; ``CANCELS`` and ``SPIKES`` alike."""
+CANCELS: Final = 2
+SPIKES: Final = 3
+_WORD: Final = 0xFFFFFFFF
+_NORMAL_P95: Final = 1.6448536269514722
+_LONGEST_MS: Final = 600_000.0
+
+
+class Spikes(NamedTuple):
+    """Stretches of ``length_ns``, of which ``share`` out of 2**32 delay every request by ``extra_ns``."""
+
+    seed: int
+    share: int
+    length_ns: int
+    extra_ns: int
+
+
+def mixed(word: int) -> int:
+    """Hash of 32 bits; its products stay within 63."""
+    word = ((word >> 16) ^ word) * 0x45D9F3B & _WORD
+    word = ((word >> 16) ^ word) * 0x45D9F3B & _WORD
+    return (word >> 16) ^ word
+
+
+def word_at(seed: int, number: int) -> int:
+    """The ``number``-th 32 bits of the stream of this seed."""
+    return mixed(mixed(seed ^ mixed(number & _WORD)) ^ ((number >> 32) & _WORD))
+
+
+def delay_ns(table: Sequence[int], seed: int, number: int, now_ns: int, spikes: Spikes) -> int:
+    """Latency of the ``number``-th request of a stream, made now, nanoseconds."""
+    scaled = word_at(seed, number) * (len(table) - 1)
+    at = scaled >> 32
+    delay = table[at] + ((table[at + 1] - table[at]) * ((scaled & _WORD) >> 16) >> 16)
+    if spikes.share > 0 and word_at(spikes.seed, now_ns // spikes.length_ns) < spikes.share:
+        delay += spikes.extra_ns
+    return delay
+
+
+def stream_seed(seed: int, stream: int) -> int:
+    """32 bits for one stream of a run's seed."""
+    word = mixed(stream)
+    while seed:
+        word = mixed(word ^ (seed & _WORD))
+        seed >>= 32
+    return word
+
+
+def quantile_table(cfg: LatencyConfig) -> tuple[int, ...]:
+    """The distribution's quantiles in nanoseconds, evenly spaced. Raises ConfigError where a sample cannot be read."""
+    median, spread = float(cfg.median_ms), float(cfg.spread_ms)
+    steps: list[float] = [median, median]
+    if cfg.kind is LatencyKind.UNIFORM:
+        steps = [median - spread, median + spread]
+    elif cfg.kind is LatencyKind.LOGNORMAL and median > 0 and spread > 0:
+        sigma, normal = math.log((median + spread) / median) / _NORMAL_P95, NormalDist()
+        places = (min(max(n / QUANTILES, 0.5 / QUANTILES), 1 - 0.5 / QUANTILES) for n in range(QUANTILES + 1))
+        steps = [median * math.exp(sigma * normal.inv_cdf(place)) for place in places]
+    elif cfg.kind is LatencyKind.SAMPLED:
+        sample = read_sample(Path(cfg.file))
+        steps = [sample[(len(sample) - 1) * n // QUANTILES] for n in range(QUANTILES + 1)]
+    return tuple(int(step * NS_PER_MS) for step in steps)
+
+
+def read_sample(path: Path) -> list[float]:
+    """Recorded latencies, sorted: a text file with one number of milliseconds a line. Raises ConfigError."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        sample = sorted(float(line) for line in lines if line.strip() and not line.lstrip().startswith("#"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"latency file {path}: {error}; accepted: one number of milliseconds a line") from None
+    if not sample or not all(0 <= value <= _LONGEST_MS for value in sample):
+        raise ConfigError(
+            f"latency file {path}: accepted: one number of milliseconds from 0 to 600000 a line, at least one"
+        )
+    return sample
+
+
+def spikes_of(cfg: LatencyConfig, seed: int) -> Spikes:
+    """The spikes of one latency."""
+    return Spikes(
+        seed=stream_seed(seed, SPIKES),
+        share=int(cfg.spike_share * 2**32),
+        length_ns=int(cfg.spike_sec * NS_PER_S),
+        extra_ns=int(cfg.spike_ms * NS_PER_MS),
+    )
+
+
+class Latency:
+    """One stream of latencies."""
+
+    def __init__(self, cfg: LatencyConfig, seed: int, stream: int) -> None:
+        """``seed`` is the run's; ``stream`` says whose latencies these are. Raises ConfigError (a sample's file)."""
+        self._table = quantile_table(cfg)
+        self._seed = stream_seed(seed, stream)
+        self._spikes = spikes_of(cfg, seed)
+        self._drawn = 0
+
+    def draw_ns(self, now_ns: int) -> int:
+        """The next request's."""
+        self._drawn += 1
+        return delay_ns(self._table, self._seed, self._drawn, now_ns, self._spikes)
