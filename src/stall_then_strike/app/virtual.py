@@ -13,7 +13,7 @@ from typing import Final
 
 from stall_then_strike.app.trading import PaperTrader
 from stall_then_strike.infra.clock import Clock, VirtualClock, perf_ns
-from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import FeedError
 
@@ -24,8 +24,8 @@ _LONGEST_GAP_NS: Final = 7 * 86_400 * NS_PER_S
 _SETTLE_NS: Final = 5 * NS_PER_S
 """How long a stopped run may take, in its own time, to have its cancels confirmed."""
 
-Message = tuple[int, str]
-"""Receive stamp and text of one frame."""
+Message = tuple[int, str | None]
+"""Receive stamp and text of one frame; no text: the recording was broken off before this moment."""
 
 
 class VirtualRun:
@@ -80,7 +80,7 @@ class VirtualRun:
                 await self._pass_deadlines(recv_ns)
             await self._advance(recv_ns)
             started = perf_ns()
-            event = self._feed.on_text(text, self._clock.now_ns())  # a stamp of the past counts as the latest one
+            event = self._take(text, self._clock.now_ns())  # a stamp of the past counts as the latest one
             if event is not None:
                 self._trader.on_market(event, started)
                 await self._trader.send_waiting()
@@ -90,6 +90,13 @@ class VirtualRun:
                 break
         if self.messages and settle:
             await self._settle()
+
+    def _take(self, text: str | None, now_ns: int) -> MarketEvent | None:
+        if text is not None:
+            return self._feed.on_text(text, now_ns)
+        lost = self._feed.on_disconnect(now_ns)
+        self._feed.on_connect()
+        return lost
 
     async def _settle(self) -> None:
         self._trader.stop()
