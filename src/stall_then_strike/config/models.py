@@ -461,6 +461,24 @@ class PaperConfig(Section):
     )
 
 
+class Engine(StrEnum):
+    """What replays a tape."""
+
+    AUTO = "auto"
+    """Compiled, if it can reproduce the configuration; else interpreted."""
+    INTERPRETED = "interpreted"
+    COMPILED = "compiled"
+
+
+class BacktestConfig(Section):
+    """Replay of recorded tapes. Its latencies, queues and fees are those of ``paper``."""
+
+    engine: Engine = Field(
+        default=Engine.AUTO, strict=False, description="auto, interpreted, or compiled (needs the extra research)"
+    )
+    cache_dir: str = Field(default="data/cache", min_length=1, description="folder of prepared tapes")
+
+
 class LogConfig(Section):
     """Runtime and structured logs."""
 
@@ -506,6 +524,7 @@ class AppConfig(Section):
     record: RecordConfig = Field(default_factory=RecordConfig)
     watch: WatchConfig = Field(default_factory=WatchConfig)
     paper: PaperConfig = Field(default_factory=PaperConfig)
+    backtest: BacktestConfig = Field(default_factory=BacktestConfig)
     log: LogConfig = Field(default_factory=LogConfig)
     sim: SimConfig = Field(default_factory=SimConfig)
 

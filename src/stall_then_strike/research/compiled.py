@@ -6,6 +6,7 @@ small, while it runs (`CannotCompile`): never a result that differs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -125,10 +126,15 @@ class CompiledReplay:
         self._m[x.Q_LOGGING] = logging
         self._m[x.Q_END_NS] = NEVER if duration_ns is None else held.first_ns + duration_ns
         self._log: list[I64] = []
+        self._on_log: Callable[[I64, int, int], None] | None = None
 
-    def run(self) -> Outcome:
-        """Trade the whole tape. Raises CannotCompile where the arrays were too small after all."""
-        m = self._m
+    def run(self, on_log: Callable[[I64, int, int], None] | None = None) -> Outcome:
+        """Trade the whole tape. Raises CannotCompile where the arrays were too small after all.
+
+        ``on_log`` takes rows as they come, with the outcome's ``started_ns`` and ``first_order_ns``; without it they
+        are kept for the outcome.
+        """
+        m, self._on_log = self._m, on_log
         for chunk in self._columns.chunks():
             x.put_book(m, chunk)
             begin_chunk(m)
@@ -162,7 +168,11 @@ class CompiledReplay:
         m = self._m
         if m[x.S_LOG_ROWS]:
             begin, size = int(m[x.A_LOG]), int(m[x.S_LOG_ROWS]) * x.LOG_FIELDS
-            self._log.append(m[begin : begin + size].reshape(-1, x.LOG_FIELDS).copy())
+            rows = m[begin : begin + size].reshape(-1, x.LOG_FIELDS)
+            if self._on_log is None:
+                self._log.append(rows.copy())
+            else:
+                self._on_log(rows, int(m[x.S_RUN_NS]), int(m[x.S_PLACED_NS]))
             m[x.S_LOG_ROWS] = 0
 
     def _outcome(self) -> Outcome:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.closing import CLOSE_TAG, DUST_TAG
 from stall_then_strike.engine.strategy_stall import STALL_TAG
 from stall_then_strike.research import arrays as x
+from stall_then_strike.research.arrays import I64
 from stall_then_strike.research.compiled import Outcome
 from stall_then_strike.research.prepare import BOARD_STATES
 from stall_then_strike.types.dto import (
@@ -39,23 +40,36 @@ _DID: Final = {
     x.DID_HALT: "halt",
     x.DID_RESUME: "resume",
 }
+_REMEMBERED: Final = 100_000
+"""Orders; far more than can be live."""
 _SIDES: Final = {1: Side.BUY, -1: Side.SELL}
 
 
-class _Reader:
-    """Reads the log in order, and remembers the orders that it names."""
+class RowReader:
+    """Reads the log in order, and remembers the latest orders that it names."""
 
-    def __init__(self, cfg: AppConfig, outcome: Outcome) -> None:
+    def __init__(self, cfg: AppConfig) -> None:
+        """``cfg`` is the one of the run."""
         self._ttl_ms = cfg.strategy.ttl_ms
-        self._run = f"{outcome.started_ns // NS_PER_MS:x}"
-        self._paper = f"{outcome.first_order_ns // NS_PER_MS:x}"
+        self._run = self._paper = ""
         self._orders: dict[int, list[int]] = {}
         self._placed: dict[int, int] = {}
 
-    def row(self, numbers: list[int]) -> LogRow | None:
+    def read(self, log: I64, started_ns: int, first_order_ns: int) -> Iterator[LogRow]:
+        """The rows of the next part of the log."""
+        self._run, self._paper = f"{started_ns // NS_PER_MS:x}", f"{first_order_ns // NS_PER_MS:x}"
+        for numbers in log.tolist():
+            row = self._row(numbers)
+            if row is not None:
+                yield row
+
+    def _row(self, numbers: list[int]) -> LogRow | None:
         kind = numbers[0]
         if kind == x.LOG_NEW:
             self._orders[numbers[2]] = numbers
+            for known in (self._orders, self._placed):
+                if len(known) > _REMEMBERED:
+                    del known[next(iter(known))]
             return None
         if kind == x.LOG_DECISION:
             return self._decision(numbers)
@@ -153,8 +167,4 @@ class _Reader:
 
 def log_rows(outcome: Outcome, cfg: AppConfig) -> Iterator[LogRow]:
     """All rows of a run that was logged. ``cfg`` is the one that it ran with."""
-    reader = _Reader(cfg, outcome)
-    for numbers in outcome.log:
-        row: Any = reader.row(numbers.tolist())
-        if row is not None:
-            yield row
+    return RowReader(cfg).read(outcome.log, outcome.started_ns, outcome.first_order_ns)

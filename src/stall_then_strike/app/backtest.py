@@ -1,0 +1,261 @@
+"""``backtest``: recorded tapes as one run, with the decisions, fill rules, logs and summary of paper trading.
+
+Two engines give the same rows, byte for byte. The interpreted one is a virtual run of `run_paper`. The compiled one
+(`research.compiled`, extra ``research``) prepares the tapes once into a cache and then runs over arrays; what it cannot
+reproduce it refuses, and ``auto`` then takes the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import importlib.util
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from loguru import logger
+from rich.console import Console
+
+from stall_then_strike.app import cli
+from stall_then_strike.app.run_paper import PaperRun
+from stall_then_strike.app.screen import Screen
+from stall_then_strike.app.status import Counts, ReasonCount, Summary
+from stall_then_strike.app.summary import summary_table
+from stall_then_strike.config.loader import effective_yaml
+from stall_then_strike.config.models import AppConfig, Engine
+from stall_then_strike.infra.log_folder import LogFolder
+from stall_then_strike.infra.logging_runtime import setup_runtime_logging
+from stall_then_strike.infra.logging_structured import CsvLogs, columns
+from stall_then_strike.research.sequence import one_run
+from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.errors import ConfigError, FeedError, LogError, StallThenStrikeError
+
+if TYPE_CHECKING:
+    from stall_then_strike.research.arrays import I64
+    from stall_then_strike.research.columns import Manifest
+    from stall_then_strike.research.compiled import Outcome
+
+_BATCH: Final = 2_000
+"""Rows after which the logs get their time."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's flags."""
+    flags = argparse.ArgumentParser(prog="backtest", description="Trade recorded tapes on paper, as one run.")
+    flags.add_argument(
+        "tapes", metavar="TAPE", nargs="*", type=Path, help="tapes in order of time (.jsonl, .jsonl.zst)"
+    )
+    cli.add_common_flags(flags, override="configs/backtest.yml")
+    flags.add_argument(
+        "--engine", choices=[engine.value for engine in Engine], help="what replays (default: backtest.engine)"
+    )
+    flags.add_argument("--seed", metavar="N", type=int, help="sets paper.seed")
+    flags.add_argument(
+        "--latency-file", metavar="FILE", type=Path, help="recorded latencies of orders and cancels, one in ms a line"
+    )
+    return flags
+
+
+def _sets(args: argparse.Namespace) -> list[str]:
+    """Flags as settings."""
+    sets = list(args.sets)
+    if args.seed is not None:
+        sets.append(f"paper.seed={args.seed}")
+    if args.engine is not None:
+        sets.append(f"backtest.engine={args.engine}")
+    if args.latency_file is not None:
+        for which in ("order", "cancel"):
+            sets.append(f"paper.{which}_latency.file={args.latency_file}")
+            sets.append(f"paper.{which}_latency.kind=sampled")
+    return sets
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and return the exit code."""
+    args = parser().parse_args(argv)
+    args.sets = _sets(args)
+    try:
+        cfg = cli.load(args, cli.CONFIGS / "backtest.yml")
+        if args.check:
+            sys.stdout.write(effective_yaml(cfg))
+            return cli.EXIT_DONE
+        if not args.tapes:
+            raise ConfigError("no TAPE was named; accepted: one or more tapes (.jsonl or .jsonl.zst)")
+        for tape in args.tapes:
+            if not tape.is_file():
+                raise ConfigError(f"{tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
+        if cfg.backtest.engine is Engine.COMPILED and not _has_research():
+            raise ConfigError("backtest.engine: compiled needs the extra research; accepted here: interpreted")
+    except ConfigError as error:
+        sys.stderr.write(f"backtest: {error}\n")
+        return cli.EXIT_USAGE
+    return _run(cfg, args)
+
+
+def _has_research() -> bool:
+    return importlib.util.find_spec("numba") is not None
+
+
+def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
+    screen = Screen(Console(), live=False)
+    try:
+        with (
+            cli.signals_held(),
+            LogFolder(args.log_dir),
+            setup_runtime_logging(args.log_dir / "runtime", cfg.log, console="WARNING"),
+        ):
+            fresh = not _csv_files(args.log_dir)
+            with CsvLogs(args.log_dir, cfg.exchange.instrument(), cfg.log) as logs:
+                code = _replay(cfg, args, logs, screen)
+            if logs.failure is not None:
+                raise logs.failure
+            if fresh:
+                screen.console.print(f"output {output_hash(args.log_dir)}", highlight=False)
+            return code
+    except (LogError, FeedError, ConfigError, BaseExceptionGroup) as error:
+        return _failed(error)
+
+
+def _failed(error: BaseException) -> int:
+    """Put an expected failure into words; any other is a bug and is raised."""
+    causes = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
+    if not all(isinstance(cause, StallThenStrikeError) for cause in causes):
+        raise error
+    for cause in causes:
+        sys.stderr.write(f"backtest: {cause}\n")
+    return cli.EXIT_USAGE if isinstance(causes[0], ConfigError) else cli.EXIT_FAILED
+
+
+def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen) -> int:
+    """Take the engine that is to be taken, and run."""
+    tapes = f"{len(args.tapes)} tape(s)"
+    if cfg.backtest.engine is not Engine.INTERPRETED and (cfg.backtest.engine is Engine.COMPILED or _has_research()):
+        from stall_then_strike.research.compiled import CannotCompile
+
+        try:
+            screen.begin(f"backtest of {tapes}, compiled", args.log_dir)
+            return _compiled(cfg, args, logs, screen)
+        except CannotCompile as error:
+            if cfg.backtest.engine is Engine.COMPILED or _csv_files(args.log_dir):
+                raise FeedError(str(error)) from error
+            logger.warning("{}", error)
+    screen.begin(f"backtest of {tapes}, interpreted", args.log_dir)
+    with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
+        return runner.run(_interpreted(cfg, args, logs, screen))
+
+
+async def _interpreted(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen) -> int:
+    run = PaperRun(cfg, logs, screen, args.log_dir)
+    loop = asyncio.get_running_loop()
+    for number in cli.STOP_SIGNALS:
+        loop.add_signal_handler(number, run.on_signal, number.name)
+    cli.hear_signals(yes=True)
+    try:
+        return await run.virtual(
+            one_run(args.tapes),
+            mode="backtest · interpreted",
+            speed=math.inf,
+            duration_s=args.duration,
+            ended="end of tape",
+        )
+    finally:
+        cli.hear_signals(yes=False)
+
+
+def _compiled(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen) -> int:
+    """Prepare, replay, write the rows. A signal ends it at once: nothing is at stake."""
+    from stall_then_strike.research.compiled import CompiledReplay
+    from stall_then_strike.research.prepare import prepared
+    from stall_then_strike.research.rows import RowReader
+
+    cli.hear_signals(yes=True)
+    columns_ = prepared(args.tapes, cfg, Path(cfg.backtest.cache_dir))
+    held = columns_.manifest
+    if not held.mid_checked:
+        raise FeedError(f"no board snapshot of {cfg.exchange.product_code} in {held.messages} messages")
+    duration_ns = None if args.duration is None else int(args.duration * NS_PER_S)
+    replay = CompiledReplay(cfg, columns_, duration_ns=duration_ns)
+    reader, written = RowReader(cfg), 0
+
+    def write(log: I64, started_ns: int, first_order_ns: int) -> None:
+        nonlocal written
+        for row in reader.read(log, started_ns, first_order_ns):
+            logs.write(row)
+            written += 1
+            if written % _BATCH == 0:
+                logs.flush()
+
+    try:
+        outcome = replay.run(write)
+    finally:
+        logs.flush()
+    cli.hear_signals(yes=False)
+    if outcome.backwards:
+        logger.warning("{} messages were stamped before an earlier one; they count as of its time", outcome.backwards)
+    ended = "end of tape" if outcome.halted is None else f"halted: {outcome.halted.label}"
+    screen.end(summary_table(_summary(cfg, outcome, held, str(args.log_dir), ended)))
+    return cli.EXIT_DONE if outcome.halted is None else cli.EXIT_HALTED
+
+
+def _summary(cfg: AppConfig, outcome: Outcome, held: Manifest, log_dir: str, ended: str) -> Summary:
+    """What an observer of an interpreted run would have said; there is no decision latency to tell.
+
+    Counts of frames are the tapes' and not the run's: left out where the run did not come to their end.
+    """
+    unit, tally = cfg.exchange.instrument(), outcome.tally
+    is_whole = outcome.messages == held.messages
+    return Summary(
+        mode="backtest · compiled",
+        duration_s=(outcome.end_ns - held.first_ns) / NS_PER_S,
+        counts=Counts(
+            messages=tally["boards"],
+            strikes=tally["strikes"],
+            placed=tally["quotes"],
+            filled=tally["filled"],
+            partly_filled=tally["touched"] - tally["filled"],
+            fills=tally["fills"],
+            cancels=tally["cancelled"],
+            closes=tally["closes"],
+            rejects=tally["rejected"],
+            garbage=held.garbage if is_whole else 0,
+        ),
+        realised_jpy=unit.amount(outcome.realised_today),
+        marked_jpy=unit.amount(outcome.pnl_today - outcome.realised_today),
+        max_drawdown_jpy=unit.amount(outcome.inventory.max_drawdown),
+        position=unit.size(outcome.inventory.position),
+        volume=unit.size(tally["volume"]),
+        mid_checks=held.mid_checked if is_whole else 0,
+        mid_agreed=held.mid_agreed if is_whole else 0,
+        reasons=tuple(
+            ReasonCount(
+                reason=reason.label,
+                count=count,
+                seconds=outcome.reason_ns[reason] / NS_PER_S if reason in outcome.reason_ns else None,
+            )
+            for reason, count in outcome.reason_rows.items()
+        ),
+        log_dir=log_dir,
+        ended=ended,
+    )
+
+
+def _csv_files(log_dir: Path) -> list[Path]:
+    return [path for kind in sorted(columns()) for path in sorted((log_dir / kind).glob("*.csv"))]
+
+
+def output_hash(log_dir: Path) -> str:
+    """SHA-256 of all CSV files of a folder, names included: the whole output of a replay."""
+    digest = hashlib.sha256()
+    for path in _csv_files(log_dir):
+        digest.update(f"{path.parent.name}/{path.name}\n".encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
