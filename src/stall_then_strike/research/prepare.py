@@ -1,7 +1,8 @@
 """A tape, once, into columns.
 
-Every message goes through the same `MarketFeed` and board as in trading, so that what is stored is what was believed:
-the best after each message, its age, and how far the book could be believed. Memory is that of one chunk.
+What is stored is what trading would have believed: the best after each message, its age, and how far the book could be
+believed. Plainly spelled board messages and tickers are read by the compiled scanner (`scan.py`); all others go
+through `MarketFeed` itself. Memory is that of one chunk.
 """
 
 from __future__ import annotations
@@ -9,23 +10,67 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
+from loguru import logger
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.board import Board
+from stall_then_strike.infra.board import Board, BoardError
 from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.research.arrays import KIND_BOARD, KIND_NONE, KIND_STATE, KIND_TRADES
-from stall_then_strike.research.columns import BOUNDS, COLUMNS, VERSION, Columns, Manifest, write_manifest
-from stall_then_strike.research.sequence import Message, one_run
+from stall_then_strike.research.columns import (
+    BOUNDS,
+    COLUMNS,
+    MESSAGES,
+    TRADES,
+    VERSION,
+    Columns,
+    Manifest,
+    write_manifest,
+)
+from stall_then_strike.research.scan import (
+    HIGHEST,
+    LARGEST,
+    LONGEST_GAP_NS,
+    W_AGREED,
+    W_ALONE,
+    W_ASK,
+    W_ASKS,
+    W_BID,
+    W_BIDS,
+    W_BOARDS,
+    W_CHANGES,
+    W_CHECKED,
+    W_HAS_SNAPSHOT,
+    W_HIGHEST,
+    W_LAST_NS,
+    W_LEVELS,
+    W_MESSAGES,
+    W_SINCE_NS,
+    W_STATUS,
+    W_TOO_LONG,
+    W_TOTAL,
+    Sheet,
+    add_board,
+    add_message,
+    apply_delta,
+    apply_snapshot,
+    is_full,
+    scan_lines,
+    scan_message,
+    sheet,
+    spelling,
+)
+from stall_then_strike.research.sequence import Joints, Message
+from stall_then_strike.sim.tape import LineFile, TapeError, parse_line
 from stall_then_strike.types.dto import (
-    NS_PER_S,
     BoardSnapshot,
     BoardState,
+    BookStatus,
     PublicTrade,
     PublicTrades,
     Side,
@@ -40,30 +85,25 @@ BOARD_STATES: Final = (
 )
 """States of the board by their number in the columns: 0 runs, 1 is not known, all others refuse orders."""
 
-CHUNK: Final = 16_384
-"""Messages a chunk."""
-_MOST_LEVELS: Final = 1 << 20
-"""Level changes at which a chunk ends early."""
-_HIGHEST: Final = 1 << 30
-"""Prices and sizes beyond which 64 bits are not proven to be enough."""
-_LARGEST: Final = 1 << 42
-_LONGEST_GAP_NS: Final = 7 * 86_400 * NS_PER_S
+_BLOCK: Final = 4 << 20
+"""Bytes of a tape in memory at a time."""
 
 
 class ColumnWriter:
-    """Collects a chunk and appends it to the columns' files."""
+    """Appends chunks to the columns' files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, s: Sheet) -> None:
         """The files are made anew; ``with`` closes them."""
         self._stack = ExitStack()
         self._files: dict[str, IO[bytes]] = {
             name: self._stack.enter_context((folder / name).open("wb")) for name in (*COLUMNS, "bounds")
         }
-        self._rows: dict[str, list[int]] = {name: [] for name in COLUMNS}
-        self._levels: list[tuple[int, int, int, int]] = []
+        self._sheet = s
+        self._trades: list[tuple[int, int, int, int]] = []
+        self._base = np.zeros((2, 0), np.int64)
+        self._base_asks = 0
         self._ends = dict.fromkeys(BOUNDS, 0)
-        self.stored = 0
-        self.chunks = 0
+        self.stored = self.chunks = self.trades = 0
 
     def __enter__(self) -> ColumnWriter:
         """Nothing more to do."""
@@ -73,190 +113,248 @@ class ColumnWriter:
         """Close the files."""
         self._stack.close()
 
-    @property
-    def at(self) -> int:
-        """Number of the next message in its chunk."""
-        return len(self._rows["recv"])
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the chunk is to be ended before the next message."""
-        return self.at >= CHUNK or len(self._levels) >= _MOST_LEVELS
-
-    def message(self, recv_ns: int, kind: int, status: int = 0, bid: int = 0, ask: int = 0, since_ns: int = 0) -> None:
-        """One message."""
-        rows = self._rows
-        rows["recv"].append(recv_ns)
-        rows["kind"].append(kind)
-        rows["status"].append(status)
-        rows["bid"].append(bid)
-        rows["ask"].append(ask)
-        rows["since"].append(since_ns)
-
     def trade(self, taker: Side, price: int, size: int) -> None:
         """One execution of the message that comes next."""
-        rows = self._rows
-        rows["trade_at"].append(self.at)
-        rows["trade_taker"].append(taker.sign)
-        rows["trade_price"].append(price)
-        rows["trade_size"].append(size)
+        self._trades.append((int(self._sheet.w[W_MESSAGES]), taker.sign, price, size))
 
-    def level(self, side: Side, price: int, size: int) -> None:
-        """One changed level of the message that comes next."""
-        is_ask = side is Side.SELL
-        self._levels.append((is_ask, price if is_ask else -price, self.at, size))
-
-    def begin(self, bids: Mapping[Any, int], asks: Mapping[Any, int]) -> None:
-        """The book before the next chunk."""
-        rows = self._rows
-        for price in sorted(bids, reverse=True):
-            rows["base_rank"].append(-price)
-            rows["base_size"].append(bids[price])
-        self._ends["base_asks"] = self._ends["base"] + len(bids)
-        for price in sorted(asks):
-            rows["base_rank"].append(price)
-            rows["base_size"].append(asks[price])
+    def begin(self) -> None:
+        """Remember the book before the next chunk."""
+        s = self._sheet
+        sides = [
+            (s.rank[side, :count][::-1], s.size[side, :count][::-1]) for side, count in enumerate(s.w[W_BIDS:][:2])
+        ]
+        self._base = np.asarray([np.concatenate(part) for part in zip(*sides, strict=True)])
+        self._base_asks = int(s.w[W_BIDS])
 
     def end(self) -> None:
         """Sort the chunk's changes and write everything."""
-        levels = sorted(self._levels, key=lambda level: level[:3])
-        rows, ends = self._rows, self._ends
-        rows["level_rank"] = [level[1] for level in levels]
-        rows["level_at"] = [level[2] for level in levels]
-        rows["level_size"] = [level[3] for level in levels]
-        ends["level_asks"] = ends["levels"] + sum(not level[0] for level in levels)
-        ends["messages"] += self.at
-        ends["trades"] += len(rows["trade_at"])
-        ends["base"] += len(rows["base_rank"])
-        ends["levels"] += len(levels)
+        s, ends = self._sheet, self._ends
+        messages, levels = int(s.w[W_MESSAGES]), int(s.w[W_LEVELS])
+        order = np.argsort(s.keys[:levels], kind="stable")
+        keys = s.keys[:levels][order]
+        trades = np.asarray(self._trades, np.int64).reshape(-1, len(TRADES))
+        columns = {
+            **{name: s.messages[:messages, field] for field, name in enumerate(MESSAGES)},
+            **{name: trades[:, field] for field, name in enumerate(TRADES)},
+            "base_rank": self._base[0],
+            "base_size": self._base[1],
+            "level_rank": keys >> 32,
+            "level_at": keys & 0xFFFFFFFF,
+            "level_size": s.sizes[:levels][order],
+        }
+        ends["base_asks"] = ends["base"] + self._base_asks
+        ends["level_asks"] = ends["levels"] + int(np.searchsorted(keys, 0))
+        for group, size in (
+            ("messages", messages),
+            ("trades", len(trades)),
+            ("base", self._base.shape[1]),
+            ("levels", levels),
+        ):
+            ends[group] += size
         for name, kind in COLUMNS.items():
-            np.asarray(rows[name], kind).tofile(self._files[name])
-            rows[name] = []
+            columns[name].astype(kind).tofile(self._files[name])
         np.asarray([ends[name] for name in BOUNDS], np.int64).tofile(self._files["bounds"])
-        self._levels = []
-        self.stored += len(levels)
+        s.w[W_MESSAGES] = s.w[W_LEVELS] = 0
+        self.trades += len(trades)
+        self._trades = []
+        self.stored += levels
         self.chunks += 1
 
 
-class RecordingBoard(Board):
-    """A board that tells which levels each message changed."""
+class SheetBoard(Board):
+    """The book of a sheet behind the checks of a board: it decodes and refuses as one, and holds no levels itself."""
 
-    writer: ColumnWriter
-    changes = 0
+    sheet: Sheet
+    mid = 0
 
     def apply_delta(self, message: dict[str, Any]) -> int:
-        """As the board's, and note what it changed."""
-        mid = super().apply_delta(message)
-        for side, key in ((Side.BUY, "bids"), (Side.SELL, "asks")):
-            for level in message[key]:
-                self.changes += 1
-                price = round(level["price"] * self._ticks_per_one)
-                if price > 0:
-                    self._note(side, price, (self._bids if side is Side.BUY else self._asks).get(price, 0))
+        """As the board's."""
+        mid, bids, asks = self._decode(message)
+        w = self.sheet.w
+        if len(bids) + w[W_BIDS] > self._max_levels or len(asks) + w[W_ASKS] > self._max_levels:
+            raise BoardError(f"more than {self._max_levels} levels a side")
+        self._spread(mid, bids, asks)
+        w[W_CHANGES] += len(message["bids"]) + len(message["asks"])
+        apply_delta(self.sheet, len(bids), len(asks))
         return mid
 
     def apply_snapshot(self, message: dict[str, Any]) -> int:
-        """As the board's, and note what differs from the book before."""
-        before = {Side.BUY: self._bids, Side.SELL: self._asks}
-        mid = super().apply_snapshot(message)
-        for side, after in ((Side.BUY, self._bids), (Side.SELL, self._asks)):
-            old = before[side]
-            for price in old.keys() | after.keys():
-                if (size := after.get(price, 0)) != old.get(price, 0):
-                    self._note(side, price, size)
+        """As the board's."""
+        mid, bids, asks = self._decode(message)
+        if len(bids) > self._max_levels or len(asks) > self._max_levels:
+            raise BoardError(f"more than {self._max_levels} levels a side")
+        self._spread(mid, bids, asks)
+        apply_snapshot(self.sheet, len(bids), len(asks))
         return mid
 
-    def begin_chunk(self) -> None:
-        """Write the whole book as the base of the next chunk."""
-        self.writer.begin(self._bids, self._asks)
+    def _spread(self, mid: int, bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]]) -> None:
+        self.mid = mid
+        for side, levels in enumerate((bids, asks)):
+            for n, (price, size) in enumerate(levels):
+                if price >= HIGHEST or size >= LARGEST:
+                    raise FeedError(f"a level of {size} lots at {price} ticks is beyond what columns can hold")
+                self.sheet.ticks[side, n] = price
+                self.sheet.lots[side, n] = size
 
-    def _note(self, side: Side, price: int, size: int) -> None:
-        if price >= _HIGHEST or size >= _LARGEST:
-            raise FeedError(f"a level of {size} lots at {price} ticks is beyond what a prepared tape can hold")
-        self.writer.level(side, price, size)
 
+class Builder:
+    """One pass over messages: the scanner takes what it knows, the feed of live trading the rest."""
 
-class _Builder:
-    """One pass over messages."""
-
-    def __init__(self, cfg: AppConfig, writer: ColumnWriter) -> None:
-        board = RecordingBoard(cfg.exchange.instrument())
-        board.writer = writer
-        self.board, self.writer, self.feed = board, writer, MarketFeed(cfg, board)
-        self.messages = self.boards = self.trades = self.highest = 0
-        self.first_ns = self.last_ns = 0
+    def __init__(self, cfg: AppConfig, writer: ColumnWriter, s: Sheet) -> None:
+        """``writer`` writes what ``s`` collects."""
+        unit = cfg.exchange.instrument()
+        board = SheetBoard(unit)
+        board.sheet = self.sheet = s
+        s.w[W_TOO_LONG] = cfg.ws.max_frame_bytes
+        self._board, self._writer = board, writer
+        self.feed = MarketFeed(cfg, board)
+        self.spelling = spelling(
+            unit.product_code, unit.ticks_per_one, unit.lots_per_one, tuple(state.value for state in BOARD_STATES)
+        )
+        self.first_ns: int | None = None
 
     def take(self, recv_ns: int, text: str | None) -> None:
-        writer = self.writer
-        if not self.messages:
-            self.first_ns = self.last_ns = recv_ns
-            self.board.begin_chunk()
-        elif recv_ns - self.last_ns > _LONGEST_GAP_NS:
-            raise FeedError(f"message {self.messages + 1} is stamped more than 7 days after the one before it")
-        elif writer.is_full:
-            writer.end()
-            self.board.begin_chunk()
-        self.messages += 1
-        self.last_ns = now = max(self.last_ns, recv_ns)
+        """One message. Raises FeedError for stamps and sizes that cannot be."""
+        if is_full(self.sheet):
+            self.turn()
+        raw = b"" if text is None else text.encode()
+        if not scan_message(self.sheet, self.spelling, np.frombuffer(raw, np.uint8), 0, len(raw), recv_ns):
+            self.take_alone(recv_ns, text)
+
+    def turn(self) -> None:
+        """End the chunk and begin the next."""
+        self._writer.end()
+        self._writer.begin()
+
+    def take_alone(self, recv_ns: int, text: str | None) -> None:
+        """One message that the scanner left; the chunk has room for it."""
+        w = self.sheet.w
+        if self.first_ns is None:
+            self.first_ns = recv_ns
+        elif recv_ns - w[W_LAST_NS] > LONGEST_GAP_NS:
+            raise FeedError(f"message {w[W_TOTAL] + 1} is stamped more than 7 days after the one before it")
+        w[W_LAST_NS] = now = max(int(w[W_LAST_NS]), recv_ns)
         if text is None:
-            event: MarketEvent | None = self.feed.on_disconnect(now)
+            self.feed.on_disconnect(now)
             self.feed.on_connect()
+            w[W_HAS_SNAPSHOT] = w[W_BID] = w[W_ASK] = 0
+            w[W_STATUS], w[W_SINCE_NS] = BookStatus.UNKNOWN, now
+            w[W_BOARDS] += 1
+            add_message(self.sheet, recv_ns, KIND_BOARD, int(BookStatus.UNKNOWN), 0, 0, now)
         else:
             event = self.feed.on_text(text, now)
-        self._store(recv_ns, event)
+            if isinstance(event, BoardSnapshot):
+                w[W_HAS_SNAPSHOT] = 1
+                add_board(self.sheet, recv_ns, now, self._board.mid)
+            else:
+                self._store(recv_ns, event)
+        w[W_ALONE] = 0
 
     def _store(self, recv_ns: int, event: MarketEvent | None) -> None:
-        writer = self.writer
-        if isinstance(event, BoardSnapshot):
-            self.boards += 1
-            bid, ask = int(event.best_bid_price), int(event.best_ask_price)
-            self.highest = max(self.highest, bid, ask)
-            writer.message(recv_ns, KIND_BOARD, int(event.status), bid, ask, event.best_since_ns)
-        elif isinstance(event, PublicTrades):
+        kind, state = KIND_NONE, 0
+        if isinstance(event, PublicTrades):
+            kind = KIND_TRADES
             for trade in event.trades:
                 if trade.taker is not None:
                     self._store_trade(trade, trade.taker)
-            writer.message(recv_ns, KIND_TRADES)
         elif isinstance(event, VenueStatus) and event.state is not None:
-            writer.message(recv_ns, KIND_STATE, BOARD_STATES.index(event.state))
-        else:
-            writer.message(recv_ns, KIND_NONE)
+            kind, state = KIND_STATE, BOARD_STATES.index(event.state)
+        add_message(self.sheet, recv_ns, kind, state, 0, 0, 0)
 
     def _store_trade(self, trade: PublicTrade, taker: Side) -> None:
-        if trade.price >= _HIGHEST or trade.size >= _LARGEST:
+        if trade.price >= HIGHEST or trade.size >= LARGEST:
             raise FeedError(f"a trade of {trade.size} lots at {trade.price} ticks is beyond what columns can hold")
-        self.trades += 1
-        self.highest = max(self.highest, trade.price)
-        self.writer.trade(taker, trade.price, trade.size)
+        self.sheet.w[W_HIGHEST] = max(int(self.sheet.w[W_HIGHEST]), trade.price)
+        self._writer.trade(taker, trade.price, trade.size)
 
 
-def write_columns(messages: Iterable[Message], cfg: AppConfig, folder: Path, key: str = "") -> Manifest:
-    """Write columns into an existing folder. Raises FeedError for stamps and sizes that cannot be."""
-    with ColumnWriter(folder) as writer:
-        builder = _Builder(cfg, writer)
-        for recv_ns, text in messages:
-            builder.take(recv_ns, text)
+def write_columns(source: Iterable[Message] | Sequence[Path], cfg: AppConfig, folder: Path, key: str = "") -> Manifest:
+    """Write columns into an existing folder, of messages or of tapes. Raises FeedError for what cannot be."""
+    s = sheet()
+    with ColumnWriter(folder, s) as writer:
+        builder = Builder(cfg, writer, s)
+        writer.begin()
+        if isinstance(source, Sequence) and all(isinstance(part, Path) for part in source):
+            read_tapes([part for part in source if isinstance(part, Path)], builder)
+        else:
+            for message in source:
+                if not isinstance(message, Path):
+                    builder.take(*message)
         writer.end()
-    counts = builder.feed.statistics()
+    w, counts = s.w, builder.feed.statistics()
     manifest = Manifest(
         version=VERSION,
         key=key,
         product=cfg.exchange.product_code,
-        messages=builder.messages,
-        boards=builder.boards,
-        level_changes=builder.board.changes,
+        messages=int(w[W_TOTAL]),
+        boards=int(w[W_BOARDS]),
+        level_changes=int(w[W_CHANGES]),
         stored=writer.stored,
-        trades=builder.trades,
+        trades=writer.trades,
         chunks=writer.chunks,
-        first_ns=builder.first_ns,
-        last_ns=builder.last_ns,
-        highest_price=builder.highest,
-        mid_checked=counts.mid_checked,
-        mid_agreed=counts.mid_agreed,
+        first_ns=builder.first_ns or 0,
+        last_ns=int(w[W_LAST_NS]),
+        highest_price=int(w[W_HIGHEST]),
+        mid_checked=int(w[W_CHECKED]),
+        mid_agreed=int(w[W_AGREED]),
         garbage=sum(counts.refused.values()),
     )
     write_manifest(folder, manifest)
     return manifest
+
+
+def read_tapes(tapes: Sequence[Path], builder: Builder) -> None:
+    """All lines of all tapes, as `sequence.one_run` tells them. Raises TapeError, OSError."""
+    join = Joints()
+    for path in tapes:
+        builder.sheet.w[W_ALONE] = 1
+        with LineFile(path) as stream:
+            number, rest = 0, b""
+            while True:
+                block = stream.read(_BLOCK)
+                buffer = rest + block
+                used, lines = _take_lines(buffer, builder, join, path, number, is_last=not block)
+                number += lines
+                rest = buffer[used:]
+                if not block:
+                    break
+        if builder.sheet.w[W_TOTAL]:
+            join.ended(int(builder.sheet.w[W_LAST_NS]))
+
+
+def _take_lines(
+    buffer: bytes, builder: Builder, join: Joints, path: Path, number: int, *, is_last: bool
+) -> tuple[int, int]:
+    """Take the whole lines of a block: how many bytes and lines that were."""
+    text, at, lines, end = np.frombuffer(buffer, np.uint8), 0, 0, len(buffer)
+    while at < end:
+        if is_full(builder.sheet):
+            builder.turn()
+        at, taken = scan_lines(builder.sheet, builder.spelling, text, at, end)
+        lines += taken
+        if is_full(builder.sheet):
+            continue
+        stop = buffer.find(b"\n", at)
+        if stop < 0 and not is_last:
+            break
+        line = buffer[at:] if stop < 0 else buffer[at : stop + 1]
+        at += len(line)
+        lines += 1
+        if not line.strip():
+            continue
+        try:
+            message = parse_line(line)
+        except ValueError as error:
+            if stop < 0:
+                logger.warning("{}:{}: last line is cut short and was dropped", path, number + lines)
+                break
+            raise TapeError(f"{path}:{number + lines}: {error}") from error
+        if join.is_break(path, message.recv_ns):
+            builder.take_alone(message.recv_ns, None)
+            if is_full(builder.sheet):
+                builder.turn()
+        builder.take_alone(message.recv_ns, message.text)
+    return at, lines
 
 
 def cache_key(tapes: Sequence[Path], cfg: AppConfig) -> str:
@@ -281,7 +379,7 @@ def prepared(tapes: Sequence[Path], cfg: AppConfig, cache: Path) -> Columns:
     cache.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix=".making-", dir=cache))
     try:
-        write_columns(one_run(tapes), cfg, making, key)
+        write_columns(list(tapes), cfg, making, key)
         making.replace(folder)
     except OSError:
         if not folder.is_dir():  # somebody else made the same meanwhile

@@ -16,17 +16,41 @@ GAP_NS: Final = 20 * NS_PER_S
 """Between two tapes, a longer pause than this (four snapshots) means that another connection begins."""
 
 
+class Joints:
+    """Watches over where one tape ends and the next begins."""
+
+    def __init__(self) -> None:
+        """No tape was read."""
+        self._last_ns: int | None = None
+        self._path: Path | None = None
+
+    def is_break(self, path: Path, recv_ns: int) -> bool:
+        """Whether the recording was broken off before this message, which may be the first of its tape.
+
+        Raises TapeError if the tape begins before the one before it ended.
+        """
+        if path == self._path:
+            return False
+        self._path = path
+        if self._last_ns is None:
+            return False
+        if recv_ns < self._last_ns:
+            raise TapeError(f"{path}: begins before the tape before it ends; accepted: tapes in order of time")
+        return recv_ns - self._last_ns > GAP_NS
+
+    def ended(self, last_ns: int) -> None:
+        """A tape has ended; ``last_ns`` is the latest stamp so far."""
+        self._last_ns, self._path = last_ns, None
+
+
 def one_run(tapes: Sequence[Path]) -> Iterator[Message]:
     """All messages of the tapes in the order given. Raises TapeError if one begins before the last one ended."""
-    last_ns: int | None = None
+    join, last_ns = Joints(), 0
     for path in tapes:
-        is_first = True
         for line in read_tape(path):
-            if is_first and last_ns is not None:
-                if line.recv_ns < last_ns:
-                    raise TapeError(f"{path}: begins before the tape before it ends; accepted: tapes in order of time")
-                if line.recv_ns - last_ns > GAP_NS:
-                    yield line.recv_ns, None
-            is_first = False
-            last_ns = line.recv_ns if last_ns is None else max(last_ns, line.recv_ns)
+            if join.is_break(path, line.recv_ns):
+                yield line.recv_ns, None
+            last_ns = max(last_ns, line.recv_ns)
             yield line
+        if last_ns:
+            join.ended(last_ns)

@@ -100,7 +100,7 @@ class TapeReader:
                 if not line.strip():
                     continue
                 try:
-                    parsed = _parse(line)
+                    parsed = parse_line(line)
                 except ValueError as error:
                     if not line.endswith(b"\n"):
                         self._truncated = 1
@@ -156,6 +156,15 @@ class LineFile:
         self._number += 1
         return line
 
+    def read(self, size: int) -> bytes:
+        """The next bytes, up to so many, empty at the end of the file. Raises TapeError for damaged zstd data."""
+        if self._lines is None:
+            raise AssertionError("opened by `with`")
+        try:
+            return self._lines.read(size)
+        except zstandard.ZstdError as error:
+            raise TapeError(f"{self._path}: zstd data is damaged: {error}") from error
+
     @property
     def is_unfinished(self) -> bool:
         """At the end: whether that is in the midst of a zstd frame."""
@@ -198,7 +207,7 @@ class _Unpacked(io.RawIOBase):
         return count
 
 
-def _parse(line: bytes) -> TapeLine:
+def parse_line(line: bytes) -> TapeLine:
     """Take a line apart. Raises ValueError saying what is wrong with it."""
     outer: Any = orjson.loads(line)
     if not isinstance(outer, dict) or "recv_ns" not in outer or "msg" not in outer:
