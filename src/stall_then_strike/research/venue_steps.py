@@ -575,7 +575,7 @@ def _pass_deadlines(m: I64, until_ns: int) -> bool:
     """Wake at each deadline up to this stamp, itself included; False if the log has to be emptied first."""
     while True:
         deadline = next_deadline(m)
-        if deadline > until_ns:
+        if deadline > until_ns or m[S_ERROR] != 0:
             return True
         if m[S_LOG_ROWS] > m[C_LOG] - LOG_ROOM:
             return False
