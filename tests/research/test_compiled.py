@@ -25,10 +25,15 @@ pytestmark = pytest.mark.timeout(600)  # the first call compiles everything
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(seed=st.integers(0, 10**6), messages=st.integers(1, 400), cfg=configs())
-def test_compiled_replay_equals_the_interpreted_one(seed: int, messages: int, cfg: AppConfig) -> None:
+@given(
+    seed=st.integers(0, 10**6),
+    messages=st.integers(1, 400),
+    cfg=configs(),
+    chunk=st.sampled_from((1, 2, 7, 50, 16_384)),
+)
+def test_compiled_replay_equals_the_interpreted_one(seed: int, messages: int, cfg: AppConfig, chunk: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        twins(random_tape(seed, messages), cfg, Path(folder)).check()
+        twins(random_tape(seed, messages), cfg, Path(folder), chunk=chunk).check()
 
 
 def test_days_roll_funding_is_paid_and_quiet_times_are_kept(tmp_path: Path) -> None:

@@ -132,23 +132,13 @@ def test_line_that_is_none_is_an_error_with_its_number(line: str, tmp_path: Path
         made([tape], tmp_path / "columns")
 
 
-def test_chunks_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_chunks_do_not_show(chunk: int, tmp_path: Path) -> None:
     """Orders, queues and taken levels go on where one chunk ends and the next begins."""
-    script = Script().ticker(0).snapshot(0, {1_000: 1.0}, {1_010: 1.0})
-    script.alive(50, 40_000, 20)
-    for n in range(40):
-        script.trade(700 + 900 * n, "SELL" if n % 2 else "BUY", 1_002 if n % 2 else 1_008, 0.0007)
-    pair = twins(list(script.in_order()) * 1, config(strategy={"stale_ms": 5_000}), tmp_path)
+    pair = twins(random_tape(11, 4_000), config(risk={"after_halt": "wait"}), tmp_path, chunk=chunk)
     pair.check()
     assert pair.outcome.tally["fills"] > 5
-    long = twins(random_tape(11, 40_000), config(risk={"after_halt": "wait"}), _empty(tmp_path / "long"))
-    long.check()
-    assert Columns(tmp_path / "long").manifest.chunks > 2
-
-
-def _empty(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
+    assert Columns(tmp_path).manifest.chunks >= 4_000 / chunk
 
 
 def test_cache_is_used_again_and_made_anew_when_a_tape_or_the_units_change(tmp_path: Path) -> None:

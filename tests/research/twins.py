@@ -62,9 +62,11 @@ def interpreted(
     return trader, run, log.rows
 
 
-def twins(messages: list[Message], cfg: AppConfig, folder: Path, duration_ns: int | None = None) -> Twins:
+def twins(
+    messages: list[Message], cfg: AppConfig, folder: Path, *, duration_ns: int | None = None, chunk: int = 16_384
+) -> Twins:
     """Run both. ``folder`` is an empty one for the columns."""
     trader, run, rows = interpreted(messages, cfg, duration_ns)
-    write_columns(messages, cfg, folder)
+    write_columns(messages, cfg, folder, chunk=chunk)
     outcome = CompiledReplay(cfg, Columns(folder), duration_ns=duration_ns).run()
     return Twins(trader, run, rows, outcome, list(log_rows(outcome, cfg)))

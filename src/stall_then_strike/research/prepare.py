@@ -33,6 +33,7 @@ from stall_then_strike.research.columns import (
     write_manifest,
 )
 from stall_then_strike.research.scan import (
+    CHUNK,
     HIGHEST,
     LARGEST,
     LONGEST_GAP_NS,
@@ -45,6 +46,7 @@ from stall_then_strike.research.scan import (
     W_BOARDS,
     W_CHANGES,
     W_CHECKED,
+    W_CHUNK,
     W_HAS_SNAPSHOT,
     W_HIGHEST,
     W_LAST_NS,
@@ -268,9 +270,15 @@ class Builder:
         self._writer.trade(taker, trade.price, trade.size)
 
 
-def write_columns(source: Iterable[Message] | Sequence[Path], cfg: AppConfig, folder: Path, key: str = "") -> Manifest:
-    """Write columns into an existing folder, of messages or of tapes. Raises FeedError for what cannot be."""
+def write_columns(
+    source: Iterable[Message] | Sequence[Path], cfg: AppConfig, folder: Path, *, key: str = "", chunk: int = CHUNK
+) -> Manifest:
+    """Write columns into an existing folder, of messages or of tapes. Raises FeedError for what cannot be.
+
+    ``chunk`` is how many messages a chunk has at most, up to CHUNK.
+    """
     s = sheet()
+    s.w[W_CHUNK] = min(chunk, CHUNK)
     with ColumnWriter(folder, s) as writer:
         builder = Builder(cfg, writer, s)
         writer.begin()
@@ -379,7 +387,7 @@ def prepared(tapes: Sequence[Path], cfg: AppConfig, cache: Path) -> Columns:
     cache.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix=".making-", dir=cache))
     try:
-        write_columns(list(tapes), cfg, making, key)
+        write_columns(list(tapes), cfg, making, key=key)
         making.replace(folder)
     except OSError:
         if not folder.is_dir():  # somebody else made the same meanwhile

@@ -23,7 +23,7 @@ U8 = npt.NDArray[np.uint8]
 F64 = npt.NDArray[np.float64]
 
 CHUNK: Final = 16_384
-"""Messages a chunk."""
+"""Messages a chunk, at most and by default."""
 MOST_LEVELS: Final = 1 << 19
 """Level changes at which a chunk ends early."""
 HIGHEST: Final = 1 << 30
@@ -50,8 +50,9 @@ LONGEST_GAP_NS: Final = 7 * 86_400 * NS_PER_S
     W_ASKS,
     W_ALONE,  # 1: leave the next message to Python
     W_TOO_LONG,
+    W_CHUNK,  # messages a chunk
     WORDS,
-) = range(19)
+) = range(20)
 
 M_RECV, M_KIND, M_STATUS, M_BID, M_ASK, M_SINCE, M_FIELDS = range(7)
 
@@ -118,7 +119,7 @@ def sheet() -> Sheet:
     """An empty one. The book is unknown."""
     room = MOST_LEVELS + 4 * MAX_LEVELS + 8
     w = np.zeros(WORDS, np.int64)
-    w[W_STATUS], w[W_ALONE] = _UNKNOWN, 1
+    w[W_STATUS], w[W_ALONE], w[W_CHUNK] = _UNKNOWN, 1, CHUNK
     side = (2, MAX_LEVELS + 1)
     return Sheet(
         w=w,
@@ -429,7 +430,7 @@ def scan_message(s: Sheet, p: Spelling, text: U8, at: int, end: int, recv: int) 
 @jit
 def is_full(s: Sheet) -> bool:
     """Whether the chunk is to be ended before the next message."""
-    return bool(s.w[W_MESSAGES] >= CHUNK or s.w[W_LEVELS] >= MOST_LEVELS)
+    return bool(s.w[W_MESSAGES] >= s.w[W_CHUNK] or s.w[W_LEVELS] >= MOST_LEVELS)
 
 
 @jit
