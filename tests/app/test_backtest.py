@@ -1,0 +1,119 @@
+"""`backtest` as its user knows it: exit codes, words, files, and one hash for the whole output."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.commands import REPO
+from tests.research.random_tapes import random_tape
+from tests.research.test_prepare import write_tape
+
+pytestmark = pytest.mark.timeout(600)
+KINDS = ("trades", "orders", "decisions")
+FEES = ("--set", "strategy.stale_ms=5000", "--set", "session.quiet=[]")
+
+
+def backtest(*args: str | Path, cache: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """One run to its end."""
+    where = [] if cache is None else ["--set", f"backtest.cache_dir={cache}"]
+    command = [sys.executable, "-m", "stall_then_strike.app.backtest", *map(str, args), *where]
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=300, check=False)
+
+
+def csv_bytes(log_dir: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for kind in KINDS for path in sorted((log_dir / kind).glob("*.csv"))}
+
+
+def output(run: subprocess.CompletedProcess[str]) -> str:
+    found = re.search(r"^output ([0-9a-f]{64})$", run.stdout, re.MULTILINE)
+    assert found, run.stdout + run.stderr
+    return found[1]
+
+
+@pytest.fixture
+def tape(tmp_path: Path) -> Path:
+    return write_tape(tmp_path / "tape.jsonl", random_tape(10, 3_000))
+
+
+def test_same_seed_same_hash_whatever_the_engine_another_seed_another(tape: Path, tmp_path: Path) -> None:
+    hashes = {}
+    for name, seed, engine in (
+        ("a", "1", "compiled"),
+        ("b", "1", "interpreted"),
+        ("c", "2", "auto"),
+        ("d", "1", "auto"),
+    ):
+        ended = backtest(
+            tape, "--seed", seed, "--engine", engine, "--log-dir", tmp_path / name, *FEES, cache=tmp_path / "cache"
+        )
+        assert ended.returncode == 0, ended.stderr
+        hashes[name] = output(ended)
+    assert csv_bytes(tmp_path / "a") == csv_bytes(tmp_path / "b")
+    assert csv_bytes(tmp_path / "a")
+    assert hashes["a"] == hashes["b"] == hashes["d"]
+    assert hashes["a"] != hashes["c"]
+
+
+def test_summaries_of_both_engines_tell_the_same(tape: Path, tmp_path: Path) -> None:
+    told = []
+    for engine in ("compiled", "interpreted"):
+        ended = backtest(tape, "--engine", engine, "--log-dir", tmp_path / engine, *FEES, cache=tmp_path / "cache")
+        table = ended.stdout[ended.stdout.index("summary") :]
+        told.append(
+            [
+                line
+                for line in table.splitlines()
+                if not re.search("mode|latency|logs|output|compiled|interpreted", line)
+            ]
+        )
+    assert told[0] == told[1]
+    assert any("strikes" in line for line in told[0])
+
+
+def test_recorded_latencies_change_the_outcome(tape: Path, tmp_path: Path) -> None:
+    file = tmp_path / "latency.txt"
+    file.write_text("5\n7\n900\n")
+    default = backtest(tape, "--log-dir", tmp_path / "a", *FEES, cache=tmp_path / "cache")
+    recorded = backtest(tape, "--log-dir", tmp_path / "b", "--latency-file", file, *FEES, cache=tmp_path / "cache")
+    assert recorded.returncode == 0, recorded.stderr
+    assert output(default) != output(recorded)
+
+
+def test_what_the_compiled_engine_refuses_the_other_one_replays(tape: Path, tmp_path: Path) -> None:
+    too_large = ("--set", "exchange.limits.private_per_5min=1000000")
+    refused = backtest(tape, "--engine", "compiled", "--log-dir", tmp_path / "a", *too_large, cache=tmp_path / "cache")
+    assert refused.returncode == 1
+    assert "exchange.limits" in refused.stderr
+    taken = backtest(tape, "--log-dir", tmp_path / "b", *too_large, cache=tmp_path / "cache")
+    assert taken.returncode == 0, taken.stderr
+    assert "exchange.limits" in taken.stderr
+    assert "interpreted" in taken.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        ((), 2, "no TAPE"),
+        (("nowhere.jsonl",), 2, "nowhere.jsonl: not a file"),
+        (("README.md",), 1, "README.md:1"),
+        (("README.md", "--set", "backtest.engine=fast"), 2, "backtest.engine"),
+        (("README.md", "--latency-file", "nowhere.txt", "--engine", "interpreted"), 2, "nowhere.txt"),
+    ],
+)
+def test_refusals(args: tuple[str, ...], code: int, words: str, tmp_path: Path) -> None:
+    ended = backtest(*args, "--log-dir", tmp_path / "logs", cache=tmp_path / "cache")
+    assert ended.returncode == code, ended.stdout + ended.stderr
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_check_shows_the_models() -> None:
+    ended = backtest("--check")
+    assert ended.returncode == 0
+    assert "queue_model: share" in ended.stdout
+    assert "after_halt: wait" in ended.stdout
