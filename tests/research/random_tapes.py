@@ -179,7 +179,10 @@ def configs(draw: st.DrawFn) -> AppConfig:
         "after_halt": one("exit", "wait"),
     }
     limits = one(
-        {}, {"small_orders_per_min": 14, "private_per_5min": 70, "reserve_private": 10}, {"small_order_btc": 0.001}
+        {},
+        {"small_orders_per_min": 14, "private_per_5min": 70, "reserve_private": 10},
+        {"small_order_btc": 0.001},
+        {"address_per_5min": 90},
     )
     session = {
         "day_start": one("00:00", "09:00", "09:01"),

@@ -161,6 +161,7 @@ async def _interpreted(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, 
             speed=math.inf,
             duration_s=args.duration,
             ended="end of tape",
+            is_tape=True,
         )
     finally:
         cli.hear_signals(yes=False)

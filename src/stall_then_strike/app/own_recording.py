@@ -24,7 +24,7 @@ from stall_then_strike.research.event_log import Asked, Beginning, EventLog
 from stall_then_strike.research.salvage import RecordFolder
 from stall_then_strike.research.tape_writer import TapeWriter
 
-Message = tuple[int, str]
+Message = tuple[int, str | None]
 _ENDED: Final = "run ended"
 
 
@@ -77,7 +77,7 @@ class OwnRecording:
     def listen(self, messages: Iterable[Message]) -> Iterator[Message]:
         """Record messages that come without a session, as they are taken."""
         for recv_ns, text in messages:
-            if self._tape is not None:
+            if self._tape is not None and text is not None:
                 self._tape.on_frame(text.encode(), recv_ns)
             yield recv_ns, text
 

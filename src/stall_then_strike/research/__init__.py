@@ -5,6 +5,8 @@
 - ``recorder``: connections to tapes
 - ``event_codec``, ``event_log``, ``event_replay``: what the core was told, and its steps once more
 - ``tape_tools``: check, cut, merge; ``tape_columns``, ``tape_npz``: tapes for other programs
+- ``sequence``, ``scan``, ``prepare``, ``columns``: tapes as one run, and prepared once for compiled replay
+- ``compiled`` over ``arrays``, ``ledger``, ``book``, ``core_steps``, ``venue_steps`` (``jit``); ``rows``: its log rows
 - ``report`` and the modules named after it: a run, or two compared, as one HTML file
 
 This folder's modules import what is in the extra ``research`` only where they need it: recording needs none of it.

@@ -163,15 +163,18 @@ NEVER: Final = 1 << 62
     Q_CLOSE_RETRY_NS,
     Q_BLIND_NS,
     Q_SMALL_LOTS,
-    Q_LIMIT,  # three windows: private, orders, small
+    Q_LIMIT,  # four windows: private, orders, small, address
     _Q_LIMIT_1,
     _Q_LIMIT_2,
+    _Q_LIMIT_3,
     Q_WINDOW,
     _Q_WINDOW_1,
     _Q_WINDOW_2,
+    _Q_WINDOW_3,
     Q_RESERVE,
     _Q_RESERVE_1,
     _Q_RESERVE_2,
+    _Q_RESERVE_3,
     # parts whose size depends on the run, and how much they hold
     A_STAMPS,  # calls of each window, as rings
     C_STAMPS,
@@ -198,7 +201,7 @@ NEVER: Final = 1 << 62
     A_LEVELS_END,
     A_LEVELS_SIZE,
     SCALARS,
-) = range(160)
+) = range(163)
 
 # --- orders: one row each
 
@@ -263,8 +266,8 @@ E_SLOTS, E_DUE, E_EXPIRIES, E_TAKEN, E_OUTBOX, E_LOG, E_CALENDAR, E_REFUSED, E_W
 
 KIND_NONE, KIND_BOARD, KIND_TRADES, KIND_STATE = range(4)
 
-WINDOWS: Final = 3
-W_PRIVATE, W_ORDERS, W_SMALL = range(WINDOWS)
+WINDOWS: Final = 4
+W_PRIVATE, W_ORDERS, W_SMALL, W_ADDRESS = range(WINDOWS)
 
 
 # --- parts of fixed size

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from stall_then_strike.config.models import AfterHalt, AppConfig, CloseType, LatencyConfig
+from stall_then_strike.config.models import AfterHalt, AppConfig, CloseType, LatencyConfig, LimitsConfig
 from stall_then_strike.engine.budget import ON_THE_WAY_NS, Budget
 from stall_then_strike.engine.calendar import TradingCalendar
 from stall_then_strike.engine.inventory import InventoryManager
@@ -83,7 +83,7 @@ def refusals(cfg: AppConfig, columns: Columns) -> list[str]:
     found = []
     if held.product != cfg.exchange.product_code:
         found.append(f"the tape is of {held.product}")
-    calls = max(limits.private_per_5min, limits.orders_per_5min, limits.small_orders_per_min)
+    calls = max(_limits(limits))
     if calls > _MOST_CALLS or cfg.risk.max_rejects > _MOST_CALLS:
         found.append(f"exchange.limits or risk.max_rejects above {_MOST_CALLS:,}")
     if 2 * price * size * max(1, size // unit.min_size) >= _ROOM or size * size >= _ROOM:
@@ -113,7 +113,7 @@ class CompiledReplay:
         self._held = held = columns.manifest
         limits = cfg.exchange.limits
         self._m = x.memory(
-            window=max(limits.private_per_5min, limits.orders_per_5min, limits.small_orders_per_min) + 16,
+            window=max(_limits(limits)) + 16,
             rejects=cfg.risk.max_rejects + limits.orders_per_5min + 16,
             expiries=4 * limits.orders_per_5min + 64,
             calendar=calendar_segments(cfg, held.first_ns, held.last_ns),
@@ -243,6 +243,11 @@ def strategy_params(cfg: AppConfig) -> StallParams:
     return StallParams(*(int(value) for value in strategy.params))
 
 
+def _limits(limits: LimitsConfig) -> tuple[int, int, int, int]:
+    """In the order of the windows."""
+    return limits.private_per_5min, limits.orders_per_5min, limits.small_orders_per_min, limits.address_per_5min
+
+
 def put_settings(m: I64, cfg: AppConfig) -> None:
     """Write all settings down, in engine units."""
     unit: Instrument = cfg.exchange.instrument()
@@ -267,9 +272,12 @@ def put_settings(m: I64, cfg: AppConfig) -> None:
         (x.Q_CLOSE_RETRY_NS, (cfg.strategy.close_retry_ms * NS_PER_MS,)),
         (x.Q_BLIND_NS, (int(cfg.risk.flatten_blind_sec * NS_PER_S),)),
         (x.Q_SMALL_LOTS, (unit.to_lots(limits.small_order_btc),)),
-        (x.Q_LIMIT, (limits.private_per_5min, limits.orders_per_5min, limits.small_orders_per_min)),
-        (x.Q_WINDOW, (five_min, five_min, minute)),
-        (x.Q_RESERVE, (limits.reserve_private, limits.reserve_orders, limits.reserve_small_orders)),
+        (x.Q_LIMIT, _limits(limits)),
+        (x.Q_WINDOW, (five_min, five_min, minute, five_min)),
+        (
+            x.Q_RESERVE,
+            (limits.reserve_private, limits.reserve_orders, limits.reserve_small_orders, limits.reserve_private),
+        ),
     ):
         m[begin : begin + len(numbers)] = numbers
 

@@ -91,7 +91,6 @@ from stall_then_strike.research.arrays import (
     S_CLOSING,
     S_DAY,
     S_ERROR,
-    S_FREE_FROM,
     S_HALTED,
     S_HAS_SITUATION,
     S_LAST_STRIKE,
@@ -136,7 +135,6 @@ from stall_then_strike.research.arrays import (
     TAG_CLOSE,
     TAG_DUST,
     TAG_STALL,
-    W_PRIVATE,
     WORKING,
 )
 from stall_then_strike.research.jit import jit
@@ -149,7 +147,7 @@ from stall_then_strike.research.ledger import (
     new_row,
     pnl_today,
     roll_inventory,
-    spend,
+    spend_calls,
     spend_order,
     strike_at,
     too_many_rejects,
@@ -283,8 +281,7 @@ def _send_cancels(m: I64) -> tuple[int, int, int, int]:
     if count > 2 or m[S_OUTBOX] + count > OUTBOX_SIZE:
         m[S_ERROR] = E_OUTBOX
         return 0, 0, 0, 0
-    m[S_FREE_FROM] = -1
-    spend(m, W_PRIVATE, now, count)
+    spend_calls(m, now, count)
     for n in range(m[S_LIVE]):
         o = m[LIVE + n]
         if now >= _cancel_due_ns(m, o):
@@ -345,6 +342,8 @@ def is_stale(m: I64) -> bool:
 def _go_on(m: I64) -> None:  # noqa: C901 - told as it is in the original
     """Take the closing one step further."""
     now = m[S_NOW]
+    if m[S_STATE] != 0:
+        m[S_CLOSE_NO_MARKET] = -1  # the wait for a book begins when the venue runs
     quotes = others = 0
     for n in range(m[S_LIVE]):
         if m[m[LIVE + n] + O_TAG] == TAG_STALL:
@@ -364,7 +363,7 @@ def _go_on(m: I64) -> None:  # noqa: C901 - told as it is in the original
     if now < m[S_CLOSE_RETRY]:
         return
     if m[S_STATE] != 0 or m[S_STATUS] != 0 or is_stale(m):
-        if m[S_CLOSE_NO_MARKET] < 0:
+        if m[S_CLOSE_NO_MARKET] < 0 and m[S_STATE] == 0:
             m[S_CLOSE_NO_MARKET] = now
         return
     m[S_CLOSE_NO_MARKET] = -1

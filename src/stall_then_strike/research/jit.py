@@ -20,7 +20,14 @@ import stall_then_strike
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PACKAGE: Final = Path(stall_then_strike.__file__).parent
-_COMPILED: Final = ("research/*.py", "sim/fill_rules.py", "sim/latency.py", "engine/strategy_stall.py", "types/dto.py")
+_COMPILED: Final = (
+    "research/*.py",
+    "sim/fill_rules.py",
+    "sim/latency.py",
+    "engine/strategy_stall.py",
+    "engine/budget.py",
+    "types/*.py",
+)
 
 
 def _sources() -> str:

@@ -6,6 +6,7 @@ Products that could pass 64 bits are split where they are exact otherwise; what 
 
 from __future__ import annotations
 
+from stall_then_strike.engine.budget import PUBLIC_CALLS
 from stall_then_strike.research.arrays import (
     A_LOG,
     A_REJECTS,
@@ -52,6 +53,7 @@ from stall_then_strike.research.arrays import (
     S_REJECTS,
     S_SINCE,
     USED,
+    W_ADDRESS,
     W_ORDERS,
     W_PRIVATE,
     W_SMALL,
@@ -276,11 +278,13 @@ def strike_at(m: I64, now: int, size: int) -> int:
     small = size <= m[Q_SMALL_LOTS]
     at = now
     if m[S_LAST_STRIKE] >= 0:
-        gap = max(_window_at(m, W_PRIVATE, now, 4, True), _window_at(m, W_ORDERS, now, 2, True))
+        gap = max(_window_at(m, W_PRIVATE, now, 4, True), _window_at(m, W_ADDRESS, now, 4, True))
+        gap = max(gap, _window_at(m, W_ORDERS, now, 2, True))
         if small:
             gap = max(gap, _window_at(m, W_SMALL, now, 2, True))
         at = m[S_LAST_STRIKE] + gap
-    at = max(at, _window_at(m, W_PRIVATE, now, 4, False), _window_at(m, W_ORDERS, now, 2, False))
+    at = max(at, _window_at(m, W_PRIVATE, now, 4, False), _window_at(m, W_ADDRESS, now, 4, False))
+    at = max(at, _window_at(m, W_ORDERS, now, 2, False))
     if small:
         at = max(at, _window_at(m, W_SMALL, now, 2, False))
     m[S_FREE_FROM] = at if at <= now else -1
@@ -290,6 +294,8 @@ def strike_at(m: I64, now: int, size: int) -> int:
 @jit
 def may_send(m: I64, now: int, size: int) -> bool:
     """Whether one closing order fits."""
+    if calls(m, W_ADDRESS, now) >= m[Q_LIMIT + W_ADDRESS] - PUBLIC_CALLS:
+        return False
     if calls(m, W_PRIVATE, now) >= m[Q_LIMIT + W_PRIVATE] or calls(m, W_ORDERS, now) >= m[Q_LIMIT + W_ORDERS]:
         return False
     return bool(size > m[Q_SMALL_LOTS] or calls(m, W_SMALL, now) < m[Q_LIMIT + W_SMALL])
@@ -298,14 +304,22 @@ def may_send(m: I64, now: int, size: int) -> bool:
 @jit
 def may_cancel(m: I64, now: int, orders: int) -> bool:
     """Whether so many single cancels fit."""
-    return bool(calls(m, W_PRIVATE, now) + orders <= m[Q_LIMIT + W_PRIVATE])
+    most = min(m[Q_LIMIT + W_PRIVATE], m[Q_LIMIT + W_ADDRESS] - PUBLIC_CALLS)
+    return bool(calls(m, W_PRIVATE, now) + orders <= most)
+
+
+@jit
+def spend_calls(m: I64, now: int, count: int) -> None:
+    """Record private calls: they count on the account and on the address."""
+    m[S_FREE_FROM] = -1
+    spend(m, W_PRIVATE, now, count)
+    spend(m, W_ADDRESS, now, count)
 
 
 @jit
 def spend_order(m: I64, now: int, size: int) -> None:
     """Record one order send."""
-    m[S_FREE_FROM] = -1
-    spend(m, W_PRIVATE, now, 1)
+    spend_calls(m, now, 1)
     spend(m, W_ORDERS, now, 1)
     if size <= m[Q_SMALL_LOTS]:
         spend(m, W_SMALL, now, 1)
