@@ -41,7 +41,7 @@ RECOVERY_S = 300.0
 """By then, after the last fault, it has to trade again."""
 LAST_S = 5.0
 """How long it goes on trading after it has recovered."""
-FINDING_OUT_S = 30.0
+FINDING_OUT_S = 140.0
 """The same where executions were made up: so long it may take to find them out."""
 RESTART_S = 10.0
 """Pause before it is started again (ops/stall-then-strike.service)."""
