@@ -41,7 +41,8 @@ from stall_then_strike.types.dto import NS_PER_S, BookedFill
 # pybotters hands its signature to aiohttp in a way that aiohttp will drop one day.
 SIGNED = pytest.mark.filterwarnings("ignore:The 'auth' parameter is deprecated:DeprecationWarning")
 KEY = ApiKey(key="key-of-the-room", secret="made up for tests")
-OPEN_ALL_DAY = Calendar(maintenance=None, breaker=None)
+OPEN_ALL_DAY = Calendar(maintenance=None, breaker=None, funding_at_s=(), rollover_at_s=None)
+"""Nothing is done by the clock: what a test sees must not depend on the hour at which it runs."""
 SHORT = {"timeout_sec": Decimal("0.5")}
 """Real seconds: a lost answer is to be noticed soon, also at speed."""
 
