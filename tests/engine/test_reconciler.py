@@ -205,6 +205,25 @@ def test_phantoms_that_cancel_out_are_found_though_the_positions_agree() -> None
     assert found.phantoms() == phantoms
 
 
+def test_after_an_alarm_it_looks_again_when_the_lists_can_tell() -> None:
+    """Two phantoms that cancel out raise one alarm and no other doubt; the period's look may be a minute away."""
+    found = settled()
+    for exec_id, side in ((9, BUY), (10, SELL)):
+        found.note_fill(at(20_000), fill(side, 100, MIN, exec_id=exec_id))
+    found.alarm("more filled than ordered")
+    assert due_ms(found, ms=20_000) == (2_000, "more filled than ordered")
+    asked_ms, seen = 20_000.0, []
+    for _ in range(3):
+        ask(found, asked_ms)
+        seen.append(found.compare(report(asked_ms + 100, asked_ms=asked_ms), 0))
+        found.answered(Orders(), at(asked_ms + 100))
+        asked_ms = max(asked_ms, due_ms(found, ms=asked_ms)[0])
+    assert seen == [Books.AGREE, Books.AGREE, Books.PHANTOMS]
+    assert asked_ms < 60_000
+    found.phantoms()
+    assert due_ms(found, ms=asked_ms)[1] is PERIOD
+
+
 def test_a_fill_that_is_younger_than_the_lists_is_no_phantom() -> None:
     found = settled()
     found.note_fill(at(500), fill(BUY, 100, MIN, exec_id=9))

@@ -96,6 +96,8 @@ class Reconciler:
         self._recent: deque[tuple[int, FillEvent]] = deque()
         self._held = 0
         self._alarm = ""
+        self._again_ns: int | None = None
+        """When to look again after an alarm: what it was about was too young for the venue's lists to deny it."""
 
     @property
     def is_live(self) -> bool:
@@ -130,6 +132,8 @@ class Reconciler:
             fill = next((event for event in events if isinstance(event, FillEvent)), None)
             if fill is not None and max(fill.ts_ns + self.doubt_ns, soon) < at_ns:
                 at_ns, why = max(fill.ts_ns + self.doubt_ns, soon), f"nobody claims execution {fill.exec_id}"
+        if self._again_ns is not None and max(self._again_ns, soon) < at_ns:
+            at_ns, why = max(self._again_ns, soon), "something did not fit"
         return at_ns, why
 
     def _doubt(self) -> str:
@@ -150,6 +154,10 @@ class Reconciler:
         """A report was asked for. The next one in doubt waits longer."""
         self._asked_ns = now_ns
         self._is_asking = True
+        if self._alarm:
+            self._again_ns = now_ns + _PHANTOM_NS + _LEAST_GAP_NS
+        elif self._again_ns is not None and self._again_ns <= now_ns:
+            self._again_ns = None
         self._alarm = ""
         self._gap_ns = min(2 * self._gap_ns, _LONGEST_GAP_NS)
 
