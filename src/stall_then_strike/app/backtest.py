@@ -122,7 +122,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
 
 def _failed(error: BaseException) -> int:
     """Put an expected failure into words; any other is a bug and is raised."""
-    causes = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
+    causes = cli.leaves(error)
     if not all(isinstance(cause, StallThenStrikeError) for cause in causes):
         raise error
     for cause in causes:
@@ -150,11 +150,7 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Scr
 
 async def _interpreted(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen) -> int:
     run = PaperRun(cfg, logs, screen, args.log_dir)
-    loop = asyncio.get_running_loop()
-    for number in cli.STOP_SIGNALS:
-        loop.add_signal_handler(number, run.on_signal, number.name)
-    cli.hear_signals(yes=True)
-    try:
+    with cli.signals_heard(run.ending.on_signal):
         return await run.virtual(
             one_run(args.tapes),
             mode="backtest · interpreted",
@@ -163,8 +159,6 @@ async def _interpreted(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, 
             ended="end of tape",
             is_tape=True,
         )
-    finally:
-        cli.hear_signals(yes=False)
 
 
 def _compiled(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen) -> int:

@@ -91,6 +91,26 @@ def signals_held() -> Iterator[None]:
         hear_signals(yes=True)
 
 
+@contextmanager
+def signals_heard(on_signal: Callable[[str], object]) -> Iterator[None]:
+    """Inside the running loop and :func:`signals_held`: a stop signal calls with its name; none comes afterwards."""
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, on_signal, number.name)
+    hear_signals(yes=True)
+    try:
+        yield
+    finally:
+        hear_signals(yes=False)
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """What went wrong in the tasks of a group, however deep; a plain exception stands for itself."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in leaves(part)]
+    return [error]
+
+
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """uvloop where the platform has it."""
     try:

@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ):
             return runner.run(_record(cfg, products, args.out, args.duration))
     except (LogError, FeedError, BaseExceptionGroup) as error:
-        causes = _leaves(error)
+        causes = cli.leaves(error)
         if not all(isinstance(cause, LogError | FeedError) for cause in causes):
             raise
         sys.stderr.write("".join(f"record: {cause}\n" for cause in dict.fromkeys(map(str, causes))))
@@ -90,14 +90,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _record(cfg: AppConfig, products: Sequence[Product], out: Path, duration_s: float | None) -> int:
     """Record until a signal, the end of the time or a failure."""
     ending = Ending()
-    loop = asyncio.get_running_loop()
-    for number in cli.STOP_SIGNALS:
-        loop.add_signal_handler(number, ending.on_signal, number.name)
-    cli.hear_signals(yes=True)
     names = ", ".join(product.code for product in products)
     _say(f"recording {names} from {cfg.exchange.ws_url} to {out}")
     logger.info("recording {} from {} to {}", names, cfg.exchange.ws_url, out)
-    try:
+    with cli.signals_heard(ending.on_signal):
         async with Recorder(cfg, products, out, SystemClock()) as recorder:
             async with asyncio.TaskGroup() as tasks:
                 owned = [
@@ -114,8 +110,6 @@ async def _record(cfg: AppConfig, products: Sequence[Product], out: Path, durati
                     task.cancel()
             recorder.stop(ending.why)
             states = recorder.states()
-    finally:
-        cli.hear_signals(yes=False)
     return _finish(states, ending.why)
 
 
@@ -153,12 +147,6 @@ def _line(state: ProductState) -> str:
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for part in error.exceptions for leaf in _leaves(part)]
-    return [error]
 
 
 def _product(text: str) -> Product:

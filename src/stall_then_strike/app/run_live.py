@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -172,34 +172,20 @@ def _lacking_trades(cfg: AppConfig, journal: Journal, log_dir: Path, now_ns: int
 async def _to_the_end(parts: LiveParts, duration_s: float | None) -> int:
     """Trade, hearing signals only while they can be answered."""
     ending = Ending()
-    loop = asyncio.get_running_loop()
-    for number in cli.STOP_SIGNALS:
-        loop.add_signal_handler(number, ending.on_signal, number.name)
-    cli.hear_signals(yes=True)
-    answer_promptly()
-    try:
+    with cli.signals_heard(ending.on_signal):
+        answer_promptly()
         return await run_live(parts, ending, duration_s)
-    finally:
-        cli.hear_signals(yes=False)
 
 
 def _failed(error: BaseException) -> int:
     """Put an expected failure into words; any other is a bug and is raised."""
-    causes = list(_leaves(error))
+    causes = cli.leaves(error)
     if not all(isinstance(cause, ConfigError | LogError | FeedError | JournalError) for cause in causes):
         raise error
     for cause in causes:
         sys.stderr.write(f"run_live: {cause}\n")
     is_refused = any(isinstance(cause, ConfigError | LoginRefused) for cause in causes)
     return cli.EXIT_USAGE if is_refused else cli.EXIT_FAILED
-
-
-def _leaves(error: BaseException) -> Iterable[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for part in error.exceptions:
-            yield from _leaves(part)
-    else:
-        yield error
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from loguru import logger
 from rich.console import Console
 
 from stall_then_strike.app import cli
+from stall_then_strike.app.ending import Ending
 from stall_then_strike.app.observe import FeedCondition, Observer
 from stall_then_strike.app.own_recording import OwnRecording
 from stall_then_strike.app.realtime import RealtimeRun
@@ -67,21 +68,9 @@ class PaperRun:
         self._logs = logs
         self._screen = screen
         self._log_dir = log_dir
-        self._stop = asyncio.Event()
+        self.ending = Ending()
+        """Signals go here. In a hurry, the last paper orders are not waited for."""
         self._over = asyncio.Event()
-        self._ended = ""
-
-    def on_signal(self, name: str) -> None:
-        """The first signal stops in good order, the second at once."""
-        if self._stop.is_set():
-            self._over.set()
-        self._end(name)
-
-    def _end(self, why: str) -> None:
-        if not self._stop.is_set():
-            self._ended = why
-            logger.info("stopping: {}", why)
-            self._stop.set()
 
     # --- virtual time
 
@@ -125,13 +114,13 @@ class PaperRun:
                 task.cancel()
         if run.backwards:
             logger.warning("{} messages were stamped before an earlier one; they count as of its time", run.backwards)
-        code = self._finish(trader, observer, FeedCondition(), self._ended or ended)
-        if not feed.statistics().board_snapshots and not self._stop.is_set():
+        code = self._finish(trader, observer, FeedCondition(), self.ending.why or ended)
+        if not feed.statistics().board_snapshots and not self.ending.wanted.is_set():
             raise TapeError(f"no board snapshot of {self._cfg.exchange.product_code} in {run.messages} messages")
         return code
 
     async def _stop_virtual(self, run: VirtualRun) -> None:
-        await self._stop.wait()
+        await self.ending.wanted.wait()
         run.stop()
 
     # --- real time
@@ -168,7 +157,7 @@ class PaperRun:
             await session.connect_ws()
             await self._ready(session, speed)
             observer.restart(clock.now_ns())
-            if not self._stop.is_set():
+            if not self.ending.wanted.is_set():
                 logger.info("feed is live: {}", cfg.exchange.ws_url)
             run = RealtimeRun(trader, clock, speed=speed)
             async with asyncio.TaskGroup() as tasks:
@@ -183,7 +172,7 @@ class PaperRun:
                 await self._until_end(trader, None if duration_s is None else duration_s / speed)
                 for task in owned:
                     task.cancel()
-            return self._finish(trader, observer, condition(), self._ended)
+            return self._finish(trader, observer, condition(), self.ending.why)
 
     async def _ready(self, session: PyBotterSession, speed: float) -> None:
         """Wait for the first whole book, but not past a signal."""
@@ -191,7 +180,7 @@ class PaperRun:
             # A venue whose time runs slowly sends its snapshots slowly too.
             limit_s = float(self._cfg.ws.connect_timeout_sec) / min(1.0, speed)
             ready = tasks.create_task(session.wait_ready(limit_s))
-            stopped = tasks.create_task(self._stop.wait())
+            stopped = tasks.create_task(self.ending.wanted.wait())
             await asyncio.wait((ready, stopped), return_when=asyncio.FIRST_COMPLETED)
             ready.cancel()
             stopped.cancel()
@@ -200,13 +189,16 @@ class PaperRun:
         """Wait for the end of the run, then until nothing of ours is live."""
         try:
             async with asyncio.timeout(seconds):
-                await self._stop.wait()
+                await self.ending.wanted.wait()
         except TimeoutError:
-            self._end("duration over")
+            self.ending.ask("duration over")
         trader.stop()
         try:
-            async with asyncio.timeout(_STOP_S):
-                await self._over.wait()
+            async with asyncio.timeout(_STOP_S), asyncio.TaskGroup() as tasks:
+                ends = [tasks.create_task(event.wait()) for event in (self._over, self.ending.hurry)]
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                for end in ends:
+                    end.cancel()
         except TimeoutError:
             logger.warning("stopped with live paper orders: their cancels were not confirmed in {} s", _STOP_S)
 
@@ -219,7 +211,7 @@ class PaperRun:
                 trader.halt(Reason.LOG_FAILURE, str(self._logs.failure))
             if trader.core.is_done:
                 if trader.core.halted is not None:
-                    self._end(f"halted: {trader.core.halted.label}")
+                    self.ending.ask(f"halted: {trader.core.halted.label}")
                 self._over.set()
             await asyncio.sleep(_WATCH_S)
 
@@ -299,19 +291,13 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
 async def _trade_to_the_end(
     cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen, *, virtual: bool
 ) -> int:
-    try:
-        return await _trade(cfg, args, logs, screen, virtual=virtual)
-    finally:
-        cli.hear_signals(yes=False)
-
-
-async def _trade(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen, *, virtual: bool) -> int:
-    """Pick the source and run."""
     run = PaperRun(cfg, logs, screen, args.log_dir)
-    loop = asyncio.get_running_loop()
-    for number in cli.STOP_SIGNALS:
-        loop.add_signal_handler(number, run.on_signal, number.name)
-    cli.hear_signals(yes=True)
+    with cli.signals_heard(run.ending.on_signal):
+        return await _trade(run, cfg, args, screen, virtual=virtual)
+
+
+async def _trade(run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen: Screen, *, virtual: bool) -> int:
+    """Pick the source and run."""
     if args.tape is not None:
         speed = math.inf if args.speed is None else args.speed
         screen.begin(f"paper trading on tape {args.tape}", args.log_dir)
@@ -342,7 +328,7 @@ async def _trade(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen
 
 def _failed(error: BaseException, *, sim: bool) -> int:
     """Put an expected failure into words; any other is a bug and is raised."""
-    causes = list(_leaves(error))
+    causes = cli.leaves(error)
     if not all(isinstance(cause, LogError | FeedError) for cause in causes):
         raise error
     for cause in causes:
@@ -350,14 +336,6 @@ def _failed(error: BaseException, *, sim: bool) -> int:
     if not sim and any(type(cause) is FeedError for cause in causes):  # and not a tape's error
         sys.stderr.write("run_paper: without network, `run_paper --sim` trades on the embedded exchange\n")
     return cli.EXIT_FAILED
-
-
-def _leaves(error: BaseException) -> Iterable[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for part in error.exceptions:
-            yield from _leaves(part)
-    else:
-        yield error
 
 
 if __name__ == "__main__":

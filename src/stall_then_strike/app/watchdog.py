@@ -254,11 +254,7 @@ async def _until_stopped(
     cfg: AppConfig, credentials: Credentials, alerts: Alerts, clock: Clock, duration_s: float | None
 ) -> int:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in cli.STOP_SIGNALS:
-        loop.add_signal_handler(number, stop.set)
-    cli.hear_signals(yes=True)
-    try:
+    with cli.signals_heard(lambda _name: stop.set()):
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(_client(cfg, credentials))
             venue = _cancel_all(cfg, credentials, client)
@@ -279,8 +275,6 @@ async def _until_stopped(
                 stopped.cancel()
         logger.info("stopped watching")
         return cli.EXIT_DONE
-    finally:
-        cli.hear_signals(yes=False)
 
 
 def _client(cfg: AppConfig, credentials: Credentials) -> pybotters.Client:
