@@ -118,13 +118,14 @@ class Core:
             if live
             else None
         )
+        is_ghost = None if self.account is None else self.account.is_ghost
         self.strategy = StallThenStrikeStrategy(
             cfg.strategy,
             self.instrument,
             inventory=self.inventory,
             orders=self.orders,
             budget=self.budget,
-            is_ghost=None if self.account is None else self.account.is_ghost,
+            is_ghost=is_ghost,
         )
         self.exits = Exits(
             cfg,
@@ -134,7 +135,7 @@ class Core:
             budget=self.budget,
             record=self.record,
             dispatch=self.dispatch,
-            is_ghost=None if self.account is None else self.account.is_ghost,
+            is_ghost=is_ghost,
         )
         self._cfg = cfg
         self._board = _NO_BOARD

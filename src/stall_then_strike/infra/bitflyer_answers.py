@@ -14,13 +14,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from enum import Enum
 from typing import Any, Final, NoReturn, TypeVar
 
+from stall_then_strike.infra.wire_time import wire_time_ns
 from stall_then_strike.types.dto import (
-    NS_PER_S,
     BoardState,
     ExecId,
     FillEvent,
@@ -32,7 +31,6 @@ from stall_then_strike.types.dto import (
 )
 from stall_then_strike.types.instrument import Instrument, Lots, Money, Ticks
 
-_TIME: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,20}))?Z?")
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BIGGEST: Final = 10**12
 _FINEST: Final = -20
@@ -133,14 +131,10 @@ def read_json(text: str) -> Any:
 
 def read_time(text: object) -> int:
     """A REST stamp in nanoseconds since the Unix epoch. Raises BadAnswer."""
-    match = _TIME.fullmatch(text) if isinstance(text, str) else None
-    if match is not None:
-        try:
-            second = int(datetime.fromisoformat(match[1]).replace(tzinfo=UTC).timestamp())
-        except ValueError:
-            pass
-        else:
-            return second * NS_PER_S + int((match[2] or "")[:9].ljust(9, "0"))
+    try:
+        return wire_time_ns(text)
+    except ValueError:
+        pass
     raise BadAnswer("a time is none")
 
 
