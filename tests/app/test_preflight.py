@@ -38,9 +38,10 @@ from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.tickets import read_ticket
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Changes, CoreMemo, Health, InventoryMemo, Reason, Side
 from stall_then_strike.types.instrument import Lots
+from tests.signing import SIGNED
 from tests.sim.private_rig import BID, KEY, NO_CALENDAR, OTHER, QUIET, order
 
-pytestmark = pytest.mark.filterwarnings("ignore:The 'auth' parameter is deprecated:DeprecationWarning")
+pytestmark = SIGNED
 # pybotters 1.x hands its `auth` to aiohttp in a way that aiohttp 3.14 warns of.
 
 AT_ONCE = Delays(registration=(0, 0), listing=(0, 0))

@@ -20,9 +20,10 @@ from stall_then_strike.infra.credentials import Credentials
 from stall_then_strike.infra.heartbeat import Heartbeat
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import AuthRefused, NoAnswer
+from tests.signing import SIGNED
 from tests.sim.private_rig import signing_on_loopback
 
-pytestmark = pytest.mark.filterwarnings("ignore:The 'auth' parameter is deprecated:DeprecationWarning")
+pytestmark = SIGNED
 # pybotters 1.x hands its `auth` to aiohttp in a way that aiohttp 3.14 warns of.
 
 KEYS = Credentials(key="the-key", secret="made-up")

@@ -40,10 +40,11 @@ from stall_then_strike.types.dto import (
 )
 from stall_then_strike.types.errors import AuthRefused, NotSent, Overloaded, Rejected, Throttled, VenueError
 from stall_then_strike.types.instrument import Lots, Ticks
+from tests.signing import SIGNED
 from tests.sim.private_rig import ASK, BID, KEY, MID, NO_CALENDAR, NO_LIMITS, OTHER, QUIET
 from tests.sim.rig import PRODUCT, START_NS
 
-pytestmark = pytest.mark.filterwarnings("ignore:The 'auth' parameter is deprecated:DeprecationWarning")
+pytestmark = SIGNED
 # pybotters 1.x hands its `auth` to aiohttp in a way that aiohttp 3.14 warns of.
 
 SIZE = Lots(1_000_000)

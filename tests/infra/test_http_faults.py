@@ -29,8 +29,9 @@ from stall_then_strike.types.errors import (
     VenueError,
 )
 from stall_then_strike.types.instrument import Lots, Ticks
+from tests.signing import SIGNED
 
-pytestmark = pytest.mark.filterwarnings("ignore:The 'auth' parameter is deprecated:DeprecationWarning")
+pytestmark = SIGNED
 # pybotters 1.x hands its `auth` to aiohttp in a way that aiohttp 3.14 warns of.
 
 PAIR = Credentials(key="KEY-THAT-MUST-NOT-SHOW", secret="SECRET-THAT-MUST-NOT-SHOW")

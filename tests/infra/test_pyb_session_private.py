@@ -43,10 +43,11 @@ from tests.infra.session_rig import (
     is_board,
     live,
 )
+from tests.signing import SIGNED
 from tests.sim.private_rig import BID, KEY, NO_CALENDAR, OTHER, QUIET, order, signing_on_loopback
 from tests.sim.rig import START_NS
 
-pytestmark = pytest.mark.filterwarnings("ignore:The 'auth' parameter is deprecated:DeprecationWarning")
+pytestmark = SIGNED
 # pybotters 1.x hands its `auth` to aiohttp in a way that aiohttp 3.14 warns of.
 
 EVENTS = "child_order_events"

@@ -16,7 +16,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
 from rich.console import Console
 
 from stall_then_strike.app.ending import Ending
@@ -38,8 +37,6 @@ from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.types.dto import NS_PER_S, BookedFill
 
-# pybotters hands its signature to aiohttp in a way that aiohttp will drop one day.
-SIGNED = pytest.mark.filterwarnings("ignore:The 'auth' parameter is deprecated:DeprecationWarning")
 KEY = ApiKey(key="key-of-the-room", secret="made up for tests")
 OPEN_ALL_DAY = Calendar(maintenance=None, breaker=None, funding_at_s=(), rollover_at_s=None)
 """Nothing is done by the clock: what a test sees must not depend on the hour at which it runs."""

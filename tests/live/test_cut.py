@@ -16,8 +16,9 @@ from stall_then_strike.sim.audit import Audit
 from stall_then_strike.sim.faults import Fault, FaultKind
 from stall_then_strike.types.dto import NS_PER_S, BookStatus
 from tests.live.pace import scaled_constants, steady_clock
-from tests.live.rig import SIGNED, LiveRoom, ended, live_room
+from tests.live.rig import LiveRoom, ended, live_room
 from tests.live.witness import Witness
+from tests.signing import SIGNED
 
 pytestmark = SIGNED
 

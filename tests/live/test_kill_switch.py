@@ -21,9 +21,9 @@ from stall_then_strike.sim.tickets import Refusal
 from stall_then_strike.types.dto import AccountReport, Changes, ExecId, Reason
 from stall_then_strike.types.errors import JournalError
 from stall_then_strike.types.text import utc_day
-from tests.live.rig import SIGNED
 from tests.scenarios.at_work import PLACE, STILL, AtWork, at_work
 from tests.scenarios.test_c_restart import JUST_BEFORE_MIDNIGHT_NS, NO_STRIKES, with_a_position
+from tests.signing import SIGNED
 
 pytestmark = SIGNED
 K = FaultKind

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.rig import SIGNED
 from tests.live.soak import Sample, Soak, soak
+from tests.signing import SIGNED
 
 GROWTH_MB_PER_HOUR = 60.0
 """In ten minutes the tables of ended orders and booked fills are still filling up to their bounds."""

@@ -13,7 +13,8 @@ from stall_then_strike.app.ending import Ending
 from stall_then_strike.sim.faults import Fault, FaultKind
 from stall_then_strike.types.dto import Reason
 from tests.live.pace import scaled_constants, steady_clock
-from tests.live.rig import SIGNED, LiveRoom, ended, live_room
+from tests.live.rig import LiveRoom, ended, live_room
+from tests.signing import SIGNED
 
 pytestmark = SIGNED
 SPEED = 15.0

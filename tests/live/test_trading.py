@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from stall_then_strike.app import cli
-from tests.live.rig import SIGNED, live_room
+from tests.live.rig import live_room
+from tests.signing import SIGNED
 
 pytestmark = SIGNED
 

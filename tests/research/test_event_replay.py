@@ -24,8 +24,9 @@ from stall_then_strike.sim.tape import TapeError
 from stall_then_strike.types.dto import Event, Notice, Tick
 from stall_then_strike.types.errors import FeedError
 from tests.e2e.commands import run
-from tests.live.rig import SIGNED, LiveRoom, live_room
+from tests.live.rig import LiveRoom, live_room
 from tests.research.rig import START_NS, frames
+from tests.signing import SIGNED
 
 KINDS = ("decisions", "orders", "trades")
 

@@ -14,8 +14,9 @@ from stall_then_strike.sim.desk import Delays
 from stall_then_strike.sim.faults import Fault, FaultKind
 from stall_then_strike.sim.private_venue import PrivateSettings
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
-from tests.live.rig import OPEN_ALL_DAY, SIGNED
+from tests.live.rig import OPEN_ALL_DAY
 from tests.scenarios.at_work import CANCEL, PLACE, QUICK, STILL, AtWork, at_work
+from tests.signing import SIGNED
 from tests.sim.private_rig import QUIET
 
 pytestmark = SIGNED

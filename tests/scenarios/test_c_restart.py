@@ -19,8 +19,8 @@ from stall_then_strike.sim.tickets import Ticket
 from stall_then_strike.types.dto import OrderId, Reason, Side, TimeInForce
 from stall_then_strike.types.errors import JournalError
 from stall_then_strike.types.instrument import Lots, Ticks
-from tests.live.rig import SIGNED
 from tests.scenarios.at_work import CANCEL, PLACE, QUICK, STILL, AtWork, at_work
+from tests.signing import SIGNED
 
 pytestmark = SIGNED
 K = FaultKind

@@ -16,9 +16,10 @@ from stall_then_strike.sim.faults import Fault, FaultKind
 from stall_then_strike.sim.private_venue import PrivateSettings
 from stall_then_strike.sim.tickets import Refusal
 from stall_then_strike.types.dto import NS_PER_S, Command, Control, Reason, Side
-from tests.live.rig import OPEN_ALL_DAY, SIGNED
+from tests.live.rig import OPEN_ALL_DAY
 from tests.scenarios.at_work import CANCEL, PLACE, QUICK, STILL, AtWork, at_work
 from tests.scenarios.test_c_restart import manual, with_a_position
+from tests.signing import SIGNED
 
 pytestmark = SIGNED
 K = FaultKind

@@ -43,10 +43,10 @@ from stall_then_strike.types.dto import (
 )
 from stall_then_strike.types.instrument import Lots, Money, Ticks
 from tests.engine.rig import properties
-from tests.live.rig import SIGNED
 from tests.market_script import START_NS, RowList, config
 from tests.scenarios.at_work import QUICK, at_work
 from tests.scenarios.test_d_rest_and_limits import exposure
+from tests.signing import SIGNED
 
 PRICE = 10_000_000
 COLLATERAL = 10**14

@@ -21,9 +21,10 @@ from stall_then_strike.sim.tape import TapeError, TapeSource
 from stall_then_strike.types.dto import BoardState, Health, Side
 from stall_then_strike.types.instrument import Ticks
 from tests.shared_data import real_tape_path
+from tests.signing import SIGNED
 from tests.sim.rig import BOARD, EXECUTIONS, PRODUCT, SECOND, SNAPSHOT, START_NS, TICKER, PlainBook
 
-pytestmark = pytest.mark.filterwarnings("ignore:The 'auth' parameter is deprecated:DeprecationWarning")
+pytestmark = SIGNED
 # pybotters 1.x hands its `auth` to aiohttp in a way that aiohttp 3.14 warns of.
 
 FAST = 40.0

@@ -24,10 +24,11 @@ from stall_then_strike.sim.keys import ApiKey
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Side
+from tests.signing import SIGNED
 from tests.sim.private_rig import ASK, BID, KEY, NO_CALENDAR, OTHER, QUIET, order, signing_on_loopback
 from tests.sim.rig import BOARD, EXECUTIONS, PRODUCT, START_NS, TICKER
 
-pytestmark = pytest.mark.filterwarnings("ignore:The 'auth' parameter is deprecated:DeprecationWarning")
+pytestmark = SIGNED
 # pybotters 1.x hands its `auth` to aiohttp in a way that aiohttp 3.14 warns of.
 
 SPEED = 20.0
