@@ -69,6 +69,8 @@ class LiveRoom:
         self.cfg = cfg
         self.credentials = Credentials(key=KEY.key, secret=KEY.secret)
         self.last: LiveRun | None = None
+        self.alerts = Alerts(AlertUrls(), pause_sec=0, clock=SystemClock())
+        """Nobody hears them; a test may put its own here."""
         self.attend: Callable[[LiveRun], None] = lambda run: None
         """Told of each run before it begins."""
 
@@ -94,7 +96,7 @@ class LiveRoom:
                 logs=logs,
                 log_dir=self.logs,
                 screen=Screen(Console(file=io.StringIO()), live=False),
-                alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
+                alerts=self.alerts,
             )
             self.last = LiveRun(parts, cfg, self.clock, self.credentials, ending or Ending(), self.speed)
             self.attend(self.last)

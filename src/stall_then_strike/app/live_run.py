@@ -256,7 +256,11 @@ class LiveRun:
             else:
                 level = "WARNING" if result.verdict is Verdict.WARNING else "ERROR"
                 logger.log(level, "pre-flight: {}: {}; {}", result.name, result.text, result.advice)
-        return exit_code(results)
+        code = exit_code(results)
+        if code == cli.EXIT_USAGE:  # a supervisor starts it again after any other fault, every few seconds
+            faults = (f"{result.name}: {result.text}" for result in results if result.verdict is Verdict.FAULT)
+            self._parts.alerts.send(AlertKind.STOP, "not started", self._credentials.redact("; ".join(faults)))
+        return code
 
     def _tell_halt(self) -> None:
         """Say that an earlier run was halted: this one will only see to it that nothing is left open."""
