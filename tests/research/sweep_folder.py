@@ -119,7 +119,7 @@ def forward(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], folds: int) 
             for name in ("pnl", "sharpe")
         }
         values = {key: train[best][key] for key in keys}
-        found.append({"fold": at, "number": best, **values, **figures, "test_rank": better + 1, "sets": len(test)})
+        found.append({"fold": at, "number": best, **values, **figures, "rank": better + 1, "sets": len(test)})
     return found
 
 

@@ -95,7 +95,32 @@ def test_out_of_sample_table_has_each_fold_and_the_sums(tmp_path: Path) -> None:
     assert table is not None
     assert [row[0].text for row in table.rows] == ["1", "2", "3", "4", "Sum"]
     assert table.rows[-1][7].text == f"{kept['test_pnl'].sum():,.2f}"
-    assert table.rows[0][-1].text.split() == [str(kept["test_rank"][0]), "/", "36"]
+    assert table.rows[0][-1].text.split() == [str(kept["rank"][0]), "/", "36"]
+
+
+def test_fold_without_a_choice_is_shown_and_not_counted(tmp_path: Path) -> None:
+    folder = made.write(tmp_path)
+    kept = pl.read_parquet(folder / "out_of_sample.parquet")
+    names = [name for name in kept.columns if name not in ("fold", "sets")]
+    first = pl.col("fold") == 1
+    lost = kept.with_columns(pl.when(first).then(None).otherwise(pl.col(name)).alias(name) for name in names)
+    lost.write_parquet(folder / "out_of_sample.parquet")
+    page = page_of(folder)
+    table = page.sections[0].table
+    assert table is not None
+    assert table.rows[0][2].text == "—"
+    assert table.rows[-1][7].text == f"{kept.filter(~first)['test_pnl'].sum():,.2f}"
+    assert any("in 3 fold(s)" in sentence for sentence in page.summary)
+
+
+def test_without_a_sharpe_ratio_a_set_counts_as_nothing(tmp_path: Path) -> None:
+    folder = made.write(tmp_path, folds=0)
+    made.change(folder, objectives=["sharpe"], observation_s=60)
+    rewrite(folder, lambda runs: runs.with_columns(sharpe=pl.when(pl.col("number") > 0).then(pl.col("sharpe"))))
+    figures = read_sweep(folder)
+    assert len(figures.sets) == 36
+    assert next(one for one in figures.sets if one.number == 0).made["sharpe"] == 0
+    assert "per observation of 60 s" in text_of(page_of(folder))
 
 
 def test_heat_map_holds_medians_over_the_other_keys(tmp_path: Path) -> None:

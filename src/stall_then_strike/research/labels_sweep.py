@@ -126,6 +126,10 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
         "The parallel coordinates show {shown} of {all} sets: the best, and some of the rest.",
         "平行座標は全 {all} 組のうち、最上位と残りの一部の計 {shown} 組を描いています。",
     ),
+    "note_observation": (
+        "Sharpe ratios are per observation of {seconds} s, not per year.",
+        "シャープレシオは {seconds} 秒ごとの観測によるもので、年率ではありません。",
+    ),
     "note_no_forward": (
         "There was no walk forward: nothing here was tried on data that it was not chosen by.",
         "ウォークフォワードは行われていません。選定に使わなかったデータでの検証はありません。",

@@ -288,6 +288,7 @@ def forward_chart(figures: SweepFigures, say: Labels) -> Figure | None:
     chosen = [
         (one.fold, one.number, one.train_pnl / hours[f"train {one.fold}"], one.test_pnl / hours[f"test {one.fold}"])
         for one in figures.chosen
+        if one.number is not None and one.train_pnl is not None and one.test_pnl is not None
         if f"train {one.fold}" in hours
     ]
     if not points and not chosen:

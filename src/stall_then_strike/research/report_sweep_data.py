@@ -79,6 +79,8 @@ class SweepFile(BaseModel):
     currency: str = "JPY"
     deflated_sharpe: Deflated | None = None
     digest: str = ""
+    observation_s: float | None = None
+    """Length of the intervals that the Sharpe ratios are of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +104,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """The set that a fold's training chose, and what it made in its test."""
+    """The set that a fold's training chose, and what it made in its test. What there is none of is None."""
 
     fold: int
-    number: int
+    number: int | None
     values: tuple[Value, ...]
-    train_pnl: float
-    test_pnl: float
+    train_pnl: float | None
+    test_pnl: float | None
     train_sharpe: float | None
     test_sharpe: float | None
     test_rank: int | None
@@ -198,7 +200,7 @@ def _read_about(path: Path) -> SweepFile:
 
 def _rows(path: Path, wanted: set[str]) -> list[dict[str, Any]]:
     if not path.is_file():
-        raise ReportInputError(f"{path}: no such file; is the sweep's folder whole?")
+        raise ReportInputError(f"{path}: no such file; was the sweep brought to its end?")
     try:
         table = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -240,7 +242,10 @@ def _sets(
         values[row["number"]] = tuple(row[key] for key in keys)
         figures = made.setdefault(row["number"], {})
         for name in shown:
-            if (figure := _figure(row, name, path)) is not None:
+            figure = _figure(row, name, path)
+            if figure is None and name == "sharpe" and name in row:
+                figure = 0.0  # nothing happened
+            if figure is not None:
                 figures.setdefault(name, []).append(figure)
     first = objectives[0]
     whole = {
@@ -254,23 +259,18 @@ def _sets(
 
 
 def _chosen(path: Path, keys: Sequence[str]) -> list[Chosen]:
-    wanted = {"fold", "number", *keys, "train_pnl", "test_pnl", "train_sharpe", "test_sharpe", "test_rank"}
-    found = []
-    for row in sorted(_rows(path, wanted), key=lambda row: row["fold"]):
-        amounts = {name: _figure(row, name, path) for name in ("train_pnl", "test_pnl")}
-        if None in amounts.values():
-            raise ReportInputError(f"{path}: fold {row['fold']} has no train_pnl or no test_pnl")
-        found.append(
-            Chosen(
-                fold=row["fold"],
-                number=row["number"],
-                values=tuple(row[key] for key in keys),
-                train_pnl=amounts["train_pnl"] or 0.0,
-                test_pnl=amounts["test_pnl"] or 0.0,
-                train_sharpe=_figure(row, "train_sharpe", path),
-                test_sharpe=_figure(row, "test_sharpe", path),
-                test_rank=row["test_rank"],
-                sets=row.get("sets"),
-            )
+    wanted = {"fold", "number", *keys, "train_pnl", "test_pnl", "train_sharpe", "test_sharpe", "rank", "sets"}
+    return [
+        Chosen(
+            fold=row["fold"],
+            number=row["number"],
+            values=tuple(row[key] for key in keys),
+            train_pnl=_figure(row, "train_pnl", path),
+            test_pnl=_figure(row, "test_pnl", path),
+            train_sharpe=_figure(row, "train_sharpe", path),
+            test_sharpe=_figure(row, "test_sharpe", path),
+            test_rank=row["rank"],
+            sets=row["sets"],
         )
-    return found
+        for row in sorted(_rows(path, wanted), key=lambda row: row["fold"])
+    ]

@@ -110,9 +110,10 @@ def _forward_table(figures: SweepFigures, say: Labels) -> TableOf | None:
         begins = utc_iso(starts[one.fold])[:16].replace("T", " ") if one.fold in starts else "—"
         ratios = (figure_text("sharpe", value) for value in (one.train_sharpe, one.test_sharpe))
         values = (value_text(value) for value in one.values)
-        pnl = (money(one.train_pnl), money(one.test_pnl))
-        rows.append(_row([str(one.fold), begins, f"#{one.number}", *values, *pnl, *ratios, rank]))
-    sums = [money(sum(one.train_pnl for one in figures.chosen)), money(sum(one.test_pnl for one in figures.chosen))]
+        pnl = (figure_text("pnl", value) for value in (one.train_pnl, one.test_pnl))
+        number = "—" if one.number is None else f"#{one.number}"
+        rows.append(_row([str(one.fold), begins, number, *values, *pnl, *ratios, rank]))
+    sums = [money(sum(getattr(one, name) or 0.0 for one in figures.chosen)) for name in ("train_pnl", "test_pnl")]
     rows.append(_row([say("sum"), "", "", *("" for _ in figures.keys), *sums, "", "", ""], is_strong=True))
     head = [say("fold"), say("test_from"), say("chosen"), *key_names(figures)]
     head += [f"{say('metric_pnl')}, {say(kind)}, {unit}" for kind in ("train", "test")]

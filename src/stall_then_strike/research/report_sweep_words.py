@@ -109,14 +109,14 @@ def cards(figures: SweepFigures, say: Labels) -> list[Card]:
     if deflated is not None and deflated.dsr is not None:
         tone = 1 if deflated.dsr >= BELIEVED else -1 if deflated.dsr < LUCK else 0
         found.append(Card(label=say("dsr"), value=percent(deflated.dsr), note=say("dsr_note"), tone=tone))
-    if figures.chosen:
-        total = sum(one.test_pnl for one in figures.chosen)
-        won = sum(one.test_pnl > 0 for one in figures.chosen)
+    tests = [one.test_pnl for one in figures.chosen if one.test_pnl is not None]
+    if tests:
+        total, won = sum(tests), sum(amount > 0 for amount in tests)
         found.append(
             Card(
                 label=f"{say('forward_pnl')}, {unit}",
                 value=money(total),
-                note=say("forward_note", n=won, all=len(figures.chosen)),
+                note=say("forward_note", n=won, all=len(tests)),
                 tone=(total > 0) - (total < 0),
             )
         )
@@ -148,7 +148,7 @@ def _sentences(figures: SweepFigures, say: Labels) -> Iterator[str]:
             share=_won(pnl),
         )
     yield deflated_text(figures, say)
-    if figures.chosen:
+    if any(one.test_pnl is not None for one in figures.chosen):
         yield from _forward(figures, say)
     if figures.failures:
         yield say("say_failed", n=f"{len(figures.failures):,}", all=f"{figures.runs:,}")
@@ -176,11 +176,11 @@ def _ratio(value: float) -> str:
 
 def _forward(figures: SweepFigures, say: Labels) -> Iterator[str]:
     unit = currency(figures, say)
-    tests = [one.test_pnl for one in figures.chosen]
+    tests = [one.test_pnl for one in figures.chosen if one.test_pnl is not None]
     yield say(
         "say_forward",
         test=f"{money(sum(tests))} {unit}",
-        train=f"{money(sum(one.train_pnl for one in figures.chosen))} {unit}",
+        train=f"{money(sum(one.train_pnl or 0.0 for one in figures.chosen))} {unit}",
         folds=len(tests),
         won=sum(amount > 0 for amount in tests),
     )
@@ -242,6 +242,8 @@ def notes(figures: SweepFigures, say: Labels) -> list[str]:
         found.append(say("note_keys", n=varied - KEYS_ALONE, all=varied))
     if len(figures.sets) > LINES:
         found.append(say("note_lines", shown=f"{LINES:,}", all=f"{len(figures.sets):,}"))
+    if figures.about.observation_s is not None:
+        found.append(say("note_observation", seconds=f"{figures.about.observation_s:g}"))
     found.append(say("note_sweep_paper"))
     return found
 
