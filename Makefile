@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup demo test check bench chaos soak lock clean
+.PHONY: help setup demo test check bench results chaos soak lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ check: ## the checks that run nothing: lint, format, types, layers
 bench: setup ## measure the hot path against stock pybotters
 	$(BIN)/python -m benchmarks
 
+results: setup ## docs/results.md: what the strategy earns and loses on generated market, with plots; some minutes
+	$(BIN)/python -m studies
+
 chaos: setup ## the live daemon under a thousand mixtures of faults, as a table; ARGS="--seeds 200" for fewer
 	$(BIN)/python -m tests.live $(ARGS)
 
@@ -38,4 +41,4 @@ lock: ## write poetry.lock and requirements.lock anew from pyproject.toml (see s
 
 clean: ## remove what set-up, checks and tests made; logs and data stay
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks
-	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find src tests benchmarks studies -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

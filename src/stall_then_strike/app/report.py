@@ -1,7 +1,8 @@
-"""``report``: what a run was worth, as one HTML file.
+"""``report``: what a run or a sweep was worth, as one HTML file.
 
-Reads the log folder of ``run_live`` or ``run_paper``, and where there are any, a journal and tapes; changes nothing but
-the file that it writes. Needs the extra ``research``, which only this command's work loads.
+Reads the log folder of ``run_live``, ``run_paper`` or ``backtest``, and where there are any, a journal and tapes; or
+the folder of a sweep's results. It changes nothing but the file that it writes. Needs the extra ``research``, which
+only this command's work loads.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     flags = argparse.ArgumentParser(
         prog="report",
-        description="Write a report on a run, or on two runs compared, as one HTML file that needs no network.",
+        description="Write a report on a run, two runs compared, or a sweep, as one HTML file that needs no network.",
         epilog="exit codes: 0 done; 1 the file cannot be written, or a part is not installed; 2 bad arguments or logs",
     )
-    flags.add_argument("folder", metavar="LOGDIR", type=Path, help="log folder of run_live or run_paper")
-    flags.add_argument("--out", metavar="FILE", type=Path, help="file to write (default: LOGDIR/report.html)")
     flags.add_argument(
-        "--compare", metavar="LOGDIR2", type=Path, help="compare with this run; differences are its less"
+        "folder", metavar="DIR", type=Path, help="log folder of run_live, run_paper or backtest, or results of a sweep"
     )
+    flags.add_argument("--out", metavar="FILE", type=Path, help="file to write (default: DIR/report.html)")
+    flags.add_argument("--compare", metavar="DIR2", type=Path, help="compare with this run; differences are its less")
     flags.add_argument(
         "--tape",
         metavar="PATH",
@@ -43,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         help="tape of the time of the run, or a folder of them; may be repeated; for prices, markouts and the split",
     )
     flags.add_argument(
-        "--journal", metavar="FILE", type=Path, help="journal of LOGDIR's run (default: LOGDIR/journal, if there)"
+        "--journal", metavar="FILE", type=Path, help="journal of DIR's run (default: DIR/journal, if there)"
     )
     flags.add_argument("--lang", choices=("en", "ja"), default="en", help="language (default: %(default)s)")
     cli.add_config_flags(flags, override="none; product, limits and trading day are taken from the settings")
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         cfg = _settings(args)
         if args.folder.is_file():
-            raise ReportInputError(f"{args.folder}: reports on results of a sweep are not there yet; give a log folder")
+            raise ReportInputError(f"{args.folder} is a file; give the folder of a run or of a sweep")
         out = args.folder / "report.html" if args.out is None else args.out
         write_report(
             out, args.folder, cfg, language=args.lang, compare=args.compare, tapes=args.tapes, journal=args.journal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from stall_then_strike.research.labels_sweep import SWEEP_WORDS
 from stall_then_strike.types.dto import Reason
 
 LANGUAGES: Final = ("en", "ja")
@@ -295,6 +296,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "act_close": ("close", "決済"),
     "act_halt": ("halt", "停止"),
     "act_resume": ("resume", "再開"),
+    **SWEEP_WORDS,
 }
 
 _REASONS_JA: Final[dict[Reason, str]] = {
@@ -359,3 +361,8 @@ class Labels:
         """The word for a decision's type; the logs' own if there is no other."""
         key = f"act_{kind}"
         return self(key) if key in WORDS else kind
+
+    def metric(self, name: str) -> str:
+        """The word for a figure of a sweep; its own name if there is no other."""
+        key = f"metric_{name}"
+        return self(key) if key in WORDS else name

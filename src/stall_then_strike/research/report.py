@@ -8,9 +8,12 @@ from pathlib import Path
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.research.labels import Labels
+from stall_then_strike.research.log_rows import ReportInputError
 from stall_then_strike.research.report_data import read_run
 from stall_then_strike.research.report_page import render
-from stall_then_strike.research.report_sections import comparison_page, run_page
+from stall_then_strike.research.report_sections import Page, comparison_page, run_page
+from stall_then_strike.research.report_sweep_data import is_sweep, read_sweep
+from stall_then_strike.research.report_sweep_sections import sweep_page
 
 
 def write_report(
@@ -23,17 +26,17 @@ def write_report(
     tapes: Sequence[Path] = (),
     journal: Path | None = None,
 ) -> None:
-    """Write the report on a run, or with ``compare`` on two, to ``out``, whole or not at all.
+    """Write the report on a run, with ``compare`` on two, or on a sweep, to ``out``, whole or not at all.
 
     Tapes serve both runs, the journal the first. Raises ReportInputError for what cannot be read, OSError for ``out``.
     """
     say = Labels(language)
-    names = _names(folder, compare)
-    run = read_run(folder, cfg, tapes=tapes, journal=journal, name=names[0])
-    if compare is None:
-        page = run_page(run, say)
+    if is_sweep(folder):
+        if compare is not None or tapes or journal is not None:
+            raise ReportInputError(f"{folder} holds a sweep: --compare, --tape and --journal are for runs")
+        page = sweep_page(read_sweep(folder), say)
     else:
-        page = comparison_page(run, read_run(compare, cfg, tapes=tapes, name=names[1]), say)
+        page = _runs(folder, cfg, compare, tapes, journal, say)
     text = render(page, say)
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.unfinished")
@@ -42,6 +45,16 @@ def write_report(
         os.replace(unfinished, out)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _runs(
+    folder: Path, cfg: AppConfig, compare: Path | None, tapes: Sequence[Path], journal: Path | None, say: Labels
+) -> Page:
+    names = _names(folder, compare)
+    run = read_run(folder, cfg, tapes=tapes, journal=journal, name=names[0])
+    if compare is None:
+        return run_page(run, say)
+    return comparison_page(run, read_run(compare, cfg, tapes=tapes, name=names[1]), say)
 
 
 def _names(first: Path, second: Path | None) -> tuple[str, str]:

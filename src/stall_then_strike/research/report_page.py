@@ -170,7 +170,7 @@ def _section(section: Section) -> str:
     charts = "".join(
         f'<div class="chart" style="height:{figure["layout"]["height"]}px"></div>' for figure in section.figures
     )
-    if len(section.figures) == 2:
+    if len(section.figures) > 1:
         charts = f'<div class="pair">{charts}</div>'
     text = f'<p class="quiet">{_safe(section.text)}</p>' if section.text else ""
     table = "" if section.table is None else _table(section.table)

@@ -1,5 +1,5 @@
-"""What stands on a page, in order: of one run, and of two compared. A page of another kind (a sweep's) is one more
-function that returns a :class:`Page`; ``report_page`` draws any of them."""
+"""What stands on a page, in order: of one run, and of two compared. ``report_page`` draws any :class:`Page`; a sweep's
+is made in ``report_sweep_sections``."""
 
 from __future__ import annotations
 

@@ -1,0 +1,4 @@
+"""Studies: questions answered by replays on generated market, each by one command that anybody can run again.
+
+`python -m studies` writes docs/results.md and its plots. Everything in them comes from seeds; nothing from a clock.
+"""
