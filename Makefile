@@ -2,10 +2,10 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup demo test check bench results chaos soak lock clean
+.PHONY: help setup demo test check bench results chaos crosscheck soak lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## fill .venv and .tools (nothing to do when nothing changed); PYTHON=... picks the interpreter
 	@scripts/setup
@@ -31,6 +31,9 @@ results: setup ## docs/results.md: what the strategy earns and loses on generate
 
 chaos: setup ## the live daemon under a thousand mixtures of faults, as a table; ARGS="--seeds 200" for fewer
 	$(BIN)/python -m tests.live $(ARGS)
+
+crosscheck: setup ## our replay against hftbacktest, order by order and fill by fill, as tables
+	$(BIN)/python -m tests.research.crosscheck $(ARGS)
 
 soak: setup ## an hour of live trading on the embedded exchange, in six minutes: what grows?
 	$(BIN)/python -m tests.live.soak
