@@ -102,18 +102,9 @@ def best_table(records: Sequence[Record], plan: Plan, count: int) -> Table:
 def fold_table(records: Sequence[Record], plan: Plan) -> Table:
     """What the choice of each train span was worth on the test span after it."""
     rows = out_of_sample(records, plan)
-    table = Table(title="out of sample: chosen on the train span, tried on the test span", title_justify="left")
-    for name in (
-        "fold",
-        "set",
-        *short_names(plan.keys),
-        "train JPY",
-        "test JPY",
-        "train Sharpe",
-        "test Sharpe",
-        "rank",
-    ):
-        table.add_column(name, justify="right")
+    figures = ("train JPY", "test JPY", "train Sharpe", "test Sharpe", "rank")
+    title = "out of sample: chosen on the train span, tried on the test span"
+    table = _table(title, "fold", "set", *short_names(plan.keys), *figures)
     for row in rows:
         table.add_row(
             str(row["fold"]),

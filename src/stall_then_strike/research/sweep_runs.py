@@ -127,7 +127,7 @@ def execute(job: Job, run: Run, columns: Columns) -> Record:
     """One run. Whatever goes wrong in it is told in the record."""
     started, error, metrics = perf_ns(), None, dict.fromkeys(METRICS)
     try:
-        cfg = configured(job.base, run.values, f"parameter set {run.number}")
+        cfg = configured(job.base, run.values, "this set")
         metrics = measured(cfg, columns, run.span, job.sample_ns)
     except StallThenStrikeError as failure:
         error = str(failure)

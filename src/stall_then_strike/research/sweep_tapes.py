@@ -110,8 +110,10 @@ def _fetch(url: str, folder: Path) -> Path:
     try:
         with fsspec.open(url, "rb") as source, target.open("wb") as file:
             shutil.copyfileobj(source, file, _BLOCK)
+    except (FileNotFoundError, ImportError, ValueError) as error:
+        raise ConfigError(f"{shown(url)}: {_reason(error, url)}; accepted: a tape that can be reached") from None
     except Exception as error:  # noqa: BLE001 - each storage has errors of its own
-        raise ConfigError(f"{shown(url)}: cannot be fetched: {_reason(error, url)}; accepted: a tape") from None
+        raise TapeUnavailable(f"{shown(url)}: cannot be fetched: {_reason(error, url)}") from None
     return target
 
 
