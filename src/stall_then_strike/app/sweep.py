@@ -163,6 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.sets = [*args.sets, f"paper.seed={args.seed}"]
     logger.remove()
     logger.add(sys.stderr, level="WARNING", format="sweep: {message}")
+    logger.disable("stall_then_strike.infra")  # each frame that is not understood; told as a count
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by workers; nothing here computes with threads
     stopper = Stopper()
     try:
@@ -278,6 +279,8 @@ class _Sweep:
         args, held = self._args, columns.manifest
         if not held.mid_checked:
             raise FeedError(f"no board snapshot of {self._cfg.exchange.product_code} in {held.messages} messages")
+        if held.garbage:
+            self._print(f"{held.garbage:,} of {held.messages:,} frames on the tapes were not understood")
         whole = Span("all", held.first_ns, held.last_ns + 1)
         sample_ns = int(args.observe * NS_PER_S)
         return Plan(

@@ -197,14 +197,15 @@ class CompiledReplay:
         return True
 
     def _stops(self, chunk: Chunk, at: int) -> Iterator[int]:
-        """The chunk's end, and before it the first message of each interval: there the one before it is noted."""
+        """The chunk's end, and before it the first message after each interval: there the one before it is noted."""
         if self._sample_ns is not None:
             stamps = np.maximum.accumulate(chunk.recv[at:])
-            next_ns = self._next_sample_ns()
-            while next_ns <= int(stamps[-1]) and next_ns < self._last_ns:
-                yield at + int(np.searchsorted(stamps, next_ns))
-                self._samples.append(self._equity())
-                next_ns = self._next_sample_ns()
+            while (next_ns := self._next_sample_ns()) <= int(stamps[-1]) and next_ns < self._last_ns:
+                ahead = int(np.searchsorted(stamps, next_ns))
+                yield at + ahead
+                reached_ns = min(int(stamps[ahead]), self._last_ns - 1)
+                whole = (reached_ns - self._from_ns) // self._sample_ns
+                self._samples += [self._equity()] * (whole - len(self._samples))  # more than one, over a pause
         yield len(chunk.recv)
 
     def _next_sample_ns(self) -> int:

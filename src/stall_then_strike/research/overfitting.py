@@ -20,6 +20,7 @@ the highest Sharpe ratio, which again makes it strict. What was tried in earlier
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -63,15 +64,15 @@ def moments(results: Sequence[int]) -> Moments | None:
     Sums are exact, so that the figures are the same on every machine and in every order.
     """
     n, total = len(results), sum(results)
-    spread = [n * result - total for result in results]
-    squares = sum(d * d for d in spread)
+    spread = [(n * result - total, count) for result, count in Counter(results).items()]
+    squares = sum(count * d**2 for d, count in spread)
     if n < 3 or not squares:
         return None
     return Moments(
         observations=n,
         sharpe=total / math.sqrt(squares / (n - 1)),
-        skew=sum(d**3 for d in spread) / squares * math.sqrt(n / squares),
-        kurtosis=n * sum(d**4 for d in spread) / squares**2,
+        skew=sum(count * d**3 for d, count in spread) / squares * math.sqrt(n / squares),
+        kurtosis=n * sum(count * d**4 for d, count in spread) / squares**2,
     )
 
 

@@ -11,9 +11,10 @@ import contextlib
 import importlib
 import itertools
 import logging
+import pickle
 import queue
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol, Self
 
 from stall_then_strike.infra.clock import perf_ns
@@ -91,6 +92,7 @@ class DaskPool:
         )
         dask.config.set({"logging": quiet, "distributed.worker.daemon": True})
         distributed: Any = importlib.import_module("distributed")
+        self._check_address()
         for name in quiet:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         warnings.filterwarnings("ignore", module=r"distributed\.|contextlib|tornado\.")
@@ -112,11 +114,6 @@ class DaskPool:
                     f"{what} within {self._patience_s:g} s ({_one_line(error)})"
                     + ("" if self._scheduler is None else "; start one with `dask scheduler`, or leave out --scheduler")
                 ) from error
-            except ValueError as error:
-                self._stack.close()
-                raise ConfigError(
-                    f"--scheduler {self._scheduler}: {_one_line(error)}; accepted: an address such as tcp://10.0.0.5:8786"
-                ) from error
         self._looked_ns = self._heard_ns = self._served_ns = perf_ns()
         return self
 
@@ -125,6 +122,22 @@ class DaskPool:
         with warnings.catch_warnings(), contextlib.suppress(OSError, TimeoutError):
             warnings.simplefilter("ignore")
             self._stack.close()
+
+    def _check_address(self) -> None:
+        """Before a client has it, which would take two minutes to give up. Raises ConfigError."""
+        if self._scheduler is None:
+            return
+        from distributed.comm.addressing import parse_address, parse_host_port
+        from distributed.comm.registry import get_backend
+
+        try:
+            scheme, location = parse_address(self._scheduler)
+            get_backend(scheme)
+            parse_host_port(location)
+        except ValueError as error:
+            raise ConfigError(
+                f"--scheduler {self._scheduler}: {_one_line(error)}; accepted: an address such as tcp://10.0.0.5:8786"
+            ) from None
 
     def _start(self, distributed: Any) -> None:
         self._cluster: Any = None
@@ -180,7 +193,7 @@ class DaskPool:
 
     def _submit(self, batch: tuple[Run, ...], waiting: dict[Any, tuple[Run, ...]], ended: Any) -> None:
         try:
-            future = self._client.submit(run_batch, self._job, batch, pure=False)
+            future = self._client.submit(pickle.loads, pickle.dumps(_Call(self._job, batch)), pure=False)
         except Exception as error:  # a client that lost its scheduler raises what it likes
             raise self._lost(error) from error
         waiting[future] = batch
@@ -236,6 +249,20 @@ class DaskPool:
     def _lost(self, error: BaseException) -> PoolError:
         where = "of the local cluster" if self._scheduler is None else f"at {self._scheduler}"
         return PoolError(f"the scheduler {where} was lost ({_one_line(error)})")
+
+
+class _Call:
+    """``run_batch`` of these, once it is unpickled.
+
+    Dask is handed bytes: what it unpickles by itself, outside a task, would end a worker that lacks this package, and
+    nobody would learn why.
+    """
+
+    def __init__(self, job: Job, runs: Sequence[Run]) -> None:
+        self._job, self._runs = job, runs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return run_batch, (self._job, self._runs)
 
 
 def _one_line(error: BaseException) -> str:
