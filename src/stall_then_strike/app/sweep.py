@@ -11,7 +11,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -141,6 +141,9 @@ class Stopper:
     def __init__(self) -> None:
         """Listen from now on."""
         self.stopped = self.orderly = False
+        self._listen()
+
+    def _listen(self) -> None:
         for number in cli.STOP_SIGNALS:
             signal.signal(number, self._hear)
 
@@ -149,6 +152,22 @@ class Stopper:
         if not self.orderly:
             raise Interrupted
         signal.signal(number, signal.SIG_DFL)  # a second one does not wait
+
+    @contextlib.contextmanager
+    def deaf(self) -> Iterator[None]:
+        """While processes are started, which are to ignore what their whole group gets: a Ctrl-C is for this one.
+
+        It waits meanwhile, and is heard afterwards.
+        """
+        cli.hear_signals(yes=False)
+        for number in cli.STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # inherited, unlike a handler
+        try:
+            yield
+        finally:
+            self._listen()
+            self.orderly = True
+            cli.hear_signals(yes=True)
 
     def stopping(self) -> bool:
         """Whether one came."""
@@ -325,13 +344,8 @@ class _Sweep:
             tell=progress.say,
         )
         with contextlib.ExitStack() as stack:
-            # Workers inherit what is blocked: a Ctrl-C, which the whole group gets, is this process's to deal with.
-            cli.hear_signals(yes=False)
-            try:
+            with stopper.deaf():
                 stack.enter_context(pool)
-            finally:
-                stopper.orderly = True
-                cli.hear_signals(yes=True)
             stack.enter_context(progress)
             return driver.drive(pool)
 
