@@ -91,6 +91,13 @@ def hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled(tape: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Compile once, so that no test waits for its first run longer than it may."""
+    ended = sweep(tape, "--grid", "strategy.ttl_ms=500", "--serial", "--out", tmp_path_factory.mktemp("compiled"))
+    assert ended.returncode == 0, ended.stderr
+
+
 # --- what it does
 
 

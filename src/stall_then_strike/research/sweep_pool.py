@@ -79,8 +79,10 @@ class DaskPool:
         self._stack = contextlib.ExitStack()
         self._client: Any = None
         self._threads, self._per_task = 0, 1
-        self._looked_ns = self._heard_ns = self._served_ns = 0
-        self._told = False
+        self._looked_ns = 0
+        self._mute_ns: int | None = None
+        """Since when the scheduler does not answer, and since when it has no worker, as far as was seen."""
+        self._alone_ns: int | None = None
 
     def __enter__(self) -> Self:
         """Start or connect. Raises PoolError, ConfigError (an address that is none)."""
@@ -90,7 +92,7 @@ class DaskPool:
         quiet = dict.fromkeys(
             ("distributed", "distributed.client", "distributed.scheduler", "tornado", "bokeh"), "critical"
         )
-        dask.config.set({"logging": quiet, "distributed.worker.daemon": True})
+        dask.config.set({"logging": quiet})
         distributed: Any = importlib.import_module("distributed")
         self._check_address()
         for name in quiet:
@@ -114,7 +116,6 @@ class DaskPool:
                     f"{what} within {self._patience_s:g} s ({_one_line(error)})"
                     + ("" if self._scheduler is None else "; start one with `dask scheduler`, or leave out --scheduler")
                 ) from error
-        self._looked_ns = self._heard_ns = self._served_ns = perf_ns()
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -178,7 +179,6 @@ class DaskPool:
                     for run in batch:  # one of them may be the culprit: each by itself
                         self._submit((run,), waiting, ended)
                     continue
-                self._heard_ns = self._served_ns = perf_ns()
                 seconds = sum(record.seconds for record in found) / len(found)
                 self._per_task = max(1, min(_MOST_RUNS, int(_TASK_S / max(seconds, 1e-6))))
                 yield from found
@@ -233,18 +233,19 @@ class DaskPool:
         try:
             held = self._client.sync(self._client.scheduler.identity, callback_timeout=_LOOK_S)
         except Exception as error:  # as in _submit
-            if self._client.status == "closed" or perf_ns() - self._heard_ns > self._patience_s * NS_PER_S:
+            self._mute_ns = self._mute_ns or now
+            if self._client.status == "closed" or now - self._mute_ns > self._patience_s * NS_PER_S:
                 raise self._lost(error) from error
             return
-        self._heard_ns = perf_ns()
+        self._mute_ns = None
         self._threads = int(held["total_threads"])
         if held["n_workers"]:
-            self._served_ns, self._told = self._heard_ns, False
-        elif perf_ns() - self._served_ns > self._patience_s * NS_PER_S:
-            raise PoolError(f"the cluster has had no worker for {self._patience_s:g} s")
-        elif not self._told:
-            self._told = True
+            self._alone_ns = None
+        elif self._alone_ns is None:
+            self._alone_ns = now
             self._tell(f"the cluster has no worker; waiting up to {self._patience_s:g} s for one")
+        elif now - self._alone_ns > self._patience_s * NS_PER_S:
+            raise PoolError(f"the cluster has had no worker for {self._patience_s:g} s")
 
     def _lost(self, error: BaseException) -> PoolError:
         where = "of the local cluster" if self._scheduler is None else f"at {self._scheduler}"
