@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stall_then_strike.app.virtual import Message
+from stall_then_strike.app.trading import PaperTrader
+from stall_then_strike.app.virtual import Message, VirtualRun
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.clock import VirtualClock
+from stall_then_strike.infra.market_feed import MarketFeed
 from stall_then_strike.research import arrays
 from stall_then_strike.research.columns import Columns
 from stall_then_strike.research.compiled import CannotCompile, CompiledReplay
 from stall_then_strike.research.prepare import write_columns
+from stall_then_strike.research.rows import log_rows
 from stall_then_strike.types.dto import Reason
-from tests.market_script import START_NS, Script, config
+from tests.market_script import MS, START_NS, RowList, Script, config
 from tests.research.random_tapes import configs, random_tape
 from tests.research.twins import twins
 
@@ -114,6 +119,103 @@ def test_tape_of_another_product_is_refused(tmp_path: Path) -> None:
     write_columns(random_tape(1, 50), config(), tmp_path)
     with pytest.raises(CannotCompile, match="FX_BTC_JPY"):
         CompiledReplay(config(exchange={"product_code": "BTC_JPY"}, ws={"channels": ()}), Columns(tmp_path))
+
+
+def interpreted_from(messages: list[Message], cfg: AppConfig, first: int, end_ns: int) -> tuple[PaperTrader, list[Any]]:
+    """A trader that begins to trade at a message, behind a feed that heard all before it."""
+    clock, feed, log = VirtualClock(0), MarketFeed(cfg), RowList()
+    heard_ns = 0
+    for recv_ns, text in messages[:first]:
+        heard_ns = max(heard_ns, recv_ns)
+        if text is None:
+            feed.on_disconnect(heard_ns)
+            feed.on_connect()
+        else:
+            feed.on_text(text, heard_ns)
+    trader = PaperTrader(cfg, clock, feed, log)
+    run = VirtualRun(trader, clock, feed)
+    asyncio.run(run.run(messages[first:], duration_ns=end_ns - 1 - messages[first][0]))
+    return trader, log.rows
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 10**6),
+    cfg=configs(),
+    chunk=st.sampled_from((1, 7, 50, 16_384)),
+    shares=st.tuples(st.floats(0, 0.9), st.floats(0.05, 1)),
+)
+def test_a_span_is_a_run_that_begins_and_ends_there(
+    seed: int, cfg: AppConfig, chunk: int, shares: tuple[float, float]
+) -> None:
+    messages = sorted(random_tape(seed, 300), key=lambda message: message[0])
+    first_ns, last_ns = messages[0][0], messages[-1][0]
+    begin = first_ns + int((last_ns - first_ns) * shares[0])
+    end = begin + max(1, int((last_ns - begin) * shares[1]))
+    first = next(n for n, (recv_ns, _) in enumerate(messages) if recv_ns >= begin)
+    with tempfile.TemporaryDirectory() as folder:
+        write_columns(messages, cfg, Path(folder), chunk=chunk)
+        outcome = CompiledReplay(cfg, Columns(Path(folder)), span=(begin, end), sample_ns=700 * MS).run()
+    if messages[first][0] >= end:
+        assert (outcome.messages, outcome.total) == (0, 0)
+        return
+    trader, rows = interpreted_from(messages, cfg, first, end)
+    assert list(log_rows(outcome, cfg)) == rows
+    assert outcome.inventory == trader.core.inventory.memo()
+    assert len(outcome.samples) == (min(end, last_ns) - begin) // (700 * MS)
+
+
+def test_spans_side_by_side_leave_no_message_out(tmp_path: Path) -> None:
+    messages = random_tape(3, 900)
+    write_columns(messages, config(), tmp_path, chunk=100)
+    columns = Columns(tmp_path)
+    first, last = columns.manifest.first_ns, columns.manifest.last_ns
+    middle = (first + last) // 2
+    counts = [
+        CompiledReplay(config(), columns, span=span).run().messages
+        for span in ((first, middle), (middle, last + 1), (first, last + 1), (last + 1, last + 2))
+    ]
+    assert counts[2] == len(messages)
+    assert counts[3] == 0
+    assert abs(counts[0] + counts[1] - len(messages)) < 10  # stamps that went back fall on either side
+
+
+def test_samples_are_the_equity_after_each_interval(tmp_path: Path) -> None:
+    """As the interpreted engine has it after the same messages, and the run's own total at the end."""
+    cfg = config(risk={"after_halt": "wait"}, strategy={"stale_ms": 5_000})
+    messages = sorted(random_tape(10, 3_000), key=lambda message: message[0])
+    write_columns(messages, cfg, tmp_path, chunk=128)
+    first_ns, step = messages[0][0], 10 * 10**9
+    outcome = CompiledReplay(cfg, Columns(tmp_path), sample_ns=step).run()
+    clock, feed = VirtualClock(0), MarketFeed(cfg)
+    trader = PaperTrader(cfg, clock, feed, RowList())
+    run = VirtualRun(trader, clock, feed)
+    expected: list[int] = []
+
+    def told() -> Any:
+        for recv_ns, text in messages:
+            while first_ns + (len(expected) + 1) * step <= recv_ns:
+                expected.append(trader.core.inventory._equity())
+            yield recv_ns, text
+
+    asyncio.run(run.run(told()))
+    # A message is asked for before the deadlines on the way to it are passed, in both engines.
+    assert outcome.samples.tolist()[:-1] == expected[: len(outcome.samples) - 1]
+    assert len(set(expected)) > 5
+    assert outcome.total == trader.core.inventory._equity()
+
+
+def test_the_fall_of_a_run_goes_on_over_its_days(tmp_path: Path) -> None:
+    messages, day = [], 86_400 * 10**9
+    for number in range(3):
+        messages += [(at + number * day, text) for at, text in random_tape(8 + number, 600) if at < START_NS + 10**13]
+    messages.sort(key=lambda message: message[0])
+    cfg = config(strategy={"stale_ms": 5_000}, risk={"after_halt": "wait"})
+    write_columns(messages, cfg, tmp_path)
+    outcome = CompiledReplay(cfg, Columns(tmp_path)).run()
+    assert outcome.max_fall < outcome.inventory.max_drawdown  # that one is the last day's
+    assert outcome.total < outcome.pnl_today < 0
+    assert outcome.max_fall <= outcome.total
 
 
 def test_memory_that_is_too_small_is_told_and_not_survived(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What the commands share: their common flags, and errors as exit codes.
 
 Exit codes: 0 done, or stopped by a signal in good order; 1 runtime failure; 2 bad configuration or arguments, before
-anything is sent; 3 halted by the kill switch.
+anything is sent; 3 halted by the kill switch; 130 (`sweep` only) stopped by a signal before all was done.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ EXIT_DONE: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_HALTED: Final = 3
+EXIT_INTERRUPTED: Final = 130
 
 CONFIGS: Final = Path("configs")
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -100,6 +100,15 @@ class Tree:
         return None
 
 
+def tree_of(value: Any, origin: Origin) -> Tree:
+    """Plain dicts, lists and scalars as a tree, everything in it from one origin."""
+    if isinstance(value, Mapping):
+        return Tree({str(key): tree_of(child, origin) for key, child in value.items()}, origin)
+    if isinstance(value, list):
+        return Tree([tree_of(item, origin) for item in value], origin)
+    return Tree(value, origin)
+
+
 def merge(under: Tree, over: Tree) -> Tree:
     """Lay one tree over another: mappings merge key by key, anything else is replaced."""
     if not isinstance(under.value, dict) or not isinstance(over.value, dict):
@@ -143,11 +152,11 @@ def read_file(path: Path) -> Tree:
     return tree
 
 
-def read_set(text: str) -> Tree:
-    """Read one ``key.path=value``, the value in YAML's notation. Raises ConfigError with the text."""
+def read_set(text: str, flag: str = "--set") -> Tree:
+    """Read one ``key.path=value``, the value in YAML's notation. Raises ConfigError with the text and the flag."""
     path, equals, value = text.partition("=")
     steps = path.strip().split(".")
-    source = f"--set {path}={'***' if is_secret(path) else value}" if equals else f"--set {path}"
+    source = f"{flag} {path}={'***' if is_secret(path) else value}" if equals else f"{flag} {path}"
     if not equals or not all(steps):
         raise ConfigError(f"{source}: not understood; accepted: key.path=value, such as strategy.ttl_ms=800")
     tree = _parse(value, source, with_lines=False)

@@ -52,7 +52,11 @@ def load_app_config(
             problems.append(str(error))
     if problems:
         raise _refusal(problems)
-    tree = reduce(merge, trees)
+    return app_config(reduce(merge, trees))
+
+
+def app_config(tree: Tree) -> AppConfig:
+    """Check a whole configuration. Raises ConfigError as :func:`load_app_config` does."""
     try:
         return AppConfig.model_validate(tree.plain())
     except ValidationError as error:
@@ -65,6 +69,12 @@ def effective_yaml(cfg: AppConfig) -> str:
     return yaml.dump(
         _dumpable(cfg), Dumper=_Writer, sort_keys=False, allow_unicode=True, default_flow_style=False, width=120
     )
+
+
+def effective_tree(cfg: AppConfig) -> dict[str, Any]:
+    """The same as plain dicts, lists and scalars; decimals stay decimals. `AppConfig` reads it back to an equal one."""
+    tree: dict[str, Any] = _dumpable(cfg)
+    return tree
 
 
 def config_digest(cfg: AppConfig) -> str:

@@ -64,6 +64,8 @@ NEVER: Final = 1 << 62
     S_EQUITY_AT_ROLL,
     S_PEAK,
     S_MAX_DRAWDOWN,
+    S_TOP,  # of the whole run, whatever day: highest equity, and deepest fall from it
+    S_FALL,
     S_MID2,
     S_CHANGES,
     S_LAST_PNL,
@@ -201,7 +203,7 @@ NEVER: Final = 1 << 62
     A_LEVELS_END,
     A_LEVELS_SIZE,
     SCALARS,
-) = range(163)
+) = range(165)
 
 # --- orders: one row each
 

@@ -6,10 +6,10 @@ small, while it runs (`CannotCompile`): never a result that differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -63,6 +63,12 @@ class Outcome:
     inventory: InventoryMemo
     realised_today: int
     pnl_today: int
+    total: int
+    """Realised and marked since the run began, over all its days."""
+    max_fall: int
+    """Deepest fall of that from its peak, zero or negative."""
+    samples: I64 = field(repr=False)
+    """What ``total`` was at the end of each whole interval of ``sample_ns``; empty unless asked for."""
     halted: Reason | None
     tally: dict[str, int]
     """Counts by their name in ``engine.recording.Tally``."""
@@ -104,9 +110,20 @@ class CompiledReplay:
     """One configuration on one set of columns. Columns may be shared; a replay runs once."""
 
     def __init__(
-        self, cfg: AppConfig, columns: Columns, *, logging: bool = True, duration_ns: int | None = None
+        self,
+        cfg: AppConfig,
+        columns: Columns,
+        *,
+        logging: bool = True,
+        duration_ns: int | None = None,
+        span: tuple[int, int] | None = None,
+        sample_ns: int | None = None,
     ) -> None:
-        """``logging``: keep the rows, not only the counts. Raises CannotCompile, ConfigError (a latency file)."""
+        """``logging``: keep the rows, not only the counts. Raises CannotCompile, ConfigError (a latency file).
+
+        ``span``: trade only messages received from the first stamp on and before the second. The book is then known
+        from what came earlier, as to one who had listened; whether the venue runs is not, until it says so again.
+        """
         if why := refusals(cfg, columns):
             raise CannotCompile(f"not for the compiled engine: {'; '.join(why)}")
         self._columns = columns
@@ -124,7 +141,13 @@ class CompiledReplay:
         )
         put_settings(self._m, cfg)
         self._m[x.Q_LOGGING] = logging
-        self._m[x.Q_END_NS] = NEVER if duration_ns is None else held.first_ns + duration_ns
+        self._from_ns, end_ns = span or (held.first_ns, NEVER)
+        self._begun = span is None
+        end_ns = end_ns if duration_ns is None else min(end_ns, self._from_ns + duration_ns + 1)
+        self._m[x.Q_END_NS] = end_ns - 1
+        self._sample_ns, self._samples = sample_ns, list[int]()
+        self._last_ns = min(end_ns, held.last_ns)
+        """From here on an interval's end is the run's, with what its stop brought."""
         self._log: list[I64] = []
         self._on_log: Callable[[I64, int, int], None] | None = None
 
@@ -136,9 +159,12 @@ class CompiledReplay:
         """
         m, self._on_log = self._m, on_log
         for chunk in self._columns.chunks():
+            if not len(chunk.recv) or (not self._begun and int(chunk.recv.max()) < self._from_ns):
+                continue
             x.put_book(m, chunk)
             begin_chunk(m)
-            if not self._trade(chunk):
+            at = self._begin(chunk)
+            if chunk.recv[at] > self._m[x.Q_END_NS] or not self._trade(chunk, at):
                 break
         if m[x.S_MESSAGES]:
             self._drain()
@@ -147,17 +173,50 @@ class CompiledReplay:
             self._check()
         return self._outcome()
 
-    def _trade(self, chunk: Chunk) -> bool:
-        """One chunk; False once the run is over."""
-        at = 0
-        while at < len(chunk.recv):
-            at = run(self._m, at, *chunk[:10])
-            self._check()
-            if at == STOP_OVER:
-                return False
-            if at < len(chunk.recv):
-                self._drain()
+    def _begin(self, chunk: Chunk) -> int:
+        """The chunk's first message that is to be traded."""
+        if self._begun:
+            return 0
+        self._begun = True
+        at = int(np.argmax(chunk.recv >= self._from_ns))
+        self._m[x.S_BOOK_AT] = at - 1
+        self._m[x.S_TRADE] = np.searchsorted(chunk.trade_at, at)
+        return at
+
+    def _trade(self, chunk: Chunk, at: int) -> bool:
+        """One chunk from a message on; False once the run is over."""
+        for stop_at in self._stops(chunk, at):
+            columns: list[Any] = [*(column[:stop_at] for column in chunk[:6]), *chunk[6:10]]
+            while at < stop_at:
+                at = run(self._m, at, *columns)
+                self._check()
+                if at == STOP_OVER:
+                    return False
+                if at < stop_at:
+                    self._drain()
         return True
+
+    def _stops(self, chunk: Chunk, at: int) -> Iterator[int]:
+        """The chunk's end, and before it the first message after each interval: there the one before it is noted."""
+        if self._sample_ns is not None:
+            stamps = np.maximum.accumulate(chunk.recv[at:])
+            while (next_ns := self._next_sample_ns()) <= int(stamps[-1]) and next_ns < self._last_ns:
+                ahead = int(np.searchsorted(stamps, next_ns))
+                yield at + ahead
+                reached_ns = min(int(stamps[ahead]), self._last_ns - 1)
+                whole = (reached_ns - self._from_ns) // self._sample_ns
+                self._samples += [self._equity()] * (whole - len(self._samples))  # more than one, over a pause
+        yield len(chunk.recv)
+
+    def _next_sample_ns(self) -> int:
+        return self._from_ns + (len(self._samples) + 1) * (self._sample_ns or 0)
+
+    def _equity(self) -> int:
+        m = self._m
+        worth = int(m[x.S_REALISED])
+        if m[x.S_POSITION] and m[x.S_MID2]:
+            worth += int(m[x.S_POSITION]) * int(m[x.S_MID2]) // 2 - int(m[x.S_BASIS])
+        return worth
 
     def _check(self) -> None:
         if error := int(self._m[x.S_ERROR]):
@@ -190,9 +249,9 @@ class CompiledReplay:
             max_drawdown=int(st[x.S_MAX_DRAWDOWN]),
             mid2=int(st[x.S_MID2]),
         )
-        equity = memo.realised
-        if memo.position and memo.mid2:
-            equity += memo.position * memo.mid2 // 2 - memo.basis
+        equity = self._equity()
+        while self._sample_ns is not None and self._next_sample_ns() <= self._last_ns:
+            self._samples.append(equity)
         counts = {name: int(st[getattr(x, f"T_{name.upper()}")]) for name in TALLY}
         reasons = {int(reason): reason for reason in Reason}
         return Outcome(
@@ -202,6 +261,9 @@ class CompiledReplay:
             inventory=memo,
             realised_today=memo.realised - memo.realised_at_roll,
             pnl_today=equity - memo.equity_at_roll,
+            total=equity,
+            max_fall=int(st[x.S_FALL]),
+            samples=np.asarray(self._samples, np.int64),
             halted=reasons.get(int(st[x.S_HALTED])),
             tally=counts,
             reason_rows={reasons[n]: int(rows) for n, rows in enumerate(reason_rows) if rows},

@@ -30,7 +30,8 @@ _COMPILED: Final = (
 )
 
 
-def _sources() -> str:
+def sources() -> str:
+    """A digest of the text of every compiled module, and of numba's version."""
     digest = hashlib.blake2b(numba.__version__.encode(), digest_size=12)
     for pattern in _COMPILED:
         for path in sorted(_PACKAGE.glob(pattern)):
@@ -41,7 +42,7 @@ def _sources() -> str:
 def _cache_folder() -> Path | None:
     """A folder of the user's own; None where there is none to write to."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    folder = Path(base) / "stall_then_strike" / "numba" / _sources()
+    folder = Path(base) / "stall_then_strike" / "numba" / sources()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -36,6 +36,7 @@ from stall_then_strike.research.arrays import (
     S_CHANGES,
     S_EQUITY_AT_ROLL,
     S_ERROR,
+    S_FALL,
     S_FREE_FROM,
     S_HALTED,
     S_HOLD,
@@ -52,6 +53,7 @@ from stall_then_strike.research.arrays import (
     S_REALISED_AT_ROLL,
     S_REJECTS,
     S_SINCE,
+    S_TOP,
     USED,
     W_ADDRESS,
     W_ORDERS,
@@ -146,9 +148,12 @@ def pnl_today(m: I64) -> int:
 
 @jit
 def track(m: I64) -> None:
-    """The result may have moved: follow its peak and its deepest fall."""
+    """The result may have moved: follow its peak and its deepest fall, the day's and the run's."""
     m[S_CHANGES] += 1
-    pnl = pnl_today(m)
+    worth = equity(m)
+    m[S_TOP] = max(m[S_TOP], worth)
+    m[S_FALL] = min(m[S_FALL], worth - m[S_TOP])
+    pnl = worth - m[S_EQUITY_AT_ROLL]
     m[S_PEAK] = max(m[S_PEAK], pnl)
     m[S_MAX_DRAWDOWN] = min(m[S_MAX_DRAWDOWN], pnl - m[S_PEAK])
 

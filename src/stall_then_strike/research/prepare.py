@@ -367,23 +367,43 @@ def _take_lines(
 
 def cache_key(tapes: Sequence[Path], cfg: AppConfig) -> str:
     """What columns depend on: the tapes' bytes, the product's units, and this version."""
+    return key_of([tape_digest(path) for path in tapes], cfg)
+
+
+def tape_digest(path: Path) -> bytes:
+    """Of the bytes of one tape. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").digest()
+
+
+def key_of(digests: Sequence[bytes], cfg: AppConfig) -> str:
+    """The cache key of tapes with these digests."""
     exchange = cfg.exchange
     units = (VERSION, exchange.product_code, exchange.tick_size, exchange.size_step, cfg.ws.max_frame_bytes)
     digest = hashlib.blake2b(repr(units).encode(), digest_size=16)
-    for path in tapes:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "blake2b").digest())
+    for tape in digests:
+        digest.update(tape)
     return digest.hexdigest()
 
 
 def prepared(tapes: Sequence[Path], cfg: AppConfig, cache: Path) -> Columns:
     """The columns of these tapes as one run, from the cache or made now. Raises TapeError, FeedError, OSError."""
     key = cache_key(tapes, cfg)
-    folder = cache / key
+    return held(key, cache) or prepare(tapes, cfg, cache, key=key)
+
+
+def held(key: str, cache: Path) -> Columns | None:
+    """Columns that the cache has."""
     try:
-        return Columns(folder)
+        return Columns(cache / key)
     except FeedError:
-        shutil.rmtree(folder, ignore_errors=True)
+        return None
+
+
+def prepare(tapes: Sequence[Path], cfg: AppConfig, cache: Path, *, key: str) -> Columns:
+    """Make columns, over what the cache may have under their key. Raises TapeError, FeedError, OSError."""
+    folder = cache / key
+    shutil.rmtree(folder, ignore_errors=True)
     cache.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix=".making-", dir=cache))
     try:

@@ -1,0 +1,375 @@
+"""``sweep``: many parameter sets over the same tapes, by grid or search, here or on Dask, and what is left of the best.
+
+Needs the extra ``research``. A sweep that was interrupted goes on when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from loguru import logger
+from rich.console import Console
+
+from stall_then_strike.app import cli
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.errors import ConfigError, StallThenStrikeError
+
+if TYPE_CHECKING:
+    from stall_then_strike.research.columns import Columns
+    from stall_then_strike.research.sweep_drive import Driver
+    from stall_then_strike.research.sweep_journal import RunJournal
+    from stall_then_strike.research.sweep_plan import Keys, Plan
+    from stall_then_strike.research.sweep_runs import Job
+
+_EXTRA: Final = ("dask", "distributed", "fsspec", "numba", "numpy", "optuna", "polars")
+_RESULTS: Final = Path("data/results")
+_WIDE: Final = 200
+"""Columns, where there is no terminal to have some."""
+_EPILOG: Final = (
+    "exit codes: 0 done; 1 a run failed, or the sweep could not go on; 2 bad configuration or arguments; "
+    "130 stopped by a signal: the same command goes on"
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's flags."""
+    flags = argparse.ArgumentParser(
+        prog="sweep", description="Replay tapes with many parameter sets and compare the results.", epilog=_EPILOG
+    )
+    flags.add_argument(
+        "--tape",
+        metavar="URL",
+        nargs="+",
+        action="extend",
+        default=[],
+        dest="tapes",
+        help="tapes in order of time, by path or by URL that fsspec knows and workers can reach; may be repeated",
+    )
+    flags.add_argument(
+        "--grid",
+        metavar="KEY.PATH=V,V,...",
+        action="append",
+        default=[],
+        help="values of one key; every combination with the other grids is tried",
+    )
+    flags.add_argument(
+        "--search",
+        metavar="KEY.PATH=LOW:HIGH[:log|:STEP]",
+        action="append",
+        default=[],
+        help="range of one key (or V,V,...) for a search by TPE; whole numbers stay whole: write 1.0:10 for fractions",
+    )
+    flags.add_argument("--trials", metavar="N", type=_count, help="parameter sets that a search tries")
+    flags.add_argument(
+        "--batch", metavar="N", type=_count, default=10, help="sets that a search proposes at a time (default: 10)"
+    )
+    flags.add_argument(
+        "--objective",
+        metavar="NAMES",
+        default="pnl",
+        help="pnl, max_drawdown, sharpe, or several with commas; the first ranks (default: %(default)s)",
+    )
+    flags.add_argument("--folds", metavar="K", type=_count, default=0, help="walk-forward split into so many folds")
+    flags.add_argument(
+        "--train-share",
+        metavar="X",
+        type=_share,
+        default=Decimal("0.75"),
+        help="train span's share of a fold, above 0 and below 1 (default: %(default)s)",
+    )
+    flags.add_argument(
+        "--observe",
+        metavar="SECONDS",
+        type=cli.positive_seconds,
+        default=60.0,
+        help="interval of the observations that Sharpe ratios are made of (default: 60)",
+    )
+    where = flags.add_mutually_exclusive_group()
+    where.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler, such as tcp://10.0.0.5:8786")
+    where.add_argument("--serial", action="store_true", help="in this process, one run after the other")
+    where.add_argument("--workers", metavar="N", type=_count, help="processes on this machine (default: its cores)")
+    flags.add_argument(
+        "--patience",
+        metavar="SECONDS",
+        type=cli.positive_seconds,
+        default=60.0,
+        help="how long to wait for a scheduler, or for workers when there are none (default: 60)",
+    )
+    flags.add_argument("--out", metavar="DIR", type=Path, help=f"result folder (default: {_RESULTS}/sweep-DIGEST)")
+    flags.add_argument(
+        "--best", metavar="N", type=_count, default=10, help="sets in the table at the end (default: 10)"
+    )
+    flags.add_argument("--retry-failed", action="store_true", help="grid: make runs again that failed before")
+    flags.add_argument("--seed", metavar="N", type=int, help="sets paper.seed, which also seeds a search")
+    cli.add_config_flags(flags, override="configs/backtest.yml")
+    return flags
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a count; accepted: a whole number from 1 to 1000000")
+    return int(text)
+
+
+def _share(text: str) -> Decimal:
+    try:
+        share = Decimal(text)
+    except InvalidOperation:
+        share = Decimal(0)
+    if not Decimal("0.01") <= share <= Decimal("0.99"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share; accepted: 0.01 to 0.99")
+    return share
+
+
+class Interrupted(BaseException):
+    """A signal, before there is anything to stop in good order."""
+
+
+class Stopper:
+    """Hears signals: before the runs begin they end the command, after that they stop it in good order."""
+
+    def __init__(self) -> None:
+        """Listen from now on."""
+        self.stopped = self.orderly = False
+        self._listen()
+
+    def _listen(self) -> None:
+        for number in cli.STOP_SIGNALS:
+            signal.signal(number, self._hear)
+
+    def _hear(self, number: int, _: object) -> None:
+        self.stopped = True
+        if not self.orderly:
+            raise Interrupted
+        signal.signal(number, signal.SIG_DFL)  # a second one does not wait
+
+    @contextlib.contextmanager
+    def deaf(self) -> Iterator[None]:
+        """While processes are started, which are to ignore what their whole group gets: a Ctrl-C is for this one.
+
+        It waits meanwhile, and is heard afterwards.
+        """
+        cli.hear_signals(yes=False)
+        for number in cli.STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # inherited, unlike a handler
+        try:
+            yield
+        finally:
+            self._listen()
+            self.orderly = True
+            cli.hear_signals(yes=True)
+
+    def stopping(self) -> bool:
+        """Whether one came."""
+        return self.stopped
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and return the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = parser().parse_args(arguments)
+    if args.seed is not None:
+        args.sets = [*args.sets, f"paper.seed={args.seed}"]
+    logger.remove()
+    logger.add(sys.stderr, level="WARNING", format="sweep: {message}")
+    logger.disable("stall_then_strike.infra")  # each frame that is not understood; told as a count
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by workers; nothing here computes with threads
+    stopper = Stopper()
+    try:
+        cfg = cli.load(args, cli.CONFIGS / "backtest.yml")
+        keys = _keys(args, cfg)
+        return _Sweep(args, cfg, keys, stopper, command=_command(arguments, args.tapes)).run()
+    except ConfigError as error:
+        _say(error)
+        return cli.EXIT_USAGE
+    except (StallThenStrikeError, OSError) as error:
+        _say(error)
+        return cli.EXIT_FAILED
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        _say(f"{error.name} is not installed; install stall-then-strike[research]")
+        return cli.EXIT_FAILED
+    except Interrupted:
+        _say("stopped before the first run")
+        return cli.EXIT_INTERRUPTED
+
+
+def _say(text: object) -> None:
+    sys.stderr.write(f"sweep: {text}\n")
+
+
+def _command(arguments: Sequence[str], tapes: Sequence[str]) -> str:
+    from stall_then_strike.research.sweep_tapes import shown
+
+    return shlex.join(["sweep", *(shown(word) if word in tapes else word for word in arguments)])
+
+
+def _keys(args: argparse.Namespace, cfg: AppConfig) -> Keys:
+    """What is to be varied. Raises ConfigError with everything that is wrong with the flags."""
+    from stall_then_strike.research.sweep_plan import idle_keys, read_grid, read_search
+
+    problems = []
+    if not args.tapes:
+        problems.append("no --tape was named; accepted: one or more tapes (.jsonl or .jsonl.zst), by path or URL")
+    if bool(args.grid) == bool(args.search):
+        problems.append("accepted: --grid for each key of a grid, or --search for each key of a search")
+    if args.search and args.trials is None:
+        problems.append("--search: how many sets? accepted: --trials N with it")
+    if args.grid and args.trials is not None:
+        problems.append("--trials: a grid tries all of its sets; accepted: with --search")
+    if args.search and args.retry_failed:
+        problems.append("--retry-failed: a search has learnt from its failures; accepted: with --grid")
+    if problems:
+        raise ConfigError("\n".join(problems))
+    keys: Keys = read_grid(args.grid, cfg) if args.grid else read_search(args.search, cfg)
+    for key in idle_keys(keys, cfg):
+        _say(f"{key} makes no difference to a replay")
+    return keys
+
+
+def _objectives(text: str) -> tuple[str, ...]:
+    from stall_then_strike.research.sweep_plan import OBJECTIVES
+
+    names = tuple(name.strip() for name in text.split(","))
+    if len(set(names)) != len(names) or not set(names) <= set(OBJECTIVES):
+        raise ConfigError(f"--objective {text}: accepted: {', '.join(OBJECTIVES)}, each once, with commas between")
+    return names
+
+
+class _Sweep:
+    """One call of the command."""
+
+    def __init__(self, args: argparse.Namespace, cfg: AppConfig, keys: Keys, stopper: Stopper, *, command: str) -> None:
+        self._args, self._cfg, self._keys, self._stopper, self._command = args, cfg, keys, stopper, command
+        self._objectives = _objectives(args.objective)
+        self._console = Console()
+        if not self._console.is_terminal:
+            self._console = Console(width=_WIDE)
+
+    def run(self) -> int:
+        from stall_then_strike.research import sweep_result
+        from stall_then_strike.research.sweep_journal import RunJournal
+        from stall_then_strike.research.sweep_plan import digest_of, identity
+        from stall_then_strike.research.sweep_runs import Job, program
+        from stall_then_strike.research.sweep_tapes import prepared_here, shown
+
+        args, cfg = self._args, self._cfg
+        cache = Path(cfg.backtest.cache_dir).absolute()
+        tapes, key, columns = prepared_here(args.tapes, cfg, cache)
+        plan = self._plan(columns)
+        job = Job(base=plan.base, tapes=tapes, key=key, cache=str(cache), sample_ns=plan.sample_ns, program=program())
+        found = identity(plan, cfg, tapes=[tape.digest.hex()[:32] for tape in tapes], program=job.program)
+        digest = digest_of(found)
+        folder = args.out or _RESULTS / f"sweep-{digest[:8]}"
+        with RunJournal(folder) as journal:
+            head = sweep_result.head(plan, command=self._command, tapes=[shown(url) for url in args.tapes])
+            journal.open(digest, found, head)
+            if args.retry_failed:
+                journal.forget(lambda record: not record.done)
+            whole = self._drive(plan, job, columns, journal)
+            if not whole:
+                self._print(f"stopped at {len(journal.records):,} of {plan.runs:,} runs; the same command goes on")
+                return cli.EXIT_INTERRUPTED
+            records = sweep_result.ordered(journal.records.values(), plan)
+            worth = sweep_result.deflated(records, plan)
+            sweep_result.write_tables(folder, records, plan)
+            head["deflated_sharpe"] = sweep_result.worth(worth)
+            journal.write_head({**head, "digest": digest, "identity": found})
+        self._show(plan, records, worth)
+        self._print(f"results in {folder}")
+        return cli.EXIT_DONE if all(record.done for record in records) else cli.EXIT_FAILED
+
+    def _plan(self, columns: Columns) -> Plan:
+        from stall_then_strike.config.loader import effective_tree
+        from stall_then_strike.research.sweep_plan import Plan, Span, folds_of
+        from stall_then_strike.types.errors import FeedError
+
+        args, held = self._args, columns.manifest
+        if not held.mid_checked:
+            raise FeedError(f"no board snapshot of {self._cfg.exchange.product_code} in {held.messages} messages")
+        if held.garbage:
+            self._print(f"{held.garbage:,} of {held.messages:,} frames on the tapes were not understood")
+        whole = Span("all", held.first_ns, held.last_ns + 1)
+        sample_ns = int(args.observe * NS_PER_S)
+        return Plan(
+            base=effective_tree(self._cfg),
+            keys=self._keys,
+            objectives=self._objectives,
+            whole=whole,
+            folds=folds_of(whole, args.folds, args.train_share, sample_ns),
+            trials=args.trials,
+            batch=args.batch,
+            seed=self._cfg.paper.seed,
+            sample_ns=sample_ns,
+        )
+
+    def _drive(self, plan: Plan, job: Job, columns: Columns, journal: RunJournal) -> bool:
+        from stall_then_strike.app.sweep_screen import SweepProgress
+        from stall_then_strike.research.sweep_drive import Driver
+
+        failed = sum(not record.done for record in journal.records.values())
+        progress = SweepProgress(self._console, plan.runs, len(journal.records), failed)
+        driver = Driver(plan, journal, progress.add)
+        if not driver.missing:
+            return True
+        if not self._args.scheduler:
+            self._compile(columns)
+        return self._make(driver, job, columns, progress)
+
+    def _make(self, driver: Driver, job: Job, columns: Columns, progress: Any) -> bool:
+        from stall_then_strike.research.sweep_pool import DaskPool, SerialPool
+
+        args, stopper = self._args, self._stopper
+        if args.serial:
+            stopper.orderly = True
+            with progress:
+                return driver.drive(SerialPool(job, columns, stopper.stopping))
+        pool = DaskPool(
+            job,
+            scheduler=args.scheduler,
+            workers=args.workers or os.cpu_count() or 1,
+            patience_s=args.patience,
+            stopping=stopper.stopping,
+            tell=progress.say,
+        )
+        with contextlib.ExitStack() as stack:
+            with stopper.deaf():
+                stack.enter_context(pool)
+            stack.enter_context(progress)
+            return driver.drive(pool)
+
+    def _compile(self, columns: Columns) -> None:
+        """Compile here, once, and not in each worker at the same time."""
+        from stall_then_strike.research.compiled import CannotCompile, CompiledReplay
+
+        first_ns = columns.manifest.first_ns
+        with contextlib.suppress(CannotCompile):  # each run will say so
+            CompiledReplay(self._cfg, columns, span=(first_ns, first_ns + 1)).run()
+
+    def _show(self, plan: Plan, records: Any, worth: Any) -> None:
+        from stall_then_strike.app import sweep_screen
+
+        self._console.print(sweep_screen.best_table(records, plan, self._args.best))
+        if plan.folds:
+            self._console.print(sweep_screen.fold_table(records, plan))
+        self._print(sweep_screen.luck(worth, plan))
+        for line in sweep_screen.failures(records):
+            _say(line)
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
