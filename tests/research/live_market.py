@@ -16,7 +16,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.market_feed import MarketFeed
 from stall_then_strike.infra.private_feed import PrivateFeed
 from stall_then_strike.research.live_orders import LiveFill, LiveOrder, LiveRecord
-from stall_then_strike.sim.flow import FlowModel
+from stall_then_strike.sim.flow import Band, FlowModel
 from stall_then_strike.sim.private_venue import PrivateSettings
 from stall_then_strike.sim.source import Frame
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, ClientOrderId, FillEvent, OrderEventKind, OrderId, Side
@@ -25,6 +25,24 @@ from tests.sim.private_rig import NO_CALENDAR, NO_LIMITS, Room, order
 
 STEP_S = 0.05
 SIZE = Decimal("0.02")
+CROWDED = FlowModel(
+    volatility=100.0,
+    trend=0.0,
+    jumps_per_s=0.0,
+    bands=(
+        Band(near_ticks=300, far_ticks=340, per_s=6.0, patience_s=1.5),
+        Band(near_ticks=1_000, far_ticks=3_000, per_s=4.0, patience_s=3.5),
+        Band(near_ticks=3_000, far_ticks=30_000, per_s=1.0, patience_s=9.0),
+    ),
+    join_share=0.7,
+    undercut_share=0.0,
+    guard=100.0,
+    snipe_chance=0.0,
+    takers_per_s=4.0,
+    taker_floor=0.8,
+)
+"""Many queue at the best, and most leave it unfilled: who of them stood ahead decides. They leave whatever their place,
+so that in truth as large a share of the leavers stood ahead of us as of all: the power law's first."""
 
 
 @dataclass
@@ -102,13 +120,20 @@ class Quoter:
 
 
 def record(
-    folder: Path, seconds: float, *, ttl_s: float = 4.0, pause_s: float = 0.5, back_ticks: int = 0, seed: int = 1
+    folder: Path,
+    seconds: float,
+    *,
+    ttl_s: float = 4.0,
+    pause_s: float = 0.5,
+    back_ticks: int = 0,
+    seed: int = 1,
+    model: FlowModel = CROWDED,
 ) -> tuple[LiveRecord, Path]:
     """So much of it: the orders, and the tape."""
     settings = PrivateSettings(
         seed=seed, limits=NO_LIMITS, calendar=NO_CALENDAR, collateral_jpy=Decimal(10_000_000_000)
     )
-    quoter = Quoter(Room(settings=settings, model=FlowModel()), ttl_s, pause_s, back_ticks)
+    quoter = Quoter(Room(settings=settings, model=model), ttl_s, pause_s, back_ticks)
     for _ in range(int(seconds / STEP_S)):
         quoter.step()
     tape = folder / "FX_BTC_JPY-20260921T14Z.jsonl"

@@ -65,9 +65,9 @@ class LiveOrder:
     accepted_ns: int | None
     """The answer came that named it."""
     registered_ns: int | None
-    """The ORDER event, or the first fill if that came before it."""
+    """The ORDER event; where there was none, the first proof that it is on the book (a fill, a list of orders)."""
     is_registered_told: bool
-    """Whether ``registered_ns`` is that of an ORDER event."""
+    """Whether it was an ORDER event."""
     cancel_sent_ns: int | None
     """The first request to cancel it."""
     cancelled_ns: int | None
@@ -125,7 +125,6 @@ class OrderStories:
             return self._stamps.get((memo.client_order_id, what))
 
         told = stamp(_K.REGISTERED.value)
-        first = min((ns for ns in (told, memo.registered_ns) if ns is not None), default=None)
         return LiveOrder(
             name=memo.client_order_id,
             order_id=memo.order_id,
@@ -136,8 +135,8 @@ class OrderStories:
             ttl_ns=memo.ttl_ms * NS_PER_MS,
             sent_ns=memo.sent_ns,
             accepted_ns=stamp(_K.ACCEPTED.value),
-            registered_ns=first,
-            is_registered_told=told is not None and told == first,
+            registered_ns=memo.registered_ns if told is None else told,
+            is_registered_told=told is not None,
             cancel_sent_ns=stamp("cancel"),
             cancelled_ns=stamp(_K.CANCELLED.value),
             expired_ns=stamp(_K.EXPIRED.value),

@@ -101,9 +101,9 @@ class Hearing:
 def hear(tapes: Sequence[Path], product: str, names: frozenset[OrderId]) -> Hearing:
     """Read the executions only. Raises TapeError, OSError."""
     found, channel = Hearing(), f"lightning_executions_{product}"
-    for recv_ns, text in one_run(tapes):
+    for stamp_ns, text in one_run(tapes):
+        recv_ns = found.last_ns = max(stamp_ns, found.last_ns)
         found.first_ns = found.first_ns or recv_ns
-        found.last_ns = max(found.last_ns, recv_ns)
         if text is None or channel not in text:
             continue
         items = _items(text)
@@ -208,8 +208,11 @@ class _Watched:
 class TrackReader:
     """Goes through the tapes once."""
 
-    def __init__(self, cfg: AppConfig, quotes: Sequence[Placed], names: frozenset[OrderId]) -> None:
-        """``names`` are those of all orders of ours, closes included."""
+    def __init__(
+        self, cfg: AppConfig, quotes: Sequence[Placed], names: frozenset[OrderId], *, are_shown: bool = True
+    ) -> None:
+        """``names`` are those of all orders of ours, closes included; ``are_shown``: the tape's book has them."""
+        self._are_shown = are_shown
         self._feed = MarketFeed(cfg, is_quiet=True)
         self._upcoming = sorted(quotes, key=lambda quote: quote.order.sent_ns, reverse=True)
         self._names = names
@@ -223,7 +226,8 @@ class TrackReader:
 
     def read(self, messages: Iterable[Message]) -> Tracks:
         """All of it. Raises TapeError."""
-        for recv_ns, text in messages:
+        for stamp_ns, text in messages:
+            recv_ns = max(stamp_ns, self._heard_ns or 0)  # a stamp of the past counts as the latest one
             self._pass_time(recv_ns)
             if text is None or self._is_new_connection(text):
                 self._lose(recv_ns)
@@ -263,6 +267,8 @@ class TrackReader:
             self._watched = [q for q in self._watched if not q.is_over or now_ns <= (q.end_ns or 0) + _GONE_NS]
 
     def _tell_own(self) -> None:
+        if not self._are_shown:
+            return
         self._feed.view.set_own(
             OwnQuote(side=quote.side, price=quote.price, remaining=Lots(quote.real))
             for quote in self._watched
@@ -305,7 +311,7 @@ class TrackReader:
             [(quote.log, step) for quote in self._done for step in quote.steps if not step.slack_ns]
         )
         levels: dict[tuple[Side, Ticks], list[tuple[int, int, OwnPart]]] = {}
-        for quote in self._done:
+        for quote in self._done if self._are_shown else ():
             part = OwnPart(quote.log, quote.steps, lag)
             until_ns = (quote.end_ns or 0) + _GONE_NS
             levels.setdefault((quote.side, quote.price), []).append((quote.placed.order.sent_ns, until_ns, part))
@@ -315,7 +321,7 @@ class TrackReader:
                 side=quote.side,
                 price=quote.price,
                 size=order.size,
-                happenings=tuple(_without_ours(quote.happenings, levels[quote.side, quote.price])),
+                happenings=tuple(_without_ours(quote.happenings, levels.get((quote.side, quote.price), ()))),
             )
 
     def _lose(self, now_ns: int) -> None:
