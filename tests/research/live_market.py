@@ -16,6 +16,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.market_feed import MarketFeed
 from stall_then_strike.infra.private_feed import PrivateFeed
 from stall_then_strike.research.live_orders import LiveFill, LiveOrder, LiveRecord
+from stall_then_strike.sim.desk import Delays
 from stall_then_strike.sim.flow import Band, FlowModel
 from stall_then_strike.sim.private_venue import PrivateSettings
 from stall_then_strike.sim.source import Frame
@@ -128,10 +129,15 @@ def record(
     back_ticks: int = 0,
     seed: int = 1,
     model: FlowModel = CROWDED,
+    delays: Delays | None = None,
 ) -> tuple[LiveRecord, Path]:
     """So much of it: the orders, and the tape."""
     settings = PrivateSettings(
-        seed=seed, limits=NO_LIMITS, calendar=NO_CALENDAR, collateral_jpy=Decimal(10_000_000_000)
+        seed=seed,
+        limits=NO_LIMITS,
+        calendar=NO_CALENDAR,
+        collateral_jpy=Decimal(10_000_000_000),
+        delays=Delays() if delays is None else delays,
     )
     quoter = Quoter(Room(settings=settings, model=model), ttl_s, pause_s, back_ticks)
     for _ in range(int(seconds / STEP_S)):
