@@ -37,6 +37,8 @@ _EXTRA: Final = ("numpy",)
 _OUT: Final = Path("data/results/calibration")
 _TAPES: Final = (".jsonl", ".jsonl.zst")
 _JOURNAL: Final = ".sqlite3"
+_WIDEST: Final = 130
+"""Columns that a file or a pipe has."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -175,7 +177,7 @@ def _calibrate(record: LiveRecord, tapes: Sequence[Path], out: Path) -> int:
     written = write_samples(out, found, _names(record.sources), result.private_lag_ms)
     (out / "calibration.json").write_bytes(orjson.dumps(as_json(result), option=orjson.OPT_INDENT_2) + b"\n")
     (out / "calibration.yml").write_text(settings_text(result, written), encoding="utf-8")
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=_WIDEST)
     for line in words(result):
         console.print(line, highlight=False, soft_wrap=True)
     console.print(comparison_table(result))
@@ -216,7 +218,9 @@ def words(result: Calibration) -> list[str]:
 
 def comparison_table(result: Calibration) -> Table:
     """Real fills and each model's, beside each other, with 95 % intervals."""
-    table = Table(title="Fills of the same orders: real, and by each queue model (95 % intervals)")
+    table = Table(
+        title="Fills of the same orders: real, and by each queue model (95 % intervals)", title_justify="left"
+    )
     table.add_column("")
     table.add_column("real", justify="right")
     for model in result.models:
@@ -230,7 +234,7 @@ def comparison_table(result: Calibration) -> Table:
     row("loss", "", [f"{model.loss:.4f}" for model in models])
     row("best in resamples", "", ["-" if model.wins is None else f"{model.wins:.0%}" for model in models])
     for name, texts in (
-        ("fill ratio (size)", [_percent(side.ratio) for side in sides]),
+        ("fill ratio", [_percent(side.ratio) for side in sides]),
         ("orders with a fill", [_percent(side.touched) for side in sides]),
     ):
         row(name, texts[0], texts[1:])
