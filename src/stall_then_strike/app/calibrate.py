@@ -2,7 +2,7 @@
 
 Reads event logs or journals of ``run_live`` and the tapes recorded beside them; writes a folder with the result
 (``calibration.json``), settings to trade on paper with (``calibration.yml``) and the run's latencies, one file a kind.
-Needs the extra ``research``.
+Comparing needs the extra ``research``; ``--latencies-only`` does not.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from stall_then_strike.types.text import utc_iso
 if TYPE_CHECKING:
     from stall_then_strike.research.calibration import Calibration, ModelResult
 
-_EXTRA: Final = ("numpy",)
+_EXTRA: Final = ("numpy", "polars")
 _OUT: Final = Path("data/results/calibration")
 _TAPES: Final = (".jsonl", ".jsonl.zst")
 _JOURNAL: Final = ".sqlite3"

@@ -172,7 +172,7 @@ def calibrate(record: LiveRecord, tapes: Sequence[Path]) -> tuple[Calibration, d
         )
     lag = lag_ns if measured else None
     result = _result(record, files, hearing, tracks, compared, len(quotes) - len(ready), lag)
-    return result, samples(quotes, hearing, lag_ns)
+    return result, samples(record.orders, hearing, lag_ns)
 
 
 def usual_cancel_ns(orders: Sequence[LiveOrder], lag_ns: int) -> int:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stall_then_strike.research.estimates import quantile
 from stall_then_strike.research.live_orders import LiveOrder
-from stall_then_strike.research.quote_tracks import Hearing
 from stall_then_strike.types.dto import NO_ORDER, NS_PER_MS
+
+if TYPE_CHECKING:
+    from stall_then_strike.research.quote_tracks import Hearing  # needs the extra research; latencies alone do not
 
 ORDER: Final = "order"
 CANCEL: Final = "cancel"
