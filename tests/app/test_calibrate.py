@@ -20,9 +20,10 @@ from stall_then_strike.research.stream_thread import Lost
 from stall_then_strike.sim.latency import CANCELS, ORDERS, Latency
 from stall_then_strike.sim.private_venue import PrivateSettings
 from stall_then_strike.types.dto import Tick
-from tests.live.rig import OPEN_ALL_DAY, SIGNED, live_room
+from tests.live.rig import OPEN_ALL_DAY, live_room
 from tests.research.live_market import CROWDED
 from tests.research.rig import START_NS, frames
+from tests.signing import SIGNED
 
 JOINED: dict[str, Any] = {
     "quote_mode": "join",
