@@ -62,8 +62,8 @@ CALIBRATION_WORDS: Final[dict[str, tuple[str, str]]] = {
     "neither": ("in neither", "どちらも未約定"),
     "wait": ("time to fill, ms (median)", "約定までの時間 ms (中央値)"),
     "note_given": (
-        "Orders are given as they were; nothing reacts to a predicted fill.",
-        "注文は実際のまま与え、予測された約定には何も反応しません。",
+        "Orders are given as they were; nothing reacts to a predicted fill. Takers whom the real ones drew are there.",
+        "注文は実際のまま与え、予測された約定には何も反応しません。実際の指値が引き寄せた成行は市場に含まれます。",
     ),
     "note_left_out": (
         "Left out: {absent} never on the book or of unknown end, {broken} not wholly on the tapes.",
