@@ -7,6 +7,8 @@
 - ``tape_tools``: check, cut, merge; ``tape_columns``, ``tape_npz``: tapes for other programs
 - ``sequence``, ``scan``, ``prepare``, ``columns``: tapes as one run, and prepared once for compiled replay
 - ``compiled`` over ``arrays``, ``ledger``, ``book``, ``core_steps``, ``venue_steps`` (``jit``); ``rows``: its log rows
+- ``live_orders``, ``quote_tracks`` over ``own_depth``, ``fill_replay``, ``calibration``: paper fills held against live
+  ones; ``live_latencies``: samples for the latency model
 - ``report`` and the modules named after it: a run, or two compared, as one HTML file
 
 This folder's modules import what is in the extra ``research`` only where they need it: recording needs none of it.
