@@ -82,15 +82,16 @@ def _is_confirmed(cfg: AppConfig) -> bool:
         raise ConfigError("no terminal to ask for confirmation on; accepted: --yes")
     strategy, risk, venue = cfg.strategy, cfg.risk, cfg.exchange
     where = "on the embedded exchange" if cfg.env == "sim" else f"at {venue.base_url}, with REAL ORDERS"
-    sys.stdout.write(
+    question = (
         f"{venue.product_code} {where}\n"
         f"  a quote      {plain(strategy.size_min)} BTC\n"
         f"  position     at most {plain(strategy.max_inventory_btc)} BTC either way\n"
         f"  halt at      {plain(risk.daily_pnl_jpy)} JPY a day, or {plain(risk.max_dd_jpy)} JPY drawdown\n"
         "The checks come next, then trading. Type yes to start: "
     )
-    sys.stdout.flush()
     try:
+        sys.stdout.write(question)
+        sys.stdout.flush()
         return sys.stdin.readline().strip() == "yes"
     except KeyboardInterrupt:
         sys.stdout.write("\n")
