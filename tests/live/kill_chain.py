@@ -168,11 +168,12 @@ class KillChain:
             await process.wait()
 
     def _forgive(self, number: int, code: int) -> None:
-        """A machine that stands still keeps answers from the pre-flight: one such start is for a supervisor to repeat."""
+        """A machine that stands still keeps answers from the pre-flight: such a start is for a supervisor to repeat."""
         said = (self.folder / f"life-{number}.txt").read_text()
         is_unborn = code == cli.EXIT_FAILED and "fault" in said and "Traceback" not in said
         self.unborn += is_unborn
-        assert is_unborn and self.unborn == 1, f"life {number} ended by itself: exit {code}\n{said}"
+        assert is_unborn, f"life {number} ended by itself: exit {code}\n{said}"
+        assert self.unborn == 1, f"life {number} did not start either\n{said}"
 
     def _look(self, room: LiveRoom) -> None:
         """As an operator would: the journal can be read, and nobody holds it."""
