@@ -39,6 +39,19 @@ def test_info_is_a_table(sample: Path, capsys: pytest.CaptureFixture[str], monke
     assert row.split()[-1] == "whole"
 
 
+def test_info_on_a_narrow_terminal_is_told_in_lines(
+    sample: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert call("info", sample) == cli.EXIT_DONE
+    name, first, counts, state = capsys.readouterr().out.splitlines()
+    assert name == "s.jsonl.zst"
+    assert first.startswith("  first (UTC) 2026-01-05T00:00:00, length ")
+    assert counts.startswith("  snapshots ")
+    assert state.endswith("end whole")
+    assert max(map(len, (first, counts, state))) <= 80
+
+
 def test_info_for_programs(sample: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("info", "--json", sample, sample) == cli.EXIT_DONE
     facts = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -39,6 +39,12 @@ from stall_then_strike.types.text import utc_iso
 _SAMPLE_START: Final = "2026-01-05T00:00:00Z"
 _ISO: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z?")
 _FLUSH_ROWS: Final = 1_000
+_TEXTS: Final = frozenset({"tape", "first (UTC)", "end"})
+_COLUMNS: Final = (
+    *("tape", "first (UTC)", "length", "size", "snapshots", "deltas", "executions", "tickers", "gaps", "reconnects"),
+    *("mid agreed", "end"),
+)
+_WIDE: Final = 150
 _FORMATS: Final = ("parquet", "npz", "jsonl", "jsonl.zst")
 
 
@@ -177,7 +183,13 @@ def _info(args: argparse.Namespace) -> int:
             sys.stdout.write(orjson.dumps(facts).decode() + "\n")
     else:
         if audited:
-            Console().print(_table(audited))
+            console = Console()
+            rows = [row for tape in audited for row in _facts(tape)]
+            if console.width >= _WIDE:
+                console.print(_table(rows))
+            else:  # one below the other: a table this narrow would break every word of it
+                for row in rows:
+                    console.print(_paragraph(row), highlight=False, markup=False, soft_wrap=True)
         for path in filter(_is_event_log, args.tapes):
             run = open_run(path)
             kind = "live" if run.beginning.is_live else "paper"
@@ -190,37 +202,44 @@ def _is_event_log(path: Path) -> bool:
     return path.name.removesuffix(PART).endswith(EVENTS)
 
 
-def _table(audited: Sequence[Audited]) -> Table:
-    """One row a tape and product."""
+def _facts(tape: Audited) -> Iterator[tuple[str, ...]]:
+    """One row a product of the tape, in the order of ``_COLUMNS``."""
+    audit = tape.audit
+    end = "unreadable" if tape.error else "whole"
+    if tape.statistics.truncated or tape.statistics.is_unfinished:
+        end = "cut"
+    span = (utc_iso(audit.first_ns)[:19], _length(audit.last_ns - audit.first_ns)) if audit.messages else ("-", "-")
+    books = audit.books()
+    for product in audit.products or ("",):
+        counts = [audit.channels.get(kind.of(product)) for kind in (Channel.SNAPSHOT, Channel.BOARD)]
+        counts += [audit.channels.get(kind.of(product)) for kind in (Channel.EXECUTIONS, Channel.TICKER)]
+        gaps = sum(facts.gaps for facts in counts if facts is not None)
+        book = books.get(product)
+        yield (
+            tape.path.name + (f" ({product})" if len(audit.products) > 1 else ""),
+            *span,
+            _bytes(tape.size),
+            *(f"{facts.messages:,}" if facts is not None else "0" for facts in counts),
+            f"{gaps:,}",
+            f"{audit.reconnects:,}",
+            "-" if book is None or not book.checked else f"{book.agreed:,} of {book.checked:,}",
+            end,
+        )
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("tape", overflow="fold")
-    table.add_column("first (UTC)")
-    for name in ("length", "size", "snapshots", "deltas", "executions", "tickers", "gaps", "reconnects", "mid agreed"):
-        table.add_column(name, justify="right")
-    table.add_column("end")
-    for tape in audited:
-        audit = tape.audit
-        end = "unreadable" if tape.error else "whole"
-        if tape.statistics.truncated or tape.statistics.is_unfinished:
-            end = "cut"
-        span = (utc_iso(audit.first_ns)[:19], _length(audit.last_ns - audit.first_ns)) if audit.messages else ("-", "-")
-        books = audit.books()
-        for product in audit.products or ("",):
-            counts = [audit.channels.get(kind.of(product)) for kind in (Channel.SNAPSHOT, Channel.BOARD)]
-            counts += [audit.channels.get(kind.of(product)) for kind in (Channel.EXECUTIONS, Channel.TICKER)]
-            gaps = sum(facts.gaps for facts in counts if facts is not None)
-            book = books.get(product)
-            table.add_row(
-                tape.path.name + (f" ({product})" if len(audit.products) > 1 else ""),
-                *span,
-                _bytes(tape.size),
-                *(f"{facts.messages:,}" if facts is not None else "0" for facts in counts),
-                f"{gaps:,}",
-                f"{audit.reconnects:,}",
-                "-" if book is None or not book.checked else f"{book.agreed:,} of {book.checked:,}",
-                end,
-            )
+    for name in _COLUMNS:
+        table.add_column(name, overflow="fold", justify="left" if name in _TEXTS else "right")
+    for row in rows:
+        table.add_row(*row)
     return table
+
+
+def _paragraph(row: tuple[str, ...]) -> str:
+    told = [f"{name} {value}" for name, value in zip(_COLUMNS[1:], row[1:], strict=True)]
+    lines = [row[0], ", ".join(told[:3]), ", ".join(told[3:7]), ", ".join(told[7:])]
+    return "\n  ".join(lines)
 
 
 def _check(args: argparse.Namespace) -> int:
