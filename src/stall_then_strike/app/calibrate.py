@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -240,9 +240,9 @@ def comparison_table(result: Calibration) -> Table:
         row(name, texts[0], texts[1:])
     row("ratio less real", "", [_percent(model.difference) for model in models])
     for horizon in result.real.markouts:
-        texts = [_ticks(side.markouts[horizon]) for side in sides]
+        texts = [_whole(side.markouts[horizon]) for side in sides]
         row(f"markout {horizon} s, ticks", texts[0], texts[1:])
-    texts = [_ticks(side.time_to_fill_ms) for side in sides]
+    texts = [_whole(side.time_to_fill_ms) for side in sides]
     row("time to fill, ms", texts[0], texts[1:])
     texts = ["-" if side.median_time_to_fill_ms is None else f"{side.median_time_to_fill_ms:.0f}" for side in sides]
     row("  its median", texts[0], texts[1:])
@@ -261,19 +261,18 @@ def _parameter(model: ModelResult) -> str:
 
 
 def _percent(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return "-"
-    if estimate.low is None or estimate.high is None:
-        return f"{100 * estimate.value:.1f} %"
-    return f"{100 * estimate.value:.1f} % ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
+    return _with_interval(estimate, lambda value: f"{100 * value:.1f}", " %")
 
 
-def _ticks(estimate: Estimate | None) -> str:
+def _whole(estimate: Estimate | None) -> str:
+    return _with_interval(estimate, lambda value: f"{value:.0f}", "")
+
+
+def _with_interval(estimate: Estimate | None, text: Callable[[float], str], unit: str) -> str:
     if estimate is None:
         return "-"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.0f}"
-    return f"{estimate.value:.0f} ({estimate.low:.0f} to {estimate.high:.0f})"
+    ends = "" if estimate.low is None or estimate.high is None else f" ({text(estimate.low)} to {text(estimate.high)})"
+    return f"{text(estimate.value)}{unit}{ends}"
 
 
 def settings_text(result: Calibration, written: Mapping[str, Path]) -> str:
