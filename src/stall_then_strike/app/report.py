@@ -59,7 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         from stall_then_strike.research.log_rows import ReportInputError
         from stall_then_strike.research.report import write_report
-        from stall_then_strike.research.report_calibration import is_calibration, write_calibration
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
@@ -70,12 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.folder.is_file():
             raise ReportInputError(f"{args.folder} is a file; give the folder of a run or of a sweep")
         out = args.folder / "report.html" if args.out is None else args.out
-        if is_calibration(args.folder):
-            write_calibration(out, args.folder, language=args.lang)
-        else:
-            write_report(
-                out, args.folder, cfg, language=args.lang, compare=args.compare, tapes=args.tapes, journal=args.journal
-            )
+        write_report(
+            out, args.folder, cfg, language=args.lang, compare=args.compare, tapes=args.tapes, journal=args.journal
+        )
     except (ConfigError, ReportInputError) as error:
         sys.stderr.write(f"report: {error}\n")
         return cli.EXIT_USAGE

@@ -9,6 +9,7 @@ from pathlib import Path
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.research.labels import Labels
 from stall_then_strike.research.log_rows import ReportInputError
+from stall_then_strike.research.report_calibration import RESULT, calibration_page, is_calibration, read_result
 from stall_then_strike.research.report_data import read_run
 from stall_then_strike.research.report_page import render
 from stall_then_strike.research.report_sections import Page, comparison_page, run_page
@@ -26,15 +27,18 @@ def write_report(
     tapes: Sequence[Path] = (),
     journal: Path | None = None,
 ) -> None:
-    """Write the report on a run, with ``compare`` on two, or on a sweep, to ``out``, whole or not at all.
+    """Write the report on a run, with ``compare`` on two, on a sweep or a calibration, to ``out``, whole or not at all.
 
     Tapes serve both runs, the journal the first. Raises ReportInputError for what cannot be read, OSError for ``out``.
     """
     say = Labels(language)
-    if is_sweep(folder):
-        if compare is not None or tapes or journal is not None:
-            raise ReportInputError(f"{folder} holds a sweep: --compare, --tape and --journal are for runs")
+    kind = "sweep" if is_sweep(folder) else "calibration" if is_calibration(folder) else None
+    if kind is not None and (compare is not None or tapes or journal is not None):
+        raise ReportInputError(f"{folder} holds a {kind}: --compare, --tape and --journal are for runs")
+    if kind == "sweep":
         page = sweep_page(read_sweep(folder), say)
+    elif kind == "calibration":
+        page = calibration_page(read_result(folder / RESULT), language)
     else:
         page = _runs(folder, cfg, compare, tapes, journal, say)
     text = render(page, say)

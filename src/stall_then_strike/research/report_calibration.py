@@ -5,7 +5,6 @@ One more kind of :class:`Page`; ``report_page`` draws it. Its words are here, in
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +12,8 @@ from typing import Any, Final
 import orjson
 
 from stall_then_strike.research.drawing import Figure, axis, error_bars, layout
-from stall_then_strike.research.labels import LANGUAGES, Labels
+from stall_then_strike.research.labels import LANGUAGES
 from stall_then_strike.research.log_rows import ReportInputError
-from stall_then_strike.research.report_page import render
 from stall_then_strike.research.report_sections import Cell, Page, Section, TableOf
 from stall_then_strike.research.report_words import Card, percent
 from stall_then_strike.types.text import utc_iso
@@ -81,19 +79,6 @@ _Say = Callable[..., str]
 def is_calibration(folder: Path) -> bool:
     """Whether this is a folder that ``calibrate`` wrote."""
     return (folder / RESULT).is_file()
-
-
-def write_calibration(out: Path, folder: Path, *, language: str = "en") -> None:
-    """Write the page, whole or not at all. Raises ReportInputError for what cannot be read, OSError for ``out``."""
-    say = Labels(language)
-    text = render(calibration_page(read_result(folder / RESULT), language), say)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out.with_name(f".{out.name}.unfinished")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, out)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def read_result(path: Path) -> dict[str, Any]:
