@@ -160,6 +160,40 @@ def test_a_phantom_is_taken_back_in_position_and_cash() -> None:
     assert [row.tag for row in desk.rows if isinstance(row, TradeLogRow)] == ["stall", "correction"]
 
 
+def test_phantoms_that_make_up_for_each_other_are_no_payment() -> None:
+    """A14: their positions cancel out and their cash does not; it was booked as funding until they were found out."""
+    desk = settled_desk()
+    bid, ask = struck(desk)
+    desk.filled(desk.ms, bid)
+    desk.filled(desk.ms, ask, price=ask.price + 300_000)
+    assert desk.core.inventory.position == 0
+    won = desk.core.inventory.cash
+    assert won > UNIT
+    assert desk.core.account is not None
+    heard_ms = desk.ms
+    shown = []
+    for ms in (1_000, 3_000, 5_000, 11_000, 14_000, 17_000):
+        desk.report(heard_ms + ms)
+        shown.append(desk.core.account.is_shown_by(report(heard_ms + ms)))
+    assert desk.core.inventory.cash == 0
+    assert not facts(desk, "funding") + facts(desk, "collateral")
+    assert [row.tag for row in desk.rows if isinstance(row, TradeLogRow)] == ["stall"] * 2 + ["correction"] * 2
+    assert shown == [False] * 4 + [True] * 2, "nothing may end on books that the venue denies"
+
+
+def test_a_payment_waits_for_the_fill_that_is_not_listed_yet() -> None:
+    desk = settled_desk()
+    bid, _ = struck(desk)
+    ours = fill(BUY, bid.price, MIN, exec_id=7, name=bid.client_order_id, ms=desk.ms)
+    desk.feed(ours, desk.ms)
+    held: dict[str, Any] = {"position": MIN, "basis": bid.price * MIN, "collateral": (1_000_000 + 5_000) * UNIT}
+    seen = []
+    for ms, listed_fills in ((1_000, [ours]), (3_000, []), (7_000, [ours])):
+        desk.report(desk.ms + ms, **held, fills=listed_fills)
+        seen.append(len(facts(desk, "collateral")))
+    assert seen == [0, 0, 1]
+
+
 # --- orders
 
 
@@ -278,11 +312,12 @@ def test_a_position_that_nothing_explains_is_taken_over_and_trading_halts() -> N
 def test_carry_counts_and_a_deposit_does_not(yen: int, counts: bool) -> None:
     desk = settled_desk()
     bid, _ = struck(desk)
-    desk.filled(desk.ms, bid)
+    ours = fill(BUY, bid.price, MIN, exec_id=7, name=bid.client_order_id, ms=desk.ms)
+    desk.feed(ours, desk.ms)
     # Two thousand yen are held, so that a yen is little.
     basis = bid.price * MIN
     theirs = fill(BUY, 10_000, 200 * MIN, exec_id=8, name=None, order_id="F", ms=desk.ms - 60_000)
-    held: dict[str, Any] = {"position": MIN + 200 * MIN, "basis": basis + 200 * MIN * 10_000, "fills": [theirs]}
+    held: dict[str, Any] = {"position": MIN + 200 * MIN, "basis": basis + 200 * MIN * 10_000, "fills": [ours, theirs]}
     desk.report(desk.ms + 1_000, **held)
     before = desk.core.inventory.realised_today
     for ms in (1_000, 5_000):

@@ -275,6 +275,21 @@ def test_a_fill_between_two_answers_of_one_report_is_no_payment() -> None:
     assert found.payment(report(64_000, collateral=1_000_000 * UNIT + won), won) is None
 
 
+def test_nothing_is_judged_while_a_fill_is_not_listed() -> None:
+    """It moved our cash; the venue's it moved as well, or never did."""
+    found = settled()
+    for exec_id, side in ((9, BUY), (10, SELL)):
+        found.note_fill(at(59_000), fill(side, 100, MIN, exec_id=exec_id))
+    assert found.compare(report(60_000), 0) is Books.AGREE
+    assert not found.is_listed
+    assert [pay(found, -UNIT) for _ in range(3)] == [None] * 3
+    assert due_ms(found, ms=61_000)[1] != "the collateral moved"
+    listed = [fill(side, 100, MIN, exec_id=exec_id) for exec_id, side in ((9, BUY), (10, SELL))]
+    assert found.compare(report(62_000, fills=listed), 0) is Books.AGREE
+    assert found.is_listed
+    assert [pay(found, -UNIT) for _ in range(2)] == [None, Payment(-UNIT, is_carry=True)]
+
+
 def test_a_large_payment_is_a_deposit() -> None:
     found = settled()
     assert [pay(found, 50_000 * UNIT) for _ in range(3)] == [None, Payment(50_000 * UNIT, is_carry=False), None]

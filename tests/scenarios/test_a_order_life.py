@@ -178,6 +178,17 @@ async def test_a14_overfill_that_never_was_is_taken_back(tmp_path: Path) -> None
         await work.stop_and_check()
 
 
+async def test_a14_overfills_that_make_up_for_each_other_are_taken_back_before_the_end(tmp_path: Path) -> None:
+    """A14: both quotes are told to be filled, which they are not, and the run is stopped: the position says nothing."""
+    async with at_work(tmp_path, **STILL) as work:
+        await work.hit(Fault(kind=K.PHANTOM_EXECUTION, count=2), times=2)
+        await work.until("both", lambda: len(work.facts("fill")) == 2)
+        assert work.core.inventory.position == work.position == 0
+        await work.stop_and_check()
+        assert not work.room.venue.ledger().fills
+        assert not work.facts("funding") + work.facts("collateral")
+
+
 async def test_a15_late_event_does_not_bring_an_order_back(tmp_path: Path) -> None:
     """A15: ORDER comes long after CANCEL and EXECUTION."""
     async with at_work(tmp_path) as work:

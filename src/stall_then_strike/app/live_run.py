@@ -343,7 +343,7 @@ class LiveRun:
         trader.remember("stop", f"{ending.why}; {self._last_words()}")
 
     async def _confirmed(self) -> None:
-        """Return when nothing is live and the venue has shown the position that we end with.
+        """Return when nothing is live and the venue has shown the position that we end with, and each fill of ours.
 
         What it shows may be news: then the core has more to do, and is asked for after that. A question that cannot be
         asked or answered is put again, as far as the budget allows.
@@ -355,14 +355,17 @@ class LiveRun:
             if core.budget.may_ask(self._clock.now_ns(), REPORT_CALLS, urgent=True):
                 asked_ns = self._clock.now_ns()
                 await trader.ask_account("stopping")
-                last = None if self._venue is None else self._venue.last
-                is_shown = last is not None and last.asked_ns >= asked_ns and last.position == core.inventory.position
-                if is_shown and core.is_done:
+                if self._is_shown_since(asked_ns) and core.is_done:
                     return
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, longest_s)
             if not core.is_done:
                 self._over.clear()  # set again by the watch
+
+    def _is_shown_since(self, asked_ns: int) -> bool:
+        """Whether a report that was asked for then or later leaves nothing to be found out."""
+        last, account = None if self._venue is None else self._venue.last, self.core.account
+        return last is not None and account is not None and last.asked_ns >= asked_ns and account.is_shown_by(last)
 
     async def _before_hurry(self, what: Coroutine[None, None, object], limit_s: float) -> bool:
         """Wait for something, but not past the limit or a second signal; whether it came."""

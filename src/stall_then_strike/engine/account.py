@@ -89,6 +89,13 @@ class Account:
         """Go on from where an earlier run was."""
         self.rules.since, self.rules.cash_base = memo.since, memo.cash_base
 
+    def is_shown_by(self, report: AccountReport) -> bool:
+        """Whether a report, just taken in, leaves nothing to be found out: our position, our fills, nothing to cancel.
+
+        Fills that never were can make up for each other: then only the list of executions tells.
+        """
+        return report.position == self._inventory.position and self.rules.is_listed and not self.to_cancel
+
     def is_ghost(self, order: Order, now_ns: int) -> bool:
         """Whether a close need not wait for this order (`evidence.is_ghost`)."""
         return is_ghost(order, now_ns, self.rules.doubt_ns)

@@ -93,6 +93,8 @@ class Reconciler:
         self._difference = 0
         self._differs_ns = 0
         self._suspects: frozenset[ExecId] = frozenset()
+        self._unlisted: frozenset[ExecId] = frozenset()
+        """Fills that we counted and the last report lacks, those too young to be suspected among them."""
         self._recent: deque[tuple[int, FillEvent]] = deque()
         self._held = 0
         self._alarm = ""
@@ -103,6 +105,11 @@ class Reconciler:
     def is_live(self) -> bool:
         """Whether the private channel is up."""
         return self._is_live
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the last report had every fill that we counted in the time that it covers."""
+        return not self._unlisted
 
     # --- when to ask
 
@@ -190,7 +197,8 @@ class Reconciler:
     def compare(self, report: AccountReport, position: int) -> Books:
         """Compare positions, once all that the report has is booked."""
         difference = report.position - position
-        suspects = self._missing(report)
+        suspects = self._missing(report, heard_before_ns=report.asked_ns - _PHANTOM_NS)
+        self._unlisted = self._missing(report)
         doubly = suspects & self._suspects
         self._suspects = suspects
         # Phantoms may cancel out: then the positions agree, and only the lists tell.
@@ -213,6 +221,7 @@ class Reconciler:
         """The fills that the venue does not have, after a comparison that found some. Forgets them."""
         found = list(self._fills_of(self._suspects))
         self._recent = deque((at, fill) for at, fill in self._recent if fill.exec_id not in self._suspects)
+        self._unlisted -= self._suspects
         self._suspects = frozenset()
         self._differences = 0
         return found
@@ -221,8 +230,11 @@ class Reconciler:
         """What moved the venue's cash beside fills. ``cash`` is our realised result less our basis. Positions agree.
 
         Positions and collateral are asked one after the other: what lies between the two (a fill, the re-basing) looks
-        like a payment once. One counts if the next report shows the same.
+        like a payment once. One counts if the next report shows the same. Nothing is judged while a fill of ours is not
+        listed: one that never was moved our cash and not the venue's, and another may have made up for its position.
         """
+        if not self.is_listed:
+            return None
         base = report.collateral - report.basis - cash
         if self.cash_base is None:
             self.cash_base = base
@@ -246,6 +258,7 @@ class Reconciler:
         self.cash_base = report.collateral - report.basis - cash
         self._differences = 0
         self._recent.clear()
+        self._unlisted = frozenset()
         self._agree(report)
 
     def _agree(self, report: AccountReport) -> None:
@@ -260,15 +273,17 @@ class Reconciler:
             self._recent.popleft()
             self.since = max(fill.exec_id, self.since or ExecId(0))
 
-    def _missing(self, report: AccountReport) -> frozenset[ExecId]:
-        """Fills that we counted in the time that the report covers, and that it does not have."""
+    def _missing(self, report: AccountReport, heard_before_ns: int | None = None) -> frozenset[ExecId]:
+        """Fills that we counted in the time that the report covers, and that it does not have: all, or old ones."""
         if not report.is_complete:
             return frozenset()
         listed = {fill.exec_id for fill in report.fills}
         return frozenset(
             fill.exec_id
             for at_ns, fill in self._recent
-            if fill.exec_id > report.since and fill.exec_id not in listed and at_ns < report.asked_ns - _PHANTOM_NS
+            if fill.exec_id > report.since
+            and fill.exec_id not in listed
+            and (heard_before_ns is None or at_ns < heard_before_ns)
         )
 
     def _sum_of(self, ids: Iterable[ExecId]) -> int:
