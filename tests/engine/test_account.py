@@ -270,6 +270,73 @@ def test_a_report_that_is_merely_ahead_of_the_events_renews_nothing() -> None:
     assert not [action for action in late_fill(desk, 100).actions if isinstance(action, RenewFeed)]
 
 
+def test_what_happened_before_the_channel_came_up_is_no_fault_of_it() -> None:
+    """Its first report may come late, or find the books to differ: what fell into the gap is then in the second."""
+    desk = settled_desk()
+    bid, _ = struck(desk)
+    desk.channel(desk.ms, is_live=False)
+    missed = fill(BUY, bid.price, MIN, exec_id=5, name=None, order_id=f"V-{bid.client_order_id}", ms=desk.ms + 500)
+    up_ms = desk.ms + 1_000
+    desk.channel(up_ms, is_live=True)
+    held: dict[str, Any] = {"position": MIN, "basis": bid.price * MIN}
+    desk.report(up_ms + 1_000, **held)
+    assert facts(desk, "difference")
+    for ms in (5_000, 10_000):
+        desk.report(up_ms + ms, **held, fills=[missed])
+    assert not desk.core.orders.any_live, "the ask was cancelled in the gap"
+    assert not desk.of(RenewFeed)
+
+
+def test_a_channel_that_did_not_tell_is_renewed_though_the_books_had_differed() -> None:
+    """The fill came between the questions for executions and for the position."""
+    desk = settled_desk()
+    bid, _ = struck(desk)
+    missed = fill(BUY, bid.price, MIN, exec_id=5, name=None, order_id=f"V-{bid.client_order_id}", ms=desk.ms)
+    held: dict[str, Any] = {"position": MIN, "basis": bid.price * MIN}
+    desk.report(desk.ms + 200, **held)
+    assert facts(desk, "difference")
+    assert not desk.of(RenewFeed)
+    desk.report(desk.ms + 4_000, **held, fills=[missed])
+    assert len(desk.of(RenewFeed)) == 1
+
+
+def test_a_channel_that_tells_nothing_of_orders_that_end_unfilled_is_renewed() -> None:
+    """B10: all are cancelled before a list shows them: only that nothing was told of them says that it is silent."""
+    desk = settled_desk()
+    quotes = struck(desk, accept=False)
+    sent_ms = desk.ms
+    for quote in quotes:
+        desk.tell(sent_ms + 100, K.ACCEPTED, quote.client_order_id, f"V-{quote.client_order_id}")
+    renewals = []
+    for ms in (4_000, 12_000, 20_000, 80_000):
+        desk.report(sent_ms + ms)
+        renewals.append(len(desk.of(RenewFeed)))
+        if renewals[-1] and desk.core.account is not None and ms == 12_000:
+            desk.channel(sent_ms + ms + 500, is_live=False)
+            desk.channel(sent_ms + ms + 1_500, is_live=True)
+    assert renewals == [0, 1, 1, 1], "one connection is renewed for them, not the next one as well"
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_order_without_a_name_or_from_before_the_channel_says_nothing_of_it(named: bool) -> None:
+    """Its request may never have arrived, and its events may have fallen into the gap."""
+    desk = settled_desk()
+    quotes = struck(desk, accept=False)
+    sent_ms = desk.ms
+    for quote in quotes:
+        if named:
+            desk.tell(sent_ms + 100, K.ACCEPTED, quote.client_order_id, f"V-{quote.client_order_id}")
+        else:
+            desk.tell(sent_ms + 100, K.SEND_UNKNOWN, quote.client_order_id)
+    if named:
+        desk.channel(sent_ms + 200, is_live=False)
+        desk.channel(sent_ms + 1_000, is_live=True)
+    for ms in (4_000, 12_000, 20_000):
+        desk.report(sent_ms + ms)
+    assert len(list(desk.core.orders.live("stall"))) >= 2
+    assert not desk.of(RenewFeed)
+
+
 def test_a_cancel_that_did_nothing_is_not_the_channels_fault() -> None:
     desk = settled_desk()
     bid, ask = struck(desk)

@@ -160,7 +160,7 @@ class Account:
             position = self._instrument.size(self._inventory.position)
             self._record.note("INFO", f"account reconciled: position {position:+f} BTC")
             self._record.fact("report", detail=f"position {position:+f}")
-        elif late and self.rules.is_live and now_ns - self._renewed_ns >= _RENEW_NS:
+        if late and self.rules.is_live and now_ns - self._renewed_ns >= _RENEW_NS:
             self._renewed_ns = now_ns
             self.why_renew = "the private channel did not tell what the account shows"
         return halt
@@ -179,17 +179,21 @@ class Account:
             self._orders.count_stranger(fill)
 
     def _take_orders(self, report: AccountReport, found: Evidence, now_ns: int) -> int:
-        """Apply all evidence on orders and executions; returns how much of it the private channel should have told."""
+        """Apply all evidence on orders and executions; returns how much of it the private channel should have told.
+
+        It owes only what happened since it came up: what lies in a gap is no fault of the connection after it.
+        """
         for name in found.names:
             self._apply(name)
         late = 0
         for fill in report.fills:
             if fill.order_id is not None and self._orders.by_id(fill.order_id) is not None:
-                is_old = report.asked_ns - fill.ts_ns >= self.rules.doubt_ns
+                is_old = self.rules.live_ns <= fill.ts_ns <= report.asked_ns - self.rules.doubt_ns
                 late += self._apply(fill) and is_old
         for event in states(report, self._orders, self.rules.vanish_ns):
             is_late = self._is_late(event, report.asked_ns)
             late += self._apply(event) and is_late
+        late += sum(self._is_untold(order, report.asked_ns) for order in self._orders.live())
         for fill in found.foreign_fills:
             self._book(fill, FOREIGN_TAG, now_ns)
         self.to_cancel.extend(found.orphans)
@@ -216,8 +220,19 @@ class Account:
         if event.kind is OrderEventKind.CANCEL_UNSENT or event.kind is OrderEventKind.PROVEN_ABSENT:
             return False
         order = None if event.order_id is None else self._orders.by_id(event.order_id)
-        overdue_ns = None if order is None else overdue_at_ns(order, self.rules.doubt_ns)
+        if order is None or order.sent_ns < self.rules.live_ns:
+            return False
+        overdue_ns = overdue_at_ns(order, self.rules.doubt_ns)
         return overdue_ns is not None and overdue_ns <= asked_ns
+
+    def _is_untold(self, order: Order, asked_ns: int) -> bool:
+        """Whether the venue accepted an order and neither channel nor lists ever told more of it.
+
+        It may have been lost at the venue. But so looks every order that ends unfilled while the channel is silent, and
+        then none would tell of it before a fill does.
+        """
+        is_untold = order.order_id is not None and order.registered_ns is None
+        return is_untold and order.sent_ns >= self.rules.live_ns and self.is_ghost(order, asked_ns)
 
     def _take_position(self, report: AccountReport, now_ns: int) -> Reason | None:
         rules, inventory = self.rules, self._inventory

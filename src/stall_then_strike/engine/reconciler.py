@@ -107,6 +107,11 @@ class Reconciler:
         return self._is_live
 
     @property
+    def live_ns(self) -> int:
+        """When the private channel last came up or went down."""
+        return self._live_ns
+
+    @property
     def is_listed(self) -> bool:
         """Whether the last report had every fill that we counted in the time that it covers."""
         return not self._unlisted
