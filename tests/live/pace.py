@@ -26,8 +26,8 @@ class SteadyClock(ScaledClock):
     come seconds of venue time late for no reason that is in the plan.
     """
 
-    def __init__(self, speed: float) -> None:
-        super().__init__(speed)
+    def __init__(self, speed: float, start_ns: int | None = None) -> None:
+        super().__init__(speed, start_ns)
         self._shown_ns = super().now_ns()
 
     def now_ns(self) -> int:
@@ -50,9 +50,9 @@ class SteadyClock(ScaledClock):
 
 
 @asynccontextmanager
-async def steady_clock(speed: float) -> AsyncIterator[SteadyClock]:
-    """A clock that runs within the block."""
-    clock = SteadyClock(speed)
+async def steady_clock(speed: float, start_ns: int | None = None) -> AsyncIterator[SteadyClock]:
+    """A clock that runs within the block, by default from now on."""
+    clock = SteadyClock(speed, start_ns)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(clock.run())
         try:
