@@ -225,6 +225,7 @@ class Wire:
         self.private: list[int] = []
         self.sends: list[int] = []
         self.questions: list[int] = []
+        self.starts: list[int] = []
         self.wakes = 0
         self.halts_of_run: list[Any] = []
         self.start()
@@ -233,6 +234,7 @@ class Wire:
 
     def start(self) -> None:
         """A new process on the same journal."""
+        self.starts.append(self.ms)
         self.run += 1
         self.private.clear()
         self.core = Core(self.cfg, live=True)

@@ -496,7 +496,7 @@ def test_an_order_of_an_earlier_run_goes_on_where_it_was(before: OrderState, aft
     bring_to(orders, order, before)
     again = Orders()
     again.restore([order.memo()], [ExecId(901)])
-    found = next(again.live(), None) or again.by_id(OrderId(VENUE))
+    found = next(iter(again.live()), None) or again.by_id(OrderId(VENUE))
     assert found is not None
     assert (found.state, found.executed, found.terms) == (after, order.executed, order.terms)
     assert again.apply(fill(BUY, 100, 40, exec_id=901))[0].new_fill is None

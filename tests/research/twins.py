@@ -1,4 +1,4 @@
-"""One tape, two engines: an interpreted virtual run, and the compiled replay of the same messages."""
+"""One tape, three engines: a virtual run over its messages, one over its columns, and the compiled replay."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from stall_then_strike.app.column_run import ColumnFeed, ColumnRun
 from stall_then_strike.app.trading import PaperTrader
 from stall_then_strike.app.virtual import Message, VirtualRun
 from stall_then_strike.config.models import AppConfig
@@ -24,16 +25,20 @@ NS_PER_S = 10**9
 
 @dataclass
 class Twins:
-    """What both engines made of one tape."""
+    """What the engines made of one tape."""
 
     trader: PaperTrader
     run: VirtualRun
     rows: list[LogRow]
     outcome: Outcome
     compiled_rows: list[LogRow]
+    column_trader: PaperTrader
+    column_run: ColumnRun
+    column_rows: list[LogRow]
 
     def check(self) -> None:
         """Equal to the last integer: every row, every count, all that is remembered of the account."""
+        self._check_columns()
         for number, (theirs, ours) in enumerate(zip(self.rows, self.compiled_rows, strict=False)):
             assert ours == theirs, f"row {number}"
         assert len(self.compiled_rows) == len(self.rows)
@@ -50,6 +55,24 @@ class Twins:
         assert (outcome.messages, outcome.backwards) == (self.run.messages, self.run.backwards)
         assert tally.anomalies == 0
 
+    def _check_columns(self) -> None:
+        """Stepping over messages left nothing else behind than each of them would have."""
+        for number, (theirs, ours) in enumerate(zip(self.rows, self.column_rows, strict=False)):
+            assert ours == theirs, f"row {number}"
+        assert len(self.column_rows) == len(self.rows)
+        ours, theirs = self.column_trader.core, self.trader.core
+        assert self.column_trader.clock.now_ns() == self.trader.clock.now_ns()
+        for core in (ours, theirs):
+            core.record.finish(self.trader.clock.now_ns())
+        assert ours.record.tally == theirs.record.tally
+        assert ours.inventory.memo() == theirs.inventory.memo()
+        assert (ours.halted, ours.hold_reason) == (theirs.halted, theirs.hold_reason)
+        assert (self.column_run.messages, self.column_run.backwards) == (self.run.messages, self.run.backwards)
+        statistics = self.column_trader.feed.statistics()
+        if self.run.messages == self.column_trader.feed.columns.manifest.messages:
+            checked = self.trader.feed.statistics()
+            assert (statistics.mid_checked, statistics.mid_agreed) == (checked.mid_checked, checked.mid_agreed)
+
 
 def interpreted(
     messages: Iterable[Message], cfg: AppConfig, duration_ns: int | None = None
@@ -62,11 +85,25 @@ def interpreted(
     return trader, run, log.rows
 
 
+def over_columns(
+    columns: Columns, cfg: AppConfig, duration_ns: int | None = None
+) -> tuple[PaperTrader, ColumnRun, list[LogRow]]:
+    """One run over columns."""
+    clock, feed, log = VirtualClock(0), ColumnFeed(columns), RowList()
+    trader = PaperTrader(cfg, clock, feed, log)
+    run = ColumnRun(trader, clock, feed)
+    asyncio.run(run.run(duration_ns=duration_ns))
+    return trader, run, log.rows
+
+
 def twins(
     messages: list[Message], cfg: AppConfig, folder: Path, *, duration_ns: int | None = None, chunk: int = 16_384
 ) -> Twins:
-    """Run both. ``folder`` is an empty one for the columns."""
+    """Run all. ``folder`` is an empty one for the columns."""
     trader, run, rows = interpreted(messages, cfg, duration_ns)
     write_columns(messages, cfg, folder, chunk=chunk)
-    outcome = CompiledReplay(cfg, Columns(folder), duration_ns=duration_ns).run()
-    return Twins(trader, run, rows, outcome, list(log_rows(outcome, cfg)))
+    columns = Columns(folder)
+    outcome = CompiledReplay(cfg, columns, duration_ns=duration_ns).run()
+    return Twins(
+        trader, run, rows, outcome, list(log_rows(outcome, cfg)), *over_columns(columns, cfg, duration_ns=duration_ns)
+    )

@@ -61,6 +61,9 @@ class Book:
     def size_at(self, side: Side, price: Ticks) -> Lots:
         return Lots(self.sides[side].get(price, 0))
 
+    def best(self, side: Side) -> Ticks:
+        return next((price for price, _ in self.levels(side)), Ticks(0))
+
     def levels(self, side: Side) -> Iterator[tuple[Ticks, Lots]]:
         for price in sorted(self.sides[side], reverse=side is BUY):
             yield Ticks(price), Lots(self.sides[side][price])

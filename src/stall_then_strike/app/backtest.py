@@ -1,8 +1,9 @@
 """``backtest``: recorded tapes as one run, with the decisions, fill rules, logs and summary of paper trading.
 
-Two engines give the same rows, byte for byte. The interpreted one is a virtual run of `run_paper`. The compiled one
-(`research.compiled`, extra ``research``) prepares the tapes once into a cache and then runs over arrays; what it cannot
-reproduce it refuses, and ``auto`` then takes the other.
+Two engines give the same rows, byte for byte. With the extra ``research``, tapes are prepared once into a cache. The
+compiled engine (`research.compiled`) then runs over arrays; what it cannot reproduce it refuses, and ``auto`` takes the
+interpreted one instead: the trader of `run_paper` itself, told of those messages at which it might do something
+(`app.column_run`). Without the extra it is told of all, from their text.
 """
 
 from __future__ import annotations
@@ -31,12 +32,13 @@ from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs, columns
 from stall_then_strike.research.sequence import one_run
+from stall_then_strike.sim.latency import quantile_table
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError, StallThenStrikeError
 
 if TYPE_CHECKING:
     from stall_then_strike.research.arrays import I64
-    from stall_then_strike.research.columns import Manifest
+    from stall_then_strike.research.columns import Columns, Manifest
     from stall_then_strike.research.compiled import Outcome
 
 _BATCH: Final = 2_000
@@ -88,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for tape in args.tapes:
             if not tape.is_file():
                 raise ConfigError(f"{tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
+        for latency in (cfg.paper.order_latency, cfg.paper.cancel_latency):
+            quantile_table(latency)  # a file that cannot be used is told of before the tapes are read
         if cfg.backtest.engine is Engine.COMPILED and not _has_research():
             raise ConfigError("backtest.engine: compiled needs the extra research; accepted here: interpreted")
     except ConfigError as error:
@@ -149,29 +153,37 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Scr
 
 
 async def _interpreted(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen) -> int:
-    run = PaperRun(cfg, logs, screen, args.log_dir)
+    run, mode, ended = PaperRun(cfg, logs, screen, args.log_dir), "backtest · interpreted", "end of tape"
+    # What is recorded beside a run are all messages, so none may be stepped over.
+    columns_ = None if cfg.record.enabled or not _has_research() else _columns(cfg, args)
     with cli.signals_heard(run.ending.on_signal):
+        if columns_ is not None:
+            return await run.prepared(columns_, mode=mode, duration_s=args.duration, ended=ended)
         return await run.virtual(
-            one_run(args.tapes),
-            mode="backtest · interpreted",
-            speed=math.inf,
-            duration_s=args.duration,
-            ended="end of tape",
-            is_tape=True,
+            one_run(args.tapes), mode=mode, speed=math.inf, duration_s=args.duration, ended=ended, is_tape=True
         )
+
+
+def _columns(cfg: AppConfig, args: argparse.Namespace) -> Columns:
+    """The tapes, prepared. Raises FeedError if there is no market on them. A signal ends it at once."""
+    from stall_then_strike.research.prepare import prepared
+
+    cli.hear_signals(yes=True)
+    columns_ = prepared(args.tapes, cfg, Path(cfg.backtest.cache_dir))
+    cli.hear_signals(yes=False)
+    held = columns_.manifest
+    if not held.mid_checked:
+        raise FeedError(f"no board snapshot of {cfg.exchange.product_code} in {held.messages} messages")
+    return columns_
 
 
 def _compiled(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen) -> int:
     """Prepare, replay, write the rows. A signal ends it at once: nothing is at stake."""
     from stall_then_strike.research.compiled import CompiledReplay
-    from stall_then_strike.research.prepare import prepared
     from stall_then_strike.research.rows import RowReader
 
+    columns_ = _columns(cfg, args)
     cli.hear_signals(yes=True)
-    columns_ = prepared(args.tapes, cfg, Path(cfg.backtest.cache_dir))
-    held = columns_.manifest
-    if not held.mid_checked:
-        raise FeedError(f"no board snapshot of {cfg.exchange.product_code} in {held.messages} messages")
     duration_ns = None if args.duration is None else int(args.duration * NS_PER_S)
     replay = CompiledReplay(cfg, columns_, duration_ns=duration_ns)
     reader, written = RowReader(cfg), 0
@@ -192,7 +204,7 @@ def _compiled(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: S
     if outcome.backwards:
         logger.warning("{} messages were stamped before an earlier one; they count as of its time", outcome.backwards)
     ended = "end of tape" if outcome.halted is None else f"halted: {outcome.halted.label}"
-    screen.end(summary_table(_summary(cfg, outcome, held, str(args.log_dir), ended)))
+    screen.end(summary_table(_summary(cfg, outcome, columns_.manifest, str(args.log_dir), ended)))
     return cli.EXIT_DONE if outcome.halted is None else cli.EXIT_HALTED
 
 

@@ -24,6 +24,7 @@ from loguru import logger
 from rich.console import Console
 
 from stall_then_strike.app import cli
+from stall_then_strike.app.column_run import ColumnFeed, ColumnRun
 from stall_then_strike.app.ending import Ending
 from stall_then_strike.app.observe import FeedCondition, Observer
 from stall_then_strike.app.own_recording import OwnRecording
@@ -31,7 +32,7 @@ from stall_then_strike.app.realtime import RealtimeRun
 from stall_then_strike.app.screen import Screen
 from stall_then_strike.app.summary import summary_table
 from stall_then_strike.app.trading import PaperTrader
-from stall_then_strike.app.virtual import Message, VirtualRun
+from stall_then_strike.app.virtual import Message, VirtualRun, VirtualTime
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, VirtualClock
@@ -42,6 +43,7 @@ from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.infra.venue_status import poll_venue_status
+from stall_then_strike.research.columns import Columns
 from stall_then_strike.research.event_log import Beginning
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.market import Market
@@ -105,23 +107,42 @@ class PaperRun:
         )
         async with recording, asyncio.TaskGroup() as tasks:
             recording.attach(trader)
-            owned = [tasks.create_task(self._watch(trader)), tasks.create_task(self._stop_virtual(run))]
+            owned = self._watchers(tasks, trader, run)
             if paced:
                 owned.append(tasks.create_task(self._screen.show(lambda: observer.status(FeedCondition()))))
             frames = messages if is_tape else recording.listen(messages)
-            await run.run(frames, duration_ns=None if duration_s is None else int(duration_s * NS_PER_S))
+            await run.run(frames, duration_ns=_nanoseconds(duration_s))
             for task in owned:
                 task.cancel()
-        if run.backwards:
-            logger.warning("{} messages were stamped before an earlier one; they count as of its time", run.backwards)
-        code = self._finish(trader, observer, FeedCondition(), self.ending.why or ended)
+        code = self._finish_virtual(trader, observer, run, ended)
         if not feed.statistics().board_snapshots and not self.ending.wanted.is_set():
             raise TapeError(f"no board snapshot of {self._cfg.exchange.product_code} in {run.messages} messages")
         return code
 
-    async def _stop_virtual(self, run: VirtualRun) -> None:
+    async def prepared(self, columns: Columns, *, mode: str, duration_s: float | None, ended: str) -> int:
+        """The same over tapes that were prepared, as fast as possible."""
+        clock, feed = VirtualClock(0), ColumnFeed(columns)
+        trader = PaperTrader(self._cfg, clock, feed, self._logs)
+        observer = Observer(self._cfg, trader, mode, 0)
+        run = ColumnRun(trader, clock, feed, on_start=observer.restart, flush=self._logs.flush)
+        async with asyncio.TaskGroup() as tasks:
+            owned = self._watchers(tasks, trader, run)
+            await run.run(duration_ns=_nanoseconds(duration_s))
+            for task in owned:
+                task.cancel()
+        return self._finish_virtual(trader, observer, run, ended)
+
+    def _watchers(self, tasks: asyncio.TaskGroup, trader: PaperTrader, run: VirtualTime) -> list[asyncio.Task[None]]:
+        return [tasks.create_task(self._watch(trader)), tasks.create_task(self._stop_virtual(run))]
+
+    async def _stop_virtual(self, run: VirtualTime) -> None:
         await self.ending.wanted.wait()
         run.stop()
+
+    def _finish_virtual(self, trader: PaperTrader, observer: Observer, run: VirtualTime, ended: str) -> int:
+        if run.backwards:
+            logger.warning("{} messages were stamped before an earlier one; they count as of its time", run.backwards)
+        return self._finish(trader, observer, FeedCondition(), self.ending.why or ended)
 
     # --- real time
 
@@ -222,6 +243,10 @@ class PaperRun:
         self._screen.end(summary_table(observer.summary(feed, log_dir=str(self._log_dir), ended=ended)))
         logger.info("ended: {}", ended)
         return cli.EXIT_DONE if halted is None else cli.EXIT_HALTED
+
+
+def _nanoseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds * NS_PER_S)
 
 
 def parser() -> argparse.ArgumentParser:

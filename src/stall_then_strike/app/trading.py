@@ -19,12 +19,13 @@ from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.infra.clock import Clock, perf_ns
 from stall_then_strike.infra.latency import LatencyHistogram
-from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.market_feed import FeedStatistics, MarketEvent
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
     NS_PER_S,
     Action,
     BoardSnapshot,
+    BookReader,
     BookStatus,
     Command,
     Control,
@@ -53,6 +54,19 @@ class RowLog(Protocol):
         ...
 
 
+class Feed(Protocol):
+    """Where market events come from, as far as a trader looks back at it."""
+
+    @property
+    def board(self) -> BookReader:
+        """The displayed book after the last event."""
+        ...
+
+    def statistics(self) -> FeedStatistics:
+        """Counts so far."""
+        ...
+
+
 class OutboxFull(RuntimeError):
     """The executor no longer sends."""
 
@@ -60,7 +74,7 @@ class OutboxFull(RuntimeError):
 class Trader:
     """A core with its clock, its logs and what waits to be sent. Subclasses bring the gateway."""
 
-    def __init__(self, core: Core, clock: Clock, feed: MarketFeed, logs: RowLog) -> None:
+    def __init__(self, core: Core, clock: Clock, feed: Feed, logs: RowLog) -> None:
         """Everything is given; nothing is started."""
         self.core = core
         self.clock = clock
@@ -168,11 +182,11 @@ class Trader:
 class PaperTrader(Trader):
     """One core, one paper gateway, one executor."""
 
-    def __init__(self, cfg: AppConfig, clock: Clock, feed: MarketFeed, logs: RowLog) -> None:
+    def __init__(self, cfg: AppConfig, clock: Clock, feed: Feed, logs: RowLog) -> None:
         """Everything is given; nothing is started. ``feed`` is where the paper gateway reads the book."""
         super().__init__(Core(cfg), clock, feed, logs)
         self.paper = PaperGateway(cfg.paper, cfg.session, self.core.instrument, sink=self.on_event, now_ns=clock.now_ns)
-        self.executor = OrderExecutor(self.paper, self.on_event, clock.now_ns)
+        self.executor = OrderExecutor(self.paper, self.on_event, clock.now_ns, is_instant=True)
 
     @property
     def next_deadline_ns(self) -> int:

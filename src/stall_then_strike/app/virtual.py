@@ -28,7 +28,60 @@ Message = tuple[int, str | None]
 """Receive stamp and text of one frame; no text: the recording was broken off before this moment."""
 
 
-class VirtualRun:
+class VirtualTime:
+    """One trader in time that jumps from event to deadline."""
+
+    def __init__(
+        self,
+        trader: PaperTrader,
+        clock: VirtualClock,
+        *,
+        flush: Callable[[], object] = lambda: None,
+    ) -> None:
+        """``flush`` waits for the logs, which time that runs free would outrun."""
+        self._flush = flush
+        self._trader = trader
+        self._clock = clock
+        self._stop = False
+        self._turns = 0
+        self.messages = 0
+        self.backwards = 0
+        """Messages whose stamp was before that of an earlier one."""
+
+    def stop(self) -> None:
+        """End before the next message."""
+        self._stop = True
+
+    async def _settle(self) -> None:
+        self._trader.stop()
+        await self._trader.send_waiting()
+        end_ns = self._clock.now_ns() + _SETTLE_NS
+        while not self._trader.core.is_done and self._trader.next_deadline_ns <= end_ns:
+            await self._pass_deadlines(self._trader.next_deadline_ns)
+
+    async def _pass_deadlines(self, until_ns: int) -> bool:
+        """Wake the trader at each of its deadlines up to this stamp, itself included; whether there was one."""
+        is_woken = False
+        while (deadline := self._trader.next_deadline_ns) <= until_ns:
+            is_woken = True
+            await self._advance(deadline)
+            self._trader.wake()
+            await self._trader.send_waiting()
+            await self._breathe()
+        return is_woken
+
+    async def _breathe(self) -> None:
+        self._turns += 1
+        if self._turns >= _BREATH:
+            self._turns = 0
+            self._flush()
+            await asyncio.sleep(0)
+
+    async def _advance(self, to_ns: int) -> None:
+        self._clock.advance_to(to_ns)
+
+
+class VirtualRun(VirtualTime):
     """Drives one trader through messages."""
 
     def __init__(
@@ -43,24 +96,13 @@ class VirtualRun:
     ) -> None:
         """``pacer`` makes, from the first stamp, the clock whose pace to keep; None: as fast as possible.
 
-        ``on_start`` is told the first stamp; ``flush`` waits for the logs, which time that runs free would outrun.
+        ``on_start`` is told the first stamp.
         """
-        self._flush = flush
+        super().__init__(trader, clock, flush=flush)
         self._on_start = on_start
-        self._trader = trader
-        self._clock = clock
         self._feed = feed
         self._make_pacer = pacer
         self._pacer: Clock | None = None
-        self._stop = False
-        self._turns = 0
-        self.messages = 0
-        self.backwards = 0
-        """Messages whose stamp was before that of an earlier one."""
-
-    def stop(self) -> None:
-        """End before the next message."""
-        self._stop = True
 
     async def run(self, messages: Iterable[Message], *, duration_ns: int | None = None, settle: bool = True) -> None:
         """Trade all messages, or those of the first ``duration_ns``; then stop in good order, unless more will come.
@@ -97,27 +139,6 @@ class VirtualRun:
         lost = self._feed.on_disconnect(now_ns)
         self._feed.on_connect()
         return lost
-
-    async def _settle(self) -> None:
-        self._trader.stop()
-        await self._trader.send_waiting()
-        end_ns = self._clock.now_ns() + _SETTLE_NS
-        while not self._trader.core.is_done and self._trader.next_deadline_ns <= end_ns:
-            await self._pass_deadlines(self._trader.next_deadline_ns)
-
-    async def _pass_deadlines(self, until_ns: int) -> None:
-        """Wake the trader at each of its deadlines up to this stamp, itself included."""
-        while (deadline := self._trader.next_deadline_ns) <= until_ns:
-            await self._advance(deadline)
-            self._trader.wake()
-            await self._trader.send_waiting()
-            await self._breathe()
-
-    async def _breathe(self) -> None:
-        self._turns += 1
-        if self._turns % _BREATH == 0:
-            self._flush()
-            await asyncio.sleep(0)
 
     def _check(self, recv_ns: int) -> None:
         gap_ns = recv_ns - self._clock.now_ns()

@@ -30,6 +30,8 @@ ON_THE_WAY_NS: Final = 1 * NS_PER_S
 PUBLIC_CALLS: Final = 25
 """Public calls in 5 minutes that share the address's limit with the private ones: the board's state each 15 s, the
 pre-flight's. Exits leave them their room; for all else the venue's own count of the address tells of them."""
+NEVER_NS: Final = 1 << 63
+"""Later than any stamp."""
 _EXIT_PAUSE_NS: Final = 5 * NS_PER_S
 """After a refusal for a limit, how long exits pause too: each further refusal may deepen the penalty."""
 
@@ -68,6 +70,15 @@ class SendWindow:
             stamps.popleft()
         return len(stamps)
 
+    def used_by(self, at_ns: int) -> int:
+        """The same for a moment to come, if nothing is spent until then."""
+        stamps, since, gone = self._stamps, at_ns - self.window_ns, 0
+        for stamp in stamps:
+            if stamp > since:
+                break
+            gone += 1
+        return len(stamps) - gone + (self._others if at_ns < self._others_until_ns else 0)
+
     def on_reading(self, now_ns: int, remaining: int, reset_ns: int) -> None:
         """Take the venue's word for how much is left of its present window, if that is less than we think.
 
@@ -75,6 +86,11 @@ class SendWindow:
         """
         self._others = max(0, self.limit - remaining - self.own(now_ns))
         self._others_until_ns = min(reset_ns, now_ns + self.window_ns)
+
+    def next_release_ns(self, now_ns: int) -> int:
+        """When the next call leaves the window, or the venue's word on others runs out; NEVER_NS if neither can."""
+        own_ns = self._stamps[0] + self.window_ns if self.own(now_ns) else NEVER_NS
+        return min(own_ns, self._others_until_ns) if now_ns < self._others_until_ns else own_ns
 
     def spend(self, now_ns: int, calls: int = 1) -> None:
         """Record calls that are being made."""
@@ -95,19 +111,17 @@ class SendWindow:
             at_ns = max(self._others_until_ns, self._stamps[without_others - 1] + self.window_ns)
         return min(at_ns, self._stamps[over - 1] + self.window_ns) if over <= len(self._stamps) else at_ns
 
-    def gap_ns(self, now_ns: int, calls: int) -> int:
-        """Pause to keep between two strikes of so many calls, so that this window never runs dry.
+    def gap_ns(self, used: int, calls: int) -> int:
+        """Pause to keep between two strikes of so many calls, so that this window never runs dry with so many used.
 
         None while less than half is used; then rising without bound as the strikes' share fills up. Strikes on every
         stall settle at about 78 % of the share.
         """
         share = self.limit - self.reserve
-        free = share * _FREE_SHARE[0] // _FREE_SHARE[1]
-        above = self.used(now_ns) - free
+        above = used - share * _FREE_SHARE[0] // _FREE_SHARE[1]
         if above <= 0:
             return 0
-        left = max(1, share - self.used(now_ns))
-        return self.window_ns * calls * above // (share * left)
+        return self.window_ns * calls * above // (share * max(1, share - used))
 
     def use(self, now_ns: int) -> WindowUse:
         """A frozen view."""
@@ -134,7 +148,15 @@ class Budget:
         )
         self._small_lots = instrument.to_lots(limits.small_order_btc)
         self._last_strike_ns: int | None = None
-        self._free_from_ns: int | None = None
+        self._strike_ns: int | None = None
+        """What ``strike_at_ns`` answered; None once anything was spent or told since."""
+        self._asked_ns = 0
+        self._stands_until_ns = 0
+        """When that answer may change by itself. Free stays free."""
+        self._room_ns = 0
+        """The part of it that does not come forward."""
+        self._earliest_ns: int | None = None
+        """What ``not_before_ns`` answered to it."""
         self._blocked_until_ns = 0
         self._exit_from_ns = 0
 
@@ -156,20 +178,38 @@ class Budget:
     def strike_at_ns(self, now_ns: int, orders: int, size: Lots) -> int:
         """When the next strike of so many orders may go out: ``now_ns`` or earlier if now.
 
-        Each order is counted with its cancel, so that a strike that goes out can also be taken back.
+        Each order is counted with its cancel, so that a strike that goes out can also be taken back. Asked at every
+        step, always for the same strike: an answer is kept for as long as it stands.
         """
-        if self._free_from_ns is not None and now_ns >= self._free_from_ns:
-            return self._free_from_ns  # nothing was spent since it became free, so it still is
-        spaced = now_ns
+        if self._strike_ns is not None and self._asked_ns <= now_ns < self._stands_until_ns:
+            return self._strike_ns
+        calls = self._strike_calls(orders, size)
+        at_ns = self._blocked_until_ns
+        for window, n in calls:
+            if (room_ns := window.free_at_ns(now_ns, n, keep=window.reserve)) > now_ns:
+                at_ns = max(at_ns, room_ns)
+        self._room_ns = at_ns
         if self._last_strike_ns is not None:
-            gap = max(window.gap_ns(now_ns, calls) for window, calls in self._strike_calls(orders, size))
-            spaced = self._last_strike_ns + gap
-        room = max(
-            window.free_at_ns(now_ns, calls, keep=window.reserve) for window, calls in self._strike_calls(orders, size)
-        )
-        at_ns = max(spaced, room, self._blocked_until_ns)
-        self._free_from_ns = at_ns if at_ns <= now_ns else None
+            at_ns = max(at_ns, self._last_strike_ns + max(window.gap_ns(window.used(now_ns), n) for window, n in calls))
+        is_free = at_ns <= now_ns  # and stays so until something is spent
+        self._stands_until_ns = NEVER_NS if is_free else min(window.next_release_ns(now_ns) for window, _ in calls)
+        self._strike_ns, self._asked_ns, self._earliest_ns = at_ns, now_ns, None
         return at_ns
+
+    def not_before_ns(self, orders: int, size: Lots) -> int:
+        """Before this the last answer of ``strike_at_ns`` cannot have come, unless something is spent or told.
+
+        Calls that leave their windows bring it forward, but not beyond what will hold when it has come.
+        """
+        if self._strike_ns is None:
+            return 0
+        if self._earliest_ns is None:
+            at_ns, then_ns = self._room_ns, self._strike_ns
+            if self._last_strike_ns is not None:
+                gaps = (window.gap_ns(window.used_by(then_ns), n) for window, n in self._strike_calls(orders, size))
+                at_ns = max(at_ns, self._last_strike_ns + max(gaps))
+            self._earliest_ns = at_ns
+        return self._earliest_ns
 
     def may_send(self, now_ns: int, size: Lots) -> bool:
         """Whether one closing order fits; it may use the reserve, and the venue's word on others does not bind it."""
@@ -197,14 +237,14 @@ class Budget:
 
         ``exits``: those too are to be rare meanwhile, one batch every few seconds.
         """
-        self._free_from_ns = None
+        self._strike_ns = None
         self._blocked_until_ns = max(self._blocked_until_ns, until_ns)
         if exits:
             self._exit_from_ns = max(self._exit_from_ns, now_ns + _EXIT_PAUSE_NS)
 
     def on_reading(self, reading: LimitReading, now_ns: int) -> None:
         """Compare our count with the venue's."""
-        self._free_from_ns = None
+        self._strike_ns = None
         window = {
             LimitName.PRIVATE: self._private,
             LimitName.ORDERS: self._orders,
@@ -214,7 +254,7 @@ class Budget:
 
     def spend_questions(self, now_ns: int, calls: int) -> None:
         """Record questions."""
-        self._free_from_ns = None
+        self._strike_ns = None
         self._spend_call(now_ns, calls)
 
     def spend_strike(self, now_ns: int, orders: int, size: Lots) -> None:
@@ -225,7 +265,7 @@ class Budget:
 
     def spend_order(self, now_ns: int, size: Lots) -> None:
         """Record one order send."""
-        self._free_from_ns = None
+        self._strike_ns = None
         self._spend_call(now_ns)
         self._orders.spend(now_ns)
         if size <= self._small_lots:
@@ -233,7 +273,7 @@ class Budget:
 
     def spend_cancel(self, now_ns: int, orders: int) -> None:
         """Record single cancels."""
-        self._free_from_ns = None
+        self._strike_ns = None
         self._spend_call(now_ns, orders)
 
     def use(self, now_ns: int) -> tuple[WindowUse, ...]:

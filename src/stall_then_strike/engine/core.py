@@ -22,7 +22,8 @@ from stall_then_strike.engine.calendar import TradingCalendar
 from stall_then_strike.engine.dispatch import Dispatch
 from stall_then_strike.engine.exits import Exits
 from stall_then_strike.engine.inventory import InventoryManager
-from stall_then_strike.engine.orders import Applied, Order, Orders
+from stall_then_strike.engine.lull import Lull
+from stall_then_strike.engine.orders import Applied, Order, Orders, OrderState
 from stall_then_strike.engine.recording import Recorder
 from stall_then_strike.engine.risk import KillSwitch
 from stall_then_strike.engine.strategy_stall import (
@@ -102,7 +103,7 @@ class Core:
         self.budget = Budget(cfg.exchange.limits, self.instrument)
         self.kill_switch = KillSwitch(cfg.risk)
         self.calendar = TradingCalendar(cfg.session)
-        self.record = Recorder(self.instrument, self.inventory)
+        self.record = Recorder(self.instrument, self.inventory, is_remembered=live)
         self.dispatch = Dispatch(self.instrument, self.orders, self.budget, self.record)
         self.dispatch.on_board(_NO_BOARD)
         self.account = (
@@ -229,6 +230,28 @@ class Core:
         later = [stamp for stamp in stamps if stamp > now]
         return min(later) if later else now + NS_PER_S
 
+    # --- what a replay may leave out
+
+    def lull(self) -> Lull | None:
+        """What may come untold after the last event; None: whatever comes has to be told."""
+        hold = self.record.hold_reason
+        if hold is None or self.account is not None or self.exits.closing is not None or self._errors:
+            return None
+        if self._board.status is not BookStatus.OK or hold is Reason.CLOSING:
+            return None  # a closing ends after its step has decided: the next one decides anew
+        for order in self.orders.live():
+            if order.cancel_reason is not None and order.state is not OrderState.PENDING_CANCEL:
+                return None  # its cancel is tried again at whatever comes
+        return self.strategy.lull(int(hold), self._change_ns)
+
+    def pass_over(self, now_ns: int, board: BoardSnapshot | None, boards: int) -> None:
+        """Take what passed in a :class:`Lull` as told: so many boards, ``board`` the last, all by ``now_ns``."""
+        self._now_ns = now_ns
+        if board is not None:
+            self._on_board(board)
+            self.record.tally.boards += boards - 1
+        self.strategy.pass_over(self._board, now_ns)
+
     # --- the step
 
     def on_event(self, event: Event, now_ns: int) -> Step:
@@ -267,16 +290,20 @@ class Core:
 
     def _take_in(self, event: Event, now: int) -> None:
         """Fold one event into the state."""
-        if isinstance(event, BoardSnapshot):
+        if isinstance(event, BoardSnapshot):  # in order of their number
             self._on_board(event)
-        elif isinstance(event, FillEvent | OrderEvent):
+        elif isinstance(event, OrderEvent):
+            self._apply(event)
+        elif isinstance(event, Tick):
+            pass
+        elif isinstance(event, FillEvent):
             self._apply(event)
         elif isinstance(event, Control):
             self._on_control(event, now)
         elif isinstance(event, PrivateChannel | AccountReport | ReportFailed):
             if self.account is not None:
                 self._on_account(self.account, event, now)
-        elif not isinstance(event, Tick):
+        else:
             self._on_venue(event, now)
 
     def _on_venue(self, event: VenueStatus | FundingEvent | VenueRefusal | LimitReading, now: int) -> None:

@@ -42,20 +42,27 @@ class OrderExecutor:
         sink: EventSink,
         now_ns: Callable[[], int],
         account: AccountReader | None = None,
+        *,
+        is_instant: bool = False,
     ) -> None:
-        """``now_ns`` stamps the answers; the executor has no clock of its own. ``account`` answers Reconcile."""
+        """``now_ns`` stamps the answers; the executor has no clock of its own. ``account`` answers Reconcile.
+
+        ``is_instant``: the gateway answers without ever waiting, so calls are made one after the other.
+        """
         self._gateway = gateway
         self._account = account
         self._sink = sink
         self._now_ns = now_ns
+        self._is_instant = is_instant
 
     async def execute(self, actions: Sequence[Action]) -> None:
         """Send all actions; return when each has its answer or is known to have none."""
         calls = [call for action in actions for call in self._calls(action)]
-        if len(calls) == 1:
-            await calls[0]
-        elif calls:
+        if len(calls) > 1 and not self._is_instant:
             await asyncio.gather(*calls)
+            return
+        for call in calls:
+            await call
 
     def _calls(self, action: Action) -> Iterator[Coroutine[None, None, None]]:
         if isinstance(action, PlaceLimit):

@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from typing import Final
+from typing import Final, NamedTuple
 
 from stall_then_strike.types.dto import (
     ClientOrderId,
@@ -228,8 +228,7 @@ def _before_cancel(executed: Lots, registered_ns: int | None) -> OrderState:
     return OrderState.PENDING_NEW if registered_ns is None else OrderState.WORKING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
+class Applied(NamedTuple):
     """What one input did. ``anomaly`` says in words what did not fit, and is empty if all did."""
 
     order: Order | None
@@ -274,9 +273,11 @@ class Orders:
         """Whether any order may still be filled."""
         return bool(self._live)
 
-    def live(self, tag: str | None = None) -> Iterator[Order]:
+    def live(self, tag: str | None = None) -> list[Order]:
         """Live orders in the order of sending, of one tag or all."""
-        return (order for order in self._live.values() if tag is None or order.tag == tag)
+        if tag is None:
+            return list(self._live.values())
+        return [order for order in self._live.values() if order.tag == tag]
 
     @property
     def early(self) -> Mapping[OrderId, Sequence[OrderEvent | FillEvent]]:

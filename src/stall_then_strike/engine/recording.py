@@ -68,8 +68,9 @@ class Tally:
 class Recorder:
     """Writer of rows and keeper of counts. Reads the inventory, changes nothing but its own lists."""
 
-    def __init__(self, instrument: Instrument, inventory: InventoryManager) -> None:
-        """Start with nothing recorded."""
+    def __init__(self, instrument: Instrument, inventory: InventoryManager, *, is_remembered: bool) -> None:
+        """Start with nothing recorded. ``is_remembered``: there is a journal, which wants facts and booked fills."""
+        self._is_remembered = is_remembered
         self.tally = Tally()
         self.rows: list[Row] = []
         self.booked: list[BookedFill] = []
@@ -109,6 +110,8 @@ class Recorder:
         detail: str = "",
     ) -> None:
         """A line of the account's story."""
+        if not self._is_remembered:
+            return
         self.facts.append(
             Fact(ts_ns=self._now_ns, what=what, client_order_id=client_order_id, order_id=order_id, detail=detail)
         )
@@ -199,7 +202,8 @@ class Recorder:
             inventory_after=self._inventory.position,
         )
         self.rows.append(row)
-        self.booked.append(BookedFill(exec_id=fill.exec_id, client_order_id=client_order_id, row=row))
+        if self._is_remembered:
+            self.booked.append(BookedFill(exec_id=fill.exec_id, client_order_id=client_order_id, row=row))
         size, price = self._instrument.size(fill.size), self._instrument.price(fill.price)
         won, held = self._instrument.amount(realised), self._instrument.size(self._inventory.position)
         self.note("INFO", f"fill {fill.side} {size:f} @ {price:f} ({tag}): {won:+,.2f} JPY, position {held:+f}")

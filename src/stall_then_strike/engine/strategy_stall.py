@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from stall_then_strike.config.models import QuoteMode, StallStrategyConfig
 from stall_then_strike.engine.budget import Budget
 from stall_then_strike.engine.inventory import InventoryManager
+from stall_then_strike.engine.lull import Lull, Passing
 from stall_then_strike.engine.orders import Order, Orders
 from stall_then_strike.types.dto import (
     NS_PER_MS,
@@ -57,6 +58,7 @@ _STRIKE: Final = int(Reason.STRIKE)
 _TTL: Final = int(Reason.TTL)
 _BEST_MOVED: Final = int(Reason.BEST_MOVED)
 _REVERSE: Final = int(Reason.REVERSE)
+_OF_THE_BOOK: Final = frozenset({_BOOK_UNKNOWN, _BOOK_SUSPECT, _BOOK_STALE})
 
 
 class StallParams(NamedTuple):
@@ -261,6 +263,42 @@ class StallThenStrikeStrategy:
             if stamp > now_ns and (best is None or stamp < best):
                 best = stamp
         return best
+
+    def lull(self, hold: int, until_ns: int) -> Lull | None:
+        """For how long, and for which boards, the last verdict stands: to hold, for this reason.
+
+        ``until_ns`` is when something else than the strategy wants to look. None while the book is the reason.
+        """
+        s, p = self._situation, self.params
+        if s is None or s.book != _OK or hold in _OF_THE_BOOK:
+            return None
+        if s.strike_at_ns > s.now_ns and hold != s.gate:
+            until_ns = min(until_ns, self._budget.not_before_ns(2, self.size))
+        if s.quotes == s.cancelling and not s.position:
+            if hold in (_BUDGET, s.gate):
+                return Lull(until_ns, Passing.ANY)
+            if hold == _STALL_IMMATURE:
+                return Lull(until_ns, Passing.IMMATURE)
+        own_ns = s.struck_ns + p.ttl_ns if s.quotes else s.best_since_ns + p.stall_ns
+        return Lull(min(until_ns, own_ns) if own_ns > s.now_ns else until_ns, Passing.SAME)
+
+    def pass_over(self, board: BoardSnapshot, now_ns: int) -> None:
+        """Know this board at this moment as if it had been decided on: the last of those that passed in a lull."""
+        s = self._situation
+        if s is None:
+            raise AssertionError("a lull follows a decision")
+        self._situation = Situation(
+            now_ns,
+            s.gate,
+            s.may_close,
+            s.book,
+            board.ts_ns,
+            board.best_since_ns,
+            board.best_bid_price,
+            board.best_ask_price,
+            self._budget.strike_at_ns(now_ns, 2, self.size),
+            *s[9:],
+        )
 
     def strike(self, verdict: Verdict, now_ns: int, names: tuple[ClientOrderId, ClientOrderId]) -> list[PlaceLimit]:
         """Turn a STRIKE into its orders, and remember the best that it was aimed at."""

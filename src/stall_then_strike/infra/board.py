@@ -181,6 +181,10 @@ class Board(pybotters_bitflyer.Board):
         """Size displayed at a price, our own orders included; zero where there is no level."""
         return (self._bids if side is Side.BUY else self._asks).get(price, _NONE)
 
+    def best(self, side: Side) -> Ticks:
+        """The best price of a side; zero while it is empty."""
+        return self.best_bid if side is Side.BUY else self.best_ask
+
     def levels(self, side: Side) -> Iterator[tuple[Ticks, Lots]]:
         """Levels of a side, best first. The book must not change while the iterator is in use."""
         sizes = self._bids if side is Side.BUY else self._asks

@@ -164,6 +164,10 @@ class OrderBookView:
             if others > 0:
                 yield price, others
 
+    def best(self, side: Side) -> Ticks:
+        """The best price of others on a side; zero where there is none."""
+        return self._best_of_others(side)[0]
+
     def _best_of_others(self, side: Side) -> tuple[Ticks, Lots]:
         return next(self.levels(side), (Ticks(0), Lots(0)))
 

@@ -16,10 +16,18 @@ from typing import Any, Final
 import numpy as np
 
 from stall_then_strike.research.arrays import Chunk, Ints
+from stall_then_strike.types.dto import BoardState
 from stall_then_strike.types.errors import FeedError
 
 VERSION: Final = 1
 """Of what the files mean. Older ones are made anew."""
+
+BOARD_STATES: Final = (
+    BoardState.RUNNING,
+    BoardState.UNKNOWN,
+    *(state for state in BoardState if state not in (BoardState.RUNNING, BoardState.UNKNOWN)),
+)
+"""States of the board by their number in the columns: 0 runs, 1 is not known, all others refuse orders."""
 
 MANIFEST: Final = "manifest.json"
 _REOPEN: Final = 16

@@ -23,6 +23,7 @@ from stall_then_strike.infra.board import Board, BoardError
 from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.research.arrays import KIND_BOARD, KIND_NONE, KIND_STATE, KIND_TRADES
 from stall_then_strike.research.columns import (
+    BOARD_STATES,
     BOUNDS,
     COLUMNS,
     MESSAGES,
@@ -71,7 +72,6 @@ from stall_then_strike.research.sequence import Joints, Message
 from stall_then_strike.sim.tape import LineFile, TapeError, parse_line
 from stall_then_strike.types.dto import (
     BoardSnapshot,
-    BoardState,
     BookStatus,
     PublicTrade,
     PublicTrades,
@@ -79,13 +79,6 @@ from stall_then_strike.types.dto import (
     VenueStatus,
 )
 from stall_then_strike.types.errors import FeedError
-
-BOARD_STATES: Final = (
-    BoardState.RUNNING,
-    BoardState.UNKNOWN,
-    *(state for state in BoardState if state not in (BoardState.RUNNING, BoardState.UNKNOWN)),
-)
-"""States of the board by their number in the columns: 0 runs, 1 is not known, all others refuse orders."""
 
 _BLOCK: Final = 4 << 20
 """Bytes of a tape in memory at a time."""

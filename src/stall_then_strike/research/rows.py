@@ -10,8 +10,8 @@ from stall_then_strike.engine.closing import CLOSE_TAG, DUST_TAG
 from stall_then_strike.engine.strategy_stall import STALL_TAG
 from stall_then_strike.research import arrays as x
 from stall_then_strike.research.arrays import I64
+from stall_then_strike.research.columns import BOARD_STATES
 from stall_then_strike.research.compiled import Outcome
-from stall_then_strike.research.prepare import BOARD_STATES
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     Action,

@@ -20,11 +20,12 @@ added to the book that the strategy sees.
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum, unique
-from typing import Final
+from typing import Final, NamedTuple
 
 from stall_then_strike.config.models import PaperConfig, QueueModel, SessionConfig
 from stall_then_strike.engine.calendar import TradingCalendar
@@ -79,11 +80,33 @@ class _Resting:
     traded_ns: int = 0
 
 
+class Waiting(NamedTuple):
+    """What the venue waits for: until then, what leaves this alone changes nothing here."""
+
+    until_ns: int | None
+    """When something takes effect next; None: nothing will."""
+    prices: tuple[tuple[Side, Ticks], ...]
+    """Another size displayed at one of these matters."""
+    lowest_ask: Ticks
+    """So does a best ask under this, or a best bid over ``highest_bid``: it meets an order of ours."""
+    highest_bid: Ticks
+    is_resting: bool
+    """Orders of ours rest, so that executions matter."""
+
+
+_LOWEST: Final = Ticks(0)
+_HIGHEST: Final = Ticks(1 << 62)
+
+
 def queue_rule(cfg: PaperConfig) -> tuple[int, int]:
     """The queue model as the share and the power of ``fill_rules.share_ahead``."""
     if cfg.queue_model is QueueModel.POWER:
         return 0, cfg.queue_power
     return int(cfg.queue_cancel_share * SHARE_SCALE) if cfg.queue_model is QueueModel.SHARE else 0, 0
+
+
+def _refusal(order: OrderRequest, why: str, code: int) -> Rejected:
+    return Rejected(f"place {order.side} {order.size} lots", why, code=code)
 
 
 def _by_priority(orders: Iterable[_Resting]) -> list[_Resting]:
@@ -114,6 +137,8 @@ class PaperGateway:
         self._sink = sink
         self._now_ns = now_ns
         self._due: list[tuple[int, int, _Due, OrderId]] = []
+        self._expiries: deque[tuple[int, int, _Due, OrderId]] = deque()
+        """In order: all orders live for the same time. Most have ended by then."""
         self._sequence = 0
         self._placed = 0
         self._run_name = ""
@@ -132,13 +157,12 @@ class PaperGateway:
 
     async def place(self, order: OrderRequest) -> OrderId:
         """Accept an order; it reaches the book one latency later. Raise Rejected as the venue would."""
-        name = f"place {order.side} {order.size} lots"
         if order.size < self._instrument.min_size:
-            raise Rejected(name, "under the minimum order size", code=-110)
+            raise _refusal(order, "under the minimum order size", -110)
         if order.price is not None and order.price <= 0:
-            raise Rejected(name, "price too low", code=-106)
+            raise _refusal(order, "price too low", -106)
         if not self._is_open:
-            raise Rejected(name, f"market state is {self._state}", code=-204)
+            raise _refusal(order, f"market state is {self._state}", -204)
         now = self._now_ns()
         self._placed += 1
         self._run_name = self._run_name or f"{now // NS_PER_MS:x}"  # two runs of a day share their log files
@@ -160,15 +184,46 @@ class PaperGateway:
     @property
     def next_deadline_ns(self) -> int | None:
         """When something takes effect next, or None."""
-        stamps = [stamp for stamp in (self._due[0][0] if self._due else None, self._settlement_ns) if stamp is not None]
-        return min(stamps, default=None)
+        first = self._settlement_ns
+        if self._due and (first is None or self._due[0][0] < first):
+            first = self._due[0][0]
+        if self._expiries and (first is None or self._expiries[0][0] < first):
+            first = self._expiries[0][0]
+        return first
+
+    def waiting(self) -> Waiting | None:
+        """What it waits for, for a replay that knows what comes; None: every message concerns it."""
+        book = self._book
+        if book is None:
+            return None
+        until = self._settlement_ns
+        if self._due and (until is None or self._due[0][0] < until):
+            until = self._due[0][0]
+        prices, lowest_ask, highest_bid = list(self._taken), _LOWEST, _HIGHEST
+        for order in self._resting:
+            side, price, expires_ns = order.request.side, order.request.price, order.arrives_ns + _LIFE_NS
+            if price is None or order.queue is None:
+                return None
+            if side is Side.BUY:
+                lowest_ask = max(lowest_ask, price)
+            else:
+                highest_bid = min(highest_bid, price)
+            if until is None or expires_ns < until:
+                until = expires_ns
+            prices.append((side, price))
+        return Waiting(until, tuple(prices), lowest_ask, highest_bid, bool(self._resting))
+
+    def pass_over(self, book: BookReader, now_ns: int) -> None:
+        """Know this book after messages that changed nothing else; expiries of orders that are gone pass, too."""
+        self.advance(now_ns)
+        self._see(book)
 
     def advance(self, now_ns: int) -> None:
         """Let everything due by now take effect, against the book as last seen."""
         if self._settlement_ns is None:
             self._settlement_ns = self._calendar.next_settlement_ns(now_ns)
-        while self._due and self._due[0][0] <= now_ns:
-            at_ns, _, what, order_id = heapq.heappop(self._due)
+        while (entry := self._take_due(now_ns)) is not None:
+            at_ns, _, what, order_id = entry
             self._settle(at_ns)
             if what is _Due.ORDER:
                 self._arrive(self._orders[order_id], at_ns)
@@ -184,12 +239,10 @@ class PaperGateway:
 
     def on_book(self, book: BookReader | None, now_ns: int) -> None:
         """See the book after a message; None while it cannot be believed: nothing is matched against it then."""
-        self._book = book
         if book is None:
+            self._book = None
             return
-        bid, ask = next(book.levels(Side.BUY), None), next(book.levels(Side.SELL), None)
-        if bid is not None and ask is not None:
-            self._mid2 = bid[0] + ask[0]
+        self._see(book)
         for (side, price), taken in list(self._taken.items()):
             # Of a level that shrank, what is left may be just what we took.
             if displayed := book.size_at(side, price):
@@ -203,6 +256,12 @@ class PaperGateway:
             if not order.remaining:
                 self._drop(order)
 
+    def _see(self, book: BookReader) -> None:
+        self._book = book
+        bid, ask = book.best(Side.BUY), book.best(Side.SELL)
+        if bid and ask:
+            self._mid2 = bid + ask
+
     def on_trades(self, message: PublicTrades) -> None:
         """Match one executions message with our resting orders, in the venue's order."""
         if not self._resting:
@@ -213,6 +272,13 @@ class PaperGateway:
 
     # --- arrivals and endings
 
+    def _take_due(self, now_ns: int) -> tuple[int, int, _Due, OrderId] | None:
+        """The next of what is due by now."""
+        due, expiries = self._due, self._expiries
+        if expiries and expiries[0][0] <= now_ns and not (due and due[0] < expiries[0]):
+            return expiries.popleft()
+        return heapq.heappop(due) if due and due[0][0] <= now_ns else None
+
     @property
     def _is_open(self) -> bool:
         """Whether the venue matches continuously; not heard of its state counts as yes."""
@@ -220,7 +286,11 @@ class PaperGateway:
 
     def _push(self, at_ns: int, what: _Due, order_id: OrderId) -> None:
         self._sequence += 1
-        heapq.heappush(self._due, (at_ns, self._sequence, what, order_id))
+        entry = (at_ns, self._sequence, what, order_id)
+        if what is _Due.EXPIRY:
+            self._expiries.append(entry)
+        else:
+            heapq.heappush(self._due, entry)
 
     def _arrive(self, order: _Resting, now_ns: int) -> None:
         """An order reaches the book: take what it crosses, rest or expire with the remainder."""
@@ -323,9 +393,11 @@ class PaperGateway:
         if book is None:
             return
         other = request.side.opposite
+        if request.price is not None:
+            beyond = (request.price - book.best(other)) * request.side.sign
+            if beyond < 0 or (through and beyond == 0):
+                return  # as the walk would find at its first step
         for price, displayed in book.levels(other):
-            if not order.remaining:
-                return
             if request.price is not None:
                 beyond = (request.price - price) * request.side.sign
                 if beyond < 0 or (through and beyond == 0):
@@ -337,6 +409,8 @@ class PaperGateway:
             self._taken[other, price] = taken + size
             rested = through and request.price is not None
             self._fill(order, request.price if rested else price, size, self._maker if rested else self._taker, now_ns)
+            if not order.remaining:
+                return
 
     def _fill(self, order: _Resting, price: Ticks | None, size: int, rate: tuple[int, int], now_ns: int) -> None:
         if price is None:

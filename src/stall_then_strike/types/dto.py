@@ -7,8 +7,7 @@ rows are what it wants written. Here are the core's answer to an event, and ever
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from stall_then_strike.types.actions import (
     Action,
@@ -137,8 +136,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """The core's answer to one event."""
 
     actions: tuple[Action, ...] = ()

@@ -143,6 +143,10 @@ class BookReader(Protocol):
         """Size displayed at a price; zero where there is no level. BUY is the bid side."""
         ...
 
+    def best(self, side: Side) -> Ticks:
+        """The best price of a side; zero while it is empty."""
+        ...
+
     def levels(self, side: Side) -> Iterator[tuple[Ticks, Lots]]:
         """Levels of a side, best first."""
         ...
