@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stall_then_strike.config.models import LimitsConfig, QuoteMode, RiskConfig, StallStrategyConfig
-from stall_then_strike.engine.budget import Budget
+from stall_then_strike.engine.budget import NEVER_NS, Budget
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Order, Orders
 from stall_then_strike.engine.strategy_stall import (
@@ -372,7 +372,7 @@ class Rig:
 
     def deadline_ms(self, ms: float) -> float | None:
         stamp = self.strategy.next_deadline_ns(at(ms))
-        return None if stamp is None else (stamp - START_NS) / MS
+        return None if stamp == NEVER_NS else (stamp - START_NS) / MS
 
     def strike(self, ms: float) -> None:
         verdict = self.ask(ms, ms)
@@ -469,7 +469,7 @@ def test_deadline_of_an_exhausted_budget_is_when_it_allows_a_strike() -> None:
     rig.strategy.on_board(board(1), at(1), None, may_close=True)
     now = at(1)
     deadlines = []
-    while (deadline := rig.strategy.next_deadline_ns(now)) is not None and deadline <= free:
+    while (deadline := rig.strategy.next_deadline_ns(now)) <= free:
         deadlines.append(now := deadline)
     assert deadlines[-1] == rig.budget.strike_at_ns(at(1), 2, Lots(MIN))
 

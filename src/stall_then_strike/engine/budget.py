@@ -55,6 +55,9 @@ class SendWindow:
         self.limit = limit
         self.window_ns = window_ns
         self.reserve = reserve
+        self._share = limit - reserve
+        """What strikes may use, and how much of it as fast as they come."""
+        self._free = self._share * _FREE_SHARE[0] // _FREE_SHARE[1]
         self._stamps: deque[int] = deque()
         self._others = 0
         self._others_until_ns = 0
@@ -70,14 +73,31 @@ class SendWindow:
             stamps.popleft()
         return len(stamps)
 
-    def used_by(self, at_ns: int) -> int:
-        """The same for a moment to come, if nothing is spent until then."""
-        stamps, since, gone = self._stamps, at_ns - self.window_ns, 0
+    def outlook(self, now_ns: int, calls: int) -> tuple[int, int, int]:
+        """For a strike of so many calls: from when on there is room for it, or 0; :meth:`gap_ns`; and until when both
+        stay as they are.
+        """
+        stamps, window_ns = self._stamps, self.window_ns
+        while stamps and stamps[0] <= now_ns - window_ns:
+            stamps.popleft()
+        used, changes_ns = len(stamps), stamps[0] + window_ns if stamps else NEVER_NS
+        if now_ns < self._others_until_ns:
+            used += self._others
+            changes_ns = min(changes_ns, self._others_until_ns)
+        room_ns = self.free_at_ns(now_ns, calls, keep=self.reserve) if used + calls > self._share else 0
+        return room_ns, self.gap_ns(used, calls) if used > self._free else 0, changes_ns
+
+    def gap_by_ns(self, at_ns: int, calls: int) -> int:
+        """:meth:`gap_ns` as of a moment to come, if nothing is spent until then."""
+        stamps, since = self._stamps, at_ns - self.window_ns
+        used = len(stamps) + (self._others if at_ns < self._others_until_ns else 0)
+        if used <= self._free:
+            return 0
         for stamp in stamps:
             if stamp > since:
                 break
-            gone += 1
-        return len(stamps) - gone + (self._others if at_ns < self._others_until_ns else 0)
+            used -= 1
+        return self.gap_ns(used, calls)
 
     def on_reading(self, now_ns: int, remaining: int, reset_ns: int) -> None:
         """Take the venue's word for how much is left of its present window, if that is less than we think.
@@ -86,11 +106,6 @@ class SendWindow:
         """
         self._others = max(0, self.limit - remaining - self.own(now_ns))
         self._others_until_ns = min(reset_ns, now_ns + self.window_ns)
-
-    def next_release_ns(self, now_ns: int) -> int:
-        """When the next call leaves the window, or the venue's word on others runs out; NEVER_NS if neither can."""
-        own_ns = self._stamps[0] + self.window_ns if self.own(now_ns) else NEVER_NS
-        return min(own_ns, self._others_until_ns) if now_ns < self._others_until_ns else own_ns
 
     def spend(self, now_ns: int, calls: int = 1) -> None:
         """Record calls that are being made."""
@@ -117,11 +132,9 @@ class SendWindow:
         None while less than half is used; then rising without bound as the strikes' share fills up. Strikes on every
         stall settle at about 78 % of the share.
         """
-        share = self.limit - self.reserve
-        above = used - share * _FREE_SHARE[0] // _FREE_SHARE[1]
-        if above <= 0:
+        if used <= self._free:
             return 0
-        return self.window_ns * calls * above // (share * max(1, share - used))
+        return self.window_ns * calls * (used - self._free) // (self._share * max(1, self._share - used))
 
     def use(self, now_ns: int) -> WindowUse:
         """A frozen view."""
@@ -147,6 +160,7 @@ class Budget:
             "small orders", limit=limits.small_orders_per_min, window_ns=minute, reserve=limits.reserve_small_orders
         )
         self._small_lots = instrument.to_lots(limits.small_order_btc)
+        self._calls: dict[tuple[int, bool], tuple[tuple[SendWindow, int], ...]] = {}
         self._last_strike_ns: int | None = None
         self._strike_ns: int | None = None
         """What ``strike_at_ns`` answered; None once anything was spent or told since."""
@@ -183,17 +197,20 @@ class Budget:
         """
         if self._strike_ns is not None and self._asked_ns <= now_ns < self._stands_until_ns:
             return self._strike_ns
-        calls = self._strike_calls(orders, size)
-        at_ns = self._blocked_until_ns
-        for window, n in calls:
-            if (room_ns := window.free_at_ns(now_ns, n, keep=window.reserve)) > now_ns:
-                at_ns = max(at_ns, room_ns)
+        at_ns, gap_ns, stands_ns = self._blocked_until_ns, 0, NEVER_NS
+        for window, calls in self._strike_calls(orders, size):
+            window_room_ns, window_gap_ns, changes_ns = window.outlook(now_ns, calls)
+            if window_room_ns > at_ns:
+                at_ns = window_room_ns
+            if window_gap_ns > gap_ns:
+                gap_ns = window_gap_ns
+            if changes_ns < stands_ns:
+                stands_ns = changes_ns
         self._room_ns = at_ns
-        if self._last_strike_ns is not None:
-            at_ns = max(at_ns, self._last_strike_ns + max(window.gap_ns(window.used(now_ns), n) for window, n in calls))
-        is_free = at_ns <= now_ns  # and stays so until something is spent
-        self._stands_until_ns = NEVER_NS if is_free else min(window.next_release_ns(now_ns) for window, _ in calls)
+        if self._last_strike_ns is not None and self._last_strike_ns + gap_ns > at_ns:
+            at_ns = self._last_strike_ns + gap_ns
         self._strike_ns, self._asked_ns, self._earliest_ns = at_ns, now_ns, None
+        self._stands_until_ns = NEVER_NS if at_ns <= now_ns else stands_ns  # free stays so until something is spent
         return at_ns
 
     def not_before_ns(self, orders: int, size: Lots) -> int:
@@ -206,8 +223,8 @@ class Budget:
         if self._earliest_ns is None:
             at_ns, then_ns = self._room_ns, self._strike_ns
             if self._last_strike_ns is not None:
-                gaps = (window.gap_ns(window.used_by(then_ns), n) for window, n in self._strike_calls(orders, size))
-                at_ns = max(at_ns, self._last_strike_ns + max(gaps))
+                for window, calls in self._strike_calls(orders, size):
+                    at_ns = max(at_ns, self._last_strike_ns + window.gap_by_ns(then_ns, calls))
             self._earliest_ns = at_ns
         return self._earliest_ns
 
@@ -285,8 +302,10 @@ class Budget:
         self._private.spend(now_ns, calls)
         self._address.spend(now_ns, calls)
 
-    def _strike_calls(self, orders: int, size: Lots) -> list[tuple[SendWindow, int]]:
-        calls = [(self._address, 2 * orders), (self._private, 2 * orders), (self._orders, orders)]
-        if size <= self._small_lots:
-            calls.append((self._small, orders))
-        return calls
+    def _strike_calls(self, orders: int, size: Lots) -> tuple[tuple[SendWindow, int], ...]:
+        """The windows that a strike counts in, and how often."""
+        key = (orders, size <= self._small_lots)
+        if key not in self._calls:
+            calls = ((self._address, 2 * orders), (self._private, 2 * orders), (self._orders, orders))
+            self._calls[key] = (*calls, (self._small, orders)) if key[1] else calls
+        return self._calls[key]

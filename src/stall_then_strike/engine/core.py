@@ -17,7 +17,7 @@ from typing import Final, assert_never
 
 from stall_then_strike.config.models import AfterHalt, AppConfig
 from stall_then_strike.engine.account import Account
-from stall_then_strike.engine.budget import Budget
+from stall_then_strike.engine.budget import NEVER_NS, Budget
 from stall_then_strike.engine.calendar import TradingCalendar
 from stall_then_strike.engine.dispatch import Dispatch
 from stall_then_strike.engine.exits import Exits
@@ -200,7 +200,7 @@ class Core:
     @property
     def is_done(self) -> bool:
         """Whether a stop, or a halt that ends the process, has left nothing live behind."""
-        exits = self.halted is not None and self._cfg.risk.after_halt is AfterHalt.EXIT
+        exits = self.kill_switch.halted is not None and self._cfg.risk.after_halt is AfterHalt.EXIT
         known = self.account is None or self.account.was_settled  # a halt may be an earlier run's
         ending = self._stopping or (exits and known)
         return ending and self.exits.closing is None and not self.orders.any_live
@@ -218,17 +218,19 @@ class Core:
     @property
     def next_deadline_ns(self) -> int:
         """When to send a ``Tick`` if nothing else happens before. Always later than the last event."""
-        now = self._now_ns
-        stamps = [self._change_ns]
-        strategy = self.strategy.next_deadline_ns(now)
-        if strategy is not None:
-            stamps.append(strategy)
-        if self.account is not None:
-            stamps.append(self.account.next_ask_ns(now))
+        now, first = self._now_ns, NEVER_NS
+        for stamp in (
+            self._change_ns,
+            self.strategy.next_deadline_ns(now),
+            NEVER_NS if self.account is None else self.account.next_ask_ns(now),
+        ):
+            if now < stamp < first:
+                first = stamp
         if self.exits.closing is not None or self.orders.any_live:
-            stamps.extend(self.exits.stamps(now))
-        later = [stamp for stamp in stamps if stamp > now]
-        return min(later) if later else now + NS_PER_S
+            for stamp in self.exits.stamps(now):
+                if now < stamp < first:
+                    first = stamp
+        return first if first < NEVER_NS else now + NS_PER_S
 
     # --- what a replay may leave out
 
@@ -407,9 +409,9 @@ class Core:
 
     def _must_be_flat(self) -> Reason | None:
         """Why there may be no position at all, whenever and however it came; None if there may."""
-        if self.halted is None:
+        if self.kill_switch.halted is None:
             return Reason.FLATTEN if self._stop_flat else None
-        return None if self.halted in _KEEP_POSITION else self.halted
+        return None if self.kill_switch.halted in _KEEP_POSITION else self.kill_switch.halted
 
     # --- deciding
 
@@ -422,7 +424,7 @@ class Core:
 
     def _gate(self) -> Reason | None:
         """Reasons outside the strategy, in the order in which they are asked."""
-        if self.halted is not None:
+        if self.kill_switch.halted is not None:
             return Reason.HALTED
         if self._stopping:
             return Reason.STOPPING
@@ -439,7 +441,9 @@ class Core:
         return None
 
     def _decide(self, now: int) -> None:
-        may_close = self.halted is None and not self._stopping and self.exits.closing is None and self._is_known
+        may_close = (
+            self.kill_switch.halted is None and not self._stopping and self.exits.closing is None and self._is_known
+        )
         if self._errors >= self._cfg.risk.max_errors:
             self.exits.cancel_quotes(Reason.INTERNAL_ERROR, now)
             self.exits.retry_cancels(now)

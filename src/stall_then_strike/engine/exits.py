@@ -6,7 +6,7 @@ pause after a refusal. A closing goes through the states of `closing.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, assert_never
 
 from stall_then_strike.config.models import AppConfig
@@ -60,8 +60,10 @@ class Exits:
 
     def retry_cancels(self, now_ns: int) -> None:
         """Send cancels that could not go out when they were decided: no name yet, no budget, or refused."""
-        for order in self._orders.live(STALL_TAG):
-            if order.cancel_reason is not None and order.state is not OrderState.PENDING_CANCEL:
+        for order in self._orders.live():
+            if order.cancel_reason is None or order.tag != STALL_TAG:
+                continue
+            if order.state is not OrderState.PENDING_CANCEL:
                 if actions := self._send_cancels(now_ns):
                     self._dispatch.decision("cancel", order.cancel_reason, actions)
                 return
@@ -75,13 +77,17 @@ class Exits:
             raise AssertionError("only orders with a cancel reason are due")
         return (self._dispatch.cancel(due, reason),)
 
-    def _unsent_cancels(self) -> Iterator[tuple[Order, OrderId, int]]:
+    def _unsent_cancels(self) -> Sequence[tuple[Order, OrderId, int]]:
         """Named quotes whose cancel is wanted but not under way, and when it may be sent."""
-        for order in self._orders.live(STALL_TAG):
-            if order.cancel_reason is None or order.order_id is None or order.state is OrderState.PENDING_CANCEL:
+        found: list[tuple[Order, OrderId, int]] = []
+        for order in self._orders.live():
+            if order.cancel_reason is None or order.tag != STALL_TAG:
                 continue
-            pause_ns = GHOST_RETRY_NS if order.absences > 1 else RETRY_NS
-            yield order, order.order_id, 0 if order.cancel_sent_ns is None else order.cancel_sent_ns + pause_ns
+            if order.order_id is not None and order.state is not OrderState.PENDING_CANCEL:
+                pause_ns = GHOST_RETRY_NS if order.absences > 1 else RETRY_NS
+                at_ns = 0 if order.cancel_sent_ns is None else order.cancel_sent_ns + pause_ns
+                found.append((order, order.order_id, at_ns))
+        return found
 
     # --- closing
 
@@ -131,4 +137,5 @@ class Exits:
             if self.closing.no_market_ns is not None:
                 yield self.closing.no_market_ns + self._blind_ns
         # A cancel that is due but did not go out had no budget: no event need ever come of that, so look again.
-        yield from (at if at > now_ns else now_ns + RETRY_NS for _, _, at in self._unsent_cancels())
+        for _, _, at_ns in self._unsent_cancels():
+            yield at_ns if at_ns > now_ns else now_ns + RETRY_NS

@@ -23,8 +23,11 @@ class InventoryManager:
         """Start flat, at the beginning of a day, with no mark."""
         self.daily_limit: Money = instrument.to_money(risk.daily_pnl_jpy)
         self.drawdown_limit: Money = instrument.to_money(risk.max_dd_jpy)
-        self._position = 0
-        self._basis = 0
+        # Read at every step, changed only here: plain attributes, for a property costs a call.
+        self.position = Lots(0)
+        """Signed position: positive is long."""
+        self.basis = Money(0)
+        """What the position cost, with the position's sign."""
         self._realised = 0
         self._realised_at_roll = 0
         self._equity_at_roll = 0
@@ -40,16 +43,6 @@ class InventoryManager:
         """Counts what may have moved the day's result, so that limits need not be looked at when nothing has."""
         self.last_pnl: Money = Money(0)
         """Realised by the latest fill, after its fee."""
-
-    @property
-    def position(self) -> Lots:
-        """Signed position: positive is long."""
-        return Lots(self._position)
-
-    @property
-    def basis(self) -> Money:
-        """What the position cost, with the position's sign."""
-        return Money(self._basis)
 
     @property
     def realised_today(self) -> Money:
@@ -76,15 +69,15 @@ class InventoryManager:
         signed = fill.size if fill.side is Side.BUY else -fill.size
         realised = -fill.fee
         opening = signed
-        if self._position and (signed > 0) is not (self._position > 0):
-            closing = min(abs(signed), abs(self._position))
-            released = self._basis * closing // abs(self._position)
-            realised += (fill.price * closing if self._position > 0 else -fill.price * closing) - released
-            self._basis -= released
-            self._position += closing if signed > 0 else -closing
+        if self.position and (signed > 0) is not (self.position > 0):
+            closing = min(abs(signed), abs(self.position))
+            released = self.basis * closing // abs(self.position)
+            realised += (fill.price * closing if self.position > 0 else -fill.price * closing) - released
+            self.basis = Money(self.basis - released)
+            self.position = Lots(self.position + (closing if signed > 0 else -closing))
             opening = signed - (closing if signed > 0 else -closing)
-        self._position += opening
-        self._basis += fill.price * opening
+        self.position = Lots(self.position + opening)
+        self.basis = Money(self.basis + fill.price * opening)
         self._realised += realised
         self.last_pnl = Money(realised)
         self._track()
@@ -98,12 +91,12 @@ class InventoryManager:
     @property
     def cash(self) -> Money:
         """All that was ever realised, less what the position cost: moves with each fill by its notional."""
-        return Money(self._realised - self._basis)
+        return Money(self._realised - self.basis)
 
     def take_over(self, position: Lots, basis: Money) -> None:
         """Hold this position at this cost from now on, whatever was held before; the day's result stays."""
         before = self._equity()
-        self._position, self._basis = int(position), int(basis)
+        self.position, self.basis = position, basis
         self._equity_at_roll += self._equity() - before
         self._is_unmarked = not self._mid2
         self._track()
@@ -111,8 +104,8 @@ class InventoryManager:
     def memo(self) -> InventoryMemo:
         """What is to be remembered of it."""
         return InventoryMemo(
-            position=self._position,
-            basis=self._basis,
+            position=self.position,
+            basis=self.basis,
             realised=self._realised,
             realised_at_roll=self._realised_at_roll,
             equity_at_roll=self._equity_at_roll,
@@ -123,7 +116,7 @@ class InventoryManager:
 
     def restore(self, memo: InventoryMemo) -> None:
         """Go on from where an earlier run was."""
-        self._position, self._basis = memo.position, memo.basis
+        self.position, self.basis = Lots(memo.position), Money(memo.basis)
         self._realised, self._realised_at_roll = memo.realised, memo.realised_at_roll
         self._equity_at_roll, self._peak = memo.equity_at_roll, memo.peak
         self._max_drawdown, self._mid2 = memo.max_drawdown, memo.mid2
@@ -139,7 +132,7 @@ class InventoryManager:
             if self._is_unmarked:
                 self._is_unmarked = False
                 self._equity_at_roll += self._equity() - self._realised  # until now it was worth what it cost
-            if self._position:
+            if self.position:
                 self._track()
 
     def roll_day(self) -> None:
@@ -157,11 +150,11 @@ class InventoryManager:
 
     def state(self) -> InventoryState:
         """A frozen view for the log and the panel."""
-        size = abs(self._position)
+        size = abs(self.position)
         return InventoryState(
-            side="flat" if not size else "long" if self._position > 0 else "short",
+            side="flat" if not size else "long" if self.position > 0 else "short",
             size=Lots(size),
-            avg_price=Ticks((2 * abs(self._basis) + size) // (2 * size) if size else 0),
+            avg_price=Ticks((2 * abs(self.basis) + size) // (2 * size) if size else 0),
             pnl_today_jpy=self.pnl_today,
             realised_today_jpy=self.realised_today,
             max_drawdown_jpy=self.max_drawdown,
@@ -170,9 +163,9 @@ class InventoryManager:
 
     def _equity(self) -> int:
         # Without a mark the position is worth what it cost.
-        if not self._position or not self._mid2:
+        if not self.position or not self._mid2:
             return self._realised
-        return self._realised + self._position * self._mid2 // 2 - self._basis
+        return self._realised + self.position * self._mid2 // 2 - self.basis
 
     def _track(self) -> None:
         self.changes += 1

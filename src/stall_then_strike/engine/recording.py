@@ -222,14 +222,15 @@ class Recorder:
     def order_event(self, order: Order, event: OrderEvent) -> None:
         """What became known of an order, after it was applied."""
         kind, tally = event.kind, self.tally
-        self.fact(kind.value, client_order_id=order.client_order_id, order_id=order.order_id, detail=event.detail)
-        text = f"{kind.value}: {event.detail}" if event.detail else kind.value
+        if self._is_remembered:
+            self.fact(kind.value, client_order_id=order.client_order_id, order_id=order.order_id, detail=event.detail)
         if kind is OrderEventKind.ACCEPTED:
             tally.placed += 1
             tally.quotes += order.tag == STALL_TAG
             self._order(order, "place", order.reason.label, event.ts_ns)
         elif kind in (OrderEventKind.REJECTED, OrderEventKind.NOT_SENT, OrderEventKind.PROVEN_ABSENT):
             tally.rejected += 1
+            text = f"{kind.value}: {event.detail}" if event.detail else kind.value
             self._order(order, "place" if order.order_id is None else "expire", text, event.ts_ns)
             self.note("WARNING", f"order {order.client_order_id} {text}")
         elif kind is OrderEventKind.CANCELLED:

@@ -23,7 +23,8 @@ class KillSwitch:
         """Start armed."""
         self._max_rejects = risk.max_rejects
         self._rejects: deque[int] = deque()
-        self._halted: Reason | None = None
+        self.halted: Reason | None = None
+        """Why trading is halted, or None. Asked at every step, changed only here."""
         self._pnl_base = 0
 
     @property
@@ -33,16 +34,11 @@ class KillSwitch:
 
     def restore(self, halted: Reason | None, pnl_base: int) -> None:
         """Go on as an earlier run was left: a halt survives a restart."""
-        self._halted, self._pnl_base = halted, pnl_base
-
-    @property
-    def halted(self) -> Reason | None:
-        """Why trading is halted, or None."""
-        return self._halted
+        self.halted, self._pnl_base = halted, pnl_base
 
     def check(self, inventory: InventoryManager) -> Reason | None:
         """Trip if the day's result or drawdown has reached its limit; return the reason if this call tripped."""
-        if self._halted is not None or not inventory.is_marked:
+        if self.halted is not None or not inventory.is_marked:
             return None
         if inventory.pnl_today - self._pnl_base <= inventory.daily_limit:
             return self.trip(Reason.KILL_PNL)
@@ -55,30 +51,30 @@ class KillSwitch:
         self._rejects.append(now_ns)
         while self._rejects[0] <= now_ns - 60 * NS_PER_S:
             self._rejects.popleft()
-        if self._halted is None and len(self._rejects) >= self._max_rejects:
+        if self.halted is None and len(self._rejects) >= self._max_rejects:
             return self.trip(Reason.REJECTS)
         return None
 
     def trip(self, reason: Reason) -> Reason | None:
         """Halt; the first reason stays. Return it if this call tripped."""
-        if self._halted is not None:
+        if self.halted is not None:
             return None
-        self._halted = reason
+        self.halted = reason
         return reason
 
     def on_day_roll(self) -> Reason | None:
         """Count the new day's loss from zero, and lift a halt that belongs to the day that ended; return it."""
         self._pnl_base = 0
-        return self._lift() if self._halted in _DAY_LIMITS else None
+        return self._lift() if self.halted in _DAY_LIMITS else None
 
     def resume(self, inventory: InventoryManager) -> Reason | None:
         """Lift any halt on the operator's word; return it. The same day's limits count anew from here."""
-        if self._halted is not None:
+        if self.halted is not None:
             self._pnl_base = inventory.pnl_today
             inventory.restart_peak()
         return self._lift()
 
     def _lift(self) -> Reason | None:
-        lifted, self._halted = self._halted, None
+        lifted, self.halted = self.halted, None
         self._rejects.clear()
         return lifted

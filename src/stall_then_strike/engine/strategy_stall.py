@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from stall_then_strike.config.models import QuoteMode, StallStrategyConfig
-from stall_then_strike.engine.budget import Budget
+from stall_then_strike.engine.budget import NEVER_NS, Budget
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.lull import Lull, Passing
 from stall_then_strike.engine.orders import Order, Orders
@@ -251,18 +251,23 @@ class StallThenStrikeStrategy:
         )
         return decide(self.params, situation)
 
-    def next_deadline_ns(self, now_ns: int) -> int | None:
-        """When the last verdict can change although nothing happens: a stall, a TTL, a stale book, the budget."""
+    def next_deadline_ns(self, now_ns: int) -> int:
+        """When the last verdict can change although nothing happens: a stall, a TTL, a stale book, the budget.
+
+        NEVER_NS if nothing of that is to come.
+        """
         s, p = self._situation, self.params
         if s is None:
-            return None
-        best: int | None = None
-        stamps = [s.board_ns + p.stale_ns, s.strike_at_ns]
-        stamps.append(s.struck_ns + p.ttl_ns if s.quotes else s.best_since_ns + p.stall_ns)
-        for stamp in stamps:
-            if stamp > now_ns and (best is None or stamp < best):
-                best = stamp
-        return best
+            return NEVER_NS
+        first = NEVER_NS
+        for stamp in (
+            s.board_ns + p.stale_ns,
+            s.strike_at_ns,
+            s.struck_ns + p.ttl_ns if s.quotes else s.best_since_ns + p.stall_ns,
+        ):
+            if now_ns < stamp < first:
+                first = stamp
+        return first
 
     def lull(self, hold: int, until_ns: int) -> Lull | None:
         """For how long, and for which boards, the last verdict stands: to hold, for this reason.

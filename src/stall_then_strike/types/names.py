@@ -133,7 +133,10 @@ class Reason(IntEnum):
     @property
     def label(self) -> str:
         """The word in the logs."""
-        return self.name.lower()
+        return _LABELS[self]
+
+
+_LABELS: Final = {reason: reason.name.lower() for reason in Reason}
 
 
 class BookReader(Protocol):
