@@ -108,7 +108,8 @@ class ColumnRun(VirtualTime):
                 end = at + 1
             self.messages += end - at
             at = end
-            await self._breathe()
+            if self._is_out_of_breath():
+                await self._breathe()
         self.backwards += s.late[at - 1] if at else 0
         return at == len(s.recv)
 
@@ -141,7 +142,8 @@ class ColumnRun(VirtualTime):
                 trader.wake()
                 if trader.outbox:
                     await trader.send_waiting()
-            await self._breathe()
+            if self._is_out_of_breath():
+                await self._breathe()
 
     def _count(self, s: Stretches) -> int:
         """How many messages of a chunk belong to the run."""

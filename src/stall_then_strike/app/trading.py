@@ -22,6 +22,7 @@ from stall_then_strike.infra.latency import LatencyHistogram
 from stall_then_strike.infra.market_feed import FeedStatistics, MarketEvent
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
+    NOTHING,
     NS_PER_S,
     Action,
     BoardSnapshot,
@@ -135,10 +136,11 @@ class Trader:
         return self.core.on_event(event, now_ns)
 
     def _take(self, step: Step) -> None:
-        for row in step.rows:
-            self._record(row)
-        if step.actions:
-            self._put_out(step.actions)
+        if step is not NOTHING:
+            for row in step.rows:
+                self._record(row)
+            if step.actions:
+                self._put_out(step.actions)
         self.on_step()
 
     def _put_out(self, actions: Sequence[Action]) -> None:

@@ -18,7 +18,7 @@ from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import FeedError
 
 _BREATH: Final = 256
-"""Messages and deadlines after which other tasks (signals, the panel) get a turn, and the logs their time."""
+"""Messages and deadlines after which others get a turn."""
 _LONGEST_GAP_NS: Final = 7 * 86_400 * NS_PER_S
 """A longer gap between two stamps is a broken stamp: a tape may miss days, not weeks."""
 _SETTLE_NS: Final = 5 * NS_PER_S
@@ -67,15 +67,19 @@ class VirtualTime:
             await self._advance(deadline)
             self._trader.wake()
             await self._trader.send_waiting()
-            await self._breathe()
+            if self._is_out_of_breath():
+                await self._breathe()
         return is_woken
 
-    async def _breathe(self) -> None:
+    def _is_out_of_breath(self) -> bool:
+        """Count a turn; whether :meth:`_breathe` is due."""
         self._turns += 1
-        if self._turns >= _BREATH:
-            self._turns = 0
-            self._flush()
-            await asyncio.sleep(0)
+        return self._turns % _BREATH == 0
+
+    async def _breathe(self) -> None:
+        """Give other tasks (signals, the panel) a turn, and the logs their time."""
+        self._flush()
+        await asyncio.sleep(0)
 
     async def _advance(self, to_ns: int) -> None:
         self._clock.advance_to(to_ns)
@@ -127,7 +131,8 @@ class VirtualRun(VirtualTime):
                 self._trader.on_market(event, started)
                 await self._trader.send_waiting()
             self.messages += 1
-            await self._breathe()
+            if self._is_out_of_breath():
+                await self._breathe()
             if self._trader.core.is_done:
                 break
         if self.messages and settle:

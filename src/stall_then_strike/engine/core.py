@@ -218,14 +218,12 @@ class Core:
     @property
     def next_deadline_ns(self) -> int:
         """When to send a ``Tick`` if nothing else happens before. Always later than the last event."""
-        now, first = self._now_ns, NEVER_NS
-        for stamp in (
-            self._change_ns,
-            self.strategy.next_deadline_ns(now),
-            NEVER_NS if self.account is None else self.account.next_ask_ns(now),
-        ):
-            if now < stamp < first:
-                first = stamp
+        now = self._now_ns
+        first = self.strategy.next_deadline_ns(now)
+        if now < self._change_ns < first:
+            first = self._change_ns
+        if self.account is not None and now < (ask_ns := self.account.next_ask_ns(now)) < first:
+            first = ask_ns
         if self.exits.closing is not None or self.orders.any_live:
             for stamp in self.exits.stamps(now):
                 if now < stamp < first:
@@ -248,6 +246,8 @@ class Core:
 
     def pass_over(self, now_ns: int, board: BoardSnapshot | None, boards: int) -> None:
         """Take what passed in a :class:`Lull` as told: so many boards, ``board`` the last, all by ``now_ns``."""
+        if board is None and now_ns == self._now_ns:
+            return  # it has looked at this very moment
         self._now_ns = now_ns
         if board is not None:
             self._on_board(board)

@@ -6,7 +6,7 @@ pause after a refusal. A closing goes through the states of `closing.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
 from stall_then_strike.config.models import AppConfig
@@ -130,12 +130,12 @@ class Exits:
 
     # --- time
 
-    def stamps(self, now_ns: int) -> Iterator[int]:
+    def stamps(self, now_ns: int) -> Sequence[int]:
         """When to look again although nothing happens."""
-        if self.closing is not None:
-            yield self.closing.retry_at_ns
-            if self.closing.no_market_ns is not None:
-                yield self.closing.no_market_ns + self._blind_ns
         # A cancel that is due but did not go out had no budget: no event need ever come of that, so look again.
-        for _, _, at_ns in self._unsent_cancels():
-            yield at_ns if at_ns > now_ns else now_ns + RETRY_NS
+        stamps = [at_ns if at_ns > now_ns else now_ns + RETRY_NS for _, _, at_ns in self._unsent_cancels()]
+        if self.closing is not None:
+            stamps.append(self.closing.retry_at_ns)
+            if self.closing.no_market_ns is not None:
+                stamps.append(self.closing.no_market_ns + self._blind_ns)
+        return stamps

@@ -259,14 +259,14 @@ class StallThenStrikeStrategy:
         s, p = self._situation, self.params
         if s is None:
             return NEVER_NS
-        first = NEVER_NS
-        for stamp in (
-            s.board_ns + p.stale_ns,
-            s.strike_at_ns,
-            s.struck_ns + p.ttl_ns if s.quotes else s.best_since_ns + p.stall_ns,
-        ):
-            if now_ns < stamp < first:
-                first = stamp
+        stale_ns, own_ns = s.board_ns + p.stale_ns, s.best_since_ns + p.stall_ns
+        if s.quotes:
+            own_ns = s.struck_ns + p.ttl_ns
+        first = stale_ns if stale_ns > now_ns else NEVER_NS
+        if now_ns < own_ns < first:
+            first = own_ns
+        if now_ns < s.strike_at_ns < first:
+            first = s.strike_at_ns
         return first
 
     def lull(self, hold: int, until_ns: int) -> Lull | None:
