@@ -170,6 +170,14 @@ def test_replies_are_kept_by_id(feed: MarketFeed) -> None:
     assert feed.statistics().replies == 4
 
 
+def test_replies_on_a_tape_are_to_what_its_recorder_asked() -> None:
+    feed = MarketFeed(AppConfig(), is_recorded=True)
+    for text in (b'{"jsonrpc":"2.0","id":7,"result":true}', b'{"jsonrpc":"2.0","id":null,"result":true}'):
+        assert feed.on_text(text, 1) is None
+    assert feed.statistics().replies == 1
+    assert feed.statistics().refused == {"stray_reply": 1}, "no request had that id"
+
+
 def test_real_tape_is_understood_to_the_last_message() -> None:
     feed = MarketFeed(AppConfig())
     events = [feed.on_text(orjson.dumps(line.msg), line.recv_ns) for line in real_tape()]

@@ -87,7 +87,7 @@ class PaperRun:
         is_tape: bool = False,
     ) -> int:
         """Trade stamped messages; ``ended`` names their natural end. Those of a tape are not recorded once more."""
-        clock, feed = VirtualClock(0), MarketFeed(self._cfg)
+        clock, feed = VirtualClock(0), MarketFeed(self._cfg, is_recorded=True)
         trader = PaperTrader(self._cfg, clock, feed, self._logs)
         observer = Observer(self._cfg, trader, mode, 0)
         recording = OwnRecording(self._cfg, None, _PAPER, Beginning(is_live=False))

@@ -108,8 +108,11 @@ class MarketFeed:
         on_private: Callable[[Any, int], None] | None = None,
         *,
         is_quiet: bool = False,
+        is_recorded: bool = False,
     ) -> None:
         """Feed ``board``, or one of its own; ``is_quiet``: what is refused is counted and not logged.
+
+        ``is_recorded``: the frames are of a tape, and answers on it are to what its recorder asked.
 
         ``on_private`` gets the message of each frame of the private channel, with the stamp of its receipt; without
         it such frames are refused as of an unknown channel.
@@ -134,6 +137,7 @@ class MarketFeed:
         self._lots_per_one = float(instrument.lots_per_one)
         self._has_snapshot = False
         self._awaited: frozenset[int] = frozenset()
+        self._is_recorded = is_recorded
         self._last_exec_id = 0
         self._recent_ids: set[int] = set()
         self._recent_order: deque[int] = deque()
@@ -347,7 +351,7 @@ class MarketFeed:
 
     def _on_reply(self, message: dict[str, Any]) -> None:
         request = message["id"]
-        if type(request) is not int or request not in self._awaited:
+        if type(request) is not int or (request not in self._awaited and not self._is_recorded):
             raise _Refused(Refusal.STRAY_REPLY)
         self._replies += 1
         error, result = message.get("error"), message.get("result")

@@ -94,7 +94,7 @@ def mids_of_tapes(
 ) -> MidPath:
     """The mids that the tapes show within a period. Raises ReportInputError."""
     path = MidPath()
-    feed = MarketFeed(cfg)
+    feed = MarketFeed(cfg, is_recorded=True)
     changes = _OwnQuotes(own)
     heard_ns: int | None = None
     try:

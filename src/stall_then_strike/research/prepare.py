@@ -202,7 +202,7 @@ class Builder:
         board.sheet = self.sheet = s
         s.w[W_TOO_LONG] = cfg.ws.max_frame_bytes
         self._board, self._writer = board, writer
-        self.feed = MarketFeed(cfg, board)
+        self.feed = MarketFeed(cfg, board, is_recorded=True)
         self.spelling = spelling(
             unit.product_code, unit.ticks_per_one, unit.lots_per_one, tuple(state.value for state in BOARD_STATES)
         )

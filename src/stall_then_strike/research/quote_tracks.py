@@ -213,7 +213,7 @@ class TrackReader:
     ) -> None:
         """``names`` are those of all orders of ours, closes included; ``are_shown``: the tape's book has them."""
         self._are_shown = are_shown
-        self._feed = MarketFeed(cfg, is_quiet=True)
+        self._feed = MarketFeed(cfg, is_quiet=True, is_recorded=True)
         self._upcoming = sorted(quotes, key=lambda quote: quote.order.sent_ns, reverse=True)
         self._names = names
         self._watched: list[_Watched] = []
