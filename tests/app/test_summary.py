@@ -79,6 +79,11 @@ def test_table_of_a_run_in_which_nothing_happened(width: int) -> None:
     assert "summary" in shown(Summary(mode="paper", duration_s=0), width)
 
 
+def test_what_a_replay_does_not_measure_is_not_shown() -> None:
+    assert "latency" in shown(RUN)
+    assert "latency" not in shown(replace(RUN, latency=Latency()))
+
+
 def test_reasons_are_the_longest_and_the_rest_is_counted() -> None:
     many = tuple(ReasonCount(reason=f"r{n}", count=1, seconds=float(n)) for n in range(10))
     text = shown(replace(RUN, reasons=many))

@@ -24,7 +24,7 @@ from rich.console import Console
 from stall_then_strike.app import cli
 from stall_then_strike.app.run_paper import PaperRun
 from stall_then_strike.app.screen import Screen
-from stall_then_strike.app.status import Counts, ReasonCount, Summary
+from stall_then_strike.app.status import Counts, Summary, reason_counts
 from stall_then_strike.app.summary import summary_table
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig, Engine
@@ -237,14 +237,7 @@ def _summary(cfg: AppConfig, outcome: Outcome, held: Manifest, log_dir: str, end
         volume=unit.size(tally["volume"]),
         mid_checks=held.mid_checked if is_whole else 0,
         mid_agreed=held.mid_agreed if is_whole else 0,
-        reasons=tuple(
-            ReasonCount(
-                reason=reason.label,
-                count=count,
-                seconds=outcome.reason_ns[reason] / NS_PER_S if reason in outcome.reason_ns else None,
-            )
-            for reason, count in outcome.reason_rows.items()
-        ),
+        reasons=reason_counts(outcome.reason_rows, outcome.reason_ns),
         log_dir=log_dir,
         ended=ended,
     )

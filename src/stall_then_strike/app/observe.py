@@ -11,10 +11,10 @@ from stall_then_strike.app.status import (
     DecisionLine,
     FillLine,
     Latency,
-    ReasonCount,
     Status,
     Summary,
     WorkingOrder,
+    reason_counts,
 )
 from stall_then_strike.app.trading import Trader
 from stall_then_strike.config.models import AppConfig
@@ -140,14 +140,7 @@ class Observer:
             mid_checks=checks.mid_checked,
             mid_agreed=checks.mid_agreed,
             latency=latency_of(self._trader.latency),
-            reasons=tuple(
-                ReasonCount(
-                    reason=reason.label,
-                    count=count,
-                    seconds=tally.reason_ns[reason] / NS_PER_S if reason in tally.reason_ns else None,
-                )
-                for reason, count in tally.reason_rows.items()
-            ),
+            reasons=reason_counts(tally.reason_rows, tally.reason_ns),
             log_dir=log_dir,
             ended=ended,
         )

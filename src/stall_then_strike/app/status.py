@@ -6,10 +6,11 @@ a run can neither change nor slow it. Everything has a default that means "not k
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from stall_then_strike.types.dto import BoardState, BookStatus, Health, Side
+from stall_then_strike.types.dto import NS_PER_S, BoardState, BookStatus, Health, Reason, Side
 
 ZERO = Decimal(0)
 
@@ -182,6 +183,18 @@ class ReasonCount:
     count: int
     seconds: float | None = None
     """None where it was not measured."""
+
+
+def reason_counts(rows: Mapping[Reason, int], held_ns: Mapping[Reason, int]) -> tuple[ReasonCount, ...]:
+    """From a run's counts: decision rows by reason, and how long each reason for doing nothing held."""
+    return tuple(
+        ReasonCount(
+            reason=reason.label,
+            count=count,
+            seconds=held_ns[reason] / NS_PER_S if reason in held_ns else None,
+        )
+        for reason, count in rows.items()
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

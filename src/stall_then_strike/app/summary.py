@@ -59,7 +59,7 @@ def summary_table(summary: Summary) -> RenderableType:
         ("deepest drawdown", f"{jpy(summary.max_drawdown_jpy)} JPY"),
         ("position at the end", f"{plain(summary.position)} BTC"),
         ("", ""),
-        ("decision latency", _latency(summary.latency)),
+        *((("decision latency", _latency(summary.latency)),) if summary.latency.samples else ()),
         *_reasons(summary),
         ("logs", summary.log_dir or UNKNOWN),
     ]
