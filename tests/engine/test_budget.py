@@ -198,6 +198,16 @@ def test_wait_until_the_next_strike_ends_when_it_says() -> None:
         assert calls.strike(now, SMALL)
 
 
+def test_an_answer_is_for_the_strike_that_was_asked_about() -> None:
+    calls = Calls(LimitsConfig(small_orders_per_min=12, reserve_small_orders=2))
+    now = 0
+    while calls.strike(now, SMALL):
+        now += 1
+    assert calls.budget.strike_at_ns(now, 2, SMALL) > now
+    assert calls.budget.strike_at_ns(now, 2, LARGE) <= now, "large orders are no small ones"
+    assert calls.budget.strike_at_ns(now, 2, SMALL) > now
+
+
 @properties(300)
 @given(
     pauses=st.lists(st.integers(0, 20_000), min_size=1, max_size=120),
@@ -228,7 +238,7 @@ def test_before_the_earliest_moment_no_strike_goes_out_however_often_one_looks(
         at = calls.budget.strike_at_ns(now, 2, SMALL)
         if at <= now:
             break
-        earliest = calls.budget.not_before_ns(2, SMALL)
+        earliest = calls.budget.not_before_ns()
         assert earliest <= at
         now += look * MS
         if now < earliest:

@@ -164,6 +164,7 @@ class Budget:
         self._last_strike_ns: int | None = None
         self._strike_ns: int | None = None
         """What ``strike_at_ns`` answered; None once anything was spent or told since."""
+        self._asked = (0, Lots(0))
         self._asked_ns = 0
         self._stands_until_ns = 0
         """When that answer may change by itself. Free stays free."""
@@ -193,9 +194,10 @@ class Budget:
         """When the next strike of so many orders may go out: ``now_ns`` or earlier if now.
 
         Each order is counted with its cancel, so that a strike that goes out can also be taken back. Asked at every
-        step, always for the same strike: an answer is kept for as long as it stands.
+        step, mostly for the same strike: an answer is kept for as long as it stands.
         """
-        if self._strike_ns is not None and self._asked_ns <= now_ns < self._stands_until_ns:
+        asked = (orders, size)
+        if self._strike_ns is not None and self._asked == asked and self._asked_ns <= now_ns < self._stands_until_ns:
             return self._strike_ns
         at_ns, gap_ns, stands_ns = self._blocked_until_ns, 0, NEVER_NS
         for window, calls in self._strike_calls(orders, size):
@@ -209,11 +211,11 @@ class Budget:
         self._room_ns = at_ns
         if self._last_strike_ns is not None and self._last_strike_ns + gap_ns > at_ns:
             at_ns = self._last_strike_ns + gap_ns
-        self._strike_ns, self._asked_ns, self._earliest_ns = at_ns, now_ns, None
+        self._strike_ns, self._asked, self._asked_ns, self._earliest_ns = at_ns, asked, now_ns, None
         self._stands_until_ns = NEVER_NS if at_ns <= now_ns else stands_ns  # free stays so until something is spent
         return at_ns
 
-    def not_before_ns(self, orders: int, size: Lots) -> int:
+    def not_before_ns(self) -> int:
         """Before this the last answer of ``strike_at_ns`` cannot have come, unless something is spent or told.
 
         Calls that leave their windows bring it forward, but not beyond what will hold when it has come.
@@ -223,7 +225,7 @@ class Budget:
         if self._earliest_ns is None:
             at_ns, then_ns = self._room_ns, self._strike_ns
             if self._last_strike_ns is not None:
-                for window, calls in self._strike_calls(orders, size):
+                for window, calls in self._strike_calls(*self._asked):
                     at_ns = max(at_ns, self._last_strike_ns + window.gap_by_ns(then_ns, calls))
             self._earliest_ns = at_ns
         return self._earliest_ns

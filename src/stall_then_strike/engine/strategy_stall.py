@@ -278,7 +278,7 @@ class StallThenStrikeStrategy:
         if s is None or s.book != _OK or hold in _OF_THE_BOOK:
             return None
         if s.strike_at_ns > s.now_ns and hold != s.gate:
-            until_ns = min(until_ns, self._budget.not_before_ns(2, self.size))
+            until_ns = min(until_ns, self._budget.not_before_ns())
         if s.quotes == s.cancelling and not s.position:
             if hold in (_BUDGET, s.gate):
                 return Lull(until_ns, Passing.ANY)
