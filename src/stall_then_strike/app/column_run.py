@@ -135,15 +135,23 @@ class ColumnRun(VirtualTime):
             is_woken = True
             if core_ns > deadline:
                 paper.advance(deadline)
-            lull = core.lull() if core_ns > deadline and not trader.outbox else None
-            if lull is not None and deadline < lull.until_ns:
-                core.pass_over(deadline, None, 0)
-            else:
+            if core_ns <= deadline or trader.outbox or not self._may_sleep(deadline):
                 trader.wake()
                 if trader.outbox:
                     await trader.send_waiting()
             if self._is_out_of_breath():
                 await self._breathe()
+
+    def _may_sleep(self, now_ns: int) -> bool:
+        """Whether the core need not be told that a deadline of the venue's has come."""
+        core = self._trader.core
+        if core.now_ns == now_ns:  # it was, by what came of it
+            return core.is_at_rest()
+        lull = core.lull()
+        if lull is None or lull.until_ns <= now_ns:
+            return False
+        core.pass_over(now_ns, None, 0)
+        return True
 
     def _count(self, s: Stretches) -> int:
         """How many messages of a chunk belong to the run."""

@@ -178,6 +178,11 @@ class Core:
     # --- what the shells may ask
 
     @property
+    def now_ns(self) -> int:
+        """The moment of the last event."""
+        return self._now_ns
+
+    @property
     def board(self) -> BoardSnapshot:
         """The last snapshot."""
         return self._board
@@ -232,22 +237,25 @@ class Core:
 
     # --- what a replay may leave out
 
+    def is_at_rest(self) -> bool:
+        """Whether, told once more of this very moment, it would do nothing. (On paper only.)"""
+        hold = self.record.hold_reason
+        if hold is None or self.account is not None or self.exits.closing is not None or self._errors:
+            return False
+        for order in self.orders.live():
+            if order.cancel_reason is not None and order.state is not OrderState.PENDING_CANCEL:
+                return False  # its cancel is tried again at whatever comes
+        return hold is not Reason.CLOSING  # a closing ends after its step has decided: the next one decides anew
+
     def lull(self) -> Lull | None:
         """What may come untold after the last event; None: whatever comes has to be told."""
         hold = self.record.hold_reason
-        if hold is None or self.account is not None or self.exits.closing is not None or self._errors:
+        if hold is None or self._board.status is not BookStatus.OK or not self.is_at_rest():
             return None
-        if self._board.status is not BookStatus.OK or hold is Reason.CLOSING:
-            return None  # a closing ends after its step has decided: the next one decides anew
-        for order in self.orders.live():
-            if order.cancel_reason is not None and order.state is not OrderState.PENDING_CANCEL:
-                return None  # its cancel is tried again at whatever comes
         return self.strategy.lull(int(hold), self._change_ns)
 
     def pass_over(self, now_ns: int, board: BoardSnapshot | None, boards: int) -> None:
         """Take what passed in a :class:`Lull` as told: so many boards, ``board`` the last, all by ``now_ns``."""
-        if board is None and now_ns == self._now_ns:
-            return  # it has looked at this very moment
         self._now_ns = now_ns
         if board is not None:
             self._on_board(board)

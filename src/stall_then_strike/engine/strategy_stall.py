@@ -107,6 +107,10 @@ class Situation(NamedTuple):
     struck_ask: int
 
 
+_situation: Final = tuple.__new__
+"""What the class does, by the shortest way: one is made at every step."""
+
+
 class Verdict(NamedTuple):
     """What to do, why, and the two prices of a strike (0: not on that side)."""
 
@@ -229,25 +233,28 @@ class StallThenStrikeStrategy:
                     open_buy += order.remaining
                 else:
                     open_sell += order.remaining
-        self._situation = situation = Situation(
-            now_ns,
-            0 if gate is None else gate,
-            may_close,
-            board.status,
-            board.ts_ns,
-            board.best_since_ns,
-            board.best_bid_price,
-            board.best_ask_price,
-            self._budget.strike_at_ns(now_ns, 2, self.size),
-            self._inventory.position,
-            self._inventory.basis,
-            open_buy,
-            open_sell,
-            quotes,
-            cancelling,
-            self._struck_ns,
-            self._struck_bid,
-            self._struck_ask,
+        self._situation = situation = _situation(
+            Situation,
+            (
+                now_ns,
+                0 if gate is None else gate,
+                may_close,
+                board.status,
+                board.ts_ns,
+                board.best_since_ns,
+                board.best_bid_price,
+                board.best_ask_price,
+                self._budget.strike_at_ns(now_ns, 2, self.size),
+                self._inventory.position,
+                self._inventory.basis,
+                open_buy,
+                open_sell,
+                quotes,
+                cancelling,
+                self._struck_ns,
+                self._struck_bid,
+                self._struck_ask,
+            ),
         )
         return decide(self.params, situation)
 
@@ -292,17 +299,20 @@ class StallThenStrikeStrategy:
         s = self._situation
         if s is None:
             raise AssertionError("a lull follows a decision")
-        self._situation = Situation(
-            now_ns,
-            s.gate,
-            s.may_close,
-            s.book,
-            board.ts_ns,
-            board.best_since_ns,
-            board.best_bid_price,
-            board.best_ask_price,
-            self._budget.strike_at_ns(now_ns, 2, self.size),
-            *s[9:],
+        self._situation = _situation(
+            Situation,
+            (
+                now_ns,
+                s.gate,
+                s.may_close,
+                s.book,
+                board.ts_ns,
+                board.best_since_ns,
+                board.best_bid_price,
+                board.best_ask_price,
+                self._budget.strike_at_ns(now_ns, 2, self.size),
+                *s[9:],
+            ),
         )
 
     def strike(self, verdict: Verdict, now_ns: int, names: tuple[ClientOrderId, ClientOrderId]) -> list[PlaceLimit]:

@@ -224,14 +224,16 @@ class PaperGateway:
             self._settlement_ns = self._calendar.next_settlement_ns(now_ns)
         while (entry := self._take_due(now_ns)) is not None:
             at_ns, _, what, order_id = entry
-            self._settle(at_ns)
+            if self._settlement_ns is not None and self._settlement_ns <= at_ns:
+                self._settle(at_ns)
             if what is _Due.ORDER:
                 self._arrive(self._orders[order_id], at_ns)
             elif what is _Due.CANCEL:
                 self._end(order_id, OrderEventKind.CANCELLED, at_ns)
             else:
                 self._end(order_id, OrderEventKind.EXPIRED, at_ns)
-        self._settle(now_ns)
+        if self._settlement_ns is not None and self._settlement_ns <= now_ns:
+            self._settle(now_ns)
 
     def on_status(self, status: VenueStatus) -> None:
         """Follow the venue's board state: orders are refused unless it runs."""
