@@ -75,6 +75,18 @@ def test_summaries_of_both_engines_tell_the_same(tape: Path, tmp_path: Path) -> 
     assert any("strikes" in line for line in told[0])
 
 
+def test_a_run_that_is_recorded_is_told_every_message(tape: Path, tmp_path: Path) -> None:
+    """What it was told is what can be replayed, so none may be stepped over; the output is the same."""
+    recorded = (*FEES, "--set", "record.enabled=true", "--set", f"record.dir={tmp_path / 'raw'}")
+    told = backtest(tape, "--engine", "interpreted", "--log-dir", tmp_path / "a", *recorded, cache=tmp_path / "cache")
+    plain = backtest(tape, "--engine", "interpreted", "--log-dir", tmp_path / "b", *FEES, cache=tmp_path / "cache")
+    assert output(told) == output(plain)
+    (events,) = (tmp_path / "raw").glob("*.events.jsonl.zst")
+    command = [sys.executable, "-m", "stall_then_strike.app.tape", "replay", str(events), "-o", str(tmp_path / "again")]
+    subprocess.run(command, cwd=REPO, capture_output=True, timeout=120, check=True)
+    assert csv_bytes(tmp_path / "again") == csv_bytes(tmp_path / "a")
+
+
 def test_recorded_latencies_change_the_outcome(tape: Path, tmp_path: Path) -> None:
     file = tmp_path / "latency.txt"
     file.write_text("5\n7\n900\n")
