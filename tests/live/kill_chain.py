@@ -39,7 +39,8 @@ PATIENCE_S = 8.0
 """How long after its login a kill waits for its moment. A daemon that is in doubt about an order of an earlier life
 does not trade for a minute, and is killed in that state then."""
 START_S = 60.0
-LAST_S = 140.0
+LAST_S = 240.0
+"""An order in doubt is dead a minute after the minute that it may live, which the next look tells: one a minute."""
 QUIET_S = 10.0
 WIDE = Limits(private_calls=10_000, order_calls=10_000, small_orders=10_000)
 WIDE_LIMITS = {"private_per_5min": 10_000, "orders_per_5min": 10_000, "small_orders_per_min": 10_000}
@@ -182,15 +183,14 @@ class KillChain:
             with JournalReader.open(path) as reader:
                 assert reader.info().held_by is None
 
-    def _in_doubt(self, room: LiveRoom) -> bool:
+    def _in_doubt(self, room: LiveRoom, born_ns: int) -> bool:
         """Whether an order of an earlier life is not known to have ended."""
-        before_ns = room.clock.now_ns() - round(QUIET_S * NS_PER_S)
         with JournalReader.open(journal_path(room.cfg.journal.dir, room.cfg.exchange.product_code)) as reader:
-            return any(order.sent_ns < before_ns for order in reader.live_orders())
+            return any(order.sent_ns < born_ns for order in reader.live_orders())
 
     async def _live_on(self, room: LiveRoom, number: int) -> None:
         """The last life: it trades, and is stopped in good order."""
-        counts = room.exchange.audit.counts
+        counts, born_ns = room.exchange.audit.counts, room.clock.now_ns()
         process = await self._start(room, number)
         try:
             target = counts[SEND] + 4
@@ -200,7 +200,7 @@ class KillChain:
                 else:
                     await _passes(lambda: counts[SEND] >= target or process.returncode is not None)
                 # It quotes beside an order in doubt; an end with one is not confirmed, and says so.
-                await _passes(lambda: not self._in_doubt(room) or process.returncode is not None, every_s=0.5)
+                await _passes(lambda: not self._in_doubt(room, born_ns) or process.returncode is not None, every_s=0.5)
                 assert process.returncode is None, f"the last life ended by itself: exit {process.returncode}"
                 process.send_signal(signal.SIGTERM)
                 code = await process.wait()
