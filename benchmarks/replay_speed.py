@@ -7,8 +7,8 @@ best moves, close on a reverse move. Twice: asked at each feed event (``feed``),
 each 100 ms (``poll``), which decides late but runs faster. Ours does more: calendar, rate limits, kill switch, funding,
 closings in steps. An event is a changed level on the wire (or a trade, for both alike left out of the count).
 
-*interpreted* is the trader of paper trading itself over the same columns, in CPython; how fast depends on how that was
-built: one with profile-guided optimisation is faster by a fifth.
+*interpreted* is the trader of paper trading itself over the same columns, in CPython; two builds of one version can
+differ by a fifth.
 
 Rounds are taken in turns and the best of each counts, so that a busy machine hurts all alike. Ratios are the result.
 """
