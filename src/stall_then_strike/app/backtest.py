@@ -137,25 +137,31 @@ def _failed(error: BaseException) -> int:
 def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen) -> int:
     """Take the engine that is to be taken, and run."""
     tapes = f"{len(args.tapes)} tape(s)"
+    columns_: Columns | None = None
     if cfg.backtest.engine is not Engine.INTERPRETED and (cfg.backtest.engine is Engine.COMPILED or _has_research()):
         from stall_then_strike.research.compiled import CannotCompile
 
+        screen.begin(f"backtest of {tapes}, compiled", args.log_dir)
+        columns_ = _columns(cfg, args)
         try:
-            screen.begin(f"backtest of {tapes}, compiled", args.log_dir)
-            return _compiled(cfg, args, logs, screen)
+            return _compiled(cfg, args, columns_, logs, screen)
         except CannotCompile as error:
             if cfg.backtest.engine is Engine.COMPILED or _csv_files(args.log_dir):
                 raise FeedError(str(error)) from error
             logger.warning("{}", error)
     screen.begin(f"backtest of {tapes}, interpreted", args.log_dir)
+    if cfg.record.enabled:
+        columns_ = None  # what is recorded beside a run are all messages, so none may be stepped over
+    elif columns_ is None and _has_research():
+        columns_ = _columns(cfg, args)
     with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-        return runner.run(_interpreted(cfg, args, logs, screen))
+        return runner.run(_interpreted(cfg, args, columns_, logs, screen))
 
 
-async def _interpreted(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen) -> int:
+async def _interpreted(
+    cfg: AppConfig, args: argparse.Namespace, columns_: Columns | None, logs: CsvLogs, screen: Screen
+) -> int:
     run, mode, ended = PaperRun(cfg, logs, screen, args.log_dir), "backtest · interpreted", "end of tape"
-    # What is recorded beside a run are all messages, so none may be stepped over.
-    columns_ = None if cfg.record.enabled or not _has_research() else _columns(cfg, args)
     with cli.signals_heard(run.ending.on_signal):
         if columns_ is not None:
             return await run.prepared(columns_, mode=mode, duration_s=args.duration, ended=ended)
@@ -177,12 +183,11 @@ def _columns(cfg: AppConfig, args: argparse.Namespace) -> Columns:
     return columns_
 
 
-def _compiled(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen) -> int:
-    """Prepare, replay, write the rows. A signal ends it at once: nothing is at stake."""
+def _compiled(cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs: CsvLogs, screen: Screen) -> int:
+    """Replay, write the rows. A signal ends it at once: nothing is at stake."""
     from stall_then_strike.research.compiled import CompiledReplay
     from stall_then_strike.research.rows import RowReader
 
-    columns_ = _columns(cfg, args)
     cli.hear_signals(yes=True)
     duration_ns = None if args.duration is None else int(args.duration * NS_PER_S)
     replay = CompiledReplay(cfg, columns_, duration_ns=duration_ns)

@@ -22,7 +22,6 @@ from stall_then_strike.infra.latency import LatencyHistogram
 from stall_then_strike.infra.market_feed import FeedStatistics, MarketEvent
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
-    NOTHING,
     NS_PER_S,
     Action,
     BoardSnapshot,
@@ -136,11 +135,10 @@ class Trader:
         return self.core.on_event(event, now_ns)
 
     def _take(self, step: Step) -> None:
-        if step is not NOTHING:
-            for row in step.rows:
-                self._record(row)
-            if step.actions:
-                self._put_out(step.actions)
+        for row in step.rows:
+            self._record(row)
+        if step.actions:
+            self._put_out(step.actions)
         self.on_step()
 
     def _put_out(self, actions: Sequence[Action]) -> None:

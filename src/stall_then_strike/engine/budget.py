@@ -77,15 +77,13 @@ class SendWindow:
         """For a strike of so many calls: from when on there is room for it, or 0; :meth:`gap_ns`; and until when both
         stay as they are.
         """
-        stamps, window_ns = self._stamps, self.window_ns
-        while stamps and stamps[0] <= now_ns - window_ns:
-            stamps.popleft()
-        used, changes_ns = len(stamps), stamps[0] + window_ns if stamps else NEVER_NS
+        used = self.own(now_ns)
+        changes_ns = self._stamps[0] + self.window_ns if used else NEVER_NS
         if now_ns < self._others_until_ns:
             used += self._others
             changes_ns = min(changes_ns, self._others_until_ns)
         room_ns = self.free_at_ns(now_ns, calls, keep=self.reserve) if used + calls > self._share else 0
-        return room_ns, self.gap_ns(used, calls) if used > self._free else 0, changes_ns
+        return room_ns, self.gap_ns(used, calls), changes_ns
 
     def gap_by_ns(self, at_ns: int, calls: int) -> int:
         """:meth:`gap_ns` as of a moment to come, if nothing is spent until then."""

@@ -248,8 +248,6 @@ class Orders:
         """Bound what is remembered: ended orders, execution ids, and events that wait for their order's name."""
         self._keep_ended, self._keep_fills, self._keep_early = keep_ended, keep_fills, keep_early
         self._live: dict[ClientOrderId, Order] = {}
-        self._in_order: tuple[Order, ...] = ()
-        """The same, asked for at every step."""
         self._ended: OrderedDict[ClientOrderId, Order] = OrderedDict()
         self._by_id: dict[OrderId, ClientOrderId] = {}
         self._fills: OrderedDict[ExecId, None] = OrderedDict()
@@ -264,7 +262,6 @@ class Orders:
             (self._live if order.is_live else self._ended)[order.client_order_id] = order
             if order.order_id is not None:
                 self._by_id[order.order_id] = order.client_order_id
-        self._in_order = tuple(self._live.values())
         self._fills.update(dict.fromkeys(exec_ids))
 
     def __contains__(self, name: ClientOrderId) -> bool:
@@ -274,11 +271,11 @@ class Orders:
     @property
     def any_live(self) -> bool:
         """Whether any order may still be filled."""
-        return bool(self._in_order)
+        return bool(self._live)
 
     def live(self, tag: str | None = None) -> Sequence[Order]:
         """Live orders in the order of sending, of one tag or all."""
-        return self._in_order if tag is None else [order for order in self._in_order if order.tag == tag]
+        return [order for order in self._live.values() if tag is None or order.tag == tag]
 
     @property
     def early(self) -> Mapping[OrderId, Sequence[OrderEvent | FillEvent]]:
@@ -316,7 +313,6 @@ class Orders:
         if order.client_order_id in self:
             raise ValueError(f"order {order.client_order_id} exists already")
         self._live[order.client_order_id] = self.touched[order.client_order_id] = order
-        self._in_order = tuple(self._live.values())
 
     def cancel_sent(self, order: Order, now_ns: int) -> None:
         """Note that a cancel is on its way."""
@@ -435,7 +431,6 @@ class Orders:
             return False
         order.state = after
         if after in TERMINAL and self._live.pop(order.client_order_id, None) is not None:
-            self._in_order = tuple(self._live.values())
             self._ended[order.client_order_id] = order
             if len(self._ended) > self._keep_ended:
                 _, oldest = self._ended.popitem(last=False)
