@@ -211,6 +211,8 @@ class Reconciler:
             self._suspects = doubly
             return Books.PHANTOMS
         if not difference:
+            # What two reports lack and does not explain anything holds up no payment any longer.
+            self._unlisted -= doubly
             self._differences = 0
             self._agree(report)
             return Books.AGREE
