@@ -290,6 +290,17 @@ def test_nothing_is_judged_while_a_fill_is_not_listed() -> None:
     assert [pay(found, -UNIT) for _ in range(2)] == [None, Payment(-UNIT, is_carry=True)]
 
 
+def test_a_fill_that_two_reports_lack_and_that_explains_nothing_holds_up_no_payment() -> None:
+    """The positions agree without it: it can neither be taken back nor wait for ever."""
+    found = settled()
+    found.note_fill(at(10_000), fill(SELL, 100, MIN // 2, exec_id=9))
+    assert found.compare(report(60_000), 0) is Books.AGREE
+    assert not found.is_listed
+    assert found.compare(report(75_000), 0) is Books.AGREE
+    assert found.is_listed
+    assert [pay(found, 50_000 * UNIT) for _ in range(2)] == [None, Payment(50_000 * UNIT, is_carry=False)]
+
+
 def test_a_large_payment_is_a_deposit() -> None:
     found = settled()
     assert [pay(found, 50_000 * UNIT) for _ in range(3)] == [None, Payment(50_000 * UNIT, is_carry=False), None]
