@@ -266,6 +266,7 @@ class Orders:
         self._by_id: dict[OrderId, ClientOrderId] = {}
         self._fills: OrderedDict[ExecId, None] = OrderedDict()
         self._early: OrderedDict[OrderId, list[OrderEvent | FillEvent]] = OrderedDict()
+        self._strangers: OrderedDict[OrderId, None] = OrderedDict()
         self.touched: dict[ClientOrderId, Order] = {}
         """Orders changed since the owner last emptied this: those to be written down."""
 
@@ -304,7 +305,18 @@ class Orders:
         """Remember a fill that is of no order of ours, and drop what waits under its name."""
         self._remember_fill(fill.exec_id)
         if fill.order_id is not None:
+            self.add_stranger(fill.order_id)
             self._early.pop(fill.order_id, None)
+
+    def add_stranger(self, order_id: OrderId) -> None:
+        """Remember that an order is somebody else's. An answer that names it as ours has the last word."""
+        self._strangers[order_id] = None
+        if len(self._strangers) > self._keep_ended:
+            self._strangers.popitem(last=False)
+
+    def is_stranger(self, order_id: OrderId) -> bool:
+        """Whether this order was found to be somebody else's."""
+        return order_id in self._strangers
 
     def forget_early(self, before_ns: int) -> None:
         """Drop what has waited for the order of its name since then, unless an answer is still in doubt."""
