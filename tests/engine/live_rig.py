@@ -18,6 +18,7 @@ from stall_then_strike.engine.core import Core
 from stall_then_strike.types.dto import (
     AccountReport,
     BoardState,
+    BookedFill,
     BookStatus,
     CancelAllStall,
     ClientOrderId,
@@ -202,6 +203,7 @@ class Journal:
     memo: CoreMemo | None = None
     orders: dict[ClientOrderId, OrderMemo] = field(default_factory=dict)
     fills: dict[ExecId, int] = field(default_factory=dict)
+    booked: list[BookedFill] = field(default_factory=list)
     carry: int = 0
 
     def store(self, step: Step) -> None:
@@ -213,6 +215,7 @@ class Journal:
             self.orders[order.client_order_id] = order
         for fill in changes.fills:
             assert fill.exec_id not in self.fills, f"execution {fill.exec_id} was counted twice"
+            self.booked.append(fill)
             self.fills[fill.exec_id] = fill.row.side.sign * fill.row.size
         self.memo = changes.memo or self.memo
 
@@ -256,7 +259,8 @@ class Wire:
         self.run += 1
         self.private.clear()
         self.core = Core(self.cfg, live=True)
-        self.born = (self.journal.memo, tuple(self.journal.orders.values()), tuple(self.journal.fills))
+        journal = self.journal
+        self.born = (journal.memo, tuple(journal.orders.values()), tuple(journal.fills), tuple(journal.booked[-200:]))
         self.core.restore(*self.born)
         self.fed: list[tuple[Event, int]] = []
         self.steps: list[Step] = []

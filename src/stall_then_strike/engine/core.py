@@ -41,6 +41,7 @@ from stall_then_strike.types.dto import (
     AccountReport,
     BoardSnapshot,
     BoardState,
+    BookedFill,
     BookStatus,
     Changes,
     Command,
@@ -157,10 +158,17 @@ class Core:
         self._memo_ns = 0
         self._remembered = -1
 
-    def restore(self, memo: CoreMemo | None, orders: Iterable[OrderMemo], exec_ids: Iterable[ExecId]) -> None:
+    def restore(
+        self,
+        memo: CoreMemo | None,
+        orders: Iterable[OrderMemo],
+        exec_ids: Iterable[ExecId],
+        fills: Iterable[BookedFill] = (),
+    ) -> None:
         """Go on from where an earlier run was left, before the first event. Its live orders are to be cancelled.
 
-        ``orders`` in the order of sending, the last ended ones among them; ``exec_ids`` of fills counted, oldest first.
+        ``orders`` in the order of sending, the last ended ones among them; ``exec_ids`` of fills counted, oldest first;
+        ``fills`` the last of these.
         """
         memos = tuple(orders)
         self.orders.restore(memos, exec_ids)
@@ -174,7 +182,7 @@ class Core:
         self._halt_ns, self._halt_detail = memo.halt_ns, memo.halt_detail
         self._day = date.fromisoformat(memo.day) if memo.day else None
         if self.account is not None:
-            self.account.restore(memo)
+            self.account.restore(memo, fills)
 
     # --- what the shells may ask
 

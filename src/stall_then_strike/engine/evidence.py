@@ -130,6 +130,9 @@ def _own(report: AccountReport, orders: Orders, found: Evidence) -> None:
         order_id = fill.order_id
         if order_id is None or order_id in named or orders.is_counted(fill.exec_id) or orders.by_id(order_id):
             continue
+        if orders.is_stranger(order_id):
+            found.foreign_fills.append(fill)
+            continue
         asked_for = terms.get(order_id) or orders.early_terms(order_id)
         whose = owner(fill, asked_for, nameless, report.asked_ns, total=totals[order_id])
         if isinstance(whose, Order):

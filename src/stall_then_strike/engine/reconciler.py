@@ -26,7 +26,7 @@ from stall_then_strike.config.models import AccountConfig
 from stall_then_strike.engine.evidence import LAG_NS, overdue_at_ns
 from stall_then_strike.engine.orders import Orders
 from stall_then_strike.engine.witnesses import Witness, Witnesses
-from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, AccountReport, ExecId, FillEvent
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, AccountReport, BookedFill, ExecId, FillEvent, OrderId
 from stall_then_strike.types.instrument import Instrument
 
 REPORT_CALLS: Final = 4
@@ -223,6 +223,22 @@ class Reconciler:
         """A fill was booked."""
         self._recent.append((now_ns, fill))
 
+    def remember(self, booked: BookedFill) -> None:
+        """A fill was booked by an earlier run. Who told of it is forgotten: it is not doubted while lists may lag."""
+        row = booked.row
+        self.witnesses.add(booked.exec_id, Witness.REMEMBERED)
+        fill = FillEvent(
+            ts_ns=row.ts_ns,
+            exec_id=booked.exec_id,
+            side=row.side,
+            price=row.price,
+            size=row.size,
+            fee=row.fee,
+            order_id=OrderId(row.order_id),
+            client_order_id=booked.client_order_id,
+        )
+        self.note_fill(row.ts_ns, fill)
+
     def note_held(self, notional: int) -> None:
         """So much is held now: the yardstick for what can be carry."""
         self._held = max(self._held, abs(notional))
@@ -231,6 +247,9 @@ class Reconciler:
         """See which fills a report shows, and whether it is behind. To be told of each report first."""
         for fill in report.fills:
             self.witnesses.add(fill.exec_id, Witness.LISTED)
+        for at_ns, fill in self._recent:
+            if at_ns < report.asked_ns - self._list_lag_ns:
+                self.witnesses.forget(fill.exec_id)
         lacking = self._missing(report, heard_before_ns=report.asked_ns - LAG_NS)
         self.is_behind = any(map(self.witnesses.is_proven, lacking))
 
@@ -268,9 +287,13 @@ class Reconciler:
         return self._differences > 0 and position != self._theirs and not self._is_explained(position, now_ns)
 
     def _is_explained(self, position: int, now_ns: int) -> bool:
-        """Whether the venue's position is ours without the newest fills, each of them proven and not too old."""
-        for at_ns, fill in reversed(self._recent):
-            if at_ns < now_ns - self._list_lag_ns or not self.witnesses.is_proven(fill.exec_id):
+        """Whether the venue's position is ours without the newest fills, none of them too old.
+
+        Each of these has to be proven, unless another already shows that the lists are behind.
+        """
+        for at_ns, fill in sorted(self._recent, key=lambda heard: heard[1].exec_id, reverse=True):
+            is_sure = self.is_behind or self.witnesses.is_proven(fill.exec_id)
+            if at_ns < now_ns - self._list_lag_ns or not is_sure:
                 return False
             position -= fill.side.sign * fill.size
             if position == self._theirs:

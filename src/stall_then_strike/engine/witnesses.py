@@ -29,6 +29,8 @@ class Witness(Flag):
     PRIVATE = auto()
     PUBLIC = auto()
     LISTED = auto()
+    REMEMBERED = auto()
+    """By an earlier run, which had its witnesses."""
 
 
 class Witnesses:
@@ -55,7 +57,12 @@ class Witnesses:
     def is_proven(self, exec_id: ExecId) -> bool:
         """Whether a list that lacks it is wrong and not the fill."""
         told = self._told.get(exec_id, Witness(0))
-        return Witness.LISTED in told or Witness.PRIVATE | Witness.PUBLIC in told
+        return bool(told & (Witness.LISTED | Witness.REMEMBERED)) or Witness.PRIVATE | Witness.PUBLIC in told
+
+    def forget(self, exec_id: ExecId) -> None:
+        """What an earlier run heard is too long ago for a list to lack it still."""
+        if exec_id in self._told:
+            self._told[exec_id] &= ~Witness.REMEMBERED
 
     def expect(self, fill: FillEvent, now_ns: int) -> None:
         """The public channel told first: the private one has until ``GRACE_NS`` from now."""
