@@ -344,8 +344,17 @@ def test_a_lasting_drift_is_booked_though_no_two_reports_say_quite_the_same() ->
     found = settled()
     assert pay(found, -3 * UNIT) is None
     assert due_ms(found, ms=61_000)[1] == PERIOD, "nothing to hurry for"
-    drift = 5 - 3 * UNIT - UNIT // 2
-    assert pay(found, drift) == Payment(drift, is_carry=True, what=ROUNDING)
+    drift = -3 * UNIT - UNIT // 2
+    assert pay(found, -4 * UNIT, cash=-HELD - UNIT // 2) == Payment(drift, is_carry=True, what=ROUNDING)
+
+
+def test_collateral_with_fractions_is_compared_exactly() -> None:
+    found = settled()
+    assert pay(found, 7) is None
+    assert [pay(found, 7 + UNIT // 2) for _ in range(2)] == [
+        None,
+        Payment(7 + UNIT // 2, is_carry=True, what=ROUNDING),
+    ]
 
 
 def test_a_small_drift_is_no_deposit_though_nothing_was_held() -> None:

@@ -366,12 +366,11 @@ class Account:
     def _take_position(self, report: AccountReport, now_ns: int) -> Reason | None:
         rules, inventory = self.rules, self._inventory
         books = rules.compare(report, inventory.position)
-        is_behind = rules.is_behind or books is Books.BEHIND
-        if is_behind and not self._is_behind:
+        if rules.is_behind and not self._is_behind:
             text = "the venue's lists are behind: they lack fills that two channels told of; waiting for them"
             self._record.note("WARNING", text)
             self._record.fact("behind", detail=text)
-        self._is_behind = is_behind
+        self._is_behind = rules.is_behind
         if books is Books.BEHIND:
             return None
         if books is Books.AGREE:

@@ -86,7 +86,9 @@ class Reconciler:
         self._position_checks = cfg.position_checks
         self._list_lag_ns = int(cfg.list_lag_sec * NS_PER_S)
         self._unit = instrument.ticks_per_one * instrument.lots_per_one
-        """One of the quote currency: collateral may be settled in whole ones, so that less than one says nothing."""
+        """One of the quote currency."""
+        self._is_whole = True
+        """Whether the collateral was in whole units in all reports: then less than one says nothing."""
         self.witnesses = Witnesses()
         self.since: ExecId | None = None
         """Executions up to this one are accounted for; None before the first report of all."""
@@ -277,6 +279,8 @@ class Reconciler:
             self._difference, self._differences, self._differs_ns = difference, 0, report.asked_ns
         self._differences += 1
         if self._is_explained(position, report.asked_ns):
+            # Not a fill that came while the report was being made: that is gone from the next.
+            self.is_behind = self.is_behind or report.asked_ns - self._differs_ns >= LAG_NS
             return Books.BEHIND
         stays = self._differences >= self._position_checks and report.asked_ns - self._differs_ns >= _BROKEN_NS
         is_suspected = bool(suspects) and self._sum_of(suspects) == -difference  # the next list will tell
@@ -313,9 +317,9 @@ class Reconciler:
         """What moved the venue's cash beside fills. ``cash`` is our realised result less our basis. Positions agree.
 
         Positions and collateral are asked one after the other: what lies between the two (a fill, the re-basing) looks
-        like a payment once. One counts if the next report shows the same, to less than one of the quote currency.
-        Nothing is judged while a fill of ours is not listed: one that never was moved our cash and not the venue's, and
-        another may have made up for its position.
+        like a payment once. One counts if the next report shows the same, as exactly as collateral is settled. Nothing
+        is judged while a fill of ours is not listed: one that never was moved our cash and not the venue's, and another
+        may have made up for its position.
         """
         if not self.is_listed:
             return None
@@ -324,10 +328,12 @@ class Reconciler:
             self.cash_base = base
         amount = base - self.cash_base
         seen, self._odd_cash = self._odd_cash, amount
-        if abs(amount) < self._unit:
+        self._is_whole = self._is_whole and not report.collateral % self._unit
+        least, spread = (self._unit, self._unit) if self._is_whole else (self._unit // 2, 1)
+        if abs(amount) < least:
             self._held, self._odd_cash = abs(report.basis), None
             return None
-        if seen is None or abs(amount - seen) >= self._unit:
+        if seen is None or abs(amount - seen) >= spread:
             return None
         held, self._held, self._odd_cash = self._held, abs(report.basis), None
         if abs(amount) < _SMALL * self._unit:
