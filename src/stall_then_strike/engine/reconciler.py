@@ -226,7 +226,7 @@ class Reconciler:
         self._recent.append((now_ns, fill))
 
     def remember(self, booked: BookedFill) -> None:
-        """A fill was booked by an earlier run. Who told of it is forgotten: it is not doubted while lists may lag."""
+        """An earlier run booked this fill. Who told of it is forgotten: it is not doubted while lists may lack it."""
         row = booked.row
         self.witnesses.add(booked.exec_id, Witness.REMEMBERED)
         fill = FillEvent(
@@ -249,8 +249,11 @@ class Reconciler:
         """See which fills a report shows, and whether it is behind. To be told of each report first."""
         for fill in report.fills:
             self.witnesses.add(fill.exec_id, Witness.LISTED)
+        newest = max((fill.exec_id for fill in report.fills), default=ExecId(0))
         for at_ns, fill in self._recent:
-            if at_ns < report.asked_ns - self._list_lag_ns:
+            # A list that shows a later execution is not behind this one.
+            may_lack = fill.exec_id > newest or at_ns > report.asked_ns - LAG_NS
+            if not may_lack or at_ns < report.asked_ns - self._list_lag_ns:
                 self.witnesses.forget(fill.exec_id)
         lacking = self._missing(report, heard_before_ns=report.asked_ns - LAG_NS)
         self.is_behind = any(map(self.witnesses.is_proven, lacking))
