@@ -47,7 +47,7 @@ _BROKEN_NS: Final = 2 * _PHANTOM_NS
 """How long a difference must stay: phantoms among it are found out in half of that."""
 _CARRY_SHARE: Final = 200
 """A payment of up to 1/200 of what was held is carry: funding is at most 0.375 %, leverage points are 0.04 % a day."""
-_DRIFT_NS: Final = 30 * NS_PER_S
+_DRIFT_NS: Final = 20 * NS_PER_S
 """Pause between two looks without doubt where rounding makes our figure drift from the account's."""
 _SMALL: Final = 10
 """A payment of fewer units of the quote currency is no deposit, and the period's next report is early enough for it."""
@@ -123,6 +123,9 @@ class Reconciler:
         self._differences = 0
         self._difference = 0
         self._differs_ns = 0
+        self._unexplained = 0
+        """Reports in a row with this difference that no lists' lag explains, and when the first was asked for."""
+        self._unexplained_ns = 0
         self._suspects: frozenset[ExecId] = frozenset()
         self._unlisted: frozenset[ExecId] = frozenset()
         """Fills that we counted and the last report lacks, those too young to be suspected among them."""
@@ -159,7 +162,8 @@ class Reconciler:
         """When to ask next, and why."""
         if self._is_asking and self._asked_ns is not None:
             return self._asked_ns + _LOST_NS, "the last answer is lost"
-        last, period_ns = self._asked_ns, min(self._period_ns, _DRIFT_NS) if self._drifts else self._period_ns
+        last, drifts = self._asked_ns, self._drifts or self._odd_cash is not None
+        period_ns = min(self._period_ns, _DRIFT_NS) if drifts else self._period_ns
         if self._began_ns is None:
             self._began_ns = now_ns
         soon = now_ns if last is None else last + self._gap_ns(now_ns)
@@ -284,12 +288,17 @@ class Reconciler:
         self.is_settled = False  # until they agree again: what is held is what limits and closes are counted from
         if difference != self._difference or not self._differences:
             self._difference, self._differences, self._differs_ns = difference, 0, report.asked_ns
+            self._unexplained = 0
         self._differences += 1
         if self._is_explained(position, report.asked_ns):
             # Not a fill that came while the report was being made: that is gone from the next.
             self.is_behind = self.is_behind or report.asked_ns - self._differs_ns >= LAG_NS
+            self._unexplained = 0
             return Books.BEHIND
-        stays = self._differences >= self._position_checks and report.asked_ns - self._differs_ns >= _BROKEN_NS
+        self._unexplained += 1
+        if self._unexplained == 1:
+            self._unexplained_ns = report.asked_ns
+        stays = self._unexplained >= self._position_checks and report.asked_ns - self._unexplained_ns >= _BROKEN_NS
         is_suspected = bool(suspects) and self._sum_of(suspects) == -difference  # the next list will tell
         return Books.BROKEN if stays and not is_suspected else Books.DIFFER
 
