@@ -115,7 +115,7 @@ class Account:
         why = self._ask_why
         if why != PERIOD:
             self._record.fact("ask", detail=why)
-        self._budget.spend_questions(now_ns, REPORT_CALLS)
+        self._budget.reserve_questions(now_ns, REPORT_CALLS)
         self.rules.asked(now_ns)
         self._ask_ns, self._ask_why = self.rules.due(self._orders, now_ns)
         return Reconcile(since=self.rules.since or ExecId(0), why=why)

@@ -2,7 +2,7 @@
 
 The account is asked when the private channel has come up (start, reconnect), on a period, and in doubt: an order whose
 news are overdue, an execution that nobody claims, a position that differs. In doubt the questions come ever more rarely
-until the doubt ends, for each costs four private calls.
+until the doubt ends, for each costs four private calls or more.
 
 Two books are compared. *Position*: ours and the venue's must be equal; a difference may be a fill on its way, so only
 one that stays over several reports counts. *Cash*: collateral less the cost of what is open moves with each fill by its
@@ -24,7 +24,8 @@ from stall_then_strike.engine.orders import Orders
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, AccountReport, ExecId, FillEvent
 from stall_then_strike.types.instrument import Instrument
 
-REPORT_CALLS: Final = 4
+REPORT_CALLS: Final = 8
+"""The most private calls that one report may cost: they are reserved, and what was not made is given back."""
 PERIOD: Final = "period"
 """Why one asks without a doubt."""
 _LEAST_GAP_NS: Final = 1 * NS_PER_S

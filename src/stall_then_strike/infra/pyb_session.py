@@ -17,9 +17,9 @@ that the socket lives, and events and executions come in one order. The private 
 acknowledgement on (`login.py` says why not from the login) until the connection ends. It may be silent for hours, so
 nobody here can tell that it was forgotten; who misses an event calls ``renew``.
 
-A login that is refused at the start is the end. Later on, the connection is kept for its public data, which closing a
-position needs, until the next handshake is due by the pacer; then it is renewed as a whole. A login without an answer
-holds all subscriptions up, so it is bounded as they are.
+A login that is refused at the start is the end, unless the venue speaks of trouble of its own. Later on, the connection
+is kept for its public data, which closing a position needs, until the next handshake is due by the pacer; then it is
+renewed as a whole. A login without an answer holds all subscriptions up, so it is bounded as they are.
 
 Credentials are never looked for: pybotters would read an ``apis.json`` of the current folder by itself.
 
@@ -430,7 +430,7 @@ class PyBotterSession:
             return f"the subscription of {fault.channel} was not answered"
         if self._private is not None and fault.channel == EVENTS_CHANNEL:
             text = self._private.refused(self._url, fault.refusal)
-            if not self._outcome.is_ready:
+            if not self._outcome.is_ready and not self._private.may_pass(fault.refusal):
                 self._outcome.fail(LoginRefused(text))
                 return text
             self._private.tell_refused(text)

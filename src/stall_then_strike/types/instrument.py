@@ -64,6 +64,16 @@ class Instrument:
         object.__setattr__(self, "ticks_per_one", _reciprocal("tick_size", self.tick_size))
         object.__setattr__(self, "lots_per_one", _reciprocal("lot_size", self.lot_size))
 
+    @property
+    def base(self) -> str:
+        """What is traded, by the product's code: ``BTC``; the code itself where it is not made of two names."""
+        return self.product_code.split("_")[-2] if "_" in self.product_code else self.product_code
+
+    @property
+    def quote(self) -> str:
+        """What prices and money are in, by the product's code: ``JPY``."""
+        return self.product_code.split("_")[-1] if "_" in self.product_code else "JPY"
+
     def to_ticks(self, price: Decimal | int | str) -> Ticks:
         """Convert a price to ticks, exactly."""
         return Ticks(_whole(price, self.ticks_per_one, f"a price in steps of {self.tick_size}"))
