@@ -186,12 +186,14 @@ class BitflyerHttp:
                 raise
 
         asked_ns = self._clock.now_ns()
+        unreadable = self._read.unreadable_orders
         orders = await ask(self.get_child_orders(count=ORDERS_ASKED))
         is_complete = True
         if len(orders) >= ORDERS_ASKED and not _are_active_first(orders):
             active = await ask(self.get_child_orders(ReportedState.ACTIVE, count=PAGE))
             is_complete = len(active) < PAGE
             orders = (*active, *(order for order in orders if order.state is not ReportedState.ACTIVE))
+        is_complete = is_complete and self._read.unreadable_orders == unreadable
         executions: list[Execution] = []
         for _ in range(MAX_PAGES):
             before = executions[-1].exec_id if executions else None
@@ -281,8 +283,12 @@ class BitflyerHttp:
         """The rate of the next settlement."""
         return await self._get("getfundingrate", _query(product_code=self._product), self._read.funding_rate)
 
+    async def get_last_price(self) -> Decimal:
+        """The price of the last trade."""
+        return await self._get("getticker", _query(product_code=self._product), self._read.last_price)
+
     async def get_board_state(self) -> BoardCondition:
-        """State of the board, and the venue's load."""
+        """State of the board, and the venue's load, as far as it says."""
         return await self._get("getboardstate", _query(product_code=self._product), self._read.condition)
 
     async def get_health(self) -> Health:
