@@ -49,6 +49,9 @@ UNWANTED_PERMISSIONS: Final = ("/v1/me/withdraw", "/v1/me/sendcoin")
 """What a trading key should not be good for."""
 LEVERAGE: Final = 2
 """Of an individual's account on the CFD (bitFlyer's product rules)."""
+_SLACK: Final = Decimal("1.05")
+"""The price moves by so much in a day: closer than that is no news."""
+_SHOWN: Final = Decimal("0.0001")
 _CALLS_OF_A_STRIKE: Final = 4
 _KEY_PAGE: Final = "bitFlyer Lightning, page API"
 _MB: Final = 1_000_000
@@ -299,9 +302,9 @@ def _margin(cfg: AppConfig, margin: Collateral, price: Decimal | VenueError) -> 
     worth = unit.amount(margin.collateral + margin.open_pnl)
     wanted = max(strategy.max_inventory_btc, 2 * strategy.size_min)
     needed = wanted * price / LEVERAGE
-    carried = (worth * LEVERAGE / price).quantize(unit.lot_size, ROUND_DOWN)
+    carried = (worth * LEVERAGE / price).quantize(_SHOWN, ROUND_DOWN)
     text = f"carries {plain(carried)} {unit.base} at {price:,.0f}, leverage {LEVERAGE}"
-    if needed <= worth:
+    if needed <= worth * _SLACK:
         return ok("margin", text)
     return warning(
         "margin",
