@@ -18,11 +18,12 @@ LOGIN_ID: Final = "auth"
 """The id of pybotters' login requests."""
 
 _PYBOTTERS_LOG: Final = "pybotters.ws"
-_OF_THE_VENUE: Final = re.compile(
-    r"internal|server|unavailable|maintenance|timed? ?out|busy|overload|try again|temporar|\((-32603|-32000|5\d\d)\)",
-    re.IGNORECASE,
+_VENUES_WORDS: Final = re.compile(
+    r"internal|server|unavailable|maintenance|timed? ?out|busy|overload|try again|temporar", re.IGNORECASE
 )
-"""Words and numbers of a venue that cannot answer now: JSON-RPC's own internal and server errors, and HTTP's."""
+_VENUES_CODES: Final = re.compile(r"\((-32603|-32000|5\d\d)\)")
+"""JSON-RPC's own internal and server errors, and HTTP's."""
+_KEYS_WORDS: Final = re.compile(r"key|sign|auth|permission|nonce|timestamp|secret", re.IGNORECASE)
 
 
 class KeyPair(Protocol):
@@ -70,7 +71,9 @@ class LoginEar(logging.Handler):
 
 def is_venues_fault(words: str) -> bool:
     """Whether a refusal speaks of the venue's state and not of the key. What says neither is a refusal of the key."""
-    return _OF_THE_VENUE.search(words) is not None
+    if _VENUES_WORDS.search(words):
+        return True
+    return bool(_VENUES_CODES.search(words)) and not _KEYS_WORDS.search(words)
 
 
 def masked(text: str, pair: KeyPair) -> str:
