@@ -122,6 +122,10 @@ async def test_d3_refused_because_it_would_meet_an_own_order(tmp_path: Path) -> 
         answers = [call.answer for call in work.calls(PLACE)[sent:]]
         assert 1 < len(answers) < 10
         assert all("-159" in answer for answer in answers)
+        in_the_way = [fact for fact in work.facts("stranger") if "in the way" in fact.detail]
+        assert [fact.order_id for fact in in_the_way] == [name], "named, and once"
+        assert name in work.facts("stop")[-1].detail
+        assert name in work.room.console.getvalue()
         assert work.position == position
         assert name in {order.acceptance_id for order in work.live}
 

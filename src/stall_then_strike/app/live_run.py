@@ -72,6 +72,7 @@ _HURRY_S: Final = 2.0
 """How long a run that is told twice to stop waits for its cancels to be taken."""
 _EMERGENCY_S: Final = 5.0
 _TELL_S: Final = 5.0
+_LOOK_S: Final = 0.5
 _LISTING_S: Final = 0.5
 """From the acceptance of an order to its place in the venue's lists, on a quiet day."""
 _T = TypeVar("_T")
@@ -358,16 +359,19 @@ class LiveRun:
         trader.remember("stop", f"{ending.why}; {self._last_words()}")
 
     async def _tell_awaited(self) -> None:
-        """Say what the end waits for, at once and every few seconds: an end that hangs without a word is killed."""
-        began_s, limit_s = perf_ns() / NS_PER_S, float(self._cfg.account.stop_sec)
+        """Say what the end waits for, at once, when it changes and every few seconds: silence looks like a hang."""
+        end_s = perf_ns() / NS_PER_S + float(self._cfg.account.stop_sec)
+        last, told_s = "", 0.0
         while True:
-            left_s = max(0.0, began_s + limit_s - perf_ns() / NS_PER_S)
-            self._awaited = f"stopping: {self._what_is_awaited()}; {left_s:.0f} s at most, a second signal ends it now"
-            logger.info("{}", self._awaited)
-            if not self._parts.screen.is_panel:
-                with suppress(OSError):
-                    self._parts.screen.console.print(self._awaited, highlight=False, markup=False, soft_wrap=True)
-            await asyncio.sleep(_TELL_S)
+            now_s, what = perf_ns() / NS_PER_S, self._what_is_awaited()
+            self._awaited = f"stopping: {what}; {max(0.0, end_s - now_s):.0f} s at most, a second signal ends it now"
+            if what != last or now_s - told_s >= _TELL_S:
+                last, told_s = what, now_s
+                logger.info("{}", self._awaited)
+                if not self._parts.screen.is_panel:
+                    with suppress(OSError):
+                        self._parts.screen.console.print(self._awaited, highlight=False, markup=False, soft_wrap=True)
+            await asyncio.sleep(_LOOK_S)
 
     def _what_is_awaited(self) -> str:
         """What is missing for the end, in words."""
@@ -377,7 +381,8 @@ class LiveRun:
             return f"waiting for the end of {'order' if len(live) == 1 else 'orders'} {names}"
         if core.exits.closing is not None:
             held = f"{unit.size(core.inventory.position):+f} {unit.base}"
-            return f"closing {held} ({core.exits.closing.reason.label})"
+            way = f", with an order in its way that is not ours: {', '.join(core.obstacles)}" if core.obstacles else ""
+            return f"closing {held} ({core.exits.closing.reason.label}){way}"
         if core.account is not None and core.account.to_cancel:
             return f"waiting for the end of what should not be on the book: {', '.join(core.account.to_cancel)}"
         if not self._session.statistics().is_private_live:
@@ -428,6 +433,8 @@ class LiveRun:
         core, unit = self.core, self.core.instrument
         live = list(core.orders.live())
         doubt = "" if self._is_shown else ", not confirmed by the venue"
+        if core.exits.closing is not None and core.obstacles:
+            doubt += f"; in the way of its close, and not ours: {', '.join(core.obstacles)}"
         position = f"position {unit.size(core.inventory.position):+f} {unit.base}{doubt}"
         if not live:
             return f"no order of ours is live; {position}"

@@ -34,6 +34,7 @@ from stall_then_strike.types.dto import (
     PrivateChannel,
     Reason,
     Reconcile,
+    ReportedOrder,
     ReportFailed,
 )
 from stall_then_strike.types.instrument import Instrument, Money
@@ -71,6 +72,8 @@ class Account:
         self._ask_ns = 0
         self._ask_why = ""
         self.rules = Reconciler(cfg, instrument)
+        self.strangers: tuple[ReportedOrder, ...] = ()
+        """Orders on the book, by the last report, that are not ours."""
         self.to_cancel: list[OrderId] = []
         """Orders on the book, found by the last report, that should not be there."""
         self.reported_ns: int | None = None
@@ -197,6 +200,7 @@ class Account:
         for fill in found.foreign_fills:
             self._book(fill, FOREIGN_TAG, now_ns)
         self.to_cancel.extend(found.orphans)
+        self.strangers = tuple(found.strangers)
         for stranger in found.strangers:
             if self._cancels_strangers:
                 self.to_cancel.append(stranger.order_id)

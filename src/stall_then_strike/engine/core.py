@@ -56,12 +56,14 @@ from stall_then_strike.types.dto import (
     LimitReading,
     OrderEvent,
     OrderEventKind,
+    OrderId,
     OrderMemo,
     PrivateChannel,
     Reason,
     RefusalKind,
     RenewFeed,
     ReportFailed,
+    Side,
     Step,
     Tick,
     TimeInForce,
@@ -144,6 +146,10 @@ class Core:
         self._board = _NO_BOARD
         self._state = BoardState.UNKNOWN
         self._health = Health.UNKNOWN
+        self._refused_close: Side | None = None
+        """The side of the last close, if the venue refused it."""
+        self.obstacles: tuple[OrderId, ...] = ()
+        """Orders of others that it would meet."""
         self._margin = MarginPause()
         self._stopping = False
         self._stop_flat = False
@@ -358,10 +364,26 @@ class Core:
             why_halt = account.on_report(event, now)
             if why_halt is not None:
                 self._trip(why_halt)
+            self._name_obstacles(account)
             if account.why_renew:
                 self.dispatch.actions.append(RenewFeed(why=account.why_renew))
             if account.to_cancel and self.budget.may_cancel(now, len(account.to_cancel)):
                 self.dispatch.cancel_strangers(account.to_cancel)
+
+    def _name_obstacles(self, account: Account) -> None:
+        """Say, once of each, which orders of others a refused close would meet: the venue forbids such a trade."""
+        if self.exits.closing is None or self._refused_close is None:
+            self.obstacles = ()
+            return
+        in_the_way = [order for order in account.strangers if order.side is self._refused_close.opposite]
+        unit = self.instrument
+        for order in in_the_way:
+            if order.order_id not in self.obstacles:
+                at = "market" if order.price is None else f"{unit.price(order.price):f}"
+                text = f"order {order.order_id} ({order.side} {unit.size(order.size):f} @ {at}), which is not ours"
+                self.record.note("WARNING", f"a close is refused, and {text}, may be in its way: cancel it by hand")
+                self.record.fact("stranger", order_id=order.order_id, detail="in the way of a close")
+        self.obstacles = tuple(order.order_id for order in in_the_way)
 
     def _on_refusal(self, refusal: VenueRefusal, now: int) -> None:
         """The venue refused for a reason that concerns what comes next."""
@@ -579,6 +601,10 @@ class Core:
             self._count_failures(order, event, now)
         if not order.is_live and applied.changed and order.tag != STALL_TAG and self.exits.closing is not None:
             self.exits.closing.order_ended(now, executed=order.executed, remaining=order.remaining)
+            is_refused = order.state is OrderState.REJECTED
+            self._refused_close = order.side if is_refused else None
+            if is_refused and self.account is not None and not self.obstacles:
+                self.account.rules.alarm("a close was refused")
 
     # --- the account
 

@@ -44,6 +44,7 @@ from yarl import URL
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.board import BitflyerStore, Board
 from stall_then_strike.infra.clock import Clock, perf_ns
+from stall_then_strike.infra.close_words import HearingSocket, hear_closes
 from stall_then_strike.infra.connection_rules import PAUSE_MAX_S, Silence, Silences
 from stall_then_strike.infra.frame_tap import FrameTap
 from stall_then_strike.infra.handshakes import Handshakes
@@ -197,6 +198,7 @@ class PyBotterSession:
             ),
             trace_configs=[self._handshakes.trace()],
         )
+        hear_closes(self._client)
         if self._private is not None:
             self._private.open()
         return self
@@ -396,7 +398,11 @@ class PyBotterSession:
         during = " during the login" if self._credentials is not None and not self.feed.replies else ""
         if ws.exception() is not None:
             return f"connection lost{during}: {ws.exception()!r}"
-        return f"connection closed{during} (code {ws.close_code})" if ws.closed else f"connection given up{during}"
+        words = ws.close_words if isinstance(ws, HearingSocket) else ""
+        said = f", {words}" if words else ""
+        return (
+            f"connection closed{during} (code {ws.close_code}{said})" if ws.closed else f"connection given up{during}"
+        )
 
     async def _watch(self, app: WebSocketApp) -> None:
         """Look after the connection until cancelled or failed; pybotters' own task ends with this one."""
