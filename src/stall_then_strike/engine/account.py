@@ -260,7 +260,7 @@ class Account:
         self.was_settled = self.was_settled or self.rules.is_settled
         if self.rules.is_settled and not was_settled:
             position = self._instrument.size(self._inventory.position)
-            self._record.note("INFO", f"account reconciled: position {position:+f} BTC")
+            self._record.note("INFO", f"account reconciled: position {position:+f} {self._instrument.base}")
             self._record.fact("report", detail=f"position {position:+f}")
         if late and self.rules.is_live and now_ns - self._renewed_ns >= _RENEW_NS:
             self._renewed_ns = now_ns
@@ -273,7 +273,8 @@ class Account:
         """The first report of all: what is there was there before us."""
         if report.position:
             size = self._instrument.size(report.position)
-            self._record.note("WARNING", f"a position of {size:+f} BTC was there before the first run: taken over")
+            held = f"a position of {size:+f} {self._instrument.base}"
+            self._record.note("WARNING", f"{held} was there before the first run: taken over")
             self._record.fact("take_over", detail=f"position {size:+f}")
         self._take_over(report, now_ns)
 
@@ -383,7 +384,7 @@ class Account:
             self._take_cash(report)
             return None
         ours, theirs = (self._instrument.size(size) for size in (inventory.position, report.position))
-        differs = f"position {theirs:+f} BTC at the venue, {ours:+f} here"
+        differs = f"position {theirs:+f} {self._instrument.base} at the venue, {ours:+f} here"
         self._record.fact("difference", detail=differs)
         if books is Books.DIFFER:
             self._record.note("WARNING", f"{differs}: asking again")
@@ -414,7 +415,8 @@ class Account:
         else:
             amount = self._instrument.amount(payment.amount)
             self._record.note(
-                "WARNING", f"collateral moved by {amount:+,.2f} JPY without a fill: not counted as result"
+                "WARNING",
+                f"collateral moved by {amount:+,.2f} {self._instrument.quote} without a fill: not counted as result",
             )
             self._record.fact("collateral", detail=f"{amount:+f}")
 

@@ -158,7 +158,7 @@ class Core:
         self.start_fault: Reason | None = None
         """Why this start failed before trading began; None if it did not. Nothing of it outlives the run."""
         self._has_begun = not live
-        """Whether the account was settled in this run while it was to trade. Nothing is closed before."""
+        """Whether the account was settled in this run and trading began, or a halt's end. Nothing is closed before."""
         self._now_ns = 0
         self._checked = -1
         self._day: date | None = None
@@ -295,8 +295,7 @@ class Core:
         if now >= self._change_ns:
             self._roll(now)
         self._take_in(event, now)
-        if self.account is not None and self.account.was_settled and not self._stopping:
-            self._has_begun = True
+        self._has_begun = self._has_begun or self._may_begin()
         if self._has_begun and self.inventory.changes != self._checked:
             self._check_limits()
         self._decide(now)
@@ -320,13 +319,18 @@ class Core:
             return NOTHING
         return Step(tuple(self.dispatch.actions), tuple(self.record.rows), changes)
 
+    def _may_begin(self) -> bool:
+        """Whether the account is known, and there is something to do with it: to trade, or to see a halt through."""
+        is_known = self.account is not None and self.account.was_settled and self.start_fault is None
+        return is_known and (not self._stopping or self.kill_switch.halted is not None)
+
     def _check_limits(self) -> None:
         """Trip the kill switch where the day's result or drawdown has reached its limit."""
         self._checked = self.inventory.changes
         if (tripped := self.kill_switch.check(self.inventory)) is not None:
             risk, is_day = self._cfg.risk, tripped is Reason.KILL_PNL
             what, limit = ("result", risk.daily_pnl_jpy) if is_day else ("drawdown", risk.max_dd_jpy)
-            self._halt(tripped, f"the day's {what} reached its limit of {limit:,f} JPY")
+            self._halt(tripped, f"the day's {what} reached its limit of {limit:,f} {self.instrument.quote}")
 
     def _take_in(self, event: Event, now: int) -> None:
         """Fold one event into the state."""
@@ -434,8 +438,9 @@ class Core:
         day = self.calendar.day(now)
         if self._day is not None and day != self._day:
             result = self.instrument.amount(self.inventory.pnl_today)
-            self.record.note("INFO", f"trading day {self._day} ended with {result:+,.0f} JPY; {day} begins")
-            self.record.fact("day", detail=f"{self._day} ended with {result:+,.0f} JPY")
+            said = f"{self._day} ended with {result:+,.0f} {self.instrument.quote}"
+            self.record.note("INFO", f"trading day {said}; {day} begins")
+            self.record.fact("day", detail=said)
             self.inventory.roll_day()
             if (lifted := self.kill_switch.on_day_roll()) is not None:
                 self.record.note("WARNING", f"halt ({lifted.label}) lifted by the day roll")
@@ -484,12 +489,14 @@ class Core:
         why = f" ({detail})" if detail else ""
         flatten = not self.kill_switch.keeps_position
         then = "flattening" if flatten else "the position is left to the operator"
-        self.record.note("CRITICAL", f"HALT {reason.label}{why}: day {day:+,.0f} JPY, drawdown {fall:,.0f} JPY; {then}")
+        quote = self.instrument.quote
+        result = f"day {day:+,.0f} {quote}, drawdown {fall:,.0f} {quote}"
+        self.record.note("CRITICAL", f"HALT {reason.label}{why}: {result}; {then}")
         self.record.fact("halt", detail=f"{reason.label}{why}")
         self._halt_ns, self._halt_detail = self._now_ns, detail
         self.dispatch.decision("halt", reason)
         self.exits.closing = None
-        if flatten:
+        if flatten and self._has_begun:
             self.exits.begin(reason, flatten=True)
 
     def _must_be_flat(self) -> Reason | None:
@@ -559,7 +566,7 @@ class Core:
             actions = self.exits.cancel_quotes(Reason.REVERSE, now)
             self.dispatch.decision("close", Reason.REVERSE, actions)
             size = self.instrument.size(self.inventory.position)
-            self.record.note("INFO", f"reverse move: closing {size:+f} BTC")
+            self.record.note("INFO", f"reverse move: closing {size:+f} {self.instrument.base}")
         if self.orders.any_live:
             self.exits.retry_cancels(now)
 

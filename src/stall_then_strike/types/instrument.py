@@ -45,6 +45,16 @@ def _whole(value: Decimal | int | str, scale: int, what: str) -> int:
     raise ValueError(f"{value} is not {what}")
 
 
+def base_of(product_code: str) -> str:
+    """What a product trades, by its code: ``BTC``; the code itself where it is not made of two names."""
+    return product_code.split("_")[-2] if "_" in product_code else product_code
+
+
+def quote_of(product_code: str) -> str:
+    """What a product's prices and money are in, by its code: ``JPY``."""
+    return product_code.split("_")[-1] if "_" in product_code else "JPY"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
     """Names and units of one product. Sizes and prices that are off the grid raise ValueError at the edge."""
@@ -66,13 +76,13 @@ class Instrument:
 
     @property
     def base(self) -> str:
-        """What is traded, by the product's code: ``BTC``; the code itself where it is not made of two names."""
-        return self.product_code.split("_")[-2] if "_" in self.product_code else self.product_code
+        """What is traded."""
+        return base_of(self.product_code)
 
     @property
     def quote(self) -> str:
-        """What prices and money are in, by the product's code: ``JPY``."""
-        return self.product_code.split("_")[-1] if "_" in self.product_code else "JPY"
+        """What prices and money are in."""
+        return quote_of(self.product_code)
 
     def to_ticks(self, price: Decimal | int | str) -> Ticks:
         """Convert a price to ticks, exactly."""
