@@ -150,7 +150,8 @@ def measured(line: DecisionLine, cfg: AppConfig) -> str:
             return f"stale_ms {strategy.stale_ms:,}; the age of the last message is not logged"
         case Reason.POSITION_LIMIT:
             held, limit_btc = line.inventory, strategy.max_inventory_btc
-            return f"position {signed(held)} BTC, quotes of {plain(strategy.size_min)}, limit {plain(limit_btc)}"
+            size = f"{signed(held)} {cfg.exchange.instrument().base}"
+            return f"position {size}, quotes of {plain(strategy.size_min)}, limit {plain(limit_btc)}"
         case Reason.QUIET_TIME:
             why_quiet = TradingCalendar(cfg.session).quiet(line.ts_ns)
             return why_quiet or "not by the configuration read now"
