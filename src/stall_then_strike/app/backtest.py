@@ -222,6 +222,7 @@ def _summary(cfg: AppConfig, outcome: Outcome, held: Manifest, log_dir: str, end
     is_whole = outcome.messages == held.messages
     return Summary(
         mode="backtest · compiled",
+        product=unit.product_code,
         duration_s=(outcome.end_ns - held.first_ns) / NS_PER_S,
         counts=Counts(
             messages=tally["boards"],

@@ -130,6 +130,7 @@ class Observer:
         checks = self._trader.feed.statistics()
         return Summary(
             mode=self._mode,
+            product=unit.product_code,
             duration_s=(now - self._start_ns) / NS_PER_S,
             counts=self._counts(feed),
             realised_jpy=unit.amount(core.inventory.realised_today),

@@ -80,13 +80,14 @@ def _is_confirmed(cfg: AppConfig) -> bool:
     """Ask the operator. Raises ConfigError where there is nobody to ask."""
     if not sys.stdin.isatty():
         raise ConfigError("no terminal to ask for confirmation on; accepted: --yes")
-    strategy, risk, venue = cfg.strategy, cfg.risk, cfg.exchange
+    strategy, risk, venue, unit = cfg.strategy, cfg.risk, cfg.exchange, cfg.exchange.instrument()
     where = "on the embedded exchange" if cfg.env == "sim" else f"at {venue.base_url}, with REAL ORDERS"
+    day, fall = (f"{plain(limit)} {unit.quote}" for limit in (risk.daily_pnl_jpy, risk.max_dd_jpy))
     question = (
         f"{venue.product_code} {where}\n"
-        f"  a quote      {plain(strategy.size_min)} BTC\n"
-        f"  position     at most {plain(strategy.max_inventory_btc)} BTC either way\n"
-        f"  halt at      {plain(risk.daily_pnl_jpy)} JPY a day, or {plain(risk.max_dd_jpy)} JPY drawdown\n"
+        f"  a quote      {plain(strategy.size_min)} {unit.base}\n"
+        f"  position     at most {plain(strategy.max_inventory_btc)} {unit.base} either way\n"
+        f"  halt at      {day} a day, or {fall} drawdown\n"
         "The checks come next, then trading. Type yes to start: "
     )
     try:

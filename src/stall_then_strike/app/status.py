@@ -202,6 +202,7 @@ class Summary:
     """A whole run."""
 
     mode: str
+    product: str = "FX_BTC_JPY"
     duration_s: float
     counts: Counts = Counts()
     realised_jpy: Decimal = ZERO

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from stall_then_strike.app.panel import UNKNOWN, jpy, micros, price, span
 from stall_then_strike.app.status import Latency, Status, Summary
+from stall_then_strike.types.instrument import base_of, quote_of
 from stall_then_strike.types.text import plain, utc_iso
 
 REASONS_SHOWN = 6
@@ -25,8 +26,8 @@ def minute_line(status: Status) -> str:
             f"{doing}",
             f"{feed} book {status.book.name.lower()} {age}",
             f"{price(status.best_bid)}/{price(status.best_ask)} spread {spread}",
-            f"position {plain(status.position)} BTC",
-            f"PnL {jpy(status.pnl_today_jpy)} JPY drawdown {jpy(status.drawdown_jpy)}",
+            f"position {plain(status.position)} {base_of(status.product)}",
+            f"PnL {jpy(status.pnl_today_jpy)} {quote_of(status.product)} drawdown {jpy(status.drawdown_jpy)}",
             f"strikes {counts.strikes:,} fills {counts.fills:,} cancels {counts.cancels:,} closes {counts.closes:,}",
             f"reconnects {counts.reconnects:,} garbage {counts.garbage:,}",
             f"p99 {micros(status.latency.p99_us)}",
@@ -37,6 +38,7 @@ def minute_line(status: Status) -> str:
 def summary_table(summary: Summary) -> RenderableType:
     """A run as a table of names and values."""
     counts = summary.counts
+    base, quote = base_of(summary.product), quote_of(summary.product)
     ratio = UNKNOWN if summary.fill_ratio is None else f"{summary.fill_ratio:.1%}"
     checks = UNKNOWN if not summary.mid_checks else f"{summary.mid_agreed:,} of {summary.mid_checks:,}"
     rows = [
@@ -50,14 +52,14 @@ def summary_table(summary: Summary) -> RenderableType:
         ("strikes", f"{counts.strikes:,}"),
         ("orders placed", f"{counts.placed:,}"),
         ("filled, partly filled", f"{counts.filled:,}, {counts.partly_filled:,} ({ratio} of placed)"),
-        ("fills, volume", f"{counts.fills:,}, {plain(summary.volume)} BTC"),
+        ("fills, volume", f"{counts.fills:,}, {plain(summary.volume)} {base}"),
         ("cancels, closes, rejects", f"{counts.cancels:,}, {counts.closes:,}, {counts.rejects:,}"),
         ("", ""),
-        ("PnL realised", f"{jpy(summary.realised_jpy)} JPY"),
-        ("PnL marked", f"{jpy(summary.marked_jpy)} JPY"),
-        ("PnL together", f"{jpy(summary.realised_jpy + summary.marked_jpy)} JPY"),
-        ("deepest drawdown", f"{jpy(summary.max_drawdown_jpy)} JPY"),
-        ("position at the end", f"{plain(summary.position)} BTC"),
+        ("PnL realised", f"{jpy(summary.realised_jpy)} {quote}"),
+        ("PnL marked", f"{jpy(summary.marked_jpy)} {quote}"),
+        ("PnL together", f"{jpy(summary.realised_jpy + summary.marked_jpy)} {quote}"),
+        ("deepest drawdown", f"{jpy(summary.max_drawdown_jpy)} {quote}"),
+        ("position at the end", f"{plain(summary.position)} {base}"),
         ("", ""),
         *((("decision latency", _latency(summary.latency)),) if summary.latency.samples else ()),
         *_reasons(summary),

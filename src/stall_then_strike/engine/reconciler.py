@@ -29,7 +29,8 @@ from stall_then_strike.engine.witnesses import Witness, Witnesses
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, AccountReport, BookedFill, ExecId, FillEvent, OrderId
 from stall_then_strike.types.instrument import Instrument
 
-REPORT_CALLS: Final = 4
+REPORT_CALLS: Final = 8
+"""The most private calls that one report may cost: they are reserved, and what was not made is given back."""
 PERIOD: Final = "period"
 """Why one asks without a doubt."""
 _LEAST_GAP_NS: Final = 1 * NS_PER_S

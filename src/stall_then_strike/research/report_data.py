@@ -15,7 +15,6 @@ import polars as pl
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.calendar import TradingCalendar
-from stall_then_strike.engine.reconciler import REPORT_CALLS
 from stall_then_strike.infra.journal import journal_path
 from stall_then_strike.infra.journal_reader import JournalReader
 from stall_then_strike.research.activity import (
@@ -54,6 +53,8 @@ SPLIT_HORIZON_NS: Final = NS_PER_S
 """Over which a move of the mid counts as adverse selection; later moves count as inventory."""
 BLOCK_NS: Final = 60 * NS_PER_S
 """Fills within a minute count as one observation of the market; see ``estimates``."""
+_CALLS_OF_A_REPORT: Final = 4
+"""As a rule; facts do not tell of more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +254,7 @@ class _Story:
             elif fact.what == "cancel":
                 found.append((fact.ts_ns, 0, 1))
             elif fact.what in ("report", "report_failed"):
-                found.append((fact.ts_ns, 0, REPORT_CALLS))
+                found.append((fact.ts_ns, 0, _CALLS_OF_A_REPORT))
         return found
 
 
