@@ -28,6 +28,7 @@ from stall_then_strike.app.status import Counts, Summary, reason_counts
 from stall_then_strike.app.summary import summary_table
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig, Engine
+from stall_then_strike.engine.calendar import TradingCalendar
 from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs, columns
@@ -235,9 +236,12 @@ def _summary(cfg: AppConfig, outcome: Outcome, held: Manifest, log_dir: str, end
             rejects=tally["rejected"],
             garbage=held.garbage if is_whole else 0,
         ),
-        realised_jpy=unit.amount(outcome.realised_today),
-        marked_jpy=unit.amount(outcome.pnl_today - outcome.realised_today),
-        max_drawdown_jpy=unit.amount(outcome.inventory.max_drawdown),
+        realised_jpy=unit.amount(outcome.inventory.realised),
+        marked_jpy=unit.amount(outcome.total - outcome.inventory.realised),
+        max_drawdown_jpy=unit.amount(outcome.max_fall),
+        day=TradingCalendar(cfg.session).day(outcome.end_ns).isoformat(),
+        day_jpy=unit.amount(outcome.pnl_today),
+        day_max_drawdown_jpy=unit.amount(outcome.inventory.max_drawdown),
         position=unit.size(outcome.inventory.position),
         volume=unit.size(tally["volume"]),
         mid_checks=held.mid_checked if is_whole else 0,

@@ -26,7 +26,7 @@ def minute_line(status: Status) -> str:
             f"{feed} book {status.book.name.lower()} {age}",
             f"{price(status.best_bid)}/{price(status.best_ask)} spread {spread}",
             f"position {plain(status.position)} BTC",
-            f"PnL {jpy(status.pnl_today_jpy)} JPY drawdown {jpy(status.drawdown_jpy)}",
+            f"day's PnL {jpy(status.pnl_today_jpy)} JPY drawdown {jpy(status.drawdown_jpy)}",
             f"strikes {counts.strikes:,} fills {counts.fills:,} cancels {counts.cancels:,} closes {counts.closes:,}",
             f"reconnects {counts.reconnects:,} garbage {counts.garbage:,}",
             f"p99 {micros(status.latency.p99_us)}",
@@ -53,10 +53,7 @@ def summary_table(summary: Summary) -> RenderableType:
         ("fills, volume", f"{counts.fills:,}, {plain(summary.volume)} BTC"),
         ("cancels, closes, rejects", f"{counts.cancels:,}, {counts.closes:,}, {counts.rejects:,}"),
         ("", ""),
-        ("PnL realised", f"{jpy(summary.realised_jpy)} JPY"),
-        ("PnL marked", f"{jpy(summary.marked_jpy)} JPY"),
-        ("PnL together", f"{jpy(summary.realised_jpy + summary.marked_jpy)} JPY"),
-        ("deepest drawdown", f"{jpy(summary.max_drawdown_jpy)} JPY"),
+        *_results(summary),
         ("position at the end", f"{plain(summary.position)} BTC"),
         ("", ""),
         *((("decision latency", _latency(summary.latency)),) if summary.latency.samples else ()),
@@ -69,6 +66,22 @@ def summary_table(summary: Summary) -> RenderableType:
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def _results(summary: Summary) -> list[tuple[str, str]]:
+    """One scope a line. The limits work on the trading day's."""
+    total = summary.realised_jpy + summary.marked_jpy
+    rows = [
+        ("result, whole run", f"{jpy(total)} JPY"),
+        ("of it realised, open position", f"{jpy(summary.realised_jpy)}, {jpy(summary.marked_jpy)} JPY"),
+        ("deepest drawdown, whole run", f"{jpy(summary.max_drawdown_jpy)} JPY"),
+    ]
+    if summary.day:
+        rows += [
+            (f"result, trading day {summary.day}", f"{jpy(summary.day_jpy)} JPY"),
+            ("deepest drawdown, that day", f"{jpy(summary.day_max_drawdown_jpy)} JPY"),
+        ]
+    return rows
 
 
 def _latency(latency: Latency) -> str:
