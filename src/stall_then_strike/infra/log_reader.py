@@ -16,6 +16,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
+from stall_then_strike.infra.csv_dialects import BOM, as_written
 from stall_then_strike.infra.logging_structured import columns
 from stall_then_strike.types.text import utc_day, utc_iso
 
@@ -202,21 +203,22 @@ class LogReader:
     def _lines(self, path: Path, kind: str) -> Iterator[str]:
         """Whole lines that begin with a stamp."""
         try:
-            text = path.read_bytes().decode("utf-8", "replace")
+            raw = path.read_bytes()
         except OSError as error:
             self._note(f"{path} cannot be read: {error.strerror}")
             return
-        lines = text.removeprefix("\ufeff").split("\n")
+        if (known := as_written(raw, columns()[kind])) is None:
+            if b"\n" in raw:
+                self._note(f"{path} has other columns than this version writes, and was left out")
+            elif raw.removeprefix(BOM):
+                self._note(f"{path}: the last line is unfinished and was left out")
+            return
+        lines = known.decode("utf-8", "replace").split("\n")
         if lines[-1]:
             self._note(f"{path}: the last line is unfinished and was left out")
-        header = lines[0].rstrip("\r")
-        if header != ",".join(columns()[kind]):
-            if len(lines) > 1:
-                self._note(f"{path} has other columns than this version writes, and was left out")
-            return
         for line in lines[1:-1]:
             if _STAMP.match(line):
-                yield line.rstrip("\r")
+                yield line
             elif line.strip():
                 self._note(f"{path}: a row that is no row was left out")
 

@@ -18,6 +18,7 @@ from typing import Final
 
 import polars as pl
 
+from stall_then_strike.infra.csv_dialects import BOM, as_written
 from stall_then_strike.infra.logging_structured import columns
 from stall_then_strike.types.dto import NS_PER_S, Reason, Side
 from stall_then_strike.types.errors import StallThenStrikeError
@@ -194,13 +195,13 @@ def _whole_lines(path: Path, kind: str) -> tuple[bytes, int]:
         raw = path.read_bytes()
     except OSError as error:
         raise ReportInputError(f"{path} cannot be read: {error.strerror}") from error
-    raw = raw.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
-    end = raw.rfind(b"\n") + 1
-    header = ",".join(columns()[kind]).encode()
-    first = raw[:end].split(b"\n", 1)[0]
-    if end and first != header:
-        raise ReportInputError(f"{path} has other columns than {header.decode()}")
-    return raw[:end] or header + b"\n", int(end < len(raw))
+    known, header = as_written(raw, columns()[kind]), ",".join(columns()[kind])
+    if known is None:
+        if b"\n" in raw:
+            raise ReportInputError(f"{path} has other columns than {header}")
+        return header.encode() + b"\n", int(bool(raw.removeprefix(BOM)))
+    end = known.rfind(b"\n") + 1
+    return known[:end] or header.encode() + b"\n", int(end < len(known))
 
 
 def _day_of(path: Path) -> str:
