@@ -37,8 +37,8 @@ class DailyCsv:
         self.folder = folder
         self.kind = kind
         self.columns = tuple(columns)
-        self.on_new: Callable[[Path], object] = lambda path: None
-        """Told of each file that is begun anew where one had been before."""
+        self.on_new: Callable[[Path, int], object] = lambda path, size: None
+        """Told of a file that is begun anew where one had been, and how many bytes of it are rows that were before."""
         self._header = csv_line(columns).encode()
         self._day: str | None = None
         self._fd: int | None = None
@@ -135,8 +135,12 @@ class DailyCsv:
             self._torn = (self._torn + self._pending[:taken]).rpartition(b"\n")[2]
             del self._pending[:taken]
 
-    def _begin(self) -> None:
-        """Open the file of the day; what has to come before the next row goes before what waits. Raises OSError."""
+    def _begin(self, *, is_new: bool = False) -> None:
+        """Open the file of the day; what has to come before the next row goes before what waits. Raises OSError.
+
+        ``is_new``: the rows that were in the file of this name are not in this one.
+        """
+        taken_over = 0
         self.folder.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         fd = os.open(self.path, flags, 0o644)
@@ -148,6 +152,7 @@ class DailyCsv:
                 logger.warning("{}: not as this program writes it; kept as {}, {}", self.path, kept.name, what)
                 old, fd = fd, os.open(self.path, flags, 0o644)
                 os.close(old)
+                is_new, taken_over = True, len(rows or b"")
                 start = self._header if rows is None else rows
             opened = os.fstat(fd)
         except BaseException:
@@ -157,6 +162,8 @@ class DailyCsv:
         self._start[:] = start
         self._pending[:0] = self._torn
         self._torn = b""
+        if is_new:
+            self.on_new(self.path, taken_over)
 
     def _look(self) -> None:
         """See what others have done to the file since the last write, and set it right. Raises OSError."""
@@ -176,18 +183,17 @@ class DailyCsv:
         if there is None or ours.st_nlink or not there.st_size:
             logger.warning("{} was moved or deleted while it was written: a new one is begun", self.path)
             self._let_go()
-            self._begin()
+            self._begin(is_new=True)
         else:
             self._restore(ours.st_size)
-        self.on_new(self.path)
 
     def _resume(self, size: int) -> None:
         """Go on in the same file, which others have shortened, lengthened or rewritten in place."""
         if size < self._size:
             logger.warning("{} was truncated or rewritten by another program while it was written", self.path)
-            self.on_new(self.path)
+        is_new = size < self._size
         self._let_go()
-        self._begin()
+        self._begin(is_new=is_new)
 
     def _restore(self, size: int) -> None:
         """Another program has put its copy in the place of the file, which is gone but for our descriptor."""

@@ -18,6 +18,8 @@ from stall_then_strike.engine.calendar import TradingCalendar
 from stall_then_strike.engine.reconciler import REPORT_CALLS
 from stall_then_strike.infra.journal import journal_path
 from stall_then_strike.infra.journal_reader import JournalReader
+from stall_then_strike.infra.log_runs import LIVE, LogRuns
+from stall_then_strike.infra.run_manifest import RunRecord
 from stall_then_strike.research.activity import (
     LimitUse,
     QuoteFate,
@@ -73,6 +75,10 @@ class RunFigures:
     """What a report shows of one run."""
 
     name: str
+    runs: list[RunRecord | None]
+    """The runs whose rows these are; None for the one that no manifest knows."""
+    others: int
+    """How many other runs of the folder have rows."""
     units: Instrument
     rows: LogRows
     books: Books
@@ -115,17 +121,34 @@ class RunFigures:
 
 
 def read_run(
-    folder: Path, cfg: AppConfig, *, tapes: Sequence[Path] = (), journal: Path | None = None, name: str | None = None
+    folder: Path,
+    cfg: AppConfig,
+    *,
+    tapes: Sequence[Path] = (),
+    journal: Path | None = None,
+    name: str | None = None,
+    wanted: Sequence[str] = (),
 ) -> RunFigures:
-    """Read a run and work out its figures.
+    """Read a run, or those that are ``wanted`` as one (see ``LogRuns.chosen``), and work out the figures.
 
-    Without ``journal`` the product's journal in ``folder/journal`` is read if it is there. Raises ReportInputError.
+    Without ``journal`` the product's journal in ``folder/journal`` is read if it is there and a run is live. Raises
+    ReportInputError, and ConfigError for a run that is not there.
     """
     units = cfg.exchange.instrument()
-    rows = read_log_rows(folder, units)
+    known = LogRuns(folder)
+    chosen = known.chosen(wanted)
+    records = [known.record(run) for run in chosen]
+    for record in records:
+        if record is not None and record.product != cfg.exchange.product_code:
+            raise ReportInputError(
+                f"run {record.run} of {folder} is of {record.product}, the settings are of "
+                f"{cfg.exchange.product_code}; name those of the run by --config, or --set exchange.product_code=..."
+            )
+    rows = read_log_rows(folder, units, known.rows(chosen) if known.records and chosen else None)
     own_prices = prices_in_logs(rows.decisions, rows.fills, units)
     mids = _mids(rows, cfg, tapes, units)
-    story = _read_journal(folder, cfg, journal, rows)
+    has_journal = journal is not None or any(record is None or record.mode in LIVE for record in records)
+    story = _read_journal(folder, cfg, journal, rows) if has_journal else None
     fills, end_ns = rows.fills, rows.last_ns
 
     def mark(ts_ns: int) -> int | None:
@@ -144,6 +167,8 @@ def read_run(
     trips = [float(units.amount(won)) / 2 for _, won in books.trips]
     return RunFigures(
         name=folder.resolve().name if name is None else name,
+        runs=records,
+        others=len(set(known.with_rows) - set(chosen)),
         units=units,
         rows=rows,
         books=books,
