@@ -133,7 +133,7 @@ def test_next_run_continues_the_file(tmp_path: Path) -> None:
 
 
 def test_log_that_others_truncate_or_take_away_goes_on(tmp_path: Path) -> None:
-    folder = tmp_path / "runtime"
+    folder = tmp_path / "{runtime}"
     path = folder / "app.log"
     with setup_runtime_logging(folder, LogConfig()):
         for what in (lambda: os.truncate(path, 0), path.unlink, lambda: shutil.rmtree(folder)):

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 import orjson
+from loguru import logger
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stall_then_strike import __version__
@@ -126,13 +127,17 @@ class RunManifest:
         """Take note that a CSV was begun anew, with so many bytes of rows that are known of no run."""
         name = path.relative_to(self._folder).as_posix()
         anew = tuple(dict.fromkeys((*self._record.anew, name)))
-        self._update(files=self._record.files | {name: size}, anew=anew)
+        try:
+            self._update(files=self._record.files | {name: size}, anew=anew)
+        except LogError as error:  # whose the rows are is not worth a halt
+            logger.warning("{}", error)
 
     def _update(self, **changes: object) -> None:
         self._record = self._record.model_copy(update=changes)
         path = self._folder / FOLDER / f"{self._record.run:04d}-{self._record.mode}.json"
         new = path.with_suffix(".new")
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             new.write_bytes(orjson.dumps(self._record.model_dump(), option=orjson.OPT_INDENT_2))
             os.replace(new, path)
         except OSError as error:
