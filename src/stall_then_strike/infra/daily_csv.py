@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -199,24 +200,27 @@ class DailyCsv:
         """Another program has put its copy in the place of the file, which is gone but for our descriptor."""
         if self._fd is None:
             raise AssertionError("the file is open")
-        kept = self._set_aside()
-        logger.warning(
-            "{} was replaced by another program: kept as {}, the log goes on as it was", self.path, kept.name
-        )
-        new = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        whole = self.path.with_name(f".{self.path.name}.whole")
+        new = os.open(whole, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
             at = 0
             while at < size and (block := os.pread(self._fd, _BLOCK, at)):
                 at += os.write(new, block)
+            kept = self._set_aside()
+            os.rename(whole, self.path)
         except BaseException:
             os.close(new)
+            whole.unlink(missing_ok=True)
             raise
+        logger.warning(
+            "{} was replaced by another program: kept as {}, the log goes on as it was", self.path, kept.name
+        )
         self._let_go()
         self._fd, self._size = new, at
 
     def _set_aside(self) -> Path:
         """Give what is in the file's place another name; return it. Raises OSError."""
-        names = (self.path.with_name(f"{self.path.name}.old{n}") for n in ("", *(f"-{n}" for n in range(2, 1_000))))
+        names = (self.path.with_name(f"{self.path.name}.old{f'-{n}' if n > 1 else ''}") for n in count(1))
         kept = next(name for name in names if not name.exists())
         os.rename(self.path, kept)
         return kept
