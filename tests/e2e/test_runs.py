@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
+import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from stall_then_strike.infra.log_runs import LogRuns
 from stall_then_strike.research.tape_tools import generate, write_tape
 from tests.e2e.commands import rows, run, running
+from tests.e2e.live_process import Place, place
+from tests.infra.saved_csv import DIALECTS
 
 START_NS = 1_767_571_200 * 10**9  # 2026-01-05T00:00:00Z, where the simulated market's virtual time begins
 MOMENT = "2026-01-05T00:01:00Z"
@@ -73,3 +79,33 @@ def test_why_finds_the_run_of_a_live_order(logs: Path) -> None:
     place = next(row for row in rows(logs, "orders") if row["order_id"].startswith("JRF"))
     told = json.loads(run("why", place["order_id"], "--log-dir", logs, "--json").stdout)
     assert [line.partition(",")[0] for line in told["runs"]] == ["run 3: live-sim"]
+
+
+def has_more_fills(there: Place, before: int) -> bool:
+    return len(there.room.venue.ledger().fills) > before
+
+
+@pytest.mark.slow
+async def test_live_fills_are_in_the_csv_once_whoever_has_saved_it_between_two_runs(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    async with place(tmp_path) as there:
+        for second in (False, True):
+            if second:
+                (trades,) = (logs / "trades").glob("*.csv")
+                trades.write_bytes(DIALECTS["semicolons, decimal commas"](trades.read_text()))
+                (orders,) = (logs / "orders").glob("*.csv")
+                orders.write_bytes(codecs.BOM_UTF8)
+                (decisions,) = (logs / "decisions").glob("*.csv")
+                decisions.write_bytes(b"\0" * 1_000)
+            filled = partial(has_more_fills, there, len(there.room.venue.ledger().fills))
+            daemon = there.start("run_live", *there.live_flags())
+            await there.until("a fill", filled, daemon)
+            daemon.send_signal(signal.SIGTERM)
+            code, _, err = await there.ended(daemon)
+            assert code == 0, err
+            there.room.check()
+        assert decisions.with_name(f"{decisions.name}.old").read_bytes() == b"\0" * 1_000
+    for kind in ("orders", "decisions"):
+        assert all(row["ts"].startswith("20") for row in rows(logs, kind))
+        assert rows(logs, kind)
+    assert [record.end for record in LogRuns(logs).records] == ["SIGTERM", "SIGTERM"]

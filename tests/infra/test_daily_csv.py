@@ -157,8 +157,8 @@ BOM = codecs.BOM_UTF8
     ("found", "before"),
     [
         (b"", b""),
-        (BOM, BOM),
-        (BOM + HEADER[:9].encode(), BOM),
+        (BOM, b""),
+        (BOM + HEADER[:9].encode(), b""),
         (BOM + HEADER.encode().replace(b"\n", b"\r\n"), BOM),
     ],
 )

@@ -236,6 +236,9 @@ class DailyCsv:
         start = os.pread(fd, len(self._header) + len(BOM) + 1, 0)
         bare = start.removeprefix(BOM)
         if len(bare) < len(self._header) and self._header.startswith(bare):
+            if bare != start:
+                os.ftruncate(fd, 0)  # a byte order mark is no part of a header
+                return self._header
             return self._header[len(bare) :]
         if not has_header(start, self.columns):
             return None
