@@ -18,8 +18,8 @@ from stall_then_strike.types.errors import ConfigError
 UNKNOWN: Final = 0
 LIVE: Final = frozenset({"live", "live-sim"})
 """Modes with a journal."""
-REAL_TIME: Final = frozenset({"live", "live-sim", "paper-feed"})
-"""Modes whose rows have our time, so that two runs of one folder never overlap."""
+REAL_TIME: Final = frozenset({"live", "paper-feed"})
+"""Modes whose rows have our time at our speed, so that two runs of one folder never overlap."""
 _LISTED: Final = 10
 _Span = tuple[int, int]
 

@@ -292,6 +292,8 @@ def _read_journal(folder: Path, cfg: AppConfig, journal: Path | None, rows: LogR
             orders = {memo.client_order_id: memo for memo in reader.orders(rows.first_ns, rows.last_ns + NS_PER_S)}
     except JournalError as error:
         raise ReportInputError(f"the journal cannot be read: {error}") from error
+    if not facts and journal is None:
+        return None  # it is of another run: a new embedded exchange has a new journal
     if not facts:
         raise ReportInputError(f"{path} tells nothing of the time of {folder}; is it of this run?")
     return _Story(facts=facts, orders={str(name): memo for name, memo in orders.items()})
