@@ -69,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
     args = flags.parse_args(argv)
+    if args.runs:
+        return _list_runs(args.folder)
     logger.disable("stall_then_strike")  # what a tape's reader would tell a trader is of no use here
     try:
         from stall_then_strike.research.log_rows import ReportInputError
@@ -84,10 +86,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ReportInputError(f"{args.folder} is a file; give the folder of a run or of a sweep")
         if args.compared and args.compare is None:
             raise ConfigError("--compare-run is of the folder that --compare names; accepted: both or none")
-        runs = LogRuns(args.folder)
-        if args.runs:
-            sys.stdout.write("".join(f"{line}\n" for line in runs.lines()) or f"{args.folder}: no runs\n")
-            return cli.EXIT_DONE
         out = args.folder / "report.html" if args.out is None else args.out
         write_report(
             out,
@@ -100,10 +98,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             wanted=args.wanted,
             compared=args.compared,
         )
-        if len(runs.with_rows) > 1:
-            for run in runs.chosen(args.wanted):
-                sys.stderr.write(f"report: {runs.line(run)}\n")
-            sys.stderr.write("report: --runs lists the runs, --run chooses\n")
     except (ConfigError, ReportInputError) as error:
         sys.stderr.write(f"report: {error}\n")
         return cli.EXIT_USAGE
@@ -112,8 +106,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return cli.EXIT_FAILED
     finally:
         logger.enable("stall_then_strike")
+    _tell_run(args.folder, args.wanted)
     sys.stdout.write(f"{out}\n")
     return cli.EXIT_DONE
+
+
+def _list_runs(folder: Path) -> int:
+    """Print the runs of a log folder."""
+    if not folder.is_dir():
+        sys.stderr.write(f"report: {folder}: no such folder\n")
+        return cli.EXIT_USAGE
+    sys.stdout.write("".join(f"{line}\n" for line in LogRuns(folder).lines()) or f"{folder}: no runs\n")
+    return cli.EXIT_DONE
+
+
+def _tell_run(folder: Path, wanted: Sequence[str]) -> None:
+    """Say which of several runs the report is made of."""
+    runs = LogRuns(folder)
+    if len(runs.with_rows) > 1:
+        for run in runs.chosen(wanted):
+            sys.stderr.write(f"report: {runs.line(run)}\n")
+        sys.stderr.write("report: --runs lists the runs, --run chooses\n")
 
 
 def _settings(args: argparse.Namespace) -> AppConfig:

@@ -100,6 +100,7 @@ class RunManifest:
         anew = tuple(path.relative_to(self._folder).as_posix() for path in logs.anew)
         self._update(run=number, started=utc_iso(self._clock.now_ns()), files=files, anew=anew)
         logs.on_new = self._on_new
+        logs.first_ns = logs.last_ns = None  # rows so far were of an earlier run
 
     def __enter__(self) -> Self:
         """Itself."""
