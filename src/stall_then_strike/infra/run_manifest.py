@@ -99,6 +99,8 @@ class RunManifest:
             raise LogError(f"{folder} cannot be used: {error.strerror}") from error
         anew = tuple(path.relative_to(self._folder).as_posix() for path in logs.anew)
         self._update(run=number, started=utc_iso(self._clock.now_ns()), files=files, anew=anew)
+        record = self._record
+        logger.info("run {} of this folder: {}, {} of {}", record.run, record.mode, record.product, record.venue)
         logs.on_new = self._on_new
         logs.first_ns = logs.last_ns = None  # rows so far were of an earlier run
 
