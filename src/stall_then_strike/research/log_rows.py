@@ -18,6 +18,7 @@ from typing import Final
 
 import polars as pl
 
+from stall_then_strike.engine.account import TAKEN_TAG
 from stall_then_strike.infra.csv_dialects import BOM, as_written
 from stall_then_strike.infra.log_runs import RunRows
 from stall_then_strike.infra.logging_structured import columns
@@ -143,7 +144,8 @@ def _read_fills(paths: Sequence[Path], units: Instrument, read: Callable[[Path],
                 fills.append(_fill(next(csv.reader([line])), units))
             except (ValueError, StopIteration):
                 unreadable += bool(line.strip())
-    return fills, unreadable
+    # A position that was taken over is no trade: for what a run won, it is a break in what was held.
+    return [fill for fill in fills if fill.tag != TAKEN_TAG], unreadable
 
 
 def _fill(cells: list[str], units: Instrument) -> Fill:
