@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from stall_then_strike.sim.ledger import RATE_ONE, Fill, Ledger, Lot
+from stall_then_strike.sim.ledger import RATE_ONE, Fill, Ledger, Lot, Rounding, Yen
 from stall_then_strike.types.dto import ExecId, OrderId, Side
 from stall_then_strike.types.instrument import Lots, Money, Ticks
 
@@ -67,9 +68,12 @@ def test_rebasing_changes_prices_and_cash_and_nothing_in_worth() -> None:
 class AgainstNaiveModel(RuleBasedStateMachine):
     """The same fills and payments into the ledger and into a queue of single lots."""
 
+    rounding: Rounding | None = None
+
     def __init__(self) -> None:
         super().__init__()
-        self.ledger = Ledger(Money(START))
+        yen = None if self.rounding is None else Yen(one=Money(7), rounding=self.rounding)
+        self.ledger = Ledger(Money(START), settled=yen)
         self.units: deque[int] = deque()
         """Entry price of every open lot, oldest first."""
         self.sign = 0
@@ -77,7 +81,13 @@ class AgainstNaiveModel(RuleBasedStateMachine):
         self.paid = 0
         """What all fills have cost so far, and what funding has brought."""
         self.funding = 0
+        self.rounded = 0
         self.count = 0
+
+    def settle(self, amount: int) -> None:
+        whole = amount if self.rounding is None else self.rounding.whole(amount, 7)
+        self.cash += whole
+        self.rounded += whole - amount
 
     @rule(side=st.sampled_from(Side), price=st.integers(90, 110), size=st.integers(1, 12))
     def trade(self, side: Side, price: int, size: int) -> None:
@@ -89,7 +99,7 @@ class AgainstNaiveModel(RuleBasedStateMachine):
             else:
                 self.units.append(price)
                 self.sign = side.sign
-        self.cash += realised
+        self.settle(realised)
         self.paid += side.sign * price * size
         assert self.ledger.fill(fill(side, price, size, self.count, self.count)) == realised
 
@@ -97,14 +107,14 @@ class AgainstNaiveModel(RuleBasedStateMachine):
     def fund(self, mark: int, rate: int) -> None:
         income = -self.sign * len(self.units) * mark * rate // RATE_ONE
         assert self.ledger.fund(self.count, Ticks(mark), rate) == income
-        self.cash += income
+        self.settle(income)
         self.funding += income
 
     @rule(mark=st.integers(90, 110))
     def rebase(self, mark: int) -> None:
         settled = sum(self.sign * (mark - price) for price in self.units)
         assert self.ledger.rebase(self.count, Ticks(mark)) == settled
-        self.cash += settled
+        self.settle(settled)
         self.units = deque(mark for _ in self.units)
 
     @invariant()
@@ -113,15 +123,96 @@ class AgainstNaiveModel(RuleBasedStateMachine):
         assert state.cash == self.cash
         assert state.position == self.sign * len(self.units)
         assert [lot.price for lot in state.lots for _ in range(lot.size)] == list(self.units)
-        assert state.cash == START + state.realised + state.funding
+        assert state.cash == START + state.realised + state.funding + state.rounded
+        assert state.rounded == self.rounded
         assert len(state.fills) == self.count
+        now = self.ledger.at(self.count)
+        assert (now.cash, now.position, now.lots, len(now.fills)) == (
+            state.cash,
+            state.position,
+            state.lots,
+            self.count,
+        )
 
     @invariant()
     def worth_is_what_was_paid_and_received(self) -> None:
         state = self.ledger.state()
         for mark in (1, 100, 777):
-            assert state.worth(Ticks(mark)) == START - self.paid + state.position * mark + self.funding
+            assert state.worth(Ticks(mark)) == START - self.paid + state.position * mark + self.funding + self.rounded
+
+
+class InWholeYen(AgainstNaiveModel):
+    """Results settle in steps of seven."""
+
+    rounding = Rounding.DOWN
 
 
 TestAgainstNaiveModel = AgainstNaiveModel.TestCase
+TestInWholeYen = InWholeYen.TestCase
+TestInWholeYen.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 TestAgainstNaiveModel.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+
+
+# --- how the books were ----------------------------------------------------------------------------------------------
+
+
+def test_books_are_shown_as_they_were_at_each_moment() -> None:
+    ledger = Ledger(Money(START))
+    steps = [
+        lambda: ledger.fill(fill(Side.BUY, 100, 5, 10, 1)),
+        lambda: ledger.fill(fill(Side.SELL, 120, 2, 20, 2)),
+        lambda: ledger.fund(30, Ticks(100), 1_000_000),
+        lambda: ledger.fill(fill(Side.SELL, 90, 6, 40, 3)),
+        lambda: ledger.rebase(50, Ticks(95)),
+    ]
+    seen = {5: ledger.state()}
+    for number, step in enumerate(steps, 1):
+        step()
+        seen[10 * number] = seen[10 * number + 9] = ledger.state()
+    for time_ns, state in seen.items():
+        past = ledger.at(time_ns)
+        assert (past.cash, past.position, past.lots) == (state.cash, state.position, state.lots)
+        assert tuple(past.fills) == state.fills
+    assert ledger.state() == seen[59]
+
+
+def test_books_of_more_than_ten_minutes_ago_are_forgotten() -> None:
+    ledger = Ledger(Money(START))
+    for second in range(3_000):
+        ledger.fill(fill(Side.BUY, 100, 1, second * 10**9, second + 1))
+    assert len(ledger._pages) < 605
+    assert ledger.at(2_999 * 10**9 - 600 * 10**9).position == 2_400
+
+
+# --- whole yen -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rounding", "whole"),
+    [
+        (Rounding.NEAREST, {-16: -20, -15: -10, -14: -10, 0: 0, 4: 0, 5: 10, 10: 10}),
+        (Rounding.DOWN, {-11: -20, -10: -10, -1: -10, 9: 0, 10: 10}),
+        (Rounding.TO_ZERO, {-19: -10, -9: 0, 9: 0, 11: 10}),
+    ],
+)
+def test_amounts_are_rounded_to_whole_ones(rounding: Rounding, whole: dict[int, int]) -> None:
+    assert {amount: rounding.whole(amount, 10) for amount in whole} == whole
+
+
+@pytest.mark.parametrize(
+    ("rounding", "settled"), [(Rounding.DOWN, 0 - 20 - 10), (Rounding.TO_ZERO, 0 - 10 - 0), (None, 9 - 14 - 4)]
+)
+def test_results_settle_in_whole_yen_and_the_rest_is_kept_apart(rounding: Rounding | None, settled: int) -> None:
+    """A yen of ten units: three results of 9, -14 and -4, while the position is what it is."""
+    ledger = Ledger(Money(START), settled=None if rounding is None else Yen(one=Money(10), rounding=rounding))
+    ledger.fill(fill(Side.BUY, 100, 3, 1, 1))
+    assert ledger.fill(fill(Side.SELL, 103, 3, 2, 2)) == 9
+    ledger.fill(fill(Side.BUY, 100, 2, 3, 3))
+    assert ledger.fill(fill(Side.SELL, 93, 2, 4, 4)) == -14
+    ledger.fill(fill(Side.BUY, 100, 4, 5, 5))
+    assert ledger.fund(6, Ticks(100), 1_000_000) == -4
+    state = ledger.state()
+    assert state.cash - START == settled
+    assert state.rounded == settled + 9
+    assert (state.realised, state.funding, state.position) == (-5, -4, 4)
+    assert ledger.at(2).cash == START + (0 if rounding is not None else 9)
