@@ -253,8 +253,6 @@ MAY_HALT = {
     FaultKind.OVER_LIMIT: {"limit_breach"},
     FaultKind.CLOCK_SKEW: {"clock_skew"},
     FaultKind.WRONG_DATE: {"clock_skew"},
-    FaultKind.NO_MARGIN: {"rejects"},
-    FaultKind.FAIL_MARGIN: {"rejects"},
     FaultKind.PHANTOM_EXECUTION: {"position_mismatch"},
 }
 """Faults that trading must halt for, or may where others keep the truth from it; no other may end it for good."""
