@@ -359,6 +359,16 @@ def test_a_halt_that_leaves_the_position_is_never_followed_by_a_close(reason: Re
     assert not again.closes
 
 
+def test_a_limit_that_is_reached_while_the_position_is_left_to_the_operator_is_told_once() -> None:
+    desk = long_desk(config(risk={"daily_pnl_jpy": -1, "max_dd_jpy": -1, "after_halt": "wait"}))
+    desk.control(desk.ms, Command.HALT, R.POSITION_MISMATCH)
+    for step in range(5):
+        desk.board(desk.ms + 100, 5_000 - step, 5_010)
+    told = [row.text for row in desk.rows if isinstance(row, Notice) and "nothing is closed" in row.text]
+    assert len(told) == 1
+    assert not desk.closes
+
+
 @pytest.mark.parametrize("first", [R.REVERSE, R.FLATTEN, R.KILL_PNL, R.OPERATOR])
 def test_a_close_under_way_ends_where_the_position_is_found_to_be_another(first: Reason) -> None:
     """An order that is on its way cannot be taken back; none follows it."""
