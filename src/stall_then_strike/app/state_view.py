@@ -297,14 +297,19 @@ def _figures(view: StateView) -> list[tuple[str, Text]]:
         if result.avg_price is not None:
             held += f" at {price(result.avg_price)}"
         pnl = f"{jpy(result.pnl_jpy)} {quote}, realised {jpy(result.realised_jpy)}"
+        since = ""
         if result.since_resume_jpy != result.pnl_jpy:
-            pnl += f", since the last resume {jpy(result.since_resume_jpy)}"
+            since = " since the last resume"
+            pnl += f",{since} {jpy(result.since_resume_jpy)}"
         figures += [
             ("as of", Text(_moment(result.as_of_ns))),
             ("trading day", Text((result.day or UNKNOWN) + ("" if result.is_today else " (it is over)"))),
             ("position", Text(held)),
             ("day's PnL", Text(pnl)),
-            ("drawdown", Text(f"{jpy(result.drawdown_jpy)} {quote}, deepest {jpy(result.max_drawdown_jpy)}")),
+            (
+                "drawdown",
+                Text(f"{jpy(result.drawdown_jpy)} {quote}{since}, the day's deepest {jpy(result.max_drawdown_jpy)}"),
+            ),
         ]
     size = f"{view.size_bytes / 1e6:,.1f} MB"
     rows = f"{view.order_rows:,} orders, {view.fill_rows:,} fills, {view.fact_rows:,} facts"

@@ -63,7 +63,7 @@ FACTS: Final[Mapping[str, tuple[str, str]]] = {
     OrderEventKind.REJECTED: ("refused", "refused by the venue"),
     OrderEventKind.SEND_UNKNOWN: ("unknown", "no answer; counted as live"),
     OrderEventKind.NOT_SENT: ("not sent", "did not take effect"),
-    OrderEventKind.PROVEN_ABSENT: ("absent", "shown never to have come to life"),
+    OrderEventKind.PROVEN_ABSENT: ("absent", "shown never to have been on the book"),
     OrderEventKind.CANCELLED: ("cancelled", "cancel confirmed"),
     OrderEventKind.EXPIRED: ("expired", "ended by its time or as an unfilled rest"),
     OrderEventKind.CANCEL_FAILED: ("cancel", "cancel refused by the venue"),
@@ -85,6 +85,8 @@ FACTS: Final[Mapping[str, tuple[str, str]]] = {
     "stranger": ("account", "an order on the book is not ours"),
     "orphan": ("account", "an order believed ended is still on the book"),
     "difference": ("account", "books differ"),
+    "behind": ("account", ""),
+    "unreconciled": ("account", ""),
     "funding": ("account", "funding or carry, JPY"),
     "collateral": ("account", "collateral moved without a fill, JPY"),
     "day": ("day", "trading day"),
@@ -110,6 +112,8 @@ LOUD: Final = frozenset(
         "take_over",
         "stranger",
         "orphan",
+        "behind",
+        "unreconciled",
     }
     | {"difference", "collateral", "rejected", "send_unknown", "not_sent", "proven_absent", "cancel_unsent"}
 )

@@ -79,6 +79,9 @@ class BitflyerHttp:
     Rejected, AuthRefused, Throttled or OutcomeUnknown, questions NoAnswer in place of the last.
     """
 
+    unreadable_orders = 0
+    """Rows in lists of orders that could not be read, so far: a list with one is not whole."""
+
     def __init__(
         self,
         client: pybotters.Client,
@@ -186,14 +189,14 @@ class BitflyerHttp:
                 raise
 
         asked_ns = self._clock.now_ns()
-        unreadable = self._read.unreadable_orders
+        unreadable = self.unreadable_orders
         orders = await ask(self.get_child_orders(count=ORDERS_ASKED))
         is_complete = True
         if len(orders) >= ORDERS_ASKED and not _are_active_first(orders):
             active = await ask(self.get_child_orders(ReportedState.ACTIVE, count=PAGE))
             is_complete = len(active) < PAGE
             orders = (*active, *(order for order in orders if order.state is not ReportedState.ACTIVE))
-        is_complete = is_complete and self._read.unreadable_orders == unreadable
+        is_complete = is_complete and self.unreadable_orders == unreadable
         executions: list[Execution] = []
         for _ in range(MAX_PAGES):
             before = executions[-1].exec_id if executions else None
@@ -236,7 +239,9 @@ class BitflyerHttp:
             child_order_state=None if state is None else state.value,
             child_order_acceptance_id=order_id,
         )
-        return await self._get("me/getchildorders", query, self._read.orders)
+        orders = await self._get("me/getchildorders", query, self._read.orders)
+        self.unreadable_orders = self._read.unreadable_orders
+        return orders
 
     async def get_executions(
         self,
