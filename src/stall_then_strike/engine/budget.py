@@ -33,6 +33,8 @@ PUBLIC_CALLS: Final = 25
 pre-flight's. Exits leave them their room; for all else the venue's own count of the address tells of them."""
 NEVER_NS: Final = 1 << 63
 """Later than any stamp."""
+_MOST_RESERVED: Final = 16
+"""Reports under way: the core's and the shell's are two, all others never ended."""
 _FIRST_BREACH_NS: Final = 5 * NS_PER_S
 _LONGEST_BREACH_NS: Final = 600 * NS_PER_S
 _FORGIVEN_NS: Final = 3_600 * NS_PER_S
@@ -189,7 +191,7 @@ class Budget:
         """What ``not_before_ns`` answered to it."""
         self._blocked_until_ns = 0
         self._exit_from_ns = 0
-        self._reserved: deque[tuple[int, int]] = deque()
+        self._reserved: deque[tuple[int, int]] = deque(maxlen=_MOST_RESERVED)
         """Reports that were asked for and have not ended: when, and how many calls were put aside for each."""
         self._breaches: deque[bool] = deque()
         """Breaches of the venue's limits in a row: of each, whether our own calls alone had nearly used one up."""
@@ -322,13 +324,14 @@ class Budget:
         self._reserved.append((now_ns, calls))
 
     def settle_questions(self, now_ns: int, calls: int) -> None:
-        """A report, the oldest that was asked for, has ended after so many calls. They count as made just now.
+        """A report has ended after so many calls. They count as made just now.
 
-        A reservation whose report never ends is not given back: what it cost is not known.
+        All reservations are alike, so the last one is given back. That of a report which never ends stays: what it cost
+        is not known.
         """
         if not self._reserved:
             return
-        asked_ns, reserved = self._reserved.popleft()
+        asked_ns, reserved = self._reserved.pop()
         self._private.give_back(asked_ns, reserved)
         self._address.give_back(asked_ns, reserved)
         self.spend_questions(now_ns, calls)

@@ -168,6 +168,8 @@ class Core:
         self._failures = 0
         self._halt_ns = 0
         self._halt_detail = ""
+        self._is_limit_told = False
+        """Whether a limit of the day was reached, and told of, while the position is left to the operator."""
         self._memo_ns = 0
         self._remembered = -1
 
@@ -327,10 +329,19 @@ class Core:
     def _check_limits(self) -> None:
         """Trip the kill switch where the day's result or drawdown has reached its limit."""
         self._checked = self.inventory.changes
-        if (tripped := self.kill_switch.check(self.inventory)) is not None:
-            risk, is_day = self._cfg.risk, tripped is Reason.KILL_PNL
-            what, limit = ("result", risk.daily_pnl_jpy) if is_day else ("drawdown", risk.max_dd_jpy)
-            self._halt(tripped, f"the day's {what} reached its limit of {limit:,f} {self.instrument.quote}")
+        is_left = self.kill_switch.keeps_position
+        reached = self.kill_switch.reached(self.inventory) if is_left else self.kill_switch.check(self.inventory)
+        if reached is None or (is_left and self._is_limit_told):
+            return
+        risk, is_day = self._cfg.risk, reached is Reason.KILL_PNL
+        what, limit = ("result", risk.daily_pnl_jpy) if is_day else ("drawdown", risk.max_dd_jpy)
+        said = f"the day's {what} reached its limit of {limit:,f} {self.instrument.quote}"
+        if not is_left:
+            self._halt(reached, said)
+            return
+        self._is_limit_told = True
+        self.record.note("CRITICAL", f"{said}, and nothing is closed: the position is left to the operator")
+        self.record.fact("limit", detail=said)
 
     def _take_in(self, event: Event, now: int) -> None:
         """Fold one event into the state."""
