@@ -174,14 +174,13 @@ class Stopper:
         return self.stopped
 
 
+@cli.command("sweep")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = parser().parse_args(arguments)
     if args.seed is not None:
         args.sets = [*args.sets, f"paper.seed={args.seed}"]
-    logger.remove()
-    logger.add(sys.stderr, level="WARNING", format="sweep: {message}")
     logger.disable("stall_then_strike.infra")  # each frame that is not understood; told as a count
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by workers; nothing here computes with threads
     stopper = Stopper()

@@ -170,6 +170,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
+@cli.command("watchdog")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
