@@ -16,7 +16,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -79,7 +79,7 @@ def command(name: str, *, patient: bool = False) -> Callable[[Main], Main]:
         def run(argv: Sequence[str] | None = None) -> int:
             with watched(patient=patient):
                 logger.remove()
-                logger.add(sys.stderr, level="WARNING", format=f"{name}: {{message}}")
+                sink = logger.add(sys.stderr, level="WARNING", format=f"{name}: {{message}}")
                 try:
                     return main(argv)
                 except KeyboardInterrupt:
@@ -88,6 +88,9 @@ def command(name: str, *, patient: bool = False) -> Callable[[Main], Main]:
                 except Exception:  # noqa: BLE001 - the interpreter would wait for whoever reads the traceback
                     traceback.print_exc()
                     return EXIT_FAILED
+                finally:
+                    with suppress(ValueError):  # a run's own log has taken over
+                        logger.remove(sink)
 
         return run
 
