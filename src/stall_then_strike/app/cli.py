@@ -159,15 +159,10 @@ def signals_held() -> Iterator[None]:
 
 @contextmanager
 def signals_heard(on_signal: Callable[[str], object]) -> Iterator[None]:
-    """Inside the running loop and :func:`signals_held`: a stop signal calls with its name; none comes afterwards.
-
-    Of a SIGHUP where no terminal can hang up, only the log tells: many send it to have a service read its files anew.
-    """
+    """Inside the running loop and :func:`signals_held`: a stop signal calls with its name; none comes afterwards."""
 
     def hear(name: str) -> None:
-        if name == signal.SIGHUP.name and _IS_WITHOUT_TERMINAL:
-            logger.warning("{}: the run goes on, for it has no terminal; SIGTERM stops it", name)
-        else:
+        if means_stop(name):
             on_signal(name)
 
     loop = asyncio.get_running_loop()
@@ -178,6 +173,17 @@ def signals_heard(on_signal: Callable[[str], object]) -> Iterator[None]:
         yield
     finally:
         hear_signals(yes=False)
+
+
+def means_stop(name: str) -> bool:
+    """Whether a signal that was heard means to stop.
+
+    A SIGHUP where no terminal can hang up does not: many send it to have a service read its files anew. It is told.
+    """
+    if name == signal.SIGHUP.name and _IS_WITHOUT_TERMINAL:
+        logger.warning("{}: the run goes on, for it has no terminal; SIGTERM stops it", name)
+        return False
+    return True
 
 
 def leaves(error: BaseException) -> list[BaseException]:

@@ -73,7 +73,7 @@ class Outlet(io.RawIOBase):
         self._lost = 0
         """Lines, since last told."""
         self._frame: Callable[[], str] | None = None
-        self._is_panel = self._is_over = self._is_gone = False
+        self._is_panel = self._is_over = self._is_gone = self._is_busy = False
         self._is_drawn = False
         """Whether the panel is on the screen; the thread's own."""
         self._is_spoilt = False
@@ -133,13 +133,21 @@ class Outlet(io.RawIOBase):
 
     # --- the end
 
-    def finish(self) -> None:
-        """Take no more. Wait for the rest to be written: for a moment, or, if patient, as long as there is a reader."""
+    def drain(self) -> None:
+        """Wait for all to be written: for a moment, or, if patient, as long as there is a reader."""
         self.end_panel()
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._is_gone or not (self._has_work() or self._is_busy),
+                None if self._is_patient else END_S,
+            )
+
+    def finish(self) -> None:
+        """Take no more, and end the thread when all is written."""
+        self.drain()
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
-        self._thread.join(None if self._is_patient else END_S)
 
     # --- the thread
 
@@ -158,7 +166,10 @@ class Outlet(io.RawIOBase):
     def _write_next(self) -> bool:
         """Write what is there, or wait for something; False when there will be nothing more."""
         with self._changed:
-            self._changed.wait_for(self._has_work)
+            self._is_busy = False
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._is_over or self._has_work())
+            self._is_busy = True
             frame, self._frame, is_panel, is_over = self._frame, None, self._is_panel, self._is_over
             texts = [] if is_panel else list(self._texts)
             if texts:
@@ -181,9 +192,7 @@ class Outlet(io.RawIOBase):
         return not is_over
 
     def _has_work(self) -> bool:
-        if self._is_panel and not self._is_over:
-            return self._frame is not None
-        return bool(self._is_over or self._is_drawn or self._texts)
+        return self._frame is not None if self._is_panel else self._is_drawn or bool(self._texts)
 
     def _drawn(self, frame: Callable[[], str]) -> str:
         try:
@@ -219,25 +228,32 @@ def outlet_of(file: IO[str]) -> Outlet | None:
 
 @contextmanager
 def watched(*, patient: bool) -> Iterator[None]:
-    """Put outlets behind ``sys.stdout`` and ``sys.stderr``; at the end, what waits is written, if somebody reads it."""
+    """Put outlets behind ``sys.stdout`` and ``sys.stderr``; at the end, what waits is written, if somebody reads it.
+
+    Behind the process's own they stay: what the interpreter still has to say while it ends may not hold it up either.
+    """
     _fill_standard_files()
-    streams = sys.stdin, sys.stdout, sys.stderr
-    outlets: dict[int, Outlet] = {}
+    streams, outlets = (sys.stdout, sys.stderr), dict[int, Outlet]()
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - open as long as the process
     with _never_stopped_for_writing():
         try:
-            if sys.stdin is None:
-                sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - open as long as the command
-            sys.stdout, sys.stderr = _behind(streams[1], 1, outlets, patient), _behind(streams[2], 2, outlets, patient)
+            sys.stdout, sys.stderr = _behind(streams[0], 1, outlets, patient), _behind(streams[1], 2, outlets, patient)
             yield
         finally:
             for outlet in set(outlets.values()):
-                outlet.finish()
-            sys.stdin, sys.stdout, sys.stderr = streams
+                outlet.drain()
+            if streams != (sys.__stdout__, sys.__stderr__):
+                sys.stdout, sys.stderr = streams
+                for outlet in outlets.values():
+                    outlet.finish()
 
 
 def _behind(stream: TextIO | None, number: int, outlets: dict[int, Outlet], patient: bool) -> TextIO:
     """A stream like this one with an outlet behind it. One that is no file stays as it is: nobody can hold it up."""
     if stream is not None:
+        if outlet_of(stream) is not None:
+            return stream
         try:
             number = stream.fileno()
         except (OSError, ValueError):
