@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left
+from copy import deepcopy
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -155,7 +156,10 @@ def test_the_wait_is_the_answer_and_asking_for_it_changes_none(steps: list[tuple
         assert (wait is None) == (at <= now)
         if wait is not None:
             assert now < wait.until_ns <= at
+            sooner = deepcopy(silent)
             assert silent.strike_at_ns(wait.until_ns, 2, SMALL) <= wait.until_ns
+            early = wait.until_ns - NS_PER_S // 5
+            assert early <= now or sooner.strike_at_ns(early, 2, SMALL) > early
             break
 
 

@@ -133,21 +133,23 @@ class Outlet(io.RawIOBase):
 
     # --- the end
 
-    def drain(self) -> None:
-        """Wait for all to be written: for a moment, or, if patient, as long as there is a reader."""
+    def drain(self) -> bool:
+        """Wait for all to be written: for a moment, or, if patient, as long as there is a reader. Whether it was."""
         self.end_panel()
         with self._changed:
-            self._changed.wait_for(
+            return self._changed.wait_for(
                 lambda: self._is_gone or not (self._has_work() or self._is_busy),
                 None if self._is_patient else END_S,
             )
 
     def finish(self) -> None:
-        """Take no more, and end the thread when all is written."""
-        self.drain()
+        """Take no more, and end the thread, unless it waits for a reader: the file may be closed after that."""
+        is_written = self.drain()
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
+        if is_written:
+            self._thread.join()
 
     # --- the thread
 
@@ -156,12 +158,13 @@ class Outlet(io.RawIOBase):
             while self._write_next():
                 pass
         except OSError as error:
+            if not self._is_patient:
+                logger.info("{} is not read any more, the run goes on: {}", self.name, error.strerror)
+        finally:
             with self._changed:
                 self._is_gone, self._size = True, 0
                 self._texts.clear()
                 self._changed.notify_all()
-            if not self._is_patient:
-                logger.info("{} is not read any more, the run goes on: {}", self.name, error.strerror)
 
     def _write_next(self) -> bool:
         """Write what is there, or wait for something; False when there will be nothing more."""
@@ -236,17 +239,18 @@ def watched(*, patient: bool) -> Iterator[None]:
     streams, outlets = (sys.stdout, sys.stderr), dict[int, Outlet]()
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - open as long as the process
-    with _never_stopped_for_writing():
-        try:
-            sys.stdout, sys.stderr = _behind(streams[0], 1, outlets, patient), _behind(streams[1], 2, outlets, patient)
-            yield
-        finally:
-            for outlet in set(outlets.values()):
-                outlet.drain()
-            if streams != (sys.__stdout__, sys.__stderr__):
-                sys.stdout, sys.stderr = streams
-                for outlet in outlets.values():
-                    outlet.finish()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # `stty tostop` stops whoever writes from the background
+    try:
+        sys.stdout, sys.stderr = _behind(streams[0], 1, outlets, patient), _behind(streams[1], 2, outlets, patient)
+        yield
+    finally:
+        for outlet in set(outlets.values()):
+            outlet.drain()
+        if streams != (sys.__stdout__, sys.__stderr__):
+            sys.stdout, sys.stderr = streams
+            for outlet in outlets.values():
+                outlet.finish()
 
 
 def _behind(stream: TextIO | None, number: int, outlets: dict[int, Outlet], patient: bool) -> TextIO:
@@ -272,13 +276,3 @@ def _fill_standard_files() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
-
-
-@contextmanager
-def _never_stopped_for_writing() -> Iterator[None]:
-    """A process in the background writes to its terminal like any other, also after ``stty tostop``."""
-    before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTTOU, before)

@@ -266,13 +266,13 @@ class Budget:
         if at_ns <= now_ns:
             return None
         use = None if binding is None else binding.use(now_ns)
-        return BudgetWait(until_ns=self._spaced_ns(room_ns, at_ns), use=use, is_spaced=at_ns > room_ns)
+        return BudgetWait(until_ns=self._spaced_ns(max(now_ns, room_ns), at_ns), use=use, is_spaced=at_ns > room_ns)
 
-    def _spaced_ns(self, room_ns: int, at_ns: int) -> int:
+    def _spaced_ns(self, low_ns: int, high_ns: int) -> int:
         """About when a spaced strike may go out, if nothing is spent: spacing narrows as calls leave their windows."""
-        if self._last_strike_ns is None or at_ns <= room_ns:
-            return at_ns
-        low_ns, high_ns, last_ns = room_ns, at_ns, self._last_strike_ns
+        if self._last_strike_ns is None or high_ns <= low_ns:
+            return high_ns
+        last_ns = self._last_strike_ns
         calls = self._strike_calls(*self._asked)
         for _ in range(_HALVINGS):
             mid_ns = (low_ns + high_ns) // 2
