@@ -13,13 +13,14 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from stall_then_strike.app import cli
 from stall_then_strike.app.output import QUEUE_BYTES, Outlet, watched
 from stall_then_strike.app.screen import Screen
 from stall_then_strike.app.status import Status
@@ -247,3 +248,24 @@ def test_a_terminal_that_knows_no_cursor_gets_lines(monkeypatch: pytest.MonkeyPa
         outlet = Outlet(theirs, "utf-8", patient=False)
         assert not Screen(Console(file=as_stdout(outlet), force_terminal=True), live=True).is_panel
         outlet.finish()
+
+
+# --- what a command comes to
+
+
+def test_a_bug_is_shown_and_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    @cli.command("broken")
+    def main(argv: Sequence[str] | None = None) -> int:
+        raise RuntimeError("a bug")
+
+    assert main() == cli.EXIT_FAILED
+    assert "RuntimeError: a bug" in capsys.readouterr().err
+
+
+def test_ctrl_c_before_a_run_needs_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    @cli.command("early")
+    def main(argv: Sequence[str] | None = None) -> int:
+        raise KeyboardInterrupt
+
+    assert main() == cli.EXIT_INTERRUPTED
+    assert capsys.readouterr().err == "early: interrupted\n"
