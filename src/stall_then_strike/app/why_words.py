@@ -139,8 +139,11 @@ def clause(label: str) -> str:
     return text[:1].lower() + text[1:] if reason_of(label) is not None else text
 
 
-def measured(line: DecisionLine, cfg: AppConfig) -> str:
-    """What the row shows of what its gate judges, beside the limit; empty where the row shows nothing of it."""
+def measured(line: DecisionLine, cfg: AppConfig, budget_wait: str = "") -> str:
+    """What the row shows of what its gate judges, beside the limit; empty where the row shows nothing of it.
+
+    ``budget_wait`` is what was worked out of the budget (:mod:`why_budget`).
+    """
     strategy = cfg.strategy
     match reason_of(line.reason):
         case Reason.SPREAD:
@@ -164,13 +167,14 @@ def measured(line: DecisionLine, cfg: AppConfig) -> str:
         case Reason.VENUE_NOT_RUNNING | Reason.VENUE_UNHEALTHY:
             return "which state the venue reported is not logged"
         case Reason.BUDGET:
-            return "which limit, and until when, is not logged"
+            return budget_wait
         case _:
             return ""
 
 
 LIMITED: Final = frozenset(
     {Reason.SPREAD, Reason.STALL_IMMATURE, Reason.BOOK_STALE, Reason.POSITION_LIMIT, Reason.QUIET_TIME}
+    | {Reason.BUDGET}
 )
 """Gates whose limit :func:`measured` takes from the configuration."""
 

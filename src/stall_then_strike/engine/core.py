@@ -80,6 +80,7 @@ _OVERLOAD_NS: Final = 5 * NS_PER_S
 _LONGEST_PAUSE_NS: Final = 30 * NS_PER_S
 _MEMO_NS: Final = 5 * NS_PER_S
 """How old the remembered peak and drawdown of an open position may be."""
+_TELL_WAIT_NS: Final = 10 * NS_PER_S
 _OF_THE_ACCOUNT: Final = frozenset({Reason.POSITION_MISMATCH, Reason.OPERATOR})
 """Halts that count also before trading has begun. All others are then faults of this start: it fails."""
 _REASONS: Final = {int(reason): reason for reason in Reason}
@@ -170,6 +171,7 @@ class Core:
         self._halt_detail = ""
         self._is_limit_told = False
         """Whether a limit of the day was reached, and told of, while the position is left to the operator."""
+        self._tell_wait_ns = 0
         self._memo_ns = 0
         self._remembered = -1
 
@@ -565,7 +567,10 @@ class Core:
             self._on_error(error, now)
             return
         if verdict.move == HOLD:
-            self.record.hold(_REASONS[verdict.reason], self._board)
+            reason = _REASONS[verdict.reason]
+            if reason is Reason.BUDGET and reason is not self.record.hold_reason:
+                self._tell_wait(now)
+            self.record.hold(reason, self._board)
         elif verdict.move == STRIKE:
             self._strike(verdict, now)
         elif verdict.move == CANCEL:
@@ -580,6 +585,12 @@ class Core:
             self.record.note("INFO", f"reverse move: closing {size:+f} {self.instrument.base}")
         if self.orders.any_live:
             self.exits.retry_cancels(now)
+
+    def _tell_wait(self, now: int) -> None:
+        """Say now and then which limit holds strikes up; the reason may come and go each second."""
+        if now >= self._tell_wait_ns and (wait := self.budget.wait(now)) is not None:
+            self._tell_wait_ns = now + _TELL_WAIT_NS
+            self.record.note("INFO", f"no strike for the budget: {wait.text(now)}")
 
     def _on_error(self, error: Exception, now: int) -> None:
         """The strategy has failed: take its quotes back, and halt if it does so again and again."""
