@@ -201,10 +201,12 @@ class LiveTrader(Trader):
             self._record(self._late_rows.popleft())
 
     def remember(self, what: str, detail: str) -> None:
-        """Write a fact of the run itself (its start, its end) into the journal."""
+        """Write a fact of the run itself (its start, its end, a pause) into the journal."""
         now_ns = self.clock.now_ns()
-        self._unwritten.append(Changes(ts_ns=now_ns, facts=(Fact(ts_ns=now_ns, what=what, detail=detail),)))
+        fact = Fact(ts_ns=now_ns, what=what, detail=detail)
+        self._unwritten.append(Changes(ts_ns=now_ns, facts=(fact,)))
         self.write_owed()
+        self._on_fact(fact)
 
     async def ask_account(self, why: str) -> None:
         """Ask for the account although the core does not want to know; return when its word, if any, was taken."""

@@ -8,6 +8,8 @@ from typing import Final
 from stall_then_strike.infra.alerts import AlertKind
 from stall_then_strike.types.dto import Fact
 
+PAUSE: Final = "pause"
+"""The fact that the machine slept, that the process stood still, or that a clock was set."""
 _KINDS: Final[Mapping[str, tuple[AlertKind, str]]] = {
     "halt": (AlertKind.HALT, "trading is halted"),
     "difference": (AlertKind.RECONCILIATION, "the position differs from the venue's"),
@@ -15,6 +17,7 @@ _KINDS: Final[Mapping[str, tuple[AlertKind, str]]] = {
     "orphan": (AlertKind.RECONCILIATION, "an order believed ended is on the book"),
     "stranger": (AlertKind.RECONCILIATION, "an order that is not ours"),
     "collateral": (AlertKind.RECONCILIATION, "collateral moved without a fill"),
+    PAUSE: (AlertKind.CLOCK, "time passed unnoticed"),
     "day": (AlertKind.SUMMARY, "trading day"),
 }
 

@@ -24,7 +24,7 @@ from stall_then_strike.app.doctor import show
 from stall_then_strike.app.embedded import open_embedded
 from stall_then_strike.app.ending import Ending
 from stall_then_strike.app.live import LiveTrader
-from stall_then_strike.app.live_alerts import LiveAlerts
+from stall_then_strike.app.live_alerts import PAUSE, LiveAlerts
 from stall_then_strike.app.observe import FeedCondition, Observer
 from stall_then_strike.app.own_recording import OwnRecording
 from stall_then_strike.app.preflight import Verdict, exit_code, preflight
@@ -38,13 +38,14 @@ from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.evidence import names_and_strangers
 from stall_then_strike.engine.reconciler import REPORT_CALLS
 from stall_then_strike.infra.alerts import AlertKind, Alerts
-from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock, perf_ns
+from stall_then_strike.infra.clock import ScaledClock, SystemClock, perf_ns
 from stall_then_strike.infra.credentials import Credentials, sign_for
 from stall_then_strike.infra.heartbeat import Heartbeat, heartbeat_path
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.journal import Journal
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.loop_lag import LoopLag
+from stall_then_strike.infra.pauses import Pause
 from stall_then_strike.infra.pyb_session import PyBotterSession, SessionEvent
 from stall_then_strike.infra.venue_status import poll_venue_status
 from stall_then_strike.research.event_log import beginning
@@ -137,7 +138,13 @@ class LiveRun:
     """A run whose venue is known."""
 
     def __init__(
-        self, parts: LiveParts, cfg: AppConfig, clock: Clock, credentials: Credentials, ending: Ending, speed: float
+        self,
+        parts: LiveParts,
+        cfg: AppConfig,
+        clock: ScaledClock,
+        credentials: Credentials,
+        ending: Ending,
+        speed: float,
     ) -> None:
         """Remember what the journal knows; nothing is started. ``speed`` is how much faster than real ``clock`` is."""
         self._parts, self._cfg, self._clock, self._credentials = parts, cfg, clock, credentials
@@ -154,6 +161,7 @@ class LiveRun:
         self._alerts = LiveAlerts(parts.alerts.send, float(cfg.watch.alert_disconnect_sec))
         self._lag = LoopLag(cfg.watch.lag_warn_ms)
         self._session = PyBotterSession(cfg, clock, self._on_session, credentials)
+        self._session.on_pause = self._on_pause
         self._recording = OwnRecording(cfg, clock, "live", beginning(restored.memo, restored.orders, restored.exec_ids))
         self._http: BitflyerHttp | None = None
         self._trader: LiveTrader | None = None
@@ -185,10 +193,35 @@ class LiveRun:
         if not self._is_past_core:
             self.trader.on_event(reading)
 
+    def _on_pause(self, pause: Pause) -> None:
+        self._forget_skew()
+        if not self._is_past_core:
+            self.trader.remember(PAUSE, str(pause))
+
+    def _forget_skew(self) -> None:
+        """The clock may have jumped: what answers said before is of another one."""
+        self._skew.restart()
+        self.http.skew.forget()
+
     def _on_skew(self, skew_ns: int) -> None:
         why = self._skew.add(skew_ns)
-        if why and self.core.halted is None and not self._is_past_core:
+        if why and self.core.halted is None and not self._is_past_core and not self._is_set_right(skew_ns):
             self.trader.halt(Reason.CLOCK_SKEW, why)
+
+    def _is_set_right(self, skew_ns: int) -> bool:
+        """Whether the difference from the venue was this run's alone and is gone: the machine's clock has the venue's
+        time by now. It was wrong at the start, or the machine is a virtual one that was frozen with all of its clocks.
+        """
+        behind_ns = self._clock.behind_ns()
+        if behind_ns <= 0 or not self._skew.is_fine(skew_ns - behind_ns):
+            return False
+        text = f"this run was {behind_ns / NS_PER_S:,.1f} s behind the machine's clock and the venue's: set right"
+        logger.warning("{}", text)
+        self._session.give_up(text)
+        self._clock.catch_up()
+        self._forget_skew()
+        self.trader.remember(PAUSE, text)
+        return True
 
     # --- life
 

@@ -149,6 +149,8 @@ class Order:
     """When its acceptance became known."""
     registered_ns: int | None = None
     """When it was first known to be on the book."""
+    lost_ns: int | None = None
+    """When its answer was given up: until then its request may have been on its way."""
     ended_ns: int | None = None
     absences: int = 0
     """Reports in a row that should have listed it and did not."""
@@ -389,6 +391,8 @@ class Orders:
             )
         if event.kind is OrderEventKind.ACCEPTED:
             order.accepted_ns = event.ts_ns
+        elif event.kind is OrderEventKind.SEND_UNKNOWN:
+            order.lost_ns = event.ts_ns
         elif event.kind is OrderEventKind.REGISTERED and order.registered_ns is None:
             order.registered_ns = event.ts_ns
             order.absences = 0
