@@ -401,7 +401,9 @@ async def test_process_that_stood_still_believes_nothing_of_what_waited(tmp_path
         await asyncio.sleep(4)  # what is tested is that time passes
         assert placed(there) == stopped
         process.send_signal(signal.SIGCONT)
-        await there.until("the standstill in the log", lambda: "this process stood still for" in there.app_log(), process)
+        await there.until(
+            "the standstill in the log", lambda: "this process stood still for" in there.app_log(), process
+        )
         await there.until("another strike", lambda: placed(there) > stopped, process)
         log = there.app_log()
         again = log[log.index("this process stood still for") :]

@@ -10,6 +10,8 @@ from stall_then_strike.types.dto import Fact
 
 PAUSE: Final = "pause"
 """The fact that the machine slept, that the process stood still, or that a clock was set."""
+JOURNAL: Final = "journal"
+"""The fact that another program locks the journal, or has let go of it."""
 _KINDS: Final[Mapping[str, tuple[AlertKind, str]]] = {
     "halt": (AlertKind.HALT, "trading is halted"),
     "difference": (AlertKind.RECONCILIATION, "the position differs from the venue's"),
@@ -18,6 +20,7 @@ _KINDS: Final[Mapping[str, tuple[AlertKind, str]]] = {
     "stranger": (AlertKind.RECONCILIATION, "an order that is not ours"),
     "collateral": (AlertKind.RECONCILIATION, "collateral moved without a fill"),
     PAUSE: (AlertKind.CLOCK, "time passed unnoticed"),
+    JOURNAL: (AlertKind.JOURNAL, "the journal"),
     "day": (AlertKind.SUMMARY, "trading day"),
 }
 

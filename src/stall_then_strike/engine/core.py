@@ -144,6 +144,7 @@ class Core:
         self._health = Health.UNKNOWN
         self._stopping = False
         self._stop_flat = False
+        self._held: Reason | None = None
         self._now_ns = 0
         self._checked = -1
         self._day: date | None = None
@@ -397,6 +398,10 @@ class Core:
                     self.record.note("WARNING", f"halt ({lifted.label}) lifted: {why}; limits count from here")
                     self.dispatch.decision("resume", Reason.RESUMED)
                     self.record.fact("resume", detail=why)
+            case Command.HOLD:
+                self._held = control.reason
+            case Command.RELEASE:
+                self._held = None
             case _:
                 assert_never(control.command)
 
@@ -438,6 +443,8 @@ class Core:
             return Reason.STOPPING
         if self.exits.closing is not None:
             return Reason.CLOSING
+        if self._held is not None:
+            return self._held
         if self.account is not None and not self.account.is_settled:
             return Reason.ACCOUNT_UNKNOWN
         if self._state is not BoardState.RUNNING:

@@ -54,7 +54,10 @@ class AlertKind(StrEnum):
     """The venue's account is not what we thought."""
     CLOCK = "clock"
     """The machine slept, the process stood still, or a clock was set."""
+    JOURNAL = "journal"
+    """Another program locks it, or keeps its log from beginning anew."""
     DISK = "disk"
+    """Room for logs, journal and recordings runs out."""
     SUMMARY = "summary"
     """The trading day's result."""
     START = "start"
@@ -64,7 +67,9 @@ class AlertKind(StrEnum):
 
 URGENT: Final = frozenset({AlertKind.HALT, AlertKind.WATCHDOG})
 """Delivered before all others, and the last to be dropped."""
-_WARNINGS: Final = frozenset({AlertKind.DISCONNECT, AlertKind.RECONCILIATION, AlertKind.CLOCK, AlertKind.DISK})
+_WARNINGS: Final = frozenset(
+    {AlertKind.DISCONNECT, AlertKind.RECONCILIATION, AlertKind.CLOCK, AlertKind.JOURNAL, AlertKind.DISK}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,8 @@ class Reason(IntEnum):
     STALL_IMMATURE = 23
     ACCOUNT_UNKNOWN = 24
     """The private channel is down, or the account was not reconciled since it came up. Asked after CLOSING."""
+    JOURNAL_LOCKED = 25
+    """Another program keeps the journal from being written. Asked after CLOSING."""
     # Exits.
     TTL = 30
     BEST_MOVED = 31
