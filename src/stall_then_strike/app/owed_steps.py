@@ -154,8 +154,8 @@ class OwedSteps:
         self._wrote.set()
         text = ""
         if self._is_told:
-            seconds = 0.0 if self._since_ns is None else (perf_ns() - self._since_ns) / NS_PER_S
-            text = f"the journal is written again, after {seconds:,.1f} s"
+            after = "" if self._since_ns is None else f", after {(perf_ns() - self._since_ns) / NS_PER_S:,.1f} s"
+            text = f"the journal can be written again{after}"
         is_news = self._is_held or self._is_told
         self._since_ns, self._is_held, self._is_told, self._has_failed = None, False, False, False
         if is_news:

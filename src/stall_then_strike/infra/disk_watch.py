@@ -78,12 +78,12 @@ class DiskWatch:
         return [f"only {free / MB:,.1f} MB are free for {where} ({limit}): make room, or it ends when a write fails"]
 
 
-async def watch_disks(watch: DiskWatch, tell: Callable[[str], None], *, look_s: float = LOOK_S) -> None:
+async def watch_disks(watch: DiskWatch, tell: Callable[[str], None]) -> None:
     """Look for ever, off the event loop."""
     while True:
         for words in await asyncio.to_thread(watch.look, perf_ns()):
             tell(words)
-        await asyncio.sleep(look_s)
+        await asyncio.sleep(LOOK_S)
 
 
 class Reserve:
