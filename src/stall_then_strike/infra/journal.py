@@ -269,7 +269,7 @@ class Journal:
 
     @property
     def unmoved(self) -> int:
-        """Records since the log last began anew."""
+        """Records and forgotten rows since the log last began anew."""
         return self._records - self._checkpointed
 
     def checkpoint(self) -> bool:
@@ -321,7 +321,7 @@ class Journal:
                     gone += count
                     if count < BATCH:
                         break
-        self._records += bool(gone)
+        self._records += gone
         return gone
 
 
