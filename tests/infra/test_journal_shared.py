@@ -112,7 +112,7 @@ def test_log_that_grew_is_cut_when_its_reader_has_gone(journal: Journal, monkeyp
     assert log_bytes(journal) <= MB
 
 
-def test_log_stays_short_beside_a_writer_that_never_rests(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_stays_short_beside_a_writer_that_hardly_rests(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "_LOG_BYTES", MB)
     done = threading.Event()
     sizes: list[int] = []
@@ -129,10 +129,11 @@ def test_log_stays_short_beside_a_writer_that_never_rests(journal: Journal, monk
             with suppress(JournalBusy):
                 journal.record(changes(facts=(fact(),), memo=memo()))
                 recorded += 1
+            time.sleep(0.001)
         done.set()
         tidying.result()
     assert recorded == 3_000
-    assert max(sizes) < 12 * MB, "36 MB without"
+    assert max(sizes) < 8 * MB, f"{max(sizes)}; 36 MB without it"
 
 
 # --- Forgetting while it runs -----------------------------------------------------------------------------------------
@@ -151,7 +152,8 @@ def test_what_is_old_is_forgotten_while_it_runs(tmp_path: Path) -> None:
         assert 0 < facts(tmp_path) < 5_000, "not all at once"
         while facts(tmp_path):
             list(care.look())
-        assert not care._is_old_left
+        list(care.look())
+        assert not care._is_old_left, "nothing more to do for a while"
 
 
 def facts(folder: Path) -> int:
