@@ -22,6 +22,7 @@ from stall_then_strike.types.dto import Reason
 from stall_then_strike.types.errors import JournalBusy, JournalError
 from tests.infra.journal_rig import DAY_NS, TS, changes, ended, fact, memo, open_in, order, path_in
 from tests.infra.other_program import reading, writing
+from tests.infra.small_disk import fill_up, small_disk
 
 MB = 1_000_000
 
@@ -193,31 +194,16 @@ def test_open_checks_the_story_only_as_far_as_time_allows(tmp_path: Path, monkey
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 4 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True)
-    if made.returncode:
-        pytest.skip(f"mounting needs root: {made.stderr.decode().strip()}")
-    try:
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path, 4) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
-def fill_up(folder: Path) -> None:
-    """Another program takes all that is left."""
-    with (folder / "theirs").open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(b"x" * 4_096):
-            pass
-
-
-def test_halt_by_a_full_disk_is_remembered(small_disk: Path) -> None:
-    with open_in(small_disk) as journal:
+def test_halt_by_a_full_disk_is_remembered(disk: Path) -> None:
+    with open_in(disk) as journal:
         assert journal.reserve.keep()
         journal.record(changes(memo=memo()))
-        fill_up(small_disk)
+        theirs = fill_up(disk)
         recorded, failure = 0, None
         while failure is None:  # what its log still has of its own pages is used up first
             try:
@@ -229,11 +215,11 @@ def test_halt_by_a_full_disk_is_remembered(small_disk: Path) -> None:
         assert not journal.reserve.is_kept
         halted = memo(halted=Reason.LOG_FAILURE, halt_ns=TS, halt_detail="the disk is full")
         journal.record(changes(facts=(fact("halt"),), memo=halted))
-    (small_disk / "theirs").unlink()
-    with open_in(small_disk) as journal:
+    theirs.unlink()
+    with open_in(disk) as journal:
         assert journal.load().memo == halted
         assert journal.reserve.keep(), "made anew"
-    with JournalReader.open(path_in(small_disk)) as reader:
+    with JournalReader.open(path_in(disk)) as reader:
         assert len(list(reader.facts())) == recorded + 1
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from stall_then_strike.infra.journal import journal_path
 from stall_then_strike.infra.journal_reader import JournalReader
 from stall_then_strike.types.dto import Reason
 from tests.infra.other_program import writing
+from tests.infra.small_disk import fill_up, small_disk
 from tests.live.rig import LiveRoom
 from tests.scenarios.at_work import PLACE, AtWork, at_work
 from tests.signing import SIGNED
@@ -113,33 +112,22 @@ async def test_lock_that_does_not_end_halts_and_the_halt_is_written_when_it_does
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 24 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], capture_output=True)
-    if made.returncode:
-        pytest.skip(f"mounting needs root: {made.stderr.decode().strip()}")
-    try:
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path, 24) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 async def test_full_disk_is_told_before_and_its_halt_is_remembered(
-    tmp_path: Path, small_disk: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, disk: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stall_then_strike.infra.disk_watch.LOOK_S", 0.1)
-    sections: dict[str, Any] = {"journal": {"dir": str(small_disk)}, "watch": {"min_free_disk_mb": 18}}
+    sections: dict[str, Any] = {"journal": {"dir": str(disk)}, "watch": {"min_free_disk_mb": 18}}
     async with at_work(tmp_path, **sections) as work:
         await work.new_strikes()
-        theirs = (small_disk / "theirs").open("wb", buffering=0)
-        theirs.write(b"x" * 7_000_000)
+        (disk / "theirs").write_bytes(b"x" * 7_000_000)
         await work.until("the warning", lambda: any("MB are free for" in line for line in lines))
         assert work.core.halted is None
-        with theirs, suppress(OSError):
-            while theirs.write(b"x" * 4_096):
-                pass
+        fill_up(disk)
         assert await work.ended() == cli.EXIT_HALTED
         assert work.core.halted is Reason.LOG_FAILURE
         assert work.position == 0
