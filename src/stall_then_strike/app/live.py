@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from loguru import logger
@@ -23,7 +23,7 @@ from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.gateway import AccountReader, OrderGateway
 from stall_then_strike.engine.reconciler import REPORT_CALLS
 from stall_then_strike.infra.clock import ScaledClock
-from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.orderbook_view import OrderBookView, OwnQuote
 from stall_then_strike.infra.pauses import STOOD_NS
 from stall_then_strike.types.dto import (
@@ -35,12 +35,16 @@ from stall_then_strike.types.dto import (
     Event,
     ExecId,
     Fact,
+    FillEvent,
     OrderEvent,
     OrderEventKind,
     PlaceLimit,
+    PrintedFill,
+    PublicTrades,
     Reason,
     Reconcile,
     Row,
+    Side,
     Step,
 )
 
@@ -117,6 +121,28 @@ class LiveTrader(Trader):
         self._take(step)
         for fact in changes.facts if changes is not None else ():
             self._on_fact(fact)
+
+    def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
+        """Take one market event. Of the public executions, those of our orders concern the core."""
+        if isinstance(event, PublicTrades):
+            for fill in self._own_prints(event):
+                self.on_event(PrintedFill(ts_ns=event.ts_ns, fill=fill))
+        else:
+            super().on_market(event, started_ns)
+
+    def _own_prints(self, message: PublicTrades) -> Iterator[FillEvent]:
+        known = self.core.orders.by_id
+        for trade in message.trades:
+            for side, order_id in ((Side.BUY, trade.buy_order_id), (Side.SELL, trade.sell_order_id)):
+                if known(order_id) is not None:
+                    yield FillEvent(
+                        ts_ns=message.ts_ns,
+                        exec_id=trade.exec_id,
+                        side=side,
+                        price=trade.price,
+                        size=trade.size,
+                        order_id=order_id,
+                    )
 
     # --- the journal
 
