@@ -398,7 +398,7 @@ async def test_process_that_stood_still_believes_nothing_of_what_waited(tmp_path
         await there.until("a strike", lambda: placed(there) >= 2, process)
         process.send_signal(signal.SIGSTOP)
         stopped = placed(there)
-        await asyncio.sleep(4)  # what is tested is that time passes
+        await asyncio.sleep(7)  # what is tested is that time passes
         assert placed(there) == stopped
         process.send_signal(signal.SIGCONT)
         await there.until(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -86,13 +85,16 @@ async def test_wall_that_was_set_while_asleep_is_taken_over(venue: Venue) -> Non
         assert abs(clock.behind_ns()) < NS_PER_S
 
 
-async def test_connection_made_during_the_sleep_is_not_believed_either(venue: Venue) -> None:
+async def test_connection_made_just_before_the_sleep_is_not_believed_either(venue: Venue) -> None:
     machine, heard = Machine(), Heard()
-    async with live(venue, heard, SystemClock(machine.sources)) as session:
-        count = len(heard.events)
+    clock = SystemClock(machine.sources)
+    async with live(venue, heard, clock) as session:
         venue.cut(venue.sockets[-1])
         await eventually(lambda: len(venue.sockets) == 2)
-        machine.sleep(60)  # the handshake may be through or not
+        before_ns, count = clock.now_ns(), len(heard.events)
+        machine.sleep(60)  # its first frame may have been taken or not
         await heard.wait(is_board(BookStatus.OK), after=count)
-        await asyncio.sleep(0)
-        assert session.statistics().is_connected
+        assert len(venue.sockets) == 3
+        await eventually(lambda: session.statistics().is_connected)
+        boards = [event for event in heard.events[count:] if isinstance(event, BoardSnapshot)]
+        assert all(board.ts_ns - before_ns >= 60 * NS_PER_S for board in boards)

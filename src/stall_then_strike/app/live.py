@@ -25,7 +25,6 @@ from stall_then_strike.engine.reconciler import REPORT_CALLS
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.orderbook_view import OrderBookView, OwnQuote
-from stall_then_strike.infra.pauses import STOOD_NS
 from stall_then_strike.types.dto import (
     NS_PER_S,
     Action,
@@ -55,8 +54,8 @@ _TURNS_OF_A_CALL: Final = 2
 of one step begin so far apart, or the first would wait until the second is prepared as well."""
 _LOG_PAUSE_S: Final = 0.002
 """How long log rows wait, so that what is being sent goes first."""
-_TOO_LATE_S: Final = STOOD_NS / NS_PER_S
-"""A quote that is so old was decided on before this process stood still, or the machine slept."""
+_TOO_LATE_S: Final = 2.0
+"""A quote that is so old was decided on before this process stood still, or the machine slept. Real seconds."""
 
 
 class Venue(OrderGateway, AccountReader, Protocol):
