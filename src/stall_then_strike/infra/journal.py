@@ -110,7 +110,7 @@ class Journal:
         self._db = db
         self._lock = lock
         self.reserve = Reserve(path.with_name(f"{path.name}.reserve"))
-        """Room that is kept back."""
+        """Room that is kept back, once somebody asked for it."""
         self.is_used = False
         """Whether an order, a fill or a fact was recorded since it was opened."""
         self._records = 0
@@ -161,7 +161,6 @@ class Journal:
                 new = () if version else (("product_code", product_code), ("account", account))
                 backup = migrate(db, path, migrations, new)
                 journal = cls(path, db, lock, is_new=not version, backup=backup)
-                journal.reserve.keep()
                 if keep_days is not None:
                     journal.prune(keep_days, now_ns, batches=_BATCHES_AT_OPEN)
                 return journal
