@@ -164,6 +164,8 @@ class Order:
     lost_ns: int | None = None
     """When its answer was given up: until then its request may have been on its way."""
     ended_ns: int | None = None
+    is_listed: bool = False
+    """Whether a report has shown it."""
     absences: int = 0
     """Reports in a row that should have listed it and did not."""
     absent_ns: int = 0
@@ -229,6 +231,7 @@ def remembered(memo: OrderMemo) -> Order:
         state=state,
         executed=memo.executed,
         cancel_reason=memo.cancel_reason,
+        cancel_sent_ns=memo.cancel_sent_ns,
         accepted_ns=memo.sent_ns if memo.order_id is not None else None,
         registered_ns=memo.registered_ns,
         ended_ns=None if memo.is_live else memo.sent_ns,  # when is not remembered; long ago, in any case

@@ -56,6 +56,8 @@ class AlertKind(StrEnum):
     """The machine slept, the process stood still, or a clock was set."""
     JOURNAL = "journal"
     """Another program locks it, or keeps its log from beginning anew."""
+    MARGIN = "margin"
+    """The collateral does not carry what is to be quoted."""
     DISK = "disk"
     """Room for logs, journal and recordings runs out."""
     SUMMARY = "summary"
@@ -68,7 +70,14 @@ class AlertKind(StrEnum):
 URGENT: Final = frozenset({AlertKind.HALT, AlertKind.WATCHDOG})
 """Delivered before all others, and the last to be dropped."""
 _WARNINGS: Final = frozenset(
-    {AlertKind.DISCONNECT, AlertKind.RECONCILIATION, AlertKind.CLOCK, AlertKind.JOURNAL, AlertKind.DISK}
+    {
+        AlertKind.DISCONNECT,
+        AlertKind.RECONCILIATION,
+        AlertKind.CLOCK,
+        AlertKind.JOURNAL,
+        AlertKind.MARGIN,
+        AlertKind.DISK,
+    }
 )
 
 

@@ -105,7 +105,9 @@ class Reason(IntEnum):
     STALL_IMMATURE = 23
     ACCOUNT_UNKNOWN = 24
     """The private channel is down, or the account was not reconciled since it came up. Asked after CLOSING."""
-    JOURNAL_LOCKED = 25
+    MARGIN = 25
+    """A pause after the venue refused an order for want of margin. Asked after ACCOUNT_UNKNOWN."""
+    JOURNAL_LOCKED = 26
     """Another program keeps the journal from being written. Asked after CLOSING."""
     # Exits.
     TTL = 30
