@@ -317,6 +317,12 @@ class JournalConfig(Section):
 
     dir: str = Field(default="data/journal", min_length=1, description="folder of the journals")
     keep_days: int = Field(default=30, ge=2, le=3_650, description="age at which ended orders and fills are forgotten")
+    locked_sec: Number = Field(
+        default=Decimal(120),
+        ge=5,
+        le=3_600,
+        description="how long another program may lock the journal before trading halts, seconds",
+    )
 
 
 class RecordConfig(Section):

@@ -156,6 +156,7 @@ class Core:
         self._margin = MarginPause()
         self._stopping = False
         self._stop_flat = False
+        self._held: Reason | None = None
         self.start_fault: Reason | None = None
         """Why this start failed before trading began; None if it did not. Nothing of it outlives the run."""
         self._has_begun = not live
@@ -481,6 +482,10 @@ class Core:
                     self.record.note("WARNING", f"halt ({lifted.label}) lifted: {why}; limits count from here")
                     self.dispatch.decision("resume", Reason.RESUMED)
                     self.record.fact("resume", detail=why)
+            case Command.HOLD:
+                self._held = control.reason
+            case Command.RELEASE:
+                self._held = None
             case _:
                 assert_never(control.command)
 
@@ -537,6 +542,8 @@ class Core:
             return Reason.STOPPING
         if self.exits.closing is not None:
             return Reason.CLOSING
+        if self._held is not None:
+            return self._held
         if self.account is not None and (not self.account.is_settled or self.account.is_failing(self._now_ns)):
             return Reason.ACCOUNT_UNKNOWN
         if self._now_ns < self._margin.until_ns:

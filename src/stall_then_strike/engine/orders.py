@@ -161,6 +161,8 @@ class Order:
     """When its acceptance became known."""
     registered_ns: int | None = None
     """When it was first known to be on the book."""
+    lost_ns: int | None = None
+    """When its answer was given up: until then its request may have been on its way."""
     ended_ns: int | None = None
     is_listed: bool = False
     """Whether a report has shown it."""
@@ -422,6 +424,8 @@ class Orders:
             return Applied(order=order, event=event, changed=named, anomaly=text)
         if event.kind is OrderEventKind.ACCEPTED:
             order.accepted_ns = event.ts_ns
+        elif event.kind is OrderEventKind.SEND_UNKNOWN:
+            order.lost_ns = event.ts_ns
         elif event.kind is OrderEventKind.REGISTERED and order.registered_ns is None:
             order.registered_ns = event.ts_ns
             order.absences = 0
