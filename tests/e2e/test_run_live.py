@@ -342,7 +342,7 @@ async def test_halt_stays_until_the_operator_resumes(tmp_path: Path) -> None:
     """Refused orders halt; a restart is halted still and sends nothing; after `state resume` it trades."""
     async with place(tmp_path) as there:
         desk = there.room.venue.desk
-        desk._refusal = lambda account, ticket: Refusal(status=-205, message="Margin amount is insufficient.")
+        desk._refusal = lambda account, ticket: Refusal(status=-106, message="The price is too low.")
         strict = there.live_flags("--set", "risk.max_rejects=2")
         code, out, _ = await there.run("run_live", *strict)
         assert code == 3
@@ -355,7 +355,7 @@ async def test_halt_stays_until_the_operator_resumes(tmp_path: Path) -> None:
         code, out, _ = await there.run("run_live", *there.live_flags("--set", "risk.max_rejects=9"))
         assert (code, len(there.sent)) == (3, sent)
         assert "halted: rejects" in out
-        code, out, err = await there.run("state", "resume", "--yes", "--reason", "funds came", *there.flags)
+        code, out, err = await there.run("state", "resume", "--yes", "--reason", "looked at it", *there.flags)
         assert code == 0, err
         daemon = there.start("run_live", *strict)
         await there.until("quotes", lambda: len(there.sent) > sent + 1, daemon)

@@ -196,6 +196,16 @@ def test_an_order_believed_ended_that_is_still_listed_is_an_orphan() -> None:
     assert not names_and_strangers(report(4_000, gone), orders).orphans
 
 
+def test_an_ended_order_whose_cancel_the_venue_refuses_is_no_orphan() -> None:
+    """The list that shows it is behind."""
+    orders = Orders()
+    working(orders)
+    tell(orders, K.CANCELLED, ms=1_000)
+    assert names_and_strangers(report(5_000, listed("V-a")), orders).orphans == ["V-a"]
+    tell(orders, K.CANCEL_FAILED, ms=5_200)
+    assert not names_and_strangers(report(7_000, listed("V-a")), orders).orphans
+
+
 def test_an_orphan_of_an_earlier_run_is_found_too() -> None:
     """C1."""
     before = Orders()

@@ -20,6 +20,7 @@ _KINDS: Final[Mapping[str, tuple[AlertKind, str]]] = {
     "take_over": (AlertKind.RECONCILIATION, "a position was taken over"),
     "orphan": (AlertKind.RECONCILIATION, "an order believed ended is on the book"),
     "stranger": (AlertKind.RECONCILIATION, "an order that is not ours"),
+    "limit": (AlertKind.HALT, "a limit is reached, and the position is left to you"),
     "margin": (AlertKind.MARGIN, "margin is insufficient: no quotes"),
     "start_failed": (AlertKind.STOP, "not started"),
     "collateral": (AlertKind.RECONCILIATION, "collateral moved without a fill"),

@@ -542,7 +542,7 @@ class LiveRun:
         """Notice failing logs, long disconnects, and that nothing is live any more."""
         core, trader, parts = self.core, self.trader, self._parts
         while True:
-            if parts.logs.failure is not None and core.halted is None:
+            if parts.logs.failure is not None and core.halted is None and core.start_fault is None:
                 trader.halt(Reason.LOG_FAILURE, str(parts.logs.failure))
             transport = self._session.statistics()
             self._alerts.on_connection(perf_ns() / NS_PER_S, is_up=transport.is_private_live, why=transport.last_error)

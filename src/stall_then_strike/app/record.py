@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
+@cli.command("record")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()

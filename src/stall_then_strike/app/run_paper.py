@@ -273,6 +273,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
+@cli.command("run_paper")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()

@@ -520,7 +520,7 @@ class SimConfig(Section):
     seed: int = Field(default=7, ge=0, description="seed of the order flow")
     speed: Number = Field(default=Decimal(1), gt=0, le=100, description="how fast its time runs")
     collateral_jpy: Number = Field(
-        default=Decimal(1_000_000), gt=0, description="of the account that run_live trades on, JPY"
+        default=Decimal(2_000_000), gt=0, description="of the account that run_live trades on, JPY"
     )
     faults: str = Field(default="", description="file of the fault plan, empty for none")
 

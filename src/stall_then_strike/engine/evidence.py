@@ -230,7 +230,10 @@ def _fills(fill: FillEvent, order: Order) -> bool:
 
 
 def _ended_before(order: Order, report: AccountReport) -> bool:
-    return not order.is_live and order.ended_ns is not None and report.asked_ns - order.ended_ns >= LAG_NS
+    """Whether it ended long enough ago for the lists to know. One whose cancel was refused since is on no book."""
+    if order.is_live or order.cancel_failed or order.ended_ns is None:
+        return False
+    return report.asked_ns - order.ended_ns >= LAG_NS
 
 
 def is_ghost(order: Order, now_ns: int, doubt_ns: int) -> bool:

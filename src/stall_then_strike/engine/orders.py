@@ -171,7 +171,7 @@ class Order:
     absent_ns: int = 0
     """When the first of these was asked for."""
     cancel_failed: bool = False
-    """The venue refused a cancel: it may know of an end that we do not."""
+    """The venue refused a cancel: it may know of an end that we do not, or confirms one that we know."""
 
     @property
     def terms(self) -> OrderTerms:
@@ -419,6 +419,7 @@ class Orders:
         if not self._move(order, event.kind):
             again = before is OrderState.WORKING and order.cancel_failed and event.kind is OrderEventKind.CANCEL_FAILED
             if again or event.kind in REPEATS.get(before, ()):
+                order.cancel_failed = order.cancel_failed or event.kind is OrderEventKind.CANCEL_FAILED
                 return Applied(order=order, event=event, changed=named, is_repeat=True)
             text = f"order {order.client_order_id} is {before.value}, but the venue tells {event.kind.value}"
             return Applied(order=order, event=event, changed=named, anomaly=text)

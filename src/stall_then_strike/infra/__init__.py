@@ -5,6 +5,7 @@
 - ``venue_status``: the venue's health over REST
 - ``http_bitflyer``: orders and the account over REST; ``bitflyer_answers`` reads what comes back, ``bitflyer_errors``
   says what a failure means, ``clock_skew`` compares the venue's clock with ours
+- ``wire_time`` and ``wire_name`` read stamps and names of orders; ``refusals`` counts what cannot be read
 - ``credentials``: the API key, and for whom requests are signed
 - ``logging_runtime``: the log for people; ``logging_structured`` and ``daily_csv`` the logs for analysis;
   ``log_folder`` keeps a second run out of them
