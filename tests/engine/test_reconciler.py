@@ -181,6 +181,13 @@ def test_the_same_difference_three_times_is_a_break() -> None:
     assert seen == [Books.DIFFER] * 4 + [Books.BROKEN]
 
 
+def test_a_report_that_is_not_whole_breaks_nothing_for_long() -> None:
+    found = settled()
+    stamps = (1_000, 3_000, 7_000, 30_000, 90_000, 91_000)
+    seen = [found.compare(report(ms, position=MIN, is_complete=False), 0) for ms in stamps]
+    assert seen == [Books.DIFFER] * 5 + [Books.BROKEN]
+
+
 def test_differences_that_change_are_not_one_that_stays() -> None:
     found = settled()
     sizes = (MIN, 2 * MIN, MIN, 2 * MIN, MIN)

@@ -299,7 +299,9 @@ class Reconciler:
         self._unexplained += 1
         if self._unexplained == 1:
             self._unexplained_ns = report.asked_ns
-        stays = self._unexplained >= self._position_checks and report.asked_ns - self._unexplained_ns >= _BROKEN_NS
+        # What is not whole may lack what explains the difference; but it may be so for ever.
+        long_ns = _BROKEN_NS if report.is_complete else self._list_lag_ns
+        stays = self._unexplained >= self._position_checks and report.asked_ns - self._unexplained_ns >= long_ns
         is_suspected = bool(suspects) and self._sum_of(suspects) == -difference  # the next list will tell
         return Books.BROKEN if stays and not is_suspected else Books.DIFFER
 
