@@ -302,8 +302,18 @@ class Reconciler:
         # What is not whole may lack what explains the difference; but it may be so for ever.
         long_ns = _BROKEN_NS if report.is_complete else self._list_lag_ns
         stays = self._unexplained >= self._position_checks and report.asked_ns - self._unexplained_ns >= long_ns
-        is_suspected = bool(suspects) and self._sum_of(suspects) == -difference  # the next list will tell
-        return Books.BROKEN if stays and not is_suspected else Books.DIFFER
+        may_tell = self._may_tell(suspects, difference) or (
+            self._may_tell(self._unlisted, difference) and self._is_recent(self._unlisted, report.asked_ns)
+        )
+        return Books.BROKEN if stays and not may_tell else Books.DIFFER
+
+    def _may_tell(self, unlisted: frozenset[ExecId], difference: int) -> bool:
+        """Whether the next lists will tell if the difference is that of these fills."""
+        return bool(unlisted) and self._sum_of(unlisted) == -difference
+
+    def _is_recent(self, ids: frozenset[ExecId], now_ns: int) -> bool:
+        """Whether the lists may still come to show the newest of these."""
+        return any(at_ns >= now_ns - self._list_lag_ns for at_ns, fill in self._recent if fill.exec_id in ids)
 
     def contradicts(self, position: int, now_ns: int) -> bool:
         """Whether the last report's position differs from ours and no fills with two witnesses explain that."""
