@@ -31,8 +31,8 @@ from stall_then_strike.config.models import AppConfig, Engine
 from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs, columns
-from stall_then_strike.research.sequence import one_run
 from stall_then_strike.sim.latency import quantile_table
+from stall_then_strike.tapes.sequence import one_run
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError, StallThenStrikeError
 

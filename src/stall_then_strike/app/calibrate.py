@@ -25,7 +25,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.research.estimates import Estimate
 from stall_then_strike.research.live_latencies import CANCEL, ORDER, in_words, samples, write_samples
 from stall_then_strike.research.live_orders import CalibrationError, LiveRecord, read_event_logs, read_journal
-from stall_then_strike.research.salvage import EVENTS
+from stall_then_strike.tapes.salvage import EVENTS
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, JournalError
 from stall_then_strike.types.text import utc_iso

@@ -44,11 +44,11 @@ from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.infra.venue_status import poll_venue_status
 from stall_then_strike.research.columns import Columns
-from stall_then_strike.research.event_log import Beginning
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.source import iter_frames
 from stall_then_strike.sim.tape import TapeError, read_tape
+from stall_then_strike.tapes.event_log import Beginning
 from stall_then_strike.types.dto import NS_PER_S, Reason
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError
 

@@ -22,15 +22,15 @@ from rich.table import Table
 from stall_then_strike.app import cli
 from stall_then_strike.config.models import ExchangeConfig, LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.research import tape_tools
-from stall_then_strike.research.event_replay import open_run, read_inputs, replay_events
-from stall_then_strike.research.part_file import PART
-from stall_then_strike.research.salvage import EVENTS
-from stall_then_strike.research.tape_rows import only_product
-from stall_then_strike.research.tape_tools import Audited
-from stall_then_strike.research.tape_writer import TAPE
 from stall_then_strike.sim.source import Channel
 from stall_then_strike.sim.tape import TapeError, read_tape
+from stall_then_strike.tapes import tape_tools
+from stall_then_strike.tapes.event_replay import open_run, read_inputs, replay_events
+from stall_then_strike.tapes.part_file import PART
+from stall_then_strike.tapes.salvage import EVENTS
+from stall_then_strike.tapes.tape_rows import only_product
+from stall_then_strike.tapes.tape_tools import Audited
+from stall_then_strike.tapes.tape_writer import TAPE
 from stall_then_strike.types.dto import NS_PER_S, Notice
 from stall_then_strike.types.errors import ConfigError, LogError
 from stall_then_strike.types.instrument import Instrument
