@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
-import importlib.util
 import math
 import sys
 from collections.abc import Sequence
@@ -22,12 +21,15 @@ from loguru import logger
 from rich.console import Console
 
 from stall_then_strike.app import cli
+from stall_then_strike.app.observe import Observer
 from stall_then_strike.app.run_paper import PaperRun
 from stall_then_strike.app.screen import Screen
 from stall_then_strike.app.status import Counts, Summary, reason_counts
 from stall_then_strike.app.summary import summary_table
+from stall_then_strike.app.trading import PaperTrader
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig, Engine
+from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs, columns
@@ -92,8 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise ConfigError(f"{tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
         for latency in (cfg.paper.order_latency, cfg.paper.cancel_latency):
             quantile_table(latency)  # a file that cannot be used is told of before the tapes are read
-        if cfg.backtest.engine is Engine.COMPILED and not _has_research():
-            raise ConfigError("backtest.engine: compiled needs the extra research; accepted here: interpreted")
+        if cfg.backtest.engine is Engine.COMPILED:
+            with cli.extra_needed("research", "--engine interpreted"):
+                import numba  # noqa: F401 - whether it is there
     except ConfigError as error:
         sys.stderr.write(f"backtest: {error}\n")
         return cli.EXIT_USAGE
@@ -101,7 +104,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _has_research() -> bool:
-    return importlib.util.find_spec("numba") is not None
+    try:
+        import numba  # noqa: F401 - whether it is there, and what it needs
+    except ModuleNotFoundError:
+        return False
+    return True
 
 
 def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
@@ -163,11 +170,21 @@ async def _interpreted(
 ) -> int:
     run, mode, ended = PaperRun(cfg, logs, screen, args.log_dir), "backtest · interpreted", "end of tape"
     with cli.signals_heard(run.ending.on_signal):
-        if columns_ is not None:
-            return await run.prepared(columns_, mode=mode, duration_s=args.duration, ended=ended)
-        return await run.virtual(
-            one_run(args.tapes), mode=mode, speed=math.inf, duration_s=args.duration, ended=ended, is_tape=True
-        )
+        if columns_ is None:
+            return await run.virtual(
+                one_run(args.tapes), mode=mode, speed=math.inf, duration_s=args.duration, ended=ended, is_tape=True
+            )
+        from stall_then_strike.app.column_run import ColumnFeed, ColumnRun
+
+        clock, feed = VirtualClock(0), ColumnFeed(columns_)
+        trader = PaperTrader(cfg, clock, feed, logs)
+        observer = Observer(cfg, trader, mode, 0)
+        replay = ColumnRun(trader, clock, feed, on_start=observer.restart, flush=logs.flush)
+        return await run.alone(replay, replay.run(duration_ns=_duration_ns(args)), trader, observer, ended)
+
+
+def _duration_ns(args: argparse.Namespace) -> int | None:
+    return None if args.duration is None else int(args.duration * NS_PER_S)
 
 
 def _columns(cfg: AppConfig, args: argparse.Namespace) -> Columns:
@@ -189,8 +206,7 @@ def _compiled(cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs:
     from stall_then_strike.research.rows import RowReader
 
     cli.hear_signals(yes=True)
-    duration_ns = None if args.duration is None else int(args.duration * NS_PER_S)
-    replay = CompiledReplay(cfg, columns_, duration_ns=duration_ns)
+    replay = CompiledReplay(cfg, columns_, duration_ns=_duration_ns(args))
     reader, written = RowReader(cfg), 0
 
     def write(log: I64, started_ns: int, first_order_ns: int) -> None:

@@ -20,8 +20,6 @@ from rich.console import Console
 from rich.table import Table
 
 from stall_then_strike.app import cli
-from stall_then_strike.config.loader import load_app_config
-from stall_then_strike.config.models import AppConfig
 from stall_then_strike.research.estimates import Estimate
 from stall_then_strike.research.live_latencies import CANCEL, ORDER, in_words, samples, write_samples
 from stall_then_strike.research.live_orders import CalibrationError, LiveRecord, read_event_logs, read_journal
@@ -33,7 +31,6 @@ from stall_then_strike.types.text import utc_iso
 if TYPE_CHECKING:
     from stall_then_strike.research.calibration import Calibration, ModelResult
 
-_EXTRA: Final = ("numpy", "polars")
 _OUT: Final = Path("data/results/calibration")
 _TAPES: Final = (".jsonl", ".jsonl.zst")
 _JOURNAL: Final = ".sqlite3"
@@ -46,8 +43,8 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(
         prog="calibrate",
         description="Hold paper fills against a recorded live run's, and fit the queue model to them.",
-        epilog="exit codes: 0 done; 1 a file cannot be written, or a part is not installed; "
-        "2 bad arguments, or no record that can be used",
+        epilog="exit codes: 0 done; 1 a file cannot be written; "
+        "2 bad arguments, no record that can be used, or no extra research",
     )
     flags.add_argument(
         "paths",
@@ -132,20 +129,13 @@ def _record(found: _Found, args: argparse.Namespace) -> LiveRecord:
     if found.events:
         return read_event_logs(found.events)
     if len(found.journals) == 1:
-        return read_journal(found.journals[0], _settings(args))
+        return read_journal(found.journals[0], cli.load(args, None))
     if found.journals:
         raise CalibrationError(f"{_names(found.journals)}: several journals; accepted: one at a time")
     raise CalibrationError(
         f"{_names(args.paths)}: no record of a live run; accepted: an event log (*{EVENTS}, which run_live writes with "
         f"record.enabled=true) or a journal (*{_JOURNAL})"
     )
-
-
-def _settings(args: argparse.Namespace) -> AppConfig:
-    """The settings that the flags name; the defaults where there is no base file. Raises ConfigError."""
-    if not args.base.is_file() and args.base == cli.CONFIGS / "base.yml" and args.config is None and not args.sets:
-        return AppConfig()
-    return load_app_config(args.base, args.config, args.sets)
 
 
 def _names(paths: Sequence[Path]) -> str:
@@ -165,13 +155,8 @@ def _latencies_only(record: LiveRecord, out: Path) -> int:
 
 
 def _calibrate(record: LiveRecord, tapes: Sequence[Path], out: Path) -> int:
-    try:
+    with cli.extra_needed("research", "--latencies-only"):
         from stall_then_strike.research.calibration import as_json, calibrate
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _EXTRA:
-            raise
-        sys.stderr.write(f"calibrate: {error.name} is not installed; install stall-then-strike[research]\n")
-        return cli.EXIT_FAILED
     result, found = calibrate(record, tapes)
     out.mkdir(parents=True, exist_ok=True)
     written = write_samples(out, found, _names(record.sources), result.private_lag_ms)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from stall_then_strike import config
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.types.errors import ConfigError
@@ -26,6 +27,9 @@ EXIT_HALTED: Final = 3
 EXIT_INTERRUPTED: Final = 130
 
 CONFIGS: Final = Path("configs")
+DEFAULTS: Final = Path(config.__file__).parent / "defaults"
+"""The package's own configurations, for where the current folder has none in ``configs``."""
+_LIVE: Final = "live.yml"
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """All mean: stop in good order. SIGHUP comes when the operator's terminal goes away."""
 FASTEST: Final = 100.0
@@ -36,7 +40,11 @@ def add_config_flags(parser: argparse.ArgumentParser, *, override: str) -> None:
     """Flags that say which configuration; ``override`` describes the default of ``--config``."""
     parser.add_argument("--config", metavar="FILE", type=Path, help=f"override on the base file (default: {override})")
     parser.add_argument(
-        "--base", metavar="FILE", type=Path, default=CONFIGS / "base.yml", help="base file (default: %(default)s)"
+        "--base",
+        metavar="FILE",
+        type=Path,
+        default=CONFIGS / "base.yml",
+        help="base file (default: %(default)s; where there is none, the package's own)",
     )
     parser.add_argument(
         "--set",
@@ -62,13 +70,41 @@ def add_common_flags(parser: argparse.ArgumentParser, *, override: str, has_dura
     )
 
 
-def load(args: argparse.Namespace, default_override: Path) -> AppConfig:
-    """Read the configuration that the flags name. Raises ConfigError."""
-    if not args.base.is_file():
+def settings_file(named: Path) -> Path:
+    """The file as it is named, or where the current folder has no such configs/NAME, the package's own."""
+    own = DEFAULTS / named.name
+    return own if named.parent == CONFIGS and not named.exists() and own.is_file() else named
+
+
+def load(args: argparse.Namespace, default_override: Path | None) -> AppConfig:
+    """Read the configuration that the flags name, and note in ``args.layers`` of which files. Raises ConfigError."""
+    named = {"--base": args.base, "--config": args.config or default_override}
+    files = [settings_file(path) for path in named.values() if path is not None]
+    if args.config == CONFIGS / _LIVE:
+        files[1] = args.config  # who names it has limits of his own in it: no other file stands in for it
+    for (flag, path), file in zip(named.items(), files, strict=False):
+        if not file.exists():
+            own = DEFAULTS / file.name
+            hint = f", or no {flag} for the package's own, {own}" if own.is_file() else ""
+            raise ConfigError(f"{flag} {path}: no such file in {Path.cwd()}; accepted: a YAML file{hint}")
+    args.layers = files
+    return load_app_config(files[0], files[1] if len(files) > 1 else None, args.sets)
+
+
+@contextmanager
+def extra_needed(extra: str, otherwise: str = "") -> Iterator[None]:
+    """Around imports of what comes with an optional extra. Raises ConfigError that names it, and a way without it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "stall_then_strike"):
+            raise
+        instead = f", or {otherwise}" if otherwise else ""
         raise ConfigError(
-            f"{args.base}: no such file in {Path.cwd()}; run from the project's folder, or name the file by --base"
-        )
-    return load_app_config(args.base, args.config or default_override, args.sets)
+            f"needs {package}, of the extra {extra}, which is not installed; "
+            f"accepted: pip install 'stall-then-strike[{extra}]'{instead}"
+        ) from error
 
 
 def hear_signals(*, yes: bool) -> None:

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from stall_then_strike.research.sweep_plan import Keys, Plan
     from stall_then_strike.research.sweep_runs import Job
 
-_EXTRA: Final = ("dask", "distributed", "fsspec", "numba", "numpy", "optuna", "polars")
 _RESULTS: Final = Path("data/results")
 _WIDE: Final = 200
 """Columns, where there is no terminal to have some."""
 _EPILOG: Final = (
-    "exit codes: 0 done; 1 a run failed, or the sweep could not go on; 2 bad configuration or arguments; "
+    "exit codes: 0 done; 1 a run failed, or the sweep could not go on; 2 bad configuration or arguments, or no extra "
+    "research; "
     "130 stopped by a signal: the same command goes on"
 )
 
@@ -187,18 +187,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     stopper = Stopper()
     try:
         cfg = cli.load(args, cli.CONFIGS / "backtest.yml")
-        keys = _keys(args, cfg)
-        return _Sweep(args, cfg, keys, stopper, command=_command(arguments, args.tapes)).run()
+        with cli.extra_needed("research"):
+            keys = _keys(args, cfg)
+            return _Sweep(args, cfg, keys, stopper, command=_command(arguments, args.tapes)).run()
     except ConfigError as error:
         _say(error)
         return cli.EXIT_USAGE
     except (StallThenStrikeError, OSError) as error:
         _say(error)
-        return cli.EXIT_FAILED
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _EXTRA:
-            raise
-        _say(f"{error.name} is not installed; install stall-then-strike[research]")
         return cli.EXIT_FAILED
     except Interrupted:
         _say("stopped before the first run")
@@ -232,6 +228,10 @@ def _keys(args: argparse.Namespace, cfg: AppConfig) -> Keys:
         problems.append("--retry-failed: a search has learnt from its failures; accepted: with --grid")
     if problems:
         raise ConfigError("\n".join(problems))
+    if args.search:
+        import optuna  # noqa: F401 - what is not there is told before the tapes are read, which takes its time
+    if not args.serial:
+        import distributed  # noqa: F401 - the same
     keys: Keys = read_grid(args.grid, cfg) if args.grid else read_search(args.search, cfg)
     for key in idle_keys(keys, cfg):
         _say(f"{key} makes no difference to a replay")

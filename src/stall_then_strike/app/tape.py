@@ -322,13 +322,15 @@ def _convert(args: argparse.Namespace) -> int:
         return _wrote(out, tape_tools.write_tape(_tape_name(out), iter(read_tape(args.tape))))
     instrument = _instrument(args)
     if args.kind == "npz":
-        from stall_then_strike.research.tape_npz import write_npz  # numpy is of the extra `research`
+        with cli.extra_needed("research"):
+            from stall_then_strike.research.tape_npz import write_npz
 
         out = args.out or stem.with_name(stem.name + ".npz")
         rows = write_npz(args.tape, out, instrument, feed_latency_ms=args.feed_latency_ms)
         sys.stdout.write(f"{out}: {rows:,} rows\n")
     else:
-        from stall_then_strike.research.tape_columns import write_parquet  # and so is polars
+        with cli.extra_needed("research"):
+            from stall_then_strike.research.tape_columns import write_parquet
 
         base = stem if args.out is None else args.out.with_name(args.out.name.removesuffix(".parquet"))
         for path in write_parquet(args.tape, base, instrument):
