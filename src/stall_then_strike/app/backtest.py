@@ -21,6 +21,7 @@ from loguru import logger
 from rich.console import Console
 
 from stall_then_strike.app import cli
+from stall_then_strike.app.compiling import READER, REPLAY, compiling
 from stall_then_strike.app.observe import Observer
 from stall_then_strike.app.run_paper import PaperRun
 from stall_then_strike.app.screen import Screen
@@ -33,7 +34,9 @@ from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs, columns
+from stall_then_strike.research.kernel_cache import is_compiled
 from stall_then_strike.sim.latency import quantile_table
+from stall_then_strike.sim.tape import LineFile
 from stall_then_strike.tapes.sequence import one_run
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError, StallThenStrikeError
@@ -45,6 +48,11 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 2_000
 """Rows after which the logs get their time."""
+_BLOCK: Final = 1 << 20
+_SHORT: Final = 2_000
+"""Messages that are told one by one sooner than the compiled engine is loaded."""
+_SHORT_BEFORE_COMPILING: Final = 60_000
+"""And sooner than it is compiled."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -103,14 +111,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(cfg, args)
 
 
-def _has_research() -> bool:
-    try:
-        import numba  # noqa: F401 - whether it is there, and what it needs
-    except ModuleNotFoundError:
-        return False
-    return True
-
-
 def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
     screen = Screen(Console(), live=False)
     try:
@@ -127,6 +127,9 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
             if fresh:
                 screen.console.print(f"output {output_hash(args.log_dir)}", highlight=False)
             return code
+    except cli.Interrupted as signal_:
+        sys.stderr.write(f"backtest: stopped by {signal_} before the end of the tapes\n")
+        return cli.EXIT_INTERRUPTED
     except (LogError, FeedError, ConfigError, BaseExceptionGroup) as error:
         return _failed(error)
 
@@ -143,26 +146,53 @@ def _failed(error: BaseException) -> int:
 
 def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen) -> int:
     """Take the engine that is to be taken, and run."""
-    tapes = f"{len(args.tapes)} tape(s)"
+    tapes, engine = f"{len(args.tapes)} tape(s)", cfg.backtest.engine
     columns_: Columns | None = None
-    if cfg.backtest.engine is not Engine.INTERPRETED and (cfg.backtest.engine is Engine.COMPILED or _has_research()):
+    short = engine is not Engine.COMPILED and is_short(args.tapes)
+    if engine is Engine.COMPILED or (engine is Engine.AUTO and not short and _has_research()):
         from stall_then_strike.research.compiled import CannotCompile
 
         screen.begin(f"backtest of {tapes}, compiled", args.log_dir)
-        columns_ = _columns(cfg, args)
+        columns_ = _columns(cfg, args, screen)
         try:
             return _compiled(cfg, args, columns_, logs, screen)
         except CannotCompile as error:
-            if cfg.backtest.engine is Engine.COMPILED or _csv_files(args.log_dir):
+            if engine is Engine.COMPILED or _csv_files(args.log_dir):
                 raise FeedError(str(error)) from error
             logger.warning("{}", error)
-    screen.begin(f"backtest of {tapes}, interpreted", args.log_dir)
+    screen.begin(f"backtest of {tapes}, interpreted{', as the tape is short' if short else ''}", args.log_dir)
     if cfg.record.enabled:
         columns_ = None  # what is recorded beside a run are all messages, so none may be stepped over
-    elif columns_ is None and _has_research():
-        columns_ = _columns(cfg, args)
+    elif columns_ is None and not short and _has_research():
+        columns_ = _columns(cfg, args, screen)
     with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
         return runner.run(_interpreted(cfg, args, columns_, logs, screen))
+
+
+def is_short(tapes: Sequence[Path]) -> bool:
+    """Whether telling every message from its text takes less time than it takes the compiled engine to begin.
+
+    Measured in messages, as both scale with the machine: compiling costs as much as about 100,000 of them, loading what
+    was compiled as about 3,000. Some is left for the next run, which compiling pays for. Raises FeedError.
+    """
+    limit = _SHORT if is_compiled() else _SHORT_BEFORE_COMPILING
+    messages = 0
+    for path in tapes:
+        try:
+            with LineFile(path) as file:
+                while messages <= limit and (block := file.read(_BLOCK)):
+                    messages += block.count(b"\n")
+        except OSError as error:
+            raise FeedError(f"{path}: cannot be read: {error.strerror}") from error
+    return messages <= limit
+
+
+def _has_research() -> bool:
+    try:
+        import numba  # noqa: F401 - whether it is there, and what it needs
+    except ModuleNotFoundError:
+        return False
+    return True
 
 
 async def _interpreted(
@@ -187,13 +217,12 @@ def _duration_ns(args: argparse.Namespace) -> int | None:
     return None if args.duration is None else int(args.duration * NS_PER_S)
 
 
-def _columns(cfg: AppConfig, args: argparse.Namespace) -> Columns:
+def _columns(cfg: AppConfig, args: argparse.Namespace, screen: Screen) -> Columns:
     """The tapes, prepared. Raises FeedError if there is no market on them. A signal ends it at once."""
     from stall_then_strike.research.prepare import prepared
 
-    cli.hear_signals(yes=True)
-    columns_ = prepared(args.tapes, cfg, Path(cfg.backtest.cache_dir))
-    cli.hear_signals(yes=False)
+    with cli.interruptible(), compiling(screen.console, "preparing the tapes", READER):
+        columns_ = prepared(args.tapes, cfg, Path(cfg.backtest.cache_dir))
     held = columns_.manifest
     if not held.mid_checked:
         raise FeedError(f"no board snapshot of {cfg.exchange.product_code} in {held.messages} messages")
@@ -205,8 +234,6 @@ def _compiled(cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs:
     from stall_then_strike.research.compiled import CompiledReplay
     from stall_then_strike.research.rows import RowReader
 
-    cli.hear_signals(yes=True)
-    replay = CompiledReplay(cfg, columns_, duration_ns=_duration_ns(args))
     reader, written = RowReader(cfg), 0
 
     def write(log: I64, started_ns: int, first_order_ns: int) -> None:
@@ -217,11 +244,11 @@ def _compiled(cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs:
             if written % _BATCH == 0:
                 logs.flush()
 
-    try:
-        outcome = replay.run(write)
-    finally:
-        logs.flush()
-    cli.hear_signals(yes=False)
+    with cli.interruptible(), compiling(screen.console, "replaying", REPLAY):
+        try:
+            outcome = CompiledReplay(cfg, columns_, duration_ns=_duration_ns(args)).run(write)
+        finally:
+            logs.flush()
     if outcome.backwards:
         logger.warning("{} messages were stamped before an earlier one; they count as of its time", outcome.backwards)
     ended = "end of tape" if outcome.halted is None else f"halted: {outcome.halted.label}"

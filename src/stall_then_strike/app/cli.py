@@ -1,7 +1,8 @@
 """What the commands share: their common flags, and errors as exit codes.
 
 Exit codes: 0 done, or stopped by a signal in good order; 1 runtime failure; 2 bad configuration or arguments, before
-anything is sent; 3 halted by the kill switch; 130 (`sweep` only) stopped by a signal before all was done.
+anything is sent; 3 halted by the kill switch; 130 (`sweep` and `backtest`) stopped by a signal before all was
+done.
 """
 
 from __future__ import annotations
@@ -139,6 +140,30 @@ def signals_heard(on_signal: Callable[[str], object]) -> Iterator[None]:
         yield
     finally:
         hear_signals(yes=False)
+
+
+class Interrupted(BaseException):
+    """A stop signal, where there is nothing to stop in good order."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Inside :func:`signals_held`, around work that is lost without harm: a stop signal ends it. Raises Interrupted."""
+
+    def interrupt(number: int, _: object) -> None:
+        raise Interrupted(signal.Signals(number).name)
+
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
+    hear_signals(yes=True)
+    try:
+        yield
+    finally:
+        hear_signals(yes=False)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def leaves(error: BaseException) -> list[BaseException]:

@@ -20,6 +20,7 @@ from loguru import logger
 from rich.console import Console
 
 from stall_then_strike.app import cli
+from stall_then_strike.app.compiling import READER, REPLAY, compiling
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, StallThenStrikeError
@@ -131,10 +132,6 @@ def _share(text: str) -> Decimal:
     return share
 
 
-class Interrupted(BaseException):
-    """A signal, before there is anything to stop in good order."""
-
-
 class Stopper:
     """Hears signals: before the runs begin they end the command, after that they stop it in good order."""
 
@@ -150,7 +147,7 @@ class Stopper:
     def _hear(self, number: int, _: object) -> None:
         self.stopped = True
         if not self.orderly:
-            raise Interrupted
+            raise cli.Interrupted
         signal.signal(number, signal.SIG_DFL)  # a second one does not wait
 
     @contextlib.contextmanager
@@ -196,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (StallThenStrikeError, OSError) as error:
         _say(error)
         return cli.EXIT_FAILED
-    except Interrupted:
+    except cli.Interrupted:
         _say("stopped before the first run")
         return cli.EXIT_INTERRUPTED
 
@@ -266,7 +263,8 @@ class _Sweep:
 
         args, cfg = self._args, self._cfg
         cache = Path(cfg.backtest.cache_dir).absolute()
-        tapes, key, columns = prepared_here(args.tapes, cfg, cache)
+        with compiling(self._console, "preparing the tapes", READER):
+            tapes, key, columns = prepared_here(args.tapes, cfg, cache)
         plan = self._plan(columns)
         job = Job(base=plan.base, tapes=tapes, key=key, cache=str(cache), sample_ns=plan.sample_ns, program=program())
         found = identity(plan, cfg, tapes=[tape.digest.hex()[:32] for tape in tapes], program=job.program)
@@ -354,7 +352,10 @@ class _Sweep:
         from stall_then_strike.research.compiled import CannotCompile, CompiledReplay
 
         first_ns = columns.manifest.first_ns
-        with contextlib.suppress(CannotCompile):  # each run will say so
+        with (
+            compiling(self._console, "making ready to replay", REPLAY),
+            contextlib.suppress(CannotCompile),
+        ):  # runs say so
             CompiledReplay(self._cfg, columns, span=(first_ns, first_ns + 1)).run()
 
     def _show(self, plan: Plan, records: Any, worth: Any) -> None:
