@@ -38,6 +38,7 @@ from stall_then_strike.research.kernel_cache import is_compiled
 from stall_then_strike.sim.latency import quantile_table
 from stall_then_strike.sim.tape import LineFile
 from stall_then_strike.tapes.sequence import one_run
+from stall_then_strike.tapes.tape_files import tape_files
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError, StallThenStrikeError
 
@@ -59,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's flags."""
     flags = argparse.ArgumentParser(prog="backtest", description="Trade recorded tapes on paper, as one run.")
     flags.add_argument(
-        "tapes", metavar="TAPE", nargs="*", type=Path, help="tapes in order of time (.jsonl, .jsonl.zst)"
+        "tapes", metavar="TAPE", nargs="*", type=Path, help="tapes in order of time (.jsonl, .jsonl.zst), or a folder"
     )
     cli.add_common_flags(flags, override="configs/backtest.yml")
     flags.add_argument(
@@ -97,9 +98,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return cli.EXIT_DONE
         if not args.tapes:
             raise ConfigError("no TAPE was named; accepted: one or more tapes (.jsonl or .jsonl.zst)")
-        for tape in args.tapes:
-            if not tape.is_file():
-                raise ConfigError(f"{tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
+        found = tape_files(args.tapes, cfg.exchange.product_code)
+        if words := found.words():
+            sys.stderr.write(f"backtest: {words}\n")
+        args.tapes = found.tapes
         for latency in (cfg.paper.order_latency, cfg.paper.cancel_latency):
             quantile_table(latency)  # a file that cannot be used is told of before the tapes are read
         if cfg.backtest.engine is Engine.COMPILED:

@@ -24,6 +24,7 @@ from stall_then_strike.research.estimates import Estimate
 from stall_then_strike.research.live_latencies import CANCEL, ORDER, in_words, samples, write_samples
 from stall_then_strike.research.live_orders import CalibrationError, LiveRecord, read_event_logs, read_journal
 from stall_then_strike.tapes.salvage import EVENTS
+from stall_then_strike.tapes.tape_files import SUFFIXES, is_event_log
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, JournalError
 from stall_then_strike.types.text import utc_iso
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from stall_then_strike.research.calibration import Calibration, ModelResult
 
 _OUT: Final = Path("data/results/calibration")
-_TAPES: Final = (".jsonl", ".jsonl.zst")
 _JOURNAL: Final = ".sqlite3"
 _WIDEST: Final = 130
 """Columns that a file or a pipe has."""
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _latencies_only(record, args.out)
         if not found.tapes:
             raise CalibrationError(
-                f"{_names(args.paths)}: no tapes; accepted: those recorded beside the run ({' or '.join(_TAPES)}), "
+                f"{_names(args.paths)}: no tapes; accepted: those recorded beside the run ({' or '.join(SUFFIXES)}), "
                 "or --latencies-only"
             )
         return _calibrate(record, found.tapes, args.out)
@@ -97,11 +97,11 @@ class _Found:
 
     def add(self, path: Path) -> bool:
         """Sort a file in; whether it is of a kind that is read."""
-        if path.name.endswith(EVENTS):
+        if is_event_log(path):
             self.events.append(path)
         elif path.name.endswith(_JOURNAL):
             self.journals.append(path)
-        elif path.name.endswith(_TAPES):
+        elif path.name.endswith(SUFFIXES):
             self.tapes.append(path)
         else:
             return False
@@ -118,8 +118,8 @@ def _find(paths: Sequence[Path]) -> _Found:
             raise CalibrationError(f"{path}: no such file or folder")
         elif not found.add(path):
             raise CalibrationError(
-                f"{path}: accepted: an event log (*{EVENTS}), a journal (*{_JOURNAL}), a tape ({' or '.join(_TAPES)}), "
-                "or a folder of them"
+                f"{path}: accepted: an event log (*{EVENTS}), a journal (*{_JOURNAL}), "
+                f"a tape ({' or '.join(SUFFIXES)}), or a folder of them"
             )
     return found
 

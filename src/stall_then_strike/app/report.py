@@ -15,6 +15,7 @@ from pathlib import Path
 from loguru import logger
 
 from stall_then_strike.app import cli
+from stall_then_strike.tapes.tape_files import tape_files
 from stall_then_strike.types.errors import StallThenStrikeError
 
 
@@ -59,9 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg = cli.load(args, None)
         if args.folder.is_file():
             raise ReportInputError(f"{args.folder} is a file; give the folder of a run or of a sweep")
+        tapes = tape_files(args.tapes, cfg.exchange.product_code)
+        if words := tapes.words():
+            sys.stderr.write(f"report: --tape: {words}\n")
         out = args.folder / "report.html" if args.out is None else args.out
         write_report(
-            out, args.folder, cfg, language=args.lang, compare=args.compare, tapes=args.tapes, journal=args.journal
+            out, args.folder, cfg, language=args.lang, compare=args.compare, tapes=tapes.tapes, journal=args.journal
         )
     except StallThenStrikeError as error:
         sys.stderr.write(f"report: {error}\n")

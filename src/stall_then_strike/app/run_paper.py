@@ -47,6 +47,7 @@ from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.source import iter_frames
 from stall_then_strike.sim.tape import TapeError, read_tape
 from stall_then_strike.tapes.event_log import Beginning
+from stall_then_strike.tapes.tape_files import is_event_log
 from stall_then_strike.types.dto import NS_PER_S, Reason
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError
 
@@ -276,6 +277,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg = cli.load(args, cli.CONFIGS / ("sim.yml" if args.sim else "paper.yml"))
         if args.tape is not None and not args.tape.is_file():
             raise ConfigError(f"--tape {args.tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
+        if args.tape is not None and is_event_log(args.tape):
+            raise ConfigError(f"--tape {args.tape}: an event log; accepted: a tape, or `tape replay` for this one")
         if cfg.env == "live":
             raise ConfigError(f"env: {cfg.env} is not for this command; accepted: paper or sim")
     except ConfigError as error:

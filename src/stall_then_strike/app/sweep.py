@@ -22,6 +22,7 @@ from rich.console import Console
 from stall_then_strike.app import cli
 from stall_then_strike.app.compiling import READER, REPLAY, compiling
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.tapes.tape_files import tape_files
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, StallThenStrikeError
 
@@ -184,6 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stopper = Stopper()
     try:
         cfg = cli.load(args, cli.CONFIGS / "backtest.yml")
+        args.tapes = _tapes(args.tapes, cfg)
         with cli.extra_needed("research"):
             keys = _keys(args, cfg)
             return _Sweep(args, cfg, keys, stopper, command=_command(arguments, args.tapes)).run()
@@ -196,6 +198,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except cli.Interrupted:
         _say("stopped before the first run")
         return cli.EXIT_INTERRUPTED
+
+
+def _tapes(named: Sequence[str], cfg: AppConfig) -> list[str]:
+    """The tapes that are meant. Raises ConfigError."""
+    if any("://" in url or "::" in url for url in named):
+        return list(named)  # what has to be fetched is a tape
+    found = tape_files([Path(url) for url in named], cfg.exchange.product_code)
+    if words := found.words():
+        _say(words)
+    return [str(tape) for tape in found.tapes]
 
 
 def _say(text: object) -> None:
@@ -352,10 +364,8 @@ class _Sweep:
         from stall_then_strike.research.compiled import CannotCompile, CompiledReplay
 
         first_ns = columns.manifest.first_ns
-        with (
-            compiling(self._console, "making ready to replay", REPLAY),
-            contextlib.suppress(CannotCompile),
-        ):  # runs say so
+        # What cannot be compiled, each run will say.
+        with compiling(self._console, "making ready to replay", REPLAY), contextlib.suppress(CannotCompile):
             CompiledReplay(self._cfg, columns, span=(first_ns, first_ns + 1)).run()
 
     def _show(self, plan: Plan, records: Any, worth: Any) -> None:

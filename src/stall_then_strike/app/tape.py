@@ -26,8 +26,7 @@ from stall_then_strike.sim.source import Channel
 from stall_then_strike.sim.tape import TapeError, read_tape
 from stall_then_strike.tapes import tape_tools
 from stall_then_strike.tapes.event_replay import open_run, read_inputs, replay_events
-from stall_then_strike.tapes.part_file import PART
-from stall_then_strike.tapes.salvage import EVENTS
+from stall_then_strike.tapes.tape_files import is_event_log
 from stall_then_strike.tapes.tape_rows import only_product
 from stall_then_strike.tapes.tape_tools import Audited
 from stall_then_strike.tapes.tape_writer import TAPE
@@ -175,7 +174,7 @@ def _exchange(args: argparse.Namespace) -> ExchangeConfig:
 
 
 def _info(args: argparse.Namespace) -> int:
-    audited = [tape_tools.audit_tape(path, _exchange(args)) for path in args.tapes if not _is_event_log(path)]
+    audited = [tape_tools.audit_tape(path, _exchange(args)) for path in args.tapes if not is_event_log(path)]
     if args.json:
         for tape in audited:
             facts = {"file": str(tape.path), "bytes": tape.size, "error": tape.error, **tape.audit.as_json()}
@@ -190,16 +189,12 @@ def _info(args: argparse.Namespace) -> int:
             else:  # one below the other: a table this narrow would break every word of it
                 for row in rows:
                     console.print(_paragraph(row), highlight=False, markup=False, soft_wrap=True)
-        for path in filter(_is_event_log, args.tapes):
+        for path in filter(is_event_log, args.tapes):
             run = open_run(path)
             kind = "live" if run.beginning.is_live else "paper"
             said = f"{path.name}: events of a {kind} run on {run.product}"
             Console().print(said, highlight=False, markup=False, soft_wrap=True)
     return cli.EXIT_FAILED if any(tape.error for tape in audited) else cli.EXIT_DONE
-
-
-def _is_event_log(path: Path) -> bool:
-    return path.name.removesuffix(PART).endswith(EVENTS)
 
 
 def _facts(tape: Audited) -> Iterator[tuple[str, ...]]:
@@ -245,7 +240,7 @@ def _paragraph(row: tuple[str, ...]) -> str:
 def _check(args: argparse.Namespace) -> int:
     code = cli.EXIT_DONE
     for path in args.tapes:
-        if _is_event_log(path):
+        if is_event_log(path):
             code = max(code, _check_events(path))
             continue
         tape = tape_tools.audit_tape(path, _exchange(args), gap_s=args.gap)
