@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from tests.e2e.commands import REPO, read_line, rows, running
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 TAPE: Final = REPO / "data/sample/FX_BTC_JPY-20260105T00Z-seed7-180s.jsonl.zst"
 KEY, SECRET = "key-of-the-readme", "made-up"
+TIMEOUT_S: Final = 550
+"""For the sweep, which may have to compile."""
 LIVE_S: Final = 20
 """Seconds of live trading that the commands after it look back on."""
 
@@ -121,24 +124,29 @@ class Room(NamedTuple):
 
     def run(self, line: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
         """A command line in bash, where ``poetry run`` is this environment."""
-        programs = Path(sys.executable).parent
-        return subprocess.run(
+        own = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "TMPDIR": str(folder or self.folder),
+            "BITFLYER_API_KEY": KEY,
+            "BITFLYER_API_SECRET": SECRET,
+            "COLUMNS": "120",
+        }
+        with subprocess.Popen(
             ["bash", "-c", 'poetry() { shift; "$@"; }\n' + line.replace("VENUE", self.venue)],
             cwd=folder or self.folder,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=400,
-            check=False,
-            env={
-                **os.environ,
-                "PATH": f"{programs}:{os.environ['PATH']}",
-                "TMPDIR": str(folder or self.folder),
-                "BITFLYER_API_KEY": KEY,
-                "BITFLYER_API_SECRET": SECRET,
-                "COLUMNS": "120",
-            },
-        )
+            start_new_session=True,
+            env={**os.environ, **own},
+        ) as process:
+            try:
+                out, err = process.communicate(timeout=TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)  # bash and what it started
+                raise
+        return subprocess.CompletedProcess(line, process.returncode, out, err)
 
 
 @pytest.fixture(scope="module")
