@@ -34,8 +34,11 @@ def refuse(desk: LiveDesk, kind: RefusalKind, ms: float, until_ms: float = 0) ->
 
 
 def held(desk: LiveDesk) -> dict[str, Any]:
-    """What an honest venue reports of the position."""
-    return {"position": desk.core.inventory.position, "basis": desk.core.inventory.basis, "collateral": 10**14}
+    """What an honest venue reports of the position and of the fills behind it."""
+    position, basis = desk.core.inventory.position, desk.core.inventory.basis
+    booked = [b for step in desk.steps if step.changes is not None for b in step.changes.fills]
+    fills = [fill(b.row.side, b.row.price, b.row.size, exec_id=b.exec_id, name=b.client_order_id) for b in booked]
+    return {"position": position, "basis": basis, "collateral": 10**14, "fills": fills}
 
 
 def long_desk(cfg: Any = PATIENT) -> LiveDesk:

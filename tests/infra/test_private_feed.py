@@ -12,8 +12,8 @@ from loguru import logger
 
 from stall_then_strike.infra.private_feed import MAX_EXEC_ID, PrivateFeed
 from stall_then_strike.infra.wire_time import wire_time_ns
-from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, FillEvent, OrderEvent, OrderEventKind, Side
-from stall_then_strike.types.instrument import fx_btc_jpy
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, FillEvent, OrderEvent, OrderEventKind, OrderTerms, Side
+from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
 
 NAME = "JRF20230611-180201-097176"
 DATE = "2023-06-11T18:02:01.6573082Z"
@@ -32,6 +32,12 @@ def event(kind: Any = "CANCEL", **more: Any) -> dict[str, Any]:
         **more,
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def order(**more: Any) -> dict[str, Any]:
+    """As logged on the live venue."""
+    terms = {"child_order_type": "LIMIT", "side": "BUY", "price": 3000000, "size": 0.01}
+    return event("ORDER", **{**terms, "expire_date": "2023-07-11T18:02:01", **more})
 
 
 def execution(**more: Any) -> dict[str, Any]:
@@ -60,18 +66,6 @@ def refused(feed: PrivateFeed) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("wire", "kind", "detail"),
     [
-        (
-            event(
-                "ORDER",
-                child_order_type="LIMIT",
-                side="BUY",
-                price=3000000,
-                size=0.01,
-                expire_date="2023-07-11T18:02:01",
-            ),
-            OrderEventKind.REGISTERED,
-            "",
-        ),
         (event("ORDER_FAILED", reason="Margin is insufficient"), OrderEventKind.REJECTED, "Margin is insufficient"),
         (event("ORDER_FAILED"), OrderEventKind.REJECTED, ""),
         (event("ORDER_FAILED", reason=["odd"]), OrderEventKind.REJECTED, "(list)"),
@@ -88,6 +82,30 @@ def test_each_event_type_has_its_kind(
     expected = OrderEvent(ts_ns=RECV_NS, kind=kind, order_id=NAME, detail=detail)
     assert feed.decode([wire], RECV_NS) == (expected,)
     assert feed.statistics().order_events == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "terms"),
+    [
+        ({}, OrderTerms(Side.BUY, Ticks(3_000_000), Lots(1_000_000))),
+        ({"price": 3000000.0, "size": 0.29, "side": "SELL"}, OrderTerms(Side.SELL, Ticks(3_000_000), Lots(29_000_000))),
+        ({"child_order_type": "MARKET", "price": 0}, OrderTerms(Side.BUY, None, Lots(1_000_000))),
+        ({"child_order_type": None, "price": 0}, OrderTerms(Side.BUY, None, Lots(1_000_000))),
+    ],
+)
+def test_an_order_event_says_what_the_order_asks_for(
+    feed: PrivateFeed, more: dict[str, Any], terms: OrderTerms
+) -> None:
+    kind = OrderEventKind.REGISTERED
+    assert feed.decode([order(**more)], RECV_NS) == (OrderEvent(ts_ns=RECV_NS, kind=kind, order_id=NAME, terms=terms),)
+    assert refused(feed) == {}
+
+
+@pytest.mark.parametrize("more", [{"side": None}, {"price": "3000000"}, {"size": None}, {"price": 0.5}, {"size": 1e-9}])
+def test_an_order_event_whose_terms_cannot_be_read_counts_without_them(feed: PrivateFeed, more: dict[str, Any]) -> None:
+    expected = OrderEvent(ts_ns=RECV_NS, kind=OrderEventKind.REGISTERED, order_id=NAME)
+    assert feed.decode([order(**more)], RECV_NS) == (expected,)
+    assert refused(feed) == {"bad_terms": 1}
 
 
 @pytest.mark.parametrize(
@@ -159,7 +177,7 @@ def test_fill_with_an_unreadable_commission_counts_without_it(feed: PrivateFeed,
     ],
 )
 def test_bad_event_is_counted_and_spoils_no_other(feed: PrivateFeed, wire: Any, kind: str) -> None:
-    events = feed.decode([event("ORDER"), wire, execution()], RECV_NS)
+    events = feed.decode([order(), wire, execution()], RECV_NS)
     assert [type(e) for e in events] == [OrderEvent, FillEvent]
     assert refused(feed) == {kind: 1}
     counts = feed.statistics()
@@ -173,7 +191,7 @@ def test_message_that_is_no_list_of_events_is_refused(feed: PrivateFeed, content
 
 
 def test_several_events_of_a_message_keep_their_order(feed: PrivateFeed) -> None:
-    events = feed.decode([event("ORDER"), execution(exec_id=1), execution(exec_id=2), event("CANCEL")], RECV_NS)
+    events = feed.decode([order(), execution(exec_id=1), execution(exec_id=2), event("CANCEL")], RECV_NS)
     assert [e.exec_id if isinstance(e, FillEvent) else e.kind for e in events] == ["registered", 1, 2, "cancelled"]
 
 

@@ -139,7 +139,9 @@ class LiveRoom:
         ledger = self.venue.ledger()
         unit = self.cfg.exchange.instrument()
         booked, memo = self.journal()
-        taken_back = {-fill.exec_id for fill in booked if fill.exec_id < 0}
+        # One that was taken back has its negative, one that was reinstated after that a number lower by 2**62.
+        reinstated = {-fill.exec_id - 2**62 for fill in booked if fill.exec_id <= -(2**62)}
+        taken_back = {-fill.exec_id for fill in booked if -(2**62) < fill.exec_id < 0} - reinstated
         real = [fill for fill in booked if fill.exec_id > 0 and fill.exec_id not in taken_back]
         true_ids = sorted(fill.exec_id for fill in ledger.fills)
         assert sorted(fill.exec_id for fill in real) == true_ids or not is_truth_known, "journal"

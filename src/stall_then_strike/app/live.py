@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 from stall_then_strike.app.trading import RowLog, Trader
@@ -19,7 +19,7 @@ from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.gateway import AccountReader, OrderGateway
 from stall_then_strike.engine.reconciler import REPORT_CALLS
 from stall_then_strike.infra.clock import Clock
-from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.orderbook_view import OrderBookView, OwnQuote
 from stall_then_strike.types.dto import (
     Action,
@@ -27,12 +27,16 @@ from stall_then_strike.types.dto import (
     Event,
     ExecId,
     Fact,
+    FillEvent,
     OrderEvent,
     OrderEventKind,
     PlaceLimit,
+    PrintedFill,
+    PublicTrades,
     Reason,
     Reconcile,
     Row,
+    Side,
     Step,
 )
 from stall_then_strike.types.errors import JournalError
@@ -117,6 +121,28 @@ class LiveTrader(Trader):
         self._take(step)
         for fact in changes.facts if changes is not None else ():
             self._on_fact(fact)
+
+    def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
+        """Take one market event. Of the public executions, those of our orders concern the core."""
+        if isinstance(event, PublicTrades):
+            for fill in self._own_prints(event):
+                self.on_event(PrintedFill(ts_ns=event.ts_ns, fill=fill))
+        else:
+            super().on_market(event, started_ns)
+
+    def _own_prints(self, message: PublicTrades) -> Iterator[FillEvent]:
+        known = self.core.orders.by_id
+        for trade in message.trades:
+            for side, order_id in ((Side.BUY, trade.buy_order_id), (Side.SELL, trade.sell_order_id)):
+                if known(order_id) is not None:
+                    yield FillEvent(
+                        ts_ns=message.ts_ns,
+                        exec_id=trade.exec_id,
+                        side=side,
+                        price=trade.price,
+                        size=trade.size,
+                        order_id=order_id,
+                    )
 
     def write_owed(self) -> bool:
         """Write the steps that the journal does not have yet, in order; whether it has all of them now."""

@@ -47,7 +47,7 @@ from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.loop_lag import LoopLag
 from stall_then_strike.infra.pyb_session import PyBotterSession, SessionEvent
 from stall_then_strike.infra.venue_status import poll_venue_status
-from stall_then_strike.tapes.event_log import beginning
+from stall_then_strike.tapes.event_log import Beginning
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     NS_PER_S,
@@ -149,12 +149,19 @@ class LiveRun:
         """Whether the venue has shown the account as we believe it to be at the end."""
         restored = parts.journal.load()
         self.core = Core(cfg, live=True)
-        self.core.restore(restored.memo, restored.orders, restored.exec_ids)
+        beginning = Beginning(
+            is_live=True,
+            memo=restored.memo,
+            orders=restored.orders,
+            exec_ids=restored.exec_ids,
+            fills=restored.fills,
+        )
+        beginning.restore(self.core)
         self._skew = SkewWatch(int(cfg.risk.max_clock_skew_sec * NS_PER_S))
         self._alerts = LiveAlerts(parts.alerts.send, float(cfg.watch.alert_disconnect_sec))
         self._lag = LoopLag(cfg.watch.lag_warn_ms)
         self._session = PyBotterSession(cfg, clock, self._on_session, credentials)
-        self._recording = OwnRecording(cfg, clock, "live", beginning(restored.memo, restored.orders, restored.exec_ids))
+        self._recording = OwnRecording(cfg, clock, "live", beginning)
         self._http: BitflyerHttp | None = None
         self._trader: LiveTrader | None = None
         self._venue: LiveVenue | None = None

@@ -41,6 +41,7 @@ from stall_then_strike.types.dto import (
     AccountReport,
     BoardSnapshot,
     BoardState,
+    BookedFill,
     BookStatus,
     Changes,
     Command,
@@ -55,6 +56,7 @@ from stall_then_strike.types.dto import (
     OrderEvent,
     OrderEventKind,
     OrderMemo,
+    PrintedFill,
     PrivateChannel,
     Reason,
     RefusalKind,
@@ -156,10 +158,17 @@ class Core:
         self._memo_ns = 0
         self._remembered = -1
 
-    def restore(self, memo: CoreMemo | None, orders: Iterable[OrderMemo], exec_ids: Iterable[ExecId]) -> None:
+    def restore(
+        self,
+        memo: CoreMemo | None,
+        orders: Iterable[OrderMemo],
+        exec_ids: Iterable[ExecId],
+        fills: Iterable[BookedFill] = (),
+    ) -> None:
         """Go on from where an earlier run was left, before the first event. Its live orders are to be cancelled.
 
-        ``orders`` in the order of sending, the last ended ones among them; ``exec_ids`` of fills counted, oldest first.
+        ``orders`` in the order of sending, the last ended ones among them; ``exec_ids`` of fills counted, oldest first;
+        ``fills`` the last of these.
         """
         memos = tuple(orders)
         self.orders.restore(memos, exec_ids)
@@ -173,7 +182,7 @@ class Core:
         self._halt_ns, self._halt_detail = memo.halt_ns, memo.halt_detail
         self._day = date.fromisoformat(memo.day) if memo.day else None
         if self.account is not None:
-            self.account.restore(memo)
+            self.account.restore(memo, fills)
 
     # --- what the shells may ask
 
@@ -227,8 +236,8 @@ class Core:
         first = self.strategy.next_deadline_ns(now)
         if now < self._change_ns < first:
             first = self._change_ns
-        if self.account is not None and now < (ask_ns := self.account.next_ask_ns(now)) < first:
-            first = ask_ns
+        if self.account is not None and now < (look_ns := self.account.next_look_ns(now)) < first:
+            first = look_ns
         if self.exits.closing is not None or self.orders.any_live:
             for stamp in self.exits.stamps(now):
                 if now < stamp < first:
@@ -285,7 +294,8 @@ class Core:
             is_running = self._state is BoardState.RUNNING
             is_open = is_running and self.book_status(now) is BookStatus.OK
             best = (self._board.best_bid_price, self._board.best_ask_price) if is_open else None
-            self.exits.go_on(closing, now, best, is_running=is_running)
+            is_sure = not closing.is_choice or not self._is_contradicted
+            self.exits.go_on(closing, now, best, is_running=is_running, is_sure=is_sure)
         changes: Changes | None = None
         if self.account is not None:
             is_news = bool(self.dispatch.actions) or type(event) is not BoardSnapshot
@@ -308,13 +318,17 @@ class Core:
             pass
         elif isinstance(event, FillEvent):
             self._apply(event)
+            if self.account is not None:
+                self.account.on_told(event, now)
         elif isinstance(event, Control):
             self._on_control(event, now)
-        elif isinstance(event, PrivateChannel | AccountReport | ReportFailed):
+        elif isinstance(event, PrivateChannel | AccountReport | ReportFailed | PrintedFill):
             if self.account is not None:
                 self._on_account(self.account, event, now)
         else:
             self._on_venue(event, now)
+        if self.account is not None:
+            self.account.on_time(now)
 
     def _on_venue(self, event: VenueStatus | FundingEvent | VenueRefusal | LimitReading, now: int) -> None:
         """Fold in what the venue says of itself and of its limits, and what it pays."""
@@ -331,11 +345,15 @@ class Core:
         else:
             assert_never(event)
 
-    def _on_account(self, account: Account, event: PrivateChannel | AccountReport | ReportFailed, now: int) -> None:
+    def _on_account(
+        self, account: Account, event: PrivateChannel | AccountReport | ReportFailed | PrintedFill, now: int
+    ) -> None:
         if isinstance(event, PrivateChannel):
             account.on_channel(event, now)
+        elif isinstance(event, PrintedFill):
+            account.on_printed(event.fill, now)
         elif isinstance(event, ReportFailed):
-            account.on_failed(event)
+            account.on_failed(event, now)
         else:
             why_halt = account.on_report(event, now)
             if why_halt is not None and self.kill_switch.trip(why_halt) is not None:
@@ -430,6 +448,11 @@ class Core:
         """
         return self.account is None or self.account.rules.is_known
 
+    @property
+    def _is_contradicted(self) -> bool:
+        """Whether the venue's last word is another position than ours."""
+        return self.account is not None and self.account.is_contradicted(self._now_ns)
+
     def _gate(self) -> Reason | None:
         """Reasons outside the strategy, in the order in which they are asked."""
         if self.kill_switch.halted is not None:
@@ -438,7 +461,7 @@ class Core:
             return Reason.STOPPING
         if self.exits.closing is not None:
             return Reason.CLOSING
-        if self.account is not None and not self.account.is_settled:
+        if self.account is not None and (not self.account.is_settled or self.account.is_failing(self._now_ns)):
             return Reason.ACCOUNT_UNKNOWN
         if self._state is not BoardState.RUNNING:
             return Reason.VENUE_NOT_RUNNING
@@ -450,7 +473,11 @@ class Core:
 
     def _decide(self, now: int) -> None:
         may_close = (
-            self.kill_switch.halted is None and not self._stopping and self.exits.closing is None and self._is_known
+            self.kill_switch.halted is None
+            and not self._stopping
+            and self.exits.closing is None
+            and self._is_known
+            and not self._is_contradicted
         )
         if self._errors >= self._cfg.risk.max_errors:
             self.exits.cancel_quotes(Reason.INTERNAL_ERROR, now)
@@ -523,7 +550,7 @@ class Core:
             if self.account is not None:
                 self.account.rules.note_fill(now, applied.new_fill)
                 self.account.rules.note_held(self.inventory.basis)
-        elif isinstance(event, OrderEvent) and not applied.anomaly:
+        elif isinstance(event, OrderEvent) and not applied.anomaly and not applied.is_repeat:
             self.record.order_event(order, event)
             refused = event.kind in (OrderEventKind.REJECTED, OrderEventKind.PROVEN_ABSENT)
             if refused and (tripped := self.kill_switch.on_reject(now)) is not None:

@@ -101,7 +101,7 @@ class OrderEventKind(StrEnum):
     NOT_SENT = "not_sent"
     """It did not take effect and may be sent again later: never left, refused for overload or for a rate limit."""
     PROVEN_ABSENT = "proven_absent"
-    """Evidence shows that it never came to live."""
+    """Evidence shows that it was never on the book."""
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     """Its time ran out, or it was the unfilled rest of an IOC or FOK."""
@@ -157,6 +157,15 @@ class FillEvent:
             raise ValueError("a fill needs a client order id or a venue order id")
         if self.price <= 0 or self.size <= 0:
             raise ValueError(f"a fill needs a positive price and size, got {self.price} x {self.size}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrintedFill:
+    """A public execution that names an order of ours: the second witness of a fill, beside the private channel."""
+
+    ts_ns: int
+    fill: FillEvent
+    """As the private channel would tell it. The public channel says nothing of fees; on the CFD there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,6 +323,7 @@ Event = (
     | VenueStatus
     | OrderEvent
     | FillEvent
+    | PrintedFill
     | FundingEvent
     | VenueRefusal
     | LimitReading
