@@ -28,16 +28,16 @@ def compiling(console: Console, doing: str, functions: int) -> Iterator[None]:
     """
     from stall_then_strike.research.jit import compilations
 
-    first = "compiling first, once for this version on this machine, a minute or two in all"
+    once = "once for this version on this machine, a minute or two in all"
     began_ns, ended_ns, count = perf_ns(), 0, 0
 
     def on_compiled() -> None:
         nonlocal count, ended_ns
         count, ended_ns = count + 1, perf_ns()
         if status is not None:
-            status.update(f"{doing}; {first}: {min(count, functions)} of about {functions} functions")
+            status.update(f"{doing}: {min(count, functions)} of about {functions} functions compiled, {once}")
         elif count == 1:
-            _say(console, f"{doing}; {first}")
+            _say(console, f"{doing}: compiling first, {once}")
 
     with ExitStack() as stack:
         status = stack.enter_context(console.status(doing)) if console.is_terminal else None
