@@ -15,8 +15,9 @@ from pathlib import Path
 from loguru import logger
 
 from stall_then_strike.app import cli
+from stall_then_strike.infra.log_runs import LogRuns
 from stall_then_strike.tapes.tape_files import tape_files
-from stall_then_strike.types.errors import StallThenStrikeError
+from stall_then_strike.types.errors import ConfigError, StallThenStrikeError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,6 +44,19 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--journal", metavar="FILE", type=Path, help="journal of DIR's run (default: DIR/journal, if there)"
     )
+    flags.add_argument("--runs", action="store_true", help="list the runs in DIR, and write nothing")
+    flags.add_argument(
+        "--run",
+        metavar="RUN",
+        action="append",
+        default=[],
+        dest="wanted",
+        help="run of DIR: its number, a mode for all runs of it, all, or unknown; may be repeated, and what is named "
+        "is added up (default: the latest)",
+    )
+    flags.add_argument(
+        "--compare-run", metavar="RUN", action="append", default=[], dest="compared", help="likewise, of DIR2"
+    )
     flags.add_argument("--lang", choices=("en", "ja"), default="en", help="language (default: %(default)s)")
     cli.add_config_flags(flags, override="none; product, limits and trading day are taken from the settings")
     return flags
@@ -52,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
     args = flags.parse_args(argv)
+    if args.runs:
+        return _list_runs(args.folder)
     logger.disable("stall_then_strike")  # what a tape's reader would tell a trader is of no use here
     try:
         with cli.extra_needed("research"):
@@ -60,12 +76,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg = cli.load(args, None)
         if args.folder.is_file():
             raise ReportInputError(f"{args.folder} is a file; give the folder of a run or of a sweep")
+        if args.compared and args.compare is None:
+            raise ConfigError("--compare-run is of the folder that --compare names; accepted: both or none")
         tapes = tape_files(args.tapes, cfg.exchange.product_code)
         if words := tapes.words():
             sys.stderr.write(f"report: --tape: {words}\n")
         out = args.folder / "report.html" if args.out is None else args.out
         write_report(
-            out, args.folder, cfg, language=args.lang, compare=args.compare, tapes=tapes.tapes, journal=args.journal
+            out,
+            args.folder,
+            cfg,
+            language=args.lang,
+            compare=args.compare,
+            tapes=tapes.tapes,
+            journal=args.journal,
+            wanted=args.wanted,
+            compared=args.compared,
         )
     except StallThenStrikeError as error:
         sys.stderr.write(f"report: {error}\n")
@@ -75,8 +101,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return cli.EXIT_FAILED
     finally:
         logger.enable("stall_then_strike")
+    _tell_run(args.folder, args.wanted)
     sys.stdout.write(f"{out}\n")
     return cli.EXIT_DONE
+
+
+def _list_runs(folder: Path) -> int:
+    """Print the runs of a log folder."""
+    if not folder.is_dir():
+        sys.stderr.write(f"report: {folder}: no such folder\n")
+        return cli.EXIT_USAGE
+    sys.stdout.write("".join(f"{line}\n" for line in LogRuns(folder).lines()) or f"{folder}: no runs\n")
+    return cli.EXIT_DONE
+
+
+def _tell_run(folder: Path, wanted: Sequence[str]) -> None:
+    """Say which of several runs the report is made of."""
+    runs = LogRuns(folder)
+    if len(runs.with_rows) > 1:
+        for run in runs.chosen(wanted):
+            sys.stderr.write(f"report: {runs.line(run)}\n")
+        sys.stderr.write("report: --runs lists the runs, --run chooses\n")
 
 
 if __name__ == "__main__":
