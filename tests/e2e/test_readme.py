@@ -63,6 +63,7 @@ RUN: Final[dict[str, Run]] = {
     "poetry run backtest TAPE --latency-file FILE": ON_TAPE,
     "poetry run sweep --tape TAPE --grid strategy.stall_T_ms=100,250,500 --grid strategy.ttl_ms=400,800": ON_TAPE,
     "poetry run report logs --tape data/raw": Run(),
+    "poetry run report logs --runs": Run(),
     "poetry run report logs-a --compare logs-b --lang ja --out ab.html": Run(),
     "poetry run state": Run(),
     "poetry run state --json": Run(),
