@@ -25,7 +25,7 @@ RUN groupadd --gid 10001 stall \
     && useradd --uid 10001 --gid stall --no-create-home --home-dir /app --shell /usr/sbin/nologin stall
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
-COPY configs configs
+COPY src/stall_then_strike/config/defaults configs
 # data/tmp: the lock that keeps two traders off one account is in the temporary folder, so all containers share that.
 RUN install -d -o stall -g stall -m 0750 logs data data/journal data/tmp
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TMPDIR=/app/data/tmp

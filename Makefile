@@ -23,8 +23,8 @@ check: ## the checks that run nothing: lint, format, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-bench: setup ## measure the hot path against stock pybotters
-	$(BIN)/python -m benchmarks
+bench: setup ## measure the hot path against stock pybotters, some minutes; ARGS="--quick" for coarser figures
+	$(BIN)/python -m benchmarks $(ARGS)
 
 results: setup ## docs/results.md: what the strategy earns and loses on generated market, with plots; some minutes
 	$(BIN)/python -m studies

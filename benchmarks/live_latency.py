@@ -48,6 +48,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from benchmarks.limits import MANY, WIDE
 from stall_then_strike.app import cli
 from stall_then_strike.infra.board import Board
 from stall_then_strike.infra.clock import SystemClock
@@ -63,7 +64,6 @@ from stall_then_strike.types.dto import NS_PER_MS
 
 SIZE: Final = 0.001
 SEED: Final = 7
-MANY: Final = 10**9
 WARM_UP: Final = 3
 """Strikes that are not counted."""
 KEY: Final = ApiKey(key="key-of-the-benchmark", secret="made-up")  # noqa: S106 - good for nothing else
@@ -161,11 +161,9 @@ class StampedExchange(BitflyerExchange):
 
 def _daemon(exchange: BitflyerExchange, setting: Setting, folder: Path) -> Popen[bytes]:
     """``run_live``, started."""
-    names = ("address_per_5min", "private_per_5min", "orders_per_5min", "small_orders_per_min")
-    limits = dict.fromkeys(names, MANY)
     tree: dict[str, Any] = {
         "env": "live",
-        "exchange": {"base_url": exchange.base_url, "ws_url": exchange.ws_url, "limits": limits},
+        "exchange": {"base_url": exchange.base_url, "ws_url": exchange.ws_url, "limits": WIDE},
         "strategy": {
             "stall_T_ms": setting.stall_ms,
             "stale_ms": setting.stale_ms,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns
 
+from benchmarks.limits import WIDE
 from benchmarks.messages import BOARD, SNAPSHOT, frame
 from stall_then_strike.app.realtime import RealtimeRun
 from stall_then_strike.app.trading import PaperTrader
@@ -79,12 +80,10 @@ def _delta(number: int, *, mid: int) -> str:
 
 def _config(ws_url: str, base_url: str) -> AppConfig:
     """No limits and no latency of the paper venue: only the way to the executor counts."""
-    many = 10**9
     none = {"kind": "constant", "median_ms": 0}
-    limits = {"private_per_5min": many, "orders_per_5min": many, "small_orders_per_min": many}
     return AppConfig.model_validate(
         {
-            "exchange": {"ws_url": ws_url, "base_url": base_url, "limits": limits},
+            "exchange": {"ws_url": ws_url, "base_url": base_url, "limits": WIDE},
             "strategy": {"stall_T_ms": 1, "ttl_ms": 50_000, "stale_ms": 60_000},
             "ws": {"snapshot_silence_sec": 3_600},
             "paper": {"order_latency": none, "cancel_latency": none},

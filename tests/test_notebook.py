@@ -60,6 +60,12 @@ def test_notebook_shows_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert any("fill_ratio" in text and f"{len(filled) / len(quotes):.6f}" in text for text in texts)
     assert any("hold: stall_immature" in text for text in texts)
     assert not any("no fills in" in text for text in texts)
+    # An exported page shows HTML, not plotly's own type: each figure's, and once plotly itself, from no address.
+    figures = [text for text in texts if "application/vnd.plotly" in text]
+    assert len(figures) == 5
+    assert all("text/html" in text and "Plotly.newPlot" in text for text in figures)
+    assert [len(text) > 1_000_000 for text in figures] == [True, False, False, False, False]
+    assert not any("cdn.plot.ly/plotly" in text for text in figures)
 
 
 @pytest.mark.usefixtures("kernel_environment")

@@ -167,7 +167,7 @@ def test_image_gets_what_it_copies_and_no_secrets() -> None:
     copied = {
         word for line in re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile(), re.MULTILINE) for word in line.split()
     }
-    assert copied == allowed
+    assert {next(p for p in allowed if Path(word).is_relative_to(p)) for word in copied} == allowed
     assert all((REPO / path).exists() for path in allowed)
     assert (REPO / ".dockerignore").read_text().splitlines()[1] == "*"
 

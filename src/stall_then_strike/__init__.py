@@ -1,7 +1,8 @@
 """Stall-then-strike: a market maker for bitFlyer Crypto CFD.
 
-Layers, each importing only from those to its right: ``app`` (commands) -> ``infra`` and ``sim`` (the world, real and
-simulated) -> ``engine`` (pure decisions) -> ``config`` -> ``types``.
+Layers, each importing only from those to its right: ``app`` (commands) -> ``research`` (what is learnt from recordings)
+-> ``tapes`` (recordings) -> ``infra`` and ``sim`` (the world, real and simulated) -> ``engine`` (pure decisions) ->
+``config`` -> ``types``.
 """
 
 __version__ = "0.1.0"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
+import signal
 import subprocess
 import sys
 from decimal import Decimal
@@ -11,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from stall_then_strike.app.backtest import is_short
 from stall_then_strike.app.panel import jpy
-from stall_then_strike.research.tape_tools import generate, write_tape
+from stall_then_strike.tapes.tape_tools import generate, write_tape
 from tests.e2e.commands import REPO
 from tests.research.random_tapes import random_tape
 from tests.research.test_prepare import write_tape as write_messages
 
 pytestmark = pytest.mark.timeout(600)
+SAMPLE = REPO / "data/sample/FX_BTC_JPY-20260105T00Z-seed7-180s.jsonl.zst"
 KINDS = ("trades", "orders", "decisions")
 FEES = ("--set", "strategy.stale_ms=5000", "--set", "session.quiet=[]")
 
@@ -127,6 +131,7 @@ def test_what_the_compiled_engine_refuses_the_other_one_replays(tape: Path, tmp_
     refused = backtest(tape, "--engine", "compiled", "--log-dir", tmp_path / "a", *too_large, cache=tmp_path / "cache")
     assert refused.returncode == 1
     assert "exchange.limits" in refused.stderr
+    backtest(tape, "--engine", "compiled", "--log-dir", tmp_path / "c", cache=tmp_path / "cache")  # compiles itself
     taken = backtest(tape, "--log-dir", tmp_path / "b", *too_large, cache=tmp_path / "cache")
     assert taken.returncode == 0, taken.stderr
     assert "exchange.limits" in taken.stderr
@@ -148,6 +153,46 @@ def test_refusals(args: tuple[str, ...], code: int, words: str, tmp_path: Path) 
     assert ended.returncode == code, ended.stdout + ended.stderr
     assert words in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_while_compiling_ends_it_in_words(number: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "stall_then_strike.app.backtest", SAMPLE, "--engine", "compiled"]
+    where = ["--log-dir", tmp_path / "logs", "--set", f"backtest.cache_dir={tmp_path / 'cache'}"]
+    fresh = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [*command, *where], cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=fresh
+    ) as run:
+        assert run.stdout is not None
+        told = next(line for line in run.stdout if "compiling first" in line)
+        run.send_signal(number)
+        _, err = run.communicate(timeout=60)
+    assert (
+        told == "preparing the tapes: compiling first, once for this version on this machine, a minute or two in all\n"
+    )
+    assert (run.returncode, err) == (130, f"backtest: stopped by {number.name} before the end of the tapes\n")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_short_tape_is_not_compiled_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    ended = backtest(SAMPLE, "--log-dir", tmp_path / "logs", cache=tmp_path / "cache")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("backtest of 1 tape(s), interpreted, as the tape is short")
+    assert not (tmp_path / "home").exists()
+
+
+def test_how_short_depends_on_what_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tape = tmp_path / "tape.jsonl"
+    for compiled in (True, False):
+        monkeypatch.setattr("stall_then_strike.app.backtest.is_compiled", lambda compiled=compiled: compiled)
+        tape.write_text("{}\n" * 2_000)
+        assert is_short([tape])
+        tape.write_text("{}\n" * 2_001)
+        assert is_short([tape]) is not compiled
+        assert is_short([tape, tape]) is not compiled
+        assert not is_short([tape] * 30)
 
 
 def test_check_shows_the_models() -> None:

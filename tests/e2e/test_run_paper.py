@@ -196,7 +196,7 @@ def test_kill_switch_flattens_and_exits_with_3(tmp_path: Path) -> None:
         (["--sim", "--speed", "101"], ["--speed", "100", "max"]),
         (["--config", "configs/live.yml"], ["env", "live", "paper"]),
         (["--tape", "configs"], ["--tape configs", "not a file"]),
-        (["--base", "nowhere/base.yml"], ["nowhere/base.yml", "project's folder"]),
+        (["--base", "nowhere/base.yml"], ["nowhere/base.yml", "no --base for the package's own"]),
         (["--sim", "--speed", "max"], ["--duration"]),
         (["--sim", "--tape", "x"], ["not allowed with"]),
         (["--duration", "-1"], ["--duration", "above 0"]),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.infra.log_runs import LogRuns
-from stall_then_strike.research.tape_tools import generate, write_tape
+from stall_then_strike.tapes.tape_tools import generate, write_tape
 from tests.e2e.commands import rows, run, running
 from tests.e2e.live_process import Place, place
 from tests.infra.saved_csv import DIALECTS

@@ -135,7 +135,7 @@ def test_thinning_keeps_ends_and_extremes() -> None:
     ("flags", "told"),
     [
         (["absent"], "no such folder"),
-        (["{run}", "--tape", "absent.jsonl"], "no such file"),
+        (["{run}", "--tape", "absent.jsonl"], "not a file or folder"),
         (["{run}", "--journal", "absent.sqlite3"], "no journal"),
         (["{run}", "--compare", "absent"], "no such folder"),
         (["{run}", "--set", "nothing.such=1"], "nothing"),

@@ -9,6 +9,7 @@
 - ``why``: what happened around a moment or an order (modules ``why_...``)
 - ``watchdog``: cancels all orders when the trader's heartbeat ends
 - ``record``, ``tape``, ``report``: recordings and what they show
+- ``backtest``, ``sweep``, ``calibrate``: recordings traded once more; ``compiling``: what their first run shows
 - ``trading``: the core with its gateway, logs and counters; ``realtime`` and ``virtual`` drive it
 - ``status``, ``panel``, ``summary``: what an operator sees
 """

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
-import importlib.util
 import math
 import sys
 from collections.abc import Sequence
@@ -22,19 +21,26 @@ from loguru import logger
 from rich.console import Console
 
 from stall_then_strike.app import cli
+from stall_then_strike.app.compiling import READER, REPLAY, compiling
+from stall_then_strike.app.observe import Observer
 from stall_then_strike.app.run_paper import PaperRun
 from stall_then_strike.app.screen import Screen
 from stall_then_strike.app.status import Counts, Summary, reason_counts
 from stall_then_strike.app.summary import summary_table
+from stall_then_strike.app.trading import PaperTrader
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig, Engine
 from stall_then_strike.engine.calendar import TradingCalendar
+from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs, columns
 from stall_then_strike.infra.run_manifest import RunManifest
-from stall_then_strike.research.sequence import one_run
+from stall_then_strike.research.kernel_cache import is_compiled
 from stall_then_strike.sim.latency import quantile_table
+from stall_then_strike.sim.tape import LineFile
+from stall_then_strike.tapes.sequence import one_run
+from stall_then_strike.tapes.tape_files import tape_files
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError, StallThenStrikeError
 
@@ -45,13 +51,18 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 2_000
 """Rows after which the logs get their time."""
+_BLOCK: Final = 1 << 20
+_SHORT: Final = 2_000
+"""Messages that are told one by one sooner than the compiled engine is loaded."""
+_SHORT_BEFORE_COMPILING: Final = 60_000
+"""And sooner than it is compiled."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
     flags = argparse.ArgumentParser(prog="backtest", description="Trade recorded tapes on paper, as one run.")
     flags.add_argument(
-        "tapes", metavar="TAPE", nargs="*", type=Path, help="tapes in order of time (.jsonl, .jsonl.zst)"
+        "tapes", metavar="TAPE", nargs="*", type=Path, help="tapes in order of time (.jsonl, .jsonl.zst), or a folder"
     )
     cli.add_common_flags(flags, override="configs/backtest.yml")
     flags.add_argument(
@@ -90,21 +101,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             return cli.EXIT_DONE
         if not args.tapes:
             raise ConfigError("no TAPE was named; accepted: one or more tapes (.jsonl or .jsonl.zst)")
-        for tape in args.tapes:
-            if not tape.is_file():
-                raise ConfigError(f"{tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
+        found = tape_files(args.tapes, cfg.exchange.product_code)
+        if words := found.words():
+            sys.stderr.write(f"backtest: {words}\n")
+        args.tapes = found.tapes
         for latency in (cfg.paper.order_latency, cfg.paper.cancel_latency):
             quantile_table(latency)  # a file that cannot be used is told of before the tapes are read
-        if cfg.backtest.engine is Engine.COMPILED and not _has_research():
-            raise ConfigError("backtest.engine: compiled needs the extra research; accepted here: interpreted")
+        if cfg.backtest.engine is Engine.COMPILED:
+            with cli.extra_needed("research", "--engine interpreted"):
+                import numba  # noqa: F401 - whether it is there
     except ConfigError as error:
         sys.stderr.write(f"backtest: {error}\n")
         return cli.EXIT_USAGE
     return _run(cfg, args)
-
-
-def _has_research() -> bool:
-    return importlib.util.find_spec("numba") is not None
 
 
 def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
@@ -121,10 +130,16 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
                 CsvLogs(args.log_dir, cfg.exchange.instrument(), cfg.log) as logs,
             ):
                 manifest.begin(logs)
-                code = manifest.exit_code = _replay(cfg, args, logs, screen, manifest)
+                try:
+                    code = _replay(cfg, args, logs, screen, manifest)
+                except cli.Interrupted as stop:
+                    manifest.why = f"stopped by {stop}"
+                    sys.stderr.write(f"backtest: stopped by {stop} before the end of the tapes\n")
+                    code = cli.EXIT_INTERRUPTED
+                manifest.exit_code = code
             if logs.failure is not None:
                 raise logs.failure
-            if fresh:
+            if fresh and code != cli.EXIT_INTERRUPTED:
                 screen.console.print(f"output {output_hash(args.log_dir)}", highlight=False)
             return code
     except (LogError, FeedError, ConfigError, BaseExceptionGroup) as error:
@@ -143,48 +158,86 @@ def _failed(error: BaseException) -> int:
 
 def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen, manifest: RunManifest) -> int:
     """Take the engine that is to be taken, and run."""
-    tapes = f"{len(args.tapes)} tape(s)"
+    tapes, engine = f"{len(args.tapes)} tape(s)", cfg.backtest.engine
     columns_: Columns | None = None
-    if cfg.backtest.engine is not Engine.INTERPRETED and (cfg.backtest.engine is Engine.COMPILED or _has_research()):
+    short = engine is not Engine.COMPILED and is_short(args.tapes)
+    if engine is Engine.COMPILED or (engine is Engine.AUTO and not short and _has_research()):
         from stall_then_strike.research.compiled import CannotCompile
 
         screen.begin(f"backtest of {tapes}, compiled", args.log_dir)
-        columns_ = _columns(cfg, args)
+        columns_ = _columns(cfg, args, screen)
         try:
             return _compiled(cfg, args, columns_, logs, screen, manifest)
         except CannotCompile as error:
-            if cfg.backtest.engine is Engine.COMPILED or _csv_files(args.log_dir):
+            if engine is Engine.COMPILED or _csv_files(args.log_dir):
                 raise FeedError(str(error)) from error
             logger.warning("{}", error)
-    screen.begin(f"backtest of {tapes}, interpreted", args.log_dir)
+    screen.begin(f"backtest of {tapes}, interpreted{', as the tape is short' if short else ''}", args.log_dir)
     if cfg.record.enabled:
         columns_ = None  # what is recorded beside a run are all messages, so none may be stepped over
-    elif columns_ is None and _has_research():
-        columns_ = _columns(cfg, args)
+    elif columns_ is None and not short and _has_research():
+        columns_ = _columns(cfg, args, screen)
     with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
         run = PaperRun(cfg, logs, screen, args.log_dir)
-        code = runner.run(_interpreted(run, args, columns_))
+        code = runner.run(_interpreted(run, cfg, args, columns_, logs))
     manifest.why = run.ended
     return code
 
 
-async def _interpreted(run: PaperRun, args: argparse.Namespace, columns_: Columns | None) -> int:
+def is_short(tapes: Sequence[Path]) -> bool:
+    """Whether telling every message from its text takes less time than it takes the compiled engine to begin.
+
+    Measured in messages, as both scale with the machine: compiling costs as much as about 100,000 of them, loading what
+    was compiled as about 3,000. Some is left for the next run, which compiling pays for. Raises FeedError.
+    """
+    limit = _SHORT if is_compiled() else _SHORT_BEFORE_COMPILING
+    messages = 0
+    for path in tapes:
+        try:
+            with LineFile(path) as file:
+                while messages <= limit and (block := file.read(_BLOCK)):
+                    messages += block.count(b"\n")
+        except OSError as error:
+            raise FeedError(f"{path}: cannot be read: {error.strerror}") from error
+    return messages <= limit
+
+
+def _has_research() -> bool:
+    try:
+        import numba  # noqa: F401 - whether it is there, and what it needs
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
+async def _interpreted(
+    run: PaperRun, cfg: AppConfig, args: argparse.Namespace, columns_: Columns | None, logs: CsvLogs
+) -> int:
     mode, ended = "backtest · interpreted", "end of tape"
     with cli.signals_heard(run.ending.on_signal):
-        if columns_ is not None:
-            return await run.prepared(columns_, mode=mode, duration_s=args.duration, ended=ended)
-        return await run.virtual(
-            one_run(args.tapes), mode=mode, speed=math.inf, duration_s=args.duration, ended=ended, is_tape=True
-        )
+        if columns_ is None:
+            return await run.virtual(
+                one_run(args.tapes), mode=mode, speed=math.inf, duration_s=args.duration, ended=ended, is_tape=True
+            )
+        from stall_then_strike.app.column_run import ColumnFeed, ColumnRun
+
+        clock, feed = VirtualClock(0), ColumnFeed(columns_)
+        trader = PaperTrader(cfg, clock, feed, logs)
+        observer = Observer(cfg, trader, mode, 0)
+        replay = ColumnRun(trader, clock, feed, on_start=observer.restart, flush=logs.flush)
+        return await run.alone(replay, replay.run(duration_ns=_duration_ns(args)), trader, observer, ended)
 
 
-def _columns(cfg: AppConfig, args: argparse.Namespace) -> Columns:
+def _duration_ns(args: argparse.Namespace) -> int | None:
+    return None if args.duration is None else int(args.duration * NS_PER_S)
+
+
+def _columns(cfg: AppConfig, args: argparse.Namespace, screen: Screen) -> Columns:
     """The tapes, prepared. Raises FeedError if there is no market on them. A signal ends it at once."""
     from stall_then_strike.research.prepare import prepared
 
-    cli.hear_signals(yes=True)
-    columns_ = prepared(args.tapes, cfg, Path(cfg.backtest.cache_dir))
-    cli.hear_signals(yes=False)
+    with cli.interruptible(), compiling(screen.console, "preparing the tapes", READER):
+        columns_ = prepared(args.tapes, cfg, Path(cfg.backtest.cache_dir))
     held = columns_.manifest
     if not held.mid_checked:
         raise FeedError(f"no board snapshot of {cfg.exchange.product_code} in {held.messages} messages")
@@ -198,9 +251,6 @@ def _compiled(
     from stall_then_strike.research.compiled import CompiledReplay
     from stall_then_strike.research.rows import RowReader
 
-    cli.hear_signals(yes=True)
-    duration_ns = None if args.duration is None else int(args.duration * NS_PER_S)
-    replay = CompiledReplay(cfg, columns_, duration_ns=duration_ns)
     reader, written = RowReader(cfg), 0
 
     def write(log: I64, started_ns: int, first_order_ns: int) -> None:
@@ -211,11 +261,11 @@ def _compiled(
             if written % _BATCH == 0:
                 logs.flush()
 
-    try:
-        outcome = replay.run(write)
-    finally:
-        logs.flush()
-    cli.hear_signals(yes=False)
+    with cli.interruptible(), compiling(screen.console, "replaying", REPLAY):
+        try:
+            outcome = CompiledReplay(cfg, columns_, duration_ns=_duration_ns(args)).run(write)
+        finally:
+            logs.flush()
     if outcome.backwards:
         logger.warning("{} messages were stamped before an earlier one; they count as of its time", outcome.backwards)
     ended = manifest.why = "end of tape" if outcome.halted is None else f"halted: {outcome.halted.label}"

@@ -20,12 +20,11 @@ from rich.console import Console
 from rich.table import Table
 
 from stall_then_strike.app import cli
-from stall_then_strike.config.loader import load_app_config
-from stall_then_strike.config.models import AppConfig
 from stall_then_strike.research.estimates import Estimate
 from stall_then_strike.research.live_latencies import CANCEL, ORDER, in_words, samples, write_samples
 from stall_then_strike.research.live_orders import CalibrationError, LiveRecord, read_event_logs, read_journal
-from stall_then_strike.research.salvage import EVENTS
+from stall_then_strike.tapes.salvage import EVENTS
+from stall_then_strike.tapes.tape_files import SUFFIXES, is_event_log
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, JournalError
 from stall_then_strike.types.text import utc_iso
@@ -33,9 +32,7 @@ from stall_then_strike.types.text import utc_iso
 if TYPE_CHECKING:
     from stall_then_strike.research.calibration import Calibration, ModelResult
 
-_EXTRA: Final = ("numpy", "polars")
 _OUT: Final = Path("data/results/calibration")
-_TAPES: Final = (".jsonl", ".jsonl.zst")
 _JOURNAL: Final = ".sqlite3"
 _WIDEST: Final = 130
 """Columns that a file or a pipe has."""
@@ -46,8 +43,8 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(
         prog="calibrate",
         description="Hold paper fills against a recorded live run's, and fit the queue model to them.",
-        epilog="exit codes: 0 done; 1 a file cannot be written, or a part is not installed; "
-        "2 bad arguments, or no record that can be used",
+        epilog="exit codes: 0 done; 1 a file cannot be written; "
+        "2 bad arguments, no record that can be used, or no extra research",
     )
     flags.add_argument(
         "paths",
@@ -76,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _latencies_only(record, args.out)
         if not found.tapes:
             raise CalibrationError(
-                f"{_names(args.paths)}: no tapes; accepted: those recorded beside the run ({' or '.join(_TAPES)}), "
+                f"{_names(args.paths)}: no tapes; accepted: those recorded beside the run ({' or '.join(SUFFIXES)}), "
                 "or --latencies-only"
             )
         return _calibrate(record, found.tapes, args.out)
@@ -101,11 +98,11 @@ class _Found:
 
     def add(self, path: Path) -> bool:
         """Sort a file in; whether it is of a kind that is read."""
-        if path.name.endswith(EVENTS):
+        if is_event_log(path):
             self.events.append(path)
         elif path.name.endswith(_JOURNAL):
             self.journals.append(path)
-        elif path.name.endswith(_TAPES):
+        elif path.name.endswith(SUFFIXES):
             self.tapes.append(path)
         else:
             return False
@@ -122,8 +119,8 @@ def _find(paths: Sequence[Path]) -> _Found:
             raise CalibrationError(f"{path}: no such file or folder")
         elif not found.add(path):
             raise CalibrationError(
-                f"{path}: accepted: an event log (*{EVENTS}), a journal (*{_JOURNAL}), a tape ({' or '.join(_TAPES)}), "
-                "or a folder of them"
+                f"{path}: accepted: an event log (*{EVENTS}), a journal (*{_JOURNAL}), "
+                f"a tape ({' or '.join(SUFFIXES)}), or a folder of them"
             )
     return found
 
@@ -133,20 +130,13 @@ def _record(found: _Found, args: argparse.Namespace) -> LiveRecord:
     if found.events:
         return read_event_logs(found.events)
     if len(found.journals) == 1:
-        return read_journal(found.journals[0], _settings(args))
+        return read_journal(found.journals[0], cli.load(args, None))
     if found.journals:
         raise CalibrationError(f"{_names(found.journals)}: several journals; accepted: one at a time")
     raise CalibrationError(
         f"{_names(args.paths)}: no record of a live run; accepted: an event log (*{EVENTS}, which run_live writes with "
         f"record.enabled=true) or a journal (*{_JOURNAL})"
     )
-
-
-def _settings(args: argparse.Namespace) -> AppConfig:
-    """The settings that the flags name; the defaults where there is no base file. Raises ConfigError."""
-    if not args.base.is_file() and args.base == cli.CONFIGS / "base.yml" and args.config is None and not args.sets:
-        return AppConfig()
-    return load_app_config(args.base, args.config, args.sets)
 
 
 def _names(paths: Sequence[Path]) -> str:
@@ -166,13 +156,8 @@ def _latencies_only(record: LiveRecord, out: Path) -> int:
 
 
 def _calibrate(record: LiveRecord, tapes: Sequence[Path], out: Path) -> int:
-    try:
+    with cli.extra_needed("research", "--latencies-only"):
         from stall_then_strike.research.calibration import as_json, calibrate
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _EXTRA:
-            raise
-        sys.stderr.write(f"calibrate: {error.name} is not installed; install stall-then-strike[research]\n")
-        return cli.EXIT_FAILED
     result, found = calibrate(record, tapes)
     out.mkdir(parents=True, exist_ok=True)
     written = write_samples(out, found, _names(record.sources), result.private_lag_ms)

@@ -2,7 +2,7 @@
 
 Exit codes: 0 done, or stopped by a signal in good order; 1 runtime failure; 2 bad configuration or arguments, before
 anything is sent; 3 halted by the kill switch; 130 stopped by a signal before there was anything to end in good order
-(`sweep`: before all was done). They tell of the command's end, never of the screen's.
+(`sweep` and compiled `backtest`: before all was done). They tell of the command's end, never of the screen's.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Final, Protocol
 
 from loguru import logger
 
+from stall_then_strike import config
 from stall_then_strike.app.output import watched
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
@@ -34,6 +35,9 @@ EXIT_HALTED: Final = 3
 EXIT_INTERRUPTED: Final = 130
 
 CONFIGS: Final = Path("configs")
+DEFAULTS: Final = Path(config.__file__).parent / "defaults"
+"""The package's own configurations, for where the current folder has none in ``configs``."""
+_LIVE: Final = "live.yml"
 STOP_SIGNALS: Final = tuple(
     number
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -101,7 +105,11 @@ def add_config_flags(parser: argparse.ArgumentParser, *, override: str) -> None:
     """Flags that say which configuration; ``override`` describes the default of ``--config``."""
     parser.add_argument("--config", metavar="FILE", type=Path, help=f"override on the base file (default: {override})")
     parser.add_argument(
-        "--base", metavar="FILE", type=Path, default=CONFIGS / "base.yml", help="base file (default: %(default)s)"
+        "--base",
+        metavar="FILE",
+        type=Path,
+        default=CONFIGS / "base.yml",
+        help="base file (default: %(default)s; where there is none, the package's own)",
     )
     parser.add_argument(
         "--set",
@@ -127,13 +135,41 @@ def add_common_flags(parser: argparse.ArgumentParser, *, override: str, has_dura
     )
 
 
-def load(args: argparse.Namespace, default_override: Path) -> AppConfig:
-    """Read the configuration that the flags name. Raises ConfigError."""
-    if not args.base.is_file():
+def settings_file(named: Path) -> Path:
+    """The file as it is named, or where the current folder has no such configs/NAME, the package's own."""
+    own = DEFAULTS / named.name
+    return own if named.parent == CONFIGS and not named.exists() and own.is_file() else named
+
+
+def load(args: argparse.Namespace, default_override: Path | None) -> AppConfig:
+    """Read the configuration that the flags name, and note in ``args.layers`` of which files. Raises ConfigError."""
+    named = {"--base": args.base, "--config": args.config or default_override}
+    files = [settings_file(path) for path in named.values() if path is not None]
+    if args.config == CONFIGS / _LIVE:
+        files[1] = args.config  # who names it has limits of his own in it: no other file stands in for it
+    for (flag, path), file in zip(named.items(), files, strict=False):
+        if not file.exists():
+            own = DEFAULTS / file.name
+            hint = f", or no {flag} for the package's own, {own}" if own.is_file() else ""
+            raise ConfigError(f"{flag} {path}: no such file in {Path.cwd()}; accepted: a YAML file{hint}")
+    args.layers = files
+    return load_app_config(files[0], files[1] if len(files) > 1 else None, args.sets)
+
+
+@contextmanager
+def extra_needed(extra: str, otherwise: str = "") -> Iterator[None]:
+    """Around imports of what comes with an optional extra. Raises ConfigError that names it, and a way without it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "stall_then_strike"):
+            raise
+        instead = f", or {otherwise}" if otherwise else ""
         raise ConfigError(
-            f"{args.base}: no such file in {Path.cwd()}; run from the project's folder, or name the file by --base"
-        )
-    return load_app_config(args.base, args.config or default_override, args.sets)
+            f"needs {package}, of the extra {extra}, which is not installed; "
+            f"accepted: pip install 'stall-then-strike[{extra}]'{instead}"
+        ) from error
 
 
 def hear_signals(*, yes: bool) -> None:
@@ -173,6 +209,28 @@ def signals_heard(on_signal: Callable[[str], object]) -> Iterator[None]:
         yield
     finally:
         hear_signals(yes=False)
+
+
+class Interrupted(BaseException):
+    """A stop signal, where there is nothing to stop in good order."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Inside :func:`signals_held`, around work that is lost without harm: a stop signal ends it. Raises Interrupted."""
+
+    def interrupt(number: int, _: object) -> None:
+        if means_stop(name := signal.Signals(number).name):
+            raise Interrupted(name)
+
+    before = {number: signal.signal(number, interrupt) for number in STOP_SIGNALS}
+    hear_signals(yes=True)
+    try:
+        yield
+    finally:
+        hear_signals(yes=False)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def means_stop(name: str) -> bool:

@@ -67,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def examine(cfg: AppConfig, args: argparse.Namespace) -> list[CheckResult]:
     """All findings, in the order in which they are shown."""
     clock = SystemClock()
-    results = [ok("configuration", f"env {cfg.env}, {cfg.exchange.product_code}")]
+    files = " and ".join(map(str, args.layers))
+    results = [ok("configuration", f"env {cfg.env}, {cfg.exchange.product_code}; of {files}")]
     if cfg.env == "sim":
         results.append(ok("venue", "the embedded exchange: started by the run itself, needs no keys"))
         return results + await preflight(cfg, None, None, clock, args.log_dir)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from secrets import token_hex, token_urlsafe
 
+from stall_then_strike.app import cli
 from stall_then_strike.config.models import AppConfig, ExchangeConfig
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.credentials import Credentials
@@ -41,7 +43,7 @@ async def open_embedded(stack: AsyncExitStack, cfg: AppConfig, clock: Clock) -> 
         seed=cfg.sim.seed, collateral_jpy=cfg.sim.collateral_jpy, calendar=Calendar(maintenance=None)
     )
     venue = PrivateVenue(market, [key], settings)
-    faults = load_fault_plan(cfg.sim.faults) if cfg.sim.faults else None
+    faults = load_fault_plan(cli.settings_file(Path(cfg.sim.faults))) if cfg.sim.faults else None
     exchange = await stack.enter_async_context(BitflyerExchange(market, clock=clock, private=venue, faults=faults))
     credentials = Credentials(key=key.key, secret=key.secret, source="embedded exchange")
     return Embedded(exchange=exchange, venue=venue, credentials=credentials)

@@ -51,7 +51,7 @@ from stall_then_strike.infra.loop_lag import LoopLag
 from stall_then_strike.infra.pauses import Pause
 from stall_then_strike.infra.pyb_session import PyBotterSession, SessionEvent
 from stall_then_strike.infra.venue_status import poll_venue_status
-from stall_then_strike.research.event_log import Beginning
+from stall_then_strike.tapes.event_log import Beginning
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     NS_PER_S,

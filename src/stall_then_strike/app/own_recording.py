@@ -20,9 +20,9 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.reconciler import REPORT_CALLS
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.pyb_session import PyBotterSession
-from stall_then_strike.research.event_log import Asked, Beginning, EventLog
-from stall_then_strike.research.salvage import RecordFolder
-from stall_then_strike.research.tape_writer import TapeWriter
+from stall_then_strike.tapes.event_log import Asked, Beginning, EventLog
+from stall_then_strike.tapes.salvage import RecordFolder
+from stall_then_strike.tapes.tape_writer import TapeWriter
 
 Message = tuple[int, str | None]
 _ENDED: Final = "run ended"

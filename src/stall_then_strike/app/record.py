@@ -25,7 +25,7 @@ from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.disk_watch import DiskWatch, watch_disks
 from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
-from stall_then_strike.research.recorder import Product, ProductState, Recorder
+from stall_then_strike.tapes.recorder import Product, ProductState, Recorder
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError
 
 _LINE_S: Final = 60.0

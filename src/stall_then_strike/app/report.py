@@ -15,12 +15,9 @@ from pathlib import Path
 from loguru import logger
 
 from stall_then_strike.app import cli
-from stall_then_strike.config.loader import load_app_config
-from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.log_runs import LogRuns
-from stall_then_strike.types.errors import ConfigError
-
-_EXTRA = ("plotly", "polars")
+from stall_then_strike.tapes.tape_files import tape_files
+from stall_then_strike.types.errors import ConfigError, StallThenStrikeError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(
         prog="report",
         description="Write a report on a run, two runs compared, or a sweep, as one HTML file that needs no network.",
-        epilog="exit codes: 0 done; 1 the file cannot be written, or a part is not installed; 2 bad arguments or logs",
+        epilog="exit codes: 0 done; 1 the file cannot be written; 2 bad arguments or logs, or no extra research",
     )
     flags.add_argument(
         "folder", metavar="DIR", type=Path, help="log folder of run_live, run_paper or backtest, or results of a sweep"
@@ -74,19 +71,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _list_runs(args.folder)
     logger.disable("stall_then_strike")  # what a tape's reader would tell a trader is of no use here
     try:
-        from stall_then_strike.research.log_rows import ReportInputError
-        from stall_then_strike.research.report import write_report
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _EXTRA:
-            raise
-        sys.stderr.write(f"report: {error.name} is not installed; install stall-then-strike[research]\n")
-        return cli.EXIT_FAILED
-    try:
-        cfg = _settings(args)
+        with cli.extra_needed("research"):
+            from stall_then_strike.research.log_rows import ReportInputError
+            from stall_then_strike.research.report import write_report
+        cfg = cli.load(args, None)
         if args.folder.is_file():
             raise ReportInputError(f"{args.folder} is a file; give the folder of a run or of a sweep")
         if args.compared and args.compare is None:
             raise ConfigError("--compare-run is of the folder that --compare names; accepted: both or none")
+        tapes = tape_files(args.tapes, cfg.exchange.product_code)
+        if words := tapes.words():
+            sys.stderr.write(f"report: --tape: {words}\n")
         out = args.folder / "report.html" if args.out is None else args.out
         write_report(
             out,
@@ -94,12 +89,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             cfg,
             language=args.lang,
             compare=args.compare,
-            tapes=args.tapes,
+            tapes=tapes.tapes,
             journal=args.journal,
             wanted=args.wanted,
             compared=args.compared,
         )
-    except (ConfigError, ReportInputError) as error:
+    except StallThenStrikeError as error:
         sys.stderr.write(f"report: {error}\n")
         return cli.EXIT_USAGE
     except OSError as error:
@@ -128,13 +123,6 @@ def _tell_run(folder: Path, wanted: Sequence[str]) -> None:
         for run in runs.chosen(wanted):
             sys.stderr.write(f"report: {runs.line(run)}\n")
         sys.stderr.write("report: --runs lists the runs, --run chooses\n")
-
-
-def _settings(args: argparse.Namespace) -> AppConfig:
-    """The settings that the flags name; the defaults where there is no base file. Raises ConfigError."""
-    if not args.base.is_file() and args.base == cli.CONFIGS / "base.yml" and args.config is None and not args.sets:
-        return AppConfig()
-    return load_app_config(args.base, args.config, args.sets)
 
 
 if __name__ == "__main__":

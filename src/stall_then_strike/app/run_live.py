@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return cli.EXIT_DONE
         credentials = None if cfg.env == "sim" else load_credentials()
         alerts = Alerts(load_alert_urls(), pause_sec=float(cfg.watch.alert_pause_sec), clock=SystemClock())
-        if not args.yes and not _is_confirmed(cfg):
+        if not args.yes and not _is_confirmed(cfg, args.layers):
             sys.stderr.write("run_live: not started\n")
             return cli.EXIT_USAGE
     except ConfigError as error:
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(error)
 
 
-def _is_confirmed(cfg: AppConfig) -> bool:
+def _is_confirmed(cfg: AppConfig, layers: Sequence[Path]) -> bool:
     """Ask the operator. Raises ConfigError where there is nobody to ask."""
     if not sys.stdin.isatty():
         raise ConfigError("no terminal to ask for confirmation on; accepted: --yes")
@@ -90,6 +90,7 @@ def _is_confirmed(cfg: AppConfig) -> bool:
         f"  a quote      {plain(strategy.size_min)} {unit.base}\n"
         f"  position     at most {plain(strategy.max_inventory_btc)} {unit.base} either way\n"
         f"  halt at      {day} a day, or {fall} drawdown\n"
+        f"  settings of  {' and '.join(map(str, layers))}\n"
         "The checks come next, then trading. Type yes to start: "
     )
     try:
@@ -120,7 +121,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | No
         logs.flush()  # they are an earlier run's
         manifest.begin(logs)
         stack.enter_context(alerts)
-        _keep_configuration(cfg, args.log_dir)
+        _keep_configuration(cfg, args.log_dir, args.layers)
         screen.begin(f"live trading of {cfg.exchange.product_code}", args.log_dir)
         parts = LiveParts(
             cfg=cfg,
@@ -140,7 +141,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | No
         return code
 
 
-def _keep_configuration(cfg: AppConfig, log_dir: Path) -> None:
+def _keep_configuration(cfg: AppConfig, log_dir: Path, layers: Sequence[Path]) -> None:
     """Leave the effective configuration beside the runtime log, under the name that the log gives it."""
     path = log_dir / "runtime" / f"config-{config_digest(cfg)}.yml"
     try:
@@ -148,6 +149,8 @@ def _keep_configuration(cfg: AppConfig, log_dir: Path) -> None:
     except OSError as error:
         raise LogError(f"{path} cannot be written: {error.strerror}") from error
     logger.info("run_live {}, env {}, configuration in {}", __version__, cfg.env, path.name)
+    if cfg.env == "live" and any(layer.parent == cli.DEFAULTS for layer in layers):
+        logger.warning("settings are the package's own, where configs/ has none: {}", " and ".join(map(str, layers)))
 
 
 def _open_journal(cfg: AppConfig, credentials: Credentials | None, now_ns: int) -> Journal:

@@ -14,17 +14,16 @@ import argparse
 import asyncio
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from loguru import logger
 from rich.console import Console
 
 from stall_then_strike.app import cli
-from stall_then_strike.app.column_run import ColumnFeed, ColumnRun
 from stall_then_strike.app.ending import Ending
 from stall_then_strike.app.observe import FeedCondition, Observer
 from stall_then_strike.app.own_recording import OwnRecording
@@ -45,12 +44,12 @@ from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.infra.run_manifest import Mode, RunManifest
 from stall_then_strike.infra.venue_status import poll_venue_status
-from stall_then_strike.research.columns import Columns
-from stall_then_strike.research.event_log import Beginning
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.source import iter_frames
 from stall_then_strike.sim.tape import TapeError, read_tape
+from stall_then_strike.tapes.event_log import Beginning
+from stall_then_strike.tapes.tape_files import is_event_log
 from stall_then_strike.types.dto import NS_PER_S, Reason
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError
 
@@ -123,15 +122,13 @@ class PaperRun:
             raise TapeError(f"no board snapshot of {self._cfg.exchange.product_code} in {run.messages} messages")
         return code
 
-    async def prepared(self, columns: Columns, *, mode: str, duration_s: float | None, ended: str) -> int:
-        """The same over tapes that were prepared, as fast as possible."""
-        clock, feed = VirtualClock(0), ColumnFeed(columns)
-        trader = PaperTrader(self._cfg, clock, feed, self._logs)
-        observer = Observer(self._cfg, trader, mode, 0)
-        run = ColumnRun(trader, clock, feed, on_start=observer.restart, flush=self._logs.flush)
+    async def alone(
+        self, run: VirtualTime, running: Coroutine[Any, Any, None], trader: PaperTrader, observer: Observer, ended: str
+    ) -> int:
+        """Trade in virtual time whatever ``running`` drives ``run`` over, with nothing to show and to record."""
         async with asyncio.TaskGroup() as tasks:
             owned = self._watchers(tasks, trader, run)
-            await run.run(duration_ns=_nanoseconds(duration_s))
+            await running
             for task in owned:
                 task.cancel()
         return self._finish_virtual(trader, observer, run, ended)
@@ -288,6 +285,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg = cli.load(args, cli.CONFIGS / ("sim.yml" if args.sim else "paper.yml"))
         if args.tape is not None and not args.tape.is_file():
             raise ConfigError(f"--tape {args.tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
+        if args.tape is not None and is_event_log(args.tape):
+            raise ConfigError(f"--tape {args.tape}: an event log; accepted: a tape, or `tape replay` for this one")
         if cfg.env == "live":
             raise ConfigError(f"env: {cfg.env} is not for this command; accepted: paper or sim")
     except ConfigError as error:

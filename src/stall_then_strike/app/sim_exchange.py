@@ -142,7 +142,7 @@ def _market(args: argparse.Namespace) -> tuple[MarketSource, ScaledClock | None]
 def _fault_plan(args: argparse.Namespace) -> FaultPlan | None:
     """What is to go wrong. Raises ConfigError for the file, ValueError for a run that is too short for chaos."""
     if args.faults is not None:
-        return load_fault_plan(args.faults)
+        return load_fault_plan(cli.settings_file(args.faults))
     if args.chaos is None:
         return None
     has_end = args.duration is not None and not math.isinf(args.speed)

@@ -20,7 +20,9 @@ from loguru import logger
 from rich.console import Console
 
 from stall_then_strike.app import cli
+from stall_then_strike.app.compiling import READER, REPLAY, compiling
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.tapes.tape_files import tape_files
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, StallThenStrikeError
 
@@ -31,12 +33,12 @@ if TYPE_CHECKING:
     from stall_then_strike.research.sweep_plan import Keys, Plan
     from stall_then_strike.research.sweep_runs import Job
 
-_EXTRA: Final = ("dask", "distributed", "fsspec", "numba", "numpy", "optuna", "polars")
 _RESULTS: Final = Path("data/results")
 _WIDE: Final = 200
 """Columns, where there is no terminal to have some."""
 _EPILOG: Final = (
-    "exit codes: 0 done; 1 a run failed, or the sweep could not go on; 2 bad configuration or arguments; "
+    "exit codes: 0 done; 1 a run failed, or the sweep could not go on; 2 bad configuration or arguments, or no extra "
+    "research; "
     "130 stopped by a signal: the same command goes on"
 )
 
@@ -131,10 +133,6 @@ def _share(text: str) -> Decimal:
     return share
 
 
-class Interrupted(BaseException):
-    """A signal, before there is anything to stop in good order."""
-
-
 class Stopper:
     """Hears signals: before the runs begin they end the command, after that they stop it in good order."""
 
@@ -155,7 +153,7 @@ class Stopper:
             return
         self.stopped, self.why = True, name
         if not self.orderly:
-            raise Interrupted
+            raise cli.Interrupted
         signal.signal(number, signal.SIG_DFL)  # a second one does not wait
 
     @contextlib.contextmanager
@@ -191,22 +189,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     stopper = Stopper()
     try:
         cfg = cli.load(args, cli.CONFIGS / "backtest.yml")
-        keys = _keys(args, cfg)
-        return _Sweep(args, cfg, keys, stopper, command=_command(arguments, args.tapes)).run()
+        args.tapes = _tapes(args.tapes, cfg)
+        with cli.extra_needed("research"):
+            keys = _keys(args, cfg)
+            return _Sweep(args, cfg, keys, stopper, command=_command(arguments, args.tapes)).run()
     except ConfigError as error:
         _say(error)
         return cli.EXIT_USAGE
     except (StallThenStrikeError, OSError) as error:
         _say(error)
         return cli.EXIT_FAILED
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _EXTRA:
-            raise
-        _say(f"{error.name} is not installed; install stall-then-strike[research]")
-        return cli.EXIT_FAILED
-    except Interrupted:
+    except cli.Interrupted:
         _say(f"stopped before the first run by {stopper.why}")
         return cli.EXIT_INTERRUPTED
+
+
+def _tapes(named: Sequence[str], cfg: AppConfig) -> list[str]:
+    """The tapes that are meant. Raises ConfigError."""
+    if any("://" in url or "::" in url for url in named):
+        return list(named)  # what has to be fetched is a tape
+    found = tape_files([Path(url) for url in named], cfg.exchange.product_code)
+    if words := found.words():
+        _say(words)
+    return [str(tape) for tape in found.tapes]
 
 
 def _say(text: object) -> None:
@@ -236,6 +241,10 @@ def _keys(args: argparse.Namespace, cfg: AppConfig) -> Keys:
         problems.append("--retry-failed: a search has learnt from its failures; accepted: with --grid")
     if problems:
         raise ConfigError("\n".join(problems))
+    if args.search:
+        import optuna  # noqa: F401 - what is not there is told before the tapes are read, which takes its time
+    if not args.serial:
+        import distributed  # noqa: F401 - the same
     keys: Keys = read_grid(args.grid, cfg) if args.grid else read_search(args.search, cfg)
     for key in idle_keys(keys, cfg):
         _say(f"{key} makes no difference to a replay")
@@ -270,7 +279,8 @@ class _Sweep:
 
         args, cfg = self._args, self._cfg
         cache = Path(cfg.backtest.cache_dir).absolute()
-        tapes, key, columns = prepared_here(args.tapes, cfg, cache)
+        with compiling(self._console, "preparing the tapes", READER):
+            tapes, key, columns = prepared_here(args.tapes, cfg, cache)
         plan = self._plan(columns)
         job = Job(base=plan.base, tapes=tapes, key=key, cache=str(cache), sample_ns=plan.sample_ns, program=program())
         found = identity(plan, cfg, tapes=[tape.digest.hex()[:32] for tape in tapes], program=job.program)
@@ -359,7 +369,8 @@ class _Sweep:
         from stall_then_strike.research.compiled import CannotCompile, CompiledReplay
 
         first_ns = columns.manifest.first_ns
-        with contextlib.suppress(CannotCompile):  # each run will say so
+        # What cannot be compiled, each run will say.
+        with compiling(self._console, "making ready to replay", REPLAY), contextlib.suppress(CannotCompile):
             CompiledReplay(self._cfg, columns, span=(first_ns, first_ns + 1)).run()
 
     def _show(self, plan: Plan, records: Any, worth: Any) -> None:

@@ -22,15 +22,14 @@ from rich.table import Table
 from stall_then_strike.app import cli
 from stall_then_strike.config.models import ExchangeConfig, LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.research import tape_tools
-from stall_then_strike.research.event_replay import open_run, read_inputs, replay_events
-from stall_then_strike.research.part_file import PART
-from stall_then_strike.research.salvage import EVENTS
-from stall_then_strike.research.tape_rows import only_product
-from stall_then_strike.research.tape_tools import Audited
-from stall_then_strike.research.tape_writer import TAPE
 from stall_then_strike.sim.source import Channel
 from stall_then_strike.sim.tape import TapeError, read_tape
+from stall_then_strike.tapes import tape_tools
+from stall_then_strike.tapes.event_replay import open_run, read_inputs, replay_events
+from stall_then_strike.tapes.tape_files import is_event_log
+from stall_then_strike.tapes.tape_rows import only_product
+from stall_then_strike.tapes.tape_tools import Audited
+from stall_then_strike.tapes.tape_writer import TAPE
 from stall_then_strike.types.dto import NS_PER_S, Notice
 from stall_then_strike.types.errors import ConfigError, LogError
 from stall_then_strike.types.instrument import Instrument
@@ -176,7 +175,7 @@ def _exchange(args: argparse.Namespace) -> ExchangeConfig:
 
 
 def _info(args: argparse.Namespace) -> int:
-    audited = [tape_tools.audit_tape(path, _exchange(args)) for path in args.tapes if not _is_event_log(path)]
+    audited = [tape_tools.audit_tape(path, _exchange(args)) for path in args.tapes if not is_event_log(path)]
     if args.json:
         for tape in audited:
             facts = {"file": str(tape.path), "bytes": tape.size, "error": tape.error, **tape.audit.as_json()}
@@ -191,16 +190,12 @@ def _info(args: argparse.Namespace) -> int:
             else:  # one below the other: a table this narrow would break every word of it
                 for row in rows:
                     console.print(_paragraph(row), highlight=False, markup=False, soft_wrap=True)
-        for path in filter(_is_event_log, args.tapes):
+        for path in filter(is_event_log, args.tapes):
             run = open_run(path)
             kind = "live" if run.beginning.is_live else "paper"
             said = f"{path.name}: events of a {kind} run on {run.product}"
             Console().print(said, highlight=False, markup=False, soft_wrap=True)
     return cli.EXIT_FAILED if any(tape.error for tape in audited) else cli.EXIT_DONE
-
-
-def _is_event_log(path: Path) -> bool:
-    return path.name.removesuffix(PART).endswith(EVENTS)
 
 
 def _facts(tape: Audited) -> Iterator[tuple[str, ...]]:
@@ -246,7 +241,7 @@ def _paragraph(row: tuple[str, ...]) -> str:
 def _check(args: argparse.Namespace) -> int:
     code = cli.EXIT_DONE
     for path in args.tapes:
-        if _is_event_log(path):
+        if is_event_log(path):
             code = max(code, _check_events(path))
             continue
         tape = tape_tools.audit_tape(path, _exchange(args), gap_s=args.gap)
@@ -323,13 +318,15 @@ def _convert(args: argparse.Namespace) -> int:
         return _wrote(out, tape_tools.write_tape(_tape_name(out), iter(read_tape(args.tape))))
     instrument = _instrument(args)
     if args.kind == "npz":
-        from stall_then_strike.research.tape_npz import write_npz  # numpy is of the extra `research`
+        with cli.extra_needed("research"):
+            from stall_then_strike.research.tape_npz import write_npz
 
         out = args.out or stem.with_name(stem.name + ".npz")
         rows = write_npz(args.tape, out, instrument, feed_latency_ms=args.feed_latency_ms)
         sys.stdout.write(f"{out}: {rows:,} rows\n")
     else:
-        from stall_then_strike.research.tape_columns import write_parquet  # and so is polars
+        with cli.extra_needed("research"):
+            from stall_then_strike.research.tape_columns import write_parquet
 
         base = stem if args.out is None else args.out.with_name(args.out.name.removesuffix(".parquet"))
         for path in write_parquet(args.tape, base, instrument):

@@ -1,58 +1,23 @@
-"""Compiling with numba, typed for mypy, and with a cache that cannot be stale.
-
-numba's own cache looks at the file of the compiled function only: a change in a function that it calls would go
-unnoticed. So the folder of the cache is named by the text of every module that is compiled, and by numba's version.
-"""
+"""Compiling with numba, typed for mypy, with a cache that cannot be stale (`kernel_cache`)."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 import types
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar, cast
 
 import numba
+from numba.core import event
 
-import stall_then_strike
+from stall_then_strike.research.kernel_cache import cache_folder
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_PACKAGE: Final = Path(stall_then_strike.__file__).parent
-_COMPILED: Final = (
-    "research/*.py",
-    "sim/fill_rules.py",
-    "sim/latency.py",
-    "engine/strategy_stall.py",
-    "engine/budget.py",
-    "types/*.py",
-)
-
-
-def sources() -> str:
-    """A digest of the text of every compiled module, and of numba's version."""
-    digest = hashlib.blake2b(numba.__version__.encode(), digest_size=12)
-    for pattern in _COMPILED:
-        for path in sorted(_PACKAGE.glob(pattern)):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def _cache_folder() -> Path | None:
-    """A folder of the user's own; None where there is none to write to."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    folder = Path(base) / "stall_then_strike" / "numba" / sources()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK) else None
-
-
-_FOLDER: Final = _cache_folder()
+_COMPILE: Final = "numba:compile"
+_FOLDER: Final = cache_folder()
 _SETTINGS: Final[Any] = numba.config
-if _FOLDER is not None and not _SETTINGS.CACHE_DIR:
+if _FOLDER is not None:
     _SETTINGS.CACHE_DIR = str(_FOLDER)
 
 
@@ -67,3 +32,26 @@ def jit_with(function: F, **callees: Callable[..., Any]) -> F:
         raise TypeError(f"{function!r} is not a plain function")
     bound = types.FunctionType(function.__code__, {**function.__globals__, **callees}, function.__name__)
     return cast(F, jit(bound))
+
+
+class _Compilations(event.Listener):
+    def __init__(self, on_compiled: Callable[[], None]) -> None:
+        self._on_compiled = on_compiled
+
+    def on_start(self, event: Any) -> None:
+        """One begins."""
+
+    def on_end(self, event: Any) -> None:
+        """One is done."""
+        self._on_compiled()
+
+
+@contextmanager
+def compilations(on_compiled: Callable[[], None]) -> Iterator[None]:
+    """Tell of each function that is compiled in the block, once it is; of those that the cache had, nothing."""
+    listener = _Compilations(on_compiled)
+    event.register(_COMPILE, listener)  # type: ignore[no-untyped-call]  # numba has few types
+    try:
+        yield
+    finally:
+        event.unregister(_COMPILE, listener)  # type: ignore[no-untyped-call]  # the same

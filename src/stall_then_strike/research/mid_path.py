@@ -25,7 +25,6 @@ from stall_then_strike.types.dto import NS_PER_S, BoardSnapshot, BookStatus
 
 SILENCE_NS: Final = 10 * NS_PER_S
 """A tape that says nothing for so long is taken to know nothing: snapshots alone come every 5 s."""
-_SUFFIXES: Final = (".jsonl", ".jsonl.zst")
 
 
 @dataclass(slots=True)
@@ -71,22 +70,6 @@ class OwnSpan:
     from_ns: int
     until_ns: int
     quote: OwnQuote
-
-
-def tape_files(paths: Sequence[Path]) -> list[Path]:
-    """The named tapes, and those in named folders, by name. Raises ReportInputError."""
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found = sorted(file for file in path.iterdir() if file.name.endswith(_SUFFIXES))
-            if not found:
-                raise ReportInputError(f"{path}: no tapes ({' or '.join(_SUFFIXES)}) in this folder")
-            files.extend(found)
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise ReportInputError(f"{path}: no such file; a tape ({' or '.join(_SUFFIXES)}) or a folder is wanted")
-    return files
 
 
 def mids_of_tapes(

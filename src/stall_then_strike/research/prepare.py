@@ -19,7 +19,7 @@ import numpy as np
 from loguru import logger
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.board import Board, BoardError
+from stall_then_strike.infra.board import MAX_LEVELS, Board, BoardError
 from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.research.arrays import KIND_BOARD, KIND_NONE, KIND_STATE, KIND_TRADES
 from stall_then_strike.research.columns import (
@@ -68,8 +68,8 @@ from stall_then_strike.research.scan import (
     sheet,
     spelling,
 )
-from stall_then_strike.research.sequence import Joints, Message
 from stall_then_strike.sim.tape import LineFile, TapeError, parse_line
+from stall_then_strike.tapes.sequence import Joints, Message
 from stall_then_strike.types.dto import (
     BoardSnapshot,
     BookStatus,
@@ -382,7 +382,7 @@ def tape_digest(path: Path) -> bytes:
 def key_of(digests: Sequence[bytes], cfg: AppConfig) -> str:
     """The cache key of tapes with these digests."""
     exchange = cfg.exchange
-    units = (VERSION, exchange.product_code, exchange.tick_size, exchange.size_step, cfg.ws.max_frame_bytes)
+    units = (VERSION, MAX_LEVELS, exchange.product_code, exchange.tick_size, exchange.size_step, cfg.ws.max_frame_bytes)
     digest = hashlib.blake2b(repr(units).encode(), digest_size=16)
     for tape in digests:
         digest.update(tape)

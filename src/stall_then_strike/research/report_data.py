@@ -43,7 +43,7 @@ from stall_then_strike.research.books import (
 )
 from stall_then_strike.research.estimates import Estimate, mean_of
 from stall_then_strike.research.log_rows import Fill, LogRows, ReportInputError, read_log_rows
-from stall_then_strike.research.mid_path import MidPath, mids_of_tapes, tape_files
+from stall_then_strike.research.mid_path import MidPath, mids_of_tapes
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Fact, OrderMemo
 from stall_then_strike.types.errors import JournalError
 from stall_then_strike.types.instrument import Instrument
@@ -197,7 +197,7 @@ def _mids(rows: LogRows, cfg: AppConfig, tapes: Sequence[Path], units: Instrumen
         return None
     own = own_spans(rows.orders, rows.fills, units)
     until_ns = rows.last_ns + HORIZONS_NS[-1]
-    path = mids_of_tapes(tape_files(tapes), cfg, own=own, from_ns=rows.first_ns, until_ns=until_ns)
+    path = mids_of_tapes(tapes, cfg, own=own, from_ns=rows.first_ns, until_ns=until_ns)
     if not any(True for _ in path.between(rows.first_ns - 1, until_ns)) and path.at(rows.first_ns) is None:
         raise ReportInputError(
             f"the tape tells nothing of {cfg.exchange.product_code} within the time of {rows.folder}; "

@@ -20,7 +20,7 @@ from stall_then_strike.research import arrays as x
 from stall_then_strike.research.arrays import I64
 from stall_then_strike.research.columns import Columns
 from stall_then_strike.research.compiled import CompiledReplay, Outcome
-from stall_then_strike.research.jit import sources
+from stall_then_strike.research.kernel_cache import sources
 from stall_then_strike.research.overfitting import moments
 from stall_then_strike.research.sweep_plan import Span, Value, as_json, configured
 from stall_then_strike.research.sweep_tapes import Tape, columns_of
@@ -30,6 +30,9 @@ from stall_then_strike.types.errors import StallThenStrikeError
 MARKOUT_NS: Final = 1 * NS_PER_S
 _SILENCE_NS: Final = 10 * NS_PER_S
 """A tape that says nothing for so long is taken to know nothing (``mid_path``)."""
+
+_HERE: Final = "research/sweep_runs.py"
+"""It imports all that a run's figures depend on."""
 
 METRICS: Final = {
     "pnl": float,
@@ -103,7 +106,7 @@ class Record:
 
 def program() -> str:
     """Tells one version of what is replayed from another."""
-    return sources()
+    return sources((_HERE,))
 
 
 def run_batch(job: Job, runs: Sequence[Run]) -> list[Record]:

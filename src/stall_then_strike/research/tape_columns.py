@@ -28,7 +28,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from stall_then_strike.research.tape_rows import BoardMessage, read_rows
+from stall_then_strike.tapes.tape_rows import BoardMessage, read_rows
 from stall_then_strike.types.instrument import Instrument
 
 LEVELS: Final = pl.Schema(

@@ -29,7 +29,7 @@ from typing import Final
 
 import numpy as np
 
-from stall_then_strike.research.tape_rows import BoardMessage, ExecutionRow, Level, read_rows
+from stall_then_strike.tapes.tape_rows import BoardMessage, ExecutionRow, Level, read_rows
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 from stall_then_strike.types.instrument import Instrument
 

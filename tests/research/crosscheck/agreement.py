@@ -19,9 +19,9 @@ import orjson
 
 from stall_then_strike.app.virtual import Message
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.research.tape_rows import ExecutionRow, read_rows
 from stall_then_strike.sim.latency import quantile_table
 from stall_then_strike.sim.tape import read_tape
+from stall_then_strike.tapes.tape_rows import ExecutionRow, read_rows
 from stall_then_strike.types.instrument import fx_btc_jpy
 from tests.market_script import config
 from tests.research.crosscheck import order_script, their_engine, their_rules, their_strategy

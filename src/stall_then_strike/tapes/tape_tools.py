@@ -14,12 +14,12 @@ from typing import Any, Final, Self
 import orjson
 
 from stall_then_strike.config.models import ExchangeConfig
-from stall_then_strike.research.part_file import PartFile
-from stall_then_strike.research.tape_audit import TapeAudit
-from stall_then_strike.research.tape_writer import manifest_path, tape_line
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.source import iter_frames
 from stall_then_strike.sim.tape import TapeError, TapeLine, TapeStatistics, read_tape
+from stall_then_strike.tapes.part_file import PartFile
+from stall_then_strike.tapes.tape_audit import TapeAudit
+from stall_then_strike.tapes.tape_writer import manifest_path, tape_line
 from stall_then_strike.types.dto import NS_PER_S
 
 MIN_AGREED: Final = 0.99

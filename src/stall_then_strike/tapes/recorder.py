@@ -15,9 +15,9 @@ from loguru import logger
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.pyb_session import PyBotterSession
-from stall_then_strike.research.salvage import RecordFolder
-from stall_then_strike.research.tape_audit import product_config
-from stall_then_strike.research.tape_writer import TapeWriter
+from stall_then_strike.tapes.salvage import RecordFolder
+from stall_then_strike.tapes.tape_audit import product_config
+from stall_then_strike.tapes.tape_writer import TapeWriter
 from stall_then_strike.types.errors import FeedError, LogError
 
 

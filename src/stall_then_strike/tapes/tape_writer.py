@@ -18,9 +18,9 @@ import orjson
 
 from stall_then_strike.config.models import ExchangeConfig
 from stall_then_strike.infra.market_feed import EVENTS_CHANNEL
-from stall_then_strike.research.part_file import PART, PartFile, write_whole
-from stall_then_strike.research.stream_thread import Lost, StreamThread
-from stall_then_strike.research.tape_audit import GAPS_KEPT, TapeAudit, channel_of
+from stall_then_strike.tapes.part_file import PART, PartFile, write_whole
+from stall_then_strike.tapes.stream_thread import Lost, StreamThread
+from stall_then_strike.tapes.tape_audit import GAPS_KEPT, TapeAudit, channel_of
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import LogError
 from stall_then_strike.types.text import utc_iso

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from stall_then_strike.research.tape_audit import channel_of, kind_of
 from stall_then_strike.sim.source import Channel
 from stall_then_strike.sim.tape import TapeError, read_tape, stamp_ns
+from stall_then_strike.tapes.tape_audit import channel_of, kind_of
 from stall_then_strike.types.instrument import Instrument
 
 Level = tuple[int, int]

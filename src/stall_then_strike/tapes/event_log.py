@@ -19,11 +19,11 @@ from stall_then_strike import __version__
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
-from stall_then_strike.research.event_codec import encode, encode_event
-from stall_then_strike.research.part_file import PartFile
-from stall_then_strike.research.salvage import EVENTS
-from stall_then_strike.research.stream_thread import Lost, StreamThread
-from stall_then_strike.research.tape_writer import free_path
+from stall_then_strike.tapes.event_codec import encode, encode_event
+from stall_then_strike.tapes.part_file import PartFile
+from stall_then_strike.tapes.salvage import EVENTS
+from stall_then_strike.tapes.stream_thread import Lost, StreamThread
+from stall_then_strike.tapes.tape_writer import free_path
 from stall_then_strike.types.dto import NS_PER_S, BookedFill, CoreMemo, Event, ExecId, OrderMemo
 from stall_then_strike.types.errors import LogError
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stall_then_strike.research.event_codec import EVENTS, decode, decode_event, encode, encode_event
-from stall_then_strike.research.event_log import Beginning
+from stall_then_strike.tapes.event_codec import EVENTS, decode, decode_event, encode, encode_event
+from stall_then_strike.tapes.event_log import Beginning
 from stall_then_strike.types import dto
 
 INTS = st.integers(-(10**30), 10**30)

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from stall_then_strike.research import stream_thread
-from stall_then_strike.research.stream_thread import Lost, StreamThread
+from stall_then_strike.tapes import stream_thread
+from stall_then_strike.tapes.stream_thread import Lost, StreamThread
 from stall_then_strike.types.errors import LogError
 
 

@@ -1,0 +1,189 @@
+"""Every command line of README.md, as it stands there, in a folder that has what its section takes for granted.
+
+What would ask the venue asks the embedded exchange, runs without an end get one, and names that stand for something of
+the reader's (TAPE, FILE) are replaced. A line that is in neither list below fails a test.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+from tests.e2e.commands import REPO, read_line, rows, running
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+TAPE: Final = REPO / "data/sample/FX_BTC_JPY-20260105T00Z-seed7-180s.jsonl.zst"
+KEY, SECRET = "key-of-the-readme", "made-up"
+TIMEOUT_S: Final = 550
+"""For the sweep, which may have to compile."""
+LIVE_S: Final = 20
+"""Seconds of live trading that the commands after it look back on."""
+
+
+class Run(NamedTuple):
+    """How a line is run."""
+
+    flags: str = ""
+    """Appended; VENUE stands for the embedded exchange's addresses."""
+    words: tuple[tuple[str, str], ...] = ()
+    """What is replaced, in order."""
+    codes: tuple[int, ...] = (0,)
+
+
+SHORT = Run("--duration 3")
+ON_TAPE = Run(words=(("TAPE [TAPE...]", "tape.jsonl.zst"), ("TAPE", "tape.jsonl.zst"), ("FILE", "latency.txt")))
+RUN: Final[dict[str, Run]] = {
+    "poetry run run_paper --sim --duration 60": SHORT,
+    "poetry run run_paper": Run("--duration 3 VENUE"),
+    "poetry run run_paper --sim": SHORT,
+    "poetry run run_paper --sim --speed 10": Run("--duration 20"),
+    "poetry run run_paper --sim --speed max --duration 3600": Run("--duration 120"),
+    "poetry run run_paper --tape FILE": Run(words=(("FILE", "tape.jsonl.zst"),)),
+    "poetry run run_paper --check --set strategy.ttl_ms=500": Run(),
+    "tail -f logs/runtime/app.log": Run(words=(("-f ", ""),)),
+    "tail -f logs/decisions/decisions-$(date -u +%Y%m%d).csv": Run(words=(("-f ", ""),)),
+    "poetry run run_live --config configs/sim.yml --yes --duration 60": SHORT,
+    "cp .env.example .env && chmod 600 .env": Run(),
+    "poetry run doctor": Run("VENUE"),
+    "poetry run run_live": Run("--yes --duration 3 VENUE"),
+    "poetry run backtest TAPE [TAPE...]": ON_TAPE,
+    "poetry run backtest TAPE --engine interpreted": ON_TAPE,
+    "poetry run backtest TAPE --seed 2 --set paper.queue_model=power --log-dir data/results/power": ON_TAPE,
+    "poetry run backtest TAPE --latency-file FILE": ON_TAPE,
+    "poetry run sweep --tape TAPE --grid strategy.stall_T_ms=100,250,500 --grid strategy.ttl_ms=400,800": ON_TAPE,
+    "poetry run report logs --tape data/raw": Run(),
+    "poetry run report logs --runs": Run(),
+    "poetry run report logs-a --compare logs-b --lang ja --out ab.html": Run(),
+    "poetry run state": Run(),
+    "poetry run state --json": Run(),
+    'poetry run state resume --reason "looked at it"': Run("--yes", codes=(0, 1)),  # there is no halt to lift
+    "poetry run state export DIR": Run(words=(("DIR", "exported"),)),
+    "poetry run why 07:30:13 --window 5": Run(codes=(0, 1)),  # of today, whatever was then
+    "poetry run why -5m": Run(words=(("-5m", "-5s"),), codes=(0, 1)),
+    "poetry run why JRF20261121-113112-753732": Run(words=(("JRF20261121-113112-753732", "ORDER"),)),
+    "poetry run record": Run("--duration 8 VENUE"),
+    "poetry run tape info data/raw/*.jsonl.zst": Run(),
+    "poetry run tape check data/raw/*.jsonl.zst": Run(codes=(0, 1)),  # a minute is short for some of its questions
+    "poetry run tape cut FILE --from +60 --to 2026-01-05T12:00:00Z -o PART.jsonl.zst": Run(
+        words=(("FILE", "tape.jsonl.zst"),)
+    ),
+    "poetry run tape merge A B --drop-copies -o BOTH.jsonl.zst": Run(words=(("A B", "tape.jsonl.zst tape.jsonl.zst"),)),
+    "poetry run tape convert FILE --to parquet": Run(words=(("FILE", "tape.jsonl.zst"),)),
+    "poetry run run_live --set record.enabled=true": Run("--yes --duration 3 VENUE"),
+    "poetry run calibrate data/raw": Run(),
+    "poetry run backtest TAPE --config data/results/calibration/calibration.yml": ON_TAPE,
+    "poetry run report data/results/calibration": Run(),
+    "poetry run calibrate data/journal/FX_BTC_JPY.sqlite3 --latencies-only": Run(),
+}
+NOT_RUN: Final = {
+    "make demo": "sets up another environment; what it then runs is the first command of the list above",
+    "make test": "is what runs this",
+    "poetry install --all-extras --with notebook,crosscheck": "needs an index with the JSON interface",
+    "poetry run pytest": "is what runs this",
+    "poetry run sweep --tape s3://bucket/a.jsonl.zst --search strategy.stall_T_ms=50:2000:log --trials 200 "
+    "--objective pnl,max_drawdown --folds 5 --scheduler tcp://10.0.0.5:8786": "needs a bucket and a cluster",
+    "poetry run record --product FX_BTC_JPY --product XRP_JPY:0.001 --out data/raw": "the exchange has one product",
+}
+
+
+def lines() -> list[str]:
+    """Command lines of README.md, without what is said beside them."""
+    text = (REPO / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    found = re.findall(r"^ {4}((?:poetry|make|tail|cp|python|docker|git|export) .*)$", text, re.MULTILINE)
+    return [re.sub(r"\s+", " ", re.sub(r"\s#\s.*$", "", line)).strip() for line in found]
+
+
+def test_every_command_line_is_run_or_has_a_reason() -> None:
+    assert sorted(lines()) == sorted([*RUN, *NOT_RUN])
+
+
+@pytest.mark.parametrize("line", NOT_RUN)
+def test_line_that_is_not_run_is_one_that_its_program_takes(line: str) -> None:
+    program, *flags = shlex.split(line.removeprefix("poetry run "))
+    if program == "make":
+        subprocess.run(["make", "--dry-run", *flags], cwd=REPO, capture_output=True, check=True)
+    elif (REPO / f"src/stall_then_strike/app/{program}.py").exists():
+        importlib.import_module(f"stall_then_strike.app.{program}").parser().parse_args(flags)
+
+
+class Room(NamedTuple):
+    """A folder as its owner has it after a while, and the exchange that stands for the venue."""
+
+    folder: Path
+    venue: str
+
+    def run(self, line: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """A command line in bash, where ``poetry run`` is this environment."""
+        own = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "TMPDIR": str(folder or self.folder),
+            "BITFLYER_API_KEY": KEY,
+            "BITFLYER_API_SECRET": SECRET,
+            "COLUMNS": "120",
+        }
+        with subprocess.Popen(
+            ["bash", "-c", 'poetry() { shift; "$@"; }\n' + line.replace("VENUE", self.venue)],
+            cwd=folder or self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, **own},
+        ) as process:
+            try:
+                out, err = process.communicate(timeout=TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)  # bash and what it started
+                raise
+        return subprocess.CompletedProcess(line, process.returncode, out, err)
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    """It has traded live for a while, recording, and has two paper runs to compare."""
+    folder = tmp_path_factory.mktemp("reader")
+    shutil.copy(REPO / ".env.example", folder)
+    shutil.copy(TAPE, folder / "tape.jsonl.zst")
+    (folder / "configs").symlink_to(REPO / "configs")
+    (folder / "latency.txt").write_text("5\n70\n300\n")
+    with running("sim_exchange", "--api-key", KEY, "--api-secret", SECRET, "--maintenance", "off") as exchange:
+        rest, ws = read_line(exchange, r"rest=(\S+) ws=(\S+)").groups()
+        venue = f"--set exchange.base_url={rest} --set exchange.ws_url={ws} --set session.quiet=[]"
+        room = Room(folder, venue)
+        for line in (
+            f"run_live --yes --duration {LIVE_S} --set record.enabled=true VENUE",
+            "run_paper --sim --speed max --duration 60 --seed 1 --log-dir logs-a",
+            "run_paper --sim --speed max --duration 60 --seed 2 --log-dir logs-b",
+            "calibrate data/raw",
+        ):
+            done = room.run(line)
+            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        yield room
+
+
+@pytest.mark.parametrize("line", RUN)
+def test_line_runs(line: str, room: Room, tmp_path: Path) -> None:
+    how, command = RUN[line], line
+    for before, after in how.words:
+        command = command.replace(before, after)
+    if "ORDER" in command:
+        order = next(row["order_id"] for row in rows(room.folder / "logs", "orders") if row["order_id"])
+        command = command.replace("ORDER", order)
+    folder = shutil.copytree(room.folder, tmp_path / "copy", symlinks=True)
+    if "run_paper" in line or "backtest" in line:
+        shutil.rmtree(folder / "logs")  # of the live run, and a folder belongs to runs of one kind
+    done = room.run(f"{command} {how.flags}", folder)
+    assert done.returncode in how.codes, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
