@@ -144,16 +144,17 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Scr
         screen.begin(f"backtest of {tapes}, compiled", args.log_dir)
         columns_ = _columns(cfg, args)
         try:
-            return _compiled(cfg, args, columns_, logs, screen)
+            if columns_ is not None:
+                return _compiled(cfg, args, columns_, logs, screen)
         except CannotCompile as error:
             if cfg.backtest.engine is Engine.COMPILED or _csv_files(args.log_dir):
                 raise FeedError(str(error)) from error
             logger.warning("{}", error)
+    elif _has_research() and not cfg.record.enabled:
+        columns_ = _columns(cfg, args)
     screen.begin(f"backtest of {tapes}, interpreted", args.log_dir)
     if cfg.record.enabled:
         columns_ = None  # what is recorded beside a run are all messages, so none may be stepped over
-    elif columns_ is None and _has_research():
-        columns_ = _columns(cfg, args)
     with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
         return runner.run(_interpreted(cfg, args, columns_, logs, screen))
 
@@ -170,12 +171,22 @@ async def _interpreted(
         )
 
 
-def _columns(cfg: AppConfig, args: argparse.Namespace) -> Columns:
-    """The tapes, prepared. Raises FeedError if there is no market on them. A signal ends it at once."""
-    from stall_then_strike.research.prepare import prepared
+def _columns(cfg: AppConfig, args: argparse.Namespace) -> Columns | None:
+    """The tapes, prepared; None if columns cannot hold them and another engine than the compiled one may trade them.
+
+    Raises FeedError if there is no market on them. A signal ends it at once.
+    """
+    from stall_then_strike.research.prepare import BeyondColumns, prepared
 
     cli.hear_signals(yes=True)
-    columns_ = prepared(args.tapes, cfg, Path(cfg.backtest.cache_dir))
+    try:
+        columns_ = prepared(args.tapes, cfg, Path(cfg.backtest.cache_dir))
+    except BeyondColumns as error:
+        if cfg.backtest.engine is Engine.COMPILED:
+            raise
+        logger.warning("{}: the interpreted engine is told every message instead", error)
+        cli.hear_signals(yes=False)
+        return None
     cli.hear_signals(yes=False)
     held = columns_.manifest
     if not held.mid_checked:

@@ -327,7 +327,7 @@ async def _trade(run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen
         speed = math.inf if args.speed is None else args.speed
         screen.begin(f"paper trading on tape {args.tape}", args.log_dir)
         return await run.virtual(
-            read_tape(args.tape),
+            read_tape(args.tape, for_result=True),
             mode="paper · tape",
             speed=speed,
             duration_s=args.duration,

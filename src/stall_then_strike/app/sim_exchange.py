@@ -32,7 +32,7 @@ from stall_then_strike.sim.keys import ApiKey
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.source import MarketSource
-from stall_then_strike.sim.tape import TapeError, TapeSource
+from stall_then_strike.sim.tape import Stamps, TapeError, TapeSource
 from stall_then_strike.types.errors import ConfigError
 
 _MAX_PORT: Final = 65_535
@@ -124,7 +124,10 @@ def _market(args: argparse.Namespace) -> tuple[MarketSource, ScaledClock | None]
     """The source and the clock that fits it; None at maximal speed. Raises OSError and TapeError for the tape."""
     is_paced = not math.isinf(args.speed)
     if args.tape is not None:
-        tape = TapeSource(args.tape)
+        tape, stamps = TapeSource(args.tape), Stamps()
+        stamps.take(tape.start_ns, "")
+        if why := stamps.fault(at_end=True):
+            sys.stderr.write(f"sim_exchange: --tape {args.tape}: {why}; it is played as it stands\n")
         return tape, ScaledClock(args.speed, tape.start_ns) if is_paced else None
     clock = SystemClock() if args.speed == 1.0 else ScaledClock(args.speed if is_paced else 1.0)
     return Market(seed=args.seed, start_ns=clock.now_ns()), clock if is_paced else None
