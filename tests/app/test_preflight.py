@@ -317,6 +317,7 @@ async def test_a_halt_in_the_journal_is_told_and_a_foreign_journal_refused(tmp_p
     found = {result.name: result for result in await preflight(cfg, credentials, None, SystemClock(), tmp_path)}
     assert found["memory"].verdict is Verdict.WARNING
     assert found["memory"].text == "halted since 2026-01-05T00:00:00Z: kill_pnl (limit)"
+    assert not found["memory"].is_halt  # the limit of a day that is over
     other = Credentials(key="another", secret="s")
     found = {result.name: result for result in await preflight(cfg, other, None, SystemClock(), tmp_path)}
     assert found["memory"].verdict is Verdict.FAULT

@@ -82,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.sets = _sets(args)
     try:
         cfg = cli.load(args, cli.CONFIGS / "backtest.yml")
+        cli.require_open_files()
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
             return cli.EXIT_DONE

@@ -28,6 +28,8 @@ EXIT_INTERRUPTED: Final = 130
 CONFIGS: Final = Path("configs")
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """All mean: stop in good order. SIGHUP comes when the operator's terminal goes away."""
+OPEN_FILES: Final = 128
+"""What a run wants to have open at once: sockets, logs, journal, libraries. With 24 it fails anywhere."""
 FASTEST: Final = 100.0
 """Above this, real time is too short for sockets to keep up; virtual time (``max``) has no such limit."""
 
@@ -69,6 +71,19 @@ def load(args: argparse.Namespace, default_override: Path) -> AppConfig:
             f"{args.base}: no such file in {Path.cwd()}; run from the project's folder, or name the file by --base"
         )
     return load_app_config(args.base, args.config or default_override, args.sets)
+
+
+def require_open_files() -> None:
+    """Have as many open files allowed as a run wants. Raises ConfigError where this machine does not let it."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY != soft < OPEN_FILES:
+        if resource.RLIM_INFINITY != hard < OPEN_FILES:
+            raise ConfigError(f"a process may open only {hard} files here; accepted: ulimit -n {OPEN_FILES} or more")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, hard))
 
 
 def hear_signals(*, yes: bool) -> None:

@@ -278,6 +278,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.sets = [*args.sets, f"sim.seed={args.seed}", f"paper.seed={args.seed}"]
     try:
         cfg = cli.load(args, cli.CONFIGS / ("sim.yml" if args.sim else "paper.yml"))
+        cli.require_open_files()
         if args.tape is not None and not args.tape.is_file():
             raise ConfigError(f"--tape {args.tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
         if cfg.env == "live":

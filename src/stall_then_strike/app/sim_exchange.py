@@ -23,7 +23,7 @@ from typing import Final
 
 from stall_then_strike.app import cli
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
-from stall_then_strike.sim.bitflyer_server import BitflyerExchange
+from stall_then_strike.sim.bitflyer_server import BitflyerExchange, address
 from stall_then_strike.sim.calendar import Calendar, Maintenance
 from stall_then_strike.sim.fault_catalogue import random_plan
 from stall_then_strike.sim.fault_file import load_fault_plan
@@ -97,6 +97,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.tape is not None and (args.api_key is not None or args.api_secret is not None):
         flags.error("--api-key and --api-secret: not allowed with --tape, which has no account")
     try:
+        cli.require_open_files()
+    except ConfigError as error:
+        sys.stderr.write(f"sim_exchange: {error}\n")
+        return cli.EXIT_USAGE
+    try:
         plan = _fault_plan(args)
     except ConfigError as error:
         sys.stderr.write(f"sim_exchange: --faults {error}\n")
@@ -163,7 +168,8 @@ async def _serve(
         try:
             await stack.enter_async_context(exchange)
         except OSError as error:
-            sys.stderr.write(f"sim_exchange: cannot listen on {args.host}:{args.port}: {error.strerror or error}\n")
+            where = address(args.host, args.port)
+            sys.stderr.write(f"sim_exchange: cannot listen on {where}: {error.strerror or error}\n")
             return cli.EXIT_FAILED
         _announce(exchange, key if private is not None else None)
         why = await _until_end(exchange, stop, args.duration)

@@ -187,6 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stopper = Stopper()
     try:
         cfg = cli.load(args, cli.CONFIGS / "backtest.yml")
+        cli.require_open_files()
         keys = _keys(args, cfg)
         return _Sweep(args, cfg, keys, stopper, command=_command(arguments, args.tapes)).run()
     except ConfigError as error:

@@ -12,7 +12,7 @@ from stall_then_strike.config.models import RiskConfig
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.types.dto import NS_PER_S, Reason
 
-_DAY_LIMITS: Final = frozenset({Reason.KILL_PNL, Reason.KILL_DRAWDOWN})
+DAY_LIMITS: Final = frozenset({Reason.KILL_PNL, Reason.KILL_DRAWDOWN})
 """Halts that end with the trading day. All others wait for the operator."""
 
 
@@ -65,7 +65,7 @@ class KillSwitch:
     def on_day_roll(self) -> Reason | None:
         """Count the new day's loss from zero, and lift a halt that belongs to the day that ended; return it."""
         self._pnl_base = 0
-        return self._lift() if self.halted in _DAY_LIMITS else None
+        return self._lift() if self.halted in DAY_LIMITS else None
 
     def resume(self, inventory: InventoryManager) -> Reason | None:
         """Lift any halt on the operator's word; return it. The same day's limits count anew from here."""
