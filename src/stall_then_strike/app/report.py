@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from loguru import logger
 
@@ -47,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
         "--journal", metavar="FILE", type=Path, help="journal of DIR's run (default: DIR/journal, if there)"
     )
     flags.add_argument("--lang", choices=("en", "ja"), default="en", help="language (default: %(default)s)")
+    flags.add_argument(
+        "--tz", metavar="ZONE", type=_zone, help="IANA zone of the times shown (default: UTC; for --lang ja Asia/Tokyo)"
+    )
     cli.add_config_flags(flags, override="none; product, limits and trading day are taken from the settings")
     return flags
 
@@ -70,7 +74,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ReportInputError(f"{args.folder} is a file; give the folder of a run or of a sweep")
         out = args.folder / "report.html" if args.out is None else args.out
         write_report(
-            out, args.folder, cfg, language=args.lang, compare=args.compare, tapes=args.tapes, journal=args.journal
+            out,
+            args.folder,
+            cfg,
+            language=args.lang,
+            zone=args.tz,
+            compare=args.compare,
+            tapes=args.tapes,
+            journal=args.journal,
         )
     except (ConfigError, ReportInputError) as error:
         sys.stderr.write(f"report: {error}\n")
@@ -82,6 +93,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.enable("stall_then_strike")
     sys.stdout.write(f"{out}\n")
     return cli.EXIT_DONE
+
+
+def _zone(text: str) -> str:
+    """A zone's name, for argparse."""
+    try:
+        ZoneInfo(text)
+    except (OSError, ValueError, ZoneInfoNotFoundError):  # a folder of zones, no name at all, an unknown one
+        pass
+    else:
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is not a zone; accepted: IANA names such as Asia/Tokyo or UTC")
 
 
 def _settings(args: argparse.Namespace) -> AppConfig:

@@ -200,7 +200,7 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
     "test": ("test", "検証"),
     "chosen": ("chosen", "選ばれた設定"),
     "as_in_training": ("as in training", "学習どおり"),
-    "test_from": ("Test from, UTC", "検証開始（UTC）"),
+    "test_from": ("Test from, {zone}", "検証開始（{zone}）"),
     "rank": ("Rank in the test", "検証での順位"),
     "sum": ("Sum", "合計"),
     "error": ("Error", "エラー"),

@@ -23,6 +23,7 @@ def write_report(
     cfg: AppConfig,
     *,
     language: str = "en",
+    zone: str | None = None,
     compare: Path | None = None,
     tapes: Sequence[Path] = (),
     journal: Path | None = None,
@@ -31,14 +32,14 @@ def write_report(
 
     Tapes serve both runs, the journal the first. Raises ReportInputError for what cannot be read, OSError for ``out``.
     """
-    say = Labels(language)
+    say = Labels(language, zone)
     kind = "sweep" if is_sweep(folder) else "calibration" if is_calibration(folder) else None
     if kind is not None and (compare is not None or tapes or journal is not None):
         raise ReportInputError(f"{folder} holds a {kind}: --compare, --tape and --journal are for runs")
     if kind == "sweep":
         page = sweep_page(read_sweep(folder), say)
     elif kind == "calibration":
-        page = calibration_page(read_result(folder / RESULT), language)
+        page = calibration_page(read_result(folder / RESULT), say)
     else:
         page = _runs(folder, cfg, compare, tapes, journal, say)
     text = render(page, say)

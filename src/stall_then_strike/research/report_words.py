@@ -12,7 +12,7 @@ from stall_then_strike.research.estimates import Estimate
 from stall_then_strike.research.labels import Labels
 from stall_then_strike.research.report_charts import fills_drawn, horizon_text
 from stall_then_strike.research.report_data import HORIZONS_NS, SPLIT_HORIZON_NS, RunFigures
-from stall_then_strike.types.text import plain, utc_iso
+from stall_then_strike.types.text import plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,8 +188,8 @@ def notes(run: RunFigures, say: Labels) -> list[str]:
 
 def period(run: RunFigures, say: Labels) -> str:
     """From when to when."""
-    first, last = (utc_iso(ns)[:19].replace("T", " ") for ns in (run.rows.first_ns, run.rows.last_ns))
-    return say("period", start=first, end=last, span=span_text(run.seconds))
+    first, last = (say.moment(ns) for ns in (run.rows.first_ns, run.rows.last_ns))
+    return say("period", start=first, end=last, zone=say.zone, span=span_text(run.seconds))
 
 
 def sources(run: RunFigures, say: Labels) -> str:
