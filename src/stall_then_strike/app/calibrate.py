@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stall_then_strike.app import cli
+from stall_then_strike.app.wide_table import print_table
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.research.estimates import Estimate
@@ -180,7 +181,7 @@ def _calibrate(record: LiveRecord, tapes: Sequence[Path], out: Path) -> int:
     console = Console() if sys.stdout.isatty() else Console(width=_WIDEST)
     for line in words(result):
         console.print(line, highlight=False, soft_wrap=True)
-    console.print(comparison_table(result))
+    print_table(console, comparison_table(result))
     _show_latencies(found, written, console)
     console.print(f"{out / 'calibration.json'}\n{out / 'calibration.yml'}", highlight=False, soft_wrap=True)
     return cli.EXIT_DONE
