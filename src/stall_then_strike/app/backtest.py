@@ -188,6 +188,9 @@ def _columns(cfg: AppConfig, args: argparse.Namespace) -> Columns | None:
         logger.warning("{}: the interpreted engine is told every message instead", error)
         cli.hear_signals(yes=False)
         return None
+    except OSError as error:
+        where = error.filename or cfg.backtest.cache_dir
+        raise FeedError(f"tapes cannot be prepared: {where}: {error.strerror or error}") from error
     cli.hear_signals(yes=False)
     held = columns_.manifest
     if not held.mid_checked:

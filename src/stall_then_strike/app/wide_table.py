@@ -8,11 +8,13 @@ from rich.console import Console
 from rich.table import Table
 
 _INDENT: Final = "  "
+_UNLIMITED: Final = 10_000
+"""Columns in which a table shows how wide it would like to be."""
 
 
 def print_table(console: Console, table: Table) -> None:
     """Print a table of texts whole; where it is too wide, each row as a paragraph, so that no word is broken."""
-    if console.measure(table).maximum <= console.width:
+    if console.measure(table, options=console.options.update(width=_UNLIMITED)).maximum <= console.width:
         console.print(table)
         return
     console.print(table.title, markup=False, highlight=False, soft_wrap=True)

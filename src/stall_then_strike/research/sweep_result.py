@@ -41,7 +41,7 @@ def ranked(records: Iterable[Record], span: str, objective: str) -> list[Record]
 
 def has_fills(record: Record) -> bool:
     """Whether a run that was done traded at all."""
-    return record.metrics["fills"] != 0
+    return bool(record.metrics["fills"] != 0)
 
 
 def score(record: Record, objective: str) -> float:
