@@ -63,12 +63,15 @@ async def test_signal_stops_a_serving_exchange_in_good_order(number: signal.Sign
         assert b"stopped: signal; 1 connections" in out
 
 
-async def call(rest: str, key: str, secret: str) -> tuple[int, Any]:
-    """A signed call."""
-    target = "/v1/me/getcollateral"
-    signature = hmac.new(secret.encode(), f"1790000000GET{target}".encode(), hashlib.sha256).hexdigest()
+async def call(rest: str, key: str, secret: str, order: str = "") -> tuple[int, Any]:
+    """A signed call: for the collateral, or with an order."""
+    method, target = ("POST", "/v1/me/sendchildorder") if order else ("GET", "/v1/me/getcollateral")
+    signature = hmac.new(secret.encode(), f"1790000000{method}{target}{order}".encode(), hashlib.sha256).hexdigest()
     headers = {"ACCESS-KEY": key, "ACCESS-TIMESTAMP": "1790000000", "ACCESS-SIGN": signature}
-    async with aiohttp.ClientSession() as session, session.get(rest + target, headers=headers) as answer:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, rest + target, data=order or None, headers=headers) as answer,
+    ):
         return answer.status, await answer.json()
 
 
@@ -84,6 +87,21 @@ async def test_printed_key_is_accepted(flags: tuple[str, ...]) -> None:
         assert (await call(ready[1], account[1], "another"))[0] == 401
         if flags:
             assert account.groups() == ("demo", "made-up")
+
+
+@pytest.mark.parametrize(("yen", "is_whole"), [("exact", False), ("shown", True), ("settled", True)])
+async def test_money_is_in_whole_yen_on_request(yen: str, is_whole: bool) -> None:
+    keys = ("demo", "made-up")
+    async with running("--yen", yen, "--api-key", keys[0], "--api-secret", keys[1]) as (_, ready):
+        order = '{"product_code":"FX_BTC_JPY","child_order_type":"MARKET","side":"BUY","size":0.0013}'
+        status, answer = await call(ready[1], *keys, order)
+        assert status == 200, answer
+        needed = 0.0
+        async with asyncio.timeout(20):
+            while not needed:
+                _, answer = await call(ready[1], *keys)
+                needed = answer["require_collateral"]
+        assert (needed == int(needed)) is is_whole
 
 
 async def test_tape_is_played_to_its_end_and_the_command_with_it(tmp_path: Path) -> None:
@@ -206,6 +224,7 @@ def test_help_names_every_flag() -> None:
         "--api-secret",
         "--collateral",
         "--maintenance",
+        "--yen",
         "--faults",
         "--chaos",
     ):

@@ -6,9 +6,9 @@ from typing import Any
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.types.dto import (
+    BookedFill,
     ClientOrderId,
     CoreMemo,
-    ExecId,
     OrderMemo,
     PlaceLimit,
     PrivateChannel,
@@ -35,15 +35,15 @@ class LiveDesk(Desk):
         """A new run on what this one left to be remembered."""
         memo: CoreMemo | None = None
         orders: dict[ClientOrderId, OrderMemo] = {}
-        fills: list[ExecId] = []
+        fills: list[BookedFill] = []
         for step in self.steps:
             if step.changes is not None:
                 orders.update((order.client_order_id, order) for order in step.changes.orders)
-                fills.extend(fill.exec_id for fill in step.changes.fills)
+                fills.extend(step.changes.fills)
                 memo = step.changes.memo or memo
         again = LiveDesk(cfg or self.cfg)
         again.ms = self.ms + 1
-        again.core.restore(memo, orders.values(), fills)
+        again.core.restore(memo, orders.values(), [fill.exec_id for fill in fills], fills)
         return again
 
 

@@ -18,6 +18,7 @@ from stall_then_strike.engine.core import Core
 from stall_then_strike.types.dto import (
     AccountReport,
     BoardState,
+    BookedFill,
     BookStatus,
     CancelAllStall,
     ClientOrderId,
@@ -33,6 +34,7 @@ from stall_then_strike.types.dto import (
     OrderMemo,
     OrderTerms,
     PlaceLimit,
+    PrintedFill,
     PrivateChannel,
     Reconcile,
     RefusalKind,
@@ -71,6 +73,10 @@ class Weather:
     report_ms: int = 60
     """Between the questions of one report."""
     report_partial: float = 0.0
+    history_lag_ms: int = 0
+    """How old the executions, the position and the collateral of a report are. Events are prompt."""
+    print_lost: float = 0.0
+    """Public executions that are not heard."""
     ioc_part: float = 0.0
 
 
@@ -87,6 +93,7 @@ STORM = Weather(
     report_failed=0.25,
     report_ms=400,
     report_partial=0.1,
+    print_lost=0.3,
     ioc_part=0.4,
 )
 
@@ -126,6 +133,8 @@ class Account:
         self.basis = 0
         self.cash = 10**15
         """Collateral less the cost of what is open."""
+        self.past: list[tuple[int, int, int, int]] = []
+        """Position, basis and cash after each fill, and when."""
 
     def fill(self, order: VenueOrder, size: int, price: int, ms: int) -> FillEvent:
         """Execute a part of an order."""
@@ -152,7 +161,17 @@ class Account:
             order_id=order.order_id,
         )
         self.fills.append((ms, event))
+        self.past.append((ms, self.position, self.basis, self.cash))
         return event
+
+    def as_of(self, ms: int, lag_ms: int) -> tuple[int, int, int]:
+        """Position, basis and cash of some time ago. Payments since then are in the cash of today."""
+        later = [(at_ms, *rest) for at_ms, *rest in self.past if at_ms > ms - lag_ms]
+        if not lag_ms or not later:
+            return self.position, self.basis, self.cash
+        before = [rest for at_ms, *rest in self.past if at_ms <= ms - lag_ms]
+        position, basis, cash = before[-1] if before else (0, 0, 10**15)
+        return position, basis, cash + self.cash - self.past[-1][3]
 
     def listed(self, ms: int, lag_ms: int) -> tuple[ReportedOrder, ...]:
         """What ``getchildorders`` shows: nothing that died unfilled, nothing that came within the lag."""
@@ -184,6 +203,7 @@ class Journal:
     memo: CoreMemo | None = None
     orders: dict[ClientOrderId, OrderMemo] = field(default_factory=dict)
     fills: dict[ExecId, int] = field(default_factory=dict)
+    booked: list[BookedFill] = field(default_factory=list)
     carry: int = 0
 
     def store(self, step: Step) -> None:
@@ -195,7 +215,8 @@ class Journal:
             self.orders[order.client_order_id] = order
         for fill in changes.fills:
             assert fill.exec_id not in self.fills, f"execution {fill.exec_id} was counted twice"
-            self.fills[fill.exec_id] = fill.row.size
+            self.booked.append(fill)
+            self.fills[fill.exec_id] = fill.row.side.sign * fill.row.size
         self.memo = changes.memo or self.memo
 
 
@@ -238,7 +259,8 @@ class Wire:
         self.run += 1
         self.private.clear()
         self.core = Core(self.cfg, live=True)
-        self.born = (self.journal.memo, tuple(self.journal.orders.values()), tuple(self.journal.fills))
+        journal = self.journal
+        self.born = (journal.memo, tuple(journal.orders.values()), tuple(journal.fills), tuple(journal.booked[-200:]))
         self.core.restore(*self.born)
         self.fed: list[tuple[Event, int]] = []
         self.steps: list[Step] = []
@@ -380,6 +402,19 @@ class Wire:
         if random.random() < weather.event_twice:
             self.later(10 + random.randint(0, 2 * weather.event_late_ms), tell)
 
+    def print(self, fill: FillEvent) -> None:
+        """Over the public channel, which shares the private one's connection: told where the order is known as ours."""
+        if not self.channel_up or self.random.random() < self.weather.print_lost:
+            return
+        epoch = self.epoch
+
+        def tell() -> None:
+            if epoch == self.epoch and fill.order_id and self.core.orders.by_id(fill.order_id) is not None:
+                now_ns = at(self.ms)
+                self.feed(PrintedFill(ts_ns=now_ns, fill=replace(fill, ts_ns=now_ns)))
+
+        self.later(self.random.randint(5, 250), tell)
+
     def fact(self, kind: OrderEventKind, order: VenueOrder) -> OrderEvent:
         terms = order.terms if kind is K.REGISTERED else None
         return OrderEvent(ts_ns=at(self.ms), kind=kind, order_id=order.order_id, terms=terms)
@@ -472,7 +507,9 @@ class Wire:
     def execute(self, order: VenueOrder, size: int) -> None:
         if order.state == "active" and size:
             worst = self.best[1] if order.terms.side is BUY else self.best[0]
-            self.announce(self.account.fill(order, size, order.terms.price or worst, self.ms))
+            fill = self.account.fill(order, size, order.terms.price or worst, self.ms)
+            self.announce(fill)
+            self.print(fill)
 
     def end(self, order: VenueOrder, state: str) -> None:
         if order.is_alive:
@@ -507,7 +544,7 @@ class Wire:
         if random.random() < weather.report_failed:
             self.answer(random.choice([100, 40_000]), ReportFailed(ts_ns=at(self.ms), detail="no answer"))
             return
-        step = weather.report_ms
+        step, lag_ms = weather.report_ms, weather.history_lag_ms
         asked, seen = self.ms, {}  # type: tuple[int, dict[str, Any]]
         partial = random.random() < weather.report_partial
 
@@ -515,14 +552,16 @@ class Wire:
             seen["orders"] = self.account.listed(self.ms, weather.listing_ms)
 
         def fills() -> None:
-            all_of_them = [fill for _, fill in self.account.fills if fill.exec_id > question.since]
+            before = self.ms - lag_ms
+            all_of_them = [f for ms, f in self.account.fills if f.exec_id > question.since and ms <= before]
             seen["fills"] = tuple(all_of_them[-2:] if partial else all_of_them)
 
         def position() -> None:
-            seen["position"], seen["basis"] = self.account.position, self.account.basis
+            seen["position"], seen["basis"], _ = self.account.as_of(self.ms, lag_ms)
 
         def collateral() -> None:
-            seen["collateral"] = self.account.cash + self.account.basis
+            _, basis, cash = self.account.as_of(self.ms, lag_ms)
+            seen["collateral"] = cash + basis
 
         for number, part in enumerate((orders, fills, position, collateral)):
             self.later(10 + number * step, part)

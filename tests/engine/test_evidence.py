@@ -14,6 +14,7 @@ from stall_then_strike.types.dto import (
     OrderEvent,
     OrderEventKind,
     OrderId,
+    OrderTerms,
     Reason,
     ReportedState,
     TimeInForce,
@@ -141,15 +142,40 @@ def test_an_execution_that_cannot_be_of_the_order_does_not_name_it(strange: Any)
     unanswered(orders)
     found = names_and_strangers(report(10_000, fills=[strange]), orders)
     assert not found.names
-    assert found.foreign_fills == ([strange] if strange.side is SELL else []), "a buy could still be named by an answer"
+    assert found.foreign_fills == [strange]
 
 
-def test_a_young_execution_of_an_unknown_name_waits_for_the_answer_that_names_it() -> None:
+def test_executions_that_together_exceed_the_order_do_not_name_it() -> None:
+    orders = Orders()
+    unanswered(orders)
+    parts = [fill(BUY, 10_049, MIN * 3 // 4, exec_id=number, name=None, order_id="F") for number in (1, 2)]
+    found = names_and_strangers(report(10_000, fills=parts), orders)
+    assert not found.names
+    assert found.foreign_fills == parts
+
+
+def test_an_execution_that_an_answer_on_its_way_may_name_is_nobodys_yet() -> None:
     """A3: the answer comes after the fill."""
     orders = Orders()
     strange = fill(BUY, 10_049, MIN, name=None, order_id="F", ms=1_000)
-    assert not names_and_strangers(report(5_000, fills=[strange]), orders).foreign_fills
-    assert names_and_strangers(report(7_000, fills=[strange]), orders).foreign_fills == [strange]
+    assert names_and_strangers(report(1_100, fills=[strange]), orders).foreign_fills == [strange]
+    sent(orders, "a", 500)
+    found = names_and_strangers(report(9_000, fills=[strange]), orders)
+    assert not found.foreign_fills
+    assert not found.names
+
+
+def test_an_execution_of_an_order_with_other_terms_is_a_strangers_at_once() -> None:
+    """C8: the list or the ORDER event says what its order asks for, so no lost answer can name it."""
+    orders = Orders()
+    unanswered(orders)
+    by_list = fill(BUY, 10_049, MIN, exec_id=1, name=None, order_id="F", ms=100)
+    by_event = fill(BUY, 10_049, MIN, exec_id=2, name=None, order_id="G", ms=100)
+    terms = OrderTerms(BUY, Ticks(10_060), Lots(MIN))
+    orders.apply(OrderEvent(ts_ns=at(90), kind=K.REGISTERED, order_id=OrderId("G"), terms=terms))
+    done = listed("F", price=None, size=MIN, executed=MIN, state=ReportedState.COMPLETED)
+    found = names_and_strangers(report(200, done, fills=[by_list, by_event]), orders)
+    assert found.foreign_fills == [by_list, by_event]
 
 
 def test_a_counted_execution_is_nobodys_again() -> None:
@@ -230,13 +256,25 @@ def test_a_listed_end_whose_executions_never_come_counts_in_the_end() -> None:
     assert look(orders, 120_000, seen) == [K.CANCELLED]
 
 
-def test_an_order_missing_from_two_lists_has_ended() -> None:
-    """A10: the cancel's event was lost."""
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_an_order_missing_from_two_lists_has_ended(cancelled: bool) -> None:
+    """A10: the cancel's event was lost, or what was listed has vanished."""
     orders = Orders()
-    working(orders)
+    order = working(orders)
+    if cancelled:
+        orders.cancel_sent(order, at(500))
+    else:
+        look(orders, 900, listed("V-a"))
     assert look(orders, 3_000) == []
     assert look(orders, 4_900) == [], "too close to the first to count twice"
     assert look(orders, 5_000) == [K.CANCELLED]
+
+
+def test_an_order_that_no_list_has_shown_yet_and_that_nobody_cancelled_may_be_news_to_the_lists() -> None:
+    orders = Orders()
+    working(orders)
+    assert [look(orders, ms) for ms in (3_000, 5_000, 20_000, 50_000)] == [[]] * 4
+    assert look(orders, 60_200) == [K.EXPIRED]
 
 
 def test_an_order_missing_after_its_time_has_expired() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from stall_then_strike.engine.orders import NEXT, TERMINAL, Applied, Local, Order, Orders, OrderState
+from stall_then_strike.engine.orders import NEXT, REPEATS, TERMINAL, Applied, Local, Order, Orders, OrderState
 from stall_then_strike.types.dto import (
     ClientOrderId,
     ExecId,
@@ -166,9 +166,10 @@ def test_every_pair_of_state_and_input(state: OrderState, given: OrderEventKind 
         anomaly = orders.apply(fill(BUY, 100, part, exec_id=902))[0].anomaly
         assert bool(anomaly) is (state in TERMINAL), "a fill of an order that has ended is booked and reported"
     else:
-        anomaly = orders.apply(told(given))[0].anomaly
-        assert bool(anomaly) is (expected is None)
-        assert expected is not None or ("order a is" in anomaly and state.value in anomaly)
+        result = orders.apply(told(given))[0]
+        assert result.is_repeat is (expected is None and given in REPEATS.get(state, ()))
+        assert bool(result.anomaly) is (expected is None and not result.is_repeat)
+        assert not result.anomaly or ("order a is" in result.anomaly and state.value in result.anomaly)
     assert order.state is (expected or state)
     assert order.is_live is (order.state not in TERMINAL) is (order in list(orders.live()))
 
@@ -558,6 +559,28 @@ def test_an_order_event_that_came_before_the_answer_was_given_up_names_the_order
     assert (order.order_id, order.state, order.executed) == (VENUE, S.PARTIAL, 40)
     assert [r.new_fill is not None for r in results] == [False, False, True]
     assert list(orders.early) == ["W"]
+
+
+def test_an_order_event_from_before_the_order_was_sent_does_not_name_it() -> None:
+    """Somebody asked for the same by hand, a moment earlier."""
+    orders, order = with_one()
+    order.sent_ns = 10
+    orders.apply(registered("HAND"))
+    orders.apply(told(K.SEND_UNKNOWN))
+    assert order.order_id is None
+    assert orders.early_terms(OrderId("HAND")) == order.terms
+
+
+@pytest.mark.parametrize(
+    "kinds", [[K.REGISTERED, K.REGISTERED], [K.CANCELLED, K.CANCELLED], [K.CANCELLED, K.REGISTERED]]
+)
+def test_what_is_told_twice_or_too_late_is_a_repeat(kinds: list[OrderEventKind]) -> None:
+    orders, order = with_one()
+    orders.apply(told(K.ACCEPTED))
+    orders.apply(told(kinds[0]))
+    before = order.memo()
+    assert orders.apply(told(kinds[1]))[0].is_repeat
+    assert order.memo() == before
 
 
 def test_an_execution_that_was_counted_as_a_strangers_does_not_wait_again() -> None:

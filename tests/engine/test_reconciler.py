@@ -20,6 +20,7 @@ from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
 from tests.engine.reports import UNIT, report
 from tests.engine.rig import BUY, MIN, MS, SELL, START_NS, at, config, fill
 
+ROUNDING, CARRY = "rounding or carry", "funding or carry"
 HELD = 10_000_000 * MIN
 """0.001 BTC at 10 million: 10,000 JPY."""
 
@@ -35,7 +36,7 @@ def settled(ms: float = 0) -> Reconciler:
     ask(found, ms)
     found.take_over(report(ms + 100, asked_ms=ms), 0)
     found.compare(report(ms + 100, asked_ms=ms), 0)
-    found.answered(Orders(), at(ms + 100))
+    found.answered()
     return found
 
 
@@ -102,9 +103,12 @@ def test_a_question_that_fails_is_repeated_ever_more_rarely() -> None:
         ms = max(ms, due_ms(found, ms=ms)[0])
         asked.append(ms)
         ask(found, ms)
-        found.failed()
-    assert asked == [0, 2_000, 6_000, 14_000, 29_000, 44_000, 59_000]
+        found.failed(at(ms))
+    assert asked == [0, 1_000, 2_000, 4_000, 8_000, 16_000, 31_000]
     assert not found.is_settled
+    assert due_ms(found, ms=31_000)[1] == "the account could not be asked"
+    found.answered()
+    assert due_ms(found, ms=31_000)[1] == "the private channel came up"
 
 
 def test_a_channel_that_comes_and_goes_does_not_burn_the_budget() -> None:
@@ -116,17 +120,18 @@ def test_a_channel_that_comes_and_goes_does_not_burn_the_budget() -> None:
             questions += 1
             ask(found, 1_000 * second)
             found.compare(report(1_000 * second + 100), 0)
-            found.answered(Orders(), at(1_000 * second + 100))
+            found.answered()
         found.on_channel(at(1_000 * second + 500), is_live=False)
     assert questions <= 12
 
 
-def test_a_while_without_doubt_makes_the_next_question_a_quick_one() -> None:
+def test_the_first_doubts_of_two_minutes_are_quick_ones() -> None:
     found = settled()
-    for ms in (2_000, 60_000):
+    for ms in (30_000, 60_000):
         ask_anyway(found, ms)
-        found.answered(Orders(), at(ms + 100))
-    assert due_ms(found, unanswered(), 60_200) == (61_000, "order a is unknown")
+        found.answered()
+    assert due_ms(found, unanswered(), 60_200) == (62_000, "order a is unknown")
+    assert due_ms(found, unanswered(), 121_000) == (61_000, "order a is unknown")
 
 
 def ask_anyway(found: Reconciler, ms: float) -> None:
@@ -211,12 +216,12 @@ def test_after_an_alarm_it_looks_again_when_the_lists_can_tell() -> None:
     for exec_id, side in ((9, BUY), (10, SELL)):
         found.note_fill(at(20_000), fill(side, 100, MIN, exec_id=exec_id))
     found.alarm("more filled than ordered")
-    assert due_ms(found, ms=20_000) == (2_000, "more filled than ordered")
+    assert due_ms(found, ms=20_000) == (1_000, "more filled than ordered")
     asked_ms, seen = 20_000.0, []
     for _ in range(3):
         ask(found, asked_ms)
         seen.append(found.compare(report(asked_ms + 100, asked_ms=asked_ms), 0))
-        found.answered(Orders(), at(asked_ms + 100))
+        found.answered()
         asked_ms = max(asked_ms, due_ms(found, ms=asked_ms)[0])
     assert seen == [Books.AGREE, Books.AGREE, Books.PHANTOMS]
     assert asked_ms < 60_000
@@ -261,9 +266,9 @@ def pay(found: Reconciler, amount: int, ms: float = 60_000, *, basis: int = HELD
 
 def test_a_small_payment_is_carry_once_it_is_seen_twice() -> None:
     found = settled()
-    assert pay(found, -UNIT) is None
+    assert pay(found, -20 * UNIT) is None
     assert due_ms(found, ms=61_000)[1] == "the collateral moved"
-    assert pay(found, -UNIT) == Payment(-UNIT, is_carry=True)
+    assert pay(found, -20 * UNIT) == Payment(-20 * UNIT, is_carry=True, what=CARRY)
 
 
 def test_a_fill_between_two_answers_of_one_report_is_no_payment() -> None:
@@ -287,7 +292,7 @@ def test_nothing_is_judged_while_a_fill_is_not_listed() -> None:
     listed = [fill(side, 100, MIN, exec_id=exec_id) for exec_id, side in ((9, BUY), (10, SELL))]
     assert found.compare(report(62_000, fills=listed), 0) is Books.AGREE
     assert found.is_listed
-    assert [pay(found, -UNIT) for _ in range(2)] == [None, Payment(-UNIT, is_carry=True)]
+    assert [pay(found, -UNIT) for _ in range(2)] == [None, Payment(-UNIT, is_carry=True, what=ROUNDING)]
 
 
 def test_a_fill_that_two_reports_lack_and_that_explains_nothing_holds_up_no_payment() -> None:
@@ -322,13 +327,43 @@ def test_what_was_held_since_the_last_report_can_have_been_charged(sold: bool) -
     found = settled()
     found.note_held(HELD if sold else 0)
     seen = [found.payment(report(60_000, collateral=1_000_000 * UNIT - 10 * UNIT), 0) for _ in range(2)]
-    assert seen == [None, Payment(-10 * UNIT, is_carry=sold)]
+    assert seen == [
+        None,
+        Payment(-10 * UNIT, is_carry=True, what=CARRY) if sold else Payment(-10 * UNIT, is_carry=False),
+    ]
 
 
-def test_less_than_half_a_yen_waits_for_more() -> None:
+def test_less_than_a_yen_waits_for_more() -> None:
+    """Settlement in whole yen: what is left of a yen comes and goes, and only a drift stays."""
     found = settled()
-    assert [pay(found, UNIT // 2 - 1) for _ in range(3)] == [None] * 3
-    assert [pay(found, UNIT) for _ in range(2)] == [None, Payment(UNIT, is_carry=True)]
+    assert [pay(found, UNIT - 1), pay(found, 1 - UNIT), pay(found, UNIT // 2)] == [None] * 3
+    assert due_ms(found, ms=61_000)[1] == PERIOD
+
+
+def test_a_lasting_drift_is_booked_though_no_two_reports_say_quite_the_same() -> None:
+    found = settled()
+    assert pay(found, -3 * UNIT) is None
+    assert due_ms(found, ms=61_000)[1] == PERIOD, "nothing to hurry for"
+    drifted = pay(found, -6 * UNIT, cash=-HELD - UNIT // 2)
+    assert drifted == Payment(-3 * UNIT, is_carry=True, what=ROUNDING), "what both reports show"
+    assert due_ms(found, ms=61_000) == (20_000, PERIOD), "from now on it is looked at more often"
+    rest = pay(found, -6 * UNIT, cash=-HELD - UNIT // 2 - 3 * UNIT)
+    assert rest == Payment(-2 * UNIT - UNIT // 2, is_carry=True, what=ROUNDING)
+
+
+def test_collateral_with_fractions_is_compared_exactly() -> None:
+    found = settled()
+    assert pay(found, 7) is None
+    assert [pay(found, 7 + UNIT // 2) for _ in range(2)] == [
+        None,
+        Payment(7 + UNIT // 2, is_carry=True, what=ROUNDING),
+    ]
+
+
+def test_a_small_drift_is_no_deposit_though_nothing_was_held() -> None:
+    found = settled()
+    seen = [found.payment(report(60_000, collateral=1_000_000 * UNIT - 2 * UNIT), 0) for _ in range(2)]
+    assert seen == [None, Payment(-2 * UNIT, is_carry=True, what=ROUNDING)]
 
 
 def test_a_take_over_begins_a_new_account() -> None:

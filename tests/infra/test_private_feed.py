@@ -12,8 +12,8 @@ from loguru import logger
 
 from stall_then_strike.infra.private_feed import MAX_EXEC_ID, PrivateFeed
 from stall_then_strike.infra.wire_time import wire_time_ns
-from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, FillEvent, OrderEvent, OrderEventKind, Side
-from stall_then_strike.types.instrument import fx_btc_jpy
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, FillEvent, OrderEvent, OrderEventKind, OrderTerms, Side
+from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
 
 NAME = "JRF20230611-180201-097176"
 DATE = "2023-06-11T18:02:01.6573082Z"
@@ -32,6 +32,12 @@ def event(kind: Any = "CANCEL", **more: Any) -> dict[str, Any]:
         **more,
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def order(**more: Any) -> dict[str, Any]:
+    """As logged on the live venue."""
+    terms = {"child_order_type": "LIMIT", "side": "BUY", "price": 3000000, "size": 0.01}
+    return event("ORDER", **{**terms, "expire_date": "2023-07-11T18:02:01", **more})
 
 
 def execution(**more: Any) -> dict[str, Any]:
@@ -60,18 +66,6 @@ def refused(feed: PrivateFeed) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("wire", "kind", "detail"),
     [
-        (
-            event(
-                "ORDER",
-                child_order_type="LIMIT",
-                side="BUY",
-                price=3000000,
-                size=0.01,
-                expire_date="2023-07-11T18:02:01",
-            ),
-            OrderEventKind.REGISTERED,
-            "",
-        ),
         (event("ORDER_FAILED", reason="Margin is insufficient"), OrderEventKind.REJECTED, "Margin is insufficient"),
         (event("ORDER_FAILED"), OrderEventKind.REJECTED, ""),
         (event("ORDER_FAILED", reason=["odd"]), OrderEventKind.REJECTED, "(list)"),
@@ -85,9 +79,33 @@ def refused(feed: PrivateFeed) -> dict[str, int]:
 def test_each_event_type_has_its_kind(
     feed: PrivateFeed, wire: dict[str, Any], kind: OrderEventKind, detail: str
 ) -> None:
-    expected = OrderEvent(ts_ns=RECV_NS, kind=kind, order_id=NAME, detail=detail)
+    expected = OrderEvent(ts_ns=RECV_NS, kind=kind, order_id=NAME, detail=detail, is_margin="Margin" in detail)
     assert feed.decode([wire], RECV_NS) == (expected,)
     assert feed.statistics().order_events == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "terms"),
+    [
+        ({}, OrderTerms(Side.BUY, Ticks(3_000_000), Lots(1_000_000))),
+        ({"price": 3000000.0, "size": 0.29, "side": "SELL"}, OrderTerms(Side.SELL, Ticks(3_000_000), Lots(29_000_000))),
+        ({"child_order_type": "MARKET", "price": 0}, OrderTerms(Side.BUY, None, Lots(1_000_000))),
+        ({"child_order_type": None, "price": 0}, OrderTerms(Side.BUY, None, Lots(1_000_000))),
+    ],
+)
+def test_an_order_event_says_what_the_order_asks_for(
+    feed: PrivateFeed, more: dict[str, Any], terms: OrderTerms
+) -> None:
+    kind = OrderEventKind.REGISTERED
+    assert feed.decode([order(**more)], RECV_NS) == (OrderEvent(ts_ns=RECV_NS, kind=kind, order_id=NAME, terms=terms),)
+    assert refused(feed) == {}
+
+
+@pytest.mark.parametrize("more", [{"side": None}, {"price": "3000000"}, {"size": None}, {"price": 0.5}, {"size": 1e-9}])
+def test_an_order_event_whose_terms_cannot_be_read_counts_without_them(feed: PrivateFeed, more: dict[str, Any]) -> None:
+    expected = OrderEvent(ts_ns=RECV_NS, kind=OrderEventKind.REGISTERED, order_id=NAME)
+    assert feed.decode([order(**more)], RECV_NS) == (expected,)
+    assert refused(feed) == {"bad_terms": 1}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +147,7 @@ def test_fill_with_an_unreadable_commission_counts_without_it(feed: PrivateFeed,
         (7, "bad_event"),
         (None, "bad_event"),
         ([event()], "bad_event"),
-        (event(product_code=None), "bad_event"),
+        (event(product_code=7), "bad_event"),
         (event(product_code=["FX_BTC_JPY"]), "bad_event"),
         (event(product_code="BTC_JPY"), "other_product"),
         (event(None), "unknown_type"),
@@ -159,7 +177,7 @@ def test_fill_with_an_unreadable_commission_counts_without_it(feed: PrivateFeed,
     ],
 )
 def test_bad_event_is_counted_and_spoils_no_other(feed: PrivateFeed, wire: Any, kind: str) -> None:
-    events = feed.decode([event("ORDER"), wire, execution()], RECV_NS)
+    events = feed.decode([order(), wire, execution()], RECV_NS)
     assert [type(e) for e in events] == [OrderEvent, FillEvent]
     assert refused(feed) == {kind: 1}
     counts = feed.statistics()
@@ -173,7 +191,7 @@ def test_message_that_is_no_list_of_events_is_refused(feed: PrivateFeed, content
 
 
 def test_several_events_of_a_message_keep_their_order(feed: PrivateFeed) -> None:
-    events = feed.decode([event("ORDER"), execution(exec_id=1), execution(exec_id=2), event("CANCEL")], RECV_NS)
+    events = feed.decode([order(), execution(exec_id=1), execution(exec_id=2), event("CANCEL")], RECV_NS)
     assert [e.exec_id if isinstance(e, FillEvent) else e.kind for e in events] == ["registered", 1, 2, "cancelled"]
 
 
@@ -258,3 +276,34 @@ def test_nothing_raises_and_no_event_is_impossible(content: Any) -> None:
             assert type(one.fee) is int
     counts = feed.statistics()
     assert counts.order_events + counts.fills == len(events)
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_margin"),
+    [
+        ("Margin amount is insufficient for this order.", True),
+        ("INSUFFICIENT_MARGIN", True),
+        ("-205", True),
+        ("Insufficient funds", True),
+        ("証拠金が不足しています", True),
+        ("The price is too low.", False),
+        ("-2051", False),
+        (None, False),
+        (["margin"], False),
+    ],
+)
+def test_a_late_refusal_for_margin_is_known_by_its_words(feed: PrivateFeed, reason: Any, is_margin: bool) -> None:
+    (told,) = feed.decode([event("ORDER_FAILED", reason=reason)], RECV_NS)
+    assert isinstance(told, OrderEvent)
+    assert told.is_margin is is_margin
+
+
+def test_fields_that_the_truth_can_do_without_may_be_missing(feed: PrivateFeed) -> None:
+    """They are counted by name; the event is taken as if they had been there."""
+    needed = {"event_type", "child_order_acceptance_id", "exec_id", "side", "price", "size"}
+    whole = execution()
+    bare = {name: value for name, value in whole.items() if name in needed}
+    assert feed.decode([bare], RECV_NS) == feed.decode([whole], RECV_NS)
+    assert dict(feed.absent.counts()) == {"a private event.product_code": 1, "a private execution.commission": 1}
+    for name in sorted(needed):
+        assert not feed.decode([{key: value for key, value in whole.items() if key != name}], RECV_NS), name

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import as_completed
+from fnmatch import fnmatchcase
 from pathlib import Path
 from statistics import median
 from tempfile import mkdtemp
@@ -26,12 +27,14 @@ def main() -> int:
     flags = argparse.ArgumentParser(prog="python -m tests.live", description="The live daemon under faults.")
     flags.add_argument("--seeds", type=int, default=1_000, help="mixtures of faults (default: %(default)s)")
     flags.add_argument("--first", type=int, default=0, help="seed of the first one (default: %(default)s)")
+    flags.add_argument("--only", metavar="GLOB", default="*", help="faults alone: these (default: all)")
     flags.add_argument("--repeat", type=int, default=3, help="runs of each fault alone (default: %(default)s)")
     flags.add_argument("--speed", type=float, default=SPEED, help="times real time, at most (default: %(default)g)")
     flags.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     flags.add_argument("--rooms", type=int, default=ROOMS, help="runs at once in each (default: %(default)s)")
     args = flags.parse_args()
-    alone = [Scenario(recipe=name, seed=7 + turn) for name in RECIPES for turn in range(args.repeat)]
+    names = [name for name in RECIPES if fnmatchcase(name, args.only)]
+    alone = [Scenario(recipe=name, seed=7 + turn) for name in names for turn in range(args.repeat)]
     scenarios = alone + [Scenario(seed=args.first + number) for number in range(args.seeds)]
     folder, outcomes = Path(mkdtemp(prefix="chaos-")), list[Outcome]()
     started_s = time.monotonic()

@@ -56,8 +56,8 @@ HAND = 40
 """Scenarios that a worker takes at once."""
 KEEP = "KEEP_CHAOS"
 """Environment variable: keep the folders of good runs, too."""
-CAP = {"max_inventory_btc": Decimal("0.004")}
-"""Four quotes: a limit that is reached."""
+SECTIONS = {"strategy": {"max_inventory_btc": Decimal("0.004")}, "account": {"reconcile_sec": Decimal(10)}}
+"""Four quotes: a limit that is reached. The account is looked at within each fault's window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +126,9 @@ async def run_under(scenario: Scenario, folder: Path, clock: ScaledClock) -> Out
 
 async def _trade(scenario: Scenario, plan: FaultPlan, folder: Path, clock: ScaledClock, outcome: Outcome) -> None:
     witness = Witness()
-    sections = {"strategy": CAP}
     audit = Audit(sink=witness.on_received)
     origin_ns = clock.now_ns()
-    async with live_room(folder, clock=clock, seed=scenario.seed, sections=sections, faults=plan, audit=audit) as room:
+    async with live_room(folder, clock=clock, seed=scenario.seed, sections=SECTIONS, faults=plan, audit=audit) as room:
         witness.enter(room)
         room.attend = witness.attend
         has_phantoms = any(fault.kind is FaultKind.PHANTOM_EXECUTION for fault in plan.faults)
@@ -253,6 +252,7 @@ def _write_line(message: object) -> None:
 MAY_HALT = {
     FaultKind.OVER_LIMIT: {"limit_breach"},
     FaultKind.CLOCK_SKEW: {"clock_skew"},
+    FaultKind.WRONG_DATE: {"clock_skew"},
     FaultKind.PHANTOM_EXECUTION: {"position_mismatch"},
 }
 """Faults that trading must halt for, or may where others keep the truth from it; no other may end it for good."""

@@ -69,6 +69,8 @@ class LiveRoom:
         self.cfg = cfg
         self.credentials = Credentials(key=KEY.key, secret=KEY.secret)
         self.last: LiveRun | None = None
+        self.console = io.StringIO()
+        """What runs have shown."""
         self.alerts = Alerts(AlertUrls(), pause_sec=0, clock=SystemClock())
         """Nobody hears them; a test may put its own here."""
         self.attend: Callable[[LiveRun], None] = lambda run: None
@@ -95,7 +97,7 @@ class LiveRoom:
                 journal=journal,
                 logs=logs,
                 log_dir=self.logs,
-                screen=Screen(Console(file=io.StringIO()), live=False),
+                screen=Screen(Console(file=self.console, width=200), live=False),
                 alerts=self.alerts,
             )
             self.last = LiveRun(parts, cfg, self.clock, self.credentials, ending or Ending(), self.speed)
@@ -139,7 +141,9 @@ class LiveRoom:
         ledger = self.venue.ledger()
         unit = self.cfg.exchange.instrument()
         booked, memo = self.journal()
-        taken_back = {-fill.exec_id for fill in booked if fill.exec_id < 0}
+        # One that was taken back has its negative, one that was reinstated after that a number lower by 2**62.
+        reinstated = {-fill.exec_id - 2**62 for fill in booked if fill.exec_id <= -(2**62)}
+        taken_back = {-fill.exec_id for fill in booked if -(2**62) < fill.exec_id < 0} - reinstated
         real = [fill for fill in booked if fill.exec_id > 0 and fill.exec_id not in taken_back]
         true_ids = sorted(fill.exec_id for fill in ledger.fills)
         assert sorted(fill.exec_id for fill in real) == true_ids or not is_truth_known, "journal"

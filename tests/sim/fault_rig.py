@@ -26,6 +26,7 @@ class FaultyRoom(Room):
         self.scene = FaultScene(self.market, self.faults, private=self.venue, deletions=self.deletions)
         self.feed = FaultyFeed(self.market, self.faults, self.scene, self.venue)
         self.venue.desk.mishaps = self.faults
+        self.rest.shown_ns = self.faults.shown_ns
 
     def advance(self, seconds: float = 1.0) -> None:
         frames = self.feed.advance(self.now_ns + round(seconds * SECOND))

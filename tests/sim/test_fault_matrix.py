@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from stall_then_strike.sim.fault_catalogue import RECIPES, random_plan, single_plans
-from stall_then_strike.sim.faults import FaultPlan
+from stall_then_strike.sim.faults import LISTS, FaultPlan
 from stall_then_strike.sim.flow import FlowModel
 from stall_then_strike.types.dto import NS_PER_S
 from tests.sim.fault_client import EVENTS, Client, auth_request, subscribe, troubled
@@ -57,10 +57,20 @@ async def trade(client: Client) -> None:
         await asyncio.sleep(0.01)
 
 
+async def look(client: Client) -> None:
+    """Ask for all lists of the account, again and again."""
+    while True:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                questions = (client.get(path.removeprefix("/v1/")) for path in LISTS)
+                await asyncio.gather(*questions, return_exceptions=True)
+        await asyncio.sleep(0.01)
+
+
 async def run(plan: FaultPlan) -> tuple[dict[str, int], bool]:
     """Trade through a plan; what struck, and whether the exchange is well afterwards."""
     async with troubled(plan=plan, model=FlowModel(), speed=SPEED) as client:
-        tasks = [asyncio.create_task(listen(client)), asyncio.create_task(trade(client))]
+        tasks = [asyncio.create_task(work(client)) for work in (listen, trade, look)]
         clock = client.venue._clock
         assert clock is not None
         await clock.sleep_until(START_NS + round(DURATION_S * NS_PER_S))

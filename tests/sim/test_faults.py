@@ -43,6 +43,9 @@ def injector(*faults: Fault, seed: int = 1, now_s: float = 0.0) -> FaultInjector
         ({"kind": FaultKind.HALT_BOARD, "to_s": 9, "state": BoardState.RUNNING}, "state: RUNNING is no halt"),
         ({"kind": FaultKind.MAINTENANCE, "to_s": 5}, "to_s: 5 is too soon for a maintenance; accepted: 6.0 or more"),
         ({"kind": FaultKind.BUSY, "health": Health.UNKNOWN}, "health: UNKNOWN is never sent"),
+        ({"kind": FaultKind.STALE_LIST, "seconds": 601}, "seconds: 601 is too long ago; accepted: 0 to 600"),
+        ({"kind": FaultKind.STALE_LIST, "path": "/v1/me/getbalance"}, "is no list; accepted: /v1/me/getexecutions"),
+        ({"kind": FaultKind.WRONG_MID, "blank": True}, "blank: wrong_mid has no use for it; accepted: channel, ticks"),
     ],
 )
 def test_fault_that_makes_no_sense_says_what_is_accepted(options: dict[str, Any], words: str) -> None:

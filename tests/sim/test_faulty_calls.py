@@ -12,10 +12,11 @@ import orjson
 import pytest
 
 from stall_then_strike.sim.desk import Delays
-from stall_then_strike.sim.faults import Fault, FaultKind
+from stall_then_strike.sim.faults import LISTS, Fault, FaultKind
+from stall_then_strike.sim.ledger import Rounding
 from stall_then_strike.sim.limits import Limits
-from stall_then_strike.types.dto import NS_PER_S
-from tests.sim.fault_client import EVENTS, auth_request, subscribe, troubled, until
+from stall_then_strike.types.dto import NS_PER_S, OrderId
+from tests.sim.fault_client import EVENTS, Client, auth_request, subscribe, troubled, until
 from tests.sim.private_rig import BID, order
 from tests.sim.rig import BOARD, START_NS, TICKER
 
@@ -166,6 +167,118 @@ async def test_public_calls_are_struck_too() -> None:
         assert (await client.get("getboardstate"))[0] == 200
 
 
+async def filled(client: Client) -> str:
+    """An order that has traded and is listed; its name."""
+    name = await client.send(order("BUY", None))
+    done = client.private.accounts["main"].orders[OrderId(name)]
+    await until(lambda: client.private.ledger().fills and client.private.market.now_ns >= done.listed_ns)
+    return name
+
+
+async def rows(client: Client, name: str) -> Any:
+    status, text = await client.get(f"me/{name}")
+    assert status == 200, text
+    return orjson.loads(text)
+
+
+@pytest.mark.parametrize("blank", [False, True])
+@pytest.mark.parametrize(
+    ("path", "missing"),
+    [
+        ("getexecutions", ("commission",)),
+        ("getpositions", ("commission", "pnl", "open_date")),
+        ("getchildorders", ("id", "average_price", "time_in_force")),
+        ("getcollateral", ("margin_call_amount", "margin_call_due_date", "keep_rate")),
+    ],
+)
+async def test_named_fields_of_a_named_answer_are_missing_or_null(
+    path: str, missing: tuple[str, ...], blank: bool
+) -> None:
+    async with troubled() as client:
+        await filled(client)
+        whole = await rows(client, path)
+        client.inject(FaultKind.STRIP_ANSWER, path=f"/v1/me/{path}", missing=missing, blank=blank, count=1)
+        bare = await rows(client, path)
+        for row, full in (
+            zip([bare], [whole], strict=True) if isinstance(whole, dict) else zip(bare, whole, strict=True)
+        ):
+            assert [name in row for name in missing] == [blank] * len(missing)
+            assert {**row, **{name: full[name] for name in missing}} == full
+        assert await rows(client, path) == whole
+        assert client.struck == {"strip_answer": 1}
+
+
+async def test_numbers_of_a_stripped_answer_are_the_digits_that_stood_there() -> None:
+    async with troubled() as client:
+        await filled(client)
+        _, whole = await client.get("me/getexecutions")
+        client.inject(FaultKind.STRIP_ANSWER, missing=("nothing of it",), path="/v1/*")
+        assert (await client.get("me/getexecutions"))[1] == whole
+        assert (await client.cancel("JRF1"))[0] == 400
+        assert (await client.cancel(await client.send(order("BUY", BID - 5_000)))) == (200, "")
+
+
+async def test_date_of_some_answers_is_off_while_signatures_fit() -> None:
+    async with troubled(max_skew_ns=3_600 * NS_PER_S) as client:
+        client.inject(FaultKind.WRONG_DATE, path="/v1/me/*", seconds=-86_400, count=2)
+        days = []
+        for call in ("me/getcollateral", "getboardstate", "me/getpositions", "me/getcollateral"):
+            assert (await client.get(call))[0] == 200
+            days.append((parsedate_to_datetime(client.headers["date"]) - START).days)
+        assert days == [-1, 0, -1, 0]
+
+
+async def test_wrong_date_outlives_another_fault_of_the_answer() -> None:
+    async with troubled() as client:
+        client.inject(FaultKind.WRONG_DATE, seconds=86_400)
+        client.inject(FaultKind.STRIP_ANSWER, path="/v1/me/getcollateral", missing=("keep_rate",))
+        assert "keep_rate" not in await rows(client, "getcollateral")
+        assert (parsedate_to_datetime(client.headers["date"]) - START).days == 1
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_list_lags_over_the_wire(path: str) -> None:
+    name = path.rpartition("/")[2]
+    async with troubled() as client:
+        before = await rows(client, name)
+        first_ns = client.private.market.now_ns
+        await filled(client)
+        await client.send(order("BUY", BID - 5_000))
+        await client.post("sendchildorder", order("SELL", None, "0.004"))
+        await until(lambda: len(client.private.ledger().fills) > 1 and client.private.statistics().live_orders == 1)
+        after = await rows(client, name)
+        lag_s = (client.private.market.now_ns - first_ns) / NS_PER_S
+        client.inject(FaultKind.STALE_LIST, path=path, seconds=lag_s + 60, count=1)
+        assert await rows(client, name) == before != after
+        assert client.struck == {"stale_list": 1}
+        assert (await rows(client, name)) != before
+
+
+@pytest.mark.parametrize("rounding", [None, Rounding.DOWN])
+async def test_money_is_shown_in_whole_yen(rounding: Rounding | None) -> None:
+    async with troubled(shown_yen=rounding) as client:
+        await filled(client)
+        await client.send(order("BUY", BID - 5_000, "0.0013"))
+        await client.post("sendchildorder", order("SELL", None, "0.0003"))
+        await client.post("sendchildorder", order("SELL", None, "0.0013"))
+        await until(lambda: len(client.private.ledger().fills) > 1)
+        (lot,), margin = await rows(client, "getpositions"), await rows(client, "getcollateral")
+        money = [lot["pnl"], lot["require_collateral"], *(margin[n] for n in ("collateral", "open_position_pnl"))]
+        assert all(amount == int(amount) for amount in money) is (rounding is not None)
+        assert client.private.ledger().cash % NS_PER_S, "the books are exact"
+
+
+async def test_results_settle_in_whole_yen() -> None:
+    async with troubled(settled_yen=Rounding.DOWN) as client:
+        await filled(client)
+        await client.post("sendchildorder", order("SELL", None, "0.0013"))
+        await until(lambda: len(client.private.ledger().fills) > 1)
+        ledger = client.private.ledger()
+        assert ledger.realised == -2.6 * 10**8
+        assert (await rows(client, "getcollateral"))["collateral"] == 1_000_000 - 3
+        assert ledger.rounded == -0.4 * 10**8
+
+
 # --- answers that do not come ----------------------------------------------------------------------------------------
 
 
@@ -248,6 +361,31 @@ async def test_late_reply_ends_with_its_socket() -> None:
         async with client.socket(auth_request(1)):
             await until(lambda: client.struck)
         await until(lambda: client.venue.statistics().clients == 0)
+
+
+async def test_internal_error_at_a_login_says_nothing_of_the_key() -> None:
+    async with troubled(Fault(kind=FaultKind.FAIL_AUTH, count=1)) as client:
+        async with client.socket(auth_request(), subscribe(EVENTS)) as ws:
+            said = [(await answer(ws))["error"]["code"] for _ in range(2)]
+            assert said == [-32603, -32007]
+        async with client.socket(auth_request(), subscribe(EVENTS)) as ws:
+            assert [(await answer(ws))["result"] for _ in range(2)] == [True, True]
+
+
+async def test_margin_is_refused_over_the_wire() -> None:
+    async with (
+        troubled() as client,
+        client.socket(auth_request(), subscribe(EVENTS)) as ws,
+    ):
+        assert [(await answer(ws))["result"] for _ in range(2)] == [True, True]
+        client.inject(FaultKind.NO_MARGIN, count=1)
+        status, text = await client.post("sendchildorder", order())
+        assert (status, orjson.loads(text)["status"]) == (400, -205)
+        client.inject(FaultKind.FAIL_MARGIN, count=1)
+        name = await client.send(order())
+        (event,) = orjson.loads((await message(ws)).data)["params"]["message"]
+        assert (event["event_type"], event["child_order_acceptance_id"]) == ("ORDER_FAILED", name)
+        assert "Margin" in event["reason"]
 
 
 async def test_line_is_cut_instead_of_a_reply() -> None:

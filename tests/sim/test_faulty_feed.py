@@ -15,7 +15,7 @@ from stall_then_strike.sim.account import ChildState
 from stall_then_strike.sim.desk import Delays
 from stall_then_strike.sim.fault_catalogue import RECIPES, single_plans
 from stall_then_strike.sim.fault_scene import FaultScene
-from stall_then_strike.sim.faults import SPECS, Fault, FaultKind, Site
+from stall_then_strike.sim.faults import LISTS, SPECS, Fault, FaultKind, Site
 from stall_then_strike.sim.faulty_feed import FaultyFeed
 from stall_then_strike.sim.flow import FlowModel
 from stall_then_strike.sim.injector import FaultInjector
@@ -33,7 +33,7 @@ from stall_then_strike.sim.source import (
 from stall_then_strike.sim.tape import TapeSource
 from stall_then_strike.types.dto import BoardState, Health, OrderId, Side
 from tests.sim.fault_rig import FaultyRoom
-from tests.sim.private_rig import BID, order
+from tests.sim.private_rig import ASK, BID, order
 from tests.sim.rig import BOARD, EXECUTIONS, PRODUCT, SECOND, SNAPSHOT, START_NS, TICKER, PlainBook, message_of
 
 EVENTS = "child_order_events"
@@ -465,6 +465,142 @@ def test_tape_can_be_troubled_too(tmp_path: Path) -> None:
     assert BoardState.CIRCUIT_BREAK in seen
     assert source.condition.health is Health.NORMAL
     assert scene.skew_ns == 0
+
+
+# --- lists that lag --------------------------------------------------------------------------------------------------
+
+_OF_THE_MARK = ("pnl", "require_collateral", "open_position_pnl", "keep_rate")
+
+
+def _lists(room: FaultyRoom) -> dict[str, Any]:
+    """What the lists of the account say, but for what only the price moves."""
+    answers = {path: room.get(path.removeprefix("/v1/me/")) for path in LISTS}
+    for row in (*answers["/v1/me/getpositions"], answers["/v1/me/getcollateral"]):
+        for name in _OF_THE_MARK:
+            row.pop(name, None)
+    return answers
+
+
+def test_list_that_lags_is_what_it_was_for_all_it_shows() -> None:
+    """Asked for half a minute later: fills, lots, cash, and orders in all their states are those of then."""
+    room = lively()
+    shown: list[tuple[int, dict[str, Any]]] = []
+    for turn in range(60):
+        if turn % 4 == 0:
+            quote = room.market.depth(1).bids[0][0] - 40 * turn
+            room.post("sendchildorder", order("BUY", quote, minute_to_expire=1))
+            room.post("sendchildorder", order("BUY" if turn % 8 else "SELL", None, 0.01))  # either may be refused
+        shown.append((room.now_ns, _lists(room)))
+        if turn >= 30:
+            room.inject(FaultKind.STALE_LIST, seconds=30, count=len(LISTS))
+            assert room.now_ns - shown[turn - 30][0] == 30 * SECOND
+            assert _lists(room) == shown[turn - 30][1]
+        room.advance(1)
+    assert room.faults.struck["stale_list"] == 30 * len(LISTS)
+    assert len({repr(lists) for _, lists in shown}) > 15
+    assert {row["child_order_state"] for _, lists in shown for row in lists["/v1/me/getchildorders"]} >= {
+        "ACTIVE",
+        "COMPLETED",
+    }
+
+
+def test_fill_vanishes_from_a_list_for_one_answer_and_comes_back() -> None:
+    room = FaultyRoom()
+    room.resting()
+    room.hit(300_000)
+    room.inject(FaultKind.STALE_LIST, path="/v1/me/getexecutions", seconds=10, skip=1, count=1)
+    assert [len(room.get("getexecutions")) for _ in range(3)] == [1, 0, 1]
+    assert len(room.get("getpositions")) == 1
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_each_list_lags_by_itself(path: str) -> None:
+    room = FaultyRoom()
+    room.resting()
+    before = _lists(room)
+    room.hit(300_000)
+    room.advance(20)
+    now = _lists(room)
+    room.inject(FaultKind.STALE_LIST, path=path, seconds=21.5)
+    assert _lists(room) == {**now, path: before[path]}
+
+
+def test_what_lags_is_valued_as_it_was() -> None:
+    room = FaultyRoom()
+    room.resting(size=0.05)
+    room.hit(1_000_000)
+    room.advance(5)
+    was = room.get("getpositions"), room.get("getcollateral")
+    room.other(Side.BUY, int(room.market.engine.total(Side.SELL)))
+    room.other(Side.SELL, 1_000_000, ASK + 4_000)
+    room.advance(5)
+    assert (room.get("getpositions"), room.get("getcollateral")) != was
+    room.inject(FaultKind.STALE_LIST, seconds=5)
+    assert (room.get("getpositions"), room.get("getcollateral")) == was
+
+
+# --- margin ----------------------------------------------------------------------------------------------------------
+
+
+def test_margin_is_refused_to_what_would_open_and_never_to_what_closes() -> None:
+    room = FaultyRoom()
+    room.resting(size=0.05)
+    room.hit(1_000_000)
+    room.inject(FaultKind.NO_MARGIN, name="refused")
+    status, answer = room.post("sendchildorder", order("BUY", BID - 500))
+    assert (status, answer["status"]) == (400, -205)
+    assert room.post("sendchildorder", order("SELL", BID + 1_000, 0.011))[1]["status"] == -205
+    room.send(order("SELL", BID + 1_000, 0.01))
+    assert room.faults.struck["refused"] == 2
+    room.faults.lift()
+    room.send(order("BUY", BID - 500))
+
+
+def test_margin_is_missed_after_the_acceptance() -> None:
+    room = FaultyRoom()
+    room.resting(size=0.05)
+    room.hit(1_000_000)
+    room.inject(FaultKind.FAIL_MARGIN)
+    opening, closing = room.send(order("BUY", BID - 500)), room.send(order("SELL", BID + 1_000, 0.01))
+    room.advance()
+    assert room.story(opening) == ["ORDER_FAILED"]
+    assert "Margin" in room.events(opening)[0]["reason"]
+    assert room.story(closing) == ["ORDER"]
+    assert room.faults.struck["fail_margin"] == 1
+    assert opening not in {row["child_order_acceptance_id"] for row in room.get("getchildorders")}
+
+
+# --- events without fields -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("blank", [False, True])
+def test_named_fields_of_a_named_event_are_missing_or_null(blank: bool) -> None:
+    room = FaultyRoom()
+    room.inject(FaultKind.LOSE_FIELDS, event="ORDER", missing=("side", "price"), blank=blank)
+    name = room.resting()
+    room.hit(300_000)
+    registered, executed = room.events(name)
+    assert [registered.get(field) for field in ("side", "price")] == [None, None]
+    assert ("side" in registered, "size" in registered) == (blank, True)
+    assert executed["side"] == "BUY"
+
+
+def test_faults_of_one_frame_take_from_each_other() -> None:
+    """What one fault took is not there for the next, which passes by."""
+    room = FaultyRoom(
+        Fault(kind=FaultKind.LOSE_FIELDS, missing=("outstanding_size", "event_type")),
+        Fault(kind=FaultKind.WRONG_OUTSTANDING),
+        Fault(kind=FaultKind.LOSE_FIELDS, name="id", event="ORDER", missing=("child_order_acceptance_id",)),
+        Fault(kind=FaultKind.PHANTOM_EXECUTION),
+    )
+    room.send(order("BUY", BID + 500))
+    room.advance()
+    room.hit(300_000)
+    (executed,) = [event for message in room.messages() for event in message if "exec_id" in event]
+    assert "outstanding_size" not in executed
+
+
+# --- truth -----------------------------------------------------------------------------------------------------------
 
 
 def _day(room: FaultyRoom) -> tuple[LedgerState, list[Any], list[str]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from stall_then_strike.sim.ledger import RATE_ONE, Fill, Ledger, Lot
+from stall_then_strike.sim.ledger import RATE_ONE, Fill, Ledger, Lot, Rounding, Yen
 from stall_then_strike.types.dto import ExecId, OrderId, Side
 from stall_then_strike.types.instrument import Lots, Money, Ticks
 
@@ -125,3 +126,68 @@ class AgainstNaiveModel(RuleBasedStateMachine):
 
 TestAgainstNaiveModel = AgainstNaiveModel.TestCase
 TestAgainstNaiveModel.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+
+
+# --- how the books were ----------------------------------------------------------------------------------------------
+
+
+def test_books_are_shown_as_they_were_at_each_moment() -> None:
+    ledger = Ledger(Money(START))
+    steps = [
+        lambda: ledger.fill(fill(Side.BUY, 100, 5, 10, 1)),
+        lambda: ledger.fill(fill(Side.SELL, 120, 2, 20, 2)),
+        lambda: ledger.fund(30, Ticks(100), 1_000_000),
+        lambda: ledger.fill(fill(Side.SELL, 90, 6, 40, 3)),
+        lambda: ledger.rebase(50, Ticks(95)),
+    ]
+    seen = {5: ledger.state()}
+    for number, step in enumerate(steps, 1):
+        step()
+        seen[10 * number] = seen[10 * number + 9] = ledger.state()
+    for time_ns, state in seen.items():
+        past = ledger.at(time_ns)
+        assert (past.cash, past.position, past.lots) == (state.cash, state.position, state.lots)
+        assert tuple(past.fills) == state.fills
+    assert ledger.state() == seen[59]
+
+
+def test_books_of_more_than_ten_minutes_ago_are_forgotten() -> None:
+    ledger = Ledger(Money(START))
+    for second in range(3_000):
+        ledger.fill(fill(Side.BUY, 100, 1, second * 10**9, second + 1))
+    assert len(ledger._pages) < 605
+    assert ledger.at(2_999 * 10**9 - 600 * 10**9).position == 2_400
+
+
+# --- whole yen -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rounding", "whole"),
+    [
+        (Rounding.NEAREST, {-16: -20, -15: -10, -14: -10, 0: 0, 4: 0, 5: 10, 10: 10}),
+        (Rounding.DOWN, {-11: -20, -10: -10, -1: -10, 9: 0, 10: 10}),
+        (Rounding.TO_ZERO, {-19: -10, -9: 0, 9: 0, 11: 10}),
+    ],
+)
+def test_amounts_are_rounded_to_whole_ones(rounding: Rounding, whole: dict[int, int]) -> None:
+    assert {amount: rounding.whole(amount, 10) for amount in whole} == whole
+
+
+@pytest.mark.parametrize(
+    ("rounding", "settled"), [(Rounding.DOWN, 0 - 20 - 10), (Rounding.TO_ZERO, 0 - 10 - 0), (None, 9 - 14 - 4)]
+)
+def test_results_settle_in_whole_yen_and_the_rest_is_kept_apart(rounding: Rounding | None, settled: int) -> None:
+    """A yen of ten units: three results of 9, -14 and -4, while the position is what it is."""
+    ledger = Ledger(Money(START), settled=None if rounding is None else Yen(one=Money(10), rounding=rounding))
+    ledger.fill(fill(Side.BUY, 100, 3, 1, 1))
+    assert ledger.fill(fill(Side.SELL, 103, 3, 2, 2)) == 9
+    ledger.fill(fill(Side.BUY, 100, 2, 3, 3))
+    assert ledger.fill(fill(Side.SELL, 93, 2, 4, 4)) == -14
+    ledger.fill(fill(Side.BUY, 100, 4, 5, 5))
+    assert ledger.fund(6, Ticks(100), 1_000_000) == -4
+    state = ledger.state()
+    assert state.cash - START == settled
+    assert state.rounded == settled + 9
+    assert (state.realised, state.funding, state.position) == (-5, -4, 4)
+    assert ledger.at(2).cash == START + (0 if rounding is not None else 9)

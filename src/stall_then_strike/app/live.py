@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 from stall_then_strike.app.trading import RowLog, Trader
@@ -19,7 +19,7 @@ from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.gateway import AccountReader, OrderGateway
 from stall_then_strike.engine.reconciler import REPORT_CALLS
 from stall_then_strike.infra.clock import Clock
-from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.orderbook_view import OrderBookView, OwnQuote
 from stall_then_strike.types.dto import (
     Action,
@@ -27,12 +27,16 @@ from stall_then_strike.types.dto import (
     Event,
     ExecId,
     Fact,
+    FillEvent,
     OrderEvent,
     OrderEventKind,
     PlaceLimit,
+    PrintedFill,
+    PublicTrades,
     Reason,
     Reconcile,
     Row,
+    Side,
     Step,
 )
 from stall_then_strike.types.errors import JournalError
@@ -90,6 +94,8 @@ class LiveTrader(Trader):
         self._unwritten: deque[Changes] = deque(maxlen=_BACKLOG)
         self._late_rows: deque[Row] = deque()
         self._tasks: asyncio.TaskGroup | None = None
+        self._failure: Exception | None = None
+        """What broke a call of ours, and with it the run."""
         self._answered = asyncio.Event()
         self.in_flight = 0
         """Actions without their answer."""
@@ -117,6 +123,28 @@ class LiveTrader(Trader):
         self._take(step)
         for fact in changes.facts if changes is not None else ():
             self._on_fact(fact)
+
+    def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
+        """Take one market event. Of the public executions, those of our orders concern the core."""
+        if isinstance(event, PublicTrades):
+            for fill in self._own_prints(event):
+                self.on_event(PrintedFill(ts_ns=event.ts_ns, fill=fill))
+        else:
+            super().on_market(event, started_ns)
+
+    def _own_prints(self, message: PublicTrades) -> Iterator[FillEvent]:
+        known = self.core.orders.by_id
+        for trade in message.trades:
+            for side, order_id in ((Side.BUY, trade.buy_order_id), (Side.SELL, trade.sell_order_id)):
+                if known(order_id) is not None:
+                    yield FillEvent(
+                        ts_ns=message.ts_ns,
+                        exec_id=trade.exec_id,
+                        side=side,
+                        price=trade.price,
+                        size=trade.size,
+                        order_id=order_id,
+                    )
 
     def write_owed(self) -> bool:
         """Write the steps that the journal does not have yet, in order; whether it has all of them now."""
@@ -170,11 +198,17 @@ class LiveTrader(Trader):
 
     async def send_waiting(self) -> None:
         """Set off what is in the outbox, as far as there is room."""
+        if self._failure is not None:  # the run ends, but not before what is on its way has its answers
+            while self.in_flight:
+                self._answered.clear()
+                await self._answered.wait()
+            raise self._failure
         while self._tasks is not None and self.outbox and self.in_flight < IN_FLIGHT:
             self._set_off(self._tasks, self.outbox.popleft())
 
     def _put_out(self, actions: Sequence[Action]) -> None:
-        if self._tasks is None or self.outbox or self.in_flight + len(actions) > IN_FLIGHT:
+        is_broken = self._failure is not None
+        if is_broken or self._tasks is None or self.outbox or self.in_flight + len(actions) > IN_FLIGHT:
             super()._put_out(actions)
             return
         for number, action in enumerate(actions):
@@ -211,7 +245,7 @@ class LiveTrader(Trader):
         now_ns = self.clock.now_ns()
         if self.on_asked is not None:
             self.on_asked(now_ns)
-        self.core.budget.spend_questions(now_ns, REPORT_CALLS)
+        self.core.budget.reserve_questions(now_ns, REPORT_CALLS)
         account = self.core.account
         since = None if account is None else account.rules.since
         await self.executor.execute((Reconcile(since=since or ExecId(0), why=why),))
@@ -227,8 +261,10 @@ class LiveTrader(Trader):
             for _ in range(turns):
                 await asyncio.sleep(0)
             await self.executor.execute((action,))
+        except Exception as error:  # noqa: BLE001 - raised by `send_waiting`; here it would cut off the other calls
+            self._failure = self._failure or error
         finally:
             self.in_flight -= 1
             self._answered.set()
-            if self.outbox:
+            if self.outbox or self._failure is not None:
                 self._waiting.set()

@@ -11,9 +11,13 @@ from stall_then_strike.types.dto import Fact
 _KINDS: Final[Mapping[str, tuple[AlertKind, str]]] = {
     "halt": (AlertKind.HALT, "trading is halted"),
     "difference": (AlertKind.RECONCILIATION, "the position differs from the venue's"),
+    "behind": (AlertKind.RECONCILIATION, "the venue's lists are behind"),
+    "unreconciled": (AlertKind.RECONCILIATION, "the account cannot be reconciled"),
     "take_over": (AlertKind.RECONCILIATION, "a position was taken over"),
     "orphan": (AlertKind.RECONCILIATION, "an order believed ended is on the book"),
     "stranger": (AlertKind.RECONCILIATION, "an order that is not ours"),
+    "margin": (AlertKind.MARGIN, "margin is insufficient: no quotes"),
+    "start_failed": (AlertKind.STOP, "not started"),
     "collateral": (AlertKind.RECONCILIATION, "collateral moved without a fill"),
     "day": (AlertKind.SUMMARY, "trading day"),
 }

@@ -29,6 +29,7 @@ from stall_then_strike.sim.fault_catalogue import random_plan
 from stall_then_strike.sim.fault_file import load_fault_plan
 from stall_then_strike.sim.faults import FaultPlan
 from stall_then_strike.sim.keys import ApiKey
+from stall_then_strike.sim.ledger import Rounding
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.source import MarketSource
@@ -76,6 +77,13 @@ def parser() -> argparse.ArgumentParser:
         type=_maintenance,
         default=Maintenance(),
         help="UTC time of the daily maintenance (default: 19:00)",
+    )
+    account.add_argument(
+        "--yen",
+        choices=("exact", "shown", "settled"),
+        default="exact",
+        help="money in all its decimals; rounded to whole yen in answers; or in the books, too, against the account"
+        " (default: %(default)s)",
     )
     trouble = flags.add_argument_group("trouble").add_mutually_exclusive_group()
     trouble.add_argument(
@@ -161,7 +169,11 @@ async def _serve(
         private: PrivateVenue | None = None
         if isinstance(source, Market):
             settings = PrivateSettings(
-                seed=args.seed, collateral_jpy=args.collateral, calendar=Calendar(maintenance=args.maintenance)
+                seed=args.seed,
+                collateral_jpy=args.collateral,
+                calendar=Calendar(maintenance=args.maintenance),
+                shown_yen=None if args.yen == "exact" else Rounding.DOWN,
+                settled_yen=Rounding.DOWN if args.yen == "settled" else None,
             )
             private = PrivateVenue(source, [key], settings)
         exchange = BitflyerExchange(source, clock=clock, host=args.host, port=args.port, private=private, faults=plan)

@@ -292,6 +292,18 @@ class AccountConfig(Section):
     position_checks: int = Field(
         default=3, ge=2, le=20, description="reconciliations in a row with the same unexplained position that halt"
     )
+    list_lag_sec: Number = Field(
+        default=Decimal(90),
+        ge=5,
+        le=600,
+        description="how long the venue's lists may lack what two channels told of, seconds",
+    )
+    failing_sec: Number = Field(
+        default=Decimal(60),
+        ge=10,
+        le=3_600,
+        description="how long the account may not be asked or not agree: then an alert and no quotes, seconds",
+    )
     foreign_orders: ForeignOrders = Field(
         default=ForeignOrders.REPORT, strict=False, description="orders that are not ours: report or cancel"
     )

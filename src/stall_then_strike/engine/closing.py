@@ -31,6 +31,8 @@ class Wait(StrEnum):
     """A closing order is under way."""
     PAUSE = "pause"
     """The last one left a rest; ``retry_at_ns`` says until when."""
+    BOOKS = "books"
+    """The venue's last word is another position than ours: a close that need not be now would be of the wrong size."""
     MARKET = "market"
     """There is no book, venue or budget to close against."""
 
@@ -61,6 +63,8 @@ class Closing:
         """``flatten`` demands zero, dust included; otherwise dust may stay."""
         self.reason = reason
         self.flatten = flatten
+        self.is_choice = reason in (Reason.REVERSE, Reason.FLATTEN)
+        """Whether it can wait until it is sure what is held; the kill switch's cannot."""
         self.retry_at_ns = 0
         self.no_market_ns: int | None = None
         """Since when it waits for a market."""
@@ -92,15 +96,18 @@ class Closing:
         order_live: bool,
         best: tuple[Ticks, Ticks] | None,
         blind: bool = False,
+        is_sure: bool = True,
     ) -> CloseOrder | Wait | Done:
         """What to do now. ``best`` is (bid, ask) of a book that can be believed, or None.
 
-        ``blind``: go at market without one.
+        ``blind``: go at market without one. ``is_sure``: nothing contradicts ``position``, or this close cannot wait.
         """
         if quotes_live:
             return Wait.QUOTES
         if order_live:
             return Wait.ORDER
+        if not is_sure:
+            return Wait.BOOKS
         if position == 0:
             return Done.FLAT
         size = abs(position)

@@ -4,22 +4,25 @@ The venue's lists are weak witnesses. An order that died without an execution is
 but not yet registered is not listed either, so absence alone proves nothing; executions are facts whenever they are
 seen; a list may have been made before what we have heard since. Hence:
 
-- an execution is a fill, of whichever order of ours it names. One that names none is matched to a send whose answer was
-  lost, on side, price, size and time; else it is a stranger's, once every answer that could name it is in;
+- an execution is a fill, of whichever order of ours it names. Whose it is if it names none, `owner` says;
 - an order that is listed is on the book, or ended as it says when all its executions are with us;
 - an order that was on the book and is missing from two lists, asked for some seconds apart and later than anything that
-  we heard of it, has ended;
+  we heard of it, has ended if a list showed it before, a cancel was sent, or its own expiry has passed: of any other
+  the lists may not have heard yet;
 - an order that was never seen on the book is dead only when its own expiry (`minute_to_expire` is 1) and a margin for
   the venue's queue have passed (orders in the queue for minutes: reports of others, 2018);
-- an order that we believe ended and that is still listed as ACTIVE is an orphan, to be cancelled.
+- an order that we believe ended and that is still listed as ACTIVE is an orphan, to be cancelled;
+- lists that are known to be behind (`reconciler.py`) prove what they show and nothing by what they lack.
 
 Venue facts: API documentation on `getchildorders`; acceptance before registration from logs of several clients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, unique
 from typing import Final
 
 from stall_then_strike.engine.orders import Order, Orders, OrderState
@@ -30,6 +33,7 @@ from stall_then_strike.types.dto import (
     OrderEvent,
     OrderEventKind,
     OrderId,
+    OrderTerms,
     ReportedOrder,
     ReportedState,
     Side,
@@ -40,8 +44,6 @@ EXPIRY_NS: Final = 60 * NS_PER_S
 """Every order of ours carries `minute_to_expire` 1, counted from its acceptance."""
 LAG_NS: Final = 2 * NS_PER_S
 """How far behind the venue's lists may be, and how far apart two of them must be to count twice."""
-ANSWERS_NS: Final = 5 * NS_PER_S
-"""An execution so old whose order nobody has named is not of an order whose answer is just on its way."""
 _BEFORE_NS: Final = 30 * NS_PER_S
 _AFTER_NS: Final = 90 * NS_PER_S
 """How the venue's stamp of an order may lie around our sending it: clocks differ, and queues are long."""
@@ -68,58 +70,92 @@ class Evidence:
     """Executions that are of no order of ours."""
 
 
-def names_and_strangers(report: AccountReport, orders: Orders) -> Evidence:
+@unique
+class Owner(Enum):
+    """Whose an execution is that names no order of ours."""
+
+    STRANGER = "stranger"
+    OPEN = "open"
+    """An answer or a list that is still to come may name its order."""
+
+
+def owner(
+    fill: FillEvent, terms: OrderTerms | None, nameless: Sequence[Order], asked_ns: int, *, total: int
+) -> Order | Owner:
+    """Whose execution it is if its order is not one that we know by name: the one place that decides this.
+
+    ``terms``: what its order asks for, where a list or an ORDER event says so. ``nameless``: our orders that the venue
+    has named to us in no answer, no list and no event yet. ``asked_ns``: when the venue was asked last.
+
+    With terms that fit none of these it is a stranger's. Orders that fit by their terms have been named before, so that
+    only one whose answer is still on its way keeps it open. Without terms it is a stranger's if none of these could
+    have traded so; else that one's whose answer was lost, once its order should have been listed.
+    """
+    if terms is not None:
+        may_be_named = any(order.terms == terms for order in nameless if order.state is not OrderState.UNKNOWN)
+        return Owner.OPEN if may_be_named else Owner.STRANGER
+    fitting = [order for order in nameless if total <= order.remaining and _fills(fill, order)]
+    if not fitting:
+        return Owner.STRANGER
+    lost = next((order for order in fitting if order.state is OrderState.UNKNOWN), None)
+    return Owner.OPEN if lost is None or asked_ns - fill.ts_ns < LAG_NS else lost
+
+
+def names_and_strangers(report: AccountReport, orders: Orders, *, is_behind: bool = False) -> Evidence:
     """Who is who in a report. Changes nothing; the fills and the states of named orders come after this."""
     found = Evidence()
     unnamed = list(orders.unnamed())
     for listed in report.orders:
         known = orders.by_id(listed.order_id)
         if known is not None:
-            if listed.state is ReportedState.ACTIVE and _ended_before(known, report):
+            if listed.state is ReportedState.ACTIVE and not is_behind and _ended_before(known, report):
                 found.orphans.append(listed.order_id)
         elif (match := next((order for order in unnamed if _is_of(listed, order)), None)) is not None:
             unnamed.remove(match)
             found.names.append(_event(report, OrderEventKind.ACCEPTED, match, listed.order_id))
         elif listed.state is ReportedState.ACTIVE and not _may_be_answered(listed, orders):
             found.strangers.append(listed)
-    _name_by_fills(report, orders, unnamed, found)
+    _own(report, orders, found)
     return found
 
 
-def _name_by_fills(report: AccountReport, orders: Orders, unnamed: list[Order], found: Evidence) -> None:
-    """Match the executions whose orders nobody knows, once their orders had time to be listed.
-
-    A listed order has shown its terms: if it was not named by those, it is not ours, or another's order would be
-    cancelled in the place of ours.
-    """
-    named = {event.order_id for event in found.names}
-    judged = {listed.order_id for listed in report.orders}
+def _own(report: AccountReport, orders: Orders, found: Evidence) -> None:
+    """Find the owners of the executions whose orders nobody has named."""
+    named = {event.order_id: event.client_order_id for event in found.names}
+    nameless = [o for o in orders.live() if o.order_id is None and o.client_order_id not in named.values()]
+    terms = {order.order_id: OrderTerms(order.side, order.price, order.size) for order in report.orders}
+    totals = Counter[OrderId | None]()
+    for fill in report.fills:
+        totals[fill.order_id] += fill.size
     for fill in report.fills:
         order_id = fill.order_id
         if order_id is None or order_id in named or orders.is_counted(fill.exec_id) or orders.by_id(order_id):
             continue
-        may_be_ours = order_id not in judged and report.asked_ns - fill.ts_ns >= LAG_NS
-        match = next((order for order in unnamed if may_be_ours and _fills(fill, order)), None)
-        if match is not None:
-            unnamed.remove(match)
-            named.add(order_id)
-            found.names.append(_event(report, OrderEventKind.ACCEPTED, match, order_id))
-        elif fill.ts_ns < report.asked_ns - ANSWERS_NS and not _may_yet_name(fill, orders):
+        if orders.is_stranger(order_id):
+            found.foreign_fills.append(fill)
+            continue
+        asked_for = terms.get(order_id) or orders.early_terms(order_id)
+        whose = owner(fill, asked_for, nameless, report.asked_ns, total=totals[order_id])
+        if isinstance(whose, Order):
+            nameless.remove(whose)
+            named[order_id] = whose.client_order_id
+            found.names.append(_event(report, OrderEventKind.ACCEPTED, whose, order_id))
+        elif whose is Owner.STRANGER:
             found.foreign_fills.append(fill)
 
 
-def states(report: AccountReport, orders: Orders, vanish_ns: int) -> Iterator[OrderEvent]:
+def states(report: AccountReport, orders: Orders, vanish_ns: int, *, is_behind: bool = False) -> Iterator[OrderEvent]:
     """What became of our live orders, once the report's fills are booked.
 
     Counts absences in the orders, and yields each event before it looks at the next order.
     """
-    if not report.is_complete:
+    if not report.is_complete or is_behind:
         return
     listed = {order.order_id: order for order in report.orders}
     for order in list(orders.live()):
         seen = None if order.order_id is None else listed.get(order.order_id)
         if seen is not None:
-            order.absences = 0
+            order.absences, order.is_listed = 0, True
             event = _as_listed(report, order, seen, vanish_ns)
         else:
             event = _as_absent(report, order, vanish_ns)
@@ -148,8 +184,9 @@ def _as_absent(report: AccountReport, order: Order, vanish_ns: int) -> OrderEven
         if not order.absences:
             order.absent_ns = report.asked_ns
         order.absences += 1
-    gone = order.registered_ns is not None and order.absences > 1
     expired = report.asked_ns - order.sent_ns >= EXPIRY_NS
+    may_have_ended = order.is_listed or order.cancel_sent_ns is not None or expired
+    gone = order.registered_ns is not None and order.absences > 1 and may_have_ended
     if gone:
         return _event(report, OrderEventKind.EXPIRED if expired else OrderEventKind.CANCELLED, order)
     if report.asked_ns - order.sent_ns >= EXPIRY_NS + vanish_ns:
@@ -176,20 +213,7 @@ def _may_be_answered(listed: ReportedOrder, orders: Orders) -> bool:
 def _fills(fill: FillEvent, order: Order) -> bool:
     """Whether an execution can be of the order whose answer was lost."""
     better = order.price is None or (fill.price <= order.price if order.side is Side.BUY else fill.price >= order.price)
-    return (
-        fill.side is order.side
-        and better
-        and fill.size <= order.remaining
-        and -_BEFORE_NS <= fill.ts_ns - order.sent_ns <= _AFTER_NS
-    )
-
-
-def _may_yet_name(fill: FillEvent, orders: Orders) -> bool:
-    """Whether an answer that is still to come could name this execution's order."""
-    return any(
-        order.order_id is None and order.side is fill.side and order.sent_ns - _BEFORE_NS <= fill.ts_ns
-        for order in orders.live()
-    )
+    return fill.side is order.side and better and -_BEFORE_NS <= fill.ts_ns - order.sent_ns <= _AFTER_NS
 
 
 def _ended_before(order: Order, report: AccountReport) -> bool:

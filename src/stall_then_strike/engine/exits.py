@@ -95,8 +95,19 @@ class Exits:
         """Begin a closing in place of the one under way."""
         self.closing = Closing(reason, self._strategy, self._instrument, flatten=flatten)
 
-    def go_on(self, closing: Closing, now_ns: int, best: tuple[Ticks, Ticks] | None, *, is_running: bool) -> None:
-        """Take the closing one step further. ``best`` is that of a book that can be believed, or None."""
+    def go_on(
+        self,
+        closing: Closing,
+        now_ns: int,
+        best: tuple[Ticks, Ticks] | None,
+        *,
+        is_running: bool,
+        is_sure: bool = True,
+    ) -> None:
+        """Take the closing one step further. ``best`` is that of a book that can be believed, or None.
+
+        ``is_sure`` as in `Closing.next`.
+        """
         waited_ns = closing.no_market_ns
         ghost = self._is_ghost
         live = [order.tag for order in self._orders.live() if ghost is None or not ghost(order, now_ns)]
@@ -106,6 +117,7 @@ class Exits:
             quotes_live=STALL_TAG in live,
             order_live=any(tag != STALL_TAG for tag in live),
             best=best,
+            is_sure=is_sure,
             # On paper there is nothing to trade against without a book.
             blind=ghost is not None
             and closing.flatten

@@ -1,8 +1,9 @@
 """Every rule on an order's life. This file knows no venue, no clock and no I/O.
 
-An order's state changes only through ``NEXT``. An input that the table does not list for a state changes nothing and
-is reported as an anomaly: a second ORDER event, a cancel confirmed twice, a late rejection of a filled order. Three
-rules from the venue are built in:
+An order's state changes only through ``NEXT``. An input that the table does not list for a state changes nothing.
+Where ``REPEATS`` lists it, it was told before or comes too late to matter (a second ORDER event, a cancel confirmed
+twice) and nobody need hear of it; all else is an anomaly (a late rejection of a filled order). Three rules from the
+venue are built in:
 
 - An answer of 200 names an order and no more: ACCEPTED leaves it pending until it is on the book.
 - Events can come before the answer that names them (bitFlyer; seen by several clients): they wait for it here.
@@ -120,6 +121,17 @@ NEXT: Final[Mapping[OrderState, Mapping[OrderEventKind | Local, OrderState]]] = 
     _S.REJECTED: {_K.CANCEL_FAILED: _S.REJECTED},
 }
 
+REPEATS: Final[Mapping[OrderState, frozenset[OrderEventKind]]] = {
+    _S.WORKING: frozenset({_K.REGISTERED}),
+    _S.FILLED: frozenset({_K.CANCEL_UNSENT}),
+    # An order ends once. Whether it was cancelled or ran out of time changes nothing any more, and its ORDER event may
+    # come after its end.
+    _S.CANCELLED: frozenset({_K.REGISTERED, _K.CANCELLED, _K.EXPIRED, _K.CANCEL_FAILED, _K.CANCEL_UNSENT}),
+    _S.EXPIRED: frozenset({_K.REGISTERED, _K.CANCELLED, _K.EXPIRED, _K.CANCEL_UNSENT}),
+    _S.REJECTED: frozenset({_K.REJECTED, _K.CANCEL_UNSENT}),
+}
+"""Inputs that say nothing new of an order in this state."""
+
 _CANCEL_OVER: Final = frozenset({_K.CANCEL_FAILED, _K.CANCEL_UNSENT})
 
 
@@ -150,6 +162,8 @@ class Order:
     registered_ns: int | None = None
     """When it was first known to be on the book."""
     ended_ns: int | None = None
+    is_listed: bool = False
+    """Whether a report has shown it."""
     absences: int = 0
     """Reports in a row that should have listed it and did not."""
     absent_ns: int = 0
@@ -215,6 +229,7 @@ def remembered(memo: OrderMemo) -> Order:
         state=state,
         executed=memo.executed,
         cancel_reason=memo.cancel_reason,
+        cancel_sent_ns=memo.cancel_sent_ns,
         accepted_ns=memo.sent_ns if memo.order_id is not None else None,
         registered_ns=memo.registered_ns,
         ended_ns=None if memo.is_live else memo.sent_ns,  # when is not remembered; long ago, in any case
@@ -239,6 +254,8 @@ class Applied(NamedTuple):
     new_fill: FillEvent | None = None
     """A fill not counted before."""
     anomaly: str = ""
+    is_repeat: bool = False
+    """It says nothing new of its order."""
 
 
 class Orders:
@@ -252,6 +269,7 @@ class Orders:
         self._by_id: dict[OrderId, ClientOrderId] = {}
         self._fills: OrderedDict[ExecId, None] = OrderedDict()
         self._early: OrderedDict[OrderId, list[OrderEvent | FillEvent]] = OrderedDict()
+        self._strangers: OrderedDict[OrderId, None] = OrderedDict()
         self.touched: dict[ClientOrderId, Order] = {}
         """Orders changed since the owner last emptied this: those to be written down."""
 
@@ -290,7 +308,18 @@ class Orders:
         """Remember a fill that is of no order of ours, and drop what waits under its name."""
         self._remember_fill(fill.exec_id)
         if fill.order_id is not None:
+            self.add_stranger(fill.order_id)
             self._early.pop(fill.order_id, None)
+
+    def add_stranger(self, order_id: OrderId) -> None:
+        """Remember that an order is somebody else's. An answer that names it as ours has the last word."""
+        self._strangers[order_id] = None
+        if len(self._strangers) > self._keep_ended:
+            self._strangers.popitem(last=False)
+
+    def is_stranger(self, order_id: OrderId) -> bool:
+        """Whether this order was found to be somebody else's."""
+        return order_id in self._strangers
 
     def forget_early(self, before_ns: int) -> None:
         """Drop what has waited for the order of its name since then, unless an answer is still in doubt."""
@@ -298,6 +327,11 @@ class Orders:
             return
         for order_id in [name for name, events in self._early.items() if events[-1].ts_ns < before_ns]:
             del self._early[order_id]
+
+    def early_terms(self, order_id: OrderId) -> OrderTerms | None:
+        """What the waiting ORDER event of this name says that the order asks for."""
+        events = self._early.get(order_id, ())
+        return next((e.terms for e in events if isinstance(e, OrderEvent) and e.terms is not None), None)
 
     def by_id(self, order_id: OrderId) -> Order | None:
         """The order that the venue calls so, live or ended."""
@@ -330,7 +364,7 @@ class Orders:
         results = [self._fill(order, event) if isinstance(event, FillEvent) else self._event(order, event, named)]
         if results[0].changed or order.registered_ns != registered_ns:
             self.touched[order.client_order_id] = order
-        if order.state is OrderState.UNKNOWN and (early := self._early_of_terms(order.terms)) is not None:
+        if order.state is OrderState.UNKNOWN and (early := self._early_of_terms(order)) is not None:
             named = self._take_name(order, early)
         if named and order.order_id is not None:
             for waiting in self._early.pop(order.order_id, ()):
@@ -349,12 +383,12 @@ class Orders:
         """The order whose answer was lost and which asked for exactly this, if an event says what it is about."""
         if isinstance(event, FillEvent) or event.terms is None:
             return None
-        return next((order for order in self.unnamed() if order.terms == event.terms), None)
+        return next((o for o in self.unnamed() if o.terms == event.terms and o.sent_ns <= event.ts_ns), None)
 
-    def _early_of_terms(self, terms: OrderTerms) -> OrderEvent | None:
-        """The waiting event that asks for exactly this: it came before the answer was given up."""
-        waiting = (event for events in self._early.values() for event in events)
-        return next((e for e in waiting if isinstance(e, OrderEvent) and e.terms == terms), None)
+    def _early_of_terms(self, order: Order) -> OrderEvent | None:
+        """The waiting event that asks for exactly this: it came after the order was sent and before it was given up."""
+        waiting = (event for events in self._early.values() for event in events if event.ts_ns >= order.sent_ns)
+        return next((e for e in waiting if isinstance(e, OrderEvent) and e.terms == order.terms), None)
 
     def _hold(self, event: OrderEvent | FillEvent) -> Applied:
         """Keep an event of an unknown name: the answer that names it may be on its way."""
@@ -381,12 +415,11 @@ class Orders:
     def _event(self, order: Order, event: OrderEvent, named: bool) -> Applied:
         before = order.state
         if not self._move(order, event.kind):
-            return Applied(
-                order=order,
-                event=event,
-                changed=named,
-                anomaly=f"order {order.client_order_id} is {before.value}: {event.kind.value} does not fit",
-            )
+            again = before is OrderState.WORKING and order.cancel_failed and event.kind is OrderEventKind.CANCEL_FAILED
+            if again or event.kind in REPEATS.get(before, ()):
+                return Applied(order=order, event=event, changed=named, is_repeat=True)
+            text = f"order {order.client_order_id} is {before.value}, but the venue tells {event.kind.value}"
+            return Applied(order=order, event=event, changed=named, anomaly=text)
         if event.kind is OrderEventKind.ACCEPTED:
             order.accepted_ns = event.ts_ns
         elif event.kind is OrderEventKind.REGISTERED and order.registered_ns is None:

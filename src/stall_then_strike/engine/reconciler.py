@@ -1,44 +1,57 @@
 """When the account is to be asked, and whether its books agree with ours. Pure.
 
 The account is asked when the private channel has come up (start, reconnect), on a period, and in doubt: an order whose
-news are overdue, an execution that nobody claims, a position that differs. In doubt the questions come ever more rarely
-until the doubt ends, for each costs four private calls.
+news are overdue, an execution that nobody claims, a position that differs. The first doubts of two minutes are asked
+about within a second, the next ever more rarely, for each question costs four private calls and more.
 
 Two books are compared. *Position*: ours and the venue's must be equal; a difference may be a fill on its way, so only
 one that stays over several reports counts. *Cash*: collateral less the cost of what is open moves with each fill by its
-notional, and is untouched by the daily re-basing; whatever else moves it is funding or carry if it is small against
-what was held, and a deposit or withdrawal otherwise.
+notional, and is untouched by the daily re-basing; whatever else moves it is rounding, funding or carry if it is small,
+and a deposit or withdrawal otherwise.
+
+The venue's lists may be tens of seconds behind its channels. A report that lacks a fill with two witnesses is behind:
+nothing is proven by what it lacks. A position that ours was before the newest fills is behind, too, and contradicts
+nothing if those have two witnesses. Neither holds for longer than ``account.list_lag_sec``.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Final
 
 from stall_then_strike.config.models import AccountConfig
-from stall_then_strike.engine.evidence import overdue_at_ns
+from stall_then_strike.engine.evidence import LAG_NS, overdue_at_ns
 from stall_then_strike.engine.orders import Orders
-from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, AccountReport, ExecId, FillEvent
+from stall_then_strike.engine.witnesses import Witness, Witnesses
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, AccountReport, BookedFill, ExecId, FillEvent, OrderId
 from stall_then_strike.types.instrument import Instrument
 
-REPORT_CALLS: Final = 4
+REPORT_CALLS: Final = 8
+"""The most private calls that one report may cost: they are reserved, and what was not made is given back."""
 PERIOD: Final = "period"
 """Why one asks without a doubt."""
 _LEAST_GAP_NS: Final = 1 * NS_PER_S
 _LONGEST_GAP_NS: Final = 15 * NS_PER_S
+_QUICK_ASKS: Final = 2
+"""So many questions within ``_MANY_NS`` may be followed by another after the least gap; each more doubles the gap."""
+_MANY_NS: Final = 120 * NS_PER_S
 _LOST_NS: Final = 90 * NS_PER_S
 """An answer that has not come by now never will: every call of it has a time limit."""
 _SETTLED_NS: Final = 120 * NS_PER_S
 """Executions older than this are not asked for again once the positions agree."""
 _PHANTOM_NS: Final = 10 * NS_PER_S
-"""An execution so old is listed, if it is one. The venue's lists are not known to lag by more than a moment."""
+"""An execution so old is listed, if it is one and the lists are not behind."""
 _BROKEN_NS: Final = 2 * _PHANTOM_NS
 """How long a difference must stay: phantoms among it are found out in half of that."""
 _CARRY_SHARE: Final = 200
 """A payment of up to 1/200 of what was held is carry: funding is at most 0.375 %, leverage points are 0.04 % a day."""
+_DRIFT_NS: Final = 20 * NS_PER_S
+"""Pause between two looks without doubt where rounding makes our figure drift from the account's."""
+_SMALL: Final = 10
+"""A payment of fewer units of the quote currency is no deposit, and the period's next report is early enough for it."""
 
 
 @unique
@@ -48,6 +61,8 @@ class Books(Enum):
     AGREE = "agree"
     DIFFER = "differ"
     """Perhaps a fill is on its way."""
+    BEHIND = "behind"
+    """The venue's position is one that we had, before fills that two witnesses told of: its lists are behind."""
     PHANTOMS = "phantoms"
     """The difference is that of fills which we counted and the venue does not have."""
     BROKEN = "broken"
@@ -56,10 +71,11 @@ class Books(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """Cash that moved without a fill. ``is_carry``: it belongs to the result of the day."""
+    """Cash that moved without a fill. ``is_carry``: it belongs to the result of the day. ``what`` it probably is."""
 
     amount: int
     is_carry: bool
+    what: str = "deposit or withdrawal"
 
 
 class Reconciler:
@@ -71,7 +87,14 @@ class Reconciler:
         self.doubt_ns = cfg.doubt_ms * NS_PER_MS
         self.vanish_ns = int(cfg.vanish_sec * NS_PER_S)
         self._position_checks = cfg.position_checks
-        self._least_payment = instrument.ticks_per_one * instrument.lots_per_one // 2
+        self._list_lag_ns = int(cfg.list_lag_sec * NS_PER_S)
+        self._unit = instrument.ticks_per_one * instrument.lots_per_one
+        """One of the quote currency."""
+        self._is_whole = True
+        """Whether the collateral was in whole units in all reports: then less than one says nothing."""
+        self._drifts = False
+        """Whether rounding was booked: then it is looked at more often, for the day's limits count from our figure."""
+        self.witnesses = Witnesses()
         self.since: ExecId | None = None
         """Executions up to this one are accounted for; None before the first report of all."""
         self.cash_base: int | None = None
@@ -82,16 +105,28 @@ class Reconciler:
         """Whether our position was equal to the venue's at any time of this run."""
         self.is_settled = False
         """Whether the channel is live and the books agreed in a report asked for since it came up."""
+        self.is_behind = False
+        """Whether the last report lacked a fill that is proven: what it lacks proves nothing."""
+        self.failing_ns: int | None = None
+        """Since when the account cannot be asked; None while it can."""
         self._asked_ns: int | None = None
         self._is_asking = False
-        self._gap_ns = _LEAST_GAP_NS
-        self._doubt_ns = 0
-        """When there was last something to doubt."""
+        self._asks: deque[int] = deque()
+        """When it was asked in the last ``_MANY_NS``."""
+        self.taken_ns = 0
+        """When the report came from which the position was taken over last; zero if none was in this run."""
+        self._taken: Sequence[FillEvent] = ()
+        """The executions that it listed."""
+        self._theirs = 0
+        """The venue's position in the last report."""
         self._odd_cash: int | None = None
         """Cash that moved without a fill in the last report, and waits for the next one to say the same."""
         self._differences = 0
         self._difference = 0
         self._differs_ns = 0
+        self._unexplained = 0
+        """Reports in a row with this difference that no lists' lag explains, and when the first was asked for."""
+        self._unexplained_ns = 0
         self._suspects: frozenset[ExecId] = frozenset()
         self._unlisted: frozenset[ExecId] = frozenset()
         """Fills that we counted and the last report lacks, those too young to be suspected among them."""
@@ -128,14 +163,15 @@ class Reconciler:
         """When to ask next, and why."""
         if self._is_asking and self._asked_ns is not None:
             return self._asked_ns + _LOST_NS, "the last answer is lost"
-        last = self._asked_ns
+        last, drifts = self._asked_ns, self._drifts or self._odd_cash is not None
+        period_ns = min(self._period_ns, _DRIFT_NS) if drifts else self._period_ns
         if self._began_ns is None:
             self._began_ns = now_ns
-        soon = now_ns if last is None else last + self._gap_ns
+        soon = now_ns if last is None else last + self._gap_ns(now_ns)
         if doubt := self._doubt():
             return soon, doubt
         # At the start the channel has some time to come up.
-        at_ns, why = (self._began_ns + _LONGEST_GAP_NS if last is None else last + self._period_ns), PERIOD
+        at_ns, why = (self._began_ns + _LONGEST_GAP_NS if last is None else last + period_ns), PERIOD
         for order in orders.live():
             overdue_ns = overdue_at_ns(order, self.doubt_ns)
             if overdue_ns is not None and max(overdue_ns, soon) < at_ns:
@@ -148,46 +184,49 @@ class Reconciler:
             at_ns, why = max(self._again_ns, soon), "something did not fit"
         return at_ns, why
 
+    def _gap_ns(self, now_ns: int) -> int:
+        """Least pause between the last question and the next."""
+        while self._asks and self._asks[0] <= now_ns - _MANY_NS:
+            self._asks.popleft()
+        return min(_LEAST_GAP_NS << max(0, len(self._asks) - _QUICK_ASKS), _LONGEST_GAP_NS)
+
     def _doubt(self) -> str:
         """What there is to doubt now, beside orders and executions; empty if nothing."""
+        if self.failing_ns is not None:
+            return "the account could not be asked"
         if self._differences:
             return "the position differs"
         if self._is_live and not self.is_settled:
             return "the private channel came up"
         if self._alarm or self._suspects:
             return self._alarm or "the venue does not list an execution"
-        return "the collateral moved" if self._odd_cash is not None else ""
+        is_much = self._odd_cash is not None and abs(self._odd_cash) >= _SMALL * self._unit
+        return "the collateral moved" if is_much else ""
 
     def alarm(self, why: str) -> None:
         """Something did not fit: ask at the next occasion."""
         self._alarm = self._alarm or why
 
     def asked(self, now_ns: int) -> None:
-        """A report was asked for. The next one in doubt waits longer."""
+        """A report was asked for."""
         self._asked_ns = now_ns
         self._is_asking = True
+        self._asks.append(now_ns)
         if self._alarm:
             self._again_ns = now_ns + _PHANTOM_NS + _LEAST_GAP_NS
         elif self._again_ns is not None and self._again_ns <= now_ns:
             self._again_ns = None
         self._alarm = ""
-        self._gap_ns = min(2 * self._gap_ns, _LONGEST_GAP_NS)
 
-    def failed(self) -> None:
+    def failed(self, now_ns: int) -> None:
         """The account could not be asked."""
         self._is_asking = False
+        self.failing_ns = self.failing_ns or now_ns
 
-    def answered(self, orders: Orders, now_ns: int) -> None:
-        """A report was taken in; once all has been quiet for a while, a question in doubt may be the first again.
-
-        Not at once: a channel that comes and goes, or doubt after doubt, would cost four calls each second.
-        """
+    def answered(self) -> None:
+        """A report has come."""
         self._is_asking = False
-        at_ns, why = self.due(orders, now_ns)
-        if why is not PERIOD and at_ns <= (self._asked_ns or now_ns) + self._gap_ns:
-            self._doubt_ns = now_ns
-        elif now_ns - max(self._doubt_ns, self._live_ns) >= _LONGEST_GAP_NS:
-            self._gap_ns = _LEAST_GAP_NS
+        self.failing_ns = None
 
     # --- the books
 
@@ -195,15 +234,46 @@ class Reconciler:
         """A fill was booked."""
         self._recent.append((now_ns, fill))
 
+    def remember(self, booked: BookedFill) -> None:
+        """An earlier run booked this fill. Who told of it is forgotten: it is not doubted while lists may lack it."""
+        row = booked.row
+        self.witnesses.add(booked.exec_id, Witness.REMEMBERED)
+        fill = FillEvent(
+            ts_ns=row.ts_ns,
+            exec_id=booked.exec_id,
+            side=row.side,
+            price=row.price,
+            size=row.size,
+            fee=row.fee,
+            order_id=OrderId(row.order_id),
+            client_order_id=booked.client_order_id,
+        )
+        self.note_fill(row.ts_ns, fill)
+
     def note_held(self, notional: int) -> None:
         """So much is held now: the yardstick for what can be carry."""
         self._held = max(self._held, abs(notional))
 
+    def look(self, report: AccountReport) -> None:
+        """See which fills a report shows, and whether it is behind. To be told of each report first."""
+        for fill in report.fills:
+            self.witnesses.add(fill.exec_id, Witness.LISTED)
+        newest = max((fill.exec_id for fill in report.fills), default=ExecId(0))
+        for at_ns, fill in self._recent:
+            # A list that shows a later execution is not behind this one.
+            may_lack = fill.exec_id > newest or at_ns > report.asked_ns - LAG_NS
+            if not may_lack or at_ns < report.asked_ns - self._list_lag_ns:
+                self.witnesses.forget(fill.exec_id)
+        lacking = self._missing(report, heard_before_ns=report.asked_ns - LAG_NS)
+        self.is_behind = any(map(self.witnesses.is_proven, lacking))
+
     def compare(self, report: AccountReport, position: int) -> Books:
         """Compare positions, once all that the report has is booked."""
         difference = report.position - position
-        suspects = self._missing(report, heard_before_ns=report.asked_ns - _PHANTOM_NS)
+        self._theirs = report.position
         self._unlisted = self._missing(report)
+        old = self._missing(report, heard_before_ns=report.asked_ns - _PHANTOM_NS)
+        suspects = frozenset() if self.is_behind else frozenset(n for n in old if not self.witnesses.is_proven(n))
         doubly = suspects & self._suspects
         self._suspects = suspects
         # Phantoms may cancel out: then the positions agree, and only the lists tell.
@@ -219,10 +289,37 @@ class Reconciler:
         self.is_settled = False  # until they agree again: what is held is what limits and closes are counted from
         if difference != self._difference or not self._differences:
             self._difference, self._differences, self._differs_ns = difference, 0, report.asked_ns
+            self._unexplained = 0
         self._differences += 1
-        stays = self._differences >= self._position_checks and report.asked_ns - self._differs_ns >= _BROKEN_NS
+        if self._is_explained(position, report.asked_ns):
+            # Not a fill that came while the report was being made: that is gone from the next.
+            self.is_behind = self.is_behind or report.asked_ns - self._differs_ns >= LAG_NS
+            self._unexplained = 0
+            return Books.BEHIND
+        self._unexplained += 1
+        if self._unexplained == 1:
+            self._unexplained_ns = report.asked_ns
+        stays = self._unexplained >= self._position_checks and report.asked_ns - self._unexplained_ns >= _BROKEN_NS
         is_suspected = bool(suspects) and self._sum_of(suspects) == -difference  # the next list will tell
         return Books.BROKEN if stays and not is_suspected else Books.DIFFER
+
+    def contradicts(self, position: int, now_ns: int) -> bool:
+        """Whether the last report's position differs from ours and no fills with two witnesses explain that."""
+        return self._differences > 0 and position != self._theirs and not self._is_explained(position, now_ns)
+
+    def _is_explained(self, position: int, now_ns: int) -> bool:
+        """Whether the venue's position is ours without the newest fills, none of them too old.
+
+        Each of these has to be proven, unless another already shows that the lists are behind.
+        """
+        for at_ns, fill in sorted(self._recent, key=lambda heard: heard[1].exec_id, reverse=True):
+            is_sure = self.is_behind or self.witnesses.is_proven(fill.exec_id)
+            if at_ns < now_ns - self._list_lag_ns or not is_sure:
+                return False
+            position -= fill.side.sign * fill.size
+            if position == self._theirs:
+                return True
+        return False
 
     def phantoms(self) -> list[FillEvent]:
         """The fills that the venue does not have, after a comparison that found some. Forgets them."""
@@ -237,8 +334,10 @@ class Reconciler:
         """What moved the venue's cash beside fills. ``cash`` is our realised result less our basis. Positions agree.
 
         Positions and collateral are asked one after the other: what lies between the two (a fill, the re-basing) looks
-        like a payment once. One counts if the next report shows the same. Nothing is judged while a fill of ours is not
-        listed: one that never was moved our cash and not the venue's, and another may have made up for its position.
+        like a payment once. One counts if the next report shows the same. Where collateral is settled in whole units,
+        what both show of it counts, for each fill between the two adds a fraction. Nothing is judged while a fill of
+        ours is not listed: one that never was moved our cash and not the venue's, and another may have made up for its
+        position.
         """
         if not self.is_listed:
             return None
@@ -247,26 +346,65 @@ class Reconciler:
             self.cash_base = base
         amount = base - self.cash_base
         seen, self._odd_cash = self._odd_cash, amount
-        if abs(amount) < self._least_payment:
+        self._is_whole = self._is_whole and not report.collateral % self._unit
+        if abs(amount) < (self._unit if self._is_whole else self._unit // 2):
             self._held, self._odd_cash = abs(report.basis), None
             return None
-        if amount != seen:
+        if seen is None or (seen != amount and not (self._is_whole and seen * amount > 0)):
             return None
-        held, self._held, self._odd_cash = self._held, abs(report.basis), None
-        if abs(amount) <= held // _CARRY_SHARE:
-            return Payment(amount, is_carry=True)
-        self.cash_base = base
-        return Payment(amount, is_carry=False)
+        both = min(seen, amount, key=abs)
+        held, self._held, self._odd_cash = self._held, abs(report.basis), (amount - both) or None
+        if abs(both) < _SMALL * self._unit:
+            self._drifts = self._is_whole
+            return Payment(both, is_carry=True, what="rounding or carry")
+        if abs(both) <= held // _CARRY_SHARE:
+            return Payment(both, is_carry=True, what="funding or carry")
+        self.cash_base += both
+        return Payment(both, is_carry=False)
 
     def take_over(self, report: AccountReport, cash: int) -> None:
         """Begin anew from what the venue says: its position is ours now, and nothing before it is asked for again."""
         newest = max((fill.exec_id for fill in report.fills), default=ExecId(0))
         self.since = max(newest, self.since or ExecId(0))
         self.cash_base = report.collateral - report.basis - cash
+        self.taken_ns, self._taken = report.ts_ns, report.fills
         self._differences = 0
         self._recent.clear()
         self._unlisted = frozenset()
         self._agree(report)
+
+    def is_of_take_over(self, report: AccountReport) -> bool:
+        """Whether the difference is that of executions which were listed at the last take-over, just before it.
+
+        Then the position that was taken over was behind them.
+        """
+        difference = self._difference
+        for fill in reversed(self._taken):
+            if self._recent or report.asked_ns - fill.ts_ns > self._list_lag_ns:
+                return False
+            difference -= fill.side.sign * fill.size
+            if not difference:
+                return True
+        return False
+
+    def not_held(
+        self, strange: Sequence[FillEvent], report: AccountReport, position: int
+    ) -> Sequence[FillEvent] | None:
+        """Those executions of strangers that ``position`` does not hold yet; None while that cannot be told.
+
+        A position is taken over from a report whose executions were asked for before it: one in between is in the
+        position and on the next list. So may be one that the list showed late. They came before those that are not in
+        the position, and the venue's position now says how many of them there are.
+        """
+        doubtful = sum(fill.ts_ns <= self.taken_ns + LAG_NS for fill in strange)
+        if not doubtful:
+            return strange
+        ordered = sorted(strange, key=lambda fill: fill.exec_id)
+        for held in range(doubtful, -1, -1):
+            rest = ordered[held:]
+            if position + sum(fill.side.sign * fill.size for fill in rest) == report.position:
+                return rest
+        return None
 
     def _agree(self, report: AccountReport) -> None:
         self.is_known = True

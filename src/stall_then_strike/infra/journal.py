@@ -33,13 +33,16 @@ from stall_then_strike.infra.journal_schema import (
     migrate,
     primary_code,
 )
-from stall_then_strike.types.dto import NS_PER_S, Changes, CoreMemo, ExecId, OrderMemo, TradeLogRow
+from stall_then_strike.types.dto import NS_PER_S, BookedFill, Changes, CoreMemo, ExecId, OrderMemo, TradeLogRow
 from stall_then_strike.types.errors import JournalError
 
 RECENT_ORDERS: Final = 1_000
 RECENT_FILLS: Final = 20_000
 """How much of the past :meth:`Journal.load` gives back, and pruning leaves whatever its age: as much as the engine's
 order table remembers. An execution id that is forgotten while the venue still lists it would be booked again."""
+
+WHOLE_FILLS: Final = 200
+"""How many of the last fills are given back whole: more than the venue's lists can lack."""
 
 _BUSY_S: Final = 1.0
 """How long a write waits for a checkpoint's last moment. Only a disk that hangs takes longer."""
@@ -67,6 +70,8 @@ class Restored:
     """All that were not known to have ended, and the newest :data:`RECENT_ORDERS` others, in the order of sending."""
     exec_ids: tuple[ExecId, ...]
     """The last :data:`RECENT_FILLS` execution ids that were booked, in that order."""
+    fills: tuple[BookedFill, ...]
+    """The last :data:`WHOLE_FILLS` of these, whole."""
 
     @property
     def newest_exec_id(self) -> ExecId:
@@ -223,6 +228,7 @@ class Journal:
                 memo=rows.read_memo(self._db),
                 orders=tuple(rows.recent_orders(self._db, RECENT_ORDERS)),
                 exec_ids=tuple(rows.newest_exec_ids(self._db, RECENT_FILLS)),
+                fills=tuple(rows.newest_fills(self._db, WHOLE_FILLS)),
             )
 
     def trades_since(self, from_ns: int) -> list[TradeLogRow]:

@@ -5,32 +5,42 @@ is not as documented is counted by kind, logged now and then, and spoils no othe
 kind that we do not know is a refused one too: better doubt and a reconciliation than a guess.
 
 Venue facts (Realtime API documentation, logged messages): every event has product_code, child_order_acceptance_id,
-event_date and event_type; EXECUTION has exec_id, our side, price, size of the fill, commission, sfd and what is left;
-one message may hold several events. On the CFD the commission is 0 and SFD is abolished. On spot products the
-commission is in the base currency, so one that is not zero is priced at the fill; that the CFD would do the same is
-not verified. A fill counts even where its commission cannot be read: money can be corrected later, a lost fill hurts
-at once.
+event_date and event_type; ORDER has our side, price (0 for a market order) and size; EXECUTION has exec_id, our side,
+price, size of the fill, commission, sfd and what is left; one message may hold several events. On the CFD the
+commission is 0 and SFD is abolished. On spot products the commission is in the base currency, so one that is not zero
+is priced at the fill; that the CFD would do the same is not verified. A fill counts even where its commission cannot be
+read: money can be corrected later, a lost fill hurts at once.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum, unique
 from typing import Any, Final
 
-from stall_then_strike.infra.refusals import Refusals, plain
+from stall_then_strike.infra.refusals import Absences, Refusals, plain
+from stall_then_strike.infra.wire_name import order_name
 from stall_then_strike.infra.wire_time import wire_time_ns
-from stall_then_strike.types.dto import NS_PER_S, ExecId, FillEvent, OrderEvent, OrderEventKind, OrderId, Side
-from stall_then_strike.types.instrument import NO_MONEY, Instrument, Money, Ticks
+from stall_then_strike.types.dto import (
+    NS_PER_S,
+    ExecId,
+    FillEvent,
+    OrderEvent,
+    OrderEventKind,
+    OrderId,
+    OrderTerms,
+    Side,
+)
+from stall_then_strike.types.instrument import NO_MONEY, Instrument, Lots, Money, Ticks
 
 MAX_EVENTS: Final = 10_000
 """Events in one message beyond which it is refused."""
-MAX_NAME_CHARS: Final = 64
-"""Longest name of an order that is taken; the venue's have 26."""
-MAX_EXEC_ID: Final = 2**63 - 1
-"""What a database holds; the venue's have ten digits."""
+MAX_EXEC_ID: Final = 2**62 - 1
+"""Highest number of an execution that is taken: half of what a database holds, for corrections have numbers too. The
+venue's have ten digits."""
 MAX_PRICE: Final = 10**12
 MAX_SIZE: Final = 10**8
 """More than there is of the money, in quote and in base currency."""
@@ -45,6 +55,10 @@ _KINDS: Final = {
     "EXPIRE": OrderEventKind.EXPIRED,
 }
 
+_MARGIN: Final = re.compile(r"-20[05]\b|margin|insufficient (funds|fund|balance|collateral)|証拠金|残高", re.IGNORECASE)
+"""What the reason of an ORDER_FAILED says when the collateral does not carry the order. (In REST answers the text is
+``Margin amount is insufficient for this order.``; that of the event is not documented.)"""
+
 AccountEvent = OrderEvent | FillEvent
 
 
@@ -58,6 +72,8 @@ class PrivateRefusal(StrEnum):
     """Of another product of the same account: counted, never logged."""
     UNKNOWN_TYPE = "unknown_type"
     BAD_ORDER_ID = "bad_order_id"
+    BAD_TERMS = "bad_terms"
+    """The event was taken; it names no order whose answer was lost."""
     BAD_FILL = "bad_fill"
     BAD_COMMISSION = "bad_commission"
     """The fill was taken, without its fee."""
@@ -86,6 +102,7 @@ class PrivateFeed:
         """Nothing heard yet."""
         self._instrument = instrument
         self._refusals = Refusals("private event(s)")
+        self.absent: Final = Absences()
         self._messages = 0
         self._order_events = 0
         self._fills = 0
@@ -128,17 +145,19 @@ class PrivateFeed:
     def _event(self, item: Any, recv_ns: int) -> AccountEvent:
         if type(item) is not dict:
             raise _Refused(PrivateRefusal.BAD_EVENT, "not an object")
-        product, kind, name = (item.get(n) for n in ("product_code", "event_type", "child_order_acceptance_id"))
-        if type(product) is not str:
-            raise _Refused(PrivateRefusal.BAD_EVENT, "no product_code")
-        if product != self._instrument.product_code:
+        product, kind = item.get("product_code"), item.get("event_type")
+        if product is None:
+            self.absent.add("a private event", "product_code", "whose order it is of tells")
+        elif type(product) is not str:
+            raise _Refused(PrivateRefusal.BAD_EVENT, "product_code is no word")
+        elif product != self._instrument.product_code:
             raise _Refused(PrivateRefusal.OTHER_PRODUCT)
         if type(kind) is not str or (kind != "EXECUTION" and kind not in _KINDS):
             raise _Refused(PrivateRefusal.UNKNOWN_TYPE)
-        if type(name) is not str or not 0 < len(name) <= MAX_NAME_CHARS or not (name.isascii() and name.isprintable()):
+        if (name := order_name(item.get("child_order_acceptance_id"))) is None:
             raise _Refused(PrivateRefusal.BAD_ORDER_ID)
         if kind == "EXECUTION":
-            fill = self._fill(item, OrderId(name), recv_ns)
+            fill = self._fill(item, name, recv_ns)
             self._fills += 1
             return fill
         self._order_events += 1
@@ -146,8 +165,30 @@ class PrivateFeed:
         return OrderEvent(
             ts_ns=recv_ns,
             kind=_KINDS[kind],
-            order_id=OrderId(name),
+            order_id=name,
             detail="" if reason is None else plain(reason),
+            is_margin=reason is not None and _MARGIN.search(plain(reason)) is not None,
+            terms=self._terms(item, recv_ns) if kind == "ORDER" else None,
+        )
+
+    def _terms(self, item: dict[str, Any], recv_ns: int) -> OrderTerms | None:
+        """What an ORDER event says the order asks for; None where it cannot be read."""
+        side = item.get("side")
+        try:
+            if side not in ("BUY", "SELL"):
+                raise ValueError("side is neither BUY nor SELL")
+            price, size = self._price_and_size(item)
+        except ValueError as error:
+            self._refusals.add(PrivateRefusal.BAD_TERMS, str(error), _shown(item), recv_ns)
+            return None
+        at_market = item.get("child_order_type") == "MARKET" or price == 0
+        return OrderTerms(Side(side), None if at_market else price, size)
+
+    def _price_and_size(self, item: dict[str, Any]) -> tuple[Ticks, Lots]:
+        """Both as integers. Raises ValueError."""
+        return (
+            self._instrument.to_ticks(_number(item.get("price"), MAX_PRICE)),
+            self._instrument.to_lots(_number(item.get("size"), MAX_SIZE)),
         )
 
     def _fill(self, item: dict[str, Any], order_id: OrderId, recv_ns: int) -> FillEvent:
@@ -157,8 +198,7 @@ class PrivateFeed:
         if side not in ("BUY", "SELL"):
             raise _Refused(PrivateRefusal.BAD_FILL, "side is neither BUY nor SELL")
         try:
-            price = self._instrument.to_ticks(_number(item.get("price"), MAX_PRICE))
-            size = self._instrument.to_lots(_number(item.get("size"), MAX_SIZE))
+            price, size = self._price_and_size(item)
         except ValueError as error:
             raise _Refused(PrivateRefusal.BAD_FILL, f"price or size: {error}") from None
         if price <= 0 or size <= 0:
@@ -176,6 +216,8 @@ class PrivateFeed:
     def _fee(self, item: dict[str, Any], price: Ticks, recv_ns: int) -> Money:
         """The commission, which is in base currency, at the fill's price, rounded against us; zero if unreadable."""
         commission = item.get("commission")
+        if commission is None:
+            self.absent.add("a private execution", "commission", "taken as 0")
         if commission is None or commission == 0:
             return NO_MONEY
         try:

@@ -9,7 +9,7 @@ where the disk was too slow; from there on the run cannot be replayed.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +18,13 @@ from typing import Any, Final
 from stall_then_strike import __version__
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.core import Core
 from stall_then_strike.research.event_codec import encode, encode_event
 from stall_then_strike.research.part_file import PartFile
 from stall_then_strike.research.salvage import EVENTS
 from stall_then_strike.research.stream_thread import Lost, StreamThread
 from stall_then_strike.research.tape_writer import free_path
-from stall_then_strike.types.dto import NS_PER_S, CoreMemo, Event, ExecId, OrderMemo
+from stall_then_strike.types.dto import NS_PER_S, BookedFill, CoreMemo, Event, ExecId, OrderMemo
 from stall_then_strike.types.errors import LogError
 
 VERSION: Final = 1
@@ -39,6 +40,11 @@ class Beginning:
     memo: CoreMemo | None = None
     orders: tuple[OrderMemo, ...] = ()
     exec_ids: tuple[ExecId, ...] = ()
+    fills: tuple[BookedFill, ...] = ()
+
+    def restore(self, core: Core) -> None:
+        """Put a new core there."""
+        core.restore(self.memo, self.orders, self.exec_ids, self.fills)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +143,6 @@ class EventLog:
     def close(self, why: str) -> None:
         """Write what waits, finish the file."""
         self._thread.close(why)
-
-
-def beginning(
-    memo: CoreMemo | None = None, orders: Iterable[OrderMemo] = (), exec_ids: Iterable[ExecId] = ()
-) -> Beginning:
-    """Of a live core that was restored."""
-    return Beginning(is_live=True, memo=memo, orders=tuple(orders), exec_ids=tuple(exec_ids))
 
 
 def _line(content: dict[str, Any]) -> bytes:

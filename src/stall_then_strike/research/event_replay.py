@@ -77,10 +77,10 @@ def replay_steps(path: Path) -> Iterator[tuple[int, Step]]:
     run = open_run(path)
     core = Core(run.cfg, live=run.beginning.is_live)
     if run.beginning.is_live:
-        core.restore(run.beginning.memo, run.beginning.orders, run.beginning.exec_ids)
+        run.beginning.restore(core)
     for now_ns, item in read_inputs(path):
         if isinstance(item, Asked):
-            core.budget.spend_questions(now_ns, item.calls)
+            core.budget.reserve_questions(now_ns, item.calls)
         else:
             yield now_ns, core.on_event(item, now_ns)
 

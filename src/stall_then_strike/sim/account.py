@@ -8,8 +8,9 @@ published.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum, unique
 from typing import Final
 
@@ -36,6 +37,9 @@ class ChildState(StrEnum):
     """Refused after it was accepted. Never executed, so never listed."""
 
 
+LIVE_STATES: Final = frozenset({ChildState.ACCEPTED, ChildState.ACTIVE})
+
+
 @dataclass(slots=True, kw_only=True)
 class ChildOrder:
     """One order of an account. Mutable and owned by the desk: read it, never write it."""
@@ -52,8 +56,11 @@ class ChildOrder:
     state: ChildState = ChildState.ACCEPTED
     registered_id: str = ""
     """``JFX...F``, from registration on."""
+    registered_ns: int = 0
     listed_ns: int = 0
     """When `getchildorders` begins to show it."""
+    ended_ns: int = 0
+    """When it could trade no more; zero while it can."""
     executed: Lots = Lots(0)
     value: int = 0
     """Sum of price x size over its executions."""
@@ -66,6 +73,16 @@ class ChildOrder:
     def remaining(self) -> Lots:
         """What has not traded."""
         return Lots(self.size - self.executed)
+
+    def at(self, time_ns: int, executed: int, value: int) -> ChildOrder:
+        """As it was at a moment after its acceptance, when so much of it had traded."""
+        state = ChildState.ACTIVE
+        if self.ended_ns and self.ended_ns <= time_ns:
+            state = self.state
+        elif not self.registered_ns or self.registered_ns > time_ns:
+            state = ChildState.ACCEPTED
+        left = Lots(0) if state in LIVE_STATES else self.cancelled
+        return replace(self, state=state, executed=Lots(executed), value=value, cancelled=left)
 
     @property
     def order_type(self) -> str:
@@ -122,11 +139,33 @@ class Account:
             for_orders=Money(_for_orders(self.ledger.position, mark, [*orders, *extra])),
         )
 
+    def opens(self, mark: Ticks, side: Side, price: Ticks | None, size: Lots, *, but: ChildOrder | None = None) -> bool:
+        """Whether an order does more than close, beside the live ones (all ``but`` itself)."""
+        others = [(o.side, o.price, o.remaining) for o in self.live.values() if o is not but]
+        position = self.ledger.position
+        with_it = _for_orders(position, mark, [*others, (side, price, size)])
+        return with_it != _for_orders(position, mark, others)
+
     def may_open(self, ticket: Ticket, mark: Ticks) -> bool:
         """Whether there is margin for an order. What only closes needs none."""
-        before = self.margin(mark)
-        after = self.margin(mark, (ticket.side, ticket.price, ticket.size))
-        return after.for_orders == before.for_orders or after.available >= 0
+        order = (ticket.side, ticket.price, ticket.size)
+        return not self.opens(mark, *order) or self.margin(mark, order).available >= 0
+
+    def at(self, time_ns: int) -> Account:
+        """The account as it was at a moment of the last ten minutes, to read: books and orders of one and the same."""
+        ledger = self.ledger.at(time_ns)
+        executed: defaultdict[OrderId, int] = defaultdict(int)
+        value: defaultdict[OrderId, int] = defaultdict(int)
+        for fill in ledger.fills:
+            executed[fill.order_id] += fill.size
+            value[fill.order_id] += fill.price * fill.size
+        orders = {
+            name: order.at(time_ns, executed[name], value[name])
+            for name, order in self.orders.items()
+            if order.accepted_ns <= time_ns
+        }
+        live = {name: order for name, order in orders.items() if order.state in LIVE_STATES}
+        return Account(self.name, ledger, self.calls, orders, live=live)
 
 
 def _for_orders(position: Lots, mark: Ticks, orders: Iterable[tuple[Side, Ticks | None, Lots]]) -> int:

@@ -30,8 +30,8 @@ from aiohttp import web
 from stall_then_strike.sim.audit import Audit, Received
 from stall_then_strike.sim.calendar import Calendar
 from stall_then_strike.sim.fault_scene import FaultScene
-from stall_then_strike.sim.faults import FaultPlan, Site
-from stall_then_strike.sim.faulty_calls import REALTIME_PATH, FaultyCalls
+from stall_then_strike.sim.faults import FaultKind, FaultPlan, Site
+from stall_then_strike.sim.faulty_calls import DATE_OFF_S, REALTIME_PATH, FaultyCalls
 from stall_then_strike.sim.faulty_feed import FaultyFeed
 from stall_then_strike.sim.injector import FaultInjector
 from stall_then_strike.sim.limits import AddressCalls
@@ -40,7 +40,7 @@ from stall_then_strike.sim.private_rest import PrivateRest, RestCall
 from stall_then_strike.sim.private_venue import PrivateVenue
 from stall_then_strike.sim.public_rest import PublicRest
 from stall_then_strike.sim.realtime import RealtimeHub
-from stall_then_strike.sim.rpc import RpcError, RpcSession
+from stall_then_strike.sim.rpc import INTERNAL_ERROR, RpcError, RpcSession
 from stall_then_strike.sim.source import (
     ABORT_SOCKETS,
     CLOSE_SOCKETS,
@@ -132,12 +132,13 @@ class BitflyerExchange:
             new_session=self._new_session,
             reply_trouble=self._calls.reply_trouble,
         )
-        if private is not None:
-            private.desk.mishaps = self.faults
         addresses = AddressCalls(ip_limit)
         calendar = Calendar() if private is None else private.settings.calendar
         self._rest = PublicRest(source, now_ns=self._now_ns, addresses=addresses, calendar=calendar, audit=self.audit)
         self._private_rest = None if private is None else PrivateRest(private, addresses, self.audit)
+        if private is not None and self._private_rest is not None:
+            private.desk.mishaps = self.faults
+            self._private_rest.shown_ns = self.faults.shown_ns
         self._tasks: asyncio.TaskGroup | None = None
         self._nap: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
@@ -317,7 +318,8 @@ class BitflyerExchange:
     async def _stamp(self, _request: web.Request, response: web.StreamResponse) -> None:
         """Tell the venue's time, not this machine's, in everything that goes out over HTTP."""
         skew_s = self._scene.skew_ns // NS_PER_S
-        response.headers["Date"] = formatdate(self._now_ns() // NS_PER_S + skew_s, usegmt=True)
+        date_s = self._now_ns() // NS_PER_S + skew_s + response.get(DATE_OFF_S, 0)
+        response.headers["Date"] = formatdate(date_s, usegmt=True)
         if skew_s:
             for name in [name for name in response.headers if name.lower().endswith("ratelimit-reset")]:
                 response.headers[name] = str(int(response.headers[name]) + skew_s)
@@ -358,7 +360,10 @@ class BitflyerExchange:
         if self._private is None:
             raise AssertionError("`auth` exists only with a private side")
         now_ns = self._now_ns()
-        if self.faults.take(Site.AUTH, now_ns) is not None:
+        fault = self.faults.take(Site.AUTH, now_ns)
+        if fault is not None and fault.kind is FaultKind.FAIL_AUTH:
+            raise RpcError(INTERNAL_ERROR, "Internal error")
+        if fault is not None:
             raise RpcError(-500, "Authentication failed")
         return self._private.log_in(params, now_ns)
 

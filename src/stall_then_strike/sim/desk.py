@@ -39,6 +39,8 @@ from stall_then_strike.sim.wire import second_text
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, BoardState, Health, OrderId, Side, TimeInForce
 from stall_then_strike.types.instrument import Lots, Ticks
 
+NO_MARGIN: Final = "Margin amount is insufficient for this order."
+
 Span = tuple[int, int]
 """Shortest and longest, nanoseconds of venue time."""
 
@@ -87,6 +89,14 @@ class Mishaps(Protocol):
         """Whether an order that is accepted now vanishes: it is never registered, and nobody hears of it again."""
         ...
 
+    def lacks_margin(self, now_ns: int) -> bool:
+        """Whether an order that is sent now, and would open, is refused."""
+        ...
+
+    def fails_margin(self, now_ns: int) -> bool:
+        """Whether an order that would come on the book now, and would open, is not registered."""
+        ...
+
     def ignores_cancel(self, now_ns: int) -> bool:
         """Whether a request to cancel that is taken now has no effect and no event."""
         ...
@@ -127,7 +137,7 @@ class OrderDesk:
 
     def place(self, now_ns: int, account: Account, ticket: Ticket) -> OrderId | Refusal:
         """Accept an order, or say why not."""
-        refusal = self._refusal(account, ticket)
+        refusal = self._refusal(now_ns, account, ticket)
         if refusal is not None:
             self.counters.refused += 1
             return refusal
@@ -194,7 +204,7 @@ class OrderDesk:
 
     # --- refusals -----------------------------------------------------------------------------------------------------
 
-    def _refusal(self, account: Account, ticket: Ticket) -> Refusal | None:
+    def _refusal(self, now_ns: int, account: Account, ticket: Ticket) -> Refusal | None:
         """Why the venue does not take an order now."""
         if self._market.condition.health in {Health.NO_ORDER, Health.STOP}:
             return Refusal(status=-208, message="Order is not accepted. Please try again later.", http_status=500)
@@ -207,9 +217,14 @@ class OrderDesk:
             return Refusal(status=-107, message="The price is too high.")
         if meets_own(self._market.engine, Owner(account.name), ticket.side, ticket.price, ticket.size):
             return Refusal(status=-159, message="Self trade: an own order would match.")
-        if not account.may_open(ticket, mid):
-            return Refusal(status=-205, message="Margin amount is insufficient for this order.")
+        if not account.may_open(ticket, mid) or self._lacks_margin(now_ns, account, ticket):
+            return Refusal(status=-205, message=NO_MARGIN)
         return None
+
+    def _lacks_margin(self, now_ns: int, account: Account, ticket: Ticket) -> bool:
+        if self.mishaps is None or not account.opens(self._market.mid(), ticket.side, ticket.price, ticket.size):
+            return False
+        return self.mishaps.lacks_margin(now_ns)
 
     def _takes_orders(self, time_in_force: TimeInForce) -> bool:
         state = self._market.condition.state
@@ -232,11 +247,14 @@ class OrderDesk:
             self._fail(now_ns, account, order, "The order has expired.")
         elif meets_own(self._market.engine, owner, order.side, order.price, order.size):
             self._fail(now_ns, account, order, "Self trade: an own order would match.")
+        elif self._fails_margin(now_ns, account, order):
+            self._fail(now_ns, account, order, NO_MARGIN)
         else:
             self._ids_issued += 1
             digits = self._ids_issued * _ID_STEP % _ID_CYCLE
             order.registered_id = f"JFX{second_text(now_ns // NS_PER_S, '%Y%m%d-%H%M%S')}-{digits:06d}F"
             order.listed_ns = now_ns + self._draw(self.delays.listing)
+            order.registered_ns = now_ns
             order.state = ChildState.ACTIVE
             account.registered[order.registered_id] = order
             self._note(account, self._wire.registered(order, now_ns))
@@ -252,6 +270,12 @@ class OrderDesk:
             )
             if outcome.fate is Fate.EXPIRED:
                 self._expire(now_ns, account, order)
+
+    def _fails_margin(self, now_ns: int, account: Account, order: ChildOrder) -> bool:
+        mark = self._market.mid()
+        if self.mishaps is None or not account.opens(mark, order.side, order.price, order.size, but=order):
+            return False
+        return self.mishaps.fails_margin(now_ns)
 
     def _fail(self, now_ns: int, account: Account, order: ChildOrder, reason: str) -> None:
         self.counters.failed += 1
@@ -302,6 +326,7 @@ class OrderDesk:
     def _end(self, now_ns: int, account: Account, order: ChildOrder, state: ChildState) -> None:
         """An order can trade no more."""
         order.state = state
+        order.ended_ns = now_ns
         order.cancelled = order.remaining
         self.counters.longest_life_ns = max(self.counters.longest_life_ns, now_ns - order.accepted_ns)
         self._rows_issued += self._rng.randrange(1, 50)

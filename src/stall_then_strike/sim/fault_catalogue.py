@@ -22,7 +22,38 @@ _EVENTS: Final = "child_order_events"
 _SEND: Final = "/v1/me/sendchildorder"
 _CANCEL: Final = "/v1/me/cancelchildorder"
 _PRIVATE: Final = "/v1/me/*"
+_TERMS: Final = ("child_order_type", "side", "price", "size", "expire_date")
+"""Of an ORDER."""
+OPTIONAL: Final[Mapping[str, tuple[str, ...]]] = {
+    "/v1/me/getexecutions": ("commission",),
+    "/v1/me/getpositions": (
+        "commission",
+        "swap_point_accumulate",
+        "require_collateral",
+        "open_date",
+        "leverage",
+        "pnl",
+        "sfd",
+    ),
+    "/v1/me/getchildorders": (
+        "id",
+        "child_order_id",
+        "average_price",
+        "expire_date",
+        "outstanding_size",
+        "cancel_size",
+        "total_commission",
+        "time_in_force",
+    ),
+    "/v1/me/getcollateral": ("keep_rate", "margin_call_amount", "margin_call_due_date"),
+}
+"""Fields of each list that the truth about an account can do without."""
 _K: Final = FaultKind
+
+
+def _bare(path: str) -> dict[str, Any]:
+    return {"path": path, "missing": OPTIONAL[path]}
+
 
 RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
     # The public feed.
@@ -51,6 +82,9 @@ RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "wrong_outstanding": {"kind": _K.WRONG_OUTSTANDING, "lots": 50_000},
     "no_outstanding": {"kind": _K.LOSE_FIELDS, "missing": ("outstanding_size",)},
     "no_commission": {"kind": _K.LOSE_FIELDS},
+    "blank_commission": {"kind": _K.LOSE_FIELDS, "blank": True},
+    "no_terms": {"kind": _K.LOSE_FIELDS, "event": "ORDER", "missing": _TERMS},
+    "twice_order_events": {"kind": _K.DUPLICATE_FRAME, "channel": _EVENTS},
     "phantom_execution": {"kind": _K.PHANTOM_EXECUTION, "count": 2},
     # Sockets and the network.
     "close_sockets": {"kind": _K.CLOSE_SOCKETS},
@@ -61,6 +95,7 @@ RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "cut_network": {"kind": _K.CUT_NETWORK},
     "reset_network": {"kind": _K.RESET_NETWORK},
     "refuse_auth": {"kind": _K.REFUSE_AUTH},
+    "fail_auth": {"kind": _K.FAIL_AUTH},
     "silent_auth": {"kind": _K.LOSE_REPLY, "method": "auth"},
     "late_auth": {"kind": _K.DELAY_REPLY, "method": "auth", "seconds": 3.0},
     "cut_in_auth": {"kind": _K.CUT_REPLY, "method": "auth"},
@@ -86,8 +121,24 @@ RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "empty_body": {"kind": _K.EMPTY_BODY, "path": _PRIVATE},
     "json_array": {"kind": _K.JSON_ARRAY, "path": _PRIVATE},
     "stuck_remaining": {"kind": _K.STUCK_REMAINING, "path": _PRIVATE},
+    "wrong_date": {"kind": _K.WRONG_DATE, "path": "/v1/*", "count": 2},
+    # What lists and collateral show.
+    "no_listed_commission": {"kind": _K.STRIP_ANSWER},
+    "blank_listed_commission": {"kind": _K.STRIP_ANSWER, "blank": True},
+    "bare_positions": {"kind": _K.STRIP_ANSWER, **_bare("/v1/me/getpositions")},
+    "bare_orders": {"kind": _K.STRIP_ANSWER, **_bare("/v1/me/getchildorders")},
+    "bare_collateral": {"kind": _K.STRIP_ANSWER, **_bare("/v1/me/getcollateral")},
+    "stale_executions": {"kind": _K.STALE_LIST, "path": "/v1/me/getexecutions"},
+    "stale_positions": {"kind": _K.STALE_LIST, "path": "/v1/me/getpositions"},
+    "stale_orders": {"kind": _K.STALE_LIST, "path": "/v1/me/getchildorders"},
+    "stale_collateral": {"kind": _K.STALE_LIST, "path": "/v1/me/getcollateral"},
+    "stale_fills": {"kind": _K.STALE_LIST, "path": "/v1/me/get[ep]*"},
+    "stale_account": {"kind": _K.STALE_LIST},
+    "flickering_executions": {"kind": _K.STALE_LIST, "path": "/v1/me/getexecutions", "chance": 0.5},
     # Orders.
     "vanish_order": {"kind": _K.VANISH_ORDER},
+    "no_margin": {"kind": _K.NO_MARGIN},
+    "fail_margin": {"kind": _K.FAIL_MARGIN},
     "ignore_cancel": {"kind": _K.IGNORE_CANCEL},
     # The venue's condition.
     "busy": {"kind": _K.BUSY, "seconds": 3.0},
@@ -102,6 +153,8 @@ RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
 
 _LONGEST_SHARE: Final = 0.1
 """Of a run, for what is late."""
+_AS_THEY_ARE: Final = frozenset({_K.CLOCK_SKEW, _K.WRONG_DATE, _K.STALE_LIST})
+"""Kinds whose seconds leave nothing behind."""
 _SHORTEST_WINDOW_S: Final = 7.0
 
 
@@ -150,7 +203,7 @@ def _fault(name: str, duration_s: float, **more: Any) -> Fault:
     """A recipe as a fault of a run."""
     recipe = dict(RECIPES[name])
     seconds = recipe.get("seconds", SPECS[recipe["kind"]].seconds)
-    if "seconds" in SPECS[recipe["kind"]].takes and recipe["kind"] is not _K.CLOCK_SKEW:
+    if "seconds" in SPECS[recipe["kind"]].takes and recipe["kind"] not in _AS_THEY_ARE:
         recipe["seconds"] = min(seconds, duration_s * _LONGEST_SHARE)
     return Fault(**{**recipe, "name": name, **more})
 

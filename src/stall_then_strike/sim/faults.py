@@ -4,19 +4,22 @@ A :class:`Fault` says what goes wrong (its kind), to what (channel, event type, 
 (chance, count, how many are spared first) and when (``[from_s, to_s)``, seconds of venue time since the exchange was
 made; for a fault that is injected later, since then). `injector.py` decides which faults strike, and at the places
 where they strike it is asked: frames in `faulty_feed.py`, HTTP in `faulty_calls.py`, the venue's own condition in
-`fault_scene.py`, answers on sockets in `realtime.py`, orders in `desk.py`.
+`fault_scene.py`, answers on sockets in `realtime.py`, orders in `desk.py`, lists in `private_rest.py`.
 
 Faults lie about the exchange, they do not change its truth: ledger, order states and audit stay right. Only faults
 that are about effects change what happens, and then it is what truly happened: a request that was lost, an order that
-vanished, a cancel that was ignored.
+vanished or was refused, a cancel that was ignored.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum, unique
-from typing import Final
+from fnmatch import fnmatchcase
+from typing import Final, TypeVar
 
+from stall_then_strike.sim.ledger import KEPT_S
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Health
 
 
@@ -39,7 +42,7 @@ class FaultKind(StrEnum):
     WRONG_OUTSTANDING = "wrong_outstanding"
     """``outstanding_size`` of an EXECUTION is too large by so many lots."""
     LOSE_FIELDS = "lose_fields"
-    """Fields of an event are missing."""
+    """Fields of an event are left out, or null."""
     PHANTOM_EXECUTION = "phantom_execution"
     """So many seconds after an ORDER, an EXECUTION of all of it that never was, under an id that nothing else has."""
     LOSE_DELETION = "lose_deletion"
@@ -51,6 +54,9 @@ class FaultKind(StrEnum):
     CUT_REPLY = "cut_reply"
     """The line is cut instead."""
     REFUSE_AUTH = "refuse_auth"
+    """The key is refused."""
+    FAIL_AUTH = "fail_auth"
+    """An internal error: it says nothing of the key."""
 
     # Sockets and the network.
     CLOSE_SOCKETS = "close_sockets"
@@ -96,10 +102,20 @@ class FaultKind(StrEnum):
     """The answer in an array."""
     STUCK_REMAINING = "stuck_remaining"
     """``x-ratelimit-remaining`` says 1 (seen in turmoil, client logs)."""
+    STRIP_ANSWER = "strip_answer"
+    """Fields of the answer's rows are left out, or null."""
+    WRONG_DATE = "wrong_date"
+    """The answer's `Date` is ahead by so many seconds (behind, if negative); nothing else of the clock is."""
+    STALE_LIST = "stale_list"
+    """One of :data:`LISTS` answers as of so many seconds ago: all of what it shows is as it was then."""
 
     # Orders.
     VANISH_ORDER = "vanish_order"
     """Accepted with 200, never registered, no event."""
+    NO_MARGIN = "no_margin"
+    """An order that would open is refused by 400, status -205; one that only closes is taken."""
+    FAIL_MARGIN = "fail_margin"
+    """An order that would open is accepted with 200, and told of by ORDER_FAILED for want of margin."""
     IGNORE_CANCEL = "ignore_cancel"
     """A cancel is answered with 200 and does nothing, no event."""
 
@@ -127,7 +143,10 @@ class Site(StrEnum):
     HANDSHAKE = "handshake"
     CALL = "call"
     ANSWER = "answer"
+    LIST = "list"
     ORDER = "order"
+    MARGIN = "margin"
+    REGISTRATION = "registration"
     CANCEL = "cancel"
     SCENE = "scene"
     """Begins and ends with its window, once."""
@@ -182,13 +201,14 @@ SPECS: Final[dict[FaultKind, KindSpec]] = {
     _K.FREEZE_FEED: _spec(Site.FRAME, "channel", "backlog", needs_end=True),
     _K.WRONG_MID: _spec(Site.FRAME, "channel", "ticks", channel="lightning_board_*"),
     _K.WRONG_OUTSTANDING: _spec(Site.FRAME, "lots", channel=_PRIVATE, event="EXECUTION"),
-    _K.LOSE_FIELDS: _spec(Site.FRAME, "event", "missing", channel=_PRIVATE, event="EXECUTION"),
+    _K.LOSE_FIELDS: _spec(Site.FRAME, "event", "missing", "blank", channel=_PRIVATE, event="EXECUTION"),
     _K.PHANTOM_EXECUTION: _spec(Site.FRAME, "seconds", channel=_PRIVATE, event="ORDER"),
     _K.LOSE_DELETION: _spec(Site.SCENE, "count"),
     _K.LOSE_REPLY: _spec(Site.REPLY, "method"),
     _K.DELAY_REPLY: _spec(Site.REPLY, "method", "seconds", seconds=2.0),
     _K.CUT_REPLY: _spec(Site.REPLY, "method"),
     _K.REFUSE_AUTH: _spec(Site.AUTH),
+    _K.FAIL_AUTH: _spec(Site.AUTH),
     _K.CLOSE_SOCKETS: _spec(Site.SCENE),
     _K.ABORT_SOCKETS: _spec(Site.SCENE),
     _K.HALF_OPEN: _spec(Site.SCENE),
@@ -211,7 +231,12 @@ SPECS: Final[dict[FaultKind, KindSpec]] = {
     _K.EMPTY_BODY: _spec(Site.ANSWER, "path"),
     _K.JSON_ARRAY: _spec(Site.ANSWER, "path"),
     _K.STUCK_REMAINING: _spec(Site.ANSWER, "path"),
+    _K.STRIP_ANSWER: _spec(Site.ANSWER, "path", "missing", "blank", path="/v1/me/getexecutions"),
+    _K.WRONG_DATE: _spec(Site.ANSWER, "path", "seconds", seconds=20.0),
+    _K.STALE_LIST: _spec(Site.LIST, "path", "seconds", seconds=30.0, path="/v1/me/get*"),
     _K.VANISH_ORDER: _spec(Site.ORDER),
+    _K.NO_MARGIN: _spec(Site.MARGIN),
+    _K.FAIL_MARGIN: _spec(Site.REGISTRATION),
     _K.IGNORE_CANCEL: _spec(Site.CANCEL),
     _K.BUSY: _spec(Site.SCENE, "seconds", "health", seconds=4.0),
     _K.HALT_BOARD: _spec(Site.SCENE, "seconds", "state", seconds=2.0, needs_end=True),
@@ -220,6 +245,8 @@ SPECS: Final[dict[FaultKind, KindSpec]] = {
 }
 """Every kind's own rules."""
 
+LISTS: Final = tuple(f"/v1/me/{name}" for name in ("getexecutions", "getpositions", "getchildorders", "getcollateral"))
+"""What a list that lags may be."""
 HALTS: Final = (BoardState.CIRCUIT_BREAK, BoardState.CLOSED, BoardState.STARTING, BoardState.PREOPEN)
 _SPREADING: Final = frozenset({_K.DELAY_FRAME, _K.DUPLICATE_FRAME, _K.REORDER_FRAME, _K.DELAY_REPLY, _K.DELAY_ANSWER})
 """Kinds that last so many seconds beyond their window."""
@@ -228,7 +255,10 @@ _MOMENTARY: Final = frozenset({_K.CLOSE_SOCKETS, _K.ABORT_SOCKETS})
 _BUSY_SPREAD: Final = 2.0
 """Under load an effect is late, and its event is late again."""
 _FOR_ALL: Final = frozenset({"kind", "name", "from_s", "to_s", "chance", "count", "skip"})
+_BEFORE_ITS_TIME: Final = frozenset({_K.CLOCK_SKEW, _K.WRONG_DATE})
+"""Kinds whose seconds may be negative."""
 _SHORTEST_MAINTENANCE_S: Final = 6
+_V = TypeVar("_V")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +295,8 @@ class Fault:
     """By which an outstanding size is too large; negative for too small."""
     missing: tuple[str, ...] = ("commission", "sfd")
     """Fields that are left out."""
+    blank: bool = False
+    """Whether these fields are there, and null, instead."""
     http_status: int | None = None
     backlog: bool = False
     """Whether what was held back comes after all."""
@@ -287,6 +319,12 @@ class Fault:
     def spec(self) -> KindSpec:
         """Its kind's rules."""
         return SPECS[self.kind]
+
+    def stripped(self, row: Mapping[str, _V]) -> dict[str, _V | None]:
+        """A row of JSON without the fields that it takes."""
+        if self.blank:
+            return {name: None if name in self.missing else value for name, value in row.items()}
+        return {name: value for name, value in row.items() if name not in self.missing}
 
     @property
     def span_ns(self) -> int:
@@ -329,19 +367,29 @@ class Fault:
         return problems
 
     def _option_problems(self) -> list[str]:
-        problems = self._halt_problems()
+        problems = [*self._halt_problems(), *self._list_problems()]
         for field in fields(self):
             if field.name not in _FOR_ALL | self.spec.takes and getattr(self, field.name) != field.default:
                 takes = ", ".join(sorted(self.spec.takes)) or "nothing"
                 problems.append(f"{field.name}: {self.kind.value} has no use for it; accepted: {takes}")
-        if self.seconds is not None and self.seconds < 0 and self.kind is not FaultKind.CLOCK_SKEW:
+        if self.seconds is not None and self.seconds < 0 and self.kind not in _BEFORE_ITS_TIME:
             problems.append(f"seconds: {self.seconds} is in the past; accepted: 0 or more")
         if self.http_status is not None and not 200 <= self.http_status <= 599:
             problems.append(f"http_status: {self.http_status} is no answer's; accepted: 200 to 599")
         if not self.missing:
-            problems.append("missing: none is named; accepted: a list of an event's fields")
+            problems.append("missing: none is named; accepted: a list of names of fields")
         if self.health is Health.UNKNOWN:
             problems.append("health: UNKNOWN is never sent; accepted: any other")
+        return problems
+
+    def _list_problems(self) -> list[str]:
+        if self.kind is not FaultKind.STALE_LIST:
+            return []
+        problems = []
+        if self.seconds is not None and self.seconds > KEPT_S:
+            problems.append(f"seconds: {self.seconds} is too long ago; accepted: 0 to {KEPT_S}")
+        if self.path is not None and not any(fnmatchcase(path, self.path) for path in LISTS):
+            problems.append(f"path: {self.path} is no list; accepted: {', '.join(LISTS)}, or a glob")
         return problems
 
     def _halt_problems(self) -> list[str]:

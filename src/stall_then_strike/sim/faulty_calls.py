@@ -9,6 +9,7 @@ longer than the exchange is up.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
@@ -20,6 +21,7 @@ from stall_then_strike.sim.audit import Audit, Received
 from stall_then_strike.sim.faults import Fault, FaultKind, Site
 from stall_then_strike.sim.injector import FaultInjector
 from stall_then_strike.sim.limits import Reading
+from stall_then_strike.sim.private_wire import Number, to_json
 from stall_then_strike.sim.public_rest import OVER_LIMIT
 from stall_then_strike.sim.realtime import LateReply, Passage
 from stall_then_strike.sim.rpc import methods_in
@@ -31,6 +33,8 @@ ERROR_PAGE: Final = (
     "<!DOCTYPE html>\n<html><head><title>The service is unavailable.</title></head>"
     "<body><h2>The service is unavailable.</h2></body></html>\n"
 )
+DATE_OFF_S: Final = web.ResponseKey("date_off_s", int)
+"""By how many seconds an answer's `Date` is ahead."""
 _LONGEST_HOLD_S: Final = 120.0
 """Real seconds."""
 
@@ -218,6 +222,11 @@ def _spoilt(response: web.Response, fault: Fault) -> web.Response:
             for name in [name for name in response.headers if name.lower().endswith("-remaining")]:
                 response.headers[name] = "1"
             return response
+        case FaultKind.WRONG_DATE:
+            response[DATE_OFF_S] = response.get(DATE_OFF_S, 0) + fault.span_ns // NS_PER_S
+            return response
+        case FaultKind.STRIP_ANSWER:
+            return _like(response, _stripped(text, fault))
         case FaultKind.ERROR_AFTER_EFFECT | FaultKind.HTML_PAGE:
             status = fault.http_status or fault.spec.http_status
             return _like(response, ERROR_PAGE, status=status, content_type="text/html")
@@ -233,9 +242,24 @@ def _spoilt(response: web.Response, fault: Fault) -> web.Response:
 
 def _like(response: web.Response, text: str, *, status: int | None = None, content_type: str = "") -> web.Response:
     """The same answer with another text."""
-    return web.Response(
+    made = web.Response(
         status=response.status if status is None else status,
         text=text,
         content_type=content_type or response.content_type,
         headers={name: value for name, value in response.headers.items() if name.startswith("X-")},
     )
+    made.update(response)
+    return made
+
+
+def _stripped(text: str, fault: Fault) -> str:
+    """A row, or the rows of a list, without fields; every other number as the digits that stood there."""
+    try:
+        value: Any = json.loads(text, parse_int=Number, parse_float=Number)
+    except ValueError:
+        return text
+    if isinstance(value, dict):
+        return to_json(fault.stripped(value))
+    if isinstance(value, list):
+        return to_json([fault.stripped(row) if isinstance(row, dict) else row for row in value])
+    return text

@@ -207,12 +207,12 @@ class FaultyFeed:
         if frame.channel != EVENTS_CHANNEL:
             return None
         rows = _rows(frame)
-        hit = [row for row in rows if row["event_type"] == event]
+        hit = [row for row in rows if row.get("event_type") == event]
         if not hit:
             return None
         if len(hit) == len(rows):
             return frame, []
-        rest = [row for row in rows if row["event_type"] != event]
+        rest = [row for row in rows if row.get("event_type") != event]
         return self._with_rows(frame, hit), [self._with_rows(frame, rest)]
 
     def _with_rows(self, frame: Frame, rows: list[dict[str, Any]]) -> Frame:
@@ -229,21 +229,23 @@ class FaultyFeed:
     def _with_wrong_outstanding(self, fault: Fault, frame: Frame) -> Frame:
         rows = _rows(frame)
         for row in rows:
+            if row.get("outstanding_size") is None:  # taken by another fault
+                continue
             wrong = Decimal(row["outstanding_size"]) + self._source.instrument.size(fault.lots)
             row["outstanding_size"] = Number(plain(wrong))
         return self._with_rows(frame, rows)
 
     def _without_fields(self, fault: Fault, frame: Frame) -> Frame:
-        rows = [{name: value for name, value in row.items() if name not in fault.missing} for row in _rows(frame)]
-        return self._with_rows(frame, rows)
+        return self._with_rows(frame, [fault.stripped(row) for row in _rows(frame)])
 
     # --- executions that never were -------------------------------------------------------------------------------
 
     def _plan_phantoms(self, one: ArmedFault, registered: Frame) -> None:
         if one.is_on(registered.time_ns) and registered.account is not None:
             for row in _rows(registered):
-                phantom = _Phantom(one, registered.account, row["child_order_acceptance_id"])
-                self._wait(registered.time_ns + one.fault.span_ns, phantom)
+                if row.get("child_order_acceptance_id") is not None:
+                    phantom = _Phantom(one, registered.account, row["child_order_acceptance_id"])
+                    self._wait(registered.time_ns + one.fault.span_ns, phantom)
 
     def _phantom(self, phantom: _Phantom, now_ns: int) -> Frame | None:
         """An EXECUTION of all that is left of an order, if it lives and the fault strikes it."""

@@ -16,6 +16,7 @@ from stall_then_strike.sim.faults import Fault, FaultKind, FaultPlan, Site
 from stall_then_strike.types.dto import NS_PER_S
 
 _CUTS: Final = frozenset({FaultKind.CUT_NETWORK, FaultKind.RESET_NETWORK})
+_HAVE_PATHS: Final = frozenset({Site.CALL, Site.ANSWER, Site.LIST})
 
 
 class ArmedFault:
@@ -131,6 +132,19 @@ class FaultInjector:
         """Whether an accepted order vanishes."""
         return self.take(Site.ORDER, now_ns) is not None
 
+    def lacks_margin(self, now_ns: int) -> bool:
+        """Whether an order that would open is refused."""
+        return self.take(Site.MARGIN, now_ns) is not None
+
+    def fails_margin(self, now_ns: int) -> bool:
+        """Whether an accepted order that would open is not registered."""
+        return self.take(Site.REGISTRATION, now_ns) is not None
+
+    def shown_ns(self, path: str, now_ns: int) -> int:
+        """As of when a list answers."""
+        fault = self.take(Site.LIST, now_ns, path=path)
+        return now_ns if fault is None else now_ns - fault.span_ns
+
     def ignores_cancel(self, now_ns: int) -> bool:
         """Whether a cancel that was taken does nothing."""
         return self.take(Site.CANCEL, now_ns) is not None
@@ -157,7 +171,7 @@ class FaultInjector:
             fault = one.fault
             if fault.method is not None and fault.method not in methods:
                 continue
-            if site in {Site.CALL, Site.ANSWER} and not fnmatchcase(path, fault.path or fault.spec.path):
+            if site in _HAVE_PATHS and not fnmatchcase(path, fault.path or fault.spec.path):
                 continue
             yield one
 

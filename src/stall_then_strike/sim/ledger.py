@@ -1,28 +1,65 @@
 """What an account owns: cash and a netted position in lots of first-in-first-out, exact to 1e-8 JPY. Pure.
 
 Money is counted in ticks x lots (`types/instrument.py`), so fills and re-basing are exact; only funding and carry are
-rounded, down to the unit, against the account. Invariants, held by a hypothesis machine in the tests:
+rounded, down to the unit, against the account. On request each result settles in whole yen: what that adds or takes is
+kept apart. Invariants, held by a hypothesis machine in the tests:
 
 - all lots are of one side, and their sum is the position;
-- cash + lots at any mark = first cash + what every fill was worth at that mark + funding, to the unit.
+- cash + lots at any mark = first cash + what every fill was worth at that mark + funding + roundings, to the unit.
+
+How the books were is kept for ten minutes, for answers that are old.
 
 Venue facts: one direction at a time, an opposite fill closes first and its excess opens; fees are zero (product rules);
 lots close in the order of opening (likely, two independent clients); funding at 05, 13 and 21 UTC on the position; at
 18:00 JST open lots are settled and re-based on the reference price, which changes their prices and the cash by the same
-amount and the account's worth not at all (product rules; the details are likely).
+amount and the account's worth not at all (product rules; the details are likely). Whether results settle in whole yen,
+and which way they are rounded, is not published; the documentation's samples show whole amounts.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, replace
+from enum import StrEnum, unique
 from typing import Final
 
-from stall_then_strike.types.dto import ExecId, OrderId, Side
+from stall_then_strike.types.dto import NS_PER_S, ExecId, OrderId, Side
 from stall_then_strike.types.instrument import Lots, Money, Ticks
 
 RATE_ONE: Final = 100_000_000
 """A rate of one in the integers that rates are given in: 0.0001 is 10,000."""
+
+
+KEPT_S: Final = 600
+"""How far back it is known how the books were."""
+
+
+@unique
+class Rounding(StrEnum):
+    """Which way an amount goes that is not whole."""
+
+    NEAREST = "nearest"
+    DOWN = "down"
+    """Against the account."""
+    TO_ZERO = "to zero"
+
+    def whole(self, amount: int, one: int) -> int:
+        """The amount in whole ones."""
+        if self is Rounding.NEAREST:
+            return (2 * amount + one) // (2 * one) * one
+        if self is Rounding.TO_ZERO and amount < 0:
+            return -(-amount // one * one)
+        return amount // one * one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yen:
+    """In what steps results settle."""
+
+    one: Money
+    """One yen in units of money."""
+    rounding: Rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +96,16 @@ class Payment:
     amount: Money
 
 
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """The books from a moment on."""
+
+    time_ns: int
+    cash: int
+    position: int
+    lots: tuple[Lot, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerState:
     """The whole truth on an account at a moment, for tests to compare with."""
@@ -71,6 +118,8 @@ class LedgerState:
     """Profit and loss of closed lots and of re-basing since the start; without funding and carry."""
     funding: Money
     """Funding and carry since the start; positive is income."""
+    rounded: Money
+    """What settling in whole yen has added since the start; zero where it is exact."""
     fills: tuple[Fill, ...]
     payments: tuple[Payment, ...]
 
@@ -83,15 +132,18 @@ class LedgerState:
 class Ledger:
     """The books of one account."""
 
-    def __init__(self, cash: Money) -> None:
-        """Flat, with that much collateral."""
+    def __init__(self, cash: Money, *, settled: Yen | None = None) -> None:
+        """Flat, with that much collateral; exact unless ``settled`` says otherwise."""
         self._cash = int(cash)
+        self._yen = settled
+        self._rounded = 0
         self._position = 0
         self._lots: deque[Lot] = deque()
         self._realised = 0
         self._funding = 0
         self._fills: list[Fill] = []
         self._payments: list[Payment] = []
+        self._pages = deque([_Page(0, self._cash, 0, ())])
 
     @property
     def cash(self) -> Money:
@@ -118,6 +170,14 @@ class Ledger:
         sign = 1 if self._position > 0 else -1
         return Money(sum(sign * (mark - lot.price) * lot.size for lot in self._lots))
 
+    def at(self, time_ns: int) -> Ledger:
+        """The books as they were at a moment of the last ten minutes, to read."""
+        page = self._pages[max(0, bisect_right(self._pages, time_ns, key=lambda page: page.time_ns) - 1)]
+        past = Ledger(Money(page.cash))
+        past._position, past._lots = page.position, deque(page.lots)
+        past._fills = self._fills[: bisect_right(self._fills, time_ns, key=lambda fill: fill.time_ns)]
+        return past
+
     def state(self) -> LedgerState:
         """A frozen copy."""
         return LedgerState(
@@ -126,6 +186,7 @@ class Ledger:
             lots=self.lots,
             realised=Money(self._realised),
             funding=Money(self._funding),
+            rounded=Money(self._rounded),
             fills=tuple(self._fills),
             payments=tuple(self._payments),
         )
@@ -148,9 +209,10 @@ class Ledger:
         if left:
             self._lots.append(Lot(price=fill.price, size=Lots(left), opened_ns=fill.time_ns))
             self._position += fill.side.sign * left
-        self._cash += realised
+        self._cash += self._settled(realised)
         self._realised += realised
         self._fills.append(fill)
+        self._turn(fill.time_ns)
         return Money(realised)
 
     def fund(self, now_ns: int, mark: Ticks, rate: int, what: str = "funding") -> Money:
@@ -176,6 +238,22 @@ class Ledger:
         return settled
 
     def _pay(self, now_ns: int, what: str, amount: int) -> None:
-        self._cash += amount
-        if amount:
-            self._payments.append(Payment(time_ns=now_ns, what=what, amount=Money(amount)))
+        settled = self._settled(amount)
+        self._cash += settled
+        if settled:
+            self._payments.append(Payment(time_ns=now_ns, what=what, amount=Money(settled)))
+        self._turn(now_ns)
+
+    def _settled(self, amount: int) -> int:
+        """What of an amount reaches the cash."""
+        if self._yen is None:
+            return amount
+        whole = self._yen.rounding.whole(amount, self._yen.one)
+        self._rounded += whole - amount
+        return whole
+
+    def _turn(self, now_ns: int) -> None:
+        """Keep how the books are from now on."""
+        self._pages.append(_Page(now_ns, self._cash, self._position, tuple(self._lots)))
+        while len(self._pages) > 1 and self._pages[1].time_ns <= now_ns - KEPT_S * NS_PER_S:
+            self._pages.popleft()

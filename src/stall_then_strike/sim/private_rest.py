@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl
 
 from stall_then_strike.sim.account import Account, ChildOrder, ChildState
 from stall_then_strike.sim.audit import Audit, Received
+from stall_then_strike.sim.faults import LISTS
 from stall_then_strike.sim.keys import ApiKey, AuthRefused
 from stall_then_strike.sim.limits import AddressCalls, Reading
 from stall_then_strike.sim.private_venue import PrivateVenue
@@ -65,7 +66,7 @@ class RestAnswer:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A call of a known account."""
+    """A call of a known account. A list that lags sees the account, and the time, as they were."""
 
     account: Account
     key: ApiKey
@@ -86,7 +87,7 @@ class PrivateRest:
         self._venue = venue
         self._addresses = addresses
         self._market = venue.market
-        self._wire = PrivateWire(venue.market.instrument)
+        self._wire = PrivateWire(venue.market.instrument, shown=venue.settings.shown_yen)
         self._small_lots = venue.market.instrument.to_lots(venue.settings.limits.small_size)
         self._calls: dict[tuple[str, str], _Call] = {
             ("POST", "/v1/me/sendchildorder"): self._send,
@@ -101,6 +102,8 @@ class PrivateRest:
             ("GET", "/v1/me/getpermissions"): self._permissions,
         }
         self._order_calls: frozenset[_Call] = frozenset({self._send, self._cancel_all})
+        self.shown_ns: Callable[[str, int], int] = lambda _path, now_ns: now_ns
+        """As of when a list answers that is asked for now."""
         self.requests = 0
         self.refused = 0
         """Over a limit."""
@@ -156,7 +159,9 @@ class PrivateRest:
                 answer = _error(over)
             else:
                 query = dict(parse_qsl(request.target.partition("?")[2], keep_blank_values=True))
-                answer = _attempt(call, _Asked(account, key, query, request.body, now_ns))
+                seen_ns = self.shown_ns(request.path, now_ns) if request.path in LISTS else now_ns
+                seen = account if seen_ns == now_ns else account.at(seen_ns)
+                answer = _attempt(call, _Asked(seen, key, query, request.body, seen_ns))
         return _with(_with(answer, private), orders, "X-OrderRequest")
 
     # --- orders -----------------------------------------------------------------------------------------------------
@@ -216,12 +221,12 @@ class PrivateRest:
 
     def _positions(self, asked: _Asked) -> str:
         self._check_product(asked)
-        ledger, mark = asked.account.ledger, self._market.mid()
+        ledger, mark = asked.account.ledger, self._venue.mark(asked.now_ns)
         side = Side.BUY if ledger.position > 0 else Side.SELL
         return to_json([self._wire.lot(lot, side, mark) for lot in ledger.lots])
 
     def _collateral(self, asked: _Asked) -> str:
-        return to_json(self._wire.collateral(asked.account.margin(self._market.mid())))
+        return to_json(self._wire.collateral(asked.account.margin(self._venue.mark(asked.now_ns))))
 
     def _balance(self, asked: _Asked) -> str:
         margin = asked.account.margin(self._market.mid())

@@ -11,6 +11,8 @@ and :attr:`.desk.OrderDesk.mishaps` are where faults take hold of it (`faults.py
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -26,15 +28,18 @@ from stall_then_strike.sim.calendar import Breaker, Calendar, Phase, next_daily_
 from stall_then_strike.sim.desk import Delays, DeskCounters, OrderDesk
 from stall_then_strike.sim.flow import FLOW
 from stall_then_strike.sim.keys import ApiKey, AuthRefused, Keyring
-from stall_then_strike.sim.ledger import Ledger, LedgerState
+from stall_then_strike.sim.ledger import Ledger, LedgerState, Rounding, Yen
 from stall_then_strike.sim.limits import AccountCalls, Limits
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.matching import Trade
 from stall_then_strike.sim.rpc import INVALID_PARAMS, RpcError
 from stall_then_strike.sim.source import CLOSE_SOCKETS, Execution, Frame
 from stall_then_strike.types.dto import NS_PER_S, BoardState
+from stall_then_strike.types.instrument import Ticks
 
 MAINTENANCE_REASON: Final = "scheduled maintenance"
+_MARKS: Final = 10_000
+"""Mids that are kept, one for each trade of anybody: more than ten minutes of a busy day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +57,10 @@ class PrivateSettings:
     """How far from the mid a limit price may be, as a part of the mid."""
     max_skew_ns: int | None = None
     """How far a request's timestamp may be off; None for any."""
+    shown_yen: Rounding | None = None
+    """How amounts of money are rounded to whole yen in answers; None for all decimals. The books know nothing of it."""
+    settled_yen: Rounding | None = None
+    """How each result, funding and carry is rounded to whole yen when it is booked; None for exact books."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +91,12 @@ class PrivateVenue:
             raise ValueError(f"an account cannot be called {FLOW!r}")
         self.keyring = Keyring(keys, max_skew_ns=self.settings.max_skew_ns)
         cash = market.instrument.to_money(self.settings.collateral_jpy)
-        self.accounts = {name: Account(name, Ledger(cash), AccountCalls(self.settings.limits)) for name in names}
+        rounding = self.settings.settled_yen
+        yen = None if rounding is None else Yen(one=market.instrument.to_money(1), rounding=rounding)
+        self.accounts = {
+            name: Account(name, Ledger(cash, settled=yen), AccountCalls(self.settings.limits)) for name in names
+        }
+        self._marks: deque[tuple[int, Ticks]] = deque([(market.now_ns, market.mid())], maxlen=_MARKS)
         self._answers = Random(f"answers {self.settings.seed}")
         self._agenda = Agenda()
         self.desk = OrderDesk(
@@ -106,6 +120,12 @@ class PrivateVenue:
     def ledger(self, account: str = "main") -> LedgerState:
         """The truth on an account, frozen."""
         return self.accounts[account].ledger.state()
+
+    def mark(self, time_ns: int) -> Ticks:
+        """What positions are valued at: the mid now, or at a moment before, as of the last trade until then."""
+        if time_ns >= self.market.now_ns:
+            return self.market.mid()
+        return self._marks[max(0, bisect_right(self._marks, time_ns, key=lambda mark: mark[0]) - 1)][1]
 
     def statistics(self) -> PrivateStatistics:
         """Counts so far."""
@@ -163,6 +183,7 @@ class PrivateVenue:
 
     def on_trades(self, now_ns: int, trades: Sequence[Trade], executions: Sequence[Execution]) -> None:
         """Book the fills; watch the price."""
+        self._marks.append((now_ns, self.market.mid()))
         self.desk.on_trades(trades, executions)
         self._tell(now_ns)
         rule = self._calendar.breaker

@@ -15,7 +15,7 @@ from typing import Final
 import orjson
 
 from stall_then_strike.sim.account import LEVERAGE, ChildOrder, ChildState, Margin
-from stall_then_strike.sim.ledger import Fill, Lot
+from stall_then_strike.sim.ledger import Fill, Lot, Rounding
 from stall_then_strike.sim.wire import Wire, rest_time, second_text, ws_time
 from stall_then_strike.types.dto import NS_PER_S, Side
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks
@@ -54,8 +54,13 @@ def second_of(time_ns: int) -> str:
 class PrivateWire:
     """Encoder for one product's orders and positions."""
 
-    def __init__(self, instrument: Instrument) -> None:
-        """Raises ValueError for an instrument whose steps are not powers of ten."""
+    def __init__(self, instrument: Instrument, *, shown: Rounding | None = None) -> None:
+        """Amounts of money are exact unless ``shown`` says how they are rounded to whole yen.
+
+        Raises ValueError for an instrument whose steps are not powers of ten.
+        """
+        self._shown = shown
+        self._yen = int(instrument.to_money(1))
         self._instrument = instrument
         self._product = instrument.product_code
         self._wire = Wire(instrument)
@@ -179,7 +184,9 @@ class PrivateWire:
         }
 
     def money(self, amount: int) -> Number:
-        """An amount of quote currency, all of its decimals."""
+        """An amount of quote currency, all of its decimals or whole."""
+        if self._shown is not None:
+            amount = self._shown.whole(amount, self._yen)
         return self._float(self._instrument.amount(amount))
 
     # --- numbers --------------------------------------------------------------------------------------------------
