@@ -69,7 +69,8 @@ def verdicts(out: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def venue() -> Iterator[str]:
-    with running("sim_exchange", "--api-key", KEY, "--api-secret", SECRET, "--maintenance", "off") as process:
+    account = ("--api-key", KEY, "--api-secret", SECRET, "--collateral", "10000000")
+    with running("sim_exchange", *account, "--maintenance", "off") as process:
         yield read_line(process, r"ready rest=(\S+)")[1]
 
 
@@ -80,7 +81,7 @@ def test_healthy_venue_is_ready_on_one_line_a_finding(venue: str, tmp_path: Path
     lines = done.stdout.splitlines()
     assert lines[-1] == "ready"
     assert set(verdicts(done.stdout).values()) == {"ok"}
-    assert len(verdicts(done.stdout)) == len(lines) - 2 == 14
+    assert len(verdicts(done.stdout)) == len(lines) - 2 == 15
     assert all(len(line) <= columns for line in lines)
     assert "\x1b" not in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == []
