@@ -28,6 +28,8 @@ EXIT_INTERRUPTED: Final = 130
 CONFIGS: Final = Path("configs")
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """All mean: stop in good order. SIGHUP comes when the operator's terminal goes away."""
+LONGEST_S: Final = 1_000_000_000
+"""Thirty years; beyond, stamps leave what 64 bits and calendars hold."""
 OPEN_FILES: Final = 128
 """What a run wants to have open at once: sockets, logs, journal, libraries. With 24 it fails anywhere."""
 FASTEST: Final = 100.0
@@ -137,10 +139,10 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def positive_seconds(text: str) -> float:
-    """A positive, finite number of seconds, for argparse."""
+    """A positive number of seconds, for argparse."""
     value = _float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration; accepted: seconds above 0")
+    if not 0 < value <= LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration; accepted: seconds above 0 to {LONGEST_S:,}")
     return value
 
 
