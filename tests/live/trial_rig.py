@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from stall_then_strike.app import cli
 from stall_then_strike.app.ending import Ending
+from stall_then_strike.engine.account import CORRECTION_TAG
 from stall_then_strike.sim.desk import Delays
 from stall_then_strike.sim.faults import Fault, FaultKind
 from stall_then_strike.sim.private_venue import PrivateSettings
@@ -113,18 +114,18 @@ def quotes(work: AtWork) -> int:
     return sum('"LIMIT"' in call.body and '"GTC"' in call.body for call in work.calls(PLACE))
 
 
-async def stop_sound(work: AtWork, *, taken_over: int = 0, may_take_back: bool = False) -> None:
-    """Stop: nothing was ever taken back; journal, CSV and position are the venue's but for what was there before."""
+async def stop_sound(work: AtWork, *, is_all_ours: bool = True, may_take_back: bool = False) -> None:
+    """Stop: the trades CSV sums to the position, nothing was taken back, and what is all ours is the venue's."""
     assert work.core.halted is None, f"halted for {work.core.halted.label}"
     code = await work.stop()
     booked, memo = work.room.journal()
-    reversed_ids = [fill.exec_id for fill in booked if fill.exec_id < 0]
-    assert may_take_back or not reversed_ids, f"{len(reversed_ids)} of {len(booked)} fills were taken back"
+    taken_back = [fill for fill in booked if fill.row.tag == CORRECTION_TAG]
+    assert may_take_back or not taken_back, f"{len(taken_back)} of {len(booked)} fills were taken back"
     assert code == cli.EXIT_DONE, f"exit {code} at the stop"
     assert memo.inventory.position == work.position, "the position is not the venue's"
     traded = sum((1 if row["side"] == "BUY" else -1) * Decimal(row["size"]) for row in work.room.rows("trades"))
-    assert traded == work.room.cfg.exchange.instrument().size(work.position - taken_over), "trades CSV"
-    if not taken_over and not may_take_back:
+    assert traded == work.room.cfg.exchange.instrument().size(work.position), f"the trades CSV sums to {traded}"
+    if is_all_ours and not may_take_back:
         await work.check()
 
 

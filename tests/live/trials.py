@@ -247,7 +247,7 @@ async def moment_at_start(folder: Path, note: Figures, *faults: Fault) -> None:
             note["quote again"] = seconds_since(work, start_ns)
             assert code is None, f"the next start does not trade: exit {code}"
         assert work.position == 200_000
-        await stop_sound(work, taken_over=200_000)
+        await stop_sound(work, is_all_ours=False)
 
 
 async def one_429(folder: Path, note: Figures) -> None:
@@ -325,7 +325,7 @@ async def whole_yen(folder: Path, note: Figures, *, settled: Rounding | None = N
         assert work.core.inventory.position == ledger.position
         assert len(ledger.fills) > 40, "nothing was tried"
         assert len(asked) <= 4, f"{len(asked)} reports in doubt of the collateral in four minutes"
-        assert max(map(abs, drifts)) <= 10, f"the day's figure is {max(drifts, key=abs):+.2f} JPY off the account's"
+        assert max(map(abs, drifts)) <= 15, f"the day's figure is {max(drifts, key=abs):+.2f} JPY off the account's"
         assert abs(_drift(work)) <= 5, f"the day's figure ends {_drift(work):+.2f} JPY off the account's"
 
 

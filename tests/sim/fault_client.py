@@ -102,12 +102,14 @@ async def troubled(
     plan: FaultPlan | None = None,
     limits: Limits = NO_LIMITS,
     is_paced: bool = True,
+    clock: ScaledClock | None = None,
     **settings: Any,
 ) -> AsyncIterator[Client]:
     """A client of an exchange with faults."""
     market = Market(seed=1, start_ns=START_NS, model=model)
     private = PrivateVenue(market, [KEY], PrivateSettings(calendar=NO_CALENDAR, limits=limits, **settings))
-    clock = ScaledClock(speed, START_NS) if is_paced else None
+    if clock is None and is_paced:
+        clock = ScaledClock(speed, START_NS)
     plan = FaultPlan(faults) if plan is None else plan
     timeout = aiohttp.ClientTimeout(total=60)
     async with (

@@ -68,9 +68,12 @@ def test_rebasing_changes_prices_and_cash_and_nothing_in_worth() -> None:
 class AgainstNaiveModel(RuleBasedStateMachine):
     """The same fills and payments into the ledger and into a queue of single lots."""
 
+    rounding: Rounding | None = None
+
     def __init__(self) -> None:
         super().__init__()
-        self.ledger = Ledger(Money(START))
+        yen = None if self.rounding is None else Yen(one=Money(7), rounding=self.rounding)
+        self.ledger = Ledger(Money(START), settled=yen)
         self.units: deque[int] = deque()
         """Entry price of every open lot, oldest first."""
         self.sign = 0
@@ -78,7 +81,13 @@ class AgainstNaiveModel(RuleBasedStateMachine):
         self.paid = 0
         """What all fills have cost so far, and what funding has brought."""
         self.funding = 0
+        self.rounded = 0
         self.count = 0
+
+    def settle(self, amount: int) -> None:
+        whole = amount if self.rounding is None else self.rounding.whole(amount, 7)
+        self.cash += whole
+        self.rounded += whole - amount
 
     @rule(side=st.sampled_from(Side), price=st.integers(90, 110), size=st.integers(1, 12))
     def trade(self, side: Side, price: int, size: int) -> None:
@@ -90,7 +99,7 @@ class AgainstNaiveModel(RuleBasedStateMachine):
             else:
                 self.units.append(price)
                 self.sign = side.sign
-        self.cash += realised
+        self.settle(realised)
         self.paid += side.sign * price * size
         assert self.ledger.fill(fill(side, price, size, self.count, self.count)) == realised
 
@@ -98,14 +107,14 @@ class AgainstNaiveModel(RuleBasedStateMachine):
     def fund(self, mark: int, rate: int) -> None:
         income = -self.sign * len(self.units) * mark * rate // RATE_ONE
         assert self.ledger.fund(self.count, Ticks(mark), rate) == income
-        self.cash += income
+        self.settle(income)
         self.funding += income
 
     @rule(mark=st.integers(90, 110))
     def rebase(self, mark: int) -> None:
         settled = sum(self.sign * (mark - price) for price in self.units)
         assert self.ledger.rebase(self.count, Ticks(mark)) == settled
-        self.cash += settled
+        self.settle(settled)
         self.units = deque(mark for _ in self.units)
 
     @invariant()
@@ -114,17 +123,33 @@ class AgainstNaiveModel(RuleBasedStateMachine):
         assert state.cash == self.cash
         assert state.position == self.sign * len(self.units)
         assert [lot.price for lot in state.lots for _ in range(lot.size)] == list(self.units)
-        assert state.cash == START + state.realised + state.funding
+        assert state.cash == START + state.realised + state.funding + state.rounded
+        assert state.rounded == self.rounded
         assert len(state.fills) == self.count
+        now = self.ledger.at(self.count)
+        assert (now.cash, now.position, now.lots, len(now.fills)) == (
+            state.cash,
+            state.position,
+            state.lots,
+            self.count,
+        )
 
     @invariant()
     def worth_is_what_was_paid_and_received(self) -> None:
         state = self.ledger.state()
         for mark in (1, 100, 777):
-            assert state.worth(Ticks(mark)) == START - self.paid + state.position * mark + self.funding
+            assert state.worth(Ticks(mark)) == START - self.paid + state.position * mark + self.funding + self.rounded
+
+
+class InWholeYen(AgainstNaiveModel):
+    """Results settle in steps of seven."""
+
+    rounding = Rounding.DOWN
 
 
 TestAgainstNaiveModel = AgainstNaiveModel.TestCase
+TestInWholeYen = InWholeYen.TestCase
+TestInWholeYen.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 TestAgainstNaiveModel.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 
 
