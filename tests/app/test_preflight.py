@@ -329,6 +329,7 @@ async def test_a_halt_in_the_journal_is_told_and_a_foreign_journal_refused(
     assert found["memory"].verdict is Verdict.WARNING
     assert found["memory"].text == f"halted since 2026-01-05T00:00:00Z: {reason.label} (limit)"
     assert then in found["memory"].advice
+    assert found["memory"].is_halt is (reason is not Reason.KILL_PNL)  # whose day is over: a start lifts it
     other = Credentials(key="another", secret="s")
     found = {result.name: result for result in await preflight(cfg, other, None, SystemClock(), tmp_path)}
     assert found["memory"].verdict is Verdict.FAULT

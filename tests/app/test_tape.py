@@ -119,6 +119,8 @@ def test_merge_of_a_tape_with_itself(sample: Path, tmp_path: Path) -> None:
     [
         (["cut", "SAMPLE", "--from", "noon", "-o", "c.jsonl"], 2, "--from noon"),
         (["cut", "SAMPLE", "--from", "2026-13-01T00:00Z", "-o", "c.jsonl"], 2, "--from 2026-13-01T00:00Z"),
+        (["cut", "SAMPLE", "--from", "9" * 23, "-o", "c.jsonl"], 2, "not a moment"),
+        (["cut", "SAMPLE", "--to", "+1e30", "-o", "c.jsonl"], 2, "--to +1e30: not a moment"),
         (["cut", "SAMPLE", "-o", "c.txt"], 2, "c.txt"),
         (["cut", "SAMPLE", "-o", "SAMPLE"], 2, "is there already"),
         (["info", "nowhere.jsonl"], 1, "nowhere.jsonl"),
@@ -136,6 +138,22 @@ def test_what_cannot_be_done_is_named(
     assert tape.main(named) == code
     assert words in capsys.readouterr().err
     assert not (tmp_path / "c.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["sample", "--seconds", "1e23", "-o", "c.jsonl"],
+        ["sample", "--seconds", "inf", "-o", "c.jsonl"],
+        ["check", "c.jsonl", "--tick-size", "1e-400"],
+        ["check", "c.jsonl", "--gap", "nan"],
+    ],
+)
+def test_numbers_that_are_out_of_the_world_are_refused(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        tape.main(args)
+    assert ended.value.code == cli.EXIT_USAGE
+    assert "accepted: " in capsys.readouterr().err
 
 
 def test_event_logs_among_tapes_are_known_for_what_they_are(

@@ -13,12 +13,15 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.credentials import Credentials
+from stall_then_strike.infra.journal import Journal, journal_path
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.keys import PERMISSIONS, ApiKey
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
-from stall_then_strike.types.dto import BoardState
+from stall_then_strike.types.dto import BoardState, Reason
 from tests.e2e.commands import REPO, TIMEOUT_S, free_port, read_line, running
+from tests.infra.journal_rig import TS, changes, memo
 from tests.sim.private_rig import NO_CALENDAR, QUIET
 
 COMMAND = (sys.executable, "-m", "stall_then_strike.app.doctor")
@@ -171,6 +174,37 @@ def test_without_live_trading_no_keys_are_wanted(venue: str, tmp_path: Path, nam
     assert found["venue"] == "ok"
     assert ("clock" in found) is (name == "paper")
     assert "api key" not in found
+
+
+@pytest.mark.parametrize("env_file", [False, True], ids=["environment", "file with a byte order mark"])
+def test_alert_addresses_that_a_run_would_refuse_are_a_fault(
+    venue: str, tmp_path: Path, env_file: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STALL_ALERT_URLS", raising=False)
+    if env_file:
+        (tmp_path / ".env").write_text("\ufeffSTALL_ALERT_URLS=nonsense\n")
+    else:
+        monkeypatch.setenv("STALL_ALERT_URLS", "json://localhost nonsense")
+    done = doctor(tmp_path, *flags(venue, tmp_path))
+    assert (done.returncode, verdicts(done.stdout)["alerts"]) == (2, "fault")
+    assert "not ready" in done.stdout
+    assert "nonsense" not in done.stdout
+    monkeypatch.setenv("STALL_ALERT_URLS", "json://localhost")
+    done = doctor(tmp_path, *flags(venue, tmp_path))
+    assert (done.returncode, verdicts(done.stdout)["alerts"]) == (0, "ok")
+
+
+def test_standing_halt_is_not_ready(venue: str, tmp_path: Path) -> None:
+    credentials = Credentials(key=KEY, secret=SECRET)
+    path = journal_path(tmp_path / "j", "FX_BTC_JPY")
+    halted = memo(halted=Reason.OPERATOR, halt_ns=TS, halt_detail="by hand")
+    with Journal.open(
+        path, product_code="FX_BTC_JPY", account=credentials.fingerprint, now_ns=TS, locks=tmp_path
+    ) as journal:
+        journal.record(changes(memo=halted))
+    done = doctor(tmp_path, *flags(venue, tmp_path, "--set", "journal.dir=j"))
+    assert (done.returncode, verdicts(done.stdout)["memory"]) == (3, "warning")
+    assert done.stdout.splitlines()[-1].startswith("not ready: halted, with ")
 
 
 def test_configuration_that_cannot_be_used_is_the_one_finding(tmp_path: Path) -> None:

@@ -19,9 +19,7 @@ import aiohttp
 import pytest
 
 COMMAND = (sys.executable, "-m", "stall_then_strike.app.sim_exchange")
-READY = re.compile(
-    r"sim_exchange ready rest=(http://127\.0\.0\.1:\d+) ws=(ws://127\.0\.0\.1:\d+/json-rpc) product=(\w+)\n"
-)
+READY = re.compile(r"sim_exchange ready rest=(http://\S+:\d+) ws=(ws://\S+:\d+/json-rpc) product=(\w+)\n")
 DELTA = '{"jsonrpc":"2.0","method":"channelMessage","params":{"channel":"lightning_board_FX_BTC_JPY","message":{}}}'
 
 
@@ -114,6 +112,26 @@ async def test_tape_is_played_to_its_end_and_the_command_with_it(tmp_path: Path)
         out, _ = await asyncio.wait_for(process.communicate(), 10)
         assert process.returncode == 0
         assert b"stopped: end of tape" in out
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("::1", r"\[::1\]"),
+        ("localhost", r"(127\.0\.0\.1|\[::1\])"),
+        ("0.0.0.0", r"127\.0\.0\.1"),  # noqa: S104 - what is tested
+        ("::", r"\[::1\]"),
+    ],
+)
+async def test_urls_can_be_used_whatever_the_host(host: str, shown: str) -> None:
+    async with running("--host", host) as (process, ready):
+        assert re.match(f"http://{shown}:", ready[1])
+        assert "params" in await first_message(ready[2])
+        assert process.stdout is not None
+        line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+        account = re.fullmatch(r"sim_exchange account key=(\S+) secret=(\S+)\n", line)
+        assert account is not None
+        assert (await call(ready[1], account[1], account[2]))[0] == 200
 
 
 def test_duration_ends_the_command() -> None:

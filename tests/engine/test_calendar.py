@@ -153,6 +153,44 @@ def test_overlapping_windows_are_quiet_throughout() -> None:
     assert [c.quiet(stamp(f"2026-11-21T{at}")) for at in ("10:15", "10:45", "11:30", "12:00")] == ["a", "a", "b", None]
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "quiet_utc"),
+    [
+        pytest.param("01:30", "02:30", ("01:00", "01:30"), id="begins in the hour that is skipped"),
+        pytest.param("01:00", "02:30", ("01:00", "01:30"), id="begins as it is skipped"),
+        pytest.param("00:30", "01:30", ("00:30", "01:30"), id="ends in it"),
+        pytest.param("01:15", "01:45", ("01:00", "01:45"), id="lies in it"),
+        pytest.param("01:00", "02:00", ("01:00", "02:00"), id="is it"),
+        pytest.param("01:45", "00:30", ("01:00", "23:30"), id="over midnight"),
+    ],
+)
+def test_no_window_vanishes_where_an_hour_is_skipped(start: str, end: str, quiet_utc: tuple[str, str]) -> None:
+    """London, 2026-03-29: 01:00 is 02:00."""
+    c = calendar(quiet(start, end), zone=LONDON, day_start="12:00")
+    begin, over = (stamp(f"2026-03-29T{at}", "UTC") for at in quiet_utc)
+    assert c.quiet(begin - 1) is None
+    assert c.quiet(begin) == c.quiet((begin + over) // 2) == c.quiet(over - 1) == "why"
+    assert c.quiet(over) is None
+    assert begin in (c.next_change_ns(begin - 1), c.next_change_ns(begin - HOUR // 4))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "quiet_utc"),
+    [
+        pytest.param("01:15", "01:45", ("00:15", "01:45"), id="lies in the hour that comes twice"),
+        pytest.param("00:30", "01:15", ("23:30", "01:15"), id="ends in it"),
+        pytest.param("01:30", "02:30", ("00:30", "02:30"), id="begins in it"),
+    ],
+)
+def test_a_time_that_comes_twice_is_quiet_both_times(start: str, end: str, quiet_utc: tuple[str, str]) -> None:
+    """London, 2026-10-25: 02:00 is 01:00 again."""
+    c = calendar(quiet(start, end), zone=LONDON, day_start="12:00")
+    begin, over = (stamp(f"2026-10-2{4 if at > '12' else 5}T{at}", "UTC") for at in quiet_utc)
+    assert c.quiet(begin - 1) is None
+    assert c.quiet(begin) == c.quiet((begin + over) // 2) == c.quiet(over - 1) == "why"
+    assert c.quiet(over) is None
+
+
 ZONES = st.sampled_from([TOKYO, LONDON, "America/New_York", "Africa/Cairo", "Australia/Lord_Howe", "UTC"])
 TIMES = st.builds("{:02d}:{:02d}".format, st.integers(0, 23), st.integers(0, 59))
 WINDOWS = st.lists(st.tuples(TIMES, TIMES).filter(lambda ends: ends[0] != ends[1]), max_size=4)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from stall_then_strike.infra.file_lock import FileLock
+from stall_then_strike.infra.instance_lock import journal_lock
 from stall_then_strike.infra.journal_reader import JournalReader
 from stall_then_strike.types.dto import OrderId
 from stall_then_strike.types.errors import JournalError
@@ -87,3 +93,63 @@ def test_path_with_signs_of_an_address_is_just_a_path(tmp_path: Path) -> None:
         journal.record(changes(facts=(fact(),)))
     with JournalReader.open(path_in(folder)) as reader:
         assert list(reader.facts()) == [fact()]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One that other users reach."""
+    made = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    made.chmod(0o755)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
+
+
+@contextmanager
+def as_a_reader(folder: Path) -> Iterator[None]:
+    """Inside, nothing can be written to the folder, by the superuser neither."""
+    folder.chmod(0o555)
+    user = os.geteuid()
+    if not user:
+        os.seteuid(65_534)
+    try:
+        with pytest.raises(PermissionError):
+            (folder / "x").touch()
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("has_log", [False, True], ids=["closed", "left by a crash"])
+def test_journal_is_read_where_nothing_can_be_written(has_log: bool, folder: Path, tmp_path: Path) -> None:
+    copy = path_in(folder)
+    copy.parent.mkdir()
+    with open_in(tmp_path) as journal:
+        journal.record(changes(orders=(order("k1"),), facts=(fact("send", TS, name="k1"),)))
+        if has_log:
+            shutil.copy(path_in(tmp_path), copy)
+            shutil.copy(f"{path_in(tmp_path)}-wal", f"{copy}-wal")
+    if not has_log:
+        shutil.copy(path_in(tmp_path), copy)
+    before = {path.name: path.read_bytes() for path in copy.parent.iterdir()}
+    with as_a_reader(copy.parent), JournalReader.open(copy) as reader:
+        assert [o.client_order_id for o in reader.orders()] == ["k1"]
+        assert len(list(reader.facts())) == 1
+        assert reader.info().held_by is None
+    assert {path.name: path.read_bytes() for path in copy.parent.iterdir()} == before
+
+
+def test_journal_in_use_by_a_user_who_shares_nothing_is_told_to_be(folder: Path, tmp_path: Path) -> None:
+    path_in(folder).parent.mkdir()
+    with open_in(tmp_path):
+        pass
+    shutil.copy(path_in(tmp_path), path_in(folder))
+    lock = FileLock(journal_lock(path_in(folder)))
+    lock.take()
+    try:
+        with as_a_reader(path_in(folder).parent), pytest.raises(JournalError, match="in use by process"):
+            JournalReader.open(path_in(folder))
+    finally:
+        lock.release()

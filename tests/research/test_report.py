@@ -10,11 +10,14 @@ import plotly.graph_objects as go
 import pytest
 from plotly.offline import get_plotlyjs
 
-from stall_then_strike.app import report
+from stall_then_strike.app import cli, report
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.run_manifest import RunRecord
+from stall_then_strike.research.activity import Bin
 from stall_then_strike.research.drawing import PALETTE, thin
+from stall_then_strike.research.estimates import Estimate
 from stall_then_strike.research.labels import LANGUAGES, WORDS, Labels
+from stall_then_strike.research.report_charts import ratio_layout, ratio_top, ratio_trace
 from stall_then_strike.research.report_data import read_run
 from stall_then_strike.research.report_sections import comparison_page, run_page
 from stall_then_strike.types.dto import Reason
@@ -121,6 +124,47 @@ def test_hundred_thousand_fills_are_summed_whole_and_drawn_thin(tmp_path: Path) 
     for section in page.sections:
         for figure in section.figures:
             assert all(len(trace.get("x", ())) <= 4_001 for trace in figure["data"])
+
+
+def test_every_share_is_inside_its_chart() -> None:
+    """A bin of few quotes may have a share far above the scale, which those with enough make."""
+    bins = [
+        Bin(low=low, high=low + 100, filled=Estimate(n=n, value=share, low=0.0, high=high, blocks=n))
+        for low, n, share, high in ((0, 400, 0.05, 0.08), (100, 2, 0.5, 0.97), (200, 3, 0.0, 0.6))
+    ]
+    top = ratio_top(bins)
+    trace = ratio_trace(bins, "x", "@blue", top)
+    low, high = ratio_layout("x", bins, top, Labels("en"))["yaxis"]["range"]
+    assert all(low < value < high for value in trace["y"])
+    assert trace["text"] == ["", "50 %", ""]
+    assert trace["customdata"][1] == ["50.0", 2]
+    of_another_run = Bin(low=0, high=1, filled=Estimate(n=99, value=0.3, low=0.2, high=0.4, blocks=9))
+    assert ratio_top(bins, [of_another_run]) > 40
+
+
+def test_times_are_of_the_language_or_of_the_zone_asked_for() -> None:
+    stamp_ns = 1_767_571_200_123_000_000
+    assert Labels("en").moment(stamp_ns) == "2026-01-05 00:00:00"
+    assert Labels("ja").moment(stamp_ns) == "2026-01-05 09:00:00"
+    assert Labels("ja", "America/New_York").stamp(stamp_ns) == "2026-01-04 19:00:00.123"
+
+
+@pytest.mark.parametrize(
+    ("flags", "shown"),
+    [((), "UTC"), (("--lang", "ja"), "Asia/Tokyo"), (("--lang", "ja", "--tz", "Europe/London"), "Europe/London")],
+)
+def test_page_names_its_zone(flags: tuple[str, ...], shown: str, tmp_path: Path) -> None:
+    write(tmp_path, "decisions", [hold(0, "budget"), hold(3599, "budget")])
+    assert report.main([str(tmp_path), *flags]) == cli.EXIT_DONE
+    assert shown in (tmp_path / "report.html").read_text(encoding="utf-8").partition("<script")[0]
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../x", "Asia"])
+def test_no_zone_is_refused(zone: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        report.main([str(tmp_path), "--tz", zone])
+    assert ended.value.code == cli.EXIT_USAGE
+    assert "is not a zone; accepted: IANA names" in capsys.readouterr().err
 
 
 def test_thinning_keeps_ends_and_extremes() -> None:

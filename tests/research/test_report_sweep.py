@@ -79,6 +79,20 @@ def test_best_sets_are_ranked_and_those_of_the_front_are_bold(tmp_path: Path) ->
     assert bold == {f"#{one.number}" for one in front(figures.sets)} & {row[0].text for row in table.rows}
 
 
+def test_sets_without_a_fill_rank_last_and_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = made.made
+
+    def some_idle(number: int, *args: Any) -> dict[str, Any]:
+        return figures(number, *args) | ({"fills": 0, "pnl": 0.0, "max_drawdown": 0.0} if number < 2 else {})
+
+    monkeypatch.setattr(made, "made", lambda *args: some_idle(*args))
+    made.write(tmp_path)
+    read = read_sweep(tmp_path)
+    assert {one.number for one in read.sets[-2:]} == {0, 1}
+    assert not {0, 1} & {one.number for one in front(read.sets)}
+    assert "2 of 36 sets had no fill" in text_of(page_of(tmp_path))
+
+
 def test_front_has_all_that_nothing_beats_and_nothing_else() -> None:
     amounts = [(10, 5), (9, 4), (9, 6), (8, 4), (3, 1), (2, 2), (10, 5)]
     sets = [

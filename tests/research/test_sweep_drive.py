@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from stall_then_strike.app.sweep_screen import best_table
 from stall_then_strike.research.sweep_drive import Driver
 from stall_then_strike.research.sweep_journal import RunJournal
 from stall_then_strike.research.sweep_plan import Plan, Range, Span, folds_of
@@ -246,6 +247,20 @@ def test_trials_of_the_deflated_ratio_are_the_different_sets_that_were_run() -> 
     assert found[1].sharpe == 0.4
     assert deflated([record(0, "all", 1.0, sharpe=None)], plan()) is None
     assert deflated([record(0, "all", None)], plan()) is None
+
+
+def test_a_set_without_fills_is_no_result() -> None:
+    of = plan(folds=folds_of(Span("all", 0, 100 * MINUTE), 1, Decimal("0.6"), MINUTE))
+    records = [record(n, span, pnl) for span in ("all", "train 1", "test 1") for n, pnl in enumerate((-2.0, 0.0, -1.0))]
+    for found in records:
+        found.metrics["fills"] = 7 if found.metrics["pnl"] else 0
+    assert [r.number for r in ranked(records, "all", "pnl")] == [2, 0, 1]
+    assert front(records[:3], ("pnl", "max_drawdown")) == {2}
+    assert out_of_sample(records, of)[0]["number"] == 2
+    table = best_table(records, of, 10)
+    assert list(table.columns[0].cells) == ["2", "0", "1"]
+    assert "1 without a fill: no result" in str(table.caption)
+    assert out_of_sample([one for one in records if one.number == 1], of)[0]["number"] is None
 
 
 def test_ranks_and_the_front() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
+from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from stall_then_strike.research.sweep_plan import Span
@@ -53,6 +56,7 @@ def test_a_result_that_was_lost_with_its_worker_is_made_again() -> None:
         (TapeUnavailable("s3://b/t changed"), "error", "a worker cannot take part: s3://b/t changed"),
         (ModuleNotFoundError("No module", name="numba"), "error", "it lacks numba; install"),
         (PermissionError("read-only"), "error", "a worker cannot take part: PermissionError: read-only"),
+        (CommClosedError("in <TCP>: Stream is closed"), "error", "the scheduler at tcp://10.0.0.5:8786 was lost"),
         (RuntimeError("gone"), "cancelled", "the scheduler at tcp://10.0.0.5:8786 was lost"),
     ],
 )
@@ -65,6 +69,21 @@ def test_dask_is_handed_nothing_that_a_bare_worker_could_not_read() -> None:
     """Bytes and the standard library's own function; the call happens where they are unpickled, in the task."""
     with pytest.raises(OtherProgram):
         pickle.loads(pickle.dumps(_Call(JOB, RUNS)))  # noqa: S301 - what we packed ourselves
+
+
+@pytest.mark.parametrize("scheduler", [None, "tcp://127.0.0.1:9"])
+def test_encryption_that_dask_is_set_to_require_is_told_in_words(scheduler: str | None) -> None:
+    with dask.config.set({"distributed.comm.require-encryption": True}), pytest.raises(ConfigError, match="encryption"):
+        pool(scheduler).__enter__()
+
+
+def test_local_cluster_that_does_not_start_says_what_it_began_with(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        dask.config.set({"temporary-directory": str(tmp_path / "file")}),
+        pytest.raises(PoolError, match=r"did not start .*Not a directory.*--serial"),
+    ):
+        pool(None).__enter__()
 
 
 @pytest.mark.parametrize("address", ["carrier-pigeon://coop", "tcp://host:port"])

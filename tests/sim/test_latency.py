@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.config.models import LatencyConfig, LatencyKind
-from stall_then_strike.sim.latency import CANCELS, ORDERS, Latency, stream_seed, word_at
+from stall_then_strike.sim.latency import CANCELS, ORDERS, Latency, read_sample, stream_seed, word_at
 from stall_then_strike.types.errors import ConfigError
 
 MS, S = 10**6, 10**9
@@ -33,6 +33,12 @@ def test_file_that_holds_no_latencies_is_refused(tmp_path: Path, text: str) -> N
     file.write_text(text)
     with pytest.raises(ConfigError, match="milliseconds"):
         Latency(sampled(file), 1, ORDERS)
+
+
+def test_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "latencies.txt"
+    path.write_text("\ufeff12.5\n7\n", encoding="utf-8")
+    assert read_sample(path) == [7.0, 12.5]
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.sets = _sets(args)
     try:
         cfg = cli.load(args, cli.CONFIGS / "backtest.yml")
+        cli.require_open_files()
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
             return cli.EXIT_DONE
@@ -167,7 +168,8 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Scr
         screen.begin(f"backtest of {tapes}, compiled", args.log_dir)
         columns_ = _columns(cfg, args, screen)
         try:
-            return _compiled(cfg, args, columns_, logs, screen, manifest)
+            if columns_ is not None:
+                return _compiled(cfg, args, columns_, logs, screen, manifest)
         except CannotCompile as error:
             if engine is Engine.COMPILED or _csv_files(args.log_dir):
                 raise FeedError(str(error)) from error
@@ -175,7 +177,7 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Scr
     screen.begin(f"backtest of {tapes}, interpreted{', as the tape is short' if short else ''}", args.log_dir)
     if cfg.record.enabled:
         columns_ = None  # what is recorded beside a run are all messages, so none may be stepped over
-    elif columns_ is None and not short and _has_research():
+    elif engine is Engine.INTERPRETED and not short and _has_research():
         columns_ = _columns(cfg, args, screen)
     with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
         run = PaperRun(cfg, logs, screen, args.log_dir)
@@ -232,12 +234,24 @@ def _duration_ns(args: argparse.Namespace) -> int | None:
     return None if args.duration is None else int(args.duration * NS_PER_S)
 
 
-def _columns(cfg: AppConfig, args: argparse.Namespace, screen: Screen) -> Columns:
-    """The tapes, prepared. Raises FeedError if there is no market on them. A signal ends it at once."""
-    from stall_then_strike.research.prepare import prepared
+def _columns(cfg: AppConfig, args: argparse.Namespace, screen: Screen) -> Columns | None:
+    """The tapes, prepared; None if columns cannot hold them and another engine than the compiled one may trade them.
 
-    with cli.interruptible(), compiling(screen.console, "preparing the tapes", READER):
-        columns_ = prepared(args.tapes, cfg, Path(cfg.backtest.cache_dir))
+    Raises FeedError if there is no market on them. A signal ends it at once.
+    """
+    from stall_then_strike.research.prepare import BeyondColumns, prepared
+
+    try:
+        with cli.interruptible(), compiling(screen.console, "preparing the tapes", READER):
+            columns_ = prepared(args.tapes, cfg, Path(cfg.backtest.cache_dir))
+    except BeyondColumns as error:
+        if cfg.backtest.engine is Engine.COMPILED:
+            raise
+        logger.warning("{}: the interpreted engine is told every message instead", error)
+        return None
+    except OSError as error:
+        where = error.filename or cfg.backtest.cache_dir
+        raise FeedError(f"tapes cannot be prepared: {where}: {error.strerror or error}") from error
     held = columns_.manifest
     if not held.mid_checked:
         raise FeedError(f"no board snapshot of {cfg.exchange.product_code} in {held.messages} messages")

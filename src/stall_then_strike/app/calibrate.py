@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stall_then_strike.app import cli
+from stall_then_strike.app.wide_table import print_table
 from stall_then_strike.research.estimates import Estimate
 from stall_then_strike.research.live_latencies import CANCEL, ORDER, in_words, samples, write_samples
 from stall_then_strike.research.live_orders import CalibrationError, LiveRecord, read_event_logs, read_journal
@@ -166,7 +167,7 @@ def _calibrate(record: LiveRecord, tapes: Sequence[Path], out: Path) -> int:
     console = Console() if sys.stdout.isatty() else Console(width=_WIDEST)
     for line in words(result):
         console.print(line, highlight=False, soft_wrap=True)
-    console.print(comparison_table(result))
+    print_table(console, comparison_table(result))
     _show_latencies(found, written, console)
     console.print(f"{out / 'calibration.json'}\n{out / 'calibration.yml'}", highlight=False, soft_wrap=True)
     return cli.EXIT_DONE

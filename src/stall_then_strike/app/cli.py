@@ -45,6 +45,10 @@ STOP_SIGNALS: Final = tuple(
 )
 """All mean: stop in good order. SIGHUP comes when the operator's terminal goes away. What was ignored when the process
 started (`nohup`, `&` in a script) stays ignored."""
+LONGEST_S: Final = 1_000_000_000
+"""Thirty years; beyond, stamps leave what 64 bits and calendars hold."""
+OPEN_FILES: Final = 128
+"""What a run wants to have open at once: sockets, logs, journal, libraries. With 24 it fails anywhere."""
 FASTEST: Final = 100.0
 """Above this, real time is too short for sockets to keep up; virtual time (``max``) has no such limit."""
 
@@ -172,6 +176,19 @@ def extra_needed(extra: str, otherwise: str = "") -> Iterator[None]:
         ) from error
 
 
+def require_open_files() -> None:
+    """Have as many open files allowed as a run wants. Raises ConfigError where this machine does not let it."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY != soft < OPEN_FILES:
+        if resource.RLIM_INFINITY != hard < OPEN_FILES:
+            raise ConfigError(f"a process may open only {hard} files here; accepted: ulimit -n {OPEN_FILES} or more")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, hard))
+
+
 def hear_signals(*, yes: bool) -> None:
     """Let stop signals through, or make them wait."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK if yes else signal.SIG_BLOCK, STOP_SIGNALS)
@@ -261,10 +278,10 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def positive_seconds(text: str) -> float:
-    """A positive, finite number of seconds, for argparse."""
+    """A positive number of seconds, for argparse."""
     value = _float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration; accepted: seconds above 0")
+    if not 0 < value <= LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration; accepted: seconds above 0 to {LONGEST_S:,}")
     return value
 
 

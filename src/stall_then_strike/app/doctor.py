@@ -1,5 +1,7 @@
 """``doctor``: is everything ready for live trading? Asks, looks and tells; sends no order and cancels none.
 
+Exit codes: 0 ready; 1 a fault that may pass; 2 settings or keys; 3 all is well, and a halt stands.
+
 What it checks goes by ``env``: ``live`` all of it; ``paper`` what needs no keys; ``sim`` this machine only, because the
 embedded exchange is started by the run itself and makes up its own key.
 """
@@ -25,6 +27,7 @@ from stall_then_strike.app import cli
 from stall_then_strike.app.preflight import CheckResult, Verdict, exit_code, fault, ok, preflight
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.alerts import URLS_VARIABLE, Alerts, load_alert_urls
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.credentials import Credentials, is_own_machine, load_credentials, sign_for
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
@@ -49,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logger.remove()  # the findings are all there is to say
     try:
         cfg = cli.load(args, cli.CONFIGS / "live.yml")
+        cli.require_open_files()
     except ConfigError as error:
         results = [fault("configuration", str(error), "", exit_code=cli.EXIT_USAGE)]
     else:
@@ -61,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             return cli.EXIT_FAILED
     show(results, Console())
-    return exit_code(results)
+    is_halted = any(result.is_halt for result in results)
+    return exit_code(results) or (cli.EXIT_HALTED if is_halted else cli.EXIT_DONE)
 
 
 async def examine(cfg: AppConfig, args: argparse.Namespace) -> list[CheckResult]:
@@ -71,7 +76,9 @@ async def examine(cfg: AppConfig, args: argparse.Namespace) -> list[CheckResult]
     results = [ok("configuration", f"env {cfg.env}, {cfg.exchange.product_code}; of {files}")]
     if cfg.env == "sim":
         results.append(ok("venue", "the embedded exchange: started by the run itself, needs no keys"))
+        results += _alerts(cfg, clock)
         return results + await preflight(cfg, None, None, clock, args.log_dir)
+    results += _alerts(cfg, clock)
     credentials: Credentials | None = None
     if cfg.env == "live":
         try:
@@ -96,6 +103,18 @@ async def examine(cfg: AppConfig, args: argparse.Namespace) -> list[CheckResult]
                 redact=str if credentials is None else credentials.redact,
             )
             return results + await preflight(cfg, credentials, http, clock, args.log_dir)
+
+
+def _alerts(cfg: AppConfig, clock: SystemClock) -> list[CheckResult]:
+    """Whether a run could send its alerts; nothing if none are wanted. Paper trading sends none."""
+    if cfg.env == "paper":
+        return []
+    try:
+        alerts = Alerts(load_alert_urls(), pause_sec=0, clock=clock)
+    except ConfigError as error:
+        advice = f"set {URLS_VARIABLE} right, or unset it: a run does not start like this"
+        return [fault("alerts", str(error), advice, exit_code=cli.EXIT_USAGE)]
+    return [ok("alerts", "the addresses are accepted; nothing was sent")] if alerts.is_on else []
 
 
 def _host(url: str) -> str:
@@ -123,7 +142,9 @@ def show(results: Sequence[CheckResult], console: Console) -> None:
     faults = sum(result.verdict is Verdict.FAULT for result in results)
     warnings = sum(result.verdict is Verdict.WARNING for result in results)
     counts = ", ".join(_count(number, word) for number, word in ((faults, "fault"), (warnings, "warning")) if number)
-    if faults:
+    if not faults and any(result.is_halt for result in results):
+        console.print(Text(f"\nnot ready: halted, with {counts}", style=_STYLE[Verdict.FAULT]))
+    elif faults:
         console.print(Text(f"\nnot ready: {counts}", style=_STYLE[Verdict.FAULT]))
     else:
         console.print(Text(f"\nready{f', with {counts}' if counts else ''}", style=_STYLE[Verdict.OK]))

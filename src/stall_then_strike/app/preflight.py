@@ -20,7 +20,8 @@ from yarl import URL
 from stall_then_strike.app import cli
 from stall_then_strike.app.panel import jpy
 from stall_then_strike.config.models import AppConfig, ForeignOrders
-from stall_then_strike.engine.risk import KEEPS_POSITION
+from stall_then_strike.engine.calendar import TradingCalendar
+from stall_then_strike.engine.risk import DAY_LIMITS, KEEPS_POSITION
 from stall_then_strike.infra.bitflyer_answers import BoardCondition, Collateral, Position
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.credentials import Credentials, is_own_machine, is_venue_host
@@ -74,6 +75,8 @@ class CheckResult:
     text: str
     advice: str = ""
     exit_code: int = cli.EXIT_DONE
+    is_halt: bool = False
+    """Whether a start would only end flat, until the operator lifts the halt."""
 
 
 def ok(name: str, text: str) -> CheckResult:
@@ -115,11 +118,11 @@ async def preflight(
     results += [_folder("log folder", log_dir), _folder("journal", Path(cfg.journal.dir))]
     results.append(_disk(cfg, written_folders(cfg, log_dir, Path(cfg.journal.dir))))
     if cfg.env == "live":
-        results += _memory(cfg, credentials)
+        results += _memory(cfg, credentials, clock)
     return results
 
 
-def _memory(cfg: AppConfig, credentials: Credentials | None) -> list[CheckResult]:
+def _memory(cfg: AppConfig, credentials: Credentials | None, clock: Clock) -> list[CheckResult]:
     """What the journal of an earlier run says to a start; nothing if there is none."""
     path = journal_path(cfg.journal.dir, cfg.exchange.product_code)
     if not path.exists():
@@ -135,8 +138,12 @@ def _memory(cfg: AppConfig, credentials: Credentials | None) -> list[CheckResult
     if memo is not None and memo.halted is not None:
         detail = f" ({memo.halt_detail})" if memo.halt_detail else ""
         text = f"halted since {utc_iso(memo.halt_ns)[:19]}Z: {memo.halted.label}{detail}"
+        if memo.halted in DAY_LIMITS and memo.day != TradingCalendar(cfg.session).day(clock.now_ns()).isoformat():
+            advice = "its trading day is over: the next start lifts it; within that day a start only ends flat"
+            return [warning("memory", text, advice)]
         then = "cancels orders and leaves the position to you" if memo.halted in KEEPS_POSITION else "ends flat"
-        return [warning("memory", text, f"look at `state`, then `state resume`; until then a start only {then}")]
+        advice = f"look at `state`, then `state resume`; until then a start only {then}"
+        return [CheckResult(name="memory", verdict=Verdict.WARNING, text=text, advice=advice, is_halt=True)]
     return [ok("memory", "not halted")]
 
 

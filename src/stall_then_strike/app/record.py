@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = flags.parse_args(argv)
     try:
         cfg = cli.load(args, cli.CONFIGS / "paper.yml")
+        cli.require_open_files()
         products: list[Product] = args.products or [Product(cfg.exchange.product_code)]
         codes = [product.code for product in products]
         if twice := {code for code in codes if codes.count(code) > 1}:

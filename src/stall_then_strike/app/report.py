@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from loguru import logger
 
@@ -58,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
         "--compare-run", metavar="RUN", action="append", default=[], dest="compared", help="likewise, of DIR2"
     )
     flags.add_argument("--lang", choices=("en", "ja"), default="en", help="language (default: %(default)s)")
+    flags.add_argument(
+        "--tz", metavar="ZONE", type=_zone, help="IANA zone of the times shown (default: UTC; for --lang ja Asia/Tokyo)"
+    )
     cli.add_config_flags(flags, override="none; product, limits and trading day are taken from the settings")
     return flags
 
@@ -88,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.folder,
             cfg,
             language=args.lang,
+            zone=args.tz,
             compare=args.compare,
             tapes=tapes.tapes,
             journal=args.journal,
@@ -105,6 +110,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     _tell_run(args.folder, args.wanted)
     sys.stdout.write(f"{out}\n")
     return cli.EXIT_DONE
+
+
+def _zone(text: str) -> str:
+    """A zone's name, for argparse."""
+    try:
+        ZoneInfo(text)
+    except (OSError, ValueError, ZoneInfoNotFoundError):  # a folder of zones, no name at all, an unknown one
+        pass
+    else:
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is not a zone; accepted: IANA names such as Asia/Tokyo or UTC")
 
 
 def _list_runs(folder: Path) -> int:

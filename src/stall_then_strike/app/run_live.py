@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         cfg = cli.load(args, cli.CONFIGS / "live.yml")
+        cli.require_open_files()
         if cfg.env == "paper":
             raise ConfigError(f"env: {cfg.env} is not for this command; accepted: live or sim")
         if args.check:

@@ -283,6 +283,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.sets = [*args.sets, f"sim.seed={args.seed}", f"paper.seed={args.seed}"]
     try:
         cfg = cli.load(args, cli.CONFIGS / ("sim.yml" if args.sim else "paper.yml"))
+        cli.require_open_files()
         if args.tape is not None and not args.tape.is_file():
             raise ConfigError(f"--tape {args.tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
         if args.tape is not None and is_event_log(args.tape):
@@ -347,7 +348,7 @@ async def _trade(run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen
         speed = math.inf if args.speed is None else args.speed
         screen.begin(f"paper trading on tape {args.tape}", args.log_dir)
         return await run.virtual(
-            read_tape(args.tape),
+            read_tape(args.tape, for_result=True),
             mode="paper · tape",
             speed=speed,
             duration_s=args.duration,

@@ -23,7 +23,7 @@ from typing import Final
 from stall_then_strike.app import cli
 from stall_then_strike.app.ending import Ending
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
-from stall_then_strike.sim.bitflyer_server import BitflyerExchange
+from stall_then_strike.sim.bitflyer_server import BitflyerExchange, address
 from stall_then_strike.sim.calendar import Calendar, Maintenance
 from stall_then_strike.sim.fault_catalogue import random_plan
 from stall_then_strike.sim.fault_file import load_fault_plan
@@ -33,7 +33,7 @@ from stall_then_strike.sim.ledger import Rounding
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.source import MarketSource
-from stall_then_strike.sim.tape import TapeError, TapeSource
+from stall_then_strike.sim.tape import Stamps, TapeError, TapeSource
 from stall_then_strike.types.errors import ConfigError
 
 _MAX_PORT: Final = 65_535
@@ -106,6 +106,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.tape is not None and (args.api_key is not None or args.api_secret is not None):
         flags.error("--api-key and --api-secret: not allowed with --tape, which has no account")
     try:
+        cli.require_open_files()
+    except ConfigError as error:
+        sys.stderr.write(f"sim_exchange: {error}\n")
+        return cli.EXIT_USAGE
+    try:
         plan = _fault_plan(args)
     except ConfigError as error:
         sys.stderr.write(f"sim_exchange: --faults {error}\n")
@@ -133,7 +138,10 @@ def _market(args: argparse.Namespace) -> tuple[MarketSource, ScaledClock | None]
     """The source and the clock that fits it; None at maximal speed. Raises OSError and TapeError for the tape."""
     is_paced = not math.isinf(args.speed)
     if args.tape is not None:
-        tape = TapeSource(args.tape)
+        tape, stamps = TapeSource(args.tape), Stamps()
+        stamps.take(tape.start_ns, "")
+        if why := stamps.fault(at_end=True):
+            sys.stderr.write(f"sim_exchange: --tape {args.tape}: {why}; it is played as it stands\n")
         return tape, ScaledClock(args.speed, tape.start_ns) if is_paced else None
     clock = SystemClock() if args.speed == 1.0 else ScaledClock(args.speed if is_paced else 1.0)
     return Market(seed=args.seed, start_ns=clock.now_ns()), clock if is_paced else None
@@ -170,7 +178,8 @@ async def _serve(
         try:
             await stack.enter_async_context(exchange)
         except OSError as error:
-            sys.stderr.write(f"sim_exchange: cannot listen on {args.host}:{args.port}: {error.strerror or error}\n")
+            where = address(args.host, args.port)
+            sys.stderr.write(f"sim_exchange: cannot listen on {where}: {error.strerror or error}\n")
             return cli.EXIT_FAILED
         _announce(exchange, key if private is not None else None)
         with cli.signals_heard(ending.on_signal):

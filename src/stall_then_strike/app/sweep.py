@@ -21,6 +21,7 @@ from rich.console import Console
 
 from stall_then_strike.app import cli
 from stall_then_strike.app.compiling import READER, REPLAY, compiling
+from stall_then_strike.app.wide_table import print_table
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.tapes.tape_files import tape_files
 from stall_then_strike.types.dto import NS_PER_S
@@ -189,6 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stopper = Stopper()
     try:
         cfg = cli.load(args, cli.CONFIGS / "backtest.yml")
+        cli.require_open_files()
         args.tapes = _tapes(args.tapes, cfg)
         with cli.extra_needed("research"):
             keys = _keys(args, cfg)
@@ -376,9 +378,9 @@ class _Sweep:
     def _show(self, plan: Plan, records: Any, worth: Any) -> None:
         from stall_then_strike.app import sweep_screen
 
-        self._console.print(sweep_screen.best_table(records, plan, self._args.best))
+        print_table(self._console, sweep_screen.best_table(records, plan, self._args.best))
         if plan.folds:
-            self._console.print(sweep_screen.fold_table(records, plan))
+            print_table(self._console, sweep_screen.fold_table(records, plan))
         self._print(sweep_screen.luck(worth, plan))
         for line in sweep_screen.failures(records):
             _say(line)

@@ -13,7 +13,7 @@ from rich.table import Table
 from stall_then_strike.infra.clock import perf_ns
 from stall_then_strike.research.overfitting import DeflatedSharpe
 from stall_then_strike.research.sweep_plan import Plan
-from stall_then_strike.research.sweep_result import front, out_of_sample, ranked
+from stall_then_strike.research.sweep_result import front, has_fills, out_of_sample, ranked
 from stall_then_strike.research.sweep_runs import Record
 from stall_then_strike.types.dto import NS_PER_S
 
@@ -94,8 +94,12 @@ def best_table(records: Sequence[Record], plan: Plan, count: int) -> Table:
             _figure(m["sharpe"]),
             _money(m["markout_1s"]),
         )
+    notes = []
+    if idle := sum(not has_fills(record) for record in best):
+        notes.append(f"{idle:,} without a fill: no result, ranked below all others")
     if on_front:
-        table.caption = f"* no other set is better in all of {', '.join(plan.objectives)} ({len(on_front)} in all)"
+        notes.append(f"* no other set is better in all of {', '.join(plan.objectives)} ({len(on_front)} in all)")
+    table.caption = "\n".join(notes) or None
     return table
 
 
@@ -159,7 +163,6 @@ def short_names(keys: Any) -> list[str]:
 
 
 def _table(title: str, *columns: str) -> Table:
-    """Wide figures go on below themselves: none is cut."""
     table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         table.add_column(name, justify="right", overflow="fold")

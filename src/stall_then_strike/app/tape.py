@@ -9,6 +9,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -38,6 +39,9 @@ from stall_then_strike.types.text import utc_iso
 _SAMPLE_START: Final = "2026-01-05T00:00:00Z"
 _ISO: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z?")
 _FLUSH_ROWS: Final = 1_000
+_LAST_NS: Final = 9_000_000_000_000_000_000
+"""The year 2255; stamps have 64 bits."""
+_FINEST: Final = Decimal("1e-12")
 _TEXTS: Final = frozenset({"tape", "first (UTC)", "end"})
 _COLUMNS: Final = (
     *("tape", "first (UTC)", "length", "size", "snapshots", "deltas", "executions", "tickers", "gaps", "reconnects"),
@@ -370,14 +374,15 @@ def _moment(flag: str, text: str | None, start_ns: int) -> int | None:
     """A stamp. Raises ConfigError."""
     if text is None:
         return None
-    if text.isascii() and text.isdigit():
-        return int(text)
-    if text.startswith("+"):
-        try:
-            return start_ns + int(Decimal(text[1:]) * NS_PER_S)
-        except (InvalidOperation, ValueError, OverflowError):
-            pass
-    elif _ISO.fullmatch(text):
+    stamp_ns = -1
+    if text.isascii() and text.isdigit() and len(text) <= len(str(_LAST_NS)):
+        stamp_ns = int(text)
+    elif text.startswith("+"):
+        with suppress(InvalidOperation, ValueError, OverflowError):
+            stamp_ns = start_ns + int(Decimal(text[1:]) * NS_PER_S)
+    if 0 <= stamp_ns <= _LAST_NS:
+        return stamp_ns
+    if _ISO.fullmatch(text):
         try:
             at = datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
         except ValueError:
@@ -391,7 +396,7 @@ def _step(text: str) -> Decimal:
     """A price or size step, for argparse."""
     try:
         value = Decimal(text)
-        if value.is_finite() and value > 0 and 1 / value == int(1 / value):
+        if value.is_finite() and value >= _FINEST and 1 / value == int(1 / value):
             return value
     except InvalidOperation:
         pass

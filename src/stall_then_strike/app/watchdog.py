@@ -39,6 +39,7 @@ from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import AuthRefused, ConfigError, LogError, NoAnswer
+from stall_then_strike.types.text import plain
 
 LOOK_S: Final = 0.5
 """Pause between two looks at the heartbeat."""
@@ -180,6 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags.error("--yes needs --now")
     try:
         cfg = cli.load(args, cli.CONFIGS / "live.yml")
+        cli.require_open_files()
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
             return cli.EXIT_DONE
@@ -208,8 +210,11 @@ def _alive(cfg: AppConfig) -> int:
     if beat is None or age is None:
         sys.stdout.write(f"no heartbeat in {path}\n")
         return cli.EXIT_FAILED
-    sys.stdout.write(f"{beat.state}, last heartbeat {age:.1f} s ago\n")
-    return cli.EXIT_DONE if beat.state == "running" and age < cfg.watch.heartbeat_limit_sec else cli.EXIT_FAILED
+    is_young = age < cfg.watch.heartbeat_limit_sec
+    said = beat.state if is_young or beat.state == "stopped" else "silent: it did not say that it stopped"
+    limit = "" if is_young else f" (watch.heartbeat_limit_sec is {plain(cfg.watch.heartbeat_limit_sec)})"
+    sys.stdout.write(f"{said}, last heartbeat {age:.1f} s ago{limit}\n")
+    return cli.EXIT_DONE if is_young and beat.state == "running" else cli.EXIT_FAILED
 
 
 def _is_sure(cfg: AppConfig) -> bool:

@@ -11,7 +11,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from stall_then_strike.config.models import SessionConfig
+from stall_then_strike.config.models import QuietWindow, SessionConfig
 from stall_then_strike.types.dto import NS_PER_S
 
 _US_PER_S: Final = 1_000_000
@@ -80,11 +80,37 @@ class TradingCalendar:
         """Windows that touch the cached day, clipped to it, so that its end is the only other change."""
         for base in (day - timedelta(days=1), day, day + timedelta(days=1)):
             for window in self._quiet:
-                start = self._stamp(base, window.start)
-                end = self._stamp(base + timedelta(days=window.end < window.start), window.end)
+                start, end = self._span(base, window)
                 clipped = max(start, self._from_ns), min(end, self._until_ns)
                 if clipped[0] < clipped[1]:
                     yield *clipped, window.why
+
+    def _span(self, base: date, window: QuietWindow) -> tuple[int, int]:
+        """From the earliest to the latest moment that the clock can mean where it is changed.
+
+        A beginning that is skipped is the moment of the change. A window that is skipped as a whole is as long as on
+        other days.
+        """
+        over = timedelta(days=window.end < window.start)
+        start = min(self._stamp(base, window.start.replace(fold=fold)) for fold in (0, 1))
+        end = max(self._stamp(base + over, window.end.replace(fold=fold)) for fold in (0, 1))
+        if start < self._stamp(base, window.start):  # skipped: of a time that comes twice, the first counts by itself
+            start = self._change_after(start)
+            length = datetime.combine(base + over, window.end) - datetime.combine(base, window.start)
+            end = end if end > start else start + length // timedelta(seconds=1) * NS_PER_S
+        return start, end
+
+    def _change_after(self, at_ns: int) -> int:
+        """When the clock is next changed, to the second; it is within hours."""
+        before, after = at_ns // NS_PER_S, at_ns // NS_PER_S + 86_400
+        offset = self._local(at_ns).utcoffset()
+        while after - before > 1:
+            middle = (before + after) // 2
+            if self._local(middle * NS_PER_S).utcoffset() == offset:
+                before = middle
+            else:
+                after = middle
+        return after * NS_PER_S
 
     def _local(self, now_ns: int) -> datetime:
         return datetime.fromtimestamp(now_ns // NS_PER_S, self._zone)

@@ -12,7 +12,7 @@ from stall_then_strike.config.models import RiskConfig
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.types.dto import NS_PER_S, Reason
 
-_DAY_LIMITS: Final = frozenset({Reason.KILL_PNL, Reason.KILL_DRAWDOWN})
+DAY_LIMITS: Final = frozenset({Reason.KILL_PNL, Reason.KILL_DRAWDOWN})
 """Halts that end with the trading day. All others wait for the operator."""
 KEEPS_POSITION: Final = frozenset({Reason.POSITION_MISMATCH, Reason.AUTH_REFUSED})
 """Halts that leave the position to the operator: what is open is not known for sure, or no order would be taken."""
@@ -27,7 +27,7 @@ def _outranks(reason: Reason, halted: Reason) -> bool:
     """
     if reason is Reason.POSITION_MISMATCH:
         return halted is not reason
-    return halted in _DAY_LIMITS and reason not in _DAY_LIMITS and reason is not Reason.AUTH_REFUSED
+    return halted in DAY_LIMITS and reason not in DAY_LIMITS and reason is not Reason.AUTH_REFUSED
 
 
 class KillSwitch:
@@ -90,7 +90,7 @@ class KillSwitch:
     def on_day_roll(self) -> Reason | None:
         """Count the new day's loss from zero, and lift a halt that belongs to the day that ended; return it."""
         self._pnl_base = 0
-        return self._lift() if self.halted in _DAY_LIMITS else None
+        return self._lift() if self.halted in DAY_LIMITS else None
 
     def resume(self, inventory: InventoryManager) -> Reason | None:
         """Lift any halt on the operator's word; return it. The same day's limits count anew from here."""

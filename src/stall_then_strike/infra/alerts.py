@@ -97,7 +97,7 @@ def load_alert_urls(env_file: Path = Path(".env"), environ: Mapping[str, str] = 
     text = environ.get(URLS_VARIABLE)
     if text is None:
         try:
-            text = dotenv_values(env_file, interpolate=False).get(URLS_VARIABLE)
+            text = dotenv_values(env_file, interpolate=False, encoding="utf-8-sig").get(URLS_VARIABLE)
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{env_file}: cannot be read: {type(error).__name__}") from error
     words = re.split(r"\s+|,(?=\s|[A-Za-z][A-Za-z0-9+.-]*://)", text or "")

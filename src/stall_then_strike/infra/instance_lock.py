@@ -24,9 +24,12 @@ _FINGERPRINT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def account_folder() -> Path:
-    """Where the locks of accounts are on this machine."""
+    """Where the locks of accounts are on this machine. Raises JournalError if it has no folder for such files."""
     user = os.getuid() if hasattr(os, "getuid") else 0
-    return Path(tempfile.gettempdir()) / f"stall_then_strike-{user}"
+    try:
+        return Path(tempfile.gettempdir()) / f"stall_then_strike-{user}"
+    except OSError as error:
+        raise JournalError(f"no folder for locks ({error.strerror}); set TMPDIR to one that can be written") from error
 
 
 def journal_lock(journal: Path) -> Path:

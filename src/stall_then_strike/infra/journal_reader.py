@@ -7,9 +7,11 @@ writer would wait for; while it is open the write-ahead log cannot begin anew, s
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
@@ -18,7 +20,7 @@ from urllib.parse import quote
 from stall_then_strike.infra import journal_rows as rows
 from stall_then_strike.infra.file_lock import holder
 from stall_then_strike.infra.instance_lock import journal_lock
-from stall_then_strike.infra.journal_schema import MIGRATIONS, check_ours, journal_errors
+from stall_then_strike.infra.journal_schema import MIGRATIONS, check_ours, journal_errors, primary_code
 from stall_then_strike.types.dto import BookedFill, CoreMemo, Fact, OrderMemo
 from stall_then_strike.types.errors import JournalError
 
@@ -45,11 +47,12 @@ class JournalInfo:
 class JournalReader:
     """One moment of a journal. Made by :meth:`open`; a context manager. All its methods raise JournalError."""
 
-    def __init__(self, path: Path, db: sqlite3.Connection, version: int) -> None:
-        """For :meth:`open`."""
+    def __init__(self, path: Path, db: sqlite3.Connection, version: int, stack: ExitStack) -> None:
+        """For :meth:`open`. ``stack`` lets go of everything."""
         self.path = path
         self._db = db
         self._version = version
+        self._stack = stack
 
     @classmethod
     def open(cls, path: Path) -> JournalReader:
@@ -60,10 +63,10 @@ class JournalReader:
                 raise absent
         except OSError as error:
             raise JournalError(f"{path} cannot be read: {error.strerror}") from error
-        db: sqlite3.Connection | None = None
+        stack = ExitStack()
         try:
             with journal_errors(path, "read"):
-                db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, isolation_level=None)
+                db = _connected(path, stack)
                 db.execute("BEGIN")
                 version = check_ours(db, path)
                 if not version:
@@ -73,15 +76,15 @@ class JournalReader:
                         f"{path} is of journal version {version}, not {len(MIGRATIONS)}; "
                         "it is renewed when trading starts"
                     )
-                return cls(path, db, version)
-        except BaseException:
-            if db is not None:
-                db.close()
-            raise
+                return cls(path, db, version, stack.pop_all())
+        except OSError as error:
+            raise JournalError(f"{error.filename or path} cannot be read: {error.strerror or error}") from error
+        finally:
+            stack.close()
 
     def close(self) -> None:
         """Let it go."""
-        self._db.close()
+        self._stack.close()
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -168,3 +171,33 @@ class JournalReader:
                 yield
         except OSError as error:
             raise JournalError(f"{error.filename or self.path} cannot be read: {error.strerror}") from error
+
+
+def _connected(path: Path, stack: ExitStack) -> sqlite3.Connection:
+    """A connection for reading. Raises sqlite3.Error, OSError, JournalError.
+
+    Where this user may not write beside the journal, SQLite can read it only while a daemon has it open. Nobody changes
+    it otherwise: then it is read as it stands, with its write-ahead log as a copy of both.
+    """
+    try:
+        db = _connect(path, "mode=ro", stack)
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return db
+    except sqlite3.OperationalError as error:
+        if primary_code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+        if (process := holder(journal_lock(path))) is not None:
+            raise JournalError(f"{path} is in use by {process}, and this user may not write beside it") from error
+    log = path.with_name(f"{path.name}-wal")
+    if not log.exists() or not log.stat().st_size:
+        return _connect(path, "mode=ro&immutable=1", stack)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="journal-")))
+    for file in (path, log):
+        shutil.copyfile(file, folder / file.name)
+    return _connect(folder / path.name, "mode=rw", stack)
+
+
+def _connect(path: Path, mode: str, stack: ExitStack) -> sqlite3.Connection:
+    db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?{mode}", uri=True, isolation_level=None)
+    stack.callback(db.close)
+    return db

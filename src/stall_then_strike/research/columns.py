@@ -19,7 +19,7 @@ from stall_then_strike.research.arrays import Chunk, Ints
 from stall_then_strike.types.dto import BoardState
 from stall_then_strike.types.errors import FeedError
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of what the files mean. Older ones are made anew."""
 
 BOARD_STATES: Final = (

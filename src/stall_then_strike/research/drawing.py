@@ -8,10 +8,7 @@ floats here, where they are drawn, and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
-
-from stall_then_strike.types.dto import NS_PER_S
 
 Figure = dict[str, Any]
 
@@ -56,8 +53,23 @@ def layout(height: int, **more: Any) -> Figure:
 
 
 def over_time(title: str, **more: Any) -> Figure:
-    """An axis of stamps."""
-    return axis(title, type="date", hoverformat="%Y-%m-%d %H:%M:%S.%L", **more)
+    """An axis of stamps, told alike in every language."""
+    return axis(
+        title,
+        type="date",
+        hoverformat="%Y-%m-%d %H:%M:%S.%L",
+        tickformatstops=[
+            {"dtickrange": dtick_range, "value": value}
+            for dtick_range, value in (
+                ([None, 1_000], "%H:%M:%S.%L\n%Y-%m-%d"),
+                ([1_000, 60_000], "%H:%M:%S\n%Y-%m-%d"),
+                ([60_000, 86_400_000], "%H:%M\n%Y-%m-%d"),
+                ([86_400_000, "M1"], "%m-%d\n%Y"),
+                (["M1", None], "%Y-%m"),
+            )
+        ],
+        **more,
+    )
 
 
 def axis(title: str = "", **more: Any) -> Figure:
@@ -71,12 +83,6 @@ def axis(title: str = "", **more: Any) -> Figure:
         "title": {"text": title, "standoff": 8, "font": {"size": 12, "color": "@muted"}},
     }
     return base | more
-
-
-def stamp(ts_ns: int) -> str:
-    """A stamp as plotly takes it; it has no zones and shows UTC as it stands."""
-    seconds, rest = divmod(ts_ns, NS_PER_S)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}.{rest // 1_000_000:03d}"
 
 
 def thin(values: Sequence[float], limit: int = LINE_POINTS) -> list[int]:

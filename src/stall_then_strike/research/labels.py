@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from stall_then_strike.research.labels_sweep import SWEEP_WORDS
-from stall_then_strike.types.dto import Reason
+from stall_then_strike.types.dto import NS_PER_S, Reason
 
 LANGUAGES: Final = ("en", "ja")
+ZONES: Final = {"en": "UTC", "ja": "Asia/Tokyo"}
+"""In which zone each language tells times unless it is told another."""
 
 WORDS: Final[dict[str, tuple[str, str]]] = {
     # Page
@@ -18,16 +22,16 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "The charts need JavaScript; the figures above do not.",
         "グラフの表示には JavaScript が必要です。数値はそのままご覧いただけます。",
     ),
-    "period": ("{start} to {end} UTC ({span})", "{start} 〜 {end} UTC（{span}）"),
+    "period": ("{start} to {end} {zone} ({span})", "{start} 〜 {end} {zone}（{span}）"),
     "run_known": (
-        "Run {run}: {mode}, {product} of {venue}, configuration {configuration}, started {began} UTC, {end}",
-        "ラン {run}：{mode}、{venue} の {product}、設定 {configuration}、開始 {began} UTC、{end}",
+        "Run {run}: {mode}, {product} of {venue}, configuration {configuration}, started {began} {zone}, {end}",
+        "ラン {run}：{mode}、{venue} の {product}、設定 {configuration}、開始 {began} {zone}、{end}",
     ),
     "run_unknown": (
         "Unknown run: no manifest says which run or mode these rows are of.",
         "不明なラン：これらの行がどのランやモードのものか、記録がありません。",
     ),
-    "run_ended": ("ended {ended} UTC ({why})", "終了 {ended} UTC（{why}）"),
+    "run_ended": ("ended {ended} {zone} ({why})", "終了 {ended} {zone}（{why}）"),
     "run_unfinished": ("without an end: it is running, or was killed", "終了の記録なし（稼働中、または強制終了）"),
     "sources": ("Made from: {sources}", "使用データ：{sources}"),
     "source_csv": ("CSV logs of {days} day(s)", "CSV ログ {days} 日分"),
@@ -263,7 +267,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "両運用の指値の約定について、仲値が約定価格に対してどれだけ有利だったか。",
     ),
     # Axes and traces
-    "time_utc": ("time, UTC", "時刻（UTC）"),
+    "time_axis": ("time, {zone}", "時刻（{zone}）"),
     "elapsed": ("time since the start, {unit}", "開始からの時間（{unit}）"),
     "jpy": ("JPY", "円"),
     "btc": ("BTC", "BTC"),
@@ -358,17 +362,28 @@ _REASONS_JA: Final[dict[Reason, str]] = {
 
 
 class Labels:
-    """Words of one language."""
+    """Words of one language, and moments in one zone."""
 
-    def __init__(self, language: str) -> None:
-        """Raises ValueError for a language that there is not."""
+    def __init__(self, language: str, zone: str | None = None) -> None:
+        """``zone`` is an IANA name; None: that of :data:`ZONES`. Raises ValueError for a language that there is not."""
         self.language = language
+        self.zone = ZONES[language] if zone is None else zone
+        self._zone = ZoneInfo(self.zone)
         self._at = LANGUAGES.index(language)
 
     def __call__(self, key: str, **fields: object) -> str:
         """The words of a key, with its fields filled in."""
         words = WORDS[key][self._at]
         return words.format(**fields) if fields else words
+
+    def moment(self, ts_ns: int) -> str:
+        """A stamp in the zone, to the second: ``2026-01-05 09:00:00``."""
+        return self.stamp(ts_ns)[:19]
+
+    def stamp(self, ts_ns: int) -> str:
+        """The same to the millisecond, as plotly takes it: it knows no zones and shows it as it stands."""
+        seconds, rest = divmod(ts_ns, NS_PER_S)
+        return f"{datetime.fromtimestamp(seconds, self._zone):%Y-%m-%d %H:%M:%S}.{rest // 1_000_000:03d}"
 
     def reason(self, label: str) -> str:
         """The word for a reason of the logs; the logs' own if there is no other."""

@@ -114,6 +114,10 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
         "Sets are compared by their mean over: {spans}.",
         "設定の比較は次の期間の平均によります：{spans}。",
     ),
+    "note_no_fills": (
+        "{n} of {all} sets had no fill. That is no result: they rank last, and the figures above leave them out.",
+        "{all} 組中 {n} 組は約定がありません。結果とはみなさず、順位は最下位とし、上の数値には含めていません。",
+    ),
     "note_pairs": (
         "{n} of {all} pairs of keys are not drawn as heat maps: those of the keys that move the objective least.",
         "設定の組 {all} 通りのうち、影響の小さい {n} 通りはヒートマップを省略しました。",
@@ -200,7 +204,7 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
     "test": ("test", "検証"),
     "chosen": ("chosen", "選ばれた設定"),
     "as_in_training": ("as in training", "学習どおり"),
-    "test_from": ("Test from, UTC", "検証開始（UTC）"),
+    "test_from": ("Test from, {zone}", "検証開始（{zone}）"),
     "rank": ("Rank in the test", "検証での順位"),
     "sum": ("Sum", "合計"),
     "error": ("Error", "エラー"),

@@ -104,7 +104,7 @@ def mids_of_tapes(
 def _merged(files: Sequence[Path]) -> Iterator[TapeLine]:
     """All tapes' messages by stamp; equal stamps in the order of the files."""
     if len(files) == 1:
-        return iter(read_tape(files[0]))
+        return iter(read_tape(files[0], for_result=True))
     # Tapes of one recorder follow each other: opened one by one in the order of their first lines.
     firsts = sorted(
         (first.recv_ns, rank) for rank, file in enumerate(files) if (first := next(iter(read_tape(file)), None))
@@ -116,7 +116,7 @@ def _merged(files: Sequence[Path]) -> Iterator[TapeLine]:
         while waiting or upcoming:
             while upcoming and (not waiting or upcoming[-1][0] <= waiting[0][0]):
                 rank = upcoming.pop()[1]
-                _push(waiting, rank, iter(read_tape(files[rank])))
+                _push(waiting, rank, iter(read_tape(files[rank], for_result=True)))
             _, rank, line, rest = heapq.heappop(waiting)
             yield line
             _push(waiting, rank, rest)

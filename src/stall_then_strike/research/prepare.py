@@ -68,7 +68,7 @@ from stall_then_strike.research.scan import (
     sheet,
     spelling,
 )
-from stall_then_strike.sim.tape import LineFile, TapeError, parse_line
+from stall_then_strike.sim.tape import LineFile, Stamps, TapeError, judge, judge_whole, parse_line
 from stall_then_strike.tapes.sequence import Joints, Message
 from stall_then_strike.types.dto import (
     BoardSnapshot,
@@ -82,6 +82,14 @@ from stall_then_strike.types.errors import FeedError
 
 _BLOCK: Final = 4 << 20
 """Bytes of a tape in memory at a time."""
+
+
+class BeyondColumns(FeedError):
+    """A tape's number has no room in columns. Trading needs no columns and takes it."""
+
+    def __init__(self, what: str, lots: int, ticks: int) -> None:
+        """``what`` has this size and price."""
+        super().__init__(f"a {what} of {lots:,} lots at {ticks:,} ticks is beyond what prepared tapes can hold")
 
 
 class ColumnWriter:
@@ -186,11 +194,11 @@ class SheetBoard(Board):
         return mid
 
     def _spread(self, mid: int, bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]]) -> None:
-        self.mid = mid
+        self.mid = min(mid, HIGHEST)  # compared with the book's, which is below that
         for side, levels in enumerate((bids, asks)):
             for n, (price, size) in enumerate(levels):
                 if price >= HIGHEST or size >= LARGEST:
-                    raise FeedError(f"a level of {size} lots at {price} ticks is beyond what columns can hold")
+                    raise BeyondColumns("level", size, price)
                 self.sheet.ticks[side, n] = price
                 self.sheet.lots[side, n] = size
 
@@ -268,7 +276,7 @@ class Builder:
 
     def _store_trade(self, trade: PublicTrade, taker: Side) -> None:
         if trade.price >= HIGHEST or trade.size >= LARGEST:
-            raise FeedError(f"a trade of {trade.size} lots at {trade.price} ticks is beyond what columns can hold")
+            raise BeyondColumns("trade", trade.size, trade.price)
         self.sheet.w[W_HIGHEST] = max(int(self.sheet.w[W_HIGHEST]), trade.price)
         self._writer.trade(taker, trade.price, trade.size)
 
@@ -315,26 +323,31 @@ def write_columns(
 
 
 def read_tapes(tapes: Sequence[Path], builder: Builder) -> None:
-    """All lines of all tapes, as `sequence.one_run` tells them. Raises TapeError, OSError."""
+    """All lines of all tapes, as `sequence.one_run` tells them. Raises TapeError, OSError.
+
+    Of the stamps, those of the first line, of executions and of odd lines are judged.
+    """
     join = Joints()
     for path in tapes:
         builder.sheet.w[W_ALONE] = 1
+        stamps = Stamps()
         with LineFile(path) as stream:
             number, rest = 0, b""
             while True:
                 block = stream.read(_BLOCK)
                 buffer = rest + block
-                used, lines = _take_lines(buffer, builder, join, path, number, is_last=not block)
+                used, lines = _take_lines(buffer, builder, join, stamps, path, number, is_last=not block)
                 number += lines
                 rest = buffer[used:]
                 if not block:
                     break
+        judge_whole(stamps, path)
         if builder.sheet.w[W_TOTAL]:
             join.ended(int(builder.sheet.w[W_LAST_NS]))
 
 
 def _take_lines(
-    buffer: bytes, builder: Builder, join: Joints, path: Path, number: int, *, is_last: bool
+    buffer: bytes, builder: Builder, join: Joints, stamps: Stamps, path: Path, number: int, *, is_last: bool
 ) -> tuple[int, int]:
     """Take the whole lines of a block: how many bytes and lines that were."""
     text, at, lines, end = np.frombuffer(buffer, np.uint8), 0, 0, len(buffer)
@@ -360,6 +373,7 @@ def _take_lines(
                 logger.warning("{}:{}: last line is cut short and was dropped", path, number + lines)
                 break
             raise TapeError(f"{path}:{number + lines}: {error}") from error
+        judge(stamps, message, path, number + lines)
         if join.is_break(path, message.recv_ns):
             builder.take_alone(message.recv_ns, None)
             if is_full(builder.sheet):

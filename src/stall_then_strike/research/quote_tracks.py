@@ -115,7 +115,7 @@ def hear(tapes: Sequence[Path], product: str, names: frozenset[OrderId]) -> Hear
                 sides = (item["buy_child_order_acceptance_id"], item["sell_child_order_acceptance_id"])
             except (KeyError, TypeError, ValueError):
                 continue
-            for name in sides:
+            for name in filter(lambda side: isinstance(side, str), sides):
                 if name in names:
                     found.own_ns.setdefault(exec_id, recv_ns)
                     found.first_own_ns.setdefault(name, recv_ns)

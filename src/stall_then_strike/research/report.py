@@ -23,6 +23,7 @@ def write_report(
     cfg: AppConfig,
     *,
     language: str = "en",
+    zone: str | None = None,
     compare: Path | None = None,
     tapes: Sequence[Path] = (),
     journal: Path | None = None,
@@ -35,14 +36,14 @@ def write_report(
     other. Raises ReportInputError for what cannot be read, ConfigError for a run that is not there, OSError for
     ``out``.
     """
-    say = Labels(language)
+    say = Labels(language, zone)
     kind = "sweep" if is_sweep(folder) else "calibration" if is_calibration(folder) else None
     if kind is not None and (compare is not None or tapes or journal is not None or wanted):
         raise ReportInputError(f"{folder} holds a {kind}: --compare, --tape, --journal and --run are for runs")
     if kind == "sweep":
         page = sweep_page(read_sweep(folder), say)
     elif kind == "calibration":
-        page = calibration_page(read_result(folder / RESULT), language)
+        page = calibration_page(read_result(folder / RESULT), say)
     else:
         names = _names(folder, compare)
         run = read_run(folder, cfg, tapes=tapes, journal=journal, name=names[0], wanted=wanted)

@@ -12,11 +12,10 @@ from typing import Any, Final
 import orjson
 
 from stall_then_strike.research.drawing import Figure, axis, error_bars, layout
-from stall_then_strike.research.labels import LANGUAGES
+from stall_then_strike.research.labels import LANGUAGES, Labels
 from stall_then_strike.research.log_rows import ReportInputError
 from stall_then_strike.research.report_sections import Cell, Page, Section, TableOf
 from stall_then_strike.research.report_words import Card, percent
-from stall_then_strike.types.text import utc_iso
 
 RESULT: Final = "calibration.json"
 _VERSION: Final = 1
@@ -25,7 +24,7 @@ _SYMBOLS: Final = ("diamond", "circle", "square", "triangle-up")
 
 CALIBRATION_WORDS: Final[dict[str, tuple[str, str]]] = {
     "title": ("Calibration of paper fills: {product}", "ペーパー約定の較正: {product}"),
-    "period": ("{start} to {end} UTC, {orders} live quotes", "{start} 〜 {end} UTC, 実運用の指値 {orders} 件"),
+    "period": ("{start} to {end} {zone}, {orders} live quotes", "{start} 〜 {end} {zone}, 実運用の指値 {orders} 件"),
     "best": ("Nearest to the real fills", "実約定に最も近いモデル"),
     "none": ("this record cannot tell", "この記録では判別できません"),
     "ratio": ("Fill ratio", "約定率"),
@@ -92,11 +91,11 @@ def read_result(path: Path) -> dict[str, Any]:
     return result
 
 
-def calibration_page(result: Mapping[str, Any], language: str) -> Page:
+def calibration_page(result: Mapping[str, Any], labels: Labels) -> Page:
     """All of the page."""
 
     def say(key: str, **fields: object) -> str:
-        return CALIBRATION_WORDS[key][LANGUAGES.index(language)].format(**fields)
+        return CALIBRATION_WORDS[key][LANGUAGES.index(labels.language)].format(**fields)
 
     best = next((model for model in result["models"] if model["model"] == result["best"]), None)
     notes = [
@@ -105,11 +104,11 @@ def calibration_page(result: Mapping[str, Any], language: str) -> Page:
     ]
     if best is None:
         notes.append(say("note_cannot"))
-    start, end = (utc_iso(result[name])[:19] for name in ("from_ns", "until_ns"))
+    start, end = (labels.moment(result[name]) for name in ("from_ns", "until_ns"))
     return Page(
         title=say("title", product=result["product"]),
         subtitle=[
-            say("period", start=start, end=end, orders=f"{result['orders']:,}"),
+            say("period", start=start, end=end, zone=labels.zone, orders=f"{result['orders']:,}"),
             ", ".join([*result["sources"], *result["tapes"]]),
         ],
         cards=_cards(result, best, say),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 from stall_then_strike.research.activity import AGE_EDGES_MS, SPREAD_EDGES, Bin
@@ -14,7 +15,6 @@ from stall_then_strike.research.drawing import (
     layout,
     over_time,
     spread_evenly,
-    stamp,
     thin,
 )
 from stall_then_strike.research.estimates import Estimate, quantile
@@ -28,6 +28,7 @@ _ECDF_POINTS: Final = 200
 _WAIT_COLOURS: Final = {"place": "@blue", "register": "@green", "cancel": "@orange", "fill": "@purple"}
 _LIMIT_COLOURS: Final = {"private": "@blue", "orders": "@orange", "small": "@green"}
 _REASONS_SHOWN: Final = 12
+_LABEL_ROOM: Final = 0.3
 
 
 def equity_values(run: RunFigures) -> tuple[list[float], list[float]]:
@@ -52,7 +53,7 @@ def equity_chart(run: RunFigures, say: Labels) -> Figure | None:
     unit = 2.0 * run.units.ticks_per_one * run.units.lots_per_one
     at_fills = [at for at, point in enumerate(points) if point.fill >= 0]
     held = [points[at].position / run.units.lots_per_one for at in at_fills]
-    start = stamp(run.rows.first_ns)
+    start = say.stamp(run.rows.first_ns)
     drawn, low = thin(equity), thin(fall)
     steps = [at_fills[at] for at in thin([points[at].realised / unit for at in at_fills])]
     kept = thin(held)
@@ -62,7 +63,7 @@ def equity_chart(run: RunFigures, say: Labels) -> Figure | None:
             "type": "scatter",
             "mode": "lines",
             "name": name,
-            "x": [start, *(stamp(points[i].ts_ns) for i in at)],
+            "x": [start, *(say.stamp(points[i].ts_ns) for i in at)],
             "y": [0, *values],
             "line": {"color": colour, "width": 1.6, "shape": "hv"},
             "yaxis": row,
@@ -86,7 +87,7 @@ def equity_chart(run: RunFigures, say: Labels) -> Figure | None:
     data[0]["opacity"] = 0.55
     data[2]["line"]["width"] = 1
     shape = layout(620, hovermode="x unified", meta={"zooms": True})
-    shape["xaxis"] = over_time(say("time_utc"), anchor="y3")
+    shape["xaxis"] = over_time(say("time_axis", zone=say.zone), anchor="y3")
     shape["yaxis"] = axis(say("jpy"), domain=[0.5, 1.0])
     shape["yaxis2"] = axis(say("drawdown_axis"), domain=[0.26, 0.44])
     shape["yaxis3"] = axis(say("held_axis"), domain=[0.0, 0.2])
@@ -105,7 +106,7 @@ def price_chart(run: RunFigures, say: Labels) -> Figure | None:
             "type": "scatter",
             "mode": "lines",
             "name": say("logged_price" if run.mids is None else "mid"),
-            "x": [stamp(path.stamps[known[at]]) for at in kept],
+            "x": [say.stamp(path.stamps[known[at]]) for at in kept],
             "y": [prices[at] for at in kept],
             "line": {"color": "@grey", "width": 1.2, "shape": "hv"},
             "hovertemplate": f"%{{y:,.1f}} {say('jpy')}<extra></extra>",
@@ -124,7 +125,7 @@ def price_chart(run: RunFigures, say: Labels) -> Figure | None:
                     "type": "scatter",
                     "mode": "markers",
                     "name": name,
-                    "x": [stamp(fill.ts_ns) for fill in fills],
+                    "x": [say.stamp(fill.ts_ns) for fill in fills],
                     "y": [float(run.units.price(fill.price)) for fill in fills],
                     "marker": {
                         "symbol": symbol if is_quote else f"{symbol}-open",
@@ -143,7 +144,7 @@ def price_chart(run: RunFigures, say: Labels) -> Figure | None:
         return None
     shape = layout(420, meta={"zooms": True})
     shape["margin"]["t"] = 48
-    shape["xaxis"] = over_time(say("time_utc"))
+    shape["xaxis"] = over_time(say("time_axis", zone=say.zone))
     shape["yaxis"] = axis(say("jpy"), tickformat=",.0f")
     return {"data": data, "layout": shape}
 
@@ -227,8 +228,10 @@ def split_chart(run: RunFigures, say: Labels) -> Figure | None:
         "measure": ["relative"] * len(shown) + ["total"],
         "y": names,
         "x": [float(amount) for amount in amounts] + [0],
-        "text": [f"{amount:+,.2f}" for amount in [*amounts, total]],
+        "text": [f"{amount:+,.2f}".replace("-", "−") for amount in [*amounts, total]],
         "textposition": ["auto" if amount else "outside" for amount in [*amounts, total]],
+        "textangle": 0,
+        "cliponaxis": False,
         "insidetextanchor": "middle",
         "increasing": {"marker": {"color": "@blue"}},
         "decreasing": {"marker": {"color": "@orange"}},
@@ -237,7 +240,9 @@ def split_chart(run: RunFigures, say: Labels) -> Figure | None:
         "hovertemplate": f"%{{y}}: %{{text}} {say('jpy')}<extra></extra>",
     }
     shape = layout(90 + 38 * len(names), showlegend=False)
-    shape["xaxis"] = axis(say("jpy"))
+    reached = [0.0, *accumulate(map(float, amounts))]
+    room = _LABEL_ROOM * (max(reached) - min(reached)) or 1.0  # for labels beside bars that are too short for theirs
+    shape["xaxis"] = axis(say("jpy"), range=[min(reached) - room, max(reached) + room])
     shape["yaxis"] = axis(autorange="reversed", gridcolor="rgba(0,0,0,0)")
     return {"data": [data], "layout": shape}
 
@@ -247,14 +252,24 @@ def bin_text(low: int, high: int | None) -> str:
     return f"{low:,}+" if high is None else f"{low:,}–{high:,}"
 
 
-def ratio_trace(bins: Sequence[Bin], name: str, colour: str, symbol: str = "circle") -> Figure:
-    """Shares by bin, in percent, with intervals."""
-    values = [100 * found.filled.value for found in bins]
-    highs = [None if found.filled.high is None else 100 * found.filled.high for found in bins]
-    lows = [None if found.filled.low is None else 100 * found.filled.low for found in bins]
+def ratio_top(*found: Sequence[Bin]) -> float:
+    """Where the axis of shares ends, percent: above the intervals of all bins with enough quotes."""
+    bins = [one for of_run in found for one in of_run]
+    tops = [100 * (one.filled.high or one.filled.value) for one in bins if one.filled.n >= ENOUGH]
+    return 1.15 * (max(tops or [100 * one.filled.value for one in bins], default=0) or 1)
+
+
+def ratio_trace(bins: Sequence[Bin], name: str, colour: str, top: float, symbol: str = "circle") -> Figure:
+    """Shares by bin, in percent, with intervals. One above the axis stands at its end, as a triangle with its share."""
+    shares = [100 * found.filled.value for found in bins]
+    is_above = [share > top for share in shares]
+    values = [0.95 * top if above else share for share, above in zip(shares, is_above, strict=True)]
+    highs = [None if above else _percent(one.filled.high) for one, above in zip(bins, is_above, strict=True)]
+    lows = [None if above else _percent(one.filled.low) for one, above in zip(bins, is_above, strict=True)]
+    symbols = [symbol if found.filled.n >= ENOUGH else f"{symbol}-open" for found in bins]
     return {
         "type": "scatter",
-        "mode": "markers",
+        "mode": "markers+text",
         "name": name,
         "x": [bin_text(found.low, found.high) for found in bins],
         "y": values,
@@ -262,36 +277,44 @@ def ratio_trace(bins: Sequence[Bin], name: str, colour: str, symbol: str = "circ
         "marker": {
             "color": colour,
             "size": 9,
-            "symbol": [symbol if found.filled.n >= ENOUGH else f"{symbol}-open" for found in bins],
+            "symbol": ["triangle-up-open" if above else of for of, above in zip(symbols, is_above, strict=True)],
         },
-        "customdata": [found.filled.n for found in bins],
-        "hovertemplate": f"%{{x}}: %{{y:.1f}} %<br>n = %{{customdata:,}}<extra>{name}</extra>",
+        "text": [f"{share:.0f} %" if above else "" for share, above in zip(shares, is_above, strict=True)],
+        "textposition": "bottom center",
+        "customdata": [[f"{share:.1f}", found.filled.n] for share, found in zip(shares, bins, strict=True)],
+        "hovertemplate": f"%{{x}}: %{{customdata[0]}} %<br>n = %{{customdata[1]:,}}<extra>{name}</extra>",
     }
 
 
-def ratio_layout(title: str, bins: Sequence[Bin], say: Labels) -> Figure:
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def ratio_layout(title: str, bins: Sequence[Bin], top: float, say: Labels) -> Figure:
     """Axes of a chart of shares by bin; bins in their order."""
     shape = layout(320, showlegend=False)
     order = [bin_text(found.low, found.high) for found in bins]
     shape["xaxis"] = axis(title, type="category", categoryorder="array", categoryarray=order)
-    tops = [100 * (found.filled.high or 0) for found in bins if found.filled.n >= ENOUGH]
-    scale = {"range": [0, 1.15 * max(tops)]} if tops else {"rangemode": "tozero"}
-    shape["yaxis"] = axis(f"{say('fill_ratio')}, %", **scale)
+    shape["yaxis"] = axis(f"{say('fill_ratio')}, %", range=[-0.04 * top, top])
     return shape
+
+
+def _ratio_chart(bins: Sequence[Bin], title: str, say: Labels) -> Figure | None:
+    if not bins:
+        return None
+    top = ratio_top(bins)
+    trace = ratio_trace(bins, say("fill_ratio"), "@blue", top)
+    return {"data": [trace], "layout": ratio_layout(title, bins, top, say)}
 
 
 def age_chart(run: RunFigures, say: Labels) -> Figure | None:
     """Share of quotes with a fill by the stall's age."""
-    bins = run.fate.by_age
-    trace = ratio_trace(bins, say("fill_ratio"), "@blue")
-    return {"data": [trace], "layout": ratio_layout(say("stall_age"), bins, say)} if bins else None
+    return _ratio_chart(run.fate.by_age, say("stall_age"), say)
 
 
 def spread_chart(run: RunFigures, say: Labels) -> Figure | None:
     """Share of quotes with a fill by the spread."""
-    bins = run.fate.by_spread
-    trace = ratio_trace(bins, say("fill_ratio"), "@blue")
-    return {"data": [trace], "layout": ratio_layout(say("spread_axis"), bins, say)} if bins else None
+    return _ratio_chart(run.fate.by_spread, say("spread_axis"), say)
 
 
 def heat_chart(run: RunFigures, say: Labels) -> Figure | None:
@@ -428,7 +451,7 @@ def limits_chart(run: RunFigures, say: Labels) -> Figure | None:
                 "type": "scatter",
                 "mode": "lines",
                 "name": name,
-                "x": [stamp(use.stamps[at]) for at in kept],
+                "x": [say.stamp(use.stamps[at]) for at in kept],
                 "y": [shares[at] for at in kept],
                 "line": {"color": _LIMIT_COLOURS[use.name], "width": 1.4, "shape": "hv"},
                 "customdata": [use.used[at] for at in kept],
@@ -439,7 +462,7 @@ def limits_chart(run: RunFigures, say: Labels) -> Figure | None:
         return None
     shape = layout(340, meta={"zooms": True})
     shape["margin"]["t"] = 48
-    shape["xaxis"] = over_time(say("time_utc"))
+    shape["xaxis"] = over_time(say("time_axis", zone=say.zone))
     peak = max(100 * use.peak / use.limit for use in run.limits)
     shape["yaxis"] = axis(say("limit_axis"), range=[0, max(108.0, 1.05 * peak)])
     shape["shapes"] = [

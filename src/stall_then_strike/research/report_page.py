@@ -56,7 +56,11 @@ section.half { grid-column: auto; }
 .scroll { overflow-x: auto; margin-top: 8px; }
 table { border-collapse: collapse; width: 100%; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: 5px 8px; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { color: var(--muted); font-weight: 500; }
+th { color: var(--muted); font-weight: 500; word-break: keep-all; }
+th:first-child { word-break: normal; }
+th:not(:first-child) { min-width: 4.5em; }
+td { white-space: nowrap; }
+td:first-child { white-space: normal; word-break: keep-all; min-width: 5em; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tbody tr:last-child td { border-bottom: 0; }
 @media (max-width: 1000px) { .sections { grid-template-columns: minmax(0, 1fr); } }

@@ -321,13 +321,14 @@ def _ratio_pair(runs: Sequence[RunFigures], say: Labels, *, by_age: bool) -> Fig
     found = [run.fate.by_age if by_age else run.fate.by_spread for run in runs]
     if not any(found):
         return None
+    top = charts.ratio_top(*found)
     data = [
-        charts.ratio_trace(bins, run.name, colour, symbol)
+        charts.ratio_trace(bins, run.name, colour, top, symbol)
         for run, bins, (colour, symbol, _) in zip(runs, found, _LOOKS, strict=True)
         if bins
     ]
     every = sorted({bins.low: bins for both in found for bins in both}.values(), key=lambda bins: bins.low)
-    shape = charts.ratio_layout(say("stall_age" if by_age else "spread_axis"), every, say)
+    shape = charts.ratio_layout(say("stall_age" if by_age else "spread_axis"), every, top, say)
     shape["showlegend"] = True
     return {"data": data, "layout": shape}
 

@@ -92,6 +92,11 @@ class SetFigures:
     """One for each key."""
     made: Mapping[str, float]
 
+    @property
+    def has_fills(self) -> bool:
+        """Whether it traded at all; a set that did not is no result."""
+        return self.made.get("fills", 1) > 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
@@ -130,7 +135,7 @@ class SweepFigures:
     spans: list[str]
     """Spans that sets are compared by: all of the tapes, or else the training spans."""
     sets: list[SetFigures]
-    """With a figure for the first objective, best first."""
+    """With a figure for the first objective, best first; those without a fill below all others."""
     pnl: Mapping[str, Mapping[int, float]]
     """By span and number."""
     chosen: list[Chosen]
@@ -254,8 +259,8 @@ def _sets(
         if len(figures.get(first, ())) == len(spans)
     }
     sign = 1 if first in DEPTHS else -1
-    ranked = sorted(whole, key=lambda number: (sign * whole[number][first], number))
-    return [SetFigures(number=number, values=values[number], made=whole[number]) for number in ranked]
+    sets = [SetFigures(number=number, values=values[number], made=made_of) for number, made_of in whole.items()]
+    return sorted(sets, key=lambda one: (not one.has_fills, sign * one.made[first], one.number))
 
 
 def _chosen(path: Path, keys: Sequence[str]) -> list[Chosen]:

@@ -105,8 +105,8 @@ def pairs(figures: SweepFigures) -> list[tuple[int, int]]:
 
 
 def front(sets: Sequence[SetFigures]) -> list[SetFigures]:
-    """Sets of which none other has both more profit and less drawdown, from the highest profit down."""
-    whole = [one for one in sets if {"pnl", "max_drawdown"} <= one.made.keys()]
+    """Sets with fills of which none other has both more profit and less drawdown, from the highest profit down."""
+    whole = [one for one in sets if one.has_fills and {"pnl", "max_drawdown"} <= one.made.keys()]
     found: list[SetFigures] = []
     for one in sorted(whole, key=lambda one: (-one.made["pnl"], one.made["max_drawdown"], one.number)):
         if not found or one.made["max_drawdown"] < found[-1].made["max_drawdown"]:

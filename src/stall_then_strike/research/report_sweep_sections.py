@@ -21,7 +21,6 @@ from stall_then_strike.research.report_sweep_words import (
     summary,
 )
 from stall_then_strike.research.report_words import money
-from stall_then_strike.types.text import utc_iso
 
 SHOWN: Final = 15
 """Rows of the table of the best sets."""
@@ -107,7 +106,7 @@ def _forward_table(figures: SweepFigures, say: Labels) -> TableOf | None:
     rows = []
     for one in figures.chosen:
         rank = "—" if one.test_rank is None else f"{one.test_rank:,}" + (f" / {one.sets:,}" if one.sets else "")
-        begins = utc_iso(starts[one.fold])[:16].replace("T", " ") if one.fold in starts else "—"
+        begins = say.moment(starts[one.fold])[:16] if one.fold in starts else "—"
         ratios = (figure_text("sharpe", value) for value in (one.train_sharpe, one.test_sharpe))
         values = (value_text(value) for value in one.values)
         pnl = (figure_text("pnl", value) for value in (one.train_pnl, one.test_pnl))
@@ -115,7 +114,7 @@ def _forward_table(figures: SweepFigures, say: Labels) -> TableOf | None:
         rows.append(_row([str(one.fold), begins, number, *values, *pnl, *ratios, rank]))
     sums = [money(sum(getattr(one, name) or 0.0 for one in figures.chosen)) for name in ("train_pnl", "test_pnl")]
     rows.append(_row([say("sum"), "", "", *("" for _ in figures.keys), *sums, "", "", ""], is_strong=True))
-    head = [say("fold"), say("test_from"), say("chosen"), *key_names(figures)]
+    head = [say("fold"), say("test_from", zone=say.zone), say("chosen"), *key_names(figures)]
     head += [f"{say('metric_pnl')}, {say(kind)}, {unit}" for kind in ("train", "test")]
     head += [f"{say('metric_sharpe')}, {say(kind)}" for kind in ("train", "test")]
     return TableOf(head=(*head, say("rank")), rows=rows)

@@ -87,11 +87,11 @@ def cards(figures: SweepFigures, say: Labels) -> list[Card]:
     """The key figures."""
     found: list[Card] = []
     unit = currency(figures, say)
-    if figures.sets:
+    if figures.sets and figures.sets[0].has_fills:
         objective = figures.objective
         best = figures.sets[0]
-        middle = median(one.made[objective] for one in figures.sets)
-        pnl = [one.made["pnl"] for one in figures.sets if "pnl" in one.made]
+        middle = median(one.made[objective] for one in figures.sets if one.has_fills)
+        pnl = _results(figures)
         suffix = f", {unit}" if objective in ("pnl", "max_drawdown") else ""
         note = say("best_note", metric=say.metric(objective), number=best.number)
         tone = 0 if objective in DEPTHS else (best.made[objective] > 0) - (best.made[objective] < 0)
@@ -125,6 +125,11 @@ def cards(figures: SweepFigures, say: Labels) -> list[Card]:
     return found
 
 
+def _results(figures: SweepFigures) -> list[float]:
+    """What the sets with fills made."""
+    return [one.made["pnl"] for one in figures.sets if one.has_fills and "pnl" in one.made]
+
+
 def _won(pnl: list[float]) -> str:
     return percent(sum(amount > 0 for amount in pnl) / len(pnl)) if pnl else "—"
 
@@ -136,7 +141,7 @@ def summary(figures: SweepFigures, say: Labels) -> list[str]:
 
 def _sentences(figures: SweepFigures, say: Labels) -> Iterator[str]:
     unit = currency(figures, say)
-    pnl = [one.made["pnl"] for one in figures.sets if "pnl" in one.made]
+    pnl = _results(figures)
     if not pnl:
         yield say("say_no_sets")
     else:
@@ -232,6 +237,8 @@ def _correlation(first: list[float], second: list[float]) -> float | None:
 def notes(figures: SweepFigures, say: Labels) -> list[str]:
     """What a reader has to know to read the figures rightly."""
     found = [say("note_compared", spans=", ".join(span_name(span, say) for span in figures.spans))]
+    if idle := sum(not one.has_fills for one in figures.sets):
+        found.append(say("note_no_fills", n=f"{idle:,}", all=f"{len(figures.sets):,}"))
     if not figures.about.folds:
         found.append(say("note_no_forward"))
     every = len(pairs(figures))

@@ -13,7 +13,8 @@ from stall_then_strike.research.estimates import Estimate
 from stall_then_strike.research.labels import Labels
 from stall_then_strike.research.report_charts import fills_drawn, horizon_text
 from stall_then_strike.research.report_data import HORIZONS_NS, SPLIT_HORIZON_NS, RunFigures
-from stall_then_strike.types.text import plain, utc_iso
+from stall_then_strike.sim.tape import stamp_ns
+from stall_then_strike.types.text import plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,11 +196,11 @@ def runs_of(run: RunFigures, say: Labels) -> list[str]:
 def _run_text(record: RunRecord | None, say: Labels) -> str:
     if record is None:
         return say("run_unknown")
-    began = record.started[:19].replace("T", " ")
+    began = say.moment(stamp_ns(record.started, 0))
     if record.ended is None:
         end = say("run_unfinished")
     else:
-        end = say("run_ended", ended=record.ended[:19].replace("T", " "), why=record.end or "?")
+        end = say("run_ended", ended=say.moment(stamp_ns(record.ended, 0)), zone=say.zone, why=record.end or "?")
     return say(
         "run_known",
         run=record.run,
@@ -207,6 +208,7 @@ def _run_text(record: RunRecord | None, say: Labels) -> str:
         product=record.product,
         venue=record.venue,
         began=began,
+        zone=say.zone,
         end=end,
         configuration=record.configuration,
     )
@@ -221,8 +223,8 @@ def _run_notes(run: RunFigures, say: Labels) -> Iterator[str]:
 
 def period(run: RunFigures, say: Labels) -> str:
     """From when to when."""
-    first, last = (utc_iso(ns)[:19].replace("T", " ") for ns in (run.rows.first_ns, run.rows.last_ns))
-    return say("period", start=first, end=last, span=span_text(run.seconds))
+    first, last = (say.moment(ns) for ns in (run.rows.first_ns, run.rows.last_ns))
+    return say("period", start=first, end=last, zone=say.zone, span=span_text(run.seconds))
 
 
 def sources(run: RunFigures, say: Labels) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from stall_then_strike.research.sweep_journal import RunJournal
 from stall_then_strike.research.sweep_plan import Choices, Plan, Span, Value, as_json, grid
 from stall_then_strike.research.sweep_pool import Pool
-from stall_then_strike.research.sweep_result import score
+from stall_then_strike.research.sweep_result import has_fills, score
 from stall_then_strike.research.sweep_runs import Record, Run
 from stall_then_strike.types.errors import ConfigError
 
@@ -67,7 +67,9 @@ class Driver:
         return True
 
     def _result(self, record: Record) -> list[float] | None:
-        return [score(record, name) for name in self._plan.objectives] if record.done else None
+        """For the search; None for what is no result."""
+        is_result = record.done and has_fills(record)
+        return [score(record, name) for name in self._plan.objectives] if is_result else None
 
     def _check(self, runs: list[Run]) -> None:
         """What is remembered has to be what is proposed now. Raises ConfigError."""

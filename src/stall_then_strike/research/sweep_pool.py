@@ -95,6 +95,12 @@ class DaskPool:
         dask.config.set({"logging": quiet})
         distributed: Any = importlib.import_module("distributed")
         self._check_address()
+        is_encrypted = (self._scheduler or "").startswith("tls://")
+        if dask.config.get("distributed.comm.require-encryption", False) and not is_encrypted:
+            raise ConfigError(
+                "Dask's setting distributed.comm.require-encryption forbids this connection; accepted: unset, "
+                "--scheduler tls://HOST:PORT, or --serial"
+            )
         for name in quiet:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         warnings.filterwarnings("ignore", module=r"distributed\.|contextlib|tornado\.")
@@ -105,18 +111,19 @@ class DaskPool:
                 self._client = self._stack.enter_context(
                     distributed.Client(self._scheduler or self._cluster, timeout=self._patience_s, set_as_default=False)
                 )
-            except (OSError, TimeoutError) as error:
-                self._stack.close()
-                what = (
-                    "the local cluster did not start"
-                    if self._scheduler is None
-                    else f"no scheduler at {self._scheduler}"
-                )
-                raise PoolError(
-                    f"{what} within {self._patience_s:g} s ({_one_line(error)})"
-                    + ("" if self._scheduler is None else "; start one with `dask scheduler`, or leave out --scheduler")
-                ) from error
+            except Exception as error:  # Dask raises what it likes: its settings, its workers' start, the network
+                with contextlib.suppress(Exception):
+                    self._stack.close()
+                raise self._not_started(error) from error
         return self
+
+    def _not_started(self, error: Exception) -> PoolError:
+        cause = _root(error)
+        if self._scheduler is None:
+            return PoolError(f"the local cluster did not start ({_one_line(cause)}); --serial needs none")
+        advice = "start one with `dask scheduler`, or leave out --scheduler"
+        where = f"at {self._scheduler} within {self._patience_s:g} s"
+        return PoolError(f"no scheduler {where} ({_one_line(cause)}); {advice}")
 
     def __exit__(self, *exc: object) -> None:
         """Let go of the cluster; one of our own ends."""
@@ -201,6 +208,7 @@ class DaskPool:
 
     def _result(self, future: Any, batch: tuple[Run, ...]) -> list[Record] | None:
         """Records of a task that ended; None if it has to be taken apart. Raises PoolError."""
+        from distributed.comm.core import CommClosedError
         from distributed.scheduler import KilledWorker
 
         try:
@@ -219,7 +227,8 @@ class DaskPool:
                 f"a worker cannot take part: it lacks {error.name}; install the same stall-then-strike[research] there"
             ) from error
         except Exception as error:  # cancelled, lost, or a worker's own trouble (its disk ...)
-            if future.status in ("cancelled", "lost"):
+            is_lost = future.status in ("cancelled", "lost") or isinstance(error, CommClosedError)
+            if is_lost or (self._client is not None and self._client.status != "running"):
                 raise self._lost(error) from error
             raise PoolError(f"a worker cannot take part: {type(error).__name__}: {_one_line(error)}") from error
         return found
@@ -264,6 +273,13 @@ class _Call:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return run_batch, (self._job, self._runs)
+
+
+def _root(error: BaseException) -> BaseException:
+    """What an error began with."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error
 
 
 def _one_line(error: BaseException) -> str:

@@ -31,9 +31,17 @@ def ordered(records: Iterable[Record], plan: Plan) -> list[Record]:
 
 
 def ranked(records: Iterable[Record], span: str, objective: str) -> list[Record]:
-    """Runs of a span that were done, the best first; of equal ones the lower number."""
+    """Runs of a span that were done, the best first; of equal ones the lower number.
+
+    One without a fill is no result, and ranks below all that have some: else it would win wherever trading loses.
+    """
     done = [record for record in records if record.span == span and record.done]
-    return sorted(done, key=lambda record: (-score(record, objective), record.number))
+    return sorted(done, key=lambda record: (not has_fills(record), -score(record, objective), record.number))
+
+
+def has_fills(record: Record) -> bool:
+    """Whether a run that was done traded at all."""
+    return bool(record.metrics["fills"] != 0)
 
 
 def score(record: Record, objective: str) -> float:
@@ -43,8 +51,9 @@ def score(record: Record, objective: str) -> float:
 
 
 def front(records: Sequence[Record], objectives: Sequence[str]) -> set[int]:
-    """Numbers of the runs that no other one beats in all objectives."""
-    points = {record.number: tuple(score(record, name) for name in objectives) for record in records}
+    """Numbers of the runs with fills that no other one beats in all objectives."""
+    traded = [record for record in records if has_fills(record)]
+    points = {record.number: tuple(score(record, name) for name in objectives) for record in traded}
 
     def beaten(point: tuple[float, ...]) -> bool:
         return any(
@@ -64,7 +73,7 @@ def out_of_sample(records: Sequence[Record], plan: Plan) -> list[dict[str, Any]]
     for fold in plan.folds:
         tested = ranked(records, fold.test.name, objective)
         trained = ranked(records, fold.train.name, objective)
-        chosen = trained[0] if trained else None
+        chosen = trained[0] if trained and has_fills(trained[0]) else None
         place = [n for n, record in enumerate(tested, 1) if chosen is not None and record.number == chosen.number]
         test = tested[place[0] - 1] if place else None
         rows.append(

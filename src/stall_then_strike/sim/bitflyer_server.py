@@ -165,7 +165,7 @@ class BitflyerExchange:
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, self._host, self._port).start()
-            self._port = runner.addresses[0][1]
+            self._host, self._port = runner.addresses[0][:2]  # of a name, one of its addresses
             self._calls.open()
             stack.callback(self._calls.close)
             stack.push_async_callback(self._hub.close_all)
@@ -192,12 +192,12 @@ class BitflyerExchange:
     @property
     def base_url(self) -> str:
         """Address for REST, without the ``/v1``."""
-        return f"http://{self._host}:{self._port}"
+        return f"http://{address(self._host, self._port)}"
 
     @property
     def ws_url(self) -> str:
         """Address of the realtime API."""
-        return f"ws://{self._host}:{self._port}/json-rpc"
+        return f"ws://{address(self._host, self._port)}/json-rpc"
 
     @property
     def source(self) -> MarketSource:
@@ -399,3 +399,9 @@ class BitflyerExchange:
         elif order.channel == END_SILENCE:
             self._hub.end_silence()
             self._calls.mend()
+
+
+def address(host: str, port: int) -> str:
+    """Host and port as a URL has them, to connect from this machine: all addresses are told as its own."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - nothing listens by this
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

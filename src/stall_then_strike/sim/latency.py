@@ -90,7 +90,7 @@ def quantile_table(cfg: LatencyConfig) -> tuple[int, ...]:
 def read_sample(path: Path) -> list[float]:
     """Recorded latencies, sorted: a text file with one number of milliseconds a line. Raises ConfigError."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
         sample = sorted(float(line) for line in lines if line.strip() and not line.lstrip().startswith("#"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"latency file {path}: {error}; accepted: one number of milliseconds a line") from None

@@ -11,6 +11,7 @@ still being written (``.part``) is read as far as it goes.
 
 from __future__ import annotations
 
+import codecs
 import io
 import re
 from collections import deque
@@ -30,6 +31,7 @@ from stall_then_strike.sim.source import Channel, Condition, Depth, Execution, F
 from stall_then_strike.types.dto import NS_PER_S, BoardState, ExecId, Health, OrderId, Side
 from stall_then_strike.types.errors import FeedError
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks, fx_btc_jpy
+from stall_then_strike.types.text import utc_iso
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # typing's own from 3.12 on
@@ -37,6 +39,15 @@ if TYPE_CHECKING:
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _CHUNK_BYTES: Final = 1 << 16
 _SHAPE: Final = re.compile(rb'\s*\{\s*"recv_ns"\s*:\s*\d+\s*,\s*"msg"\s*:\s*(?P<msg>.*\S)\s*\}\s*', re.DOTALL)
+_EXEC_DATE: Final = re.compile(r'"exec_date"\s*:\s*"([^"]*)"')
+EARLIEST_NS: Final = 946_684_800 * NS_PER_S
+"""2000-01-01: a receive stamp before it is not in nanoseconds, for microseconds of today are of 1970 when read so."""
+_LAST_NS: Final = (1 << 63) - 1
+_UNITS: Final = ((10**9, "seconds"), (10**6, "milliseconds"), (10**3, "microseconds"))
+APART_NS: Final = 3_600 * NS_PER_S
+"""A message is received within seconds of the venue's own stamp. From an hour on, the two are of different clocks."""
+_ENOUGH: Final = 3
+"""Wrong stamps that make a tape one whose stamps are wrong, before its end is known."""
 _STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z?")
 
 
@@ -66,12 +77,63 @@ class TapeStatistics:
     """Whether the zstd data ends in the midst of a frame: a crash cut it, or it is still being written."""
 
 
+class Stamps:
+    """Judges receive stamps: whether they can be nanoseconds since 1970, and by the venue's stamps of executions."""
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self.not_ns = 0
+        """Messages whose stamp is before :data:`EARLIEST_NS`."""
+        self.first_not_ns = 0
+        self.dated = 0
+        """Messages with the venue's own stamp."""
+        self.apart = 0
+        """Those of them whose two stamps are further apart than :data:`APART_NS`."""
+        self.widest_ns = 0
+
+    def take(self, recv_ns: int, text: str) -> None:
+        """Look at one message."""
+        if recv_ns < EARLIEST_NS:
+            self.first_not_ns = self.first_not_ns or recv_ns
+            self.not_ns += 1
+        elif '"exec_date"' in text and (match := _EXEC_DATE.search(text)) is not None:
+            apart_ns = recv_ns - stamp_ns(match[1], recv_ns)
+            self.dated += 1
+            if abs(apart_ns) > APART_NS:
+                self.apart += 1
+                self.widest_ns = max(self.widest_ns, apart_ns, key=abs)
+
+    def fault(self, *, at_end: bool) -> str:
+        """Why no replay of what was seen is a result; empty if it may be. A venue's stamp or two may be wrong."""
+        if self.not_ns and (at_end or self.not_ns >= _ENOUGH):
+            return self.unit_words()
+        if self.apart * 2 > self.dated and (at_end or self.apart >= _ENOUGH):
+            return self.apart_words()
+        return ""
+
+    def unit_words(self) -> str:
+        """What the stamps look like that are no nanoseconds."""
+        stamp = self.first_not_ns
+        units = [name for factor, name in _UNITS if EARLIEST_NS <= stamp * factor <= _LAST_NS]
+        likely = f"it looks like {units[-1]}" if units else "no recording is of then"
+        return f'"recv_ns" must be nanoseconds since 1970; {stamp} would be {utc_iso(stamp)}: {likely}'
+
+    def apart_words(self) -> str:
+        """How far the two clocks are apart."""
+        side = "after" if self.widest_ns > 0 else "before"
+        return (
+            f"{self.apart:,} of {self.dated:,} execution messages were stamped more than an hour from their exec_date, "
+            f"up to {abs(self.widest_ns) / APART_NS:,.1f} h {side} it: these stamps are not UTC"
+        )
+
+
 class TapeReader:
     """Iterate over a tape's lines. Each iteration starts at the beginning and counts anew."""
 
-    def __init__(self, path: Path) -> None:
-        """The file is opened when the iteration begins."""
+    def __init__(self, path: Path, *, for_result: bool = False) -> None:
+        """The file is opened when the iteration begins. See :func:`read_tape`."""
         self._path = path
+        self._for_result = for_result
         self._messages = 0
         self._truncated = 0
         self._first_ns: int | None = None
@@ -93,6 +155,7 @@ class TapeReader:
         self._messages = self._truncated = 0
         self._first_ns = self._last_ns = None
         self._is_unfinished = False
+        stamps = Stamps()
         with LineFile(self._path) as lines:
             number = 0
             while line := lines.readline():
@@ -107,17 +170,36 @@ class TapeReader:
                         logger.warning("{}:{}: last line is cut short and was dropped", self._path, number)
                         break
                     raise TapeError(f"{self._path}:{number}: {error}") from error
+                if self._for_result:
+                    judge(stamps, parsed, self._path, number)
                 if self._first_ns is None:
                     self._first_ns = parsed.recv_ns
                 self._last_ns = parsed.recv_ns
                 self._messages += 1
                 yield parsed
             self._is_unfinished = lines.is_unfinished
+        judge_whole(stamps, self._path)
 
 
-def read_tape(path: Path | str) -> TapeReader:
-    """Open a tape for reading, ``.jsonl`` or ``.jsonl.zst``."""
-    return TapeReader(Path(path))
+def read_tape(path: Path | str, *, for_result: bool = False) -> TapeReader:
+    """Open a tape for reading, ``.jsonl`` or ``.jsonl.zst``.
+
+    ``for_result``: stamps that cannot be right (:class:`Stamps`) are an error too, so that nothing is made of them.
+    """
+    return TapeReader(Path(path), for_result=for_result)
+
+
+def judge(stamps: Stamps, line: TapeLine, path: Path, number: int) -> None:
+    """Take the stamp of a line in. Raises TapeError once the stamps cannot be right."""
+    stamps.take(line.recv_ns, line.text)
+    if why := stamps.fault(at_end=False):
+        raise TapeError(f"{path}:{number}: {why}; `tape check` tells more")
+
+
+def judge_whole(stamps: Stamps, path: Path) -> None:
+    """The same when a tape was read to its end."""
+    if why := stamps.fault(at_end=True):
+        raise TapeError(f"{path}: {why}; `tape check` tells more")
 
 
 class LineFile:
@@ -128,6 +210,7 @@ class LineFile:
         self._path = path
         self._stack = ExitStack()
         self._lines: IO[bytes] | None = None
+        self._is_begun = False
         self._unpacked: _Unpacked | None = None
         self._number = 0
 
@@ -154,16 +237,21 @@ class LineFile:
         except zstandard.ZstdError as error:
             raise TapeError(f"{self._path}: zstd data is damaged after line {self._number}: {error}") from error
         self._number += 1
-        return line
+        return self._without_mark(line)
 
     def read(self, size: int) -> bytes:
         """The next bytes, up to so many, empty at the end of the file. Raises TapeError for damaged zstd data."""
         if self._lines is None:
             raise AssertionError("opened by `with`")
         try:
-            return self._lines.read(size)
+            return self._without_mark(self._lines.read(size))
         except zstandard.ZstdError as error:
             raise TapeError(f"{self._path}: zstd data is damaged: {error}") from error
+
+    def _without_mark(self, data: bytes) -> bytes:
+        """The file's first bytes without the byte order mark that some editors put there."""
+        is_first, self._is_begun = not self._is_begun, True
+        return data.removeprefix(codecs.BOM_UTF8) if is_first else data
 
     @property
     def is_unfinished(self) -> bool:
@@ -213,7 +301,7 @@ def parse_line(line: bytes) -> TapeLine:
     if not isinstance(outer, dict) or "recv_ns" not in outer or "msg" not in outer:
         raise ValueError('expected an object with "recv_ns" and "msg"')
     recv_ns, msg = outer["recv_ns"], outer["msg"]
-    if not isinstance(recv_ns, int) or isinstance(recv_ns, bool) or recv_ns < 0:
+    if not isinstance(recv_ns, int) or isinstance(recv_ns, bool) or not 0 <= recv_ns <= _LAST_NS:
         raise ValueError(f'"recv_ns" must be nanoseconds since the Unix epoch, got {recv_ns!r}')
     shape = _SHAPE.fullmatch(line) if len(outer) == 2 else None
     raw = shape["msg"] if shape is not None else orjson.dumps(msg)
@@ -360,12 +448,11 @@ class TapeSource:
             volume=self._lots(message["volume"]),
         )
 
-    def _ticks(self, price: float) -> Ticks:
-        # The wire's numbers are decimals on the grid; the nearest grid point undoes the binary float exactly.
-        return Ticks(round(price * self._instrument.ticks_per_one))
+    def _ticks(self, price: object) -> Ticks:
+        return Ticks(on_grid(price, self._instrument.ticks_per_one))
 
-    def _lots(self, size: float) -> Lots:
-        return Lots(round(size * self._instrument.lots_per_one))
+    def _lots(self, size: object) -> Lots:
+        return Lots(on_grid(size, self._instrument.lots_per_one))
 
 
 def _params(text: str) -> tuple[str, Any] | None:
@@ -380,7 +467,20 @@ def _params(text: str) -> tuple[str, Any] | None:
 def stamp_ns(text: str, otherwise_ns: int) -> int:
     """The venue's stamp in nanoseconds, or the given time where it is not one."""
     match = _STAMP.fullmatch(text)
-    if match is None:
+    try:
+        second = 0 if match is None else int(datetime.fromisoformat(match[1]).replace(tzinfo=UTC).timestamp())
+    except ValueError:  # the 32nd of a month
+        second = 0
+    if match is None or not 0 < second < _LAST_NS // NS_PER_S:
         return otherwise_ns
-    second = int(datetime.fromisoformat(match[1]).replace(tzinfo=UTC).timestamp())
     return second * NS_PER_S + int((match[2] or "0").ljust(9, "0"))
+
+
+def on_grid(number: object, per_one: int) -> int:
+    """A wire number in ticks or lots: the nearest, which undoes the binary float. Raises ValueError for what is none.
+
+    No more than 64 bits hold.
+    """
+    if isinstance(number, bool) or not isinstance(number, int | float) or abs(number) * per_one > _LAST_NS:
+        raise ValueError(f"{number!r:.40} is no price or size")
+    return round(number * per_one)

@@ -47,7 +47,7 @@ def one_run(tapes: Sequence[Path]) -> Iterator[Message]:
     """All messages of the tapes in the order given. Raises TapeError if one begins before the last one ended."""
     join, last_ns = Joints(), 0
     for path in tapes:
-        for line in read_tape(path):
+        for line in read_tape(path, for_result=True):
             if join.is_break(path, line.recv_ns):
                 yield line.recv_ns, None
             last_ns = max(last_ns, line.recv_ns)

@@ -71,6 +71,7 @@ class BookFacts:
     checked: int
     """Board messages whose mid price was compared."""
     agreed: int
+    executions: int
     execution_gaps: int
     executions_missing: int
     refused: Mapping[str, int]
@@ -159,6 +160,7 @@ class TapeAudit:
                 deltas_before_snapshot=counts.deltas_before_snapshot,
                 checked=counts.mid_checked,
                 agreed=counts.mid_agreed,
+                executions=counts.executions,
                 execution_gaps=counts.execution_gaps,
                 executions_missing=counts.executions_missing,
                 refused=counts.refused,

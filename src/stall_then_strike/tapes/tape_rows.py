@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from stall_then_strike.sim.source import Channel
-from stall_then_strike.sim.tape import TapeError, read_tape, stamp_ns
+from stall_then_strike.sim.tape import TapeError, on_grid, read_tape, stamp_ns
 from stall_then_strike.tapes.tape_audit import channel_of, kind_of
+from stall_then_strike.types.dto import Side
 from stall_then_strike.types.instrument import Instrument
 
 Level = tuple[int, int]
@@ -65,23 +66,23 @@ def read_rows(path: Path, instrument: Instrument) -> Iterator[BoardMessage | Exe
                         line.recv_ns,
                         number,
                         stamp_ns(item["exec_date"], 0) or None,
-                        int(item["id"]),
-                        item["side"] or None,
-                        round(item["price"] * per_tick),
-                        round(item["size"] * per_lot),
-                        item["buy_child_order_acceptance_id"],
-                        item["sell_child_order_acceptance_id"],
+                        on_grid(int(item["id"]), 1),
+                        Side(item["side"]).value if item["side"] else None,
+                        on_grid(item["price"], per_tick),
+                        on_grid(item["size"], per_lot),
+                        str(item["buy_child_order_acceptance_id"]),
+                        str(item["sell_child_order_acceptance_id"]),
                     )
             else:
                 bids, asks = (
                     [
-                        (ticks, round(entry["size"] * per_lot))
+                        (ticks, on_grid(entry["size"], per_lot))
                         for entry in content[side]
-                        if (ticks := round(entry["price"] * per_tick))  # zero: market orders that wait for an auction
+                        if (ticks := on_grid(entry["price"], per_tick))  # zero: market orders that wait for an auction
                     ]
                     for side in ("bids", "asks")
                 )
-                mid = round(content["mid_price"] * per_tick)
+                mid = on_grid(content["mid_price"], per_tick)
                 yield BoardMessage(line.recv_ns, number, kind is Channel.SNAPSHOT, mid, bids, asks)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise TapeError(f"{path}: message {number + 1} is not what its channel promises: {error!r}") from error

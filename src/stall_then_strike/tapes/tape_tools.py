@@ -16,7 +16,7 @@ import orjson
 from stall_then_strike.config.models import ExchangeConfig
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.source import iter_frames
-from stall_then_strike.sim.tape import TapeError, TapeLine, TapeStatistics, read_tape
+from stall_then_strike.sim.tape import Stamps, TapeError, TapeLine, TapeStatistics, read_tape
 from stall_then_strike.tapes.part_file import PartFile
 from stall_then_strike.tapes.tape_audit import TapeAudit
 from stall_then_strike.tapes.tape_writer import manifest_path, tape_line
@@ -36,19 +36,21 @@ class Audited:
     size: int
     audit: TapeAudit
     statistics: TapeStatistics
+    stamps: Stamps
     error: str
     """Why it cannot be read on; empty if it can."""
 
 
 def audit_tape(path: Path, exchange: ExchangeConfig | None = None, *, gap_s: float | None = None) -> Audited:
     """Read a tape once. Raises OSError."""
-    audit, reader, error = TapeAudit(exchange, gap_s=gap_s), read_tape(path), ""
+    audit, reader, stamps, error = TapeAudit(exchange, gap_s=gap_s), read_tape(path), Stamps(), ""
     try:
         for line in reader:
+            stamps.take(line.recv_ns, line.text)
             audit.add(line.recv_ns, orjson.loads(line.text), len(line.text))
     except TapeError as broken:
         error = str(broken)
-    return Audited(path, path.stat().st_size, audit, reader.statistics(), error)
+    return Audited(path, path.stat().st_size, audit, reader.statistics(), stamps, error)
 
 
 def faults_of(tape: Audited, *, min_agreed: float = MIN_AGREED) -> list[str]:
@@ -64,6 +66,10 @@ def _faults_of_stream(tape: Audited) -> list[str]:
         found.append("the end is cut: a crash, or it is still being recorded")
     if not audit.messages:
         found.append("no message")
+    if tape.stamps.not_ns:
+        found.append(tape.stamps.unit_words())
+    if tape.stamps.apart:
+        found.append(tape.stamps.apart_words())
     if audit.backwards:
         found.append(f"{audit.backwards:,} stamps are before the one before them")
     if audit.unreadable:
@@ -84,6 +90,8 @@ def _faults_of_books(audit: TapeAudit, min_agreed: float) -> list[str]:
             found.append(f"{product}: no board snapshot")
         elif book.agreed < min_agreed * book.checked:
             found.append(f"{product}: the mid price agrees in {book.agreed:,} of {book.checked:,} board messages only")
+        if not book.executions:
+            found.append(f"{product}: no execution: no fill can be told from it")
         found.extend(f"{product}: {count:,} frames refused: {kind}" for kind, count in book.refused.items())
     if not audit.products and audit.messages:
         found.append("no public channel")

@@ -1,0 +1,39 @@
+"""Tables on a terminal that is too narrow for them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+_INDENT: Final = "  "
+_UNLIMITED: Final = 10_000
+"""Columns in which a table shows how wide it would like to be."""
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table of texts whole; where it is too wide, each row as a paragraph, so that no word is broken."""
+    if console.measure(table, options=console.options.update(width=_UNLIMITED)).maximum <= console.width:
+        console.print(table)
+        return
+    console.print(table.title, markup=False, highlight=False, soft_wrap=True)
+    heads = [str(column.header) for column in table.columns]
+    for row in zip(*(column.cells for column in table.columns), strict=True):
+        told = [f"{head} {cell}".strip() for head, cell in zip(heads, row, strict=True) if cell]
+        console.print(_paragraph(told, console.width), markup=False, highlight=False, soft_wrap=True)
+    if table.caption:
+        console.print(table.caption, markup=False, highlight=False, soft_wrap=True)
+
+
+def _paragraph(told: list[str], width: int) -> str:
+    """The first part, and under it the others with commas: a part goes on a line of its own before it is broken."""
+    lines = [told[0]]
+    line = ""
+    for part in told[1:]:
+        if line and len(line) + len(part) + 4 > width:
+            lines.append(f"{_INDENT}{line},")
+            line = part
+        else:
+            line = f"{line}, {part}" if line else part
+    return "\n".join([*lines, f"{_INDENT}{line}"] if line else lines)
