@@ -51,7 +51,10 @@ def test_notebook_shows_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     filled = {row["order_id"] for row in fills} & {row["order_id"] for row in quotes}
     with next((logs / "orders").glob("*.csv")).open("a") as cut:
         cut.write('2026-01-05T07:40:13.123456Z,place,J9,9,BUY,136,0.001,GTC,800,stall,"cut by a cra')
+    assert run("run_paper", "--sim", "--speed", "max", "--duration", "20", "--log-dir", logs).returncode == 0
+    monkeypatch.setenv("STS_RUN", "1")
     texts = executed(logs, monkeypatch)
+    assert any("run 1: paper-sim, FX_BTC_JPY of the embedded exchange" in text for text in texts)
     assert any(f"{len(fills)} fills, {len(orders):,} order events, {len(decisions):,} decisions" in t for t in texts)
     assert any("Realised PnL" in text and "application/vnd.plotly" in text for text in texts)
     assert any("fill_ratio" in text and f"{len(filled) / len(quotes):.6f}" in text for text in texts)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from stall_then_strike.app.panel import jpy
+from stall_then_strike.research.tape_tools import generate, write_tape
 from tests.e2e.commands import REPO
 from tests.research.random_tapes import random_tape
-from tests.research.test_prepare import write_tape
+from tests.research.test_prepare import write_tape as write_messages
 
 pytestmark = pytest.mark.timeout(600)
 KINDS = ("trades", "orders", "decisions")
@@ -37,7 +41,7 @@ def output(run: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.fixture
 def tape(tmp_path: Path) -> Path:
-    return write_tape(tmp_path / "tape.jsonl", random_tape(10, 3_000))
+    return write_messages(tmp_path / "tape.jsonl", random_tape(10, 3_000))
 
 
 def test_same_seed_same_hash_whatever_the_engine_another_seed_another(tape: Path, tmp_path: Path) -> None:
@@ -73,6 +77,28 @@ def test_summaries_of_both_engines_tell_the_same(tape: Path, tmp_path: Path) -> 
         )
     assert told[0] == told[1]
     assert any("strikes" in line for line in told[0])
+
+
+def test_result_of_the_whole_run_is_what_its_trades_sum_to_over_a_day_roll(tmp_path: Path) -> None:
+    """In the compiled engine it is the same: `tests.research.twins` compares both."""
+    tape, start_ns = tmp_path / "tape.jsonl", 1_767_595_800 * 10**9  # 2026-01-05T06:50:00Z
+    write_tape(tape, generate(7, start_ns, 1_200))
+    flags = ("--engine", "interpreted", "--log-dir", tmp_path / "logs", "--set", "session.day_start=16:00:00")
+    ended = backtest(tape, *flags, cache=tmp_path / "cache")
+    assert ended.returncode == 0, ended.stderr
+    with next((tmp_path / "logs" / "trades").glob("*.csv")).open() as file:
+        rows = list(csv.DictReader(file))
+    days = [
+        sum(Decimal(row["pnl_jpy"]) for row in rows if (row["ts"] < "2026-01-05T07") is first)
+        for first in (True, False)
+    ]
+    assert all(days), "both days have a result, or the test tells nothing"
+    assert re.search(rf"of it realised, open position +│ {re.escape(jpy(sum(days)))}, ", ended.stdout), ended.stdout
+    assert "result, trading day 2026-01-05" in ended.stdout
+    whole, day = (
+        Decimal(found.replace(",", "")) for found in re.findall(r"result, [a-z0-9 -]+ +│ (\S+) JPY", ended.stdout)
+    )
+    assert abs(whole - day - days[0]) < 5, "they differ by the first day, and by how its end was marked"
 
 
 def test_a_run_that_is_recorded_is_told_every_message(tape: Path, tmp_path: Path) -> None:

@@ -121,6 +121,7 @@ async def test_all_is_well_at_a_healthy_venue(place_of: Any) -> None:
         "api key",
         "permissions",
         "collateral",
+        "margin",
         "open orders",
         "position",
         "rate limits",
@@ -291,7 +292,17 @@ def test_exit_code_is_that_of_what_the_operator_must_mend_first() -> None:
     assert exit_code([fault("a", "x", "y", exit_code=2), fault("b", "x", "y")]) == 2
 
 
-async def test_a_halt_in_the_journal_is_told_and_a_foreign_journal_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("reason", "then"),
+    [
+        (Reason.KILL_PNL, "only ends flat"),
+        (Reason.POSITION_MISMATCH, "leaves the position to you"),
+        (Reason.AUTH_REFUSED, "leaves the position to you"),
+    ],
+)
+async def test_a_halt_in_the_journal_is_told_and_a_foreign_journal_refused(
+    tmp_path: Path, reason: Reason, then: str
+) -> None:
     """A start would end at once: better to hear it from the doctor."""
     cfg = AppConfig.model_validate({"env": "live", "journal": {"dir": str(tmp_path)}})
     credentials = Credentials(key="k", secret="s")
@@ -303,7 +314,7 @@ async def test_a_halt_in_the_journal_is_told_and_a_foreign_journal_refused(tmp_p
         ts_ns=1,
         day="2026-01-05",
         inventory=inventory,
-        halted=Reason.KILL_PNL,
+        halted=reason,
         halt_ns=1_767_571_200 * NS_PER_S,
         halt_detail="limit",
         pnl_base=0,
@@ -316,7 +327,20 @@ async def test_a_halt_in_the_journal_is_told_and_a_foreign_journal_refused(tmp_p
         journal.record(Changes(ts_ns=1, memo=memo))
     found = {result.name: result for result in await preflight(cfg, credentials, None, SystemClock(), tmp_path)}
     assert found["memory"].verdict is Verdict.WARNING
-    assert found["memory"].text == "halted since 2026-01-05T00:00:00Z: kill_pnl (limit)"
+    assert found["memory"].text == f"halted since 2026-01-05T00:00:00Z: {reason.label} (limit)"
+    assert then in found["memory"].advice
     other = Credentials(key="another", secret="s")
     found = {result.name: result for result in await preflight(cfg, other, None, SystemClock(), tmp_path)}
     assert found["memory"].verdict is Verdict.FAULT
+
+
+async def test_collateral_that_does_not_carry_the_largest_position_is_named(place_of: Any) -> None:
+    """1,000,000 JPY at 10,000,000 and leverage 2 carry 0.2 BTC, which the defaults want."""
+    async with place_of(collateral_jpy=Decimal(500_000)) as place:
+        found = (await place.check(strategy={"max_inventory_btc": Decimal("0.2")}))["margin"]
+        enough = (await place.check(strategy={"max_inventory_btc": Decimal("0.09")}))["margin"]
+    assert found.verdict is Verdict.WARNING
+    assert "carries 0.1 BTC at 10,000,000" in found.text
+    assert "max_inventory_btc 0.2" in found.text
+    assert "needs 1,000,000 JPY" in found.text
+    assert enough.verdict is Verdict.OK

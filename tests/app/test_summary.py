@@ -24,6 +24,9 @@ RUN = Summary(
     realised_jpy=Decimal("-1234.4"),
     marked_jpy=Decimal(234),
     max_drawdown_jpy=Decimal(-2_000),
+    day="2026-11-21",
+    day_jpy=Decimal("-33.66"),
+    day_max_drawdown_jpy=Decimal(-50),
     position=Decimal("-0.001"),
     volume=Decimal("0.04000000"),
     mid_checks=219,
@@ -59,10 +62,11 @@ def shown(summary: Summary, width: int = 80) -> str:
         ("filled, partly filled", "31, 4 (14.6% of placed)"),
         ("fills, volume", "39, 0.04 BTC"),
         ("cancels, closes, rejects", "205, 12, 1"),
-        ("PnL realised", "-1,234 JPY"),
-        ("PnL marked", "+234 JPY"),
-        ("PnL together", "-1,000 JPY"),
-        ("deepest drawdown", "-2,000 JPY"),
+        ("result, whole run", "-1,000 JPY"),
+        ("of it realised, open position", "-1,234, +234 JPY"),
+        ("deepest drawdown, whole run", "-2,000 JPY"),
+        ("result, trading day 2026-11-21", "-33.66 JPY"),
+        ("deepest drawdown, that day", "-50 JPY"),
         ("position at the end", "-0.001 BTC"),
         ("decision latency", "p50 31 µs, p99 88 µs of 219"),
         ("reasons", "stall_immature: 75.0% of the time, 300 x"),
@@ -124,7 +128,7 @@ def test_minute_line_is_one_line_that_says_how_it_stands() -> None:
     )
     assert line == (
         "2026-11-21T07:30:13Z up 0:01:00 | quoting | connected book ok 45 ms | 13,600,000/13,601,500 spread 1,500"
-        " | position 0.001 BTC | PnL -1,234 JPY drawdown -2,000 | strikes 3 fills 2 cancels 4 closes 1"
+        " | position 0.001 BTC | day's PnL -1,234 JPY drawdown -2,000 | strikes 3 fills 2 cancels 4 closes 1"
         " | reconnects 0 garbage 0 | p99 88 µs"
     )
 

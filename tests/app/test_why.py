@@ -13,6 +13,7 @@ from stall_then_strike.app.why import main
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_structured import columns
+from stall_then_strike.infra.run_manifest import RunRecord
 from stall_then_strike.types.dto import NS_PER_S, ClientOrderId, Fact, OrderId, Reason
 from stall_then_strike.types.instrument import Lots, Money
 from stall_then_strike.types.text import utc_day, utc_iso
@@ -499,3 +500,62 @@ def test_a_long_time_line_is_cut_around_the_moment(tmp_path: Path, capsys: pytes
     assert "200 more lines: narrow it by --window" in said
     assert "number 0" in said
     assert "number 290" not in said
+
+
+# --- runs
+
+
+def run_of(logs: Path, number: int, mode: str, *lines: str) -> None:
+    """A run that was killed, with these decisions."""
+    path = logs / "decisions" / "decisions-20261121.csv"
+    had = path.stat().st_size if path.exists() else 0
+    record = RunRecord(
+        run=number, mode=mode, venue="https://v", product="FX_BTC_JPY", configuration="c", version="1",
+        started=f"2026-11-21T07:{number:02d}:00.000000Z", files={"decisions/decisions-20261121.csv": had},
+    )  # fmt: skip
+    (logs / "runs").mkdir(parents=True, exist_ok=True)
+    (logs / "runs" / f"000{number}-{mode}.json").write_text(record.model_dump_json())
+    if not had:
+        write(logs, "decisions")
+    with path.open("a") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def test_restarts_on_one_venue_are_one_story_and_a_backtest_is_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = tmp_path / "logs"
+    run_of(
+        logs, 1, "live", f"{stamp(-500)},0,1519,0,hold,,,,stall_immature", f"{stamp(-400)},0,1519,0,hold,,,,stopping"
+    )
+    run_of(logs, 2, "live", f"{stamp(500)},0,1519,0,hold,,,,quiet_time")
+    assert ask(tmp_path, AT, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [line.partition(",")[0] for line in told["runs"]] == ["run 1: live", "run 2: live"]
+    assert [hold["reason"] for hold in told["holds"]] == ["stall_immature", "stopping", "quiet_time"]
+    run_of(logs, 3, "backtest", f"{stamp(100)},0,1519,0,hold,,,,budget")
+    assert ask(tmp_path, AT) == 2
+    err = capsys.readouterr().err
+    assert f"{AT} is of 3 runs; accepted: --run with the number of one:" in err
+    assert "run 3: backtest, FX_BTC_JPY of https://v, started 2026-11-21 07:03:00 UTC, unfinished: it was killed" in err
+    assert ask(tmp_path, AT, "--run", "3") == 0
+    said = answer(capsys)
+    assert "run 3: backtest" in said
+    assert "quiet_time" not in said
+    assert ask(tmp_path, AT, "--run", "live") == 0
+    assert "budget" not in answer(capsys)
+    assert ask(tmp_path, "--runs") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert main(["--log-dir", str(logs)]) == 2
+    assert "nothing was asked" in capsys.readouterr().err
+
+
+def test_rows_without_a_manifest_are_of_an_unknown_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(
+        tmp_path / "logs",
+        "decisions",
+        f"{stamp(-500)},0,1519,0,hold,,,,stall_immature",
+        f"{stamp(500)},0,1519,0,hold,,,,budget",
+    )
+    assert ask(tmp_path, AT) == 0
+    assert "unknown run: rows that no manifest of a run knows" in answer(capsys)

@@ -139,6 +139,7 @@ def main() -> int:
         found[wrong or "right"] += 1
         if wrong:
             sys.stdout.write(f"seed {seed}: {wrong}\n")
+            sys.stdout.flush()
     sys.stdout.write(", ".join(f"{what} {n}" for what, n in found.most_common()) + "\n")
     return int(found["right"] != count)
 

@@ -157,13 +157,16 @@ class Desk:
     def control(self, ms: float, command: Command, reason: Reason = Reason.OPERATOR) -> Step:
         return self.feed(Control(ts_ns=at(ms), command=command, reason=reason), ms)
 
-    def tell(self, ms: float, kind: OrderEventKind, name: str, order_id: str | None = None) -> Step:
+    def tell(
+        self, ms: float, kind: OrderEventKind, name: str, order_id: str | None = None, *, is_margin: bool = False
+    ) -> Step:
         """An order event that knows our name, and the venue's if given."""
         event = OrderEvent(
             ts_ns=at(ms),
             kind=kind,
             client_order_id=ClientOrderId(name),
             order_id=None if order_id is None else OrderId(order_id),
+            is_margin=is_margin,
         )
         return self.feed(event, ms)
 

@@ -473,3 +473,42 @@ def test_exits_leave_the_address_its_public_calls() -> None:
     found.spend_cancel(0, 1)
     assert not found.may_cancel(0, 1)
     assert not found.may_send(0, SMALL)
+
+
+def test_a_report_reserves_the_most_and_gives_back_what_it_did_not_take() -> None:
+    found = budget()
+    found.spend_questions(0, 2)
+    found.reserve_questions(NS_PER_S, 8)
+    assert used(found, NS_PER_S, "private") == 10
+    found.spend_cancel(2 * NS_PER_S, 1)
+    found.settle_questions(3 * NS_PER_S, 5)
+    assert [used(found, 3 * NS_PER_S, name) for name in ("private", "address")] == [8, 8]
+    # What was made counts from when it had been made for certain, not from the question on.
+    end = FIVE_MINUTES + ON_THE_WAY_NS
+    assert [used(found, second * NS_PER_S + end, "private") for second in (0, 1, 2, 3)] == [6, 6, 5, 0]
+    found.settle_questions(3 * NS_PER_S + end, 4)
+    assert used(found, 3 * NS_PER_S + end, "private") == 0, "nothing was asked"
+
+
+def test_a_report_that_never_ends_stays_at_the_most_it_may_cost() -> None:
+    found = budget()
+    for second in range(2):
+        found.reserve_questions(second * NS_PER_S, 8)
+    found.settle_questions(2 * NS_PER_S, 4)
+    assert used(found, 2 * NS_PER_S, "private") == 12
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 8)), min_size=1, max_size=30),
+)
+@properties(50)
+def test_giving_back_never_takes_other_calls_away(steps: list[tuple[int, int]]) -> None:
+    """Whatever else is sent meanwhile, the window holds exactly what was made."""
+    found, now, made = budget(), 0, 0
+    for pause, calls in steps:
+        found.reserve_questions(now, 8)
+        found.spend_cancel(now, 1)
+        now += pause * NS_PER_S
+        found.settle_questions(now, calls)
+        made += calls + 1
+    assert used(found, now, "private") == made

@@ -218,17 +218,236 @@ def test_a_quiet_board_leaves_nothing_to_remember() -> None:
 # --- refusals
 
 
-def test_over_a_limit_it_halts_and_flattens_after_a_pause() -> None:
-    """D1, D9, F3: exits wait five seconds, not for ever."""
+def test_over_a_limit_it_pauses_and_trades_again() -> None:
+    """D2: a limit that others have used up is a pause; the position is not touched, and nothing waits for a person."""
+    desk = long_desk()
+    refused_ms, count = desk.ms, len(desk.quotes)
+    refuse(desk, RefusalKind.THROTTLED, desk.ms, desk.ms + 60_000)
+    desk.wait(refused_ms + 59_000, alive_ms=100)
+    assert len(desk.quotes) == count
+    assert desk.core.hold_reason is R.BUDGET
+    desk.wait(refused_ms + 62_000, alive_ms=100)
+    assert len(desk.quotes) > count
+    assert desk.core.halted is None
+    assert not desk.closes
+
+
+def test_breaches_in_a_row_pause_ever_longer() -> None:
+    desk = settled_desk()
+    pauses = []
+    for _ in range(6):
+        refuse(desk, RefusalKind.THROTTLED, desk.ms)
+        refuse(desk, RefusalKind.THROTTLED, desk.ms)  # the other quote of the strike
+        start, count = desk.ms, len(desk.quotes)
+        while len(desk.quotes) == count:
+            desk.board(desk.ms + 50)
+            desk.wait(desk.ms + 400, alive_ms=100)
+        for quote in desk.quotes[count:]:
+            desk.tell(desk.ms, K.REJECTED, quote.client_order_id, is_margin=True)
+        desk.core._margin.until_ns = 0
+        pauses.append((desk.ms - start) / 1_000)
+    assert pauses == sorted(pauses)
+    assert 5 <= pauses[0] <= 7
+    assert pauses[-1] >= 150
+    assert desk.core.halted is None
+
+
+def test_breaches_of_our_own_doing_halt() -> None:
+    """With a window nearly used up by ourselves, the third refusal in a row means that our count is wrong."""
+    desk = long_desk()
+    limit = desk.cfg.exchange.limits.private_per_5min
+    for number in range(3):
+        assert desk.core.halted is None, number
+        desk.core.budget.spend_questions(at(desk.ms), limit)
+        refuse(desk, RefusalKind.THROTTLED, desk.ms)
+        desk.wait(desk.ms + 60_000, alive_ms=1_000)
+    assert desk.core.halted is R.LIMIT_BREACH
+
+
+def test_a_restriction_of_our_orders_halts_and_flattens_after_a_pause() -> None:
+    """D5, D9, F3: exits wait five seconds, not for ever."""
     desk = long_desk()
     refused_ms = desk.ms
-    refuse(desk, RefusalKind.THROTTLED, desk.ms, desk.ms + 60_000)
+    refuse(desk, RefusalKind.RESTRICTED, desk.ms, desk.ms + 60_000)
     assert desk.core.halted is R.LIMIT_BREACH
     assert not desk.closes
     desk.wait(refused_ms + 4_900, alive_ms=100)
     assert not desk.closes
     desk.wait(refused_ms + 6_200, alive_ms=100)
     assert [close.size for close in desk.closes] == [MIN]
+
+
+# --- margin
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["answer", "ORDER_FAILED"])
+def test_without_margin_it_cools_down_ever_longer_and_closes_only(is_late: bool) -> None:
+    """D6: never halted, no second strike within the pause, and the sibling on the book is taken back."""
+    desk = settled_desk()
+    times = []
+    for _ in range(4):
+        count = len(desk.quotes)
+        while len(desk.quotes) == count:
+            desk.board(desk.ms + 50)
+            desk.wait(desk.ms + 400, alive_ms=100)
+            assert desk.ms < 300_000
+        times.append(desk.ms)
+        bid, ask = desk.quotes[-2:]
+        if is_late:
+            desk.tell(desk.ms, K.ACCEPTED, bid.client_order_id, order_id=f"V-{bid.client_order_id}")
+        desk.tell(desk.ms, K.ACCEPTED, ask.client_order_id, order_id=f"V-{ask.client_order_id}")
+        desk.tell(desk.ms, K.REJECTED, bid.client_order_id, is_margin=True)
+        assert f"V-{ask.client_order_id}" in desk.cancels[-1].order_ids
+        assert desk.cancels[-1].reason is R.MARGIN
+        desk.cancelled(desk.ms, ask.client_order_id)
+        desk.wait(desk.ms + 1_000, alive_ms=100)
+        assert desk.core.hold_reason is R.MARGIN
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert [round(gap / 10_000) for gap in gaps] == [1, 2, 4]
+    assert desk.core.halted is None
+
+
+def test_a_quote_on_the_book_ends_the_growth_of_the_margins_pause() -> None:
+    desk = settled_desk()
+    for _ in range(3):
+        count = len(desk.quotes)
+        while len(desk.quotes) == count:
+            desk.board(desk.ms + 50)
+            desk.wait(desk.ms + 400, alive_ms=100)
+        for quote in desk.quotes[count:]:
+            desk.tell(desk.ms, K.REJECTED, quote.client_order_id, is_margin=True)
+    while len(desk.core.orders.live()) < 2:
+        desk.board(desk.ms + 50)
+        desk.wait(desk.ms + 400, alive_ms=100)
+    bid, ask = desk.quotes[-2:]
+    desk.accept(desk.ms, bid.client_order_id, ask.client_order_id)
+    desk.tell(desk.ms, K.REJECTED, bid.client_order_id, is_margin=True)
+    assert desk.core._margin.until_ns - at(desk.ms) == 10 * 10**9
+
+
+# --- halts that leave the position to the operator
+
+STOP_FLAT = {"stop_flat": True}
+
+
+@pytest.mark.parametrize("after_halt", ["exit", "wait"])
+@pytest.mark.parametrize("reason", [R.POSITION_MISMATCH, R.AUTH_REFUSED])
+def test_a_halt_that_leaves_the_position_is_never_followed_by_a_close(reason: Reason, after_halt: str) -> None:
+    """I8: whatever comes after it: the end of the process, another limit, a fill, a new day, a restart."""
+    desk = long_desk(config(risk={**STOP_FLAT, "after_halt": after_halt}, strategy={"max_reverse_ticks": 20}))
+    desk.control(desk.ms, Command.HALT, reason)
+    desk.control(desk.ms, Command.HALT, R.KILL_PNL)
+    desk.control(desk.ms, Command.HALT, R.LOG_FAILURE)
+    assert desk.core.halted is reason
+    desk.board(desk.ms + 100, 5_000, 5_010)  # far beyond the reverse move and the day's limits
+    desk.feed(
+        fill(BUY, 5_000, MIN // 2, exec_id=70, name=None, order_id=f"V-{desk.quotes[0].client_order_id}"), desk.ms
+    )
+    desk.wait(desk.ms + 2_000, alive_ms=100)
+    desk.control(desk.ms, Command.STOP_FLAT, R.STOPPING)
+    desk.wait(desk.ms + 40_000, alive_ms=100)
+    desk.wait(desk.ms + 40_000)  # no book to be believed any more
+    assert desk.core.is_done
+    again = desk.killed()
+    settle(again, 16 * 3_600_000, **held(desk))
+    assert again.core.halted is reason
+    again.control(again.ms, Command.STOP_FLAT, R.STOPPING)
+    again.wait(again.ms + 40_000, alive_ms=100)
+    assert again.core.is_done
+    assert again.core.inventory.position
+    assert not desk.closes
+    assert not again.closes
+
+
+@pytest.mark.parametrize("first", [R.REVERSE, R.FLATTEN, R.KILL_PNL, R.OPERATOR])
+def test_a_close_under_way_ends_where_the_position_is_found_to_be_another(first: Reason) -> None:
+    """An order that is on its way cannot be taken back; none follows it."""
+    desk = long_desk()
+    if first is R.REVERSE:
+        desk.core.exits.begin(first, flatten=False)
+    elif first is R.FLATTEN:
+        desk.control(desk.ms, Command.STOP_FLAT, R.STOPPING)
+    else:
+        desk.control(desk.ms, Command.HALT, first)
+    desk.board(desk.ms + 10)
+    assert len(desk.closes) == 1
+    desk.control(desk.ms, Command.HALT, R.POSITION_MISMATCH)
+    desk.tell(desk.ms, K.EXPIRED, desk.closes[0].client_order_id)
+    desk.wait(desk.ms + 40_000, alive_ms=100)
+    assert len(desk.closes) == 1
+    assert desk.core.halted is R.POSITION_MISMATCH
+
+
+@pytest.mark.parametrize("lasting", [R.OPERATOR, R.POSITION_MISMATCH, R.LOG_FAILURE])
+def test_the_new_day_does_not_lift_what_waits_for_the_operator(lasting: Reason) -> None:
+    """A halt that came on top of one of the day outlives it."""
+    desk = settled_desk(WAITING)
+    desk.control(desk.ms, Command.HALT, R.KILL_PNL)
+    desk.control(desk.ms, Command.HALT, lasting)
+    desk.wait(desk.ms + 16 * 3_600_000)
+    assert desk.core.halted is lasting
+
+
+# --- starts that fail
+
+
+def unsettled_start(cfg: Any = PATIENT) -> tuple[LiveDesk, LiveDesk]:
+    """A run that was killed with a position, and the next one before it has seen the account."""
+    desk = long_desk(cfg)
+    again = desk.killed()
+    again.status(again.ms)
+    again.board(again.ms)
+    return desk, again
+
+
+@pytest.mark.parametrize("reason", [R.CLOCK_SKEW, R.LOG_FAILURE, R.AUTH_REFUSED, R.INTERNAL_ERROR, R.LIMIT_BREACH])
+def test_what_is_wrong_with_a_start_does_not_outlive_it_and_closes_nothing(reason: Reason) -> None:
+    """I6: also where the account is settled while it ends."""
+    desk, start = unsettled_start(config(risk=STOP_FLAT))
+    start.control(start.ms, Command.HALT, reason)
+    assert start.core.start_fault is reason
+    assert start.core.halted is None
+    settle(start, start.ms, **held(desk))
+    start.control(start.ms, Command.STOP_FLAT, R.STOPPING)
+    start.wait(start.ms + 5_000, alive_ms=100)
+    assert start.core.is_done
+    assert not start.closes
+    assert not start.quotes
+    assert [memo.halted for memo in memos(start)] == [None] * len(memos(start))
+    after = settle(start.killed(), start.ms, **held(desk))
+    after.wait(after.ms + 3_000, alive_ms=100)
+    assert after.core.start_fault is None
+    assert after.quotes
+
+
+def test_a_stop_before_trading_began_leaves_the_position_as_it_was() -> None:
+    desk, start = unsettled_start(config(risk=STOP_FLAT))
+    start.control(start.ms, Command.STOP_FLAT, R.STOPPING)
+    settle(start, start.ms, **held(desk))
+    start.wait(start.ms + 5_000, alive_ms=100)
+    assert start.core.is_done
+    assert not start.closes
+
+
+def test_the_days_limits_are_not_judged_by_a_position_that_is_hearsay() -> None:
+    """What is remembered as held may have been closed by hand at a better price."""
+    desk = long_desk(config(risk={"daily_pnl_jpy": -1, "max_dd_jpy": -1}))
+    start = desk.killed()
+    start.status(start.ms)
+    start.board(start.ms, 5_000, 5_010)
+    start.wait(start.ms + 1_000, alive_ms=100)
+    assert start.core.halted is None
+
+
+def test_a_position_that_nothing_explains_halts_a_start_for_good() -> None:
+    """It is the account's fault, not the start's."""
+    _, start = unsettled_start()
+    start.channel(start.ms, is_live=True)
+    for step in range(1, 6):
+        start.board(start.ms + 1_000)
+        start.report(start.ms + 15_000 * step, position=5 * MIN, basis=5 * MIN * 10_000, collateral=10**14)
+    assert start.core.halted is R.POSITION_MISMATCH
+    assert not start.closes
 
 
 def test_a_refused_key_halts_and_keeps_the_position() -> None:

@@ -256,13 +256,25 @@ def test_a_listed_end_whose_executions_never_come_counts_in_the_end() -> None:
     assert look(orders, 120_000, seen) == [K.CANCELLED]
 
 
-def test_an_order_missing_from_two_lists_has_ended() -> None:
-    """A10: the cancel's event was lost."""
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_an_order_missing_from_two_lists_has_ended(cancelled: bool) -> None:
+    """A10: the cancel's event was lost, or what was listed has vanished."""
     orders = Orders()
-    working(orders)
+    order = working(orders)
+    if cancelled:
+        orders.cancel_sent(order, at(500))
+    else:
+        look(orders, 900, listed("V-a"))
     assert look(orders, 3_000) == []
     assert look(orders, 4_900) == [], "too close to the first to count twice"
     assert look(orders, 5_000) == [K.CANCELLED]
+
+
+def test_an_order_that_no_list_has_shown_yet_and_that_nobody_cancelled_may_be_news_to_the_lists() -> None:
+    orders = Orders()
+    working(orders)
+    assert [look(orders, ms) for ms in (3_000, 5_000, 20_000, 50_000)] == [[]] * 4
+    assert look(orders, 60_200) == [K.EXPIRED]
 
 
 def test_an_order_missing_after_its_time_has_expired() -> None:

@@ -28,10 +28,12 @@ from stall_then_strike.types.dto import (
 )
 from stall_then_strike.types.errors import (
     AuthRefused,
+    MarginRefused,
     NotSent,
     OutcomeUnknown,
     Overloaded,
     Rejected,
+    Restricted,
     Throttled,
     VenueError,
 )
@@ -228,3 +230,54 @@ async def test_answer_is_stamped_when_it_comes() -> None:
     stamps = iter([5, 6])
     events = await sent(ScriptedGateway(), quote("b"), quote("a"), now_ns=lambda: next(stamps))
     assert [event.ts_ns for event in events] == [5, 6]
+
+
+async def test_a_bug_in_one_call_of_a_batch_orphans_no_other() -> None:
+    """The others are sent already: their answers name orders, and are waited for before the bug is raised."""
+
+    class Breaking(ScriptedGateway):
+        async def place(self, order: OrderRequest) -> OrderId:
+            if order.client_order_id == "bad":
+                raise ZeroDivisionError("a bug")
+            return await super().place(order)
+
+    gateway, events = Breaking(), list[Event]()
+    gateway.open.clear()
+    executor = OrderExecutor(gateway, events.append, lambda: 0)
+    async with asyncio.TaskGroup() as tasks:
+        sending = tasks.create_task(_raised(executor, [quote("bad"), quote("good")]))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert gateway.asked
+        assert not sending.done()
+        gateway.open.set()
+    assert isinstance(sending.result(), ZeroDivisionError)
+    assert [(e.kind, e.order_id) for e in events if isinstance(e, OrderEvent)] == [(K.ACCEPTED, "V-good")]
+
+
+async def _raised(executor: OrderExecutor, actions: list[Action]) -> Exception:
+    try:
+        await executor.execute(actions)
+    except ZeroDivisionError as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_margin"),
+    [(MarginRefused("call", "no margin", code=-205), True), (Rejected("call", "no", code=-110), False)],
+)
+async def test_a_refusal_for_margin_says_so(error: VenueError, is_margin: bool) -> None:
+    (event,) = await sent(ScriptedGateway(error), quote("a"))
+    assert isinstance(event, OrderEvent)
+    assert (event.kind, event.is_margin) == (K.REJECTED, is_margin)
+
+
+async def test_a_restriction_is_told_apart_from_a_used_up_limit() -> None:
+    for error, kind in (
+        (Restricted("call", "irregular", retry_at_ns=9, code=-509), RefusalKind.RESTRICTED),
+        (Throttled("call", "limit", retry_at_ns=9, code=-1), RefusalKind.THROTTLED),
+    ):
+        _, refusal = await sent(ScriptedGateway(error), quote("a"))
+        assert isinstance(refusal, VenueRefusal)
+        assert (refusal.kind, refusal.until_ns) == (kind, 9)

@@ -236,10 +236,13 @@ def test_splitting_a_fill_moves_at_most_a_unit_a_part(trades: list[Trade], data:
 @given(st.lists(st.one_of(TRADES, PRICES, st.just("roll")), max_size=40))
 def test_drawdown_is_the_fall_from_the_highest_result_since_the_roll(steps: list[Trade | int | str]) -> None:
     inventory, peak, deepest = flat(), 0, 0
+    run, run_peak, run_deepest = 0, 0, 0
     for step in steps:
+        before = inventory.pnl_today
         if step == "roll":
             inventory.roll_day()
             peak = deepest = 0
+            before = 0
         elif isinstance(step, Trade):
             book(inventory, step)
         elif isinstance(step, int):
@@ -248,6 +251,34 @@ def test_drawdown_is_the_fall_from_the_highest_result_since_the_roll(steps: list
         deepest = min(deepest, inventory.pnl_today - peak)
         assert inventory.drawdown == inventory.pnl_today - peak <= 0
         assert inventory.max_drawdown == deepest
+        run += inventory.pnl_today - before
+        run_peak, run_deepest = max(run_peak, run), min(run_deepest, run - max(run_peak, run))
+        assert (inventory.run_pnl, inventory.run_max_drawdown) == (run, run_deepest), "over all days"
+
+
+def test_a_restarted_run_counts_its_own_result_from_its_first_mark() -> None:
+    earlier = flat()
+    earlier.mark(Ticks(100), Ticks(100))
+    book(earlier, Trade(BUY, 100, 4))
+    earlier.mark(Ticks(90), Ticks(90))
+    inventory = flat()
+    inventory.restore(earlier.memo())
+    inventory.mark(Ticks(80), Ticks(80))  # what moved while nothing ran
+    assert (inventory.run_pnl, inventory.pnl_today) == (0, -80)
+    inventory.mark(Ticks(79), Ticks(79))
+    book(inventory, Trade(SELL, 81, 4, fee=1))
+    assert (inventory.run_pnl, inventory.run_max_drawdown) == (3, -4)
+    assert inventory.run_pnl - inventory.run_realised == 80, "the open position's loss was there before"
+
+
+def test_after_a_resume_the_deepest_fall_is_no_less_than_the_days_loss() -> None:
+    inventory = flat()
+    inventory.mark(Ticks(100), Ticks(100))
+    book(inventory, Trade(BUY, 100, 1))
+    inventory.mark(Ticks(90), Ticks(90))
+    inventory.restart_peak()
+    inventory.mark(Ticks(85), Ticks(85))
+    assert (inventory.pnl_today, inventory.drawdown, inventory.max_drawdown) == (-15, -5, -15)
 
 
 def test_fill_events_refuse_nothing_and_nobody() -> None:

@@ -344,8 +344,11 @@ def test_a_lasting_drift_is_booked_though_no_two_reports_say_quite_the_same() ->
     found = settled()
     assert pay(found, -3 * UNIT) is None
     assert due_ms(found, ms=61_000)[1] == PERIOD, "nothing to hurry for"
-    drift = -3 * UNIT - UNIT // 2
-    assert pay(found, -4 * UNIT, cash=-HELD - UNIT // 2) == Payment(drift, is_carry=True, what=ROUNDING)
+    drifted = pay(found, -6 * UNIT, cash=-HELD - UNIT // 2)
+    assert drifted == Payment(-3 * UNIT, is_carry=True, what=ROUNDING), "what both reports show"
+    assert due_ms(found, ms=61_000) == (20_000, PERIOD), "from now on it is looked at more often"
+    rest = pay(found, -6 * UNIT, cash=-HELD - UNIT // 2 - 3 * UNIT)
+    assert rest == Payment(-2 * UNIT - UNIT // 2, is_carry=True, what=ROUNDING)
 
 
 def test_collateral_with_fractions_is_compared_exactly() -> None:

@@ -13,8 +13,11 @@ from aiohttp.payload import JsonPayload
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer_answers import AnswerReader, BadAnswer, read_json, read_time
 from stall_then_strike.infra.http_bitflyer import exact_float
+from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.infra.private_feed import PrivateFeed
 from stall_then_strike.sim.tickets import read_body, read_ticket
 from stall_then_strike.types.dto import BoardState, Health, ReportedState, Side
 from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
@@ -164,17 +167,126 @@ def test_other_shapes_are_no_answers(name: str, value: Any) -> None:
         ("size", 1e300),
         ("side", "buy"),
         ("child_order_state", "CANCELLED"),
-        ("child_order_type", "STOP"),
-        ("child_order_date", "2015-07-07"),
-        ("child_order_date", "2015-13-07T00:00:00"),
         ("child_order_acceptance_id", ""),
         ("child_order_acceptance_id", "a b"),
         ("child_order_acceptance_id", "x" * 65),
     ],
 )
-def test_order_with_one_senseless_field_is_no_answer_and_the_field_is_named(field: str, value: Any) -> None:
-    with pytest.raises(BadAnswer, match=field if field != "child_order_date" else "time"):
-        READ.orders(over_the_wire([ORDER, {**ORDER, field: value}]))
+def test_order_with_one_senseless_field_is_left_out_and_counted_and_spoils_no_other(field: str, value: Any) -> None:
+    read = AnswerReader(UNIT)
+    assert read.orders(over_the_wire([ORDER, {**ORDER, field: value}])) == READ.orders(over_the_wire([ORDER]))
+    assert read.unreadable_orders == 1
+    assert read.absent.counts() == {f"an order of getchildorders.{field}": 1}
+
+
+def without(row: dict[str, Any], *fields: str) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in fields}
+
+
+ORDER_NEEDS = {"child_order_acceptance_id", "side", "price", "size", "child_order_state"}
+EXECUTION_NEEDS = {"id", "child_order_acceptance_id", "side", "price", "size"}
+
+
+@pytest.mark.parametrize("field", sorted(ORDER.keys() - ORDER_NEEDS))
+def test_order_can_be_read_without(field: str) -> None:
+    read = AnswerReader(UNIT)
+    (order,) = read.orders(over_the_wire([without(ORDER, field)]))
+    (whole,) = READ.orders(over_the_wire([ORDER]))
+    # Without its date it is dated by its name, which here is a second before.
+    assert (order.order_id, order.side, order.price, order.size) == (
+        whole.order_id,
+        whole.side,
+        whole.price,
+        whole.size,
+    )
+    assert (order.executed, order.state) == (whole.executed, whole.state)
+    assert 0 <= whole.placed_ns - order.placed_ns <= 10**9
+    assert not read.unreadable_orders
+
+
+@pytest.mark.parametrize("field", sorted(ORDER_NEEDS))
+def test_order_cannot_be_read_without(field: str) -> None:
+    read = AnswerReader(UNIT)
+    assert read.orders(over_the_wire([without(ORDER, field)])) == ()
+    assert read.unreadable_orders == 1
+
+
+@pytest.mark.parametrize(
+    ("sizes", "executed"),
+    [
+        ({"outstanding_size": 0.06, "cancel_size": 0.01}, 3_000_000),
+        ({"outstanding_size": 0.06}, 0),
+        ({"child_order_state": "COMPLETED"}, 10_000_000),
+    ],
+)
+def test_executed_size_that_is_missing_is_what_the_others_leave(sizes: dict[str, Any], executed: int) -> None:
+    bare = without(ORDER, "executed_size", "outstanding_size", "cancel_size")
+    (order,) = AnswerReader(UNIT).orders(over_the_wire([{**bare, "child_order_state": "CANCELED", **sizes}]))
+    assert order.executed == executed
+
+
+@pytest.mark.parametrize("field", sorted(EXECUTION.keys() - EXECUTION_NEEDS))
+def test_execution_can_be_read_without(field: str) -> None:
+    read = AnswerReader(UNIT)
+    (fill,) = read.executions(over_the_wire([without(EXECUTION, field)]))
+    (whole,) = READ.executions(over_the_wire([EXECUTION]))
+    assert (fill.exec_id, fill.order_id, fill.side, fill.price, fill.size, fill.fee) == (
+        whole.exec_id,
+        whole.order_id,
+        whole.side,
+        whole.price,
+        whole.size,
+        whole.fee,
+    )
+    if field in {"commission", "exec_date"}:
+        assert read.absent.counts() == {f"an execution of getexecutions.{field}": 1}
+    if field == "exec_date":
+        assert fill.executed_ns == int(datetime(2015, 7, 7, 6, 5, 59, tzinfo=UTC).timestamp()) * 10**9
+
+
+@pytest.mark.parametrize("field", sorted(EXECUTION_NEEDS))
+def test_execution_that_lacks_what_the_truth_needs_fails_the_answer_and_is_named(field: str) -> None:
+    with pytest.raises(BadAnswer, match=field):
+        AnswerReader(UNIT).executions(over_the_wire([EXECUTION, without(EXECUTION, field)]))
+
+
+@pytest.mark.parametrize(
+    ("read", "row", "field", "default"),
+    [
+        ("collateral", {"collateral": 1}, "open_pnl", 0),
+        ("collateral", {"collateral": 1, "keep_rate": None}, "keep_rate", 0),
+        ("collateral", {"collateral": 1}, "required", 0),
+        ("condition", {"health": "NORMAL"}, "state", None),
+        ("condition", {"state": "RUNNING"}, "health", None),
+        ("funding_rate", {"current_funding_rate": 0, "next_funding_rate_settledate": "soon"}, "settles_ns", None),
+    ],
+)
+def test_other_answers_do_without_what_is_not_needed(read: str, row: dict[str, Any], field: str, default: Any) -> None:
+    assert getattr(getattr(AnswerReader(UNIT), read)(over_the_wire(row)), field) == default
+
+
+NAMES = ["JRF20230611-180201-097176", "x" * 64, "a.b:c/d+e=", "x" * 65, "", "a b", "a\nb", "a\tb", "é", "\x7f", None, 7]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_parsers_take_the_same_names_of_orders(name: Any) -> None:
+    row = {"price": 100.0, "size": 0.1, "side": "BUY", "child_order_acceptance_id": name}
+    event = {"product_code": UNIT.product_code, "event_type": "EXECUTION", "exec_id": 7, **row}
+    trade = {"id": 7, "buy_child_order_acceptance_id": name, **row}
+    (printed,) = MarketFeed(AppConfig())._take_trades([trade], 0)
+    told = PrivateFeed(UNIT).decode([{**event, "price": 100}], 0)
+    listed = AnswerReader(UNIT).orders(over_the_wire([{**ORDER, "child_order_acceptance_id": name}]))
+    try:
+        found = AnswerReader(UNIT).executions(over_the_wire([{**EXECUTION, "child_order_acceptance_id": name}]))
+        answered = AnswerReader(UNIT).acceptance(over_the_wire({"child_order_acceptance_id": name}))
+    except BadAnswer:
+        found, answered = (), None
+    is_name = name in NAMES[:3]
+    assert bool(printed.buy_order_id) is is_name
+    assert [order.order_id for order in told] == [name] * is_name
+    assert [order.order_id for order in listed] == [name] * is_name
+    assert [fill.order_id for fill in found] == [name] * is_name
+    assert answered == (name if is_name else None)
 
 
 @pytest.mark.parametrize(("field", "value"), [("id", 0), ("id", 1.5), ("id", "7"), ("price", 0), ("size", 0)])

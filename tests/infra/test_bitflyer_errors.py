@@ -11,10 +11,12 @@ from stall_then_strike.infra.bitflyer_errors import IRREGULAR_S, THROTTLED_S, An
 from stall_then_strike.types.dto import NS_PER_S, LimitName, LimitReading
 from stall_then_strike.types.errors import (
     AuthRefused,
+    MarginRefused,
     NoAnswer,
     OutcomeUnknown,
     Overloaded,
     Rejected,
+    Restricted,
     Throttled,
     VenueError,
 )
@@ -37,11 +39,13 @@ def answer(status: int = 200, text: str | None = "", **headers: str) -> Answer:
 
 
 CODED = [
-    *((code, Rejected) for code in (-100, -106, -107, -108, -110, -111, -121, -153, -156, -159, -200, -205, -207)),
+    *((code, Rejected) for code in (-100, -106, -107, -108, -110, -111, -121, -153, -156, -159, -207)),
+    *((code, MarginRefused) for code in (-200, -205)),
     *((code, Overloaded) for code in (-2, -204, -208)),
-    *((code, AuthRefused) for code in (-500, -501, -502, -503, -504, -505, -700)),
-    *((code, Throttled) for code in (-1, -508, -509)),
+    (-1, Throttled),
+    *((code, Restricted) for code in (-508, -509)),
 ]
+KEY_CODES = (-500, -501, -502, -503, -504, -505, -700)
 
 
 @pytest.mark.parametrize("http_status", [200, 400, 404, 429, 500, 503])
@@ -51,6 +55,16 @@ def test_known_number_counts_whatever_the_http_status(http_status: int, code: in
         error = refusal("call", answer(http_status, said(code)), has_effect=has_effect)
         assert type(error) is kind
         assert (error.code, error.request, error.detail) == (code, "call", "words")
+
+
+@pytest.mark.parametrize("code", KEY_CODES)
+def test_a_server_error_proves_no_wrong_key(code: int) -> None:
+    """A start would end with 2, and a run halt, over a moment's fault of the venue."""
+    for http_status in (200, 400, 401, 403):
+        assert type(refusal("call", answer(http_status, said(code)), has_effect=True)) is AuthRefused
+    for http_status in (500, 502, 503):
+        assert type(refusal("call", answer(http_status, said(code)), has_effect=True)) is OutcomeUnknown
+        assert type(refusal("call", answer(http_status, said(code)), has_effect=False)) is NoAnswer
 
 
 @pytest.mark.parametrize(
@@ -74,7 +88,7 @@ def test_unknown_number_is_a_refusal_except_beside_a_server_error(
 
 
 @pytest.mark.parametrize("text", [PAGE, "", None, '{"status":', "[]", "null", said(0), said("-1"), said(True), "7"])
-@pytest.mark.parametrize("http_status", [204, 301, 307, 400, 404, 408, 500, 502, 503, 504])
+@pytest.mark.parametrize("http_status", [204, 301, 307, 400, 403, 404, 408, 500, 502, 503, 504])
 def test_without_the_venues_word_nothing_is_sure(http_status: int, text: str | None) -> None:
     given = answer(http_status, text)
     assert type(refusal("call", given, has_effect=True)) is OutcomeUnknown
@@ -82,7 +96,7 @@ def test_without_the_venues_word_nothing_is_sure(http_status: int, text: str | N
 
 
 @pytest.mark.parametrize("text", [PAGE, "", None, '{"status":'])
-@pytest.mark.parametrize(("http_status", "kind"), [(401, AuthRefused), (403, AuthRefused), (429, Throttled)])
+@pytest.mark.parametrize(("http_status", "kind"), [(401, AuthRefused), (429, Throttled)])
 def test_some_http_statuses_say_enough(http_status: int, kind: type[VenueError], text: str | None) -> None:
     assert type(refusal("call", answer(http_status, text), has_effect=True)) is kind
 

@@ -6,7 +6,7 @@ import csv
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,13 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stall_then_strike.config.models import LogConfig
+from stall_then_strike.infra.csv_dialects import as_written
 from stall_then_strike.infra.csv_mending import drop_cut_rows, missing_trades
 from stall_then_strike.infra.logging_structured import STRATEGY, CsvLogs, TradeLogger, trade_line
 from stall_then_strike.types.dto import Side, TradeLogRow
 from stall_then_strike.types.errors import LogError
-from stall_then_strike.types.instrument import fx_btc_jpy
+from stall_then_strike.types.instrument import Money, fx_btc_jpy
 from stall_then_strike.types.text import utc_day
 from tests.infra.journal_rig import DAY_NS, TS, trade
+from tests.infra.saved_csv import DIALECTS
 
 UNITS = fx_btc_jpy()
 MIDNIGHT = TS - TS % DAY_NS + DAY_NS
@@ -115,3 +117,24 @@ def test_file_that_cannot_be_read_is_an_error_by_name(tmp_path: Path) -> None:
         missing_trades(tmp_path, [trade()], UNITS)
     with pytest.raises(LogError, match=r"trades-20261121\.csv cannot be mended: Is a directory"):
         drop_cut_rows(tmp_path, ["20261121"])
+
+
+def rounded(text: str) -> str:
+    """As a spreadsheet shows numbers: fewer digits, and a price with an exponent."""
+    return text.replace("13600000", "1.36E+07").replace("-0.12345678", "-0.123457")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("change", [str, rounded])
+def test_fills_of_a_file_that_a_spreadsheet_has_saved_are_not_added_again(
+    tmp_path: Path, dialect: str, change: Callable[[str], str]
+) -> None:
+    fills = [trade(ts_ns=TS + n * 5_000, pnl_jpy=Money(-12_345_678)) for n in range(4)]
+    log(tmp_path, fills[:3])
+    (path,) = (tmp_path / "trades").glob("*.csv")
+    path.write_bytes(DIALECTS[dialect](change(path.read_text())))
+    assert mend(tmp_path, fills) == 1, "the one that it lacks"
+    assert mend(tmp_path, fills) == 0
+    text = as_written(path.read_bytes(), TradeLogger.COLUMNS)
+    assert text is not None
+    assert len(text.splitlines()) == 5

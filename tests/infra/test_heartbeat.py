@@ -221,3 +221,11 @@ async def test_nothing_is_written_after_stopped(tmp_path: Path) -> None:
     assert last is not None
     assert last.state == "stopped"
     assert read_beat(path) == last
+
+
+def test_heartbeat_whose_folder_was_taken_away_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "journal" / "FX_BTC_JPY.heartbeat"
+    Heartbeat(path, SystemClock(), period_sec=1.0).stopped()
+    beat = read_beat(path)
+    assert beat is not None
+    assert beat.state == "stopped"

@@ -111,4 +111,9 @@ def test_log_folder_is_for_one_run(tmp_path: Path) -> None:
     with LogFolder(tmp_path / "logs"), refusal:
         LogFolder(tmp_path / "logs").__enter__()
     with LogFolder(tmp_path / "logs"):
+        (tmp_path / "logs" / ".lock").unlink()  # somebody took it for a leftover
+        for _ in range(2):
+            with pytest.raises(LogError, match="in use by another run"):
+                LogFolder(tmp_path / "logs").__enter__()
+    with LogFolder(tmp_path / "logs"):
         pass

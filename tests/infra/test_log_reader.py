@@ -22,6 +22,7 @@ from stall_then_strike.types.dto import (
 )
 from stall_then_strike.types.instrument import NO_PRICE, Lots, Ticks, fx_btc_jpy
 from tests.infra.journal_rig import DAY_NS, TS, trade
+from tests.infra.saved_csv import DIALECTS
 
 HEAD = ",".join(columns()["decisions"])
 
@@ -163,3 +164,16 @@ def test_no_folder_has_no_rows(tmp_path: Path) -> None:
     assert reader.decisions(0, TS).within == ()
     assert reader.orders_named("k-1") == []
     assert reader.notes == []
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_file_that_another_program_has_saved_is_read_as_it_was(tmp_path: Path, dialect: str) -> None:
+    with CsvLogs(tmp_path, fx_btc_jpy(), LogConfig()) as logs:
+        for n in range(3):
+            logs.write(trade(ts_ns=TS + n * NS_PER_S))
+    before = LogReader(tmp_path).trades(TS, TS + DAY_NS).within
+    (path,) = (tmp_path / "trades").glob("*.csv")
+    path.write_bytes(DIALECTS[dialect](path.read_text()))
+    reader = LogReader(tmp_path)
+    assert reader.trades(TS, TS + DAY_NS).within[:2] == before[:2]
+    assert len(reader.trades(TS, TS + DAY_NS).within) == 3 or "unfinished" in reader.notes[0]

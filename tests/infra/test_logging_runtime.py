@@ -6,7 +6,9 @@ import gc
 import logging
 import os
 import re
-from collections.abc import Iterator
+import shutil
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,28 @@ def test_next_run_continues_the_file(tmp_path: Path) -> None:
             logger.info(text)
         log.close()
     assert [line[-6:].strip() for line in lines(tmp_path / "app.log")] == ["first", "second"]
+
+
+def test_log_that_others_truncate_or_take_away_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "{runtime}"
+    path = folder / "app.log"
+    with setup_runtime_logging(folder, LogConfig()):
+        for what in (lambda: os.truncate(path, 0), path.unlink, lambda: shutil.rmtree(folder)):
+            logger.info("before")
+            wait_for(lambda: path.is_file() and "before" in path.read_text())
+            what()
+            logger.info("after")
+            wait_for(lambda: path.is_file() and "after" in path.read_text())
+            assert b"\0" not in path.read_bytes()
+            assert "before" not in path.read_text()
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    """Until the log's thread has come so far."""
+    deadline = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def test_folder_that_cannot_be_made_is_an_error_by_name(tmp_path: Path) -> None:

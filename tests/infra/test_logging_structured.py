@@ -289,13 +289,16 @@ def test_file_cut_by_a_crash_is_continued_on_a_fresh_line(
     assert new.count("\n") == 1
 
 
-def test_file_of_other_columns_is_refused_not_mixed(tmp_path: Path) -> None:
+def test_file_of_other_columns_is_kept_under_another_name_and_not_mixed(tmp_path: Path) -> None:
     path = tmp_path / "orders" / f"orders-{DAY}.csv"
     path.parent.mkdir()
-    path.write_text("time,price\n1,2\n")
-    with pytest.raises(LogError, match=rf"orders-{DAY}\.csv has other columns than ts,action,.*move it away"):
-        CsvLogs(tmp_path, UNITS, QUICK, start_ns=TS)
-    assert path.read_text() == "time,price\n1,2\n"
+    for _ in range(2):
+        path.write_text("time,price\n1,2\n")
+        assert write(tmp_path, [order()]) is None
+        assert lines(tmp_path, "orders")[0] == HEADER
+        assert len(lines(tmp_path, "orders")) == 3
+    for kept in (".old", ".old-2"):
+        assert path.with_name(path.name + kept).read_text() == "time,price\n1,2\n"
 
 
 # --- Time ------------------------------------------------------------------------------------------------------------

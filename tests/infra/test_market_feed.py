@@ -255,14 +255,13 @@ GARBAGE: list[tuple[str, bytes | str]] = [
     ),
     *(("bad_executions", frame(EXECUTIONS, content)) for content in (None, {}, "x", 5, [None], [[]], [{}], ["id"])),
     *(
-        ("bad_executions", frame(EXECUTIONS, [execution(5), bad]))
+        ("bad_executions", frame(EXECUTIONS, [bad]))
         for bad in (
             execution("5"),
             execution(True),
             execution(0),
             execution(1.5),
             execution(side="LONG"),
-            execution(side=None),
             execution(side=["BUY"]),
             execution(price=-1.0),
             execution(price=0),
@@ -279,24 +278,53 @@ GARBAGE: list[tuple[str, bytes | str]] = [
         b'{"method":"channelMessage","params":{"channel":"%s","message":[%s]}}'
         % (EXECUTIONS.encode(), b'{"id":3,"side":%s,"price":1,"size":1}' % DEEP),
     ),
-    *(("bad_ticker", frame(TICKER, content)) for content in (None, [], "x", {}, {"state": "RUNNING"})),
+    *(("bad_ticker", frame(TICKER, content)) for content in (None, [], "x", 7)),
     ("bad_ticker", frame(TICKER, {"product_code": "BTC_JPY", "state": "RUNNING"})),
-    ("bad_ticker", frame(TICKER, {"product_code": PRODUCT, "state": None})),
     ("bad_ticker", frame(TICKER, {"product_code": PRODUCT, "state": ["RUNNING"]})),
 ]
 
 
 @pytest.mark.parametrize(("kind", "text"), GARBAGE, ids=lambda value: repr(value[:70]))
 def test_garbage_is_counted_by_kind_and_moves_nothing(feed: MarketFeed, kind: str, text: bytes | str) -> None:
-    before = list(feed.board), feed.view.snapshot(0)
+    """What was about the book puts it in doubt at once: it lacks what the message told."""
+    levels, before = list(feed.board), feed.view.snapshot(0)
     heard = dict(feed.heard_ns)
-    assert feed.on_text(text, 2_000) is None
+    is_of_book = kind == "bad_board" or (kind != "unknown_method" and f'"{BOARD}"' in repr(text[:200]))
+    event = feed.on_text(text, 2_000)
     assert dict(feed.statistics().refused) == {kind: 1}
-    assert (list(feed.board), feed.view.snapshot(0)) == before
+    assert list(feed.board) == levels
+    if is_of_book:
+        assert event == feed.view.snapshot(2_000)
+        assert feed.view.snapshot(0) == before._replace(status=BookStatus.SUSPECT)
+    else:
+        assert event is None
+        assert feed.view.snapshot(0) == before
     assert feed.heard_ns == heard, "a channel that sends only garbage is a silent one"
     event = feed.on_text(frame(BOARD, WHOLE), 3_000)
     assert isinstance(event, BoardSnapshot)
     assert event.status is BookStatus.OK, "and the next message is taken as if nothing had been"
+
+
+@pytest.mark.parametrize("text", [frame(BOARD, None), frame(SNAPSHOT, None), frame(BOARD, WHOLE)[:-9]])
+def test_refused_board_message_makes_no_book_out_of_none(text: bytes) -> None:
+    feed = MarketFeed(AppConfig())
+    assert feed.on_text(text, 1_000) is None
+    assert feed.view.status is BookStatus.UNKNOWN
+
+
+def test_an_execution_that_cannot_be_read_spoils_no_other(feed: MarketFeed) -> None:
+    bad = [None, execution(0), execution(7, side="LONG"), execution(8, price="100")]
+    trades = feed.on_text(frame(EXECUTIONS, [execution(5), *bad, execution(6, side=None)]), 2_000)
+    assert isinstance(trades, PublicTrades)
+    assert [(trade.exec_id, trade.taker) for trade in trades.trades] == [(5, Side.BUY), (6, None)]
+    assert dict(feed.statistics().refused) == {"bad_executions": len(bad)}
+
+
+def test_ticker_without_a_state_says_nothing_of_it_and_is_heard(feed: MarketFeed) -> None:
+    status = feed.on_text(frame(TICKER, {"ltp": 100.0}), 2_000)
+    assert status == VenueStatus(ts_ns=2_000, state=None, health=None)
+    assert TICKER in feed.heard_ns
+    assert not feed.statistics().refused
 
 
 def test_binary_frames_are_counted(feed: MarketFeed) -> None:

@@ -79,7 +79,7 @@ def refused(feed: PrivateFeed) -> dict[str, int]:
 def test_each_event_type_has_its_kind(
     feed: PrivateFeed, wire: dict[str, Any], kind: OrderEventKind, detail: str
 ) -> None:
-    expected = OrderEvent(ts_ns=RECV_NS, kind=kind, order_id=NAME, detail=detail)
+    expected = OrderEvent(ts_ns=RECV_NS, kind=kind, order_id=NAME, detail=detail, is_margin="Margin" in detail)
     assert feed.decode([wire], RECV_NS) == (expected,)
     assert feed.statistics().order_events == 1
 
@@ -147,7 +147,7 @@ def test_fill_with_an_unreadable_commission_counts_without_it(feed: PrivateFeed,
         (7, "bad_event"),
         (None, "bad_event"),
         ([event()], "bad_event"),
-        (event(product_code=None), "bad_event"),
+        (event(product_code=7), "bad_event"),
         (event(product_code=["FX_BTC_JPY"]), "bad_event"),
         (event(product_code="BTC_JPY"), "other_product"),
         (event(None), "unknown_type"),
@@ -276,3 +276,34 @@ def test_nothing_raises_and_no_event_is_impossible(content: Any) -> None:
             assert type(one.fee) is int
     counts = feed.statistics()
     assert counts.order_events + counts.fills == len(events)
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_margin"),
+    [
+        ("Margin amount is insufficient for this order.", True),
+        ("INSUFFICIENT_MARGIN", True),
+        ("-205", True),
+        ("Insufficient funds", True),
+        ("証拠金が不足しています", True),
+        ("The price is too low.", False),
+        ("-2051", False),
+        (None, False),
+        (["margin"], False),
+    ],
+)
+def test_a_late_refusal_for_margin_is_known_by_its_words(feed: PrivateFeed, reason: Any, is_margin: bool) -> None:
+    (told,) = feed.decode([event("ORDER_FAILED", reason=reason)], RECV_NS)
+    assert isinstance(told, OrderEvent)
+    assert told.is_margin is is_margin
+
+
+def test_fields_that_the_truth_can_do_without_may_be_missing(feed: PrivateFeed) -> None:
+    """They are counted by name; the event is taken as if they had been there."""
+    needed = {"event_type", "child_order_acceptance_id", "exec_id", "side", "price", "size"}
+    whole = execution()
+    bare = {name: value for name, value in whole.items() if name in needed}
+    assert feed.decode([bare], RECV_NS) == feed.decode([whole], RECV_NS)
+    assert dict(feed.absent.counts()) == {"a private event.product_code": 1, "a private execution.commission": 1}
+    for name in sorted(needed):
+        assert not feed.decode([{key: value for key, value in whole.items() if key != name}], RECV_NS), name

@@ -69,6 +69,8 @@ class LiveRoom:
         self.cfg = cfg
         self.credentials = Credentials(key=KEY.key, secret=KEY.secret)
         self.last: LiveRun | None = None
+        self.console = io.StringIO()
+        """What runs have shown."""
         self.alerts = Alerts(AlertUrls(), pause_sec=0, clock=SystemClock())
         """Nobody hears them; a test may put its own here."""
         self.attend: Callable[[LiveRun], None] = lambda run: None
@@ -95,7 +97,7 @@ class LiveRoom:
                 journal=journal,
                 logs=logs,
                 log_dir=self.logs,
-                screen=Screen(Console(file=io.StringIO()), live=False),
+                screen=Screen(Console(file=self.console, width=200), live=False),
                 alerts=self.alerts,
             )
             self.last = LiveRun(parts, cfg, self.clock, self.credentials, ending or Ending(), self.speed)

@@ -106,3 +106,13 @@ def test_what_is_no_event_is_refused(kind: str, content: Any) -> None:
 def test_values_without_a_place_are_refused() -> None:
     with pytest.raises(TypeError):
         encode(1.5)
+
+
+def test_fields_that_came_later_have_their_defaults() -> None:
+    """Recordings of before can be read; what must be there must be there, and nothing else may."""
+    event = dto.ReportFailed(ts_ns=1, detail="no answer", calls=7)
+    kind, content = encode_event(event)
+    assert decode_event(kind, {name: value for name, value in content.items() if name != "calls"}).calls == 4  # type: ignore[union-attr]
+    for broken in ({"ts_ns": 1}, {**content, "more": 1}):
+        with pytest.raises(ValueError, match="not the fields of ReportFailed"):
+            decode_event(kind, broken)

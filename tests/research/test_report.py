@@ -12,6 +12,7 @@ from plotly.offline import get_plotlyjs
 
 from stall_then_strike.app import report
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.run_manifest import RunRecord
 from stall_then_strike.research.drawing import PALETTE, thin
 from stall_then_strike.research.labels import LANGUAGES, WORDS, Labels
 from stall_then_strike.research.report_data import read_run
@@ -148,3 +149,52 @@ def test_what_cannot_be_used_is_told_and_nothing_is_written(
     assert report.main([*(flag.format(run=folder) for flag in flags), "--out", str(out)]) == 2
     assert told in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_page_names_its_run_and_leaves_out_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two runs of one time in one folder, and rows from before there were manifests."""
+    old = {path: path.stat().st_size for path in folder.glob("*/*.csv")}
+    texts = {path: path.read_text().partition("\n")[2] for path in old}
+    for number, mode in ((1, "backtest"), (2, "live")):
+        files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in old}
+        record = RunRecord(
+            run=number, mode=mode, venue="<somewhere>", product="FX_BTC_JPY", configuration="c0ffee", version="1",
+            started="2026-01-05T12:00:00.000000Z", files=files,
+        )  # fmt: skip
+        (folder / "runs").mkdir(exist_ok=True)
+        (folder / "runs" / f"000{number}-{mode}.json").write_text(record.model_dump_json())
+        for path, rows in texts.items():
+            with path.open("a") as file:
+                file.write(rows)
+    for flags, fills, named in (
+        ((), 2, "Run 2: live, FX_BTC_JPY of &lt;somewhere&gt;, configuration c0ffee"),
+        (("--run", "backtest"), 2, "Run 1: backtest"),
+        (("--run", "unknown"), 2, "Unknown run: no manifest says"),
+        (("--run", "all"), 6, "3 runs were added up because that was asked for"),
+    ):
+        page = page_of(folder, *flags)
+        assert named in page
+        assert re.search(rf"Fills</[^>]+>\s*<[^>]+>{fills}<", page), fills
+        assert ("other run(s) of this folder" in page) is (fills == 2)
+    capsys.readouterr()
+    assert report.main([str(folder), "--run", "3"]) == 2
+    assert "accepted: latest, all, 2, 1, backtest, live, unknown" in capsys.readouterr().err
+    assert report.main([str(folder), "--runs"]) == 0
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "unknown run",
+        "run 1",
+        "run 2",
+    ]
+    pair = page_of(folder, "--run", "1", "--compare", str(folder), "--compare-run", "2")
+    assert "Comparison: run (1) and run (2)" in pair
+
+
+def test_a_run_of_another_product_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = RunRecord(
+        run=1, mode="live", venue="here", product="ETH_JPY", configuration="c", version="1", started="2026", files={}
+    )
+    (folder / "runs").mkdir()
+    (folder / "runs" / "0001-live.json").write_text(record.model_dump_json())
+    assert report.main([str(folder)]) == 2
+    assert "run 1 of" in (said := capsys.readouterr().err)
+    assert "is of ETH_JPY, the settings are of FX_BTC_JPY" in said

@@ -13,6 +13,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.research.books import PARTS
 from stall_then_strike.research.log_rows import ReportInputError, stamp_ns
 from stall_then_strike.research.report_data import HORIZONS_NS, RunFigures, read_run
+from tests.infra.saved_csv import DIALECTS
 from tests.research.log_folder import at, hold, place, strike, trade, write
 
 CFG = AppConfig()
@@ -187,3 +188,13 @@ def test_empty_folder_and_foreign_files_are_refused(tmp_path: Path) -> None:
 def test_tape_of_another_time_is_refused(folder: Path) -> None:
     with pytest.raises(ReportInputError, match="is it of this run"):
         run_of(folder, tapes=[tape(folder, [(59 * 60, 10_000)])])
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_files_that_another_program_has_saved_give_the_same_figures(folder: Path, dialect: str) -> None:
+    before = run_of(folder)
+    for path in sorted(folder.glob("*/*.csv")):
+        path.write_bytes(DIALECTS[dialect](path.read_text()))
+    after = run_of(folder)
+    assert (after.books.total, after.fills, after.rows.unreadable) == (before.books.total, before.fills, 0)
+    assert after.rows.decisions.equals(before.rows.decisions)

@@ -45,6 +45,7 @@ class Twins:
         core, outcome = self.trader.core, self.outcome
         assert outcome.inventory == core.inventory.memo()
         assert (outcome.realised_today, outcome.pnl_today) == (core.inventory.realised_today, core.inventory.pnl_today)
+        assert (outcome.total, outcome.max_fall) == (core.inventory.run_pnl, core.inventory.run_max_drawdown)
         assert outcome.halted == core.halted
         core.record.finish(self.trader.clock.now_ns())
         tally = core.record.tally

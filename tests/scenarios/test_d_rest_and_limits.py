@@ -5,9 +5,11 @@ What each answer means by itself is in `tests/infra/test_http_faults.py`; here t
 
 from __future__ import annotations
 
+import itertools
 import re
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,20 +82,26 @@ async def test_d2_answer_of_another_shape(fault: Fault, tmp_path: Path) -> None:
         await work.stop_and_check()
 
 
-async def test_d2_429_halts_and_lets_out_exits_only(tmp_path: Path) -> None:
-    """D2: over a limit by the venue's count: halted, for some seconds nothing is sent, then what closes and no more."""
-    async with at_work(tmp_path, **STILL) as work:
-        await with_a_position(work)
+async def test_d2_429_is_a_pause_and_trading_goes_on(tmp_path: Path) -> None:
+    """D2: over a limit that another program used up: for a while nothing new is sent, then it quotes again."""
+    async with at_work(tmp_path) as work:
+        await work.new_strikes()
         work.room.exchange.faults.inject(Fault(kind=K.OVER_LIMIT, path="/v1/me/*", seconds=20, count=1))
-        assert await work.ended() == cli.EXIT_HALTED
-        assert work.core.halted is Reason.LIMIT_BREACH
-        assert work.position == 0
-        audit = [call for call in work.room.exchange.audit.records() if "/v1/me/" in call.what]
-        breach = next(number for number, call in enumerate(audit) if call.http_status == 429)
-        after = [call for call in audit[breach + 1 :] if call.time_ns > audit[breach].time_ns + NS_PER_S]
-        assert after[0].time_ns >= audit[breach].time_ns + 4 * NS_PER_S
-        assert all('"MARKET"' in call.body for call in after if call.what == PLACE)
-        await work.check()
+        await work.until("breach", lambda: any(call.http_status == 429 for call in audit_of(work)))
+        calls = audit_of(work)
+        breach = next(call for call in calls if call.http_status == 429)
+        sent = len(work.calls(PLACE))
+        await work.new_strikes()
+        again = work.calls(PLACE)[sent + 2 :]  # a strike may have been on its way
+        assert again[0].time_ns >= breach.time_ns + 4 * NS_PER_S
+        assert work.core.halted is None
+        await work.stop_and_check()
+        assert not work.facts("halt")
+
+
+def audit_of(work: AtWork) -> list[Any]:
+    """Private calls so far."""
+    return [call for call in work.room.exchange.audit.records() if "/v1/me/" in call.what]
 
 
 async def test_d3_refused_because_it_would_meet_an_own_order(tmp_path: Path) -> None:
@@ -114,6 +122,10 @@ async def test_d3_refused_because_it_would_meet_an_own_order(tmp_path: Path) -> 
         answers = [call.answer for call in work.calls(PLACE)[sent:]]
         assert 1 < len(answers) < 10
         assert all("-159" in answer for answer in answers)
+        in_the_way = [fact for fact in work.facts("stranger") if "in the way" in fact.detail]
+        assert [fact.order_id for fact in in_the_way] == [name], "named, and once"
+        assert name in work.facts("stop")[-1].detail
+        assert name in work.room.console.getvalue()
         assert work.position == position
         assert name in {order.acceptance_id for order in work.live}
 
@@ -148,14 +160,27 @@ async def test_d5_irregular_number_of_orders(tmp_path: Path) -> None:
 
 
 async def test_d6_margin_is_insufficient(tmp_path: Path) -> None:
-    """D6: no collateral for a quote (-205): refusals are counted and halt, fills that came before are closed."""
+    """D6: no collateral for a second quote (-205): a pause that grows, no halt, and what was filled stays closable."""
     poor = PrivateSettings(seed=7, calendar=OPEN_ALL_DAY, collateral_jpy=Decimal(7_000))
-    async with at_work(tmp_path, begin=False, settings=poor, risk={"max_rejects": 4}) as work:
-        assert await work.room.run() == cli.EXIT_HALTED
-        assert work.core.halted is Reason.REJECTS
-        assert any("-205" in call.answer for call in work.calls(PLACE))
-        assert work.position == 0
-        await work.check()
+    async with at_work(tmp_path, settings=poor, risk={"max_rejects": 2}) as work:
+        await work.until("three refusals", lambda: len(refusals(work)) >= 3)
+        stamps = [call.time_ns for call in refusals(work)]
+        pauses = [(later - earlier) / NS_PER_S for earlier, later in itertools.pairwise(stamps)]
+        assert pauses[0] >= 9
+        assert pauses[1] >= 18
+        assert work.core.halted is None
+        assert {row["reason"] for row in work.decisions("hold")} >= {"margin"}
+        assert any("no quotes for 10 s" in fact.detail for fact in work.facts("margin"))
+        await work.stop_and_check()
+
+
+def refusals(work: AtWork) -> list[Any]:
+    """Orders refused for margin, one of each strike."""
+    found: list[Any] = []
+    for call in work.calls(PLACE):
+        if "-205" in call.answer and (not found or call.time_ns - found[-1].time_ns > NS_PER_S):
+            found.append(call)
+    return found
 
 
 @pytest.mark.parametrize("seconds", [3, 30])

@@ -28,9 +28,11 @@ from stall_then_strike.app.status import Counts, Summary, reason_counts
 from stall_then_strike.app.summary import summary_table
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig, Engine
+from stall_then_strike.engine.calendar import TradingCalendar
 from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs, columns
+from stall_then_strike.infra.run_manifest import RunManifest
 from stall_then_strike.research.sequence import one_run
 from stall_then_strike.sim.latency import quantile_table
 from stall_then_strike.types.dto import NS_PER_S
@@ -113,8 +115,12 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
             setup_runtime_logging(args.log_dir / "runtime", cfg.log, console="WARNING"),
         ):
             fresh = not _csv_files(args.log_dir)
-            with CsvLogs(args.log_dir, cfg.exchange.instrument(), cfg.log) as logs:
-                code = _replay(cfg, args, logs, screen)
+            with (
+                RunManifest(args.log_dir, cfg, "backtest", ", ".join(map(str, args.tapes))) as manifest,
+                CsvLogs(args.log_dir, cfg.exchange.instrument(), cfg.log) as logs,
+            ):
+                manifest.begin(logs)
+                code = manifest.exit_code = _replay(cfg, args, logs, screen, manifest)
             if logs.failure is not None:
                 raise logs.failure
             if fresh:
@@ -134,7 +140,7 @@ def _failed(error: BaseException) -> int:
     return cli.EXIT_USAGE if isinstance(causes[0], ConfigError) else cli.EXIT_FAILED
 
 
-def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen) -> int:
+def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen, manifest: RunManifest) -> int:
     """Take the engine that is to be taken, and run."""
     tapes = f"{len(args.tapes)} tape(s)"
     columns_: Columns | None = None
@@ -144,7 +150,7 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Scr
         screen.begin(f"backtest of {tapes}, compiled", args.log_dir)
         columns_ = _columns(cfg, args)
         try:
-            return _compiled(cfg, args, columns_, logs, screen)
+            return _compiled(cfg, args, columns_, logs, screen, manifest)
         except CannotCompile as error:
             if cfg.backtest.engine is Engine.COMPILED or _csv_files(args.log_dir):
                 raise FeedError(str(error)) from error
@@ -155,13 +161,14 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Scr
     elif columns_ is None and _has_research():
         columns_ = _columns(cfg, args)
     with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-        return runner.run(_interpreted(cfg, args, columns_, logs, screen))
+        run = PaperRun(cfg, logs, screen, args.log_dir)
+        code = runner.run(_interpreted(run, args, columns_))
+    manifest.why = run.ended
+    return code
 
 
-async def _interpreted(
-    cfg: AppConfig, args: argparse.Namespace, columns_: Columns | None, logs: CsvLogs, screen: Screen
-) -> int:
-    run, mode, ended = PaperRun(cfg, logs, screen, args.log_dir), "backtest · interpreted", "end of tape"
+async def _interpreted(run: PaperRun, args: argparse.Namespace, columns_: Columns | None) -> int:
+    mode, ended = "backtest · interpreted", "end of tape"
     with cli.signals_heard(run.ending.on_signal):
         if columns_ is not None:
             return await run.prepared(columns_, mode=mode, duration_s=args.duration, ended=ended)
@@ -183,7 +190,9 @@ def _columns(cfg: AppConfig, args: argparse.Namespace) -> Columns:
     return columns_
 
 
-def _compiled(cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs: CsvLogs, screen: Screen) -> int:
+def _compiled(
+    cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs: CsvLogs, screen: Screen, manifest: RunManifest
+) -> int:
     """Replay, write the rows. A signal ends it at once: nothing is at stake."""
     from stall_then_strike.research.compiled import CompiledReplay
     from stall_then_strike.research.rows import RowReader
@@ -208,7 +217,7 @@ def _compiled(cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs:
     cli.hear_signals(yes=False)
     if outcome.backwards:
         logger.warning("{} messages were stamped before an earlier one; they count as of its time", outcome.backwards)
-    ended = "end of tape" if outcome.halted is None else f"halted: {outcome.halted.label}"
+    ended = manifest.why = "end of tape" if outcome.halted is None else f"halted: {outcome.halted.label}"
     screen.end(summary_table(_summary(cfg, outcome, columns_.manifest, str(args.log_dir), ended)))
     return cli.EXIT_DONE if outcome.halted is None else cli.EXIT_HALTED
 
@@ -222,6 +231,7 @@ def _summary(cfg: AppConfig, outcome: Outcome, held: Manifest, log_dir: str, end
     is_whole = outcome.messages == held.messages
     return Summary(
         mode="backtest · compiled",
+        product=unit.product_code,
         duration_s=(outcome.end_ns - held.first_ns) / NS_PER_S,
         counts=Counts(
             messages=tally["boards"],
@@ -235,9 +245,12 @@ def _summary(cfg: AppConfig, outcome: Outcome, held: Manifest, log_dir: str, end
             rejects=tally["rejected"],
             garbage=held.garbage if is_whole else 0,
         ),
-        realised_jpy=unit.amount(outcome.realised_today),
-        marked_jpy=unit.amount(outcome.pnl_today - outcome.realised_today),
-        max_drawdown_jpy=unit.amount(outcome.inventory.max_drawdown),
+        realised_jpy=unit.amount(outcome.inventory.realised),
+        marked_jpy=unit.amount(outcome.total - outcome.inventory.realised),
+        max_drawdown_jpy=unit.amount(outcome.max_fall),
+        day=TradingCalendar(cfg.session).day(outcome.end_ns).isoformat(),
+        day_jpy=unit.amount(outcome.pnl_today),
+        day_max_drawdown_jpy=unit.amount(outcome.inventory.max_drawdown),
         position=unit.size(outcome.inventory.position),
         volume=unit.size(tally["volume"]),
         mid_checks=held.mid_checked if is_whole else 0,

@@ -94,6 +94,8 @@ class LiveTrader(Trader):
         self._unwritten: deque[Changes] = deque(maxlen=_BACKLOG)
         self._late_rows: deque[Row] = deque()
         self._tasks: asyncio.TaskGroup | None = None
+        self._failure: Exception | None = None
+        """What broke a call of ours, and with it the run."""
         self._answered = asyncio.Event()
         self.in_flight = 0
         """Actions without their answer."""
@@ -196,11 +198,17 @@ class LiveTrader(Trader):
 
     async def send_waiting(self) -> None:
         """Set off what is in the outbox, as far as there is room."""
+        if self._failure is not None:  # the run ends, but not before what is on its way has its answers
+            while self.in_flight:
+                self._answered.clear()
+                await self._answered.wait()
+            raise self._failure
         while self._tasks is not None and self.outbox and self.in_flight < IN_FLIGHT:
             self._set_off(self._tasks, self.outbox.popleft())
 
     def _put_out(self, actions: Sequence[Action]) -> None:
-        if self._tasks is None or self.outbox or self.in_flight + len(actions) > IN_FLIGHT:
+        is_broken = self._failure is not None
+        if is_broken or self._tasks is None or self.outbox or self.in_flight + len(actions) > IN_FLIGHT:
             super()._put_out(actions)
             return
         for number, action in enumerate(actions):
@@ -237,7 +245,7 @@ class LiveTrader(Trader):
         now_ns = self.clock.now_ns()
         if self.on_asked is not None:
             self.on_asked(now_ns)
-        self.core.budget.spend_questions(now_ns, REPORT_CALLS)
+        self.core.budget.reserve_questions(now_ns, REPORT_CALLS)
         account = self.core.account
         since = None if account is None else account.rules.since
         await self.executor.execute((Reconcile(since=since or ExecId(0), why=why),))
@@ -253,8 +261,10 @@ class LiveTrader(Trader):
             for _ in range(turns):
                 await asyncio.sleep(0)
             await self.executor.execute((action,))
+        except Exception as error:  # noqa: BLE001 - raised by `send_waiting`; here it would cut off the other calls
+            self._failure = self._failure or error
         finally:
             self.in_flight -= 1
             self._answered.set()
-            if self.outbox:
+            if self.outbox or self._failure is not None:
                 self._waiting.set()

@@ -16,6 +16,8 @@ _KINDS: Final[Mapping[str, tuple[AlertKind, str]]] = {
     "take_over": (AlertKind.RECONCILIATION, "a position was taken over"),
     "orphan": (AlertKind.RECONCILIATION, "an order believed ended is on the book"),
     "stranger": (AlertKind.RECONCILIATION, "an order that is not ours"),
+    "margin": (AlertKind.MARGIN, "margin is insufficient: no quotes"),
+    "start_failed": (AlertKind.STOP, "not started"),
     "collateral": (AlertKind.RECONCILIATION, "collateral moved without a fill"),
     "day": (AlertKind.SUMMARY, "trading day"),
 }

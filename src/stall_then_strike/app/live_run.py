@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Coroutine
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -31,6 +31,7 @@ from stall_then_strike.app.preflight import Verdict, exit_code, preflight
 from stall_then_strike.app.realtime import RealtimeRun
 from stall_then_strike.app.screen import Screen
 from stall_then_strike.app.skew_watch import SkewWatch
+from stall_then_strike.app.status import Status
 from stall_then_strike.app.summary import summary_table
 from stall_then_strike.config.loader import config_digest
 from stall_then_strike.config.models import AppConfig
@@ -52,6 +53,7 @@ from stall_then_strike.types.dto import (
     NS_PER_MS,
     NS_PER_S,
     AccountReport,
+    CallsMade,
     ExecId,
     FillEvent,
     LimitReading,
@@ -69,6 +71,8 @@ _CHECKPOINT_S: Final = 30.0
 _HURRY_S: Final = 2.0
 """How long a run that is told twice to stop waits for its cancels to be taken."""
 _EMERGENCY_S: Final = 5.0
+_TELL_S: Final = 5.0
+_LOOK_S: Final = 0.5
 _LISTING_S: Final = 0.5
 """From the acceptance of an order to its place in the venue's lists, on a quiet day."""
 _T = TypeVar("_T")
@@ -143,6 +147,10 @@ class LiveRun:
         self._parts, self._cfg, self._clock, self._credentials = parts, cfg, clock, credentials
         self._ending, self._speed = ending, speed
         self._over = asyncio.Event()
+        self._is_checked = False
+        """Whether the pre-flight is over. Until then a wrong clock is among its findings, and no more."""
+        self._awaited = ""
+        """What the end of the run waits for; empty before."""
         self._is_past_core = False
         """Whether answers concern the core no more: it has failed, or the run has ended."""
         self._is_shown = False
@@ -194,7 +202,8 @@ class LiveRun:
 
     def _on_skew(self, skew_ns: int) -> None:
         why = self._skew.add(skew_ns)
-        if why and self.core.halted is None and not self._is_past_core:
+        core, is_watched = self.core, self._is_checked and not self._is_past_core
+        if why and is_watched and core.halted is None and core.start_fault is None:
             self.trader.halt(Reason.CLOCK_SKEW, why)
 
     # --- life
@@ -229,6 +238,8 @@ class LiveRun:
                 return await self._stopped_early()
             if code != cli.EXIT_DONE:
                 return code
+            self._is_checked = True
+            self._trader.on_event(CallsMade(ts_ns=self._clock.now_ns(), calls=self._http.private_calls))
             self._tell_halt()
             observer = Observer(cfg, self._trader, self._mode, self._clock.now_ns())
             try:
@@ -270,12 +281,14 @@ class LiveRun:
         return code
 
     def _tell_halt(self) -> None:
-        """Say that an earlier run was halted: this one will only see to it that nothing is left open."""
+        """Say that an earlier run was halted, and what this one will do about what is open."""
         if self.core.halted is None:
             return
+        is_kept = self.core.kill_switch.keeps_position
+        then = "orders are cancelled, the position is left to you" if is_kept else "what is open is closed"
         logger.critical("still halted: {}; `state` tells more, `state resume` lifts it", self.core.halted.label)
         self._parts.screen.console.print(
-            f"STILL HALTED: {self.core.halted.label}. No quotes; what is open is closed. `state resume` lifts it.",
+            f"STILL HALTED: {self.core.halted.label}. No quotes; {then}. `state resume` lifts it.",
             style="bold red",
         )
 
@@ -316,7 +329,7 @@ class LiveRun:
                 tasks.create_task(self._lag.run()),
                 tasks.create_task(self._watch()),
                 tasks.create_task(self._tidy()),
-                tasks.create_task(self._parts.screen.show(lambda: observer.status(self._condition()))),
+                tasks.create_task(self._parts.screen.show(lambda: self._status(observer))),
             ]
             trader.remember("start", config_digest(cfg))
             await session.connect_ws()
@@ -340,7 +353,10 @@ class LiveRun:
         except TimeoutError:
             ending.ask("duration over")
         trader.stop(flat=self._cfg.risk.stop_flat)
-        self._is_shown = await self._before_hurry(self._confirmed(), float(self._cfg.account.stop_sec))
+        async with asyncio.TaskGroup() as tasks:
+            telling = tasks.create_task(self._tell_awaited())
+            self._is_shown = await self._before_hurry(self._confirmed(), float(self._cfg.account.stop_sec))
+            telling.cancel()
         if not self._is_shown:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_HURRY_S):
@@ -348,6 +364,41 @@ class LiveRun:
         is_left = self.core.orders.any_live or not self._is_shown
         logger.log("ERROR" if is_left else "INFO", "end of trading: {}", self._last_words())
         trader.remember("stop", f"{ending.why}; {self._last_words()}")
+
+    async def _tell_awaited(self) -> None:
+        """Say what the end waits for, at once, when it changes and every few seconds: silence looks like a hang."""
+        end_s = perf_ns() / NS_PER_S + float(self._cfg.account.stop_sec)
+        last, told_s = "", 0.0
+        while True:
+            now_s, what = perf_ns() / NS_PER_S, self._what_is_awaited()
+            self._awaited = f"stopping: {what}; {max(0.0, end_s - now_s):.0f} s at most, a second signal ends it now"
+            if what != last or now_s - told_s >= _TELL_S:
+                last, told_s = what, now_s
+                logger.info("{}", self._awaited)
+                if not self._parts.screen.is_panel:
+                    with suppress(OSError):
+                        self._parts.screen.console.print(self._awaited, highlight=False, markup=False, soft_wrap=True)
+            await asyncio.sleep(_LOOK_S)
+
+    def _what_is_awaited(self) -> str:
+        """What is missing for the end, in words."""
+        core, unit = self.core, self.core.instrument
+        if live := list(core.orders.live()):
+            names = ", ".join(order.order_id or f"{order.client_order_id} (no name)" for order in live)
+            return f"waiting for the end of {'order' if len(live) == 1 else 'orders'} {names}"
+        if core.exits.closing is not None:
+            held = f"{unit.size(core.inventory.position):+f} {unit.base}"
+            way = f", with an order in its way that is not ours: {', '.join(core.obstacles)}" if core.obstacles else ""
+            return f"closing {held} ({core.exits.closing.reason.label}){way}"
+        if core.account is not None and core.account.to_cancel:
+            return f"waiting for the end of what should not be on the book: {', '.join(core.account.to_cancel)}"
+        if not self._session.statistics().is_private_live:
+            return "waiting for the venue, which does not answer now, to show the account"
+        return "waiting for the venue to show the account as it is here"
+
+    def _status(self, observer: Observer) -> Status:
+        status = observer.status(self._condition())
+        return replace(status, reason=self._awaited) if self._awaited else status
 
     async def _confirmed(self) -> None:
         """Return when nothing is live and the venue has shown the position that we end with, and each fill of ours.
@@ -389,7 +440,9 @@ class LiveRun:
         core, unit = self.core, self.core.instrument
         live = list(core.orders.live())
         doubt = "" if self._is_shown else ", not confirmed by the venue"
-        position = f"position {unit.size(core.inventory.position):+f} BTC{doubt}"
+        if core.exits.closing is not None and core.obstacles:
+            doubt += f"; in the way of its close, and not ours: {', '.join(core.obstacles)}"
+        position = f"position {unit.size(core.inventory.position):+f} {unit.base}{doubt}"
         if not live:
             return f"no order of ours is live; {position}"
         names = ", ".join(order.order_id or f"{order.client_order_id} (no name)" for order in live)
@@ -446,6 +499,8 @@ class LiveRun:
             trader.write_owed()
             transport = self._session.statistics()
             self._alerts.on_connection(perf_ns() / NS_PER_S, is_up=transport.is_private_live, why=transport.last_error)
+            if core.start_fault is not None:
+                self._ending.ask(f"this start failed: {core.start_fault.label}")
             if core.is_done:
                 if core.halted is not None:
                     self._ending.ask(f"halted: {core.halted.label}")
@@ -483,4 +538,5 @@ class LiveRun:
         if halted is not None:
             return cli.EXIT_HALTED
         was_to_be_flat = self._cfg.risk.stop_flat and core.inventory.position != 0
-        return cli.EXIT_FAILED if core.orders.any_live or was_to_be_flat else cli.EXIT_DONE
+        is_done = self._is_shown and not core.orders.any_live and not was_to_be_flat and core.start_fault is None
+        return cli.EXIT_DONE if is_done else cli.EXIT_FAILED  # what is not shown is not done

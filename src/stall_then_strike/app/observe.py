@@ -126,15 +126,19 @@ class Observer:
         """The run as a whole, at its end."""
         core, now = self._trader.core, self._trader.clock.now_ns()
         core.record.finish(now)
-        held, unit, tally = core.inventory.state(), core.instrument, core.record.tally
+        unit, tally = core.instrument, core.record.tally
         checks = self._trader.feed.statistics()
         return Summary(
             mode=self._mode,
+            product=unit.product_code,
             duration_s=(now - self._start_ns) / NS_PER_S,
             counts=self._counts(feed),
-            realised_jpy=unit.amount(core.inventory.realised_today),
-            marked_jpy=unit.amount(core.inventory.pnl_today - core.inventory.realised_today),
-            max_drawdown_jpy=unit.amount(held.max_drawdown_jpy),
+            realised_jpy=unit.amount(core.inventory.run_realised),
+            marked_jpy=unit.amount(core.inventory.run_pnl - core.inventory.run_realised),
+            max_drawdown_jpy=unit.amount(core.inventory.run_max_drawdown),
+            day=core.calendar.day(now).isoformat(),
+            day_jpy=unit.amount(core.inventory.pnl_today),
+            day_max_drawdown_jpy=unit.amount(core.inventory.max_drawdown),
             position=unit.size(core.inventory.position),
             volume=unit.size(tally.volume),
             mid_checks=checks.mid_checked,

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from stall_then_strike.app.status import AccountLine, Status, WorkingOrder
 from stall_then_strike.types.dto import BoardState, BookStatus, Health, Side
+from stall_then_strike.types.instrument import base_of, quote_of
 from stall_then_strike.types.text import plain, utc_clock
 
 UNKNOWN = "-"
@@ -213,7 +214,9 @@ def _position(status: Status) -> Text:
     share = _share(abs(status.position), status.max_position)
     limit = UNKNOWN if status.max_position is None else plain(status.max_position)
     sign = "+" if status.position > 0 else ""
-    text = Text(f"{sign}{plain(status.position)} of {limit} BTC{_percent(share)}", style=_graded(share))
+    text = Text(
+        f"{sign}{plain(status.position)} of {limit} {base_of(status.product)}{_percent(share)}", style=_graded(share)
+    )
     if status.avg_price is not None:
         text.append(f"  at {price(status.avg_price)}", style="default")
     return text
@@ -222,14 +225,14 @@ def _position(status: Status) -> Text:
 def _pnl(status: Status) -> Text:
     value, limit = status.pnl_today_jpy, status.pnl_limit_jpy
     share = _share(value, limit)
-    text = Text(f"{jpy(value)} JPY", style=_graded(share) or (_GOOD if value > 0 else ""))
+    text = Text(f"{jpy(value)} {quote_of(status.product)}", style=_graded(share) or (_GOOD if value > 0 else ""))
     text.append(f"  realised {jpy(status.realised_today_jpy)}", style="default")
     return text.append(_halts_at(limit, share), style=_LABEL_STYLE)
 
 
 def _drawdown(status: Status) -> Text:
     share = _share(status.drawdown_jpy, status.drawdown_limit_jpy)
-    text = Text(f"{jpy(status.drawdown_jpy)} JPY", style=_graded(share))
+    text = Text(f"{jpy(status.drawdown_jpy)} {quote_of(status.product)}", style=_graded(share))
     text.append(f"  deepest {jpy(status.max_drawdown_jpy)}", style="default")
     return text.append(_halts_at(status.drawdown_limit_jpy, share), style=_LABEL_STYLE)
 

@@ -1,6 +1,6 @@
 """What must be so before real orders are sent, as a list of findings. It asks and looks; it changes nothing.
 
-Nothing here can send or cancel an order: of the venue only questions are asked, five in all, and of the disk only
+Nothing here can send or cancel an order: of the venue only questions are asked, six in all, and of the disk only
 whether a file could be made. Questions stop where their answers would say nothing more: without a venue, or with a key
 that it refuses.
 """
@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
@@ -20,6 +21,7 @@ from yarl import URL
 from stall_then_strike.app import cli
 from stall_then_strike.app.panel import jpy
 from stall_then_strike.config.models import AppConfig, ForeignOrders
+from stall_then_strike.engine.risk import KEEPS_POSITION
 from stall_then_strike.infra.bitflyer_answers import BoardCondition, Collateral, Position
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.credentials import Credentials, is_own_machine, is_venue_host
@@ -45,6 +47,11 @@ NEEDED_PERMISSIONS: Final = tuple(
 """Of live trading; that for ``getchildorders`` brings the order events, too."""
 UNWANTED_PERMISSIONS: Final = ("/v1/me/withdraw", "/v1/me/sendcoin")
 """What a trading key should not be good for."""
+LEVERAGE: Final = 2
+"""Of an individual's account on the CFD (bitFlyer's product rules)."""
+_SLACK: Final = Decimal("1.05")
+"""The price moves by so much in a day: closer than that is no news."""
+_SHOWN: Final = Decimal("0.0001")
 _CALLS_OF_A_STRIKE: Final = 4
 _KEY_PAGE: Final = "bitFlyer Lightning, page API"
 _MB: Final = 1_000_000
@@ -93,7 +100,7 @@ def exit_code(results: Iterable[CheckResult]) -> int:
 async def preflight(
     cfg: AppConfig, credentials: Credentials | None, http: BitflyerHttp | None, clock: Clock, log_dir: Path
 ) -> list[CheckResult]:
-    """Check all that can be checked, in five calls. Never raises for what it finds.
+    """Check all that can be checked, in six calls. Never raises for what it finds.
 
     Without credentials nothing is asked of the account, without ``http`` nothing of a venue. ``http`` must sign with
     these credentials.
@@ -129,7 +136,8 @@ def _memory(cfg: AppConfig, credentials: Credentials | None) -> list[CheckResult
     if memo is not None and memo.halted is not None:
         detail = f" ({memo.halt_detail})" if memo.halt_detail else ""
         text = f"halted since {utc_iso(memo.halt_ns)[:19]}Z: {memo.halted.label}{detail}"
-        return [warning("memory", text, "look at `state`, then `state resume`; until then a start only ends flat")]
+        then = "cancels orders and leaves the position to you" if memo.halted in KEEPS_POSITION else "ends flat"
+        return [warning("memory", text, f"look at `state`, then `state resume`; until then a start only {then}")]
     return [ok("memory", "not halted")]
 
 
@@ -155,7 +163,11 @@ async def _account(cfg: AppConfig, http: BitflyerHttp, clock: Clock) -> list[Che
     may = permissions.__contains__
     if may("/v1/me/getcollateral"):
         margin = await _answer(http.get_collateral())
-        results.append(_failed("collateral", margin) if isinstance(margin, VenueError) else _collateral(cfg, margin))
+        if isinstance(margin, VenueError):
+            results.append(_failed("collateral", margin))
+        else:
+            results.append(_collateral(cfg, margin))
+            results.append(_margin(cfg, margin, await _answer(http.get_last_price())))
     if may("/v1/me/getchildorders"):
         orders = await _answer(http.get_child_orders(ReportedState.ACTIVE))
         results.append(_failed("open orders", orders) if isinstance(orders, VenueError) else _orders(cfg, orders))
@@ -212,7 +224,7 @@ def _address(cfg: AppConfig) -> CheckResult:
 
 
 def _board(condition: BoardCondition) -> CheckResult:
-    state, health = condition.state, condition.health
+    state, health = condition.state or BoardState.UNKNOWN, condition.health or Health.UNKNOWN
     text = f"board {state.value}, health {health.value}"
     if state is not BoardState.RUNNING:
         return fault(
@@ -272,7 +284,7 @@ def _permissions(permissions: frozenset[str]) -> CheckResult:
 
 def _collateral(cfg: AppConfig, margin: Collateral) -> CheckResult:
     unit = cfg.exchange.instrument()
-    text = f"{jpy(unit.amount(margin.collateral), signed=False)} JPY"
+    text = f"{jpy(unit.amount(margin.collateral), signed=False)} {unit.quote}"
     if margin.collateral <= 0:
         return fault("collateral", text, "deposit collateral: every order would be refused")
     if margin.required > 0:
@@ -280,6 +292,26 @@ def _collateral(cfg: AppConfig, margin: Collateral) -> CheckResult:
         if margin.keep_rate < 1:
             return warning("collateral", text, "under 100 % the venue calls for margin and takes no new position")
     return ok("collateral", text)
+
+
+def _margin(cfg: AppConfig, margin: Collateral, price: Decimal | VenueError) -> CheckResult:
+    """Whether the collateral carries the largest position that the strategy may hold, and a strike's two quotes."""
+    if isinstance(price, VenueError):
+        return warning("margin", f"the price cannot be told: {price}", "compare collateral and position by hand")
+    unit, strategy = cfg.exchange.instrument(), cfg.strategy
+    worth = unit.amount(margin.collateral + margin.open_pnl)
+    wanted = max(strategy.max_inventory_btc, 2 * strategy.size_min)
+    needed = wanted * price / LEVERAGE
+    carried = (worth * LEVERAGE / price).quantize(_SHOWN, ROUND_DOWN)
+    text = f"carries {plain(carried)} {unit.base} at {price:,.0f}, leverage {LEVERAGE}"
+    if needed <= worth * _SLACK:
+        return ok("margin", text)
+    return warning(
+        "margin",
+        f"{text}; strategy.max_inventory_btc {plain(strategy.max_inventory_btc)} with quotes of "
+        f"{plain(strategy.size_min)} needs {jpy(needed, signed=False)} {unit.quote}",
+        "lower strategy.max_inventory_btc or deposit more: orders beyond it are refused (-205), and quotes then pause",
+    )
 
 
 def _orders(cfg: AppConfig, orders: tuple[ReportedOrder, ...]) -> CheckResult:
@@ -301,7 +333,7 @@ def _position(cfg: AppConfig, held: Position) -> CheckResult:
     unit = cfg.exchange.instrument()
     average = unit.price(1) * held.basis / held.size
     side = "long" if held.size > 0 else "short"
-    text = f"{side} {plain(unit.size(abs(held.size)))} BTC at {average:,.0f}"
+    text = f"{side} {plain(unit.size(abs(held.size)))} {unit.base} at {average:,.0f}"
     if abs(unit.size(held.size)) > cfg.strategy.max_inventory_btc:
         limit = plain(cfg.strategy.max_inventory_btc)
         return warning(

@@ -17,6 +17,7 @@ from loguru import logger
 from stall_then_strike.app import cli
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.log_runs import LogRuns
 from stall_then_strike.types.errors import ConfigError
 
 _EXTRA = ("plotly", "polars")
@@ -46,6 +47,19 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--journal", metavar="FILE", type=Path, help="journal of DIR's run (default: DIR/journal, if there)"
     )
+    flags.add_argument("--runs", action="store_true", help="list the runs in DIR, and write nothing")
+    flags.add_argument(
+        "--run",
+        metavar="RUN",
+        action="append",
+        default=[],
+        dest="wanted",
+        help="run of DIR: its number, a mode for all runs of it, all, or unknown; may be repeated, and what is named "
+        "is added up (default: the latest)",
+    )
+    flags.add_argument(
+        "--compare-run", metavar="RUN", action="append", default=[], dest="compared", help="likewise, of DIR2"
+    )
     flags.add_argument("--lang", choices=("en", "ja"), default="en", help="language (default: %(default)s)")
     cli.add_config_flags(flags, override="none; product, limits and trading day are taken from the settings")
     return flags
@@ -55,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
     args = flags.parse_args(argv)
+    if args.runs:
+        return _list_runs(args.folder)
     logger.disable("stall_then_strike")  # what a tape's reader would tell a trader is of no use here
     try:
         from stall_then_strike.research.log_rows import ReportInputError
@@ -68,9 +84,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg = _settings(args)
         if args.folder.is_file():
             raise ReportInputError(f"{args.folder} is a file; give the folder of a run or of a sweep")
+        if args.compared and args.compare is None:
+            raise ConfigError("--compare-run is of the folder that --compare names; accepted: both or none")
         out = args.folder / "report.html" if args.out is None else args.out
         write_report(
-            out, args.folder, cfg, language=args.lang, compare=args.compare, tapes=args.tapes, journal=args.journal
+            out,
+            args.folder,
+            cfg,
+            language=args.lang,
+            compare=args.compare,
+            tapes=args.tapes,
+            journal=args.journal,
+            wanted=args.wanted,
+            compared=args.compared,
         )
     except (ConfigError, ReportInputError) as error:
         sys.stderr.write(f"report: {error}\n")
@@ -80,8 +106,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return cli.EXIT_FAILED
     finally:
         logger.enable("stall_then_strike")
+    _tell_run(args.folder, args.wanted)
     sys.stdout.write(f"{out}\n")
     return cli.EXIT_DONE
+
+
+def _list_runs(folder: Path) -> int:
+    """Print the runs of a log folder."""
+    if not folder.is_dir():
+        sys.stderr.write(f"report: {folder}: no such folder\n")
+        return cli.EXIT_USAGE
+    sys.stdout.write("".join(f"{line}\n" for line in LogRuns(folder).lines()) or f"{folder}: no runs\n")
+    return cli.EXIT_DONE
+
+
+def _tell_run(folder: Path, wanted: Sequence[str]) -> None:
+    """Say which of several runs the report is made of."""
+    runs = LogRuns(folder)
+    if len(runs.with_rows) > 1:
+        for run in runs.chosen(wanted):
+            sys.stderr.write(f"report: {runs.line(run)}\n")
+        sys.stderr.write("report: --runs lists the runs, --run chooses\n")
 
 
 def _settings(args: argparse.Namespace) -> AppConfig:

@@ -33,6 +33,7 @@ from stall_then_strike.infra.journal import Journal, journal_path
 from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs, TradeLogger
+from stall_then_strike.infra.run_manifest import Mode, RunManifest
 from stall_then_strike.types.dto import NS_PER_S, TradeLogRow
 from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError, LoginRefused
 from stall_then_strike.types.text import plain, utc_day
@@ -80,13 +81,14 @@ def _is_confirmed(cfg: AppConfig) -> bool:
     """Ask the operator. Raises ConfigError where there is nobody to ask."""
     if not sys.stdin.isatty():
         raise ConfigError("no terminal to ask for confirmation on; accepted: --yes")
-    strategy, risk, venue = cfg.strategy, cfg.risk, cfg.exchange
+    strategy, risk, venue, unit = cfg.strategy, cfg.risk, cfg.exchange, cfg.exchange.instrument()
     where = "on the embedded exchange" if cfg.env == "sim" else f"at {venue.base_url}, with REAL ORDERS"
+    day, fall = (f"{plain(limit)} {unit.quote}" for limit in (risk.daily_pnl_jpy, risk.max_dd_jpy))
     question = (
         f"{venue.product_code} {where}\n"
-        f"  a quote      {plain(strategy.size_min)} BTC\n"
-        f"  position     at most {plain(strategy.max_inventory_btc)} BTC either way\n"
-        f"  halt at      {plain(risk.daily_pnl_jpy)} JPY a day, or {plain(risk.max_dd_jpy)} JPY drawdown\n"
+        f"  a quote      {plain(strategy.size_min)} {unit.base}\n"
+        f"  position     at most {plain(strategy.max_inventory_btc)} {unit.base} either way\n"
+        f"  halt at      {day} a day, or {fall} drawdown\n"
         "The checks come next, then trading. Type yes to start: "
     )
     try:
@@ -108,10 +110,14 @@ def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | No
         console = None if screen.is_panel else "WARNING"
         stack.enter_context(setup_runtime_logging(args.log_dir / "runtime", cfg.log, console=console))
         journal = stack.enter_context(_open_journal(cfg, credentials, now_ns))
+        mode, venue = _source(cfg, credentials)
+        manifest = stack.enter_context(RunManifest(args.log_dir, cfg, mode, venue))
         lacking = _lacking_trades(cfg, journal, args.log_dir, now_ns)
         logs = stack.enter_context(CsvLogs(args.log_dir, cfg.exchange.instrument(), cfg.log, start_ns=now_ns))
         for row in lacking:
             logs.write(row)
+        logs.flush()  # they are an earlier run's
+        manifest.begin(logs)
         stack.enter_context(alerts)
         _keep_configuration(cfg, args.log_dir)
         screen.begin(f"live trading of {cfg.exchange.product_code}", args.log_dir)
@@ -124,8 +130,10 @@ def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | No
             screen=screen,
             alerts=alerts,
         )
+        ending = Ending()
         with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-            code = runner.run(_to_the_end(parts, args.duration))
+            code = manifest.exit_code = runner.run(_to_the_end(parts, ending, args.duration))
+        manifest.why = ending.why or "not started"
         if journal.is_new and not journal.is_used:
             journal.discard()  # a start that failed must not bind the file to a key that may be a mistyped one
         return code
@@ -170,9 +178,13 @@ def _lacking_trades(cfg: AppConfig, journal: Journal, log_dir: Path, now_ns: int
     return lacking
 
 
-async def _to_the_end(parts: LiveParts, duration_s: float | None) -> int:
+def _source(cfg: AppConfig, credentials: Credentials | None) -> tuple[Mode, str]:
+    """The mode of the run, and where its market is."""
+    return ("live-sim", "the embedded exchange") if credentials is None else ("live", cfg.exchange.base_url)
+
+
+async def _to_the_end(parts: LiveParts, ending: Ending, duration_s: float | None) -> int:
     """Trade, hearing signals only while they can be answered."""
-    ending = Ending()
     with cli.signals_heard(ending.on_signal):
         answer_promptly()
         return await run_live(parts, ending, duration_s)

@@ -42,6 +42,7 @@ from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.pyb_session import PyBotterSession
+from stall_then_strike.infra.run_manifest import Mode, RunManifest
 from stall_then_strike.infra.venue_status import poll_venue_status
 from stall_then_strike.research.columns import Columns
 from stall_then_strike.research.event_log import Beginning
@@ -72,6 +73,8 @@ class PaperRun:
         self._log_dir = log_dir
         self.ending = Ending()
         """Signals go here. In a hurry, the last paper orders are not waited for."""
+        self.ended = ""
+        """Why it ended, once it has."""
         self._over = asyncio.Event()
 
     # --- virtual time
@@ -240,6 +243,7 @@ class PaperRun:
         halted = trader.core.halted
         if halted is not None:
             ended = f"halted: {halted.label}"
+        self.ended = ended
         self._screen.end(summary_table(observer.summary(feed, log_dir=str(self._log_dir), ended=ended)))
         logger.info("ended: {}", ended)
         return cli.EXIT_DONE if halted is None else cli.EXIT_HALTED
@@ -300,6 +304,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
             cli.signals_held(),
             LogFolder(args.log_dir),
             setup_runtime_logging(args.log_dir / "runtime", cfg.log, console=None if screen.is_panel else "WARNING"),
+            RunManifest(args.log_dir, cfg, *_source(cfg, args)) as manifest,
             CsvLogs(
                 args.log_dir,
                 cfg.exchange.instrument(),
@@ -308,15 +313,27 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
             ) as logs,
             asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
         ):
-            return runner.run(_trade_to_the_end(cfg, args, logs, screen, virtual=virtual))
+            manifest.begin(logs)
+            run = PaperRun(cfg, logs, screen, args.log_dir)
+            manifest.exit_code = runner.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
+            manifest.why = run.ended
+            return manifest.exit_code
     except (LogError, FeedError, BaseExceptionGroup) as error:
         return _failed(error, sim=args.sim)
 
 
+def _source(cfg: AppConfig, args: argparse.Namespace) -> tuple[Mode, str]:
+    """The mode of the run, and where its market is."""
+    if args.tape is not None:
+        return "paper-tape", str(args.tape)
+    if args.sim:
+        return "paper-sim", f"the embedded exchange, seed {cfg.sim.seed}"
+    return "paper-feed", cfg.exchange.ws_url
+
+
 async def _trade_to_the_end(
-    cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen, *, virtual: bool
+    run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen: Screen, *, virtual: bool
 ) -> int:
-    run = PaperRun(cfg, logs, screen, args.log_dir)
     with cli.signals_heard(run.ending.on_signal):
         return await _trade(run, cfg, args, screen, virtual=virtual)
 

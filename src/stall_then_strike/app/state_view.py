@@ -18,6 +18,7 @@ from stall_then_strike.engine.calendar import TradingCalendar
 from stall_then_strike.infra.journal_halt import remembered
 from stall_then_strike.infra.journal_reader import JournalReader
 from stall_then_strike.types.dto import CoreMemo
+from stall_then_strike.types.instrument import base_of, quote_of
 from stall_then_strike.types.text import plain, utc_iso
 
 FILLS_SHOWN: Final = 10
@@ -261,7 +262,7 @@ def render(view: StateView) -> RenderableType:
         ),
         _table(
             f"last fills ({len(view.fills)} of {view.fill_rows:,})",
-            ("time", "side", ">size", ">price", ">PnL JPY", ">position", "tag"),
+            ("time", "side", ">size", ">price", f">PnL {quote_of(view.product_code)}", ">position", "tag"),
             [
                 (
                     _moment(fill.ts_ns),
@@ -291,18 +292,24 @@ def _figures(view: StateView) -> list[tuple[str, Text]]:
     if result is None:
         figures.append(("result", Text("nothing remembered yet")))
     else:
-        held = f"{plain(result.position)} BTC"
+        quote = quote_of(view.product_code)
+        held = f"{plain(result.position)} {base_of(view.product_code)}"
         if result.avg_price is not None:
             held += f" at {price(result.avg_price)}"
-        pnl = f"{jpy(result.pnl_jpy)} JPY, realised {jpy(result.realised_jpy)}"
+        pnl = f"{jpy(result.pnl_jpy)} {quote}, realised {jpy(result.realised_jpy)}"
+        since = ""
         if result.since_resume_jpy != result.pnl_jpy:
-            pnl += f", since the last resume {jpy(result.since_resume_jpy)}"
+            since = " since the last resume"
+            pnl += f",{since} {jpy(result.since_resume_jpy)}"
         figures += [
             ("as of", Text(_moment(result.as_of_ns))),
             ("trading day", Text((result.day or UNKNOWN) + ("" if result.is_today else " (it is over)"))),
             ("position", Text(held)),
             ("day's PnL", Text(pnl)),
-            ("drawdown", Text(f"{jpy(result.drawdown_jpy)} JPY, deepest {jpy(result.max_drawdown_jpy)}")),
+            (
+                "drawdown",
+                Text(f"{jpy(result.drawdown_jpy)} {quote}{since}, the day's deepest {jpy(result.max_drawdown_jpy)}"),
+            ),
         ]
     size = f"{view.size_bytes / 1e6:,.1f} MB"
     rows = f"{view.order_rows:,} orders, {view.fill_rows:,} fills, {view.fact_rows:,} facts"

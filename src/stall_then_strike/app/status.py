@@ -202,13 +202,20 @@ class Summary:
     """A whole run."""
 
     mode: str
+    product: str = "FX_BTC_JPY"
     duration_s: float
     counts: Counts = Counts()
     realised_jpy: Decimal = ZERO
-    """Fees and funding included."""
+    """Of the whole run, fees and funding included."""
     marked_jpy: Decimal = ZERO
-    """Open position against the mid at the end."""
+    """Open position against the mid at the end, and what it cost."""
     max_drawdown_jpy: Decimal = ZERO
+    """Deepest fall of both together, over the whole run."""
+    day: str = ""
+    """The trading day in which the run ended, ``2026-11-29``."""
+    day_jpy: Decimal = ZERO
+    """Result of that day, realised and marked; what earlier runs of the day earned included."""
+    day_max_drawdown_jpy: Decimal = ZERO
     position: Decimal = ZERO
     """BTC at the end, signed."""
     volume: Decimal = ZERO

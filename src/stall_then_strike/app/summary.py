@@ -7,6 +7,7 @@ from rich.table import Table
 
 from stall_then_strike.app.panel import UNKNOWN, jpy, micros, price, span
 from stall_then_strike.app.status import Latency, Status, Summary
+from stall_then_strike.types.instrument import base_of, quote_of
 from stall_then_strike.types.text import plain, utc_iso
 
 REASONS_SHOWN = 6
@@ -25,8 +26,8 @@ def minute_line(status: Status) -> str:
             f"{doing}",
             f"{feed} book {status.book.name.lower()} {age}",
             f"{price(status.best_bid)}/{price(status.best_ask)} spread {spread}",
-            f"position {plain(status.position)} BTC",
-            f"PnL {jpy(status.pnl_today_jpy)} JPY drawdown {jpy(status.drawdown_jpy)}",
+            f"position {plain(status.position)} {base_of(status.product)}",
+            f"day's PnL {jpy(status.pnl_today_jpy)} {quote_of(status.product)} drawdown {jpy(status.drawdown_jpy)}",
             f"strikes {counts.strikes:,} fills {counts.fills:,} cancels {counts.cancels:,} closes {counts.closes:,}",
             f"reconnects {counts.reconnects:,} garbage {counts.garbage:,}",
             f"p99 {micros(status.latency.p99_us)}",
@@ -37,6 +38,7 @@ def minute_line(status: Status) -> str:
 def summary_table(summary: Summary) -> RenderableType:
     """A run as a table of names and values."""
     counts = summary.counts
+    base = base_of(summary.product)
     ratio = UNKNOWN if summary.fill_ratio is None else f"{summary.fill_ratio:.1%}"
     checks = UNKNOWN if not summary.mid_checks else f"{summary.mid_agreed:,} of {summary.mid_checks:,}"
     rows = [
@@ -50,14 +52,11 @@ def summary_table(summary: Summary) -> RenderableType:
         ("strikes", f"{counts.strikes:,}"),
         ("orders placed", f"{counts.placed:,}"),
         ("filled, partly filled", f"{counts.filled:,}, {counts.partly_filled:,} ({ratio} of placed)"),
-        ("fills, volume", f"{counts.fills:,}, {plain(summary.volume)} BTC"),
+        ("fills, volume", f"{counts.fills:,}, {plain(summary.volume)} {base}"),
         ("cancels, closes, rejects", f"{counts.cancels:,}, {counts.closes:,}, {counts.rejects:,}"),
         ("", ""),
-        ("PnL realised", f"{jpy(summary.realised_jpy)} JPY"),
-        ("PnL marked", f"{jpy(summary.marked_jpy)} JPY"),
-        ("PnL together", f"{jpy(summary.realised_jpy + summary.marked_jpy)} JPY"),
-        ("deepest drawdown", f"{jpy(summary.max_drawdown_jpy)} JPY"),
-        ("position at the end", f"{plain(summary.position)} BTC"),
+        *_results(summary),
+        ("position at the end", f"{plain(summary.position)} {base}"),
         ("", ""),
         *((("decision latency", _latency(summary.latency)),) if summary.latency.samples else ()),
         *_reasons(summary),
@@ -69,6 +68,22 @@ def summary_table(summary: Summary) -> RenderableType:
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def _results(summary: Summary) -> list[tuple[str, str]]:
+    """One scope a line. The limits work on the trading day's."""
+    total, quote = summary.realised_jpy + summary.marked_jpy, quote_of(summary.product)
+    rows = [
+        ("result, whole run", f"{jpy(total)} {quote}"),
+        ("of it realised, open position", f"{jpy(summary.realised_jpy)}, {jpy(summary.marked_jpy)} {quote}"),
+        ("deepest drawdown, whole run", f"{jpy(summary.max_drawdown_jpy)} {quote}"),
+    ]
+    if summary.day:
+        rows += [
+            (f"result, trading day {summary.day}", f"{jpy(summary.day_jpy)} {quote}"),
+            ("deepest drawdown, that day", f"{jpy(summary.day_max_drawdown_jpy)} {quote}"),
+        ]
+    return rows
 
 
 def _latency(latency: Latency) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +17,12 @@ from rich.console import Console
 
 from stall_then_strike.app import cli
 from stall_then_strike.app.why_moment import AGO, parse_asked
+from stall_then_strike.app.why_runs import runs_for
 from stall_then_strike.app.why_sources import Sources
 from stall_then_strike.app.why_story import MOMENT_S, ORDER_S, tell
 from stall_then_strike.app.why_view import as_json, render
 from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.log_runs import LogRuns
 from stall_then_strike.types.errors import ConfigError, JournalError
 
 _WIDEST_S: Final = 86_400.0
@@ -29,13 +32,14 @@ def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     flags = argparse.ArgumentParser(
         prog="why",
-        usage="%(prog)s TIME|ORDER_ID [--window SECONDS] [--local] [--json] [flags]",
+        usage="%(prog)s TIME|ORDER_ID|--runs [--run RUN] [--window SECONDS] [--local] [--json] [flags]",
         description="Explain from the logs and the journal what was done around a moment or with an order, and why.",
         epilog="exit codes: 0 answered; 1 nothing found, or it cannot be read; 2 bad configuration or arguments",
     )
     flags.add_argument(
         "asked",
         metavar="TIME|ORDER_ID",
+        nargs="?",
         help="2026-11-21T07:30:13.123Z, or HH:MM[:SS[.fff]] of today (both UTC without an offset), now, -5m; or our "
         "name of an order, the venue's (JRF...), or the number of an execution",
     )
@@ -48,6 +52,16 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         type=_window,
         help=f"how far to look each way (default: {MOMENT_S:g} around a moment, {ORDER_S:g} around an order's life)",
+    )
+    flags.add_argument("--runs", action="store_true", help="list the runs of the log folder")
+    flags.add_argument(
+        "--run",
+        metavar="RUN",
+        action="append",
+        default=[],
+        dest="wanted",
+        help="run that is asked about: its number, latest, a mode for all runs of it, all, or unknown; may be repeated "
+        "(default: the one that knows)",
     )
     flags.add_argument("--local", action="store_true", help="TIME without an offset is of session.timezone, not UTC")
     flags.add_argument("--json", action="store_true", help="one JSON object")
@@ -63,10 +77,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg = cli.load(args, cli.CONFIGS / "live.yml")
         now_ns = SystemClock().now_ns()
         zone = cfg.session.timezone
+        known = LogRuns(args.log_dir)
+        if args.runs:
+            sys.stdout.write("".join(f"{line}\n" for line in known.lines()) or f"{args.log_dir}: no runs\n")
+            return cli.EXIT_DONE
+        if args.asked is None:
+            raise ConfigError("nothing was asked; accepted: TIME, ORDER_ID, or --runs to list the runs")
         asked = parse_asked(args.asked, now_ns=now_ns, zone=zone if args.local else "UTC")
         is_named = any(text.partition("=")[0].strip() == "journal.dir" for text in args.sets)
-        with Sources(cfg, args.log_dir, is_journal_named=is_named) as sources:
+        runs = runs_for(asked, known, args.wanted, MOMENT_S if args.window is None else args.window)
+        with Sources(cfg, args.log_dir, known, runs, is_journal_named=is_named) as sources:
             story = tell(sources, asked, args.window, now_ns=now_ns)
+        story = replace(story, runs=tuple(map(known.line, runs if known.records else known.with_rows)))
     except ConfigError as error:
         sys.stderr.write(f"why: {error}\n")
         return cli.EXIT_USAGE

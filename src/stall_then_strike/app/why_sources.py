@@ -19,6 +19,7 @@ from stall_then_strike.infra.file_lock import holder
 from stall_then_strike.infra.journal import journal_path
 from stall_then_strike.infra.journal_reader import JournalReader
 from stall_then_strike.infra.log_reader import DecisionLine, LogReader, OrderLine, Span
+from stall_then_strike.infra.log_runs import LIVE, LogRuns
 from stall_then_strike.infra.runtime_reader import RuntimeLine, runtime_lines
 from stall_then_strike.types.dto import NS_PER_S, BookedFill, Fact, OrderMemo
 from stall_then_strike.types.errors import JournalError
@@ -48,15 +49,18 @@ class Records:
 class Sources:
     """The places in which to look. A context manager, so that the journal is let go."""
 
-    def __init__(self, cfg: AppConfig, log_dir: Path, *, is_journal_named: bool) -> None:
-        """Open what is there; what is not is said in ``notes``."""
+    def __init__(self, cfg: AppConfig, log_dir: Path, known: LogRuns, runs: Sequence[int], *, is_journal_named: bool):
+        """Open what is there; what is not is said in ``notes``. ``runs`` are those asked about; of none, all rows."""
         self.cfg, self.log_dir = cfg, log_dir
         self.units = cfg.exchange.instrument()
-        self.logs = LogReader(log_dir)
+        self._known, self._runs = known, runs
+        self.logs = LogReader(log_dir, known.rows(runs) if runs else None)
         self.searched: list[str] = []
         self.notes: list[str] = []
         """What could not be used, or only in part."""
-        self._journals = self._open(is_journal_named=is_journal_named)
+        records = [known.record(run) for run in runs]
+        has_journal = not runs or any(record is None or record.mode in LIVE for record in records)
+        self._journals = self._open(is_journal_named=is_journal_named) if has_journal else []
         self.journal = self._journals[0] if self._journals else None
         """The one that is asked."""
         if log_dir.is_dir():
@@ -76,7 +80,9 @@ class Sources:
 
     @property
     def is_running(self) -> bool:
-        """Whether a run has the log folder or the journal now."""
+        """Whether a run that is asked about goes on; where runs are not known, one with the folder or the journal."""
+        if self._runs:
+            return any(map(self._known.is_running, self._runs))
         try:
             in_folder = holder(self.log_dir / ".lock")
         except OSError:

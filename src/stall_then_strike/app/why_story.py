@@ -60,6 +60,8 @@ class Story:
     is_found: bool
     searched: tuple[str, ...]
     notes: tuple[str, ...]
+    runs: tuple[str, ...] = ()
+    """The runs whose rows were searched, each in one line; empty where all were."""
     state: DecisionLine | None = None
     """The decision that held at ``zero_ns``: what the market and the position were then."""
     happenings: tuple[Happening, ...] = ()

@@ -33,7 +33,7 @@ _STYLES: Final = {
 
 def render(story: Story, zone: str) -> RenderableType:
     """Draw a story; ``zone`` is the session's, for a second clock in the heading."""
-    parts: list[RenderableType] = [_heading(story, zone)]
+    parts: list[RenderableType] = [_heading(story, zone), *(Text(run, style="bright_black") for run in story.runs)]
     if story.is_found:
         if story.state is not None and story.zero_ns is not None:
             parts.append(_state(story))
@@ -225,6 +225,7 @@ def as_json(story: Story) -> dict[str, Any]:
         "zero": _iso(story.zero_ns),
         "from": _iso(story.from_ns) if story.until_ns else None,
         "until": _iso(story.until_ns) if story.until_ns else None,
+        "runs": list(story.runs),
         "searched": list(story.searched),
         "notes": list(story.notes),
         "state": None

@@ -33,6 +33,7 @@ SENTENCES: Final[Mapping[Reason, str]] = {
     Reason.SPREAD: "The spread is too narrow.",
     Reason.STALL_IMMATURE: "The best has not stood still for long enough.",
     Reason.ACCOUNT_UNKNOWN: "The account is not reconciled since the private channel came up.",
+    Reason.MARGIN: "A pause: the venue refused an order because the collateral does not carry it.",
     Reason.TTL: "Its time to live was over.",
     Reason.BEST_MOVED: "The best moved away from where it stood at the strike.",
     Reason.REVERSE: "The mid ran too far against the position's average price.",
@@ -62,7 +63,7 @@ FACTS: Final[Mapping[str, tuple[str, str]]] = {
     OrderEventKind.REJECTED: ("refused", "refused by the venue"),
     OrderEventKind.SEND_UNKNOWN: ("unknown", "no answer; counted as live"),
     OrderEventKind.NOT_SENT: ("not sent", "did not take effect"),
-    OrderEventKind.PROVEN_ABSENT: ("absent", "shown never to have come to life"),
+    OrderEventKind.PROVEN_ABSENT: ("absent", "shown never to have been on the book"),
     OrderEventKind.CANCELLED: ("cancelled", "cancel confirmed"),
     OrderEventKind.EXPIRED: ("expired", "ended by its time or as an unfilled rest"),
     OrderEventKind.CANCEL_FAILED: ("cancel", "cancel refused by the venue"),
@@ -73,6 +74,8 @@ FACTS: Final[Mapping[str, tuple[str, str]]] = {
     "halt": ("HALT", ""),
     "resume": ("resume", "halt lifted"),
     "refusal": ("refusal", "the venue refused a request"),
+    "margin": ("margin", "the collateral does not carry an order"),
+    "start_failed": ("start", "failed before trading began"),
     "channel": ("channel", "private channel"),
     "ask": ("account", "asked because"),
     "report": ("account", "reconciled"),
@@ -81,6 +84,8 @@ FACTS: Final[Mapping[str, tuple[str, str]]] = {
     "stranger": ("account", "an order on the book is not ours"),
     "orphan": ("account", "an order believed ended is still on the book"),
     "difference": ("account", "books differ"),
+    "behind": ("account", ""),
+    "unreconciled": ("account", ""),
     "funding": ("account", "funding or carry, JPY"),
     "collateral": ("account", "collateral moved without a fill, JPY"),
     "day": ("day", "trading day"),
@@ -98,11 +103,15 @@ LOUD: Final = frozenset(
         "halt",
         "resume",
         "refusal",
+        "margin",
+        "start_failed",
         "channel",
         "report_failed",
         "take_over",
         "stranger",
         "orphan",
+        "behind",
+        "unreconciled",
     }
     | {"difference", "collateral", "rejected", "send_unknown", "not_sent", "proven_absent", "cancel_unsent"}
 )
@@ -145,7 +154,8 @@ def measured(line: DecisionLine, cfg: AppConfig) -> str:
             return f"stale_ms {strategy.stale_ms:,}; the age of the last message is not logged"
         case Reason.POSITION_LIMIT:
             held, limit_btc = line.inventory, strategy.max_inventory_btc
-            return f"position {signed(held)} BTC, quotes of {plain(strategy.size_min)}, limit {plain(limit_btc)}"
+            size = f"{signed(held)} {cfg.exchange.instrument().base}"
+            return f"position {size}, quotes of {plain(strategy.size_min)}, limit {plain(limit_btc)}"
         case Reason.QUIET_TIME:
             why_quiet = TradingCalendar(cfg.session).quiet(line.ts_ns)
             return why_quiet or "not by the configuration read now"

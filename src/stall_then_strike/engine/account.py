@@ -50,6 +50,7 @@ from stall_then_strike.types.dto import (
     PrivateChannel,
     Reason,
     Reconcile,
+    ReportedOrder,
     ReportFailed,
     Side,
 )
@@ -99,6 +100,8 @@ class Account:
         self._ask_ns = 0
         self._ask_why = ""
         self.rules = Reconciler(cfg, instrument)
+        self.strangers: tuple[ReportedOrder, ...] = ()
+        """Orders on the book, by the last report, that are not ours."""
         self.to_cancel: list[OrderId] = []
         """Orders on the book, found by the last report, that should not be there."""
         self.reported_ns: int | None = None
@@ -162,7 +165,7 @@ class Account:
         why = self._ask_why
         if why != PERIOD:
             self._record.fact("ask", detail=why)
-        self._budget.spend_questions(now_ns, REPORT_CALLS)
+        self._budget.reserve_questions(now_ns, REPORT_CALLS)
         self.rules.asked(now_ns)
         self._ask_ns, self._ask_why = self.rules.due(self._orders, now_ns)
         return Reconcile(since=self.rules.since or ExecId(0), why=why)
@@ -257,7 +260,7 @@ class Account:
         self.was_settled = self.was_settled or self.rules.is_settled
         if self.rules.is_settled and not was_settled:
             position = self._instrument.size(self._inventory.position)
-            self._record.note("INFO", f"account reconciled: position {position:+f} BTC")
+            self._record.note("INFO", f"account reconciled: position {position:+f} {self._instrument.base}")
             self._record.fact("report", detail=f"position {position:+f}")
         if late and self.rules.is_live and now_ns - self._renewed_ns >= _RENEW_NS:
             self._renewed_ns = now_ns
@@ -270,7 +273,8 @@ class Account:
         """The first report of all: what is there was there before us."""
         if report.position:
             size = self._instrument.size(report.position)
-            self._record.note("WARNING", f"a position of {size:+f} BTC was there before the first run: taken over")
+            held = f"a position of {size:+f} {self._instrument.base}"
+            self._record.note("WARNING", f"{held} was there before the first run: taken over")
             self._record.fact("take_over", detail=f"position {size:+f}")
         self._take_over(report, now_ns)
 
@@ -314,6 +318,7 @@ class Account:
         late += sum(self._is_untold(order, report.asked_ns) for order in self._orders.live())
         self._take_strangers(report, found.foreign_fills, now_ns)
         self.to_cancel.extend(found.orphans)
+        self.strangers = tuple(found.strangers)
         for stranger in found.strangers:
             self._orders.add_stranger(stranger.order_id)
             if self._cancels_strangers:
@@ -379,7 +384,7 @@ class Account:
             self._take_cash(report)
             return None
         ours, theirs = (self._instrument.size(size) for size in (inventory.position, report.position))
-        differs = f"position {theirs:+f} BTC at the venue, {ours:+f} here"
+        differs = f"position {theirs:+f} {self._instrument.base} at the venue, {ours:+f} here"
         self._record.fact("difference", detail=differs)
         if books is Books.DIFFER:
             self._record.note("WARNING", f"{differs}: asking again")
@@ -410,7 +415,8 @@ class Account:
         else:
             amount = self._instrument.amount(payment.amount)
             self._record.note(
-                "WARNING", f"collateral moved by {amount:+,.2f} JPY without a fill: not counted as result"
+                "WARNING",
+                f"collateral moved by {amount:+,.2f} {self._instrument.quote} without a fill: not counted as result",
             )
             self._record.fact("collateral", detail=f"{amount:+f}")
 

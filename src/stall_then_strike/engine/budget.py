@@ -13,6 +13,7 @@ per minute. Single cancels count as private calls only.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,6 +33,12 @@ PUBLIC_CALLS: Final = 25
 pre-flight's. Exits leave them their room; for all else the venue's own count of the address tells of them."""
 NEVER_NS: Final = 1 << 63
 """Later than any stamp."""
+_FIRST_BREACH_NS: Final = 5 * NS_PER_S
+_LONGEST_BREACH_NS: Final = 600 * NS_PER_S
+_FORGIVEN_NS: Final = 3_600 * NS_PER_S
+"""After so long without a breach the next one is the first again."""
+_OWN_BREACHES: Final = 3
+"""So many breaches that our own calls brought about, and our count of them is wrong: a person has to look."""
 _EXIT_PAUSE_NS: Final = 5 * NS_PER_S
 """After a refusal for a limit, how long exits pause too: each further refusal may deepen the penalty."""
 
@@ -109,6 +116,16 @@ class SendWindow:
         """Record calls that are being made."""
         self._stamps.extend([now_ns] * calls)
 
+    def give_back(self, at_ns: int, calls: int) -> None:
+        """Take back so many calls recorded at that moment, as far as they still count."""
+        stamps = self._stamps
+        first = bisect_left(stamps, at_ns)
+        count = min(calls, bisect_right(stamps, at_ns) - first)
+        stamps.rotate(-first)
+        for _ in range(count):
+            stamps.popleft()
+        stamps.rotate(first)
+
     def free_at_ns(self, now_ns: int, calls: int, *, keep: int) -> int:
         """When ``calls`` fit while ``keep`` of the limit stays untouched: ``now_ns`` if they do."""
         room = self.limit - keep
@@ -172,6 +189,11 @@ class Budget:
         """What ``not_before_ns`` answered to it."""
         self._blocked_until_ns = 0
         self._exit_from_ns = 0
+        self._reserved: deque[tuple[int, int]] = deque()
+        """Reports that were asked for and have not ended: when, and how many calls were put aside for each."""
+        self._breaches: deque[bool] = deque()
+        """Breaches of the venue's limits in a row: of each, whether our own calls alone had nearly used one up."""
+        self._breach_until_ns = 0
 
     def restore(self, orders: Iterable[OrderMemo]) -> None:
         """Count what an earlier run sent, for the venue does.
@@ -259,6 +281,26 @@ class Budget:
         if exits:
             self._exit_from_ns = max(self._exit_from_ns, now_ns + _EXIT_PAUSE_NS)
 
+    def breach(self, now_ns: int, until_ns: int) -> tuple[int, bool]:
+        """The venue says that a limit is exceeded: pause as it says, and longer with each breach that follows another.
+
+        Returns the length of the pause, zero if one is on already, for what is refused then was on its way; and whether
+        this is our own doing: another program on the account or the address uses the limits up too, and that passes.
+        """
+        if is_on := now_ns < self._breach_until_ns:
+            is_ours = False
+        else:
+            if now_ns - self._breach_until_ns >= _FORGIVEN_NS:
+                self._breaches.clear()
+            windows = (self._address, self._private, self._orders, self._small)
+            is_ours = any(10 * window.own(now_ns) >= 9 * window.limit for window in windows)
+            self._breaches.append(is_ours)
+        least_ns = min(_FIRST_BREACH_NS << min(len(self._breaches) - 1, 10), _LONGEST_BREACH_NS)
+        end_ns = max(until_ns, self._breach_until_ns if is_on else now_ns + least_ns)
+        self._breach_until_ns = end_ns
+        self.block(now_ns, end_ns, exits=True)
+        return (0 if is_on else end_ns - now_ns), is_ours and sum(self._breaches) >= _OWN_BREACHES
+
     def on_reading(self, reading: LimitReading, now_ns: int) -> None:
         """Compare our count with the venue's."""
         self._strike_ns = None
@@ -270,9 +312,26 @@ class Budget:
         window.on_reading(now_ns, reading.remaining, reading.reset_ns)
 
     def spend_questions(self, now_ns: int, calls: int) -> None:
-        """Record questions."""
+        """Record questions: private calls that are neither an order nor a cancel."""
         self._strike_ns = None
         self._spend_call(now_ns, calls)
+
+    def reserve_questions(self, now_ns: int, calls: int) -> None:
+        """Count a report that is asked for as the most that it may cost, until :meth:`settle_questions`."""
+        self.spend_questions(now_ns, calls)
+        self._reserved.append((now_ns, calls))
+
+    def settle_questions(self, now_ns: int, calls: int) -> None:
+        """A report, the oldest that was asked for, has ended after so many calls. They count as made just now.
+
+        A reservation whose report never ends is not given back: what it cost is not known.
+        """
+        if not self._reserved:
+            return
+        asked_ns, reserved = self._reserved.popleft()
+        self._private.give_back(asked_ns, reserved)
+        self._address.give_back(asked_ns, reserved)
+        self.spend_questions(now_ns, calls)
 
     def spend_strike(self, now_ns: int, orders: int, size: Lots) -> None:
         """Record a strike's sends."""

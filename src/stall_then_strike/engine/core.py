@@ -23,6 +23,7 @@ from stall_then_strike.engine.dispatch import Dispatch
 from stall_then_strike.engine.exits import Exits
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.lull import Lull
+from stall_then_strike.engine.margin import MarginPause
 from stall_then_strike.engine.orders import Applied, Order, Orders, OrderState
 from stall_then_strike.engine.recording import Recorder
 from stall_then_strike.engine.risk import KillSwitch
@@ -43,6 +44,7 @@ from stall_then_strike.types.dto import (
     BoardState,
     BookedFill,
     BookStatus,
+    CallsMade,
     Changes,
     Command,
     Control,
@@ -55,6 +57,7 @@ from stall_then_strike.types.dto import (
     LimitReading,
     OrderEvent,
     OrderEventKind,
+    OrderId,
     OrderMemo,
     PrintedFill,
     PrivateChannel,
@@ -62,6 +65,7 @@ from stall_then_strike.types.dto import (
     RefusalKind,
     RenewFeed,
     ReportFailed,
+    Side,
     Step,
     Tick,
     TimeInForce,
@@ -76,8 +80,8 @@ _OVERLOAD_NS: Final = 5 * NS_PER_S
 _LONGEST_PAUSE_NS: Final = 30 * NS_PER_S
 _MEMO_NS: Final = 5 * NS_PER_S
 """How old the remembered peak and drawdown of an open position may be."""
-_KEEP_POSITION: Final = frozenset({Reason.POSITION_MISMATCH, Reason.AUTH_REFUSED})
-"""Halts that close nothing: what is open is not known for sure, or no order would be taken."""
+_OF_THE_ACCOUNT: Final = frozenset({Reason.POSITION_MISMATCH, Reason.OPERATOR})
+"""Halts that count also before trading has begun. All others are then faults of this start: it fails."""
 _REASONS: Final = {int(reason): reason for reason in Reason}
 
 _NO_BOARD: Final = BoardSnapshot(
@@ -144,8 +148,17 @@ class Core:
         self._board = _NO_BOARD
         self._state = BoardState.UNKNOWN
         self._health = Health.UNKNOWN
+        self._refused_close: Side | None = None
+        """The side of the last close, if the venue refused it."""
+        self.obstacles: tuple[OrderId, ...] = ()
+        """Orders of others that it would meet."""
+        self._margin = MarginPause()
         self._stopping = False
         self._stop_flat = False
+        self.start_fault: Reason | None = None
+        """Why this start failed before trading began; None if it did not. Nothing of it outlives the run."""
+        self._has_begun = not live
+        """Whether the account was settled in this run and trading began, or a halt's end. Nothing is closed before."""
         self._now_ns = 0
         self._checked = -1
         self._day: date | None = None
@@ -234,8 +247,9 @@ class Core:
         """When to send a ``Tick`` if nothing else happens before. Always later than the last event."""
         now = self._now_ns
         first = self.strategy.next_deadline_ns(now)
-        if now < self._change_ns < first:
-            first = self._change_ns
+        for stamp in (self._change_ns, self._margin.until_ns):
+            if now < stamp < first:
+                first = stamp
         if self.account is not None and now < (look_ns := self.account.next_look_ns(now)) < first:
             first = look_ns
         if self.exits.closing is not None or self.orders.any_live:
@@ -281,16 +295,13 @@ class Core:
         if now >= self._change_ns:
             self._roll(now)
         self._take_in(event, now)
-        if self.inventory.changes != self._checked:
-            self._checked = self.inventory.changes
-            if (tripped := self.kill_switch.check(self.inventory)) is not None:
-                risk, is_day = self._cfg.risk, tripped is Reason.KILL_PNL
-                what, limit = ("result", risk.daily_pnl_jpy) if is_day else ("drawdown", risk.max_dd_jpy)
-                self._halt(tripped, f"the day's {what} reached its limit of {limit:,f} JPY")
+        self._has_begun = self._has_begun or self._may_begin()
+        if self._has_begun and self.inventory.changes != self._checked:
+            self._check_limits()
         self._decide(now)
         if self.exits.closing is None and self.inventory.position and (why := self._must_be_flat()) is not None:
             self.exits.begin(why, flatten=True)  # a fill came after all was closed
-        if self._is_known and (closing := self.exits.closing) is not None:
+        if self._has_begun and (closing := self.exits.closing) is not None:
             is_running = self._state is BoardState.RUNNING
             is_open = is_running and self.book_status(now) is BookStatus.OK
             best = (self._board.best_bid_price, self._board.best_ask_price) if is_open else None
@@ -307,6 +318,19 @@ class Core:
         if not self.dispatch.actions and not self.record.rows and changes is None:
             return NOTHING
         return Step(tuple(self.dispatch.actions), tuple(self.record.rows), changes)
+
+    def _may_begin(self) -> bool:
+        """Whether the account is known, and there is something to do with it: to trade, or to see a halt through."""
+        is_known = self.account is not None and self.account.was_settled and self.start_fault is None
+        return is_known and (not self._stopping or self.kill_switch.halted is not None)
+
+    def _check_limits(self) -> None:
+        """Trip the kill switch where the day's result or drawdown has reached its limit."""
+        self._checked = self.inventory.changes
+        if (tripped := self.kill_switch.check(self.inventory)) is not None:
+            risk, is_day = self._cfg.risk, tripped is Reason.KILL_PNL
+            what, limit = ("result", risk.daily_pnl_jpy) if is_day else ("drawdown", risk.max_dd_jpy)
+            self._halt(tripped, f"the day's {what} reached its limit of {limit:,f} {self.instrument.quote}")
 
     def _take_in(self, event: Event, now: int) -> None:
         """Fold one event into the state."""
@@ -330,7 +354,7 @@ class Core:
         if self.account is not None:
             self.account.on_time(now)
 
-    def _on_venue(self, event: VenueStatus | FundingEvent | VenueRefusal | LimitReading, now: int) -> None:
+    def _on_venue(self, event: VenueStatus | FundingEvent | VenueRefusal | LimitReading | CallsMade, now: int) -> None:
         """Fold in what the venue says of itself and of its limits, and what it pays."""
         if isinstance(event, VenueStatus):
             self._state = event.state if event.state is not None else self._state
@@ -342,6 +366,8 @@ class Core:
             self._on_refusal(event, now)
         elif isinstance(event, LimitReading):
             self.budget.on_reading(event, now)
+        elif isinstance(event, CallsMade):
+            self.budget.spend_questions(now, event.calls)
         else:
             assert_never(event)
 
@@ -350,18 +376,37 @@ class Core:
     ) -> None:
         if isinstance(event, PrivateChannel):
             account.on_channel(event, now)
-        elif isinstance(event, PrintedFill):
+            return
+        if isinstance(event, PrintedFill):
             account.on_printed(event.fill, now)
-        elif isinstance(event, ReportFailed):
+            return
+        self.budget.settle_questions(now, event.calls)
+        if isinstance(event, ReportFailed):
             account.on_failed(event, now)
         else:
             why_halt = account.on_report(event, now)
-            if why_halt is not None and self.kill_switch.trip(why_halt) is not None:
-                self._halt(why_halt)
+            if why_halt is not None:
+                self._trip(why_halt)
+            self._name_obstacles(account)
             if account.why_renew:
                 self.dispatch.actions.append(RenewFeed(why=account.why_renew))
             if account.to_cancel and self.budget.may_cancel(now, len(account.to_cancel)):
                 self.dispatch.cancel_strangers(account.to_cancel)
+
+    def _name_obstacles(self, account: Account) -> None:
+        """Say, once of each, which orders of others a refused close would meet: the venue forbids such a trade."""
+        if self.exits.closing is None or self._refused_close is None:
+            self.obstacles = ()
+            return
+        in_the_way = [order for order in account.strangers if order.side is self._refused_close.opposite]
+        unit = self.instrument
+        for order in in_the_way:
+            if order.order_id not in self.obstacles:
+                at = "market" if order.price is None else f"{unit.price(order.price):f}"
+                text = f"order {order.order_id} ({order.side} {unit.size(order.size):f} @ {at}), which is not ours"
+                self.record.note("WARNING", f"a close is refused, and {text}, may be in its way: cancel it by hand")
+                self.record.fact("stranger", order_id=order.order_id, detail="in the way of a close")
+        self.obstacles = tuple(order.order_id for order in in_the_way)
 
     def _on_refusal(self, refusal: VenueRefusal, now: int) -> None:
         """The venue refused for a reason that concerns what comes next."""
@@ -369,10 +414,17 @@ class Core:
         if refusal.kind is RefusalKind.OVERLOADED:
             self.budget.block(now, max(refusal.until_ns, now + _OVERLOAD_NS), exits=False)
             return
+        if refusal.kind is RefusalKind.THROTTLED:
+            pause_ns, is_our_doing = self.budget.breach(now, refusal.until_ns)
+            if pause_ns:
+                said = f"a limit of the venue is exceeded ({refusal.detail}): no quotes for {pause_ns / NS_PER_S:.0f} s"
+                self.record.note("WARNING", said)
+            if is_our_doing:
+                self._trip(Reason.LIMIT_BREACH, refusal.detail)
+            return
         self.budget.block(now, max(refusal.until_ns, now + _OVERLOAD_NS), exits=True)
-        reason = Reason.LIMIT_BREACH if refusal.kind is RefusalKind.THROTTLED else Reason.AUTH_REFUSED
-        if self.kill_switch.trip(reason) is not None:
-            self._halt(reason, refusal.detail)
+        is_restricted = refusal.kind is RefusalKind.RESTRICTED
+        self._trip(Reason.LIMIT_BREACH if is_restricted else Reason.AUTH_REFUSED, refusal.detail)
 
     def _on_board(self, board: BoardSnapshot) -> None:
         self._board = board
@@ -386,8 +438,9 @@ class Core:
         day = self.calendar.day(now)
         if self._day is not None and day != self._day:
             result = self.instrument.amount(self.inventory.pnl_today)
-            self.record.note("INFO", f"trading day {self._day} ended with {result:+,.0f} JPY; {day} begins")
-            self.record.fact("day", detail=f"{self._day} ended with {result:+,.0f} JPY")
+            said = f"{self._day} ended with {result:+,.0f} {self.instrument.quote}"
+            self.record.note("INFO", f"trading day {said}; {day} begins")
+            self.record.fact("day", detail=said)
             self.inventory.roll_day()
             if (lifted := self.kill_switch.on_day_roll()) is not None:
                 self.record.note("WARNING", f"halt ({lifted.label}) lifted by the day roll")
@@ -401,13 +454,13 @@ class Core:
     def _on_control(self, control: Control, now: int) -> None:
         match control.command:
             case Command.HALT:
-                if self.kill_switch.trip(control.reason) is not None:
-                    self._halt(control.reason, control.detail)
+                self._trip(control.reason, control.detail)
             case Command.STOP | Command.STOP_FLAT:
                 self._stopping = True
                 if control.command is Command.STOP_FLAT:
                     self._stop_flat = True
-                    self.exits.begin(Reason.FLATTEN, flatten=True)
+                    if self._must_be_flat() is not None:
+                        self.exits.begin(Reason.FLATTEN, flatten=True)
             case Command.RESUME:
                 self._errors = 0
                 if (lifted := self.kill_switch.resume(self.inventory)) is not None:
@@ -418,35 +471,45 @@ class Core:
             case _:
                 assert_never(control.command)
 
+    def _trip(self, reason: Reason, detail: str = "") -> None:
+        """Halt; before trading has begun, give this start up instead."""
+        if self._has_begun or reason in _OF_THE_ACCOUNT:
+            if self.kill_switch.trip(reason) is not None:
+                self._halt(reason, detail)
+        elif self.start_fault is None:
+            self.start_fault, self._stopping, self.exits.closing = reason, True, None
+            why = f" ({detail})" if detail else ""
+            self.record.note("ERROR", f"this start fails before trading began: {reason.label}{why}")
+            self.record.fact("start_failed", detail=f"{reason.label}{why}")
+
     def _halt(self, reason: Reason, detail: str = "") -> None:
         """The kill switch has tripped: from here on only exits."""
         state = self.inventory.state()
         day, fall = self.instrument.amount(state.pnl_today_jpy), self.instrument.amount(state.drawdown_jpy)
         why = f" ({detail})" if detail else ""
-        flatten = reason not in _KEEP_POSITION
+        flatten = not self.kill_switch.keeps_position
         then = "flattening" if flatten else "the position is left to the operator"
-        self.record.note("CRITICAL", f"HALT {reason.label}{why}: day {day:+,.0f} JPY, drawdown {fall:,.0f} JPY; {then}")
+        quote = self.instrument.quote
+        result = f"day {day:+,.0f} {quote}, drawdown {fall:,.0f} {quote}"
+        self.record.note("CRITICAL", f"HALT {reason.label}{why}: {result}; {then}")
         self.record.fact("halt", detail=f"{reason.label}{why}")
         self._halt_ns, self._halt_detail = self._now_ns, detail
         self.dispatch.decision("halt", reason)
         self.exits.closing = None
-        if flatten:
+        if flatten and self._has_begun:
             self.exits.begin(reason, flatten=True)
 
     def _must_be_flat(self) -> Reason | None:
-        """Why there may be no position at all, whenever and however it came; None if there may."""
-        if self.kill_switch.halted is None:
-            return Reason.FLATTEN if self._stop_flat else None
-        return None if self.kill_switch.halted in _KEEP_POSITION else self.kill_switch.halted
+        """Why there may be no position at all, whenever and however it came; None if there may.
+
+        After a restart the position is hearsay until the venue says it, for what was closed by hand meanwhile would be
+        opened the other way; and where trading never began, nothing of this run is open.
+        """
+        if self.kill_switch.keeps_position or not self._has_begun:
+            return None
+        return self.kill_switch.halted or (Reason.FLATTEN if self._stop_flat else None)
 
     # --- deciding
-
-    @property
-    def _is_known(self) -> bool:
-        """Whether there is a position to close. After a restart it is hearsay until the venue says it: what was closed
-        by hand meanwhile would be opened the other way.
-        """
-        return self.account is None or self.account.rules.is_known
 
     @property
     def _is_contradicted(self) -> bool:
@@ -463,6 +526,8 @@ class Core:
             return Reason.CLOSING
         if self.account is not None and (not self.account.is_settled or self.account.is_failing(self._now_ns)):
             return Reason.ACCOUNT_UNKNOWN
+        if self._now_ns < self._margin.until_ns:
+            return Reason.MARGIN
         if self._state is not BoardState.RUNNING:
             return Reason.VENUE_NOT_RUNNING
         if self._health in _UNHEALTHY:
@@ -476,7 +541,7 @@ class Core:
             self.kill_switch.halted is None
             and not self._stopping
             and self.exits.closing is None
-            and self._is_known
+            and self._has_begun
             and not self._is_contradicted
         )
         if self._errors >= self._cfg.risk.max_errors:
@@ -501,7 +566,7 @@ class Core:
             actions = self.exits.cancel_quotes(Reason.REVERSE, now)
             self.dispatch.decision("close", Reason.REVERSE, actions)
             size = self.instrument.size(self.inventory.position)
-            self.record.note("INFO", f"reverse move: closing {size:+f} BTC")
+            self.record.note("INFO", f"reverse move: closing {size:+f} {self.instrument.base}")
         if self.orders.any_live:
             self.exits.retry_cancels(now)
 
@@ -513,8 +578,8 @@ class Core:
         actions = self.exits.cancel_quotes(Reason.INTERNAL_ERROR, now)
         if actions:
             self.dispatch.decision("cancel", Reason.INTERNAL_ERROR, actions)
-        if self._errors >= self._cfg.risk.max_errors and self.kill_switch.trip(Reason.INTERNAL_ERROR) is not None:
-            self._halt(Reason.INTERNAL_ERROR, repr(error))
+        if self._errors >= self._cfg.risk.max_errors:
+            self._trip(Reason.INTERNAL_ERROR, repr(error))
 
     def _strike(self, verdict: Verdict, now: int) -> None:
         quotes = self.strategy.strike(verdict, now, (self.dispatch.name(), self.dispatch.name()))
@@ -529,13 +594,29 @@ class Core:
             self._on_applied(applied, self._now_ns)
         return any(applied.changed for applied in results)
 
-    def _count_failures(self, event: OrderEvent, now: int) -> None:
-        """Orders that do not even leave: no strikes for a while, longer each time, or a dead line would be hammered."""
-        if event.kind is OrderEventKind.ACCEPTED:
+    def _count_failures(self, order: Order, event: OrderEvent, now: int) -> None:
+        """Orders that are refused, or do not even leave: a dead line is not to be hammered, nor an empty account."""
+        if event.kind is OrderEventKind.REJECTED and event.is_margin:
+            self._on_margin(event, now)
+        elif event.kind in (OrderEventKind.REJECTED, OrderEventKind.PROVEN_ABSENT):
+            if self._has_begun and (tripped := self.kill_switch.on_reject(now)) is not None:
+                self._halt(tripped)
+        elif event.kind is OrderEventKind.ACCEPTED:
             self._failures = 0
+        elif event.kind is OrderEventKind.REGISTERED:
+            self._margin.on_book(order)
         elif event.kind is OrderEventKind.NOT_SENT:
             self._failures += 1
             self.budget.block(now, now + min(NS_PER_S << min(self._failures, 5), _LONGEST_PAUSE_NS), exits=False)
+
+    def _on_margin(self, event: OrderEvent, now: int) -> None:
+        """The collateral does not carry an order: no quotes for a while, and those on the book free what they bind."""
+        if pause_ns := self._margin.refused(now):
+            said = f"{event.detail or 'margin is insufficient'}; no quotes for {pause_ns / NS_PER_S:.0f} s"
+            self.record.note("WARNING", f"the collateral does not carry an order: {said}")
+            self.record.fact("margin", order_id=event.order_id, detail=said)
+        if actions := self.exits.cancel_quotes(Reason.MARGIN, now):
+            self.dispatch.decision("cancel", Reason.MARGIN, actions)
 
     def _on_applied(self, applied: Applied, now: int) -> None:
         order, event = applied.order, applied.event
@@ -552,12 +633,13 @@ class Core:
                 self.account.rules.note_held(self.inventory.basis)
         elif isinstance(event, OrderEvent) and not applied.anomaly and not applied.is_repeat:
             self.record.order_event(order, event)
-            refused = event.kind in (OrderEventKind.REJECTED, OrderEventKind.PROVEN_ABSENT)
-            if refused and (tripped := self.kill_switch.on_reject(now)) is not None:
-                self._halt(tripped)
-            self._count_failures(event, now)
+            self._count_failures(order, event, now)
         if not order.is_live and applied.changed and order.tag != STALL_TAG and self.exits.closing is not None:
             self.exits.closing.order_ended(now, executed=order.executed, remaining=order.remaining)
+            is_refused = order.state is OrderState.REJECTED
+            self._refused_close = order.side if is_refused else None
+            if is_refused and self.account is not None and not self.obstacles:
+                self.account.rules.alarm("a close was refused")
 
     # --- the account
 

@@ -63,7 +63,7 @@ class Dispatch:
         self.actions.extend(quotes)
         self.decision("strike", Reason.STRIKE, tuple(quotes), bid, ask)
         sides = " / ".join(f"{q.side} {self._instrument.price(q.price)}" for q in quotes)
-        record.note("INFO", f"strike {self._instrument.size(quotes[0].size)} BTC: {sides}")
+        record.note("INFO", f"strike {self._instrument.size(quotes[0].size)} {self._instrument.base}: {sides}")
 
     def cancel(self, due: Sequence[tuple[Order, OrderId]], reason: Reason) -> CancelAllStall:
         """Send the cancels of these orders, by the venue's names."""
@@ -102,7 +102,7 @@ class Dispatch:
         self.decision("close", reason, (action,))
         unit = self._instrument
         at = "market" if order.price is None else f"{unit.price(order.price)} or better"
-        self._record.note("INFO", f"{order.tag} {order.side} {unit.size(order.size)} BTC at {at}")
+        self._record.note("INFO", f"{order.tag} {order.side} {unit.size(order.size)} {unit.base} at {at}")
 
     def decision(
         self,

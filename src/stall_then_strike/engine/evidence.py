@@ -7,7 +7,8 @@ seen; a list may have been made before what we have heard since. Hence:
 - an execution is a fill, of whichever order of ours it names. Whose it is if it names none, `owner` says;
 - an order that is listed is on the book, or ended as it says when all its executions are with us;
 - an order that was on the book and is missing from two lists, asked for some seconds apart and later than anything that
-  we heard of it, has ended;
+  we heard of it, has ended if a list showed it before, a cancel was sent, or its own expiry has passed: of any other
+  the lists may not have heard yet;
 - an order that was never seen on the book is dead only when its own expiry (`minute_to_expire` is 1) and a margin for
   the venue's queue have passed (orders in the queue for minutes: reports of others, 2018);
 - an order that we believe ended and that is still listed as ACTIVE is an orphan, to be cancelled;
@@ -154,7 +155,7 @@ def states(report: AccountReport, orders: Orders, vanish_ns: int, *, is_behind: 
     for order in list(orders.live()):
         seen = None if order.order_id is None else listed.get(order.order_id)
         if seen is not None:
-            order.absences = 0
+            order.absences, order.is_listed = 0, True
             event = _as_listed(report, order, seen, vanish_ns)
         else:
             event = _as_absent(report, order, vanish_ns)
@@ -183,8 +184,9 @@ def _as_absent(report: AccountReport, order: Order, vanish_ns: int) -> OrderEven
         if not order.absences:
             order.absent_ns = report.asked_ns
         order.absences += 1
-    gone = order.registered_ns is not None and order.absences > 1
     expired = report.asked_ns - order.sent_ns >= EXPIRY_NS
+    may_have_ended = order.is_listed or order.cancel_sent_ns is not None or expired
+    gone = order.registered_ns is not None and order.absences > 1 and may_have_ended
     if gone:
         return _event(report, OrderEventKind.EXPIRED if expired else OrderEventKind.CANCELLED, order)
     if report.asked_ns - order.sent_ns >= EXPIRY_NS + vanish_ns:

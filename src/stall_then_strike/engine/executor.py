@@ -30,7 +30,16 @@ from stall_then_strike.types.dto import (
     TimeInForce,
     VenueRefusal,
 )
-from stall_then_strike.types.errors import AuthRefused, OutcomeUnknown, Overloaded, Retryable, Throttled, VenueError
+from stall_then_strike.types.errors import (
+    AuthRefused,
+    MarginRefused,
+    OutcomeUnknown,
+    Overloaded,
+    Restricted,
+    Retryable,
+    Throttled,
+    VenueError,
+)
 
 
 class OrderExecutor:
@@ -59,7 +68,11 @@ class OrderExecutor:
         """Send all actions; return when each has its answer or is known to have none."""
         calls = [call for action in actions for call in self._calls(action)]
         if len(calls) > 1 and not self._is_instant:
-            await asyncio.gather(*calls)
+            # Whatever becomes of one, the others are sent already and have answers to come.
+            ends = await asyncio.gather(*calls, return_exceptions=True)
+            failures = [end for end in ends if isinstance(end, BaseException)]
+            if failures:
+                raise BaseExceptionGroup("calls that failed", failures) if len(failures) > 1 else failures[0]
             return
         for call in calls:
             await call
@@ -97,7 +110,8 @@ class OrderExecutor:
             self._tell(OrderEventKind.NOT_SENT, client_order_id=name, detail=str(error))
             self._tell_refusal(error)
         except VenueError as error:
-            self._tell(OrderEventKind.REJECTED, client_order_id=name, detail=str(error))
+            is_margin = isinstance(error, MarginRefused)
+            self._tell(OrderEventKind.REJECTED, client_order_id=name, detail=str(error), is_margin=is_margin)
             self._tell_refusal(error)
         else:
             self._tell(OrderEventKind.ACCEPTED, client_order_id=name, order_id=order_id)
@@ -117,7 +131,7 @@ class OrderExecutor:
         try:
             report = await self._account.report(action.since)
         except VenueError as error:
-            self._sink(ReportFailed(ts_ns=self._now_ns(), detail=str(error)))
+            self._sink(ReportFailed(ts_ns=self._now_ns(), detail=str(error), calls=error.calls))
             self._tell_refusal(error)
         else:
             self._sink(report)
@@ -129,10 +143,16 @@ class OrderExecutor:
         client_order_id: ClientOrderId | None = None,
         order_id: OrderId | None = None,
         detail: str = "",
+        is_margin: bool = False,
     ) -> None:
         self._sink(
             OrderEvent(
-                ts_ns=self._now_ns(), kind=kind, client_order_id=client_order_id, order_id=order_id, detail=detail
+                ts_ns=self._now_ns(),
+                kind=kind,
+                client_order_id=client_order_id,
+                order_id=order_id,
+                detail=detail,
+                is_margin=is_margin,
             )
         )
 
@@ -140,7 +160,8 @@ class OrderExecutor:
         """Report a refusal that concerns later requests, too."""
         now_ns = until_ns = self._now_ns()
         if isinstance(error, Throttled):
-            kind, until_ns = RefusalKind.THROTTLED, error.retry_at_ns
+            kind = RefusalKind.RESTRICTED if isinstance(error, Restricted) else RefusalKind.THROTTLED
+            until_ns = error.retry_at_ns
         elif isinstance(error, AuthRefused):
             kind = RefusalKind.UNAUTHORISED
         elif isinstance(error, Overloaded):

@@ -1,4 +1,4 @@
-"""Position, average price, the trading day's result and its drawdown, in exact integers.
+"""Position, average price, the results of the trading day and of the run with their drawdowns, in exact integers.
 
 Average-price accounting: a fill that adds to the position adds its notional to the *basis*; a fill that reduces it
 takes out the proportional share of the basis and books the difference as realised. The share is rounded down to one
@@ -33,6 +33,10 @@ class InventoryManager:
         self._equity_at_roll = 0
         self._peak = 0
         self._max_drawdown = 0
+        self._realised_at_start = 0
+        self._equity_at_start = 0
+        self._run_peak = 0
+        self._run_max_drawdown = 0
         self._mid2 = 0
         self._is_unmarked = False
         """A position was taken over before there was a mark: what it had won or lost by then is not this day's."""
@@ -61,8 +65,23 @@ class InventoryManager:
 
     @property
     def max_drawdown(self) -> Money:
-        """Deepest drawdown of the day."""
+        """Deepest fall of the day, from its peak or from its beginning: a peak that a resume restarts can be lower."""
         return Money(self._max_drawdown)
+
+    @property
+    def run_realised(self) -> Money:
+        """Realised since this run began, over all its days."""
+        return Money(self._realised - self._realised_at_start)
+
+    @property
+    def run_pnl(self) -> Money:
+        """Realised and marked since this run began. A position that it began with counts from its first mark on."""
+        return Money(self._equity() - self._equity_at_start)
+
+    @property
+    def run_max_drawdown(self) -> Money:
+        """Deepest fall of that from its peak, which starts at zero."""
+        return Money(self._run_max_drawdown)
 
     def apply_fill(self, fill: FillEvent) -> Money:
         """Book one fill and return what it realised after its fee. The caller has removed duplicates."""
@@ -97,7 +116,7 @@ class InventoryManager:
         """Hold this position at this cost from now on, whatever was held before; the day's result stays."""
         before = self._equity()
         self.position, self.basis = position, basis
-        self._equity_at_roll += self._equity() - before
+        self._count_from(self._equity() - before)
         self._is_unmarked = not self._mid2
         self._track()
 
@@ -120,6 +139,8 @@ class InventoryManager:
         self._realised, self._realised_at_roll = memo.realised, memo.realised_at_roll
         self._equity_at_roll, self._peak = memo.equity_at_roll, memo.peak
         self._max_drawdown, self._mid2 = memo.max_drawdown, memo.mid2
+        self._realised_at_start, self._equity_at_start = self._realised, self._equity()
+        self._run_peak = self._run_max_drawdown = 0
         self.is_marked = False
         self.changes += 1
 
@@ -127,13 +148,20 @@ class InventoryManager:
         """Value the position at the mid of these prices. An odd sum's half tick is rounded against us."""
         mid2 = best_bid + best_ask
         if mid2 != self._mid2 or not self.is_marked:
-            self.is_marked = True
+            if self._is_unmarked or not self.is_marked:
+                self._mark_first(mid2)
             self._mid2 = mid2
-            if self._is_unmarked:
-                self._is_unmarked = False
-                self._equity_at_roll += self._equity() - self._realised  # until now it was worth what it cost
             if self.position:
                 self._track()
+
+    def _mark_first(self, mid2: int) -> None:
+        """Take up the first mark after a take-over without one, or after a restart."""
+        before, self._mid2 = self._equity(), mid2
+        if self._is_unmarked:
+            self._count_from(self._equity() - self._realised)  # until now it was worth what it cost
+        else:
+            self._equity_at_start += self._equity() - before  # what moved while nothing ran is not this run's
+        self._is_unmarked, self.is_marked = False, True
 
     def roll_day(self) -> None:
         """Begin a new day: its result starts at zero from the equity as marked now."""
@@ -167,10 +195,18 @@ class InventoryManager:
             return self._realised
         return self._realised + self.position * self._mid2 // 2 - self.basis
 
+    def _count_from(self, amount: int) -> None:
+        """Leave an amount by which the equity moved out of the results of day and run."""
+        self._equity_at_roll += amount
+        self._equity_at_start += amount
+
     def _track(self) -> None:
         self.changes += 1
         if not self.is_marked:
             return
         pnl = self.pnl_today
         self._peak = max(self._peak, pnl)
-        self._max_drawdown = min(self._max_drawdown, pnl - self._peak)
+        self._max_drawdown = min(self._max_drawdown, pnl - max(0, self._peak))
+        run_pnl = self.run_pnl
+        self._run_peak = max(self._run_peak, run_pnl)
+        self._run_max_drawdown = min(self._run_max_drawdown, run_pnl - self._run_peak)

@@ -162,6 +162,8 @@ class Order:
     registered_ns: int | None = None
     """When it was first known to be on the book."""
     ended_ns: int | None = None
+    is_listed: bool = False
+    """Whether a report has shown it."""
     absences: int = 0
     """Reports in a row that should have listed it and did not."""
     absent_ns: int = 0
@@ -227,6 +229,7 @@ def remembered(memo: OrderMemo) -> Order:
         state=state,
         executed=memo.executed,
         cancel_reason=memo.cancel_reason,
+        cancel_sent_ns=memo.cancel_sent_ns,
         accepted_ns=memo.sent_ns if memo.order_id is not None else None,
         registered_ns=memo.registered_ns,
         ended_ns=None if memo.is_live else memo.sent_ns,  # when is not remembered; long ago, in any case

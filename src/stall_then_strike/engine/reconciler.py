@@ -29,7 +29,8 @@ from stall_then_strike.engine.witnesses import Witness, Witnesses
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, AccountReport, BookedFill, ExecId, FillEvent, OrderId
 from stall_then_strike.types.instrument import Instrument
 
-REPORT_CALLS: Final = 4
+REPORT_CALLS: Final = 8
+"""The most private calls that one report may cost: they are reserved, and what was not made is given back."""
 PERIOD: Final = "period"
 """Why one asks without a doubt."""
 _LEAST_GAP_NS: Final = 1 * NS_PER_S
@@ -47,6 +48,8 @@ _BROKEN_NS: Final = 2 * _PHANTOM_NS
 """How long a difference must stay: phantoms among it are found out in half of that."""
 _CARRY_SHARE: Final = 200
 """A payment of up to 1/200 of what was held is carry: funding is at most 0.375 %, leverage points are 0.04 % a day."""
+_DRIFT_NS: Final = 20 * NS_PER_S
+"""Pause between two looks without doubt where rounding makes our figure drift from the account's."""
 _SMALL: Final = 10
 """A payment of fewer units of the quote currency is no deposit, and the period's next report is early enough for it."""
 
@@ -89,6 +92,8 @@ class Reconciler:
         """One of the quote currency."""
         self._is_whole = True
         """Whether the collateral was in whole units in all reports: then less than one says nothing."""
+        self._drifts = False
+        """Whether rounding was booked: then it is looked at more often, for the day's limits count from our figure."""
         self.witnesses = Witnesses()
         self.since: ExecId | None = None
         """Executions up to this one are accounted for; None before the first report of all."""
@@ -119,6 +124,9 @@ class Reconciler:
         self._differences = 0
         self._difference = 0
         self._differs_ns = 0
+        self._unexplained = 0
+        """Reports in a row with this difference that no lists' lag explains, and when the first was asked for."""
+        self._unexplained_ns = 0
         self._suspects: frozenset[ExecId] = frozenset()
         self._unlisted: frozenset[ExecId] = frozenset()
         """Fills that we counted and the last report lacks, those too young to be suspected among them."""
@@ -155,14 +163,15 @@ class Reconciler:
         """When to ask next, and why."""
         if self._is_asking and self._asked_ns is not None:
             return self._asked_ns + _LOST_NS, "the last answer is lost"
-        last = self._asked_ns
+        last, drifts = self._asked_ns, self._drifts or self._odd_cash is not None
+        period_ns = min(self._period_ns, _DRIFT_NS) if drifts else self._period_ns
         if self._began_ns is None:
             self._began_ns = now_ns
         soon = now_ns if last is None else last + self._gap_ns(now_ns)
         if doubt := self._doubt():
             return soon, doubt
         # At the start the channel has some time to come up.
-        at_ns, why = (self._began_ns + _LONGEST_GAP_NS if last is None else last + self._period_ns), PERIOD
+        at_ns, why = (self._began_ns + _LONGEST_GAP_NS if last is None else last + period_ns), PERIOD
         for order in orders.live():
             overdue_ns = overdue_at_ns(order, self.doubt_ns)
             if overdue_ns is not None and max(overdue_ns, soon) < at_ns:
@@ -226,7 +235,7 @@ class Reconciler:
         self._recent.append((now_ns, fill))
 
     def remember(self, booked: BookedFill) -> None:
-        """A fill was booked by an earlier run. Who told of it is forgotten: it is not doubted while lists may lag."""
+        """An earlier run booked this fill. Who told of it is forgotten: it is not doubted while lists may lack it."""
         row = booked.row
         self.witnesses.add(booked.exec_id, Witness.REMEMBERED)
         fill = FillEvent(
@@ -249,8 +258,11 @@ class Reconciler:
         """See which fills a report shows, and whether it is behind. To be told of each report first."""
         for fill in report.fills:
             self.witnesses.add(fill.exec_id, Witness.LISTED)
+        newest = max((fill.exec_id for fill in report.fills), default=ExecId(0))
         for at_ns, fill in self._recent:
-            if at_ns < report.asked_ns - self._list_lag_ns:
+            # A list that shows a later execution is not behind this one.
+            may_lack = fill.exec_id > newest or at_ns > report.asked_ns - LAG_NS
+            if not may_lack or at_ns < report.asked_ns - self._list_lag_ns:
                 self.witnesses.forget(fill.exec_id)
         lacking = self._missing(report, heard_before_ns=report.asked_ns - LAG_NS)
         self.is_behind = any(map(self.witnesses.is_proven, lacking))
@@ -277,12 +289,17 @@ class Reconciler:
         self.is_settled = False  # until they agree again: what is held is what limits and closes are counted from
         if difference != self._difference or not self._differences:
             self._difference, self._differences, self._differs_ns = difference, 0, report.asked_ns
+            self._unexplained = 0
         self._differences += 1
         if self._is_explained(position, report.asked_ns):
             # Not a fill that came while the report was being made: that is gone from the next.
             self.is_behind = self.is_behind or report.asked_ns - self._differs_ns >= LAG_NS
+            self._unexplained = 0
             return Books.BEHIND
-        stays = self._differences >= self._position_checks and report.asked_ns - self._differs_ns >= _BROKEN_NS
+        self._unexplained += 1
+        if self._unexplained == 1:
+            self._unexplained_ns = report.asked_ns
+        stays = self._unexplained >= self._position_checks and report.asked_ns - self._unexplained_ns >= _BROKEN_NS
         is_suspected = bool(suspects) and self._sum_of(suspects) == -difference  # the next list will tell
         return Books.BROKEN if stays and not is_suspected else Books.DIFFER
 
@@ -317,9 +334,10 @@ class Reconciler:
         """What moved the venue's cash beside fills. ``cash`` is our realised result less our basis. Positions agree.
 
         Positions and collateral are asked one after the other: what lies between the two (a fill, the re-basing) looks
-        like a payment once. One counts if the next report shows the same, as exactly as collateral is settled. Nothing
-        is judged while a fill of ours is not listed: one that never was moved our cash and not the venue's, and another
-        may have made up for its position.
+        like a payment once. One counts if the next report shows the same. Where collateral is settled in whole units,
+        what both show of it counts, for each fill between the two adds a fraction. Nothing is judged while a fill of
+        ours is not listed: one that never was moved our cash and not the venue's, and another may have made up for its
+        position.
         """
         if not self.is_listed:
             return None
@@ -329,19 +347,20 @@ class Reconciler:
         amount = base - self.cash_base
         seen, self._odd_cash = self._odd_cash, amount
         self._is_whole = self._is_whole and not report.collateral % self._unit
-        least, spread = (self._unit, self._unit) if self._is_whole else (self._unit // 2, 1)
-        if abs(amount) < least:
+        if abs(amount) < (self._unit if self._is_whole else self._unit // 2):
             self._held, self._odd_cash = abs(report.basis), None
             return None
-        if seen is None or abs(amount - seen) >= spread:
+        if seen is None or (seen != amount and not (self._is_whole and seen * amount > 0)):
             return None
-        held, self._held, self._odd_cash = self._held, abs(report.basis), None
-        if abs(amount) < _SMALL * self._unit:
-            return Payment(amount, is_carry=True, what="rounding or carry")
-        if abs(amount) <= held // _CARRY_SHARE:
-            return Payment(amount, is_carry=True, what="funding or carry")
-        self.cash_base = base
-        return Payment(amount, is_carry=False)
+        both = min(seen, amount, key=abs)
+        held, self._held, self._odd_cash = self._held, abs(report.basis), (amount - both) or None
+        if abs(both) < _SMALL * self._unit:
+            self._drifts = self._is_whole
+            return Payment(both, is_carry=True, what="rounding or carry")
+        if abs(both) <= held // _CARRY_SHARE:
+            return Payment(both, is_carry=True, what="funding or carry")
+        self.cash_base += both
+        return Payment(both, is_carry=False)
 
     def take_over(self, report: AccountReport, cash: int) -> None:
         """Begin anew from what the venue says: its position is ours now, and nothing before it is asked for again."""

@@ -206,7 +206,10 @@ class Recorder:
             self.booked.append(BookedFill(exec_id=fill.exec_id, client_order_id=client_order_id, row=row))
         size, price = self._instrument.size(fill.size), self._instrument.price(fill.price)
         won, held = self._instrument.amount(realised), self._instrument.size(self._inventory.position)
-        self.note("INFO", f"fill {fill.side} {size:f} @ {price:f} ({tag}): {won:+,.2f} JPY, position {held:+f}")
+        self.note(
+            "INFO",
+            f"fill {fill.side} {size:f} @ {price:f} ({tag}): {won:+,.2f} {self._instrument.quote}, position {held:+f}",
+        )
         self.fact(
             "fill",
             client_order_id=client_order_id,
@@ -217,7 +220,7 @@ class Recorder:
     def funding(self, event: FundingEvent) -> None:
         """A payment without a fill."""
         self.tally.funding += event.amount
-        self.note("INFO", f"{event.what}: {self._instrument.amount(event.amount):+,.2f} JPY")
+        self.note("INFO", f"{event.what}: {self._instrument.amount(event.amount):+,.2f} {self._instrument.quote}")
 
     def order_event(self, order: Order, event: OrderEvent) -> None:
         """What became known of an order, after it was applied."""

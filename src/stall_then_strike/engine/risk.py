@@ -14,10 +14,27 @@ from stall_then_strike.types.dto import NS_PER_S, Reason
 
 _DAY_LIMITS: Final = frozenset({Reason.KILL_PNL, Reason.KILL_DRAWDOWN})
 """Halts that end with the trading day. All others wait for the operator."""
+KEEPS_POSITION: Final = frozenset({Reason.POSITION_MISMATCH, Reason.AUTH_REFUSED})
+"""Halts that leave the position to the operator: what is open is not known for sure, or no order would be taken."""
+
+
+def _outranks(reason: Reason, halted: Reason) -> bool:
+    """Whether a reason takes the place of the one that halts already.
+
+    A halt that waits for the operator must not be lifted with the day because a limit of the day tripped before it. And
+    once the position is not known for sure, no close may go on, whatever it was for. A refused key needs neither: it is
+    refused again.
+    """
+    if reason is Reason.POSITION_MISMATCH:
+        return halted is not reason
+    return halted in _DAY_LIMITS and reason not in _DAY_LIMITS and reason is not Reason.AUTH_REFUSED
 
 
 class KillSwitch:
-    """Trips at the day's loss, at the drawdown, on repeated refusals, and on command. Once tripped it stays."""
+    """Trips at the day's loss, at the drawdown, on repeated refusals, and on command. Once tripped it stays.
+
+    The first reason stays too, but for one that outranks it.
+    """
 
     def __init__(self, risk: RiskConfig) -> None:
         """Start armed."""
@@ -56,11 +73,16 @@ class KillSwitch:
         return None
 
     def trip(self, reason: Reason) -> Reason | None:
-        """Halt; the first reason stays. Return it if this call tripped."""
-        if self.halted is not None:
+        """Halt. Return the reason if it is now the one that halts, because of this call."""
+        if self.halted is not None and not _outranks(reason, self.halted):
             return None
         self.halted = reason
         return reason
+
+    @property
+    def keeps_position(self) -> bool:
+        """Whether there is a halt that leaves the position to the operator."""
+        return self.halted in KEEPS_POSITION
 
     def on_day_roll(self) -> Reason | None:
         """Count the new day's loss from zero, and lift a halt that belongs to the day that ended; return it."""

@@ -52,6 +52,8 @@ class AlertKind(StrEnum):
     """The venue has been away for longer than the limit, or is back."""
     RECONCILIATION = "reconciliation"
     """The venue's account is not what we thought."""
+    MARGIN = "margin"
+    """The collateral does not carry what is to be quoted."""
     DISK = "disk"
     SUMMARY = "summary"
     """The trading day's result."""
@@ -62,7 +64,7 @@ class AlertKind(StrEnum):
 
 URGENT: Final = frozenset({AlertKind.HALT, AlertKind.WATCHDOG})
 """Delivered before all others, and the last to be dropped."""
-_WARNINGS: Final = frozenset({AlertKind.DISCONNECT, AlertKind.RECONCILIATION, AlertKind.DISK})
+_WARNINGS: Final = frozenset({AlertKind.DISCONNECT, AlertKind.RECONCILIATION, AlertKind.MARGIN, AlertKind.DISK})
 
 
 @dataclass(frozen=True, slots=True)

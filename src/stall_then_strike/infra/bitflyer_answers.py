@@ -1,7 +1,9 @@
 """bitFlyer's REST answers as values in our units. Pure: text in, frozen values out, :class:`BadAnswer` otherwise.
 
-Numbers are read from their digits, never through a binary float. Nothing is guessed: a missing field, a word that the
-documentation does not have or a number off the grid makes the whole answer unusable.
+Numbers are read from their digits, never through a binary float. A field that the truth can do without may be missing:
+that is counted and told (`refusals.Absences`), and a documented stand-in is taken. Nothing else is guessed: an
+execution or a lot that cannot be read makes the whole answer unusable, for a position without it is wrong; an order
+that cannot be read is left out and counted, and its list then proves nobody's absence.
 
 Venue facts (API documentation; logged answers): numbers come as floats (``5000000.0``) or whole; times are UTC without
 a zone, their fraction has any length or is absent; `price` is 0 for a market order; `getpositions` has a row for each
@@ -12,12 +14,13 @@ open lot and is empty when flat; `commission` of an execution is in the base cur
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from enum import Enum
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar, overload
 
+from stall_then_strike.infra.refusals import Absences
+from stall_then_strike.infra.wire_name import accepted_ns, order_name
 from stall_then_strike.infra.wire_time import wire_time_ns
 from stall_then_strike.types.dto import (
     BoardState,
@@ -31,7 +34,6 @@ from stall_then_strike.types.dto import (
 )
 from stall_then_strike.types.instrument import Instrument, Lots, Money, Ticks
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BIGGEST: Final = 10**12
 _FINEST: Final = -20
 _LONGEST_INT: Final = 20
@@ -88,6 +90,7 @@ class Collateral:
     collateral: Money
     """Without what is open."""
     open_pnl: Money
+    """Zero where the answer does not say, as the next two."""
     required: Money
     keep_rate: Decimal
     """A ratio; zero while nothing needs margin."""
@@ -112,10 +115,10 @@ class FundingRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardCondition:
-    """What the venue says of its board and of its load."""
+    """What the venue says of its board and of its load; None where this answer does not say."""
 
-    state: BoardState
-    health: Health
+    state: BoardState | None
+    health: Health | None
 
 
 def read_json(text: str) -> Any:
@@ -144,14 +147,24 @@ class AnswerReader:
     def __init__(self, instrument: Instrument) -> None:
         """``instrument`` gives the units."""
         self._instrument = instrument
+        self.absent: Final = Absences()
+        self.unreadable_orders = 0
+        """Rows of `getchildorders` that were left out so far."""
 
     def acceptance(self, value: object) -> OrderId:
         """`sendchildorder`."""
-        return OrderId(_Row(value).name("child_order_acceptance_id"))
+        return _Row(value).order_name()
 
     def orders(self, value: object) -> tuple[ReportedOrder, ...]:
-        """`getchildorders`, in the venue's order."""
-        return tuple(self._order(row) for row in _rows(value))
+        """`getchildorders`, in the venue's order, without the rows that cannot be read."""
+        orders = []
+        for row in _rows(value):
+            try:
+                orders.append(self._order(row))
+            except BadAnswer as bad:
+                self.unreadable_orders += 1
+                self.absent.add("an order of getchildorders", str(bad).partition(" ")[0], f"left out ({bad})")
+        return tuple(orders)
 
     def executions(self, value: object) -> tuple[Execution, ...]:
         """`me/getexecutions`, in the venue's order: newest first."""
@@ -172,16 +185,17 @@ class AnswerReader:
         row = _Row(value)
         return Collateral(
             collateral=self._money(row.number("collateral")),
-            open_pnl=self._money(row.number("open_position_pnl")),
-            required=self._money(row.number("require_collateral")),
-            keep_rate=row.number("keep_rate"),
+            open_pnl=self._money(self._optional(row, "getcollateral", "open_position_pnl")),
+            required=self._money(self._optional(row, "getcollateral", "require_collateral")),
+            keep_rate=self._optional(row, "getcollateral", "keep_rate"),
         )
 
     def balances(self, value: object) -> tuple[Balance, ...]:
         """`getbalance`."""
         return tuple(
-            Balance(currency=row.name("currency_code"), amount=row.number("amount"), available=row.number("available"))
+            Balance(currency=row.name("currency_code"), amount=amount, available=row.number_or("available", amount))
             for row in _rows(value)
+            for amount in (row.number("amount"),)
         )
 
     def commission(self, value: object) -> Decimal:
@@ -190,25 +204,36 @@ class AnswerReader:
 
     def permissions(self, value: object) -> frozenset[str]:
         """`getpermissions`: paths."""
-        if not isinstance(value, list) or not all(isinstance(path, str) for path in value):
+        paths = frozenset(path for path in _items(value) if isinstance(path, str))
+        if value and not paths:
             raise BadAnswer("not a list of paths")
-        return frozenset(value)
+        return paths
 
     def funding_rate(self, value: object) -> FundingRate:
         """`getfundingrate`."""
         row = _Row(value)
-        settles = row.get("next_funding_rate_settledate")
-        return FundingRate(
-            rate=row.number("current_funding_rate"), settles_ns=None if settles is None else read_time(settles)
-        )
+        return FundingRate(rate=row.number("current_funding_rate"), settles_ns=row.time("next_funding_rate_settledate"))
 
     def condition(self, value: object) -> BoardCondition:
-        """`getboardstate`. A word that is not documented reads as UNKNOWN."""
+        """`getboardstate`. A word that is not documented reads as UNKNOWN; one of the two may be missing."""
         row = _Row(value)
+        state, health = row.get("state"), row.get("health")
+        if state is None and health is None:
+            raise BadAnswer("neither state nor health")
+        for field, word in (("state", state), ("health", health)):
+            if word is None:
+                self.absent.add("getboardstate", field, "as it was")
         return BoardCondition(
-            state=_word(row.text("state"), BoardState, BoardState.UNKNOWN),
-            health=_word(row.text("health"), Health, Health.UNKNOWN),
+            state=None if state is None else _word(row.text("state"), BoardState, BoardState.UNKNOWN),
+            health=None if health is None else _word(row.text("health"), Health, Health.UNKNOWN),
         )
+
+    def last_price(self, value: object) -> Decimal:
+        """`getticker`: the price of the last trade."""
+        price = _Row(value).number("ltp")
+        if price <= 0:
+            raise BadAnswer("ltp is no price")
+        return price
 
     def health(self, value: object) -> Health:
         """`gethealth`."""
@@ -217,32 +242,59 @@ class AnswerReader:
     # --- rows and units ---------------------------------------------------------------------------------------------
 
     def _order(self, row: _Row) -> ReportedOrder:
-        kind = row.text("child_order_type")
-        if kind not in {"LIMIT", "MARKET"}:
-            raise BadAnswer("child_order_type is unknown")
-        return ReportedOrder(
-            order_id=OrderId(row.name("child_order_acceptance_id")),
-            side=row.member("side", Side),
-            price=self._ticks(row, "price") if kind == "LIMIT" else None,
-            size=self._lots(row, "size"),
-            executed=self._lots(row, "executed_size"),
-            state=row.member("child_order_state", ReportedState),
-            placed_ns=read_time(row.get("child_order_date")),
+        name, state, size = row.order_name(), row.member("child_order_state", ReportedState), self._lots(row, "size")
+        is_limit = row.get("child_order_type") == "LIMIT" or (
+            row.get("child_order_type") != "MARKET" and row.number_or("price", Decimal(0)) != 0
         )
+        placed_ns = row.time("child_order_date")
+        if placed_ns is None:
+            self.absent.add("an order of getchildorders", "child_order_date", "the date in its name")
+            placed_ns = accepted_ns(name) or 0
+        return ReportedOrder(
+            order_id=name,
+            side=row.member("side", Side),
+            price=self._ticks(row, "price") if is_limit else None,
+            size=size,
+            executed=self._executed(row, state, size),
+            state=state,
+            placed_ns=placed_ns,
+        )
+
+    def _executed(self, row: _Row, state: ReportedState, size: Lots) -> Lots:
+        """What is filled of an order. Where its row does not say, what neither rests nor was cancelled."""
+        if row.get("executed_size") is not None:
+            return self._lots(row, "executed_size")
+        self.absent.add("an order of getchildorders", "executed_size", "what its other sizes leave")
+        if row.get("outstanding_size") is None or row.get("cancel_size") is None:
+            return size if state is ReportedState.COMPLETED else Lots(0)
+        return Lots(max(0, size - self._lots(row, "outstanding_size") - self._lots(row, "cancel_size")))
+
+    def _optional(self, row: _Row, where: str, field: str) -> Decimal:
+        """A number that may be missing, as zero."""
+        if row.number_or(field, None) is None:
+            self.absent.add(where, field, "taken as 0")
+        return row.number_or(field, Decimal(0))
 
     def _execution(self, row: _Row) -> Execution:
         price, size = self._ticks(row, "price"), self._lots(row, "size")
         if price <= 0 or size <= 0:
             raise BadAnswer("an execution of nothing")
-        commission = row.number("commission") * self._instrument.lots_per_one * price
+        name, executed_ns = row.order_name(), row.time("exec_date")
+        if executed_ns is None:
+            # Events have told of it, or will, with our own stamp; here the order's own date is near enough.
+            self.absent.add("an execution of getexecutions", "exec_date", "the date in its order's name")
+            if (executed_ns := accepted_ns(name)) is None:
+                raise BadAnswer("exec_date is no time")
+        commission = self._optional(row, "an execution of getexecutions", "commission")
+        commission *= self._instrument.lots_per_one * price
         return Execution(
             exec_id=ExecId(row.whole("id")),
-            order_id=OrderId(row.name("child_order_acceptance_id")),
+            order_id=name,
             side=row.member("side", Side),
             price=price,
             size=size,
             fee=Money(int(commission.to_integral_value(ROUND_CEILING))),
-            executed_ns=read_time(row.get("exec_date")),
+            executed_ns=executed_ns,
         )
 
     def _ticks(self, row: _Row, field: str) -> Ticks:
@@ -286,11 +338,22 @@ class _Row:
         return value
 
     def name(self, field: str) -> str:
-        """A short name of letters, digits and hyphens: it may go into logs and queries."""
-        value = self.text(field)
-        if not _NAME.fullmatch(value):
+        """A short name without blanks: it may go into logs and queries."""
+        name = order_name(self.text(field))
+        if name is None:
             raise BadAnswer(f"{field} is no name")
-        return value
+        return name
+
+    def order_name(self) -> OrderId:
+        """The venue's name of the order that this is of."""
+        return OrderId(self.name("child_order_acceptance_id"))
+
+    def time(self, field: str) -> int | None:
+        """A stamp in nanoseconds since the Unix epoch; None if it is missing or none."""
+        try:
+            return read_time(self._fields.get(field))
+        except BadAnswer:
+            return None
 
     def number(self, field: str) -> Decimal:
         """A number of a size that money can have."""
@@ -302,6 +365,19 @@ class _Row:
         if not isinstance(exponent, int) or abs(number) > _BIGGEST or exponent < _FINEST:
             raise BadAnswer(f"{field} is no sensible number")
         return number
+
+    @overload
+    def number_or(self, field: str, instead: Decimal) -> Decimal: ...
+
+    @overload
+    def number_or(self, field: str, instead: None) -> Decimal | None: ...
+
+    def number_or(self, field: str, instead: Decimal | None) -> Decimal | None:
+        """A number that the truth can do without; ``instead`` if it is missing or none."""
+        try:
+            return self.number(field)
+        except BadAnswer:
+            return instead
 
     def whole(self, field: str) -> int:
         """A whole number above zero."""
@@ -318,10 +394,14 @@ class _Row:
             raise BadAnswer(f"{field} is unknown") from None
 
 
-def _rows(value: object) -> list[_Row]:
+def _items(value: object) -> list[object]:
     if not isinstance(value, list):
         raise BadAnswer("not a list")
-    return [_Row(item) for item in value]
+    return value
+
+
+def _rows(value: object) -> list[_Row]:
+    return [_Row(item) for item in _items(value)]
 
 
 def _word(text: str, kind: type[_MEMBER], unknown: _MEMBER) -> _MEMBER:

@@ -8,14 +8,15 @@ what happened                                     order, cancel               qu
 no connection was made                            NotSent                     NotSent
 time-out, cut, reset; answer cut or too long      OutcomeUnknown              NoAnswer
 the venue's own refusal (a negative ``status``)   by its number, see CODES    by its number
-HTTP 401, 403                                     AuthRefused                 AuthRefused
+HTTP 401, or 403 with the venue's word            AuthRefused                 AuthRefused
 HTTP 429                                          Throttled                   Throttled
 any other status, page or shape                   OutcomeUnknown              NoAnswer
 ================================================  ==========================  =====================
 
 Only the venue's own word is a definite no: an HTML page may come from a gateway after the venue took the request.
 HTTP status and ``status`` are independent of each other, so a 200 is looked at as well. A number that is not in CODES
-is a refusal for good, except beside HTTP 5xx, where nothing is sure.
+is a refusal for good, except beside HTTP 5xx, where nothing is sure. Nor does HTTP 5xx prove a wrong key, whatever
+the number beside it, nor a page with 403, which a firewall before the venue sends.
 
 Venue facts. Body of an error: ``{"status": negative, "error_message": text, "data": null}`` (API documentation).
 Numbers, documented or seen: -1 with 429 over a limit, -106 and -107 price out of band, -110 size, -121 terms not
@@ -38,11 +39,13 @@ from stall_then_strike.infra.bitflyer_answers import BadAnswer, read_json
 from stall_then_strike.types.dto import NS_PER_S, LimitName, LimitReading
 from stall_then_strike.types.errors import (
     AuthRefused,
+    MarginRefused,
     NoAnswer,
     NotSent,
     OutcomeUnknown,
     Overloaded,
     Rejected,
+    Restricted,
     Throttled,
     VenueError,
 )
@@ -60,6 +63,7 @@ class _Meaning(Enum):
     """What to do about a refusal."""
 
     REJECTED = auto()
+    MARGIN = auto()
     OVERLOADED = auto()
     THROTTLED = auto()
     IRREGULAR = auto()
@@ -76,12 +80,14 @@ CODES: Final[Mapping[int, _Meaning]] = {
     -509: _Meaning.IRREGULAR,
     **dict.fromkeys((-500, -501, -502, -503, -504, -505, -700), _Meaning.AUTH),
     **dict.fromkeys(
-        (-100, -106, -107, -108, -110, -111, -121, -153, -156, -159, -200, -201, -202, -205, -206, -207),
+        (-100, -106, -107, -108, -110, -111, -121, -153, -156, -159, -201, -202, -206, -207),
         _Meaning.REJECTED,
     ),
+    **dict.fromkeys((-200, -205), _Meaning.MARGIN),
 }
 
-_AUTH_STATUS: Final = frozenset({401, 403})
+_UNAUTHORIZED: Final = 401
+_AUTH_STATUS: Final = frozenset({_UNAUTHORIZED, 403})
 _THROTTLED_STATUS: Final = 429
 _SERVER_ERRORS: Final = 500
 
@@ -133,17 +139,10 @@ def refusal(request: str, answer: Answer, *, has_effect: bool) -> VenueError | N
     said = _venue_status(answer.text)
     if said is not None:
         code, message = said
-        known = CODES.get(code)
-        if known is None and answer.status in _AUTH_STATUS:
-            known = _Meaning.AUTH
-        elif known is None and answer.status == _THROTTLED_STATUS:
-            known = _Meaning.THROTTLED
-        elif known is None and answer.status < _SERVER_ERRORS:
-            known = _Meaning.REJECTED
-        if known is not None:
+        if (known := _meaning(code, answer.status)) is not None:
             return _error(known, request, message or f"HTTP {answer.status}", code, answer)
         return no_answer(request, f"HTTP {answer.status}, venue code {code}: {message}", has_effect=has_effect)
-    if answer.status in _AUTH_STATUS:
+    if answer.status == _UNAUTHORIZED:
         return AuthRefused(request, f"HTTP {answer.status}")
     if answer.status == _THROTTLED_STATUS:
         return _error(_Meaning.THROTTLED, request, "HTTP 429", None, answer)
@@ -152,6 +151,18 @@ def refusal(request: str, answer: Answer, *, has_effect: bool) -> VenueError | N
     if answer.text is None:
         return no_answer(request, "the answer could not be read", has_effect=has_effect)
     return None
+
+
+def _meaning(code: int, http_status: int) -> _Meaning | None:
+    """What the venue's number says beside an HTTP status; None if nothing is sure."""
+    known = CODES.get(code)
+    if http_status >= _SERVER_ERRORS:
+        return None if known is _Meaning.AUTH else known
+    if known is not None:
+        return known
+    if http_status in _AUTH_STATUS:
+        return _Meaning.AUTH
+    return _Meaning.THROTTLED if http_status == _THROTTLED_STATUS else _Meaning.REJECTED
 
 
 def limit_readings(answer: Answer, *, is_private: bool) -> tuple[LimitReading, ...]:
@@ -183,9 +194,13 @@ def _error(meaning: _Meaning, request: str, message: str, code: int | None, answ
             return Overloaded(request, message, code=code)
         case _Meaning.AUTH:
             return AuthRefused(request, message, code=code)
-        case _Meaning.THROTTLED | _Meaning.IRREGULAR:
-            pause_s = IRREGULAR_S if meaning is _Meaning.IRREGULAR else _pause_s(answer)
-            return Throttled(request, message, retry_at_ns=answer.received_ns + pause_s * NS_PER_S, code=code)
+        case _Meaning.MARGIN:
+            return MarginRefused(request, message, code=code)
+        case _Meaning.THROTTLED:
+            retry_at_ns = answer.received_ns + _pause_s(answer) * NS_PER_S
+            return Throttled(request, message, retry_at_ns=retry_at_ns, code=code)
+        case _Meaning.IRREGULAR:
+            return Restricted(request, message, retry_at_ns=answer.received_ns + IRREGULAR_S * NS_PER_S, code=code)
 
 
 def _pause_s(answer: Answer) -> int:

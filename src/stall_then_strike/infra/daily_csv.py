@@ -1,30 +1,33 @@
-"""One CSV file a UTC day, continued where it was left, that loses nothing when a write fails.
+"""One CSV file a UTC day, continued where it was left, that loses nothing when a write fails or others touch the file.
 
 Written with plain ``write`` calls on an appending descriptor: what the disk did not take, down to half a line, is kept
 and offered again, so a disk that was full for a while leaves no hole and no torn line. A file that a crash cut off in
 the middle of a line is continued on a fresh one. Knows no row types and no threads.
+
+Others rotate, truncate, move, delete and save these files anew, also while they are written. So each flush looks first:
+
+- Truncated to nothing: a header comes first.
+- Moved or deleted: a new file is begun, with a header.
+- Replaced by another program's copy of it: the copy is kept as ``NAME.csv.old``, and the file goes on as we wrote it.
+- Rewritten in place, or found so at the start, in a form that is not ours: it is kept as ``NAME.csv.old``, and a new
+  file is begun with those of its rows that can be read with certainty.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-from collections.abc import Sequence
+import stat
+from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Final
 
+from loguru import logger
+
+from stall_then_strike.infra.csv_dialects import BOM, as_written, csv_line, has_header
 from stall_then_strike.types.errors import LogError
 
-# A row is one line: what comes from outside shall not break it.
-_BREAKS: Final = str.maketrans({"\n": " ", "\r": " ", "\0": " "})
-
-
-def csv_line(cells: Sequence[str]) -> str:
-    """One line with its end, quoted only where CSV asks for it."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow([cell.translate(_BREAKS) for cell in cells])
-    return text.getvalue()
+_BLOCK: Final = 1 << 20
 
 
 class DailyCsv:
@@ -35,10 +38,19 @@ class DailyCsv:
         self.folder = folder
         self.kind = kind
         self.columns = tuple(columns)
+        self.on_new: Callable[[Path, int], object] = lambda path, size: None
+        """Told of a file that is begun anew where one had been, and how many bytes of it are rows that were before."""
         self._header = csv_line(columns).encode()
         self._day: str | None = None
         self._fd: int | None = None
+        self._is_regular = False
+        self._start = bytearray()
+        """What has to be written before ``_pending``: a header, the end of a cut line, rows that were taken over."""
         self._pending = bytearray()
+        self._torn = b""
+        """What the file has already of the line that ``_pending`` begins within."""
+        self._size = 0
+        """How long the file is after what we have written, as long as nobody else touches it."""
         probe = folder / f".{kind}-write-test"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +67,7 @@ class DailyCsv:
     @property
     def has_unwritten(self) -> bool:
         """Whether the disk still owes us something."""
-        return bool(self._pending)
+        return bool(self._start or self._pending)
 
     def append(self, day: str, line: str) -> None:
         """Add one line to the file of a day. It is on its way to the disk after :meth:`flush`.
@@ -70,54 +82,176 @@ class DailyCsv:
         """Open the file of a day, with its header if it has none. Raises LogError."""
         self.close()
         self._day = day
-        fd: int | None = None
         try:
-            fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            start = self._missing_start(fd)
-        except (OSError, LogError) as error:
-            if fd is not None:
-                os.close(fd)
-            raise (self._error(error) if isinstance(error, OSError) else error) from error
-        self._fd = fd
-        self._pending += start
+            self._begin()
+        except OSError as error:
+            raise self._error(error) from error
         self.flush()
 
     def flush(self) -> None:
         """Hand everything to the operating system. Raises LogError, and keeps what it did not take."""
-        if self._fd is None:
+        if self._fd is None and not self.has_unwritten:
             return
         try:
-            while self._pending:
-                del self._pending[: os.write(self._fd, self._pending)]
+            if self._fd is None:
+                self._begin()  # it could not be begun anew after others had touched it
+            self._look()
+            if self.has_unwritten:
+                self._write()
+                self._look()  # it may have been truncated between the look and the write
+                self._write()
         except OSError as error:
             raise self._error(error) from error
 
     def close(self) -> None:
         """Flush and close. Raises LogError and stays open when the flush fails."""
         self.flush()
-        if self._fd is not None:
-            fd, self._fd = self._fd, None
-            os.close(fd)
+        self._let_go()
 
     def abandon(self) -> None:
         """Close, and give up on what could not be written."""
+        self._start.clear()
         self._pending.clear()
+        self._torn = b""
+        self._let_go()
+
+    # --- the open file
+
+    def _let_go(self) -> None:
         if self._fd is not None:
             fd, self._fd = self._fd, None
             os.close(fd)
 
-    def _missing_start(self, fd: int) -> bytes:
-        """What has to come before the first new row: a header or the rest of one, or the end of a cut line."""
+    def _write(self) -> None:
+        """Write what waits. Raises OSError, and keeps what was not taken."""
+        if self._fd is None:
+            raise AssertionError("the file is open")
+        while self._start:
+            taken = os.write(self._fd, self._start)
+            self._size += taken
+            del self._start[:taken]
+        while self._pending:
+            taken = os.write(self._fd, self._pending)
+            self._size += taken
+            self._torn = (self._torn + self._pending[:taken]).rpartition(b"\n")[2]
+            del self._pending[:taken]
+
+    def _begin(self, *, is_new: bool = False) -> None:
+        """Open the file of the day; what has to come before the next row goes before what waits. Raises OSError.
+
+        ``is_new``: the rows that were in the file of this name are not in this one.
+        """
+        taken_over = 0
+        self.folder.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        fd = os.open(self.path, flags, 0o644)
+        try:
+            start = self._missing_start(fd)
+            if start is None:
+                kept, rows = self._set_aside(), as_written(_content(fd), self.columns)
+                what = "an empty one is begun" if rows is None else "its rows are taken over into a new one"
+                logger.warning("{}: not as this program writes it; kept as {}, {}", self.path, kept.name, what)
+                old, fd = fd, os.open(self.path, flags, 0o644)
+                os.close(old)
+                is_new, taken_over = True, len(rows or b"")
+                start = self._header if rows is None else rows
+            opened = os.fstat(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._fd, self._size, self._is_regular = fd, opened.st_size, stat.S_ISREG(opened.st_mode)
+        self._start[:] = start
+        self._pending[:0] = self._torn
+        self._torn = b""
+        if is_new:
+            self.on_new(self.path, taken_over)
+
+    def _look(self) -> None:
+        """See what others have done to the file since the last write, and set it right. Raises OSError."""
+        if self._fd is None:
+            raise AssertionError("the file is open")
+        ours = os.fstat(self._fd)
+        if not self._is_regular or not stat.S_ISREG(ours.st_mode):
+            return
+        try:
+            there = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            there = None
+        if there is not None and os.path.samestat(ours, there):
+            if ours.st_size != self._size:
+                self._resume(ours.st_size)
+            return
+        if there is None or ours.st_nlink or not there.st_size:
+            logger.warning("{} was moved or deleted while it was written: a new one is begun", self.path)
+            self._let_go()
+            self._begin(is_new=True)
+        else:
+            self._restore(ours.st_size)
+
+    def _resume(self, size: int) -> None:
+        """Go on in the same file, which others have shortened, lengthened or rewritten in place."""
+        if size < self._size:
+            logger.warning("{} was truncated or rewritten by another program while it was written", self.path)
+        is_new = size < self._size
+        self._let_go()
+        self._begin(is_new=is_new)
+
+    def _restore(self, size: int) -> None:
+        """Another program has put its copy in the place of the file, which is gone but for our descriptor."""
+        if self._fd is None:
+            raise AssertionError("the file is open")
+        whole = self.path.with_name(f".{self.path.name}.whole")
+        new = os.open(whole, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            at = 0
+            while at < size and (block := os.pread(self._fd, _BLOCK, at)):
+                at += os.write(new, block)
+            kept = self._set_aside()
+            os.rename(whole, self.path)
+        except BaseException:
+            os.close(new)
+            whole.unlink(missing_ok=True)
+            raise
+        logger.warning(
+            "{} was replaced by another program: kept as {}, the log goes on as it was", self.path, kept.name
+        )
+        self._let_go()
+        self._fd, self._size = new, at
+
+    def _set_aside(self) -> Path:
+        """Give what is in the file's place another name; return it. Raises OSError."""
+        names = (self.path.with_name(f"{self.path.name}.old{f'-{n}' if n > 1 else ''}") for n in count(1))
+        kept = next(name for name in names if not name.exists())
+        os.rename(self.path, kept)
+        return kept
+
+    def _missing_start(self, fd: int) -> bytes | None:
+        """What has to come before the first new row: a header or the rest of one, or the end of a cut line.
+
+        None for a file that is not in our form.
+        """
         size = os.fstat(fd).st_size
         if size == 0:
             return self._header
-        start = os.pread(fd, len(self._header) + 8, 0)
-        if len(start) < len(self._header) and self._header.startswith(start):
-            return self._header[len(start) :]
-        first = start.removeprefix(b"\xef\xbb\xbf").splitlines()[0]  # a spreadsheet may have saved it in its own way
-        if first != self._header.rstrip(b"\n"):
-            raise LogError(f"{self.path} has other columns than {','.join(self.columns)}; move it away")
+        start = os.pread(fd, len(self._header) + len(BOM) + 1, 0)
+        bare = start.removeprefix(BOM)
+        if len(bare) < len(self._header) and self._header.startswith(bare):
+            if bare != start:
+                os.ftruncate(fd, 0)  # a byte order mark is no part of a header
+                return self._header
+            return self._header[len(bare) :]
+        if not has_header(start, self.columns):
+            return None
         return b"" if os.pread(fd, 1, size - 1) == b"\n" else b"\n"
 
     def _error(self, error: OSError) -> LogError:
         return LogError(f"{self.path} cannot be written: {error.strerror}")
+
+
+def _content(fd: int) -> bytes:
+    blocks = []
+    at = 0
+    while block := os.pread(fd, _BLOCK, at):
+        blocks.append(block)
+        at += len(block)
+    return b"".join(blocks)

@@ -35,7 +35,7 @@ class FileLock:
         """Take it. Raises BlockingIOError if another process has it, another OSError if the file cannot be made."""
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o644)
         try:
-            _lock(fd)
+            hold(fd)
             with suppress(OSError):  # a full disk: the number is only for people
                 os.ftruncate(fd, 0)
                 os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
@@ -76,7 +76,8 @@ def share(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
-def _lock(fd: int) -> None:
+def hold(fd: int) -> None:
+    """Hold an open file or folder alone. Raises BlockingIOError if another process has it for more than a moment."""
     if fcntl is not None:
         for _ in range(_TRIES - 1):
             try:

@@ -86,7 +86,6 @@ class Heartbeat:
         Later ones may fail, as on a full disk: that is logged once, and the watchdog will do what it is there for.
         """
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._write("running")
         except OSError as error:
             raise JournalError(f"the heartbeat {self._path} cannot be written: {error.strerror or error}") from error
@@ -117,6 +116,7 @@ class Heartbeat:
     def _write(self, state: Literal["running", "stopped"]) -> None:
         self._beat += 1
         beat = Beat(run_ns=self._run_ns, pid=os.getpid(), beat=self._beat, time_ns=self._clock.now_ns(), state=state)
+        self._path.parent.mkdir(parents=True, exist_ok=True)  # somebody may have taken the folder away
         self._new.write_bytes(orjson.dumps(beat.model_dump()))
         self._new.replace(self._path)
 

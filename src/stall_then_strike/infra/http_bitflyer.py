@@ -1,9 +1,10 @@
 """bitFlyer's REST calls with types: a gateway for orders, and the account as the venue shows it.
 
 Each call is sent once, under one time limit, and ends in a value or in one exception of `types/errors.py`; which one is
-decided in `bitflyer_errors.py`. Nothing here waits, retries or counts: pauses are the budget's affair. (aiohttp itself
-repeats a *GET* once on a pooled connection that turned out dead, never a POST.) Redirects are not followed, for they
-would carry a signed request elsewhere, and long answers are not read to their end.
+decided in `bitflyer_errors.py`. Nothing here waits or retries: pauses are the budget's affair. Private calls are
+counted as they are made, for the budget's sake; a report says how many it took. (aiohttp itself repeats a *GET* once on
+a pooled connection that turned out dead, never a POST.) Redirects are not followed, for they would carry a signed
+request elsewhere, and long answers are not read to their end.
 
 Exceptions of the transport are not chained to ours: some hold the request with its key.
 
@@ -14,7 +15,7 @@ is the ACTIVE orders, followed by the others; lists are newest first, 500 rows a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar
 
@@ -78,6 +79,9 @@ class BitflyerHttp:
     Rejected, AuthRefused, Throttled or OutcomeUnknown, questions NoAnswer in place of the last.
     """
 
+    unreadable_orders = 0
+    """Rows in lists of orders that could not be read, so far: a list with one is not whole."""
+
     def __init__(
         self,
         client: pybotters.Client,
@@ -116,6 +120,8 @@ class BitflyerHttp:
         self.skew: Final = ClockSkew()
         self.limits: Final[dict[LimitName, LimitReading]] = {}
         """The newest reading of each limit."""
+        self.private_calls = 0
+        """Private calls made so far, orders and cancels included."""
 
     # --- orders -----------------------------------------------------------------------------------------------------
 
@@ -165,30 +171,43 @@ class BitflyerHttp:
     # --- the account ------------------------------------------------------------------------------------------------
 
     async def report(self, since: ExecId) -> AccountReport:
-        """Ask for orders, executions after ``since``, positions and collateral: four calls, as a rule.
+        """Ask for orders, executions after ``since``, positions and collateral: four calls as a rule, eight at most.
 
         One call brings the ACTIVE orders and the newest of the others. If it is full to its end with ACTIVE ones, or
         they do not stand first as documented, some may be missing, and they are asked for by themselves. The stamps of
         orders and fills are the venue's.
         """
+        made = 0
+
+        async def ask(question: Awaitable[_R]) -> _R:
+            nonlocal made
+            made += 1
+            try:
+                return await question
+            except VenueError as error:
+                error.calls = made
+                raise
+
         asked_ns = self._clock.now_ns()
-        orders = await self.get_child_orders(count=ORDERS_ASKED)
+        unreadable = self.unreadable_orders
+        orders = await ask(self.get_child_orders(count=ORDERS_ASKED))
         is_complete = True
         if len(orders) >= ORDERS_ASKED and not _are_active_first(orders):
-            active = await self.get_child_orders(ReportedState.ACTIVE, count=PAGE)
+            active = await ask(self.get_child_orders(ReportedState.ACTIVE, count=PAGE))
             is_complete = len(active) < PAGE
             orders = (*active, *(order for order in orders if order.state is not ReportedState.ACTIVE))
+        is_complete = is_complete and self.unreadable_orders == unreadable
         executions: list[Execution] = []
         for _ in range(MAX_PAGES):
             before = executions[-1].exec_id if executions else None
-            page = await self.get_executions(after=since, before=before, count=PAGE)
+            page = await ask(self.get_executions(after=since, before=before, count=PAGE))
             executions += page
             if len(page) < PAGE:
                 break
         else:
             is_complete = False
-        position = await self.get_positions()
-        collateral = await self.get_collateral()
+        position = await ask(self.get_positions())
+        collateral = await ask(self.get_collateral())
         return AccountReport(
             ts_ns=self._clock.now_ns(),
             asked_ns=asked_ns,
@@ -199,6 +218,7 @@ class BitflyerHttp:
             position=position.size,
             basis=position.basis,
             collateral=collateral.collateral,
+            calls=made,
         )
 
     async def get_child_orders(
@@ -219,7 +239,9 @@ class BitflyerHttp:
             child_order_state=None if state is None else state.value,
             child_order_acceptance_id=order_id,
         )
-        return await self._get("me/getchildorders", query, self._read.orders)
+        orders = await self._get("me/getchildorders", query, self._read.orders)
+        self.unreadable_orders = self._read.unreadable_orders
+        return orders
 
     async def get_executions(
         self,
@@ -266,8 +288,12 @@ class BitflyerHttp:
         """The rate of the next settlement."""
         return await self._get("getfundingrate", _query(product_code=self._product), self._read.funding_rate)
 
+    async def get_last_price(self) -> Decimal:
+        """The price of the last trade."""
+        return await self._get("getticker", _query(product_code=self._product), self._read.last_price)
+
     async def get_board_state(self) -> BoardCondition:
-        """State of the board, and the venue's load."""
+        """State of the board, and the venue's load, as far as it says."""
         return await self._get("getboardstate", _query(product_code=self._product), self._read.condition)
 
     async def get_health(self) -> Health:
@@ -295,6 +321,7 @@ class BitflyerHttp:
         """Send, take the headers' news, and read the answer or raise what it means."""
         name = path.rpartition("/")[2]
         is_private = path.startswith("me/")
+        self.private_calls += is_private
         sent_ns = self._clock.now_ns()
         answer: Answer | None = None
         failure: VenueError | None

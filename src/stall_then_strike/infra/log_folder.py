@@ -1,11 +1,15 @@
-"""One run a log folder: two would mix their rows."""
+"""One run a log folder: two would mix their rows.
+
+The lock file says who has the folder; the folder itself is locked as well, for a file can be deleted.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Self
 
-from stall_then_strike.infra.file_lock import FileLock
+from stall_then_strike.infra.file_lock import FileLock, hold
 from stall_then_strike.types.errors import LogError
 
 
@@ -16,18 +20,30 @@ class LogFolder:
         """Nothing is taken yet."""
         self._folder = folder
         self._lock = FileLock(folder / ".lock")
+        self._fd: int | None = None
 
     def __enter__(self) -> Self:
         """Take it. Raises LogError if another process has it, or if it cannot be made."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock.take()
+            if hasattr(os, "O_DIRECTORY"):
+                self._fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                hold(self._fd)
         except BlockingIOError as error:
+            self._let_go()
             raise LogError(f"{self._folder} is in use by another run; give this one its own by --log-dir") from error
         except OSError as error:
+            self._let_go()
             raise LogError(f"{self._folder} cannot be written to: {error.strerror}") from error
         return self
 
     def __exit__(self, *exc: object) -> None:
         """Let it go."""
+        self._let_go()
+
+    def _let_go(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
         self._lock.release()

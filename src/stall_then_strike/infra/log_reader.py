@@ -16,6 +16,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
+from stall_then_strike.infra.csv_dialects import BOM, as_written
+from stall_then_strike.infra.log_runs import RunRows
 from stall_then_strike.infra.logging_structured import columns
 from stall_then_strike.types.text import utc_day, utc_iso
 
@@ -89,9 +91,10 @@ class Span(Generic[_Row]):
 class LogReader:
     """The CSVs of a log folder."""
 
-    def __init__(self, folder: Path) -> None:
-        """Nothing is read yet; a folder that is not there has no rows."""
+    def __init__(self, folder: Path, runs: RunRows | None = None) -> None:
+        """Nothing is read yet; a folder that is not there has no rows. ``runs``: whose rows, None for all."""
         self.folder = folder
+        self._runs = runs
         self.notes: list[str] = []
         """What could not be read, each once."""
 
@@ -151,7 +154,9 @@ class LogReader:
         except OSError as error:
             self._note(f"{self.folder / kind} cannot be read: {error.strerror}")
             return []
-        return [(found[1], path) for path in names if (found := _FILE.search(path.name))]
+        runs = self._runs
+        wanted = names if runs is None else [path for path in names if path in runs]
+        return [(found[1], path) for path in wanted if (found := _FILE.search(path.name))]
 
     def _span(self, kind: str, parse: Callable[[Sequence[str]], _Row], from_ns: int, until_ns: int) -> Span[_Row]:
         from_text, until_text = utc_iso(from_ns), utc_iso(until_ns)
@@ -202,21 +207,22 @@ class LogReader:
     def _lines(self, path: Path, kind: str) -> Iterator[str]:
         """Whole lines that begin with a stamp."""
         try:
-            text = path.read_bytes().decode("utf-8", "replace")
+            raw = path.read_bytes() if self._runs is None else self._runs.read(path)
         except OSError as error:
             self._note(f"{path} cannot be read: {error.strerror}")
             return
-        lines = text.removeprefix("\ufeff").split("\n")
+        if (known := as_written(raw, columns()[kind])) is None:
+            if b"\n" in raw:
+                self._note(f"{path} has other columns than this version writes, and was left out")
+            elif raw.removeprefix(BOM):
+                self._note(f"{path}: the last line is unfinished and was left out")
+            return
+        lines = known.decode("utf-8", "replace").split("\n")
         if lines[-1]:
             self._note(f"{path}: the last line is unfinished and was left out")
-        header = lines[0].rstrip("\r")
-        if header != ",".join(columns()[kind]):
-            if len(lines) > 1:
-                self._note(f"{path} has other columns than this version writes, and was left out")
-            return
         for line in lines[1:-1]:
             if _STAMP.match(line):
-                yield line.rstrip("\r")
+                yield line
             elif line.strip():
                 self._note(f"{path}: a row that is no row was left out")
 

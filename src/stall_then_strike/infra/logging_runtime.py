@@ -157,7 +157,7 @@ def _open(log_dir: Path, name: str, cfg: LogConfig) -> int:
     try:
         log_dir.mkdir(parents=True, exist_ok=True)
         return logger.add(
-            path,
+            str(path).replace("{", "{{").replace("}", "}}"),  # loguru takes it for a format
             level=0,
             filter=partial(_is_routed_to, name),
             format="{message}",

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Final, Self, assert_never
 
 from stall_then_strike.config.models import LogConfig
-from stall_then_strike.infra.daily_csv import DailyCsv, csv_line
+from stall_then_strike.infra.csv_dialects import csv_line
+from stall_then_strike.infra.daily_csv import DailyCsv
 from stall_then_strike.types.dto import (
     Action,
     CancelAllStall,
@@ -200,6 +201,15 @@ class CsvLogs:
         self._orders = OrderLogger(root / "orders", instrument)
         self._decisions = DecisionLogger(root / "decisions", instrument)
         self._files = (self._trades.file, self._orders.file, self._decisions.file)
+        self.first_ns: int | None = None
+        """Stamp of the earliest row that is in the files; ``last_ns``: of the latest."""
+        self.last_ns: int | None = None
+        self.anew: set[Path] = set()
+        """Files that were begun anew because others had touched them."""
+        self.on_new: Callable[[Path, int], object] = lambda path, size: None
+        """Told of each; see :attr:`DailyCsv.on_new`. It is called from the writing thread."""
+        for file in self._files:
+            file.on_new = self._tell_new
         if start_ns is not None:
             try:
                 for file in self._files:
@@ -353,11 +363,17 @@ class CsvLogs:
                     self._decisions.log_decision(row)
                 case _:
                     assert_never(row)
+            self.first_ns = row.ts_ns if self.first_ns is None else min(self.first_ns, row.ts_ns)
+            self.last_ns = row.ts_ns if self.last_ns is None else max(self.last_ns, row.ts_ns)
         except LogError:
             raise
         except Exception as error:  # noqa: BLE001 - a row that has no text is a bug: tell it, and keep the other rows
             self.dropped += 1
             self._fail(LogError(f"a row could not be written as text ({error!r}): {row}"))
+
+    def _tell_new(self, path: Path, size: int) -> None:
+        self.anew.add(path)
+        self.on_new(path, size)
 
     def _fail(self, error: LogError) -> None:
         with self._changed:

@@ -9,6 +9,7 @@ for the *reason* only.
 from __future__ import annotations
 
 import logging
+import re
 from typing import Final, Protocol
 
 from stall_then_strike.infra.refusals import in_words
@@ -17,6 +18,12 @@ LOGIN_ID: Final = "auth"
 """The id of pybotters' login requests."""
 
 _PYBOTTERS_LOG: Final = "pybotters.ws"
+_VENUES_WORDS: Final = re.compile(
+    r"internal|server|unavailable|maintenance|timed? ?out|busy|overload|try again|temporar", re.IGNORECASE
+)
+_VENUES_CODES: Final = re.compile(r"\((-32603|-32000|5\d\d)\)")
+"""JSON-RPC's own internal and server errors, and HTTP's."""
+_KEYS_WORDS: Final = re.compile(r"key|sign|auth|permission|nonce|timestamp|secret", re.IGNORECASE)
 
 
 class KeyPair(Protocol):
@@ -60,6 +67,13 @@ class LoginEar(logging.Handler):
         answer: object = record.msg
         if isinstance(answer, dict) and answer.get("id") == LOGIN_ID and "error" in answer:
             self.refusal = in_words(answer["error"])
+
+
+def is_venues_fault(words: str) -> bool:
+    """Whether a refusal speaks of the venue's state and not of the key. What says neither is a refusal of the key."""
+    if _VENUES_WORDS.search(words):
+        return True
+    return bool(_VENUES_CODES.search(words)) and not _KEYS_WORDS.search(words)
 
 
 def masked(text: str, pair: KeyPair) -> str:

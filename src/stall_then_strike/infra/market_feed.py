@@ -5,7 +5,9 @@ socket, no clock and no task: a recorded tape goes the same way as the live stre
 are handed on as they are; `private_feed.py` reads them.
 
 What comes over the wire is not trusted. A frame that is not what its channel promises is counted by kind, logged now
-and then, and has no other effect: the book it met stays as it was, and nothing is raised.
+and then, and nothing is raised. If it was about the book, the book lacks what it told: its levels stay as they were,
+and it is in doubt at once, until a message agrees with it. An execution that cannot be read spoils no other of its
+message.
 
 Venue facts (bitFlyer API documentation, realtime API; the rest measured): data comes as JSON-RPC notifications
 ``channelMessage``; requests with an id are answered with that id; executions of one product are numbered by ones,
@@ -26,7 +28,8 @@ import orjson
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.board import DELTA_PREFIX, SNAPSHOT_PREFIX, Board, BoardError
 from stall_then_strike.infra.orderbook_view import OrderBookView
-from stall_then_strike.infra.refusals import SHOWN_CHARS, Refusals, in_words
+from stall_then_strike.infra.refusals import SHOWN_CHARS, Absences, Refusals, in_words
+from stall_then_strike.infra.wire_name import order_name
 from stall_then_strike.types.dto import (
     NO_ORDER,
     BoardSnapshot,
@@ -47,6 +50,9 @@ EVENTS_CHANNEL: Final = "child_order_events"
 
 REMEMBERED_EXECUTIONS: Final = 4_096
 """So many execution ids are kept to notice one that comes twice."""
+
+_HEAD_CHARS: Final = 200
+"""How far into a frame its channel is looked for, if it cannot be parsed."""
 
 MAX_TRADES: Final = 10_000
 """Executions in one message beyond which it is refused. The most seen is 16."""
@@ -71,6 +77,10 @@ class Refusal(StrEnum):
     BAD_TICKER = "bad_ticker"
     STRAY_REPLY = "stray_reply"
     """An answer to nothing that was asked on this connection."""
+
+
+_UNREAD: Final = frozenset({Refusal.TOO_LONG, Refusal.NOT_JSON, Refusal.BATCH, Refusal.BAD_PARAMS})
+"""Frames of which only their beginning may tell what they were about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +163,8 @@ class MarketFeed:
         self._executions_missing = 0
         self._execution_duplicates = 0
         self._refusals = Refusals("frame(s)", is_quiet=is_quiet)
+        self._absent = Absences(is_quiet=is_quiet)
+        self._board_names = tuple(f'"{name}"'.encode() for name in (self.board_channel, self.snapshot_channel))
 
     # --- Connection --------------------------------------------------------------------------------------------------
 
@@ -186,16 +198,30 @@ class MarketFeed:
                 raise _Refused(Refusal.NOT_JSON, str(error)) from None
             return self._take(message, recv_ns)
         except _Refused as refused:
-            self._refusals.add(refused.kind, refused.why, text[:SHOWN_CHARS], recv_ns)
-            return None
+            is_of_book = refused.kind is Refusal.BAD_BOARD or (
+                refused.kind in _UNREAD and self._names_board(text[:_HEAD_CHARS])
+            )
+            return self._refuse(refused, text[:SHOWN_CHARS], recv_ns, is_of_book=is_of_book)
 
     def on_message(self, message: Any, recv_ns: int) -> MarketEvent | None:
         """Take one message that is already parsed, such as a line of a tape."""
         try:
             return self._take(message, recv_ns)
         except _Refused as refused:
-            self._refusals.add(refused.kind, refused.why, "", recv_ns)
+            return self._refuse(refused, "", recv_ns, is_of_book=refused.kind is Refusal.BAD_BOARD)
+
+    def _names_board(self, head: str | bytes) -> bool:
+        """Whether what cannot be read was about the book, as far as its beginning shows."""
+        raw = head.encode(errors="replace") if isinstance(head, str) else head
+        return any(name in raw for name in self._board_names)
+
+    def _refuse(self, refused: _Refused, shown: str | bytes, recv_ns: int, *, is_of_book: bool) -> BoardSnapshot | None:
+        """Count a frame that is not understood; what it told of the book is missing there."""
+        self._refusals.add(refused.kind, refused.why, shown, recv_ns)
+        if not is_of_book or not self._has_snapshot:
             return None
+        self.view.doubt()
+        return self.view.snapshot(recv_ns)
 
     def on_binary(self, data: bytes, recv_ns: int) -> None:
         """Take note of a binary frame; the venue sends none."""
@@ -271,26 +297,34 @@ class MarketFeed:
         return self.view.snapshot(recv_ns)
 
     def _on_executions(self, content: Any, recv_ns: int) -> PublicTrades | None:
-        try:
-            trades = self._decode_trades(content)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise _Refused(Refusal.BAD_EXECUTIONS, str(error)) from None
+        if type(content) is not list or len(content) > MAX_TRADES:
+            raise _Refused(Refusal.BAD_EXECUTIONS, "not an array, or too long")
+        trades = self._take_trades(content, recv_ns)
+        if content and not trades:
+            return None
         self._execution_messages += 1
         self.heard_ns[self.executions_channel] = recv_ns
         fresh = tuple(trade for trade in trades if self._is_new(trade.exec_id))
         self._executions += len(fresh)
         return PublicTrades(ts_ns=recv_ns, trades=fresh) if fresh else None
 
-    def _decode_trades(self, content: Any) -> list[PublicTrade]:
-        if type(content) is not list or len(content) > MAX_TRADES:
-            raise ValueError("not an array, or too long")
-        return [self._decode_trade(item) for item in content]
+    def _take_trades(self, content: list[Any], recv_ns: int) -> list[PublicTrade]:
+        """Those of a message's executions that can be read."""
+        trades = []
+        for item in content:
+            try:
+                trades.append(self._decode_trade(item))
+            except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+                self._refusals.add(Refusal.BAD_EXECUTIONS, str(error), "", recv_ns)
+        return trades
 
     def _decode_trade(self, item: Any) -> PublicTrade:
-        exec_id, side, price, size = item["id"], item["side"], item["price"], item["size"]
+        exec_id, side, price, size = item["id"], item.get("side"), item["price"], item["size"]
         if type(exec_id) is not int or exec_id <= 0:
             raise ValueError("id is not a positive integer")
-        if type(side) is not str:
+        if side is None:
+            self._absent.add("a public execution", "side", "as in an auction")
+        elif type(side) is not str:
             raise TypeError("side is not a word")
         if type(price) not in (int, float) or type(size) not in (int, float) or not price > 0 or not size > 0:
             raise ValueError("price or size is not a positive number")
@@ -322,14 +356,16 @@ class MarketFeed:
         return True
 
     def _on_ticker(self, content: Any, recv_ns: int) -> VenueStatus:
-        try:
-            product, word = content["product_code"], content["state"]
-        except (KeyError, TypeError):
-            raise _Refused(Refusal.BAD_TICKER, "no product_code or no state") from None
-        if product != self._product or type(word) is not str:
+        if type(content) is not dict:
+            raise _Refused(Refusal.BAD_TICKER, "not an object")
+        product, word = content.get("product_code"), content.get("state")
+        if (product is not None and product != self._product) or (word is not None and type(word) is not str):
             raise _Refused(Refusal.BAD_TICKER, "of another product, or state is not a word")
         self._tickers += 1
         self.heard_ns[self.ticker_channel] = recv_ns
+        if word is None:
+            self._absent.add("the ticker", "state", "as it was; getboardstate tells it too")
+            return VenueStatus(ts_ns=recv_ns)
         try:
             state = BoardState(word)
         except ValueError:
@@ -370,4 +406,4 @@ class _Refused(Exception):
 
 def _name_of(value: Any) -> OrderId:
     """An order's name off the wire; a trade stands without it."""
-    return OrderId(value) if type(value) is str else NO_ORDER
+    return order_name(value) or NO_ORDER

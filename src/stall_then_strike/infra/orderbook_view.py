@@ -126,6 +126,11 @@ class OrderBookView:
         self._ask_size = ask_size
         self._status = status
 
+    def doubt(self) -> None:
+        """Believe the book less until a message agrees with it: one that told of it could not be understood."""
+        if self._status is _OK:
+            self._status = _SUSPECT
+
     def on_disconnect(self, now_ns: int) -> None:
         """Believe nothing until the next snapshot is reported."""
         self._status = _UNKNOWN

@@ -14,13 +14,15 @@ read: money can be corrected later, a lost fill hurts at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum, unique
 from typing import Any, Final
 
-from stall_then_strike.infra.refusals import Refusals, plain
+from stall_then_strike.infra.refusals import Absences, Refusals, plain
+from stall_then_strike.infra.wire_name import order_name
 from stall_then_strike.infra.wire_time import wire_time_ns
 from stall_then_strike.types.dto import (
     NS_PER_S,
@@ -36,8 +38,6 @@ from stall_then_strike.types.instrument import NO_MONEY, Instrument, Lots, Money
 
 MAX_EVENTS: Final = 10_000
 """Events in one message beyond which it is refused."""
-MAX_NAME_CHARS: Final = 64
-"""Longest name of an order that is taken; the venue's have 26."""
 MAX_EXEC_ID: Final = 2**62 - 1
 """Highest number of an execution that is taken: half of what a database holds, for corrections have numbers too. The
 venue's have ten digits."""
@@ -54,6 +54,10 @@ _KINDS: Final = {
     "CANCEL_FAILED": OrderEventKind.CANCEL_FAILED,
     "EXPIRE": OrderEventKind.EXPIRED,
 }
+
+_MARGIN: Final = re.compile(r"-20[05]\b|margin|insufficient (funds|fund|balance|collateral)|証拠金|残高", re.IGNORECASE)
+"""What the reason of an ORDER_FAILED says when the collateral does not carry the order. (In REST answers the text is
+``Margin amount is insufficient for this order.``; that of the event is not documented.)"""
 
 AccountEvent = OrderEvent | FillEvent
 
@@ -98,6 +102,7 @@ class PrivateFeed:
         """Nothing heard yet."""
         self._instrument = instrument
         self._refusals = Refusals("private event(s)")
+        self.absent: Final = Absences()
         self._messages = 0
         self._order_events = 0
         self._fills = 0
@@ -140,17 +145,19 @@ class PrivateFeed:
     def _event(self, item: Any, recv_ns: int) -> AccountEvent:
         if type(item) is not dict:
             raise _Refused(PrivateRefusal.BAD_EVENT, "not an object")
-        product, kind, name = (item.get(n) for n in ("product_code", "event_type", "child_order_acceptance_id"))
-        if type(product) is not str:
-            raise _Refused(PrivateRefusal.BAD_EVENT, "no product_code")
-        if product != self._instrument.product_code:
+        product, kind = item.get("product_code"), item.get("event_type")
+        if product is None:
+            self.absent.add("a private event", "product_code", "whose order it is of tells")
+        elif type(product) is not str:
+            raise _Refused(PrivateRefusal.BAD_EVENT, "product_code is no word")
+        elif product != self._instrument.product_code:
             raise _Refused(PrivateRefusal.OTHER_PRODUCT)
         if type(kind) is not str or (kind != "EXECUTION" and kind not in _KINDS):
             raise _Refused(PrivateRefusal.UNKNOWN_TYPE)
-        if type(name) is not str or not 0 < len(name) <= MAX_NAME_CHARS or not (name.isascii() and name.isprintable()):
+        if (name := order_name(item.get("child_order_acceptance_id"))) is None:
             raise _Refused(PrivateRefusal.BAD_ORDER_ID)
         if kind == "EXECUTION":
-            fill = self._fill(item, OrderId(name), recv_ns)
+            fill = self._fill(item, name, recv_ns)
             self._fills += 1
             return fill
         self._order_events += 1
@@ -158,8 +165,9 @@ class PrivateFeed:
         return OrderEvent(
             ts_ns=recv_ns,
             kind=_KINDS[kind],
-            order_id=OrderId(name),
+            order_id=name,
             detail="" if reason is None else plain(reason),
+            is_margin=reason is not None and _MARGIN.search(plain(reason)) is not None,
             terms=self._terms(item, recv_ns) if kind == "ORDER" else None,
         )
 
@@ -208,6 +216,8 @@ class PrivateFeed:
     def _fee(self, item: dict[str, Any], price: Ticks, recv_ns: int) -> Money:
         """The commission, which is in base currency, at the fill's price, rounded against us; zero if unreadable."""
         commission = item.get("commission")
+        if commission is None:
+            self.absent.add("a private execution", "commission", "taken as 0")
         if commission is None or commission == 0:
             return NO_MONEY
         try:

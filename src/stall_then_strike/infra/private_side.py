@@ -11,7 +11,7 @@ from typing import Any
 
 from loguru import logger
 
-from stall_then_strike.infra.login import KeyPair, LoginEar, masked
+from stall_then_strike.infra.login import KeyPair, LoginEar, is_venues_fault, masked
 from stall_then_strike.infra.private_feed import AccountEvent, PrivateFeed
 from stall_then_strike.types.dto import PrivateChannel
 from stall_then_strike.types.instrument import Instrument
@@ -67,6 +67,10 @@ class PrivateSide:
         """Say that the venue at ``url`` refused the channel with these words: for the operator, without secrets."""
         reason = f"the login: {self._ear.refusal}" if self._ear.refusal else f"the private channel: {words}"
         return masked(f"{url} refuses {reason}", self._pair)
+
+    def may_pass(self, words: str) -> bool:
+        """Whether a refusal with these words is of the venue's state: the same key may be taken a moment later."""
+        return is_venues_fault(self._ear.refusal or words)
 
     def tell_refused(self, text: str) -> None:
         """Log, once for each connection, that it goes on without the channel."""

@@ -17,9 +17,9 @@ that the socket lives, and events and executions come in one order. The private 
 acknowledgement on (`login.py` says why not from the login) until the connection ends. It may be silent for hours, so
 nobody here can tell that it was forgotten; who misses an event calls ``renew``.
 
-A login that is refused at the start is the end. Later on, the connection is kept for its public data, which closing a
-position needs, until the next handshake is due by the pacer; then it is renewed as a whole. A login without an answer
-holds all subscriptions up, so it is bounded as they are.
+A login that is refused at the start is the end, unless the venue speaks of trouble of its own. Later on, the connection
+is kept for its public data, which closing a position needs, until the next handshake is due by the pacer; then it is
+renewed as a whole. A login without an answer holds all subscriptions up, so it is bounded as they are.
 
 Credentials are never looked for: pybotters would read an ``apis.json`` of the current folder by itself.
 
@@ -44,6 +44,7 @@ from yarl import URL
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.board import BitflyerStore, Board
 from stall_then_strike.infra.clock import Clock, perf_ns
+from stall_then_strike.infra.close_words import HearingSocket, hear_closes
 from stall_then_strike.infra.connection_rules import PAUSE_MAX_S, Silence, Silences
 from stall_then_strike.infra.frame_tap import FrameTap
 from stall_then_strike.infra.handshakes import Handshakes
@@ -197,6 +198,7 @@ class PyBotterSession:
             ),
             trace_configs=[self._handshakes.trace()],
         )
+        hear_closes(self._client)
         if self._private is not None:
             self._private.open()
         return self
@@ -396,7 +398,11 @@ class PyBotterSession:
         during = " during the login" if self._credentials is not None and not self.feed.replies else ""
         if ws.exception() is not None:
             return f"connection lost{during}: {ws.exception()!r}"
-        return f"connection closed{during} (code {ws.close_code})" if ws.closed else f"connection given up{during}"
+        words = ws.close_words if isinstance(ws, HearingSocket) else ""
+        said = f", {words}" if words else ""
+        return (
+            f"connection closed{during} (code {ws.close_code}{said})" if ws.closed else f"connection given up{during}"
+        )
 
     async def _watch(self, app: WebSocketApp) -> None:
         """Look after the connection until cancelled or failed; pybotters' own task ends with this one."""
@@ -430,7 +436,7 @@ class PyBotterSession:
             return f"the subscription of {fault.channel} was not answered"
         if self._private is not None and fault.channel == EVENTS_CHANNEL:
             text = self._private.refused(self._url, fault.refusal)
-            if not self._outcome.is_ready:
+            if not self._outcome.is_ready and not self._private.may_pass(fault.refusal):
                 self._outcome.fail(LoginRefused(text))
                 return text
             self._private.tell_refused(text)

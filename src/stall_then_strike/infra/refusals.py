@@ -1,7 +1,7 @@
-"""What came over the wire and was not understood: counted by kind, and logged now and then.
+"""What came over the wire and was not understood, or lacked a field: counted by kind, and logged now and then.
 
-A venue that goes mad can send thousands of such things a second, so one kind is logged at most once in ten seconds,
-with how many there were since.
+A venue that goes mad can send thousands of such things a second, so one kind of refusal is logged at most once in ten
+seconds, with how many there were since, and a field that is missing at its first, tenth, hundredth time and so on.
 """
 
 from __future__ import annotations
@@ -64,6 +64,26 @@ class Refusals:
     def counts(self) -> Mapping[str, int]:
         """How many of each kind so far."""
         return MappingProxyType({kind.value: count for kind, count in sorted(self._counts.items())})
+
+
+class Absences:
+    """Counts fields that an answer or event should have, and that the truth can do without."""
+
+    def __init__(self, *, is_quiet: bool = False) -> None:
+        """Nothing missed yet. ``is_quiet``: count only."""
+        self._is_quiet = is_quiet
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def add(self, where: str, field: str, instead: str) -> None:
+        """Count a field that is missing, or cannot be read, in what ``where`` names; say what is taken instead."""
+        self._counts[where, field] += 1
+        count = self._counts[where, field]
+        if not self._is_quiet and count == 10 ** (len(str(count)) - 1):
+            _log.warning("{} has no readable {} ({} so far): {}", where, field, count, instead)
+
+    def counts(self) -> Mapping[str, int]:
+        """How often each was missing, by ``where.field``."""
+        return MappingProxyType({f"{where}.{field}": count for (where, field), count in sorted(self._counts.items())})
 
 
 def plain(value: object) -> str:

@@ -37,7 +37,7 @@ def runtime_lines(folder: Path, from_ns: int, until_ns: int) -> list[RuntimeLine
         try:
             if path.stat().st_mtime_ns < from_ns - NS_PER_S:
                 continue  # its last line is older
-            with path.open(encoding="utf-8", errors="replace") as lines:
+            with path.open(encoding="utf-8-sig", errors="replace") as lines:
                 found += _within(lines, first, last)
         except OSError:
             continue

@@ -1,14 +1,15 @@
 """Values of ``types.dto`` as JSON and back, exactly: integers of any length, enums by value, tuples as arrays.
 
 Nothing is written by hand for a type: what a field may hold is read from its annotation, so a field that is added to an
-event is in the recording the same day. What does not fit is refused at reading, with the place.
+event is in the recording the same day; what was recorded before has the field's default. What does not fit is refused
+at reading, with the place.
 """
 
 from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
@@ -107,14 +108,22 @@ def _array(kind: Any) -> Decoder:
     return take
 
 
+def _with_defaults(kind: Any) -> frozenset[str]:
+    """Fields that may be missing."""
+    if is_dataclass(kind):
+        return frozenset(field.name for field in fields(kind) if field.default is not MISSING)
+    return frozenset(kind._field_defaults)
+
+
 def _record(kind: Any) -> Decoder:
     parts = {name: _decoder(hint) for name, hint in get_type_hints(kind).items()}
+    needed = parts.keys() - _with_defaults(kind)
 
     def take(content: Any) -> Any:
-        if type(content) is not dict or content.keys() != parts.keys():
+        if type(content) is not dict or not needed <= content.keys() <= parts.keys():
             raise ValueError(f"not the fields of {kind.__name__}: {content!r}")
         try:
-            return kind(**{name: part(content[name]) for name, part in parts.items()})
+            return kind(**{name: parts[name](value) for name, value in content.items()})
         except ValueError as error:
             raise ValueError(f"{kind.__name__}: {error}") from error
 

@@ -80,7 +80,7 @@ def replay_steps(path: Path) -> Iterator[tuple[int, Step]]:
         run.beginning.restore(core)
     for now_ns, item in read_inputs(path):
         if isinstance(item, Asked):
-            core.budget.spend_questions(now_ns, item.calls)
+            core.budget.reserve_questions(now_ns, item.calls)
         else:
             yield now_ns, core.on_event(item, now_ns)
 

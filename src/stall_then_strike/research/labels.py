@@ -19,6 +19,16 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "グラフの表示には JavaScript が必要です。数値はそのままご覧いただけます。",
     ),
     "period": ("{start} to {end} UTC ({span})", "{start} 〜 {end} UTC（{span}）"),
+    "run_known": (
+        "Run {run}: {mode}, {product} of {venue}, configuration {configuration}, started {began} UTC, {end}",
+        "ラン {run}：{mode}、{venue} の {product}、設定 {configuration}、開始 {began} UTC、{end}",
+    ),
+    "run_unknown": (
+        "Unknown run: no manifest says which run or mode these rows are of.",
+        "不明なラン：これらの行がどのランやモードのものか、記録がありません。",
+    ),
+    "run_ended": ("ended {ended} UTC ({why})", "終了 {ended} UTC（{why}）"),
+    "run_unfinished": ("without an end: it is running, or was killed", "終了の記録なし（稼働中、または強制終了）"),
     "sources": ("Made from: {sources}", "使用データ：{sources}"),
     "source_csv": ("CSV logs of {days} day(s)", "CSV ログ {days} 日分"),
     "source_tape": ("tape", "テープ（板の記録）"),
@@ -109,6 +119,14 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "say_halted": ("The kill switch tripped {n} time(s).", "キルスイッチが {n} 回作動しました。"),
     # Notes
+    "note_mixed": (
+        "{n} runs were added up because that was asked for (--run).",
+        "指定（--run）により {n} 件のランを合算しています。",
+    ),
+    "note_others": (
+        "{n} other run(s) of this folder are not in it; report --runs lists them, --run chooses.",
+        "このフォルダの他の {n} 件のランは含まれていません。report --runs で一覧、--run で選択できます。",
+    ),
     "note_no_tape": (
         (
             "No tape was given (--tape): markouts and the split of the "
@@ -316,6 +334,7 @@ _REASONS_JA: Final[dict[Reason, str]] = {
     Reason.SPREAD: "スプレッドが狭い",
     Reason.STALL_IMMATURE: "静止が足りない",
     Reason.ACCOUNT_UNKNOWN: "口座が不明",
+    Reason.MARGIN: "証拠金不足後の休止",
     Reason.TTL: "有効時間切れ",
     Reason.BEST_MOVED: "最良気配が動いた",
     Reason.REVERSE: "逆行",

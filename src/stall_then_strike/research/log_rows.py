@@ -10,7 +10,7 @@ text until somebody needs them.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,9 @@ from typing import Final
 
 import polars as pl
 
+from stall_then_strike.engine.account import TAKEN_TAG
+from stall_then_strike.infra.csv_dialects import BOM, as_written
+from stall_then_strike.infra.log_runs import RunRows
 from stall_then_strike.infra.logging_structured import columns
 from stall_then_strike.types.dto import NS_PER_S, Reason, Side
 from stall_then_strike.types.errors import StallThenStrikeError
@@ -90,16 +93,19 @@ class LogRows:
             yield self.fills[at].ts_ns
 
 
-def read_log_rows(folder: Path, units: Instrument) -> LogRows:
-    """Read a log folder. Raises ReportInputError when it is none, or holds files with other columns."""
+def read_log_rows(folder: Path, units: Instrument, runs: RunRows | None = None) -> LogRows:
+    """Read a log folder, of it the rows of some runs or all. Raises ReportInputError when it is none, or of others."""
     if not folder.is_dir():
         raise ReportInputError(f"{folder}: no such folder; a log folder of run_live or run_paper is wanted")
     files = {kind: sorted((folder / kind).glob(f"{kind}-????????.csv")) for kind in KINDS}
+    if runs is not None:
+        files = {kind: [path for path in paths if path in runs] for kind, paths in files.items()}
     if not any(files.values()):
         raise ReportInputError(f"{folder}: no logs; looked for {', '.join(f'{kind}/{kind}-*.csv' for kind in KINDS)}")
-    fills, bad_fills = _read_fills(files["trades"], units)
-    orders, bad_orders = _read_columns(files["orders"], "orders")
-    decisions, bad_decisions = _read_columns(files["decisions"], "decisions")
+    read = Path.read_bytes if runs is None else runs.read
+    fills, bad_fills = _read_fills(files["trades"], units, read)
+    orders, bad_orders = _read_columns(files["orders"], "orders", read)
+    decisions, bad_decisions = _read_columns(files["decisions"], "decisions", read)
     present = {kind: [_day_of(path) for path in paths] for kind, paths in files.items()}
     days = sorted({day for found in present.values() for day in found})
     if not fills and not orders.height and not decisions.height:
@@ -127,18 +133,19 @@ def stamp_ns(text: str) -> int:
 # --- Trades -----------------------------------------------------------------------------------------------------------
 
 
-def _read_fills(paths: Sequence[Path], units: Instrument) -> tuple[list[Fill], int]:
+def _read_fills(paths: Sequence[Path], units: Instrument, read: Callable[[Path], bytes]) -> tuple[list[Fill], int]:
     fills: list[Fill] = []
     unreadable = 0
     for path in paths:
-        text, cut = _whole_lines(path, "trades")
+        text, cut = _whole_lines(path, "trades", read)
         unreadable += cut
         for line in text.decode("utf-8", "replace").split("\n")[1:-1]:
             try:
                 fills.append(_fill(next(csv.reader([line])), units))
             except (ValueError, StopIteration):
                 unreadable += bool(line.strip())
-    return fills, unreadable
+    # A position that was taken over is no trade: for what a run won, it is a break in what was held.
+    return [fill for fill in fills if fill.tag != TAKEN_TAG], unreadable
 
 
 def _fill(cells: list[str], units: Instrument) -> Fill:
@@ -161,12 +168,12 @@ def _fill(cells: list[str], units: Instrument) -> Fill:
 # --- Orders and decisions ---------------------------------------------------------------------------------------------
 
 
-def _read_columns(paths: Sequence[Path], kind: str) -> tuple[pl.DataFrame, int]:
+def _read_columns(paths: Sequence[Path], kind: str, read: Callable[[Path], bytes]) -> tuple[pl.DataFrame, int]:
     names = list(columns()[kind])
     frames = []
     unreadable = 0
     for path in paths:
-        text, cut = _whole_lines(path, kind)
+        text, cut = _whole_lines(path, kind, read)
         unreadable += cut
         try:
             frame = pl.read_csv(text, infer_schema=False, truncate_ragged_lines=True, encoding="utf8-lossy")
@@ -188,19 +195,19 @@ def _read_columns(paths: Sequence[Path], kind: str) -> tuple[pl.DataFrame, int]:
     return kept, unreadable + raw.height - kept.height
 
 
-def _whole_lines(path: Path, kind: str) -> tuple[bytes, int]:
+def _whole_lines(path: Path, kind: str, read: Callable[[Path], bytes]) -> tuple[bytes, int]:
     """The file up to its last line end, and whether something came after it. Raises ReportInputError."""
     try:
-        raw = path.read_bytes()
+        raw = read(path)
     except OSError as error:
         raise ReportInputError(f"{path} cannot be read: {error.strerror}") from error
-    raw = raw.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
-    end = raw.rfind(b"\n") + 1
-    header = ",".join(columns()[kind]).encode()
-    first = raw[:end].split(b"\n", 1)[0]
-    if end and first != header:
-        raise ReportInputError(f"{path} has other columns than {header.decode()}")
-    return raw[:end] or header + b"\n", int(end < len(raw))
+    known, header = as_written(raw, columns()[kind]), ",".join(columns()[kind])
+    if known is None:
+        if b"\n" in raw:
+            raise ReportInputError(f"{path} has other columns than {header}")
+        return header.encode() + b"\n", int(bool(raw.removeprefix(BOM)))
+    end = known.rfind(b"\n") + 1
+    return known[:end] or header.encode() + b"\n", int(end < len(known))
 
 
 def _day_of(path: Path) -> str:

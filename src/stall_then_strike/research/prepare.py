@@ -156,6 +156,9 @@ class ColumnWriter:
         self.chunks += 1
 
 
+_NO_MID: Final = -1
+
+
 class SheetBoard(Board):
     """The book of a sheet behind the checks of a board: it decodes and refuses as one, and holds no levels itself."""
 
@@ -237,8 +240,15 @@ class Builder:
             w[W_BOARDS] += 1
             add_message(self.sheet, recv_ns, KIND_BOARD, int(BookStatus.UNKNOWN), 0, 0, now)
         else:
+            self._board.mid = _NO_MID
             event = self.feed.on_text(text, now)
-            if isinstance(event, BoardSnapshot):
+            if isinstance(event, BoardSnapshot) and self._board.mid == _NO_MID:  # refused: it doubts the book
+                w[W_BOARDS] += 1
+                if w[W_STATUS] == BookStatus.OK:
+                    w[W_STATUS] = BookStatus.SUSPECT
+                bid, ask, since_ns = int(w[W_BID]), int(w[W_ASK]), int(w[W_SINCE_NS])
+                add_message(self.sheet, recv_ns, KIND_BOARD, int(w[W_STATUS]), bid, ask, since_ns)
+            elif isinstance(event, BoardSnapshot):
                 w[W_HAS_SNAPSHOT] = 1
                 add_board(self.sheet, recv_ns, now, self._board.mid)
             else:

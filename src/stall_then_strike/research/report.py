@@ -12,7 +12,7 @@ from stall_then_strike.research.log_rows import ReportInputError
 from stall_then_strike.research.report_calibration import RESULT, calibration_page, is_calibration, read_result
 from stall_then_strike.research.report_data import read_run
 from stall_then_strike.research.report_page import render
-from stall_then_strike.research.report_sections import Page, comparison_page, run_page
+from stall_then_strike.research.report_sections import comparison_page, run_page
 from stall_then_strike.research.report_sweep_data import is_sweep, read_sweep
 from stall_then_strike.research.report_sweep_sections import sweep_page
 
@@ -26,21 +26,30 @@ def write_report(
     compare: Path | None = None,
     tapes: Sequence[Path] = (),
     journal: Path | None = None,
+    wanted: Sequence[str] = (),
+    compared: Sequence[str] = (),
 ) -> None:
     """Write the report on a run, with ``compare`` on two, on a sweep or a calibration, to ``out``, whole or not at all.
 
-    Tapes serve both runs, the journal the first. Raises ReportInputError for what cannot be read, OSError for ``out``.
+    Tapes serve both runs, the journal the first. ``wanted`` and ``compared`` choose runs of the one folder and of the
+    other. Raises ReportInputError for what cannot be read, ConfigError for a run that is not there, OSError for
+    ``out``.
     """
     say = Labels(language)
     kind = "sweep" if is_sweep(folder) else "calibration" if is_calibration(folder) else None
-    if kind is not None and (compare is not None or tapes or journal is not None):
-        raise ReportInputError(f"{folder} holds a {kind}: --compare, --tape and --journal are for runs")
+    if kind is not None and (compare is not None or tapes or journal is not None or wanted):
+        raise ReportInputError(f"{folder} holds a {kind}: --compare, --tape, --journal and --run are for runs")
     if kind == "sweep":
         page = sweep_page(read_sweep(folder), say)
     elif kind == "calibration":
         page = calibration_page(read_result(folder / RESULT), language)
     else:
-        page = _runs(folder, cfg, compare, tapes, journal, say)
+        names = _names(folder, compare)
+        run = read_run(folder, cfg, tapes=tapes, journal=journal, name=names[0], wanted=wanted)
+        if compare is None:
+            page = run_page(run, say)
+        else:
+            page = comparison_page(run, read_run(compare, cfg, tapes=tapes, name=names[1], wanted=compared), say)
     text = render(page, say)
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.unfinished")
@@ -51,16 +60,6 @@ def write_report(
         unfinished.unlink(missing_ok=True)
 
 
-def _runs(
-    folder: Path, cfg: AppConfig, compare: Path | None, tapes: Sequence[Path], journal: Path | None, say: Labels
-) -> Page:
-    names = _names(folder, compare)
-    run = read_run(folder, cfg, tapes=tapes, journal=journal, name=names[0])
-    if compare is None:
-        return run_page(run, say)
-    return comparison_page(run, read_run(compare, cfg, tapes=tapes, name=names[1]), say)
-
-
 def _names(first: Path, second: Path | None) -> tuple[str, str]:
     """What to call two runs: as much of their paths' ends as tells them apart."""
     a, b = first.resolve(), (second or first).resolve()
@@ -68,4 +67,4 @@ def _names(first: Path, second: Path | None) -> tuple[str, str]:
         names = "/".join(a.parts[-parts:]), "/".join(b.parts[-parts:])
         if names[0] != names[1]:
             return names
-    return a.name, b.name
+    return (a.name, b.name) if second is None else (f"{a.name} (1)", f"{b.name} (2)")

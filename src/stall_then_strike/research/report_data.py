@@ -15,9 +15,10 @@ import polars as pl
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.calendar import TradingCalendar
-from stall_then_strike.engine.reconciler import REPORT_CALLS
 from stall_then_strike.infra.journal import journal_path
 from stall_then_strike.infra.journal_reader import JournalReader
+from stall_then_strike.infra.log_runs import LIVE, LogRuns
+from stall_then_strike.infra.run_manifest import RunRecord
 from stall_then_strike.research.activity import (
     LimitUse,
     QuoteFate,
@@ -54,6 +55,8 @@ SPLIT_HORIZON_NS: Final = NS_PER_S
 """Over which a move of the mid counts as adverse selection; later moves count as inventory."""
 BLOCK_NS: Final = 60 * NS_PER_S
 """Fills within a minute count as one observation of the market; see ``estimates``."""
+_CALLS_OF_A_REPORT: Final = 4
+"""As a rule; facts do not tell of more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,10 @@ class RunFigures:
     """What a report shows of one run."""
 
     name: str
+    runs: list[RunRecord | None]
+    """The runs whose rows these are; None for the one that no manifest knows."""
+    others: int
+    """How many other runs of the folder have rows."""
     units: Instrument
     rows: LogRows
     books: Books
@@ -115,17 +122,34 @@ class RunFigures:
 
 
 def read_run(
-    folder: Path, cfg: AppConfig, *, tapes: Sequence[Path] = (), journal: Path | None = None, name: str | None = None
+    folder: Path,
+    cfg: AppConfig,
+    *,
+    tapes: Sequence[Path] = (),
+    journal: Path | None = None,
+    name: str | None = None,
+    wanted: Sequence[str] = (),
 ) -> RunFigures:
-    """Read a run and work out its figures.
+    """Read a run, or those that are ``wanted`` as one (see ``LogRuns.chosen``), and work out the figures.
 
-    Without ``journal`` the product's journal in ``folder/journal`` is read if it is there. Raises ReportInputError.
+    Without ``journal`` the product's journal in ``folder/journal`` is read if it is there and a run is live. Raises
+    ReportInputError, and ConfigError for a run that is not there.
     """
     units = cfg.exchange.instrument()
-    rows = read_log_rows(folder, units)
+    known = LogRuns(folder)
+    chosen = known.chosen(wanted)
+    records = [known.record(run) for run in chosen]
+    for record in records:
+        if record is not None and record.product != cfg.exchange.product_code:
+            raise ReportInputError(
+                f"run {record.run} of {folder} is of {record.product}, the settings are of "
+                f"{cfg.exchange.product_code}; name those of the run by --config, or --set exchange.product_code=..."
+            )
+    rows = read_log_rows(folder, units, known.rows(chosen) if known.records and chosen else None)
     own_prices = prices_in_logs(rows.decisions, rows.fills, units)
     mids = _mids(rows, cfg, tapes, units)
-    story = _read_journal(folder, cfg, journal, rows)
+    has_journal = journal is not None or any(record is None or record.mode in LIVE for record in records)
+    story = _read_journal(folder, cfg, journal, rows) if has_journal else None
     fills, end_ns = rows.fills, rows.last_ns
 
     def mark(ts_ns: int) -> int | None:
@@ -144,6 +168,8 @@ def read_run(
     trips = [float(units.amount(won)) / 2 for _, won in books.trips]
     return RunFigures(
         name=folder.resolve().name if name is None else name,
+        runs=records,
+        others=len(set(known.with_rows) - set(chosen)),
         units=units,
         rows=rows,
         books=books,
@@ -253,7 +279,7 @@ class _Story:
             elif fact.what == "cancel":
                 found.append((fact.ts_ns, 0, 1))
             elif fact.what in ("report", "report_failed"):
-                found.append((fact.ts_ns, 0, REPORT_CALLS))
+                found.append((fact.ts_ns, 0, _CALLS_OF_A_REPORT))
         return found
 
 
@@ -267,6 +293,8 @@ def _read_journal(folder: Path, cfg: AppConfig, journal: Path | None, rows: LogR
             orders = {memo.client_order_id: memo for memo in reader.orders(rows.first_ns, rows.last_ns + NS_PER_S)}
     except JournalError as error:
         raise ReportInputError(f"the journal cannot be read: {error}") from error
+    if not facts and journal is None:
+        return None  # it is of another run: a new embedded exchange has a new journal
     if not facts:
         raise ReportInputError(f"{path} tells nothing of the time of {folder}; is it of this run?")
     return _Story(facts=facts, orders={str(name): memo for name, memo in orders.items()})

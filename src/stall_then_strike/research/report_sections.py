@@ -21,6 +21,7 @@ from stall_then_strike.research.report_words import (
     notes,
     percent,
     period,
+    runs_of,
     sources,
     span_text,
     summary,
@@ -87,7 +88,7 @@ def run_page(run: RunFigures, say: Labels) -> Page:
     ]
     return Page(
         title=say("title_run", name=run.name),
-        subtitle=[period(run, say), sources(run, say)],
+        subtitle=[*runs_of(run, say), period(run, say), sources(run, say)],
         cards=cards(run, say),
         summary=summary(run, say),
         notes=notes(run, say),
@@ -111,7 +112,9 @@ def comparison_page(first: RunFigures, second: RunFigures, say: Labels) -> Page:
     ]
     return Page(
         title=say("title_comparison", a=first.name, b=second.name),
-        subtitle=[f"{run.name}: {period(run, say)} · {sources(run, say)}" for run in runs],
+        subtitle=[
+            f"{run.name}: {' · '.join((*runs_of(run, say), period(run, say), sources(run, say)))}" for run in runs
+        ],
         cards=[],
         summary=[f"{run.name}: {sentence}" for run in runs for sentence in summary(run, say)[:2]],
         notes=[f"{run.name}: {note}" for run in runs for note in notes(run, say)],

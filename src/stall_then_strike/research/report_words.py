@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from stall_then_strike.infra.run_manifest import RunRecord
 from stall_then_strike.research.activity import PAPER_PREFIX
 from stall_then_strike.research.books import QUOTES
 from stall_then_strike.research.estimates import Estimate
@@ -164,7 +165,7 @@ def _sentences(run: RunFigures, say: Labels) -> Iterator[str]:
 
 def notes(run: RunFigures, say: Labels) -> list[str]:
     """What a reader has to know to read the figures rightly."""
-    rows, found = run.rows, []
+    rows, found = run.rows, list(_run_notes(run, say))
     if run.mids is None:
         found.append(say("note_no_tape"))
     elif run.priced < len(run.fills):
@@ -184,6 +185,38 @@ def notes(run: RunFigures, say: Labels) -> list[str]:
     if fills_drawn(run) < len(run.fills):
         found.append(say("note_thinned", shown=f"{fills_drawn(run):,}", all=f"{len(run.fills):,}"))
     return found
+
+
+def runs_of(run: RunFigures, say: Labels) -> list[str]:
+    """Which runs of the folder these are, each in one line."""
+    return [_run_text(record, say) for record in run.runs]
+
+
+def _run_text(record: RunRecord | None, say: Labels) -> str:
+    if record is None:
+        return say("run_unknown")
+    began = record.started[:19].replace("T", " ")
+    if record.ended is None:
+        end = say("run_unfinished")
+    else:
+        end = say("run_ended", ended=record.ended[:19].replace("T", " "), why=record.end or "?")
+    return say(
+        "run_known",
+        run=record.run,
+        mode=record.mode,
+        product=record.product,
+        venue=record.venue,
+        began=began,
+        end=end,
+        configuration=record.configuration,
+    )
+
+
+def _run_notes(run: RunFigures, say: Labels) -> Iterator[str]:
+    if len(run.runs) > 1:
+        yield say("note_mixed", n=len(run.runs))
+    if run.others:
+        yield say("note_others", n=f"{run.others:,}")
 
 
 def period(run: RunFigures, say: Labels) -> str:

@@ -22,6 +22,7 @@ from stall_then_strike.types.actions import (
 from stall_then_strike.types.events import (
     AccountReport,
     BoardSnapshot,
+    CallsMade,
     Command,
     Control,
     Event,
@@ -88,6 +89,7 @@ __all__ = [
     "BookReader",
     "BookStatus",
     "BookedFill",
+    "CallsMade",
     "CancelAllStall",
     "Changes",
     "ClientOrderId",

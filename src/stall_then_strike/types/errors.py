@@ -14,8 +14,10 @@
           NoAnswer            a question without an answer
           Overloaded          the venue cannot take it now
         Rejected            the venue said no: do not send the same again
+          MarginRefused       the collateral does not carry it: more would be refused as well
         AuthRefused         the key, its permission or our clock is refused: the operator's business
         Throttled           over a rate limit: nothing but exits before ``retry_at_ns``
+          Restricted          the venue restricts this account's orders for a long time
         OutcomeUnknown      it may be live: resolve by evidence, never send again
 
 Refusals by the engine (a limit, a gate) are values with a reason, not exceptions.
@@ -57,6 +59,8 @@ class VenueError(StallThenStrikeError):
         self.request = request
         self.detail = detail
         self.code = code
+        self.calls = 1
+        """Private calls that were made before it ended so; a question may consist of several."""
 
     def __str__(self) -> str:
         """Say it in one line."""
@@ -84,6 +88,10 @@ class Rejected(VenueError):
     """The venue refused the request for good."""
 
 
+class MarginRefused(Rejected):
+    """The venue refused an order because the collateral does not carry it."""
+
+
 class AuthRefused(VenueError):
     """The venue refused the key, its permission for this call, or the signature's time."""
 
@@ -95,6 +103,10 @@ class Throttled(VenueError):
         """``retry_at_ns`` is on our clock."""
         super().__init__(request, detail, code=code)
         self.retry_at_ns = retry_at_ns
+
+
+class Restricted(Throttled):
+    """The venue restricts this account's orders: their number is irregular."""
 
 
 class OutcomeUnknown(VenueError):

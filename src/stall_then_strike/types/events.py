@@ -128,6 +128,8 @@ class OrderEvent:
     client_order_id: ClientOrderId | None = None
     order_id: OrderId | None = None
     detail: str = ""
+    is_margin: bool = False
+    """A refusal for want of margin: the order itself has no fault."""
     terms: OrderTerms | None = None
     """What it asks for, where the event says so (``ORDER`` does): names an order whose answer was lost."""
 
@@ -182,7 +184,9 @@ class RefusalKind(StrEnum):
     """Refusals that say more of us than of the one request that met them."""
 
     THROTTLED = "throttled"
-    """We went over a rate limit."""
+    """A rate limit is exceeded, by us or by others with our account or address."""
+    RESTRICTED = "restricted"
+    """The venue restricts this account's orders for their irregular number."""
     OVERLOADED = "overloaded"
     """The venue cannot take orders now."""
     UNAUTHORISED = "unauthorised"
@@ -277,6 +281,8 @@ class AccountReport:
     """Sum of price x size of the open lots, with the position's sign."""
     collateral: Money
     """Without what is open."""
+    calls: int = 4
+    """Private calls that it took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +291,16 @@ class ReportFailed:
 
     ts_ns: int
     detail: str
+    calls: int = 4
+    """Private calls that were made in vain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallsMade:
+    """Private calls were made that the core did not want, such as those of the pre-flight: they count all the same."""
+
+    ts_ns: int
+    calls: int
 
 
 @unique
@@ -330,6 +346,7 @@ Event = (
     | PrivateChannel
     | AccountReport
     | ReportFailed
+    | CallsMade
     | Control
     | Tick
 )

@@ -45,6 +45,16 @@ def _whole(value: Decimal | int | str, scale: int, what: str) -> int:
     raise ValueError(f"{value} is not {what}")
 
 
+def base_of(product_code: str) -> str:
+    """What a product trades, by its code: ``BTC``; the code itself where it is not made of two names."""
+    return product_code.split("_")[-2] if "_" in product_code else product_code
+
+
+def quote_of(product_code: str) -> str:
+    """What a product's prices and money are in, by its code: ``JPY``."""
+    return product_code.split("_")[-1] if "_" in product_code else "JPY"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
     """Names and units of one product. Sizes and prices that are off the grid raise ValueError at the edge."""
@@ -63,6 +73,16 @@ class Instrument:
         """Derive the integer scales that the hot path multiplies with."""
         object.__setattr__(self, "ticks_per_one", _reciprocal("tick_size", self.tick_size))
         object.__setattr__(self, "lots_per_one", _reciprocal("lot_size", self.lot_size))
+
+    @property
+    def base(self) -> str:
+        """What is traded."""
+        return base_of(self.product_code)
+
+    @property
+    def quote(self) -> str:
+        """What prices and money are in."""
+        return quote_of(self.product_code)
 
     def to_ticks(self, price: Decimal | int | str) -> Ticks:
         """Convert a price to ticks, exactly."""

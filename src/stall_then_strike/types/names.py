@@ -105,6 +105,8 @@ class Reason(IntEnum):
     STALL_IMMATURE = 23
     ACCOUNT_UNKNOWN = 24
     """The private channel is down, or the account was not reconciled since it came up. Asked after CLOSING."""
+    MARGIN = 25
+    """A pause after the venue refused an order for want of margin. Asked after ACCOUNT_UNKNOWN."""
     # Exits.
     TTL = 30
     BEST_MOVED = 31

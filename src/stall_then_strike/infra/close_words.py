@@ -1,0 +1,34 @@
+"""A socket that keeps what the venue said when it closed it, which pybotters and aiohttp drop.
+
+Venue fact (logs of others): the daily maintenance closes with 1012 and ``scheduled maintenance``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import aiohttp
+import pybotters
+from pybotters.ws import ClientWebSocketResponse
+
+_LONGEST: Final = 123
+"""Bytes of a close frame's text, by the protocol."""
+
+
+class HearingSocket(ClientWebSocketResponse):
+    """pybotters' socket with ``close_words``."""
+
+    close_words = ""
+    """The venue's, as one printable line; empty if it said none."""
+
+    async def receive(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the next message."""
+        message: Any = await super().receive(*args, **kwargs)
+        if message.type is aiohttp.WSMsgType.CLOSE and isinstance(message.extra, str):
+            self.close_words = "".join(c if c.isprintable() else " " for c in message.extra[:_LONGEST])
+        return message
+
+
+def hear_closes(client: pybotters.Client) -> None:
+    """Have the client's sockets keep these words. pybotters names its class of sockets itself and takes no other."""
+    client._session._ws_response_class = HearingSocket  # noqa: SLF001 - there is no public way
