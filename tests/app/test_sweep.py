@@ -162,7 +162,7 @@ def test_a_signal_stops_it_in_good_order(where: tuple[str, ...], tape: Path, tmp
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
-    assert f"stopped at {known(tmp_path):,} of 4,000 runs; the same command goes on" in out
+    assert f"stopped at {known(tmp_path):,} of 4,000 runs by SIGTERM; the same command goes on" in out
 
 
 def test_single_failures_are_told_and_the_rest_is_done(tape: Path, tmp_path: Path) -> None:

@@ -59,13 +59,13 @@ def test_loud_facts_are_facts() -> None:
         (Reason.SPREAD, "1 tick, under min_spread_tick 5"),
         (Reason.STALL_IMMATURE, "100 ms, under stall_T_ms 250"),
         (Reason.POSITION_LIMIT, "position +0.199 BTC, quotes of 0.001, limit 0.2"),
-        (Reason.BUDGET, "which limit, and until when, is not logged"),
+        (Reason.BUDGET, "small orders 90/100, next in 3.2 s"),
         (Reason.QUOTING, ""),
     ],
 )
 def test_what_a_gate_measured_stands_beside_its_limit(reason: Reason, expected: str) -> None:
     cfg = AppConfig.model_validate({"strategy": {"min_spread_tick": 5}})
-    assert measured(line(reason), cfg) == expected
+    assert measured(line(reason), cfg, "small orders 90/100, next in 3.2 s") == expected
 
 
 def test_a_figure_that_does_not_go_with_its_limit_is_said_to_be_so() -> None:

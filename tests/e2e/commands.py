@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
@@ -77,6 +77,17 @@ def wait_until(what: str, condition: Callable[[], object]) -> None:
         if time.monotonic() > end_s:
             raise AssertionError(f"{what} did not happen within {TIMEOUT_S:g} s")
         time.sleep(0.02)
+
+
+def full_pipe() -> tuple[int, int]:
+    """Both ends of a pipe into which nothing fits any more."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    return reader, writer
 
 
 def free_port() -> int:

@@ -64,9 +64,13 @@ def verdicts(out: str) -> dict[str, str]:
     return {rest.partition("  ")[0].strip(): verdict for verdict, rest in lines}
 
 
+RICH = ("--collateral", "3000000")
+"""Enough for the largest position of the defaults."""
+
+
 @pytest.fixture(scope="module")
 def venue() -> Iterator[str]:
-    with running("sim_exchange", "--api-key", KEY, "--api-secret", SECRET, "--maintenance", "off") as process:
+    with running("sim_exchange", "--api-key", KEY, "--api-secret", SECRET, "--maintenance", "off", *RICH) as process:
         yield read_line(process, r"ready rest=(\S+)")[1]
 
 
@@ -77,7 +81,7 @@ def test_healthy_venue_is_ready_on_one_line_a_finding(venue: str, tmp_path: Path
     lines = done.stdout.splitlines()
     assert lines[-1] == "ready"
     assert set(verdicts(done.stdout).values()) == {"ok"}
-    assert len(verdicts(done.stdout)) == len(lines) - 2 == 14
+    assert len(verdicts(done.stdout)) == len(lines) - 2 == 15
     assert all(len(line) <= columns for line in lines)
     assert "\x1b" not in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == []
@@ -186,3 +190,9 @@ def test_duration_is_none_of_its_flags(tmp_path: Path) -> None:
     done = doctor(tmp_path, "--duration", "3")
     assert done.returncode == 2
     assert "unrecognized arguments" in done.stderr
+
+
+def test_collateral_that_carries_less_than_the_largest_position_is_told(venue: str, tmp_path: Path) -> None:
+    done = doctor(tmp_path, *flags(venue, tmp_path, "--set", "strategy.max_inventory_btc=2"))
+    assert (done.returncode, verdicts(done.stdout)["margin"]) == (0, "warning")
+    assert "strategy.max_inventory_btc 2" in " ".join(done.stdout.split())

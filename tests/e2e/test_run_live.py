@@ -342,7 +342,7 @@ async def test_halt_stays_until_the_operator_resumes(tmp_path: Path) -> None:
     """Refused orders halt; a restart is halted still and sends nothing; after `state resume` it trades."""
     async with place(tmp_path) as there:
         desk = there.room.venue.desk
-        desk._refusal = lambda account, ticket: Refusal(status=-205, message="Margin amount is insufficient.")
+        desk._refusal = lambda account, ticket: Refusal(status=-106, message="The price is too low.")
         strict = there.live_flags("--set", "risk.max_rejects=2")
         code, out, _ = await there.run("run_live", *strict)
         assert code == 3
@@ -355,7 +355,7 @@ async def test_halt_stays_until_the_operator_resumes(tmp_path: Path) -> None:
         code, out, _ = await there.run("run_live", *there.live_flags("--set", "risk.max_rejects=9"))
         assert (code, len(there.sent)) == (3, sent)
         assert "halted: rejects" in out
-        code, out, err = await there.run("state", "resume", "--yes", "--reason", "funds came", *there.flags)
+        code, out, err = await there.run("state", "resume", "--yes", "--reason", "looked at it", *there.flags)
         assert code == 0, err
         daemon = there.start("run_live", *strict)
         await there.until("quotes", lambda: len(there.sent) > sent + 1, daemon)
@@ -386,3 +386,28 @@ async def test_secrets_are_in_no_output_and_no_file(tmp_path: Path) -> None:
         fingerprint = Credentials(key=KEY.key, secret=KEY.secret).fingerprint
         kinds = {path.suffix for path in shown_in(tmp_path, fingerprint)}
         assert {".log", ".sqlite3"} <= kinds, "the search finds what is there"
+
+
+# --- a machine that sleeps, a process that stands still ---------------------------------------------------------------
+
+
+@pytest.mark.slow
+async def test_process_that_stood_still_believes_nothing_of_what_waited(tmp_path: Path) -> None:
+    async with place(tmp_path) as there:
+        process = there.start("run_live", *there.live_flags())
+        await there.until("a strike", lambda: placed(there) >= 2, process)
+        process.send_signal(signal.SIGSTOP)
+        stopped = placed(there)
+        await asyncio.sleep(7)  # what is tested is that time passes
+        assert placed(there) == stopped
+        process.send_signal(signal.SIGCONT)
+        await there.until(
+            "the standstill in the log", lambda: "this process stood still for" in there.app_log(), process
+        )
+        await there.until("another strike", lambda: placed(there) > stopped, process)
+        log = there.app_log()
+        again = log[log.index("this process stood still for") :]
+        assert again.index("private channel is down") < again.index("account reconciled") < again.index(" strike ")
+        process.send_signal(signal.SIGTERM)
+        assert (await there.ended(process))[0] == 0
+        there.room.check()

@@ -49,7 +49,7 @@ async def first_message(ws_url: str) -> Any:
         return await ws.receive_json(timeout=10)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_signal_stops_a_serving_exchange_in_good_order(number: signal.Signals) -> None:
     async with running("--seed", "3") as (process, ready):
         rest, ws, product = ready.groups()
@@ -62,7 +62,7 @@ async def test_signal_stops_a_serving_exchange_in_good_order(number: signal.Sign
         assert process.returncode == 0
         assert err == b""
         assert b"--set exchange.ws_url=" + ws.encode() in out
-        assert b"stopped: signal; 1 connections" in out
+        assert f"stopped: {number.name}; 1 connections".encode() in out
 
 
 async def call(rest: str, key: str, secret: str, order: str = "") -> tuple[int, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left
+from copy import deepcopy
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -81,6 +82,85 @@ class Calls:
         ):
             for first, stamp in enumerate(stamps):
                 assert bisect_left(stamps, stamp + length) - first <= limit
+
+
+# --- What is waited for -----------------------------------------------------------------------------------------------
+
+
+def test_the_wait_names_the_limit_that_is_in_the_way_and_until_when() -> None:
+    budget = Budget(LimitsConfig(small_orders_per_min=20, reserve_small_orders=4), fx_btc_jpy())
+    for _ in range(16):
+        budget.spend_order(0, SMALL)
+    now = 10 * NS_PER_S
+    assert budget.strike_at_ns(now, 2, SMALL) == MINUTE + ON_THE_WAY_NS
+    wait = budget.wait(now)
+    assert wait is not None
+    assert wait.text(now) == "small orders 16/20, next in 51.0 s"
+
+
+def test_the_wait_says_when_strikes_are_only_spaced() -> None:
+    budget = Budget(LimitsConfig(), fx_btc_jpy())
+    for _ in range(30):
+        budget.spend_strike(NS_PER_S, 2, SMALL)
+    at = budget.strike_at_ns(NS_PER_S, 2, SMALL)
+    wait = budget.wait(NS_PER_S)
+    assert wait is not None
+    assert NS_PER_S < wait.until_ns <= at
+    assert wait.is_spaced
+    assert wait.text(NS_PER_S).startswith("small orders 60/100, spaced, next in ")
+
+
+def test_the_wait_tells_of_others_and_of_a_pause() -> None:
+    budget, now = Budget(LimitsConfig(), fx_btc_jpy()), 100 * NS_PER_S
+    budget.strike_at_ns(now, 2, SMALL)
+    budget.on_reading(LimitReading(limit=LimitName.PRIVATE, remaining=10, reset_ns=now + 5 * NS_PER_S, ts_ns=now), now)
+    budget.strike_at_ns(now, 2, SMALL)
+    wait = budget.wait(now)
+    assert wait is not None
+    assert wait.text(now) == "private 490/500 (490 by others), next in 5.0 s"
+    budget.block(now, now + 9 * NS_PER_S, exits=False)
+    wait = budget.wait(now)
+    assert wait is not None
+    assert wait.text(now) == "pause after a refused or unsent request, next in 9.0 s"
+    assert budget.wait(now + 9 * NS_PER_S) is None
+
+
+@properties(100)
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["strike", "order", "cancel", "block", "ask"]), st.integers(0, 20_000)), max_size=120
+    )
+)
+def test_the_wait_is_the_answer_and_asking_for_it_changes_none(steps: list[tuple[str, int]]) -> None:
+    limits = LimitsConfig(small_orders_per_min=30, private_per_5min=120, reserve_private=20)
+    budget, silent, now = Budget(limits, fx_btc_jpy()), Budget(limits, fx_btc_jpy()), 0
+    for what, ms in steps:
+        now += ms * MS
+        for one in (budget, silent):
+            match what:
+                case "strike" if one.strike_at_ns(now, 2, SMALL) <= now:
+                    one.spend_strike(now, 2, SMALL)
+                case "order":
+                    one.spend_order(now, SMALL)
+                case "cancel":
+                    one.spend_cancel(now, 2)
+                case "block":
+                    one.block(now, now + 3 * NS_PER_S, exits=False)
+                case _:
+                    one.spend_questions(now, 4)
+        wait = budget.wait(now)
+        at = budget.strike_at_ns(now, 2, SMALL)
+        assert at == silent.strike_at_ns(now, 2, SMALL)
+        assert budget.not_before_ns() == silent.not_before_ns()
+        wait = budget.wait(now)
+        assert (wait is None) == (at <= now)
+        if wait is not None:
+            assert now < wait.until_ns <= at
+            sooner = deepcopy(silent)
+            assert silent.strike_at_ns(wait.until_ns, 2, SMALL) <= wait.until_ns
+            early = wait.until_ns - NS_PER_S // 5
+            assert early <= now or sooner.strike_at_ns(early, 2, SMALL) > early
+            break
 
 
 # --- One window -------------------------------------------------------------------------------------------------------

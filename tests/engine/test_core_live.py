@@ -16,6 +16,7 @@ from stall_then_strike.types.dto import (
     CoreMemo,
     Notice,
     OrderEventKind,
+    PlaceLimit,
     Reason,
     RefusalKind,
     VenueRefusal,
@@ -307,22 +308,33 @@ def test_without_margin_it_cools_down_ever_longer_and_closes_only(is_late: bool)
     assert desk.core.halted is None
 
 
-def test_a_quote_on_the_book_ends_the_growth_of_the_margins_pause() -> None:
-    desk = settled_desk()
+def test_quotes_on_the_book_end_the_growth_of_the_margins_pause() -> None:
+    """Not the first one after a pause: the other one of its strike may be refused yet."""
+    desk = settled_desk(config(strategy={"ttl_ms": 1_000}))
     for _ in range(3):
-        count = len(desk.quotes)
-        while len(desk.quotes) == count:
-            desk.board(desk.ms + 50)
-            desk.wait(desk.ms + 400, alive_ms=100)
-        for quote in desk.quotes[count:]:
-            desk.tell(desk.ms, K.REJECTED, quote.client_order_id, is_margin=True)
+        _, ask = next_strike(desk)
+        desk.accept(desk.ms, ask.client_order_id)
+        desk.tell(desk.ms, K.REJECTED, desk.quotes[-2].client_order_id, is_margin=True)
+        desk.cancelled(desk.ms, ask.client_order_id)
+    assert desk.core._margin.until_ns - at(desk.ms) == 40 * 10**9
+    start = desk.core._margin.until_ns
+    while at(desk.ms) < start + 12 * 10**9:
+        for quote in next_strike(desk):
+            desk.accept(desk.ms, quote.client_order_id)
+            desk.cancelled(desk.ms, quote.client_order_id)
+    bid, _ = next_strike(desk)
+    desk.tell(desk.ms, K.REJECTED, bid.client_order_id, is_margin=True)
+    assert desk.core._margin.until_ns - at(desk.ms) == 10 * 10**9
+
+
+def next_strike(desk: LiveDesk) -> tuple[PlaceLimit, PlaceLimit]:
+    """Let time pass until the next strike is out; its quotes."""
     while len(desk.core.orders.live()) < 2:
         desk.board(desk.ms + 50)
         desk.wait(desk.ms + 400, alive_ms=100)
+        assert desk.ms < 600_000
     bid, ask = desk.quotes[-2:]
-    desk.accept(desk.ms, bid.client_order_id, ask.client_order_id)
-    desk.tell(desk.ms, K.REJECTED, bid.client_order_id, is_margin=True)
-    assert desk.core._margin.until_ns - at(desk.ms) == 10 * 10**9
+    return bid, ask
 
 
 # --- halts that leave the position to the operator
@@ -357,6 +369,16 @@ def test_a_halt_that_leaves_the_position_is_never_followed_by_a_close(reason: Re
     assert again.core.inventory.position
     assert not desk.closes
     assert not again.closes
+
+
+def test_a_limit_that_is_reached_while_the_position_is_left_to_the_operator_is_told_once() -> None:
+    desk = long_desk(config(risk={"daily_pnl_jpy": -1, "max_dd_jpy": -1, "after_halt": "wait"}))
+    desk.control(desk.ms, Command.HALT, R.POSITION_MISMATCH)
+    for step in range(5):
+        desk.board(desk.ms + 100, 5_000 - step, 5_010)
+    told = [row.text for row in desk.rows if isinstance(row, Notice) and "nothing is closed" in row.text]
+    assert len(told) == 1
+    assert not desk.closes
 
 
 @pytest.mark.parametrize("first", [R.REVERSE, R.FLATTEN, R.KILL_PNL, R.OPERATOR])

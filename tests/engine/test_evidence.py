@@ -196,6 +196,16 @@ def test_an_order_believed_ended_that_is_still_listed_is_an_orphan() -> None:
     assert not names_and_strangers(report(4_000, gone), orders).orphans
 
 
+def test_an_ended_order_whose_cancel_the_venue_refuses_is_no_orphan() -> None:
+    """The list that shows it is behind."""
+    orders = Orders()
+    working(orders)
+    tell(orders, K.CANCELLED, ms=1_000)
+    assert names_and_strangers(report(5_000, listed("V-a")), orders).orphans == ["V-a"]
+    tell(orders, K.CANCEL_FAILED, ms=5_200)
+    assert not names_and_strangers(report(7_000, listed("V-a")), orders).orphans
+
+
 def test_an_orphan_of_an_earlier_run_is_found_too() -> None:
     """C1."""
     before = Orders()
@@ -385,3 +395,17 @@ def test_a_cancel_without_outcome_and_a_refused_one_are_overdue() -> None:
     tell(orders, K.CANCEL_FAILED, ms=1_100)
     assert overdue_at_ns(order, DOUBT_NS) == order.sent_ns
     assert order.sent_ns + MS < at(1_100)
+
+
+def test_request_that_was_on_its_way_while_the_machine_slept_may_have_been_taken_after_it() -> None:
+    orders, hour_ms = Orders(), 3_600_000.0
+    order = sent(orders)
+    for at_ms in (hour_ms, hour_ms + 3_000):
+        assert list(states(report(at_ms), orders, VANISH_NS)) == [], "its answer is still to come"
+    tell(orders, K.SEND_UNKNOWN, ms=hour_ms + 5_000)
+    late = listed("V-late", placed_ms=hour_ms + 4_000)
+    assert [event.order_id for event in names_and_strangers(report(hour_ms + 8_000, late), orders).names] == ["V-late"]
+    dead_ms = hour_ms + 5_000 + 120_000 + 100  # when it was asked for
+    assert list(states(report(dead_ms - 1), orders, VANISH_NS)) == []
+    assert [event.kind for event in states(report(dead_ms), orders, VANISH_NS)] == [K.PROVEN_ABSENT]
+    assert order.lost_ns == at(hour_ms + 5_000)

@@ -342,8 +342,8 @@ def test_pruning_forgets_what_is_old_but_never_live_orders_nor_the_recent_past(t
 
 def test_pruning_goes_in_batches_and_ends(tmp_path: Path) -> None:
     with open_in(tmp_path) as journal:
-        journal.record(changes(facts=tuple(fact(ts_ns=TS - 3 * DAY_NS) for _ in range(1_200))))
-        assert [journal.prune(2, TS) for _ in range(4)] == [500, 500, 200, 0]
+        journal.record(changes(facts=tuple(fact(ts_ns=TS - 3 * DAY_NS) for _ in range(120))))
+        assert [journal.prune(2, TS) for _ in range(4)] == [50, 50, 20, 0]
 
 
 # --- What is no journal of ours ---------------------------------------------------------------------------------------

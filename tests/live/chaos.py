@@ -250,7 +250,6 @@ def _write_line(message: object) -> None:
 
 
 MAY_HALT = {
-    FaultKind.OVER_LIMIT: {"limit_breach"},
     FaultKind.CLOCK_SKEW: {"clock_skew"},
     FaultKind.WRONG_DATE: {"clock_skew"},
     FaultKind.PHANTOM_EXECUTION: {"position_mismatch"},

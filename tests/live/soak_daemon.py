@@ -44,7 +44,7 @@ def counts(run: LiveRun) -> dict[str, Any]:
         "outbox": len(trader.outbox),
         "in_flight": trader.in_flight,
         "early": len(core.orders.early),
-        "owed": len(trader._unwritten),
+        "owed": len(trader.owed),
         "halted": None if core.halted is None else core.halted.label,
     }
 

@@ -62,7 +62,7 @@ async def break_the_journal(work: AtWork) -> None:
         def record(self, changes: Changes) -> None:
             raise JournalError("the journal cannot be written: no space left on device")
 
-    work.run.trader._journal = Full()
+    work.run.trader.owed._journal = Full()
 
 
 async def show_another_position(work: AtWork) -> None:

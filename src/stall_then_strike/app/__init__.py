@@ -1,6 +1,7 @@
 """Commands: each wires the layers below into one process and turns their outcome into an exit code.
 
-- ``run_live``: the strategy with real orders; ``live_run`` assembles a run, ``live`` is its trader
+- ``run_live``: the strategy with real orders; ``live_run`` assembles a run, ``live`` is its trader,
+  ``owed_steps`` its way into the journal, which ``journal_care`` keeps small
 - ``run_paper``: the strategy on paper, against the public feed, the embedded exchange or a tape
 - ``sim_exchange``: the embedded exchange on its own; ``embedded``: in the process that trades on it
 - ``doctor``: whether live trading could begin; ``preflight`` has the checks

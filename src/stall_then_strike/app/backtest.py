@@ -78,6 +78,7 @@ def _sets(args: argparse.Namespace) -> list[str]:
     return sets
 
 
+@cli.command("backtest")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)

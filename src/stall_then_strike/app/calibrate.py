@@ -64,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
+@cli.command("calibrate", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)

@@ -1,20 +1,28 @@
 """What the commands share: their common flags, and errors as exit codes.
 
 Exit codes: 0 done, or stopped by a signal in good order; 1 runtime failure; 2 bad configuration or arguments, before
-anything is sent; 3 halted by the kill switch; 130 (`sweep` only) stopped by a signal before all was done.
+anything is sent; 3 halted by the kill switch; 130 stopped by a signal before there was anything to end in good order
+(`sweep`: before all was done). They tell of the command's end, never of the screen's.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import math
+import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
+from loguru import logger
+
+from stall_then_strike.app.output import watched
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.types.errors import ConfigError
@@ -26,10 +34,67 @@ EXIT_HALTED: Final = 3
 EXIT_INTERRUPTED: Final = 130
 
 CONFIGS: Final = Path("configs")
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""All mean: stop in good order. SIGHUP comes when the operator's terminal goes away."""
+STOP_SIGNALS: Final = tuple(
+    number
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    if signal.getsignal(number) is not signal.SIG_IGN
+)
+"""All mean: stop in good order. SIGHUP comes when the operator's terminal goes away. What was ignored when the process
+started (`nohup`, `&` in a script) stays ignored."""
 FASTEST: Final = 100.0
 """Above this, real time is too short for sockets to keep up; virtual time (``max``) has no such limit."""
+
+
+def _is_without_terminal() -> bool:
+    """Whether no terminal can hang up on this process: as a service it leads a session that has none."""
+    if os.getsid(0) != os.getpid():
+        return False
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return True
+    return False
+
+
+_IS_WITHOUT_TERMINAL: Final = _is_without_terminal()
+"""As of the start: a terminal that has hung up cannot be found any more."""
+
+
+class Main(Protocol):
+    """A command."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int:
+        """Run and return the exit code."""
+        ...
+
+
+def command(name: str, *, patient: bool = False) -> Callable[[Main], Main]:
+    """A command whose output cannot hold it up or end it (:mod:`output`), and whose exit code is its own.
+
+    ``patient``: one that answers a question waits for its reader, if there is one. A bug is shown and is a failure.
+    """
+
+    def wrap(main: Main) -> Main:
+        @functools.wraps(main)
+        def run(argv: Sequence[str] | None = None) -> int:
+            with watched(patient=patient):
+                logger.remove()
+                sink = logger.add(sys.stderr, level="WARNING", format=f"{name}: {{message}}")
+                try:
+                    return main(argv)
+                except KeyboardInterrupt:
+                    sys.stderr.write(f"{name}: interrupted\n")
+                    return EXIT_INTERRUPTED
+                except Exception:  # noqa: BLE001 - the interpreter would wait for whoever reads the traceback
+                    traceback.print_exc()
+                    return EXIT_FAILED
+                finally:
+                    with suppress(ValueError):  # a run's own log has taken over
+                        logger.remove(sink)
+
+        return run
+
+    return wrap
 
 
 def add_config_flags(parser: argparse.ArgumentParser, *, override: str) -> None:
@@ -95,14 +160,30 @@ def signals_held() -> Iterator[None]:
 @contextmanager
 def signals_heard(on_signal: Callable[[str], object]) -> Iterator[None]:
     """Inside the running loop and :func:`signals_held`: a stop signal calls with its name; none comes afterwards."""
+
+    def hear(name: str) -> None:
+        if means_stop(name):
+            on_signal(name)
+
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, on_signal, number.name)
+        loop.add_signal_handler(number, hear, number.name)
     hear_signals(yes=True)
     try:
         yield
     finally:
         hear_signals(yes=False)
+
+
+def means_stop(name: str) -> bool:
+    """Whether a signal that was heard means to stop.
+
+    A SIGHUP where no terminal can hang up does not: many send it to have a service read its files anew. It is told.
+    """
+    if name == signal.SIGHUP.name and _IS_WITHOUT_TERMINAL:
+        logger.warning("{}: the run goes on, for it has no terminal; SIGTERM stops it", name)
+        return False
+    return True
 
 
 def leaves(error: BaseException) -> list[BaseException]:

@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
+@cli.command("doctor", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Check and return the exit code."""
     args = parser().parse_args(argv)

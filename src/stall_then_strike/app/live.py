@@ -1,4 +1,4 @@
-"""The live trader: what the core changes is in the journal before anything is sent, and sending waits for nothing.
+"""The live trader: what the core changes is in the journal before its quotes are sent, and sending waits for nothing.
 
 A slow or lost answer must not hold up a cancel, so every action is sent by a task of its own, which begins in the next
 turn of the event loop; how many may be under way at once is bounded. Log rows come after that: formatting them and
@@ -10,20 +10,27 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
+from loguru import logger
+
+from stall_then_strike.app.live_alerts import JOURNAL
+from stall_then_strike.app.owed_steps import EXIT_WAIT_S, QUOTE_WAIT_S, ChangeLog, OwedSteps
 from stall_then_strike.app.trading import RowLog, Trader
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.gateway import AccountReader, OrderGateway
 from stall_then_strike.engine.reconciler import REPORT_CALLS
-from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.orderbook_view import OrderBookView, OwnQuote
 from stall_then_strike.types.dto import (
+    NS_PER_S,
     Action,
     Changes,
+    CloseMarket,
+    Command,
     Event,
     ExecId,
     Fact,
@@ -39,7 +46,6 @@ from stall_then_strike.types.dto import (
     Side,
     Step,
 )
-from stall_then_strike.types.errors import JournalError
 
 IN_FLIGHT: Final = 64
 """Actions that may be on their way at once. Each ends within its calls' time limits."""
@@ -48,16 +54,8 @@ _TURNS_OF_A_CALL: Final = 2
 of one step begin so far apart, or the first would wait until the second is prepared as well."""
 _LOG_PAUSE_S: Final = 0.002
 """How long log rows wait, so that what is being sent goes first."""
-_BACKLOG: Final = 10_000
-"""Steps that a failing journal may owe."""
-
-
-class ChangeLog(Protocol):
-    """Where changes are stored."""
-
-    def record(self, changes: Changes) -> None:
-        """Store them as one. Raises JournalError."""
-        ...
+_TOO_LATE_S: Final = 2.0
+"""A quote that is so old was decided on before this process stood still, or the machine slept. Real seconds."""
 
 
 class Venue(OrderGateway, AccountReader, Protocol):
@@ -70,28 +68,31 @@ class LiveTrader(Trader):
     def __init__(
         self,
         core: Core,
-        clock: Clock,
+        clock: ScaledClock,
         feed: MarketFeed,
         view: OrderBookView,
         logs: RowLog,
         journal: ChangeLog,
         venue: Venue,
         *,
+        locked_sec: float = 120.0,
         on_fact: Callable[[Fact], None] = lambda fact: None,
     ) -> None:
-        """``core`` is made with ``live=True`` and restored; ``on_fact`` hears of what may be worth an alert."""
+        """``core`` is made with ``live=True`` and restored; ``on_fact`` hears of what may be worth an alert.
+
+        ``locked_sec``: how long another program may lock the journal before trading halts, real seconds.
+        """
         super().__init__(core, clock, feed, logs)
         self.executor = OrderExecutor(venue, self.on_event, clock.now_ns, venue)
-        self.journal_failure = ""
-        """Why the journal cannot be written now; empty while it can."""
+        self.owed = OwedSteps(journal, self, locked_sec=locked_sec)
+        """Steps on their way into the journal."""
         self.on_asked: Callable[[int], None] | None = None
         """Told of a question that the core did not ask, just before it is booked on the core's budget."""
         self._view = view
-        self._journal = journal
         self._on_fact = on_fact
         self._inbox: deque[Event] = deque()
         self._is_stepping = False
-        self._unwritten: deque[Changes] = deque(maxlen=_BACKLOG)
+        self._too_late_ns = round(_TOO_LATE_S * clock.speed * NS_PER_S)
         self._late_rows: deque[Row] = deque()
         self._tasks: asyncio.TaskGroup | None = None
         self._failure: Exception | None = None
@@ -116,9 +117,7 @@ class LiveTrader(Trader):
         step = self._ask_core(event)
         changes = step.changes
         if changes is not None:
-            self._unwritten.append(changes)
-            if not self.write_owed():
-                step = Step(self._without_quotes(step.actions), step.rows)
+            self.owed.add(changes)
             self._view.set_own(self._own_quotes())
         self._take(step)
         for fact in changes.facts if changes is not None else ():
@@ -146,36 +145,27 @@ class LiveTrader(Trader):
                         order_id=order_id,
                     )
 
-    def write_owed(self) -> bool:
-        """Write the steps that the journal does not have yet, in order; whether it has all of them now."""
-        try:
-            while self._unwritten:
-                self._journal.record(self._unwritten[0])
-                self._unwritten.popleft()
-        except JournalError as error:
-            if not self.journal_failure:
-                self.journal_failure = str(error)
-                self.halt(Reason.LOG_FAILURE, str(error))
-            return False
-        self.journal_failure = ""
-        return True
+    # --- the journal
 
-    def _without_quotes(self, actions: Iterable[Action]) -> tuple[Action, ...]:
-        """What may be sent although it is not in the journal: exits and questions. Quotes are known not to be sent."""
-        kept: list[Action] = []
-        for action in actions:
-            if isinstance(action, PlaceLimit):
-                self.on_event(
-                    OrderEvent(
-                        ts_ns=self.clock.now_ns(),
-                        kind=OrderEventKind.NOT_SENT,
-                        client_order_id=action.client_order_id,
-                        detail="the journal cannot be written",
-                    )
-                )
-            else:
-                kept.append(action)
-        return tuple(kept)
+    def on_locked(self) -> None:
+        """Strike no more until the journal can be written."""
+        self._control(Command.HOLD, Reason.JOURNAL_LOCKED)
+
+    def on_locked_long(self, text: str) -> None:
+        """Say who holds trading up."""
+        logger.error("{}; no quotes until it lets go", text)
+        self.remember(JOURNAL, text)
+
+    def on_failed(self, text: str) -> None:
+        """Halt; the halt itself is owed, too."""
+        self.halt(Reason.LOG_FAILURE, text)
+
+    def on_written(self, text: str) -> None:
+        """Go on."""
+        self._control(Command.RELEASE, Reason.JOURNAL_LOCKED)
+        if text:
+            logger.warning("{}", text)
+            self.remember(JOURNAL, text)
 
     def _own_quotes(self) -> list[OwnQuote]:
         return [
@@ -190,9 +180,11 @@ class LiveTrader(Trader):
         """Send actions as they come, for ever, each by itself."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
+            writing = tasks.create_task(self.owed.keep_trying())
             try:
                 await super().send()
             finally:
+                writing.cancel()
                 self._tasks = None
                 self._log_rows()
 
@@ -216,7 +208,7 @@ class LiveTrader(Trader):
 
     def _set_off(self, tasks: asyncio.TaskGroup, action: Action, turns: int = 0) -> None:
         self.in_flight += 1
-        tasks.create_task(self._send(action, turns))
+        tasks.create_task(self._send(action, turns, self.owed.taken, self.clock.now_ns()))
 
     def _take(self, step: Step) -> None:
         """As ever, but actions before rows."""
@@ -235,10 +227,11 @@ class LiveTrader(Trader):
             self._record(self._late_rows.popleft())
 
     def remember(self, what: str, detail: str) -> None:
-        """Write a fact of the run itself (its start, its end) into the journal."""
+        """Write a fact of the run itself (its start, its end, a pause) into the journal."""
         now_ns = self.clock.now_ns()
-        self._unwritten.append(Changes(ts_ns=now_ns, facts=(Fact(ts_ns=now_ns, what=what, detail=detail),)))
-        self.write_owed()
+        fact = Fact(ts_ns=now_ns, what=what, detail=detail)
+        self.owed.add(Changes(ts_ns=now_ns, facts=(fact,)))
+        self._on_fact(fact)
 
     async def ask_account(self, why: str) -> None:
         """Ask for the account although the core does not want to know; return when its word, if any, was taken."""
@@ -256,11 +249,19 @@ class LiveTrader(Trader):
             self._answered.clear()
             await self._answered.wait()
 
-    async def _send(self, action: Action, turns: int) -> None:
+    async def _send(self, action: Action, turns: int, step: int, decided_ns: int) -> None:
         try:
             for _ in range(turns):
                 await asyncio.sleep(0)
-            await self.executor.execute((action,))
+            is_written = not self.owed or await self.owed.wait_written(step, _wait_s(action))
+            if not isinstance(action, PlaceLimit):
+                await self.executor.execute((action,))
+            elif not is_written:
+                self._not_sent(action, "the journal cannot be written")
+            elif self.clock.now_ns() - decided_ns >= self._too_late_ns:
+                self._not_sent(action, "it was decided on before a pause")
+            else:
+                await self.executor.execute((action,))
         except Exception as error:  # noqa: BLE001 - raised by `send_waiting`; here it would cut off the other calls
             self._failure = self._failure or error
         finally:
@@ -268,3 +269,20 @@ class LiveTrader(Trader):
             self._answered.set()
             if self.outbox or self._failure is not None:
                 self._waiting.set()
+
+    def _not_sent(self, quote: PlaceLimit, why: str) -> None:
+        self.on_event(
+            OrderEvent(
+                ts_ns=self.clock.now_ns(),
+                kind=OrderEventKind.NOT_SENT,
+                client_order_id=quote.client_order_id,
+                detail=why,
+            )
+        )
+
+
+def _wait_s(action: Action) -> float:
+    """How long an action waits for its step to be written; a cancel and a question change nothing that is not known."""
+    if isinstance(action, PlaceLimit):
+        return QUOTE_WAIT_S
+    return EXIT_WAIT_S if isinstance(action, CloseMarket) else 0.0

@@ -8,6 +8,10 @@ from typing import Final
 from stall_then_strike.infra.alerts import AlertKind
 from stall_then_strike.types.dto import Fact
 
+PAUSE: Final = "pause"
+"""The fact that the machine slept, that the process stood still, or that a clock was set."""
+JOURNAL: Final = "journal"
+"""The fact that another program locks the journal, or has let go of it."""
 _KINDS: Final[Mapping[str, tuple[AlertKind, str]]] = {
     "halt": (AlertKind.HALT, "trading is halted"),
     "difference": (AlertKind.RECONCILIATION, "the position differs from the venue's"),
@@ -16,9 +20,12 @@ _KINDS: Final[Mapping[str, tuple[AlertKind, str]]] = {
     "take_over": (AlertKind.RECONCILIATION, "a position was taken over"),
     "orphan": (AlertKind.RECONCILIATION, "an order believed ended is on the book"),
     "stranger": (AlertKind.RECONCILIATION, "an order that is not ours"),
+    "limit": (AlertKind.HALT, "a limit is reached, and the position is left to you"),
     "margin": (AlertKind.MARGIN, "margin is insufficient: no quotes"),
     "start_failed": (AlertKind.STOP, "not started"),
     "collateral": (AlertKind.RECONCILIATION, "collateral moved without a fill"),
+    PAUSE: (AlertKind.CLOCK, "time passed unnoticed"),
+    JOURNAL: (AlertKind.JOURNAL, "the journal"),
     "day": (AlertKind.SUMMARY, "trading day"),
 }
 

@@ -23,8 +23,9 @@ from stall_then_strike.app import cli
 from stall_then_strike.app.doctor import show
 from stall_then_strike.app.embedded import open_embedded
 from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.journal_care import JournalCare
 from stall_then_strike.app.live import LiveTrader
-from stall_then_strike.app.live_alerts import LiveAlerts
+from stall_then_strike.app.live_alerts import PAUSE, LiveAlerts
 from stall_then_strike.app.observe import FeedCondition, Observer
 from stall_then_strike.app.own_recording import OwnRecording
 from stall_then_strike.app.preflight import Verdict, exit_code, preflight
@@ -39,13 +40,15 @@ from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.evidence import names_and_strangers
 from stall_then_strike.engine.reconciler import REPORT_CALLS
 from stall_then_strike.infra.alerts import AlertKind, Alerts
-from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock, perf_ns
+from stall_then_strike.infra.clock import ScaledClock, SystemClock, perf_ns
 from stall_then_strike.infra.credentials import Credentials, sign_for
+from stall_then_strike.infra.disk_watch import DiskWatch, watch_disks, written_folders
 from stall_then_strike.infra.heartbeat import Heartbeat, heartbeat_path
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.journal import Journal
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.loop_lag import LoopLag
+from stall_then_strike.infra.pauses import Pause
 from stall_then_strike.infra.pyb_session import PyBotterSession, SessionEvent
 from stall_then_strike.infra.venue_status import poll_venue_status
 from stall_then_strike.research.event_log import Beginning
@@ -64,10 +67,11 @@ from stall_then_strike.types.dto import (
     PrivateChannel,
     Reason,
 )
-from stall_then_strike.types.errors import JournalError, VenueError
+from stall_then_strike.types.errors import VenueError
 
 _WATCH_S: Final = 0.1
-_CHECKPOINT_S: Final = 30.0
+_LAST_WRITE_S: Final = 10.0
+"""How long the end waits for a program that keeps the journal from being written."""
 _HURRY_S: Final = 2.0
 """How long a run that is told twice to stop waits for its cancels to be taken."""
 _EMERGENCY_S: Final = 5.0
@@ -141,7 +145,13 @@ class LiveRun:
     """A run whose venue is known."""
 
     def __init__(
-        self, parts: LiveParts, cfg: AppConfig, clock: Clock, credentials: Credentials, ending: Ending, speed: float
+        self,
+        parts: LiveParts,
+        cfg: AppConfig,
+        clock: ScaledClock,
+        credentials: Credentials,
+        ending: Ending,
+        speed: float,
     ) -> None:
         """Remember what the journal knows; nothing is started. ``speed`` is how much faster than real ``clock`` is."""
         self._parts, self._cfg, self._clock, self._credentials = parts, cfg, clock, credentials
@@ -169,6 +179,7 @@ class LiveRun:
         self._alerts = LiveAlerts(parts.alerts.send, float(cfg.watch.alert_disconnect_sec))
         self._lag = LoopLag(cfg.watch.lag_warn_ms)
         self._session = PyBotterSession(cfg, clock, self._on_session, credentials)
+        self._session.on_pause = self._on_pause
         self._recording = OwnRecording(cfg, clock, "live", beginning)
         self._http: BitflyerHttp | None = None
         self._trader: LiveTrader | None = None
@@ -200,17 +211,45 @@ class LiveRun:
         if not self._is_past_core:
             self.trader.on_event(reading)
 
+    def _on_pause(self, pause: Pause) -> None:
+        self._forget_skew()
+        if not self._is_past_core:
+            self.trader.remember(PAUSE, str(pause))
+
+    def _forget_skew(self) -> None:
+        """The clock may have jumped: what answers said before is of another one."""
+        self._skew.restart()
+        self.http.skew.forget()
+
     def _on_skew(self, skew_ns: int) -> None:
         why = self._skew.add(skew_ns)
         core, is_watched = self.core, self._is_checked and not self._is_past_core
-        if why and is_watched and core.halted is None and core.start_fault is None:
+        if why and is_watched and core.halted is None and core.start_fault is None and not self._is_set_right(skew_ns):
             self.trader.halt(Reason.CLOCK_SKEW, why)
+
+    def _is_set_right(self, skew_ns: int) -> bool:
+        """Whether the difference from the venue was this run's alone and is gone: the machine's clock has the venue's
+        time by now. It was wrong at the start, or the machine is a virtual one that was frozen with all of its clocks.
+        """
+        behind_ns = self._clock.behind_ns()
+        if behind_ns <= 0 or not self._skew.is_fine(skew_ns - behind_ns):
+            return False
+        text = f"this run was {behind_ns / NS_PER_S:,.1f} s behind the machine's clock and the venue's: set right"
+        logger.warning("{}", text)
+        self._session.give_up(text)
+        self._clock.catch_up()
+        self._forget_skew()
+        self.trader.remember(PAUSE, text)
+        return True
 
     # --- life
 
     async def run(self, duration_s: float | None) -> int:
         """From pre-flight to the summary; the exit code."""
         cfg, parts, session = self._cfg, self._parts, self._session
+        parts.journal.set_patience(0)  # the event loop waits for nobody
+        if not parts.journal.reserve.keep():
+            logger.warning("no room can be kept back beside {}: a halt by a full disk may be lost", parts.journal.path)
         async with self._recording, session:
             self._http = BitflyerHttp(
                 session.get_client(),
@@ -230,6 +269,7 @@ class LiveRun:
                 parts.logs,
                 parts.journal,
                 self._venue,
+                locked_sec=float(cfg.journal.locked_sec),
                 on_fact=self._alerts.on_fact,
             )
             self._recording.attach(self._trader, session)
@@ -249,7 +289,9 @@ class LiveRun:
                 raise
             finally:
                 await self._cancel_the_rest()
-            return self._finish(observer)
+                is_written = await self._write_the_rest()
+            code = self._finish(observer)
+            return code if is_written or code != cli.EXIT_DONE else cli.EXIT_FAILED
 
     def _tell_failure(self, error: Exception) -> None:
         """Say in the runtime log, and to the operator, what ends the run. One line each: causes in a group are many."""
@@ -319,6 +361,8 @@ class LiveRun:
         cfg, session, trader = self._cfg, self._session, self.trader
         heartbeat = Heartbeat(heartbeat_path(cfg), SystemClock(), period_sec=float(cfg.watch.heartbeat_sec))
         timer = RealtimeRun(trader, self._clock, speed=self._speed)
+        care = JournalCare(self._parts.journal, cfg.journal.keep_days, self._clock.now_ns, self._tell_of_journal)
+        disks = DiskWatch(written_folders(cfg, self._parts.log_dir, Path(cfg.journal.dir)), cfg.watch.min_free_disk_mb)
         async with asyncio.TaskGroup() as tasks:
             owned = [
                 tasks.create_task(timer.keep_time()),
@@ -328,7 +372,8 @@ class LiveRun:
                 tasks.create_task(heartbeat.run()),
                 tasks.create_task(self._lag.run()),
                 tasks.create_task(self._watch()),
-                tasks.create_task(self._tidy()),
+                tasks.create_task(care.run()),
+                tasks.create_task(watch_disks(disks, self._tell_of_disk)),
                 tasks.create_task(self._parts.screen.show(lambda: self._status(observer))),
             ]
             trader.remember("start", config_digest(cfg))
@@ -494,9 +539,8 @@ class LiveRun:
         """Notice failing logs, long disconnects, and that nothing is live any more."""
         core, trader, parts = self.core, self.trader, self._parts
         while True:
-            if parts.logs.failure is not None and core.halted is None:
+            if parts.logs.failure is not None and core.halted is None and core.start_fault is None:
                 trader.halt(Reason.LOG_FAILURE, str(parts.logs.failure))
-            trader.write_owed()
             transport = self._session.statistics()
             self._alerts.on_connection(perf_ns() / NS_PER_S, is_up=transport.is_private_live, why=transport.last_error)
             if core.start_fault is not None:
@@ -507,14 +551,21 @@ class LiveRun:
                 self._over.set()
             await asyncio.sleep(_WATCH_S)
 
-    async def _tidy(self) -> None:
-        """Keep the journal's log short, off the event loop."""
-        while True:
-            await asyncio.sleep(_CHECKPOINT_S)
-            try:
-                await asyncio.to_thread(self._parts.journal.checkpoint)
-            except JournalError as error:
-                logger.warning("journal: {}", error)
+    def _tell_of_journal(self, text: str) -> None:
+        logger.warning("{}", text)
+        self._parts.alerts.send(AlertKind.JOURNAL, "the journal", text)
+
+    def _tell_of_disk(self, text: str) -> None:
+        logger.warning("{}", text)
+        self._parts.alerts.send(AlertKind.DISK, "disk space", text)
+
+    async def _write_the_rest(self) -> bool:
+        """Have the journal take what it is owed; whether it did."""
+        has_failed = self.core.halted is Reason.LOG_FAILURE
+        if await self.trader.owed.settle(_WATCH_S if has_failed else _LAST_WRITE_S):
+            return True
+        logger.critical("{} steps are not in the journal: it does not know how this run ended", len(self.trader.owed))
+        return False
 
     def _condition(self) -> FeedCondition:
         transport = self._session.statistics()

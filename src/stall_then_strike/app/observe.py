@@ -117,6 +117,7 @@ class Observer:
                 )
                 for row in trader.recent_trades
             ),
+            budget_wait="" if (wait := core.budget.wait(now)) is None else wait.text(now),
             budget=tuple(BudgetUse(name=use.name, used=use.used, limit=use.limit) for use in core.budget.use(now)),
             latency=latency_of(trader.latency),
             counts=self._counts(feed),

@@ -1,15 +1,17 @@
 """The live panel: one moment of a run, drawn to the size of the terminal.
 
-Drawing is a function of a :class:`Status` and the size alone: every part is always there and has its fixed place, so
-nothing jumps from frame to frame. Wide terminals (140 columns and more) get two columns of figures, others one; the
-lists at the bottom share the lines that are left. A colour says how bad a figure is; the words say it as well.
+Drawing is a function of a :class:`Status` and the size alone: every part has its fixed place, so nothing jumps from
+frame to frame. Wide terminals (140 columns and more) get two columns of figures, others one, small ones no frames; the
+lists at the bottom share the lines that are left. Figures are shortened, then left out, the least important first, and
+an ellipsis stands for what is not shown. A colour says how bad a figure is; the words say it as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.panel import Panel
@@ -23,8 +25,13 @@ from stall_then_strike.types.text import plain, utc_clock
 
 UNKNOWN = "-"
 _WIDE = 140
+_FRAMED = (70, 22)
+"""From this width and height on there are frames."""
+_NARROW = 60
+"""Below this, labels are short."""
 _LABEL_STYLE = "bright_black"
 _GOOD, _WARN, _BAD = "green", "yellow", "bold red"
+_GOOD_BADGE, _WARN_BADGE, _BAD_BADGE = "black on cyan", "black on yellow", "bold white on red"
 _SIDE_STYLE = {Side.BUY: "green", Side.SELL: "magenta"}
 _BOOK_STYLE = {BookStatus.OK: _GOOD, BookStatus.UNKNOWN: _WARN, BookStatus.SUSPECT: _BAD, BookStatus.STALE: _BAD}
 
@@ -82,187 +89,344 @@ def _percent(share: float | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class _Part:
+    """A figure, as it is written where there is room, and where there is little."""
+
+    long: Text
+    short: Text
+
+
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    """A row: its parts in the order of their importance. Of a ``rank`` above others it is left out before them."""
+
+    label: str
+    short_label: str
+    rank: int
+    parts: tuple[_Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Dashboard:
     status: Status
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        height = options.height or max(10, console.size.height - 1)
-        parts: list[RenderableType] = [_headline(self.status, options.max_width)]
-        figures = _figures(self.status)
-        if options.max_width >= _WIDE:
-            half = (len(figures) + 1) // 2
-            grid = Table.grid(expand=True, padding=(0, 1))
-            grid.add_column(ratio=1)
-            grid.add_column(ratio=1)
-            grid.add_row(_pairs(figures[:half]), _pairs(figures[half:]))
-            parts.append(Panel(grid, border_style="blue", padding=(0, 1)))
-            used = 1 + half + 2
-        else:
-            parts.append(Panel(_pairs(figures), border_style="blue", padding=(0, 1)))
-            used = 1 + len(figures) + 2
-        # Two orders are the usual strike; the rest of the lines goes to what happened.
-        left = max(0, height - used)
-        order_lines = min(max(2, left // 3 - 2), max(2, len(self.status.orders)), max(0, left - 2))
-        if left >= 3:
-            parts.append(_listing("working orders", [_order(o) for o in self.status.orders], order_lines, latest=False))
-        event_lines = left - order_lines - 2 - 2
-        if event_lines >= 1:
-            bottom = Table.grid(expand=True)
-            bottom.add_column(ratio=1)
-            bottom.add_column(ratio=1)
-            bottom.add_row(
-                _listing("decisions", _decisions(self.status), event_lines),
-                _listing("fills", _fills(self.status), event_lines),
-            )
-            parts.append(bottom)
-        yield Group(*parts)
+        width, height = options.max_width, options.height or max(10, console.size.height - 1)
+        is_framed = width >= _FRAMED[0] and height >= _FRAMED[1]
+        yield Group(*(_framed if is_framed else _plain)(self.status, width, height))
 
 
-def _headline(status: Status, width: int) -> RenderableType:
-    if status.halted is not None:
-        state = Text(f" HALTED: {status.halted} ", style="bold white on red")
+def _framed(status: Status, width: int, height: int) -> Iterator[RenderableType]:
+    """Figures and lists in frames."""
+    yield _headline(status, width)
+    figures, inner = _figures(status), width - 4
+    if width >= _WIDE:
+        half, inner = (len(figures) + 1) // 2, (inner - 2) // 2
+        grid = Table.grid(expand=True, padding=(0, 1))
+        grid.add_column(ratio=1)
+        grid.add_column(ratio=1)
+        grid.add_row(_rows(figures[:half], inner), _rows(figures[half:], inner))
+        yield Panel(grid, border_style="blue", padding=(0, 1))
+        used = 1 + half + 2
     else:
-        state = Text(f" {status.reason or 'starting'} ", style="black on cyan")
-    line = Table.grid(expand=True)
-    line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    line.add_column(justify="right", no_wrap=True)
-    # The state comes first: it is the one part that a narrow terminal may not cut off.
-    name = Text.assemble(state, "  ", (status.product, "bold"), "  ", (status.mode, "cyan"))
-    clock = f"{utc_clock(status.ts_ns)[:8]}Z"
-    line.add_row(name, f"{clock}  up {span(status.uptime_s)}" if width >= 70 else clock)
-    return line
+        yield Panel(_rows(figures, inner), border_style="blue", padding=(0, 1))
+        used = 1 + len(figures) + 2
+    # Two orders are the usual strike; the rest of the lines goes to what happened.
+    left = height - used
+    order_lines = min(max(2, left // 3 - 2), max(2, len(status.orders)), left - 2)
+    yield _listing("working orders", [_order(o) for o in status.orders], order_lines, latest=False)
+    event_lines = left - order_lines - 2 - 2
+    if event_lines >= 1:
+        bottom = Table.grid(expand=True)
+        bottom.add_column(ratio=1)
+        bottom.add_column(ratio=1)
+        bottom.add_row(
+            _listing("decisions", _decisions(status), event_lines), _listing("fills", _fills(status), event_lines)
+        )
+        yield bottom
 
 
-def _pairs(figures: Sequence[tuple[str, Text]]) -> Table:
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(style=_LABEL_STYLE, no_wrap=True, min_width=9)
-    grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    for label, value in figures:
-        grid.add_row(label, value)
-    return grid
+def _plain(status: Status, width: int, height: int) -> Iterator[RenderableType]:
+    """Rows without frames: the most important ones where the terminal is low; a second line of each where it is not."""
+    head = [_badge_line(status, width), _name(status)][: max(1, height // 5)]
+    figures, room = [*_figures(status), _live_orders(status)], height - len(head)
+    is_whole = len(figures) <= room
+    ranks = sorted(figure.rank for figure in figures)
+    kept = ranks if is_whole else ranks[: max(0, room - 1)]
+    doubled = ranks[: room - len(figures)] if is_whole and width < _NARROW else []
+    body = [
+        line
+        for figure in figures
+        if figure.rank in kept
+        for line in _row(figure, width, lines=2 if figure.rank in doubled else 1)
+    ]
+    if not is_whole:
+        body.append(Text(f"… {len(figures) - len(kept)} more rows", style=_LABEL_STYLE))
+    left = room - len(body)
+    if left >= 2:
+        body += [Text("decisions", style="blue"), *_decisions(status)[1 - left :]]
+    lines = [_cut(line, width) for line in (*head, *body)][:height]
+    yield Text("\n").join([*lines, *(Text() for _ in range(height - len(lines)))])
 
 
-def _figures(status: Status) -> list[tuple[str, Text]]:
-    counts, latency = status.counts, status.latency
+def _row(figure: _Figure, width: int, *, lines: int = 1) -> list[Text]:
+    """A figure on so many lines; what does not fit is marked by an ellipsis."""
+    label, column = (figure.short_label, 7) if width < _NARROW else (figure.label, 10)
+    values = _fitted(figure.parts, width - column, lines)
     return [
-        ("best", _best(status)),
-        ("still", _still(status)),
-        ("book", _book(status)),
-        ("venue", _venue(status)),
-        ("position", _position(status)),
-        ("PnL today", _pnl(status)),
-        ("drawdown", _drawdown(status)),
-        *([] if status.account is None else [("account", _account(status.account))]),
-        ("budget", _budget(status)),
-        (
-            "done",
-            Text(
-                f"{counts.strikes:,} strikes  {counts.fills:,} fills  {counts.cancels:,} cancels  "
-                f"{counts.closes:,} closes  {counts.rejects:,} rejects"
-            ),
-        ),
-        (
+        Text.assemble((f"{label if number == 0 else '':<{column}}", _LABEL_STYLE), value)
+        for number, value in enumerate(values)
+    ]
+
+
+def _rows(figures: Sequence[_Figure], width: int) -> Text:
+    return Text("\n").join([line for figure in figures for line in _row(figure, width)])
+
+
+def _fitted(parts: Sequence[_Part], width: int, lines: int) -> list[Text]:
+    """Parts on so many lines: long where all fit, else short, else those that fit and an ellipsis."""
+    for shape in (attrgetter("long"), attrgetter("short")):
+        filled = _filled([shape(part) for part in parts], width)
+        if len(filled) <= lines and all(line.cell_len <= width for line in filled):
+            return filled + [Text() for _ in range(lines - len(filled))]
+    filled = _filled([part.short for part in parts], width)
+    last = _filled([part.short for part in parts], width - 2)[:lines] if len(filled) > lines else filled
+    return [_cut(line.append(" …") if line is last[-1] and len(filled) > lines else line, width) for line in last]
+
+
+def _filled(texts: Sequence[Text], width: int) -> list[Text]:
+    """Texts in lines of at most this width, unless one alone is wider."""
+    lines: list[Text] = []
+    for text in texts:
+        if lines and lines[-1].cell_len + 2 + text.cell_len <= width:
+            lines[-1] = Text.assemble(lines[-1], "  ", text)
+        else:
+            lines.append(text.copy())
+    return lines or [Text(UNKNOWN)]
+
+
+def _cut(text: Text, width: int) -> Text:
+    """A line that is no wider; what is cut is marked by an ellipsis."""
+    text.truncate(max(1, width), overflow="ellipsis")
+    return text
+
+
+# --- the heading
+
+
+def _troubles(status: Status) -> list[tuple[str, str]]:
+    """What an operator has to see first, the worst first: words and style."""
+    account, state, health = status.account, status.venue_state, status.venue_health
+    found = []
+    if status.halted is not None:
+        found.append((f"HALTED: {status.halted}", _BAD_BADGE))
+    if not status.connected:
+        found.append(("NOT CONNECTED", _BAD_BADGE))
+    if account is not None and not account.is_live:
+        found.append(("PRIVATE CHANNEL DOWN", _BAD_BADGE))
+    elif account is not None and not account.is_settled:
+        found.append(("NOT RECONCILED", _BAD_BADGE))
+    if status.book is not BookStatus.OK:
+        found.append((f"BOOK {status.book.name}", _WARN_BADGE if status.book is BookStatus.UNKNOWN else _BAD_BADGE))
+    if state not in (BoardState.RUNNING, BoardState.UNKNOWN):
+        found.append((f"VENUE {state.value}", _BAD_BADGE))
+    if health not in (Health.NORMAL, Health.BUSY, Health.UNKNOWN):
+        found.append((f"VENUE {health.value}", _BAD_BADGE))
+    return found
+
+
+def _badge(status: Status, width: int) -> Text:
+    """What is wrong, if anything is, and what is being done."""
+    troubles = _troubles(status)
+    style = _GOOD_BADGE
+    if troubles:
+        style = _BAD_BADGE if any(style == _BAD_BADGE for _, style in troubles) else _WARN_BADGE
+    doing = [] if status.halted is not None else [status.reason or "starting"]
+    words = [Text(word) for word in (*(word for word, _ in troubles), *doing)]
+    (line,) = _fitted([_Part(word, word) for word in words], max(1, width - 2), 1)
+    return Text(f" {line.plain} ", style=style)
+
+
+def _name(status: Status) -> Text:
+    return Text.assemble((status.product, "bold"), "  ", (status.mode, "cyan"))
+
+
+def _badge_line(status: Status, width: int) -> Text:
+    """The badge, with the clock at its right if it need not be cut for that."""
+    clock = f"{utc_clock(status.ts_ns)[:8]}Z"
+    badge = _badge(status, width)
+    gap = width - badge.cell_len - len(clock)
+    return badge if gap < 1 else Text.assemble(badge, " " * gap, clock)
+
+
+def _headline(status: Status, width: int) -> Text:
+    """All on one line. The badge comes first and is whole before anything else is shown."""
+    clock = f"{utc_clock(status.ts_ns)[:8]}Z  up {span(status.uptime_s)}"
+    badge = _badge(status, width - len(clock) - 1)
+    room = width - len(clock) - 2
+    left = Text.assemble(badge, "  ", _name(status))
+    left = _cut(left, room) if badge.cell_len + 3 <= room else badge
+    return Text.assemble(left, " " * max(1, width - left.cell_len - len(clock)), clock)
+
+
+# --- the figures
+
+
+def _part(*long: str | tuple[str, str], short: str | tuple[str, str] | None = None) -> _Part:
+    """A part from pieces of text with their styles; ``short`` where it has another form."""
+    whole = Text.assemble(*long)
+    return _Part(whole, whole if short is None else Text.assemble(short))
+
+
+def _figures(status: Status) -> list[_Figure]:
+    counts, latency = status.counts, status.latency
+    done = ((counts.strikes, "strikes"), (counts.fills, "fills"), (counts.cancels, "cancels"))
+    rest = ((counts.closes, "closes"), (counts.rejects, "rejects"))
+    account = [] if status.account is None else [_Figure("account", "acct", 2, _account(status.account))]
+    return [
+        _Figure("best", "best", 6, _best(status)),
+        _Figure("still", "still", 9, _still(status)),
+        _Figure("book", "book", 4, _book(status)),
+        _Figure("venue", "venue", 3, _venue(status)),
+        _Figure("position", "pos", 0, _position(status)),
+        _Figure("PnL today", "PnL", 1, _pnl(status)),
+        _Figure("drawdown", "fall", 5, _drawdown(status)),
+        *account,
+        _Figure("budget", "budget", 7, _budget(status)),
+        _Figure("done", "done", 10, tuple(_part(f"{count:,} {what}") for count, what in (*done, *rest))),
+        _Figure(
             "decision",
-            Text(f"p50 {micros(latency.p50_us)}  p99 {micros(latency.p99_us)}  of {latency.samples:,} board messages"),
+            "speed",
+            11,
+            (
+                _part(f"p50 {micros(latency.p50_us)}"),
+                _part(f"p99 {micros(latency.p99_us)}"),
+                _part(f"of {latency.samples:,} board messages", short=f"of {latency.samples:,}"),
+            ),
         ),
     ]
 
 
-def _best(status: Status) -> Text:
+def _live_orders(status: Status) -> _Figure:
+    """Working orders on one row, where there is no list of them."""
+    parts = [_part(f"{len(status.orders)} live")]
+    for order in status.orders:
+        at = "market" if order.price is None else price(order.price)
+        side = (f"{order.side} ", _SIDE_STYLE[order.side])
+        parts.append(_Part(Text.assemble(side, f"{plain(order.remaining)} @ {at}"), Text.assemble(side, at)))
+    return _Figure("orders", "orders", 8, tuple(parts))
+
+
+def _best(status: Status) -> tuple[_Part, ...]:
     spread = UNKNOWN if status.spread_ticks is None else f"{status.spread_ticks:,}"
-    return Text.assemble(
-        (price(status.best_bid), "green"), " / ", (price(status.best_ask), "magenta"), f"  spread {spread} ticks"
+    return (
+        _part((price(status.best_bid), "green"), " / ", (price(status.best_ask), "magenta")),
+        _part(f"spread {spread} ticks", short=f"({spread})"),
     )
 
 
-def _still(status: Status) -> Text:
+def _still(status: Status) -> tuple[_Part, ...]:
     age, needed = status.best_age_ms, status.stall_ms
-    is_stall = age is not None and needed is not None and age >= needed
-    text = Text(f"best for {_millis(age)}", style=_GOOD if is_stall else "")
-    return text.append(f"  (a stall from {_millis(needed)})", style=_LABEL_STYLE)
-
-
-def _book(status: Status) -> Text:
-    age, stale = status.message_age_ms, status.stale_ms
-    is_old = age is not None and stale is not None and age >= stale
-    return Text.assemble(
-        (status.book.name.lower(), _BOOK_STYLE[status.book]),
-        "  last message ",
-        (_millis(age), _BAD if is_old else ""),
-        (f" ago  (stale from {_millis(stale)})", _LABEL_STYLE),
+    style = _GOOD if age is not None and needed is not None and age >= needed else ""
+    return (
+        _part((f"best for {_millis(age)}", style), short=(_millis(age), style)),
+        _part((f"(a stall from {_millis(needed)})", _LABEL_STYLE), short=(f"(of {_millis(needed)})", _LABEL_STYLE)),
     )
 
 
-def _venue(status: Status) -> Text:
+def _book(status: Status) -> tuple[_Part, ...]:
+    age, stale = status.message_age_ms, status.stale_ms
+    style = _BAD if age is not None and stale is not None and age >= stale else ""
+    return (
+        _part((status.book.name.lower(), _BOOK_STYLE[status.book])),
+        _part("last message ", (_millis(age), style), (" ago", _LABEL_STYLE), short=(f"{_millis(age)} ago", style)),
+        _part((f"(stale from {_millis(stale)})", _LABEL_STYLE), short=(f"(of {_millis(stale)})", _LABEL_STYLE)),
+    )
+
+
+def _venue(status: Status) -> tuple[_Part, ...]:
     state_style = {BoardState.RUNNING: _GOOD, BoardState.UNKNOWN: _WARN}.get(status.venue_state, _BAD)
     health_style = {Health.NORMAL: _GOOD, Health.BUSY: _GOOD, Health.UNKNOWN: _WARN}.get(status.venue_health, _BAD)
     counts = status.counts
-    return Text.assemble(
-        (status.venue_state.value, state_style),
-        " / ",
-        (status.venue_health.value, health_style),
-        "  ",
-        ("connected", _GOOD) if status.connected else ("NOT CONNECTED", _BAD),
-        "  ",
-        (f"{counts.reconnects:,} reconnects", _WARN if counts.reconnects else ""),
-        "  ",
-        (f"{counts.garbage:,} garbage", _WARN if counts.garbage else ""),
+    return (
+        _part(("connected", _GOOD) if status.connected else ("NOT CONNECTED", _BAD)),
+        _part((status.venue_state.value, state_style)),
+        _part((status.venue_health.value, health_style)),
+        _part((f"{counts.reconnects:,} reconnects", _WARN if counts.reconnects else "")),
+        _part((f"{counts.garbage:,} garbage", _WARN if counts.garbage else "")),
     )
 
 
-def _position(status: Status) -> Text:
+def _position(status: Status) -> tuple[_Part, ...]:
     share = _share(abs(status.position), status.max_position)
     limit = UNKNOWN if status.max_position is None else plain(status.max_position)
-    sign = "+" if status.position > 0 else ""
-    text = Text(
-        f"{sign}{plain(status.position)} of {limit} {base_of(status.product)}{_percent(share)}", style=_graded(share)
+    held = f"{'+' if status.position > 0 else ''}{plain(status.position)}"
+    style = _graded(share)
+    of = f"{held} of {limit} {base_of(status.product)}"
+    held_part = _part((f"{of}{_percent(share)}", style), short=(of, style))
+    return (held_part,) if status.avg_price is None else (held_part, _part(f"at {price(status.avg_price)}"))
+
+
+def _pnl(status: Status) -> tuple[_Part, ...]:
+    value = status.pnl_today_jpy
+    share = _share(value, status.pnl_limit_jpy)
+    return (
+        _part((f"{jpy(value)} {quote_of(status.product)}", _graded(share) or (_GOOD if value > 0 else ""))),
+        *_halts_at(status.pnl_limit_jpy, share),
+        _part(f"realised {jpy(status.realised_today_jpy)}"),
     )
-    if status.avg_price is not None:
-        text.append(f"  at {price(status.avg_price)}", style="default")
-    return text
 
 
-def _pnl(status: Status) -> Text:
-    value, limit = status.pnl_today_jpy, status.pnl_limit_jpy
-    share = _share(value, limit)
-    text = Text(f"{jpy(value)} {quote_of(status.product)}", style=_graded(share) or (_GOOD if value > 0 else ""))
-    text.append(f"  realised {jpy(status.realised_today_jpy)}", style="default")
-    return text.append(_halts_at(limit, share), style=_LABEL_STYLE)
-
-
-def _drawdown(status: Status) -> Text:
+def _drawdown(status: Status) -> tuple[_Part, ...]:
     share = _share(status.drawdown_jpy, status.drawdown_limit_jpy)
-    text = Text(f"{jpy(status.drawdown_jpy)} {quote_of(status.product)}", style=_graded(share))
-    text.append(f"  deepest {jpy(status.max_drawdown_jpy)}", style="default")
-    return text.append(_halts_at(status.drawdown_limit_jpy, share), style=_LABEL_STYLE)
+    return (
+        _part((f"{jpy(status.drawdown_jpy)} {quote_of(status.product)}", _graded(share))),
+        *_halts_at(status.drawdown_limit_jpy, share),
+        _part(f"deepest {jpy(status.max_drawdown_jpy)}"),
+    )
 
 
-def _halts_at(limit: Decimal | None, share: float | None) -> str:
-    return "" if limit is None else f"  halts at {jpy(limit)}{_percent(share)}"
+def _halts_at(limit: Decimal | None, share: float | None) -> tuple[_Part, ...]:
+    if limit is None:
+        return ()
+    at = f"{jpy(limit)}{_percent(share)}"
+    return (_part((f"halts at {at}", _LABEL_STYLE), short=(f"of {at}", _LABEL_STYLE)),)
 
 
-def _account(account: AccountLine) -> Text:
-    text = Text()
-    if account.is_settled:
-        text.append("reconciled", _GOOD)
-    elif account.is_live:
-        text.append("NOT RECONCILED", _BAD)
-    else:
-        text.append("PRIVATE CHANNEL DOWN", _BAD)
+def _account(account: AccountLine) -> tuple[_Part, ...]:
+    state = ("PRIVATE CHANNEL DOWN", _BAD)
+    if account.is_live:
+        state = ("reconciled", _GOOD) if account.is_settled else ("NOT RECONCILED", _BAD)
+    parts = [_part(state)]
     if account.reported_s is not None:
-        text.append(f"{'' if account.is_settled else '  last seen'} {account.reported_s:,.0f} s ago")
-    text.append(f"  in doubt {account.in_doubt}", _WARN if account.in_doubt else "")
+        ago = f"{account.reported_s:,.0f} s ago"
+        parts.append(_part(ago if account.is_settled else f"last seen {ago}", short=ago))
+    parts.append(_part((f"in doubt {account.in_doubt}", _WARN if account.in_doubt else "")))
     if account.lag_p99_ms is not None:
-        text.append(f"  lag p99 {account.lag_p99_ms:,.1f} ms")
-    return text
+        parts.append(_part(f"lag p99 {account.lag_p99_ms:,.1f} ms"))
+    return tuple(parts)
 
 
-def _budget(status: Status) -> Text:
-    text = Text()
-    for use in status.budget:
-        style = _graded(use.used / use.limit if use.limit else None)
-        text.append(f"{use.name} ", style=_LABEL_STYLE).append(f"{use.used:,}/{use.limit:,}", style=style).append("  ")
-    return text if status.budget else Text(UNKNOWN)
+def _budget(status: Status) -> tuple[_Part, ...]:
+    """What the next strike waits for, if it does, then the limits: the tightest first."""
+    wait = status.budget_wait
+    parts = [_part((word, _WARN), short=(_shortened(word), _WARN)) for word in _wait_words(wait)]
+    for use in sorted(status.budget, key=lambda use: -use.used / use.limit if use.limit else 0.0):
+        if not wait.startswith(f"{use.name} "):
+            figure = (f"{use.used:,}/{use.limit:,}", _graded(use.used / use.limit if use.limit else None))
+            label, short = ((f"{name} ", _LABEL_STYLE) for name in (use.name, _shortened(use.name)))
+            parts.append(_Part(Text.assemble(label, figure), Text.assemble(short, figure)))
+    return tuple(parts)
+
+
+def _wait_words(wait: str) -> list[str]:
+    """``small orders 57/100, spaced, next in 0.8 s`` in the order of importance."""
+    words = wait.split(", ") if wait else []
+    return [*words[:1], *words[-1:], *words[1:-1]]
+
+
+def _shortened(words: str) -> str:
+    return words.replace("small orders", "small").replace(" after a refused or unsent request", "")
 
 
 def _listing(title: str, lines: Sequence[Text], room: int, *, latest: bool = True) -> Panel:

@@ -7,7 +7,6 @@ that it refuses.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from stall_then_strike.engine.risk import KEEPS_POSITION
 from stall_then_strike.infra.bitflyer_answers import BoardCondition, Collateral, Position
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.credentials import Credentials, is_own_machine, is_venue_host
+from stall_then_strike.infra.disk_watch import MB, free_bytes, nearest, written_folders
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.journal import journal_path
 from stall_then_strike.infra.journal_reader import JournalReader
@@ -54,7 +54,6 @@ _SLACK: Final = Decimal("1.05")
 _SHOWN: Final = Decimal("0.0001")
 _CALLS_OF_A_STRIKE: Final = 4
 _KEY_PAGE: Final = "bitFlyer Lightning, page API"
-_MB: Final = 1_000_000
 _A = TypeVar("_A")
 
 
@@ -114,7 +113,7 @@ async def preflight(
         if not any(result.name == "address" and result.exit_code for result in results):
             results += await _venue(cfg, http, clock, is_private=credentials is not None)
     results += [_folder("log folder", log_dir), _folder("journal", Path(cfg.journal.dir))]
-    results.append(_disk(cfg, (log_dir, Path(cfg.journal.dir))))
+    results.append(_disk(cfg, written_folders(cfg, log_dir, Path(cfg.journal.dir))))
     if cfg.env == "live":
         results += _memory(cfg, credentials)
     return results
@@ -365,7 +364,7 @@ def _limits(cfg: AppConfig, http: BitflyerHttp, clock: Clock) -> CheckResult:
 
 def _folder(name: str, folder: Path) -> CheckResult:
     """Whether files can be made there; a folder that is not there yet, whether it can be made."""
-    existing = _nearest(folder)
+    existing = nearest(folder)
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
@@ -381,7 +380,7 @@ def _folder(name: str, folder: Path) -> CheckResult:
 def _disk(cfg: AppConfig, folders: Iterable[Path]) -> CheckResult:
     """Room where logs and journal go."""
     try:
-        free_mb = min(shutil.disk_usage(_nearest(folder)).free for folder in folders) // _MB
+        free_mb = min(map(free_bytes, folders)) // MB
     except OSError as error:
         return fault("disk space", f"cannot be told: {error.strerror}", "name other folders")
     text = f"{free_mb:,} MB free"
@@ -392,8 +391,3 @@ def _disk(cfg: AppConfig, folders: Iterable[Path]) -> CheckResult:
             "make room: trading stops when a log cannot be written",
         )
     return ok("disk space", text)
-
-
-def _nearest(folder: Path) -> Path:
-    """The folder itself, or the nearest above it that exists."""
-    return next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)

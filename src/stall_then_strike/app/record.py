@@ -22,6 +22,7 @@ from stall_then_strike.app.ending import Ending
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.disk_watch import DiskWatch, watch_disks
 from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.research.recorder import Product, ProductState, Recorder
@@ -55,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
+@cli.command("record")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
@@ -78,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             setup_runtime_logging(args.log_dir / "runtime", cfg.log, console="WARNING"),
             asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
         ):
-            return runner.run(_record(cfg, products, args.out, args.duration))
+            return runner.run(_record(cfg, products, args.out, args.log_dir, args.duration))
     except (LogError, FeedError, BaseExceptionGroup) as error:
         causes = cli.leaves(error)
         if not all(isinstance(cause, LogError | FeedError) for cause in causes):
@@ -87,12 +89,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return cli.EXIT_FAILED
 
 
-async def _record(cfg: AppConfig, products: Sequence[Product], out: Path, duration_s: float | None) -> int:
+async def _record(
+    cfg: AppConfig, products: Sequence[Product], out: Path, log_dir: Path, duration_s: float | None
+) -> int:
     """Record until a signal, the end of the time or a failure."""
     ending = Ending()
     names = ", ".join(product.code for product in products)
     _say(f"recording {names} from {cfg.exchange.ws_url} to {out}")
     logger.info("recording {} from {} to {}", names, cfg.exchange.ws_url, out)
+    disks = DiskWatch((out, log_dir), cfg.watch.min_free_disk_mb)
     with cli.signals_heard(ending.on_signal):
         async with Recorder(cfg, products, out, SystemClock()) as recorder:
             async with asyncio.TaskGroup() as tasks:
@@ -100,6 +105,7 @@ async def _record(cfg: AppConfig, products: Sequence[Product], out: Path, durati
                     tasks.create_task(recorder.wait_failed()),
                     tasks.create_task(recorder.wait_ready(float(cfg.ws.connect_timeout_sec))),
                     tasks.create_task(_tell(recorder)),
+                    tasks.create_task(watch_disks(disks, logger.warning)),
                 ]
                 try:
                     async with asyncio.timeout(duration_s):

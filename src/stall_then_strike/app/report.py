@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
+@cli.command("report", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()

@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
+@cli.command("run_live")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)

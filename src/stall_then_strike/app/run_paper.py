@@ -36,6 +36,7 @@ from stall_then_strike.app.virtual import Message, VirtualRun, VirtualTime
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, VirtualClock
+from stall_then_strike.infra.disk_watch import DiskWatch, watch_disks, written_folders
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
@@ -184,6 +185,7 @@ class PaperRun:
             if not self.ending.wanted.is_set():
                 logger.info("feed is live: {}", cfg.exchange.ws_url)
             run = RealtimeRun(trader, clock, speed=speed)
+            disks = DiskWatch(written_folders(cfg, self._log_dir), cfg.watch.min_free_disk_mb)
             async with asyncio.TaskGroup() as tasks:
                 owned = [
                     tasks.create_task(run.keep_time()),
@@ -191,6 +193,7 @@ class PaperRun:
                     tasks.create_task(session.wait_failed()),
                     tasks.create_task(poll_venue_status(http, clock, trader.on_market)),
                     tasks.create_task(self._watch(trader)),
+                    tasks.create_task(watch_disks(disks, logger.warning)),
                     tasks.create_task(self._screen.show(lambda: observer.status(condition()))),
                 ]
                 await self._until_end(trader, None if duration_s is None else duration_s / speed)
@@ -270,6 +273,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
+@cli.command("run_paper")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()

@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import math
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -22,6 +21,7 @@ from secrets import token_hex, token_urlsafe
 from typing import Final
 
 from stall_then_strike.app import cli
+from stall_then_strike.app.ending import Ending
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.calendar import Calendar, Maintenance
@@ -98,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
+@cli.command("sim_exchange")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
@@ -121,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"sim_exchange: --tape {args.tape}: {error.strerror}; accepted: a tape (.jsonl, .jsonl.zst)\n")
         return cli.EXIT_USAGE
     try:
-        with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
+        with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
             return runner.run(_serve(source, clock, plan, args))
     except* TapeError as broken:
         sys.stderr.write("".join(f"sim_exchange: {error}\n" for error in broken.exceptions))
@@ -152,10 +153,7 @@ async def _serve(
     source: MarketSource, clock: ScaledClock | None, plan: FaultPlan | None, args: argparse.Namespace
 ) -> int:
     """Be the venue until a signal, the duration or the end of the tape."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    ending = Ending()
     async with AsyncExitStack() as stack:
         key = ApiKey(key=args.api_key or token_hex(11), secret=args.api_secret or token_urlsafe(32))
         private: PrivateVenue | None = None
@@ -175,10 +173,12 @@ async def _serve(
             sys.stderr.write(f"sim_exchange: cannot listen on {args.host}:{args.port}: {error.strerror or error}\n")
             return cli.EXIT_FAILED
         _announce(exchange, key if private is not None else None)
-        why = await _until_end(exchange, stop, args.duration)
+        with cli.signals_heard(ending.on_signal):
+            await _until_end(exchange, ending, args.duration)
     counts = exchange.statistics()
     sys.stdout.write(
-        f"stopped: {why}; {counts.connections} connections, {counts.frames_sent} frames, {counts.http_requests} calls\n"
+        f"stopped: {ending.why}; {counts.connections} connections, {counts.frames_sent} frames, "
+        f"{counts.http_requests} calls\n"
     )
     if plan is not None:
         struck = ", ".join(f"{name} {number}" for name, number in sorted(exchange.faults.struck.items()))
@@ -203,16 +203,15 @@ def _announce(exchange: BitflyerExchange, key: ApiKey | None) -> None:
     sys.stdout.flush()
 
 
-async def _until_end(exchange: BitflyerExchange, stop: asyncio.Event, duration_s: float | None) -> str:
-    """Wait for whatever ends the run; say what it was."""
+async def _until_end(exchange: BitflyerExchange, ending: Ending, duration_s: float | None) -> None:
+    """Wait for whatever ends the run."""
     async with asyncio.TaskGroup() as tasks:
-        signalled = tasks.create_task(stop.wait())
+        asked = tasks.create_task(ending.wanted.wait())
         ended = tasks.create_task(exchange.wait_ended())
-        await asyncio.wait((signalled, ended), timeout=duration_s, return_when=asyncio.FIRST_COMPLETED)
-        why = "signal" if signalled.done() else "end of tape" if ended.done() else "duration over"
-        signalled.cancel()
+        await asyncio.wait((asked, ended), timeout=duration_s, return_when=asyncio.FIRST_COMPLETED)
+        ending.ask("end of tape" if ended.done() else "duration over")
+        asked.cancel()
         ended.cancel()
-    return why
 
 
 def _port(text: str) -> int:

@@ -23,8 +23,16 @@ class SkewWatch:
     def add(self, skew_ns: int) -> str:
         """Take the skew of one answer; why to halt, or empty."""
         self.skew_ns = skew_ns
-        self._far = self._far + 1 if abs(skew_ns) > self._limit_ns else 0
+        self._far = 0 if self.is_fine(skew_ns) else self._far + 1
         if self._far < ANSWERS:
             return ""
         way = "behind" if skew_ns > 0 else "ahead of"
         return f"this machine's clock is {abs(skew_ns) / NS_PER_S:.1f} s {way} the venue's"
+
+    def restart(self) -> None:
+        """Our clock has jumped: begin to count anew."""
+        self._far = self.skew_ns = 0
+
+    def is_fine(self, skew_ns: int) -> bool:
+        """Whether so much is tolerated."""
+        return abs(skew_ns) <= self._limit_ns

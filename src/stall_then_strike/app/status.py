@@ -171,6 +171,8 @@ class Status:
     fills: tuple[FillLine, ...] = ()
     """Oldest first."""
     budget: tuple[BudgetUse, ...] = ()
+    budget_wait: str = ""
+    """Which limit holds the next strike up, and until when; empty while none does."""
     latency: Latency = Latency()
     counts: Counts = Counts()
 

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from stall_then_strike.app.panel import UNKNOWN, jpy, micros, price, span
 from stall_then_strike.app.status import Latency, Status, Summary
+from stall_then_strike.types.dto import Reason
 from stall_then_strike.types.instrument import base_of, quote_of
 from stall_then_strike.types.text import plain, utc_iso
 
@@ -19,6 +20,8 @@ def minute_line(status: Status) -> str:
     age = UNKNOWN if status.message_age_ms is None else f"{status.message_age_ms} ms"
     feed = "connected" if status.connected else "NOT CONNECTED"
     doing = f"HALTED {status.halted}" if status.halted is not None else status.reason or "starting"
+    if status.halted is None and status.reason == Reason.BUDGET.label and status.budget_wait:
+        doing = f"{doing} ({status.budget_wait})"
     spread = UNKNOWN if status.spread_ticks is None else f"{status.spread_ticks:,}"
     return " | ".join(
         (

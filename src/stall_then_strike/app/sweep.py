@@ -141,6 +141,8 @@ class Stopper:
     def __init__(self) -> None:
         """Listen from now on."""
         self.stopped = self.orderly = False
+        self.why = ""
+        """The signal's name."""
         self._listen()
 
     def _listen(self) -> None:
@@ -148,7 +150,10 @@ class Stopper:
             signal.signal(number, self._hear)
 
     def _hear(self, number: int, _: object) -> None:
-        self.stopped = True
+        name = signal.Signals(number).name
+        if not cli.means_stop(name):
+            return
+        self.stopped, self.why = True, name
         if not self.orderly:
             raise Interrupted
         signal.signal(number, signal.SIG_DFL)  # a second one does not wait
@@ -174,14 +179,13 @@ class Stopper:
         return self.stopped
 
 
+@cli.command("sweep")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = parser().parse_args(arguments)
     if args.seed is not None:
         args.sets = [*args.sets, f"paper.seed={args.seed}"]
-    logger.remove()
-    logger.add(sys.stderr, level="WARNING", format="sweep: {message}")
     logger.disable("stall_then_strike.infra")  # each frame that is not understood; told as a count
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by workers; nothing here computes with threads
     stopper = Stopper()
@@ -201,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(f"{error.name} is not installed; install stall-then-strike[research]")
         return cli.EXIT_FAILED
     except Interrupted:
-        _say("stopped before the first run")
+        _say(f"stopped before the first run by {stopper.why}")
         return cli.EXIT_INTERRUPTED
 
 
@@ -279,7 +283,8 @@ class _Sweep:
                 journal.forget(lambda record: not record.done)
             whole = self._drive(plan, job, columns, journal)
             if not whole:
-                self._print(f"stopped at {len(journal.records):,} of {plan.runs:,} runs; the same command goes on")
+                made = f"{len(journal.records):,} of {plan.runs:,} runs"
+                self._print(f"stopped at {made} by {self._stopper.why}; the same command goes on")
                 return cli.EXIT_INTERRUPTED
             records = sweep_result.ordered(journal.records.values(), plan)
             worth = sweep_result.deflated(records, plan)

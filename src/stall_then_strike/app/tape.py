@@ -145,6 +145,7 @@ def _add_units(flags: argparse.ArgumentParser) -> None:
     )
 
 
+@cli.command("tape", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)

@@ -161,12 +161,14 @@ class Trader:
 
     def halt(self, reason: Reason, detail: str) -> None:
         """Trip the kill switch from outside."""
-        self.on_event(Control(ts_ns=self.clock.now_ns(), command=Command.HALT, reason=reason, detail=detail))
+        self._control(Command.HALT, reason, detail)
 
     def stop(self, *, flat: bool = False) -> None:
         """Cancel and strike no more; ``flat``: close the position, too."""
-        command = Command.STOP_FLAT if flat else Command.STOP
-        self.on_event(Control(ts_ns=self.clock.now_ns(), command=command, reason=Reason.STOPPING))
+        self._control(Command.STOP_FLAT if flat else Command.STOP, Reason.STOPPING)
+
+    def _control(self, command: Command, reason: Reason, detail: str = "") -> None:
+        self.on_event(Control(ts_ns=self.clock.now_ns(), command=command, reason=reason, detail=detail))
 
     def _record(self, row: Row) -> None:
         if isinstance(row, Notice):

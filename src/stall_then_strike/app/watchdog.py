@@ -27,6 +27,7 @@ from loguru import logger
 from yarl import URL
 
 from stall_then_strike.app import cli
+from stall_then_strike.app.ending import Ending
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.alerts import AlertKind, Alerts, load_alert_urls
@@ -170,6 +171,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
+@cli.command("watchdog")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
@@ -253,8 +255,8 @@ def _watch(cfg: AppConfig, credentials: Credentials, args: argparse.Namespace) -
 async def _until_stopped(
     cfg: AppConfig, credentials: Credentials, alerts: Alerts, clock: Clock, duration_s: float | None
 ) -> int:
-    stop = asyncio.Event()
-    with cli.signals_heard(lambda _name: stop.set()):
+    ending = Ending()
+    with cli.signals_heard(ending.on_signal):
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(_client(cfg, credentials))
             venue = _cancel_all(cfg, credentials, client)
@@ -269,11 +271,12 @@ async def _until_stopped(
             logger.info("waiting for a heartbeat in {}; limit {:g} s, alerts {}", path, limit_s, _on_off(alerts.is_on))
             async with asyncio.TaskGroup() as tasks:
                 watching = tasks.create_task(dog.run())
-                stopped = tasks.create_task(stop.wait())
+                stopped = tasks.create_task(ending.wanted.wait())
                 await asyncio.wait((watching, stopped), timeout=duration_s, return_when=asyncio.FIRST_COMPLETED)
+                ending.ask("duration over")
                 watching.cancel()
                 stopped.cancel()
-        logger.info("stopped watching")
+        logger.info("stopped watching: {}", ending.why)
         return cli.EXIT_DONE
 
 

@@ -68,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
+@cli.command("why", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     given = sys.argv[1:] if argv is None else argv

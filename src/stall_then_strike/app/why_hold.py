@@ -7,8 +7,9 @@ stop), when the reason ended is not known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final
 
 from stall_then_strike.app.why_words import lasting, measured, sentence
@@ -34,6 +35,8 @@ class Hold:
     """When another decision came; None if none has come."""
     is_end_unknown: bool
     """The run ended, some time before ``until_ns`` where that is known."""
+    figures: str = ""
+    """What its gate measured, beside the limit."""
     text: str = ""
     """In words."""
 
@@ -57,18 +60,27 @@ class Hold:
 
 
 def holds_of(
-    decisions: Span[DecisionLine], cfg: AppConfig, *, is_running: bool, ends: Iterable[int] = ()
+    decisions: Span[DecisionLine],
+    cfg: AppConfig,
+    *,
+    is_running: bool,
+    ends: Iterable[int] = (),
+    budget_waits: Mapping[int, str] = MappingProxyType({}),
 ) -> list[Hold]:
     """Holds that reach into the span. The last of all goes on while its run does.
 
     ``ends``: when the journal says that something else was decided. It knows at once, the CSVs up to ``log.flush_ms``
-    later, or never if the process was killed.
+    later, or never if the process was killed. ``budget_waits``: as of :mod:`why_budget`.
     """
     edges = [decisions.before, *decisions.within, decisions.after]
     rows = [row for row in edges if row is not None]
     stamps = sorted(ends)
     holds = [_ended(hold, stamps) for hold in _holds(rows, decisions, is_running=is_running)]
-    return [replace(hold, text=_worded(hold, cfg)) for hold in holds]
+    measures = (measured(hold.row, cfg, budget_waits.get(hold.from_ns, "")) for hold in holds)
+    return [
+        replace(hold, figures=figures, text=_worded(hold, figures))
+        for hold, figures in zip(holds, measures, strict=True)
+    ]
 
 
 def _ended(hold: Hold, stamps: list[int]) -> Hold:
@@ -116,6 +128,5 @@ def _is_later_run(row: DecisionLine, following: DecisionLine) -> bool:
     return row.reason in _LAST and following.decision_type == "strike"
 
 
-def _worded(hold: Hold, cfg: AppConfig) -> str:
-    figures = measured(hold.row, cfg)
+def _worded(hold: Hold, figures: str) -> str:
     return f"{sentence(hold.reason)}{f' ({figures})' if figures else ''}, {hold.duration} ({hold.reason})"

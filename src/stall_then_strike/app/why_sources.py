@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from stall_then_strike.app.why_budget import MEMORY_NS, budget_waits
 from stall_then_strike.app.why_order import Fill, OrderLife, fill_of_csv, fill_of_journal, life_of_csv, life_of_journal
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.file_lock import holder
@@ -21,7 +22,7 @@ from stall_then_strike.infra.journal_reader import JournalReader
 from stall_then_strike.infra.log_reader import DecisionLine, LogReader, OrderLine, Span
 from stall_then_strike.infra.log_runs import LIVE, LogRuns
 from stall_then_strike.infra.runtime_reader import RuntimeLine, runtime_lines
-from stall_then_strike.types.dto import NS_PER_S, BookedFill, Fact, OrderMemo
+from stall_then_strike.types.dto import NS_PER_S, BookedFill, Fact, OrderMemo, Reason
 from stall_then_strike.types.errors import JournalError
 from stall_then_strike.types.text import plain
 
@@ -158,6 +159,17 @@ class Sources:
             newer = self.journal.facts(until_ns)
             after += [fact.ts_ns for fact, _ in zip(newer, (0,), strict=False)]
         return max(before, default=None), min(after, default=None)
+
+    def budget_waits(self, decisions: Span[DecisionLine]) -> Mapping[int, str]:
+        """What holds for the budget waited for, by their stamps. Raises JournalError."""
+        rows = [row for row in (decisions.before, *decisions.within) if row is not None]
+        held = [row.ts_ns for row in rows if row.decision_type == "hold" and row.reason == Reason.BUDGET.label]
+        if not held:
+            return {}
+        from_ns, until_ns = max(0, held[0] - MEMORY_NS), held[-1] + 1_000  # CSVs have whole microseconds
+        facts = () if self.journal is None else self.journal.facts(from_ns, until_ns)
+        questions = [fact.ts_ns for fact in facts if fact.what == "ask"]
+        return budget_waits(self.logs.decisions(from_ns, until_ns).within, questions, self.cfg)
 
     # --- places
 

@@ -86,7 +86,7 @@ def _of_moment(sources: Sources, asked: Asked, zero_ns: int, window_s: float, no
     at_ns = zero_ns + asked.slack_ns
     from_ns, until_ns = max(0, zero_ns - reach_ns), at_ns + reach_ns + 1
     found = sources.around(from_ns, until_ns)
-    holds = holds_of(found.decisions, sources.cfg, is_running=sources.is_running, ends=_ends(found))
+    holds = _holds(sources, found)
     happenings = tuple(_time_line(found, holds, from_ns, until_ns))
     state = _state_at(found, at_ns)
     hold = next((hold for hold in holds if hold.holds_at(at_ns)), None)
@@ -119,7 +119,7 @@ def _of_order(sources: Sources, asked: Asked, window_s: float) -> Story:
     reach_ns = int(window_s * NS_PER_S)
     from_ns, until_ns = max(0, life.first_ns - reach_ns), life.last_ns + reach_ns + 1
     found = sources.around(from_ns, until_ns)
-    holds = holds_of(found.decisions, sources.cfg, is_running=sources.is_running, ends=_ends(found))
+    holds = _holds(sources, found)
     # The others of this time are in their own stories.
     own = Records(
         decisions=found.decisions,
@@ -167,6 +167,11 @@ def _ended(story: Story, verdict: Sequence[str]) -> Story:
     if any(reason_of(hold.reason) in LIMITED for hold in story.holds):
         notes += ("limits are those of the configuration read now; a run's own is not logged",)
     return replace(story, notes=notes, verdict=tuple(verdict))
+
+
+def _holds(sources: Sources, found: Records) -> list[Hold]:
+    waits = sources.budget_waits(found.decisions)
+    return holds_of(found.decisions, sources.cfg, is_running=sources.is_running, ends=_ends(found), budget_waits=waits)
 
 
 def _ends(found: Records) -> Iterator[int]:

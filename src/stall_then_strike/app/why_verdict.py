@@ -10,7 +10,7 @@ from stall_then_strike.app.why_hold import Hold
 from stall_then_strike.app.why_moment import Asked
 from stall_then_strike.app.why_order import QUOTE_TAG, OrderLife
 from stall_then_strike.app.why_sources import Records, Sources
-from stall_then_strike.app.why_words import LOUD, clause, lasting, measured, signed
+from stall_then_strike.app.why_words import LOUD, clause, lasting, signed
 from stall_then_strike.infra.log_reader import DecisionLine
 from stall_then_strike.types.dto import Reason
 from stall_then_strike.types.text import plain, utc_clock, utc_iso
@@ -107,8 +107,7 @@ def _at(sources: Sources, hold: Hold | None, state: DecisionLine | None, at_ns: 
     clock = utc_clock(at_ns)
     if hold is not None:
         what = "nothing new was quoted" if hold.reason == Reason.QUOTING.label else "nothing was quoted"
-        figures = measured(hold.row, sources.cfg)
-        text = f"At {clock} {what}: {clause(hold.reason)}{f' ({figures})' if figures else ''}"
+        text = f"At {clock} {what}: {clause(hold.reason)}{f' ({hold.figures})' if hold.figures else ''}"
         if hold.lasted_ns is not None and hold.until_ns is not None:
             span = f"{utc_clock(hold.from_ns)} to {utc_clock(hold.until_ns)}"
             return f"{text}; this held for {lasting(hold.lasted_ns)}, {span}."

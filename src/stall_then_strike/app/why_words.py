@@ -33,6 +33,7 @@ SENTENCES: Final[Mapping[Reason, str]] = {
     Reason.SPREAD: "The spread is too narrow.",
     Reason.STALL_IMMATURE: "The best has not stood still for long enough.",
     Reason.ACCOUNT_UNKNOWN: "The account is not reconciled since the private channel came up.",
+    Reason.JOURNAL_LOCKED: "Another program keeps the journal from being written.",
     Reason.MARGIN: "A pause: the venue refused an order because the collateral does not carry it.",
     Reason.TTL: "Its time to live was over.",
     Reason.BEST_MOVED: "The best moved away from where it stood at the strike.",
@@ -73,6 +74,7 @@ FACTS: Final[Mapping[str, tuple[str, str]]] = {
     "error": ("error", "the strategy failed"),
     "halt": ("HALT", ""),
     "resume": ("resume", "halt lifted"),
+    "limit": ("limit", "reached while the position is left to the operator"),
     "refusal": ("refusal", "the venue refused a request"),
     "margin": ("margin", "the collateral does not carry an order"),
     "start_failed": ("start", "failed before trading began"),
@@ -88,6 +90,8 @@ FACTS: Final[Mapping[str, tuple[str, str]]] = {
     "unreconciled": ("account", ""),
     "funding": ("account", "funding or carry, JPY"),
     "collateral": ("account", "collateral moved without a fill, JPY"),
+    "pause": ("pause", ""),
+    "journal": ("journal", ""),
     "day": ("day", "trading day"),
     "start": ("start", "run started, configuration"),
     "stop": ("stop", "run ended"),
@@ -102,10 +106,13 @@ LOUD: Final = frozenset(
         "error",
         "halt",
         "resume",
+        "limit",
         "refusal",
         "margin",
         "start_failed",
         "channel",
+        "pause",
+        "journal",
         "report_failed",
         "take_over",
         "stranger",
@@ -137,8 +144,11 @@ def clause(label: str) -> str:
     return text[:1].lower() + text[1:] if reason_of(label) is not None else text
 
 
-def measured(line: DecisionLine, cfg: AppConfig) -> str:
-    """What the row shows of what its gate judges, beside the limit; empty where the row shows nothing of it."""
+def measured(line: DecisionLine, cfg: AppConfig, budget_wait: str = "") -> str:
+    """What the row shows of what its gate judges, beside the limit; empty where the row shows nothing of it.
+
+    ``budget_wait`` is what was worked out of the budget (:mod:`why_budget`).
+    """
     strategy = cfg.strategy
     match reason_of(line.reason):
         case Reason.SPREAD:
@@ -162,13 +172,14 @@ def measured(line: DecisionLine, cfg: AppConfig) -> str:
         case Reason.VENUE_NOT_RUNNING | Reason.VENUE_UNHEALTHY:
             return "which state the venue reported is not logged"
         case Reason.BUDGET:
-            return "which limit, and until when, is not logged"
+            return budget_wait
         case _:
             return ""
 
 
 LIMITED: Final = frozenset(
     {Reason.SPREAD, Reason.STALL_IMMATURE, Reason.BOOK_STALE, Reason.POSITION_LIMIT, Reason.QUIET_TIME}
+    | {Reason.BUDGET}
 )
 """Gates whose limit :func:`measured` takes from the configuration."""
 

@@ -317,6 +317,12 @@ class JournalConfig(Section):
 
     dir: str = Field(default="data/journal", min_length=1, description="folder of the journals")
     keep_days: int = Field(default=30, ge=2, le=3_650, description="age at which ended orders and fills are forgotten")
+    locked_sec: Number = Field(
+        default=Decimal(120),
+        ge=5,
+        le=3_600,
+        description="how long another program may lock the journal before trading halts, seconds",
+    )
 
 
 class RecordConfig(Section):
@@ -514,7 +520,7 @@ class SimConfig(Section):
     seed: int = Field(default=7, ge=0, description="seed of the order flow")
     speed: Number = Field(default=Decimal(1), gt=0, le=100, description="how fast its time runs")
     collateral_jpy: Number = Field(
-        default=Decimal(1_000_000), gt=0, description="of the account that run_live trades on, JPY"
+        default=Decimal(2_000_000), gt=0, description="of the account that run_live trades on, JPY"
     )
     faults: str = Field(default="", description="file of the fault plan, empty for none")
 

@@ -33,12 +33,16 @@ PUBLIC_CALLS: Final = 25
 pre-flight's. Exits leave them their room; for all else the venue's own count of the address tells of them."""
 NEVER_NS: Final = 1 << 63
 """Later than any stamp."""
+_MOST_RESERVED: Final = 16
+"""Reports under way: the core's and the shell's are two, all others never ended."""
 _FIRST_BREACH_NS: Final = 5 * NS_PER_S
 _LONGEST_BREACH_NS: Final = 600 * NS_PER_S
 _FORGIVEN_NS: Final = 3_600 * NS_PER_S
 """After so long without a breach the next one is the first again."""
 _OWN_BREACHES: Final = 3
 """So many breaches that our own calls brought about, and our count of them is wrong: a person has to look."""
+_HALVINGS: Final = 12
+"""A five-minute window is then known to 0.1 s."""
 _EXIT_PAUSE_NS: Final = 5 * NS_PER_S
 """After a refusal for a limit, how long exits pause too: each further refusal may deepen the penalty."""
 
@@ -51,6 +55,27 @@ class WindowUse:
     used: int
     limit: int
     reserve: int
+    others: int = 0
+    """Of ``used``: calls of somebody else's, by the venue's own count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetWait:
+    """What the next strike waits for, and until when."""
+
+    until_ns: int
+    use: WindowUse | None
+    """The limit that is in the way; None: the venue refused, or nothing could be sent, and strikes pause."""
+    is_spaced: bool
+    """There is room, but strikes are spaced so that it lasts."""
+
+    def text(self, now_ns: int) -> str:
+        """Such as ``small orders 90/100, next in 3.2 s``."""
+        use, left = self.use, f"next in {max(0, self.until_ns - now_ns) / NS_PER_S:,.1f} s"
+        if use is None:
+            return f"pause after a refused or unsent request, {left}"
+        others = f" ({use.others:,} by others)" if use.others else ""
+        return f"{use.name} {use.used:,}/{use.limit:,}{others}, {'spaced, ' if self.is_spaced else ''}{left}"
 
 
 class SendWindow:
@@ -153,7 +178,9 @@ class SendWindow:
 
     def use(self, now_ns: int) -> WindowUse:
         """A frozen view."""
-        return WindowUse(name=self.name, used=self.used(now_ns), limit=self.limit, reserve=self.reserve)
+        used = self.used(now_ns)
+        others = used - self.own(now_ns)
+        return WindowUse(name=self.name, used=used, limit=self.limit, reserve=self.reserve, others=others)
 
 
 class Budget:
@@ -189,7 +216,7 @@ class Budget:
         """What ``not_before_ns`` answered to it."""
         self._blocked_until_ns = 0
         self._exit_from_ns = 0
-        self._reserved: deque[tuple[int, int]] = deque()
+        self._reserved: deque[tuple[int, int]] = deque(maxlen=_MOST_RESERVED)
         """Reports that were asked for and have not ended: when, and how many calls were put aside for each."""
         self._breaches: deque[bool] = deque()
         """Breaches of the venue's limits in a row: of each, whether our own calls alone had nearly used one up."""
@@ -249,6 +276,35 @@ class Budget:
                     at_ns = max(at_ns, self._last_strike_ns + window.gap_by_ns(then_ns, calls))
             self._earliest_ns = at_ns
         return self._earliest_ns
+
+    def wait(self, now_ns: int) -> BudgetWait | None:
+        """What the strike that was asked about last waits for; None if it need not. For people: changes no answer."""
+        binding: SendWindow | None = None
+        at_ns, room_ns = self._blocked_until_ns, self._blocked_until_ns
+        for window, calls in self._strike_calls(*self._asked):
+            window_room_ns, gap_ns, _ = window.outlook(now_ns, calls)
+            spaced_ns = 0 if self._last_strike_ns is None or not gap_ns else self._last_strike_ns + gap_ns
+            room_ns = max(room_ns, window_room_ns)
+            if max(window_room_ns, spaced_ns) > at_ns:
+                binding, at_ns = window, max(window_room_ns, spaced_ns)
+        if at_ns <= now_ns:
+            return None
+        use = None if binding is None else binding.use(now_ns)
+        return BudgetWait(until_ns=self._spaced_ns(max(now_ns, room_ns), at_ns), use=use, is_spaced=at_ns > room_ns)
+
+    def _spaced_ns(self, low_ns: int, high_ns: int) -> int:
+        """About when a spaced strike may go out, if nothing is spent: spacing narrows as calls leave their windows."""
+        if self._last_strike_ns is None or high_ns <= low_ns:
+            return high_ns
+        last_ns = self._last_strike_ns
+        calls = self._strike_calls(*self._asked)
+        for _ in range(_HALVINGS):
+            mid_ns = (low_ns + high_ns) // 2
+            if last_ns + max(window.gap_by_ns(mid_ns, count) for window, count in calls) <= mid_ns:
+                high_ns = mid_ns
+            else:
+                low_ns = mid_ns
+        return high_ns
 
     def may_send(self, now_ns: int, size: Lots) -> bool:
         """Whether one closing order fits; it may use the reserve, and the venue's word on others does not bind it."""
@@ -322,13 +378,14 @@ class Budget:
         self._reserved.append((now_ns, calls))
 
     def settle_questions(self, now_ns: int, calls: int) -> None:
-        """A report, the oldest that was asked for, has ended after so many calls. They count as made just now.
+        """A report has ended after so many calls. They count as made just now.
 
-        A reservation whose report never ends is not given back: what it cost is not known.
+        All reservations are alike, so the last one is given back. That of a report which never ends stays: what it cost
+        is not known.
         """
         if not self._reserved:
             return
-        asked_ns, reserved = self._reserved.popleft()
+        asked_ns, reserved = self._reserved.pop()
         self._private.give_back(asked_ns, reserved)
         self._address.give_back(asked_ns, reserved)
         self.spend_questions(now_ns, calls)

@@ -80,6 +80,7 @@ _OVERLOAD_NS: Final = 5 * NS_PER_S
 _LONGEST_PAUSE_NS: Final = 30 * NS_PER_S
 _MEMO_NS: Final = 5 * NS_PER_S
 """How old the remembered peak and drawdown of an open position may be."""
+_TELL_WAIT_NS: Final = 10 * NS_PER_S
 _OF_THE_ACCOUNT: Final = frozenset({Reason.POSITION_MISMATCH, Reason.OPERATOR})
 """Halts that count also before trading has begun. All others are then faults of this start: it fails."""
 _REASONS: Final = {int(reason): reason for reason in Reason}
@@ -155,6 +156,7 @@ class Core:
         self._margin = MarginPause()
         self._stopping = False
         self._stop_flat = False
+        self._held: Reason | None = None
         self.start_fault: Reason | None = None
         """Why this start failed before trading began; None if it did not. Nothing of it outlives the run."""
         self._has_begun = not live
@@ -168,6 +170,9 @@ class Core:
         self._failures = 0
         self._halt_ns = 0
         self._halt_detail = ""
+        self._is_limit_told = False
+        """Whether a limit of the day was reached, and told of, while the position is left to the operator."""
+        self._tell_wait_ns = 0
         self._memo_ns = 0
         self._remembered = -1
 
@@ -327,10 +332,19 @@ class Core:
     def _check_limits(self) -> None:
         """Trip the kill switch where the day's result or drawdown has reached its limit."""
         self._checked = self.inventory.changes
-        if (tripped := self.kill_switch.check(self.inventory)) is not None:
-            risk, is_day = self._cfg.risk, tripped is Reason.KILL_PNL
-            what, limit = ("result", risk.daily_pnl_jpy) if is_day else ("drawdown", risk.max_dd_jpy)
-            self._halt(tripped, f"the day's {what} reached its limit of {limit:,f} {self.instrument.quote}")
+        is_left = self.kill_switch.keeps_position
+        reached = self.kill_switch.reached(self.inventory) if is_left else self.kill_switch.check(self.inventory)
+        if reached is None or (is_left and self._is_limit_told):
+            return
+        risk, is_day = self._cfg.risk, reached is Reason.KILL_PNL
+        what, limit = ("result", risk.daily_pnl_jpy) if is_day else ("drawdown", risk.max_dd_jpy)
+        said = f"the day's {what} reached its limit of {limit:,f} {self.instrument.quote}"
+        if not is_left:
+            self._halt(reached, said)
+            return
+        self._is_limit_told = True
+        self.record.note("CRITICAL", f"{said}, and nothing is closed: the position is left to the operator")
+        self.record.fact("limit", detail=said)
 
     def _take_in(self, event: Event, now: int) -> None:
         """Fold one event into the state."""
@@ -468,6 +482,10 @@ class Core:
                     self.record.note("WARNING", f"halt ({lifted.label}) lifted: {why}; limits count from here")
                     self.dispatch.decision("resume", Reason.RESUMED)
                     self.record.fact("resume", detail=why)
+            case Command.HOLD:
+                self._held = control.reason
+            case Command.RELEASE:
+                self._held = None
             case _:
                 assert_never(control.command)
 
@@ -524,6 +542,8 @@ class Core:
             return Reason.STOPPING
         if self.exits.closing is not None:
             return Reason.CLOSING
+        if self._held is not None:
+            return self._held
         if self.account is not None and (not self.account.is_settled or self.account.is_failing(self._now_ns)):
             return Reason.ACCOUNT_UNKNOWN
         if self._now_ns < self._margin.until_ns:
@@ -554,7 +574,10 @@ class Core:
             self._on_error(error, now)
             return
         if verdict.move == HOLD:
-            self.record.hold(_REASONS[verdict.reason], self._board)
+            reason = _REASONS[verdict.reason]
+            if reason is Reason.BUDGET and reason is not self.record.hold_reason:
+                self._tell_wait(now)
+            self.record.hold(reason, self._board)
         elif verdict.move == STRIKE:
             self._strike(verdict, now)
         elif verdict.move == CANCEL:
@@ -569,6 +592,12 @@ class Core:
             self.record.note("INFO", f"reverse move: closing {size:+f} {self.instrument.base}")
         if self.orders.any_live:
             self.exits.retry_cancels(now)
+
+    def _tell_wait(self, now: int) -> None:
+        """Say now and then which limit holds strikes up; the reason may come and go each second."""
+        if now >= self._tell_wait_ns and (wait := self.budget.wait(now)) is not None:
+            self._tell_wait_ns = now + _TELL_WAIT_NS
+            self.record.note("INFO", f"no strike for the budget: {wait.text(now)}")
 
     def _on_error(self, error: Exception, now: int) -> None:
         """The strategy has failed: take its quotes back, and halt if it does so again and again."""

@@ -189,19 +189,32 @@ def _as_absent(report: AccountReport, order: Order, vanish_ns: int) -> OrderEven
     gone = order.registered_ns is not None and order.absences > 1 and may_have_ended
     if gone:
         return _event(report, OrderEventKind.EXPIRED if expired else OrderEventKind.CANCELLED, order)
-    if report.asked_ns - order.sent_ns >= EXPIRY_NS + vanish_ns:
+    if _is_waited_for(order):
+        return None
+    if report.asked_ns - _under_way_until_ns(order) >= EXPIRY_NS + vanish_ns:
         absent = not order.executed
         return _event(report, OrderEventKind.PROVEN_ABSENT if absent else OrderEventKind.EXPIRED, order)
     return None
 
 
+def _is_waited_for(order: Order) -> bool:
+    """Whether the answer to its request is still to come: where this machine slept, that may be long after it left."""
+    return order.order_id is None and order.state is OrderState.PENDING_NEW
+
+
+def _under_way_until_ns(order: Order) -> int:
+    """Until when its request may have been on its way. It is sent again by TCP after a sleep, and taken then."""
+    return order.sent_ns if order.lost_ns is None else order.lost_ns
+
+
+def _is_in_time(at_ns: int, order: Order) -> bool:
+    """Whether something that the venue stamped can be of an order whose answer was lost."""
+    return order.sent_ns - _BEFORE_NS <= at_ns <= _under_way_until_ns(order) + _AFTER_NS
+
+
 def _is_of(listed: ReportedOrder, order: Order) -> bool:
     """Whether a listed order can be the one whose answer was lost."""
-    return (
-        listed.side,
-        listed.price,
-        listed.size,
-    ) == order.terms and -_BEFORE_NS <= listed.placed_ns - order.sent_ns <= _AFTER_NS
+    return (listed.side, listed.price, listed.size) == order.terms and _is_in_time(listed.placed_ns, order)
 
 
 def _may_be_answered(listed: ReportedOrder, orders: Orders) -> bool:
@@ -213,11 +226,14 @@ def _may_be_answered(listed: ReportedOrder, orders: Orders) -> bool:
 def _fills(fill: FillEvent, order: Order) -> bool:
     """Whether an execution can be of the order whose answer was lost."""
     better = order.price is None or (fill.price <= order.price if order.side is Side.BUY else fill.price >= order.price)
-    return fill.side is order.side and better and -_BEFORE_NS <= fill.ts_ns - order.sent_ns <= _AFTER_NS
+    return fill.side is order.side and better and _is_in_time(fill.ts_ns, order)
 
 
 def _ended_before(order: Order, report: AccountReport) -> bool:
-    return not order.is_live and order.ended_ns is not None and report.asked_ns - order.ended_ns >= LAG_NS
+    """Whether it ended long enough ago for the lists to know. One whose cancel was refused since is on no book."""
+    if order.is_live or order.cancel_failed or order.ended_ns is None:
+        return False
+    return report.asked_ns - order.ended_ns >= LAG_NS
 
 
 def is_ghost(order: Order, now_ns: int, doubt_ns: int) -> bool:
@@ -226,7 +242,7 @@ def is_ghost(order: Order, now_ns: int, doubt_ns: int) -> bool:
     Missing from two lists, and sent long enough ago for a queue of ordinary length. Orders that cannot rest (IOC) would
     have left executions by then.
     """
-    return order.absences > 1 and now_ns - order.sent_ns >= 3 * doubt_ns
+    return order.absences > 1 and now_ns - _under_way_until_ns(order) >= 3 * doubt_ns
 
 
 def overdue_at_ns(order: Order, doubt_ns: int) -> int | None:

@@ -1,7 +1,8 @@
 """The pause after the venue refused an order for want of margin. Pure.
 
 Sending the same again would be refused again, and what is open must stay closable: so no new quotes for a while, longer
-with each refusal that follows a pause, until the venue takes a quote.
+with each refusal that follows a pause, until quotes come on the book for some time. (A single one proves little: the
+other quote of its strike may be refused yet, by ORDER_FAILED.)
 """
 
 from __future__ import annotations
@@ -22,11 +23,9 @@ class MarginPause:
         """No pause."""
         self.until_ns = 0
         self._next_ns = _FIRST_NS
-        self._refused_ns = 0
 
     def refused(self, now_ns: int) -> int:
         """An order was refused. Returns the length of the pause that begins, zero if one is on already."""
-        self._refused_ns = now_ns
         if now_ns < self.until_ns:
             return 0
         pause_ns, self._next_ns = self._next_ns, min(2 * self._next_ns, _LONGEST_NS)
@@ -34,6 +33,6 @@ class MarginPause:
         return pause_ns
 
     def on_book(self, order: Order) -> None:
-        """An order came on the book: if it was sent since the last refusal, there is margin again."""
-        if order.sent_ns > self._refused_ns:
+        """An order came on the book: if it was sent long enough after the last pause, there is margin again."""
+        if order.sent_ns >= self.until_ns + _FIRST_NS:
             self._next_ns = _FIRST_NS

@@ -161,6 +161,8 @@ class Order:
     """When its acceptance became known."""
     registered_ns: int | None = None
     """When it was first known to be on the book."""
+    lost_ns: int | None = None
+    """When its answer was given up: until then its request may have been on its way."""
     ended_ns: int | None = None
     is_listed: bool = False
     """Whether a report has shown it."""
@@ -169,7 +171,7 @@ class Order:
     absent_ns: int = 0
     """When the first of these was asked for."""
     cancel_failed: bool = False
-    """The venue refused a cancel: it may know of an end that we do not."""
+    """The venue refused a cancel: it may know of an end that we do not, or confirms one that we know."""
 
     @property
     def terms(self) -> OrderTerms:
@@ -417,11 +419,14 @@ class Orders:
         if not self._move(order, event.kind):
             again = before is OrderState.WORKING and order.cancel_failed and event.kind is OrderEventKind.CANCEL_FAILED
             if again or event.kind in REPEATS.get(before, ()):
+                order.cancel_failed = order.cancel_failed or event.kind is OrderEventKind.CANCEL_FAILED
                 return Applied(order=order, event=event, changed=named, is_repeat=True)
             text = f"order {order.client_order_id} is {before.value}, but the venue tells {event.kind.value}"
             return Applied(order=order, event=event, changed=named, anomaly=text)
         if event.kind is OrderEventKind.ACCEPTED:
             order.accepted_ns = event.ts_ns
+        elif event.kind is OrderEventKind.SEND_UNKNOWN:
+            order.lost_ns = event.ts_ns
         elif event.kind is OrderEventKind.REGISTERED and order.registered_ns is None:
             order.registered_ns = event.ts_ns
             order.absences = 0

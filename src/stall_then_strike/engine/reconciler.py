@@ -394,17 +394,20 @@ class Reconciler:
 
         A position is taken over from a report whose executions were asked for before it: one in between is in the
         position and on the next list. So may be one that the list showed late. They came before those that are not in
-        the position, and the venue's position now says how many of them there are.
+        the position, and the venue's position now says how many of them there are; if it does not, being behind as
+        well, the stamps say it some reports later.
         """
         doubtful = sum(fill.ts_ns <= self.taken_ns + LAG_NS for fill in strange)
         if not doubtful:
             return strange
         ordered = sorted(strange, key=lambda fill: fill.exec_id)
-        for held in range(doubtful, -1, -1):
-            rest = ordered[held:]
-            if position + sum(fill.side.sign * fill.size for fill in rest) == report.position:
-                return rest
-        return None
+        for base in (position, position - self._sum_of(self._missing(report))):
+            for held in range(doubtful, -1, -1):
+                rest = ordered[held:]
+                if base + sum(fill.side.sign * fill.size for fill in rest) == report.position:
+                    return rest
+        is_late = report.asked_ns - self.taken_ns >= _PHANTOM_NS
+        return [fill for fill in ordered if fill.ts_ns > self.taken_ns] if is_late else None
 
     def _agree(self, report: AccountReport) -> None:
         self.is_known = True

@@ -55,13 +55,16 @@ class KillSwitch:
 
     def check(self, inventory: InventoryManager) -> Reason | None:
         """Trip if the day's result or drawdown has reached its limit; return the reason if this call tripped."""
-        if self.halted is not None or not inventory.is_marked:
+        reached = None if self.halted is not None else self.reached(inventory)
+        return None if reached is None else self.trip(reached)
+
+    def reached(self, inventory: InventoryManager) -> Reason | None:
+        """Which limit of the day is reached, whether that halts or something else has."""
+        if not inventory.is_marked:
             return None
         if inventory.pnl_today - self._pnl_base <= inventory.daily_limit:
-            return self.trip(Reason.KILL_PNL)
-        if inventory.drawdown <= inventory.drawdown_limit:
-            return self.trip(Reason.KILL_DRAWDOWN)
-        return None
+            return Reason.KILL_PNL
+        return Reason.KILL_DRAWDOWN if inventory.drawdown <= inventory.drawdown_limit else None
 
     def on_reject(self, now_ns: int) -> Reason | None:
         """Count a refused order; trip if there were too many within a minute."""

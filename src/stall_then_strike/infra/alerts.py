@@ -52,9 +52,14 @@ class AlertKind(StrEnum):
     """The venue has been away for longer than the limit, or is back."""
     RECONCILIATION = "reconciliation"
     """The venue's account is not what we thought."""
+    CLOCK = "clock"
+    """The machine slept, the process stood still, or a clock was set."""
+    JOURNAL = "journal"
+    """Another program locks it, or keeps its log from beginning anew."""
     MARGIN = "margin"
     """The collateral does not carry what is to be quoted."""
     DISK = "disk"
+    """Room for logs, journal and recordings runs out."""
     SUMMARY = "summary"
     """The trading day's result."""
     START = "start"
@@ -64,7 +69,16 @@ class AlertKind(StrEnum):
 
 URGENT: Final = frozenset({AlertKind.HALT, AlertKind.WATCHDOG})
 """Delivered before all others, and the last to be dropped."""
-_WARNINGS: Final = frozenset({AlertKind.DISCONNECT, AlertKind.RECONCILIATION, AlertKind.MARGIN, AlertKind.DISK})
+_WARNINGS: Final = frozenset(
+    {
+        AlertKind.DISCONNECT,
+        AlertKind.RECONCILIATION,
+        AlertKind.CLOCK,
+        AlertKind.JOURNAL,
+        AlertKind.MARGIN,
+        AlertKind.DISK,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,70 @@
 A clock tells nanoseconds since the Unix epoch and waits for a moment of its own time. All clocks here are monotonic:
 the wall is read once, at the start, and after that only elapsed time is added. A step of the system's clock (NTP, an
 operator) therefore cannot age a stall, end a TTL or make a feed look stale.
+
+Elapsed time goes on while the machine sleeps: orders expired and limits ran on at the venue meanwhile. Linux has a
+clock of that kind (``CLOCK_BOOTTIME``, clock_gettime(2)), while ``CLOCK_MONOTONIC``, the time of the event loop, stands
+still. ``pauses`` notices the difference.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Protocol
+
+LEAST_SLEEP_NS: Final = 10_000_000_000
+"""Without a clock that counts sleep: by how much the wall must run ahead, between two readings, to have been one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where readings come from, each a function that returns nanoseconds; so that a test can have the machine sleep."""
+
+    wall_ns: Callable[[], int]
+    """Since the Unix epoch; anybody may set it."""
+    awake_ns: Callable[[], int]
+    """Stands still while the machine sleeps."""
+    elapsed_ns: Callable[[], int]
+    """Goes on while the machine sleeps, and takes no part in steps of the wall."""
+
+
+def system_sources() -> Sources:
+    """This machine's clocks."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    elapsed_ns = (
+        ElapsedByWall(time.time_ns, time.monotonic_ns) if boot is None else partial(time.clock_gettime_ns, boot)
+    )
+    return Sources(time.time_ns, time.monotonic_ns, elapsed_ns)
+
+
+class ElapsedByWall:
+    """Elapsed time on a system without a clock that counts sleep.
+
+    What tells a sleep from a step is its size: a wall that ran ahead by :data:`LEAST_SLEEP_NS` since the last reading
+    slept, for a synchronised clock is not set forward by so much. Smaller steps, and all steps back, change nothing.
+    """
+
+    def __init__(self, wall_ns: Callable[[], int], awake_ns: Callable[[], int]) -> None:
+        """Nothing was slept yet."""
+        self._wall_ns, self._awake_ns = wall_ns, awake_ns
+        self._ahead_ns = wall_ns() - awake_ns()
+        self._slept_ns = 0
+        self._reading = threading.Lock()
+
+    def __call__(self) -> int:
+        """The time awake and asleep."""
+        with self._reading:
+            awake_ns = self._awake_ns()
+            ahead_ns = self._wall_ns() - awake_ns
+            gone_ns, self._ahead_ns = ahead_ns - self._ahead_ns, ahead_ns
+            if gone_ns >= LEAST_SLEEP_NS:
+                self._slept_ns += gone_ns
+            return awake_ns + self._slept_ns
 
 
 class Clock(Protocol):
@@ -27,18 +84,34 @@ class Clock(Protocol):
 class ScaledClock:
     """Real time, run ``speed`` times as fast: an hour of simulated market in six minutes at speed 10."""
 
-    def __init__(self, speed: float = 1.0, start_ns: int | None = None) -> None:
-        """Start at ``start_ns``, by default now. ``speed`` must be positive."""
+    def __init__(self, speed: float = 1.0, start_ns: int | None = None, sources: Sources | None = None) -> None:
+        """Start at ``start_ns``, by default now. ``speed`` must be positive; ``sources``: else the machine's."""
         if not speed > 0:
             raise ValueError(f"speed must be positive, got {speed}")
         self.speed = speed
-        self._anchor_ns = time.time_ns() if start_ns is None else start_ns
-        self._started_ns = time.monotonic_ns()
+        self.sources: Final = system_sources() if sources is None else sources
+        self._elapsed_ns = self.sources.elapsed_ns
+        self._has_wall = start_ns is None and speed == 1.0
+        self._anchor_ns = self.sources.wall_ns() if start_ns is None else start_ns
+        self._started_ns = self._elapsed_ns()
 
     def now_ns(self) -> int:
         """Nanoseconds since the Unix epoch on this clock."""
-        elapsed = time.monotonic_ns() - self._started_ns
+        elapsed = self._elapsed_ns() - self._started_ns
         return self._anchor_ns + (elapsed if self.speed == 1.0 else int(elapsed * self.speed))
+
+    def behind_ns(self) -> int:
+        """By how much the wall is ahead of this clock; zero for one that never was the wall's."""
+        return self.sources.wall_ns() - self.now_ns() if self._has_wall else 0
+
+    def catch_up(self) -> int:
+        """Jump to the wall's time if that is ahead; by how much.
+
+        To be called when elapsed times say nothing anyway: all that was measured ages by the jump.
+        """
+        jump_ns = max(0, self.behind_ns())
+        self._anchor_ns += jump_ns
+        return jump_ns
 
     async def sleep_until(self, deadline_ns: int) -> None:
         """Sleep in real time until this clock shows the deadline."""
@@ -52,9 +125,9 @@ class ScaledClock:
 class SystemClock(ScaledClock):
     """Real time at its own pace."""
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Sources | None = None) -> None:
         """Take the wall's word once."""
-        super().__init__()
+        super().__init__(sources=sources)
 
 
 class VirtualClock:

@@ -52,6 +52,10 @@ class ClockSkew:
         while max(low for _, low, _ in answers) > min(high for _, _, high in answers):
             answers.popleft()  # ends at the latest with the new answer alone
 
+    def forget(self) -> None:
+        """Our clock has jumped: what earlier answers said is of another one."""
+        self._answers.clear()
+
     def bounds_ns(self) -> tuple[int, int] | None:
         """Least and greatest difference, the venue's clock less ours; None before the first answer."""
         if not self._answers:

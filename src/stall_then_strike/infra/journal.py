@@ -8,8 +8,14 @@ What is safe when. ``synchronous=NORMAL`` in WAL mode: each commit is handed to 
 Reconciliation with the venue finds orders and fills of that time, a halt of that time is lost. Waiting for the disk at
 each step would cost milliseconds on the event loop.
 
-The event loop only appends to the write-ahead log. Moving that into the file is :meth:`Journal.checkpoint`, for a
-thread. Other processes may read meanwhile (``journal_reader``); a second writer is refused (``instance_lock``).
+The event loop only appends to the write-ahead log, and does not wait for a lock (:meth:`Journal.set_patience`): while
+another connection writes (a thread of this process for a moment, or any program that opened the file),
+:meth:`Journal.record` raises JournalBusy. Moving the log into the file is :meth:`Journal.checkpoint`, forgetting is
+:meth:`Journal.prune`, both for a thread. Other processes may read meanwhile (``journal_reader``); a second trader is
+refused (``instance_lock``).
+
+A full disk: a file beside the journal keeps a little room back. It is given up at the first write that finds none, so
+that what follows, a halt above all, can be written.
 """
 
 from __future__ import annotations
@@ -22,8 +28,11 @@ from pathlib import Path
 from typing import Final, Self
 
 from stall_then_strike.infra import journal_rows as rows
+from stall_then_strike.infra.clock import perf_ns
+from stall_then_strike.infra.disk_watch import Reserve
 from stall_then_strike.infra.instance_lock import InstanceLock
 from stall_then_strike.infra.journal_schema import (
+    BUSY,
     MIGRATIONS,
     OLDEST_SQLITE,
     Migration,
@@ -44,15 +53,22 @@ order table remembers. An execution id that is forgotten while the venue still l
 WHOLE_FILLS: Final = 200
 """How many of the last fills are given back whole: more than the venue's lists can lack."""
 
-_BUSY_S: Final = 1.0
-"""How long a write waits for a checkpoint's last moment. Only a disk that hangs takes longer."""
+PATIENCE_S: Final = 30.0
+"""How long the journal waits, unless told otherwise, for a program that holds its lock."""
 _YIELD_S: Final = 0.05
-"""How long a checkpoint tries to begin the log anew."""
-_LOG_BYTES: Final = 64 * 1024 * 1024
-"""What is kept of a write-ahead log that a long reader let grow."""
-_BATCH: Final = 500
-_BATCHES_AT_OPEN: Final = 200
+"""How long a checkpoint or a pruning waits for the writer."""
+_LOG_BYTES: Final = 16 * 1024 * 1024
+"""What is kept of a write-ahead log that grew, and the size from which on a checkpoint keeps the writer out."""
+_PASSES: Final = 3
+"""How often a checkpoint tries beside the writer."""
+_CHECK_S: Final = 2.0
+"""How long the facts, which are only the story, are checked at open; the rest of the file is checked as a whole."""
+BATCH: Final = 50
+"""Rows that pruning takes in one transaction: about a millisecond, for which the writer finds the journal busy."""
+_BATCHES_AT_OPEN: Final = 100
 _DAY_NS: Final = 86_400 * NS_PER_S
+_NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+"""Result codes of a disk that is full: its quota, a limit on files and the shared memory file show as I/O errors."""
 
 
 def journal_path(folder: str | Path, product_code: str) -> Path:
@@ -93,6 +109,8 @@ class Journal:
         """Fills whose execution id was in the journal already; they were left as they were."""
         self._db = db
         self._lock = lock
+        self.reserve = Reserve(path.with_name(f"{path.name}.reserve"))
+        """Room that is kept back, once somebody asked for it."""
         self.is_used = False
         """Whether an order, a fill or a fact was recorded since it was opened."""
         self._records = 0
@@ -129,7 +147,7 @@ class Journal:
         db: sqlite3.Connection | None = None
         try:
             with journal_errors(path, "opened"):
-                db = _connect(path, _BUSY_S)
+                db = _connect(path, PATIENCE_S)
                 version = check_ours(db, path, len(migrations))
                 if version:
                     _check_whole(db, path)
@@ -140,7 +158,6 @@ class Journal:
                         f"{path} is on a file system that SQLite cannot log on; set journal.dir elsewhere"
                     )
                 _set_pace(db)
-                db.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
                 new = () if version else (("product_code", product_code), ("account", account))
                 backup = migrate(db, path, migrations, new)
                 journal = cls(path, db, lock, is_new=not version, backup=backup)
@@ -165,6 +182,7 @@ class Journal:
             raise ValueError("only an empty journal may be taken away")
         with suppress(sqlite3.Error):
             self._db.close()
+        self.reserve.release()
         for suffix in ("", "-wal", "-shm"):
             with suppress(OSError):
                 self.path.with_name(self.path.name + suffix).unlink()
@@ -178,12 +196,18 @@ class Journal:
         """Close."""
         self.close()
 
+    def set_patience(self, seconds: float) -> None:
+        """How long a write waits from now on for another program's lock. On an event loop: not at all."""
+        with journal_errors(self.path, "written"):
+            self._db.execute(f"PRAGMA busy_timeout = {round(seconds * 1_000)}")
+
     # --- Writing ------------------------------------------------------------------------------------------------------
 
     def record(self, changes: Changes) -> None:
         """Store a step's changes, all or none. Once this returns they outlive the process.
 
-        Raises JournalError (disk full, I/O error, damage): then none of it is stored, and the same may be tried again.
+        Raises JournalBusy, and JournalError (disk full, I/O error, damage): then none of it is stored, and
+        the same may be tried again.
         """
         with journal_errors(self.path, "written"), self._transaction() as db:
             if changes.orders:
@@ -209,14 +233,16 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._db.execute("BEGIN IMMEDIATE")
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             yield self._db
             self._db.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             with suppress(sqlite3.Error):
                 if self._db.in_transaction:  # SQLite itself rolls back when the disk is full
                     self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error) and primary_code(error) in _NO_ROOM:
+                self.reserve.release()
             raise
 
     # --- Reading ------------------------------------------------------------------------------------------------------
@@ -238,46 +264,69 @@ class Journal:
 
     # --- Keeping it small: for another thread -------------------------------------------------------------------------
 
-    def checkpoint(self) -> None:
-        """Move the write-ahead log into the file. For a thread: it waits for the disk, with a connection of its own.
+    @property
+    def log_bytes(self) -> int:
+        """Size of the write-ahead log, with what is kept of it for later; zero where there is none."""
+        try:
+            return _log_of(self.path).stat().st_size
+        except OSError:
+            return 0
 
-        Writers and readers go on meanwhile. When all was moved the log begins anew, for which SQLite once waits for the
-        disk; that is done here as well, so that the next record need not, and is the one moment at which it may have to
-        wait. If the writer comes first, it is the writer's. Does nothing if nothing was recorded since the last time.
+    @property
+    def unmoved(self) -> int:
+        """Records and forgotten rows since the log last began anew."""
+        return self._records - self._checkpointed
+
+    def checkpoint(self) -> bool:
+        """Move the write-ahead log into the file; whether the log began anew, or there was nothing to move.
+
+        For a thread: it waits for the disk, with a connection of its own, while writers and readers go on. When all was
+        moved the log begins anew, for which SQLite once waits for the disk; that is done here as well, so that the next
+        record need not. If a writer comes between, it is tried again, and at last, when the log has grown long, with
+        the writer kept out for as long as the disk takes. A reader that stays at its moment keeps the log growing.
         Raises JournalError.
         """
         records = self._records
         if records == self._checkpointed:
-            return
-        with journal_errors(self.path, "written"), closing(_beside(self.path, _YIELD_S)) as db:
-            _, frames, moved = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if moved == frames:
+            return True
+        with (
+            journal_errors(self.path, "written"),
+            closing(_beside(self.path, _YIELD_S)) as db,
+            closing(_beside(self.path, _YIELD_S)) as gate,
+        ):
+            is_anew = any(_begin_anew(self.path, db) for _ in range(_PASSES))
+            if not is_anew and self.log_bytes > _LOG_BYTES:
                 with _unless_busy():
-                    db.execute("INSERT OR REPLACE INTO meta VALUES ('checkpoints', ?)", (str(records),))
-        self._checkpointed = records
+                    gate.execute("BEGIN IMMEDIATE")
+                    _move(db)
+                    gate.execute("ROLLBACK")
+                    is_anew = _begin_anew(self.path, db)
+        if is_anew:
+            self._checkpointed = records
+        return is_anew
 
     def prune(self, keep_days: int, now_ns: int, *, batches: int = 1) -> int:
         """Forget ended orders, fills and facts older than so many days; return how many rows went.
 
-        The newest :data:`RECENT_ORDERS` and :data:`RECENT_FILLS` stay at any age. Each batch is a transaction of a few
-        milliseconds with a connection of its own, so this too may run in a thread; it ends early where a writer keeps
+        The newest :data:`RECENT_ORDERS` and :data:`RECENT_FILLS` stay at any age. Each batch is a transaction of about
+        a millisecond with a connection of its own, so this too may run in a thread; it ends early where a writer keeps
         it waiting. Raises JournalError.
         """
         keep = {
             "cutoff": now_ns - keep_days * _DAY_NS,
             "fills": RECENT_FILLS - 1,
             "orders": RECENT_ORDERS - 1,
-            "batch": _BATCH,
+            "batch": BATCH,
         }
         gone = 0
-        with journal_errors(self.path, "pruned"), closing(_beside(self.path, _BUSY_S)) as db, _unless_busy():
+        with journal_errors(self.path, "pruned"), closing(_beside(self.path, _YIELD_S)) as db, _unless_busy():
             for statement in _PRUNE:
                 for _ in range(batches):
                     count = db.execute(statement, keep).rowcount
                     gone += count
-                    if count < _BATCH:
+                    if count < BATCH:
                         break
-        self._records += bool(gone)
+        self._records += gone
         return gone
 
 
@@ -312,10 +361,40 @@ def _beside(path: Path, timeout_s: float) -> sqlite3.Connection:
     return db
 
 
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _move(db: sqlite3.Connection) -> bool:
+    """Move what can be moved of the log into the file; whether that was all."""
+    busy, frames, moved = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return not busy and moved == frames
+
+
+def _begin_anew(path: Path, db: sqlite3.Connection) -> bool:
+    """Move the log and make the one write with which it begins anew; whether it did."""
+    before = _generation(path)
+    if not _move(db):
+        return False
+    with _unless_busy():
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('checkpoints', ?)", (str(before),))
+    return _generation(path) != before
+
+
+def _generation(path: Path) -> int:
+    """How often the log began anew since it was made (SQLite, "Database File Format", section 4.1)."""
+    try:
+        with _log_of(path).open("rb") as log:
+            return int.from_bytes(log.read(16)[12:])
+    except OSError:
+        return 0
+
+
 def _set_pace(db: sqlite3.Connection) -> None:
     """Never wait for the disk but in a checkpoint, and never checkpoint unasked."""
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute("PRAGMA wal_autocheckpoint = 0")
+    db.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
 
 
 @contextmanager
@@ -324,14 +403,29 @@ def _unless_busy() -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if primary_code(error) != sqlite3.SQLITE_BUSY:
+        if primary_code(error) not in BUSY:
             raise
 
 
 def _check_whole(db: sqlite3.Connection, path: Path) -> None:
-    (verdict,) = db.execute("PRAGMA integrity_check(1)").fetchone()
-    if verdict != "ok":
-        raise damaged(path, " ".join(str(verdict).split()))
+    """Check what trading needs as a whole, and the facts as far as time allows: weeks of them are gigabytes."""
+    for table in ("meta", "memo", "orders", "fills"):
+        _check_table(db, path, table)
+    limit_ns = perf_ns() + round(_CHECK_S * NS_PER_S)
+    db.set_progress_handler(lambda: perf_ns() > limit_ns, 100_000)
+    try:
+        _check_table(db, path, "facts")
+    except sqlite3.OperationalError as error:
+        if primary_code(error) != sqlite3.SQLITE_INTERRUPT:
+            raise
+    finally:
+        db.set_progress_handler(None, 0)
+
+
+def _check_table(db: sqlite3.Connection, path: Path, table: str) -> None:
+    for (verdict,) in db.execute(f"PRAGMA integrity_check({table})"):
+        if verdict != "ok":
+            raise damaged(path, " ".join(str(verdict).split()))
 
 
 def _check_owner(db: sqlite3.Connection, path: Path, product_code: str, account: str) -> None:

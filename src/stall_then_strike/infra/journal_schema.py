@@ -16,13 +16,17 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from stall_then_strike.types.errors import JournalError
+from stall_then_strike.infra.lock_holders import writers
+from stall_then_strike.types.errors import JournalBusy, JournalError
 
 APPLICATION_ID: Final = 0x53545331
 """Marks the file as ours (``PRAGMA application_id``; "STS1")."""
 
 OLDEST_SQLITE: Final = (3, 37, 0)
 """The first with STRICT tables."""
+
+BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+"""Result codes that say: another connection is at it."""
 
 Migration = Sequence[str]
 """Statements."""
@@ -172,8 +176,10 @@ def journal_errors(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if primary_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if (code := primary_code(error)) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise damaged(path, str(error)) from error
+        if code in BUSY:
+            raise JournalBusy(f"{path} cannot be {what}: locked by {writers(path) or 'another program'}") from error
         raise JournalError(f"{path} cannot be {what}: {error}") from error
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise JournalError(f"{path} cannot be {what}: {error!r}") from error

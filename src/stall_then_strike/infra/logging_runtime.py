@@ -57,7 +57,7 @@ class RuntimeLog:
     """The running log. Close it, or use it as a context manager, so that the last lines are written."""
 
     def __init__(self, log_dir: Path, cfg: LogConfig, *, console: str | None) -> None:
-        """Open the files and take over from loguru's default sink."""
+        """Open the files and take over from all sinks that there are."""
         self.lost = 0
         """Lines that nobody will read: the queue was full, or a write failed."""
         self.failure: LogError | None = None
@@ -67,13 +67,13 @@ class RuntimeLog:
         self._sinks: list[int] = []
         self._bridge = _Bridge()
         self._writer = threading.Thread(target=self._write_all, name="runtime-log", daemon=True)
+        logger.remove()
         try:
             for name in ("app", "ws"):
                 self._sinks.append(_open(log_dir, name, cfg))
         except LogError:
             self._remove_sinks()
             raise
-        _remove(0)  # loguru's default sink: everything, to stderr
         self._queue_records("app", "INFO", _for_app)
         self._queue_records("ws", "DEBUG", _for_ws)
         if console is not None:

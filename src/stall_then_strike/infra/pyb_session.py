@@ -9,6 +9,9 @@ here:
   handshake and every few milliseconds between; from a drop until the next snapshot the book is unknown.
 - *Silence.* A channel can go silent, or never speak, while its socket lives (an unknown product is acknowledged with
   success). Each channel has its own limit, and so has each acknowledgement; past it the connection is renewed.
+- *Pauses.* When the machine slept or the process stood still, what waits in the socket is old and would be stamped as
+  new: the connection counts as lost, before any of it is taken (`pauses.py`). After a shorter stop the book is stale
+  until what waited is taken.
 - *Errors.* It logs what happens in handlers and goes on. Here the first exception stops the feed and is raised to
   whoever waits in ``wait_failed``.
 
@@ -43,7 +46,7 @@ from yarl import URL
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.board import BitflyerStore, Board
-from stall_then_strike.infra.clock import Clock, perf_ns
+from stall_then_strike.infra.clock import ScaledClock, perf_ns
 from stall_then_strike.infra.close_words import HearingSocket, hear_closes
 from stall_then_strike.infra.connection_rules import PAUSE_MAX_S, Silence, Silences
 from stall_then_strike.infra.frame_tap import FrameTap
@@ -52,10 +55,11 @@ from stall_then_strike.infra.login import KeyPair
 from stall_then_strike.infra.market_feed import EVENTS_CHANNEL, FeedStatistics, MarketEvent, MarketFeed
 from stall_then_strike.infra.orderbook_view import OrderBookView
 from stall_then_strike.infra.outcome import Outcome
+from stall_then_strike.infra.pauses import Pause, PauseKind, PauseWatch
 from stall_then_strike.infra.private_feed import PrivateStatistics
 from stall_then_strike.infra.private_side import PrivateEvent, PrivateSide
 from stall_then_strike.infra.subscriptions import Subscriptions
-from stall_then_strike.types.dto import NS_PER_S, BoardSnapshot, BookStatus
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, BoardSnapshot, BookStatus
 from stall_then_strike.types.errors import FeedError, LoginRefused
 
 if TYPE_CHECKING:
@@ -112,13 +116,13 @@ class PyBotterSession:
     """
 
     @overload
-    def __init__(self, cfg: AppConfig, clock: Clock, on_event: Callable[[MarketEvent], None]) -> None: ...
+    def __init__(self, cfg: AppConfig, clock: ScaledClock, on_event: Callable[[MarketEvent], None]) -> None: ...
 
     @overload
     def __init__(
         self,
         cfg: AppConfig,
-        clock: Clock,
+        clock: ScaledClock,
         on_event: Callable[[SessionEvent], None],
         credentials: KeyPair | None,
     ) -> None: ...
@@ -126,7 +130,7 @@ class PyBotterSession:
     def __init__(
         self,
         cfg: AppConfig,
-        clock: Clock,
+        clock: ScaledClock,
         on_event: Callable[[MarketEvent], None] | Callable[[SessionEvent], None],
         credentials: KeyPair | None = None,
     ) -> None:
@@ -149,6 +153,8 @@ class PyBotterSession:
         """When the frame of the event in hand was taken up, on the stopwatch of ``perf_ns``."""
         self.tap: FrameTap | None = None
         """Who else is told of frames as they come, and of connections; to be set before ``connect_ws``."""
+        self.on_pause: Callable[[Pause], None] = lambda pause: None
+        """Told of sleep, standstill and clocks that were set, when the connection is given up already."""
 
         feed = self.feed
         channels = dict.fromkeys(
@@ -172,6 +178,8 @@ class PyBotterSession:
         self._connected_s = 0.0
         self._watcher: asyncio.Task[None] | None = None
         self._retired: ClientWebSocketResponse | None = None
+        self._to_close: list[ClientWebSocketResponse] = []
+        self._pauses = PauseWatch(clock.sources, cfg.strategy.stale_ms * NS_PER_MS)
         self._has_book = False
         """Whether the present connection brought a whole book."""
         self._renewal = ""
@@ -244,6 +252,7 @@ class PyBotterSession:
             timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_LIMIT_S),
             auth=None if self._credentials is None else pybotters.auth.Auth,
         )
+        self._pauses.look()  # what passed until now concerns no connection
         # A task of its own, for it outlives this call; cancelled and awaited in __aexit__.
         self._watcher = asyncio.create_task(self._watch(self._app), name="feed watcher")  # noqa: TID251
         self._watcher.add_done_callback(self._on_watcher_done)
@@ -267,6 +276,19 @@ class PyBotterSession:
         """Have the connection ended and made anew, at the usual pace. Returns at once; ignored while there is none."""
         if self._ws is not None:
             self._renewal = why
+
+    def give_up(self, why: str) -> None:
+        """Believe nothing more of the present connection, from this moment on, and make another at the usual pace."""
+        ws = self._ws or (None if self._app is None else self._app.current_ws)
+        if ws is None or ws is self._retired:
+            return
+        self._forced_reconnects += 1
+        _log.warning("renewing the connection: {}", why)
+        self._on_dropped()
+        self._retired = ws  # it may not have been the present one yet
+        self._handshakes.last_error = why
+        self._to_close.append(ws)
+        self._pauses.nothing_waits()
 
     # --- Access ------------------------------------------------------------------------------------------------------
 
@@ -309,15 +331,21 @@ class PyBotterSession:
 
     def _on_frame(self, data: bytes, ws: ClientWebSocketResponse) -> None:
         """Take one text frame. pybotters would log an exception and go on, so it is kept for ``wait_failed``."""
-        if self._outcome.failure is not None or not self._belongs(ws):
+        if self._outcome.failure is not None:
             return
-        self.frame_perf_ns = perf_ns()
         try:
+            if self._pauses.is_late():
+                self._look_for_pauses()
+            if not self._belongs(ws):
+                return
+            self.frame_perf_ns = perf_ns()
             now_ns = self._clock.now_ns()
             if self.tap is not None:
                 self.tap.on_frame(data, now_ns)
             event = self.feed.on_text(data, now_ns)
             if event is not None:
+                if self._pauses.is_behind and type(event) is BoardSnapshot and event.status is BookStatus.OK:
+                    event = event._replace(status=BookStatus.STALE)
                 self._on_event(event)
                 if not self._has_book and type(event) is BoardSnapshot and event.status is not BookStatus.UNKNOWN:
                     self._has_book = True
@@ -350,6 +378,16 @@ class PyBotterSession:
         return True
 
     # --- Connection --------------------------------------------------------------------------------------------------
+
+    def _look_for_pauses(self) -> None:
+        """Give the connection up if nobody listened to it for a while."""
+        for pause in self._pauses.look():
+            logger.warning("{}", pause)
+            if pause.kind is not PauseKind.SET:
+                self.give_up(str(pause))
+            if pause.kind is PauseKind.SLEPT:
+                self._clock.catch_up()  # the machine's clock may have been set at its waking
+            self.on_pause(pause)
 
     def _on_handshake(self) -> None:
         """A handshake is about to begin."""
@@ -410,6 +448,7 @@ class PyBotterSession:
             connecting = tasks.create_task(app.wait(), name="pybotters")
             while self._outcome.failure is None:
                 await asyncio.sleep(POLL_S)
+                self._look_for_pauses()
                 ws = app.current_ws
                 if self._ws is None:
                     if ws is not None and ws is not self._retired and not ws.closed:
@@ -417,11 +456,9 @@ class PyBotterSession:
                 elif ws is not self._ws or ws.closed:
                     self._on_dropped()
                 elif why := self._renewal or self._fault_of_subscriptions() or self._silent_channel():
-                    self._forced_reconnects += 1
-                    _log.warning("renewing the connection: {}", why)
-                    self._on_dropped()
-                    self._handshakes.last_error = why
-                    tasks.create_task(_close(ws), name="closing")
+                    self.give_up(why)
+                while self._to_close:
+                    tasks.create_task(_close(self._to_close.pop()), name="closing")
             connecting.cancel()
 
     def _fault_of_subscriptions(self) -> str:

@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 from loguru import logger
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.research.salvage import RecordFolder
 from stall_then_strike.research.tape_audit import product_config
@@ -49,7 +49,7 @@ class ProductState:
 class Recorder:
     """All products of one run; an async context manager. Leaving it finishes the tapes: nothing taken is lost."""
 
-    def __init__(self, cfg: AppConfig, products: Sequence[Product], out: Path, clock: Clock) -> None:
+    def __init__(self, cfg: AppConfig, products: Sequence[Product], out: Path, clock: ScaledClock) -> None:
         """Nothing is opened yet. The first recording that fails ends ``wait_failed``."""
         self.ended: Final = asyncio.Event()
         """Set when a tape cannot be written any more."""

@@ -56,6 +56,8 @@ from stall_then_strike.types.instrument import Ticks
 
 _BACKLOG_FRAMES: Final = 10_000
 """How much a frozen feed keeps for the thaw: about a quarter of an hour."""
+_STRIDE_NS: Final = 60 * NS_PER_S
+"""So much of a market that lags behind its clock, after a sleep of the machine, is made up for in one go."""
 
 
 class VenueClock(Protocol):
@@ -288,7 +290,7 @@ class BitflyerExchange:
                     await self._hub.wait_subscribed()
             else:
                 await self._sleep_until(clock, wake_ns)
-                wake_ns = clock.now_ns()
+                wake_ns = min(clock.now_ns(), wake_ns + _STRIDE_NS)
             for frame in feed.advance(wake_ns):
                 await self._deliver(frame)
             await asyncio.sleep(0)  # neither a clock that lags nor a queue with room gives the others their turn

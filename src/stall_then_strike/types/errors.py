@@ -6,6 +6,7 @@
       ConfigError         exit 2: names file, key, value and what is accepted
       LogError            a log cannot be written: quoting stops, exit 1
       JournalError        the journal cannot be opened, read or written: nothing new is sent, exit 1
+        JournalBusy         another program holds its lock: try again
       FeedError           the venue cannot be heard (no connection, no first snapshot): exit 1
         LoginRefused        it does not take our key for its private channel: exit 2
       VenueError          an order request went wrong; carries the request and the venue's code
@@ -40,6 +41,10 @@ class LogError(StallThenStrikeError):
 
 class JournalError(StallThenStrikeError):
     """The journal cannot be opened (damaged, of another product or version, in use), read or written."""
+
+
+class JournalBusy(JournalError):
+    """Another program holds the journal's lock: the same may be tried again."""
 
 
 class FeedError(StallThenStrikeError):

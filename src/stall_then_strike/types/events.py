@@ -315,6 +315,10 @@ class Command(StrEnum):
     """As STOP, and close the position too."""
     RESUME = "resume"
     """Lift a halt."""
+    HOLD = "hold"
+    """No strikes for now, for the command's reason; exits go on, and nothing is taken back."""
+    RELEASE = "release"
+    """Lift a hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,6 +107,8 @@ class Reason(IntEnum):
     """The private channel is down, or the account was not reconciled since it came up. Asked after CLOSING."""
     MARGIN = 25
     """A pause after the venue refused an order for want of margin. Asked after ACCOUNT_UNKNOWN."""
+    JOURNAL_LOCKED = 26
+    """Another program keeps the journal from being written. Asked after CLOSING."""
     # Exits.
     TTL = 30
     BEST_MOVED = 31
