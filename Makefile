@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup demo test check bench results chaos crosscheck soak lock clean
+.PHONY: help setup demo test check bench results chaos trials fuzz crosscheck soak lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ results: setup ## docs/results.md: what the strategy earns and loses on generate
 
 chaos: setup ## the live daemon under a thousand mixtures of faults, as a table; ARGS="--seeds 200" for fewer
 	$(BIN)/python -m tests.live $(ARGS)
+
+trials: setup ## the live daemon under what a real venue was seen to do, one case at a time, with figures
+	$(BIN)/python -m tests.live.trials $(ARGS)
+
+fuzz: setup ## the live core in thousands of seeded storms with another hand on the account; ARGS="200 7": how many, from
+	$(BIN)/python -m tests.engine.live_fuzz $(ARGS)
 
 crosscheck: setup ## our replay against hftbacktest, order by order and fill by fill, as tables
 	$(BIN)/python -m tests.research.crosscheck $(ARGS)

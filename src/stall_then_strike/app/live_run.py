@@ -518,20 +518,23 @@ class LiveRun:
         They may have been accepted a moment ago, and are listed a moment later.
         """
         now_ns = self._clock.now_ns()
-        for order in self.core.orders.live():
-            if order.order_id is None:
-                self.core.orders.apply(
-                    OrderEvent(ts_ns=now_ns, kind=OrderEventKind.SEND_UNKNOWN, client_order_id=order.client_order_id)
-                )
+        nameless = [order for order in self.core.orders.live() if order.order_id is None]
+        for order in nameless:
+            self.core.orders.apply(
+                OrderEvent(ts_ns=now_ns, kind=OrderEventKind.SEND_UNKNOWN, client_order_id=order.client_order_id)
+            )
+        known = [order.order_id for order in nameless if order.order_id is not None]  # by events that were waiting
+        if len(known) == len(nameless):
+            return known
         await asyncio.sleep(_LISTING_S)
         since = None if self.core.account is None else self.core.account.rules.since
         try:
             report = await self.http.report(since or ExecId(0))
         except VenueError as error:
             logger.error("orders without a name cannot be found: {}", error)
-            return []
+            return known
         found = names_and_strangers(report, self.core.orders)
-        return [event.order_id for event in found.names if event.order_id is not None]
+        return known + [event.order_id for event in found.names if event.order_id is not None]
 
     # --- looking after it
 

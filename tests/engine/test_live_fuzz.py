@@ -1,0 +1,15 @@
+"""Some seeds of `live_fuzz.py`; the module runs thousands by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.engine.live_fuzz import run
+
+EACH = 25
+
+
+@pytest.mark.parametrize("first", range(0, 150, EACH))
+def test_no_halt_is_false_and_all_books_are_equal(first: int) -> None:
+    wrong = {seed: found for seed in range(first, first + EACH) if (found := run(seed))}
+    assert not wrong
