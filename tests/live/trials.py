@@ -156,11 +156,16 @@ def _taken_back(work: AtWork) -> str:
     return "" if is_booked(work) else "the fill was taken back"
 
 
-def _forgotten(work: AtWork) -> str:
-    """Whether an order rests that we do not know of, though it was told of long ago."""
+def _forgotten(work: AtWork, since_ns: dict[str, int]) -> str:
+    """Whether an order rests that we have not known of for a second: longer than a cancel is on its way."""
     known = {order.order_id for order in work.core.orders.live()}
-    ages_s = [seconds_since(work, o.registered_ns) for o in work.resting if o.acceptance_id not in known]
-    return "an order that rests is believed to have ended" if max(ages_s, default=0.0) > 5 else ""
+    lost = {order.acceptance_id for order in work.resting} - known
+    for name in since_ns.keys() - lost:
+        del since_ns[name]
+    for name in lost:
+        since_ns.setdefault(name, work.room.clock.now_ns())
+    is_long = any(seconds_since(work, at_ns) > 1 for at_ns in since_ns.values())
+    return "an order that rests is believed to have ended" if is_long else ""
 
 
 async def unseen_fill(folder: Path, note: Figures, *, lag_s: float = 40.0) -> None:
@@ -186,7 +191,8 @@ async def stale_orders(folder: Path, note: Figures, *, lag_s: float = 40.0) -> N
     async with still(folder, speed=15.0, strategy={**HELD, "ttl_ms": 30_000}) as work:
         inject(work, K.STALE_LIST, path="/v1/me/getchildorders", seconds=lag_s)
         await two_quotes(work)
-        await stay(work, 90, lambda: _forgotten(work))
+        since_ns: dict[str, int] = {}
+        await stay(work, 90, lambda: _forgotten(work, since_ns))
         await two_quotes(work)
         work.hit_quote(100_000)
         note["book"] = await booked(work)

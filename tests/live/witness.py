@@ -48,6 +48,8 @@ def why_no_quotes(core: Core, now_ns: int) -> Reason | None:
         (core._stopping, Reason.STOPPING),
         (core.exits.closing is not None, Reason.CLOSING),
         (core.account is None or not core.account.is_settled, Reason.ACCOUNT_UNKNOWN),
+        (core.account is not None and core.account.is_failing(now_ns), Reason.ACCOUNT_UNKNOWN),
+        (now_ns < core._margin.until_ns, Reason.MARGIN),
         (state is not BoardState.RUNNING, Reason.VENUE_NOT_RUNNING),
         (health in {Health.SUPER_BUSY, Health.NO_ORDER, Health.STOP}, Reason.VENUE_UNHEALTHY),
     )
