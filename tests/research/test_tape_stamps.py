@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from stall_then_strike.app import cli, tape
+from stall_then_strike.app.backtest import main as backtest_main
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.research.log_rows import ReportInputError
 from stall_then_strike.research.mid_path import mids_of_tapes
@@ -135,23 +136,37 @@ def test_commands_end_in_words(market: Sequence[Frame], tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def cheap(frame: Frame) -> Frame:
+    """A snapshot with a level of 150,000 coins, as cheap ones have; other frames as they are."""
+    if "board_snapshot" not in frame.channel:
+        return frame
+    message = orjson.loads(frame.text)
+    message["params"]["message"]["bids"][-1]["size"] = 150_000.0
+    return replace(frame, text=orjson.dumps(message).decode())
+
+
 @pytest.mark.timeout(600)
 def test_level_that_columns_cannot_hold_is_traded_by_the_interpreted_engine(
     market: Sequence[Frame], tmp_path: Path
 ) -> None:
-    """A cheap coin's level of 150,000 coins."""
-    first = next(n for n, frame in enumerate(market) if "board_snapshot" in frame.channel)
-    message = orjson.loads(market[first].text)
-    message["params"]["message"]["bids"][-1]["size"] = 150_000.0
-    big = replace(market[first], text=orjson.dumps(message).decode())
-    path = write(tmp_path / "t.jsonl", [*market[:first], big, *market[first + 1 :]])
+    path = write(tmp_path / "t.jsonl", [cheap(frame) for frame in market])
     outputs = set()
     for engine in ("auto", "interpreted"):
         ended = backtest(path, "--engine", engine, "--log-dir", tmp_path / engine, cache=tmp_path / "cache")
         assert ended.returncode == cli.EXIT_DONE, ended.stderr
-        assert "15,000,000,000,000 lots" in ended.stderr
         outputs.add(ended.stdout.split("output ")[1])
     assert len(outputs) == 1
     ended = backtest(path, "--engine", "compiled", "--log-dir", tmp_path / "compiled", cache=tmp_path / "cache")
     assert ended.returncode == cli.EXIT_FAILED
     assert "beyond what prepared tapes can hold" in ended.stderr
+
+
+def test_auto_says_that_it_tells_every_message_where_columns_cannot_hold_a_tape(
+    market: Sequence[Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Where the tape is not so short that it is told message by message anyway."""
+    path = write(tmp_path / "t.jsonl", [cheap(frame) for frame in market])
+    monkeypatch.setattr("stall_then_strike.app.backtest.is_short", lambda tapes: False)
+    where = ["--log-dir", str(tmp_path / "logs"), "--set", f"backtest.cache_dir={tmp_path / 'cache'}"]
+    assert backtest_main([str(path), *where]) == cli.EXIT_DONE
+    assert "15,000,000,000,000 lots" in capfd.readouterr().err

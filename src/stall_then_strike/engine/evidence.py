@@ -185,7 +185,8 @@ def _as_absent(report: AccountReport, order: Order, vanish_ns: int) -> OrderEven
             order.absent_ns = report.asked_ns
         order.absences += 1
     expired = report.asked_ns - order.sent_ns >= EXPIRY_NS
-    may_have_ended = order.is_listed or order.cancel_sent_ns is not None or expired
+    is_cancelled = order.first_cancel_ns is not None and report.asked_ns - order.first_cancel_ns >= LAG_NS
+    may_have_ended = order.is_listed or is_cancelled or expired
     gone = order.registered_ns is not None and order.absences > 1 and may_have_ended
     if gone:
         return _event(report, OrderEventKind.EXPIRED if expired else OrderEventKind.CANCELLED, order)

@@ -157,6 +157,8 @@ class Order:
     cancel_reason: Reason | None = None
     """Why it is to be cancelled; set before the cancel can be sent."""
     cancel_sent_ns: int | None = None
+    first_cancel_ns: int | None = None
+    """When the first cancel was sent; the other is that of the last."""
     accepted_ns: int | None = None
     """When its acceptance became known."""
     registered_ns: int | None = None
@@ -232,6 +234,7 @@ def remembered(memo: OrderMemo) -> Order:
         executed=memo.executed,
         cancel_reason=memo.cancel_reason,
         cancel_sent_ns=memo.cancel_sent_ns,
+        first_cancel_ns=memo.cancel_sent_ns,
         accepted_ns=memo.sent_ns if memo.order_id is not None else None,
         registered_ns=memo.registered_ns,
         ended_ns=None if memo.is_live else memo.sent_ns,  # when is not remembered; long ago, in any case
@@ -353,6 +356,7 @@ class Orders:
     def cancel_sent(self, order: Order, now_ns: int) -> None:
         """Note that a cancel is on its way."""
         order.cancel_sent_ns = now_ns
+        order.first_cancel_ns = order.first_cancel_ns or now_ns
         order.cancel_failed = False
         self._move(order, Local.CANCEL_SENT)
 
