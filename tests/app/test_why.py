@@ -142,7 +142,7 @@ def test_a_quote_filled_in_part_and_then_cancelled(tmp_path: Path, capsys: pytes
         (
             (fact("send_unknown", 60, order_id=None), fact("proven_absent", 9_000, order_id=None, detail="not listed")),
             "rejected",
-            "It was shown never to have come to life: not listed.",
+            "It was shown never to have been on the book: not listed.",
         ),
     ],
 )

@@ -19,6 +19,7 @@ from stall_then_strike.app.why_sources import Records, Sources
 from stall_then_strike.app.why_words import FACTS, LIMITED, LOUD, clause, reason_of, sentence, signed
 from stall_then_strike.infra.log_reader import DecisionLine
 from stall_then_strike.types.dto import NS_PER_S, Fact
+from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import plain
 
 MOMENT_S: Final = 10.0
@@ -51,6 +52,8 @@ class Story:
     """The answer."""
 
     asked: str
+    units: Instrument
+    """What is traded."""
     kind: str
     """``moment`` or ``order``."""
     zero_ns: int | None
@@ -87,11 +90,12 @@ def _of_moment(sources: Sources, asked: Asked, zero_ns: int, window_s: float, no
     from_ns, until_ns = max(0, zero_ns - reach_ns), at_ns + reach_ns + 1
     found = sources.around(from_ns, until_ns)
     holds = _holds(sources, found)
-    happenings = tuple(_time_line(found, holds, from_ns, until_ns))
+    happenings = tuple(_time_line(found, holds, from_ns, until_ns, sources.units))
     state = _state_at(found, at_ns)
     hold = next((hold for hold in holds if hold.holds_at(at_ns)), None)
     story = Story(
         asked=asked.text,
+        units=sources.units,
         kind="moment",
         zero_ns=zero_ns,
         from_ns=from_ns,
@@ -130,6 +134,7 @@ def _of_order(sources: Sources, asked: Asked, window_s: float) -> Story:
     )
     story = Story(
         asked=asked.text,
+        units=sources.units,
         kind="order",
         zero_ns=life.first_ns if life.sent_ns is None else life.sent_ns,
         from_ns=from_ns,
@@ -138,18 +143,19 @@ def _of_order(sources: Sources, asked: Asked, window_s: float) -> Story:
         searched=tuple(sources.searched),
         notes=(*sources.notes, *sources.logs.notes),
         state=_state_at(found, life.first_ns),
-        happenings=tuple(_time_line(own, holds, from_ns, until_ns)),
+        happenings=tuple(_time_line(own, holds, from_ns, until_ns, sources.units)),
         holds=tuple(holds),
         orders=(life,),
         fills=life.fills,
     )
-    return _ended(story, why_verdict.of_order(life))
+    return _ended(story, why_verdict.of_order(life, sources.units))
 
 
 def _nothing(sources: Sources, asked: Asked, kind: str, from_ns: int, until_ns: int) -> Story:
     nearest = sources.nearest(from_ns, until_ns) if kind == "moment" else (None, None)
     return Story(
         asked=asked.text,
+        units=sources.units,
         kind=kind,
         zero_ns=asked.moment_ns,
         from_ns=from_ns,
@@ -190,7 +196,9 @@ def _state_at(found: Records, ts_ns: int) -> DecisionLine | None:
 # --- the time line
 
 
-def _time_line(found: Records, holds: Sequence[Hold], from_ns: int, until_ns: int) -> Iterator[Happening]:
+def _time_line(
+    found: Records, holds: Sequence[Hold], from_ns: int, until_ns: int, units: Instrument
+) -> Iterator[Happening]:
     halts = {row.ts_ns // 1_000 for row in found.decisions.within if row.decision_type == "halt"}
     booked = {str(fill.exec_id) for fill in found.fills}
     facts = [
@@ -203,9 +211,9 @@ def _time_line(found: Records, holds: Sequence[Hold], from_ns: int, until_ns: in
     lines += (_of_hold(hold) for hold in holds)
     lines += (_of_decision(row) for row in found.decisions.within if row.decision_type != "hold")
     for life in found.orders:
-        lines += _of_life(life)
+        lines += _of_life(life, units)
     lines += (_of_fact(fact) for fact in facts)
-    lines += (_of_fill(fill) for fill in found.fills)
+    lines += (_of_fill(fill, units) for fill in found.fills)
     lines += (
         Happening(
             ts_ns=line.ts_ns, what="log", text=line.text, source="log", is_loud=line.level not in ("INFO", "DEBUG")
@@ -251,7 +259,7 @@ def _orders(actions: str) -> str:
     return _CANCELS.sub(r"cancels of \1", text)
 
 
-def _of_life(life: OrderLife) -> Iterable[Happening]:
+def _of_life(life: OrderLife, units: Instrument) -> Iterable[Happening]:
     if life.source == "journal":
         for fact in life.facts:
             if fact.what != "fill":
@@ -305,12 +313,12 @@ def _of_fact(fact: Fact, life: OrderLife | None = None) -> Happening:
     )
 
 
-def _of_fill(fill: Fill) -> Happening:
+def _of_fill(fill: Fill, units: Instrument) -> Happening:
     number = "" if fill.exec_id is None else f", execution {fill.exec_id}"
-    fee = f", fee {jpy(fill.fee)} JPY" if fill.fee else ""
+    fee = f", fee {jpy(fill.fee)} {units.quote}" if fill.fee else ""
     text = (
-        f"{fill.side} {plain(fill.size)} @ {plain(fill.price)}: {jpy(fill.pnl)} JPY{fee}, "
-        f"position {signed(fill.inventory_after)} BTC{number}"
+        f"{fill.side} {plain(fill.size)} @ {plain(fill.price)}: {jpy(fill.pnl)} {units.quote}{fee}, "
+        f"position {signed(fill.inventory_after)} {units.base}{number}"
     )
     what = "fill" if fill.tag in ("stall", "close", "dust") else fill.tag
     return Happening(

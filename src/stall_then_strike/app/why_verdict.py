@@ -13,6 +13,7 @@ from stall_then_strike.app.why_sources import Records, Sources
 from stall_then_strike.app.why_words import LOUD, clause, lasting, signed
 from stall_then_strike.infra.log_reader import DecisionLine
 from stall_then_strike.types.dto import Reason
+from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import plain, utc_clock, utc_iso
 
 _DID: Final = {
@@ -24,20 +25,20 @@ _DID: Final = {
 }
 
 
-def of_order(life: OrderLife) -> list[str]:
+def of_order(life: OrderLife, units: Instrument) -> list[str]:
     """What became of an order."""
     at = "at market" if life.price is None else f"at {life.price:,f}"
     kind = "a quote of a strike" if life.tag == QUOTE_TAG else f"an order to close ({life.tag}: {clause(life.reason)})"
     sent = f", sent at {utc_clock(life.sent_ns)}" if life.sent_ns is not None else ""
     name = life.client_order_id or life.order_id
-    said = [f"Order {name} was {kind}: {life.side} {plain(life.size)} BTC {at}{sent}."]
+    said = [f"Order {name} was {kind}: {life.side} {plain(life.size)} {units.base} {at}{sent}."]
     if life.was_refused:
         how = {"rejected": "It was refused", "not_sent": "It never took effect"}.get(
-            life.end, "It was shown never to have come to life"
+            life.end, "It was shown never to have been on the book"
         )
         said.append(f"{how}{': ' + life.detail if life.detail else ''}.")
         return said
-    said.append(f"It {', '.join(part for part in (_rested(life), _end(life)) if part)}{_filled(life)}.")
+    said.append(f"It {', '.join(part for part in (_rested(life), _end(life)) if part)}{_filled(life, units)}.")
     return said
 
 
@@ -71,19 +72,19 @@ def _end(life: OrderLife) -> str:
     return ""
 
 
-def _filled(life: OrderLife) -> str:
+def _filled(life: OrderLife, units: Instrument) -> str:
     if not life.fills:
         return " and was never filled" if life.end not in ("live", "") else "; no fill of it is known"
     executed = life.executed
     cost = sum((fill.price * fill.size for fill in life.fills), Decimal(0)) / executed
-    share = "whole" if executed >= life.size else f"in part, {plain(executed)} of {plain(life.size)} BTC,"
+    share = "whole" if executed >= life.size else f"in part, {plain(executed)} of {plain(life.size)} {units.base},"
     many = "one fill" if len(life.fills) == 1 else f"{len(life.fills)} fills"
     won = sum((fill.pnl for fill in life.fills), Decimal(0))
     after = life.fills[-1].inventory_after
     link = "" if life.end == "filled" and not _rested(life) else " and "
     raced = life.cancel_sent_ns is not None and life.cancel_sent_ns <= life.fills[-1].ts_ns
     while_cancelled = " while its cancel was on its way" if raced else ""
-    effect = f"{jpy(won)} JPY realised, position {signed(after)} BTC after it"
+    effect = f"{jpy(won)} {units.quote} realised, position {signed(after)} {units.base} after it"
     return f"{link}was filled {share} by {many} at {cost:,.0f}{while_cancelled}: {effect}"
 
 
@@ -99,7 +100,7 @@ def of_moment(sources: Sources, found: Records, hold: Hold | None, state: Decisi
         names = ", ".join(f"{life.side} {'market' if life.price is None else plain(life.price)}" for life in live[:4])
         more = f" and {len(live) - 4} more" if len(live) > 4 else ""
         said.append(f"Live then: {names}{more}.")
-    said.append(_sum(found))
+    said.append(_sum(found, sources.units))
     return said
 
 
@@ -121,12 +122,14 @@ def _at(sources: Sources, hold: Hold | None, state: DecisionLine | None, at_ns: 
     return f"At {clock} {did}, {ago} before: {clause(state.reason)} ({state.reason})."
 
 
-def _sum(found: Records) -> str:
+def _sum(found: Records, units: Instrument) -> str:
     strikes = sum(row.decision_type == "strike" for row in found.decisions.within)
     parts = [f"{strikes} {'strike' if strikes == 1 else 'strikes'}"]
     won = sum((fill.pnl for fill in found.fills), Decimal(0))
     count = len(found.fills)
-    parts.append(f"{count} {'fill' if count == 1 else 'fills'}" + (f" ({jpy(won)} JPY realised)" if count else ""))
+    parts.append(
+        f"{count} {'fill' if count == 1 else 'fills'}" + (f" ({jpy(won)} {units.quote} realised)" if count else "")
+    )
     facts = [*found.facts, *(fact for life in found.orders for fact in life.facts)]
     odd = sum(fact.what in LOUD for fact in facts)
     parts.append(f"{odd} out of the ordinary" if odd else "nothing out of the ordinary")

@@ -18,6 +18,7 @@ from stall_then_strike.app.why_order import Fill, OrderLife
 from stall_then_strike.app.why_story import Happening, Story
 from stall_then_strike.app.why_words import lasting, signed
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
+from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import plain, utc_clock, utc_iso
 
 LINES_SHOWN: Final = 400
@@ -38,12 +39,12 @@ def render(story: Story, zone: str) -> RenderableType:
         if story.state is not None and story.zero_ns is not None:
             parts.append(_state(story))
         if story.kind == "order":
-            parts.append(_life(story.orders[0]))
+            parts.append(_life(story.orders[0], story.units))
         parts.append(_time_line(story))
         if story.kind == "moment" and story.orders:
             parts.append(_orders(story.orders))
         if story.fills:
-            parts.append(_fills(story.fills))
+            parts.append(_fills(story.fills, story.units))
     parts += [Text(f"note: {note}", style="yellow") for note in story.notes]
     parts += ["", Text(" ".join(story.verdict), style="bold")]
     return Group(*parts)
@@ -83,7 +84,7 @@ def _state(story: Story) -> RenderableType:
     rows = [
         ("spread", f"{state.spread_ticks:,} ticks" if state.spread_ticks else "no book"),
         ("best stood", f"{state.best_age_ms:,} ms"),
-        ("position", f"{signed(state.inventory)} BTC"),
+        ("position", f"{signed(state.inventory)} {story.units.base}"),
         ("decision", f"{state.decision_type}, {state.reason}"),
     ]
     return _section(f"Market and state, as of the decision at {utc_clock(state.ts_ns)} ({ago})", _grid(rows))
@@ -119,9 +120,9 @@ def _after(ts_ns: int, since_ns: int | None, what: str) -> str:
     return f"{lasting(ts_ns - since_ns)} after {what}"
 
 
-def _life(life: OrderLife) -> RenderableType:
+def _life(life: OrderLife, units: Instrument) -> RenderableType:
     at = "market" if life.price is None else f"{life.price:,f}"
-    terms = f"{life.side} {plain(life.size)} BTC @ {at}, {life.tag}" + (
+    terms = f"{life.side} {plain(life.size)} {units.base} @ {at}, {life.tag}" + (
         f", TTL {life.ttl_ms:,} ms" if life.ttl_ms else ""
     )
     rows = [("names", " / ".join(sorted(life.names))), ("terms", terms)]
@@ -201,12 +202,12 @@ def _ms(from_ns: int | None, until_ns: int | None) -> str:
     return "-" if from_ns is None or until_ns is None else f"{(until_ns - from_ns) / 1e6:,.0f}"
 
 
-def _fills(fills: Sequence[Fill]) -> RenderableType:
+def _fills(fills: Sequence[Fill], units: Instrument) -> RenderableType:
     rows = [
         (
             utc_clock(fill.ts_ns),
             f"{fill.side:<4} {plain(fill.size)} @ {plain(fill.price)}",
-            f"{jpy(fill.pnl)} JPY, day {jpy(fill.pnl_cum)}, position {signed(fill.inventory_after)} BTC",
+            f"{jpy(fill.pnl)} {units.quote}, day {jpy(fill.pnl_cum)}, {_held(fill, units)}",
         )
         for fill in fills
     ]
@@ -214,6 +215,10 @@ def _fills(fills: Sequence[Fill]) -> RenderableType:
 
 
 # --- for machines
+
+
+def _held(fill: Fill, units: Instrument) -> str:
+    return f"position {signed(fill.inventory_after)} {units.base}"
 
 
 def as_json(story: Story) -> dict[str, Any]:
