@@ -46,6 +46,7 @@ _MODES: Final = {QuoteMode.MID: MODE_MID, QuoteMode.INSIDE: MODE_INSIDE, QuoteMo
 # Enum members resolved once: the function below is called for every board message.
 _OK: Final = int(BookStatus.OK)
 _SUSPECT: Final = int(BookStatus.SUSPECT)
+_STALE: Final = int(BookStatus.STALE)
 _BOOK_UNKNOWN: Final = int(Reason.BOOK_UNKNOWN)
 _BOOK_SUSPECT: Final = int(Reason.BOOK_SUSPECT)
 _BOOK_STALE: Final = int(Reason.BOOK_STALE)
@@ -85,7 +86,7 @@ class Situation(NamedTuple):
     may_close: int
     """1 unless a closing is under way or nothing may be started any more."""
     book: int
-    """A :class:`BookStatus` other than STALE, which is judged here."""
+    """A :class:`BookStatus`: STALE where what came had waited. How old the last board is, is judged here."""
     board_ns: int
     best_since_ns: int
     bid: int
@@ -123,10 +124,12 @@ class Verdict(NamedTuple):
 def decide(p: StallParams, s: Situation) -> Verdict:  # noqa: C901 - all rules in one piece: it is compiled as such
     """Decide. Pure, integer-only, no allocation beyond the answer."""
     book = 0
-    if s.book != _OK:
-        book = _BOOK_SUSPECT if s.book == _SUSPECT else _BOOK_UNKNOWN
-    elif s.now_ns - s.board_ns >= p.stale_ns:
+    if s.book == _SUSPECT:
+        book = _BOOK_SUSPECT
+    elif s.book == _STALE or (s.book == _OK and s.now_ns - s.board_ns >= p.stale_ns):
         book = _BOOK_STALE
+    elif s.book != _OK:
+        book = _BOOK_UNKNOWN
 
     # The way out of a position. Doubled, so that a mid between two ticks stays whole.
     if s.may_close != 0 and book == 0 and abs(s.position) >= p.min_size:
