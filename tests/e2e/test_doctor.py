@@ -84,7 +84,9 @@ def test_healthy_venue_is_ready_on_one_line_a_finding(venue: str, tmp_path: Path
     lines = done.stdout.splitlines()
     assert lines[-1] == "ready"
     assert set(verdicts(done.stdout).values()) == {"ok"}
-    assert len(verdicts(done.stdout)) == len(lines) - 2 == 15
+    folded = [line for line in lines if line.startswith(" ")]  # the paths of the settings files may be long
+    assert len(verdicts(done.stdout)) == len(lines) - 2 - len(folded) == 15
+    assert len(folded) <= 2
     assert all(len(line) <= columns for line in lines)
     assert "\x1b" not in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == []

@@ -342,7 +342,7 @@ async def test_halt_stays_until_the_operator_resumes(tmp_path: Path) -> None:
     """Refused orders halt; a restart is halted still and sends nothing; after `state resume` it trades."""
     async with place(tmp_path) as there:
         desk = there.room.venue.desk
-        desk._refusal = lambda account, ticket: Refusal(status=-106, message="The price is too low.")
+        desk._refusal = lambda now_ns, account, ticket: Refusal(status=-106, message="The price is too low.")
         strict = there.live_flags("--set", "risk.max_rejects=2")
         code, out, _ = await there.run("run_live", *strict)
         assert code == 3

@@ -343,7 +343,7 @@ def test_what_was_held_since_the_last_report_can_have_been_charged(sold: bool) -
 def test_less_than_a_yen_waits_for_more() -> None:
     """Settlement in whole yen: what is left of a yen comes and goes, and only a drift stays."""
     found = settled()
-    assert [pay(found, UNIT - 1), pay(found, 1 - UNIT), pay(found, UNIT // 2)] == [None] * 3
+    assert [pay(found, 0, cash=-HELD + part) for part in (UNIT - 1, 1 - UNIT, UNIT // 2)] == [None] * 3
     assert due_ms(found, ms=61_000)[1] == PERIOD
 
 

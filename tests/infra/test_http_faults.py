@@ -25,6 +25,7 @@ from stall_then_strike.types.errors import (
     NotSent,
     OutcomeUnknown,
     Rejected,
+    Restricted,
     Throttled,
     VenueError,
 )
@@ -148,10 +149,10 @@ FAULTS: dict[str, tuple[Serve, type[VenueError], type[VenueError]]] = {
     "404 page": (says(http("404 Not Found", PAGE)), OutcomeUnknown, NoAnswer),
     "200 with a refusal": (says(refused(-110, "200 OK")), Rejected, Rejected),
     "401 page": (says(http("401 Unauthorized", PAGE)), AuthRefused, AuthRefused),
-    "403 page": (says(http("403 Forbidden", PAGE)), AuthRefused, AuthRefused),
+    "403 page": (says(http("403 Forbidden", PAGE)), OutcomeUnknown, NoAnswer),
     "429 page": (says(http("429 Too Many Requests", PAGE)), Throttled, Throttled),
     "cut 429": (says(http("429 Too Many Requests", PAGE, length=9_999)), Throttled, Throttled),
-    "-508": (says(refused(-508)), Throttled, Throttled),
+    "-508": (says(refused(-508)), Restricted, Restricted),
     "the request's own text": (repeats_what_it_was_sent, AuthRefused, AuthRefused),
 }
 

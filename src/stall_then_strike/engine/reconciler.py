@@ -200,8 +200,9 @@ class Reconciler:
             return "the private channel came up"
         if self._alarm or self._suspects:
             return self._alarm or "the venue does not list an execution"
-        is_much = self._odd_cash is not None and abs(self._odd_cash) >= _SMALL * self._unit
-        return "the collateral moved" if is_much else ""
+        if self._odd_cash is None or (self._is_whole and abs(self._odd_cash) < _SMALL * self._unit):
+            return ""
+        return "the collateral moved"
 
     def alarm(self, why: str) -> None:
         """Something did not fit: ask at the next occasion."""
