@@ -340,6 +340,16 @@ def test_what_was_held_since_the_last_report_can_have_been_charged(sold: bool) -
     ]
 
 
+def test_collateral_that_lacks_what_the_newest_fills_won_is_behind() -> None:
+    found = settled()
+    found.note_fill(at(40_000), fill(SELL, 100, MIN, exec_id=8), 3 * UNIT)
+    found.note_fill(at(50_000), fill(SELL, 100, MIN, exec_id=9), 30 * UNIT + 7)
+    assert found.compare(report(60_000, fills=[fill(SELL, 100, MIN, exec_id=n) for n in (8, 9)]), 0) is Books.AGREE
+    assert [pay(found, -30 * UNIT - 7) for _ in range(3)] == [None] * 3
+    assert due_ms(found, ms=61_000)[1] == PERIOD
+    assert [pay(found, -40 * UNIT) for _ in range(2)] == [None, Payment(-40 * UNIT, is_carry=True, what=CARRY)]
+
+
 def test_less_than_a_yen_waits_for_more() -> None:
     """Settlement in whole yen: what is left of a yen comes and goes, and only a drift stays."""
     found = settled()

@@ -448,6 +448,7 @@ class Account:
         if self._orders.is_counted(fill.exec_id):
             return
         self._orders.count_stranger(fill)
-        self._record.stranger(fill, tag, self._inventory.apply_fill(fill))
+        realised = self._inventory.apply_fill(fill)
+        self._record.stranger(fill, tag, realised)
         if tag == FOREIGN_TAG:
-            self.rules.note_fill(now_ns, fill)
+            self.rules.note_fill(now_ns, fill, realised)

@@ -656,9 +656,10 @@ class Core:
         if order is None:
             return
         if applied.new_fill is not None:
-            self.record.fill(order, applied.new_fill, self.inventory.apply_fill(applied.new_fill))
+            realised = self.inventory.apply_fill(applied.new_fill)
+            self.record.fill(order, applied.new_fill, realised)
             if self.account is not None:
-                self.account.rules.note_fill(now, applied.new_fill)
+                self.account.rules.note_fill(now, applied.new_fill, realised)
                 self.account.rules.note_held(self.inventory.basis)
         elif isinstance(event, OrderEvent) and not applied.anomaly and not applied.is_repeat:
             self.record.order_event(order, event)

@@ -131,6 +131,8 @@ class Reconciler:
         self._unlisted: frozenset[ExecId] = frozenset()
         """Fills that we counted and the last report lacks, those too young to be suspected among them."""
         self._recent: deque[tuple[int, FillEvent]] = deque()
+        self._results: deque[tuple[int, int]] = deque()
+        """What fills have realised lately, and when: collateral that is behind lacks the newest of it."""
         self._held = 0
         self._alarm = ""
         self._again_ns: int | None = None
@@ -231,9 +233,13 @@ class Reconciler:
 
     # --- the books
 
-    def note_fill(self, now_ns: int, fill: FillEvent) -> None:
-        """A fill was booked."""
+    def note_fill(self, now_ns: int, fill: FillEvent, realised: int = 0) -> None:
+        """A fill was booked, with this result."""
         self._recent.append((now_ns, fill))
+        if realised:
+            self._results.append((now_ns, realised))
+        while self._results and self._results[0][0] < now_ns - self._list_lag_ns:
+            self._results.popleft()
 
     def remember(self, booked: BookedFill) -> None:
         """An earlier run booked this fill. Who told of it is forgotten: it is not doubted while lists may lack it."""
@@ -358,8 +364,10 @@ class Reconciler:
         if self.cash_base is None:
             self.cash_base = base
         amount = base - self.cash_base
-        seen, self._odd_cash = self._odd_cash, amount
         self._is_whole = self._is_whole and not report.collateral % self._unit
+        if self._is_behind_results(amount):
+            return None
+        seen, self._odd_cash = self._odd_cash, amount
         if abs(amount) < (self._unit if self._is_whole else self._unit // 2):
             self._held, self._odd_cash = abs(report.basis), None
             return None
@@ -374,6 +382,20 @@ class Reconciler:
             return Payment(both, is_carry=True, what="funding or carry")
         self.cash_base += both
         return Payment(both, is_carry=False)
+
+    def _is_behind_results(self, amount: int) -> bool:
+        """Whether the collateral lacks what the newest fills have realised, and nothing else.
+
+        Where it is rounded, a small drift would look like that now and then, so only more than that can be.
+        """
+        if self._is_whole and abs(amount) < _SMALL * self._unit:
+            return False
+        tolerance = self._unit if self._is_whole else 1
+        for _, realised in reversed(self._results):
+            amount += realised
+            if abs(amount) < tolerance:
+                return True
+        return False
 
     def take_over(self, report: AccountReport, cash: int) -> None:
         """Begin anew from what the venue says: its position is ours now, and nothing before it is asked for again."""
