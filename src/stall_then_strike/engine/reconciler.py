@@ -386,11 +386,9 @@ class Reconciler:
     def _is_behind_results(self, amount: int) -> bool:
         """Whether the collateral lacks what the newest fills have realised, and nothing else.
 
-        Where it is rounded, a small drift would look like that now and then, so only more than that can be.
+        Where it may be rounded, a small drift comes close to that now and then, and hardly ever to the unit.
         """
-        if self._is_whole and abs(amount) < _SMALL * self._unit:
-            return False
-        tolerance = self._unit if self._is_whole else 1
+        tolerance = self._unit if self._is_whole and abs(amount) >= _SMALL * self._unit else 1
         for _, realised in reversed(self._results):
             amount += realised
             if abs(amount) < tolerance:
