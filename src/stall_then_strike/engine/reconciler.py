@@ -101,8 +101,6 @@ class Reconciler:
         self._is_live = False
         self._began_ns: int | None = None
         self._live_ns = 0
-        self.is_known = False
-        """Whether our position was equal to the venue's at any time of this run."""
         self.is_settled = False
         """Whether the channel is live and the books agreed in a report asked for since it came up."""
         self.is_behind = False
@@ -443,7 +441,6 @@ class Reconciler:
         return [fill for fill in ordered if fill.ts_ns > self.taken_ns] if is_late else None
 
     def _agree(self, report: AccountReport) -> None:
-        self.is_known = True
         if self._is_live and report.asked_ns >= self._live_ns:
             self.is_settled = True
         # Only what the venue lists may move the mark: the number of a phantom would hide true ones below it.
