@@ -10,11 +10,11 @@ program fails, working orders are cancelled straight over HTTP.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Literal
 
 from loguru import logger
 from yarl import URL
@@ -23,6 +23,7 @@ from stall_then_strike.app import cli
 from stall_then_strike.app.doctor import show
 from stall_then_strike.app.embedded import open_embedded
 from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.first_of import first_of
 from stall_then_strike.app.journal_care import JournalCare
 from stall_then_strike.app.live import LiveTrader
 from stall_then_strike.app.live_alerts import PAUSE, LiveAlerts
@@ -79,7 +80,6 @@ _TELL_S: Final = 5.0
 _LOOK_S: Final = 0.5
 _LISTING_S: Final = 0.5
 """From the acceptance of an order to its place in the venue's lists, on a quiet day."""
-_T = TypeVar("_T")
 _LAST_ASK_S: Final = (1.0, 4.0)
 """First and longest pause before the account is asked once more at the end."""
 
@@ -273,7 +273,7 @@ class LiveRun:
                 on_fact=self._alerts.on_fact,
             )
             self._recording.attach(self._trader, session)
-            code = await self._unless_stopped(self._preflight())
+            code = await first_of(self._preflight(), self._ending.wanted)
             if code is None:
                 return await self._stopped_early()
             if code != cli.EXIT_DONE:
@@ -334,16 +334,6 @@ class LiveRun:
             style="bold red",
         )
 
-    async def _unless_stopped(self, what: Coroutine[None, None, _T]) -> _T | None:
-        """The result of something that a signal ends; None if it did."""
-        async with asyncio.TaskGroup() as tasks:
-            asked = tasks.create_task(what)
-            stopped = tasks.create_task(self._ending.wanted.wait())
-            await asyncio.wait((asked, stopped), return_when=asyncio.FIRST_COMPLETED)
-            asked.cancel()
-            stopped.cancel()
-        return None if asked.cancelled() else asked.result()
-
     async def _stopped_early(self) -> int:
         """A signal came before trading began; an earlier run may have left orders."""
         await self._cancel_the_rest()
@@ -355,7 +345,7 @@ class LiveRun:
     async def _ready(self) -> None:
         """Wait for the first whole book and the private channel, but not past a signal."""
         limit_s = float(self._cfg.ws.connect_timeout_sec) / min(1.0, self._speed)
-        await self._unless_stopped(self._session.wait_ready(limit_s))
+        await first_of(self._session.wait_ready(limit_s), self._ending.wanted)
 
     async def _trade(self, observer: Observer, duration_s: float | None) -> None:
         cfg, session, trader = self._cfg, self._session, self.trader
@@ -392,15 +382,12 @@ class LiveRun:
     async def _until_end(self, seconds: float | None) -> None:
         """Wait for the end of the run, then until the venue has confirmed that nothing of ours is live."""
         ending, trader = self._ending, self.trader
-        try:
-            async with asyncio.timeout(seconds):
-                await ending.wanted.wait()
-        except TimeoutError:
-            ending.ask("duration over")
+        await ending.wait(seconds)
         trader.stop(flat=self._cfg.risk.stop_flat)
         async with asyncio.TaskGroup() as tasks:
             telling = tasks.create_task(self._tell_awaited())
-            self._is_shown = await self._before_hurry(self._confirmed(), float(self._cfg.account.stop_sec))
+            limit_s = float(self._cfg.account.stop_sec)
+            self._is_shown = bool(await first_of(self._confirmed(), ending.hurry, limit_s=limit_s))
             telling.cancel()
         if not self._is_shown:
             with suppress(TimeoutError):
@@ -445,7 +432,7 @@ class LiveRun:
         status = observer.status(self._condition())
         return replace(status, reason=self._awaited) if self._awaited else status
 
-    async def _confirmed(self) -> None:
+    async def _confirmed(self) -> Literal[True]:
         """Return when nothing is live and the venue has shown the position that we end with, and each fill of ours.
 
         What it shows may be news: then the core has more to do, and is asked for after that. A question that cannot be
@@ -459,7 +446,7 @@ class LiveRun:
                 asked_ns = self._clock.now_ns()
                 await trader.ask_account("stopping")
                 if self._is_shown_since(asked_ns) and core.is_done:
-                    return
+                    return True
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, longest_s)
             if not core.is_done:
@@ -469,17 +456,6 @@ class LiveRun:
         """Whether a report that was asked for then or later leaves nothing to be found out."""
         last, account = None if self._venue is None else self._venue.last, self.core.account
         return last is not None and account is not None and last.asked_ns >= asked_ns and account.is_shown_by(last)
-
-    async def _before_hurry(self, what: Coroutine[None, None, object], limit_s: float) -> bool:
-        """Wait for something, but not past the limit or a second signal; whether it came."""
-        async with asyncio.TaskGroup() as tasks:
-            waited = tasks.create_task(what)
-            hurried = tasks.create_task(self._ending.hurry.wait())
-            await asyncio.wait((waited, hurried), timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
-            came = waited.done()
-            waited.cancel()
-            hurried.cancel()
-        return came
 
     def _last_words(self) -> str:
         core, unit = self.core, self.core.instrument

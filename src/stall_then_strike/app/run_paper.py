@@ -25,6 +25,7 @@ from rich.console import Console
 
 from stall_then_strike.app import cli
 from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.first_of import first_of
 from stall_then_strike.app.observe import FeedCondition, Observer
 from stall_then_strike.app.own_recording import OwnRecording
 from stall_then_strike.app.realtime import RealtimeRun
@@ -200,30 +201,16 @@ class PaperRun:
 
     async def _ready(self, session: PyBotterSession, speed: float) -> None:
         """Wait for the first whole book, but not past a signal."""
-        async with asyncio.TaskGroup() as tasks:
-            # A venue whose time runs slowly sends its snapshots slowly too.
-            limit_s = float(self._cfg.ws.connect_timeout_sec) / min(1.0, speed)
-            ready = tasks.create_task(session.wait_ready(limit_s))
-            stopped = tasks.create_task(self.ending.wanted.wait())
-            await asyncio.wait((ready, stopped), return_when=asyncio.FIRST_COMPLETED)
-            ready.cancel()
-            stopped.cancel()
+        # A venue whose time runs slowly sends its snapshots slowly too.
+        limit_s = float(self._cfg.ws.connect_timeout_sec) / min(1.0, speed)
+        await first_of(session.wait_ready(limit_s), self.ending.wanted)
 
     async def _until_end(self, trader: PaperTrader, seconds: float | None) -> None:
         """Wait for the end of the run, then until nothing of ours is live."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self.ending.wanted.wait()
-        except TimeoutError:
-            self.ending.ask("duration over")
+        await self.ending.wait(seconds)
         trader.stop()
-        try:
-            async with asyncio.timeout(_STOP_S), asyncio.TaskGroup() as tasks:
-                ends = [tasks.create_task(event.wait()) for event in (self._over, self.ending.hurry)]
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-                for end in ends:
-                    end.cancel()
-        except TimeoutError:
+        is_over = await first_of(self._over.wait(), self.ending.hurry, limit_s=_STOP_S)
+        if not is_over and not self.ending.hurry.is_set():
             logger.warning("stopped with live paper orders: their cancels were not confirmed in {} s", _STOP_S)
 
     # --- both
