@@ -42,7 +42,7 @@ def counts(run: LiveRun) -> dict[str, Any]:
         "fills": core.record.tally.fills,
         "lag_p99_ms": None if lag_ns is None else lag_ns / 1e6,
         "outbox": len(trader.outbox),
-        "in_flight": trader.in_flight,
+        "in_flight": trader.outbox.in_flight,
         "early": len(core.orders.early),
         "owed": len(trader.owed),
         "halted": None if core.halted is None else core.halted.label,

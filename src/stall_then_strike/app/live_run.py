@@ -356,7 +356,7 @@ class LiveRun:
         async with asyncio.TaskGroup() as tasks:
             owned = [
                 tasks.create_task(timer.keep_time()),
-                tasks.create_task(timer.send()),
+                tasks.create_task(trader.send()),
                 tasks.create_task(session.wait_failed()),
                 tasks.create_task(poll_venue_status(self.http, self._clock, trader.on_market)),
                 tasks.create_task(heartbeat.run()),
@@ -392,7 +392,7 @@ class LiveRun:
         if not self._is_shown:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_HURRY_S):
-                    await trader.wait_sent()
+                    await trader.outbox.wait_sent()
         is_left = self.core.orders.any_live or not self._is_shown
         logger.log("ERROR" if is_left else "INFO", "end of trading: {}", self._last_words())
         trader.remember("stop", f"{ending.why}; {self._last_words()}")

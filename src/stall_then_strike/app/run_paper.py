@@ -187,7 +187,7 @@ class PaperRun:
             async with asyncio.TaskGroup() as tasks:
                 owned = [
                     tasks.create_task(run.keep_time()),
-                    tasks.create_task(run.send()),
+                    tasks.create_task(trader.send()),
                     tasks.create_task(session.wait_failed()),
                     tasks.create_task(poll_venue_status(http, clock, trader.on_market)),
                     tasks.create_task(self._watch(trader)),
