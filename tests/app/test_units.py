@@ -13,8 +13,8 @@ from stall_then_strike.app.status import Status, Summary
 from stall_then_strike.app.summary import minute_line, summary_table
 from stall_then_strike.types.dto import Command, Notice, Reason
 from stall_then_strike.types.instrument import base_of, quote_of
+from tests.engine.core_rig import config
 from tests.engine.live_desk import settle, settled_desk, struck
-from tests.engine.rig import config
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stall_then_strike.infra.latency import LatencyHistogram
-from tests.engine.rig import properties
+from tests.engine.core_rig import properties
 
 DURATIONS = st.one_of(st.integers(0, 100), st.integers(0, 10**9), st.integers(0, 2**63))
 

@@ -22,7 +22,7 @@ from stall_then_strike.app.ending import Ending
 from stall_then_strike.app.live_run import LiveParts, LiveRun
 from stall_then_strike.app.screen import Screen
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.evidence import EXPIRY_NS
+from stall_then_strike.engine.venue.evidence import EXPIRY_NS
 from stall_then_strike.infra.alerts import Alerts, AlertUrls
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.infra.credentials import Credentials, sign_for

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from stall_then_strike.app import cli
 from stall_then_strike.app.ending import Ending
-from stall_then_strike.engine.account import CORRECTION_TAG
+from stall_then_strike.engine.venue.account import CORRECTION_TAG
 from stall_then_strike.sim.desk import Delays
 from stall_then_strike.sim.faults import Fault, FaultKind
 from stall_then_strike.sim.private_venue import PrivateSettings

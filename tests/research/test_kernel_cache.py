@@ -62,7 +62,7 @@ def test_every_module_that_is_loaded_with_them_counts(roots: tuple[str, ...]) ->
         ("sim/fill_rules.py", "def join(", "def  join(", (True, True)),
         ("engine/strategy_stall.py", "def decide(", "def  decide(", (True, True)),
         ("types/names.py", '"""', '""" ', (True, True)),
-        ("engine/calendar.py", '"""', '""" ', (False, True)),
+        ("engine/venue/calendar.py", '"""', '""" ', (False, True)),
         ("app/panel.py", '"""', '""" ', (False, False)),
     ],
 )

@@ -13,7 +13,7 @@ from stall_then_strike.app.ending import Ending
 from stall_then_strike.app.live_run import LiveRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
-from stall_then_strike.engine.evidence import EXPIRY_NS
+from stall_then_strike.engine.venue.evidence import EXPIRY_NS
 from stall_then_strike.infra.journal import journal_path
 from stall_then_strike.infra.journal_reader import JournalReader
 from stall_then_strike.sim.account import ChildOrder

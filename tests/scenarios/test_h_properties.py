@@ -42,7 +42,7 @@ from stall_then_strike.types.dto import (
     TimeInForce,
 )
 from stall_then_strike.types.instrument import Lots, Money, Ticks
-from tests.engine.rig import properties
+from tests.engine.core_rig import properties
 from tests.market_script import START_NS, RowList, config
 from tests.scenarios.at_work import QUICK, at_work
 from tests.scenarios.test_d_rest_and_limits import exposure

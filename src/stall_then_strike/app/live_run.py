@@ -37,8 +37,8 @@ from stall_then_strike.app.summary import summary_table
 from stall_then_strike.config.loader import config_digest
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
-from stall_then_strike.engine.evidence import names_and_strangers
-from stall_then_strike.engine.reconciler import REPORT_CALLS
+from stall_then_strike.engine.venue.evidence import names_and_strangers
+from stall_then_strike.engine.venue.reconciler import REPORT_CALLS
 from stall_then_strike.infra.alerts import AlertKind, Alerts
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, perf_ns
 from stall_then_strike.infra.credentials import Credentials, sign_for

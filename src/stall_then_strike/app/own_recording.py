@@ -17,7 +17,7 @@ from loguru import logger
 from stall_then_strike.app.live import LiveTrader
 from stall_then_strike.app.trading import Trader
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.reconciler import REPORT_CALLS
+from stall_then_strike.engine.venue.reconciler import REPORT_CALLS
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.tapes.event_log import Asked, Beginning, EventLog

@@ -20,8 +20,8 @@ from yarl import URL
 from stall_then_strike.app import cli
 from stall_then_strike.app.panel import jpy
 from stall_then_strike.config.models import AppConfig, ForeignOrders
-from stall_then_strike.engine.calendar import TradingCalendar
 from stall_then_strike.engine.risk import DAY_LIMITS, KEEPS_POSITION
+from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.bitflyer_answers import BoardCondition, Collateral, Position
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.credentials import Credentials, is_own_machine, is_venue_host

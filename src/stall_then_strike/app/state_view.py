@@ -14,7 +14,7 @@ from rich.text import Text
 
 from stall_then_strike.app.panel import UNKNOWN, jpy, price
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.calendar import TradingCalendar
+from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.journal_halt import remembered
 from stall_then_strike.infra.journal_reader import JournalReader
 from stall_then_strike.types.dto import CoreMemo

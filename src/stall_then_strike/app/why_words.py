@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from stall_then_strike.config.models import AppConfig, QuoteMode
-from stall_then_strike.engine.calendar import TradingCalendar
+from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.log_reader import DecisionLine
 from stall_then_strike.types.dto import OrderEventKind, Reason
 from stall_then_strike.types.text import plain

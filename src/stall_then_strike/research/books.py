@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from stall_then_strike.engine.calendar import TradingCalendar
 from stall_then_strike.engine.strategy_stall import STALL_TAG
+from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.research.log_rows import Fill
 from stall_then_strike.research.mid_path import MidPath
 from stall_then_strike.types.instrument import Instrument

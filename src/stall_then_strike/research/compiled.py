@@ -14,11 +14,11 @@ from typing import Any, Final
 import numpy as np
 
 from stall_then_strike.config.models import AfterHalt, AppConfig, CloseType, LatencyConfig, LimitsConfig
-from stall_then_strike.engine.budget import ON_THE_WAY_NS, Budget
-from stall_then_strike.engine.calendar import TradingCalendar
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Orders
 from stall_then_strike.engine.strategy_stall import StallParams, StallThenStrikeStrategy
+from stall_then_strike.engine.venue.budget import ON_THE_WAY_NS, Budget
+from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.research import arrays as x
 from stall_then_strike.research.arrays import I64, NEVER, Chunk
 from stall_then_strike.research.columns import Columns

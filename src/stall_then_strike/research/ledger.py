@@ -1,4 +1,6 @@
-"""Position, result, limits and log of the compiled replay: `engine.inventory`, `engine.budget` and the rows, on arrays.
+"""Position, result, limits and log of the compiled replay, on arrays.
+
+These are `engine.inventory`, `engine.venue.budget` and the log rows written for arrays.
 
 Products that could pass 64 bits are split where they are exact otherwise; what remains is bounded by
 ``compiled.refusals`` before a run begins.
@@ -6,7 +8,7 @@ Products that could pass 64 bits are split where they are exact otherwise; what 
 
 from __future__ import annotations
 
-from stall_then_strike.engine.budget import PUBLIC_CALLS
+from stall_then_strike.engine.venue.budget import PUBLIC_CALLS
 from stall_then_strike.research.arrays import (
     A_LOG,
     A_REJECTS,

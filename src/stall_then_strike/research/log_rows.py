@@ -18,7 +18,7 @@ from typing import Final
 
 import polars as pl
 
-from stall_then_strike.engine.account import TAKEN_TAG
+from stall_then_strike.engine.venue.account import TAKEN_TAG
 from stall_then_strike.infra.csv_dialects import BOM, as_written
 from stall_then_strike.infra.log_runs import RunRows
 from stall_then_strike.infra.logging_structured import columns

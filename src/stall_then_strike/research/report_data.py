@@ -14,7 +14,7 @@ from typing import Final
 import polars as pl
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.calendar import TradingCalendar
+from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.journal import journal_path
 from stall_then_strike.infra.journal_reader import JournalReader
 from stall_then_strike.infra.log_runs import LIVE, LogRuns

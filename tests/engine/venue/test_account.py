@@ -25,9 +25,9 @@ from stall_then_strike.types.dto import (
     Step,
     TradeLogRow,
 )
+from tests.engine.core_rig import BUY, MIN, SELL, at, config, fill
 from tests.engine.live_desk import LiveDesk, settled_desk, struck
-from tests.engine.reports import UNIT, listed, report
-from tests.engine.rig import BUY, MIN, SELL, at, config, fill
+from tests.engine.venue.reports import UNIT, listed, report
 
 K = OrderEventKind
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stall_then_strike.config.models import QuietWindow, SessionConfig
-from stall_then_strike.engine.calendar import TradingCalendar
+from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.types.dto import NS_PER_S
-from tests.engine.rig import properties
+from tests.engine.core_rig import properties
 
 TOKYO, LONDON = "Asia/Tokyo", "Europe/London"
 HOUR = 3_600 * NS_PER_S

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from stall_then_strike.engine.evidence import is_ghost, names_and_strangers, overdue_at_ns, states
 from stall_then_strike.engine.orders import Order, Orders, OrderState
+from stall_then_strike.engine.venue.evidence import is_ghost, names_and_strangers, overdue_at_ns, states
 from stall_then_strike.types.dto import (
     NS_PER_S,
     ClientOrderId,
@@ -20,8 +20,8 @@ from stall_then_strike.types.dto import (
     TimeInForce,
 )
 from stall_then_strike.types.instrument import Lots, Ticks
-from tests.engine.reports import listed, report
-from tests.engine.rig import BUY, MIN, MS, SELL, at, fill
+from tests.engine.core_rig import BUY, MIN, MS, SELL, at, fill
+from tests.engine.venue.reports import listed, report
 
 K, S = OrderEventKind, OrderState
 VANISH_NS = 60 * NS_PER_S

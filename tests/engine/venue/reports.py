@@ -14,7 +14,7 @@ from stall_then_strike.types.dto import (
     Side,
 )
 from stall_then_strike.types.instrument import Lots, Money, Ticks
-from tests.engine.rig import BUY, MIN, at
+from tests.engine.core_rig import BUY, MIN, at
 
 UNIT = 10**8
 """One JPY in money units."""

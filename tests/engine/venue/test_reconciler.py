@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stall_then_strike.engine.orders import Order, Orders
-from stall_then_strike.engine.reconciler import PERIOD, Books, Payment, Reconciler
+from stall_then_strike.engine.venue.reconciler import PERIOD, Books, Payment, Reconciler
 from stall_then_strike.types.dto import (
     ClientOrderId,
     ExecId,
@@ -17,8 +17,8 @@ from stall_then_strike.types.dto import (
     TimeInForce,
 )
 from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
-from tests.engine.reports import UNIT, report
-from tests.engine.rig import BUY, MIN, MS, SELL, START_NS, at, config, fill
+from tests.engine.core_rig import BUY, MIN, MS, SELL, START_NS, at, config, fill
+from tests.engine.venue.reports import UNIT, report
 
 ROUNDING, CARRY = "rounding or carry", "funding or carry"
 HELD = 10_000_000 * MIN

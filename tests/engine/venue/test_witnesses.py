@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stall_then_strike.engine.witnesses import GRACE_NS, Witness, Witnesses
+from stall_then_strike.engine.venue.witnesses import GRACE_NS, Witness, Witnesses
 from stall_then_strike.types.dto import (
     ExecId,
     FillEvent,
@@ -22,9 +22,9 @@ from stall_then_strike.types.dto import (
     TradeLogRow,
 )
 from stall_then_strike.types.instrument import Lots, Ticks
+from tests.engine.core_rig import BUY, MIN, MS, SELL, at, config, fill
 from tests.engine.live_desk import LiveDesk, settle, settled_desk, struck
-from tests.engine.reports import UNIT
-from tests.engine.rig import BUY, MIN, MS, SELL, at, config, fill
+from tests.engine.venue.reports import UNIT
 
 GRACE_MS = GRACE_NS / MS
 PATIENT = config(strategy={"max_reverse_ticks": 10**6})

@@ -19,8 +19,11 @@ from dataclasses import replace
 from typing import Final
 
 from stall_then_strike.config.models import AccountConfig, ForeignOrders
-from stall_then_strike.engine.budget import Budget
-from stall_then_strike.engine.evidence import (
+from stall_then_strike.engine.inventory import InventoryManager
+from stall_then_strike.engine.orders import Order, Orders
+from stall_then_strike.engine.recording import Recorder
+from stall_then_strike.engine.venue.budget import Budget
+from stall_then_strike.engine.venue.evidence import (
     LAG_NS,
     Evidence,
     Owner,
@@ -30,11 +33,8 @@ from stall_then_strike.engine.evidence import (
     owner,
     states,
 )
-from stall_then_strike.engine.inventory import InventoryManager
-from stall_then_strike.engine.orders import Order, Orders
-from stall_then_strike.engine.reconciler import PERIOD, REPORT_CALLS, Books, Reconciler
-from stall_then_strike.engine.recording import Recorder
-from stall_then_strike.engine.witnesses import Witness
+from stall_then_strike.engine.venue.reconciler import PERIOD, REPORT_CALLS, Books, Reconciler
+from stall_then_strike.engine.venue.witnesses import Witness
 from stall_then_strike.types.dto import (
     NO_ORDER,
     NS_PER_S,

@@ -23,9 +23,9 @@ from enum import Enum, unique
 from typing import Final
 
 from stall_then_strike.config.models import AccountConfig
-from stall_then_strike.engine.evidence import LAG_NS, overdue_at_ns
 from stall_then_strike.engine.orders import Orders
-from stall_then_strike.engine.witnesses import Witness, Witnesses
+from stall_then_strike.engine.venue.evidence import LAG_NS, overdue_at_ns
+from stall_then_strike.engine.venue.witnesses import Witness, Witnesses
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, AccountReport, BookedFill, ExecId, FillEvent, OrderId
 from stall_then_strike.types.instrument import Instrument
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stall_then_strike.config.models import LimitsConfig
-from stall_then_strike.engine.budget import ON_THE_WAY_NS, PUBLIC_CALLS, Budget, SendWindow
+from stall_then_strike.engine.venue.budget import ON_THE_WAY_NS, PUBLIC_CALLS, Budget, SendWindow
 from stall_then_strike.types.dto import (
     NS_PER_S,
     ClientOrderId,
@@ -26,7 +26,7 @@ from stall_then_strike.types.dto import (
     TimeInForce,
 )
 from stall_then_strike.types.instrument import Lots, fx_btc_jpy
-from tests.engine.rig import MS, properties
+from tests.engine.core_rig import MS, properties
 
 SMALL, LARGE = Lots(100_000), Lots(10**8)
 MINUTE, FIVE_MINUTES = 60 * NS_PER_S, 300 * NS_PER_S
