@@ -50,7 +50,7 @@ from aiohttp import web
 
 from benchmarks.limits import MANY, WIDE
 from stall_then_strike.app import cli
-from stall_then_strike.infra.board import Board
+from stall_then_strike.infra.bitflyer.store import Board
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.calendar import Calendar

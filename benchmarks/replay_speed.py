@@ -56,8 +56,8 @@ from stall_then_strike.app.trading import PaperTrader
 from stall_then_strike.app.virtual import VirtualRun
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.infra.market_feed import MarketFeed
 from stall_then_strike.research.columns import Columns
 from stall_then_strike.research.compiled import CompiledReplay
 from stall_then_strike.research.prepare import write_columns

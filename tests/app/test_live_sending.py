@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 from stall_then_strike.app.live import IN_FLIGHT, LiveTrader
 from stall_then_strike.engine.core import Core
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.market_feed import MarketFeed
 from stall_then_strike.types.dto import (
     AccountReport,
     Changes,

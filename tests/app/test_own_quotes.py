@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from stall_then_strike.engine.core import Core
-from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.types.dto import (
     BoardSnapshot,

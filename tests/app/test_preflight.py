@@ -25,10 +25,10 @@ from stall_then_strike.app.preflight import (
     warning,
 )
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
 from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock
-from stall_then_strike.infra.credentials import Credentials, sign_for
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
-from stall_then_strike.infra.journal import Journal, journal_path
+from stall_then_strike.infra.journal.writer import Journal, journal_path
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.desk import Delays
 from stall_then_strike.sim.keys import PERMISSIONS, ApiKey

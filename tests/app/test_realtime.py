@@ -12,8 +12,8 @@ import pytest
 
 from stall_then_strike.app.realtime import RealtimeRun
 from stall_then_strike.app.trading import PaperTrader
+from stall_then_strike.infra.bitflyer.feed import MarketEvent
 from stall_then_strike.infra.clock import ScaledClock
-from stall_then_strike.infra.market_feed import MarketEvent
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.market import Market

@@ -11,10 +11,10 @@ from stall_then_strike.app.trading import PaperTrader
 from stall_then_strike.app.virtual import VirtualRun
 from stall_then_strike.app.why_budget import NOT_COUNTED, budget_waits
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.infra.log_reader import LogReader
 from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.infra.logs.log_reader import LogReader
 from stall_then_strike.types.dto import DecisionLogRow, Notice, OrderLogRow, Reason, Row, TradeLogRow
 from tests.market_script import config
 from tests.research import rig

@@ -8,9 +8,9 @@ import pytest
 
 from stall_then_strike.app.why_hold import Hold, holds_of
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.log_reader import DecisionLine, Span
+from stall_then_strike.infra.logs.log_reader import DecisionLine, Span
 from stall_then_strike.types.dto import NS_PER_S
-from tests.infra.journal_rig import TS
+from tests.infra.journal.journal_rig import TS
 
 CFG = AppConfig.model_validate({})
 

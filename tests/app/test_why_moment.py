@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stall_then_strike.app.why_moment import parse_asked
-from stall_then_strike.infra.log_reader import stamp_ns
+from stall_then_strike.infra.logs.log_reader import stamp_ns
 from stall_then_strike.types.errors import ConfigError
 
 NOW = stamp_ns("2026-11-21T16:00:00.5+00:00")  # 01:00 of the 22nd in Tokyo

@@ -11,9 +11,9 @@ import pytest
 from stall_then_strike.app import why_words
 from stall_then_strike.app.why_words import FACTS, SENTENCES, clause, lasting, measured, sentence
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.log_reader import DecisionLine
+from stall_then_strike.infra.logs.log_reader import DecisionLine
 from stall_then_strike.types.dto import OrderEventKind, Reason
-from tests.infra.journal_rig import TS
+from tests.infra.journal.journal_rig import TS
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "stall_then_strike"
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.infra.credentials import Credentials
-from stall_then_strike.infra.journal import journal_path
-from stall_then_strike.infra.journal_reader import JournalReader
+from stall_then_strike.infra.bitflyer.credentials import Credentials
+from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.sim.faults import Fault, FaultKind
 from stall_then_strike.sim.keys import PERMISSIONS, ApiKey
 from stall_then_strike.sim.tickets import Refusal

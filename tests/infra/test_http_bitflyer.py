@@ -15,8 +15,8 @@ import pybotters
 import pytest
 
 from stall_then_strike.config.models import ExchangeConfig
+from stall_then_strike.infra.bitflyer.credentials import sign_for
 from stall_then_strike.infra.clock import ScaledClock
-from stall_then_strike.infra.credentials import sign_for
 from stall_then_strike.infra.http_bitflyer import MAX_PAGES, BitflyerHttp
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.faults import Fault, FaultKind

@@ -24,8 +24,8 @@ from loguru import logger
 
 from stall_then_strike.app import cli
 from stall_then_strike.app.ending import Ending
+from stall_then_strike.infra.bitflyer.credentials import sign_for
 from stall_then_strike.infra.clock import ScaledClock
-from stall_then_strike.infra.credentials import sign_for
 from stall_then_strike.sim.audit import Audit
 from stall_then_strike.sim.fault_catalogue import random_plan, single_plans
 from stall_then_strike.sim.faults import FaultKind, FaultPlan

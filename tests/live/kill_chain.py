@@ -17,10 +17,10 @@ from pathlib import Path
 from random import Random
 
 from stall_then_strike.app import cli
+from stall_then_strike.infra.bitflyer.credentials import KEY_VARIABLE, SECRET_VARIABLE
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.credentials import KEY_VARIABLE, SECRET_VARIABLE
-from stall_then_strike.infra.journal import journal_path
-from stall_then_strike.infra.journal_reader import JournalReader
+from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.sim.audit import Audit
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.faults import FaultPlan

@@ -13,8 +13,8 @@ from pathlib import Path
 import orjson
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.market_feed import MarketFeed
-from stall_then_strike.infra.private_feed import PrivateFeed
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
+from stall_then_strike.infra.bitflyer.private_feed import PrivateFeed
 from stall_then_strike.research.live_orders import LiveFill, LiveOrder, LiveRecord
 from stall_then_strike.sim.desk import Delays
 from stall_then_strike.sim.flow import Band, FlowModel

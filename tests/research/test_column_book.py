@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.research.column_book import NEVER, ColumnBook
 from stall_then_strike.research.columns import Columns
 from stall_then_strike.research.prepare import write_columns

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stall_then_strike.app.virtual import Message
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.research.fill_replay import (
     ARRIVAL,
     BOOK,

@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from stall_then_strike.app.virtual import Message
-from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.research.arrays import KIND_BOARD
 from stall_then_strike.research.columns import COLUMNS, Columns
 from stall_then_strike.research.prepare import prepared, write_columns

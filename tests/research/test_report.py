@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 
 from stall_then_strike.app import cli, report
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.run_manifest import RunRecord
+from stall_then_strike.infra.logs.run_manifest import RunRecord
 from stall_then_strike.research.activity import Bin
 from stall_then_strike.research.drawing import PALETTE, thin
 from stall_then_strike.research.estimates import Estimate

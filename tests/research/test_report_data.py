@@ -13,7 +13,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.research.books import PARTS
 from stall_then_strike.research.log_rows import ReportInputError, stamp_ns
 from stall_then_strike.research.report_data import HORIZONS_NS, RunFigures, read_run
-from tests.infra.saved_csv import DIALECTS
+from tests.infra.logs.saved_csv import DIALECTS
 from tests.research.log_folder import at, hold, place, strike, trade, write
 
 CFG = AppConfig()

@@ -15,7 +15,7 @@ import pytest
 
 from stall_then_strike.config.loader import effective_tree
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.research.columns import Columns
 from stall_then_strike.research.compiled import CompiledReplay
 from stall_then_strike.research.prepare import write_columns

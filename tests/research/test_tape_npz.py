@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.sim.tape import read_tape
 from stall_then_strike.types.dto import NS_PER_S, Side
 from stall_then_strike.types.instrument import fx_btc_jpy

@@ -11,8 +11,8 @@ from stall_then_strike.app.column_run import ColumnFeed, ColumnRun
 from stall_then_strike.app.trading import PaperTrader
 from stall_then_strike.app.virtual import Message, VirtualRun
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.infra.market_feed import MarketFeed
 from stall_then_strike.research import compiled
 from stall_then_strike.research.columns import Columns
 from stall_then_strike.research.compiled import CompiledReplay, Outcome

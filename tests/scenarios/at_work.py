@@ -14,8 +14,8 @@ from stall_then_strike.app.live_run import LiveRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.venue.evidence import EXPIRY_NS
-from stall_then_strike.infra.journal import journal_path
-from stall_then_strike.infra.journal_reader import JournalReader
+from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.sim.account import ChildOrder
 from stall_then_strike.sim.audit import Received
 from stall_then_strike.sim.book_side import Owner

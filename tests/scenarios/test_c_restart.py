@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.app import cli
-from stall_then_strike.infra.journal import journal_path
+from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.sim.faults import Fault, FaultKind
 from stall_then_strike.sim.tickets import Ticket
 from stall_then_strike.types.dto import OrderId, Reason, Side, TimeInForce

@@ -1,6 +1,6 @@
 """Group D: REST that fails in every way, refusals by number, and the venue's limits.
 
-What each answer means by itself is in `tests/infra/test_http_faults.py`; here the daemon lives through them.
+What each answer means by itself is in `tests/infra/test_http_bitflyer_faults.py`; here the daemon lives through them.
 """
 
 from __future__ import annotations

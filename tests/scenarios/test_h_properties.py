@@ -21,8 +21,8 @@ from stall_then_strike.app.trading import PaperTrader
 from stall_then_strike.app.virtual import VirtualRun
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.orders import NEXT, TERMINAL, OrderState
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.infra.market_feed import MarketFeed
 from stall_then_strike.sim.fault_catalogue import random_plan
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.source import iter_frames

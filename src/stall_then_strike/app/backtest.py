@@ -32,10 +32,10 @@ from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig, Engine
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs, columns
-from stall_then_strike.infra.run_manifest import RunManifest
+from stall_then_strike.infra.logs.log_folder import LogFolder
+from stall_then_strike.infra.logs.run_manifest import RunManifest
 from stall_then_strike.research.kernel_cache import is_compiled
 from stall_then_strike.sim.latency import quantile_table
 from stall_then_strike.sim.tape import LineFile

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from stall_then_strike.app.trading import PaperTrader
 from stall_then_strike.app.virtual import VirtualTime
+from stall_then_strike.infra.bitflyer.feed import FeedStatistics, MarketEvent
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.infra.market_feed import FeedStatistics, MarketEvent
 from stall_then_strike.research.arrays import KIND_BOARD, KIND_STATE, KIND_TRADES, Chunk
 from stall_then_strike.research.column_book import ColumnBook
 from stall_then_strike.research.columns import BOARD_STATES, Columns

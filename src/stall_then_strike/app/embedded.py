@@ -9,8 +9,8 @@ from secrets import token_hex, token_urlsafe
 
 from stall_then_strike.app import cli
 from stall_then_strike.config.models import AppConfig, ExchangeConfig
+from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import Clock
-from stall_then_strike.infra.credentials import Credentials
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.calendar import Calendar
 from stall_then_strike.sim.fault_file import load_fault_plan

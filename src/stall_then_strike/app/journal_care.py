@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from stall_then_strike.infra.clock import perf_ns
-from stall_then_strike.infra.journal import Journal
-from stall_then_strike.infra.lock_holders import readers
+from stall_then_strike.infra.journal.lock_holders import readers
+from stall_then_strike.infra.journal.writer import Journal
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import JournalBusy, JournalError
 

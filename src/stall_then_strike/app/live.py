@@ -22,8 +22,8 @@ from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.gateway import AccountReader, OrderGateway
 from stall_then_strike.engine.venue.reconciler import REPORT_CALLS
+from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.clock import ScaledClock
-from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.orderbook_view import OrderBookView, OwnQuote
 from stall_then_strike.types.dto import (
     NS_PER_S,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from stall_then_strike.infra.alerts import AlertKind
+from stall_then_strike.infra.watch.alerts import AlertKind
 from stall_then_strike.types.dto import Fact
 
 PAUSE: Final = "pause"

@@ -39,18 +39,18 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.venue.evidence import names_and_strangers
 from stall_then_strike.engine.venue.reconciler import REPORT_CALLS
-from stall_then_strike.infra.alerts import AlertKind, Alerts
+from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
+from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, perf_ns
-from stall_then_strike.infra.credentials import Credentials, sign_for
-from stall_then_strike.infra.disk_watch import DiskWatch, watch_disks, written_folders
-from stall_then_strike.infra.heartbeat import Heartbeat, heartbeat_path
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
-from stall_then_strike.infra.journal import Journal
+from stall_then_strike.infra.journal.writer import Journal
 from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.infra.loop_lag import LoopLag
-from stall_then_strike.infra.pauses import Pause
 from stall_then_strike.infra.pyb_session import PyBotterSession, SessionEvent
-from stall_then_strike.infra.venue_status import poll_venue_status
+from stall_then_strike.infra.watch.alerts import AlertKind, Alerts
+from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks, written_folders
+from stall_then_strike.infra.watch.heartbeat import Heartbeat, heartbeat_path
+from stall_then_strike.infra.watch.loop_lag import LoopLag
+from stall_then_strike.infra.watch.pauses import Pause
 from stall_then_strike.tapes.event_log import Beginning
 from stall_then_strike.types.dto import (
     NS_PER_MS,

@@ -20,8 +20,8 @@ from stall_then_strike.app.trading import Trader
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.orders import OrderState
-from stall_then_strike.infra.latency import LatencyHistogram
 from stall_then_strike.infra.logging_structured import action_text
+from stall_then_strike.infra.watch.histogram import LatencyHistogram
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 
 

@@ -34,16 +34,16 @@ from stall_then_strike.app.trading import PaperTrader
 from stall_then_strike.app.virtual import Message, VirtualRun, VirtualTime
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, VirtualClock
-from stall_then_strike.infra.disk_watch import DiskWatch, watch_disks, written_folders
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
-from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.logs.log_folder import LogFolder
+from stall_then_strike.infra.logs.run_manifest import Mode, RunManifest
 from stall_then_strike.infra.pyb_session import PyBotterSession
-from stall_then_strike.infra.run_manifest import Mode, RunManifest
-from stall_then_strike.infra.venue_status import poll_venue_status
+from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks, written_folders
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.market import Market
 from stall_then_strike.sim.source import iter_frames

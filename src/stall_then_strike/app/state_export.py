@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from stall_then_strike.infra.csv_dialects import csv_line
-from stall_then_strike.infra.journal_reader import JournalReader
+from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.infra.logs.csv_dialects import csv_line
 from stall_then_strike.types.dto import BookedFill, Fact, OrderMemo
 from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import plain, utc_iso

@@ -15,8 +15,8 @@ from rich.text import Text
 from stall_then_strike.app.panel import UNKNOWN, jpy, price
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.venue.calendar import TradingCalendar
-from stall_then_strike.infra.journal_halt import remembered
-from stall_then_strike.infra.journal_reader import JournalReader
+from stall_then_strike.infra.journal.halt import remembered
+from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.types.dto import CoreMemo
 from stall_then_strike.types.instrument import base_of, quote_of
 from stall_then_strike.types.text import plain, utc_iso

@@ -17,9 +17,9 @@ from loguru import logger
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
+from stall_then_strike.infra.bitflyer.feed import FeedStatistics, MarketEvent
 from stall_then_strike.infra.clock import Clock, perf_ns
-from stall_then_strike.infra.latency import LatencyHistogram
-from stall_then_strike.infra.market_feed import FeedStatistics, MarketEvent
+from stall_then_strike.infra.watch.histogram import LatencyHistogram
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
     NS_PER_S,

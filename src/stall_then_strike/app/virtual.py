@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from stall_then_strike.app.trading import PaperTrader
+from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.clock import Clock, VirtualClock, perf_ns
-from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import FeedError
 

@@ -22,7 +22,7 @@ from stall_then_strike.app.why_sources import Sources
 from stall_then_strike.app.why_story import MOMENT_S, ORDER_S, tell
 from stall_then_strike.app.why_view import as_json, render
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.log_runs import LogRuns
+from stall_then_strike.infra.logs.log_runs import LogRuns
 from stall_then_strike.types.errors import ConfigError, JournalError
 
 _WIDEST_S: Final = 86_400.0

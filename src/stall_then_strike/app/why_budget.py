@@ -14,7 +14,7 @@ from typing import Final
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.venue.budget import Budget
-from stall_then_strike.infra.log_reader import DecisionLine
+from stall_then_strike.infra.logs.log_reader import DecisionLine
 from stall_then_strike.types.dto import NS_PER_S, Reason
 
 MEMORY_NS: Final = 302 * NS_PER_S

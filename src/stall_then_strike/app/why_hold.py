@@ -14,7 +14,7 @@ from typing import Final
 
 from stall_then_strike.app.why_words import lasting, measured, sentence
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.log_reader import DecisionLine, Span
+from stall_then_strike.infra.logs.log_reader import DecisionLine, Span
 
 _BETWEEN: Final = frozenset({"cancel", "close"})
 """Decisions after which the same reason may go on."""

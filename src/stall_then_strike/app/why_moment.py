@@ -12,7 +12,7 @@ from datetime import date, datetime, time
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from stall_then_strike.infra.log_reader import stamp_ns
+from stall_then_strike.infra.logs.log_reader import stamp_ns
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 from stall_then_strike.types.errors import ConfigError
 

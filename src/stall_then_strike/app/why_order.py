@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from stall_then_strike.infra.log_reader import DecisionLine, OrderLine, TradeLine
+from stall_then_strike.infra.logs.log_reader import DecisionLine, OrderLine, TradeLine
 from stall_then_strike.types.dto import BookedFill, Fact, OrderEventKind, OrderMemo
 from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import plain

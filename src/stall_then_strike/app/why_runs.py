@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from stall_then_strike.app.why_moment import Asked
-from stall_then_strike.infra.log_reader import LogReader, stamp_ns
-from stall_then_strike.infra.log_runs import REAL_TIME, LogRuns
-from stall_then_strike.infra.run_manifest import RunRecord
+from stall_then_strike.infra.logs.log_reader import LogReader, stamp_ns
+from stall_then_strike.infra.logs.log_runs import REAL_TIME, LogRuns
+from stall_then_strike.infra.logs.run_manifest import RunRecord
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError
 

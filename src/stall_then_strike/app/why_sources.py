@@ -17,11 +17,11 @@ from stall_then_strike.app.why_budget import MEMORY_NS, budget_waits
 from stall_then_strike.app.why_order import Fill, OrderLife, fill_of_csv, fill_of_journal, life_of_csv, life_of_journal
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.file_lock import holder
-from stall_then_strike.infra.journal import journal_path
-from stall_then_strike.infra.journal_reader import JournalReader
-from stall_then_strike.infra.log_reader import DecisionLine, LogReader, OrderLine, Span
-from stall_then_strike.infra.log_runs import LIVE, LogRuns
-from stall_then_strike.infra.runtime_reader import RuntimeLine, runtime_lines
+from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.infra.logs.log_reader import DecisionLine, LogReader, OrderLine, Span
+from stall_then_strike.infra.logs.log_runs import LIVE, LogRuns
+from stall_then_strike.infra.logs.runtime_reader import RuntimeLine, runtime_lines
 from stall_then_strike.types.dto import NS_PER_S, BookedFill, Fact, OrderMemo, Reason
 from stall_then_strike.types.errors import JournalError
 from stall_then_strike.types.text import plain

@@ -17,7 +17,7 @@ from stall_then_strike.app.why_moment import Asked
 from stall_then_strike.app.why_order import QUOTE_TAG, Fill, OrderLife
 from stall_then_strike.app.why_sources import Records, Sources
 from stall_then_strike.app.why_words import FACTS, LIMITED, LOUD, clause, reason_of, sentence, signed
-from stall_then_strike.infra.log_reader import DecisionLine
+from stall_then_strike.infra.logs.log_reader import DecisionLine
 from stall_then_strike.types.dto import NS_PER_S, Fact
 from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import plain

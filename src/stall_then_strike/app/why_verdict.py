@@ -11,7 +11,7 @@ from stall_then_strike.app.why_moment import Asked
 from stall_then_strike.app.why_order import QUOTE_TAG, OrderLife
 from stall_then_strike.app.why_sources import Records, Sources
 from stall_then_strike.app.why_words import LOUD, clause, lasting, signed
-from stall_then_strike.infra.log_reader import DecisionLine
+from stall_then_strike.infra.logs.log_reader import DecisionLine
 from stall_then_strike.types.dto import Reason
 from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import plain, utc_clock, utc_iso

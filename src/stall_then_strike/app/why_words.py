@@ -12,7 +12,7 @@ from typing import Final
 
 from stall_then_strike.config.models import AppConfig, QuoteMode
 from stall_then_strike.engine.venue.calendar import TradingCalendar
-from stall_then_strike.infra.log_reader import DecisionLine
+from stall_then_strike.infra.logs.log_reader import DecisionLine
 from stall_then_strike.types.dto import OrderEventKind, Reason
 from stall_then_strike.types.text import plain
 

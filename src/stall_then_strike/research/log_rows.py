@@ -19,9 +19,9 @@ from typing import Final
 import polars as pl
 
 from stall_then_strike.engine.venue.account import TAKEN_TAG
-from stall_then_strike.infra.csv_dialects import BOM, as_written
-from stall_then_strike.infra.log_runs import RunRows
 from stall_then_strike.infra.logging_structured import columns
+from stall_then_strike.infra.logs.csv_dialects import BOM, as_written
+from stall_then_strike.infra.logs.log_runs import RunRows
 from stall_then_strike.types.dto import NS_PER_S, Reason, Side
 from stall_then_strike.types.errors import StallThenStrikeError
 from stall_then_strike.types.instrument import Instrument, Lots, Money, Ticks

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.research.log_rows import ReportInputError
 from stall_then_strike.sim.tape import TapeError, TapeLine, read_tape

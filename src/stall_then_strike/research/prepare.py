@@ -19,8 +19,8 @@ import numpy as np
 from loguru import logger
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.board import MAX_LEVELS, Board, BoardError
-from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.bitflyer.store import MAX_LEVELS, Board, BoardError
 from stall_then_strike.research.arrays import KIND_BOARD, KIND_NONE, KIND_STATE, KIND_TRADES
 from stall_then_strike.research.columns import (
     BOARD_STATES,

@@ -26,9 +26,9 @@ from typing import Any, Final
 import orjson
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
+from stall_then_strike.infra.bitflyer.wire_time import wire_time_ns
 from stall_then_strike.infra.orderbook_view import OwnQuote
-from stall_then_strike.infra.wire_time import wire_time_ns
 from stall_then_strike.research.fill_replay import (
     ARRIVAL,
     BOOK,

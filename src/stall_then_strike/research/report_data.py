@@ -15,10 +15,10 @@ import polars as pl
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.venue.calendar import TradingCalendar
-from stall_then_strike.infra.journal import journal_path
-from stall_then_strike.infra.journal_reader import JournalReader
-from stall_then_strike.infra.log_runs import LIVE, LogRuns
-from stall_then_strike.infra.run_manifest import RunRecord
+from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.infra.logs.log_runs import LIVE, LogRuns
+from stall_then_strike.infra.logs.run_manifest import RunRecord
 from stall_then_strike.research.activity import (
     LimitUse,
     QuoteFate,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from stall_then_strike.infra.run_manifest import RunRecord
+from stall_then_strike.infra.logs.run_manifest import RunRecord
 from stall_then_strike.research.activity import PAPER_PREFIX
 from stall_then_strike.research.books import QUOTES
 from stall_then_strike.research.estimates import Estimate

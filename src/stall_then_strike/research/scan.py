@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stall_then_strike.infra.board import MAX_LEVELS
+from stall_then_strike.infra.bitflyer.store import MAX_LEVELS
 from stall_then_strike.research.arrays import I64, KIND_BOARD, KIND_STATE
 from stall_then_strike.research.jit import jit
 from stall_then_strike.types.dto import NS_PER_S, BookStatus

@@ -20,8 +20,8 @@ from stall_then_strike.app.trading import PaperTrader
 from stall_then_strike.app.virtual import Message, VirtualRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.executor import OrderExecutor
+from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.research.tape_npz import BUY_EVENT, DEPTH_CLEAR_EVENT
 from stall_then_strike.sim.paper import PaperGateway, _by_priority, _Due, _Resting
 from stall_then_strike.types.dto import (
