@@ -61,9 +61,9 @@ from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.research.columns import Columns
 from stall_then_strike.research.compiled import CompiledReplay
 from stall_then_strike.research.prepare import write_columns
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.source import iter_frames
-from stall_then_strike.sim.tape import read_tape
+from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.exchange.source import iter_frames
+from stall_then_strike.tapes.tape_reader import read_tape
 from stall_then_strike.types.instrument import fx_btc_jpy
 
 MS = 1_000_000

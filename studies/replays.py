@@ -23,8 +23,8 @@ from stall_then_strike.research.mid_path import MidPath
 from stall_then_strike.research.prepare import write_columns
 from stall_then_strike.research.report_data import SPLIT_HORIZON_NS
 from stall_then_strike.research.rows import RowReader
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.source import iter_frames
+from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.exchange.source import iter_frames
 from stall_then_strike.types.dto import NS_PER_S, BookStatus, Reason, TradeLogRow
 from studies.choices import START_NS, Settings, Study
 

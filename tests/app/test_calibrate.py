@@ -15,8 +15,8 @@ from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig, LatencyKind
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.research.live_orders import read_event_logs, read_journal
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings
 from stall_then_strike.sim.latency import CANCELS, ORDERS, Latency
-from stall_then_strike.sim.private_venue import PrivateSettings
 from stall_then_strike.tapes.event_log import Beginning, EventFile
 from stall_then_strike.tapes.stream_thread import Lost
 from stall_then_strike.types.dto import Tick

@@ -29,13 +29,13 @@ from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
 from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.journal.writer import Journal, journal_path
+from stall_then_strike.sim.bitflyer.desk import Delays
+from stall_then_strike.sim.bitflyer.keys import PERMISSIONS, ApiKey
+from stall_then_strike.sim.bitflyer.limits import Limits
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
+from stall_then_strike.sim.bitflyer.tickets import read_ticket
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.desk import Delays
-from stall_then_strike.sim.keys import PERMISSIONS, ApiKey
-from stall_then_strike.sim.limits import Limits
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
-from stall_then_strike.sim.tickets import read_ticket
+from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Changes, CoreMemo, Health, InventoryMemo, Reason, Side
 from stall_then_strike.types.instrument import Lots
 from tests.signing import SIGNED

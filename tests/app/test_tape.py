@@ -9,9 +9,9 @@ import pytest
 
 from stall_then_strike.app import cli, tape
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.sim.tape import read_tape
 from stall_then_strike.tapes.event_log import Beginning, EventFile
 from stall_then_strike.tapes.stream_thread import Lost
+from stall_then_strike.tapes.tape_reader import read_tape
 from stall_then_strike.types.dto import Tick
 from tests.research.rig import START_NS
 from tests.shared_data import real_tape_path

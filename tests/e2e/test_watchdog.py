@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from stall_then_strike.infra.watch.heartbeat import age_sec, read_beat
-from stall_then_strike.sim.keys import ApiKey
+from stall_then_strike.sim.bitflyer.keys import ApiKey
 from tests.e2e.commands import read_line, run, running, wait_until
 from tests.sim.private_rig import sign
 

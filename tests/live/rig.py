@@ -29,12 +29,12 @@ from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import Journal, journal_path
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.watch.alerts import Alerts, AlertUrls
+from stall_then_strike.sim.bitflyer.keys import ApiKey
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
+from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.calendar import Calendar
-from stall_then_strike.sim.flow import FlowModel
-from stall_then_strike.sim.keys import ApiKey
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
+from stall_then_strike.sim.exchange.flow import FlowModel
+from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.types.dto import NS_PER_S, BookedFill
 
 KEY = ApiKey(key="key-of-the-room", secret="made up for tests")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from stall_then_strike.app.live_run import LiveRun
 from stall_then_strike.engine.core import Core
-from stall_then_strike.sim.audit import Received
+from stall_then_strike.sim.exchange.request_log import Received
 from stall_then_strike.types.dto import (
     NS_PER_S,
     BoardState,

@@ -16,10 +16,10 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.bitflyer.private_feed import PrivateFeed
 from stall_then_strike.research.live_orders import LiveFill, LiveOrder, LiveRecord
-from stall_then_strike.sim.desk import Delays
-from stall_then_strike.sim.flow import Band, FlowModel
-from stall_then_strike.sim.private_venue import PrivateSettings
-from stall_then_strike.sim.source import Frame
+from stall_then_strike.sim.bitflyer.desk import Delays
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings
+from stall_then_strike.sim.exchange.flow import Band, FlowModel
+from stall_then_strike.sim.exchange.source import Frame
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, ClientOrderId, FillEvent, OrderEventKind, OrderId, Side
 from stall_then_strike.types.instrument import Ticks, fx_btc_jpy
 from tests.sim.private_rig import NO_CALENDAR, NO_LIMITS, Room, order

@@ -26,13 +26,13 @@ from stall_then_strike.research.fill_replay import QueueRule, Track, played
 from stall_then_strike.research.live_latencies import CANCEL, ORDER, write_samples
 from stall_then_strike.research.live_orders import CalibrationError, LiveOrder, LiveRecord
 from stall_then_strike.research.quote_tracks import Placed, TrackReader, hear, placed
+from stall_then_strike.sim.exchange.flow import FlowModel
 from stall_then_strike.sim.fill_rules import SHARE_SCALE
-from stall_then_strike.sim.flow import FlowModel
 from stall_then_strike.sim.latency import Latency
 from stall_then_strike.tapes.sequence import one_run
 from stall_then_strike.types.dto import NS_PER_MS, ClientOrderId, OrderId, Side
 from tests.research.live_market import record
-from tests.sim.test_desk import FIXED
+from tests.sim.bitflyer.test_desk import FIXED
 
 # --- a known parameter ------------------------------------------------------------------------------------------------
 

@@ -16,8 +16,8 @@ from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.research.arrays import KIND_BOARD
 from stall_then_strike.research.columns import COLUMNS, Columns
 from stall_then_strike.research.prepare import prepared, write_columns
-from stall_then_strike.sim.tape import TapeError
 from stall_then_strike.tapes.sequence import one_run
+from stall_then_strike.tapes.tape_reader import TapeError
 from stall_then_strike.types.dto import BoardSnapshot, Side
 from stall_then_strike.types.errors import FeedError
 from tests.market_script import START_NS, Script, config

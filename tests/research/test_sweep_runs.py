@@ -29,7 +29,7 @@ from stall_then_strike.research.sweep_tapes import (
     prepared_here,
     shown,
 )
-from stall_then_strike.sim.tape import read_tape
+from stall_then_strike.tapes.tape_reader import read_tape
 from stall_then_strike.types.dto import BoardSnapshot, BookStatus, TradeLogRow
 from stall_then_strike.types.errors import ConfigError
 from tests.market_script import config

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from stall_then_strike.sim.tape import TapeError
+from stall_then_strike.tapes.tape_reader import TapeError
 from stall_then_strike.types.instrument import fx_btc_jpy
 from tests.research.rig import frames
 from tests.shared_data import real_tape_path

@@ -9,7 +9,7 @@ import pytest
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
-from stall_then_strike.sim.tape import read_tape
+from stall_then_strike.tapes.tape_reader import read_tape
 from stall_then_strike.types.dto import NS_PER_S, Side
 from stall_then_strike.types.instrument import fx_btc_jpy
 from tests.research.rig import START_NS, frames

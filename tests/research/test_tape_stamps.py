@@ -15,9 +15,9 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.research.log_rows import ReportInputError
 from stall_then_strike.research.mid_path import mids_of_tapes
 from stall_then_strike.research.prepare import prepared
-from stall_then_strike.sim.source import Frame
-from stall_then_strike.sim.tape import TapeError, read_tape
+from stall_then_strike.sim.exchange.source import Frame
 from stall_then_strike.tapes.sequence import one_run
+from stall_then_strike.tapes.tape_reader import TapeError, read_tape
 from tests.app.test_backtest import backtest
 from tests.research.rig import frames
 

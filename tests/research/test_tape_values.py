@@ -11,7 +11,7 @@ from stall_then_strike.app import cli, tape
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.research.prepare import BeyondColumns, prepared
 from stall_then_strike.research.quote_tracks import hear
-from stall_then_strike.sim.tape import TapeSource
+from stall_then_strike.tapes.tape_reader import TapeSource
 from stall_then_strike.types.dto import OrderId
 from tests.research.rig import frames
 

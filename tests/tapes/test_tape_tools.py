@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stall_then_strike.sim.tape import TapeError, TapeLine, read_tape
+from stall_then_strike.tapes.tape_reader import TapeError, TapeLine, read_tape
 from stall_then_strike.tapes.tape_tools import TapeOutput, audit_tape, cut, faults_of, generate, merge, write_tape
 from stall_then_strike.types.dto import NS_PER_S
 from tests.e2e.commands import REPO

@@ -38,9 +38,9 @@ from stall_then_strike.infra.logs.log_folder import LogFolder
 from stall_then_strike.infra.logs.run_manifest import RunManifest
 from stall_then_strike.research.kernel_cache import is_compiled
 from stall_then_strike.sim.latency import quantile_table
-from stall_then_strike.sim.tape import LineFile
 from stall_then_strike.tapes.sequence import one_run
 from stall_then_strike.tapes.tape_files import tape_files
+from stall_then_strike.tapes.tape_reader import LineFile
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError, StallThenStrikeError
 

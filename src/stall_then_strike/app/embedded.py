@@ -11,12 +11,12 @@ from stall_then_strike.app import cli
 from stall_then_strike.config.models import AppConfig, ExchangeConfig
 from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import Clock
+from stall_then_strike.sim.bitflyer.keys import ApiKey
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
+from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.calendar import Calendar
-from stall_then_strike.sim.fault_file import load_fault_plan
-from stall_then_strike.sim.keys import ApiKey
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
+from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.faults.plan_file import load_fault_plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

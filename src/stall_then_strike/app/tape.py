@@ -23,11 +23,11 @@ from rich.table import Table
 from stall_then_strike.app import cli
 from stall_then_strike.config.models import ExchangeConfig, LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.sim.source import Channel
-from stall_then_strike.sim.tape import TapeError, read_tape
+from stall_then_strike.sim.exchange.source import Channel
 from stall_then_strike.tapes import tape_tools
 from stall_then_strike.tapes.event_replay import open_run, read_inputs, replay_events
 from stall_then_strike.tapes.tape_files import is_event_log
+from stall_then_strike.tapes.tape_reader import TapeError, read_tape
 from stall_then_strike.tapes.tape_rows import only_product
 from stall_then_strike.tapes.tape_tools import Audited
 from stall_then_strike.tapes.tape_writer import TAPE

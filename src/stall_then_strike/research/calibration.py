@@ -35,8 +35,8 @@ from stall_then_strike.research.live_orders import CalibrationError, LiveOrder, 
 from stall_then_strike.research.mid_path import MidPath
 from stall_then_strike.research.quote_tracks import Hearing, TrackReader, Tracks, hear, in_order, placed
 from stall_then_strike.sim.fill_rules import SHARE_SCALE
-from stall_then_strike.sim.tape import TapeError
 from stall_then_strike.tapes.sequence import one_run
+from stall_then_strike.tapes.tape_reader import TapeError
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 
 HORIZONS_NS: Final = tuple(NS_PER_MS * ms for ms in (100, 1_000, 5_000, 10_000, 60_000))

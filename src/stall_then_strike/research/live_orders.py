@@ -14,8 +14,8 @@ from typing import Final
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.strategy_stall import STALL_TAG
 from stall_then_strike.infra.journal.reader import JournalReader
-from stall_then_strike.sim.tape import TapeError
 from stall_then_strike.tapes.event_replay import open_run, replay_steps
+from stall_then_strike.tapes.tape_reader import TapeError
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     BookedFill,

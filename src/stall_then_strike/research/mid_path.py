@@ -20,7 +20,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.research.log_rows import ReportInputError
-from stall_then_strike.sim.tape import TapeError, TapeLine, read_tape
+from stall_then_strike.tapes.tape_reader import TapeError, TapeLine, read_tape
 from stall_then_strike.types.dto import NS_PER_S, BoardSnapshot, BookStatus
 
 SILENCE_NS: Final = 10 * NS_PER_S

@@ -68,8 +68,8 @@ from stall_then_strike.research.scan import (
     sheet,
     spelling,
 )
-from stall_then_strike.sim.tape import LineFile, Stamps, TapeError, judge, judge_whole, parse_line
 from stall_then_strike.tapes.sequence import Joints, Message
+from stall_then_strike.tapes.tape_reader import LineFile, Stamps, TapeError, judge, judge_whole, parse_line
 from stall_then_strike.types.dto import (
     BoardSnapshot,
     BookStatus,

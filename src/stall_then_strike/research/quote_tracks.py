@@ -42,8 +42,8 @@ from stall_then_strike.research.fill_replay import (
 from stall_then_strike.research.live_orders import LiveOrder
 from stall_then_strike.research.mid_path import SILENCE_NS, MidPath
 from stall_then_strike.research.own_depth import DisplayLag, LevelLog, OwnPart, Step, display_lag
-from stall_then_strike.sim.tape import read_tape
 from stall_then_strike.tapes.sequence import Message, one_run
+from stall_then_strike.tapes.tape_reader import read_tape
 from stall_then_strike.types.dto import (
     NO_ORDER,
     NS_PER_MS,

@@ -13,7 +13,7 @@ from stall_then_strike.research.estimates import Estimate
 from stall_then_strike.research.labels import Labels
 from stall_then_strike.research.report_charts import fills_drawn, horizon_text
 from stall_then_strike.research.report_data import HORIZONS_NS, SPLIT_HORIZON_NS, RunFigures
-from stall_then_strike.sim.tape import stamp_ns
+from stall_then_strike.tapes.tape_reader import stamp_ns
 from stall_then_strike.types.text import plain
 
 

@@ -18,7 +18,7 @@ from stall_then_strike.infra.bitflyer.answers import AnswerReader, BadAnswer, re
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.bitflyer.private_feed import PrivateFeed
 from stall_then_strike.infra.http_bitflyer import exact_float
-from stall_then_strike.sim.tickets import read_body, read_ticket
+from stall_then_strike.sim.bitflyer.tickets import read_body, read_ticket
 from stall_then_strike.types.dto import BoardState, Health, ReportedState, Side
 from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
 

@@ -20,7 +20,7 @@ import orjson
 from stall_then_strike.app.virtual import Message
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.sim.latency import quantile_table
-from stall_then_strike.sim.tape import read_tape
+from stall_then_strike.tapes.tape_reader import read_tape
 from stall_then_strike.tapes.tape_rows import ExecutionRow, read_rows
 from stall_then_strike.types.instrument import fx_btc_jpy
 from tests.market_script import config
