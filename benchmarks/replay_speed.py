@@ -1,6 +1,6 @@
 """Compiled replay against hftbacktest on the same tape, on one core, in one run: ``python -m benchmarks.replay_speed``.
 
-*Compiled*: `research.compiled` over prepared columns, without and with its log of every row. *hash*, *roi*: hftbacktest
+*Compiled*: `research.replay.compiled` over prepared columns, without and with its log of every row. *hash*, *roi*: hftbacktest
 with HashMapMarketDepth and ROIVectorMarketDepth over the same changes, trades and stamps, prepared too (an array in
 memory), with a stall strategy written for it: quotes around the mid once the best stood still, TTL, cancel when the
 best moves, close on a reverse move. Twice: asked at each feed event (``feed``), as ours is at each message, and polled
@@ -58,9 +58,9 @@ from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.research.columns import Columns
-from stall_then_strike.research.compiled import CompiledReplay
-from stall_then_strike.research.prepare import write_columns
+from stall_then_strike.research.replay.compiled import CompiledReplay
+from stall_then_strike.research.tables.columns import Columns
+from stall_then_strike.research.tables.prepare import write_columns
 from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.source import iter_frames
 from stall_then_strike.tapes.tape_reader import read_tape
@@ -321,8 +321,8 @@ import sys, time
 started = time.perf_counter()
 from pathlib import Path
 from stall_then_strike.config.loader import load_app_config
-from stall_then_strike.research.columns import Columns
-from stall_then_strike.research.compiled import CompiledReplay
+from stall_then_strike.research.tables.columns import Columns
+from stall_then_strike.research.replay.compiled import CompiledReplay
 cfg = load_app_config(Path("configs/base.yml"), Path("configs/sim.yml"), [])
 CompiledReplay(cfg, Columns(Path(sys.argv[1])), logging=False).run()
 peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))

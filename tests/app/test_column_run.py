@@ -11,12 +11,12 @@ from stall_then_strike.app.column_run import ColumnFeed, ColumnRun
 from stall_then_strike.app.trading import PaperTrader
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.research.columns import Columns
-from stall_then_strike.research.prepare import write_columns
+from stall_then_strike.research.tables.columns import Columns
+from stall_then_strike.research.tables.prepare import write_columns
 from stall_then_strike.types.dto import BoardSnapshot, Event
 from tests.market_script import RowList, config
-from tests.research import rig
-from tests.research.twins import twins
+from tests.research.replay import replay_rig as rig
+from tests.research.replay.twins import twins
 
 pytestmark = pytest.mark.timeout(600)
 MINUTES = 20

@@ -7,9 +7,9 @@ import io
 from rich.console import Console
 
 from stall_then_strike.app.sweep_screen import SweepProgress, best_table, failures, luck, short_names
-from stall_then_strike.research.overfitting import DeflatedSharpe
-from tests.research.test_sweep_drive import record
-from tests.research.test_sweep_plan import plan
+from stall_then_strike.research.sweep.overfitting import DeflatedSharpe
+from tests.research.sweep.test_drive import record
+from tests.research.sweep.test_plan import plan
 
 
 def console(*, terminal: bool, width: int = 100) -> tuple[Console, io.StringIO]:

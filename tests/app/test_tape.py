@@ -13,7 +13,7 @@ from stall_then_strike.tapes.event_log import Beginning, EventFile
 from stall_then_strike.tapes.stream_thread import Lost
 from stall_then_strike.tapes.tape_reader import read_tape
 from stall_then_strike.types.dto import Tick
-from tests.research.rig import START_NS
+from tests.research.replay.replay_rig import START_NS
 from tests.shared_data import real_tape_path
 
 

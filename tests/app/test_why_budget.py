@@ -17,7 +17,7 @@ from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.logs.log_reader import LogReader
 from stall_then_strike.types.dto import DecisionLogRow, Notice, OrderLogRow, Reason, Row, TradeLogRow
 from tests.market_script import config
-from tests.research import rig
+from tests.research.replay import replay_rig as rig
 
 
 class Listener:

@@ -25,7 +25,7 @@ from stall_then_strike.types.dto import Event, Notice, Tick
 from stall_then_strike.types.errors import FeedError
 from tests.e2e.commands import run
 from tests.live.rig import LiveRoom, live_room
-from tests.research.rig import START_NS, frames
+from tests.research.replay.replay_rig import START_NS, frames
 from tests.signing import SIGNED
 
 KINDS = ("decisions", "orders", "trades")

@@ -1,7 +1,7 @@
 """``backtest``: recorded tapes as one run, with the decisions, fill rules, logs and summary of paper trading.
 
 Two engines give the same rows, byte for byte. With the extra ``research``, tapes are prepared once into a cache. The
-compiled engine (`research.compiled`) then runs over arrays; what it cannot reproduce it refuses, and ``auto`` takes the
+compiled engine (`research.replay.compiled`) then runs over arrays; what it cannot reproduce it refuses, and ``auto`` takes the
 interpreted one instead: the trader of `run_paper` itself, told of those messages at which it might do something
 (`app.column_run`). Without the extra it is told of all, from their text.
 """
@@ -36,7 +36,7 @@ from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs, columns
 from stall_then_strike.infra.logs.log_folder import LogFolder
 from stall_then_strike.infra.logs.run_manifest import RunManifest
-from stall_then_strike.research.kernel_cache import is_compiled
+from stall_then_strike.research.replay.kernel_cache import is_compiled
 from stall_then_strike.sim.latency import quantile_table
 from stall_then_strike.tapes.sequence import one_run
 from stall_then_strike.tapes.tape_files import tape_files
@@ -45,9 +45,9 @@ from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError, StallThenStrikeError
 
 if TYPE_CHECKING:
-    from stall_then_strike.research.arrays import I64
-    from stall_then_strike.research.columns import Columns, Manifest
-    from stall_then_strike.research.compiled import Outcome
+    from stall_then_strike.research.replay.compiled import Outcome
+    from stall_then_strike.research.replay.kernel_state import I64
+    from stall_then_strike.research.tables.columns import Columns, Manifest
 
 _BATCH: Final = 2_000
 """Rows after which the logs get their time."""
@@ -163,7 +163,7 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Scr
     columns_: Columns | None = None
     short = engine is not Engine.COMPILED and is_short(args.tapes)
     if engine is Engine.COMPILED or (engine is Engine.AUTO and not short and _has_research()):
-        from stall_then_strike.research.compiled import CannotCompile
+        from stall_then_strike.research.replay.compiled import CannotCompile
 
         screen.begin(f"backtest of {tapes}, compiled", args.log_dir)
         columns_ = _columns(cfg, args, screen)
@@ -239,7 +239,7 @@ def _columns(cfg: AppConfig, args: argparse.Namespace, screen: Screen) -> Column
 
     Raises FeedError if there is no market on them. A signal ends it at once.
     """
-    from stall_then_strike.research.prepare import BeyondColumns, prepared
+    from stall_then_strike.research.tables.prepare import BeyondColumns, prepared
 
     try:
         with cli.interruptible(), compiling(screen.console, "preparing the tapes", READER):
@@ -262,8 +262,8 @@ def _compiled(
     cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs: CsvLogs, screen: Screen, manifest: RunManifest
 ) -> int:
     """Replay, write the rows. A signal ends it at once: nothing is at stake."""
-    from stall_then_strike.research.compiled import CompiledReplay
-    from stall_then_strike.research.rows import RowReader
+    from stall_then_strike.research.replay.compiled import CompiledReplay
+    from stall_then_strike.research.replay.kernel_rows import RowReader
 
     reader, written = RowReader(cfg), 0
 

@@ -26,7 +26,7 @@ def compiling(console: Console, doing: str, functions: int) -> Iterator[None]:
 
     On a terminal a line shows what is done and counts; elsewhere a line comes when compiling begins. One stays.
     """
-    from stall_then_strike.research.jit import compilations
+    from stall_then_strike.research.replay.jit import compilations
 
     once = "once for this version on this machine, a minute or two in all"
     began_ns, ended_ns, count = perf_ns(), 0, 0

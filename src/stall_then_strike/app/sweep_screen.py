@@ -11,10 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from stall_then_strike.infra.clock import perf_ns
-from stall_then_strike.research.overfitting import DeflatedSharpe
-from stall_then_strike.research.sweep_plan import Plan
-from stall_then_strike.research.sweep_result import front, has_fills, out_of_sample, ranked
-from stall_then_strike.research.sweep_runs import Record
+from stall_then_strike.research.sweep.overfitting import DeflatedSharpe
+from stall_then_strike.research.sweep.plan import Plan
+from stall_then_strike.research.sweep.result import front, has_fills, out_of_sample, ranked
+from stall_then_strike.research.sweep.runs import Record
 from stall_then_strike.types.dto import NS_PER_S
 
 UNKNOWN: Final = "–"

@@ -323,14 +323,14 @@ def _convert(args: argparse.Namespace) -> int:
     instrument = _instrument(args)
     if args.kind == "npz":
         with cli.extra_needed("research"):
-            from stall_then_strike.research.tape_npz import write_npz
+            from stall_then_strike.research.tables.npz import write_npz
 
         out = args.out or stem.with_name(stem.name + ".npz")
         rows = write_npz(args.tape, out, instrument, feed_latency_ms=args.feed_latency_ms)
         sys.stdout.write(f"{out}: {rows:,} rows\n")
     else:
         with cli.extra_needed("research"):
-            from stall_then_strike.research.tape_columns import write_parquet
+            from stall_then_strike.research.tables.parquet import write_parquet
 
         base = stem if args.out is None else args.out.with_name(args.out.name.removesuffix(".parquet"))
         for path in write_parquet(args.tape, base, instrument):

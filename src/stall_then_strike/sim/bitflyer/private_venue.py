@@ -2,11 +2,8 @@
 
 Joins what the other modules hold: keys, accounts, the desk and the calendar. It lives in the market's time
 as its :class:`~stall_then_strike.sim.exchange.market.Outsider`, so that the same requests at the same moments have the
-same effects at any speed and in virtual time. Requests enter at a moment that the market has reached: over HTTP by way of
-`private_rest.py`, in tests without sockets through :attr:`PrivateVenue.desk`.
-
-Everything that this side sends leaves as frames of the market, and every delay is in :class:`~.desk.Delays`; these two
-and :attr:`.desk.OrderDesk.mishaps` are where faults take hold of it (`faults.py`).
+same effects at any speed and in virtual time. Requests enter at a moment that the market has reached: over HTTP by
+way of `private_rest.py`, in tests without sockets through :attr:`PrivateVenue.desk`.
 """
 
 from __future__ import annotations
