@@ -49,7 +49,7 @@ import orjson
 from aiohttp import web
 
 from benchmarks.limits import MANY, WIDE
-from stall_then_strike.app import cli
+from stall_then_strike.app.shell import cli
 from stall_then_strike.infra.bitflyer.store import Board
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.sim.bitflyer.desk import Delays

@@ -17,8 +17,8 @@ from time import perf_counter_ns
 
 from benchmarks.limits import WIDE
 from benchmarks.messages import BOARD, SNAPSHOT, frame
-from stall_then_strike.app.realtime import RealtimeRun
-from stall_then_strike.app.trading import PaperTrader
+from stall_then_strike.app.trader.realtime import RealtimeRun
+from stall_then_strike.app.trader.trader import PaperTrader
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.infra.bitflyer.feed import MarketEvent

@@ -1,11 +1,12 @@
 """Compiled replay against hftbacktest on the same tape, on one core, in one run: ``python -m benchmarks.replay_speed``.
 
-*Compiled*: `research.replay.compiled` over prepared columns, without and with its log of every row. *hash*, *roi*: hftbacktest
-with HashMapMarketDepth and ROIVectorMarketDepth over the same changes, trades and stamps, prepared too (an array in
-memory), with a stall strategy written for it: quotes around the mid once the best stood still, TTL, cancel when the
-best moves, close on a reverse move. Twice: asked at each feed event (``feed``), as ours is at each message, and polled
-each 100 ms (``poll``), which decides late but runs faster. Ours does more: calendar, rate limits, kill switch, funding,
-closings in steps. An event is a changed level on the wire (or a trade, for both alike left out of the count).
+*Compiled*: `research.replay.compiled` over prepared columns, without and with its log of every row. *hash*, *roi*:
+hftbacktest with HashMapMarketDepth and ROIVectorMarketDepth over the same changes, trades and stamps, prepared too (an
+array in memory), with a stall strategy written for it: quotes around the mid once the best stood still, TTL, cancel
+when the best moves, close on a reverse move. Twice: asked at each feed event (``feed``), as ours is at each message,
+and polled each 100 ms (``poll``), which decides late but runs faster. Ours does more: calendar, rate limits, kill
+switch, funding, closings in steps. An event is a changed level on the wire (or a trade, for both alike left out of the
+count).
 
 *interpreted* is the trader of paper trading itself over the same columns, in CPython; two builds of one version can
 differ by a fifth.
@@ -51,9 +52,9 @@ from loguru import logger
 from numba import njit
 
 from benchmarks import messages
-from stall_then_strike.app.column_run import ColumnFeed, ColumnRun
-from stall_then_strike.app.trading import PaperTrader
-from stall_then_strike.app.virtual import VirtualRun
+from stall_then_strike.app.trader.column_run import ColumnFeed, ColumnRun
+from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketFeed

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import orjson
 
-from stall_then_strike.app.trading import PaperTrader
-from stall_then_strike.app.virtual import VirtualRun
+from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock

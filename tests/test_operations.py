@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stall_then_strike.app import cli
+from stall_then_strike.app.shell import cli
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.infra.watch.alerts import CLOSE_S, URLS_VARIABLE
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.app.backtest import is_short
-from stall_then_strike.app.panel import jpy
+from stall_then_strike.app.view.panel import jpy
 from stall_then_strike.tapes.tape_tools import generate, write_tape
 from tests.e2e.commands import REPO
 from tests.research.tables.random_tapes import random_tape

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from stall_then_strike.app import cli
 from stall_then_strike.app.calibrate import main
+from stall_then_strike.app.shell import cli
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig, LatencyKind
 from stall_then_strike.infra.journal.writer import journal_path

@@ -7,7 +7,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from stall_then_strike.app import cli, tape
+from stall_then_strike.app import tape
+from stall_then_strike.app.shell import cli
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.tapes.event_log import Beginning, EventFile
 from stall_then_strike.tapes.stream_thread import Lost

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from loguru import logger
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.infra.bitflyer.credentials import sign_for
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.sim.exchange.request_log import Audit

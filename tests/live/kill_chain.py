@@ -16,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from random import Random
 
-from stall_then_strike.app import cli
+from stall_then_strike.app.shell import cli
 from stall_then_strike.infra.bitflyer.credentials import KEY_VARIABLE, SECRET_VARIABLE
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.reader import JournalReader

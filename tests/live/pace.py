@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from stall_then_strike.app import live_run
+from stall_then_strike.app.trader import live_run
 from stall_then_strike.infra import pyb_session
 from stall_then_strike.infra.bitflyer import venue_status
 from stall_then_strike.infra.clock import ScaledClock

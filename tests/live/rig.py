@@ -18,9 +18,9 @@ from typing import Any
 
 from rich.console import Console
 
-from stall_then_strike.app.ending import Ending
-from stall_then_strike.app.live_run import LiveParts, LiveRun
-from stall_then_strike.app.screen import Screen
+from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.trader.live_run import LiveParts, LiveRun
+from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.venue.evidence import EXPIRY_NS
 from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.sim.bitflyer.venue_account import ChildState
 from stall_then_strike.sim.exchange.request_log import Audit

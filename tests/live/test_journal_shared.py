@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from stall_then_strike.app import cli
+from stall_then_strike.app.shell import cli
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.types.dto import Reason

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stall_then_strike.app import cli
+from stall_then_strike.app.shell import cli
 from stall_then_strike.infra.bitflyer.credentials import Credentials
 from tests.infra.watch.alert_sink import alerts_to, open_alerts, serving
 from tests.live.rig import KEY, live_room

@@ -9,8 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.engine.venue.account import CORRECTION_TAG
 from stall_then_strike.sim.bitflyer.desk import Delays
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings

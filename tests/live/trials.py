@@ -31,7 +31,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from stall_then_strike.app import cli
+from stall_then_strike.app.shell import cli
 from stall_then_strike.sim.bitflyer.ledger import Rounding
 from stall_then_strike.sim.bitflyer.tickets import Ticket
 from stall_then_strike.sim.bitflyer.venue_account import ChildOrder

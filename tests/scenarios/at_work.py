@@ -9,8 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from stall_then_strike.app.ending import Ending
-from stall_then_strike.app.live_run import LiveRun
+from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.venue.evidence import EXPIRY_NS

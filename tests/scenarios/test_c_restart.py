@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app import cli
+from stall_then_strike.app.shell import cli
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.sim.bitflyer.tickets import Ticket
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind

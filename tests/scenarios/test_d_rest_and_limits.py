@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from stall_then_strike.app import cli
+from stall_then_strike.app.shell import cli
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings
 from stall_then_strike.sim.bitflyer.tickets import Refusal
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from stall_then_strike.app.trading import PaperTrader
-from stall_then_strike.app.virtual import VirtualRun
+from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.sim.exchange.market import Market

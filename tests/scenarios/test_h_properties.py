@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stall_then_strike.app.trading import PaperTrader
-from stall_then_strike.app.virtual import VirtualRun
+from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.orders import NEXT, TERMINAL, OrderState
 from stall_then_strike.infra.bitflyer.feed import MarketFeed

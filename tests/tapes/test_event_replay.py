@@ -11,7 +11,7 @@ import pytest
 import zstandard
 from loguru import logger
 
-from stall_then_strike.app import cli
+from stall_then_strike.app.shell import cli
 from stall_then_strike.config.models import AppConfig, LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.sim.faults.catalogue import random_plan

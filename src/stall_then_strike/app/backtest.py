@@ -1,9 +1,9 @@
 """``backtest``: recorded tapes as one run, with the decisions, fill rules, logs and summary of paper trading.
 
 Two engines give the same rows, byte for byte. With the extra ``research``, tapes are prepared once into a cache. The
-compiled engine (`research.replay.compiled`) then runs over arrays; what it cannot reproduce it refuses, and ``auto`` takes the
-interpreted one instead: the trader of `run_paper` itself, told of those messages at which it might do something
-(`app.column_run`). Without the extra it is told of all, from their text.
+compiled engine (`research.replay.compiled`) then runs over arrays; what it cannot reproduce it refuses, and ``auto``
+takes the interpreted one instead: the trader of `run_paper` itself, told of those messages at which it might do
+something (`app.trader.column_run`). Without the extra it is told of all, from their text.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Final
 from loguru import logger
 from rich.console import Console
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.compiling import READER, REPLAY, compiling
-from stall_then_strike.app.observe import Observer
 from stall_then_strike.app.run_paper import PaperRun
-from stall_then_strike.app.screen import Screen
-from stall_then_strike.app.status import Counts, Summary, reason_counts
-from stall_then_strike.app.summary import summary_table
-from stall_then_strike.app.trading import PaperTrader
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
+from stall_then_strike.app.trader.observe import Observer
+from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.view.screen import Screen
+from stall_then_strike.app.view.status import Counts, Summary, reason_counts
+from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig, Engine
 from stall_then_strike.engine.venue.calendar import TradingCalendar
@@ -221,7 +221,7 @@ async def _interpreted(
             return await run.virtual(
                 one_run(args.tapes), mode=mode, speed=math.inf, duration_s=args.duration, ended=ended, is_tape=True
             )
-        from stall_then_strike.app.column_run import ColumnFeed, ColumnRun
+        from stall_then_strike.app.trader.column_run import ColumnFeed, ColumnRun
 
         clock, feed = VirtualClock(0), ColumnFeed(columns_)
         trader = PaperTrader(cfg, clock, feed, logs)

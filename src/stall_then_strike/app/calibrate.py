@@ -19,8 +19,8 @@ from loguru import logger
 from rich.console import Console
 from rich.table import Table
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.wide_table import print_table
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.wide_table import print_table
 from stall_then_strike.research.calibration.live_latencies import CANCEL, ORDER, in_words, samples, write_samples
 from stall_then_strike.research.calibration.live_orders import (
     CalibrationError,

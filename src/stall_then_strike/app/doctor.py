@@ -23,8 +23,8 @@ from rich.table import Table
 from rich.text import Text
 from yarl import URL
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.preflight import CheckResult, Verdict, exit_code, fault, ok, preflight
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.trader.preflight import CheckResult, Verdict, exit_code, fault, ok, preflight
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.credentials import Credentials, is_own_machine, load_credentials, sign_for

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from loguru import logger
 
-from stall_then_strike.app import cli
+from stall_then_strike.app.shell import cli
 from stall_then_strike.infra.logs.log_runs import LogRuns
 from stall_then_strike.tapes.tape_files import tape_files
 from stall_then_strike.types.errors import ConfigError, StallThenStrikeError

@@ -18,11 +18,11 @@ from loguru import logger
 from rich.console import Console
 
 from stall_then_strike import __version__
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
-from stall_then_strike.app.live_run import LiveParts, run_live
-from stall_then_strike.app.prompt import answer_promptly
-from stall_then_strike.app.screen import Screen
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.shell.prompt import answer_promptly
+from stall_then_strike.app.trader.live_run import LiveParts, run_live
+from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.loader import config_digest, effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.credentials import Credentials, load_credentials

@@ -23,15 +23,15 @@ from typing import Any, Final
 from loguru import logger
 from rich.console import Console
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
-from stall_then_strike.app.observe import FeedCondition, Observer
-from stall_then_strike.app.own_recording import OwnRecording
-from stall_then_strike.app.realtime import RealtimeRun
-from stall_then_strike.app.screen import Screen
-from stall_then_strike.app.summary import summary_table
-from stall_then_strike.app.trading import PaperTrader
-from stall_then_strike.app.virtual import Message, VirtualRun, VirtualTime
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.trader.observe import FeedCondition, Observer
+from stall_then_strike.app.trader.own_recording import OwnRecording
+from stall_then_strike.app.trader.realtime import RealtimeRun
+from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.virtual import Message, VirtualRun, VirtualTime
+from stall_then_strike.app.view.screen import Screen
+from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed

@@ -20,8 +20,8 @@ from pathlib import Path
 from secrets import token_hex, token_urlsafe
 from typing import Final
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.ledger import Rounding

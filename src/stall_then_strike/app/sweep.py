@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 from loguru import logger
 from rich.console import Console
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.compiling import READER, REPLAY, compiling
-from stall_then_strike.app.wide_table import print_table
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
+from stall_then_strike.app.shell.wide_table import print_table
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.tapes.tape_files import tape_files
 from stall_then_strike.types.dto import NS_PER_S
@@ -332,7 +332,7 @@ class _Sweep:
         )
 
     def _drive(self, plan: Plan, job: Job, columns: Columns, journal: RunJournal) -> bool:
-        from stall_then_strike.app.sweep_screen import SweepProgress
+        from stall_then_strike.app.view.sweep_screen import SweepProgress
         from stall_then_strike.research.sweep.drive import Driver
 
         failed = sum(not record.done for record in journal.records.values())
@@ -376,7 +376,7 @@ class _Sweep:
             CompiledReplay(self._cfg, columns, span=(first_ns, first_ns + 1)).run()
 
     def _show(self, plan: Plan, records: Any, worth: Any) -> None:
-        from stall_then_strike.app import sweep_screen
+        from stall_then_strike.app.view import sweep_screen
 
         print_table(self._console, sweep_screen.best_table(records, plan, self._args.best))
         if plan.folds:

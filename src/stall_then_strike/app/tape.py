@@ -20,7 +20,7 @@ from loguru import logger
 from rich.console import Console
 from rich.table import Table
 
-from stall_then_strike.app import cli
+from stall_then_strike.app.shell import cli
 from stall_then_strike.config.models import ExchangeConfig, LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.sim.exchange.source import Channel

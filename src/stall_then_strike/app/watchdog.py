@@ -26,8 +26,8 @@ import pybotters
 from loguru import logger
 from yarl import URL
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.cancel_all import CancelAll

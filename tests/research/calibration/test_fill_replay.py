@@ -9,7 +9,7 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stall_then_strike.app.virtual import Message
+from stall_then_strike.app.trader.virtual import Message
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.research.calibration.fill_replay import (

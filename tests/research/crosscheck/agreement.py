@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from stall_then_strike.app.virtual import Message
+from stall_then_strike.app.trader.virtual import Message
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.sim.latency import quantile_table
 from stall_then_strike.tapes.tape_reader import read_tape

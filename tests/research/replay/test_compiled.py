@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stall_then_strike.app.trading import PaperTrader
-from stall_then_strike.app.virtual import Message, VirtualRun
+from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.virtual import Message, VirtualRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock

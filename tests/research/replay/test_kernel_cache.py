@@ -63,7 +63,7 @@ def test_every_module_that_is_loaded_with_them_counts(roots: tuple[str, ...]) ->
         ("engine/strategy_stall.py", "def decide(", "def  decide(", (True, True)),
         ("types/names.py", '"""', '""" ', (True, True)),
         ("engine/venue/calendar.py", '"""', '""" ', (False, True)),
-        ("app/panel.py", '"""', '""" ', (False, False)),
+        ("app/view/panel.py", '"""', '""" ', (False, False)),
     ],
 )
 def test_change_of_a_source_makes_another_cache(

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stall_then_strike.app.column_run import ColumnFeed, ColumnRun
-from stall_then_strike.app.trading import PaperTrader
-from stall_then_strike.app.virtual import Message, VirtualRun
+from stall_then_strike.app.trader.column_run import ColumnFeed, ColumnRun
+from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.virtual import Message, VirtualRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock

@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 import pytest
 from plotly.offline import get_plotlyjs
 
-from stall_then_strike.app import cli, report
+from stall_then_strike.app import report
+from stall_then_strike.app.shell import cli
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.logs.run_manifest import RunRecord
 from stall_then_strike.research.figures.activity import Bin

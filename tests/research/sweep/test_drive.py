@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from stall_then_strike.app.sweep_screen import best_table
+from stall_then_strike.app.view.sweep_screen import best_table
 from stall_then_strike.research.sweep.drive import Driver
 from stall_then_strike.research.sweep.plan import Plan, Range, Span, folds_of
 from stall_then_strike.research.sweep.result import (

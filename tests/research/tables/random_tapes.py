@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
-from stall_then_strike.app.virtual import Message
+from stall_then_strike.app.trader.virtual import Message
 from stall_then_strike.config.models import AppConfig
 from tests.market_script import PRODUCT, START_NS, config
 

@@ -22,7 +22,7 @@ import numpy as np  # noqa: E402 - only where it is installed
 from hftbacktest import types as hft  # noqa: E402
 from hftbacktest.data import correct_event_order, validate_event_order  # noqa: E402
 
-from stall_then_strike.research import tape_npz  # noqa: E402
+from stall_then_strike.research.tables import npz  # noqa: E402
 from stall_then_strike.research.tables.npz import EVENT_DTYPE, write_npz  # noqa: E402
 
 
@@ -41,7 +41,7 @@ def test_constants_are_theirs() -> None:
         *("DEPTH_EVENT", "TRADE_EVENT", "DEPTH_CLEAR_EVENT", "DEPTH_SNAPSHOT_EVENT"),
         *("EXCH_EVENT", "LOCAL_EVENT", "BUY_EVENT", "SELL_EVENT"),
     ):
-        assert getattr(tape_npz, name) == getattr(hft, name)
+        assert getattr(npz, name) == getattr(hft, name)
 
 
 def test_order_is_right_for_both_readers_and_theirs(tape: Path, tmp_path: Path) -> None:

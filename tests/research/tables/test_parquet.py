@@ -14,13 +14,13 @@ from tests.shared_data import real_tape_path
 
 pl = pytest.importorskip("polars")
 
-from stall_then_strike.research import tape_columns  # noqa: E402 - only where polars is installed
+from stall_then_strike.research.tables import parquet  # noqa: E402 - only where polars is installed
 from stall_then_strike.research.tables.parquet import EXECUTIONS, LEVELS, write_parquet  # noqa: E402
 
 
 @pytest.mark.parametrize("rows", [200_000, 1_000])
 def test_tables_have_all_of_the_tape(rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tape_columns, "_ROWS", rows)
+    monkeypatch.setattr(parquet, "_ROWS", rows)
     tape = tmp_path / "t.jsonl"
     tape.write_text("".join(f'{{"recv_ns":{f.time_ns},"msg":{f.text}}}\n' for f in frames(60)))
     levels_path, executions_path = write_parquet(tape, tmp_path / "t", fx_btc_jpy())

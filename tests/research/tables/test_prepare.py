@@ -11,7 +11,7 @@ import orjson
 import pytest
 import zstandard
 
-from stall_then_strike.app.virtual import Message
+from stall_then_strike.app.trader.virtual import Message
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.research.replay.kernel_state import KIND_BOARD
 from stall_then_strike.research.tables.columns import COLUMNS, Columns

@@ -9,8 +9,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from stall_then_strike.app import cli, tape
+from stall_then_strike.app import tape
 from stall_then_strike.app.backtest import main as backtest_main
+from stall_then_strike.app.shell import cli
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.research.figures.log_rows import ReportInputError
 from stall_then_strike.research.figures.mid_path import mids_of_tapes

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app import cli, tape
+from stall_then_strike.app import tape
+from stall_then_strike.app.shell import cli
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.research.calibration.quote_tracks import hear
 from stall_then_strike.research.tables.prepare import BeyondColumns, prepared

@@ -1,8 +1,8 @@
 """The core's step on arrays: `engine.core`, `orders`, `exits`, `closing` and `dispatch` for one paper account.
 
 What is decided is `engine.strategy_stall.decide` itself, compiled. Here is only what surrounds it, in the same order as
-there; `tests/research/replay/test_compiled.py` holds the two to the same rows. Paper trading leaves no order in doubt: nothing
-of that is here.
+there; `tests/research/replay/test_compiled.py` holds the two to the same rows. Paper trading leaves no order in doubt:
+nothing of that is here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The paper venue and the clock on arrays: `sim.paper`, `app.trading` and `app.virtual` for one tape's chunk.
+"""The paper venue and the clock on arrays: `sim.paper`, `app.trader.trader` and `app.trader.virtual` for one chunk.
 
 Fills follow `sim.fill_rules` and latencies `sim.latency`, the same functions, compiled. The order in which things
 happen is that of a virtual run: deadlines up to the message, then the paper venue, then the core, then what it sends.
