@@ -1,0 +1,154 @@
+"""The live trader: what the core changes is in the journal before its quotes are sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from loguru import logger
+
+from stall_then_strike.app.trader.live_alerts import JOURNAL
+from stall_then_strike.app.trader.outbox import TaskOutbox
+from stall_then_strike.app.trader.owed_steps import ChangeLog, OwedSteps
+from stall_then_strike.app.trader.trader import RowLog, Trader
+from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.executor import OrderExecutor
+from stall_then_strike.engine.gateway import AccountReader, OrderGateway
+from stall_then_strike.engine.venue.reconciler import REPORT_CALLS
+from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.clock import ScaledClock
+from stall_then_strike.infra.orderbook_view import OrderBookView, OwnQuote
+from stall_then_strike.types.dto import (
+    Changes,
+    Command,
+    ExecId,
+    Fact,
+    FillEvent,
+    PrintedFill,
+    PublicTrades,
+    Reason,
+    Reconcile,
+    Side,
+)
+
+
+class Venue(OrderGateway, AccountReader, Protocol):
+    """What live trading needs of a venue."""
+
+
+class LiveTrader(Trader):
+    """One core, one venue, one journal."""
+
+    def __init__(
+        self,
+        core: Core,
+        clock: ScaledClock,
+        feed: MarketFeed,
+        view: OrderBookView,
+        logs: RowLog,
+        journal: ChangeLog,
+        venue: Venue,
+        *,
+        locked_sec: float = 120.0,
+        on_fact: Callable[[Fact], None] = lambda fact: None,
+    ) -> None:
+        """``core`` is made with ``live=True`` and restored; ``on_fact`` hears of what may be worth an alert.
+
+        ``locked_sec``: how long another program may lock the journal before trading halts, real seconds.
+        """
+        self.owed = OwedSteps(journal, self, locked_sec=locked_sec)
+        """Steps on their way into the journal."""
+        executor = OrderExecutor(venue, self.on_event, clock.now_ns, venue)
+        self.outbox = TaskOutbox(executor, self.owed, self.on_event, clock)
+        super().__init__(core, clock, feed, logs, self.outbox)
+        self.on_asked: Callable[[int], None] | None = None
+        """Told of a question that the core did not ask, just before it is booked on the core's budget."""
+        self._view = view
+        self._tell_fact = on_fact
+
+    def _remember(self, changes: Changes) -> None:
+        self.owed.add(changes)
+        self._view.set_own(self._own_quotes())
+
+    def _on_fact(self, fact: Fact) -> None:
+        self._tell_fact(fact)
+
+    def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
+        """Take one market event. Of the public executions, those of our orders concern the core."""
+        if isinstance(event, PublicTrades):
+            for fill in self._own_prints(event):
+                self.on_event(PrintedFill(ts_ns=event.ts_ns, fill=fill))
+        else:
+            super().on_market(event, started_ns)
+
+    def _own_prints(self, message: PublicTrades) -> Iterator[FillEvent]:
+        known = self.core.orders.by_id
+        for trade in message.trades:
+            for side, order_id in ((Side.BUY, trade.buy_order_id), (Side.SELL, trade.sell_order_id)):
+                if known(order_id) is not None:
+                    yield FillEvent(
+                        ts_ns=message.ts_ns,
+                        exec_id=trade.exec_id,
+                        side=side,
+                        price=trade.price,
+                        size=trade.size,
+                        order_id=order_id,
+                    )
+
+    # --- the journal
+
+    def on_locked(self) -> None:
+        """Strike no more until the journal can be written."""
+        self._control(Command.HOLD, Reason.JOURNAL_LOCKED)
+
+    def on_locked_long(self, text: str) -> None:
+        """Say who holds trading up."""
+        logger.error("{}; no quotes until it lets go", text)
+        self.remember(JOURNAL, text)
+
+    def on_failed(self, text: str) -> None:
+        """Halt; the halt itself is owed, too."""
+        self.halt(Reason.LOG_FAILURE, text)
+
+    def on_written(self, text: str) -> None:
+        """Go on."""
+        self._control(Command.RELEASE, Reason.JOURNAL_LOCKED)
+        if text:
+            logger.warning("{}", text)
+            self.remember(JOURNAL, text)
+
+    def _own_quotes(self) -> list[OwnQuote]:
+        return [
+            OwnQuote(side=order.side, price=order.price, remaining=order.remaining)
+            for order in self.core.own_orders()
+            if order.price is not None
+        ]
+
+    # --- beside the core
+
+    async def send(self) -> None:
+        """Send actions as they come, for ever, and write what the journal could not take at once."""
+        async with asyncio.TaskGroup() as tasks:
+            writing = tasks.create_task(self.owed.keep_trying())
+            try:
+                await super().send()
+            finally:
+                writing.cancel()
+
+    def remember(self, what: str, detail: str) -> None:
+        """Write a fact of the run itself (its start, its end, a pause) into the journal."""
+        now_ns = self.clock.now_ns()
+        fact = Fact(ts_ns=now_ns, what=what, detail=detail)
+        self.owed.add(Changes(ts_ns=now_ns, facts=(fact,)))
+        self._on_fact(fact)
+
+    async def ask_account(self, why: str) -> None:
+        """Ask for the account although the core does not want to know; return when its word, if any, was taken."""
+        now_ns = self.clock.now_ns()
+        if self.on_asked is not None:
+            self.on_asked(now_ns)
+        self.core.budget.reserve_questions(now_ns, REPORT_CALLS)
+        account = self.core.account
+        since = None if account is None else account.rules.since
+        await self.outbox.executor.execute((Reconcile(since=since or ExecId(0), why=why),))

@@ -1,0 +1,247 @@
+"""The core with its surroundings: events in from any source, actions out to the outbox, rows out to the logs.
+
+A trader has no loop of its own. ``realtime`` drives it from a live feed and timers, ``virtual`` from a list of stamped
+messages; both call the same methods, so that a tape is traded by the same code as the market. ``PaperTrader`` is here,
+the live one in ``live``; they differ in their venue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from loguru import logger
+
+from stall_then_strike.app.trader.outbox import InlineOutbox, Outbox
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.executor import OrderExecutor
+from stall_then_strike.infra.bitflyer.feed import FeedStatistics, MarketEvent
+from stall_then_strike.infra.clock import Clock, perf_ns
+from stall_then_strike.infra.watch.histogram import LatencyHistogram
+from stall_then_strike.sim.paper import PaperGateway
+from stall_then_strike.types.dto import (
+    NS_PER_S,
+    BoardSnapshot,
+    BookReader,
+    BookStatus,
+    Changes,
+    Command,
+    Control,
+    DecisionLogRow,
+    Event,
+    Fact,
+    Notice,
+    OrderLogRow,
+    PublicTrades,
+    Reason,
+    Row,
+    Step,
+    Tick,
+    TradeLogRow,
+)
+
+RECENT: Final = 30
+_LOG_PAUSE_S: Final = 0.002
+"""How long log rows wait in real time, so that what is being sent goes first: formatting them and waking the threads
+that write them takes about as long as sending."""
+
+
+class RowLog(Protocol):
+    """Where CSV rows go."""
+
+    def write(self, row: TradeLogRow | OrderLogRow | DecisionLogRow) -> None:
+        """Take one row without blocking."""
+        ...
+
+
+class Feed(Protocol):
+    """Where market events come from, as far as a trader looks back at it."""
+
+    @property
+    def board(self) -> BookReader:
+        """The displayed book after the last event."""
+        ...
+
+    def statistics(self) -> FeedStatistics:
+        """Counts so far."""
+        ...
+
+
+class Trader:
+    """A core with its clock, its logs and its outbox. Subclasses say what market events mean at their venue.
+
+    The order within a step: changes to the journal, actions to the outbox, rows to the logs. Events that come while a
+    step is being taken wait their turn.
+    """
+
+    def __init__(self, core: Core, clock: Clock, feed: Feed, logs: RowLog, outbox: Outbox) -> None:
+        """Everything is given; nothing is started."""
+        self.core = core
+        self.clock = clock
+        self.feed = feed
+        self.logs = logs
+        self._outbox = outbox
+        self.on_step: Callable[[], None] = lambda: None
+        """Called after each step, when the next deadline may have moved."""
+        self.on_input: Callable[[Event, int], None] | None = None
+        """Told of each event just before the core is, with the moment that the core is told."""
+        self.latency = LatencyHistogram()
+        """From the text of a board message to the core's answer."""
+        self.recent_decisions: deque[DecisionLogRow] = deque(maxlen=RECENT)
+        self.recent_trades: deque[TradeLogRow] = deque(maxlen=RECENT)
+        self._inbox: deque[Event] = deque()
+        self._is_stepping = False
+        self._late_rows: deque[Row] = deque()
+        self._is_sending = False
+        self._unknown_ns: int | None = None
+        self._runtime = logger.opt(depth=1)
+
+    @property
+    def next_deadline_ns(self) -> int:
+        """When :meth:`wake` is to be called if no event comes before."""
+        return self.core.next_deadline_ns
+
+    def wake(self) -> None:
+        """A deadline has come."""
+        self.on_event(Tick(ts_ns=self.clock.now_ns()))
+
+    def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
+        """Take one market event; executions of others concern no core.
+
+        ``started_ns`` is when its text arrived, on the stopwatch of ``perf_ns``.
+        """
+        if isinstance(event, PublicTrades):
+            return
+        if isinstance(event, BoardSnapshot):
+            self._tell_of_gaps(event)
+        self.on_event(event)
+        if started_ns is not None and isinstance(event, BoardSnapshot):
+            self.latency.add(perf_ns() - started_ns)
+
+    def _tell_of_gaps(self, board: BoardSnapshot) -> None:
+        """Say when a book that was lost is known again; its loss is told by the connection."""
+        if board.status is BookStatus.UNKNOWN:
+            self._unknown_ns = board.ts_ns
+        elif self._unknown_ns is not None:
+            self._runtime.info("the book is known again after {:.1f} s", (board.ts_ns - self._unknown_ns) / NS_PER_S)
+            self._unknown_ns = None
+
+    def on_event(self, event: Event) -> None:
+        """One step of the core. What comes from within a step is taken after it."""
+        self._inbox.append(event)
+        if self._is_stepping:
+            return
+        self._is_stepping = True
+        try:
+            while self._inbox:
+                self._step(self._inbox.popleft())
+        finally:
+            self._is_stepping = False
+
+    def _step(self, event: Event) -> None:
+        """The one door to the core's steps."""
+        now_ns = self.clock.now_ns()
+        if self.on_input is not None:
+            self.on_input(event, now_ns)
+        step = self.core.on_event(event, now_ns)
+        changes = step.changes
+        if changes is not None:
+            self._remember(changes)
+        self._take(step)
+        for fact in changes.facts if changes is not None else ():
+            self._on_fact(fact)
+
+    def _remember(self, changes: Changes) -> None:
+        """Have the journal take what a step changed, before any of its actions is sent. On paper there is none."""
+
+    def _on_fact(self, fact: Fact) -> None:
+        """Tell whoever listens of a fact."""
+
+    def _take(self, step: Step) -> None:
+        """Send, then log."""
+        if step.actions:
+            self._outbox.put(step.actions)
+        if step.rows:
+            if self._is_sending and not self._late_rows:
+                asyncio.get_running_loop().call_later(_LOG_PAUSE_S, self._log_rows)
+            self._late_rows.extend(step.rows)
+            if not self._is_sending:
+                self._log_rows()
+        self.on_step()
+
+    def _log_rows(self) -> None:
+        while self._late_rows:
+            self._record(self._late_rows.popleft())
+
+    async def send(self) -> None:
+        """Send actions as they come, for ever. Log rows wait a moment meanwhile."""
+        self._is_sending = True
+        try:
+            await self._outbox.send()
+        finally:
+            self._is_sending = False
+            self._log_rows()
+
+    def halt(self, reason: Reason, detail: str) -> None:
+        """Trip the kill switch from outside."""
+        self._control(Command.HALT, reason, detail)
+
+    def stop(self, *, flat: bool = False) -> None:
+        """Cancel and strike no more; ``flat``: close the position, too."""
+        self._control(Command.STOP_FLAT if flat else Command.STOP, Reason.STOPPING)
+
+    def _control(self, command: Command, reason: Reason, detail: str = "") -> None:
+        self.on_event(Control(ts_ns=self.clock.now_ns(), command=command, reason=reason, detail=detail))
+
+    def _record(self, row: Row) -> None:
+        if isinstance(row, Notice):
+            self._runtime.log(row.level, row.text)
+            return
+        if isinstance(row, DecisionLogRow):
+            self.recent_decisions.append(row)
+        elif isinstance(row, TradeLogRow):
+            self.recent_trades.append(row)
+        self.logs.write(row)
+
+
+class PaperTrader(Trader):
+    """One core, one paper gateway, one executor."""
+
+    def __init__(self, cfg: AppConfig, clock: Clock, feed: Feed, logs: RowLog) -> None:
+        """Everything is given; nothing is started. ``feed`` is where the paper gateway reads the book."""
+        core = Core(cfg)
+        self.paper = PaperGateway(cfg.paper, cfg.session, core.instrument, sink=self.on_event, now_ns=clock.now_ns)
+        executor = OrderExecutor(self.paper, self.on_event, clock.now_ns, is_instant=True)
+        # A cancel taken by the paper venue is a deadline that no event tells of: look again after sending.
+        self.outbox = InlineOutbox(executor, on_sent=lambda: self.on_step())
+        super().__init__(core, clock, feed, logs, self.outbox)
+
+    @property
+    def next_deadline_ns(self) -> int:
+        """When :meth:`wake` is to be called if no event comes before."""
+        core, paper = self.core.next_deadline_ns, self.paper.next_deadline_ns
+        return core if paper is None else min(core, paper)
+
+    def wake(self) -> None:
+        """A deadline has come."""
+        self.paper.advance(self.clock.now_ns())
+        super().wake()
+
+    def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
+        """Take one market event: the paper venue sees it first, as the market would have, then the core."""
+        self.paper.advance(self.clock.now_ns())
+        if isinstance(event, PublicTrades):
+            self.paper.on_trades(event)
+        elif isinstance(event, BoardSnapshot):
+            book = self.feed.board if event.status is BookStatus.OK else None
+            self.paper.on_book(book, event.ts_ns)
+        else:
+            self.paper.on_status(event)
+        super().on_market(event, started_ns)
+
+    async def send_waiting(self) -> None:
+        """Send what waits, in virtual time."""
+        await self.outbox.send_waiting()
