@@ -23,7 +23,7 @@ def name_of(room: Path) -> str:
 @pytest.mark.parametrize("room", ROOMS, ids=name_of)
 def test_map_of_a_room_names_all_that_is_in_it(room: Path) -> None:
     module = ast.parse((room / "__init__.py").read_text(encoding="utf-8"))
-    named = re.findall(r"^ {4}(\w+/?) {2,}\S", ast.get_docstring(module, clean=False) or "", re.MULTILINE)
+    named = re.findall(r"^ *(\w+/?) {2,}\S", ast.get_docstring(module, clean=False) or "", re.MULTILINE)
     there = [path.stem for path in room.glob("*.py") if path.name != "__init__.py"]
     there += [f"{path.parent.name}/" for path in room.glob("*/__init__.py")]
     assert sorted(named) == sorted(there)
