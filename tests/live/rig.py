@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 
 from stall_then_strike.app.shell.ending import Ending
-from stall_then_strike.app.trader.live_run import LiveParts, LiveRun
+from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, open_run
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.venue.evidence import EXPIRY_NS
@@ -100,9 +100,10 @@ class LiveRoom:
                 screen=Screen(Console(file=self.console, width=200), live=False),
                 alerts=self.alerts,
             )
-            self.last = LiveRun(parts, cfg, self.clock, self.credentials, ending or Ending(), self.speed)
-            self.attend(self.last)
-            return await self.last.run(duration_s)
+            async with open_run(parts, cfg, self.clock, self.credentials, ending or Ending()) as run:
+                self.last = run
+                self.attend(run)
+                return await run.run(duration_s)
 
     @property
     def logs(self) -> Path:

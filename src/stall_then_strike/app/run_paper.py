@@ -158,14 +158,14 @@ class PaperRun:
                 exchange = await stack.enter_async_context(BitflyerExchange(market, clock=clock))
                 urls = {"base_url": exchange.base_url, "ws_url": exchange.ws_url}
                 cfg = cfg.model_copy(update={"exchange": cfg.exchange.model_copy(update=urls)})
-            traders: list[PaperTrader] = []  # the session wants its listener before the trader can have the feed
 
             def on_event(event: MarketEvent) -> None:
-                traders[0].on_market(event, session.frame_perf_ns)
+                trader.on_market(
+                    event, session.frame_perf_ns
+                )  # made below: before it connects, a session tells nothing
 
             session = PyBotterSession(cfg, clock, on_event)
             trader = PaperTrader(cfg, clock, session.feed, self._logs)
-            traders.append(trader)
             recording = OwnRecording(cfg, clock, _PAPER, Beginning(is_live=False))
             await stack.enter_async_context(recording)
             recording.attach(trader, session)

@@ -18,13 +18,18 @@ from stall_then_strike.engine.gateway import AccountReader, OrderGateway
 from stall_then_strike.engine.venue.reconciler import REPORT_CALLS
 from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.clock import ScaledClock
+from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.orderbook_view import OrderBookView, OwnQuote
+from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.types.dto import (
+    AccountReport,
     Changes,
     Command,
     ExecId,
     Fact,
     FillEvent,
+    OrderId,
+    OrderRequest,
     PrintedFill,
     PublicTrades,
     Reason,
@@ -35,6 +40,33 @@ from stall_then_strike.types.dto import (
 
 class Venue(OrderGateway, AccountReader, Protocol):
     """What live trading needs of a venue."""
+
+
+class LiveVenue:
+    """The venue as the executor sees it: orders and questions over HTTP, renewal by the session."""
+
+    def __init__(self, http: BitflyerHttp, session: PyBotterSession) -> None:
+        """Both are open."""
+        self._http, self._session = http, session
+        self.last: AccountReport | None = None
+        """The newest report."""
+
+    async def place(self, order: OrderRequest) -> OrderId:
+        """Send an order."""
+        return await self._http.place(order)
+
+    async def cancel(self, order_id: OrderId) -> None:
+        """Ask for a cancel."""
+        await self._http.cancel(order_id)
+
+    async def report(self, since: ExecId) -> AccountReport:
+        """Ask for the account."""
+        self.last = await self._http.report(since)
+        return self.last
+
+    def renew(self, why: str) -> None:
+        """Connect anew."""
+        self._session.renew(why)
 
 
 class LiveTrader(Trader):
