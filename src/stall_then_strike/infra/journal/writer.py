@@ -89,11 +89,6 @@ class Restored:
     fills: tuple[BookedFill, ...]
     """The last :data:`WHOLE_FILLS` of these, whole."""
 
-    @property
-    def newest_exec_id(self) -> ExecId:
-        """The highest of them, zero if there is none. A lower one may still be missing: events can be lost."""
-        return max(self.exec_ids, default=ExecId(0))
-
 
 class Journal:
     """The one writer of a journal. Made by :meth:`open`; a context manager, for one thread."""
