@@ -139,6 +139,23 @@ def add_common_flags(parser: argparse.ArgumentParser, *, override: str, has_dura
     )
 
 
+def add_run_flags(parser: argparse.ArgumentParser, *, default: str) -> None:
+    """``--runs`` and ``--run``: which runs a log folder has, and which are meant (``LogRuns.chosen``).
+
+    ``default`` says what is meant without ``--run``.
+    """
+    parser.add_argument("--runs", action="store_true", help="list the runs of the log folder, and do no more")
+    parser.add_argument(
+        "--run",
+        metavar="RUN",
+        action="append",
+        default=[],
+        dest="wanted",
+        help="run of the log folder: its number, latest, a mode for all runs of it, all, or unknown; may be repeated "
+        f"(default: {default})",
+    )
+
+
 def settings_file(named: Path) -> Path:
     """The file as it is named, or where the current folder has no such configs/NAME, the package's own."""
     own = DEFAULTS / named.name

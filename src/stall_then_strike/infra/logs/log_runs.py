@@ -119,11 +119,12 @@ class LogRuns:
         latest = ["latest", "all"] if self.with_rows else []
         return [*latest, *numbers[:_LISTED], *more, *modes, *unknown]
 
-    def lines(self) -> list[str]:
-        """All runs, each in one line."""
+    def listing(self) -> str:
+        """All runs, each in one line with its end."""
         rowless = [record.run for record in self.records if record.run not in self._spans]
         numbers = sorted({*self._spans, *rowless})
-        return [self.line(run) + ("" if run in self._spans else ", no rows") for run in numbers]
+        lines = [self.line(run) + ("" if run in self._spans else ", no rows") for run in numbers]
+        return "".join(f"{line}\n" for line in lines) or f"{self.folder}: no runs\n"
 
     def line(self, run: int) -> str:
         """A run in one line."""
