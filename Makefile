@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup demo test check bench results chaos trials fuzz crosscheck soak lock clean
+.PHONY: help setup demo test check bench results chaos trials fuzz crosscheck soak diagrams lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ crosscheck: setup ## our replay against hftbacktest, order by order and fill by 
 
 soak: setup ## an hour of live trading on the embedded exchange, in six minutes: what grows?
 	$(BIN)/python -m tests.live.soak
+
+diagrams: setup ## draw the order table and the state diagram of docs/design/orders.md from engine/orders.py
+	$(BIN)/python -m studies.order_states
 
 lock: ## write poetry.lock and requirements.lock anew from pyproject.toml (see scripts/lock for more)
 	@scripts/setup poetry
