@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.app.trader.journal_care import JournalCare
+from stall_then_strike.infra.journal import writer as journal_module
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import BATCH, Journal
-from stall_then_strike.infra.journal.writer import writer as journal_module
 from stall_then_strike.types.dto import Reason
 from stall_then_strike.types.errors import JournalBusy, JournalError
 from tests.infra.journal.journal_rig import DAY_NS, TS, changes, ended, fact, memo, open_in, order, path_in

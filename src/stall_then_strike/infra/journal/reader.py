@@ -18,9 +18,9 @@ from typing import Self, TypeVar
 from urllib.parse import quote
 
 from stall_then_strike.infra.file_lock import holder
+from stall_then_strike.infra.journal import journal_rows as rows
 from stall_then_strike.infra.journal.instance_lock import journal_lock
 from stall_then_strike.infra.journal.schema import MIGRATIONS, check_ours, journal_errors, primary_code
-from stall_then_strike.infra.journal.writer import journal_rows as rows
 from stall_then_strike.types.dto import BookedFill, CoreMemo, Fact, OrderMemo
 from stall_then_strike.types.errors import JournalError
 

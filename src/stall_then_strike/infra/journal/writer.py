@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from stall_then_strike.infra.clock import perf_ns
+from stall_then_strike.infra.journal import journal_rows as rows
 from stall_then_strike.infra.journal.instance_lock import InstanceLock
 from stall_then_strike.infra.journal.schema import (
     BUSY,
@@ -40,7 +41,6 @@ from stall_then_strike.infra.journal.schema import (
     migrate,
     primary_code,
 )
-from stall_then_strike.infra.journal.writer import journal_rows as rows
 from stall_then_strike.infra.watch.disk_watch import Reserve
 from stall_then_strike.types.dto import NS_PER_S, BookedFill, Changes, CoreMemo, ExecId, OrderMemo, TradeLogRow
 from stall_then_strike.types.errors import JournalError

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from stall_then_strike.research.figures.estimates import Estimate, difference, quantile
 from stall_then_strike.research.figures.profit import GROUPS, PARTS, QUOTES
+from stall_then_strike.research.report import run_charts as charts
 from stall_then_strike.research.report.drawing import Figure, axis, layout
 from stall_then_strike.research.report.labels import Labels
 from stall_then_strike.research.report.run_data import HORIZONS_NS, RunFigures
@@ -25,7 +26,6 @@ from stall_then_strike.research.report.run_words import (
     span_text,
     summary,
 )
-from stall_then_strike.research.report.write import run_charts as charts
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.text import plain
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from stall_then_strike.research.report import sweep_charts as charts
 from stall_then_strike.research.report.drawing import Figure
 from stall_then_strike.research.report.labels import Labels
 from stall_then_strike.research.report.run_sections import Cell, Page, Section, TableOf
@@ -20,7 +21,6 @@ from stall_then_strike.research.report.sweep_words import (
     subtitle,
     summary,
 )
-from stall_then_strike.research.report.write import sweep_charts as charts
 
 SHOWN: Final = 15
 """Rows of the table of the best sets."""
