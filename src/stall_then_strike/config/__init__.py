@@ -1,1 +1,6 @@
-"""Configuration: ``models`` says what is allowed, ``loader`` reads YAML layers into it."""
+"""Configuration.
+
+models  what is allowed: every setting with its unit, default and bounds
+layers  YAML files as trees that remember where each value came from
+loader  layers to one validated configuration, and back to YAML
+"""
