@@ -28,8 +28,8 @@ from stall_then_strike.types.names import (
 class BoardSnapshot(NamedTuple):
     """The best of the book, without our own orders, after one message.
 
-    Prices and sizes are zero on a side that is empty, or while the book is unknown. One is made for every board message,
-    so this is a NamedTuple: it costs a third of a frozen dataclass, which the other events are.
+    Prices and sizes are zero on a side that is empty, or while the book is unknown. One is made for every board
+    message, so this is a NamedTuple: it costs a third of a frozen dataclass, which the other events are.
     """
 
     ts_ns: int
