@@ -1,8 +1,9 @@
 """All settings as one value, and every section under one name. Pure: reads no file and no environment.
 
-The keys of the sections ``exchange`` to ``risk`` are the specification's; the rest serves the architecture. Unknown
-keys and wrong types are refused, and so are values that are each legal but impossible together. Decimals are read
-as decimals: no setting passes through a binary float. Each setting has its unit, default and bounds where it stands.
+The keys of the sections ``exchange`` to ``risk`` are those of the specification; the rest serves the architecture.
+Unknown keys and wrong types are refused, and so are values that are legal one by one and impossible together. Decimals
+are read as decimals: no setting passes through a binary float. Each setting is defined with its unit, default and
+bounds.
 """
 
 from __future__ import annotations
@@ -67,10 +68,10 @@ __all__ = [
 
 
 class AppConfig(Section):
-    """All of it."""
+    """The whole configuration."""
 
     env: Literal["paper", "live", "sim"] = Field(
-        default="paper", description="what the file is for: paper, live, or sim (either, on the embedded exchange)"
+        default="paper", description="paper, live, or sim (paper or live on the embedded exchange)"
     )
     exchange: ExchangeConfig = Field(default_factory=ExchangeConfig)
     pybotters: PybottersConfig = Field(default_factory=PybottersConfig)
@@ -89,22 +90,22 @@ class AppConfig(Section):
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
-        """Checks across sections; each text starts with the key that is to be changed."""
+        """Check across sections. Each text starts with the key that has to be changed."""
         venue, strategy = self.exchange, self.strategy
         problems = []
         if strategy.size_min < venue.size_min:
             problems.append(
-                f"strategy.size_min: {strategy.size_min} is under the venue's minimum; "
+                f"strategy.size_min: {strategy.size_min} is below the venue's minimum; "
                 f"accepted: {venue.size_min} or more"
             )
         for key, size in (("size_min", strategy.size_min), ("max_inventory_btc", strategy.max_inventory_btc)):
             if size % venue.size_step:
                 problems.append(
-                    f"strategy.{key}: {size} is off the venue's step; accepted: multiples of {venue.size_step:f}"
+                    f"strategy.{key}: {size} does not fit the venue's step; accepted: multiples of {venue.size_step:f}"
                 )
         if strategy.max_inventory_btc < strategy.size_min:
             problems.append(
-                f"strategy.max_inventory_btc: {strategy.max_inventory_btc} is under strategy.size_min; "
+                f"strategy.max_inventory_btc: {strategy.max_inventory_btc} is below strategy.size_min; "
                 f"accepted: {strategy.size_min} or more"
             )
         unit = venue.tick_size * venue.size_step
@@ -113,7 +114,7 @@ class AppConfig(Section):
                 problems.append(f"risk.{key}: {limit} is finer than money is counted; accepted: multiples of {unit:f}")
         channels = [f"lightning_{kind}_{venue.product_code}" for kind in PUBLIC_CHANNEL_KINDS]
         problems.extend(
-            f"ws.channels: {channel} is no public channel of the product; accepted: {', '.join(channels)}"
+            f"ws.channels: {channel} is not a public channel of the product; accepted: {', '.join(channels)}"
             for channel in self.ws.channels
             if channel not in channels
         )
