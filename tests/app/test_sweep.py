@@ -170,7 +170,7 @@ def test_single_failures_are_told_and_the_rest_is_done(tape: Path, tmp_path: Pat
     ended = sweep(tape, *some, "--out", tmp_path)
     assert ended.returncode == 1
     assert "1 of 4 runs failed" in ended.stderr
-    assert "set 2, all: this set: strategy.max_inventory_btc: 0.01 is below strategy.size_min" in ended.stderr
+    assert "set 2, all: this set: strategy.max_inventory_btc: 0.01 is under strategy.size_min" in ended.stderr
     assert runs(tmp_path)["state"].to_list() == ["done", "done", "failed", "done"]
     assert "best of 3 parameter sets" in ended.stdout
     again = sweep(tape, *some, "--out", tmp_path, "--retry-failed")

@@ -253,7 +253,7 @@ def test_all_conflicts_between_keys_come_at_once() -> None:
 
 def test_conflict_with_a_key_that_no_layer_gave_is_told_of_the_default(tmp_path: Path) -> None:
     said = refusal(write(tmp_path, "exchange: {size_min: 0.01}"))
-    assert said == "built-in default: strategy.size_min: 0.001 is below the venue's minimum; accepted: 0.01 or more"
+    assert said == "built-in default: strategy.size_min: 0.001 is under the venue's minimum; accepted: 0.01 or more"
 
 
 @pytest.mark.parametrize(

@@ -95,17 +95,17 @@ class AppConfig(Section):
         problems = []
         if strategy.size_min < venue.size_min:
             problems.append(
-                f"strategy.size_min: {strategy.size_min} is below the venue's minimum; "
+                f"strategy.size_min: {strategy.size_min} is under the venue's minimum; "
                 f"accepted: {venue.size_min} or more"
             )
         for key, size in (("size_min", strategy.size_min), ("max_inventory_btc", strategy.max_inventory_btc)):
             if size % venue.size_step:
                 problems.append(
-                    f"strategy.{key}: {size} does not fit the venue's step; accepted: multiples of {venue.size_step:f}"
+                    f"strategy.{key}: {size} is off the venue's step; accepted: multiples of {venue.size_step:f}"
                 )
         if strategy.max_inventory_btc < strategy.size_min:
             problems.append(
-                f"strategy.max_inventory_btc: {strategy.max_inventory_btc} is below strategy.size_min; "
+                f"strategy.max_inventory_btc: {strategy.max_inventory_btc} is under strategy.size_min; "
                 f"accepted: {strategy.size_min} or more"
             )
         unit = venue.tick_size * venue.size_step
@@ -114,7 +114,7 @@ class AppConfig(Section):
                 problems.append(f"risk.{key}: {limit} is finer than money is counted; accepted: multiples of {unit:f}")
         channels = [f"lightning_{kind}_{venue.product_code}" for kind in PUBLIC_CHANNEL_KINDS]
         problems.extend(
-            f"ws.channels: {channel} is not a public channel of the product; accepted: {', '.join(channels)}"
+            f"ws.channels: {channel} is no public channel of the product; accepted: {', '.join(channels)}"
             for channel in self.ws.channels
             if channel not in channels
         )

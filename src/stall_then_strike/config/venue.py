@@ -87,7 +87,7 @@ class ExchangeConfig(Section):
                 problems.append(f"{name}: {step} does not divide one evenly; accepted: 1, 0.5, 0.1, 0.01 and the like")
         if self.size_min % self.size_step:
             problems.append(
-                f"size_min: {self.size_min} does not fit the venue's step; accepted: multiples of {self.size_step:f}"
+                f"size_min: {self.size_min} is off the venue's step; accepted: multiples of {self.size_step:f}"
             )
         raise_all(problems)
         return self

@@ -128,7 +128,7 @@ def test_another_set_another_hash_the_same_set_the_same(market: tuple[Path, Colu
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"strategy.size_min": Decimal("0.3")}, "strategy.max_inventory_btc: 0.2 is below strategy.size_min"),
+        ({"strategy.size_min": Decimal("0.3")}, "strategy.max_inventory_btc: 0.2 is under strategy.size_min"),
         ({"exchange.limits.private_per_5min": 1_000_000}, "not for the compiled engine"),
         ({"paper.order_latency.kind": "sampled", "paper.order_latency.file": "nowhere"}, "latency file nowhere"),
     ],
