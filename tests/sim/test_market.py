@@ -9,12 +9,22 @@ from itertools import pairwise
 
 import pytest
 
-from stall_then_strike.sim.book_side import Owner
+from stall_then_strike.sim.exchange.book_side import Owner
+from stall_then_strike.sim.exchange.source import Frame, iter_frames
 from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.source import Frame, iter_frames
 from stall_then_strike.types.dto import BoardState, Health, OrderId, Side, TimeInForce
 from stall_then_strike.types.instrument import Lots, Ticks
-from tests.sim.rig import BOARD, EXECUTIONS, SECOND, SNAPSHOT, START_NS, TICKER, PlainBook, message_of, of_channel
+from tests.sim.exchange_rig import (
+    BOARD,
+    EXECUTIONS,
+    SECOND,
+    SNAPSHOT,
+    START_NS,
+    TICKER,
+    PlainBook,
+    message_of,
+    of_channel,
+)
 
 MINUTE = 60 * SECOND
 US = Owner("us")

@@ -18,12 +18,12 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final, Protocol
 
-from stall_then_strike.sim.book_side import Order, Owner
-from stall_then_strike.sim.flow import FlowModel, OrderFlow
-from stall_then_strike.sim.matching import MatchingEngine, Submitted, Trade
-from stall_then_strike.sim.publisher import Publisher
-from stall_then_strike.sim.source import Condition, Depth, Execution, Frame, Ticker
-from stall_then_strike.sim.wire import second_text
+from stall_then_strike.sim.bitflyer.publisher import Publisher
+from stall_then_strike.sim.bitflyer.wire import second_text
+from stall_then_strike.sim.exchange.book_side import Order, Owner
+from stall_then_strike.sim.exchange.flow import FlowModel, OrderFlow
+from stall_then_strike.sim.exchange.matching import MatchingEngine, Submitted, Trade
+from stall_then_strike.sim.exchange.source import Condition, Depth, Execution, Frame, Ticker
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, OrderId, Side, TimeInForce
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks, fx_btc_jpy
 
@@ -54,7 +54,7 @@ class Outsider(Protocol):
 
 
 class Market:
-    """An endless :class:`~stall_then_strike.sim.source.MarketSource`."""
+    """An endless :class:`~stall_then_strike.sim.exchange.source.MarketSource`."""
 
     def __init__(
         self, *, seed: int, start_ns: int, instrument: Instrument | None = None, model: FlowModel | None = None
