@@ -37,8 +37,10 @@ from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
-from stall_then_strike.infra.clock import ScaledClock, SystemClock, VirtualClock
+from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock, VirtualClock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.infra.journal.batch import BatchedJournal
+from stall_then_strike.infra.journal.care import JournalCare
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.logs.log_folder import LogFolder
@@ -52,7 +54,7 @@ from stall_then_strike.tapes.event_log import Beginning
 from stall_then_strike.tapes.tape_files import is_event_log
 from stall_then_strike.tapes.tape_reader import TapeError, read_tape
 from stall_then_strike.types.dto import NS_PER_S, Reason
-from stall_then_strike.types.errors import ConfigError, FeedError, LogError
+from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError
 
 _STOP_S: Final = 5.0
 """How long a stopping run may take to have its cancels confirmed, real seconds."""
@@ -66,12 +68,15 @@ _SIM_START_NS: Final = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) * NS_PE
 class PaperRun:
     """One run, from an open log folder to its summary."""
 
-    def __init__(self, cfg: AppConfig, logs: CsvLogs, screen: Screen, log_dir: Path) -> None:
-        """Nothing is started yet."""
+    def __init__(
+        self, cfg: AppConfig, logs: CsvLogs, screen: Screen, log_dir: Path, journal: BatchedJournal | None = None
+    ) -> None:
+        """Nothing is started yet. A replay has no ``journal``."""
         self._cfg = cfg
         self._logs = logs
         self._screen = screen
         self._log_dir = log_dir
+        self._journal = journal
         self.ending = Ending()
         """Signals go here. In a hurry, the last paper orders are not waited for."""
         self.ended = ""
@@ -92,13 +97,15 @@ class PaperRun:
     ) -> int:
         """Trade stamped messages; ``ended`` names their natural end. Those of a tape are not recorded once more."""
         clock, feed = VirtualClock(0), MarketFeed(self._cfg, is_recorded=True)
-        trader = PaperTrader(self._cfg, clock, feed, self._logs)
+        trader = PaperTrader(self._cfg, clock, feed, self._logs, self._journal)
         observer = Observer(self._cfg, trader, mode, 0)
         recording = OwnRecording(self._cfg, None, _PAPER, Beginning(is_live=False))
 
         def flush() -> None:
             self._logs.flush()
             recording.drain()
+            if self._journal is not None:
+                self._journal.write_and_tidy()
 
         paced = not math.isinf(speed)
         run = VirtualRun(
@@ -165,7 +172,7 @@ class PaperRun:
                 )  # made below: before it connects, a session tells nothing
 
             session = PyBotterSession(cfg, clock, on_event)
-            trader = PaperTrader(cfg, clock, session.feed, self._logs)
+            trader = PaperTrader(cfg, clock, session.feed, self._logs, self._journal)
             recording = OwnRecording(cfg, clock, _PAPER, Beginning(is_live=False))
             await stack.enter_async_context(recording)
             recording.attach(trader, session)
@@ -194,10 +201,20 @@ class PaperRun:
                     tasks.create_task(watch_disks(disks, logger.warning)),
                     tasks.create_task(self._screen.show(lambda: observer.status(condition()))),
                 ]
+                if self._journal is not None:
+                    owned += self._keep_journal(tasks, self._journal, clock)
                 await self._until_end(trader, None if duration_s is None else duration_s / speed)
                 for task in owned:
                     task.cancel()
             return self._finish(trader, observer, condition(), self.ending.why)
+
+    def _keep_journal(
+        self, tasks: asyncio.TaskGroup, journal: BatchedJournal, clock: Clock
+    ) -> list[asyncio.Task[None]]:
+        """Write the journal and keep it small, beside trading."""
+        journal.journal.set_patience(0)  # the event loop waits for nobody
+        care = JournalCare(journal.journal, self._cfg.journal.keep_days, clock.now_ns, logger.warning)
+        return [tasks.create_task(journal.keep_writing()), tasks.create_task(care.run())]
 
     async def _ready(self, session: PyBotterSession, speed: float) -> None:
         """Wait for the first whole book, but not past a signal."""
@@ -305,11 +322,13 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
             asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
         ):
             manifest.begin(logs)
-            run = PaperRun(cfg, logs, screen, args.log_dir)
-            manifest.exit_code = runner.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
+            product, now_ns = cfg.exchange.product_code, SystemClock().now_ns()
+            with BatchedJournal.open(manifest.journal, product_code=product, now_ns=now_ns) as journal:
+                run = PaperRun(cfg, logs, screen, args.log_dir, journal)
+                manifest.exit_code = runner.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
             manifest.why = run.ended
             return manifest.exit_code
-    except (LogError, FeedError, BaseExceptionGroup) as error:
+    except (LogError, FeedError, JournalError, BaseExceptionGroup) as error:
         return _failed(error, sim=args.sim)
 
 
@@ -362,7 +381,7 @@ async def _trade(run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen
 def _failed(error: BaseException, *, sim: bool) -> int:
     """Put an expected failure into words; any other is a bug and is raised."""
     causes = cli.leaves(error)
-    if not all(isinstance(cause, LogError | FeedError) for cause in causes):
+    if not all(isinstance(cause, LogError | FeedError | JournalError) for cause in causes):
         raise error
     for cause in causes:
         sys.stderr.write(f"run_paper: {cause}\n")

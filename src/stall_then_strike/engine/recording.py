@@ -221,6 +221,7 @@ class Recorder:
         """A payment without a fill."""
         self.tally.funding += event.amount
         self.note("INFO", f"{event.what}: {self._instrument.amount(event.amount):+,.2f} {self._instrument.quote}")
+        self.fact("funding", detail=f"{self._instrument.amount(event.amount):+f}")
 
     def order_event(self, order: Order, event: OrderEvent) -> None:
         """What became known of an order, after it was applied."""

@@ -171,6 +171,12 @@ class Journal:
             self._db.close()
         self._lock.release()
 
+    def seal(self) -> None:
+        """Close it for good: one plain file then, which readers leave as it is. Where that fails, it is just closed."""
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA journal_mode = DELETE")
+        self.close()
+
     def discard(self) -> None:
         """Close it and take the file away. For a new journal in which nothing happened."""
         if not self.is_new or self.is_used:

@@ -17,7 +17,7 @@ from stall_then_strike.types.errors import ConfigError
 
 UNKNOWN: Final = 0
 LIVE: Final = frozenset({"live", "live-sim"})
-"""Modes with a journal."""
+"""Modes with a journal of ``journal.dir``; those on paper have one each (``run_manifest.run_journal``)."""
 REAL_TIME: Final = frozenset({"live", "paper-feed"})
 """Modes whose rows have our time at our speed, so that two runs of one folder never overlap."""
 _LISTED: Final = 10

@@ -59,6 +59,11 @@ class RunRecord(BaseModel):
     """CSVs that were begun anew after that: ``files`` says from where on they are the run's, nothing is older runs'."""
 
 
+def run_journal(log_dir: Path, record: RunRecord) -> Path:
+    """Where a paper run keeps its journal: beside its manifest. Live runs keep theirs elsewhere (``journal.dir``)."""
+    return log_dir / FOLDER / f"{record.run:04d}-{record.mode}.sqlite3"
+
+
 class RunManifest:
     """The writer, as a context manager around the CSV logs: the end is written when all rows are."""
 
@@ -79,6 +84,11 @@ class RunManifest:
             version=__version__,
             started="",
         )
+
+    @property
+    def journal(self) -> Path:
+        """Where this run, which has begun, keeps its journal if it is one on paper."""
+        return run_journal(self._folder, self._record)
 
     def begin(self, logs: CsvLogs) -> None:
         """Say that rows are this run's from now on; those that were written before must be in the files.
