@@ -8,10 +8,10 @@ from loguru import logger
 
 
 class Ending:
-    """Why and how fast. The first signal means in good order, the second in a hurry."""
+    """Why a run ends, and how fast: at the first signal in good order, at the second in a hurry."""
 
     def __init__(self) -> None:
-        """Nobody wants it to end."""
+        """Nothing has asked it to end."""
         self.wanted = asyncio.Event()
         self.hurry = asyncio.Event()
         self.why = ""
@@ -23,7 +23,7 @@ class Ending:
         self.ask(name)
 
     def ask(self, why: str) -> None:
-        """End in good order; the first reason counts."""
+        """Ask it to end in good order. The first reason counts."""
         if not self.wanted.is_set():
             self.why = why
             logger.info("stopping: {}", why)

@@ -1,9 +1,9 @@
 """What ``why`` reads: the CSVs of a log folder, its runtime log, and the journals of the runs that are asked about.
 
-A journal is read as of one moment and let go. A paper run's is beside its manifest. A live run's is the one named by
-``--set journal.dir=...``; else the one in the log folder itself (``run_live`` on the embedded exchange keeps it there)
-or the one of the configuration, if its last run logged to this folder. Of several, the one that knows what is asked
-about. Backtests have none.
+A journal is read as of one moment and closed again. A paper run's is beside its manifest. A live run's is the one named
+by ``--set journal.dir=...``; else the one in the log folder itself (``run_live`` on the embedded exchange keeps it
+there) or the one of the configuration, if its last run logged to this folder. Of several, the one that knows what is
+asked about. Backtests have none.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from stall_then_strike.types.errors import JournalError
 from stall_then_strike.types.text import plain
 
 LIFE_NS: Final = 120 * NS_PER_S
-"""Longer than an order of ours can live: the venue ends it after a minute."""
+"""Longer than an order of ours can live: it expires at the venue after a minute."""
 _HOUR_NS: Final = 3_600 * NS_PER_S
 _IN_JOURNAL: Final = "journal"
 _SKEW_NS: Final = 2 * NS_PER_S
@@ -46,21 +46,21 @@ _REPEATED: Final = ("strike ", "fill ", "pre-flight: ", "close ", "reverse move:
 
 @dataclass(slots=True)
 class Records:
-    """All that was found of a span of time."""
+    """Everything that was found for a span of time."""
 
     decisions: Span[DecisionLine]
     orders: list[OrderLife] = field(default_factory=list)
     fills: list[Fill] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
-    """Facts on no order that is among ``orders``."""
+    """Facts about none of ``orders``."""
     log: list[RuntimeLine] = field(default_factory=list)
 
 
 class Sources:
-    """The places in which to look. A context manager, so that the journal is let go."""
+    """The logs and journals to read. A context manager that closes the journals."""
 
     def __init__(self, cfg: AppConfig, log_dir: Path, known: LogRuns, runs: Sequence[int], *, is_journal_named: bool):
-        """Open what is there; what is not is said in ``notes``. ``runs`` are those asked about; of none, all rows."""
+        """Open what is there; ``notes`` says what is not. ``runs`` are those asked about; if empty, all rows are."""
         self.cfg, self.log_dir = cfg, log_dir
         self.units = cfg.exchange.instrument()
         self._known, self._runs = known, runs
@@ -74,7 +74,7 @@ class Sources:
         if not runs or any(record is None or record.mode in LIVE for record in records):
             self._journals += self._open_live(is_journal_named=is_journal_named)
         self.journal = self._journals[0] if self._journals else None
-        """The one that is asked."""
+        """The one that questions go to."""
         if log_dir.is_dir():
             self.searched.append(f"logs {log_dir}")
         else:
@@ -86,13 +86,13 @@ class Sources:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Let the journals go."""
+        """Close the journals."""
         for journal in self._journals:
             journal.close()
 
     @property
     def is_running(self) -> bool:
-        """Whether a run that is asked about goes on; where runs are not known, one with the folder or the journal."""
+        """Whether a run that is asked about goes on; without manifests, whether a process holds folder or journal."""
         if self._runs:
             return any(map(self._known.is_running, self._runs))
         try:
@@ -128,7 +128,7 @@ class Sources:
         return found
 
     def order(self, name: str) -> OrderLife | None:
-        """The order of a name, ours or the venue's, or of the number of an execution. Raises JournalError."""
+        """The order with this name, ours or the venue's, or with this execution number. Raises JournalError."""
         if name.isdecimal():
             name = self._order_of_execution(int(name)) or name
         self._choose(lambda journal: journal.order(name) is not None)
@@ -157,7 +157,7 @@ class Sources:
         return None if row is None else (row.ts_ns, row.reason, "")
 
     def nearest(self, from_ns: int, until_ns: int) -> tuple[int | None, int | None]:
-        """Stamps of the last that is known before a span and of the first after it. Raises JournalError."""
+        """Stamps of the last record before a span and of the first after it. Raises JournalError."""
         spans = (self.logs.decisions(from_ns, until_ns), self.logs.orders(from_ns, until_ns))
         before = [span.before.ts_ns for span in spans if span.before is not None]
         after = [span.after.ts_ns for span in spans if span.after is not None]
@@ -172,7 +172,7 @@ class Sources:
         return max(before, default=None), min(after, default=None)
 
     def budget_waits(self, decisions: Span[DecisionLine]) -> Mapping[int, str]:
-        """What holds for the budget waited for, by their stamps. Raises JournalError."""
+        """For each hold for the budget, by its stamp: which limit it waited for. Raises JournalError."""
         rows = [row for row in (decisions.before, *decisions.within) if row is not None]
         held = [row.ts_ns for row in rows if row.decision_type == "hold" and row.reason == Reason.BUDGET.label]
         if not held:
@@ -185,7 +185,7 @@ class Sources:
     # --- places
 
     def _choose(self, knows: Callable[[JournalReader], bool]) -> None:
-        """Ask the first that knows; if none does, whichever it was."""
+        """Send questions to the first journal that knows the answer; if none does, leave it as it was."""
         if len(self._journals) > 1:
             self.journal = next(filter(knows, self._journals), self.journal)
 
@@ -210,7 +210,7 @@ class Sources:
         return found
 
     def _opened(self, path: Path) -> list[JournalReader]:
-        """The journal of a path, if it is there and can be read."""
+        """The journal at this path, if it is there and can be read."""
         if not path.exists():
             return []
         try:
@@ -225,7 +225,7 @@ class Sources:
         return None if fill is None else fill.client_order_id or fill.row.order_id
 
     def _of_journal(self, from_ns: int, until_ns: int) -> tuple[list[OrderLife], list[Fact], list[Fill]]:
-        """Orders with their lives, facts on none of them, and fills of none of them."""
+        """Orders with their lives, and the facts and fills that belong to none of them."""
         if self.journal is None:
             return [], [], []
         memos: dict[str, OrderMemo] = {memo.client_order_id: memo for memo in self.journal.orders(from_ns, until_ns)}

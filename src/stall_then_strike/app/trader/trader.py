@@ -59,7 +59,7 @@ class RowLog(Protocol):
 
 
 class Feed(Protocol):
-    """Where market events come from, as far as a trader looks back at it."""
+    """Where market events come from: what a trader reads of it."""
 
     @property
     def board(self) -> BookReader:
@@ -123,7 +123,7 @@ class Trader:
             self.latency.add(perf_ns() - started_ns)
 
     def _tell_of_gaps(self, board: BoardSnapshot) -> None:
-        """Say when a book that was lost is known again; its loss is told by the connection."""
+        """Log when a lost book is known again. The connection logs the loss."""
         if board.status is BookStatus.UNKNOWN:
             self._unknown_ns = board.ts_ns
         elif self._unknown_ns is not None:
