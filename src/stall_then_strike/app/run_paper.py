@@ -37,7 +37,7 @@ from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
-from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock, VirtualClock
+from stall_then_strike.infra.clock import ScaledClock, SystemClock, VirtualClock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.journal.batch import BatchedJournal
 from stall_then_strike.infra.journal.care import JournalCare
@@ -167,9 +167,7 @@ class PaperRun:
                 cfg = cfg.model_copy(update={"exchange": cfg.exchange.model_copy(update=urls)})
 
             def on_event(event: MarketEvent) -> None:
-                trader.on_market(
-                    event, session.frame_perf_ns
-                )  # made below: before it connects, a session tells nothing
+                trader.on_market(event, session.frame_perf_ns)  # made below: an unconnected session tells nothing
 
             session = PyBotterSession(cfg, clock, on_event)
             trader = PaperTrader(cfg, clock, session.feed, self._logs, self._journal)
@@ -178,43 +176,44 @@ class PaperRun:
             recording.attach(trader, session)
             await stack.enter_async_context(session)
             observer = Observer(cfg, trader, mode, clock.now_ns())
-
-            def condition() -> FeedCondition:
-                transport = session.statistics()
-                return FeedCondition(connected=transport.is_connected, reconnects=max(0, transport.connects - 1))
-
-            http = BitflyerHttp(session.get_client(), cfg.exchange, clock, timeout=session.call_timeout)
             await session.connect_ws()
             await self._ready(session, speed)
             observer.restart(clock.now_ns())
             if not self.ending.wanted.is_set():
                 logger.info("feed is live: {}", cfg.exchange.ws_url)
-            run = RealtimeRun(trader, clock, speed=speed)
-            disks = DiskWatch(written_folders(cfg, self._log_dir), cfg.watch.min_free_disk_mb)
+            http = BitflyerHttp(session.get_client(), cfg.exchange, clock, timeout=session.call_timeout)
             async with asyncio.TaskGroup() as tasks:
-                owned = [
-                    tasks.create_task(run.keep_time()),
-                    tasks.create_task(trader.send()),
-                    tasks.create_task(session.wait_failed()),
-                    tasks.create_task(poll_venue_status(http, clock, trader.on_market)),
-                    tasks.create_task(self._watch(trader)),
-                    tasks.create_task(watch_disks(disks, logger.warning)),
-                    tasks.create_task(self._screen.show(lambda: observer.status(condition()))),
-                ]
-                if self._journal is not None:
-                    owned += self._keep_journal(tasks, self._journal, clock)
+                owned = self._start_tasks(tasks, trader, session, http, clock)
+                shown = self._screen.show(lambda: observer.status(_condition(session)))
+                owned.append(tasks.create_task(shown))
                 await self._until_end(trader, None if duration_s is None else duration_s / speed)
                 for task in owned:
                     task.cancel()
-            return self._finish(trader, observer, condition(), self.ending.why)
+            return self._finish(trader, observer, _condition(session), self.ending.why)
 
-    def _keep_journal(
-        self, tasks: asyncio.TaskGroup, journal: BatchedJournal, clock: Clock
+    def _start_tasks(
+        self,
+        tasks: asyncio.TaskGroup,
+        trader: PaperTrader,
+        session: PyBotterSession,
+        http: BitflyerHttp,
+        clock: ScaledClock,
     ) -> list[asyncio.Task[None]]:
-        """Write the journal and keep it small, beside trading."""
-        journal.journal.set_patience(0)  # the event loop waits for nobody
-        care = JournalCare(journal.journal, self._cfg.journal.keep_days, clock.now_ns, logger.warning)
-        return [tasks.create_task(journal.keep_writing()), tasks.create_task(care.run())]
+        """Start what goes on beside trading, until it is cancelled."""
+        cfg = self._cfg
+        disks = DiskWatch(written_folders(cfg, self._log_dir), cfg.watch.min_free_disk_mb)
+        owned = [
+            tasks.create_task(RealtimeRun(trader, clock, speed=clock.speed).keep_time()),
+            tasks.create_task(trader.send()),
+            tasks.create_task(session.wait_failed()),
+            tasks.create_task(poll_venue_status(http, clock, trader.on_market)),
+            tasks.create_task(self._watch(trader)),
+            tasks.create_task(watch_disks(disks, logger.warning)),
+        ]
+        if self._journal is not None:
+            care = JournalCare(self._journal.journal, cfg.journal.keep_days, clock.now_ns, logger.warning)
+            owned += [tasks.create_task(self._journal.keep_writing()), tasks.create_task(care.run())]
+        return owned
 
     async def _ready(self, session: PyBotterSession, speed: float) -> None:
         """Wait for the first whole book, but not past a signal."""
@@ -251,6 +250,12 @@ class PaperRun:
         self._screen.end(summary_table(observer.summary(feed, log_dir=str(self._log_dir), ended=ended)))
         logger.info("ended: {}", ended)
         return cli.EXIT_DONE if halted is None else cli.EXIT_HALTED
+
+
+def _condition(session: PyBotterSession) -> FeedCondition:
+    """What the connection adds to the picture."""
+    transport = session.statistics()
+    return FeedCondition(connected=transport.is_connected, reconnects=max(0, transport.connects - 1))
 
 
 def _nanoseconds(seconds: float | None) -> int | None:
@@ -319,11 +324,13 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
                 cfg.log,
                 start_ns=None if virtual else SystemClock().now_ns(),  # today's files are there to be followed
             ) as logs,
-            asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
         ):
             manifest.begin(logs)
             product, now_ns = cfg.exchange.product_code, SystemClock().now_ns()
-            with BatchedJournal.open(manifest.journal, product_code=product, now_ns=now_ns) as journal:
+            with (
+                BatchedJournal.open(manifest.journal, product_code=product, now_ns=now_ns) as journal,
+                asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
+            ):
                 run = PaperRun(cfg, logs, screen, args.log_dir, journal)
                 manifest.exit_code = runner.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
             manifest.why = run.ended

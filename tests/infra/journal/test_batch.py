@@ -62,7 +62,6 @@ def test_file_of_an_earlier_run_is_not_written_to(tmp_path: Path) -> None:
 
 def test_steps_wait_while_another_program_writes(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
-        journal.journal.set_patience(0)
         with closing(sqlite3.connect(journal.journal.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             journal.record(STEPS[0])

@@ -23,6 +23,8 @@ ACCOUNT: Final = "paper"
 """Stands in the journal for the account: no fingerprint of a key, so that live trading refuses the file."""
 WRITE_S: Final = 1.0
 """How often a run in real time writes, real seconds."""
+_LAST_WRITE_S: Final = 5.0
+"""How long the end waits for a program that keeps the journal locked."""
 _MOST: Final = 100_000
 """Steps that may wait for a program that keeps the journal locked."""
 _CHECKPOINT_RECORDS: Final = 500
@@ -42,7 +44,9 @@ class BatchedJournal:
         """Make a new journal. Raises JournalError, also if there is a file already."""
         if path.exists():
             raise JournalError(f"{path} is an earlier run's journal without its manifest; move it away")
-        return cls(Journal.open(path, product_code=product_code, account=ACCOUNT, now_ns=now_ns, locks=path.parent))
+        journal = Journal.open(path, product_code=product_code, account=ACCOUNT, now_ns=now_ns, locks=path.parent)
+        journal.set_patience(0)  # neither an event loop nor virtual time waits for another program
+        return cls(journal)
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -50,7 +54,7 @@ class BatchedJournal:
 
     def __exit__(self, *exc: object) -> None:
         """Write what waits, and close for good; a journal in which nothing happened is taken away."""
-        self.write()
+        self._write_the_rest()
         if self.journal.is_used:
             self.journal.seal()
         else:
@@ -88,6 +92,13 @@ class BatchedJournal:
                 return  # the next time
             except JournalError as error:
                 self._fail(error)
+
+    def _write_the_rest(self) -> None:
+        if self._waiting:
+            self.journal.set_patience(_LAST_WRITE_S)
+            self.write()
+        if self._waiting:
+            logger.error("{} steps are not in the journal: another program keeps it locked", len(self._waiting))
 
     async def keep_writing(self) -> None:
         """Write now and then, for ever: in real time."""
