@@ -123,7 +123,7 @@ def test_merge_of_a_tape_with_itself(sample: Path, tmp_path: Path) -> None:
         (["cut", "SAMPLE", "--from", "9" * 23, "-o", "c.jsonl"], 2, "not a moment"),
         (["cut", "SAMPLE", "--to", "+1e30", "-o", "c.jsonl"], 2, "--to +1e30: not a moment"),
         (["cut", "SAMPLE", "-o", "c.txt"], 2, "c.txt"),
-        (["cut", "SAMPLE", "-o", "SAMPLE"], 2, "is there already"),
+        (["cut", "SAMPLE", "-o", "SAMPLE"], 2, "exists already"),
         (["info", "nowhere.jsonl"], 1, "nowhere.jsonl"),
         (["info", "/"], 1, "directory"),
         (["replay", "SAMPLE", "-o", "out"], 1, "not the first line of an event log"),

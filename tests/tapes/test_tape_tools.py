@@ -44,7 +44,9 @@ def without(kind: str) -> list[TapeLine]:
     ("content", "words"),
     [
         pytest.param([], "no message", id="empty"),
-        pytest.param(lines()[:50] + lines()[60:90] + lines()[50:], "stamps are before", id="order"),
+        pytest.param(
+            lines()[:50] + lines()[60:90] + lines()[50:], "stamps are earlier than the previous one", id="order"
+        ),
         pytest.param(lines()[:100] + lines()[150:], "gaps of more than", id="gap"),
         pytest.param(without("board_snapshot"), "no board snapshot", id="no snapshot"),
         pytest.param([lines()[0]], "no board snapshot", id="one line"),
@@ -135,7 +137,7 @@ def test_message_that_stands_twice_on_one_tape_is_no_copy(tmp_path: Path) -> Non
 
 def test_tape_whose_stamps_go_back_cannot_be_merged(tmp_path: Path) -> None:
     path = tape(tmp_path / "a.jsonl", [TapeLine(2, "1"), TapeLine(1, "1")])
-    with pytest.raises(TapeError, match=r"a\.jsonl: a stamp is before"):
+    with pytest.raises(TapeError, match=r"a\.jsonl: cannot be merged: stamp \d+ is earlier than the previous one"):
         list(merge([path, path]))
 
 

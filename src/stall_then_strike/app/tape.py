@@ -160,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"tape: {error}\n")
         return cli.EXIT_USAGE
     except FileExistsError as error:
-        sys.stderr.write(f"tape: {error.filename}: is there already; choose another name\n")
+        sys.stderr.write(f"tape: {error.filename}: exists already; choose another name\n")
         return cli.EXIT_USAGE
     except OSError as error:
         sys.stderr.write(f"tape: {error.filename or ''}: {error.strerror or error}\n")

@@ -35,7 +35,7 @@ def encode(value: Any) -> Any:
         if names is not None:
             return {name: encode(item) for name, item in zip(names, value, strict=True)}
         return [encode(item) for item in value]
-    raise TypeError(f"{type(value).__name__} has no place in a recording")
+    raise TypeError(f"{type(value).__name__} cannot be recorded")
 
 
 def encode_event(event: dto.Event) -> tuple[str, Any]:
@@ -74,7 +74,7 @@ def _decoder(kind: Any) -> Decoder:
         return kind
     if is_dataclass(kind) or hasattr(kind, "_fields"):
         return _record(kind)
-    raise TypeError(f"{kind!r} has no place in a recording")
+    raise TypeError(f"{kind!r} cannot be recorded")
 
 
 def _exactly(kind: type) -> Decoder:
@@ -89,7 +89,7 @@ def _exactly(kind: type) -> Decoder:
 def _optional(kind: Any) -> Decoder:
     arms = [arm for arm in get_args(kind) if arm is not type(None)]
     if len(arms) != 1:
-        raise TypeError(f"{kind!r} has no place in a recording")
+        raise TypeError(f"{kind!r} cannot be recorded")
     inner = _decoder(arms[0])
     return lambda content: None if content is None else inner(content)
 
@@ -97,7 +97,7 @@ def _optional(kind: Any) -> Decoder:
 def _array(kind: Any) -> Decoder:
     arms = get_args(kind)
     if len(arms) != 2 or arms[1] is not Ellipsis:
-        raise TypeError(f"{kind!r} has no place in a recording")
+        raise TypeError(f"{kind!r} cannot be recorded")
     inner = _decoder(arms[0])
 
     def take(content: Any) -> Any:

@@ -66,7 +66,7 @@ def read_inputs(path: Path) -> Iterator[tuple[int, Event | Asked]]:
             try:
                 now_ns, kind, content = entry["now_ns"], entry["type"], entry["event"]
                 if kind == LOST:
-                    raise TapeError(f"{path}:{number}: {content['count']} events are missing here: no replay beyond")
+                    raise TapeError(f"{path}:{number}: {content['count']} events are missing here; replay cannot go on")
                 yield now_ns, decode(Asked, content) if kind == ASKED else decode_event(kind, content)
             except (KeyError, TypeError, ValueError) as error:
                 raise TapeError(f"{path}:{number}: {error}") from error

@@ -51,7 +51,7 @@ class RecordFolder:
         except OSError as error:
             self._lock.release()
             raise LogError(
-                f"{error.filename or self.folder}: what a crash left cannot be finished: {error.strerror}"
+                f"{error.filename or self.folder}: a tape left by a crash cannot be finished: {error.strerror}"
             ) from error
         return self
 
@@ -79,10 +79,12 @@ class RecordFolder:
             finish_tape(file, audit, {**more, "damage": damage} if damage else more)
         if damage:
             part.replace(part.with_name(path.name + ".damaged"))
-            logger.error("{}: {}; kept beside {} as .damaged", part, damage, path.name)
+            logger.error("{}: {}; kept next to {} as .damaged", part, damage, path.name)
         else:
             part.unlink()
-        logger.warning("{}: left by a crash; {} lines are now in {}", part, lines, path.name if lines else "no file")
+        logger.warning(
+            "{}: left by a crash; {} lines recovered into {}", part, lines, path.name if lines else "no file"
+        )
 
 
 def _copy(part: Path, file: PartFile, audit: TapeAudit | None) -> tuple[int, str]:

@@ -35,7 +35,7 @@ class Joints:
         if self._last_ns is None:
             return False
         if recv_ns < self._last_ns:
-            raise TapeError(f"{path}: begins before the tape before it ends; accepted: tapes in order of time")
+            raise TapeError(f"{path}: begins before the previous tape ends; accepted: tapes in order of time")
         return recv_ns - self._last_ns > GAP_NS
 
     def ended(self, last_ns: int) -> None:

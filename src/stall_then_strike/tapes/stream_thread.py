@@ -112,7 +112,9 @@ class StreamThread(Generic[Item]):
             self.lost += 1
             hole, self._hole = self._hole, _wider(self._hole, stamp_ns)
         if hole is None:
-            logger.error("{}: {} items wait for the disk; some are lost until it takes them", self.name, waiting)
+            logger.error(
+                "{}: {} items are waiting for the disk; new ones are lost until it catches up", self.name, waiting
+            )
         return False
 
     def drain(self, timeout_s: float = CLOSE_S) -> bool:
@@ -182,7 +184,7 @@ class StreamThread(Generic[Item]):
             self.lost += self._taken - self._done
             self._items.clear()
             self._changed.notify_all()
-        logger.error("{}; recording ends here", error)
+        logger.error("{}; recording stops", error)
         self._on_failure(error)
 
 

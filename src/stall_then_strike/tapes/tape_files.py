@@ -28,7 +28,7 @@ class TapeFiles:
             return None
         names = ", ".join(path.name for path in self.passed_over[:_NAMED])
         more = len(self.passed_over) - _NAMED
-        return f"passed over, no tape of this product: {names}{f' and {more} more' if more > 0 else ''}"
+        return f"skipped, not a tape of this product: {names}{f' and {more} more' if more > 0 else ''}"
 
 
 _NAMED: Final = 3

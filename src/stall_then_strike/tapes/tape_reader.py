@@ -115,7 +115,7 @@ class Stamps:
         """The message for stamps that are not nanoseconds, with their likely unit."""
         stamp = self.first_not_ns
         units = [name for factor, name in _UNITS if EARLIEST_NS <= stamp * factor <= _LAST_NS]
-        likely = f"it looks like {units[-1]}" if units else "no recording is of then"
+        likely = f"it looks like {units[-1]}" if units else "no recording is that old"
         return f'"recv_ns" must be nanoseconds since 1970; {stamp} would be {utc_iso(stamp)}: {likely}'
 
     def apart_words(self) -> str:
@@ -167,7 +167,7 @@ class TapeReader:
                 except ValueError as error:
                     if not line.endswith(b"\n"):
                         self._truncated = 1
-                        logger.warning("{}:{}: last line is cut short and was dropped", self._path, number)
+                        logger.warning("{}:{}: the last line is cut off and was dropped", self._path, number)
                         break
                     raise TapeError(f"{self._path}:{number}: {error}") from error
                 if self._for_result:
@@ -193,13 +193,13 @@ def judge(stamps: Stamps, line: TapeLine, path: Path, number: int) -> None:
     """Check the stamp of a line. Raises TapeError once the stamps cannot be right."""
     stamps.take(line.recv_ns, line.text)
     if why := stamps.fault(at_end=False):
-        raise TapeError(f"{path}:{number}: {why}; `tape check` tells more")
+        raise TapeError(f"{path}:{number}: {why}; see `tape check`")
 
 
 def judge_whole(stamps: Stamps, path: Path) -> None:
     """Judge the stamps at the end of a tape. Raises TapeError if they cannot be right."""
     if why := stamps.fault(at_end=True):
-        raise TapeError(f"{path}: {why}; `tape check` tells more")
+        raise TapeError(f"{path}: {why}; see `tape check`")
 
 
 class LineFile:
@@ -318,7 +318,7 @@ class TapeSource:
         self._lines = iter(self._reader)
         first = next(self._lines, None)
         if first is None:
-            raise TapeError(f"{path}: holds no message")
+            raise TapeError(f"{path}: contains no message")
         self._next: TapeLine | None = first
         self.start_ns = first.recv_ns
         """Receive time of the first message."""
@@ -482,5 +482,5 @@ def on_grid(number: object, per_one: int) -> int:
     Raises ValueError if it is not a number or exceeds 64 bits.
     """
     if isinstance(number, bool) or not isinstance(number, int | float) or abs(number) * per_one > _LAST_NS:
-        raise ValueError(f"{number!r:.40} is no price or size")
+        raise ValueError(f"{number!r:.40} is not a price or size")
     return round(number * per_one)

@@ -85,7 +85,7 @@ def read_rows(path: Path, instrument: Instrument) -> Iterator[BoardMessage | Exe
                 mid = on_grid(content["mid_price"], per_tick)
                 yield BoardMessage(line.recv_ns, number, kind is Channel.SNAPSHOT, mid, bids, asks)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise TapeError(f"{path}: message {number + 1} is not what its channel promises: {error!r}") from error
+            raise TapeError(f"{path}: message {number + 1} does not have its channel's format: {error!r}") from error
 
 
 def only_product(path: Path, wanted: str | None) -> str:

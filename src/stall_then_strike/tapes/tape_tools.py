@@ -63,7 +63,7 @@ def _faults_of_stream(tape: Audited) -> list[str]:
     if tape.error:
         found.append(tape.error)
     if tape.statistics.truncated or tape.statistics.is_unfinished:
-        found.append("the end is cut: a crash, or it is still being recorded")
+        found.append("the end is cut off: by a crash, or because it is still being recorded")
     if not audit.messages:
         found.append("no message")
     if tape.stamps.not_ns:
@@ -71,7 +71,7 @@ def _faults_of_stream(tape: Audited) -> list[str]:
     if tape.stamps.apart:
         found.append(tape.stamps.apart_words())
     if audit.backwards:
-        found.append(f"{audit.backwards:,} stamps are before the one before them")
+        found.append(f"{audit.backwards:,} stamps are earlier than the previous one")
     if audit.unreadable:
         found.append(f"{audit.unreadable:,} frames are not JSON")
     for name, facts in sorted(audit.channels.items()):
@@ -89,9 +89,9 @@ def _faults_of_books(audit: TapeAudit, min_agreed: float) -> list[str]:
         if not book.snapshots:
             found.append(f"{product}: no board snapshot")
         elif book.agreed < min_agreed * book.checked:
-            found.append(f"{product}: the mid price agrees in {book.agreed:,} of {book.checked:,} board messages only")
+            found.append(f"{product}: the mid price agrees in only {book.agreed:,} of {book.checked:,} board messages")
         if not book.executions:
-            found.append(f"{product}: no execution: no fill can be told from it")
+            found.append(f"{product}: no executions, so it cannot show any fill")
         found.extend(f"{product}: {count:,} frames refused: {kind}" for kind, count in book.refused.items())
     if not audit.products and audit.messages:
         found.append("no public channel")
@@ -109,7 +109,7 @@ def _against_manifest(tape: Audited) -> list[str]:
         return [f"{path}: not a manifest: {error!r}"]
     found = []
     if sha256_of(tape.path) != expected:
-        found.append(f"the file is not the one of {path.name}: SHA-256 differs")
+        found.append(f"the file does not match {path.name}: SHA-256 differs")
     if lost:
         found.append(f"{lost:,} frames were lost while it was recorded: the disk was too slow")
     return found
@@ -136,7 +136,7 @@ class TapeOutput:
     def __enter__(self) -> Self:
         """Begin. Raises OSError, FileExistsError if the file exists."""
         if self._path.exists():
-            raise FileExistsError(17, "is there already", str(self._path))
+            raise FileExistsError(17, "exists already", str(self._path))
         self._temporary.unlink(missing_ok=True)
         self._file = PartFile(self._path, part=".new") if self._path.suffix == ".zst" else self._temporary.open("wb")
         return self
@@ -190,7 +190,7 @@ def _numbered(number: int, path: Path) -> Iterator[tuple[TapeLine, int]]:
     last_ns = 0
     for line in read_tape(path):
         if line.recv_ns < last_ns:
-            raise TapeError(f"{path}: a stamp is before the one before it ({line.recv_ns}): it cannot be merged")
+            raise TapeError(f"{path}: cannot be merged: stamp {line.recv_ns} is earlier than the previous one")
         last_ns = line.recv_ns
         yield line, number
 

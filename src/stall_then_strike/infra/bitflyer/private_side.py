@@ -76,4 +76,4 @@ class PrivateSide:
         """Log, once per connection, that it continues without the channel."""
         if not self._is_refusal_told:
             self._is_refusal_told = True
-            _log.warning("{}; the connection is kept for its public data a while", text)
+            _log.warning("{}; the connection is kept for now, for its public data", text)

@@ -150,8 +150,8 @@ class DailyCsv:
             start = self._missing_start(fd)
             if start is None:
                 kept, rows = self._set_aside(), as_written(_content(fd), self.columns)
-                what = "an empty one is begun" if rows is None else "its rows are taken over into a new one"
-                logger.warning("{}: not as this program writes it; kept as {}, {}", self.path, kept.name, what)
+                what = "an empty file is started" if rows is None else "its rows are copied into a new file"
+                logger.warning("{}: not in this program's format; kept as {}, {}", self.path, kept.name, what)
                 old, fd = fd, os.open(self.path, flags, 0o644)
                 os.close(old)
                 is_new, taken_over = True, len(rows or b"")
@@ -183,7 +183,7 @@ class DailyCsv:
                 self._resume(ours.st_size)
             return
         if there is None or ours.st_nlink or not there.st_size:
-            logger.warning("{} was moved or deleted while it was written: a new one is begun", self.path)
+            logger.warning("{} was moved or deleted while it was written: a new file is started", self.path)
             self._let_go()
             self._begin(is_new=True)
         else:
@@ -214,7 +214,7 @@ class DailyCsv:
             whole.unlink(missing_ok=True)
             raise
         logger.warning(
-            "{} was replaced by another program: kept as {}, the log goes on as it was", self.path, kept.name
+            "{} was replaced by another program: its copy is kept as {}, the log goes on", self.path, kept.name
         )
         self._let_go()
         self._fd, self._size = new, at

@@ -106,7 +106,7 @@ class LogRuns:
             elif by_mode:
                 found.update(by_mode)
             else:
-                accepted = ", ".join(self.names()) or "none, for it holds no rows"
+                accepted = ", ".join(self.names()) or "none, because it has no rows"
                 raise ConfigError(f"--run {text}: no such run in {self.folder}; accepted: {accepted}")
         return sorted(found)
 
@@ -129,12 +129,12 @@ class LogRuns:
         """A run as one line."""
         record = self.record(run)
         if record is None:
-            return "unknown run: rows that no manifest of a run knows"
+            return "unknown run: rows that no run's manifest covers"
         began, ended = (
             None if text is None else text[:19].replace("T", " ") for text in (record.started, record.ended)
         )
         if ended is not None:
-            end = f"ended {ended} UTC, {record.end or 'not said why'}"
+            end = f"ended {ended} UTC, {record.end or 'reason not recorded'}"
         else:
             end = "running" if self.is_running(run) else "unfinished: it was killed"
         return f"run {run}: {record.mode}, {record.product} of {record.venue}, started {began} UTC, {end}"

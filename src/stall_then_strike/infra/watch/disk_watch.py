@@ -75,7 +75,9 @@ class DiskWatch:
             return []
         self._told[disk] = free, now_ns
         limit = f"watch.min_free_disk_mb is {self._limit // MB:,}"
-        return [f"only {free / MB:,.1f} MB are free for {where} ({limit}): make room, or it ends when a write fails"]
+        return [
+            f"only {free / MB:,.1f} MB are free for {where} ({limit}): free some, or the run ends at a failed write"
+        ]
 
 
 async def watch_disks(watch: DiskWatch, tell: Callable[[str], None]) -> None:
