@@ -62,7 +62,7 @@ def test_no_tape_left_is_refused(names: list[str], words: str, tmp_path: Path) -
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A run's logs, and the folder of what it recorded beside trading."""
+    """A run's logs, and the folder of its recordings."""
     folder = tmp_path_factory.mktemp("recorded")
     logs, raw = folder / "logs", folder / "R"
     done = run("run_paper", "--sim", *SETTINGS, "--set", f"record.dir={raw}", "--log-dir", logs)
