@@ -2,11 +2,12 @@
 
 Pure, as all of the engine.
 
-    account     compares our orders, position and cash with the venue's, and acts on differences
-    evidence    what a report proves about our orders, and which order an execution belongs to
-    witnesses   which sources have reported each fill
-    reconciler  when to query the account, and how a report is compared with our state
-    budget      rate limits as rolling windows, with a reserve for exits
-    calendar    the trading day and its quiet times
-    margin      the pause after an order was refused for insufficient margin
+    account      compares our orders, position and cash with the venue's, and acts on differences
+    evidence     what a report proves about our orders, and which order an execution belongs to
+    corrections  execution ids: the venue's, and those of our corrections
+    witnesses    which sources have reported each fill
+    reconciler   when to query the account, and how a report is compared with our state
+    budget       rate limits as rolling windows, with a reserve for exits
+    calendar     the trading day and its quiet times
+    margin       the pause after an order was refused for insufficient margin
 """

@@ -21,6 +21,7 @@ from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum, unique
 from typing import Any, Final
 
+from stall_then_strike.engine.venue.corrections import MAX_EXEC_ID
 from stall_then_strike.infra.bitflyer.wire_name import order_name
 from stall_then_strike.infra.bitflyer.wire_time import wire_time_ns
 from stall_then_strike.infra.line.refusals import Absences, Refusals, plain
@@ -38,9 +39,6 @@ from stall_then_strike.types.instrument import NO_MONEY, Instrument, Lots, Money
 
 MAX_EVENTS: Final = 10_000
 """A message with more events is refused."""
-MAX_EXEC_ID: Final = 2**62 - 1
-"""Highest execution id accepted: half the database's integers, because our corrections get ids too. The venue's ids
-have ten digits."""
 MAX_PRICE: Final = 10**12
 MAX_SIZE: Final = 10**8
 """More than exists, in quote and in base currency."""
