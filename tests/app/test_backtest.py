@@ -97,7 +97,7 @@ def test_result_of_the_whole_run_is_what_its_trades_sum_to_over_a_day_roll(tmp_p
         for first in (True, False)
     ]
     assert all(days), "both days have a result, or the test tells nothing"
-    assert re.search(rf"of it realised, open position +│ {re.escape(jpy(sum(days)))}, ", ended.stdout), ended.stdout
+    assert re.search(rf"realised part, open position +│ {re.escape(jpy(sum(days)))}, ", ended.stdout), ended.stdout
     assert "result, trading day 2026-01-05" in ended.stdout
     whole, day = (
         Decimal(found.replace(",", "")) for found in re.findall(r"result, [a-z0-9 -]+ +│ (\S+) JPY", ended.stdout)

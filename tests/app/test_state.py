@@ -132,7 +132,7 @@ def test_trading_day_that_is_over_is_called_so(tmp_path: Path, capsys: pytest.Ca
     with open_in(tmp_path, locks=None) as journal:
         journal.record(changes(memo=memo(day="2020-01-01")))
     assert run(tmp_path) == 0
-    assert "2020-01-01 (it is over)" in capsys.readouterr().out
+    assert "2020-01-01 (over)" in capsys.readouterr().out
 
 
 def test_journal_without_a_memory_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

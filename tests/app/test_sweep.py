@@ -151,7 +151,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(tape: Path, tmp_path: Path
     assert_frame_equal(runs(folder), runs(tmp_path / "whole"))
     other = sweep(tape, *GRID, "--serial", "--out", folder)
     assert other.returncode == 2
-    assert "holds another sweep (other keys)" in other.stderr
+    assert "has another sweep (other keys)" in other.stderr
 
 
 @pytest.mark.parametrize("where", [("--serial",), ("--workers", "1")])
@@ -162,7 +162,7 @@ def test_a_signal_stops_it_in_good_order(where: tuple[str, ...], tape: Path, tmp
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
-    assert f"stopped at {known(tmp_path):,} of 4,000 runs by SIGTERM; the same command goes on" in out
+    assert f"stopped by SIGTERM after {known(tmp_path):,} of 4,000 runs; the same command continues" in out
 
 
 def test_single_failures_are_told_and_the_rest_is_done(tape: Path, tmp_path: Path) -> None:

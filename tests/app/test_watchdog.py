@@ -201,7 +201,9 @@ async def test_old_heartbeat_without_an_end_is_told_and_not_acted_on(tmp_path: P
     old = Heartbeat(tmp_path / "h", SystemClock(), period_sec=1)
     old._write("running")
     async with asking(venue) as cancel_all, watching(tmp_path / "h", cancel_all) as watch:
-        assert (await watch.hear()).startswith("no trader is running: and the last one did not stop in good order")
+        assert (await watch.hear()).startswith(
+            "no trader is running: and the last one ended before this watchdog"
+        )
         assert venue.bodies == []
 
 
