@@ -1,4 +1,4 @@
-"""The command ``state``: what it shows, lifts and exports, and how it refuses."""
+"""The command ``state``: show, resume, export, and refusals."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def filled(folder: Path) -> Journal:
-    """A journal as a halted day leaves it, still open."""
+    """An open journal, as after a halted day."""
     journal = open_in(folder, locks=None)
     working = order("k1-9s", side=Side.SELL, order_id=OrderId("JRF-9"), executed=Lots(40_000), state="partial")
     journal.record(

@@ -1,4 +1,4 @@
-"""The command ``tape``: words and exit codes."""
+"""The command ``tape``: messages and exit codes."""
 
 from __future__ import annotations
 

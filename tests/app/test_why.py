@@ -1,4 +1,4 @@
-"""The command ``why`` on journals and CSVs made by hand: what it finds, what it says, and how it refuses."""
+"""The command ``why`` on handmade journals and CSVs: answers and refusals."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def write(folder: Path, kind: str, *lines: str, end: str = "\n") -> None:
 
 
 def stamp(ms: int) -> str:
-    """So many milliseconds after 07:30:13.123456."""
+    """A stamp ``ms`` milliseconds after 07:30:13.123456."""
     return f"2026-11-21T07:30:{13_123 + ms:05d}"[:-3] + f".{(13_123 + ms) % 1000:03d}456Z"
 
 

@@ -1,4 +1,4 @@
-"""How long a gate held, and when that is not known."""
+"""How long a gate held, and when that is unknown."""
 
 from __future__ import annotations
 

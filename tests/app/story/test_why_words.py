@@ -1,4 +1,4 @@
-"""Reasons and facts in words: all of them, and figures beside their limits."""
+"""Texts of all reasons and facts, and figures beside their limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sweep shows, on a terminal and elsewhere."""
+"""Progress and results of a sweep, on a terminal and elsewhere."""
 
 from __future__ import annotations
 
