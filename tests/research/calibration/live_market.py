@@ -42,8 +42,8 @@ CROWDED = FlowModel(
     takers_per_s=4.0,
     taker_floor=0.8,
 )
-"""Many orders join the best price and most are cancelled, so fills depend on which cancels were ahead of us. Cancels are
-independent of the place in the queue, so the true model is the power law with exponent 1."""
+"""Many orders join the best price and most are cancelled, so fills depend on which cancels were ahead of us. Cancels
+are independent of the place in the queue, so the true model is the power law with exponent 1."""
 
 
 @dataclass

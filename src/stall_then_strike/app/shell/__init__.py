@@ -2,6 +2,7 @@
 
 cli         common flags, signals, and errors as exit codes
 ending      the request to end a run, and its reason
+first_of    waits for a task or a signal, whichever comes first
 output      standard output that cannot block a command
 prompt      interpreter settings for low latency
 compiling   progress while functions are compiled
