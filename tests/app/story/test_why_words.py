@@ -43,7 +43,7 @@ def test_each_reason_is_one_plain_sentence(reason: Reason) -> None:
 
 def test_each_fact_that_is_told_has_its_words() -> None:
     told = set(OrderEventKind)
-    for path in (*SOURCE.glob("engine/*.py"), SOURCE / "infra" / "journal_halt.py"):
+    for path in (*SOURCE.glob("engine/**/*.py"), SOURCE / "infra" / "journal" / "halt.py"):
         told |= set(re.findall(r"""(?:\.fact\(\s*|what=)"(\w+)\"""", path.read_text()))
     assert {"send", "halt", "anomaly", "difference"} <= told, "the search finds them"
     assert told <= set(FACTS)
