@@ -91,7 +91,7 @@ def test_state_shows_what_a_run_of_the_folder_left(logs: Path) -> None:
     assert run("state", "--log-dir", logs).returncode == 0, "the latest, which was killed"
     for arguments, words in (
         (("--run", "2"), "run 2 of .* is a backtest, which keeps no journal"),
-        (("--run", "all"), "4 runs are meant; accepted: one that --runs lists"),
+        (("--run", "all"), "4 runs are chosen; accepted: one of those"),
         (("resume",), "resume lifts a halt of live trading"),
     ):
         refused = run("state", "--log-dir", logs, *arguments)

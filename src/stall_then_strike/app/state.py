@@ -107,7 +107,7 @@ def _journal_of(known: LogRuns, wanted: Sequence[str], cfg: AppConfig) -> Path:
     chosen = known.chosen(wanted)
     record = known.record(chosen[0]) if len(chosen) == 1 else None
     if record is None:
-        raise ConfigError(f"{known.folder}: {len(chosen)} runs are meant; accepted: one that --runs lists, by --run")
+        raise ConfigError(f"{known.folder}: {len(chosen)} runs are chosen; accepted: one of those that --runs lists")
     run, product = f"run {record.run} of {known.folder}", cfg.exchange.product_code
     if record.product != product:
         raise ConfigError(

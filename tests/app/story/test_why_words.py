@@ -1,4 +1,4 @@
-"""Reasons and facts in words: all of them, and figures beside their limits."""
+"""Texts of all reasons and facts, and figures beside their limits."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def test_a_quiet_time_is_named() -> None:
     window = {"start": "16:00", "end": "17:00", "why": "by hand"}
     quiet = AppConfig.model_validate({"session": {"timezone": "Asia/Tokyo", "quiet": [window]}})
     assert measured(line(Reason.QUIET_TIME), quiet) == "by hand"
-    assert "not by the configuration" in measured(line(Reason.QUIET_TIME), AppConfig.model_validate({}))
+    assert "not quiet by the present configuration" in measured(line(Reason.QUIET_TIME), AppConfig.model_validate({}))
 
 
 def test_a_text_that_is_no_reason_stays_as_it_is() -> None:
     assert sentence("Rejected: -205") == clause("Rejected: -205") == "Rejected: -205"
-    assert clause("ttl") == "its time to live was over"
+    assert clause("ttl") == "its time to live had passed"
 
 
 @pytest.mark.parametrize(
