@@ -63,7 +63,7 @@ def test_report_lists_the_runs_and_takes_one(logs: Path, tmp_path: Path) -> None
 def test_why_refuses_a_moment_of_several_runs_and_answers_for_one(logs: Path) -> None:
     several = run("why", MOMENT, "--log-dir", logs)
     assert several.returncode == 2
-    assert re.search(r"of 2 runs; .*--run .*\n  run 1: paper-sim, .*\n  run 2: backtest, ", several.stderr)
+    assert re.search(r"in 2 runs; .*--run .*\n  run 1: paper-sim, .*\n  run 2: backtest, ", several.stderr)
     answers = {}
     for number, mode in (("1", "paper-sim"), ("2", "backtest")):
         one = run("why", MOMENT, "--log-dir", logs, "--run", number, "--json")
