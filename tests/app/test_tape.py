@@ -1,4 +1,4 @@
-"""The command ``tape``: words and exit codes."""
+"""The command ``tape``: messages and exit codes."""
 
 from __future__ import annotations
 
@@ -169,5 +169,5 @@ def test_event_logs_among_tapes_are_known_for_what_they_are(
     assert "events of a paper run on FX_BTC_JPY" in capsys.readouterr().out
     assert call("check", sample, path) == cli.EXIT_FAILED
     out = capsys.readouterr().out
-    assert "BAD, 1 events before" in out
+    assert "BAD after 1 events" in out
     assert "3 events are missing" in out

@@ -1,10 +1,7 @@
 """A run: the core with its surroundings.
 
 trader         the core, its gateway, logs and counts
-<<<<<<< HEAD
 outbox         where actions wait until they are sent, inline or by tasks
-=======
->>>>>>> main
 live_trader    the same with a journal: changes are written before quotes are sent
 owed_steps     steps on their way into the journal
 realtime       drives a trader by a live feed
