@@ -561,4 +561,4 @@ def test_rows_without_a_manifest_are_of_an_unknown_run(tmp_path: Path, capsys: p
         f"{stamp(500)},0,1519,0,hold,,,,budget",
     )
     assert ask(tmp_path, AT) == 0
-    assert "unknown run: rows that no manifest of a run knows" in answer(capsys)
+    assert "unknown run: rows that no run's manifest covers" in answer(capsys)

@@ -298,7 +298,7 @@ def test_an_answer_is_for_the_strike_that_was_asked_about() -> None:
 def test_before_the_earliest_moment_no_strike_goes_out_however_often_one_looks(
     pauses: list[int], limits: tuple[int, int, int], looks: list[int], others: int
 ) -> None:
-    """What a replay relies on when it steps over looks: each of them would have been told to wait."""
+    """A replay relies on this when it skips steps: each of them would only have waited."""
     private, orders, small = limits
     keys = {"reserve_private": 6, "reserve_orders": 6, "reserve_small_orders": 6}
     calls = Calls(
