@@ -126,8 +126,8 @@ def test_a_paper_run_and_its_cut_line(tmp_path: Path) -> None:
     trade = rows(tmp_path, "trades")[0]
     code, told = ask(trade["order_id"])
     assert code == 0
-    assert told["orders"][0]["source"] == "csv"
-    assert told["orders"][0]["sent"] is not None
+    assert told["orders"][0]["source"] == "journal"
+    assert told["orders"][0]["registered"] is not None
     assert told["fills"][0]["pnl_jpy"] == trade["pnl_jpy"]
 
     (path,) = (tmp_path / "decisions").glob("*.csv")

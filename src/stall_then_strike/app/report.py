@@ -45,16 +45,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--journal", metavar="FILE", type=Path, help="journal of DIR's run (default: DIR/journal, if there)"
     )
-    flags.add_argument("--runs", action="store_true", help="list the runs in DIR, and write nothing")
-    flags.add_argument(
-        "--run",
-        metavar="RUN",
-        action="append",
-        default=[],
-        dest="wanted",
-        help="run of DIR: its number, a mode (all its runs), all, or unknown; may be repeated, several are added up "
-        "(default: the latest)",
-    )
+    cli.add_run_flags(flags, default="the latest; several are added up")
     flags.add_argument(
         "--compare-run", metavar="RUN", action="append", default=[], dest="compared", help="the same for DIR2"
     )
@@ -128,7 +119,7 @@ def _list_runs(folder: Path) -> int:
     if not folder.is_dir():
         sys.stderr.write(f"report: {folder}: no such folder\n")
         return cli.EXIT_USAGE
-    sys.stdout.write("".join(f"{line}\n" for line in LogRuns(folder).lines()) or f"{folder}: no runs\n")
+    sys.stdout.write(LogRuns(folder).listing())
     return cli.EXIT_DONE
 
 

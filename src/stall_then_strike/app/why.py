@@ -53,16 +53,7 @@ def parser() -> argparse.ArgumentParser:
         type=_window,
         help=f"how far to look each way (default: {MOMENT_S:g} around a moment, {ORDER_S:g} around an order's life)",
     )
-    flags.add_argument("--runs", action="store_true", help="list the runs of the log folder")
-    flags.add_argument(
-        "--run",
-        metavar="RUN",
-        action="append",
-        default=[],
-        dest="wanted",
-        help="run to search: its number, latest, a mode (all its runs), all, or unknown; may be repeated "
-        "(default: the run with rows of it)",
-    )
+    cli.add_run_flags(flags, default="the run with rows of it")
     flags.add_argument("--local", action="store_true", help="TIME without an offset is in session.timezone, not UTC")
     flags.add_argument("--json", action="store_true", help="print one JSON object")
     return flags
@@ -80,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         zone = cfg.session.timezone
         known = LogRuns(args.log_dir)
         if args.runs:
-            sys.stdout.write("".join(f"{line}\n" for line in known.lines()) or f"{args.log_dir}: no runs\n")
+            sys.stdout.write(known.listing())
             return cli.EXIT_DONE
         if args.asked is None:
             raise ConfigError("TIME or ORDER_ID is missing; accepted: TIME, ORDER_ID, or --runs to list the runs")

@@ -99,10 +99,11 @@ _NO_BOARD: Final = BoardSnapshot(
 class Core:
     """The daemon's state machine. Feed it every event; do what it returns; wake it at its deadline."""
 
-    def __init__(self, cfg: AppConfig, *, live: bool = False) -> None:
+    def __init__(self, cfg: AppConfig, *, live: bool = False, is_remembered: bool = False) -> None:
         """Start flat, with no book, armed.
 
-        ``live``: there is an account at a venue, which has to be reconciled, and steps say what is to be remembered.
+        ``live``: there is an account at a venue, which has to be reconciled. ``is_remembered``: steps say what of them
+        is for the journal; they always do where there is an account.
         """
         self.instrument = cfg.exchange.instrument()
         self.inventory = InventoryManager(cfg.risk, self.instrument)
@@ -110,7 +111,7 @@ class Core:
         self.budget = Budget(cfg.exchange.limits, self.instrument)
         self.kill_switch = KillSwitch(cfg.risk)
         self.calendar = TradingCalendar(cfg.session)
-        self.record = Recorder(self.instrument, self.inventory, is_remembered=live)
+        self.record = Recorder(self.instrument, self.inventory, is_remembered=live or is_remembered)
         self.dispatch = Dispatch(self.instrument, self.orders, self.budget, self.record)
         self.dispatch.on_board(_NO_BOARD)
         self.account = (
@@ -173,6 +174,7 @@ class Core:
         self._is_limit_told = False
         """Whether a limit of the day was reached, and told of, while the position is left to the operator."""
         self._tell_wait_ns = 0
+        self._is_remembered = live or is_remembered
         self._memo_ns = 0
         self._remembered = -1
 
@@ -317,7 +319,8 @@ class Core:
             is_news = bool(self.dispatch.actions) or type(event) is not BoardSnapshot
             if (question := self.account.ask(now, is_news=is_news)) is not None:
                 self.dispatch.actions.append(question)
-            changes = self._changes(self.account, now)
+        if self._is_remembered:
+            changes = self._changes(now)
         elif self.orders.touched:
             self.orders.touched.clear()
         if not self.dispatch.actions and not self.record.rows and changes is None:
@@ -673,7 +676,7 @@ class Core:
 
     # --- the account
 
-    def _changes(self, account: Account, now: int) -> Changes | None:
+    def _changes(self, now: int) -> Changes | None:
         """What this step leaves to be remembered. Marks alone are, now and then."""
         touched, record = self.orders.touched, self.record
         marked = self.inventory.changes != self._remembered and now - self._memo_ns >= _MEMO_NS
@@ -690,7 +693,7 @@ class Core:
             halt_ns=self._halt_ns,
             halt_detail=self._halt_detail,
             pnl_base=self.kill_switch.pnl_base,
-            cash_base=account.rules.cash_base,
-            since=account.rules.since,
+            cash_base=None if self.account is None else self.account.rules.cash_base,
+            since=None if self.account is None else self.account.rules.since,
         )
         return Changes(ts_ns=now, orders=orders, fills=tuple(record.booked), facts=tuple(record.facts), memo=memo)

@@ -220,6 +220,7 @@ class Recorder:
         """Record a payment without a fill."""
         self.tally.funding += event.amount
         self.note("INFO", f"{event.what}: {self._instrument.amount(event.amount):+,.2f} {self._instrument.quote}")
+        self.fact("funding", detail=f"{self._instrument.amount(event.amount):+f}")
 
     def order_event(self, order: Order, event: OrderEvent) -> None:
         """Record an order event, after it was applied."""

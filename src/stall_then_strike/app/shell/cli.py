@@ -140,6 +140,23 @@ def add_common_flags(parser: argparse.ArgumentParser, *, override: str, has_dura
     )
 
 
+def add_run_flags(parser: argparse.ArgumentParser, *, default: str) -> None:
+    """``--runs`` and ``--run``: which runs a log folder has, and which are meant (``LogRuns.chosen``).
+
+    ``default`` says what is meant without ``--run``.
+    """
+    parser.add_argument("--runs", action="store_true", help="list the runs of the log folder, and do no more")
+    parser.add_argument(
+        "--run",
+        metavar="RUN",
+        action="append",
+        default=[],
+        dest="wanted",
+        help="run of the log folder: its number, latest, a mode (all its runs), all, or unknown; may be repeated "
+        f"(default: {default})",
+    )
+
+
 def settings_file(named: Path) -> Path:
     """The named file; the package's own of that name if ``configs/NAME`` does not exist in the current folder."""
     own = DEFAULTS / named.name

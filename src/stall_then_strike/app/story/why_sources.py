@@ -1,8 +1,9 @@
-"""What ``why`` reads: the CSVs of a log folder, its runtime log, and its journal.
+"""What ``why`` reads: the CSVs of a log folder, its runtime log, and the journals of the runs that are asked about.
 
-The journal is read at one moment and closed. It is the one named by ``--set journal.dir=...``; otherwise the one in the
-log folder (``run_live`` on the embedded exchange keeps it there) or the configured one, if its last run logged to this
-folder. Of two, the one with rows of what is asked about is used. Paper runs have none.
+A journal is read as of one moment and closed again. A paper run's is beside its manifest. A live run's is the one named
+by ``--set journal.dir=...``; else the one in the log folder itself (``run_live`` on the embedded exchange keeps it
+there) or the one of the configuration, if its last run logged to this folder. Of several, the one that knows what is
+asked about. Backtests have none.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.infra.logs.log_reader import DecisionLine, LogReader, OrderLine, Span
 from stall_then_strike.infra.logs.log_runs import LIVE, LogRuns
+from stall_then_strike.infra.logs.run_manifest import run_journal
 from stall_then_strike.infra.logs.runtime_reader import RuntimeLine, runtime_lines
 from stall_then_strike.types.dto import NS_PER_S, BookedFill, Fact, OrderMemo, Reason
 from stall_then_strike.types.errors import JournalError
@@ -67,8 +69,10 @@ class Sources:
         self.notes: list[str] = []
         """What could not be used, or only partly."""
         records = [known.record(run) for run in runs]
-        has_journal = not runs or any(record is None or record.mode in LIVE for record in records)
-        self._journals = self._open(is_journal_named=is_journal_named) if has_journal else []
+        own = [run_journal(log_dir, record) for record in records if record is not None]
+        self._journals = [journal for path in own for journal in self._opened(path)]
+        if not runs or any(record is None or record.mode in LIVE for record in records):
+            self._journals += self._open_live(is_journal_named=is_journal_named)
         self.journal = self._journals[0] if self._journals else None
         """The journal in use."""
         if log_dir.is_dir():
@@ -186,7 +190,7 @@ class Sources:
         if len(self._journals) > 1:
             self.journal = next(filter(knows, self._journals), self.journal)
 
-    def _open(self, *, is_journal_named: bool) -> list[JournalReader]:
+    def _open_live(self, *, is_journal_named: bool) -> list[JournalReader]:
         product = self.cfg.exchange.product_code
         configured = journal_path(self.cfg.journal.dir, product)
         if is_journal_named:

@@ -220,9 +220,16 @@ def _time_line(
         )
         for line in found.log
     )
-    wanted = (line for line in lines if from_ns <= line.ts_ns < until_ns)
-    # CSVs have whole microseconds. Order within one step: events, decisions, sent requests.
-    yield from sorted(wanted, key=lambda line: (line.ts_ns // 1_000, _rank(line)))
+    wanted = [line for line in lines if from_ns <= line.ts_ns < until_ns]
+    sent = {(line.name, line.ts_ns // 1_000) for line in wanted if line.what == "send"}
+
+    def place(line: Happening) -> tuple[int, int]:
+        """CSVs have whole microseconds. Within one: what became known, was decided, was sent, was answered at once."""
+        at = line.ts_ns // 1_000
+        is_at_once = line.what == "answer" and (line.name, at) in sent  # as paper orders are
+        return at, 4 if is_at_once else _rank(line)
+
+    yield from sorted(wanted, key=place)
 
 
 def _rank(line: Happening) -> int:

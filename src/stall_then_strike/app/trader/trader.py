@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from loguru import logger
 
 from stall_then_strike.app.trader.outbox import InlineOutbox, Outbox
+from stall_then_strike.app.trader.owed_steps import ChangeLog
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
@@ -58,7 +59,7 @@ class RowLog(Protocol):
 
 
 class Feed(Protocol):
-    """Where market events come from, as far as a trader looks back at it."""
+    """Where market events come from: what a trader reads of it."""
 
     @property
     def board(self) -> BookReader:
@@ -122,7 +123,7 @@ class Trader:
             self.latency.add(perf_ns() - started_ns)
 
     def _tell_of_gaps(self, board: BoardSnapshot) -> None:
-        """Say when a book that was lost is known again; its loss is told by the connection."""
+        """Log when a lost book is known again. The connection logs the loss."""
         if board.status is BookStatus.UNKNOWN:
             self._unknown_ns = board.ts_ns
         elif self._unknown_ns is not None:
@@ -155,7 +156,7 @@ class Trader:
             self._on_fact(fact)
 
     def _remember(self, changes: Changes) -> None:
-        """Have the journal take what a step changed, before any of its actions is sent. On paper there is none."""
+        """Have the journal, if there is one, take what a step changed, before any of its actions is sent."""
 
     def _on_fact(self, fact: Fact) -> None:
         """Tell whoever listens of a fact."""
@@ -210,14 +211,24 @@ class Trader:
 class PaperTrader(Trader):
     """One core, one paper gateway, one executor."""
 
-    def __init__(self, cfg: AppConfig, clock: Clock, feed: Feed, logs: RowLog) -> None:
-        """Everything is given; nothing is started. ``feed`` is where the paper gateway reads the book."""
-        core = Core(cfg)
+    def __init__(
+        self, cfg: AppConfig, clock: Clock, feed: Feed, logs: RowLog, journal: ChangeLog | None = None
+    ) -> None:
+        """Everything is given; nothing is started. ``feed`` is where the paper gateway reads the book.
+
+        Without ``journal`` nothing is remembered.
+        """
+        core = Core(cfg, is_remembered=journal is not None)
+        self._journal = journal
         self.paper = PaperGateway(cfg.paper, cfg.session, core.instrument, sink=self.on_event, now_ns=clock.now_ns)
         executor = OrderExecutor(self.paper, self.on_event, clock.now_ns, is_instant=True)
         # A cancel taken by the paper venue is a deadline that no event tells of: look again after sending.
         self.outbox = InlineOutbox(executor, on_sent=lambda: self.on_step())
         super().__init__(core, clock, feed, logs, self.outbox)
+
+    def _remember(self, changes: Changes) -> None:
+        if self._journal is not None:
+            self._journal.record(changes)
 
     @property
     def next_deadline_ns(self) -> int:

@@ -407,7 +407,6 @@ class Account:
             event = FundingEvent(ts_ns=report.ts_ns, amount=Money(payment.amount), what=payment.what)
             self._inventory.apply_cash(event.amount)
             self._record.funding(event)
-            self._record.fact("funding", detail=f"{self._instrument.amount(payment.amount):+f}")
         else:
             amount = self._instrument.amount(payment.amount)
             self._record.note(

@@ -17,7 +17,7 @@ from stall_then_strike.types.errors import ConfigError
 
 UNKNOWN: Final = 0
 LIVE: Final = frozenset({"live", "live-sim"})
-"""Modes with a journal."""
+"""Modes with a journal of ``journal.dir``; those on paper have one each (``run_manifest.run_journal``)."""
 REAL_TIME: Final = frozenset({"live", "paper-feed"})
 """Modes whose rows are stamped in real time, so that two runs of one folder never overlap."""
 _LISTED: Final = 10
@@ -119,11 +119,12 @@ class LogRuns:
         latest = ["latest", "all"] if self.with_rows else []
         return [*latest, *numbers[:_LISTED], *more, *modes, *unknown]
 
-    def lines(self) -> list[str]:
-        """All runs, one line each."""
+    def listing(self) -> str:
+        """All runs, each in one line with its end."""
         rowless = [record.run for record in self.records if record.run not in self._spans]
         numbers = sorted({*self._spans, *rowless})
-        return [self.line(run) + ("" if run in self._spans else ", no rows") for run in numbers]
+        lines = [self.line(run) + ("" if run in self._spans else ", no rows") for run in numbers]
+        return "".join(f"{line}\n" for line in lines) or f"{self.folder}: no runs\n"
 
     def line(self, run: int) -> str:
         """A run as one line."""

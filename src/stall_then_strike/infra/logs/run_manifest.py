@@ -59,6 +59,11 @@ class RunRecord(BaseModel):
     """CSVs that were started again later: they hold no rows of older runs; ``files`` says where this run's begin."""
 
 
+def run_journal(log_dir: Path, record: RunRecord) -> Path:
+    """Where a paper run keeps its journal: beside its manifest. Live runs keep theirs elsewhere (``journal.dir``)."""
+    return log_dir / FOLDER / f"{record.run:04d}-{record.mode}.sqlite3"
+
+
 class RunManifest:
     """The writer, as a context manager around the CSV logs: it records the end after all rows are written."""
 
@@ -79,6 +84,11 @@ class RunManifest:
             version=__version__,
             started="",
         )
+
+    @property
+    def journal(self) -> Path:
+        """Where this run, which has begun, keeps its journal if it is one on paper."""
+        return run_journal(self._folder, self._record)
 
     def begin(self, logs: CsvLogs) -> None:
         """Record that rows belong to this run from now on; earlier rows must be in the files already.

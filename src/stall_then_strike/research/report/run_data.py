@@ -18,7 +18,7 @@ from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.infra.logs.log_runs import LIVE, LogRuns
-from stall_then_strike.infra.logs.run_manifest import RunRecord
+from stall_then_strike.infra.logs.run_manifest import RunRecord, run_journal
 from stall_then_strike.research.figures.activity import (
     LimitUse,
     QuoteFate,
@@ -132,8 +132,8 @@ def read_run(
 ) -> RunFigures:
     """Read a run, or the ``wanted`` ones as one (see ``LogRuns.chosen``), and compute its figures.
 
-    Without ``journal``, the product's journal in ``folder/journal`` is read if it exists and a run is live. Raises
-    ReportInputError, and ConfigError for an unknown run.
+    Without ``journal``, that of a paper run is read if it is the only one, and the product's in ``folder/journal`` if
+    it is there and a run is live. Raises ReportInputError, and ConfigError for a run that is not there.
     """
     units = cfg.exchange.instrument()
     known = LogRuns(folder)
@@ -148,8 +148,7 @@ def read_run(
     rows = read_log_rows(folder, units, known.rows(chosen) if known.records and chosen else None)
     own_prices = prices_in_logs(rows.decisions, rows.fills, units)
     mids = _mids(rows, cfg, tapes, units)
-    has_journal = journal is not None or any(record is None or record.mode in LIVE for record in records)
-    story = _read_journal(folder, cfg, journal, rows) if has_journal else None
+    story = _read_journal(folder, cfg, journal, records, rows)
     fills, end_ns = rows.fills, rows.last_ns
 
     def mark(ts_ns: int) -> int | None:
@@ -282,9 +281,22 @@ class _Story:
         return found
 
 
-def _read_journal(folder: Path, cfg: AppConfig, journal: Path | None, rows: LogRows) -> _Story | None:
-    path = journal_path(folder / "journal", cfg.exchange.product_code) if journal is None else journal
-    if journal is None and not path.is_file():
+def _journal_of(folder: Path, cfg: AppConfig, records: Sequence[RunRecord | None]) -> Path | None:
+    """The journal that has to be there for these runs, if it is; None if they have none, or not one for all."""
+    if any(record is None or record.mode in LIVE for record in records):
+        path = journal_path(folder / "journal", cfg.exchange.product_code)
+    elif len(records) == 1 and records[0] is not None:
+        path = run_journal(folder, records[0])
+    else:
+        return None
+    return path if path.is_file() else None
+
+
+def _read_journal(
+    folder: Path, cfg: AppConfig, journal: Path | None, records: Sequence[RunRecord | None], rows: LogRows
+) -> _Story | None:
+    path = _journal_of(folder, cfg, records) if journal is None else journal
+    if path is None:
         return None
     try:
         with JournalReader.open(path) as reader:
