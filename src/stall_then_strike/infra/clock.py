@@ -143,7 +143,8 @@ class VirtualClock:
 
     def advance_to(self, now_ns: int) -> None:
         """Move forward; a stamp of the past (a tape with equal or disordered stamps) leaves time where it is."""
-        self._now_ns = max(self._now_ns, now_ns)
+        if now_ns > self._now_ns:
+            self._now_ns = now_ns
 
     async def sleep_until(self, deadline_ns: int) -> None:
         """Jump to the deadline."""

@@ -41,6 +41,10 @@ from stall_then_strike.types.dto import (
     TradeLogRow,
 )
 
+# Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
+_OK: Final = BookStatus.OK
+_UNKNOWN: Final = BookStatus.UNKNOWN
+
 OUTBOX: Final = 1_000
 """Actions that may wait for the executor. A strike is two; more than a few waiting means that sending has stopped."""
 RECENT: Final = 30
@@ -109,15 +113,18 @@ class Trader:
         """
         if isinstance(event, PublicTrades):
             return
-        if isinstance(event, BoardSnapshot):
+        if not isinstance(event, BoardSnapshot):
+            self.on_event(event)
+            return
+        if event.status is _UNKNOWN or self._unknown_ns is not None:
             self._tell_of_gaps(event)
         self.on_event(event)
-        if started_ns is not None and isinstance(event, BoardSnapshot):
+        if started_ns is not None:
             self.latency.add(perf_ns() - started_ns)
 
     def _tell_of_gaps(self, board: BoardSnapshot) -> None:
         """Say when a book that was lost is known again; its loss is told by the connection."""
-        if board.status is BookStatus.UNKNOWN:
+        if board.status is _UNKNOWN:
             self._unknown_ns = board.ts_ns
         elif self._unknown_ns is not None:
             self._runtime.info("the book is known again after {:.1f} s", (board.ts_ns - self._unknown_ns) / NS_PER_S)
@@ -193,8 +200,8 @@ class PaperTrader(Trader):
     @property
     def next_deadline_ns(self) -> int:
         """When :meth:`wake` is to be called if no event comes before."""
-        core, paper = self.core.next_deadline_ns, self.paper.next_deadline_ns
-        return core if paper is None else min(core, paper)
+        core_ns, paper_ns = self.core.next_deadline_ns, self.paper.next_deadline_ns
+        return core_ns if paper_ns is None or core_ns < paper_ns else paper_ns
 
     def wake(self) -> None:
         """A deadline has come."""
@@ -204,11 +211,11 @@ class PaperTrader(Trader):
     def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
         """Take one market event: the paper venue sees it first, as the market would have, then the core."""
         self.paper.advance(self.clock.now_ns())
-        if isinstance(event, PublicTrades):
-            self.paper.on_trades(event)
-        elif isinstance(event, BoardSnapshot):
-            book = self.feed.board if event.status is BookStatus.OK else None
+        if isinstance(event, BoardSnapshot):
+            book = self.feed.board if event.status is _OK else None
             self.paper.on_book(book, event.ts_ns)
+        elif isinstance(event, PublicTrades):
+            self.paper.on_trades(event)
         else:
             self.paper.on_status(event)
         super().on_market(event, started_ns)
