@@ -52,6 +52,7 @@ from loguru import logger
 from numba import njit
 
 from benchmarks import messages
+from stall_then_strike.app.shell.prompt import leave_out_what_lasts
 from stall_then_strike.app.trader.trader import PaperTrader
 from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.config.loader import load_app_config
@@ -218,6 +219,7 @@ class NoLog:
 
 def interpreted(columns: Columns, cfg: AppConfig) -> float:
     """Seconds of an interpreted replay of prepared columns: the trader of paper trading, with every row made."""
+    leave_out_what_lasts()
     clock, feed = VirtualClock(0), ColumnFeed(columns)
     run = VirtualRun(PaperTrader(cfg, clock, feed, NoLog()), clock, feed, is_timed=False)
     return timed(lambda: asyncio.run(run.run(feed.messages())))

@@ -248,7 +248,7 @@ def test_panic_button_at_a_dead_venue_is_a_failure_in_words(tmp_path: Path, keys
     [
         (None, 0, 1, "no heartbeat in "),
         ("running", 0, 0, "running, last heartbeat "),
-        ("running", 60, 1, "silent: it did not say that it stopped, last heartbeat "),
+        ("running", 60, 1, "silent, without a report that it stopped, last heartbeat "),
         ("stopped", 0, 1, "stopped, last heartbeat "),
     ],
 )

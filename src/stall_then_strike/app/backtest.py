@@ -23,6 +23,7 @@ from rich.console import Console
 from stall_then_strike.app.run_paper import PaperRun
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
+from stall_then_strike.app.shell.prompt import leave_out_what_lasts
 from stall_then_strike.app.trader.observe import Observer
 from stall_then_strike.app.trader.trader import PaperTrader
 from stall_then_strike.app.trader.virtual import VirtualRun
@@ -224,6 +225,7 @@ async def _interpreted(
             )
         from stall_then_strike.research.tables.column_feed import ColumnFeed
 
+        leave_out_what_lasts()
         clock, feed = VirtualClock(0), ColumnFeed(columns_)
         trader = PaperTrader(cfg, clock, feed, logs)
         observer = Observer(cfg, trader, mode, 0)

@@ -120,6 +120,14 @@ class Verdict(NamedTuple):
     ask: int
 
 
+# Made once: nearly every decision is one of these.
+_HOLD_BUDGET: Final = Verdict(HOLD, _BUDGET, 0, 0)
+_HOLD_POSITION_LIMIT: Final = Verdict(HOLD, _POSITION_LIMIT, 0, 0)
+_HOLD_QUOTING: Final = Verdict(HOLD, _QUOTING, 0, 0)
+_HOLD_SPREAD: Final = Verdict(HOLD, _SPREAD, 0, 0)
+_HOLD_STALL_IMMATURE: Final = Verdict(HOLD, _STALL_IMMATURE, 0, 0)
+
+
 def decide(p: StallParams, s: Situation) -> Verdict:  # noqa: C901 - all rules in one piece: it is compiled as such
     """Decide. Pure, integer-only, no allocation beyond the answer."""
     # Unpacked at once: a field of a NamedTuple costs several times as much to read as a local variable.
@@ -174,17 +182,17 @@ def decide(p: StallParams, s: Situation) -> Verdict:  # noqa: C901 - all rules i
     if book != 0:
         return Verdict(HOLD, book, 0, 0)
     if now_ns < strike_at_ns:
-        return Verdict(HOLD, _BUDGET, 0, 0)
+        return _HOLD_BUDGET
     may_buy = position + open_buy + p.size <= p.max_inventory
     may_sell = open_sell - position + p.size <= p.max_inventory
     if not may_buy and not may_sell:
-        return Verdict(HOLD, _POSITION_LIMIT, 0, 0)
+        return _HOLD_POSITION_LIMIT
     if quotes != 0:
-        return Verdict(HOLD, _QUOTING, 0, 0)
+        return _HOLD_QUOTING
     if best_ask - best_bid < p.min_spread:
-        return Verdict(HOLD, _SPREAD, 0, 0)
+        return _HOLD_SPREAD
     if now_ns - best_since_ns < p.stall_ns:
-        return Verdict(HOLD, _STALL_IMMATURE, 0, 0)
+        return _HOLD_STALL_IMMATURE
 
     if p.mode == MODE_MID:
         bid = (best_bid + best_ask) // 2 - p.offset
@@ -199,7 +207,7 @@ def decide(p: StallParams, s: Situation) -> Verdict:  # noqa: C901 - all rules i
     ask = max(ask, best_bid + 1)
     if bid >= ask or bid <= 0:
         # Our two sides would meet each other: the venue refuses that (-159), and we never want it.
-        return Verdict(HOLD, _SPREAD, 0, 0)
+        return _HOLD_SPREAD
     return Verdict(STRIKE, _STRIKE, bid if may_buy else 0, ask if may_sell else 0)
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum, unique
@@ -100,10 +100,8 @@ def _refusal(order: OrderRequest, why: str, code: int) -> Rejected:
     return Rejected(f"place {order.side} {order.size} lots", why, code=code)
 
 
-def _by_priority(orders: Sequence[_Resting]) -> list[_Resting]:
+def _by_priority(orders: Iterable[_Resting]) -> list[_Resting]:
     """Best price first on each side, then first come. A new list: orders may end while it is gone through."""
-    if not orders:
-        return []
     return sorted(orders, key=lambda order: order.request.side.sign * -(order.request.price or 0))
 
 
@@ -216,6 +214,8 @@ class PaperGateway:
             self._mid2 = bid + ask
         if self._taken:
             self._taken = dict(self._still_taken(book))
+        if not self._resting:
+            return
         for order in _by_priority(self._resting):
             self._requeue(order, book, now_ns)
             if self._is_open:
@@ -324,7 +324,7 @@ class PaperGateway:
     def _print(self, taker: Side, price: Ticks, size: int, now_ns: int) -> None:
         """One public trade. Best price first, then first come, and never more than it traded."""
         left, passed = size, 0
-        for order in _by_priority(list(self._hit_by(taker, price))):
+        for order in _by_priority(self._hit_by(taker, price)):
             if order.queue is None:
                 continue
             if order.request.price == price:

@@ -1,4 +1,4 @@
-"""Figures against logs made by hand, whose answers are known."""
+"""Figures of handmade logs with known results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def tape(folder: Path, mids: list[tuple[float, int]]) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Buy 0.001 at 9,990 under a mid of 10,000; sell it at 9,950 as a close; then buy one that stays."""
+    """Buy 0.001 at 9,990 below a mid of 10,000; close it at 9,950; then buy a position that stays open."""
     write(
         tmp_path,
         "trades",

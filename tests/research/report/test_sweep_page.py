@@ -1,4 +1,4 @@
-"""A sweep's page: what it shows and admits, with one key or many, with failures, with and without a walk forward."""
+"""A sweep's page: with one key or many, with failures, with and without a walk-forward split."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_many_keys_show_the_weightiest_and_say_what_is_left_out(tmp_path: Path) 
     assert "2 of 8 keys" in text_of(page)
     assert "no walk forward" in text_of(page)
     assert "forward" not in shown
-    # two keys with the same last name are called by all of it
+    # two keys with the same last part are shown in full
     table = next(section.table for section in page.sections if section.key == "best")
     assert table is not None
     assert {"strategy.k0", "risk.k0", "k1"} <= set(table.head)

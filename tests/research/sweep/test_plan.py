@@ -1,4 +1,4 @@
-"""What a sweep's command line means: values checked before anything runs, spans, and what makes it another sweep."""
+"""A sweep's command line: values are checked before anything runs; spans; the sweep's identity."""
 
 from __future__ import annotations
 

@@ -85,6 +85,7 @@ class VirtualRun(Generic[M]):
         A message comes with its receive stamp. Raises FeedError for a stamp that cannot be.
         """
         trader, clock = self._trader, self._clock
+        waiting = trader.outbox.actions
         for recv_ns, message in messages:
             if not self.messages:
                 self._begin(recv_ns, duration_ns)
@@ -96,7 +97,7 @@ class VirtualRun(Generic[M]):
                 await self._pacer.sleep_until(recv_ns)
             clock.advance_to(recv_ns)
             self._tell(message)
-            if trader.outbox:
+            if waiting:
                 await trader.send_waiting()
             self._turns += 1
             if self._turns % _BREATH == 0:
@@ -129,13 +130,13 @@ class VirtualRun(Generic[M]):
 
     async def _pass_deadlines(self, until_ns: int) -> None:
         """Wake the trader at each of its deadlines up to this stamp, itself included."""
-        trader = self._trader
+        trader, waiting = self._trader, self._trader.outbox.actions
         while (deadline_ns := trader.next_deadline_ns) <= until_ns:
             if self._pacer is not None:
                 await self._pacer.sleep_until(deadline_ns)
             self._clock.advance_to(deadline_ns)
             trader.wake()
-            if trader.outbox:
+            if waiting:
                 await trader.send_waiting()
             self._turns += 1
             if self._turns % _BREATH == 0:
