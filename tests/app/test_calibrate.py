@@ -131,7 +131,7 @@ def test_run_without_tapes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_paper_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = event_log(tmp_path / "raw", Tick(ts_ns=1), is_live=False)
-    assert f"{path}: of paper trading" in refused(capsys, path, tape(tmp_path / "t.jsonl"))
+    assert f"{path}: recorded by paper trading" in refused(capsys, path, tape(tmp_path / "t.jsonl"))
 
 
 def test_run_without_quotes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,7 +30,7 @@ from stall_then_strike.app.trader.observe import FeedCondition, Observer
 from stall_then_strike.app.trader.own_recording import OwnRecording
 from stall_then_strike.app.trader.realtime import RealtimeRun
 from stall_then_strike.app.trader.trader import PaperTrader
-from stall_then_strike.app.trader.virtual import Message, VirtualRun, VirtualTime
+from stall_then_strike.app.trader.virtual import Message, VirtualRun
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import effective_yaml
@@ -131,7 +131,12 @@ class PaperRun:
         return code
 
     async def alone(
-        self, run: VirtualTime, running: Coroutine[Any, Any, None], trader: PaperTrader, observer: Observer, ended: str
+        self,
+        run: VirtualRun[Any],
+        running: Coroutine[Any, Any, None],
+        trader: PaperTrader,
+        observer: Observer,
+        ended: str,
     ) -> int:
         """Trade in virtual time whatever ``running`` drives ``run`` over, with nothing to show and to record."""
         async with asyncio.TaskGroup() as tasks:
@@ -141,14 +146,16 @@ class PaperRun:
                 task.cancel()
         return self._finish_virtual(trader, observer, run, ended)
 
-    def _watchers(self, tasks: asyncio.TaskGroup, trader: PaperTrader, run: VirtualTime) -> list[asyncio.Task[None]]:
+    def _watchers(
+        self, tasks: asyncio.TaskGroup, trader: PaperTrader, run: VirtualRun[Any]
+    ) -> list[asyncio.Task[None]]:
         return [tasks.create_task(self._watch(trader)), tasks.create_task(self._stop_virtual(run))]
 
-    async def _stop_virtual(self, run: VirtualTime) -> None:
+    async def _stop_virtual(self, run: VirtualRun[Any]) -> None:
         await self.ending.wanted.wait()
         run.stop()
 
-    def _finish_virtual(self, trader: PaperTrader, observer: Observer, run: VirtualTime, ended: str) -> int:
+    def _finish_virtual(self, trader: PaperTrader, observer: Observer, run: VirtualRun[Any], ended: str) -> int:
         if run.backwards:
             logger.warning("{} messages were stamped before an earlier one; they count as of its time", run.backwards)
         return self._finish(trader, observer, FeedCondition(), self.ending.why or ended)

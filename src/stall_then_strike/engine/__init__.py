@@ -13,6 +13,5 @@ Nothing here does I/O, reads a clock or draws a random number, so a list of stam
     recording       log rows, notices for the operator, counts
     executor        actions to gateway calls, and answers to events; the one module here that awaits
     gateway         the interface of a venue that the executor can trade on
-    lull            stretches of a recording that the core can skip
     venue/          what differs between venues, and the state of the account there
 """

@@ -34,19 +34,18 @@ class Dispatch:
         self.actions: list[Action] = []
         self._instrument, self._orders, self._budget, self._record = instrument, orders, budget, record
         self._now_ns = 0
-        self._board: BoardSnapshot | None = None
+        self.board: BoardSnapshot | None = None
+        """The board that decisions are made on."""
         self._sent = 0
         self._run_name = ""
 
     def begin(self, now_ns: int) -> None:
         """Begin a step."""
         self._now_ns = now_ns
-        self.actions = []
-        self._run_name = self._run_name or f"{now_ns // 1_000_000:x}"
-
-    def on_board(self, board: BoardSnapshot) -> None:
-        """Set the board on which the following decisions are made."""
-        self._board = board
+        if self.actions:
+            self.actions = []
+        if not self._run_name:
+            self._run_name = f"{now_ns // 1_000_000:x}"
 
     def name(self) -> ClientOrderId:
         """A client order id for a new order, unique across runs."""
@@ -113,10 +112,10 @@ class Dispatch:
         entry_ask: Ticks = NO_PRICE,
     ) -> None:
         """Record a decision, with the board it was made on."""
-        if self._board is None:
+        if self.board is None:
             raise AssertionError("a decision needs a board")
         meta = DecisionMeta(decision_type=decision_type, reason=reason, entry_bid=entry_bid, entry_ask=entry_ask)
-        self._record.decision(meta, self._board, actions)
+        self._record.decision(meta, self.board, actions)
 
     def _track(self, action: PlaceLimit | CloseMarket) -> None:
         """Track an order before it is sent."""

@@ -132,6 +132,13 @@ REPEATS: Final[Mapping[OrderState, frozenset[OrderEventKind]]] = {
 }
 """Inputs that are redundant in a state, and not an anomaly."""
 
+# Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
+_UNKNOWN: Final = OrderState.UNKNOWN
+_ACCEPTED: Final = OrderEventKind.ACCEPTED
+_REGISTERED: Final = OrderEventKind.REGISTERED
+_SEND_UNKNOWN: Final = OrderEventKind.SEND_UNKNOWN
+_CANCEL_FAILED: Final = OrderEventKind.CANCEL_FAILED
+
 _CANCEL_OVER: Final = frozenset({_K.CANCEL_FAILED, _K.CANCEL_UNSENT})
 
 
@@ -217,7 +224,7 @@ def remembered(memo: OrderMemo) -> Order:
     """An order of an earlier run. A request that was in flight when that run ended is unacknowledged now."""
     state = OrderState(memo.state)
     if state is OrderState.PENDING_NEW and memo.order_id is None:
-        state = OrderState.UNKNOWN
+        state = _UNKNOWN
     elif state is OrderState.PENDING_CANCEL:
         state = _before_cancel(memo.executed, memo.registered_ns)
     return Order(
@@ -276,6 +283,8 @@ class Orders:
         self._fills: OrderedDict[ExecId, None] = OrderedDict()
         self._early: OrderedDict[OrderId, list[OrderEvent | FillEvent]] = OrderedDict()
         self._strangers: OrderedDict[OrderId, None] = OrderedDict()
+        self.any_live = False
+        """Whether any order may still be filled. Asked at every step, changed only here."""
         self.touched: dict[ClientOrderId, Order] = {}
         """Orders that changed since the owner last cleared this; the journal must store them."""
 
@@ -287,19 +296,17 @@ class Orders:
             if order.order_id is not None:
                 self._by_id[order.order_id] = order.client_order_id
         self._fills.update(dict.fromkeys(exec_ids))
+        self.any_live = bool(self._live)
 
     def __contains__(self, name: ClientOrderId) -> bool:
         """Whether there is an order with this client order id."""
         return name in self._live or name in self._ended
 
-    @property
-    def any_live(self) -> bool:
-        """Whether any order may still be filled."""
-        return bool(self._live)
-
     def live(self, tag: str | None = None) -> Sequence[Order]:
         """Live orders of one tag or all, in the order they were sent."""
-        return [order for order in self._live.values() if tag is None or order.tag == tag]
+        if tag is None:
+            return list(self._live.values())
+        return [order for order in self._live.values() if order.tag == tag]
 
     @property
     def early(self) -> Mapping[OrderId, Sequence[OrderEvent | FillEvent]]:
@@ -346,13 +353,14 @@ class Orders:
 
     def unnamed(self) -> Iterator[Order]:
         """Live orders whose acknowledgement was lost, oldest first."""
-        return (o for o in self._live.values() if o.order_id is None and o.state is OrderState.UNKNOWN)
+        return (o for o in self._live.values() if o.order_id is None and o.state is _UNKNOWN)
 
     def add(self, order: Order) -> None:
         """Add a new order, before it is sent. Raises ValueError if its client order id exists."""
         if order.client_order_id in self:
             raise ValueError(f"order {order.client_order_id} exists already")
         self._live[order.client_order_id] = self.touched[order.client_order_id] = order
+        self.any_live = True
 
     def cancel_sent(self, order: Order, now_ns: int) -> None:
         """Record that a cancel is in flight."""
@@ -371,7 +379,7 @@ class Orders:
         results = [self._fill(order, event) if isinstance(event, FillEvent) else self._event(order, event, named)]
         if results[0].changed or order.registered_ns != registered_ns:
             self.touched[order.client_order_id] = order
-        if order.state is OrderState.UNKNOWN and (early := self._early_of_terms(order)) is not None:
+        if order.state is _UNKNOWN and (early := self._early_of_terms(order)) is not None:
             named = self._take_name(order, early)
         if named and order.order_id is not None:
             for waiting in self._early.pop(order.order_id, ()):
@@ -422,21 +430,21 @@ class Orders:
     def _event(self, order: Order, event: OrderEvent, named: bool) -> Applied:
         before = order.state
         if not self._move(order, event.kind):
-            again = before is OrderState.WORKING and order.cancel_failed and event.kind is OrderEventKind.CANCEL_FAILED
+            again = before is OrderState.WORKING and order.cancel_failed and event.kind is _CANCEL_FAILED
             if again or event.kind in REPEATS.get(before, ()):
-                order.cancel_failed = order.cancel_failed or event.kind is OrderEventKind.CANCEL_FAILED
+                order.cancel_failed = order.cancel_failed or event.kind is _CANCEL_FAILED
                 return Applied(order=order, event=event, changed=named, is_repeat=True)
             text = f"order {order.client_order_id} is {before.value}, but the venue tells {event.kind.value}"
             return Applied(order=order, event=event, changed=named, anomaly=text)
-        if event.kind is OrderEventKind.ACCEPTED:
+        if event.kind is _ACCEPTED:
             order.accepted_ns = event.ts_ns
-        elif event.kind is OrderEventKind.SEND_UNKNOWN:
+        elif event.kind is _SEND_UNKNOWN:
             order.lost_ns = event.ts_ns
-        elif event.kind is OrderEventKind.REGISTERED and order.registered_ns is None:
+        elif event.kind is _REGISTERED and order.registered_ns is None:
             order.registered_ns = event.ts_ns
             order.absences = 0
         elif event.kind in _CANCEL_OVER and order.is_live:
-            order.cancel_failed = event.kind is OrderEventKind.CANCEL_FAILED
+            order.cancel_failed = event.kind is _CANCEL_FAILED
             order.state = _before_cancel(order.executed, order.registered_ns)
         if not order.is_live and order.ended_ns is None:
             order.ended_ns = event.ts_ns
@@ -474,6 +482,7 @@ class Orders:
             return False
         order.state = after
         if after in TERMINAL and self._live.pop(order.client_order_id, None) is not None:
+            self.any_live = bool(self._live)
             self._ended[order.client_order_id] = order
             if len(self._ended) > self._keep_ended:
                 _, oldest = self._ended.popitem(last=False)

@@ -6,6 +6,7 @@ The core reports what happened; this module turns it into rows. The rows of the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Order, OrderState
@@ -32,6 +33,15 @@ from stall_then_strike.types.dto import (
     TradeLogRow,
 )
 from stall_then_strike.types.instrument import NO_PRICE, Instrument, Money
+
+# Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
+_ACCEPTED: Final = OrderEventKind.ACCEPTED
+_REJECTED: Final = OrderEventKind.REJECTED
+_NOT_SENT: Final = OrderEventKind.NOT_SENT
+_PROVEN_ABSENT: Final = OrderEventKind.PROVEN_ABSENT
+_CANCELLED: Final = OrderEventKind.CANCELLED
+_EXPIRED: Final = OrderEventKind.EXPIRED
+_SEND_UNKNOWN: Final = OrderEventKind.SEND_UNKNOWN
 
 
 @dataclass(slots=True)
@@ -78,13 +88,9 @@ class Recorder:
         self._instrument = instrument
         self._inventory = inventory
         self._now_ns = 0
-        self._hold: Reason | None = None
+        self.hold_reason: Reason | None = None
+        """The reason for doing nothing, None after a decision to act. Read at every step, changed only here."""
         self._hold_ns = 0
-
-    @property
-    def hold_reason(self) -> Reason | None:
-        """The reason for doing nothing, None after a decision to act."""
-        return self._hold
 
     def begin(self, now_ns: int) -> None:
         """Begin a step."""
@@ -124,7 +130,7 @@ class Recorder:
     def decision(self, meta: DecisionMeta, board: BoardSnapshot, actions: tuple[Action, ...] = ()) -> None:
         """Record a decision to act, with its board. The next ``hold`` then gets a row in any case."""
         self._count_hold()
-        self._hold = None
+        self.hold_reason = None
         self._decision(meta, board, actions)
 
     def _decision(self, meta: DecisionMeta, board: BoardSnapshot, actions: tuple[Action, ...] = ()) -> None:
@@ -145,10 +151,10 @@ class Recorder:
 
     def hold(self, reason: Reason, board: BoardSnapshot) -> None:
         """Record that nothing is done; only a changed reason gets a row."""
-        if reason is self._hold:
+        if reason is self.hold_reason:
             return
         self._count_hold()
-        self._hold = reason
+        self.hold_reason = reason
         self._decision(DecisionMeta(decision_type="hold", reason=reason), board)
 
     def finish(self, now_ns: int) -> None:
@@ -157,9 +163,9 @@ class Recorder:
         self._count_hold()
 
     def _count_hold(self) -> None:
-        if self._hold is not None:
+        if (reason := self.hold_reason) is not None:
             held = self.tally.reason_ns
-            held[self._hold] = held.get(self._hold, 0) + self._now_ns - self._hold_ns
+            held[reason] = held.get(reason, 0) + self._now_ns - self._hold_ns
         self._hold_ns = self._now_ns
 
     def fill(self, order: Order, fill: FillEvent, realised: Money) -> None:
@@ -227,24 +233,24 @@ class Recorder:
         kind, tally = event.kind, self.tally
         if self._is_remembered:
             self.fact(kind.value, client_order_id=order.client_order_id, order_id=order.order_id, detail=event.detail)
-        if kind is OrderEventKind.ACCEPTED:
+        if kind is _ACCEPTED:
             tally.placed += 1
             tally.quotes += order.tag == STALL_TAG
             self._order(order, "place", order.reason.label, event.ts_ns)
-        elif kind in (OrderEventKind.REJECTED, OrderEventKind.NOT_SENT, OrderEventKind.PROVEN_ABSENT):
+        elif kind in (_REJECTED, _NOT_SENT, _PROVEN_ABSENT):
             tally.rejected += 1
             text = f"{kind.value}: {event.detail}" if event.detail else kind.value
             self._order(order, "place" if order.order_id is None else "expire", text, event.ts_ns)
             self.note("WARNING", f"order {order.client_order_id} {text}")
-        elif kind is OrderEventKind.CANCELLED:
+        elif kind is _CANCELLED:
             tally.cancelled += 1
             reason = "by the venue" if order.cancel_reason is None else order.cancel_reason.label
             self._order(order, "cancel", reason, event.ts_ns)
-        elif kind is OrderEventKind.EXPIRED:
+        elif kind is _EXPIRED:
             tally.expired += 1
             rest = order.time_in_force is not TimeInForce.GTC
             self._order(order, "expire", "unfilled rest" if rest else "venue expiry", event.ts_ns)
-        elif kind is OrderEventKind.SEND_UNKNOWN:
+        elif kind is _SEND_UNKNOWN:
             self.note("WARNING", f"no answer to order {order.client_order_id}: {event.detail}; counted as live")
 
     def _order(self, order: Order, action: str, reason: str, ts_ns: int) -> None:

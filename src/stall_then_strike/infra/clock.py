@@ -143,7 +143,8 @@ class VirtualClock:
 
     def advance_to(self, now_ns: int) -> None:
         """Move forward; an earlier stamp (a tape may have equal or disordered stamps) changes nothing."""
-        self._now_ns = max(self._now_ns, now_ns)
+        if now_ns > self._now_ns:
+            self._now_ns = now_ns
 
     async def sleep_until(self, deadline_ns: int) -> None:
         """Jump to the deadline."""

@@ -186,7 +186,7 @@ def test_empty_folder_and_foreign_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_tape_of_another_time_is_refused(folder: Path) -> None:
-    with pytest.raises(ReportInputError, match="is it of this run"):
+    with pytest.raises(ReportInputError, match="is it from this run"):
         run_of(folder, tapes=[tape(folder, [(59 * 60, 10_000)])])
 
 

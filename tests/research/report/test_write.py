@@ -214,8 +214,8 @@ def test_a_page_names_its_run_and_leaves_out_the_others(folder: Path, capsys: py
     for flags, fills, named in (
         ((), 2, "Run 2: live, FX_BTC_JPY of &lt;somewhere&gt;, configuration c0ffee"),
         (("--run", "backtest"), 2, "Run 1: backtest"),
-        (("--run", "unknown"), 2, "Unknown run: no manifest says"),
-        (("--run", "all"), 6, "3 runs were added up because that was asked for"),
+        (("--run", "unknown"), 2, "Unknown run: no manifest has"),
+        (("--run", "all"), 6, "3 runs were added up, as requested"),
     ):
         page = page_of(folder, *flags)
         assert named in page

@@ -15,8 +15,13 @@ from typing import Final
 TURN_S: Final = 0.0005
 
 
+def leave_out_what_lasts() -> None:
+    """Let collections look only at what is made from here on, for the rest of the process."""
+    gc.collect()
+    gc.freeze()
+
+
 def answer_promptly() -> None:
     """Apply the settings for the rest of the process; call it after loading, before anything is urgent."""
     sys.setswitchinterval(TURN_S)
-    gc.collect()
-    gc.freeze()
+    leave_out_what_lasts()

@@ -24,6 +24,7 @@ from stall_then_strike.infra.clock import Clock, perf_ns
 from stall_then_strike.infra.watch.histogram import LatencyHistogram
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
+    NOTHING,
     NS_PER_S,
     BoardSnapshot,
     BookReader,
@@ -43,6 +44,10 @@ from stall_then_strike.types.dto import (
     Tick,
     TradeLogRow,
 )
+
+# Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
+_OK: Final = BookStatus.OK
+_UNKNOWN: Final = BookStatus.UNKNOWN
 
 RECENT: Final = 30
 _LOG_PAUSE_S: Final = 0.002
@@ -116,15 +121,18 @@ class Trader:
         """
         if isinstance(event, PublicTrades):
             return
-        if isinstance(event, BoardSnapshot):
+        if not isinstance(event, BoardSnapshot):
+            self.on_event(event)
+            return
+        if event.status is _UNKNOWN or self._unknown_ns is not None:
             self._tell_of_gaps(event)
         self.on_event(event)
-        if started_ns is not None and isinstance(event, BoardSnapshot):
+        if started_ns is not None:
             self.latency.add(perf_ns() - started_ns)
 
     def _tell_of_gaps(self, board: BoardSnapshot) -> None:
         """Log when a lost book is known again. The connection logs the loss."""
-        if board.status is BookStatus.UNKNOWN:
+        if board.status is _UNKNOWN:
             self._unknown_ns = board.ts_ns
         elif self._unknown_ns is not None:
             self._runtime.info("the book is known again after {:.1f} s", (board.ts_ns - self._unknown_ns) / NS_PER_S)
@@ -132,11 +140,12 @@ class Trader:
 
     def on_event(self, event: Event) -> None:
         """One step of the core. What comes from within a step is taken after it."""
-        self._inbox.append(event)
         if self._is_stepping:
+            self._inbox.append(event)
             return
         self._is_stepping = True
         try:
+            self._step(event)
             while self._inbox:
                 self._step(self._inbox.popleft())
         finally:
@@ -148,12 +157,9 @@ class Trader:
         if self.on_input is not None:
             self.on_input(event, now_ns)
         step = self.core.on_event(event, now_ns)
-        changes = step.changes
-        if changes is not None:
-            self._remember(changes)
-        self._take(step)
-        for fact in changes.facts if changes is not None else ():
-            self._on_fact(fact)
+        if step is not NOTHING:
+            self._take(step)
+        self.on_step()
 
     def _remember(self, changes: Changes) -> None:
         """Have the journal, if there is one, take what a step changed, before any of its actions is sent."""
@@ -162,7 +168,10 @@ class Trader:
         """Tell whoever listens of a fact."""
 
     def _take(self, step: Step) -> None:
-        """Send, then log."""
+        """Remember, send, then log."""
+        changes = step.changes
+        if changes is not None:
+            self._remember(changes)
         if step.actions:
             self._outbox.put(step.actions)
         if step.rows:
@@ -171,7 +180,8 @@ class Trader:
             self._late_rows.extend(step.rows)
             if not self._is_sending:
                 self._log_rows()
-        self.on_step()
+        for fact in changes.facts if changes is not None else ():
+            self._on_fact(fact)
 
     def _log_rows(self) -> None:
         while self._late_rows:
@@ -233,8 +243,8 @@ class PaperTrader(Trader):
     @property
     def next_deadline_ns(self) -> int:
         """When :meth:`wake` is to be called if no event comes before."""
-        core, paper = self.core.next_deadline_ns, self.paper.next_deadline_ns
-        return core if paper is None else min(core, paper)
+        core_ns, paper_ns = self.core.next_deadline_ns, self.paper.next_deadline_ns
+        return core_ns if paper_ns is None or core_ns < paper_ns else paper_ns
 
     def wake(self) -> None:
         """A deadline has come."""
@@ -244,11 +254,11 @@ class PaperTrader(Trader):
     def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
         """Take one market event: the paper venue sees it first, as the market would have, then the core."""
         self.paper.advance(self.clock.now_ns())
-        if isinstance(event, PublicTrades):
-            self.paper.on_trades(event)
-        elif isinstance(event, BoardSnapshot):
-            book = self.feed.board if event.status is BookStatus.OK else None
+        if isinstance(event, BoardSnapshot):
+            book = self.feed.board if event.status is _OK else None
             self.paper.on_book(book, event.ts_ns)
+        elif isinstance(event, PublicTrades):
+            self.paper.on_trades(event)
         else:
             self.paper.on_status(event)
         super().on_market(event, started_ns)

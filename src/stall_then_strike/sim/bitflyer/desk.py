@@ -351,8 +351,7 @@ class OrderDesk:
 
 
 def meets_own(engine: MatchingEngine, owner: Owner, side: Side, price: Ticks | None, size: Lots) -> bool:
-    """Whether an order matched now would trade with one of its owner's; during an auction's collection, whether it
-    might."""
+    """Whether an order matched now would trade with its owner's own; in an auction's collection, whether it might."""
     left = int(size)
     for resting in engine.resting(side.opposite):
         if price is not None and side.sign * (price - resting.price) < 0:

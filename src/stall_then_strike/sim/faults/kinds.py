@@ -26,26 +26,26 @@ from stall_then_strike.types.dto import NS_PER_S, BoardState, Health
 
 @unique
 class FaultKind(StrEnum):
-    """What goes wrong, grouped by where it strikes. "So many" means the fault's field of that unit."""
+    """What goes wrong, grouped by where it strikes. ``seconds``, ``ticks`` and ``lots`` are the fault's fields."""
 
     # Frames of public channels and of `child_order_events`; with an event type, only the events of that type in them.
     LOSE_FRAME = "lose_frame"
     DELAY_FRAME = "delay_frame"
-    """The frame leaves so many seconds late; later frames overtake it."""
+    """The frame leaves ``seconds`` late; later frames overtake it."""
     DUPLICATE_FRAME = "duplicate_frame"
-    """The frame is sent a second time, so many seconds later."""
+    """The frame is sent a second time, ``seconds`` later."""
     REORDER_FRAME = "reorder_frame"
-    """The frame changes places with the next one of its channel, or leaves after so many seconds if there is none."""
+    """The frame changes places with the next one of its channel, or leaves after ``seconds`` if there is none."""
     FREEZE_FEED = "freeze_feed"
     """No frame leaves until the window ends; then, with ``backlog``, all of them in one burst."""
     WRONG_MID = "wrong_mid"
-    """``mid_price`` is off by so many ticks."""
+    """``mid_price`` is off by ``ticks``."""
     WRONG_OUTSTANDING = "wrong_outstanding"
-    """``outstanding_size`` of an EXECUTION is too large by so many lots."""
+    """``outstanding_size`` of an EXECUTION is too large by ``lots``."""
     LOSE_FIELDS = "lose_fields"
     """Fields of an event are left out, or null."""
     PHANTOM_EXECUTION = "phantom_execution"
-    """So many seconds after an ORDER, a false EXECUTION of its remaining size is sent, with an id of its own."""
+    """``seconds`` after an ORDER, a false EXECUTION of its remaining size is sent, with an id of its own."""
     LOSE_DELETION = "lose_deletion"
     """The deletion of a best price is missing from the deltas."""
 
@@ -81,7 +81,7 @@ class FaultKind(StrEnum):
     RESET_REQUEST = "reset_request"
     """The request never arrives and the connection is reset."""
     OVER_LIMIT = "over_limit"
-    """429, status -1; the headers say that the window lasts for so many more seconds."""
+    """429, status -1; the headers say that the window lasts for another ``seconds``."""
     SERVER_ERROR = "server_error"
     """An HTML page with 500, 502 or 503."""
     OVERLOADED = "overloaded"
@@ -106,9 +106,9 @@ class FaultKind(StrEnum):
     STRIP_ANSWER = "strip_answer"
     """Fields of the answer's rows are left out, or null."""
     WRONG_DATE = "wrong_date"
-    """The answer's `Date` is ahead by so many seconds (behind, if negative); nothing else is shifted."""
+    """The answer's `Date` is ahead by ``seconds`` (behind, if negative); nothing else is shifted."""
     STALE_LIST = "stale_list"
-    """One of :data:`LISTS` shows the state of so many seconds ago."""
+    """One of :data:`LISTS` shows the state of ``seconds`` ago."""
 
     # Orders.
     VANISH_ORDER = "vanish_order"
@@ -122,13 +122,13 @@ class FaultKind(StrEnum):
 
     # The venue's condition.
     BUSY = "busy"
-    """The venue's health is busy, and effects and events take up to so many seconds."""
+    """The venue's health is busy, and effects and events take up to ``seconds``."""
     HALT_BOARD = "halt_board"
-    """The board leaves RUNNING; the last so many seconds of the window are PREOPEN."""
+    """The board leaves RUNNING; the last ``seconds`` of the window are PREOPEN."""
     MAINTENANCE = "maintenance"
     """CLOSED with the sockets closed by 1012, then STARTING, then PREOPEN, a third of the window each."""
     CLOCK_SKEW = "clock_skew"
-    """The venue's clock is ahead by so many seconds (behind, if negative): `Date`, limits' reset, signatures."""
+    """The venue's clock is ahead by ``seconds`` (behind, if negative): `Date`, limits' reset, signatures."""
 
 
 ALL_KINDS: Final = tuple(FaultKind)
