@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from stall_then_strike.infra.bitflyer.feed import FeedStatistics, MarketEvent
-from stall_then_strike.research.replay.kernel_state import KIND_BOARD, KIND_STATE, KIND_TRADES, Chunk
+from stall_then_strike.research.replay.kernel_state import KIND_BOARD, KIND_STATE, KIND_TRADES
 from stall_then_strike.research.tables.column_book import ColumnBook
 from stall_then_strike.research.tables.columns import BOARD_STATES, Columns
 from stall_then_strike.types.dto import BoardSnapshot, BookStatus, ExecId, PublicTrade, PublicTrades, Side, VenueStatus
@@ -38,16 +38,18 @@ class ColumnFeed:
         """The book stands before the first message."""
         self.columns = columns
         self.board = ColumnBook()
-        self._chunk: Chunk | None = None
+        self._trades: list[tuple[int, Ticks, Lots]] = []
+        """Executions of the chunk: the taker's sign, price and size."""
         self._trades_from: list[int] = []
-        """Where each message's executions begin in the chunk; one more at the end."""
+        """The index in ``_trades`` of each message's first execution, and the number of all at the end."""
         self._told = 0
 
     def messages(self) -> Iterator[tuple[int, Row]]:
         """All messages with their receive stamps. The book turns to a chunk when its first message is asked for."""
         for chunk in self.columns.chunks():
             count = len(chunk.recv)
-            self._chunk = chunk
+            trades = (chunk.trade_taker, chunk.trade_price, chunk.trade_size)
+            self._trades = list(zip(*(field.tolist() for field in trades), strict=True))
             self._trades_from = chunk.trade_at.searchsorted(range(count + 1)).tolist()
             self.board.turn_to(chunk)
             fields = (chunk.kind, chunk.status, chunk.bid, chunk.ask, chunk.since)
@@ -68,20 +70,13 @@ class ColumnFeed:
         if kind == KIND_STATE:
             return VenueStatus(ts_ns=recv_ns, state=BOARD_STATES[number])
         if kind == KIND_TRADES:
-            return PublicTrades(ts_ns=recv_ns, trades=tuple(self._trades(at)))
+            return PublicTrades(ts_ns=recv_ns, trades=tuple(self._trades_of(at)))
         return None
 
-    def _trades(self, at: int) -> Iterator[PublicTrade]:
+    def _trades_of(self, at: int) -> Iterator[PublicTrade]:
         """The executions of a message."""
-        if (chunk := self._chunk) is None:
-            raise AssertionError("a message comes from a chunk")
-        for number in range(self._trades_from[at], self._trades_from[at + 1]):
-            yield PublicTrade(
-                exec_id=_NO_ID,
-                taker=_BUY if chunk.trade_taker[number] > 0 else _SELL,
-                price=Ticks(int(chunk.trade_price[number])),
-                size=Lots(int(chunk.trade_size[number])),
-            )
+        for taker, price, size in self._trades[self._trades_from[at] : self._trades_from[at + 1]]:
+            yield PublicTrade(exec_id=_NO_ID, taker=_BUY if taker > 0 else _SELL, price=price, size=size)
 
     def statistics(self) -> FeedStatistics:
         """What the tape's preparation counted; zeros where columns do not say, or the run did not come to the end."""
