@@ -77,6 +77,22 @@ class StallParams(NamedTuple):
     offset: int
 
 
+def stall_params(cfg: StallStrategyConfig, instrument: Instrument) -> StallParams:
+    """The settings of a configuration."""
+    return StallParams(
+        stall_ns=cfg.stall_T_ms * NS_PER_MS,
+        ttl_ns=cfg.ttl_ms * NS_PER_MS,
+        stale_ns=cfg.stale_ms * NS_PER_MS,
+        min_spread=cfg.min_spread_tick,
+        max_reverse=cfg.max_reverse_ticks,
+        size=instrument.to_lots(cfg.size_min),
+        max_inventory=instrument.to_lots(cfg.max_inventory_btc),
+        min_size=instrument.min_size,
+        mode=_MODES[cfg.quote_mode],
+        offset=cfg.quote_offset_ticks,
+    )
+
+
 class Situation(NamedTuple):
     """All that a decision depends on, in ticks, lots, money units and nanoseconds."""
 
@@ -183,6 +199,22 @@ def decide(p: StallParams, s: Situation) -> Verdict:  # noqa: C901 - all rules i
     return Verdict(STRIKE, _STRIKE, bid if may_buy else 0, ask if may_sell else 0)
 
 
+def next_deadline(p: StallParams, s: Situation, now_ns: int) -> int:
+    """When the verdict on a situation can change although nothing happens: a stall, a TTL, a stale book, the budget.
+
+    NEVER_NS if nothing of that is to come. Pure: research compiles it.
+    """
+    stale_ns, own_ns = s.board_ns + p.stale_ns, s.best_since_ns + p.stall_ns
+    if s.quotes != 0:
+        own_ns = s.struck_ns + p.ttl_ns
+    first = stale_ns if stale_ns > now_ns else NEVER_NS
+    if now_ns < own_ns < first:
+        first = own_ns
+    if now_ns < s.strike_at_ns < first:
+        first = s.strike_at_ns
+    return first
+
+
 class StallThenStrikeStrategy:
     """The strategy with its memory: when and against which best the present quotes were sent."""
 
@@ -201,18 +233,7 @@ class StallThenStrikeStrategy:
         ``is_ghost`` tells which orders in doubt most likely do not exist: they count as exposure, but not as a strike
         under way, or one lost answer would end quoting for two minutes.
         """
-        self.params = StallParams(
-            stall_ns=cfg.stall_T_ms * NS_PER_MS,
-            ttl_ns=cfg.ttl_ms * NS_PER_MS,
-            stale_ns=cfg.stale_ms * NS_PER_MS,
-            min_spread=cfg.min_spread_tick,
-            max_reverse=cfg.max_reverse_ticks,
-            size=instrument.to_lots(cfg.size_min),
-            max_inventory=instrument.to_lots(cfg.max_inventory_btc),
-            min_size=instrument.min_size,
-            mode=_MODES[cfg.quote_mode],
-            offset=cfg.quote_offset_ticks,
-        )
+        self.params = stall_params(cfg, instrument)
         self.size = instrument.to_lots(cfg.size_min)
         self._ttl_ms = cfg.ttl_ms
         self._inventory = inventory
@@ -262,22 +283,8 @@ class StallThenStrikeStrategy:
         return decide(self.params, situation)
 
     def next_deadline_ns(self, now_ns: int) -> int:
-        """When the last verdict can change although nothing happens: a stall, a TTL, a stale book, the budget.
-
-        NEVER_NS if nothing of that is to come.
-        """
-        s, p = self._situation, self.params
-        if s is None:
-            return NEVER_NS
-        stale_ns, own_ns = s.board_ns + p.stale_ns, s.best_since_ns + p.stall_ns
-        if s.quotes:
-            own_ns = s.struck_ns + p.ttl_ns
-        first = stale_ns if stale_ns > now_ns else NEVER_NS
-        if now_ns < own_ns < first:
-            first = own_ns
-        if now_ns < s.strike_at_ns < first:
-            first = s.strike_at_ns
-        return first
+        """When the last verdict can change although nothing happens; NEVER_NS if it cannot."""
+        return NEVER_NS if self._situation is None else next_deadline(self.params, self._situation, now_ns)
 
     def lull(self, hold: int, until_ns: int) -> Lull | None:
         """For how long, and for which boards, the last verdict stands: to hold, for this reason.

@@ -13,9 +13,8 @@ from stall_then_strike.app.trader.trader import PaperTrader
 from stall_then_strike.app.trader.virtual import VirtualTime
 from stall_then_strike.infra.bitflyer.feed import FeedStatistics, MarketEvent
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.research.replay.kernel_state import KIND_BOARD, KIND_STATE, KIND_TRADES, Chunk
 from stall_then_strike.research.tables.column_book import ColumnBook
-from stall_then_strike.research.tables.columns import BOARD_STATES, Columns
+from stall_then_strike.research.tables.columns import BOARD_STATES, KIND_BOARD, KIND_STATE, KIND_TRADES, Chunk, Columns
 from stall_then_strike.research.tables.stretches import Before, Stretches, stretches
 from stall_then_strike.types.dto import BoardSnapshot, BookStatus, ExecId, PublicTrade, PublicTrades, Side, VenueStatus
 from stall_then_strike.types.instrument import Lots, Ticks

@@ -14,6 +14,7 @@ from typing import Final
 from stall_then_strike.app.trader.trader import PaperTrader
 from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.clock import Clock, VirtualClock, perf_ns
+from stall_then_strike.sim.paper import STOP_NS
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import FeedError
 
@@ -21,8 +22,6 @@ _BREATH: Final = 256
 """Messages and deadlines after which others get a turn."""
 _LONGEST_GAP_NS: Final = 7 * 86_400 * NS_PER_S
 """A longer gap between two stamps is a broken stamp: a tape may miss days, not weeks."""
-_SETTLE_NS: Final = 5 * NS_PER_S
-"""How long a stopped run may take, in its own time, to have its cancels confirmed."""
 
 Message = tuple[int, str | None]
 """Receive stamp and text of one frame; no text: the recording was broken off before this moment."""
@@ -55,7 +54,7 @@ class VirtualTime:
     async def _settle(self) -> None:
         self._trader.stop()
         await self._trader.send_waiting()
-        end_ns = self._clock.now_ns() + _SETTLE_NS
+        end_ns = self._clock.now_ns() + STOP_NS
         while not self._trader.core.is_done and self._trader.next_deadline_ns <= end_ns:
             await self._pass_deadlines(self._trader.next_deadline_ns)
 

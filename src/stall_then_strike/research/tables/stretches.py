@@ -15,7 +15,7 @@ import numpy as np
 
 from stall_then_strike.engine.lull import Passing
 from stall_then_strike.engine.strategy_stall import StallParams
-from stall_then_strike.research.replay.kernel_state import KIND_BOARD, KIND_STATE, KIND_TRADES, Chunk
+from stall_then_strike.research.tables.columns import KIND_BOARD, KIND_STATE, KIND_TRADES, Chunk
 from stall_then_strike.types.dto import BookStatus
 
 _LONG_AGO: Final = -(1 << 62)
