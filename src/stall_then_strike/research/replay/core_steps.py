@@ -15,10 +15,12 @@ from stall_then_strike.engine.strategy_stall import CANCEL, CLOSE, HOLD, STRIKE,
 from stall_then_strike.engine.venue.budget import NEVER_NS
 from stall_then_strike.research.replay.jit import jit
 from stall_then_strike.research.replay.kernel_ledger import (
+    apply_cash,
     apply_fill,
     decision,
     equity,
     hold,
+    mark,
     may_cancel,
     may_send,
     new_row,
@@ -46,6 +48,12 @@ from stall_then_strike.research.replay.kernel_state import (
     END_PLACED,
     END_REJECTED,
     ENDED,
+    EVENT_BOARD,
+    EVENT_FILL,
+    EVENT_FUNDING,
+    EVENT_REGISTERED,
+    EVENT_STOP,
+    EVENT_VENUE,
     LOG_NEW,
     LOG_ORDER,
     LOG_TRADE,
@@ -60,6 +68,7 @@ from stall_then_strike.research.replay.kernel_state import (
     TAG_STALL,
     WORKING,
     DecisionRow,
+    Event,
     Order,
     State,
 )
@@ -317,16 +326,6 @@ def _roll(state: State) -> None:
 
 
 @jit
-def begin_step(state: State, now_ns: int) -> None:
-    """What every step begins with, before its event is taken in."""
-    state.now_ns = max(state.now_ns, now_ns)
-    if state.run_ns == 0:
-        state.run_ns = state.now_ns
-    if state.now_ns >= state.calendar.change_ns:
-        _roll(state)
-
-
-@jit
 def _see(state: State) -> None:
     """Write down all that a decision depends on."""
     quotes = cancelling = open_buy = open_sell = 0
@@ -429,21 +428,8 @@ def _check_limits(state: State) -> None:
 
 
 @jit
-def end_step(state: State) -> None:
-    """What every step ends with, once its event is taken in."""
-    if state.inventory.changes != state.checked:
-        _check_limits(state)
-    _decide(state)
-    if state.kill_switch.halted != 0 and state.closing.is_on == 0 and state.inventory.position != 0:
-        _begin_closing(state, state.kill_switch.halted, True)
-    if state.closing.is_on != 0:
-        _go_on(state)
-
-
-@jit
-def order_step(state: State, order: Order, what: int, detail: int, ts_ns: int) -> None:
-    """One step for an order that was placed or ended without a fill (END_...)."""
-    begin_step(state, state.clock_ns)
+def _on_order(state: State, order: Order, what: int, detail: int, ts_ns: int) -> None:
+    """An order was placed or ended without a fill."""
     tally = state.tally
     if what == END_PLACED:
         order.is_named = 1
@@ -451,36 +437,24 @@ def order_step(state: State, order: Order, what: int, detail: int, ts_ns: int) -
         if order.tag == TAG_STALL:
             tally.quotes += 1
         _order_row(state, order, ts_ns, what, order.reason)
+        return
+    _end(state, order)
+    if what == END_REJECTED:
+        tally.rejected += 1
+        _order_row(state, order, ts_ns, what, detail)
+        if too_many_rejects(state):
+            _halt(state, _REJECTS)
+    elif what == END_CANCELLED:
+        tally.cancelled += 1
+        _order_row(state, order, ts_ns, what, order.cancel_reason)
     else:
-        _end(state, order)
-        if what == END_REJECTED:
-            tally.rejected += 1
-            _order_row(state, order, ts_ns, what, detail)
-            if too_many_rejects(state):
-                _halt(state, _REJECTS)
-        elif what == END_CANCELLED:
-            tally.cancelled += 1
-            _order_row(state, order, ts_ns, what, order.cancel_reason)
-        elif what == END_EXPIRED:
-            tally.expired += 1
-            _order_row(state, order, ts_ns, what, order.is_ioc)
-        _close_ended(state, order)
-    end_step(state)
+        tally.expired += 1
+        _order_row(state, order, ts_ns, what, order.is_ioc)
+    _close_ended(state, order)
 
 
 @jit
-def registered_step(state: State, order: Order) -> None:
-    """One step for an order that is on the book."""
-    begin_step(state, state.clock_ns)
-    if order.state == PENDING_NEW:
-        order.state = WORKING
-    end_step(state)
-
-
-@jit
-def fill_step(state: State, order: Order, price: int, size: int, fee: int, ts_ns: int) -> None:
-    """One step for a fill."""
-    begin_step(state, state.clock_ns)
+def _on_fill(state: State, order: Order, price: int, size: int, fee: int, ts_ns: int) -> None:
     order.executed += size
     is_whole = order.executed >= order.size
     if is_whole:
@@ -509,7 +483,54 @@ def fill_step(state: State, order: Order, price: int, size: int, fee: int, ts_ns
     row.placed = order.placed
     if is_whole:
         _close_ended(state, order)
-    end_step(state)
+
+
+@jit
+def _on_board(state: State) -> None:
+    """The board has another message; the venue's shell has it already (`State.board`)."""
+    state.tally.boards += 1
+    if state.board.status == _OK:
+        mark(state.inventory, state.board.bid, state.board.ask)
+
+
+@jit
+def _take_in(state: State, event: Event) -> None:
+    """Fold one event into the state."""
+    what, order = event.what, state.orders[event.slot]
+    if what == EVENT_BOARD:
+        _on_board(state)
+    elif what == EVENT_FILL:
+        _on_fill(state, order, event.price, event.size, event.fee, event.ts_ns)
+    elif what <= END_EXPIRED:
+        _on_order(state, order, what, event.detail, event.ts_ns)
+    elif what == EVENT_REGISTERED:
+        if order.state == PENDING_NEW:
+            order.state = WORKING
+    elif what == EVENT_FUNDING:
+        apply_cash(state.inventory, event.fee)
+        state.tally.funding += event.fee
+    elif what == EVENT_VENUE:
+        state.venue = event.detail
+    elif what == EVENT_STOP:
+        state.is_stopping = 1
+
+
+@jit
+def on_event(state: State, event: Event) -> None:
+    """One step, as `Core.on_event` takes it."""
+    state.now_ns = max(state.now_ns, state.clock_ns)
+    if state.run_ns == 0:
+        state.run_ns = state.now_ns
+    if state.now_ns >= state.calendar.change_ns:
+        _roll(state)
+    _take_in(state, event)
+    if state.inventory.changes != state.checked:
+        _check_limits(state)
+    _decide(state)
+    if state.kill_switch.halted != 0 and state.closing.is_on == 0 and state.inventory.position != 0:
+        _begin_closing(state, state.kill_switch.halted, True)
+    if state.closing.is_on != 0:
+        _go_on(state)
 
 
 @jit

@@ -36,7 +36,8 @@ def entry(function: F) -> F:
 
 
 def _compiled(function: F, **options: bool) -> F:
-    compiled: Any = numba.njit(cache=_FOLDER is not None, **options)(function)
+    njit: Any = numba.njit
+    compiled = njit(cache=_FOLDER is not None, **options)(function)
     compile_for, unliteral = compiled.compile, cast(Any, numba.types.unliteral)
     compiled.compile = lambda kinds: compile_for(tuple(unliteral(kind) for kind in kinds))
     return cast(F, compiled)

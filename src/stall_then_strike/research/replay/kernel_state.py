@@ -26,6 +26,7 @@ from stall_then_strike.types.dto import BoardState, BookStatus, Reason
 SLOTS: Final = 16
 """Orders at once."""
 OUTBOX_ROOM: Final = 256
+INBOX_ROOM: Final = 16_384
 DUE_ROOM: Final = 4_096
 TAKEN_ROOM: Final = 4_096
 MOST_CALLS: Final = 100_000
@@ -57,11 +58,14 @@ LOG_NEW, LOG_DECISION, LOG_TRADE, LOG_ORDER = range(4)
 DID_STRIKE, DID_CANCEL, DID_CLOSE, DID_HOLD, DID_HALT, DID_RESUME = range(6)
 ACT_NONE, ACT_STRIKE, ACT_CANCEL, ACT_CLOSE = range(4)
 END_PLACED, END_REJECTED, END_CANCELLED, END_EXPIRED = range(4)
+"""What became of an order, in the log; events that tell of it have the same numbers."""
+EVENT_REGISTERED, EVENT_FILL, EVENT_FUNDING, EVENT_TICK, EVENT_BOARD, EVENT_VENUE, EVENT_STOP = range(4, 11)
 RUNNING, UNKNOWN = (BOARD_STATES.index(state) for state in (BoardState.RUNNING, BoardState.UNKNOWN))
 
 # --- errors: the record is too small for this run
 
 E_SLOTS, E_DUE, E_EXPIRIES, E_TAKEN, E_OUTBOX, E_LOG, E_CALENDAR, E_REFUSED, E_WINDOW, E_REJECTS = range(1, 11)
+E_INBOX = 11
 
 
 class Cursor:
@@ -111,6 +115,21 @@ class Request:
 
     is_cancel: int
     which: int
+
+
+class Event:
+    """What the core is told: it steps once for each, in the order in which they came."""
+
+    what: int
+    """EVENT_..."""
+    slot: int
+    """Of the order that it is about."""
+    ts_ns: int
+    detail: int
+    price: int
+    size: int
+    fee: int
+    """Or an amount that is paid."""
 
 
 class Due:
@@ -435,6 +454,9 @@ class State:
     outbox_count: int
     outbox: Annotated[list[Request], OUTBOX_ROOM]
     # around it
+    inbox_count: int
+    inbox: Annotated[list[Event], INBOX_ROOM]
+    """What the paper venue tells the core."""
     paper: Paper
     levels: Levels
     params: Annotated[StallParams, StallParams]

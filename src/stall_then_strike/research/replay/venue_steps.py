@@ -10,24 +10,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from stall_then_strike.engine.venue.budget import NEVER_NS
-from stall_then_strike.research.replay.core_steps import (
-    begin_step,
-    core_deadline,
-    end_step,
-    fill_step,
-    is_done,
-    order_step,
-    registered_step,
-)
+from stall_then_strike.research.replay.core_steps import core_deadline, is_done, on_event
 from stall_then_strike.research.replay.jit import entry, jit, jit_with
 from stall_then_strike.research.replay.kernel_book import seek, shown, walk, walk_from
-from stall_then_strike.research.replay.kernel_ledger import apply_cash, mark
 from stall_then_strike.research.replay.kernel_state import (
     DUE_CANCEL,
     DUE_ORDER,
     DUE_ROOM,
     E_DUE,
     E_EXPIRIES,
+    E_INBOX,
     E_LOG,
     E_REFUSED,
     E_TAKEN,
@@ -35,11 +27,20 @@ from stall_then_strike.research.replay.kernel_state import (
     END_EXPIRED,
     END_PLACED,
     END_REJECTED,
+    EVENT_BOARD,
+    EVENT_FILL,
+    EVENT_FUNDING,
+    EVENT_REGISTERED,
+    EVENT_STOP,
+    EVENT_TICK,
+    EVENT_VENUE,
+    INBOX_ROOM,
     LOG_ROOM,
     LOG_SPARE,
     SLOTS,
     TAKEN_ROOM,
     UNKNOWN,
+    Event,
     Order,
     State,
 )
@@ -59,6 +60,32 @@ _OK, _BOOK_UNKNOWN = int(BookStatus.OK), int(BookStatus.UNKNOWN)
 _FULL = LOG_ROOM - LOG_SPARE
 STOP_OVER = -1
 """What ``run`` returns when the run is over before the chunk is."""
+
+# --- what the core is told
+
+
+@jit
+def _tell(state: State, what: int, slot: int, detail: int, ts_ns: int) -> Event:
+    """An event for the core, which steps once the venue is done. The caller adds what else it needs."""
+    event = state.inbox[state.inbox_count]
+    state.inbox_count += 1
+    if state.inbox_count >= INBOX_ROOM:
+        state.error = E_INBOX
+        state.inbox_count = 0
+    event.what = what
+    event.slot = slot
+    event.detail = detail
+    event.ts_ns = ts_ns
+    return event
+
+
+@jit
+def _step(state: State) -> None:
+    """Let the core step once for each event."""
+    for n in range(state.inbox_count):
+        on_event(state, state.inbox[n])
+    state.inbox_count = 0
+
 
 # --- requests
 
@@ -101,7 +128,7 @@ def _send_order(state: State, order: Order) -> None:
     table: Any = paper.order_table[: paper.order_table_size]
     order.arrives_ns = now + _delay_ns(table, settings.order_seed, paper.placed, now, settings.order_spikes)
     _push(state, order.arrives_ns, DUE_ORDER, order.slot)
-    order_step(state, order, END_PLACED, 0, now)
+    _tell(state, END_PLACED, order.slot, 0, now)
 
 
 @jit
@@ -127,6 +154,7 @@ def send_waiting(state: State) -> None:
             _send_order(state, state.orders[request.which])
         else:
             _send_cancel(state, request.which)
+        _step(state)
     state.outbox_count = 0
 
 
@@ -152,7 +180,10 @@ def _fill(state: State, order: Order, price: int, size: int, is_maker: bool, ts_
     paper.fills += 1
     paper.position += size * order.side
     rate = (rates.maker, rates.maker_per) if is_maker else (rates.taker, rates.taker_per)
-    fill_step(state, order, price, size, _fee(price, size, rate), ts_ns)
+    event = _tell(state, EVENT_FILL, order.slot, 0, ts_ns)
+    event.price = price
+    event.size = size
+    event.fee = _fee(price, size, rate)
 
 
 @jit
@@ -328,10 +359,7 @@ def _settle(state: State, now: int) -> None:
         paper.settlement += 1
         cost = _funding(paper.position, paper.mid2, (state.settings.funding, state.settings.funding_per))
         if cost != 0:
-            begin_step(state, state.clock_ns)
-            apply_cash(state.inventory, -cost)
-            state.tally.funding -= cost
-            end_step(state)
+            _tell(state, EVENT_FUNDING, 0, 0, now).fee = -cost
 
 
 @jit
@@ -369,15 +397,15 @@ def _arrive(state: State, order: Order, at_ns: int) -> None:
     """An order reaches the book: take what it crosses, rest or expire with the remainder."""
     venue = state.paper.state
     if venue > UNKNOWN or _meets_own(state, order):
-        order_step(state, order, END_REJECTED, venue if venue > UNKNOWN else 0, at_ns)
+        _tell(state, END_REJECTED, order.slot, venue if venue > UNKNOWN else 0, at_ns)
         order.at_venue = 0
         return
-    registered_step(state, order)
+    _tell(state, EVENT_REGISTERED, order.slot, 0, at_ns)
     _take(state, order, at_ns, 0)
     if order.remaining == 0:
         order.at_venue = 0
     elif order.is_ioc != 0 or order.price == 0:
-        order_step(state, order, END_EXPIRED, 0, at_ns)
+        _tell(state, END_EXPIRED, order.slot, 0, at_ns)
         order.at_venue = 0
     else:
         _rest(state, order, at_ns)
@@ -388,11 +416,10 @@ def _end_order(state: State, placed: int, what: int, at_ns: int) -> None:
     """A cancel or an expiry reaches the book."""
     slot = _slot_of(state, placed)
     if slot >= 0:
-        order_step(state, state.orders[slot], what, 0, at_ns)
+        _tell(state, what, slot, 0, at_ns)
         _drop(state, state.orders[slot])
     elif what == END_CANCELLED:
-        begin_step(state, state.clock_ns)  # the cancel failed: news, but nothing changes
-        end_step(state)
+        _tell(state, EVENT_TICK, 0, 0, at_ns)  # the cancel failed: news, but nothing changes
 
 
 @jit
@@ -501,16 +528,13 @@ def _board_message(state: State, i: int, status: int, bid: int, ask: int, since_
     paper.is_believed = 1 if status == _OK else 0
     if status == _OK:
         _on_book(state, now)
-    begin_step(state, now)
+    _step(state)
     board.ts_ns = now
     board.status = status
     board.bid = bid
     board.ask = ask
     board.best_since_ns = since_ns
-    state.tally.boards += 1
-    if status == _OK:
-        mark(state.inventory, bid, ask)
-    end_step(state)
+    _tell(state, EVENT_BOARD, 0, 0, now)
 
 
 @jit
@@ -519,9 +543,7 @@ def _state_message(state: State, venue: int) -> None:
     now = state.clock_ns
     advance(state, now)
     state.paper.state = venue
-    begin_step(state, now)
-    state.venue = venue
-    end_step(state)
+    _tell(state, EVENT_VENUE, 0, venue, now)
 
 
 @jit
@@ -535,8 +557,8 @@ def _pass_deadlines(state: State, until_ns: int) -> bool:
             return False
         state.clock_ns = max(state.clock_ns, deadline)
         advance(state, state.clock_ns)
-        begin_step(state, state.clock_ns)
-        end_step(state)
+        _tell(state, EVENT_TICK, 0, 0, state.clock_ns)
+        _step(state)
         send_waiting(state)
 
 
@@ -585,6 +607,7 @@ def run(  # noqa: C901 - one loop over columns, each handed to it as it is
                     _print(state, int(trade_taker[at]), int(trade_price[at]), int(trade_size[at]), state.clock_ns)
                 at += 1
             paper.trade = at
+        _step(state)
         if state.outbox_count > 0:
             send_waiting(state)
         state.messages += 1
@@ -598,9 +621,8 @@ def run(  # noqa: C901 - one loop over columns, each handed to it as it is
 def stop(states: Sequence[State]) -> None:
     """Stop in good order: cancel, and let what is under way take effect for some seconds."""
     state = states[0]
-    begin_step(state, state.clock_ns)
-    state.is_stopping = 1
-    end_step(state)
+    _tell(state, EVENT_STOP, 0, 0, state.clock_ns)
+    _step(state)
     send_waiting(state)
     end_ns = state.clock_ns + STOP_NS
     while state.error == 0 and not is_done(state):
