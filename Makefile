@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup demo test check bench results chaos trials fuzz crosscheck soak lock clean
+.PHONY: help setup demo test check bench results same chaos trials fuzz crosscheck soak diagrams lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ bench: setup ## measure the hot path against stock pybotters, some minutes; ARGS
 results: setup ## docs/results.md: what the strategy earns and loses on generated market, with plots; some minutes
 	$(BIN)/python -m studies
 
+same: setup ## whether two versions do the same, byte for byte: ARGS="--write FILE" before, ARGS="--against FILE" after
+	@$(BIN)/python -m tests.same $(ARGS)
+
 chaos: setup ## the live daemon under a thousand mixtures of faults, as a table; ARGS="--seeds 200" for fewer
 	$(BIN)/python -m tests.live $(ARGS)
 
@@ -43,6 +46,9 @@ crosscheck: setup ## our replay against hftbacktest, order by order and fill by 
 
 soak: setup ## an hour of live trading on the embedded exchange, in six minutes: what grows?
 	$(BIN)/python -m tests.live.soak
+
+diagrams: setup ## draw the order table and the state diagram of docs/design/orders.md from engine/orders.py
+	$(BIN)/python -m studies.order_states
 
 lock: ## write poetry.lock and requirements.lock anew from pyproject.toml (see scripts/lock for more)
 	@scripts/setup poetry

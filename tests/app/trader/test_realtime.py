@@ -16,8 +16,8 @@ from stall_then_strike.infra.bitflyer.feed import MarketEvent
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.source import Channel
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import BoardState, DecisionLogRow, OrderLogRow, Side
 from tests.market_script import RowList, config
 
@@ -80,7 +80,7 @@ async def daemon() -> AsyncIterator[Daemon]:
             await session.wait_ready()
             run = RealtimeRun(traders[0], clock, speed=SPEED)
             async with asyncio.TaskGroup() as tasks:
-                owned = [tasks.create_task(job) for job in (run.keep_time(), run.send(), session.wait_failed())]
+                owned = [tasks.create_task(job) for job in (run.keep_time(), traders[0].send(), session.wait_failed())]
                 yield Daemon(exchange, session, traders[0], log)
                 for task in owned:
                     task.cancel()
