@@ -1,8 +1,9 @@
 """The core's step, compiled: `engine.core`, `orders`, `exits` and `dispatch` for one paper account.
 
 What is decided is decided by the engine's own functions, compiled: `decide`, `next_deadline`, `first_gate`,
-`next_step`, `after_close` and those in `kernel_ledger`. Here is only what surrounds them, in the same order as there
-(`research.replay` lists it). Paper trading leaves no order in doubt: nothing of that is here.
+`next_step`, `after_close` and those in `kernel_ledger`. Here is only what surrounds them, in the same order as there:
+``tests/research/replay/test_twice.py`` lists what is written twice. Paper trading leaves no order in doubt: nothing of
+that is here.
 """
 
 from __future__ import annotations
