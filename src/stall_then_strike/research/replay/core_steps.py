@@ -12,7 +12,7 @@ from stall_then_strike.engine import closing as closings
 from stall_then_strike.engine import gates, risk, strategy_stall
 from stall_then_strike.engine.closing import DONE_DUST, DONE_FLAT, SEND, WAIT_MARKET, CloseTerms
 from stall_then_strike.engine.exits import RETRY_NS
-from stall_then_strike.engine.strategy_stall import CANCEL, CLOSE, HOLD, STRIKE, Verdict
+from stall_then_strike.engine.strategy_stall import CANCEL, CLOSE, HOLD, STRIKE, Situation, Verdict
 from stall_then_strike.engine.venue.budget import NEVER_NS
 from stall_then_strike.research.replay.jit import jit
 from stall_then_strike.research.replay.kernel_ledger import (
@@ -327,8 +327,8 @@ def _roll(state: State) -> None:
 
 
 @jit
-def _see(state: State) -> None:
-    """Write down all that a decision depends on."""
+def _see(state: State) -> Situation:
+    """All that a decision depends on."""
     quotes = cancelling = open_buy = open_sell = 0
     for n in range(state.live_count):
         order = state.orders[state.live[n]]
@@ -342,33 +342,38 @@ def _see(state: State) -> None:
         else:
             open_sell += remaining
     halted, stopping, closing = state.kill_switch.halted != 0, state.is_stopping != 0, state.closing.is_on != 0
-    board, struck, seen = state.board, state.struck, state.situation
+    board, struck, held, seen = state.board, state.struck, state.inventory, state.seen
     is_running, is_quiet = state.venue == RUNNING, state.calendar.is_quiet != 0
-    seen.now_ns = state.now_ns
-    seen.gate = _first_gate(halted, stopping, closing, 0, True, False, is_running, True, is_quiet)
-    seen.may_close = 0 if halted or stopping or closing else 1
-    seen.book = board.status
+    seen.is_set = 1
     seen.board_ns = board.ts_ns
     seen.best_since_ns = board.best_since_ns
-    seen.bid = board.bid
-    seen.ask = board.ask
-    seen.strike_at_ns = strike_at(state.budget, state.now_ns, state.params.size)
-    seen.position = state.inventory.position
-    seen.basis = state.inventory.basis
-    seen.open_buy = open_buy
-    seen.open_sell = open_sell
     seen.quotes = quotes
-    seen.cancelling = cancelling
-    seen.struck_ns = struck.ts_ns
-    seen.struck_bid = struck.bid
-    seen.struck_ask = struck.ask
-    state.has_decided = 1
+    seen.strike_at_ns = strike_at(state.budget, state.now_ns, state.params.size)
+    return Situation(
+        state.now_ns,
+        _first_gate(halted, stopping, closing, 0, True, False, is_running, True, is_quiet),
+        0 if halted or stopping or closing else 1,
+        board.status,
+        board.ts_ns,
+        board.best_since_ns,
+        board.bid,
+        board.ask,
+        seen.strike_at_ns,
+        held.position,
+        held.basis,
+        open_buy,
+        open_sell,
+        quotes,
+        cancelling,
+        struck.ts_ns,
+        struck.bid,
+        struck.ask,
+    )
 
 
 @jit
 def _decide(state: State) -> None:
-    _see(state)
-    verdict: Verdict = decide(state.params, state.situation)
+    verdict: Verdict = decide(state.params, _see(state))
     if verdict.move == HOLD:
         hold(state, DID_HOLD, verdict.reason)
     elif verdict.move == STRIKE:
@@ -400,8 +405,7 @@ def _strike(state: State, bid: int, ask: int) -> None:
     else:
         state.sent += 1
     # The next deadline is asked for before the next decision: it has to know these quotes' TTL.
-    state.situation.quotes = quotes
-    state.situation.struck_ns = now
+    state.seen.quotes = quotes
     for _ in range(quotes):
         spend_order(state, now, size)
     state.budget.last_strike_ns = now
@@ -544,10 +548,12 @@ def is_done(state: State) -> bool:
 @jit
 def core_deadline(state: State) -> int:
     """When the core wants to be woken: later than its last event."""
-    now, closing = state.now_ns, state.closing
+    now, closing, seen = state.now_ns, state.closing, state.seen
     best = NEVER_NS
-    if state.has_decided != 0:
-        best = next_deadline(state.params, state.situation, now)
+    if seen.is_set != 0:
+        best = next_deadline(
+            state.params, seen.board_ns, seen.best_since_ns, seen.quotes, state.struck.ts_ns, seen.strike_at_ns, now
+        )
     if now < state.calendar.change_ns < best:
         best = state.calendar.change_ns
     if closing.is_on != 0:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, cast, get_args, get_origin, get_type_h
 import numpy as np
 
 from stall_then_strike.engine.recording import Tally
-from stall_then_strike.engine.strategy_stall import Situation, StallParams
+from stall_then_strike.engine.strategy_stall import StallParams
 from stall_then_strike.infra.bitflyer.store import MAX_LEVELS
 from stall_then_strike.research.tables.columns import BOARD_STATES, I64, MOST_LEVELS, Chunk, Ints
 from stall_then_strike.sim.fill_rules import Queue
@@ -224,6 +224,17 @@ class Board:
     ask: int
     best_since_ns: int
     status: int
+
+
+class Seen:
+    """What the last decision saw, as far as the next deadline follows from it."""
+
+    is_set: int
+    """0 before the first decision."""
+    board_ns: int
+    best_since_ns: int
+    quotes: int
+    strike_at_ns: int
 
 
 class Struck:
@@ -436,9 +447,7 @@ class State:
     checked: int
     sent: int
     board: Board
-    has_decided: int
-    situation: Annotated[Any, Situation]
-    """What the last decision was made on; the next deadline follows from it."""
+    seen: Seen
     struck: Struck
     inventory: Inventory
     kill_switch: KillSwitch
