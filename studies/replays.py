@@ -16,12 +16,11 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.research.figures.log_rows import Fill
 from stall_then_strike.research.figures.mid_path import MidPath
 from stall_then_strike.research.figures.profit import QUOTES, group_of, keep_books, split
-from stall_then_strike.research.replay import kernel_state as x
 from stall_then_strike.research.replay.compiled import CompiledReplay
 from stall_then_strike.research.replay.kernel_rows import RowReader
-from stall_then_strike.research.replay.kernel_state import I64
+from stall_then_strike.research.replay.kernel_state import LOG_NEW, LOG_TRADE
 from stall_then_strike.research.report.run_data import SPLIT_HORIZON_NS
-from stall_then_strike.research.tables.columns import Columns
+from stall_then_strike.research.tables.columns import I64, KIND_BOARD, Columns
 from stall_then_strike.research.tables.prepare import write_columns
 from stall_then_strike.sim.exchange.source import iter_frames
 from stall_then_strike.sim.market import Market
@@ -109,7 +108,7 @@ def prices(columns: Columns) -> tuple[MidPath, I64]:
     for chunk in columns.chunks():
         stamps = np.maximum.accumulate(np.maximum(chunk.recv, latest))
         latest = int(stamps[-1])
-        is_book = chunk.kind == x.KIND_BOARD
+        is_book = chunk.kind == KIND_BOARD
         known = is_book & (chunk.status == BookStatus.OK)
         spreads.append((chunk.ask.astype(np.int64) - chunk.bid)[known])
         doubled = np.where(known, chunk.bid.astype(np.int64) + chunk.ask, 0)
@@ -122,8 +121,7 @@ def replay(cfg: AppConfig, columns: Columns, mids: MidPath, hours: float) -> Hou
     """One run and its books. Raises CannotCompile."""
     unit = cfg.exchange.instrument()
     outcome = CompiledReplay(cfg, columns).run()
-    kinds = outcome.log[:, 0]
-    log = outcome.log[(kinds == x.LOG_NEW) | (kinds == x.LOG_TRADE)]
+    log = outcome.log[np.isin(outcome.log["kind"], (LOG_NEW, LOG_TRADE))]
     fills = [
         fill_of(row)
         for row in RowReader(cfg).read(log, outcome.started_ns, outcome.first_order_ns)

@@ -48,8 +48,7 @@ from stall_then_strike.types.errors import ConfigError, FeedError, LogError, Sta
 
 if TYPE_CHECKING:
     from stall_then_strike.research.replay.compiled import Outcome
-    from stall_then_strike.research.replay.kernel_state import I64
-    from stall_then_strike.research.tables.columns import Columns, Manifest
+    from stall_then_strike.research.tables.columns import Columns, Ints, Manifest
 
 _BATCH: Final = 2_000
 """Rows after which the logs get their time."""
@@ -271,7 +270,7 @@ def _compiled(
 
     reader, written = RowReader(cfg), 0
 
-    def write(log: I64, started_ns: int, first_order_ns: int) -> None:
+    def write(log: Ints, started_ns: int, first_order_ns: int) -> None:
         nonlocal written
         for row in reader.read(log, started_ns, first_order_ns):
             logs.write(row)

@@ -7,6 +7,7 @@ Nothing here does I/O, reads a clock or draws a random number, so a list of stam
     orders          the life cycle of an order
     inventory       position, average price, the day's result and drawdown
     risk            the kill switch
+    gates           reasons outside the strategy that forbid quotes
     exits           cancels that are repeated until they succeed, and closings
     closing         how a position is brought to zero
     dispatch        the actions of a step, and the calls that they cost

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from typing import Final
+from typing import Final, NamedTuple
 
 from stall_then_strike.config.models import CloseType, StallStrategyConfig
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Reason, Side
@@ -19,6 +19,72 @@ from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 CLOSE_TAG: Final = "close"
 DUST_TAG: Final = "dust"
 _LONGEST_NS: Final = 16 * NS_PER_S
+
+WAIT_QUOTES, WAIT_ORDER, WAIT_BOOKS, WAIT_PAUSE, WAIT_MARKET, DONE_FLAT, DONE_DUST, SEND = range(8)
+"""What `next_step` answers, as plain integers for the compiler: a `Wait`, a `Done`, or that an order is to be sent."""
+
+
+class CloseTerms(NamedTuple):
+    """The order that brings a position nearer to zero."""
+
+    sign: int
+    """+1 buys, -1 sells."""
+    size: int
+    is_dust: bool
+    """It enlarges a position that is too small to be closed."""
+
+
+def next_step(
+    now_ns: int,
+    position: int,
+    min_size: int,
+    flatten: bool,
+    quotes_live: bool,
+    order_live: bool,
+    is_sure: bool,
+    retry_at_ns: int,
+    has_market: bool,
+) -> int:
+    """What a closing does now. Pure: research compiles it."""
+    if quotes_live:
+        return WAIT_QUOTES
+    if order_live:
+        return WAIT_ORDER
+    if not is_sure:
+        return WAIT_BOOKS
+    if position == 0:
+        return DONE_FLAT
+    if abs(position) < min_size and not flatten:
+        return DONE_DUST
+    if now_ns < retry_at_ns:
+        return WAIT_PAUSE
+    return SEND if has_market else WAIT_MARKET
+
+
+def close_terms(position: int, min_size: int) -> CloseTerms:
+    """Side and size of the next closing order. Pure: research compiles it."""
+    out, size = (-1 if position > 0 else 1), abs(position)
+    if size < min_size:
+        return CloseTerms(-out, min_size, True)
+    return CloseTerms(out, size, False)
+
+
+def close_price(sign: int, bid: int, ask: int, band: int) -> int:
+    """Limit of a closing order that may pay up to ``band`` ticks beyond the best."""
+    return ask + band if sign > 0 else max(1, bid - band)
+
+
+def after_close(now_ns: int, executed: int, remaining: int, pause_ns: int, base_ns: int) -> tuple[int, int]:
+    """When the next closing order may follow one that has ended, and how long the pause after that would be.
+
+    No pause if nothing is left; the shortest one if something was filled; otherwise one that doubles each time. Closes
+    may use the reserve of the venue's limits; refused twice a second they would soon have used it up.
+    """
+    if remaining == 0:
+        return now_ns, pause_ns
+    if executed != 0:
+        return now_ns + base_ns, base_ns
+    return now_ns + pause_ns, min(2 * pause_ns, max(_LONGEST_NS, base_ns))
 
 
 @unique
@@ -44,6 +110,17 @@ class Done(StrEnum):
     FLAT = "flat"
     DUST = "dust"
     """What is left is under the venue's minimum, and nothing demands to be flat."""
+
+
+_STEPS: Final[dict[int, Wait | Done]] = {
+    WAIT_QUOTES: Wait.QUOTES,
+    WAIT_ORDER: Wait.ORDER,
+    WAIT_BOOKS: Wait.BOOKS,
+    WAIT_PAUSE: Wait.PAUSE,
+    WAIT_MARKET: Wait.MARKET,
+    DONE_FLAT: Done.FLAT,
+    DONE_DUST: Done.DUST,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,18 +151,8 @@ class Closing:
         self._min_size = instrument.min_size
 
     def order_ended(self, now_ns: int, *, executed: Lots, remaining: Lots) -> None:
-        """A closing order has ended. Pause before the next if it left a rest, longer each time if nothing was filled.
-
-        Closes may use the reserve of the venue's limits; refused twice a second they would soon have used it up.
-        """
-        if not remaining:
-            self.retry_at_ns = now_ns
-        elif executed:
-            self._pause_ns = self._base_ns
-            self.retry_at_ns = now_ns + self._base_ns
-        else:
-            self.retry_at_ns = now_ns + self._pause_ns
-            self._pause_ns = min(2 * self._pause_ns, max(_LONGEST_NS, self._base_ns))
+        """A closing order has ended: see `after_close` for the pause before the next."""
+        self.retry_at_ns, self._pause_ns = after_close(now_ns, executed, remaining, self._pause_ns, self._base_ns)
 
     def next(
         self,
@@ -102,32 +169,31 @@ class Closing:
 
         ``blind``: go at market without one. ``is_sure``: nothing contradicts ``position``, or this close cannot wait.
         """
-        if quotes_live:
-            return Wait.QUOTES
-        if order_live:
-            return Wait.ORDER
-        if not is_sure:
-            return Wait.BOOKS
-        if position == 0:
-            return Done.FLAT
-        size = abs(position)
-        if size < self._min_size and not self.flatten:
-            return Done.DUST
-        if now_ns < self.retry_at_ns:
-            return Wait.PAUSE
-        if best is None and not blind:
+        step = next_step(
+            now_ns,
+            position,
+            self._min_size,
+            self.flatten,
+            quotes_live,
+            order_live,
+            is_sure,
+            self.retry_at_ns,
+            best is not None or blind,
+        )
+        if step == WAIT_MARKET:
             self.no_market_ns = self.no_market_ns or now_ns
-            return Wait.MARKET
+        if step != SEND:
+            return _STEPS[step]
         self.no_market_ns = None
-        out = Side.SELL if position > 0 else Side.BUY
-        if size < self._min_size:
-            return CloseOrder(
-                side=out.opposite, size=self._min_size, price=self._price(out.opposite, best), tag=DUST_TAG
-            )
-        return CloseOrder(side=out, size=Lots(size), price=self._price(out, best), tag=CLOSE_TAG)
+        terms = close_terms(position, self._min_size)
+        return CloseOrder(
+            side=Side.BUY if terms.sign > 0 else Side.SELL,
+            size=Lots(terms.size),
+            price=self._price(terms.sign, best),
+            tag=DUST_TAG if terms.is_dust else CLOSE_TAG,
+        )
 
-    def _price(self, side: Side, best: tuple[Ticks, Ticks] | None) -> Ticks | None:
+    def _price(self, sign: int, best: tuple[Ticks, Ticks] | None) -> Ticks | None:
         if self._close_type is CloseType.MARKET or best is None:
             return None
-        bid, ask = best
-        return Ticks(ask + self._band) if side is Side.BUY else Ticks(max(1, bid - self._band))
+        return Ticks(close_price(sign, *best, self._band))

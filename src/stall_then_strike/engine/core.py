@@ -18,6 +18,7 @@ from typing import Final, assert_never
 from stall_then_strike.config.models import AfterHalt, AppConfig
 from stall_then_strike.engine.dispatch import Dispatch
 from stall_then_strike.engine.exits import Exits
+from stall_then_strike.engine.gates import first_gate
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Applied, Order, Orders, OrderState
 from stall_then_strike.engine.recording import Recorder
@@ -526,26 +527,21 @@ class Core:
         return self.account is not None and self.account.is_contradicted(self._now_ns)
 
     def _gate(self) -> Reason | None:
-        """Reasons outside the strategy, in the order in which they are asked."""
-        if self.kill_switch.halted is not None:
-            return Reason.HALTED
-        if self._stopping:
-            return Reason.STOPPING
-        if self.exits.closing is not None:
-            return Reason.CLOSING
-        if self._held is not None:
-            return self._held
-        if self.account is not None and (not self.account.is_settled or self.account.is_failing(self._now_ns)):
-            return Reason.ACCOUNT_UNKNOWN
-        if self._now_ns < self._margin.until_ns:
-            return Reason.MARGIN
-        if self._state is not _RUNNING:
-            return Reason.VENUE_NOT_RUNNING
-        if self._health in _UNHEALTHY:
-            return Reason.VENUE_UNHEALTHY
-        if self._quiet is not None:
-            return Reason.QUIET_TIME
-        return None
+        """The first reason outside the strategy that forbids quotes."""
+        account = self.account
+        return _REASONS.get(
+            first_gate(
+                self.kill_switch.halted is not None,
+                self._stopping,
+                self.exits.closing is not None,
+                self._held or 0,
+                account is None or (account.is_settled and not account.is_failing(self._now_ns)),
+                self._now_ns < self._margin.until_ns,
+                self._state is _RUNNING,
+                self._health not in _UNHEALTHY,
+                self._quiet is not None,
+            )
+        )
 
     def _decide(self, now: int) -> None:
         """Ask the strategy, and do what it says."""

@@ -11,9 +11,48 @@ basis`` is what the position has won, long or short.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from stall_then_strike.config.models import RiskConfig
 from stall_then_strike.types.dto import FillEvent, InventoryMemo, InventoryState, Side
 from stall_then_strike.types.instrument import Instrument, Lots, Money, Ticks
+
+
+class Booked(NamedTuple):
+    """Position and basis after a fill, and what it realised."""
+
+    position: int
+    basis: int
+    realised: int
+
+
+def book_fill(position: int, basis: int, signed: int, price: int, fee: int) -> Booked:
+    """Book a fill of ``signed`` lots (positive: bought). Pure: research compiles it, with integers of 64 bits."""
+    realised, opening, held = -fee, signed, abs(position)
+    if held != 0 and (signed > 0) != (position > 0):
+        closing = min(abs(signed), held)
+        # basis * closing // held, without that product, which may need more than 64 bits.
+        whole = basis // held
+        released = whole * closing + (basis - whole * held) * closing // held
+        realised += (price * closing if position > 0 else -price * closing) - released
+        basis -= released
+        step = closing if signed > 0 else -closing
+        position += step
+        opening -= step
+    return Booked(position + opening, basis + price * opening, realised)
+
+
+def worth(realised: int, position: int, basis: int, mid2: int) -> int:
+    """Realised and marked to half of ``mid2``. Without a mark (0) a position is worth what it cost. Pure."""
+    if position == 0 or mid2 == 0:
+        return realised
+    return realised + position * mid2 // 2 - basis
+
+
+def peak_and_fall(peak: int, deepest: int, result: int) -> tuple[int, int]:
+    """The peak of a result and its deepest fall, from that or from its beginning at zero, once it has moved. Pure."""
+    peak = max(peak, result)
+    return peak, min(deepest, result - max(0, peak))
 
 
 class InventoryManager:
@@ -86,19 +125,10 @@ class InventoryManager:
     def apply_fill(self, fill: FillEvent) -> Money:
         """Book one fill and return what it realised after its fee. The caller has removed duplicates."""
         signed = fill.size if fill.side is Side.BUY else -fill.size
-        realised = -fill.fee
-        opening = signed
-        if self.position and (signed > 0) is not (self.position > 0):
-            closing = min(abs(signed), abs(self.position))
-            released = self.basis * closing // abs(self.position)
-            realised += (fill.price * closing if self.position > 0 else -fill.price * closing) - released
-            self.basis = Money(self.basis - released)
-            self.position = Lots(self.position + (closing if signed > 0 else -closing))
-            opening = signed - (closing if signed > 0 else -closing)
-        self.position = Lots(self.position + opening)
-        self.basis = Money(self.basis + fill.price * opening)
-        self._realised += realised
-        self.last_pnl = Money(realised)
+        booked = book_fill(self.position, self.basis, signed, fill.price, fill.fee)
+        self.position, self.basis = Lots(booked.position), Money(booked.basis)
+        self._realised += booked.realised
+        self.last_pnl = Money(booked.realised)
         self._track()
         return self.last_pnl
 
@@ -190,10 +220,7 @@ class InventoryManager:
         )
 
     def _equity(self) -> int:
-        # Without a mark the position is worth what it cost.
-        if not self.position or not self._mid2:
-            return self._realised
-        return self._realised + self.position * self._mid2 // 2 - self.basis
+        return worth(self._realised, self.position, self.basis, self._mid2)
 
     def _count_from(self, amount: int) -> None:
         """Leave an amount by which the equity moved out of the results of day and run."""
@@ -204,9 +231,5 @@ class InventoryManager:
         self.changes += 1
         if not self.is_marked:
             return
-        pnl = self.pnl_today
-        self._peak = max(self._peak, pnl)
-        self._max_drawdown = min(self._max_drawdown, pnl - max(0, self._peak))
-        run_pnl = self.run_pnl
-        self._run_peak = max(self._run_peak, run_pnl)
-        self._run_max_drawdown = min(self._run_max_drawdown, run_pnl - self._run_peak)
+        self._peak, self._max_drawdown = peak_and_fall(self._peak, self._max_drawdown, self.pnl_today)
+        self._run_peak, self._run_max_drawdown = peak_and_fall(self._run_peak, self._run_max_drawdown, self.run_pnl)

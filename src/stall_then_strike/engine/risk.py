@@ -16,6 +16,17 @@ DAY_LIMITS: Final = frozenset({Reason.KILL_PNL, Reason.KILL_DRAWDOWN})
 """Halts that end with the trading day. All others wait for the operator."""
 KEEPS_POSITION: Final = frozenset({Reason.POSITION_MISMATCH, Reason.AUTH_REFUSED})
 """Halts that leave the position to the operator: what is open is not known for sure, or no order would be taken."""
+REJECTS_NS: Final = 60 * NS_PER_S
+"""Refused orders within so long count together."""
+_KILL_PNL: Final = int(Reason.KILL_PNL)
+_KILL_DRAWDOWN: Final = int(Reason.KILL_DRAWDOWN)
+
+
+def limit_reached(pnl: int, pnl_base: int, daily_limit: int, drawdown: int, drawdown_limit: int) -> int:
+    """The reason of the day's limit that is reached, or 0. Pure: research compiles it."""
+    if pnl - pnl_base <= daily_limit:
+        return _KILL_PNL
+    return _KILL_DRAWDOWN if drawdown <= drawdown_limit else 0
 
 
 def _outranks(reason: Reason, halted: Reason) -> bool:
@@ -62,14 +73,15 @@ class KillSwitch:
         """Which limit of the day is reached, whether that halts or something else has."""
         if not inventory.is_marked:
             return None
-        if inventory.pnl_today - self._pnl_base <= inventory.daily_limit:
-            return Reason.KILL_PNL
-        return Reason.KILL_DRAWDOWN if inventory.drawdown <= inventory.drawdown_limit else None
+        reason = limit_reached(
+            inventory.pnl_today, self._pnl_base, inventory.daily_limit, inventory.drawdown, inventory.drawdown_limit
+        )
+        return Reason(reason) if reason else None
 
     def on_reject(self, now_ns: int) -> Reason | None:
         """Count a refused order; trip if there were too many within a minute."""
         self._rejects.append(now_ns)
-        while self._rejects[0] <= now_ns - 60 * NS_PER_S:
+        while self._rejects[0] <= now_ns - REJECTS_NS:
             self._rejects.popleft()
         if self.halted is None and len(self._rejects) >= self._max_rejects:
             return self.trip(Reason.REJECTS)

@@ -76,6 +76,22 @@ class StallParams(NamedTuple):
     offset: int
 
 
+def stall_params(cfg: StallStrategyConfig, instrument: Instrument) -> StallParams:
+    """The settings of a configuration."""
+    return StallParams(
+        stall_ns=cfg.stall_T_ms * NS_PER_MS,
+        ttl_ns=cfg.ttl_ms * NS_PER_MS,
+        stale_ns=cfg.stale_ms * NS_PER_MS,
+        min_spread=cfg.min_spread_tick,
+        max_reverse=cfg.max_reverse_ticks,
+        size=instrument.to_lots(cfg.size_min),
+        max_inventory=instrument.to_lots(cfg.max_inventory_btc),
+        min_size=instrument.min_size,
+        mode=_MODES[cfg.quote_mode],
+        offset=cfg.quote_offset_ticks,
+    )
+
+
 class Situation(NamedTuple):
     """All that a decision depends on, in ticks, lots, money units and nanoseconds."""
 
@@ -211,6 +227,23 @@ def decide(p: StallParams, s: Situation) -> Verdict:  # noqa: C901 - all rules i
     return Verdict(STRIKE, _STRIKE, bid if may_buy else 0, ask if may_sell else 0)
 
 
+def next_deadline(
+    p: StallParams, board_ns: int, best_since_ns: int, quotes: int, struck_ns: int, strike_at_ns: int, now_ns: int
+) -> int:
+    """When a verdict can change although nothing happens: a stall, a TTL, a stale book, the budget.
+
+    The arguments are as in `Situation`. NEVER_NS if nothing of that is to come. Pure: research compiles it.
+    """
+    stale_ns = board_ns + p.stale_ns
+    own_ns = struck_ns + p.ttl_ns if quotes != 0 else best_since_ns + p.stall_ns
+    first = stale_ns if stale_ns > now_ns else NEVER_NS
+    if now_ns < own_ns < first:
+        first = own_ns
+    if now_ns < strike_at_ns < first:
+        first = strike_at_ns
+    return first
+
+
 class StallThenStrikeStrategy:
     """The strategy with its memory: when and against which best the present quotes were sent."""
 
@@ -229,18 +262,7 @@ class StallThenStrikeStrategy:
         ``is_ghost`` tells which orders in doubt most likely do not exist: they count as exposure, but not as a strike
         under way, or one lost answer would end quoting for two minutes.
         """
-        self.params = StallParams(
-            stall_ns=cfg.stall_T_ms * NS_PER_MS,
-            ttl_ns=cfg.ttl_ms * NS_PER_MS,
-            stale_ns=cfg.stale_ms * NS_PER_MS,
-            min_spread=cfg.min_spread_tick,
-            max_reverse=cfg.max_reverse_ticks,
-            size=instrument.to_lots(cfg.size_min),
-            max_inventory=instrument.to_lots(cfg.max_inventory_btc),
-            min_size=instrument.min_size,
-            mode=_MODES[cfg.quote_mode],
-            offset=cfg.quote_offset_ticks,
-        )
+        self.params = stall_params(cfg, instrument)
         self.size = instrument.to_lots(cfg.size_min)
         self._ttl_ms = cfg.ttl_ms
         self._inventory = inventory
@@ -296,21 +318,13 @@ class StallThenStrikeStrategy:
         return decide(self.params, situation)
 
     def next_deadline_ns(self, now_ns: int) -> int:
-        """When the last verdict can change although nothing happens: a stall, a TTL, a stale book, the budget.
-
-        NEVER_NS if nothing of that is to come.
-        """
-        board, p = self._board, self.params
+        """When the last verdict can change although nothing happens; NEVER_NS if it cannot."""
+        board = self._board
         if board is None:
             return NEVER_NS
-        stale_ns = board.ts_ns + p.stale_ns
-        own_ns = self._struck_ns + p.ttl_ns if self._quotes else board.best_since_ns + p.stall_ns
-        first = stale_ns if stale_ns > now_ns else NEVER_NS
-        if now_ns < own_ns < first:
-            first = own_ns
-        if now_ns < self._strike_at_ns < first:
-            first = self._strike_at_ns
-        return first
+        return next_deadline(
+            self.params, board.ts_ns, board.best_since_ns, self._quotes, self._struck_ns, self._strike_at_ns, now_ns
+        )
 
     def strike(self, verdict: Verdict, now_ns: int, names: tuple[ClientOrderId, ClientOrderId]) -> list[PlaceLimit]:
         """Turn a STRIKE into its orders, and remember the best that it was aimed at."""

@@ -77,3 +77,12 @@ def fee(price: int, size: int, rate: tuple[int, int]) -> int:
     """Fee of a fill at a rate given as numerator and denominator, rounded up to a whole money unit, against us."""
     numerator, denominator = rate
     return -(-price * size * numerator // denominator)
+
+
+def funding(position: int, mid2: int, rate: tuple[int, int]) -> int:
+    """What a settlement costs: position times mid (half of ``mid2``) times rate, rounded up, against us.
+
+    Longs pay a positive rate, shorts receive it.
+    """
+    numerator, denominator = rate
+    return -(-position * mid2 * numerator // (2 * denominator))

@@ -23,7 +23,6 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import IntEnum, unique
 from typing import Final
 
@@ -60,10 +59,13 @@ _SELL: Final = Side.SELL
 _RUNNING: Final = BoardState.RUNNING
 _UNKNOWN: Final = BoardState.UNKNOWN
 
-_LIFE_NS: Final = 60 * NS_PER_S
+LIFE_NS: Final = 60 * NS_PER_S
+"""How long an order lives."""
+STOP_NS: Final = 5 * NS_PER_S
+"""How long a stopped run may take, in its own time, to have its cancels confirmed."""
 _NOT_KNOWN: Final = -1
 """A stamp that nobody has looked up yet."""
-_UNSEEN_NS: Final = 1 * NS_PER_S
+UNSEEN_NS: Final = 1 * NS_PER_S
 """A print is shown in the book within about 0.2 s; after this it no longer explains a decrease."""
 
 
@@ -122,7 +124,7 @@ class PaperGateway:
         self._cancel_latency = Latency(cfg.cancel_latency, cfg.seed, CANCELS)
         self._share, self._power = queue_rule(cfg)
         self._maker, self._taker = cfg.maker_fee.as_integer_ratio(), cfg.taker_fee.as_integer_ratio()
-        self._funding_rate: Decimal = cfg.funding_rate
+        self._funding_rate = cfg.funding_rate.as_integer_ratio()
         self._calendar = TradingCalendar(session, cfg.funding_times)
         self._instrument = instrument
         self._sink = sink
@@ -283,7 +285,7 @@ class PaperGateway:
             if self._book is not None:
                 order.queue = fill_rules.join(self._book.size_at(request.side, request.price))
             self._resting.append(order)
-            self._push(now_ns + _LIFE_NS, _Due.EXPIRY, order.order_id)
+            self._push(now_ns + LIFE_NS, _Due.EXPIRY, order.order_id)
 
     def _end(self, order_id: OrderId, kind: OrderEventKind, now_ns: int) -> None:
         """A cancel or an expiry reaches the book."""
@@ -316,7 +318,7 @@ class PaperGateway:
         if order.queue is None:
             order.queue = fill_rules.join(displayed)
         elif displayed != order.queue.level:
-            if now_ns - order.traded_ns > _UNSEEN_NS:
+            if now_ns - order.traded_ns > UNSEEN_NS:
                 order.queue = order.queue._replace(unseen=0)
             share = fill_rules.share_ahead(order.queue, self._share, self._power)
             order.queue = fill_rules.after_level(order.queue, displayed, share)
@@ -400,12 +402,11 @@ class PaperGateway:
         )
 
     def _settle(self, now_ns: int) -> None:
-        """Pay or receive funding at each settlement passed: position times mid times rate, longs pay when positive."""
+        """Pay or receive funding at each settlement passed."""
         while self._settlement_ns <= now_ns:
             at_ns = self._settlement_ns
             self._settlement_ns = self._next_settlement_ns(at_ns)
-            numerator, denominator = self._funding_rate.as_integer_ratio()
-            cost = -(-self._position * self._mid2 * numerator // (2 * denominator))
+            cost = fill_rules.funding(self._position, self._mid2, self._funding_rate)
             if cost:
                 self._sink(FundingEvent(ts_ns=at_ns, amount=Money(-cost), what="funding"))
 

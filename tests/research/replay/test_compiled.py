@@ -16,7 +16,6 @@ from stall_then_strike.app.trader.virtual import Message, VirtualRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.research.replay import kernel_state as arrays
 from stall_then_strike.research.replay.compiled import CannotCompile, CompiledReplay
 from stall_then_strike.research.replay.kernel_rows import log_rows
 from stall_then_strike.research.tables.columns import Columns
@@ -221,6 +220,6 @@ def test_the_fall_of_a_run_goes_on_over_its_days(tmp_path: Path) -> None:
 def test_memory_that_is_too_small_is_told_and_not_survived(tmp_path: Path) -> None:
     write_columns(random_tape(10, 500), config(), tmp_path)
     replay = CompiledReplay(config(), Columns(tmp_path))
-    replay._m[arrays.C_EXPIRIES] = 0
+    replay._state["paper"]["expiries_room"] = 0
     with pytest.raises(CannotCompile, match="resting orders"):
         replay.run()

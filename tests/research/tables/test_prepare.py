@@ -13,8 +13,7 @@ import zstandard
 
 from stall_then_strike.app.trader.virtual import Message
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
-from stall_then_strike.research.replay.kernel_state import KIND_BOARD
-from stall_then_strike.research.tables.columns import COLUMNS, Columns
+from stall_then_strike.research.tables.columns import COLUMNS, KIND_BOARD, Columns
 from stall_then_strike.research.tables.prepare import prepared, write_columns
 from stall_then_strike.tapes.sequence import one_run
 from stall_then_strike.tapes.tape_reader import TapeError

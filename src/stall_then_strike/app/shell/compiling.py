@@ -14,9 +14,9 @@ from rich.console import Console
 from stall_then_strike.infra.clock import perf_ns
 from stall_then_strike.types.dto import NS_PER_S
 
-READER: Final = 50
+READER: Final = 35
 """About how many functions are compiled to prepare tapes."""
-REPLAY: Final = 155
+REPLAY: Final = 115
 """About how many functions are compiled to replay them."""
 
 
@@ -29,7 +29,7 @@ def compiling(console: Console, doing: str, functions: int) -> Iterator[None]:
     """
     from stall_then_strike.research.replay.jit import compilations
 
-    once = "once for this version on this machine, a minute or two in all"
+    once = "once for this version on this machine, about half a minute in all"
     began_ns, ended_ns, count = perf_ns(), 0, 0
 
     def on_compiled() -> None:

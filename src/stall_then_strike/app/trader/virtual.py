@@ -14,6 +14,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from stall_then_strike.app.trader.trader import PaperTrader
 from stall_then_strike.infra.bitflyer.feed import MarketEvent
 from stall_then_strike.infra.clock import Clock, VirtualClock, perf_ns
+from stall_then_strike.sim.paper import STOP_NS
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import FeedError
 
@@ -22,8 +23,6 @@ _BREATH: Final = 256
 _LONGEST_GAP_NS: Final = 7 * 86_400 * NS_PER_S
 """A longer gap between two stamps is a broken stamp: a tape may miss days, not weeks."""
 _NEVER_NS: Final = 1 << 63
-_SETTLE_NS: Final = 5 * NS_PER_S
-"""How long a stopped run may take, in its own time, to have its cancels confirmed."""
 
 Message = tuple[int, str | None]
 """Receive stamp and text of one frame; no text: the recording was broken off before this moment."""
@@ -124,7 +123,7 @@ class VirtualRun(Generic[M]):
     async def _settle(self) -> None:
         self._trader.stop()
         await self._trader.send_waiting()
-        end_ns = self._clock.now_ns() + _SETTLE_NS
+        end_ns = self._clock.now_ns() + STOP_NS
         while not self._trader.core.is_done and self._trader.next_deadline_ns <= end_ns:
             await self._pass_deadlines(self._trader.next_deadline_ns)
 

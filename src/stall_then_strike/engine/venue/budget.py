@@ -17,7 +17,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from stall_then_strike.config.models import LimitsConfig
 from stall_then_strike.types.dto import NS_PER_S, LimitName, LimitReading, OrderMemo
@@ -31,8 +31,8 @@ ON_THE_WAY_NS: Final = 1 * NS_PER_S
 PUBLIC_CALLS: Final = 25
 """Public calls in 5 minutes that share the address's limit with the private ones: the board's state each 15 s, the
 pre-flight's. Exits leave them their room; for all else the venue's own count of the address tells of them."""
-NEVER_NS: Final = 1 << 63
-"""Later than any stamp."""
+NEVER_NS: Final = 1 << 62
+"""Later than any stamp, and still a number of 64 bits."""
 _MOST_RESERVED: Final = 16
 """Reports under way: the core's and the shell's are two, all others never ended."""
 _FIRST_BREACH_NS: Final = 5 * NS_PER_S
@@ -45,6 +45,51 @@ _HALVINGS: Final = 12
 """A five-minute window is then known to 0.1 s."""
 _EXIT_PAUSE_NS: Final = 5 * NS_PER_S
 """After a refusal for a limit, how long exits pause too: each further refusal may deepen the penalty."""
+
+
+class PerLimit(NamedTuple):
+    """One number for each limit of the venue."""
+
+    address: int
+    private: int
+    orders: int
+    small: int
+
+
+def strike_gap_ns(used: int, calls: int, share: int, window_ns: int) -> int:
+    """Pause to keep between two strikes of so many calls, so that a window of which they may use ``share`` never runs
+    dry with so many used.
+
+    None while less than half is used; then rising without bound as the share fills up. Strikes on every stall settle at
+    about 78 % of it. Pure: research compiles it.
+    """
+    free = share * _FREE_SHARE[0] // _FREE_SHARE[1]
+    if used <= free:
+        return 0
+    return window_ns * calls * (used - free) // (share * max(1, share - used))
+
+
+def close_fits(own: PerLimit, limit: PerLimit, is_small: bool) -> bool:
+    """Whether one closing order fits beside our own calls; it may use the reserve. Pure: research compiles it."""
+    if own.address >= limit.address - PUBLIC_CALLS or own.private >= limit.private or own.orders >= limit.orders:
+        return False
+    return not is_small or own.small < limit.small
+
+
+def cancels_fit(own_private: int, limit: PerLimit, orders: int) -> bool:
+    """Whether so many single cancels fit; they may use the reserve. Pure: research compiles it."""
+    return own_private + orders <= min(limit.private, limit.address - PUBLIC_CALLS)
+
+
+def per_limit(limits: LimitsConfig) -> tuple[PerLimit, PerLimit, PerLimit]:
+    """How many calls each limit allows, in how many nanoseconds, and how many of them are kept for exits."""
+    five_min, minute = 300 * NS_PER_S + ON_THE_WAY_NS, 60 * NS_PER_S + ON_THE_WAY_NS
+    private, orders, small = limits.reserve_private, limits.reserve_orders, limits.reserve_small_orders
+    return (
+        PerLimit(limits.address_per_5min, limits.private_per_5min, limits.orders_per_5min, limits.small_orders_per_min),
+        PerLimit(five_min, five_min, five_min, minute),
+        PerLimit(private, private, orders, small),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +133,7 @@ class SendWindow:
         self.window_ns = window_ns
         self.reserve = reserve
         self._share = limit - reserve
-        """What strikes may use, and how much of it as fast as they come."""
-        self._free = self._share * _FREE_SHARE[0] // _FREE_SHARE[1]
+        """What strikes may use."""
         self._stamps: deque[int] = deque()
         self._others = 0
         self._others_until_ns = 0
@@ -121,8 +165,6 @@ class SendWindow:
         """:meth:`gap_ns` as of a moment to come, if nothing is spent until then."""
         stamps, since = self._stamps, at_ns - self.window_ns
         used = len(stamps) + (self._others if at_ns < self._others_until_ns else 0)
-        if used <= self._free:
-            return 0
         for stamp in stamps:
             if stamp > since:
                 break
@@ -167,14 +209,8 @@ class SendWindow:
         return min(at_ns, self._stamps[over - 1] + self.window_ns) if over <= len(self._stamps) else at_ns
 
     def gap_ns(self, used: int, calls: int) -> int:
-        """Pause to keep between two strikes of so many calls, so that this window never runs dry with so many used.
-
-        None while less than half is used; then rising without bound as the strikes' share fills up. Strikes on every
-        stall settle at about 78 % of the share.
-        """
-        if used <= self._free:
-            return 0
-        return self.window_ns * calls * (used - self._free) // (self._share * max(1, self._share - used))
+        """`strike_gap_ns` of this window with so many used."""
+        return strike_gap_ns(used, calls, self._share, self.window_ns)
 
     def use(self, now_ns: int) -> WindowUse:
         """A frozen view."""
@@ -188,18 +224,12 @@ class Budget:
 
     def __init__(self, limits: LimitsConfig, instrument: Instrument) -> None:
         """Start with nothing used."""
-        five_min, minute = 300 * NS_PER_S + ON_THE_WAY_NS, 60 * NS_PER_S + ON_THE_WAY_NS
-        self._address = SendWindow(
-            "address", limit=limits.address_per_5min, window_ns=five_min, reserve=limits.reserve_private
-        )
-        self._private = SendWindow(
-            "private", limit=limits.private_per_5min, window_ns=five_min, reserve=limits.reserve_private
-        )
-        self._orders = SendWindow(
-            "orders", limit=limits.orders_per_5min, window_ns=five_min, reserve=limits.reserve_orders
-        )
-        self._small = SendWindow(
-            "small orders", limit=limits.small_orders_per_min, window_ns=minute, reserve=limits.reserve_small_orders
+        self._limit, window_ns, reserve = per_limit(limits)
+        self._address, self._private, self._orders, self._small = (
+            SendWindow(name, limit=limit, window_ns=length, reserve=kept)
+            for name, limit, length, kept in zip(
+                ("address", "private", "orders", "small orders"), self._limit, window_ns, reserve, strict=True
+            )
         )
         self._small_lots = instrument.to_lots(limits.small_order_btc)
         self._calls: dict[tuple[int, bool], tuple[tuple[SendWindow, int], ...]] = {}
@@ -290,15 +320,13 @@ class Budget:
         """Whether one closing order fits; it may use the reserve, and the venue's word on others does not bind it."""
         if now_ns < self._exit_from_ns:
             return False
-        windows = [self._private, self._orders] + ([self._small] if size <= self._small_lots else [])
-        if self._address.own(now_ns) >= self._address.limit - PUBLIC_CALLS:
-            return False
-        return all(window.own(now_ns) < window.limit for window in windows)
+        windows = (self._address, self._private, self._orders, self._small)
+        own = PerLimit(*(window.own(now_ns) for window in windows))
+        return close_fits(own, self._limit, size <= self._small_lots)
 
     def may_cancel(self, now_ns: int, orders: int) -> bool:
         """Whether so many single cancels fit; they may use the reserve, as closing orders may."""
-        calls = self._private.own(now_ns) + orders
-        return now_ns >= self._exit_from_ns and calls <= min(self._private.limit, self._address.limit - PUBLIC_CALLS)
+        return now_ns >= self._exit_from_ns and cancels_fit(self._private.own(now_ns), self._limit, orders)
 
     def may_ask(self, now_ns: int, calls: int, *, urgent: bool) -> bool:
         """Whether so many questions fit. Urgent ones may use half of the reserve; the rest is for exits."""

@@ -13,16 +13,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from stall_then_strike.config.models import AfterHalt, AppConfig, CloseType, LatencyConfig, LimitsConfig
-from stall_then_strike.engine.inventory import InventoryManager
-from stall_then_strike.engine.orders import Orders
-from stall_then_strike.engine.strategy_stall import StallParams, StallThenStrikeStrategy
-from stall_then_strike.engine.venue.budget import ON_THE_WAY_NS, Budget
+from stall_then_strike.config.models import AfterHalt, AppConfig, CloseType, LatencyConfig
+from stall_then_strike.engine.inventory import worth
+from stall_then_strike.engine.strategy_stall import stall_params
+from stall_then_strike.engine.venue.budget import NEVER_NS, per_limit
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.research.replay import kernel_state as x
-from stall_then_strike.research.replay.kernel_state import I64, NEVER, Chunk
+from stall_then_strike.research.replay.kernel_state import LOG_ROW, MOST_CALLS, SPARE, TALLY, new_state, put_levels
 from stall_then_strike.research.replay.venue_steps import STOP_OVER, begin_chunk, run, stop
-from stall_then_strike.research.tables.columns import Columns
+from stall_then_strike.research.tables.columns import I64, Chunk, Columns, Ints
 from stall_then_strike.sim.latency import CANCELS, ORDERS, quantile_table, spikes_of, stream_seed
 from stall_then_strike.sim.paper import queue_rule
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, InventoryMemo, Reason
@@ -31,7 +30,6 @@ from stall_then_strike.types.instrument import Instrument
 
 _ROOM: Final = 1 << 62
 """Products stay under this, half of what 64 bits hold."""
-_MOST_CALLS: Final = 100_000
 _LONGEST_RUN_NS: Final = 20 * 366 * 86_400 * NS_PER_S
 _AFTER_NS: Final = 3 * 86_400 * NS_PER_S
 """How far past the last stamp the calendar is known; a stopping run takes seconds."""
@@ -77,8 +75,8 @@ class Outcome:
     started_ns: int
     """Stamp of the core's first step, which names its orders, and of the first order at the paper venue."""
     first_order_ns: int
-    log: I64 = field(repr=False)
-    """Rows as numbers, empty unless asked for; ``research.replay.kernel_rows`` turns them into log rows."""
+    log: Ints = field(repr=False)
+    """Rows as records (`kernel_state.LogRow`), empty unless asked for; `kernel_rows` turns them into log rows."""
 
 
 def refusals(cfg: AppConfig, columns: Columns) -> list[str]:
@@ -89,9 +87,9 @@ def refusals(cfg: AppConfig, columns: Columns) -> list[str]:
     found = []
     if held.product != cfg.exchange.product_code:
         found.append(f"the tape is of {held.product}")
-    calls = max(_limits(limits))
-    if calls > _MOST_CALLS or cfg.risk.max_rejects > _MOST_CALLS:
-        found.append(f"exchange.limits or risk.max_rejects above {_MOST_CALLS:,}")
+    calls = max(per_limit(limits)[0])
+    if calls > MOST_CALLS or cfg.risk.max_rejects > MOST_CALLS:
+        found.append(f"exchange.limits or risk.max_rejects above {MOST_CALLS:,}")
     if 2 * price * size * max(1, size // unit.min_size) >= _ROOM or size * size >= _ROOM:
         found.append("strategy.max_inventory_btc is too large for 64 bits")
     rates = (cfg.paper.maker_fee, cfg.paper.taker_fee, cfg.paper.funding_rate)
@@ -127,48 +125,40 @@ class CompiledReplay:
         if why := refusals(cfg, columns):
             raise CannotCompile(f"not for the compiled engine: {'; '.join(why)}")
         self._columns = columns
-        self._held = held = columns.manifest
-        limits = cfg.exchange.limits
-        self._m = x.memory(
-            window=max(_limits(limits)) + 16,
-            rejects=cfg.risk.max_rejects + limits.orders_per_5min + 16,
-            expiries=4 * limits.orders_per_5min + 64,
-            calendar=calendar_segments(cfg, held.first_ns, held.last_ns),
-            settlements=settlements(cfg, held.first_ns, held.last_ns),
-            order_table=_table(cfg.paper.order_latency),
-            cancel_table=_table(cfg.paper.cancel_latency),
-            book=columns.largest_book,
-        )
-        put_settings(self._m, cfg)
-        self._m[x.Q_LOGGING] = logging
-        self._from_ns, end_ns = span or (held.first_ns, NEVER)
+        held = columns.manifest
+        self._states: Any = new_state()
+        self._state = state = self._states[0]
+        put_settings(state, cfg)
+        put_budget(state["budget"], cfg)
+        put_calendar(state, cfg, held.first_ns, held.last_ns)
+        self._from_ns, end_ns = span or (held.first_ns, NEVER_NS)
         self._begun = span is None
         end_ns = end_ns if duration_ns is None else min(end_ns, self._from_ns + duration_ns + 1)
-        self._m[x.Q_END_NS] = end_ns - 1
+        state["settings"]["logging"], state["settings"]["end_ns"] = logging, end_ns - 1
         self._sample_ns, self._samples = sample_ns, list[int]()
         self._last_ns = min(end_ns, held.last_ns)
         """From here on an interval's end is the run's, with what its stop brought."""
         self._log: list[I64] = []
-        self._on_log: Callable[[I64, int, int], None] | None = None
+        self._on_log: Callable[[Ints, int, int], None] | None = None
 
-    def run(self, on_log: Callable[[I64, int, int], None] | None = None) -> Outcome:
-        """Trade the whole tape. Raises CannotCompile where the arrays were too small after all.
+    def run(self, on_log: Callable[[Ints, int, int], None] | None = None) -> Outcome:
+        """Trade the whole tape. Raises CannotCompile where the state was too small after all.
 
         ``on_log`` takes rows as they come, with the outcome's ``started_ns`` and ``first_order_ns``; without it they
         are kept for the outcome.
         """
-        m, self._on_log = self._m, on_log
+        state, self._on_log = self._state, on_log
         for chunk in self._columns.chunks():
             if not len(chunk.recv) or (not self._begun and int(chunk.recv.max()) < self._from_ns):
                 continue
-            x.put_book(m, chunk)
-            begin_chunk(m)
+            put_levels(state, chunk)
+            begin_chunk(self._states)
             at = self._begin(chunk)
-            if chunk.recv[at] > self._m[x.Q_END_NS] or not self._trade(chunk, at):
+            if chunk.recv[at] > state["settings"]["end_ns"] or not self._trade(chunk, at):
                 break
-        if m[x.S_MESSAGES]:
+        if state["messages"]:
             self._drain()
-            stop(m)
+            stop(self._states)
             self._drain()
             self._check()
         return self._outcome()
@@ -179,8 +169,8 @@ class CompiledReplay:
             return 0
         self._begun = True
         at = int(np.argmax(chunk.recv >= self._from_ns))
-        self._m[x.S_BOOK_AT] = at - 1
-        self._m[x.S_TRADE] = np.searchsorted(chunk.trade_at, at)
+        self._state["paper"]["at"] = at - 1
+        self._state["paper"]["trade"] = np.searchsorted(chunk.trade_at, at)
         return at
 
     def _trade(self, chunk: Chunk, at: int) -> bool:
@@ -188,7 +178,7 @@ class CompiledReplay:
         for stop_at in self._stops(chunk, at):
             columns: list[Any] = [*(column[:stop_at] for column in chunk[:6]), *chunk[6:10]]
             while at < stop_at:
-                at = run(self._m, at, *columns)
+                at = run(self._states, at, *columns)
                 self._check()
                 if at == STOP_OVER:
                     return False
@@ -211,157 +201,115 @@ class CompiledReplay:
     def _next_sample_ns(self) -> int:
         return self._from_ns + (len(self._samples) + 1) * (self._sample_ns or 0)
 
+    def _memo(self) -> InventoryMemo:
+        held = self._state["inventory"]
+        return InventoryMemo(**{name: int(held[name]) for name in InventoryMemo.__dataclass_fields__})
+
     def _equity(self) -> int:
-        m = self._m
-        worth = int(m[x.S_REALISED])
-        if m[x.S_POSITION] and m[x.S_MID2]:
-            worth += int(m[x.S_POSITION]) * int(m[x.S_MID2]) // 2 - int(m[x.S_BASIS])
-        return worth
+        memo = self._memo()
+        return worth(memo.realised, memo.position, memo.basis, memo.mid2)
 
     def _check(self) -> None:
-        if error := int(self._m[x.S_ERROR]):
+        if error := int(self._state["error"]):
             raise CannotCompile(f"not for the compiled engine: {_ERRORS[error]}")
 
     def _drain(self) -> None:
         """Take the rows out of the log."""
-        m = self._m
-        if m[x.S_LOG_ROWS]:
-            begin, size = int(m[x.A_LOG]), int(m[x.S_LOG_ROWS]) * x.LOG_FIELDS
-            rows = m[begin : begin + size].reshape(-1, x.LOG_FIELDS)
+        record = self._state["record"]
+        if record["count"]:
+            rows = record["rows"][: record["count"]]
             if self._on_log is None:
-                self._log.append(rows.copy())
+                self._log.append(rows.view(np.int64).copy())
             else:
-                self._on_log(rows, int(m[x.S_RUN_NS]), int(m[x.S_PLACED_NS]))
-            m[x.S_LOG_ROWS] = 0
+                self._on_log(rows, int(self._state["run_ns"]), int(self._state["paper"]["placed_ns"]))
+            record["count"] = 0
 
     def _outcome(self) -> Outcome:
-        st = self._m
-        held_ns, reason_rows = (st[at : at + x.REASONS] for at in (x.HELD_NS, x.REASON_ROWS))
-        if st[x.S_HOLD]:
-            held_ns[st[x.S_HOLD]] += max(st[x.S_CLOCK], st[x.S_NOW]) - st[x.S_HOLD_NS]
-        memo = InventoryMemo(
-            position=int(st[x.S_POSITION]),
-            basis=int(st[x.S_BASIS]),
-            realised=int(st[x.S_REALISED]),
-            realised_at_roll=int(st[x.S_REALISED_AT_ROLL]),
-            equity_at_roll=int(st[x.S_EQUITY_AT_ROLL]),
-            peak=int(st[x.S_PEAK]),
-            max_drawdown=int(st[x.S_MAX_DRAWDOWN]),
-            mid2=int(st[x.S_MID2]),
-        )
-        equity = self._equity()
+        state, record = self._state, self._state["record"]
+        if record["hold"]:
+            record["reason_ns"][record["hold"]] += max(state["clock_ns"], state["now_ns"]) - record["hold_ns"]
+        memo, equity = self._memo(), self._equity()
         while self._sample_ns is not None and self._next_sample_ns() <= self._last_ns:
             self._samples.append(equity)
-        counts = {name: int(st[getattr(x, f"T_{name.upper()}")]) for name in TALLY}
         reasons = {int(reason): reason for reason in Reason}
         return Outcome(
-            messages=int(st[x.S_MESSAGES]),
-            backwards=int(st[x.S_BACKWARDS]),
-            end_ns=int(st[x.S_CLOCK]),
+            messages=int(state["messages"]),
+            backwards=int(state["backwards"]),
+            end_ns=int(state["clock_ns"]),
             inventory=memo,
             realised_today=memo.realised - memo.realised_at_roll,
             pnl_today=equity - memo.equity_at_roll,
             total=equity,
-            max_fall=int(st[x.S_FALL]),
+            max_fall=int(state["inventory"]["run_max_drawdown"]),
             samples=np.asarray(self._samples, np.int64),
-            halted=reasons.get(int(st[x.S_HALTED])),
-            tally=counts,
-            reason_rows={reasons[n]: int(rows) for n, rows in enumerate(reason_rows) if rows},
-            reason_ns={reasons[n]: int(ns) for n, ns in enumerate(held_ns) if ns},
-            started_ns=int(st[x.S_RUN_NS]),
-            first_order_ns=int(st[x.S_PLACED_NS]),
-            log=np.concatenate(self._log) if self._log else np.zeros((0, x.LOG_FIELDS), np.int64),
+            halted=reasons.get(int(state["kill_switch"]["halted"])),
+            tally={name: int(state["tally"][name]) for name in TALLY},
+            reason_rows={reasons[n]: int(rows) for n, rows in enumerate(record["reason_rows"]) if rows},
+            reason_ns={reasons[n]: int(ns) for n, ns in enumerate(record["reason_ns"]) if ns},
+            started_ns=int(state["run_ns"]),
+            first_order_ns=int(state["paper"]["placed_ns"]),
+            log=(np.concatenate(self._log) if self._log else np.zeros(0, np.int64)).view(LOG_ROW),
         )
 
 
-TALLY: Final = (
-    "boards",
-    "strikes",
-    "placed",
-    "rejected",
-    "quotes",
-    "touched",
-    "filled",
-    "cancelled",
-    "expired",
-    "closes",
-    "fills",
-    "volume",
-    "fees",
-    "funding",
-)
-
-
-def strategy_params(cfg: AppConfig) -> StallParams:
-    """The strategy's settings, as the engine reads them."""
-    unit = cfg.exchange.instrument()
-    strategy = StallThenStrikeStrategy(
-        cfg.strategy,
-        unit,
-        inventory=InventoryManager(cfg.risk, unit),
-        orders=Orders(),
-        budget=Budget(cfg.exchange.limits, unit),
-    )
-    return StallParams(*(int(value) for value in strategy.params))
-
-
-def _limits(limits: LimitsConfig) -> tuple[int, int, int, int]:
-    """In the order of the windows."""
-    return limits.private_per_5min, limits.orders_per_5min, limits.small_orders_per_min, limits.address_per_5min
-
-
-def put_settings(m: I64, cfg: AppConfig) -> None:
-    """Write all settings down, in engine units."""
+def put_settings(state: Any, cfg: AppConfig) -> None:
+    """Write the settings down, in engine units."""
     unit: Instrument = cfg.exchange.instrument()
-    paper, limits = cfg.paper, cfg.exchange.limits
-    five_min, minute = 300 * NS_PER_S + ON_THE_WAY_NS, 60 * NS_PER_S + ON_THE_WAY_NS
-    for begin, numbers in (
-        (x.P_STALL_NS, strategy_params(cfg)),
-        (x.Q_EXITS_ON_HALT, (cfg.risk.after_halt is AfterHalt.EXIT,)),
-        (x.Q_SHARE, queue_rule(paper)),
-        (x.Q_MAKER, paper.maker_fee.as_integer_ratio()),
-        (x.Q_TAKER, paper.taker_fee.as_integer_ratio()),
-        (x.Q_FUNDING, paper.funding_rate.as_integer_ratio()),
-        (x.Q_ORDER_SEED, (stream_seed(paper.seed, ORDERS),)),
-        (x.Q_CANCEL_SEED, (stream_seed(paper.seed, CANCELS),)),
-        (x.Q_ORDER_SPIKES, spikes_of(paper.order_latency, paper.seed)),
-        (x.Q_CANCEL_SPIKES, spikes_of(paper.cancel_latency, paper.seed)),
-        (x.Q_DAILY_LIMIT, (unit.to_money(cfg.risk.daily_pnl_jpy),)),
-        (x.Q_DRAWDOWN_LIMIT, (unit.to_money(cfg.risk.max_dd_jpy),)),
-        (x.Q_MAX_REJECTS, (cfg.risk.max_rejects,)),
-        (x.Q_CLOSE_IS_IOC, (cfg.strategy.close_type is CloseType.IOC,)),
-        (x.Q_CLOSE_BAND, (cfg.strategy.close_band_ticks,)),
-        (x.Q_CLOSE_RETRY_NS, (cfg.strategy.close_retry_ms * NS_PER_MS,)),
-        (x.Q_BLIND_NS, (int(cfg.risk.flatten_blind_sec * NS_PER_S),)),
-        (x.Q_SMALL_LOTS, (unit.to_lots(limits.small_order_btc),)),
-        (x.Q_LIMIT, _limits(limits)),
-        (x.Q_WINDOW, (five_min, five_min, minute, five_min)),
-        (
-            x.Q_RESERVE,
-            (limits.reserve_private, limits.reserve_orders, limits.reserve_small_orders, limits.reserve_private),
-        ),
-    ):
-        m[begin : begin + len(numbers)] = numbers
+    paper, settings = cfg.paper, state["settings"]
+    state["params"] = stall_params(cfg.strategy, unit)
+    settings["exits_on_halt"] = cfg.risk.after_halt is AfterHalt.EXIT
+    settings["share"], settings["power"] = queue_rule(paper)
+    settings["maker"], settings["maker_per"] = paper.maker_fee.as_integer_ratio()
+    settings["taker"], settings["taker_per"] = paper.taker_fee.as_integer_ratio()
+    settings["funding"], settings["funding_per"] = paper.funding_rate.as_integer_ratio()
+    settings["order_seed"], settings["cancel_seed"] = stream_seed(paper.seed, ORDERS), stream_seed(paper.seed, CANCELS)
+    settings["order_spikes"] = spikes_of(paper.order_latency, paper.seed)
+    settings["cancel_spikes"] = spikes_of(paper.cancel_latency, paper.seed)
+    settings["daily_limit"] = unit.to_money(cfg.risk.daily_pnl_jpy)
+    settings["drawdown_limit"] = unit.to_money(cfg.risk.max_dd_jpy)
+    settings["max_rejects"] = cfg.risk.max_rejects
+    settings["close_is_ioc"] = cfg.strategy.close_type is CloseType.IOC
+    settings["close_band"] = cfg.strategy.close_band_ticks
+    settings["close_retry_ns"] = cfg.strategy.close_retry_ms * NS_PER_MS
+    settings["blind_ns"] = int(cfg.risk.flatten_blind_sec * NS_PER_S)
+    for name, latency in (("order", paper.order_latency), ("cancel", paper.cancel_latency)):
+        table = _table(latency)
+        state["paper"][f"{name}_table_size"] = len(table)
+        state["paper"][f"{name}_table"][: len(table)] = table
+    orders = cfg.exchange.limits.orders_per_5min
+    state["paper"]["expiries_room"] = x.EXPIRIES_PER_ORDER * (orders + SPARE)
+    state["kill_switch"]["rejects_room"] = cfg.risk.max_rejects + orders + SPARE
 
 
-def calendar_segments(cfg: AppConfig, first_ns: int, last_ns: int) -> I64:
-    """From when, which day, whether quiet: every change from before the first stamp to well after the last."""
-    calendar = TradingCalendar(cfg.session)
-    at, segments = first_ns, []
+def put_budget(budget: Any, cfg: AppConfig) -> None:
+    """Write the limits on calls down."""
+    allowed, window_ns, reserve = per_limit(cfg.exchange.limits)
+    budget["small_lots"] = cfg.exchange.instrument().to_lots(cfg.exchange.limits.small_order_btc)
+    for name in allowed._fields:
+        window = budget[name]
+        window["limit"], window["window_ns"] = getattr(allowed, name), getattr(window_ns, name)
+        window["reserve"], window["room"] = getattr(reserve, name), max(allowed) + SPARE
+
+
+def put_calendar(state: Any, cfg: AppConfig, first_ns: int, last_ns: int) -> None:
+    """Write down when the day and quiet times begin and end, and all settlements, until well after the last stamp.
+
+    Raises CannotCompile if there are too many.
+    """
+    calendar = TradingCalendar(cfg.session, cfg.paper.funding_times)
+    at, segments, stamps = first_ns, list[tuple[int, int, int]](), list[int]()
     while at <= last_ns + _AFTER_NS:
         segments.append((at, calendar.day(at).toordinal(), int(calendar.quiet(at) is not None)))
         at = calendar.next_change_ns(at)
-    return np.asarray(segments, np.int64)
-
-
-def settlements(cfg: AppConfig, first_ns: int, last_ns: int) -> I64:
-    """Stamps of all settlements, and one that never comes."""
-    calendar = TradingCalendar(cfg.session, cfg.paper.funding_times)
-    stamps, at = [], calendar.next_settlement_ns(first_ns)
-    while at is not None and at <= last_ns + _AFTER_NS:
-        stamps.append(at)
-        at = calendar.next_settlement_ns(at)
-    return np.asarray([*stamps, NEVER], np.int64)
+    settlement = calendar.next_settlement_ns(first_ns)
+    while settlement is not None and settlement <= last_ns + _AFTER_NS:
+        stamps.append(settlement)
+        settlement = calendar.next_settlement_ns(settlement)
+    if len(segments) > x.CALENDAR_ROOM or len(stamps) >= x.SETTLEMENTS_ROOM:
+        raise CannotCompile("not for the compiled engine: too many quiet times or settlements in so long a run")
+    state["calendar"]["segments"][: len(segments)] = segments
+    state["calendar"]["count"] = len(segments)
+    state["paper"]["settlements"][: len(stamps) + 1] = [*stamps, NEVER_NS]
 
 
 @lru_cache(maxsize=16)

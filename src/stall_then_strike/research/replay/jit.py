@@ -22,8 +22,25 @@ if _FOLDER is not None:
 
 
 def jit(function: F) -> F:
-    """The function, compiled at its first call with these types; integers are of 64 bits."""
-    return cast(F, numba.njit(cache=_FOLDER is not None)(function))
+    """The function, compiled at its first call with these types, for other compiled functions; integers are of 64 bits.
+
+    numba compiles a function once more for every constant that it is called with, and a gate for Python around each:
+    that would be half of all compiling. Here a constant is an integer like any other, and Python calls `entry`.
+    """
+    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def entry(function: F) -> F:
+    """A function that Python calls, compiled as by `jit`."""
+    return _compiled(function)
+
+
+def _compiled(function: F, **options: bool) -> F:
+    njit: Any = numba.njit
+    compiled = njit(cache=_FOLDER is not None, **options)(function)
+    compile_for, unliteral = compiled.compile, cast(Any, numba.types.unliteral)
+    compiled.compile = lambda kinds: compile_for(tuple(unliteral(kind) for kind in kinds))
+    return cast(F, compiled)
 
 
 def jit_with(function: F, **callees: Callable[..., Any]) -> F:

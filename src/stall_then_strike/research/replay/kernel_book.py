@@ -1,36 +1,29 @@
 """The displayed book of a chunk, asked for one price at a time: no level is touched that nobody asks for.
 
 A chunk holds the book at its beginning and every change after it, sorted by price. The size at a price is then a short
-list in time; a reader keeps its place in that list (a cursor: next change, end of the list, size before it) and moves
-on with the tape. Taking through the book walks both lists outwards from the best.
+list in time; a reader keeps its place in that list (a cursor) and moves on with the tape. Taking through the book walks
+both lists outwards from the best.
 
 The changes' keys are ``rank << 32 | message``: one number to search for.
 """
 
 from __future__ import annotations
 
-from stall_then_strike.research.replay.jit import jit
-from stall_then_strike.research.replay.kernel_state import (
-    A_BASE,
-    A_BASE_ASKS,
-    A_BASE_END,
-    A_BASE_SIZE,
-    A_LEVELS,
-    A_LEVELS_ASKS,
-    A_LEVELS_END,
-    A_LEVELS_SIZE,
-    I64,
-)
+from typing import Final
 
-_MESSAGE = (1 << 32) - 1
+from stall_then_strike.research.replay.jit import jit
+from stall_then_strike.research.replay.kernel_state import Cursor, Levels
+from stall_then_strike.research.tables.columns import I64
+
+_MESSAGE: Final = (1 << 32) - 1
 
 
 @jit
-def lower_bound(m: I64, low: int, high: int, value: int) -> int:
+def lower_bound(numbers: I64, low: int, high: int, value: int) -> int:
     """First place in ``[low, high)`` whose number is not below ``value``."""
     while low < high:
         middle = (low + high) >> 1
-        if m[middle] < value:
+        if numbers[middle] < value:
             low = middle + 1
         else:
             high = middle
@@ -38,57 +31,60 @@ def lower_bound(m: I64, low: int, high: int, value: int) -> int:
 
 
 @jit
-def walk_from(m: I64, side: int, price: int) -> tuple[int, int]:
+def walk_from(levels: Levels, side: int, price: int) -> tuple[int, int]:
     """Where a walk outwards from a price begins, in the base and in the changes. ``side``: +1 for bids."""
+    base, keys = levels.base_rank, levels.change_key
     if side > 0:
-        in_base = lower_bound(m, m[A_BASE], m[A_BASE_ASKS], -price)
-        return in_base, lower_bound(m, m[A_LEVELS], m[A_LEVELS_ASKS], -price << 32)
-    in_base = lower_bound(m, m[A_BASE_ASKS], m[A_BASE_END], price)
-    return in_base, lower_bound(m, m[A_LEVELS_ASKS], m[A_LEVELS_END], price << 32)
+        rank, base_from, base_end, from_, end = -price, 0, levels.base_asks, 0, levels.changes_asks
+    else:
+        rank, base_from, base_end = price, levels.base_asks, levels.base_end
+        from_, end = levels.changes_asks, levels.changes_end
+    return lower_bound(base, base_from, base_end, rank), lower_bound(keys, from_, end, rank << 32)
 
 
 @jit
-def walk(m: I64, side: int, in_base: int, in_levels: int, book_at: int) -> tuple[int, int, int, int]:
-    """The next displayed level after message ``book_at``: price (0: no more), size, and where the walk then stands."""
-    base_end = m[A_BASE_ASKS] if side > 0 else m[A_BASE_END]
-    levels_end = m[A_LEVELS_ASKS] if side > 0 else m[A_LEVELS_END]
-    while in_base < base_end or in_levels < levels_end:
-        if in_levels >= levels_end or (in_base < base_end and m[in_base] < m[in_levels] >> 32):
-            rank = m[in_base]
+def walk(levels: Levels, side: int, in_base: int, in_changes: int, at: int) -> tuple[int, int, int, int]:
+    """The next displayed level after message ``at``: price (0: no more), size, and where the walk then stands."""
+    base_end = levels.base_asks if side > 0 else levels.base_end
+    end = levels.changes_asks if side > 0 else levels.changes_end
+    base, keys = levels.base_rank, levels.change_key
+    while in_base < base_end or in_changes < end:
+        if in_changes >= end or (in_base < base_end and base[in_base] < keys[in_changes] >> 32):
+            rank = base[in_base]
         else:
-            rank = m[in_levels] >> 32
+            rank = keys[in_changes] >> 32
         size = 0
-        if in_base < base_end and m[in_base] == rank:
-            size = m[in_base - m[A_BASE] + m[A_BASE_SIZE]]
+        if in_base < base_end and base[in_base] == rank:
+            size = levels.base_size[in_base]
             in_base += 1
-        while in_levels < levels_end and m[in_levels] >> 32 == rank:
-            if m[in_levels] & _MESSAGE <= book_at:
-                size = m[in_levels - m[A_LEVELS] + m[A_LEVELS_SIZE]]
-            in_levels += 1
+        while in_changes < end and keys[in_changes] >> 32 == rank:
+            if keys[in_changes] & _MESSAGE <= at:
+                size = levels.change_size[in_changes]
+            in_changes += 1
         if size > 0:
-            return (-rank if side > 0 else rank), size, in_base, in_levels
-    return 0, 0, in_base, in_levels
+            return (-rank if side > 0 else rank), size, in_base, in_changes
+    return 0, 0, in_base, in_changes
 
 
 @jit
-def seek(m: I64, side: int, price: int, cursor: int) -> None:
-    """Put the cursor (three numbers) at the chunk's beginning, at this price."""
+def seek(levels: Levels, side: int, price: int, cursor: Cursor) -> None:
+    """Put the cursor at the chunk's beginning, at this price."""
     rank = -price if side > 0 else price
-    in_base, in_levels = walk_from(m, side, price)
-    base_end = m[A_BASE_ASKS] if side > 0 else m[A_BASE_END]
-    levels_end = m[A_LEVELS_ASKS] if side > 0 else m[A_LEVELS_END]
-    held = in_base < base_end and m[in_base] == rank
-    m[cursor] = in_levels
-    m[cursor + 1] = lower_bound(m, in_levels, levels_end, (rank + 1) << 32)
-    m[cursor + 2] = m[in_base - m[A_BASE] + m[A_BASE_SIZE]] if held else 0
+    in_base, in_changes = walk_from(levels, side, price)
+    base_end = levels.base_asks if side > 0 else levels.base_end
+    end = levels.changes_asks if side > 0 else levels.changes_end
+    is_held = in_base < base_end and levels.base_rank[in_base] == rank
+    cursor.next = in_changes
+    cursor.end = lower_bound(levels.change_key, in_changes, end, (rank + 1) << 32)
+    cursor.size = levels.base_size[in_base] if is_held else 0
 
 
 @jit
-def shown(m: I64, cursor: int, book_at: int) -> int:
-    """Size displayed at the cursor's price after message ``book_at``, which never goes back."""
-    at = m[cursor]
-    while at < m[cursor + 1] and m[at] & _MESSAGE <= book_at:
-        m[cursor + 2] = m[at - m[A_LEVELS] + m[A_LEVELS_SIZE]]
-        at += 1
-    m[cursor] = at
-    return int(m[cursor + 2])
+def shown(levels: Levels, cursor: Cursor, at: int) -> int:
+    """Size displayed at the cursor's price after message ``at``, which never goes back."""
+    n = cursor.next
+    while n < cursor.end and levels.change_key[n] & _MESSAGE <= at:
+        cursor.size = levels.change_size[n]
+        n += 1
+    cursor.next = n
+    return cursor.size

@@ -1,332 +1,271 @@
-"""Position, result, limits and log of the compiled replay, on arrays.
+"""Result, limits on calls and log of the compiled replay: the state of `engine.inventory`, `budget` and `recording`.
 
-These are `engine.inventory`, `engine.venue.budget` and the log rows written for arrays.
-
-Products that could pass 64 bits are split where they are exact otherwise; what remains is bounded by
+The rules are the engine's own functions, compiled. What is written here once more is how a limit keeps its stamps (a
+ring instead of a deque) and what of that a strike asks. Products that may pass 64 bits are bounded by
 ``compiled.refusals`` before a run begins.
 """
 
 from __future__ import annotations
 
-from stall_then_strike.engine.venue.budget import PUBLIC_CALLS
+from typing import Final
+
+from stall_then_strike.engine import inventory, risk
+from stall_then_strike.engine.inventory import Booked
+from stall_then_strike.engine.venue import budget
+from stall_then_strike.engine.venue.budget import PerLimit
 from stall_then_strike.research.replay.jit import jit
 from stall_then_strike.research.replay.kernel_state import (
-    A_LOG,
-    A_REJECTS,
-    A_STAMPS,
     ACT_NONE,
-    C_LOG,
-    C_REJECTS,
-    C_STAMPS,
     E_LOG,
     E_REJECTS,
     E_WINDOW,
-    HEADS,
-    HELD_NS,
-    I64,
     LOG_DECISION,
-    LOG_FIELDS,
-    Q_LIMIT,
-    Q_LOGGING,
-    Q_MAX_REJECTS,
-    Q_RESERVE,
-    Q_SMALL_LOTS,
-    Q_WINDOW,
-    REASON_ROWS,
-    S_ASK,
-    S_BASIS,
-    S_BID,
-    S_CHANGES,
-    S_EQUITY_AT_ROLL,
-    S_ERROR,
-    S_FALL,
-    S_FREE_FROM,
-    S_HALTED,
-    S_HOLD,
-    S_HOLD_NS,
-    S_LAST_PNL,
-    S_LAST_STRIKE,
-    S_LOG_ROWS,
-    S_MAX_DRAWDOWN,
-    S_MID2,
-    S_NOW,
-    S_PEAK,
-    S_POSITION,
-    S_REALISED,
-    S_REALISED_AT_ROLL,
-    S_REJECTS,
-    S_SINCE,
-    S_TOP,
-    USED,
-    W_ADDRESS,
-    W_ORDERS,
-    W_PRIVATE,
-    W_SMALL,
+    LOG_ROOM,
+    Budget,
+    DecisionRow,
+    Inventory,
+    LogRow,
+    State,
+    Window,
 )
-from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
+from stall_then_strike.types.dto import NS_PER_MS
 
-_MINUTE_NS = 60 * NS_PER_S
+book_fill, _worth, _peak_and_fall = jit(inventory.book_fill), jit(inventory.worth), jit(inventory.peak_and_fall)
+_gap_ns, _close_fits, _cancels_fit = jit(budget.strike_gap_ns), jit(budget.close_fits), jit(budget.cancels_fit)
+_REJECTS_NS: Final = risk.REJECTS_NS
 
 # --- the log
 
 
 @jit
-def new_row(m: I64, kind: int, ts_ns: int) -> int:
-    """A new row's place; -1 where none is kept."""
-    if m[Q_LOGGING] == 0:
-        return -1
-    at = m[S_LOG_ROWS]
-    if at >= m[C_LOG]:
-        m[S_ERROR] = E_LOG
-        return -1
-    m[S_LOG_ROWS] = at + 1
-    row = m[A_LOG] + at * LOG_FIELDS
-    m[row] = kind
-    m[row + 1] = ts_ns
-    return int(row)
+def new_row(state: State, kind: int, ts_ns: int) -> LogRow:
+    """A new row. Where none is kept, it is a place that the next one is written over."""
+    record = state.record
+    row = record.rows[record.count]
+    if state.settings.logging != 0:
+        record.count += 1
+        if record.count >= LOG_ROOM:
+            state.error = E_LOG
+            record.count = 0
+        row.kind = kind
+        row.ts_ns = ts_ns
+    return row
 
 
 @jit
-def count_hold(m: I64) -> None:
+def count_hold(state: State) -> None:
     """Count the present reason's time up to now."""
-    if m[S_HOLD] != 0:
-        m[HELD_NS + m[S_HOLD]] += m[S_NOW] - m[S_HOLD_NS]
-    m[S_HOLD_NS] = m[S_NOW]
+    record = state.record
+    if record.hold != 0:
+        record.reason_ns[record.hold] += state.now_ns - record.hold_ns
+    record.hold_ns = state.now_ns
 
 
 @jit
-def decision_row(m: I64, did: int, reason: int, bid: int, ask: int) -> int:
-    """A row of the decision log without actions; returns its place."""
-    m[REASON_ROWS + reason] += 1
-    at = new_row(m, LOG_DECISION, m[S_NOW])
-    if at >= 0:
-        m[at + 2] = did
-        m[at + 3] = reason
-        m[at + 4] = bid
-        m[at + 5] = ask
-        m[at + 6] = (m[S_NOW] - m[S_SINCE]) // NS_PER_MS if m[S_SINCE] != 0 else 0
-        m[at + 7] = m[S_ASK] - m[S_BID] if m[S_BID] != 0 and m[S_ASK] != 0 else 0
-        m[at + 8] = m[S_POSITION]
-        m[at + 9] = ACT_NONE
-        m[at + 10] = 0
-        m[at + 11] = 0
-        m[at + 12] = 0
-    return at
+def _decision_row(state: State, did: int, reason: int) -> DecisionRow:
+    """A row of the decision log without prices and actions."""
+    state.record.reason_rows[reason] += 1
+    row, board = new_row(state, LOG_DECISION, state.now_ns).decision, state.board
+    row.did = did
+    row.reason = reason
+    row.bid = 0
+    row.ask = 0
+    row.age_ms = (state.now_ns - board.best_since_ns) // NS_PER_MS if board.best_since_ns != 0 else 0
+    row.spread = board.ask - board.bid if board.bid != 0 and board.ask != 0 else 0
+    row.position = state.inventory.position
+    row.action = ACT_NONE
+    row.first = 0
+    row.second = 0
+    row.action_reason = 0
+    return row
 
 
 @jit
-def decision(m: I64, did: int, reason: int, bid: int, ask: int) -> int:
-    """A decision to act: the next reason for doing nothing is a new one."""
-    count_hold(m)
-    m[S_HOLD] = 0
-    return decision_row(m, did, reason, bid, ask)
+def decision(state: State, did: int, reason: int) -> DecisionRow:
+    """A decision to act: the next reason for doing nothing is a new one. The caller adds prices and actions."""
+    count_hold(state)
+    state.record.hold = 0
+    return _decision_row(state, did, reason)
 
 
 @jit
-def hold(m: I64, did: int, reason: int) -> None:
+def hold(state: State, did: int, reason: int) -> None:
     """Nothing is done: a row when the reason is a new one."""
-    if m[S_HOLD] != reason:
-        count_hold(m)
-        m[S_HOLD] = reason
-        decision_row(m, did, reason, 0, 0)
+    if state.record.hold != reason:
+        count_hold(state)
+        state.record.hold = reason
+        _decision_row(state, did, reason)
 
 
 # --- inventory
 
 
 @jit
-def equity(m: I64) -> int:
+def equity(held: Inventory) -> int:
     """Realised and marked."""
-    if m[S_POSITION] == 0 or m[S_MID2] == 0:
-        return int(m[S_REALISED])
-    return int(m[S_REALISED] + m[S_POSITION] * m[S_MID2] // 2 - m[S_BASIS])
+    return _worth(held.realised, held.position, held.basis, held.mid2)
 
 
 @jit
-def pnl_today(m: I64) -> int:
-    """Realised and marked since the day began."""
-    return int(equity(m) - m[S_EQUITY_AT_ROLL])
-
-
-@jit
-def track(m: I64) -> None:
+def track(held: Inventory) -> None:
     """The result may have moved: follow its peak and its deepest fall, the day's and the run's."""
-    m[S_CHANGES] += 1
-    worth = equity(m)
-    m[S_TOP] = max(m[S_TOP], worth)
-    m[S_FALL] = min(m[S_FALL], worth - m[S_TOP])
-    pnl = worth - m[S_EQUITY_AT_ROLL]
-    m[S_PEAK] = max(m[S_PEAK], pnl)
-    m[S_MAX_DRAWDOWN] = min(m[S_MAX_DRAWDOWN], pnl - m[S_PEAK])
+    held.changes += 1
+    total = equity(held)
+    held.run_peak, held.run_max_drawdown = _peak_and_fall(held.run_peak, held.run_max_drawdown, total)
+    held.peak, held.max_drawdown = _peak_and_fall(held.peak, held.max_drawdown, total - held.equity_at_roll)
 
 
 @jit
-def apply_fill(m: I64, side: int, price: int, size: int, fee: int) -> int:
+def apply_fill(held: Inventory, signed: int, price: int, fee: int) -> int:
     """Book one fill; returns what it realised after its fee."""
-    signed = size * side
-    realised = -fee
-    opening = signed
-    held = abs(m[S_POSITION])
-    if held != 0 and (signed > 0) != (m[S_POSITION] > 0):
-        closing = min(size, held)
-        # basis * closing // held, without the product: it can need more than 64 bits.
-        whole = m[S_BASIS] // held
-        released = whole * closing + (m[S_BASIS] - whole * held) * closing // held
-        realised += (price * closing if m[S_POSITION] > 0 else -price * closing) - released
-        m[S_BASIS] -= released
-        step = closing if signed > 0 else -closing
-        m[S_POSITION] += step
-        opening = signed - step
-    m[S_POSITION] += opening
-    m[S_BASIS] += price * opening
-    m[S_REALISED] += realised
-    m[S_LAST_PNL] = realised
-    track(m)
-    return realised
+    booked: Booked = book_fill(held.position, held.basis, signed, price, fee)
+    held.position = booked.position
+    held.basis = booked.basis
+    held.realised += booked.realised
+    track(held)
+    return booked.realised
 
 
 @jit
-def apply_cash(m: I64, amount: int) -> None:
+def apply_cash(held: Inventory, amount: int) -> None:
     """Book a payment without a fill."""
-    m[S_REALISED] += amount
-    track(m)
+    held.realised += amount
+    track(held)
 
 
 @jit
-def mark(m: I64, bid: int, ask: int) -> None:
+def mark(held: Inventory, bid: int, ask: int) -> None:
     """Value the position at the mid."""
-    if bid + ask != m[S_MID2]:
-        m[S_MID2] = bid + ask
-        if m[S_POSITION] != 0:
-            track(m)
+    if bid + ask != held.mid2:
+        held.mid2 = bid + ask
+        if held.position != 0:
+            track(held)
 
 
 @jit
-def roll_inventory(m: I64) -> None:
+def roll_day(held: Inventory) -> None:
     """Begin a new day."""
-    m[S_CHANGES] += 1
-    m[S_REALISED_AT_ROLL] = m[S_REALISED]
-    m[S_EQUITY_AT_ROLL] = equity(m)
-    m[S_PEAK] = 0
-    m[S_MAX_DRAWDOWN] = 0
+    held.changes += 1
+    held.realised_at_roll = held.realised
+    held.equity_at_roll = equity(held)
+    held.peak = 0
+    held.max_drawdown = 0
 
 
 @jit
-def too_many_rejects(m: I64) -> bool:
+def too_many_rejects(state: State) -> bool:
     """Count a refused order; whether there were too many within a minute and nothing is halted yet."""
-    now = m[S_NOW]
+    switch, now = state.kill_switch, state.now_ns
     kept = 0
-    for n in range(m[S_REJECTS]):
-        if m[m[A_REJECTS] + n] > now - _MINUTE_NS:
-            m[m[A_REJECTS] + kept] = m[m[A_REJECTS] + n]
+    for n in range(switch.rejects_count):
+        if switch.rejects[n] > now - _REJECTS_NS:
+            switch.rejects[kept] = switch.rejects[n]
             kept += 1
-    if kept >= m[C_REJECTS]:
-        m[S_ERROR] = E_REJECTS
+    if kept >= switch.rejects_room:
+        state.error = E_REJECTS
         kept -= 1
-    m[m[A_REJECTS] + kept] = now
-    m[S_REJECTS] = kept + 1
-    return bool(m[S_HALTED] == 0 and kept + 1 >= m[Q_MAX_REJECTS])
+    switch.rejects[kept] = now
+    switch.rejects_count = kept + 1
+    return switch.halted == 0 and kept + 1 >= state.settings.max_rejects
 
 
 # --- budget
 
 
 @jit
-def calls(m: I64, window: int, now: int) -> int:
+def calls(window: Window, now: int) -> int:
     """Calls within the window that ends now."""
-    size = m[C_STAMPS]
-    ring = m[A_STAMPS] + window * size
-    head, used = m[HEADS + window], m[USED + window]
-    since = now - m[Q_WINDOW + window]
-    while used > 0 and m[ring + head] <= since:
-        head = head + 1 if head + 1 < size else 0
+    since = now - window.window_ns
+    head, used = window.head, window.used
+    while used > 0 and window.stamps[head] <= since:
+        head = head + 1 if head + 1 < window.room else 0
         used -= 1
-    m[HEADS + window] = head
-    m[USED + window] = used
-    return int(used)
+    window.head = head
+    window.used = used
+    return used
 
 
 @jit
-def spend(m: I64, window: int, now: int, count: int) -> None:
+def _spend(state: State, window: Window, now: int, count: int) -> None:
     """Record calls."""
-    size = m[C_STAMPS]
-    ring = m[A_STAMPS] + window * size
-    used = calls(m, window, now)
-    if used + count > size:
-        m[S_ERROR] = E_WINDOW
+    used = calls(window, now)
+    if used + count > window.room:
+        state.error = E_WINDOW
         return
     for n in range(count):
-        m[ring + (m[HEADS + window] + used + n) % size] = now
-    m[USED + window] = used + count
+        window.stamps[(window.head + used + n) % window.room] = now
+    window.used = used + count
 
 
 @jit
-def _window_at(m: I64, window: int, now: int, count: int, gap: bool) -> int:
-    """When so many calls fit into a window beside its reserve, or, with ``gap``, the pause to keep before them."""
-    used = calls(m, window, now)
-    share = m[Q_LIMIT + window] - m[Q_RESERVE + window]
-    if gap:
-        above = used - share // 2
-        if above <= 0:
-            return 0
-        return int(m[Q_WINDOW + window] * count * above // (share * max(1, share - used)))
-    over = used + count - share
+def _room_ns(window: Window, now: int, count: int) -> int:
+    """When so many calls fit into a window beside its reserve."""
+    over = calls(window, now) + count - (window.limit - window.reserve)
     if over <= 0:
         return now
-    size = m[C_STAMPS]
-    return int(m[m[A_STAMPS] + window * size + (m[HEADS + window] + over - 1) % size] + m[Q_WINDOW + window])
+    return int(window.stamps[(window.head + over - 1) % window.room]) + window.window_ns
 
 
 @jit
-def strike_at(m: I64, now: int, size: int) -> int:
+def _pause_ns(window: Window, now: int, count: int) -> int:
+    """The pause to keep between strikes of so many calls."""
+    return _gap_ns(calls(window, now), count, window.limit - window.reserve, window.window_ns)
+
+
+@jit
+def strike_at(spent: Budget, now: int, size: int) -> int:
     """When the next strike of two orders may go out."""
-    if m[S_FREE_FROM] >= 0 and now >= m[S_FREE_FROM]:
-        return int(m[S_FREE_FROM])
-    small = size <= m[Q_SMALL_LOTS]
+    if spent.free_from_ns >= 0 and now >= spent.free_from_ns:
+        return spent.free_from_ns
+    is_small = size <= spent.small_lots
     at = now
-    if m[S_LAST_STRIKE] >= 0:
-        gap = max(_window_at(m, W_PRIVATE, now, 4, True), _window_at(m, W_ADDRESS, now, 4, True))
-        gap = max(gap, _window_at(m, W_ORDERS, now, 2, True))
-        if small:
-            gap = max(gap, _window_at(m, W_SMALL, now, 2, True))
-        at = m[S_LAST_STRIKE] + gap
-    at = max(at, _window_at(m, W_PRIVATE, now, 4, False), _window_at(m, W_ADDRESS, now, 4, False))
-    at = max(at, _window_at(m, W_ORDERS, now, 2, False))
-    if small:
-        at = max(at, _window_at(m, W_SMALL, now, 2, False))
-    m[S_FREE_FROM] = at if at <= now else -1
+    if spent.last_strike_ns >= 0:
+        gap = max(_pause_ns(spent.private, now, 4), _pause_ns(spent.address, now, 4))
+        gap = max(gap, _pause_ns(spent.orders, now, 2))
+        if is_small:
+            gap = max(gap, _pause_ns(spent.small, now, 2))
+        at = spent.last_strike_ns + gap
+    at = max(at, _room_ns(spent.private, now, 4))
+    at = max(at, _room_ns(spent.address, now, 4))
+    at = max(at, _room_ns(spent.orders, now, 2))
+    if is_small:
+        at = max(at, _room_ns(spent.small, now, 2))
+    spent.free_from_ns = at if at <= now else -1
     return at
 
 
 @jit
-def may_send(m: I64, now: int, size: int) -> bool:
+def _limits(spent: Budget) -> PerLimit:
+    return PerLimit(spent.address.limit, spent.private.limit, spent.orders.limit, spent.small.limit)
+
+
+@jit
+def may_send(spent: Budget, now: int, size: int) -> bool:
     """Whether one closing order fits."""
-    if calls(m, W_ADDRESS, now) >= m[Q_LIMIT + W_ADDRESS] - PUBLIC_CALLS:
-        return False
-    if calls(m, W_PRIVATE, now) >= m[Q_LIMIT + W_PRIVATE] or calls(m, W_ORDERS, now) >= m[Q_LIMIT + W_ORDERS]:
-        return False
-    return bool(size > m[Q_SMALL_LOTS] or calls(m, W_SMALL, now) < m[Q_LIMIT + W_SMALL])
+    own = PerLimit(
+        calls(spent.address, now), calls(spent.private, now), calls(spent.orders, now), calls(spent.small, now)
+    )
+    return _close_fits(own, _limits(spent), size <= spent.small_lots)
 
 
 @jit
-def may_cancel(m: I64, now: int, orders: int) -> bool:
+def may_cancel(spent: Budget, now: int, orders: int) -> bool:
     """Whether so many single cancels fit."""
-    most = min(m[Q_LIMIT + W_PRIVATE], m[Q_LIMIT + W_ADDRESS] - PUBLIC_CALLS)
-    return bool(calls(m, W_PRIVATE, now) + orders <= most)
+    return _cancels_fit(calls(spent.private, now), _limits(spent), orders)
 
 
 @jit
-def spend_calls(m: I64, now: int, count: int) -> None:
+def spend_calls(state: State, now: int, count: int) -> None:
     """Record private calls: they count on the account and on the address."""
-    m[S_FREE_FROM] = -1
-    spend(m, W_PRIVATE, now, count)
-    spend(m, W_ADDRESS, now, count)
+    state.budget.free_from_ns = -1
+    _spend(state, state.budget.private, now, count)
+    _spend(state, state.budget.address, now, count)
 
 
 @jit
-def spend_order(m: I64, now: int, size: int) -> None:
+def spend_order(state: State, now: int, size: int) -> None:
     """Record one order send."""
-    spend_calls(m, now, 1)
-    spend(m, W_ORDERS, now, 1)
-    if size <= m[Q_SMALL_LOTS]:
-        spend(m, W_SMALL, now, 1)
+    spend_calls(state, now, 1)
+    _spend(state, state.budget.orders, now, 1)
+    if size <= state.budget.small_lots:
+        _spend(state, state.budget.small, now, 1)

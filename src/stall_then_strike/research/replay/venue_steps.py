@@ -1,43 +1,25 @@
-"""The paper venue and the clock on arrays: `sim.paper`, `app.trader.trader` and `app.trader.virtual` for one chunk.
+"""The paper venue and the clock, compiled: `sim.paper`, `app.trader.trader` and `app.trader.virtual` for one chunk.
 
-Fills follow `sim.fill_rules` and latencies `sim.latency`, the same functions, compiled. The order in which things
-happen is that of a virtual run: deadlines up to the message, then the paper venue, then the core, then what it sends.
+Fills and funding follow `sim.fill_rules` and latencies `sim.latency`, the same functions, compiled. Things happen in
+the order of a virtual run: deadlines up to the message, then the paper venue, then the core, then what it sends.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from stall_then_strike.research.replay.core_steps import (
-    begin_step,
-    core_deadline,
-    end_step,
-    fill_step,
-    is_done,
-    order_step,
-    registered_step,
-)
-from stall_then_strike.research.replay.jit import jit, jit_with
+from stall_then_strike.engine.venue.budget import NEVER_NS
+from stall_then_strike.research.replay.core_steps import core_deadline, is_done, on_event
+from stall_then_strike.research.replay.jit import entry, jit, jit_with
 from stall_then_strike.research.replay.kernel_book import seek, shown, walk, walk_from
-from stall_then_strike.research.replay.kernel_ledger import apply_cash, mark
 from stall_then_strike.research.replay.kernel_state import (
-    A_CANCEL_TABLE,
-    A_EXPIRIES,
-    A_ORDER_TABLE,
-    A_SETTLEMENTS,
-    C_EXPIRIES,
-    C_LOG,
-    D_AT,
-    D_ORDER,
-    D_SEQUENCE,
-    D_WHAT,
-    DUE,
     DUE_CANCEL,
-    DUE_FIELDS,
     DUE_ORDER,
-    DUE_SIZE,
+    DUE_ROOM,
     E_DUE,
     E_EXPIRIES,
+    E_INBOX,
     E_LOG,
     E_REFUSED,
     E_TAKEN,
@@ -45,550 +27,544 @@ from stall_then_strike.research.replay.kernel_state import (
     END_EXPIRED,
     END_PLACED,
     END_REJECTED,
-    I64,
-    K_LOTS,
-    K_NEXT,
-    K_PRICE,
-    K_SIDE,
-    KIND_BOARD,
-    KIND_STATE,
-    KIND_TRADES,
+    EVENT_BOARD,
+    EVENT_FILL,
+    EVENT_FUNDING,
+    EVENT_REGISTERED,
+    EVENT_STOP,
+    EVENT_TICK,
+    EVENT_VENUE,
+    INBOX_ROOM,
     LOG_ROOM,
-    NEVER,
-    O_AHEAD,
-    O_ARRIVES,
-    O_IOC,
-    O_LEVEL,
-    O_NEXT,
-    O_PAPER,
-    O_PLACED,
-    O_PRICE,
-    O_QUEUED,
-    O_REMAINING,
-    O_SIDE,
-    O_SIZE,
-    O_TRADED_NS,
-    O_UNSEEN,
-    ORDER_FIELDS,
-    ORDERS,
-    ORDERS_END,
-    OUTBOX,
-    P_MIN_SIZE,
-    Q_CANCEL_SEED,
-    Q_CANCEL_SPIKES,
-    Q_END_NS,
-    Q_FUNDING,
-    Q_FUNDING_PER,
-    Q_MAKER,
-    Q_MAKER_PER,
-    Q_ORDER_SEED,
-    Q_ORDER_SPIKES,
-    Q_POWER,
-    Q_SHARE,
-    Q_TAKER,
-    Q_TAKER_PER,
-    RANKED,
-    RESTING,
-    S_ASK,
-    S_BACKWARDS,
-    S_BID,
-    S_BOARD_NS,
-    S_BOOK_ASK,
-    S_BOOK_AT,
-    S_BOOK_BID,
-    S_CANCELS,
-    S_CLOCK,
-    S_DUE,
-    S_ERROR,
-    S_EXPIRIES,
-    S_EXPIRY_HEAD,
-    S_FILLS,
-    S_LOG_ROWS,
-    S_MESSAGES,
-    S_OUTBOX,
-    S_PAPER_BOOK,
-    S_PAPER_MID2,
-    S_PAPER_POSITION,
-    S_PAPER_STATE,
-    S_PLACED,
-    S_PLACED_NS,
-    S_RESTING,
-    S_SEQUENCE,
-    S_SETTLEMENT,
-    S_SINCE,
-    S_STARTED,
-    S_STATE,
-    S_STATUS,
-    S_STOPPING,
-    S_TAKEN,
-    S_TRADE,
-    T_BOARDS,
-    T_FUNDING,
-    TAKEN,
-    TAKEN_FIELDS,
-    TAKEN_SIZE,
-    Ints,
+    LOG_SPARE,
+    SLOTS,
+    TAKEN_ROOM,
+    UNKNOWN,
+    Event,
+    Order,
+    State,
 )
+from stall_then_strike.research.tables.columns import KIND_BOARD, KIND_STATE, KIND_TRADES, Ints
 from stall_then_strike.sim import fill_rules, latency
 from stall_then_strike.sim.fill_rules import Queue
-from stall_then_strike.sim.latency import Spikes
-from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.sim.paper import LIFE_NS, STOP_NS, UNSEEN_NS
+from stall_then_strike.types.dto import BookStatus
 
 _join, _match, _fee = jit(fill_rules.join), jit(fill_rules.match_at_price), jit(fill_rules.fee)
-_after_level, _share_ahead = jit(fill_rules.after_level), jit(fill_rules.share_ahead)
+_after_level, _share_ahead, _funding = jit(fill_rules.after_level), jit(fill_rules.share_ahead), jit(fill_rules.funding)
 _mixed = jit(latency.mixed)
 _word_at = jit_with(latency.word_at, mixed=_mixed)
 _delay_ns = jit_with(latency.delay_ns, word_at=_word_at)
 
-_LIFE_NS = 60 * NS_PER_S  # sim.paper
-_UNSEEN_NS = 1 * NS_PER_S  # sim.paper
-_SETTLE_NS = 5 * NS_PER_S  # app.virtual
+_OK, _BOOK_UNKNOWN = int(BookStatus.OK), int(BookStatus.UNKNOWN)
+_FULL = LOG_ROOM - LOG_SPARE
 STOP_OVER = -1
 """What ``run`` returns when the run is over before the chunk is."""
+
+# --- what the core is told
+
+
+@jit
+def _tell(state: State, what: int, slot: int, detail: int, ts_ns: int) -> Event:
+    """An event for the core, which steps once the venue is done. The caller adds what else it needs."""
+    event = state.inbox[state.inbox_count]
+    state.inbox_count += 1
+    if state.inbox_count >= INBOX_ROOM:
+        state.error = E_INBOX
+        state.inbox_count = 0
+    event.what = what
+    event.slot = slot
+    event.detail = detail
+    event.ts_ns = ts_ns
+    return event
+
+
+@jit
+def _step(state: State) -> None:
+    """Let the core step once for each event."""
+    for n in range(state.inbox_count):
+        on_event(state, state.inbox[n])
+    state.inbox_count = 0
+
 
 # --- requests
 
 
 @jit
-def _push(m: I64, at_ns: int, what: int, order: int) -> None:
-    m[S_SEQUENCE] += 1
-    n = m[S_DUE]
-    if n >= DUE_SIZE:
-        m[S_ERROR] = E_DUE
+def _push(state: State, at_ns: int, what: int, which: int) -> None:
+    paper = state.paper
+    paper.sequence += 1
+    if paper.due_count >= DUE_ROOM:
+        state.error = E_DUE
         return
-    d = DUE + n * DUE_FIELDS
-    m[d + D_AT] = at_ns
-    m[d + D_SEQUENCE] = m[S_SEQUENCE]
-    m[d + D_WHAT] = what
-    m[d + D_ORDER] = order
-    m[S_DUE] = n + 1
+    due = paper.due[paper.due_count]
+    due.at_ns = at_ns
+    due.sequence = paper.sequence
+    due.what = what
+    due.which = which
+    paper.due_count += 1
 
 
 @jit
-def _order_of(m: I64, placed: int) -> int:
-    """The order of this number that the paper venue still knows; -1 if it does not."""
-    for o in range(ORDERS, ORDERS_END, ORDER_FIELDS):
-        if m[o + O_PAPER] != 0 and m[o + O_PLACED] == placed:
-            return o
+def _slot_of(state: State, placed: int) -> int:
+    """Slot of the order of this number that the paper venue still knows; -1 if it does not."""
+    for slot in range(SLOTS):
+        if state.orders[slot].at_venue != 0 and state.orders[slot].placed == placed:
+            return slot
     return -1
 
 
 @jit
-def _drawn(m: I64, table: int, seed: int, number: int, spikes: int) -> int:
-    """Latency of a request made now. ``table`` and ``spikes`` say where those are noted."""
-    at = m[table]
-    found = Spikes(m[spikes], m[spikes + 1], m[spikes + 2], m[spikes + 3])
-    table_of_latencies: Any = m[at : at + m[table + 1]]
-    return _delay_ns(table_of_latencies, seed, number, m[S_CLOCK], found)
+def _send_order(state: State, order: Order) -> None:
+    paper, settings, now = state.paper, state.settings, state.clock_ns
+    if paper.state > UNKNOWN or order.size < state.params.min_size:
+        state.error = E_REFUSED  # the gates do not let this happen
+    if paper.placed == 0:
+        paper.placed_ns = now
+    paper.placed += 1
+    order.placed = paper.placed
+    order.at_venue = 1
+    order.remaining = order.size
+    table: Any = paper.order_table[: paper.order_table_size]
+    order.arrives_ns = now + _delay_ns(table, settings.order_seed, paper.placed, now, settings.order_spikes)
+    _push(state, order.arrives_ns, DUE_ORDER, order.slot)
+    _tell(state, END_PLACED, order.slot, 0, now)
 
 
 @jit
-def send_waiting(m: I64) -> None:
+def _send_cancel(state: State, placed: int) -> None:
+    paper, settings, now = state.paper, state.settings, state.clock_ns
+    paper.cancels += 1
+    table: Any = paper.cancel_table[: paper.cancel_table_size]
+    arrives_ns = now + _delay_ns(table, settings.cancel_seed, paper.cancels, now, settings.cancel_spikes)
+    slot = _slot_of(state, placed)
+    if slot >= 0:
+        arrives_ns = max(arrives_ns, state.orders[slot].arrives_ns)
+    _push(state, arrives_ns, DUE_CANCEL, placed)
+
+
+@jit
+def send_waiting(state: State) -> None:
     """Send what is in the outbox, and what comes of that."""
     n = 0
-    while n < m[S_OUTBOX]:
-        is_cancel, which = m[OUTBOX + 2 * n], m[OUTBOX + 2 * n + 1]
+    while n < state.outbox_count:
+        request = state.outbox[n]
         n += 1
-        now = m[S_CLOCK]
-        if is_cancel == 0:
-            o = which
-            if m[S_PAPER_STATE] > 1 or m[o + O_SIZE] < m[P_MIN_SIZE]:
-                m[S_ERROR] = E_REFUSED  # the gates do not let this happen
-            if m[S_PLACED] == 0:
-                m[S_PLACED_NS] = now
-            m[S_PLACED] += 1
-            m[o + O_PLACED] = m[S_PLACED]
-            m[o + O_PAPER] = 1
-            m[o + O_REMAINING] = m[o + O_SIZE]
-            m[o + O_ARRIVES] = now + _drawn(m, A_ORDER_TABLE, m[Q_ORDER_SEED], m[S_PLACED], Q_ORDER_SPIKES)
-            _push(m, m[o + O_ARRIVES], DUE_ORDER, which)
-            order_step(m, which, END_PLACED, 0, now)
+        if request.is_cancel == 0:
+            _send_order(state, state.orders[request.which])
         else:
-            m[S_CANCELS] += 1
-            arrives = now + _drawn(m, A_CANCEL_TABLE, m[Q_CANCEL_SEED], m[S_CANCELS], Q_CANCEL_SPIKES)
-            o = _order_of(m, which)
-            if o >= 0:
-                arrives = max(arrives, m[o + O_ARRIVES])
-            _push(m, arrives, DUE_CANCEL, which)
-    m[S_OUTBOX] = 0
+            _send_cancel(state, request.which)
+        _step(state)
+    state.outbox_count = 0
 
 
 # --- fills
 
 
 @jit
-def _drop(m: I64, o: int) -> None:
-    m[o + O_PAPER] = 0
+def _drop(state: State, order: Order) -> None:
+    paper = state.paper
+    order.at_venue = 0
     kept = 0
-    for n in range(m[S_RESTING]):
-        if m[RESTING + n] != o:
-            m[RESTING + kept] = m[RESTING + n]
+    for n in range(paper.resting_count):
+        if paper.resting[n] != order.slot:
+            paper.resting[kept] = paper.resting[n]
             kept += 1
-    m[S_RESTING] = kept
+    paper.resting_count = kept
 
 
 @jit
-def _fill(m: I64, o: int, price: int, size: int, maker: int, ts_ns: int) -> None:
-    m[o + O_REMAINING] -= size
-    m[S_FILLS] += 1
-    m[S_PAPER_POSITION] += size * m[o + O_SIDE]
-    fee = (
-        _fee(price, size, (m[Q_MAKER], m[Q_MAKER_PER]))
-        if maker != 0
-        else _fee(price, size, (m[Q_TAKER], m[Q_TAKER_PER]))
-    )
-    fill_step(m, o, price, size, fee, ts_ns)
+def _fill(state: State, order: Order, price: int, size: int, is_maker: bool, ts_ns: int) -> None:
+    paper, rates = state.paper, state.settings
+    order.remaining -= size
+    paper.fills += 1
+    paper.position += size * order.side
+    rate = (rates.maker, rates.maker_per) if is_maker else (rates.taker, rates.taker_per)
+    event = _tell(state, EVENT_FILL, order.slot, 0, ts_ns)
+    event.price = price
+    event.size = size
+    event.fee = _fee(price, size, rate)
 
 
 @jit
-def _taken_at(m: I64, side: int, price: int) -> int:
+def _taken_at(state: State, side: int, price: int) -> int:
     """Where what we took of a level is noted; -1 if we took nothing."""
-    for n in range(m[S_TAKEN]):
-        k = TAKEN + n * TAKEN_FIELDS
-        if m[k + K_PRICE] == price and m[k + K_SIDE] == side:
-            return k
+    taken = state.paper.taken
+    for n in range(state.paper.taken_count):
+        if taken[n].price == price and taken[n].side == side:
+            return n
     return -1
 
 
 @jit
-def _take(m: I64, o: int, ts_ns: int, through: int) -> None:
-    """Match an order with the displayed other side."""
-    if m[S_PAPER_BOOK] == 0:
-        return
-    side, limit = m[o + O_SIDE], m[o + O_PRICE]
-    best = m[S_BOOK_ASK] if side > 0 else m[S_BOOK_BID]
-    if best == 0 or (limit != 0 and (limit - best) * side < through):
-        return
-    in_base, in_levels = walk_from(m, -side, best)
-    while m[o + O_REMAINING] > 0:
-        price, displayed, in_base, in_levels = walk(m, -side, in_base, in_levels, m[S_BOOK_AT])
-        if price == 0:
+def _note_taken(state: State, side: int, price: int, lots: int) -> None:
+    """We took of a displayed level: the public book does not know it."""
+    paper = state.paper
+    n = _taken_at(state, side, price)
+    if n < 0:
+        if paper.taken_count >= TAKEN_ROOM:
+            state.error = E_TAKEN
             return
-        if limit != 0 and (limit - price) * side < through:
-            return
-        at = _taken_at(m, -side, price)
-        taken = m[at + K_LOTS] if at >= 0 else 0
-        size = min(m[o + O_REMAINING], displayed - taken)
-        if size <= 0:
-            continue
-        if at < 0:
-            if m[S_TAKEN] >= TAKEN_SIZE:
-                m[S_ERROR] = E_TAKEN
-                return
-            at = TAKEN + m[S_TAKEN] * TAKEN_FIELDS
-            m[S_TAKEN] += 1
-            m[at + K_SIDE] = -side
-            m[at + K_PRICE] = price
-            seek(m, -side, price, at + K_NEXT)
-        m[at + K_LOTS] = taken + size
-        if through != 0 and limit != 0:
-            _fill(m, o, limit, size, 1, ts_ns)
-        else:
-            _fill(m, o, price, size, 0, ts_ns)
+        n = paper.taken_count
+        paper.taken_count += 1
+        paper.taken[n].side = side
+        paper.taken[n].price = price
+        paper.taken[n].lots = 0
+        seek(state.levels, side, price, paper.taken[n].level)
+    paper.taken[n].lots += lots
 
 
 @jit
-def _rank(m: I64, taker: int, price: int) -> int:
+def _take(state: State, order: Order, ts_ns: int, through: int) -> None:
+    """Match an order with the displayed other side; ``through``: 1 if only prices strictly through its own count."""
+    paper, side, limit = state.paper, order.side, order.price
+    best = paper.ask if side > 0 else paper.bid
+    if paper.is_believed == 0 or best == 0 or (limit != 0 and (limit - best) * side < through):
+        return
+    in_base, in_changes = walk_from(state.levels, -side, best)
+    while order.remaining > 0 and state.error == 0:
+        price, displayed, in_base, in_changes = walk(state.levels, -side, in_base, in_changes, paper.at)
+        if price == 0 or (limit != 0 and (limit - price) * side < through):
+            return
+        n = _taken_at(state, -side, price)
+        taken = paper.taken[n].lots if n >= 0 else 0
+        size = min(order.remaining, displayed - taken)
+        if size > 0:
+            _note_taken(state, -side, price, size)
+            rested = through != 0 and limit != 0
+            _fill(state, order, limit if rested else price, size, rested, ts_ns)
+
+
+@jit
+def _rank(state: State, taker: int, price: int) -> int:
     """Put resting orders into ``ranked``, best price first on each side, then first come; returns how many.
 
     ``taker``: only those that a taker of this side meets on the way to the price; 0: all.
     """
+    paper, orders = state.paper, state.orders
     count = 0
-    for n in range(m[S_RESTING]):
-        o = m[RESTING + n]
-        side, own = m[o + O_SIDE], m[o + O_PRICE]
+    for n in range(paper.resting_count):
+        slot = paper.resting[n]
+        side, own = orders[slot].side, orders[slot].price
         if taker != 0 and (side == taker or (own - price) * side < 0):
             continue
         at = count
-        while at > 0 and -side * own < -m[m[RANKED + at - 1] + O_SIDE] * m[m[RANKED + at - 1] + O_PRICE]:
-            m[RANKED + at] = m[RANKED + at - 1]
+        while at > 0:
+            before = orders[paper.ranked[at - 1]]
+            if side * own <= before.side * before.price:
+                break
+            paper.ranked[at] = paper.ranked[at - 1]
             at -= 1
-        m[RANKED + at] = o
+        paper.ranked[at] = slot
         count += 1
     return count
 
 
 @jit
-def _queue_up(m: I64, o: int, displayed: int) -> None:
-    queue = _join(displayed)
-    m[o + O_QUEUED] = 1
-    m[o + O_AHEAD] = queue.ahead
-    m[o + O_LEVEL] = queue.level
-    m[o + O_UNSEEN] = queue.unseen
+def _put(order: Order, queue: Queue) -> None:
+    order.is_queued = 1
+    order.queue.ahead = queue.ahead
+    order.queue.level = queue.level
+    order.queue.unseen = queue.unseen
 
 
 @jit
-def _on_book(m: I64, now: int) -> None:  # noqa: C901 - told as it is in the original
-    """See a believable book after a message."""
-    if m[S_BOOK_BID] != 0 and m[S_BOOK_ASK] != 0:
-        m[S_PAPER_MID2] = m[S_BOOK_BID] + m[S_BOOK_ASK]
-    kept = 0
-    for n in range(m[S_TAKEN]):
-        k = TAKEN + n * TAKEN_FIELDS
-        displayed = shown(m, k + K_NEXT, m[S_BOOK_AT])
+def _forget_taken(state: State) -> None:
+    """Of a level that shrank, what is left may be just what we took; one that is gone is forgotten."""
+    paper, kept = state.paper, 0
+    for n in range(paper.taken_count):
+        taken = paper.taken[n]
+        displayed = shown(state.levels, taken.level, paper.at)
         if displayed > 0:
-            m[k + K_LOTS] = min(m[k + K_LOTS], displayed)
-            if kept != n:
-                for field in range(TAKEN_FIELDS):
-                    m[TAKEN + kept * TAKEN_FIELDS + field] = m[k + field]
+            to = paper.taken[kept]
+            to.side = taken.side
+            to.price = taken.price
+            to.lots = min(taken.lots, displayed)
+            to.level.next = taken.level.next
+            to.level.end = taken.level.end
+            to.level.size = taken.level.size
             kept += 1
-    m[S_TAKEN] = kept
-    if m[S_RESTING] == 0:
-        return
-    count = _rank(m, 0, 0)
-    for n in range(count):
-        o = m[RANKED + n]
-        displayed = shown(m, o + O_NEXT, m[S_BOOK_AT])
-        if m[o + O_QUEUED] == 0:
-            _queue_up(m, o, displayed)
-        elif displayed != m[o + O_LEVEL]:
-            unseen = m[o + O_UNSEEN] if now - m[o + O_TRADED_NS] <= _UNSEEN_NS else 0
-            queue = Queue(m[o + O_AHEAD], m[o + O_LEVEL], unseen)
-            after = _after_level(queue, displayed, _share_ahead(queue, m[Q_SHARE], m[Q_POWER]))
-            m[o + O_AHEAD] = after.ahead
-            m[o + O_LEVEL] = after.level
-            m[o + O_UNSEEN] = after.unseen
-        if m[S_PAPER_STATE] <= 1:
-            _take(m, o, now, 1)
-        if m[o + O_REMAINING] == 0:
-            _drop(m, o)
+    paper.taken_count = kept
 
 
 @jit
-def _print(m: I64, taker: int, price: int, size: int, now: int) -> None:
-    """One public trade."""
-    left, passed = size, 0
-    count = _rank(m, taker, price)
+def _requeue(state: State, order: Order, now: int) -> None:
+    """Follow what an order's price displays now."""
+    displayed = shown(state.levels, order.level, state.paper.at)
+    queue = order.queue
+    if order.is_queued == 0:
+        _put(order, _join(displayed))
+    elif displayed != queue.level:
+        if now - order.traded_ns > UNSEEN_NS:
+            queue.unseen = 0
+        _put(order, _after_level(queue, displayed, _share_ahead(queue, state.settings.share, state.settings.power)))
+
+
+@jit
+def _on_book(state: State, now: int) -> None:
+    """See a believable book after a message."""
+    paper = state.paper
+    if paper.bid != 0 and paper.ask != 0:
+        paper.mid2 = paper.bid + paper.ask
+    if paper.taken_count > 0:
+        _forget_taken(state)
+    if paper.resting_count == 0:
+        return
+    count = _rank(state, 0, 0)
     for n in range(count):
-        o = m[RANKED + n]
-        if m[o + O_QUEUED] == 0:
+        order = state.orders[paper.ranked[n]]
+        _requeue(state, order, now)
+        if paper.state <= UNKNOWN:
+            _take(state, order, now, 1)
+        if order.remaining == 0:
+            _drop(state, order)
+
+
+@jit
+def _print(state: State, taker: int, price: int, size: int, now: int) -> None:
+    """One public trade."""
+    paper = state.paper
+    left, passed = size, 0
+    count = _rank(state, taker, price)
+    for n in range(count):
+        order = state.orders[paper.ranked[n]]
+        if order.is_queued == 0:
             continue
-        if m[o + O_PRICE] == price:
-            match = _match(max(0, m[o + O_AHEAD] - passed), m[o + O_REMAINING], left)
+        if order.price == price:
+            match = _match(max(0, order.queue.ahead - passed), order.remaining, left)
             passed += match.passed
             left -= match.passed + match.filled
             filled = match.filled
-            m[o + O_AHEAD] = max(0, m[o + O_AHEAD] - passed)
-            m[o + O_UNSEEN] += size
-            m[o + O_TRADED_NS] = now
+            order.queue.ahead = max(0, order.queue.ahead - passed)
+            order.queue.unseen += size
+            order.traded_ns = now
         else:
-            filled = min(m[o + O_REMAINING], left)
+            filled = min(order.remaining, left)
             left -= filled
-            m[o + O_AHEAD] = 0
+            order.queue.ahead = 0
         if filled > 0:
-            _fill(m, o, m[o + O_PRICE], filled, 1, now)
-            if m[o + O_REMAINING] == 0:
-                _drop(m, o)
+            _fill(state, order, order.price, filled, True, now)
+            if order.remaining == 0:
+                _drop(state, order)
 
 
 # --- what takes effect
 
 
 @jit
-def _settle(m: I64, now: int) -> None:
+def _settle(state: State, now: int) -> None:
     """Pay or receive funding at each settlement passed."""
-    while m[m[S_SETTLEMENT]] <= now:
-        m[S_SETTLEMENT] += 1
-        numerator, denominator = m[Q_FUNDING], m[Q_FUNDING_PER]
-        cost = -(-m[S_PAPER_POSITION] * m[S_PAPER_MID2] * numerator // (2 * denominator))
+    paper = state.paper
+    while paper.settlements[paper.settlement] <= now:
+        paper.settlement += 1
+        cost = _funding(paper.position, paper.mid2, (state.settings.funding, state.settings.funding_per))
         if cost != 0:
-            begin_step(m, m[S_CLOCK])
-            apply_cash(m, -cost)
-            m[T_FUNDING] -= cost
-            end_step(m)
+            _tell(state, EVENT_FUNDING, 0, 0, now).fee = -cost
 
 
 @jit
-def _meets_own(m: I64, o: int) -> bool:
-    for n in range(m[S_RESTING]):
-        other = m[RESTING + n]
-        beyond = (m[o + O_PRICE] - m[other + O_PRICE]) * m[o + O_SIDE]
-        if m[other + O_SIDE] != m[o + O_SIDE] and (m[o + O_PRICE] == 0 or beyond >= 0):
+def _meets_own(state: State, order: Order) -> bool:
+    for n in range(state.paper.resting_count):
+        other = state.orders[state.paper.resting[n]]
+        beyond = (order.price - other.price) * order.side
+        if other.side != order.side and (order.price == 0 or beyond >= 0):
             return True
     return False
 
 
 @jit
-def _arrive(m: I64, o: int, at_ns: int) -> None:
-    """An order reaches the book."""
-    if m[S_PAPER_STATE] > 1 or _meets_own(m, o):
-        detail = m[S_PAPER_STATE] if m[S_PAPER_STATE] > 1 else 0
-        order_step(m, o, END_REJECTED, detail, at_ns)
-        m[o + O_PAPER] = 0
+def _rest(state: State, order: Order, at_ns: int) -> None:
+    """An order stays on the book, for as long as orders live."""
+    paper = state.paper
+    seek(state.levels, order.side, order.price, order.level)
+    if paper.is_believed != 0:
+        _put(order, _join(shown(state.levels, order.level, paper.at)))
+    paper.resting[paper.resting_count] = order.slot
+    paper.resting_count += 1
+    paper.sequence += 1
+    if paper.expiries_count >= paper.expiries_room:
+        state.error = E_EXPIRIES
         return
-    registered_step(m, o)
-    _take(m, o, at_ns, 0)
-    if m[o + O_REMAINING] == 0:
-        m[o + O_PAPER] = 0
-    elif m[o + O_IOC] != 0 or m[o + O_PRICE] == 0:
-        order_step(m, o, END_EXPIRED, 0, at_ns)
-        m[o + O_PAPER] = 0
+    due = paper.expiries[(paper.expiries_head + paper.expiries_count) % paper.expiries_room]
+    due.at_ns = at_ns + LIFE_NS
+    due.sequence = paper.sequence
+    due.which = order.placed
+    paper.expiries_count += 1
+
+
+@jit
+def _arrive(state: State, order: Order, at_ns: int) -> None:
+    """An order reaches the book: take what it crosses, rest or expire with the remainder."""
+    venue = state.paper.state
+    if venue > UNKNOWN or _meets_own(state, order):
+        _tell(state, END_REJECTED, order.slot, venue if venue > UNKNOWN else 0, at_ns)
+        order.at_venue = 0
+        return
+    _tell(state, EVENT_REGISTERED, order.slot, 0, at_ns)
+    _take(state, order, at_ns, 0)
+    if order.remaining == 0:
+        order.at_venue = 0
+    elif order.is_ioc != 0 or order.price == 0:
+        _tell(state, END_EXPIRED, order.slot, 0, at_ns)
+        order.at_venue = 0
     else:
-        seek(m, m[o + O_SIDE], m[o + O_PRICE], o + O_NEXT)
-        if m[S_PAPER_BOOK] != 0:
-            _queue_up(m, o, shown(m, o + O_NEXT, m[S_BOOK_AT]))
-        m[RESTING + m[S_RESTING]] = o
-        m[S_RESTING] += 1
-        m[S_SEQUENCE] += 1
-        size = m[C_EXPIRIES]
-        if m[S_EXPIRIES] >= size:
-            m[S_ERROR] = E_EXPIRIES
-            return
-        at = (m[S_EXPIRY_HEAD] + m[S_EXPIRIES]) % size
-        e = m[A_EXPIRIES] + at * DUE_FIELDS
-        m[e + D_AT] = at_ns + _LIFE_NS
-        m[e + D_SEQUENCE] = m[S_SEQUENCE]
-        m[e + D_ORDER] = m[o + O_PLACED]
-        m[S_EXPIRIES] += 1
+        _rest(state, order, at_ns)
 
 
 @jit
-def _end_order(m: I64, placed: int, what: int, at_ns: int) -> None:
+def _end_order(state: State, placed: int, what: int, at_ns: int) -> None:
     """A cancel or an expiry reaches the book."""
-    o = _order_of(m, placed)
-    if o >= 0:
-        order_step(m, o, what, 0, at_ns)
-        _drop(m, o)
+    slot = _slot_of(state, placed)
+    if slot >= 0:
+        _tell(state, what, slot, 0, at_ns)
+        _drop(state, state.orders[slot])
     elif what == END_CANCELLED:
-        begin_step(m, m[S_CLOCK])  # the cancel failed: news, but nothing changes
-        end_step(m)
+        _tell(state, EVENT_TICK, 0, 0, at_ns)  # the cancel failed: news, but nothing changes
 
 
 @jit
-def _first_due(m: I64) -> int:
+def _first_due(state: State) -> int:
     """Which of the orders and cancels under way is due first; -1: none."""
-    first = -1
-    for n in range(m[S_DUE]):
-        d = DUE + n * DUE_FIELDS
-        if first < 0 or (
-            m[d + D_AT] < m[first + D_AT]
-            or (m[d + D_AT] == m[first + D_AT] and m[d + D_SEQUENCE] < m[first + D_SEQUENCE])
+    due, first = state.paper.due, -1
+    for n in range(state.paper.due_count):
+        if (
+            first < 0
+            or due[n].at_ns < due[first].at_ns
+            or (due[n].at_ns == due[first].at_ns and due[n].sequence < due[first].sequence)
         ):
-            first = d
+            first = n
     return first
 
 
 @jit
-def advance(m: I64, now: int) -> None:  # noqa: C901 - told as it is in the original
+def _pop_due(state: State, n: int) -> tuple[int, int]:
+    """Take one of what is under way out: what it is, and of which order."""
+    paper = state.paper
+    due, last = paper.due[n], paper.due[paper.due_count - 1]
+    what, which = due.what, due.which
+    paper.due_count -= 1
+    due.at_ns = last.at_ns
+    due.sequence = last.sequence
+    due.what = last.what
+    due.which = last.which
+    return what, which
+
+
+@jit
+def advance(state: State, now: int) -> None:
     """Let everything due by now take effect, against the book as last seen."""
-    if m[S_SETTLEMENT] < 0:
-        n = m[A_SETTLEMENTS]
-        while m[n] <= now:
-            n += 1
-        m[S_SETTLEMENT] = n
-    while m[S_ERROR] == 0:
-        first = _first_due(m)
-        at_ns, sequence = NEVER, NEVER
+    paper = state.paper
+    if paper.settlement < 0:
+        paper.settlement = 0
+        while paper.settlements[paper.settlement] <= now:
+            paper.settlement += 1
+    while state.error == 0:
+        first, is_expiry = _first_due(state), False
+        at_ns, sequence = NEVER_NS, NEVER_NS
         if first >= 0:
-            at_ns, sequence = m[first + D_AT], m[first + D_SEQUENCE]
-        if m[S_EXPIRIES] > 0:
-            e = m[A_EXPIRIES] + m[S_EXPIRY_HEAD] * DUE_FIELDS
-            if m[e + D_AT] < at_ns or (m[e + D_AT] == at_ns and m[e + D_SEQUENCE] < sequence):
-                first, at_ns = -2, m[e + D_AT]
+            at_ns, sequence = paper.due[first].at_ns, paper.due[first].sequence
+        if paper.expiries_count > 0:
+            expiry = paper.expiries[paper.expiries_head]
+            is_expiry = expiry.at_ns < at_ns or (expiry.at_ns == at_ns and expiry.sequence < sequence)
+            at_ns = min(at_ns, expiry.at_ns)
         if at_ns > now:
             break
-        if first == -2:
-            order = m[m[A_EXPIRIES] + m[S_EXPIRY_HEAD] * DUE_FIELDS + D_ORDER]
-            m[S_EXPIRY_HEAD] = (m[S_EXPIRY_HEAD] + 1) % m[C_EXPIRIES]
-            m[S_EXPIRIES] -= 1
-            _settle(m, at_ns)
-            _end_order(m, order, END_EXPIRED, at_ns)
+        if is_expiry:
+            placed = paper.expiries[paper.expiries_head].which
+            paper.expiries_head = (paper.expiries_head + 1) % paper.expiries_room
+            paper.expiries_count -= 1
+            _settle(state, at_ns)
+            _end_order(state, placed, END_EXPIRED, at_ns)
             continue
-        what, order = m[first + D_WHAT], m[first + D_ORDER]
-        m[S_DUE] -= 1
-        for field in range(DUE_FIELDS):
-            m[first + field] = m[DUE + m[S_DUE] * DUE_FIELDS + field]
-        _settle(m, at_ns)
+        what, which = _pop_due(state, first)
+        _settle(state, at_ns)
         if what == DUE_ORDER:
-            _arrive(m, order, at_ns)
+            _arrive(state, state.orders[which], at_ns)
         else:
-            _end_order(m, order, END_CANCELLED, at_ns)
-    _settle(m, now)
+            _end_order(state, which, END_CANCELLED, at_ns)
+    _settle(state, now)
 
 
 # --- time
 
 
 @jit
-def next_deadline(m: I64) -> int:
+def next_deadline(state: State) -> int:
     """When the run is to be woken if nothing comes before."""
-    best = core_deadline(m)
-    for n in range(m[S_DUE]):
-        best = min(best, m[DUE + n * DUE_FIELDS + D_AT])
-    if m[S_EXPIRIES] > 0:
-        best = min(best, m[m[A_EXPIRIES] + m[S_EXPIRY_HEAD] * DUE_FIELDS + D_AT])
-    if m[S_SETTLEMENT] >= 0:
-        best = min(best, m[m[S_SETTLEMENT]])
+    paper, best = state.paper, core_deadline(state)
+    for n in range(paper.due_count):
+        best = min(best, paper.due[n].at_ns)
+    if paper.expiries_count > 0:
+        best = min(best, paper.expiries[paper.expiries_head].at_ns)
+    if paper.settlement >= 0:
+        best = min(best, paper.settlements[paper.settlement])
     return best
 
 
-@jit
-def begin_chunk(m: I64) -> None:
+@entry
+def begin_chunk(states: Sequence[State]) -> None:
     """The tape goes on in this chunk: cursors begin anew."""
-    m[S_BOOK_AT] = -1
-    m[S_TRADE] = 0
-    for n in range(m[S_RESTING]):
-        o = m[RESTING + n]
-        seek(m, m[o + O_SIDE], m[o + O_PRICE], o + O_NEXT)
-    for n in range(m[S_TAKEN]):
-        k = TAKEN + n * TAKEN_FIELDS
-        seek(m, m[k + K_SIDE], m[k + K_PRICE], k + K_NEXT)
+    state = states[0]
+    paper = state.paper
+    paper.at = -1
+    paper.trade = 0
+    for n in range(paper.resting_count):
+        order = state.orders[paper.resting[n]]
+        seek(state.levels, order.side, order.price, order.level)
+    for n in range(paper.taken_count):
+        taken = paper.taken[n]
+        seek(state.levels, taken.side, taken.price, taken.level)
 
 
 @jit
-def _board_message(m: I64, i: int, status: int, bid: int, ask: int, since_ns: int) -> None:
+def _board_message(state: State, i: int, status: int, bid: int, ask: int, since_ns: int) -> None:
     """One message of a board channel."""
-    now = m[S_CLOCK]
-    m[S_BOOK_AT] = i
-    if status != 1:  # a lost connection says nothing of the book
-        m[S_BOOK_BID] = bid
-        m[S_BOOK_ASK] = ask
-    advance(m, now)
-    m[S_PAPER_BOOK] = 1 if status == 0 else 0
-    if status == 0:
-        _on_book(m, now)
-    begin_step(m, now)
-    m[S_BOARD_NS] = now
-    m[S_STATUS] = status
-    m[S_BID] = bid
-    m[S_ASK] = ask
-    m[S_SINCE] = since_ns
-    m[T_BOARDS] += 1
-    if status == 0:
-        mark(m, bid, ask)
-    end_step(m)
+    now, paper, board = state.clock_ns, state.paper, state.board
+    paper.at = i
+    if status != _BOOK_UNKNOWN:  # a lost connection says nothing of the book
+        paper.bid = bid
+        paper.ask = ask
+    advance(state, now)
+    paper.is_believed = 1 if status == _OK else 0
+    if status == _OK:
+        _on_book(state, now)
+    _step(state)
+    board.ts_ns = now
+    board.status = status
+    board.bid = bid
+    board.ask = ask
+    board.best_since_ns = since_ns
+    _tell(state, EVENT_BOARD, 0, 0, now)
 
 
 @jit
-def _state_message(m: I64, state: int) -> None:
+def _state_message(state: State, venue: int) -> None:
     """One message on the board's state."""
-    now = m[S_CLOCK]
-    advance(m, now)
-    m[S_PAPER_STATE] = state
-    begin_step(m, now)
-    m[S_STATE] = state
-    end_step(m)
+    now = state.clock_ns
+    advance(state, now)
+    state.paper.state = venue
+    _tell(state, EVENT_VENUE, 0, venue, now)
 
 
 @jit
-def _pass_deadlines(m: I64, until_ns: int) -> bool:
+def _pass_deadlines(state: State, until_ns: int) -> bool:
     """Wake at each deadline up to this stamp, itself included; False if the log has to be emptied first."""
     while True:
-        deadline = next_deadline(m)
-        if deadline > until_ns or m[S_ERROR] != 0:
+        deadline = next_deadline(state)
+        if deadline > until_ns or state.error != 0:
             return True
-        if m[S_LOG_ROWS] > m[C_LOG] - LOG_ROOM:
+        if state.record.count > _FULL:
             return False
-        m[S_CLOCK] = max(m[S_CLOCK], deadline)
-        advance(m, m[S_CLOCK])
-        begin_step(m, m[S_CLOCK])
-        end_step(m)
-        send_waiting(m)
+        state.clock_ns = max(state.clock_ns, deadline)
+        advance(state, state.clock_ns)
+        _tell(state, EVENT_TICK, 0, 0, state.clock_ns)
+        _step(state)
+        send_waiting(state)
 
 
-@jit
+@entry
 def run(  # noqa: C901 - one loop over columns, each handed to it as it is
-    m: I64,
+    states: Sequence[State],
     i: int,
     recv_column: Ints,
     kind_column: Ints,
@@ -605,49 +581,53 @@ def run(  # noqa: C901 - one loop over columns, each handed to it as it is
 
     Returns where it stopped: the chunk's end, a message before which the log must be emptied, or STOP_OVER.
     """
+    state = states[0]
+    paper = state.paper
     while i < len(recv_column):
         recv, kind = int(recv_column[i]), kind_column[i]
-        if m[S_STARTED] != 0:
-            if recv > m[Q_END_NS]:
+        if state.has_started != 0:
+            if recv > state.settings.end_ns:
                 return STOP_OVER
-            if m[S_LOG_ROWS] > m[C_LOG] - LOG_ROOM or not _pass_deadlines(m, recv):
+            if state.record.count > _FULL or not _pass_deadlines(state, recv):
                 return i
-            if recv < m[S_CLOCK]:
-                m[S_BACKWARDS] += 1
-        m[S_STARTED] = 1
-        m[S_CLOCK] = max(m[S_CLOCK], recv)
+            if recv < state.clock_ns:
+                state.backwards += 1
+        state.has_started = 1
+        state.clock_ns = max(state.clock_ns, recv)
         if kind == KIND_BOARD:
-            _board_message(m, i, int(status_column[i]), int(bid_column[i]), int(ask_column[i]), int(since_column[i]))
+            since_ns = int(since_column[i])
+            _board_message(state, i, int(status_column[i]), int(bid_column[i]), int(ask_column[i]), since_ns)
         elif kind == KIND_STATE:
-            _state_message(m, int(status_column[i]))
+            _state_message(state, int(status_column[i]))
         elif kind == KIND_TRADES:
-            advance(m, m[S_CLOCK])
-            at = m[S_TRADE]
+            advance(state, state.clock_ns)
+            at = paper.trade
             while at < len(trade_at) and trade_at[at] <= i:
-                if m[S_RESTING] > 0:
-                    _print(m, int(trade_taker[at]), int(trade_price[at]), int(trade_size[at]), m[S_CLOCK])
+                if paper.resting_count > 0:
+                    _print(state, int(trade_taker[at]), int(trade_price[at]), int(trade_size[at]), state.clock_ns)
                 at += 1
-            m[S_TRADE] = at
-        if m[S_OUTBOX] > 0:
-            send_waiting(m)
-        m[S_MESSAGES] += 1
+            paper.trade = at
+        _step(state)
+        if state.outbox_count > 0:
+            send_waiting(state)
+        state.messages += 1
         i += 1
-        if m[S_ERROR] != 0 or is_done(m):
+        if state.error != 0 or is_done(state):
             return STOP_OVER
     return i
 
 
-@jit
-def stop(m: I64) -> None:
+@entry
+def stop(states: Sequence[State]) -> None:
     """Stop in good order: cancel, and let what is under way take effect for some seconds."""
-    begin_step(m, m[S_CLOCK])
-    m[S_STOPPING] = 1
-    end_step(m)
-    send_waiting(m)
-    end_ns = m[S_CLOCK] + _SETTLE_NS
-    while m[S_ERROR] == 0 and not is_done(m):
-        deadline = next_deadline(m)
+    state = states[0]
+    _tell(state, EVENT_STOP, 0, 0, state.clock_ns)
+    _step(state)
+    send_waiting(state)
+    end_ns = state.clock_ns + STOP_NS
+    while state.error == 0 and not is_done(state):
+        deadline = next_deadline(state)
         if deadline > end_ns:
             return
-        if not _pass_deadlines(m, deadline):
-            m[S_ERROR] = E_LOG
+        if not _pass_deadlines(state, deadline):
+            state.error = E_LOG

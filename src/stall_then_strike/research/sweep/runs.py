@@ -16,14 +16,13 @@ import numpy as np
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import perf_ns
-from stall_then_strike.research.replay import kernel_state as x
 from stall_then_strike.research.replay.compiled import CompiledReplay, Outcome
 from stall_then_strike.research.replay.kernel_cache import sources
-from stall_then_strike.research.replay.kernel_state import I64
+from stall_then_strike.research.replay.kernel_state import LOG_TRADE
 from stall_then_strike.research.sweep.overfitting import moments
 from stall_then_strike.research.sweep.plan import Span, Value, as_json, configured
 from stall_then_strike.research.sweep.tape_fetch import Tape, columns_of
-from stall_then_strike.research.tables.columns import Columns
+from stall_then_strike.research.tables.columns import I64, KIND_BOARD, Columns, Ints
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import StallThenStrikeError
 
@@ -158,9 +157,10 @@ def measured(cfg: AppConfig, columns: Columns, span: Span, sample_ns: int) -> di
     """The figures of one replay. Raises CannotCompile, ConfigError (a latency file)."""
     digest, trades = hashlib.blake2b(digest_size=16), list[I64]()
 
-    def read(log: I64, *_: int) -> None:
+    def read(log: Ints, *_: int) -> None:
         digest.update(log.tobytes())
-        trades.append(log[log[:, 0] == x.LOG_TRADE][:, [1, 3, 4]])
+        fills = log[log["kind"] == LOG_TRADE]
+        trades.append(np.stack((fills["ts_ns"], fills["trade"]["side"], fills["trade"]["price"]), axis=1))
 
     replay = CompiledReplay(cfg, columns, span=(span.from_ns, span.to_ns), sample_ns=sample_ns)
     outcome = replay.run(read)
@@ -209,7 +209,7 @@ def mids_at(columns: Columns, stamps: I64) -> I64:
     for chunk in columns.chunks():
         if at == len(stamps):
             break
-        boards = np.asarray(chunk.kind) == x.KIND_BOARD
+        boards = np.asarray(chunk.kind) == KIND_BOARD
         if not boards.any():
             continue
         times = np.maximum(np.maximum.accumulate(np.asarray(chunk.recv)[boards]), heard_ns)

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from stall_then_strike.research.replay.kernel_state import Chunk, Ints
+from stall_then_strike.research.tables.columns import Chunk, Ints
 from stall_then_strike.types.dto import Side
 from stall_then_strike.types.instrument import Lots, Ticks
 

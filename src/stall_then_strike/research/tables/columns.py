@@ -1,8 +1,8 @@
 """A prepared tape on disk: columns in plain files, read a chunk at a time, so that memory stays flat.
 
 One folder a run of tapes. ``manifest.json`` says what is in it and how it was made; every other file is one column of
-one type without a header. Messages, trades and level changes are numbered within their chunk. See ``arrays.Chunk`` for
-what the columns mean.
+one type without a header. Messages, trades and level changes are numbered within their chunk. See `Chunk` for what the
+columns mean.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from stall_then_strike.research.replay.kernel_state import Chunk, Ints
 from stall_then_strike.types.dto import BoardState
 from stall_then_strike.types.errors import FeedError
+
+I64 = npt.NDArray[np.int64]
+Ints = npt.NDArray[Any]
 
 VERSION: Final = 3
 """Of what the files mean. Older ones are made anew."""
@@ -29,6 +32,10 @@ BOARD_STATES: Final = (
 )
 """States of the board by their number in the columns: 0 runs, 1 is not known, all others refuse orders."""
 
+KIND_NONE, KIND_BOARD, KIND_TRADES, KIND_STATE = range(4)
+"""Messages by column ``kind``."""
+MOST_LEVELS: Final = 1 << 19
+"""Level changes at which a chunk ends early."""
 MANIFEST: Final = "manifest.json"
 _REOPEN: Final = 16
 """Chunks after which the mapped files are let go, so that pages once read do not count as ours for ever."""
@@ -40,6 +47,32 @@ LEVELS: Final = {"level_rank": "i4", "level_at": "i4", "level_size": "i8"}
 COLUMNS: Final = {**MESSAGES, **TRADES, **BASE, **LEVELS}
 BOUNDS: Final = ("messages", "trades", "base_asks", "base", "level_asks", "levels")
 """Per chunk: where its part of each group ends, and where the asks begin in it."""
+
+
+class Chunk(NamedTuple):
+    """A stretch of the tape, as columns. Messages are numbered within it."""
+
+    recv: Ints
+    kind: Ints
+    status: Ints
+    """Of a board: BookStatus; of a state: index into BOARD_STATES."""
+    bid: Ints
+    ask: Ints
+    since: Ints
+    trade_at: Ints
+    trade_taker: Ints
+    trade_price: Ints
+    trade_size: Ints
+    base_rank: Ints
+    """The book before the chunk, bids then asks, each by rank: minus the price of a bid, the price of an ask."""
+    base_size: Ints
+    base_asks: int
+    """Where the asks begin."""
+    level_rank: Ints
+    """Changes, bids then asks, each by rank and then by message."""
+    level_at: Ints
+    level_size: Ints
+    level_asks: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +113,6 @@ class Columns:
         if self.manifest.version != VERSION:
             raise FeedError(f"{folder} was prepared by version {self.manifest.version}; this is {VERSION}")
         self._bounds = np.fromfile(folder / "bounds", np.int64).reshape(-1, len(BOUNDS))
-
-    @property
-    def largest_book(self) -> int:
-        """The most levels and changes that any chunk has."""
-        sizes = np.diff(self._bounds, axis=0, prepend=0)
-        return int((sizes[:, BOUNDS.index("base")] + sizes[:, BOUNDS.index("levels")]).max(initial=0))
 
     def chunks(self) -> Iterator[Chunk]:
         """All chunks in order. Their arrays are read-only, and valid until the next chunk is asked for."""

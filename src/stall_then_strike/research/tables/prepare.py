@@ -21,11 +21,14 @@ from loguru import logger
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.bitflyer.store import MAX_LEVELS, Board, BoardError
-from stall_then_strike.research.replay.kernel_state import KIND_BOARD, KIND_NONE, KIND_STATE, KIND_TRADES
 from stall_then_strike.research.tables.columns import (
     BOARD_STATES,
     BOUNDS,
     COLUMNS,
+    KIND_BOARD,
+    KIND_NONE,
+    KIND_STATE,
+    KIND_TRADES,
     MESSAGES,
     TRADES,
     VERSION,

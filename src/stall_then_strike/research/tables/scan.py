@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stall_then_strike.infra.bitflyer.store import MAX_LEVELS
-from stall_then_strike.research.replay.jit import jit
-from stall_then_strike.research.replay.kernel_state import I64, KIND_BOARD, KIND_STATE
+from stall_then_strike.research.replay.jit import entry, jit
+from stall_then_strike.research.tables.columns import I64, KIND_BOARD, KIND_STATE, MOST_LEVELS
 from stall_then_strike.types.dto import NS_PER_S, BookStatus
 
 U8 = npt.NDArray[np.uint8]
@@ -24,8 +24,6 @@ F64 = npt.NDArray[np.float64]
 
 CHUNK: Final = 16_384
 """Messages a chunk, at most and by default."""
-MOST_LEVELS: Final = 1 << 19
-"""Level changes at which a chunk ends early."""
 HIGHEST: Final = 1 << 30
 """Prices and sizes beyond which 64 bits are not proven to be enough."""
 LARGEST: Final = 1 << 42
@@ -181,7 +179,7 @@ def _set_level(s: Sheet, side: int, ticks: int, lots: int) -> None:
         _note(s, rank, 0)
 
 
-@jit
+@entry
 def apply_delta(s: Sheet, bids: int, asks: int) -> None:
     """Take the changes in scratch: so many of each side."""
     for n in range(bids):
@@ -222,7 +220,7 @@ def _replace_side(s: Sheet, side: int, count: int) -> None:
             old += 1
 
 
-@jit
+@entry
 def apply_snapshot(s: Sheet, bids: int, asks: int) -> None:
     """Replace the book by the levels in scratch."""
     _replace_side(s, 0, bids)
@@ -238,7 +236,7 @@ def best(s: Sheet, side: int) -> int:
     return int(abs(s.rank[side, count - 1]))
 
 
-@jit
+@entry
 def add_message(s: Sheet, recv: int, kind: int, status: int, bid: int, ask: int, since: int) -> None:
     """One row of the chunk."""
     row = s.messages[s.w[W_MESSAGES]]
@@ -249,7 +247,7 @@ def add_message(s: Sheet, recv: int, kind: int, status: int, bid: int, ask: int,
     s.w[W_HIGHEST] = max(s.w[W_HIGHEST], bid, ask)
 
 
-@jit
+@entry
 def add_board(s: Sheet, recv: int, now: int, mid: int) -> None:
     """One board message, after it was applied: judged as `OrderBookView` does without orders of ours."""
     w = s.w
@@ -412,7 +410,7 @@ def _ticker(s: Sheet, p: Spelling, text: U8, at: int, end: int, recv: int) -> bo
     return False
 
 
-@jit
+@entry
 def scan_message(s: Sheet, p: Spelling, text: U8, at: int, end: int, recv: int) -> bool:
     """Take one message, ``text[at:end]``; False leaves it, and everything, as it was."""
     if s.w[W_ALONE] != 0 or recv - s.w[W_LAST_NS] > LONGEST_GAP_NS or end - at > s.w[W_TOO_LONG]:
@@ -427,13 +425,13 @@ def scan_message(s: Sheet, p: Spelling, text: U8, at: int, end: int, recv: int) 
     return after >= 0 and _board(s, p, text, after, end, recv, True)
 
 
-@jit
+@entry
 def is_full(s: Sheet) -> bool:
     """Whether the chunk is to be ended before the next message."""
     return bool(s.w[W_MESSAGES] >= s.w[W_CHUNK] or s.w[W_LEVELS] >= MOST_LEVELS)
 
 
-@jit
+@entry
 def scan_lines(s: Sheet, p: Spelling, text: U8, at: int, end: int) -> tuple[int, int]:
     """Take whole lines from ``at`` on: the place of the first that is not taken, and how many were.
 
