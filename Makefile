@@ -10,7 +10,8 @@ help: ## list these targets
 setup: ## fill .venv and .tools (nothing to do when nothing changed); PYTHON=... picks the interpreter
 	@scripts/setup
 
-demo: setup ## a minute of paper trading on the embedded exchange
+demo: ## a minute of paper trading on the embedded exchange; sets up only what that needs
+	@scripts/setup run
 	$(BIN)/run_paper --sim --duration 60 --seed 7
 
 test: setup ## all checks and all tests
@@ -38,7 +39,8 @@ trials: setup ## the live daemon under what a real venue was seen to do, one cas
 fuzz: setup ## the live core in thousands of seeded storms with another hand on the account; ARGS="200 7": how many, from
 	$(BIN)/python -m tests.engine.live_fuzz $(ARGS)
 
-crosscheck: setup ## our replay against hftbacktest, order by order and fill by fill, as tables
+crosscheck: ## our replay against hftbacktest, order by order and fill by fill, as tables; installs that first
+	@scripts/setup crosscheck
 	$(BIN)/python -m tests.research.crosscheck $(ARGS)
 
 soak: setup ## an hour of live trading on the embedded exchange, in six minutes: what grows?

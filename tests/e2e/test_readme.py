@@ -89,7 +89,7 @@ RUN: Final[dict[str, Run]] = {
 NOT_RUN: Final = {
     "make demo": "sets up another environment; what it then runs is the first command of the list above",
     "make test": "is what runs this",
-    "poetry install --all-extras --with notebook,crosscheck": "needs an index with the JSON interface",
+    "poetry install --all-extras --with notebook": "needs an index with the JSON interface",
     "poetry run pytest": "is what runs this",
     "poetry run sweep --tape s3://bucket/a.jsonl.zst --search strategy.stall_T_ms=50:2000:log --trials 200 "
     "--objective pnl,max_drawdown --folds 5 --scheduler tcp://10.0.0.5:8786": "needs a bucket and a cluster",
