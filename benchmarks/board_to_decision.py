@@ -29,7 +29,7 @@ import pybotters
 from benchmarks.messages import PRODUCT, Load
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
-from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.types.dto import NS_PER_MS, BoardSnapshot, BoardState, BookStatus, Health, VenueStatus
 from stall_then_strike.types.instrument import Lots, Ticks
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import Final
 
-from stall_then_strike.infra.journal import Journal, journal_path
+from stall_then_strike.infra.journal.writer import Journal, journal_path
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     BookedFill,

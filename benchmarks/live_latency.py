@@ -49,17 +49,17 @@ import orjson
 from aiohttp import web
 
 from benchmarks.limits import MANY, WIDE
-from stall_then_strike.app import cli
-from stall_then_strike.infra.board import Board
+from stall_then_strike.app.shell import cli
+from stall_then_strike.infra.bitflyer.store import Board
 from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.sim.bitflyer.desk import Delays
+from stall_then_strike.sim.bitflyer.keys import ApiKey
+from stall_then_strike.sim.bitflyer.limits import Limits
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
+from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.calendar import Calendar
-from stall_then_strike.sim.desk import Delays
-from stall_then_strike.sim.keys import ApiKey
-from stall_then_strike.sim.limits import Limits
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
-from stall_then_strike.sim.source import Channel, Frame
+from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.exchange.source import Channel, Frame
 from stall_then_strike.types.dto import NS_PER_MS
 
 SIZE: Final = 0.001

@@ -17,16 +17,16 @@ from time import perf_counter_ns
 
 from benchmarks.limits import WIDE
 from benchmarks.messages import BOARD, SNAPSHOT, frame
-from stall_then_strike.app.realtime import RealtimeRun
-from stall_then_strike.app.trading import PaperTrader
+from stall_then_strike.app.trader.realtime import RealtimeRun
+from stall_then_strike.app.trader.trader import PaperTrader
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.executor import OrderExecutor
+from stall_then_strike.infra.bitflyer.feed import MarketEvent
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.market_feed import MarketEvent
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.source import Channel
+from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.exchange.source import Channel
 from stall_then_strike.types.dto import (
     Action,
     BoardState,

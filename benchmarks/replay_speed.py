@@ -1,11 +1,12 @@
 """Compiled replay against hftbacktest on the same tape, on one core, in one run: ``python -m benchmarks.replay_speed``.
 
-*Compiled*: `research.compiled` over prepared columns, without and with its log of every row. *hash*, *roi*: hftbacktest
-with HashMapMarketDepth and ROIVectorMarketDepth over the same changes, trades and stamps, prepared too (an array in
-memory), with a stall strategy written for it: quotes around the mid once the best stood still, TTL, cancel when the
-best moves, close on a reverse move. Twice: asked at each feed event (``feed``), as ours is at each message, and polled
-each 100 ms (``poll``), which decides late but runs faster. Ours does more: calendar, rate limits, kill switch, funding,
-closings in steps. An event is a changed level on the wire (or a trade, for both alike left out of the count).
+*Compiled*: `research.replay.compiled` over prepared columns, without and with its log of every row. *hash*, *roi*:
+hftbacktest with HashMapMarketDepth and ROIVectorMarketDepth over the same changes, trades and stamps, prepared too (an
+array in memory), with a stall strategy written for it: quotes around the mid once the best stood still, TTL, cancel
+when the best moves, close on a reverse move. Twice: asked at each feed event (``feed``), as ours is at each message,
+and polled each 100 ms (``poll``), which decides late but runs faster. Ours does more: calendar, rate limits, kill
+switch, funding, closings in steps. An event is a changed level on the wire (or a trade, for both alike left out of the
+count).
 
 *interpreted* is the trader of paper trading itself over the same columns, in CPython; two builds of one version can
 differ by a fifth.
@@ -51,19 +52,19 @@ from loguru import logger
 from numba import njit
 
 from benchmarks import messages
-from stall_then_strike.app.column_run import ColumnFeed, ColumnRun
-from stall_then_strike.app.trading import PaperTrader
-from stall_then_strike.app.virtual import VirtualRun
+from stall_then_strike.app.trader.column_run import ColumnFeed, ColumnRun
+from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.infra.market_feed import MarketFeed
-from stall_then_strike.research.columns import Columns
-from stall_then_strike.research.compiled import CompiledReplay
-from stall_then_strike.research.prepare import write_columns
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.source import iter_frames
-from stall_then_strike.sim.tape import read_tape
+from stall_then_strike.research.replay.compiled import CompiledReplay
+from stall_then_strike.research.tables.columns import Columns
+from stall_then_strike.research.tables.prepare import write_columns
+from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.exchange.source import iter_frames
+from stall_then_strike.tapes.tape_reader import read_tape
 from stall_then_strike.types.instrument import fx_btc_jpy
 
 MS = 1_000_000
@@ -321,8 +322,8 @@ import sys, time
 started = time.perf_counter()
 from pathlib import Path
 from stall_then_strike.config.loader import load_app_config
-from stall_then_strike.research.columns import Columns
-from stall_then_strike.research.compiled import CompiledReplay
+from stall_then_strike.research.tables.columns import Columns
+from stall_then_strike.research.replay.compiled import CompiledReplay
 cfg = load_app_config(Path("configs/base.yml"), Path("configs/sim.yml"), [])
 CompiledReplay(cfg, Columns(Path(sys.argv[1])), logging=False).run()
 peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))

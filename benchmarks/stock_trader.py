@@ -22,8 +22,8 @@ import pybotters
 from aiohttp import ClientTimeout
 
 from benchmarks.messages import PRODUCT
-from stall_then_strike.app import cli
-from stall_then_strike.infra.credentials import sign_for
+from stall_then_strike.app.shell import cli
+from stall_then_strike.infra.bitflyer.credentials import sign_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from stall_then_strike.research.estimates import Estimate, mean_of
+from stall_then_strike.research.figures.estimates import Estimate, mean_of
 from studies.choices import Settings, Study
 from studies.replays import Hour, MarketFigures, by_settings
 
@@ -17,7 +17,7 @@ PART_NAMES: Final = {
     "adverse_closes": "move after closes, 1 s",
     "inventory": "later moves (inventory)",
 }
-"""Parts of ``research.books`` that are shown; the others are nothing here (no fees, no funding in the hour)."""
+"""The parts of ``research.figures.profit`` that are shown. The hour has no fees and no funding."""
 
 Figure = Callable[[Hour], float]
 

@@ -13,18 +13,18 @@ import numpy as np
 from loguru import logger
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.research import arrays as x
-from stall_then_strike.research.arrays import I64
-from stall_then_strike.research.books import QUOTES, group_of, keep_books, split
-from stall_then_strike.research.columns import Columns
-from stall_then_strike.research.compiled import CompiledReplay
-from stall_then_strike.research.log_rows import Fill
-from stall_then_strike.research.mid_path import MidPath
-from stall_then_strike.research.prepare import write_columns
-from stall_then_strike.research.report_data import SPLIT_HORIZON_NS
-from stall_then_strike.research.rows import RowReader
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.source import iter_frames
+from stall_then_strike.research.figures.log_rows import Fill
+from stall_then_strike.research.figures.mid_path import MidPath
+from stall_then_strike.research.figures.profit import QUOTES, group_of, keep_books, split
+from stall_then_strike.research.replay import kernel_state as x
+from stall_then_strike.research.replay.compiled import CompiledReplay
+from stall_then_strike.research.replay.kernel_rows import RowReader
+from stall_then_strike.research.replay.kernel_state import I64
+from stall_then_strike.research.report.run_data import SPLIT_HORIZON_NS
+from stall_then_strike.research.tables.columns import Columns
+from stall_then_strike.research.tables.prepare import write_columns
+from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.exchange.source import iter_frames
 from stall_then_strike.types.dto import NS_PER_S, BookStatus, Reason, TradeLogRow
 from studies.choices import START_NS, Settings, Study
 
@@ -38,7 +38,7 @@ class Hour:
     pnl: float
     """With the position at the end counted at the mid."""
     parts: dict[str, float]
-    """What the result is made of, in the words of ``research.books``; they add up to it."""
+    """What the result is made of, in the words of ``research.figures.profit``; they add up to it."""
     drawdown: float
     """Deepest fall from a peak, of the whole run."""
     strikes: float

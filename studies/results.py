@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Final
 
-from stall_then_strike.research.books import PARTS
+from stall_then_strike.research.figures.profit import PARTS
 from studies.choices import Settings, Study
 from studies.findings import PART_NAMES, Findings, findings, gap, over, part, result, share
 from studies.plots import latency_text, plots

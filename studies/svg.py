@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from stall_then_strike.research.estimates import Estimate
+from stall_then_strike.research.figures.estimates import Estimate
 
 COLOURS: Final = ("#0072b2", "#d55e00", "#00805f", "#a8558a")
 _GROUND, _INK, _MUTED, _GRID = "#fcfcfa", "#1b1f24", "#596372", "#e2e6ea"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from stall_then_strike.research.estimates import Estimate
+from stall_then_strike.research.figures.estimates import Estimate
 
 MINUS: Final = "−"
 _UNKNOWN: Final = "not to be told from zero"

@@ -13,11 +13,11 @@ from typing import Any, Self
 
 import orjson
 
-from stall_then_strike.app.trading import PaperTrader
-from stall_then_strike.app.virtual import VirtualRun
+from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.infra.market_feed import MarketFeed
 from stall_then_strike.types.dto import DecisionLogRow, OrderLogRow, TradeLogRow
 
 START_NS = 1_767_571_200 * 10**9  # 2026-01-05 09:00 in Tokyo: no quiet time within hours

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import yaml
 
-from stall_then_strike.app import cli
+from stall_then_strike.app.shell import cli
 from stall_then_strike.config.loader import load_app_config
-from stall_then_strike.infra.alerts import CLOSE_S, URLS_VARIABLE
+from stall_then_strike.infra.watch.alerts import CLOSE_S, URLS_VARIABLE
 
 REPO = Path(__file__).resolve().parents[1]
 UNITS = ("stall-then-strike", "stall-then-strike-watchdog")
@@ -237,6 +237,6 @@ def test_build_backend_can_be_cut_from_the_list() -> None:
 
 def test_example_of_the_environment_names_every_variable() -> None:
     text = (REPO / ".env.example").read_text()
-    credentials = importlib.import_module("stall_then_strike.infra.credentials")
+    credentials = importlib.import_module("stall_then_strike.infra.bitflyer.credentials")
     for name in (credentials.KEY_VARIABLE, credentials.SECRET_VARIABLE, URLS_VARIABLE):
         assert re.search(rf"^{name}=$", text, re.MULTILINE)

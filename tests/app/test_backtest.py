@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.app.backtest import is_short
-from stall_then_strike.app.panel import jpy
+from stall_then_strike.app.view.panel import jpy
 from stall_then_strike.tapes.tape_tools import generate, write_tape
 from tests.e2e.commands import REPO
-from tests.research.random_tapes import random_tape
-from tests.research.test_prepare import write_tape as write_messages
+from tests.research.tables.random_tapes import random_tape
+from tests.research.tables.test_prepare import write_tape as write_messages
 
 pytestmark = pytest.mark.timeout(600)
 SAMPLE = REPO / "data/sample/FX_BTC_JPY-20260105T00Z-seed7-180s.jsonl.zst"
@@ -84,7 +84,7 @@ def test_summaries_of_both_engines_tell_the_same(tape: Path, tmp_path: Path) -> 
 
 
 def test_result_of_the_whole_run_is_what_its_trades_sum_to_over_a_day_roll(tmp_path: Path) -> None:
-    """In the compiled engine it is the same: `tests.research.twins` compares both."""
+    """In the compiled engine it is the same: `tests.research.replay.twins` compares both."""
     tape, start_ns = tmp_path / "tape.jsonl", 1_767_595_800 * 10**9  # 2026-01-05T06:50:00Z
     write_tape(tape, generate(7, start_ns, 1_200))
     flags = ("--engine", "interpreted", "--log-dir", tmp_path / "logs", "--set", "session.day_start=16:00:00")

@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
-from stall_then_strike.app import cli
 from stall_then_strike.app.calibrate import main
+from stall_then_strike.app.shell import cli
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig, LatencyKind
-from stall_then_strike.infra.journal import journal_path
-from stall_then_strike.research.live_orders import read_event_logs, read_journal
+from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.research.calibration.live_orders import read_event_logs, read_journal
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings
 from stall_then_strike.sim.latency import CANCELS, ORDERS, Latency
-from stall_then_strike.sim.private_venue import PrivateSettings
 from stall_then_strike.tapes.event_log import Beginning, EventFile
 from stall_then_strike.tapes.stream_thread import Lost
 from stall_then_strike.types.dto import Tick
 from tests.live.rig import OPEN_ALL_DAY, live_room
-from tests.research.live_market import CROWDED
-from tests.research.rig import START_NS, frames
+from tests.research.calibration.live_market import CROWDED
+from tests.research.replay.replay_rig import START_NS, frames
 from tests.signing import SIGNED
 
 JOINED: dict[str, Any] = {

@@ -13,12 +13,24 @@ import pytest
 
 from stall_then_strike.app.state import main
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.journal import Journal
-from stall_then_strike.infra.journal_halt import resumed
-from stall_then_strike.infra.journal_reader import JournalReader
+from stall_then_strike.infra.journal.halt import resumed
+from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.infra.journal.writer import Journal
 from stall_then_strike.types.dto import Fact, OrderId, Reason, Side
 from stall_then_strike.types.instrument import Lots, Ticks
-from tests.infra.journal_rig import ACCOUNT, TS, changes, ended, fact, fill, inventory, memo, open_in, order, path_in
+from tests.infra.journal.journal_rig import (
+    ACCOUNT,
+    TS,
+    changes,
+    ended,
+    fact,
+    fill,
+    inventory,
+    memo,
+    open_in,
+    order,
+    path_in,
+)
 
 DETAIL = "day's result -31,234 JPY is at its limit of -30,000 JPY"
 HALTED = memo(

@@ -18,9 +18,9 @@ from polars.testing import assert_frame_equal
 
 from tests.app.dask_cluster import cluster
 from tests.e2e.commands import REPO, free_port, wait_until
-from tests.research.random_tapes import random_tape
-from tests.research.rig import frames
-from tests.research.test_prepare import write_tape
+from tests.research.replay.replay_rig import frames
+from tests.research.tables.random_tapes import random_tape
+from tests.research.tables.test_prepare import write_tape
 
 pytestmark = pytest.mark.timeout(600)  # where nothing is compiled yet, the first run takes long
 GRID = ("--grid", "strategy.stall_T_ms=50,100,150,200", "--grid", "strategy.ttl_ms=200,500,900")

@@ -7,13 +7,14 @@ from pathlib import Path
 import orjson
 import pytest
 
-from stall_then_strike.app import cli, tape
+from stall_then_strike.app import tape
+from stall_then_strike.app.shell import cli
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.sim.tape import read_tape
 from stall_then_strike.tapes.event_log import Beginning, EventFile
 from stall_then_strike.tapes.stream_thread import Lost
+from stall_then_strike.tapes.tape_reader import read_tape
 from stall_then_strike.types.dto import Tick
-from tests.research.rig import START_NS
+from tests.research.replay.replay_rig import START_NS
 from tests.shared_data import real_tape_path
 
 

@@ -14,10 +14,10 @@ import pytest
 from aiohttp import web
 
 from stall_then_strike.app.watchdog import Watchdog
-from stall_then_strike.infra.cancel_all import CancelAll
+from stall_then_strike.infra.bitflyer.cancel_all import CancelAll
+from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import SystemClock, VirtualClock
-from stall_then_strike.infra.credentials import Credentials
-from stall_then_strike.infra.heartbeat import Heartbeat
+from stall_then_strike.infra.watch.heartbeat import Heartbeat
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import AuthRefused, NoAnswer
 from tests.signing import SIGNED

@@ -11,13 +11,13 @@ import pytest
 
 from stall_then_strike.app.why import main
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_structured import columns
-from stall_then_strike.infra.run_manifest import RunRecord
+from stall_then_strike.infra.logs.log_folder import LogFolder
+from stall_then_strike.infra.logs.run_manifest import RunRecord
 from stall_then_strike.types.dto import NS_PER_S, ClientOrderId, Fact, OrderId, Reason
 from stall_then_strike.types.instrument import Lots, Money
 from stall_then_strike.types.text import utc_day, utc_iso
-from tests.infra.journal_rig import DAY_NS, TS, changes, ended, fill, memo, open_in, order
+from tests.infra.journal.journal_rig import DAY_NS, TS, changes, ended, fill, memo, open_in, order
 
 MS = 1_000_000
 AT = "2026-11-21T07:30:13.123Z"  # of TS

@@ -7,7 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
-from tests.infra.journal_rig import changes, ended, fact, fill, inventory, memo, open_in, order
+from tests.infra.journal.journal_rig import changes, ended, fact, fill, inventory, memo, open_in, order
 
 
 def say(text: str) -> None:

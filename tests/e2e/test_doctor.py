@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.credentials import Credentials
-from stall_then_strike.infra.journal import Journal, journal_path
+from stall_then_strike.infra.journal.writer import Journal, journal_path
+from stall_then_strike.sim.bitflyer.keys import PERMISSIONS, ApiKey
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.keys import PERMISSIONS, ApiKey
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
+from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.types.dto import BoardState, Reason
 from tests.e2e.commands import REPO, TIMEOUT_S, free_port, read_line, running
-from tests.infra.journal_rig import TS, changes, memo
+from tests.infra.journal.journal_rig import TS, changes, memo
 from tests.sim.private_rig import NO_CALENDAR, QUIET
 
 COMMAND = (sys.executable, "-m", "stall_then_strike.app.doctor")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.live_process import Place, place
-from tests.infra.small_disk import fill_up, small_disk
+from tests.infra.watch.small_disk import fill_up, small_disk
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.infra.journal_reader import JournalReader
+from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.types.errors import JournalError
 from tests.e2e.commands import REPO, TIMEOUT_S
-from tests.infra.journal_rig import open_in, path_in
+from tests.infra.journal.journal_rig import open_in, path_in
 
 KILLS = 20
 

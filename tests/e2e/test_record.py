@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.sim.tape import read_tape
+from stall_then_strike.tapes.tape_reader import read_tape
 from tests.e2e.commands import free_port, read_line, run, running, wait_until
-from tests.research.rig import frames, manifest, texts
+from tests.research.replay.replay_rig import frames, manifest, texts
 
 READY = r"sim_exchange ready rest=(\S+) ws=(\S+)"
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.infra.credentials import Credentials
-from stall_then_strike.infra.journal import journal_path
-from stall_then_strike.infra.journal_reader import JournalReader
-from stall_then_strike.sim.faults import Fault, FaultKind
-from stall_then_strike.sim.keys import PERMISSIONS, ApiKey
-from stall_then_strike.sim.tickets import Refusal
+from stall_then_strike.infra.bitflyer.credentials import Credentials
+from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.sim.bitflyer.keys import PERMISSIONS, ApiKey
+from stall_then_strike.sim.bitflyer.tickets import Refusal
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import BoardState
 from tests.e2e.commands import REPO, TIMEOUT_S, free_port, rows
 from tests.e2e.live_process import KEY, Place, environment, place, shown_in

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.infra.log_runs import LogRuns
+from stall_then_strike.infra.logs.log_runs import LogRuns
 from stall_then_strike.tapes.tape_tools import generate, write_tape
 from tests.e2e.commands import rows, run, running
 from tests.e2e.live_process import Place, place
-from tests.infra.saved_csv import DIALECTS
+from tests.infra.logs.saved_csv import DIALECTS
 
 START_NS = 1_767_571_200 * 10**9  # 2026-01-05T00:00:00Z, where the simulated market's virtual time begins
 MOMENT = "2026-01-05T00:01:00Z"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.infra.journal_reader import JournalReader
+from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.types.dto import Reason
 from tests.e2e.commands import REPO, TIMEOUT_S
-from tests.infra.journal_rig import TS, changes, memo, open_in, path_in
+from tests.infra.journal.journal_rig import TS, changes, memo, open_in, path_in
 
 
 @pytest.mark.parametrize(("answer", "code", "is_halted"), [("y\n", 0, False), ("\n", 1, True), ("no\n", 1, True)])

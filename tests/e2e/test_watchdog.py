@@ -18,8 +18,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from stall_then_strike.infra.heartbeat import age_sec, read_beat
-from stall_then_strike.sim.keys import ApiKey
+from stall_then_strike.infra.watch.heartbeat import age_sec, read_beat
+from stall_then_strike.sim.bitflyer.keys import ApiKey
 from tests.e2e.commands import read_line, run, running, wait_until
 from tests.sim.private_rig import sign
 
@@ -33,7 +33,7 @@ TRADER = """
 import asyncio, signal, sys
 from pathlib import Path
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.heartbeat import Heartbeat
+from stall_then_strike.infra.watch.heartbeat import Heartbeat
 
 async def main():
     heart = Heartbeat(Path(sys.argv[1]), SystemClock(), period_sec=0.2)

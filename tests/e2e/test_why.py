@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from stall_then_strike.infra.journal import journal_path
-from stall_then_strike.infra.journal_reader import JournalReader
+from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.types.text import utc_iso
 from tests.e2e.commands import REPO, TIMEOUT_S, rows
 

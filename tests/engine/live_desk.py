@@ -15,8 +15,8 @@ from stall_then_strike.types.dto import (
     ReportedOrder,
     Step,
 )
-from tests.engine.reports import report
-from tests.engine.rig import Desk, at
+from tests.engine.core_rig import Desk, at
+from tests.engine.venue.reports import report
 
 
 class LiveDesk(Desk):

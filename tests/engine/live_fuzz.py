@@ -16,8 +16,8 @@ from random import Random
 from typing import Final
 
 from stall_then_strike.types.dto import BookStatus, Command, Control, Reason
+from tests.engine.core_rig import BUY, MIN, SELL, at, config
 from tests.engine.live_rig import STORM, Weather, Wire
-from tests.engine.rig import BUY, MIN, SELL, at, config
 
 UNIT: Final = 10**8
 """One JPY in money units."""

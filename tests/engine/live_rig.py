@@ -49,7 +49,7 @@ from stall_then_strike.types.dto import (
     VenueStatus,
 )
 from stall_then_strike.types.instrument import Lots, Money, Ticks
-from tests.engine.rig import BUY, MIN, MS, SELL, at, board
+from tests.engine.core_rig import BUY, MIN, MS, SELL, at, board
 
 K = OrderEventKind
 EXPIRY_MS = 60_000

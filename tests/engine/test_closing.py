@@ -10,7 +10,7 @@ from stall_then_strike.config.models import CloseType, StallStrategyConfig
 from stall_then_strike.engine.closing import CLOSE_TAG, DUST_TAG, CloseOrder, Closing, Done, Wait
 from stall_then_strike.types.dto import Reason, Side
 from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
-from tests.engine.rig import BUY, MIN, MS, SELL
+from tests.engine.core_rig import BUY, MIN, MS, SELL
 
 BEST = (Ticks(10_000), Ticks(10_100))
 

@@ -29,7 +29,7 @@ from stall_then_strike.types.dto import (
     TradeLogRow,
 )
 from stall_then_strike.types.instrument import Money
-from tests.engine.rig import BUY, MIN, MS, SELL, START_NS, Desk, at, config, fill, names, open_desk, struck_desk
+from tests.engine.core_rig import BUY, MIN, MS, SELL, START_NS, Desk, at, config, fill, names, open_desk, struck_desk
 
 K, R = OrderEventKind, Reason
 JPY = 10**8

@@ -21,9 +21,9 @@ from stall_then_strike.types.dto import (
     RefusalKind,
     VenueRefusal,
 )
+from tests.engine.core_rig import BUY, MIN, SELL, at, config, fill
 from tests.engine.live_desk import LiveDesk, settle, settled_desk, struck
-from tests.engine.reports import listed
-from tests.engine.rig import BUY, MIN, SELL, at, config, fill
+from tests.engine.venue.reports import listed
 
 K, R = OrderEventKind, Reason
 WAITING = config(risk={"after_halt": "wait"}, strategy={"max_reverse_ticks": 1_000})

@@ -38,7 +38,7 @@ from stall_then_strike.types.dto import (
     VenueStatus,
 )
 from stall_then_strike.types.instrument import Lots, Money, Ticks
-from tests.engine.rig import BUY, MIN, MS, SELL, at, board, config, properties
+from tests.engine.core_rig import BUY, MIN, MS, SELL, at, board, config, properties
 
 K = OrderEventKind
 MAX = 3 * MIN

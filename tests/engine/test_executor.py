@@ -38,7 +38,7 @@ from stall_then_strike.types.errors import (
     VenueError,
 )
 from stall_then_strike.types.instrument import Lots, Ticks
-from tests.engine.rig import BUY, SELL
+from tests.engine.core_rig import BUY, SELL
 
 K = OrderEventKind
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from stall_then_strike.types.dto import BookStatus, Command, OrderEventKind, Reason
+from tests.engine.core_rig import BUY, MIN, SELL, config
 from tests.engine.live_desk import LiveDesk, settled_desk, struck
-from tests.engine.reports import listed
-from tests.engine.rig import BUY, MIN, SELL, config
+from tests.engine.venue.reports import listed
 
 K = OrderEventKind
 PATIENT = config(strategy={"max_reverse_ticks": 1_000_000})

@@ -14,7 +14,7 @@ from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.risk import KillSwitch
 from stall_then_strike.types.dto import FillEvent, Reason, Side
 from stall_then_strike.types.instrument import Lots, Money, Ticks, fx_btc_jpy
-from tests.engine.rig import BUY, SELL, fill, properties
+from tests.engine.core_rig import BUY, SELL, fill, properties
 
 
 def flat() -> InventoryManager:

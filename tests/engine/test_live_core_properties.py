@@ -24,8 +24,8 @@ from stall_then_strike.types.dto import (
     Side,
 )
 from stall_then_strike.types.instrument import Lots, Ticks
+from tests.engine.core_rig import BUY, MIN, MS, SELL, at, config, properties
 from tests.engine.live_rig import STORM, Weather, Wire
-from tests.engine.rig import BUY, MIN, MS, SELL, at, config, properties
 
 MAX = 3 * MIN
 UNIT = 10**8

@@ -23,7 +23,7 @@ from stall_then_strike.types.dto import (
     TimeInForce,
 )
 from stall_then_strike.types.instrument import Lots, Ticks
-from tests.engine.rig import BUY, SELL, fill, properties
+from tests.engine.core_rig import BUY, SELL, fill, properties
 
 S, K = OrderState, OrderEventKind
 SIZE = 100

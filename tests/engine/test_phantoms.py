@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from stall_then_strike.engine.reconciler import Books, Reconciler
+from stall_then_strike.engine.venue.reconciler import Books, Reconciler
 from stall_then_strike.types.dto import AccountReport, ExecId
 from stall_then_strike.types.instrument import Lots, Money, fx_btc_jpy
-from tests.engine.rig import BUY, MIN, at, config, fill
+from tests.engine.core_rig import BUY, MIN, at, config, fill
 
 
 def report(ms: float, position: int = 0) -> AccountReport:

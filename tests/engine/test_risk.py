@@ -11,7 +11,7 @@ from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.risk import KillSwitch
 from stall_then_strike.types.dto import NS_PER_S, Reason, Side
 from stall_then_strike.types.instrument import Money, Ticks, fx_btc_jpy
-from tests.engine.rig import BTC, BUY, SELL, fill
+from tests.engine.core_rig import BTC, BUY, SELL, fill
 
 JPY = 10**8
 """Money units of one yen."""

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stall_then_strike.config.models import LimitsConfig, QuoteMode, RiskConfig, StallStrategyConfig
-from stall_then_strike.engine.budget import NEVER_NS, Budget
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Order, Orders
 from stall_then_strike.engine.strategy_stall import (
@@ -29,9 +28,10 @@ from stall_then_strike.engine.strategy_stall import (
     Verdict,
     decide,
 )
+from stall_then_strike.engine.venue.budget import NEVER_NS, Budget
 from stall_then_strike.types.dto import BookStatus, ClientOrderId, OrderEvent, OrderEventKind, Reason, TimeInForce
 from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
-from tests.engine.rig import BUY, MIN, MS, SELL, START_NS, at, board, fill, properties
+from tests.engine.core_rig import BUY, MIN, MS, SELL, START_NS, at, board, fill, properties
 
 NOW = START_NS
 R = Reason

@@ -12,8 +12,8 @@ import orjson
 from aiohttp import WSMsgType, web
 
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.login import KeyPair
 from stall_then_strike.infra.clock import Clock, SystemClock
-from stall_then_strike.infra.login import KeyPair
 from stall_then_strike.infra.pyb_session import PyBotterSession, SessionEvent
 from stall_then_strike.types.dto import BoardSnapshot, BookStatus
 

@@ -15,15 +15,15 @@ import pybotters
 import pytest
 
 from stall_then_strike.config.models import ExchangeConfig
+from stall_then_strike.infra.bitflyer.credentials import sign_for
 from stall_then_strike.infra.clock import ScaledClock
-from stall_then_strike.infra.credentials import sign_for
 from stall_then_strike.infra.http_bitflyer import MAX_PAGES, BitflyerHttp
+from stall_then_strike.sim.bitflyer.keys import PERMISSIONS, ApiKey
+from stall_then_strike.sim.bitflyer.limits import Limits
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.faults import Fault, FaultKind
-from stall_then_strike.sim.keys import PERMISSIONS, ApiKey
-from stall_then_strike.sim.limits import Limits
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
+from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import (
     NS_PER_S,
     BoardState,
@@ -41,8 +41,8 @@ from stall_then_strike.types.dto import (
 from stall_then_strike.types.errors import AuthRefused, NotSent, Overloaded, Rejected, Throttled, VenueError
 from stall_then_strike.types.instrument import Lots, Ticks
 from tests.signing import SIGNED
+from tests.sim.exchange_rig import PRODUCT, START_NS
 from tests.sim.private_rig import ASK, BID, KEY, MID, NO_CALENDAR, NO_LIMITS, OTHER, QUIET
-from tests.sim.rig import PRODUCT, START_NS
 
 pytestmark = SIGNED
 # pybotters 1.x hands its `auth` to aiohttp in a way that aiohttp 3.14 warns of.

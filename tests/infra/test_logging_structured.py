@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stall_then_strike.config.models import LogConfig
-from stall_then_strike.infra.daily_csv import DailyCsv, csv_line
 from stall_then_strike.infra.logging_structured import CsvLogs, CsvRow, DecisionLogger, OrderLogger, TradeLogger
+from stall_then_strike.infra.logs.daily_csv import DailyCsv, csv_line
 from stall_then_strike.types.dto import (
     CancelAllStall,
     ClientOrderId,

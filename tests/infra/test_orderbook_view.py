@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stall_then_strike.infra.board import Board
+from stall_then_strike.infra.bitflyer.store import Board
 from stall_then_strike.infra.orderbook_view import GONE_AFTER_SNAPSHOTS, OrderBookView, OwnQuote
 from stall_then_strike.types.dto import NS_PER_MS, BoardSnapshot, BookStatus, ClientOrderId, Side
 from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy

@@ -15,10 +15,10 @@ from loguru import logger
 from stall_then_strike.infra import pyb_session
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.infra.pyb_session import PyBotterSession, SessionEvent
+from stall_then_strike.sim.bitflyer.keys import ApiKey, Keyring
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.keys import ApiKey, Keyring
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
+from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.types.dto import (
     BoardSnapshot,
     BookStatus,
@@ -44,8 +44,8 @@ from tests.infra.session_rig import (
     live,
 )
 from tests.signing import SIGNED
+from tests.sim.exchange_rig import START_NS
 from tests.sim.private_rig import BID, KEY, NO_CALENDAR, OTHER, QUIET, order, signing_on_loopback
-from tests.sim.rig import START_NS
 
 pytestmark = SIGNED
 # pybotters 1.x hands its `auth` to aiohttp in a way that aiohttp 3.14 warns of.

@@ -18,7 +18,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from stall_then_strike.sim.fault_catalogue import RECIPES
+from stall_then_strike.sim.faults.catalogue import RECIPES
 from tests.live.chaos import ROOMS, SPEED, Outcome, Scenario, dealt, run_all, workers
 
 

@@ -22,13 +22,13 @@ from pathlib import Path
 
 from loguru import logger
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.infra.bitflyer.credentials import sign_for
 from stall_then_strike.infra.clock import ScaledClock
-from stall_then_strike.infra.credentials import sign_for
-from stall_then_strike.sim.audit import Audit
-from stall_then_strike.sim.fault_catalogue import random_plan, single_plans
-from stall_then_strike.sim.faults import FaultKind, FaultPlan
+from stall_then_strike.sim.exchange.request_log import Audit
+from stall_then_strike.sim.faults.catalogue import random_plan, single_plans
+from stall_then_strike.sim.faults.kinds import FaultKind, FaultPlan
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import FeedError, LoginRefused
 from tests.live.pace import scaled_constants, steady_clock

@@ -16,18 +16,18 @@ from decimal import Decimal
 from pathlib import Path
 from random import Random
 
-from stall_then_strike.app import cli
+from stall_then_strike.app.shell import cli
+from stall_then_strike.infra.bitflyer.credentials import KEY_VARIABLE, SECRET_VARIABLE
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.credentials import KEY_VARIABLE, SECRET_VARIABLE
-from stall_then_strike.infra.journal import journal_path
-from stall_then_strike.infra.journal_reader import JournalReader
-from stall_then_strike.sim.audit import Audit
+from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.sim.bitflyer.keys import ApiKey
+from stall_then_strike.sim.bitflyer.limits import Limits
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.faults import FaultPlan
-from stall_then_strike.sim.keys import ApiKey
-from stall_then_strike.sim.limits import Limits
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
+from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.exchange.request_log import Audit
+from stall_then_strike.sim.faults.kinds import FaultPlan
 from stall_then_strike.types.dto import NS_PER_S
 from tests.e2e.commands import REPO
 from tests.live.chaos import LIFE_S

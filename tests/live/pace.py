@@ -10,9 +10,11 @@ from functools import partial
 
 import pytest
 
-from stall_then_strike.app import live_run
-from stall_then_strike.infra import connection_rules, pyb_session, venue_status
+from stall_then_strike.app.trader import live_run
+from stall_then_strike.infra import pyb_session
+from stall_then_strike.infra.bitflyer import venue_status
 from stall_then_strike.infra.clock import ScaledClock
+from stall_then_strike.infra.line import connection_rules
 
 TICK_S = 0.002
 LONGEST_TICK_S = 0.006

@@ -21,9 +21,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from stall_then_strike.app import cli
+from stall_then_strike.app.shell import cli
 from stall_then_strike.config.loader import effective_yaml
-from stall_then_strike.infra.journal import journal_path
+from stall_then_strike.infra.journal.writer import journal_path
 from tests.live.rig import KEY, LiveRoom, live_room
 
 WARM_UP_SHARE = 1 / 4

@@ -16,18 +16,18 @@ from typing import Any
 
 from rich.console import Console
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
-from stall_then_strike.app.live_run import LiveParts, LiveRun
-from stall_then_strike.app.prompt import answer_promptly
-from stall_then_strike.app.screen import Screen
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.shell.prompt import answer_promptly
+from stall_then_strike.app.trader.live_run import LiveParts, LiveRun
+from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.loader import load_app_config
-from stall_then_strike.infra.alerts import Alerts, AlertUrls
+from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
-from stall_then_strike.infra.credentials import Credentials, sign_for
-from stall_then_strike.infra.journal import Journal, journal_path
+from stall_then_strike.infra.journal.writer import Journal, journal_path
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs
+from stall_then_strike.infra.watch.alerts import Alerts, AlertUrls
 
 PERIOD_S = 1.0
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
-from stall_then_strike.sim.account import ChildState
-from stall_then_strike.sim.audit import Audit
-from stall_then_strike.sim.faults import Fault, FaultKind
+from stall_then_strike.sim.bitflyer.venue_account import ChildState
+from stall_then_strike.sim.exchange.request_log import Audit
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import NS_PER_S, BookStatus
 from tests.live.pace import scaled_constants, steady_clock
 from tests.live.rig import LiveRoom, ended, live_room

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from stall_then_strike.sim.fault_catalogue import RECIPES
+from stall_then_strike.sim.faults.catalogue import RECIPES
 from tests.live.chaos import ROOMS, SPEED, Outcome, Scenario, dealt, run_all, workers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from stall_then_strike.app import cli
-from stall_then_strike.infra.journal import journal_path
-from stall_then_strike.infra.journal_reader import JournalReader
+from stall_then_strike.app.shell import cli
+from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.types.dto import Reason
-from tests.infra.other_program import writing
-from tests.infra.small_disk import fill_up, small_disk
+from tests.infra.journal.other_program import writing
+from tests.infra.watch.small_disk import fill_up, small_disk
 from tests.live.rig import LiveRoom
 from tests.scenarios.at_work import PLACE, AtWork, at_work
 from tests.signing import SIGNED
@@ -120,7 +120,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 async def test_full_disk_is_told_before_and_its_halt_is_remembered(
     tmp_path: Path, disk: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stall_then_strike.infra.disk_watch.LOOK_S", 0.1)
+    monkeypatch.setattr("stall_then_strike.infra.watch.disk_watch.LOOK_S", 0.1)
     sections: dict[str, Any] = {"journal": {"dir": str(disk)}, "watch": {"min_free_disk_mb": 18}}
     async with at_work(tmp_path, **sections) as work:
         await work.new_strikes()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.sim import publisher
-from stall_then_strike.sim.faults import Fault, FaultKind, FaultPlan
+from stall_then_strike.sim.bitflyer import publisher
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind, FaultPlan
 from stall_then_strike.types.dto import NS_PER_S
 from tests.live.kill_chain import KillChain
 

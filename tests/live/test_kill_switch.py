@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from stall_then_strike.app import cli
-from stall_then_strike.sim.faults import Fault, FaultKind
-from stall_then_strike.sim.tickets import Refusal
+from stall_then_strike.app.shell import cli
+from stall_then_strike.sim.bitflyer.tickets import Refusal
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import AccountReport, Changes, ExecId, Reason
 from stall_then_strike.types.errors import JournalError
 from stall_then_strike.types.text import utc_day

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stall_then_strike.app import cli
-from stall_then_strike.infra.credentials import Credentials
-from tests.infra.alert_sink import alerts_to, open_alerts, serving
+from stall_then_strike.app.shell import cli
+from stall_then_strike.infra.bitflyer.credentials import Credentials
+from tests.infra.watch.alert_sink import alerts_to, open_alerts, serving
 from tests.live.rig import KEY, live_room
 from tests.signing import SIGNED
 

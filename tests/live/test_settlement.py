@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app import cli
-from stall_then_strike.sim.calendar import Calendar
-from stall_then_strike.sim.private_venue import PrivateSettings
+from stall_then_strike.app.shell import cli
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings
+from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.types.dto import NS_PER_S
 from tests.live.rig import live_room
 from tests.signing import SIGNED

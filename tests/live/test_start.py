@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.live_run import LiveRun
 from stall_then_strike.app.run_live import _failed
-from stall_then_strike.sim.faults import Fault, FaultKind
-from stall_then_strike.sim.rpc import RpcError
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.trader.live_run import LiveRun
+from stall_then_strike.sim.bitflyer.rpc import RpcError
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import AccountReport, Command, Control, ExecId, Reason
 from tests.scenarios.at_work import PLACE, STILL, AtWork, at_work
 from tests.scenarios.test_c_restart import NO_STRIKES, with_a_position

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
-from stall_then_strike.infra.heartbeat import heartbeat_path, read_beat
-from stall_then_strike.sim.faults import Fault, FaultKind
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.infra.watch.heartbeat import heartbeat_path, read_beat
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import BoardSnapshot, BookStatus, Reason
 from tests.scenarios.at_work import CANCEL, PLACE, STILL, AtWork, at_work
 from tests.scenarios.test_c_restart import with_a_position

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
-from stall_then_strike.sim.faults import Fault, FaultKind
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import Reason
 from tests.live.pace import scaled_constants, steady_clock
 from tests.live.rig import LiveRoom, ended, live_room

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stall_then_strike.app import cli
+from stall_then_strike.app.shell import cli
 from tests.live.rig import live_room
 from tests.signing import SIGNED
 

@@ -9,12 +9,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
-from stall_then_strike.engine.account import CORRECTION_TAG
-from stall_then_strike.sim.desk import Delays
-from stall_then_strike.sim.faults import Fault, FaultKind
-from stall_then_strike.sim.private_venue import PrivateSettings
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.engine.venue.account import CORRECTION_TAG
+from stall_then_strike.sim.bitflyer.desk import Delays
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 from stall_then_strike.types.errors import LoginRefused
 from tests.live.pace import scaled_constants

@@ -31,12 +31,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from stall_then_strike.app import cli
-from stall_then_strike.sim.account import ChildOrder
-from stall_then_strike.sim.fault_catalogue import OPTIONAL
-from stall_then_strike.sim.faults import Fault, FaultKind
-from stall_then_strike.sim.ledger import Rounding
-from stall_then_strike.sim.tickets import Ticket
+from stall_then_strike.app.shell import cli
+from stall_then_strike.sim.bitflyer.ledger import Rounding
+from stall_then_strike.sim.bitflyer.tickets import Ticket
+from stall_then_strike.sim.bitflyer.venue_account import ChildOrder
+from stall_then_strike.sim.faults.catalogue import OPTIONAL
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import NS_PER_S, Side, TimeInForce
 from stall_then_strike.types.instrument import Lots
 from tests.live.trial_rig import (

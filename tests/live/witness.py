@@ -12,9 +12,9 @@ from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from stall_then_strike.app.live_run import LiveRun
+from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.engine.core import Core
-from stall_then_strike.sim.audit import Received
+from stall_then_strike.sim.exchange.request_log import Received
 from stall_then_strike.types.dto import (
     NS_PER_S,
     BoardState,

@@ -17,14 +17,14 @@ pytest.importorskip("hftbacktest", reason="hftbacktest is of the optional group 
 import numpy as np
 import orjson
 
-from stall_then_strike.research.tape_npz import write_npz
+from stall_then_strike.research.tables.npz import write_npz
 from stall_then_strike.types.instrument import fx_btc_jpy
 from tests.market_script import MS, START_NS, Script
 from tests.research.crosscheck import agreement, order_script, their_engine
 from tests.research.crosscheck.agreement import SAMPLE, Tape, latency_ns, outcomes, settings
 from tests.research.crosscheck.order_script import Order
 from tests.research.crosscheck.their_rules import ANSWER_NS, Law, Rule, Theirs
-from tests.research.random_tapes import random_tape
+from tests.research.tables.random_tapes import random_tape
 from tests.shared_data import real_tape_path
 
 BUY, SELL = 1, -1

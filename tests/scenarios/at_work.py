@@ -9,17 +9,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from stall_then_strike.app.ending import Ending
-from stall_then_strike.app.live_run import LiveRun
+from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
-from stall_then_strike.engine.evidence import EXPIRY_NS
-from stall_then_strike.infra.journal import journal_path
-from stall_then_strike.infra.journal_reader import JournalReader
-from stall_then_strike.sim.account import ChildOrder
-from stall_then_strike.sim.audit import Received
-from stall_then_strike.sim.book_side import Owner
-from stall_then_strike.sim.faults import Fault
+from stall_then_strike.engine.venue.evidence import EXPIRY_NS
+from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.sim.bitflyer.venue_account import ChildOrder
+from stall_then_strike.sim.exchange.book_side import Owner
+from stall_then_strike.sim.exchange.request_log import Received
+from stall_then_strike.sim.faults.kinds import Fault
 from stall_then_strike.types.dto import NS_PER_S, Fact, OrderMemo, Side
 from stall_then_strike.types.instrument import Lots, Ticks
 from tests.live.pace import steady_clock

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.sim.account import ChildOrder
-from stall_then_strike.sim.desk import Delays
-from stall_then_strike.sim.faults import Fault, FaultKind
-from stall_then_strike.sim.private_venue import PrivateSettings
+from stall_then_strike.sim.bitflyer.desk import Delays
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings
+from stall_then_strike.sim.bitflyer.venue_account import ChildOrder
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 from tests.live.rig import OPEN_ALL_DAY
 from tests.scenarios.at_work import CANCEL, PLACE, QUICK, STILL, AtWork, at_work

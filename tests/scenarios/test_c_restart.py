@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app import cli
-from stall_then_strike.infra.journal import journal_path
-from stall_then_strike.sim.faults import Fault, FaultKind
-from stall_then_strike.sim.tickets import Ticket
+from stall_then_strike.app.shell import cli
+from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.sim.bitflyer.tickets import Ticket
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import OrderId, Reason, Side, TimeInForce
 from stall_then_strike.types.errors import JournalError
 from stall_then_strike.types.instrument import Lots, Ticks

@@ -1,6 +1,6 @@
 """Group D: REST that fails in every way, refusals by number, and the venue's limits.
 
-What each answer means by itself is in `tests/infra/test_http_faults.py`; here the daemon lives through them.
+What each answer means by itself is in `tests/infra/test_http_bitflyer_faults.py`; here the daemon lives through them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from stall_then_strike.app import cli
-from stall_then_strike.sim.faults import Fault, FaultKind
-from stall_then_strike.sim.private_venue import PrivateSettings
-from stall_then_strike.sim.tickets import Refusal
+from stall_then_strike.app.shell import cli
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings
+from stall_then_strike.sim.bitflyer.tickets import Refusal
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import NS_PER_S, Command, Control, Reason, Side
 from tests.live.rig import OPEN_ALL_DAY
 from tests.scenarios.at_work import CANCEL, PLACE, QUICK, STILL, AtWork, at_work

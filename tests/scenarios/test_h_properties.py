@@ -17,15 +17,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stall_then_strike.app.trading import PaperTrader
-from stall_then_strike.app.virtual import VirtualRun
+from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.orders import NEXT, TERMINAL, OrderState
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.infra.market_feed import MarketFeed
-from stall_then_strike.sim.fault_catalogue import random_plan
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.source import iter_frames
+from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.exchange.source import iter_frames
+from stall_then_strike.sim.faults.catalogue import random_plan
 from stall_then_strike.types.dto import (
     NS_PER_S,
     AccountReport,
@@ -42,7 +42,7 @@ from stall_then_strike.types.dto import (
     TimeInForce,
 )
 from stall_then_strike.types.instrument import Lots, Money, Ticks
-from tests.engine.rig import properties
+from tests.engine.core_rig import properties
 from tests.market_script import START_NS, RowList, config
 from tests.scenarios.at_work import QUICK, at_work
 from tests.scenarios.test_d_rest_and_limits import exposure

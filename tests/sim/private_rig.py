@@ -12,19 +12,19 @@ from typing import Any
 import orjson
 import pybotters
 
-from stall_then_strike.sim.audit import Audit
-from stall_then_strike.sim.book_side import Owner
-from stall_then_strike.sim.calendar import Calendar
-from stall_then_strike.sim.flow import Band, FlowModel
-from stall_then_strike.sim.keys import ApiKey
-from stall_then_strike.sim.limits import AddressCalls, Limits
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.private_rest import PrivateRest, RestAnswer, RestCall
-from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
-from stall_then_strike.sim.source import Frame
+from stall_then_strike.sim.bitflyer.keys import ApiKey
+from stall_then_strike.sim.bitflyer.limits import AddressCalls, Limits
+from stall_then_strike.sim.bitflyer.private_rest import PrivateRest, RestAnswer, RestCall
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
+from stall_then_strike.sim.bitflyer.venue_hours import Calendar
+from stall_then_strike.sim.exchange.book_side import Owner
+from stall_then_strike.sim.exchange.flow import Band, FlowModel
+from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.exchange.request_log import Audit
+from stall_then_strike.sim.exchange.source import Frame
 from stall_then_strike.types.dto import Side
 from stall_then_strike.types.instrument import Lots, Ticks
-from tests.sim.rig import PRODUCT, SECOND, START_NS
+from tests.sim.exchange_rig import PRODUCT, SECOND, START_NS
 
 KEY = ApiKey(key="key-of-main", secret="made up for tests")
 OTHER = Owner("other")

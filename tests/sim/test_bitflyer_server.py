@@ -15,14 +15,14 @@ import pytest
 
 from stall_then_strike.infra.clock import ScaledClock, VirtualClock
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.source import Channel, MarketSource, iter_frames
-from stall_then_strike.sim.tape import TapeError, TapeSource
+from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.exchange.source import Channel, MarketSource, iter_frames
+from stall_then_strike.tapes.tape_reader import TapeError, TapeSource
 from stall_then_strike.types.dto import BoardState, Health, Side
 from stall_then_strike.types.instrument import Ticks
 from tests.shared_data import real_tape_path
 from tests.signing import SIGNED
-from tests.sim.rig import BOARD, EXECUTIONS, PRODUCT, SECOND, SNAPSHOT, START_NS, TICKER, PlainBook
+from tests.sim.exchange_rig import BOARD, EXECUTIONS, PRODUCT, SECOND, SNAPSHOT, START_NS, TICKER, PlainBook
 
 pytestmark = SIGNED
 # pybotters 1.x hands its `auth` to aiohttp in a way that aiohttp 3.14 warns of.

@@ -19,7 +19,7 @@ from stall_then_strike.sim.fill_rules import (
     match_at_price,
     share_ahead,
 )
-from tests.engine.rig import properties
+from tests.engine.core_rig import properties
 
 HALF = SHARE_SCALE // 2
 LOTS = st.integers(0, 10**9)

@@ -44,7 +44,7 @@ from stall_then_strike.types.dto import (
 )
 from stall_then_strike.types.errors import Rejected
 from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
-from tests.engine.rig import BTC, BUY, MIN, MS, SELL, START_NS, at, properties
+from tests.engine.core_rig import BTC, BUY, MIN, MS, SELL, START_NS, at, properties
 
 K = OrderEventKind
 IOC, GTC = TimeInForce.IOC, TimeInForce.GTC

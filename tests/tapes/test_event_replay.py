@@ -11,21 +11,21 @@ import pytest
 import zstandard
 from loguru import logger
 
-from stall_then_strike.app import cli
+from stall_then_strike.app.shell import cli
 from stall_then_strike.config.models import AppConfig, LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.sim.fault_catalogue import random_plan
-from stall_then_strike.sim.tape import TapeError
+from stall_then_strike.sim.faults.catalogue import random_plan
 from stall_then_strike.tapes.event_log import Beginning, EventFile
 from stall_then_strike.tapes.event_replay import open_run, read_inputs, replay_events
 from stall_then_strike.tapes.part_file import PartFile
 from stall_then_strike.tapes.stream_thread import Lost
+from stall_then_strike.tapes.tape_reader import TapeError
 from stall_then_strike.tapes.tape_tools import audit_tape, faults_of
 from stall_then_strike.types.dto import Event, Notice, Tick
 from stall_then_strike.types.errors import FeedError
 from tests.e2e.commands import run
 from tests.live.rig import LiveRoom, live_room
-from tests.research.rig import START_NS, frames
+from tests.research.replay.replay_rig import START_NS, frames
 from tests.signing import SIGNED
 
 KINDS = ("decisions", "orders", "trades")

@@ -11,12 +11,12 @@ import pytest
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import Clock, ScaledClock
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.market import Market
+from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.tapes.recorder import Product, Recorder
 from stall_then_strike.tapes.tape_tools import audit_tape, faults_of
 from stall_then_strike.types.errors import FeedError, LogError
 from tests.infra.session_rig import eventually
-from tests.research.rig import HOUR_NS, START_NS, manifest, texts
+from tests.research.replay.replay_rig import HOUR_NS, START_NS, manifest, texts
 
 FX = Product("FX_BTC_JPY")
 

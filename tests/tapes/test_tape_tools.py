@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stall_then_strike.sim.tape import TapeError, TapeLine, read_tape
+from stall_then_strike.tapes.tape_reader import TapeError, TapeLine, read_tape
 from stall_then_strike.tapes.tape_tools import TapeOutput, audit_tape, cut, faults_of, generate, merge, write_tape
 from stall_then_strike.types.dto import NS_PER_S
 from tests.e2e.commands import REPO
-from tests.research.rig import START_NS, frames
+from tests.research.replay.replay_rig import START_NS, frames
 from tests.shared_data import real_tape_path
 
 

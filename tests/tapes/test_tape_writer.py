@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from stall_then_strike.config.models import ExchangeConfig
-from stall_then_strike.sim.tape import read_tape
 from stall_then_strike.tapes.part_file import PartFile
 from stall_then_strike.tapes.salvage import RecordFolder
 from stall_then_strike.tapes.stream_thread import Lost
+from stall_then_strike.tapes.tape_reader import read_tape
 from stall_then_strike.tapes.tape_tools import audit_tape, faults_of, sha256_of
 from stall_then_strike.tapes.tape_writer import HourlyTape, TapeWriter
-from tests.research.rig import HOUR_NS, START_NS, frames, manifest, names, texts
+from tests.research.replay.replay_rig import HOUR_NS, START_NS, frames, manifest, names, texts
 
 EXCHANGE = ExchangeConfig()
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stall_then_strike.types.instrument import Instrument, Lots, fx_btc_jpy
-from tests.engine.rig import properties
+from tests.engine.core_rig import properties
 
 FX = fx_btc_jpy()
 

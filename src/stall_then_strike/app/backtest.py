@@ -1,9 +1,9 @@
 """``backtest``: recorded tapes as one run, with the decisions, fill rules, logs and summary of paper trading.
 
 Two engines give the same rows, byte for byte. With the extra ``research``, tapes are prepared once into a cache. The
-compiled engine (`research.compiled`) then runs over arrays; what it cannot reproduce it refuses, and ``auto`` takes the
-interpreted one instead: the trader of `run_paper` itself, told of those messages at which it might do something
-(`app.column_run`). Without the extra it is told of all, from their text.
+compiled engine (`research.replay.compiled`) then runs over arrays; what it cannot reproduce it refuses, and ``auto``
+takes the interpreted one instead: the trader of `run_paper` itself, told of those messages at which it might do
+something (`app.trader.column_run`). Without the extra it is told of all, from their text.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from typing import TYPE_CHECKING, Final
 from loguru import logger
 from rich.console import Console
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.compiling import READER, REPLAY, compiling
-from stall_then_strike.app.observe import Observer
 from stall_then_strike.app.run_paper import PaperRun
-from stall_then_strike.app.screen import Screen
-from stall_then_strike.app.status import Counts, Summary, reason_counts
-from stall_then_strike.app.summary import summary_table
-from stall_then_strike.app.trading import PaperTrader
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
+from stall_then_strike.app.trader.observe import Observer
+from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.view.screen import Screen
+from stall_then_strike.app.view.status import Counts, Summary, reason_counts
+from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig, Engine
-from stall_then_strike.engine.calendar import TradingCalendar
+from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs, columns
-from stall_then_strike.infra.run_manifest import RunManifest
-from stall_then_strike.research.kernel_cache import is_compiled
+from stall_then_strike.infra.logs.log_folder import LogFolder
+from stall_then_strike.infra.logs.run_manifest import RunManifest
+from stall_then_strike.research.replay.kernel_cache import is_compiled
 from stall_then_strike.sim.latency import quantile_table
-from stall_then_strike.sim.tape import LineFile
 from stall_then_strike.tapes.sequence import one_run
 from stall_then_strike.tapes.tape_files import tape_files
+from stall_then_strike.tapes.tape_reader import LineFile
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError, StallThenStrikeError
 
 if TYPE_CHECKING:
-    from stall_then_strike.research.arrays import I64
-    from stall_then_strike.research.columns import Columns, Manifest
-    from stall_then_strike.research.compiled import Outcome
+    from stall_then_strike.research.replay.compiled import Outcome
+    from stall_then_strike.research.replay.kernel_state import I64
+    from stall_then_strike.research.tables.columns import Columns, Manifest
 
 _BATCH: Final = 2_000
 """Rows after which the logs get their time."""
@@ -163,7 +163,7 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Scr
     columns_: Columns | None = None
     short = engine is not Engine.COMPILED and is_short(args.tapes)
     if engine is Engine.COMPILED or (engine is Engine.AUTO and not short and _has_research()):
-        from stall_then_strike.research.compiled import CannotCompile
+        from stall_then_strike.research.replay.compiled import CannotCompile
 
         screen.begin(f"backtest of {tapes}, compiled", args.log_dir)
         columns_ = _columns(cfg, args, screen)
@@ -221,7 +221,7 @@ async def _interpreted(
             return await run.virtual(
                 one_run(args.tapes), mode=mode, speed=math.inf, duration_s=args.duration, ended=ended, is_tape=True
             )
-        from stall_then_strike.app.column_run import ColumnFeed, ColumnRun
+        from stall_then_strike.app.trader.column_run import ColumnFeed, ColumnRun
 
         clock, feed = VirtualClock(0), ColumnFeed(columns_)
         trader = PaperTrader(cfg, clock, feed, logs)
@@ -239,7 +239,7 @@ def _columns(cfg: AppConfig, args: argparse.Namespace, screen: Screen) -> Column
 
     Raises FeedError if there is no market on them. A signal ends it at once.
     """
-    from stall_then_strike.research.prepare import BeyondColumns, prepared
+    from stall_then_strike.research.tables.prepare import BeyondColumns, prepared
 
     try:
         with cli.interruptible(), compiling(screen.console, "preparing the tapes", READER):
@@ -262,8 +262,8 @@ def _compiled(
     cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs: CsvLogs, screen: Screen, manifest: RunManifest
 ) -> int:
     """Replay, write the rows. A signal ends it at once: nothing is at stake."""
-    from stall_then_strike.research.compiled import CompiledReplay
-    from stall_then_strike.research.rows import RowReader
+    from stall_then_strike.research.replay.compiled import CompiledReplay
+    from stall_then_strike.research.replay.kernel_rows import RowReader
 
     reader, written = RowReader(cfg), 0
 

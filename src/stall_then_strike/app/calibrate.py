@@ -19,11 +19,16 @@ from loguru import logger
 from rich.console import Console
 from rich.table import Table
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.wide_table import print_table
-from stall_then_strike.research.estimates import Estimate
-from stall_then_strike.research.live_latencies import CANCEL, ORDER, in_words, samples, write_samples
-from stall_then_strike.research.live_orders import CalibrationError, LiveRecord, read_event_logs, read_journal
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.wide_table import print_table
+from stall_then_strike.research.calibration.live_latencies import CANCEL, ORDER, in_words, samples, write_samples
+from stall_then_strike.research.calibration.live_orders import (
+    CalibrationError,
+    LiveRecord,
+    read_event_logs,
+    read_journal,
+)
+from stall_then_strike.research.figures.estimates import Estimate
 from stall_then_strike.tapes.salvage import EVENTS
 from stall_then_strike.tapes.tape_files import SUFFIXES, is_event_log
 from stall_then_strike.types.dto import NS_PER_S
@@ -31,7 +36,7 @@ from stall_then_strike.types.errors import ConfigError, JournalError
 from stall_then_strike.types.text import utc_iso
 
 if TYPE_CHECKING:
-    from stall_then_strike.research.calibration import Calibration, ModelResult
+    from stall_then_strike.research.calibration.fit import Calibration, ModelResult
 
 _OUT: Final = Path("data/results/calibration")
 _JOURNAL: Final = ".sqlite3"
@@ -158,7 +163,7 @@ def _latencies_only(record: LiveRecord, out: Path) -> int:
 
 def _calibrate(record: LiveRecord, tapes: Sequence[Path], out: Path) -> int:
     with cli.extra_needed("research", "--latencies-only"):
-        from stall_then_strike.research.calibration import as_json, calibrate
+        from stall_then_strike.research.calibration.fit import as_json, calibrate
     result, found = calibrate(record, tapes)
     out.mkdir(parents=True, exist_ok=True)
     written = write_samples(out, found, _names(record.sources), result.private_lag_ms)

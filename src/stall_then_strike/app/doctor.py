@@ -23,14 +23,14 @@ from rich.table import Table
 from rich.text import Text
 from yarl import URL
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.preflight import CheckResult, Verdict, exit_code, fault, ok, preflight
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.trader.preflight import CheckResult, Verdict, exit_code, fault, ok, preflight
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.alerts import URLS_VARIABLE, Alerts, load_alert_urls
+from stall_then_strike.infra.bitflyer.credentials import Credentials, is_own_machine, load_credentials, sign_for
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.credentials import Credentials, is_own_machine, load_credentials, sign_for
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.infra.watch.alerts import URLS_VARIABLE, Alerts, load_alert_urls
 from stall_then_strike.types.errors import ConfigError
 
 _STYLE: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAULT: "bold red"}

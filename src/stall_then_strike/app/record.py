@@ -17,14 +17,14 @@ from typing import Final
 
 from loguru import logger
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.disk_watch import DiskWatch, watch_disks
-from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
+from stall_then_strike.infra.logs.log_folder import LogFolder
+from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks
 from stall_then_strike.tapes.recorder import Product, ProductState, Recorder
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError
 

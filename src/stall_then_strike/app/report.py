@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from loguru import logger
 
-from stall_then_strike.app import cli
-from stall_then_strike.infra.log_runs import LogRuns
+from stall_then_strike.app.shell import cli
+from stall_then_strike.infra.logs.log_runs import LogRuns
 from stall_then_strike.tapes.tape_files import tape_files
 from stall_then_strike.types.errors import ConfigError, StallThenStrikeError
 
@@ -76,8 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logger.disable("stall_then_strike")  # what a tape's reader would tell a trader is of no use here
     try:
         with cli.extra_needed("research"):
-            from stall_then_strike.research.log_rows import ReportInputError
-            from stall_then_strike.research.report import write_report
+            from stall_then_strike.research.figures.log_rows import ReportInputError
+            from stall_then_strike.research.report.write import write_report
         cfg = cli.load(args, None)
         if args.folder.is_file():
             raise ReportInputError(f"{args.folder} is a file; give the folder of a run or of a sweep")

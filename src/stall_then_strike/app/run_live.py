@@ -18,22 +18,22 @@ from loguru import logger
 from rich.console import Console
 
 from stall_then_strike import __version__
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
-from stall_then_strike.app.live_run import LiveParts, run_live
-from stall_then_strike.app.prompt import answer_promptly
-from stall_then_strike.app.screen import Screen
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.shell.prompt import answer_promptly
+from stall_then_strike.app.trader.live_run import LiveParts, run_live
+from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.loader import config_digest, effective_yaml
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.alerts import Alerts, load_alert_urls
+from stall_then_strike.infra.bitflyer.credentials import Credentials, load_credentials
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.credentials import Credentials, load_credentials
-from stall_then_strike.infra.csv_mending import drop_cut_rows, missing_trades
-from stall_then_strike.infra.journal import Journal, journal_path
-from stall_then_strike.infra.log_folder import LogFolder
+from stall_then_strike.infra.journal.writer import Journal, journal_path
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs, TradeLogger
-from stall_then_strike.infra.run_manifest import Mode, RunManifest
+from stall_then_strike.infra.logs.csv_mending import drop_cut_rows, missing_trades
+from stall_then_strike.infra.logs.log_folder import LogFolder
+from stall_then_strike.infra.logs.run_manifest import Mode, RunManifest
+from stall_then_strike.infra.watch.alerts import Alerts, load_alert_urls
 from stall_then_strike.types.dto import NS_PER_S, TradeLogRow
 from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError, LoginRefused
 from stall_then_strike.types.text import plain, utc_day

@@ -23,33 +23,33 @@ from typing import Any, Final
 from loguru import logger
 from rich.console import Console
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
-from stall_then_strike.app.observe import FeedCondition, Observer
-from stall_then_strike.app.own_recording import OwnRecording
-from stall_then_strike.app.realtime import RealtimeRun
-from stall_then_strike.app.screen import Screen
-from stall_then_strike.app.summary import summary_table
-from stall_then_strike.app.trading import PaperTrader
-from stall_then_strike.app.virtual import Message, VirtualRun, VirtualTime
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.trader.observe import FeedCondition, Observer
+from stall_then_strike.app.trader.own_recording import OwnRecording
+from stall_then_strike.app.trader.realtime import RealtimeRun
+from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.virtual import Message, VirtualRun, VirtualTime
+from stall_then_strike.app.view.screen import Screen
+from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, VirtualClock
-from stall_then_strike.infra.disk_watch import DiskWatch, watch_disks, written_folders
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
-from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.logs.log_folder import LogFolder
+from stall_then_strike.infra.logs.run_manifest import Mode, RunManifest
 from stall_then_strike.infra.pyb_session import PyBotterSession
-from stall_then_strike.infra.run_manifest import Mode, RunManifest
-from stall_then_strike.infra.venue_status import poll_venue_status
+from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks, written_folders
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.source import iter_frames
-from stall_then_strike.sim.tape import TapeError, read_tape
+from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.exchange.source import iter_frames
 from stall_then_strike.tapes.event_log import Beginning
 from stall_then_strike.tapes.tape_files import is_event_log
+from stall_then_strike.tapes.tape_reader import TapeError, read_tape
 from stall_then_strike.types.dto import NS_PER_S, Reason
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError
 

@@ -20,20 +20,20 @@ from pathlib import Path
 from secrets import token_hex, token_urlsafe
 from typing import Final
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
+from stall_then_strike.sim.bitflyer.keys import ApiKey
+from stall_then_strike.sim.bitflyer.ledger import Rounding
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
+from stall_then_strike.sim.bitflyer.venue_hours import Calendar, Maintenance
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange, address
-from stall_then_strike.sim.calendar import Calendar, Maintenance
-from stall_then_strike.sim.fault_catalogue import random_plan
-from stall_then_strike.sim.fault_file import load_fault_plan
-from stall_then_strike.sim.faults import FaultPlan
-from stall_then_strike.sim.keys import ApiKey
-from stall_then_strike.sim.ledger import Rounding
-from stall_then_strike.sim.market import Market
-from stall_then_strike.sim.private_venue import PrivateSettings, PrivateVenue
-from stall_then_strike.sim.source import MarketSource
-from stall_then_strike.sim.tape import Stamps, TapeError, TapeSource
+from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.exchange.source import MarketSource
+from stall_then_strike.sim.faults.catalogue import random_plan
+from stall_then_strike.sim.faults.kinds import FaultPlan
+from stall_then_strike.sim.faults.plan_file import load_fault_plan
+from stall_then_strike.tapes.tape_reader import Stamps, TapeError, TapeSource
 from stall_then_strike.types.errors import ConfigError
 
 _MAX_PORT: Final = 65_535

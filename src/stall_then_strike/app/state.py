@@ -16,14 +16,14 @@ from typing import Final
 import orjson
 from rich.console import Console
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.state_export import export
-from stall_then_strike.app.state_view import StateView, as_json, render, take_view
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.view.state_export import export
+from stall_then_strike.app.view.state_view import StateView, as_json, render, take_view
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.journal import journal_path
-from stall_then_strike.infra.journal_halt import lift_halt
-from stall_then_strike.infra.journal_reader import JournalReader
+from stall_then_strike.infra.journal.halt import lift_halt
+from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.types.errors import ConfigError, JournalError
 from stall_then_strike.types.text import utc_iso
 

@@ -19,20 +19,20 @@ from typing import TYPE_CHECKING, Any, Final
 from loguru import logger
 from rich.console import Console
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.compiling import READER, REPLAY, compiling
-from stall_then_strike.app.wide_table import print_table
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
+from stall_then_strike.app.shell.wide_table import print_table
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.tapes.tape_files import tape_files
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, StallThenStrikeError
 
 if TYPE_CHECKING:
-    from stall_then_strike.research.columns import Columns
-    from stall_then_strike.research.sweep_drive import Driver
-    from stall_then_strike.research.sweep_journal import RunJournal
-    from stall_then_strike.research.sweep_plan import Keys, Plan
-    from stall_then_strike.research.sweep_runs import Job
+    from stall_then_strike.research.sweep.drive import Driver
+    from stall_then_strike.research.sweep.plan import Keys, Plan
+    from stall_then_strike.research.sweep.runs import Job
+    from stall_then_strike.research.sweep.sweep_journal import RunJournal
+    from stall_then_strike.research.tables.columns import Columns
 
 _RESULTS: Final = Path("data/results")
 _WIDE: Final = 200
@@ -221,14 +221,14 @@ def _say(text: object) -> None:
 
 
 def _command(arguments: Sequence[str], tapes: Sequence[str]) -> str:
-    from stall_then_strike.research.sweep_tapes import shown
+    from stall_then_strike.research.sweep.tape_fetch import shown
 
     return shlex.join(["sweep", *(shown(word) if word in tapes else word for word in arguments)])
 
 
 def _keys(args: argparse.Namespace, cfg: AppConfig) -> Keys:
     """What is to be varied. Raises ConfigError with everything that is wrong with the flags."""
-    from stall_then_strike.research.sweep_plan import idle_keys, read_grid, read_search
+    from stall_then_strike.research.sweep.plan import idle_keys, read_grid, read_search
 
     problems = []
     if not args.tapes:
@@ -254,7 +254,7 @@ def _keys(args: argparse.Namespace, cfg: AppConfig) -> Keys:
 
 
 def _objectives(text: str) -> tuple[str, ...]:
-    from stall_then_strike.research.sweep_plan import OBJECTIVES
+    from stall_then_strike.research.sweep.plan import OBJECTIVES
 
     names = tuple(name.strip() for name in text.split(","))
     if len(set(names)) != len(names) or not set(names) <= set(OBJECTIVES):
@@ -273,11 +273,11 @@ class _Sweep:
             self._console = Console(width=_WIDE)
 
     def run(self) -> int:
-        from stall_then_strike.research import sweep_result
-        from stall_then_strike.research.sweep_journal import RunJournal
-        from stall_then_strike.research.sweep_plan import digest_of, identity
-        from stall_then_strike.research.sweep_runs import Job, program
-        from stall_then_strike.research.sweep_tapes import prepared_here, shown
+        from stall_then_strike.research.sweep import result as sweep_result
+        from stall_then_strike.research.sweep.plan import digest_of, identity
+        from stall_then_strike.research.sweep.runs import Job, program
+        from stall_then_strike.research.sweep.sweep_journal import RunJournal
+        from stall_then_strike.research.sweep.tape_fetch import prepared_here, shown
 
         args, cfg = self._args, self._cfg
         cache = Path(cfg.backtest.cache_dir).absolute()
@@ -309,7 +309,7 @@ class _Sweep:
 
     def _plan(self, columns: Columns) -> Plan:
         from stall_then_strike.config.loader import effective_tree
-        from stall_then_strike.research.sweep_plan import Plan, Span, folds_of
+        from stall_then_strike.research.sweep.plan import Plan, Span, folds_of
         from stall_then_strike.types.errors import FeedError
 
         args, held = self._args, columns.manifest
@@ -332,8 +332,8 @@ class _Sweep:
         )
 
     def _drive(self, plan: Plan, job: Job, columns: Columns, journal: RunJournal) -> bool:
-        from stall_then_strike.app.sweep_screen import SweepProgress
-        from stall_then_strike.research.sweep_drive import Driver
+        from stall_then_strike.app.view.sweep_screen import SweepProgress
+        from stall_then_strike.research.sweep.drive import Driver
 
         failed = sum(not record.done for record in journal.records.values())
         progress = SweepProgress(self._console, plan.runs, len(journal.records), failed)
@@ -345,7 +345,7 @@ class _Sweep:
         return self._make(driver, job, columns, progress)
 
     def _make(self, driver: Driver, job: Job, columns: Columns, progress: Any) -> bool:
-        from stall_then_strike.research.sweep_pool import DaskPool, SerialPool
+        from stall_then_strike.research.sweep.pool import DaskPool, SerialPool
 
         args, stopper = self._args, self._stopper
         if args.serial:
@@ -368,7 +368,7 @@ class _Sweep:
 
     def _compile(self, columns: Columns) -> None:
         """Compile here, once, and not in each worker at the same time."""
-        from stall_then_strike.research.compiled import CannotCompile, CompiledReplay
+        from stall_then_strike.research.replay.compiled import CannotCompile, CompiledReplay
 
         first_ns = columns.manifest.first_ns
         # What cannot be compiled, each run will say.
@@ -376,7 +376,7 @@ class _Sweep:
             CompiledReplay(self._cfg, columns, span=(first_ns, first_ns + 1)).run()
 
     def _show(self, plan: Plan, records: Any, worth: Any) -> None:
-        from stall_then_strike.app import sweep_screen
+        from stall_then_strike.app.view import sweep_screen
 
         print_table(self._console, sweep_screen.best_table(records, plan, self._args.best))
         if plan.folds:

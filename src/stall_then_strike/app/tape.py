@@ -20,14 +20,14 @@ from loguru import logger
 from rich.console import Console
 from rich.table import Table
 
-from stall_then_strike.app import cli
+from stall_then_strike.app.shell import cli
 from stall_then_strike.config.models import ExchangeConfig, LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.sim.source import Channel
-from stall_then_strike.sim.tape import TapeError, read_tape
+from stall_then_strike.sim.exchange.source import Channel
 from stall_then_strike.tapes import tape_tools
 from stall_then_strike.tapes.event_replay import open_run, read_inputs, replay_events
 from stall_then_strike.tapes.tape_files import is_event_log
+from stall_then_strike.tapes.tape_reader import TapeError, read_tape
 from stall_then_strike.tapes.tape_rows import only_product
 from stall_then_strike.tapes.tape_tools import Audited
 from stall_then_strike.tapes.tape_writer import TAPE
@@ -323,14 +323,14 @@ def _convert(args: argparse.Namespace) -> int:
     instrument = _instrument(args)
     if args.kind == "npz":
         with cli.extra_needed("research"):
-            from stall_then_strike.research.tape_npz import write_npz
+            from stall_then_strike.research.tables.npz import write_npz
 
         out = args.out or stem.with_name(stem.name + ".npz")
         rows = write_npz(args.tape, out, instrument, feed_latency_ms=args.feed_latency_ms)
         sys.stdout.write(f"{out}: {rows:,} rows\n")
     else:
         with cli.extra_needed("research"):
-            from stall_then_strike.research.tape_columns import write_parquet
+            from stall_then_strike.research.tables.parquet import write_parquet
 
         base = stem if args.out is None else args.out.with_name(args.out.name.removesuffix(".parquet"))
         for path in write_parquet(args.tape, base, instrument):

@@ -26,17 +26,17 @@ import pybotters
 from loguru import logger
 from yarl import URL
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.ending import Ending
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.alerts import AlertKind, Alerts, load_alert_urls
-from stall_then_strike.infra.cancel_all import CancelAll
+from stall_then_strike.infra.bitflyer.cancel_all import CancelAll
+from stall_then_strike.infra.bitflyer.credentials import Credentials, load_credentials, sign_for
 from stall_then_strike.infra.clock import Clock, SystemClock
-from stall_then_strike.infra.credentials import Credentials, load_credentials, sign_for
-from stall_then_strike.infra.heartbeat import Pulse, Vigil, age_sec, heartbeat_path, read_beat
-from stall_then_strike.infra.log_folder import LogFolder
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
+from stall_then_strike.infra.logs.log_folder import LogFolder
+from stall_then_strike.infra.watch.alerts import AlertKind, Alerts, load_alert_urls
+from stall_then_strike.infra.watch.heartbeat import Pulse, Vigil, age_sec, heartbeat_path, read_beat
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import AuthRefused, ConfigError, LogError, NoAnswer
 from stall_then_strike.types.text import plain

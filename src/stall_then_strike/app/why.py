@@ -15,14 +15,14 @@ from typing import Final
 import orjson
 from rich.console import Console
 
-from stall_then_strike.app import cli
-from stall_then_strike.app.why_moment import AGO, parse_asked
-from stall_then_strike.app.why_runs import runs_for
-from stall_then_strike.app.why_sources import Sources
-from stall_then_strike.app.why_story import MOMENT_S, ORDER_S, tell
-from stall_then_strike.app.why_view import as_json, render
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.story.why_moment import AGO, parse_asked
+from stall_then_strike.app.story.why_runs import runs_for
+from stall_then_strike.app.story.why_sources import Sources
+from stall_then_strike.app.story.why_story import MOMENT_S, ORDER_S, tell
+from stall_then_strike.app.story.why_view import as_json, render
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.log_runs import LogRuns
+from stall_then_strike.infra.logs.log_runs import LogRuns
 from stall_then_strike.types.errors import ConfigError, JournalError
 
 _WIDEST_S: Final = 86_400.0

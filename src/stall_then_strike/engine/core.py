@@ -16,14 +16,10 @@ from datetime import date
 from typing import Final, assert_never
 
 from stall_then_strike.config.models import AfterHalt, AppConfig
-from stall_then_strike.engine.account import Account
-from stall_then_strike.engine.budget import NEVER_NS, Budget
-from stall_then_strike.engine.calendar import TradingCalendar
 from stall_then_strike.engine.dispatch import Dispatch
 from stall_then_strike.engine.exits import Exits
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.lull import Lull
-from stall_then_strike.engine.margin import MarginPause
 from stall_then_strike.engine.orders import Applied, Order, Orders, OrderState
 from stall_then_strike.engine.recording import Recorder
 from stall_then_strike.engine.risk import KillSwitch
@@ -36,6 +32,10 @@ from stall_then_strike.engine.strategy_stall import (
     StallThenStrikeStrategy,
     Verdict,
 )
+from stall_then_strike.engine.venue.account import Account
+from stall_then_strike.engine.venue.budget import NEVER_NS, Budget
+from stall_then_strike.engine.venue.calendar import TradingCalendar
+from stall_then_strike.engine.venue.margin import MarginPause
 from stall_then_strike.types.dto import (
     NOTHING,
     NS_PER_S,

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stall_then_strike.engine.budget import Budget
 from stall_then_strike.engine.closing import CloseOrder
 from stall_then_strike.engine.orders import Order, Orders
 from stall_then_strike.engine.recording import Recorder
+from stall_then_strike.engine.venue.budget import Budget
 from stall_then_strike.types.dto import (
     Action,
     BoardSnapshot,

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.budget import Budget
 from stall_then_strike.engine.closing import CloseOrder, Closing, Done, Wait
 from stall_then_strike.engine.dispatch import Dispatch
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Order, Orders, OrderState
 from stall_then_strike.engine.recording import Recorder
 from stall_then_strike.engine.strategy_stall import STALL_TAG
+from stall_then_strike.engine.venue.budget import Budget
 from stall_then_strike.types.dto import NS_PER_S, Action, OrderId, Reason
 from stall_then_strike.types.instrument import Instrument, Ticks
 

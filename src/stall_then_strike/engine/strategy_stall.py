@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from stall_then_strike.config.models import QuoteMode, StallStrategyConfig
-from stall_then_strike.engine.budget import NEVER_NS, Budget
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.lull import Lull, Passing
 from stall_then_strike.engine.orders import Order, Orders
+from stall_then_strike.engine.venue.budget import NEVER_NS, Budget
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     BoardSnapshot,

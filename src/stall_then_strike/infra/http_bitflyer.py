@@ -24,7 +24,7 @@ import pybotters
 from loguru import logger
 
 from stall_then_strike.config.models import ExchangeConfig
-from stall_then_strike.infra.bitflyer_answers import (
+from stall_then_strike.infra.bitflyer.answers import (
     AnswerReader,
     BadAnswer,
     Balance,
@@ -35,9 +35,9 @@ from stall_then_strike.infra.bitflyer_answers import (
     Position,
     read_json,
 )
-from stall_then_strike.infra.bitflyer_errors import Answer, limit_readings, no_answer, refusal, transport_error
+from stall_then_strike.infra.bitflyer.error_table import Answer, limit_readings, no_answer, refusal, transport_error
 from stall_then_strike.infra.clock import Clock
-from stall_then_strike.infra.clock_skew import ClockSkew, read_date
+from stall_then_strike.infra.line.clock_skew import ClockSkew, read_date
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     AccountReport,

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final, Self, assert_never
 
 from stall_then_strike.config.models import LogConfig
-from stall_then_strike.infra.csv_dialects import csv_line
-from stall_then_strike.infra.daily_csv import DailyCsv
+from stall_then_strike.infra.logs.csv_dialects import csv_line
+from stall_then_strike.infra.logs.daily_csv import DailyCsv
 from stall_then_strike.types.dto import (
     Action,
     CancelAllStall,

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from stall_then_strike.infra.board import Board
+from stall_then_strike.infra.bitflyer.store import Board
 from stall_then_strike.types.dto import BoardSnapshot, BookStatus, ClientOrderId, Side
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 

@@ -45,20 +45,20 @@ from loguru import logger
 from yarl import URL
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.board import BitflyerStore, Board
+from stall_then_strike.infra.bitflyer.feed import EVENTS_CHANNEL, FeedStatistics, MarketEvent, MarketFeed
+from stall_then_strike.infra.bitflyer.login import KeyPair
+from stall_then_strike.infra.bitflyer.private_feed import PrivateStatistics
+from stall_then_strike.infra.bitflyer.private_side import PrivateEvent, PrivateSide
+from stall_then_strike.infra.bitflyer.store import BitflyerStore, Board
+from stall_then_strike.infra.bitflyer.subscriptions import Subscriptions
 from stall_then_strike.infra.clock import ScaledClock, perf_ns
-from stall_then_strike.infra.close_words import HearingSocket, hear_closes
-from stall_then_strike.infra.connection_rules import PAUSE_MAX_S, Silence, Silences
-from stall_then_strike.infra.frame_tap import FrameTap
-from stall_then_strike.infra.handshakes import Handshakes
-from stall_then_strike.infra.login import KeyPair
-from stall_then_strike.infra.market_feed import EVENTS_CHANNEL, FeedStatistics, MarketEvent, MarketFeed
+from stall_then_strike.infra.line.close_words import HearingSocket, hear_closes
+from stall_then_strike.infra.line.connection_rules import PAUSE_MAX_S, Silence, Silences
+from stall_then_strike.infra.line.frame_tap import FrameTap
+from stall_then_strike.infra.line.handshakes import Handshakes
+from stall_then_strike.infra.line.outcome import Outcome
 from stall_then_strike.infra.orderbook_view import OrderBookView
-from stall_then_strike.infra.outcome import Outcome
-from stall_then_strike.infra.pauses import Pause, PauseKind, PauseWatch
-from stall_then_strike.infra.private_feed import PrivateStatistics
-from stall_then_strike.infra.private_side import PrivateEvent, PrivateSide
-from stall_then_strike.infra.subscriptions import Subscriptions
+from stall_then_strike.infra.watch.pauses import Pause, PauseKind, PauseWatch
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, BoardSnapshot, BookStatus
 from stall_then_strike.types.errors import FeedError, LoginRefused
 

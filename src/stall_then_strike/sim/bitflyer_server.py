@@ -27,21 +27,15 @@ from typing import Any, Final, Protocol, Self
 import orjson
 from aiohttp import web
 
-from stall_then_strike.sim.audit import Audit, Received
-from stall_then_strike.sim.calendar import Calendar
-from stall_then_strike.sim.fault_scene import FaultScene
-from stall_then_strike.sim.faults import FaultKind, FaultPlan, Site
-from stall_then_strike.sim.faulty_calls import DATE_OFF_S, REALTIME_PATH, FaultyCalls
-from stall_then_strike.sim.faulty_feed import FaultyFeed
-from stall_then_strike.sim.injector import FaultInjector
-from stall_then_strike.sim.limits import AddressCalls
-from stall_then_strike.sim.lost_deletions import LostDeletions
-from stall_then_strike.sim.private_rest import PrivateRest, RestCall
-from stall_then_strike.sim.private_venue import PrivateVenue
-from stall_then_strike.sim.public_rest import PublicRest
-from stall_then_strike.sim.realtime import RealtimeHub
-from stall_then_strike.sim.rpc import INTERNAL_ERROR, RpcError, RpcSession
-from stall_then_strike.sim.source import (
+from stall_then_strike.sim.bitflyer.hub import RealtimeHub
+from stall_then_strike.sim.bitflyer.limits import AddressCalls
+from stall_then_strike.sim.bitflyer.private_rest import PrivateRest, RestCall
+from stall_then_strike.sim.bitflyer.private_venue import PrivateVenue
+from stall_then_strike.sim.bitflyer.public_rest import PublicRest
+from stall_then_strike.sim.bitflyer.rpc import INTERNAL_ERROR, RpcError, RpcSession
+from stall_then_strike.sim.bitflyer.venue_hours import Calendar
+from stall_then_strike.sim.exchange.request_log import Audit, Received
+from stall_then_strike.sim.exchange.source import (
     ABORT_SOCKETS,
     CLOSE_SOCKETS,
     CONTROL_PREFIX,
@@ -51,6 +45,12 @@ from stall_then_strike.sim.source import (
     Frame,
     MarketSource,
 )
+from stall_then_strike.sim.faults.faulty_calls import DATE_OFF_S, REALTIME_PATH, FaultyCalls
+from stall_then_strike.sim.faults.faulty_feed import FaultyFeed
+from stall_then_strike.sim.faults.injector import FaultInjector
+from stall_then_strike.sim.faults.kinds import FaultKind, FaultPlan, Site
+from stall_then_strike.sim.faults.lost_deletions import LostDeletions
+from stall_then_strike.sim.faults.scene import FaultScene
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, Side
 from stall_then_strike.types.instrument import Ticks
 

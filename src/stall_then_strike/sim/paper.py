@@ -28,8 +28,8 @@ from enum import IntEnum, unique
 from typing import Final, NamedTuple
 
 from stall_then_strike.config.models import PaperConfig, QueueModel, SessionConfig
-from stall_then_strike.engine.calendar import TradingCalendar
 from stall_then_strike.engine.gateway import EventSink
+from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.sim import fill_rules
 from stall_then_strike.sim.fill_rules import SHARE_SCALE, Queue
 from stall_then_strike.sim.latency import CANCELS, ORDERS, Latency

@@ -12,9 +12,9 @@ from typing import Any
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
-from stall_then_strike.sim.tape import LineFile, TapeError
 from stall_then_strike.tapes.event_codec import decode, decode_event
 from stall_then_strike.tapes.event_log import ASKED, LOST, VERSION, Asked, Beginning
+from stall_then_strike.tapes.tape_reader import LineFile, TapeError
 from stall_then_strike.types.dto import Event, Row, Step
 from stall_then_strike.types.errors import ConfigError
 

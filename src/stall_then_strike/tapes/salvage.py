@@ -15,9 +15,9 @@ from loguru import logger
 
 from stall_then_strike.config.models import ExchangeConfig
 from stall_then_strike.infra.file_lock import FileLock, holder
-from stall_then_strike.sim.tape import LineFile, TapeError
 from stall_then_strike.tapes.part_file import PART, PartFile
 from stall_then_strike.tapes.tape_audit import TapeAudit
+from stall_then_strike.tapes.tape_reader import LineFile, TapeError
 from stall_then_strike.tapes.tape_writer import TAPE, finish_tape, tape_line
 from stall_then_strike.types.errors import LogError
 

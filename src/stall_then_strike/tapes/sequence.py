@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from stall_then_strike.sim.tape import TapeError, read_tape
+from stall_then_strike.tapes.tape_reader import TapeError, read_tape
 from stall_then_strike.types.dto import NS_PER_S
 
 Message = tuple[int, str | None]

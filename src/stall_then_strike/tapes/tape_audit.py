@@ -15,8 +15,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from stall_then_strike.config.models import AppConfig, ExchangeConfig
-from stall_then_strike.infra.market_feed import MarketFeed
-from stall_then_strike.sim.source import Channel
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
+from stall_then_strike.sim.exchange.source import Channel
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.text import utc_iso
 

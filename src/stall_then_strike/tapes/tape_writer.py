@@ -17,7 +17,7 @@ from typing import Any, Final
 import orjson
 
 from stall_then_strike.config.models import ExchangeConfig
-from stall_then_strike.infra.market_feed import EVENTS_CHANNEL
+from stall_then_strike.infra.bitflyer.feed import EVENTS_CHANNEL
 from stall_then_strike.tapes.part_file import PART, PartFile, write_whole
 from stall_then_strike.tapes.stream_thread import Lost, StreamThread
 from stall_then_strike.tapes.tape_audit import GAPS_KEPT, TapeAudit, channel_of

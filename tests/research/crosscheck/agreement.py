@@ -17,17 +17,17 @@ from typing import Any
 
 import orjson
 
-from stall_then_strike.app.virtual import Message
+from stall_then_strike.app.trader.virtual import Message
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.sim.latency import quantile_table
-from stall_then_strike.sim.tape import read_tape
+from stall_then_strike.tapes.tape_reader import read_tape
 from stall_then_strike.tapes.tape_rows import ExecutionRow, read_rows
 from stall_then_strike.types.instrument import fx_btc_jpy
 from tests.market_script import config
 from tests.research.crosscheck import order_script, their_engine, their_rules, their_strategy
 from tests.research.crosscheck.order_script import Order
 from tests.research.crosscheck.their_rules import Fill, Law, Rule, Theirs
-from tests.research.rig import frames
+from tests.research.replay.replay_rig import frames
 
 # Three nanoseconds that no stamp of a tape has: a request then never arrives at the moment of a message.
 LATENCY = {"kind": "constant", "median_ms": Decimal("100.000003"), "spread_ms": 0}

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from stall_then_strike.app.virtual import Message, VirtualRun
+from stall_then_strike.app.trader.virtual import Message, VirtualRun
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
     BoardSnapshot,

@@ -11,7 +11,7 @@ from hftbacktest import GTC, LIMIT, BacktestAsset, HashMapMarketDepthBacktest
 from hftbacktest.types import event_dtype
 from numba import njit
 
-from stall_then_strike.research.tape_npz import (
+from stall_then_strike.research.tables.npz import (
     BUY_EVENT,
     DEPTH_EVENT,
     EXCH_EVENT,

@@ -16,13 +16,13 @@ from typing import Any
 
 from loguru import logger
 
-from stall_then_strike.app.trading import PaperTrader
-from stall_then_strike.app.virtual import Message, VirtualRun
+from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.virtual import Message, VirtualRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.executor import OrderExecutor
+from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.infra.market_feed import MarketEvent, MarketFeed
-from stall_then_strike.research.tape_npz import BUY_EVENT, DEPTH_CLEAR_EVENT
+from stall_then_strike.research.tables.npz import BUY_EVENT, DEPTH_CLEAR_EVENT
 from stall_then_strike.sim.paper import PaperGateway, _by_priority, _Due, _Resting
 from stall_then_strike.types.dto import (
     BoardSnapshot,
@@ -38,7 +38,7 @@ from stall_then_strike.types.instrument import Ticks
 from tests.market_script import RowList
 from tests.research.crosscheck.their_book import TheirBook
 
-TRADING = "stall_then_strike.app.trading"
+TRADING = "stall_then_strike.app.trader.trader"
 ANSWER_NS = 1
 """Their answers are told so much later: what the feed says at the same moment is seen first."""
 LOT = 1e-8

@@ -15,11 +15,11 @@ from hftbacktest import GTC, LIMIT, MARKET
 from numba import njit
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.budget import Budget
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Orders
 from stall_then_strike.engine.strategy_stall import StallThenStrikeStrategy
-from stall_then_strike.infra.market_feed import MarketFeed
+from stall_then_strike.engine.venue.budget import Budget
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.types.dto import NS_PER_MS, BoardSnapshot, BoardState, BookStatus, VenueStatus
 from tests.research.crosscheck.their_engine import as_fills, backtest, heard
 from tests.research.crosscheck.their_rules import ANSWER_NS, Fill, Theirs

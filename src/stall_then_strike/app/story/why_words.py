@@ -1,0 +1,212 @@
+"""Reasons and facts in plain English, and what a gate measured against its limit.
+
+The limits are those of the configuration that is read now: which one a run had is in none of its logs. A figure that
+does not go with its limit is said to be so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+
+from stall_then_strike.config.models import AppConfig, QuoteMode
+from stall_then_strike.engine.venue.calendar import TradingCalendar
+from stall_then_strike.infra.logs.log_reader import DecisionLine
+from stall_then_strike.types.dto import OrderEventKind, Reason
+from stall_then_strike.types.text import plain
+
+SENTENCES: Final[Mapping[Reason, str]] = {
+    Reason.STRIKE: "The best stood still long enough, in a wide enough spread.",
+    Reason.HALTED: "Trading is halted.",
+    Reason.STOPPING: "The program is stopping.",
+    Reason.CLOSING: "The position is being closed.",
+    Reason.VENUE_NOT_RUNNING: "The venue's board is not known to be running.",
+    Reason.VENUE_UNHEALTHY: "The venue is overloaded, or takes no orders.",
+    Reason.QUIET_TIME: "It is a quiet time of the session.",
+    Reason.BOOK_UNKNOWN: "The book is unknown: no snapshot since the connection began.",
+    Reason.BOOK_SUSPECT: "The book cannot be believed: it contradicts the venue's mid price or itself.",
+    Reason.BOOK_STALE: "The book is stale: no message came for too long.",
+    Reason.BUDGET: "The budget of the venue's rate limits, or a pause after a refusal, forbids a strike.",
+    Reason.POSITION_LIMIT: "Another fill on either side could take the position over its limit.",
+    Reason.QUOTING: "Quotes of ours are still live.",
+    Reason.SPREAD: "The spread is too narrow.",
+    Reason.STALL_IMMATURE: "The best has not stood still for long enough.",
+    Reason.ACCOUNT_UNKNOWN: "The account is not reconciled since the private channel came up.",
+    Reason.JOURNAL_LOCKED: "Another program keeps the journal from being written.",
+    Reason.MARGIN: "A pause: the venue refused an order because the collateral does not carry it.",
+    Reason.TTL: "Its time to live was over.",
+    Reason.BEST_MOVED: "The best moved away from where it stood at the strike.",
+    Reason.REVERSE: "The mid ran too far against the position's average price.",
+    Reason.FLATTEN: "The position is to be closed because the program stops.",
+    Reason.DUST: "What is left is under the venue's smallest order, and stays.",
+    Reason.KILL_PNL: "The day's result reached its limit.",
+    Reason.KILL_DRAWDOWN: "The fall from the day's peak reached its limit.",
+    Reason.LOG_FAILURE: "A log or the journal could not be written.",
+    Reason.OPERATOR: "The operator said so.",
+    Reason.REJECTS: "The venue refused too many orders within a minute.",
+    Reason.INTERNAL_ERROR: "The strategy failed.",
+    Reason.LIMIT_BREACH: "The venue said that a limit of its was exceeded.",
+    Reason.AUTH_REFUSED: "The venue refused the key, its permission or the signature.",
+    Reason.POSITION_MISMATCH: "The venue shows another position, and nothing explains it.",
+    Reason.CLOCK_SKEW: "This machine's clock and the venue's differ too much.",
+    Reason.DAY_ROLL: "A new trading day began.",
+    Reason.RESUMED: "The operator lifted the halt.",
+    Reason.ORPHAN: "An order of an earlier run, or of a lost answer, was still on the book.",
+}
+"""What each reason means."""
+
+FACTS: Final[Mapping[str, tuple[str, str]]] = {
+    "send": ("send", "order sent"),
+    "cancel": ("cancel", "cancel sent"),
+    OrderEventKind.ACCEPTED: ("answer", "accepted by the venue"),
+    OrderEventKind.REGISTERED: ("book", "on the book"),
+    OrderEventKind.REJECTED: ("refused", "refused by the venue"),
+    OrderEventKind.SEND_UNKNOWN: ("unknown", "no answer; counted as live"),
+    OrderEventKind.NOT_SENT: ("not sent", "did not take effect"),
+    OrderEventKind.PROVEN_ABSENT: ("absent", "shown never to have been on the book"),
+    OrderEventKind.CANCELLED: ("cancelled", "cancel confirmed"),
+    OrderEventKind.EXPIRED: ("expired", "ended by its time or as an unfilled rest"),
+    OrderEventKind.CANCEL_FAILED: ("cancel", "cancel refused by the venue"),
+    OrderEventKind.CANCEL_UNSENT: ("cancel", "cancel without effect; to be sent again"),
+    "fill": ("fill", "filled"),
+    "anomaly": ("anomaly", ""),
+    "error": ("error", "the strategy failed"),
+    "halt": ("HALT", ""),
+    "resume": ("resume", "halt lifted"),
+    "limit": ("limit", "reached while the position is left to the operator"),
+    "refusal": ("refusal", "the venue refused a request"),
+    "margin": ("margin", "the collateral does not carry an order"),
+    "start_failed": ("start", "failed before trading began"),
+    "channel": ("channel", "private channel"),
+    "ask": ("account", "asked because"),
+    "report": ("account", "reconciled"),
+    "report_failed": ("account", "could not be asked"),
+    "take_over": ("account", "taken over from before the first run"),
+    "stranger": ("account", "an order on the book is not ours"),
+    "orphan": ("account", "an order believed ended is still on the book"),
+    "difference": ("account", "books differ"),
+    "behind": ("account", ""),
+    "unreconciled": ("account", ""),
+    "funding": ("account", "funding or carry, JPY"),
+    "collateral": ("account", "collateral moved without a fill, JPY"),
+    "pause": ("pause", ""),
+    "journal": ("journal", ""),
+    "day": ("day", "trading day"),
+    "start": ("start", "run started, configuration"),
+    "stop": ("stop", "run ended"),
+}
+"""Facts of the journal: a word for the time line, and what it says before its detail. Others show as they are."""
+
+LOUD: Final = frozenset(
+    {
+        "start",
+        "stop",
+        "anomaly",
+        "error",
+        "halt",
+        "resume",
+        "limit",
+        "refusal",
+        "margin",
+        "start_failed",
+        "channel",
+        "pause",
+        "journal",
+        "report_failed",
+        "take_over",
+        "stranger",
+        "orphan",
+        "behind",
+        "unreconciled",
+    }
+    | {"difference", "collateral", "rejected", "send_unknown", "not_sent", "proven_absent", "cancel_unsent"}
+)
+"""Facts that are out of the ordinary."""
+
+_REASONS: Final = {reason.label: reason for reason in Reason}
+
+
+def reason_of(label: str) -> Reason | None:
+    """The reason of a label; None for a text that is none."""
+    return _REASONS.get(label)
+
+
+def sentence(label: str) -> str:
+    """A reason in words, without its full stop. A text that is no reason's label stays as it is."""
+    reason = reason_of(label)
+    return label if reason is None else SENTENCES[reason].rstrip(".")
+
+
+def clause(label: str) -> str:
+    """A reason as the second half of a sentence."""
+    text = sentence(label)
+    return text[:1].lower() + text[1:] if reason_of(label) is not None else text
+
+
+def measured(line: DecisionLine, cfg: AppConfig, budget_wait: str = "") -> str:
+    """What the row shows of what its gate judges, beside the limit; empty where the row shows nothing of it.
+
+    ``budget_wait`` is what was worked out of the budget (:mod:`why_budget`).
+    """
+    strategy = cfg.strategy
+    match reason_of(line.reason):
+        case Reason.SPREAD:
+            ticks, limit = line.spread_ticks, strategy.min_spread_tick
+            if ticks < limit:
+                return f"{ticks:,} {_ticks(ticks)}, under min_spread_tick {limit:,}"
+            met = strategy.quote_mode is not QuoteMode.MID and ticks <= 2 * strategy.quote_offset_ticks
+            why = "the two quotes would have met" if met else "the configuration has changed since"
+            return f"{ticks:,} {_ticks(ticks)}, not under min_spread_tick {limit:,}: {why}"
+        case Reason.STALL_IMMATURE:
+            return _against(line.best_age_ms, strategy.stall_T_ms, f"{line.best_age_ms:,} ms", "stall_T_ms")
+        case Reason.BOOK_STALE:
+            return f"stale_ms {strategy.stale_ms:,}; the age of the last message is not logged"
+        case Reason.POSITION_LIMIT:
+            held, limit_btc = line.inventory, strategy.max_inventory_btc
+            size = f"{signed(held)} {cfg.exchange.instrument().base}"
+            return f"position {size}, quotes of {plain(strategy.size_min)}, limit {plain(limit_btc)}"
+        case Reason.QUIET_TIME:
+            why_quiet = TradingCalendar(cfg.session).quiet(line.ts_ns)
+            return why_quiet or "not by the configuration read now"
+        case Reason.VENUE_NOT_RUNNING | Reason.VENUE_UNHEALTHY:
+            return "which state the venue reported is not logged"
+        case Reason.BUDGET:
+            return budget_wait
+        case _:
+            return ""
+
+
+LIMITED: Final = frozenset(
+    {Reason.SPREAD, Reason.STALL_IMMATURE, Reason.BOOK_STALE, Reason.POSITION_LIMIT, Reason.QUIET_TIME}
+    | {Reason.BUDGET}
+)
+"""Gates whose limit :func:`measured` takes from the configuration."""
+
+
+def _against(value: int, limit: int, shown: str, name: str) -> str:
+    if value < limit:
+        return f"{shown}, under {name} {limit:,}"
+    return f"{shown}, not under {name} {limit:,}: the configuration has changed since"
+
+
+def _ticks(count: int) -> str:
+    return "tick" if count == 1 else "ticks"
+
+
+def signed(size: Decimal) -> str:
+    """A position with its sign, ``+0.001``; ``0`` when flat."""
+    return f"+{plain(size)}" if size > 0 else plain(size)
+
+
+def lasting(ns: int) -> str:
+    """A length of time as a person says it: ``0.234 s``, ``12.4 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    ms = (ns + 500_000) // 1_000_000
+    if ms < 10_000:
+        return f"{ms / 1000:.3f} s"
+    if ms < 120_000:
+        return f"{ms / 1000:.1f} s"
+    seconds = ms // 1000
+    if seconds < 7_200:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600:,} h {seconds % 3600 // 60:02d} min"

@@ -1,0 +1,62 @@
+"""What of a live run is worth an alert: halts, long disconnects, an account that is not what we thought, the day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from stall_then_strike.infra.watch.alerts import AlertKind
+from stall_then_strike.types.dto import Fact
+
+PAUSE: Final = "pause"
+"""The fact that the machine slept, that the process stood still, or that a clock was set."""
+JOURNAL: Final = "journal"
+"""The fact that another program locks the journal, or has let go of it."""
+_KINDS: Final[Mapping[str, tuple[AlertKind, str]]] = {
+    "halt": (AlertKind.HALT, "trading is halted"),
+    "difference": (AlertKind.RECONCILIATION, "the position differs from the venue's"),
+    "behind": (AlertKind.RECONCILIATION, "the venue's lists are behind"),
+    "unreconciled": (AlertKind.RECONCILIATION, "the account cannot be reconciled"),
+    "take_over": (AlertKind.RECONCILIATION, "a position was taken over"),
+    "orphan": (AlertKind.RECONCILIATION, "an order believed ended is on the book"),
+    "stranger": (AlertKind.RECONCILIATION, "an order that is not ours"),
+    "limit": (AlertKind.HALT, "a limit is reached, and the position is left to you"),
+    "margin": (AlertKind.MARGIN, "margin is insufficient: no quotes"),
+    "start_failed": (AlertKind.STOP, "not started"),
+    "collateral": (AlertKind.RECONCILIATION, "collateral moved without a fill"),
+    PAUSE: (AlertKind.CLOCK, "time passed unnoticed"),
+    JOURNAL: (AlertKind.JOURNAL, "the journal"),
+    "day": (AlertKind.SUMMARY, "trading day"),
+}
+
+Send = Callable[[AlertKind, str, str], None]
+
+
+class LiveAlerts:
+    """From the account's facts and the connection's state to alerts."""
+
+    def __init__(self, send: Send, disconnect_sec: float) -> None:
+        """``send`` never blocks; ``disconnect_sec`` is how long the venue may be away in silence, real seconds."""
+        self._send = send
+        self._limit_s = disconnect_sec
+        self._away_s: float | None = None
+        self._is_told = False
+
+    def on_fact(self, fact: Fact) -> None:
+        """A fact of the account's story."""
+        known = _KINDS.get(fact.what)
+        if known is not None:
+            kind, title = known
+            self._send(kind, title, " ".join(word for word in (fact.order_id or "", fact.detail) if word) or title)
+
+    def on_connection(self, now_s: float, *, is_up: bool, why: str) -> None:
+        """Look at the connection; to be called now and then."""
+        if is_up:
+            if self._is_told and self._away_s is not None:
+                self._send(AlertKind.DISCONNECT, "connected again", f"after {now_s - self._away_s:.0f} s")
+            self._away_s, self._is_told = None, False
+            return
+        self._away_s = now_s if self._away_s is None else self._away_s
+        if not self._is_told and now_s - self._away_s >= self._limit_s:
+            self._is_told = True
+            self._send(AlertKind.DISCONNECT, "not connected", why or "no private channel")

@@ -1,0 +1,192 @@
+"""From a running trader to the values that an operator sees. Reads everything, changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stall_then_strike.app.trader.trader import Trader
+from stall_then_strike.app.view.status import (
+    AccountLine,
+    BudgetUse,
+    Counts,
+    DecisionLine,
+    FillLine,
+    Latency,
+    Status,
+    Summary,
+    WorkingOrder,
+    reason_counts,
+)
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.orders import OrderState
+from stall_then_strike.infra.logging_structured import action_text
+from stall_then_strike.infra.watch.histogram import LatencyHistogram
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedCondition:
+    """What the transport adds: virtual runs are always connected."""
+
+    connected: bool = True
+    reconnects: int = 0
+    lag_p99_ms: float | None = None
+
+
+class Observer:
+    """Takes a trader's picture."""
+
+    def __init__(self, cfg: AppConfig, trader: Trader, mode: str, start_ns: int) -> None:
+        """``start_ns`` is on the trader's clock; a tape's begins with its first message (pass it to ``restart``)."""
+        self._cfg = cfg
+        self._trader = trader
+        self._mode = mode
+        self._start_ns = start_ns
+
+    def restart(self, start_ns: int) -> None:
+        """Count the run's length from here."""
+        self._start_ns = start_ns
+
+    def status(self, feed: FeedCondition) -> Status:
+        """This moment."""
+        cfg, trader, core = self._cfg, self._trader, self._trader.core
+        unit, board, now = core.instrument, core.board, trader.clock.now_ns()
+        held = core.inventory.state()
+        state, health = core.venue
+        reason = core.hold_reason
+        last = trader.recent_decisions[-1] if trader.recent_decisions else None
+        known = board.best_bid_price > 0 and board.best_ask_price > 0
+        return Status(
+            ts_ns=now,
+            mode=self._mode,
+            product=cfg.exchange.product_code,
+            uptime_s=(now - self._start_ns) / NS_PER_S,
+            halted=None if core.halted is None else core.halted.label,
+            reason=last.reason.label if last is not None else reason.label if reason is not None else "",
+            connected=feed.connected,
+            venue_state=state,
+            venue_health=health,
+            book=core.book_status(now),
+            message_age_ms=(now - board.ts_ns) // NS_PER_MS if board.ts_ns else None,
+            stale_ms=cfg.strategy.stale_ms,
+            best_bid=unit.price(board.best_bid_price) if known else None,
+            best_ask=unit.price(board.best_ask_price) if known else None,
+            spread_ticks=board.spread_ticks if known else None,
+            best_age_ms=(now - board.best_since_ns) // NS_PER_MS if known else None,
+            stall_ms=cfg.strategy.stall_T_ms,
+            position=unit.size(core.inventory.position),
+            max_position=cfg.strategy.max_inventory_btc,
+            avg_price=unit.price(held.avg_price) if held.size else None,
+            pnl_today_jpy=unit.amount(held.pnl_today_jpy),
+            realised_today_jpy=unit.amount(held.realised_today_jpy),
+            pnl_limit_jpy=cfg.risk.daily_pnl_jpy,
+            drawdown_jpy=unit.amount(held.drawdown_jpy),
+            max_drawdown_jpy=unit.amount(held.max_drawdown_jpy),
+            drawdown_limit_jpy=cfg.risk.max_dd_jpy,
+            account=_account(core, now, feed),
+            orders=tuple(
+                WorkingOrder(
+                    side=order.side,
+                    price=None if order.price is None else unit.price(order.price),
+                    size=unit.size(order.size),
+                    remaining=unit.size(order.remaining),
+                    age_ms=(now - order.sent_ns) // NS_PER_MS,
+                    state=order.state.value,
+                    tag=order.tag,
+                )
+                for order in core.orders.live()
+            ),
+            decisions=tuple(
+                DecisionLine(
+                    ts_ns=row.ts_ns,
+                    decision_type=row.decision_type,
+                    reason=row.reason.label,
+                    detail="; ".join(action_text(action, unit) for action in row.actions),
+                )
+                for row in trader.recent_decisions
+            ),
+            fills=tuple(
+                FillLine(
+                    ts_ns=row.ts_ns,
+                    side=row.side,
+                    price=unit.price(row.price),
+                    size=unit.size(row.size),
+                    pnl_jpy=unit.amount(row.pnl_jpy),
+                    tag=row.tag,
+                )
+                for row in trader.recent_trades
+            ),
+            budget_wait="" if (wait := core.budget.wait(now)) is None else wait.text(now),
+            budget=tuple(BudgetUse(name=use.name, used=use.used, limit=use.limit) for use in core.budget.use(now)),
+            latency=latency_of(trader.latency),
+            counts=self._counts(feed),
+        )
+
+    def summary(self, feed: FeedCondition, *, log_dir: str, ended: str) -> Summary:
+        """The run as a whole, at its end."""
+        core, now = self._trader.core, self._trader.clock.now_ns()
+        core.record.finish(now)
+        unit, tally = core.instrument, core.record.tally
+        checks = self._trader.feed.statistics()
+        return Summary(
+            mode=self._mode,
+            product=unit.product_code,
+            duration_s=(now - self._start_ns) / NS_PER_S,
+            counts=self._counts(feed),
+            realised_jpy=unit.amount(core.inventory.run_realised),
+            marked_jpy=unit.amount(core.inventory.run_pnl - core.inventory.run_realised),
+            max_drawdown_jpy=unit.amount(core.inventory.run_max_drawdown),
+            day=core.calendar.day(now).isoformat(),
+            day_jpy=unit.amount(core.inventory.pnl_today),
+            day_max_drawdown_jpy=unit.amount(core.inventory.max_drawdown),
+            position=unit.size(core.inventory.position),
+            volume=unit.size(tally.volume),
+            mid_checks=checks.mid_checked,
+            mid_agreed=checks.mid_agreed,
+            latency=latency_of(self._trader.latency),
+            reasons=reason_counts(tally.reason_rows, tally.reason_ns),
+            log_dir=log_dir,
+            ended=ended,
+        )
+
+    def _counts(self, feed: FeedCondition) -> Counts:
+        tally = self._trader.core.record.tally
+        return Counts(
+            messages=tally.boards,
+            strikes=tally.strikes,
+            placed=tally.quotes,
+            filled=tally.filled,
+            partly_filled=tally.touched - tally.filled,
+            fills=tally.fills,
+            cancels=tally.cancelled,
+            closes=tally.closes,
+            rejects=tally.rejected,
+            reconnects=feed.reconnects,
+            garbage=sum(self._trader.feed.statistics().refused.values()),
+        )
+
+
+def _account(core: Core, now_ns: int, feed: FeedCondition) -> AccountLine | None:
+    """The account's line, where there is an account."""
+    account = core.account
+    if account is None:
+        return None
+    seen_ns = account.reported_ns
+    return AccountLine(
+        is_live=account.rules.is_live,
+        is_settled=account.is_settled,
+        reported_s=None if seen_ns is None else (now_ns - seen_ns) / NS_PER_S,
+        in_doubt=sum(order.absences > 0 or order.state is OrderState.UNKNOWN for order in core.orders.live()),
+        lag_p99_ms=feed.lag_p99_ms,
+    )
+
+
+def latency_of(histogram: LatencyHistogram) -> Latency:
+    """Percentiles in microseconds."""
+    p50, p99 = histogram.percentile_ns(50), histogram.percentile_ns(99)
+    return Latency(
+        p50_us=None if p50 is None else p50 / 1000,
+        p99_us=None if p99 is None else p99 / 1000,
+        samples=histogram.count,
+    )

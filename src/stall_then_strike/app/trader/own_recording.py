@@ -1,0 +1,88 @@
+"""Recording beside trading: the public frames to tapes, and what the core is told to an event log.
+
+Off by default (``record.enabled``). A recording that cannot be begun keeps the run from starting, for somebody wants
+it; one that fails later is told of once, and trading goes on without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, Self
+
+from loguru import logger
+
+from stall_then_strike.app.trader.live_trader import LiveTrader
+from stall_then_strike.app.trader.trader import Trader
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.venue.reconciler import REPORT_CALLS
+from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.pyb_session import PyBotterSession
+from stall_then_strike.tapes.event_log import Asked, Beginning, EventLog
+from stall_then_strike.tapes.salvage import RecordFolder
+from stall_then_strike.tapes.tape_writer import TapeWriter
+
+Message = tuple[int, str | None]
+_ENDED: Final = "run ended"
+
+
+class OwnRecording:
+    """One run's recording, an async context manager; nothing at all where it is not enabled."""
+
+    def __init__(self, cfg: AppConfig, clock: Clock | None, mode: str, beginning: Beginning) -> None:
+        """Nothing is opened yet. ``clock`` is None in virtual time, where only stamps tell the hour."""
+        self._cfg, self._clock, self._mode, self._beginning = cfg, clock, mode, beginning
+        self._stack = ExitStack()
+        self._tape: TapeWriter | None = None
+        self._events: EventLog | None = None
+
+    async def __aenter__(self) -> Self:
+        """Take the folder and start the threads. Raises LogError."""
+        cfg = self._cfg
+        if cfg.record.enabled:
+            folder = Path(cfg.record.dir)
+            try:
+                self._stack.enter_context(RecordFolder(folder, cfg.exchange))
+                now_ns = None if self._clock is None else self._clock.now_ns
+                self._tape = TapeWriter(folder, cfg.exchange, bound=cfg.record.queue_frames, now_ns=now_ns)
+                self._stack.callback(self._tape.close, _ENDED)
+                if cfg.record.own_events:
+                    self._events = EventLog(folder, cfg, self._mode, self._beginning)
+                    self._stack.callback(self._events.close, _ENDED)
+            except BaseException:
+                self._stack.close()
+                raise
+            logger.info("recording to {}", folder)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Finish the files; what was lost is told."""
+        await asyncio.to_thread(self._stack.close)
+        for what, lost in (("frames", self._tape), ("events", self._events)):
+            if lost is not None and lost.lost:
+                logger.error("{} {} were not recorded", lost.lost, what)
+
+    def attach(self, trader: Trader, session: PyBotterSession | None = None) -> None:
+        """Listen to a trader that has not been told anything yet, and to a session that is not connected."""
+        events = self._events
+        if events is not None:
+            trader.on_input = events.on_input
+            if isinstance(trader, LiveTrader):
+                trader.on_asked = lambda now_ns: events.on_input(Asked(REPORT_CALLS), now_ns)
+        if session is not None:
+            session.tap = self._tape
+
+    def listen(self, messages: Iterable[Message]) -> Iterator[Message]:
+        """Record messages that come without a session, as they are taken."""
+        for recv_ns, text in messages:
+            if self._tape is not None and text is not None:
+                self._tape.on_frame(text.encode(), recv_ns)
+            yield recv_ns, text
+
+    def drain(self) -> None:
+        """Wait for the disk, which virtual time would outrun."""
+        for stream in (self._tape, self._events):
+            if stream is not None:
+                stream.drain()

@@ -1,0 +1,50 @@
+"""Real time: one trader on a live feed, with a timer for its deadlines and a sender for its actions.
+
+Market events arrive by callback from the session and are decided on at once, in the same turn of the event loop. All
+tasks belong to the caller's TaskGroup; the first that fails ends the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from stall_then_strike.app.trader.trader import Trader
+from stall_then_strike.infra.clock import Clock
+
+_LONGEST_WAIT_S: Final = 1.0
+
+
+class RealtimeRun:
+    """Timer and sender of one trader."""
+
+    def __init__(self, trader: Trader, clock: Clock, *, speed: float = 1.0) -> None:
+        """``speed`` is how much faster than real seconds ``clock`` runs."""
+        self._trader = trader
+        self._clock = clock
+        self._speed = speed
+        self._moved = asyncio.Event()
+        trader.on_step = self._moved.set
+
+    async def keep_time(self) -> None:
+        """Wake the trader at its deadlines, for ever. Deadlines come nearer with events, so look again after each."""
+        while True:
+            left_s = (self._trader.next_deadline_ns - self._clock.now_ns()) / self._speed / 1e9
+            if left_s <= 0:
+                self._trader.wake()
+                await asyncio.sleep(0)
+            else:
+                await self._sleep(min(left_s, _LONGEST_WAIT_S))
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep, but no longer than until the trader has a nearer deadline."""
+        self._moved.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._moved.wait()
+        except TimeoutError:
+            return
+
+    async def send(self) -> None:
+        """Send actions as they come, for ever."""
+        await self._trader.send()

@@ -1,0 +1,77 @@
+"""Where a run shows itself: a live panel on a terminal, one line a minute elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from loguru import logger
+from rich.console import Console, RenderableType
+from rich.control import Control
+from rich.screen import Screen as FullScreen
+
+from stall_then_strike.app.shell.output import outlet_of
+from stall_then_strike.app.view.panel import render
+from stall_then_strike.app.view.status import Status
+from stall_then_strike.app.view.summary import minute_line
+
+_FRAME_S: Final = 0.25
+_LINE_S: Final = 60.0
+
+
+class Screen:
+    """One console. ``live`` runs have a present worth showing; the others are over in a moment.
+
+    A run hands over what is to be seen and goes on: frames are drawn and all is written by the output's thread.
+    """
+
+    def __init__(self, console: Console, *, live: bool) -> None:
+        """The panel needs a terminal."""
+        self.console = console
+        is_able = live and console.is_terminal and not console.is_dumb_terminal
+        self._outlet = outlet_of(console.file) if is_able else None
+
+    @property
+    def is_panel(self) -> bool:
+        """Whether there is a panel; lines that are written beside it are seen after it."""
+        return self._outlet is not None
+
+    def begin(self, what: str, log_dir: Path) -> None:
+        """Say what is starting."""
+        if not self.is_panel:
+            self._say(f"{what}; logs in {log_dir}")
+
+    async def show(self, status: Callable[[], Status]) -> None:
+        """Show the run for ever: four frames a second, or a line a minute, in real time."""
+        try:
+            await self._show(status)
+        except Exception as error:  # noqa: BLE001 - a run does not end by a picture of it that cannot be made
+            logger.opt(exception=error).error("nothing is shown any more, the run goes on")
+        finally:
+            if self._outlet is not None:
+                self._outlet.end_panel()
+        await asyncio.Event().wait()
+
+    async def _show(self, status: Callable[[], Status]) -> None:
+        while self._outlet is not None:
+            self._outlet.draw(partial(self._drawn, status()))
+            await asyncio.sleep(_FRAME_S)
+        while True:
+            await asyncio.sleep(_LINE_S)
+            self._say(minute_line(status()))
+
+    def _drawn(self, status: Status) -> str:
+        """A frame that covers the whole terminal, whatever its size is now."""
+        with self.console.capture() as frame:
+            self.console.print(FullScreen(render(status)), end="")
+        return f"{Control.home()}{frame.get()}"
+
+    def end(self, summary: RenderableType) -> None:
+        """Leave the summary."""
+        self.console.print(summary)
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)

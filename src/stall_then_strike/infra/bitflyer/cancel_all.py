@@ -1,0 +1,68 @@
+"""The one request of the watchdog and of the panic button: cancel every order of a product.
+
+Kept apart from the trading client on purpose: no budget, no state, nothing that could be in a bad way for the same
+reason as the trader. Sending it again is always safe.
+
+Venue facts (bitFlyer API documentation): ``cancelallchildorders`` answers 200 with an empty body, which means that the
+request was taken; it spends one of 300 order calls in 5 minutes; it cancels *all* orders of the product, those entered
+by hand too. Whether it catches orders that are accepted but not registered yet is not documented.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import aiohttp
+import pybotters
+
+from stall_then_strike.infra.bitflyer.credentials import Credentials
+from stall_then_strike.types.errors import AuthRefused, NoAnswer
+
+PATH: Final = "/v1/me/cancelallchildorders"
+_PERMISSIONS: Final = "/v1/me/getpermissions"
+_UNAUTHORIZED: Final = 401
+
+
+class CancelAll:
+    """Cancels everything that is live in one product, over a client that has the keys."""
+
+    def __init__(
+        self, client: pybotters.Client, credentials: Credentials, product_code: str, limit: aiohttp.ClientTimeout
+    ) -> None:
+        """``limit`` is that of one call."""
+        self._client = client
+        self._credentials = credentials
+        self._product_code = product_code
+        self._limit = limit
+
+    async def send(self) -> None:
+        """Ask for it once. Raises AuthRefused, or NoAnswer for everything else but a plain 200."""
+        await self._call("POST", PATH, {"product_code": self._product_code})
+
+    async def check_key(self) -> None:
+        """Ask whether this key may. Raises AuthRefused when not, NoAnswer when that cannot be learned now."""
+        permissions = await self._call("GET", _PERMISSIONS)
+        if not isinstance(permissions, list):
+            raise NoAnswer(_PERMISSIONS, "not a list")
+        if PATH not in permissions:
+            raise AuthRefused(_PERMISSIONS, f"the key has no permission for {PATH}")
+
+    async def _call(self, method: str, path: str, body: dict[str, str] | None = None) -> object:
+        try:
+            answer = await self._client.fetch(
+                "POST" if method == "POST" else "GET", path, data=body, timeout=self._limit, allow_redirects=False
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError) as error:
+            raise NoAnswer(path, type(error).__name__) from error
+        http, data = answer.response.status, answer.data
+        code, words = None, ""
+        if isinstance(data, dict):
+            status, text = data.get("status"), data.get("error_message")
+            code = status if type(status) is int else None
+            words = f": {self._credentials.redact(text)[:200]}" if isinstance(text, str) else ""
+        if http == _UNAUTHORIZED:
+            raise AuthRefused(path, f"HTTP {http}{words}", code=code)
+        if http != 200 or (code is not None and code < 0):  # the two are independent of each other
+            raise NoAnswer(path, f"HTTP {http}{words}", code=code)
+        result: object = data
+        return result

@@ -1,0 +1,237 @@
+"""What a failed REST call means: the one table from bitFlyer's answers to our errors.
+
+A request has an effect (an order, a cancel) or is a question. The whole art is to know when an effect is surely none:
+
+================================================  ==========================  =====================
+what happened                                     order, cancel               question
+================================================  ==========================  =====================
+no connection was made                            NotSent                     NotSent
+time-out, cut, reset; answer cut or too long      OutcomeUnknown              NoAnswer
+the venue's own refusal (a negative ``status``)   by its number, see CODES    by its number
+HTTP 401, or 403 with the venue's word            AuthRefused                 AuthRefused
+HTTP 429                                          Throttled                   Throttled
+any other status, page or shape                   OutcomeUnknown              NoAnswer
+================================================  ==========================  =====================
+
+Only the venue's own word is a definite no: an HTML page may come from a gateway after the venue took the request.
+HTTP status and ``status`` are independent of each other, so a 200 is looked at as well. A number that is not in CODES
+is a refusal for good, except beside HTTP 5xx, where nothing is sure. Nor does HTTP 5xx prove a wrong key, whatever
+the number beside it, nor a page with 403, which a firewall before the venue sends.
+
+Venue facts. Body of an error: ``{"status": negative, "error_message": text, "data": null}`` (API documentation).
+Numbers, documented or seen: -1 with 429 over a limit, -106 and -107 price out of band, -110 size, -121 terms not
+accepted, -156 too old, -159 self trade, -200 funds, -204 state is closed, -205 margin, -208 with 500 "not accepted, try
+again later", -500 header missing, -505 two-factor code, -508 and -509 irregular number of orders, -700 account not
+authenticated; from the memory of others: -2 maintenance, -111 order not found, -501 to -504. Nothing tells how long
+-508 and -509 last; a breach of the small-order rule lasts an hour (API documentation), so that is assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Final
+
+import aiohttp
+
+from stall_then_strike.infra.bitflyer.answers import BadAnswer, read_json
+from stall_then_strike.types.dto import NS_PER_S, LimitName, LimitReading
+from stall_then_strike.types.errors import (
+    AuthRefused,
+    MarginRefused,
+    NoAnswer,
+    NotSent,
+    OutcomeUnknown,
+    Overloaded,
+    Rejected,
+    Restricted,
+    Throttled,
+    VenueError,
+)
+
+THROTTLED_S: Final = 60
+"""Pause after a breach whose end no header tells."""
+IRREGULAR_S: Final = 3_600
+"""Pause after -508 and -509."""
+_LONGEST_PERIOD_S: Final = 3_600
+_MOST_REMAINING: Final = 1_000_000
+_LONGEST_MESSAGE: Final = 160
+
+
+class _Meaning(Enum):
+    """What to do about a refusal."""
+
+    REJECTED = auto()
+    MARGIN = auto()
+    OVERLOADED = auto()
+    THROTTLED = auto()
+    IRREGULAR = auto()
+    AUTH = auto()
+
+
+CODES: Final[Mapping[int, _Meaning]] = {
+    -1: _Meaning.THROTTLED,
+    -2: _Meaning.OVERLOADED,
+    # -204 passes with the maintenance, and a cancel that met it is to be asked for again: the order may still rest.
+    -204: _Meaning.OVERLOADED,
+    -208: _Meaning.OVERLOADED,
+    -508: _Meaning.IRREGULAR,
+    -509: _Meaning.IRREGULAR,
+    **dict.fromkeys((-500, -501, -502, -503, -504, -505, -700), _Meaning.AUTH),
+    **dict.fromkeys(
+        (-100, -106, -107, -108, -110, -111, -121, -153, -156, -159, -201, -202, -206, -207),
+        _Meaning.REJECTED,
+    ),
+    **dict.fromkeys((-200, -205), _Meaning.MARGIN),
+}
+
+_UNAUTHORIZED: Final = 401
+_AUTH_STATUS: Final = frozenset({_UNAUTHORIZED, 403})
+_THROTTLED_STATUS: Final = 429
+_SERVER_ERRORS: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An HTTP answer as it came."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str | None
+    """None if it could not be read: cut, too long, not UTF-8."""
+    received_ns: int
+
+
+def no_answer(request: str, detail: str, *, has_effect: bool) -> VenueError:
+    """Nothing usable came back."""
+    return OutcomeUnknown(request, detail) if has_effect else NoAnswer(request, detail)
+
+
+def transport_error(request: str, error: Exception, *, has_effect: bool) -> VenueError:
+    """What an exception of the transport means. Its own text may hold headers and is not repeated."""
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return NotSent(request, "no connection in time")
+        case aiohttp.ClientConnectorDNSError():
+            return NotSent(request, f"host name not found ({error.host})")
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+            return NotSent(request, f"TLS failed ({error.host})")
+        case aiohttp.ClientConnectorError():
+            reason = "connection refused" if isinstance(error.os_error, ConnectionRefusedError) else "cannot connect"
+            return NotSent(request, f"{reason} ({error.host}:{error.port})")
+        case aiohttp.InvalidURL():
+            return NotSent(request, "the address is none")
+        case TimeoutError():
+            return no_answer(request, "no answer in time", has_effect=has_effect)
+        case aiohttp.ServerDisconnectedError():
+            return no_answer(request, "the connection was closed before an answer", has_effect=has_effect)
+        case aiohttp.ClientPayloadError():
+            return no_answer(request, "the answer was cut", has_effect=has_effect)
+        case aiohttp.ClientResponseError():
+            return no_answer(request, "the answer was not HTTP", has_effect=has_effect)
+        case _:
+            return no_answer(request, f"the connection broke ({type(error).__name__})", has_effect=has_effect)
+
+
+def refusal(request: str, answer: Answer, *, has_effect: bool) -> VenueError | None:
+    """What is wrong with an answer; None for one of HTTP 200 that does not say no."""
+    said = _venue_status(answer.text)
+    if said is not None:
+        code, message = said
+        if (known := _meaning(code, answer.status)) is not None:
+            return _error(known, request, message or f"HTTP {answer.status}", code, answer)
+        return no_answer(request, f"HTTP {answer.status}, venue code {code}: {message}", has_effect=has_effect)
+    if answer.status == _UNAUTHORIZED:
+        return AuthRefused(request, f"HTTP {answer.status}")
+    if answer.status == _THROTTLED_STATUS:
+        return _error(_Meaning.THROTTLED, request, "HTTP 429", None, answer)
+    if answer.status != 200:
+        return no_answer(request, f"HTTP {answer.status} without the venue's word", has_effect=has_effect)
+    if answer.text is None:
+        return no_answer(request, "the answer could not be read", has_effect=has_effect)
+    return None
+
+
+def _meaning(code: int, http_status: int) -> _Meaning | None:
+    """What the venue's number says beside an HTTP status; None if nothing is sure."""
+    known = CODES.get(code)
+    if http_status >= _SERVER_ERRORS:
+        return None if known is _Meaning.AUTH else known
+    if known is not None:
+        return known
+    if http_status in _AUTH_STATUS:
+        return _Meaning.AUTH
+    return _Meaning.THROTTLED if http_status == _THROTTLED_STATUS else _Meaning.REJECTED
+
+
+def limit_readings(answer: Answer, *, is_private: bool) -> tuple[LimitReading, ...]:
+    """What an answer's headers tell of the limits: the account's, or with a public one the address's.
+
+    A header that makes no sense tells nothing. A private call's refusal before the account was looked at carries the
+    address's count under the same names: it is left out.
+    """
+    said = _venue_status(answer.text)
+    is_of_address = said is not None and "IP" in said[1]
+    if is_private and (answer.status in _AUTH_STATUS or answer.status == 404 or is_of_address):
+        return ()
+    names = ((LimitName.PRIVATE, "x"), (LimitName.ORDERS, "x-orderrequest"))
+    return tuple(
+        LimitReading(
+            ts_ns=answer.received_ns, limit=limit, remaining=remaining, reset_ns=answer.received_ns + period * NS_PER_S
+        )
+        for limit, prefix in (names if is_private else ((LimitName.ADDRESS, "x"),))
+        if (remaining := _header(answer, f"{prefix}-ratelimit-remaining", _MOST_REMAINING)) is not None
+        and (period := _header(answer, f"{prefix}-ratelimit-period", _LONGEST_PERIOD_S)) is not None
+    )
+
+
+def _error(meaning: _Meaning, request: str, message: str, code: int | None, answer: Answer) -> VenueError:
+    match meaning:
+        case _Meaning.REJECTED:
+            return Rejected(request, message, code=code)
+        case _Meaning.OVERLOADED:
+            return Overloaded(request, message, code=code)
+        case _Meaning.AUTH:
+            return AuthRefused(request, message, code=code)
+        case _Meaning.MARGIN:
+            return MarginRefused(request, message, code=code)
+        case _Meaning.THROTTLED:
+            retry_at_ns = answer.received_ns + _pause_s(answer) * NS_PER_S
+            return Throttled(request, message, retry_at_ns=retry_at_ns, code=code)
+        case _Meaning.IRREGULAR:
+            return Restricted(request, message, retry_at_ns=answer.received_ns + IRREGULAR_S * NS_PER_S, code=code)
+
+
+def _pause_s(answer: Answer) -> int:
+    """Until the latest end of the windows that are used up; a minute if no header says that one is."""
+    ends = [
+        period
+        for prefix in ("x", "x-orderrequest")
+        if _header(answer, f"{prefix}-ratelimit-remaining", _MOST_REMAINING) == 0
+        and (period := _header(answer, f"{prefix}-ratelimit-period", _LONGEST_PERIOD_S)) is not None
+    ]
+    return max(ends, default=THROTTLED_S) or 1
+
+
+def _header(answer: Answer, name: str, most: int) -> int | None:
+    text = answer.headers.get(name, "").strip()
+    if not text.isascii() or not text.isdigit() or len(text) > len(str(most)):
+        return None
+    return number if (number := int(text)) <= most else None
+
+
+def _venue_status(text: str | None) -> tuple[int, str] | None:
+    """The venue's number and words, if a body is a refusal of its."""
+    if text is None or not text.lstrip().startswith("{"):
+        return None
+    try:
+        value: Any = read_json(text)
+    except BadAnswer:
+        return None
+    code = value.get("status")
+    if isinstance(code, bool) or not isinstance(code, int) or code >= 0:
+        return None
+    message = value.get("error_message")
+    words = "".join(c if c.isprintable() else " " for c in message) if isinstance(message, str) else ""
+    return code, words[:_LONGEST_MESSAGE]

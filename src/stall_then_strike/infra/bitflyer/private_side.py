@@ -1,0 +1,79 @@
+"""The private channel of a session: whether it is live on the present connection, and what it tells.
+
+It is live from the venue's acknowledgement of `child_order_events`, which is also the proof of the login, until the
+connection ends. It does not know the connection; the session tells it what becomes of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from loguru import logger
+
+from stall_then_strike.infra.bitflyer.login import KeyPair, LoginEar, is_venues_fault, masked
+from stall_then_strike.infra.bitflyer.private_feed import AccountEvent, PrivateFeed
+from stall_then_strike.types.dto import PrivateChannel
+from stall_then_strike.types.instrument import Instrument
+
+PrivateEvent = AccountEvent | PrivateChannel
+
+_log = logger.bind(channel="ws")
+
+
+class PrivateSide:
+    """What a session has only with credentials."""
+
+    def __init__(self, pair: KeyPair, instrument: Instrument, on_event: Callable[[PrivateEvent], None]) -> None:
+        """Nothing is listened to before ``open``."""
+        self._pair = pair
+        self._on_event = on_event
+        self._ear = LoginEar()
+        self._is_refusal_told = False
+        self.feed = PrivateFeed(instrument)
+        self.is_live = False
+
+    def open(self) -> None:
+        """Begin to listen for what pybotters tells of logins."""
+        self._ear.open()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._ear.close()
+
+    def on_handshake(self) -> None:
+        """Another connection, and with it another login, is about to begin."""
+        self._ear.forget()
+        self._is_refusal_told = False
+
+    def on_granted(self, now_ns: int) -> None:
+        """The venue acknowledged the channel."""
+        self.is_live = True
+        _log.info("the private channel is live")
+        self._on_event(PrivateChannel(ts_ns=now_ns, is_live=True))
+
+    def on_message(self, content: Any, recv_ns: int) -> None:
+        """Take one message of the channel."""
+        for event in self.feed.decode(content, recv_ns):
+            self._on_event(event)
+
+    def on_dropped(self, now_ns: int) -> None:
+        """The connection is gone, or is not believed any more."""
+        if self.is_live:
+            self.is_live = False
+            self._on_event(PrivateChannel(ts_ns=now_ns, is_live=False))
+
+    def refused(self, url: str, words: str) -> str:
+        """Say that the venue at ``url`` refused the channel with these words: for the operator, without secrets."""
+        reason = f"the login: {self._ear.refusal}" if self._ear.refusal else f"the private channel: {words}"
+        return masked(f"{url} refuses {reason}", self._pair)
+
+    def may_pass(self, words: str) -> bool:
+        """Whether a refusal with these words is of the venue's state: the same key may be taken a moment later."""
+        return is_venues_fault(self._ear.refusal or words)
+
+    def tell_refused(self, text: str) -> None:
+        """Log, once for each connection, that it goes on without the channel."""
+        if not self._is_refusal_told:
+            self._is_refusal_told = True
+            _log.warning("{}; the connection is kept for its public data a while", text)

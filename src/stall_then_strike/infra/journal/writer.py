@@ -1,0 +1,438 @@
+"""What outlives the process: orders, fills, facts and the core's memory, in one SQLite file per product.
+
+The owner records what a step changed before it sends the step's actions, so a process that is killed at any point
+leaves either the whole step or nothing of it, and never an order at the venue that the file does not know.
+
+What is safe when. ``synchronous=NORMAL`` in WAL mode: each commit is handed to the operating system, not to the disk. A
+``kill -9`` loses nothing; a power cut can lose the last moments (whole steps, newest first) and cannot damage the file.
+Reconciliation with the venue finds orders and fills of that time, a halt of that time is lost. Waiting for the disk at
+each step would cost milliseconds on the event loop.
+
+The event loop only appends to the write-ahead log, and does not wait for a lock (:meth:`Journal.set_patience`): while
+another connection writes (a thread of this process for a moment, or any program that opened the file),
+:meth:`Journal.record` raises JournalBusy. Moving the log into the file is :meth:`Journal.checkpoint`, forgetting is
+:meth:`Journal.prune`, both for a thread. Other processes may read meanwhile (``journal_reader``); a second trader is
+refused (``instance_lock``).
+
+A full disk: a file beside the journal keeps a little room back. It is given up at the first write that finds none, so
+that what follows, a halt above all, can be written.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from stall_then_strike.infra.clock import perf_ns
+from stall_then_strike.infra.journal import journal_rows as rows
+from stall_then_strike.infra.journal.instance_lock import InstanceLock
+from stall_then_strike.infra.journal.schema import (
+    BUSY,
+    MIGRATIONS,
+    OLDEST_SQLITE,
+    Migration,
+    check_ours,
+    damaged,
+    journal_errors,
+    migrate,
+    primary_code,
+)
+from stall_then_strike.infra.watch.disk_watch import Reserve
+from stall_then_strike.types.dto import NS_PER_S, BookedFill, Changes, CoreMemo, ExecId, OrderMemo, TradeLogRow
+from stall_then_strike.types.errors import JournalError
+
+RECENT_ORDERS: Final = 1_000
+RECENT_FILLS: Final = 20_000
+"""How much of the past :meth:`Journal.load` gives back, and pruning leaves whatever its age: as much as the engine's
+order table remembers. An execution id that is forgotten while the venue still lists it would be booked again."""
+
+WHOLE_FILLS: Final = 200
+"""How many of the last fills are given back whole: more than the venue's lists can lack."""
+
+PATIENCE_S: Final = 30.0
+"""How long the journal waits, unless told otherwise, for a program that holds its lock."""
+_YIELD_S: Final = 0.05
+"""How long a checkpoint or a pruning waits for the writer."""
+_LOG_BYTES: Final = 16 * 1024 * 1024
+"""What is kept of a write-ahead log that grew, and the size from which on a checkpoint keeps the writer out."""
+_PASSES: Final = 3
+"""How often a checkpoint tries beside the writer."""
+_CHECK_S: Final = 2.0
+"""How long the facts, which are only the story, are checked at open; the rest of the file is checked as a whole."""
+BATCH: Final = 50
+"""Rows that pruning takes in one transaction: about a millisecond, for which the writer finds the journal busy."""
+_BATCHES_AT_OPEN: Final = 100
+_DAY_NS: Final = 86_400 * NS_PER_S
+_NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+"""Result codes of a disk that is full: its quota, a limit on files and the shared memory file show as I/O errors."""
+
+
+def journal_path(folder: str | Path, product_code: str) -> Path:
+    """The file of a product in a folder of journals (``journal.dir``)."""
+    return Path(folder) / f"{product_code}.sqlite3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What an earlier run left."""
+
+    memo: CoreMemo | None
+    """None in a new journal."""
+    orders: tuple[OrderMemo, ...]
+    """All that were not known to have ended, and the newest :data:`RECENT_ORDERS` others, in the order of sending."""
+    exec_ids: tuple[ExecId, ...]
+    """The last :data:`RECENT_FILLS` execution ids that were booked, in that order."""
+    fills: tuple[BookedFill, ...]
+    """The last :data:`WHOLE_FILLS` of these, whole."""
+
+    @property
+    def newest_exec_id(self) -> ExecId:
+        """The highest of them, zero if there is none. A lower one may still be missing: events can be lost."""
+        return max(self.exec_ids, default=ExecId(0))
+
+
+class Journal:
+    """The one writer of a journal. Made by :meth:`open`; a context manager, for one thread."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection, lock: InstanceLock, *, is_new: bool, backup: Path | None):
+        """For :meth:`open`."""
+        self.path = path
+        self.is_new = is_new
+        """Whether there was no journal before: nothing is remembered, also no halt."""
+        self.backup = backup
+        """The copy that was kept of a journal of an older version."""
+        self.repeated_fills = 0
+        """Fills whose execution id was in the journal already; they were left as they were."""
+        self._db = db
+        self._lock = lock
+        self.reserve = Reserve(path.with_name(f"{path.name}.reserve"))
+        """Room that is kept back, once somebody asked for it."""
+        self.is_used = False
+        """Whether an order, a fill or a fact was recorded since it was opened."""
+        self._records = 0
+        self._checkpointed = 0
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        product_code: str,
+        account: str,
+        now_ns: int,
+        keep_days: int | None = None,
+        locks: Path | None = None,
+        migrations: Sequence[Migration] = MIGRATIONS,
+    ) -> Journal:
+        """Open a journal, or make a new one, for this process alone until it is closed.
+
+        ``account`` is a fingerprint of the account (never its key): the journal keeps to the one it began with.
+        ``keep_days`` prunes what is older. ``locks`` is the folder of the accounts' locks (``instance_lock``).
+
+        Raises JournalError, which names the file and what to do about it: in use, of another product or account, of a
+        newer version, damaged, or not to be written.
+        """
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise JournalError(f"SQLite {sqlite3.sqlite_version} is too old; accepted: 3.37 or newer")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise JournalError(f"{path.parent} cannot be made: {error.strerror}") from error
+        lock = InstanceLock(path, account, locks)
+        lock.take()
+        db: sqlite3.Connection | None = None
+        try:
+            with journal_errors(path, "opened"):
+                db = _connect(path, PATIENCE_S)
+                version = check_ours(db, path, len(migrations))
+                if version:
+                    _check_whole(db, path)
+                    _check_owner(db, path, product_code, account)
+                (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+                if mode != "wal":
+                    raise JournalError(
+                        f"{path} is on a file system that SQLite cannot log on; set journal.dir elsewhere"
+                    )
+                _set_pace(db)
+                new = () if version else (("product_code", product_code), ("account", account))
+                backup = migrate(db, path, migrations, new)
+                journal = cls(path, db, lock, is_new=not version, backup=backup)
+                if keep_days is not None:
+                    journal.prune(keep_days, now_ns, batches=_BATCHES_AT_OPEN)
+                return journal
+        except BaseException:
+            if db is not None:
+                db.close()
+            lock.release()
+            raise
+
+    def close(self) -> None:
+        """Move everything into the file and let it go. Safe to call twice; a failure to tidy up loses nothing."""
+        with suppress(sqlite3.Error):
+            self._db.close()
+        self._lock.release()
+
+    def discard(self) -> None:
+        """Close it and take the file away. For a new journal in which nothing happened."""
+        if not self.is_new or self.is_used:
+            raise ValueError("only an empty journal may be taken away")
+        with suppress(sqlite3.Error):
+            self._db.close()
+        self.reserve.release()
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(OSError):
+                self.path.with_name(self.path.name + suffix).unlink()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close."""
+        self.close()
+
+    def set_patience(self, seconds: float) -> None:
+        """How long a write waits from now on for another program's lock. On an event loop: not at all."""
+        with journal_errors(self.path, "written"):
+            self._db.execute(f"PRAGMA busy_timeout = {round(seconds * 1_000)}")
+
+    # --- Writing ------------------------------------------------------------------------------------------------------
+
+    def record(self, changes: Changes) -> None:
+        """Store a step's changes, all or none. Once this returns they outlive the process.
+
+        Raises JournalBusy, and JournalError (disk full, I/O error, damage): then none of it is stored, and
+        the same may be tried again.
+        """
+        with journal_errors(self.path, "written"), self._transaction() as db:
+            if changes.orders:
+                db.executemany(rows.PUT_ORDER, map(rows.order_row, changes.orders))
+            repeated = 0
+            if changes.fills:
+                stored = db.executemany(rows.PUT_FILL, map(rows.fill_row, changes.fills)).rowcount
+                repeated = len(changes.fills) - stored
+            if changes.facts:
+                db.executemany(rows.PUT_FACT, map(rows.fact_row, changes.facts))
+            if changes.memo is not None:
+                db.execute(rows.PUT_MEMO, rows.memo_row(changes.memo))
+        self.repeated_fills += repeated
+        self._records += 1
+        self.is_used = self.is_used or bool(changes.orders or changes.fills or changes.facts)
+
+    def swap_log_dir(self, log_dir: Path) -> Path | None:
+        """Note where this run logs, and return where the last one did. Raises JournalError."""
+        with journal_errors(self.path, "written"), self._transaction() as db:
+            before = rows.read_meta(db, "log_dir")
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('log_dir', ?)", (str(log_dir.absolute()),))
+        return None if before is None else Path(before)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield self._db
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            with suppress(sqlite3.Error):
+                if self._db.in_transaction:  # SQLite itself rolls back when the disk is full
+                    self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error) and primary_code(error) in _NO_ROOM:
+                self.reserve.release()
+            raise
+
+    # --- Reading ------------------------------------------------------------------------------------------------------
+
+    def load(self) -> Restored:
+        """What was remembered when this run began, and since. Raises JournalError."""
+        with journal_errors(self.path, "read"):
+            return Restored(
+                memo=rows.read_memo(self._db),
+                orders=tuple(rows.recent_orders(self._db, RECENT_ORDERS)),
+                exec_ids=tuple(rows.newest_exec_ids(self._db, RECENT_FILLS)),
+                fills=tuple(rows.newest_fills(self._db, WHOLE_FILLS)),
+            )
+
+    def trades_since(self, from_ns: int) -> list[TradeLogRow]:
+        """Trade-log rows of the fills from a moment on, oldest first. Raises JournalError."""
+        with journal_errors(self.path, "read"):
+            return [fill.row for fill in rows.fills_within(self._db, from_ns, rows.MAX_NS)]
+
+    # --- Keeping it small: for another thread -------------------------------------------------------------------------
+
+    @property
+    def log_bytes(self) -> int:
+        """Size of the write-ahead log, with what is kept of it for later; zero where there is none."""
+        try:
+            return _log_of(self.path).stat().st_size
+        except OSError:
+            return 0
+
+    @property
+    def unmoved(self) -> int:
+        """Records and forgotten rows since the log last began anew."""
+        return self._records - self._checkpointed
+
+    def checkpoint(self) -> bool:
+        """Move the write-ahead log into the file; whether the log began anew, or there was nothing to move.
+
+        For a thread: it waits for the disk, with a connection of its own, while writers and readers go on. When all was
+        moved the log begins anew, for which SQLite once waits for the disk; that is done here as well, so that the next
+        record need not. If a writer comes between, it is tried again, and at last, when the log has grown long, with
+        the writer kept out for as long as the disk takes. A reader that stays at its moment keeps the log growing.
+        Raises JournalError.
+        """
+        records = self._records
+        if records == self._checkpointed:
+            return True
+        with (
+            journal_errors(self.path, "written"),
+            closing(_beside(self.path, _YIELD_S)) as db,
+            closing(_beside(self.path, _YIELD_S)) as gate,
+        ):
+            is_anew = any(_begin_anew(self.path, db) for _ in range(_PASSES))
+            if not is_anew and self.log_bytes > _LOG_BYTES:
+                with _unless_busy():
+                    gate.execute("BEGIN IMMEDIATE")
+                    _move(db)
+                    gate.execute("ROLLBACK")
+                    is_anew = _begin_anew(self.path, db)
+        if is_anew:
+            self._checkpointed = records
+        return is_anew
+
+    def prune(self, keep_days: int, now_ns: int, *, batches: int = 1) -> int:
+        """Forget ended orders, fills and facts older than so many days; return how many rows went.
+
+        The newest :data:`RECENT_ORDERS` and :data:`RECENT_FILLS` stay at any age. Each batch is a transaction of about
+        a millisecond with a connection of its own, so this too may run in a thread; it ends early where a writer keeps
+        it waiting. Raises JournalError.
+        """
+        keep = {
+            "cutoff": now_ns - keep_days * _DAY_NS,
+            "fills": RECENT_FILLS - 1,
+            "orders": RECENT_ORDERS - 1,
+            "batch": BATCH,
+        }
+        gone = 0
+        with journal_errors(self.path, "pruned"), closing(_beside(self.path, _YIELD_S)) as db, _unless_busy():
+            for statement in _PRUNE:
+                for _ in range(batches):
+                    count = db.execute(statement, keep).rowcount
+                    gone += count
+                    if count < BATCH:
+                        break
+        self._records += gone
+        return gone
+
+
+_PRUNE: Final = (
+    "DELETE FROM facts WHERE seq IN (SELECT seq FROM facts WHERE ts_ns < :cutoff ORDER BY ts_ns LIMIT :batch)",
+    """
+    DELETE FROM fills WHERE seq IN (
+        SELECT seq FROM fills
+        WHERE ts_ns < :cutoff AND seq < (SELECT seq FROM fills ORDER BY seq DESC LIMIT 1 OFFSET :fills)
+        ORDER BY ts_ns LIMIT :batch
+    )
+    """,
+    """
+    DELETE FROM orders WHERE seq IN (
+        SELECT seq FROM orders
+        WHERE sent_ns < :cutoff AND is_live = 0
+            AND seq < (SELECT seq FROM orders WHERE is_live = 0 ORDER BY seq DESC LIMIT 1 OFFSET :orders)
+        ORDER BY sent_ns LIMIT :batch
+    )
+    """,
+)
+
+
+def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=timeout_s, isolation_level=None)
+
+
+def _beside(path: Path, timeout_s: float) -> sqlite3.Connection:
+    """A second connection, for another thread than the writer's."""
+    db = _connect(path, timeout_s)
+    _set_pace(db)
+    return db
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _move(db: sqlite3.Connection) -> bool:
+    """Move what can be moved of the log into the file; whether that was all."""
+    busy, frames, moved = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return not busy and moved == frames
+
+
+def _begin_anew(path: Path, db: sqlite3.Connection) -> bool:
+    """Move the log and make the one write with which it begins anew; whether it did."""
+    before = _generation(path)
+    if not _move(db):
+        return False
+    with _unless_busy():
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('checkpoints', ?)", (str(before),))
+    return _generation(path) != before
+
+
+def _generation(path: Path) -> int:
+    """How often the log began anew since it was made (SQLite, "Database File Format", section 4.1)."""
+    try:
+        with _log_of(path).open("rb") as log:
+            return int.from_bytes(log.read(16)[12:])
+    except OSError:
+        return 0
+
+
+def _set_pace(db: sqlite3.Connection) -> None:
+    """Never wait for the disk but in a checkpoint, and never checkpoint unasked."""
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA wal_autocheckpoint = 0")
+    db.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+
+
+@contextmanager
+def _unless_busy() -> Iterator[None]:
+    """Let it be if the writer is at it: there will be another time."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if primary_code(error) not in BUSY:
+            raise
+
+
+def _check_whole(db: sqlite3.Connection, path: Path) -> None:
+    """Check what trading needs as a whole, and the facts as far as time allows: weeks of them are gigabytes."""
+    for table in ("meta", "memo", "orders", "fills"):
+        _check_table(db, path, table)
+    limit_ns = perf_ns() + round(_CHECK_S * NS_PER_S)
+    db.set_progress_handler(lambda: perf_ns() > limit_ns, 100_000)
+    try:
+        _check_table(db, path, "facts")
+    except sqlite3.OperationalError as error:
+        if primary_code(error) != sqlite3.SQLITE_INTERRUPT:
+            raise
+    finally:
+        db.set_progress_handler(None, 0)
+
+
+def _check_table(db: sqlite3.Connection, path: Path, table: str) -> None:
+    for (verdict,) in db.execute(f"PRAGMA integrity_check({table})"):
+        if verdict != "ok":
+            raise damaged(path, " ".join(str(verdict).split()))
+
+
+def _check_owner(db: sqlite3.Connection, path: Path, product_code: str, account: str) -> None:
+    if (of := rows.read_meta(db, "product_code")) != product_code:
+        raise JournalError(f"{path} is the journal of {of}, not of {product_code}; set journal.dir to another folder")
+    if rows.read_meta(db, "account") != account:
+        raise JournalError(
+            f"{path} is the journal of another account, or of another API key; set journal.dir to another folder, or "
+            "move it away"
+        )

@@ -1,0 +1,257 @@
+"""One CSV file a UTC day, continued where it was left, that loses nothing when a write fails or others touch the file.
+
+Written with plain ``write`` calls on an appending descriptor: what the disk did not take, down to half a line, is kept
+and offered again, so a disk that was full for a while leaves no hole and no torn line. A file that a crash cut off in
+the middle of a line is continued on a fresh one. Knows no row types and no threads.
+
+Others rotate, truncate, move, delete and save these files anew, also while they are written. So each flush looks first:
+
+- Truncated to nothing: a header comes first.
+- Moved or deleted: a new file is begun, with a header.
+- Replaced by another program's copy of it: the copy is kept as ``NAME.csv.old``, and the file goes on as we wrote it.
+- Rewritten in place, or found so at the start, in a form that is not ours: it is kept as ``NAME.csv.old``, and a new
+  file is begun with those of its rows that can be read with certainty.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from loguru import logger
+
+from stall_then_strike.infra.logs.csv_dialects import BOM, as_written, csv_line, has_header
+from stall_then_strike.types.errors import LogError
+
+_BLOCK: Final = 1 << 20
+
+
+class DailyCsv:
+    """``<folder>/<kind>-YYYYMMDD.csv``, whose day is the day of the rows."""
+
+    def __init__(self, folder: Path, kind: str, columns: Sequence[str]) -> None:
+        """Make the folder and see that it can be written to. Raises LogError with the path and the reason."""
+        self.folder = folder
+        self.kind = kind
+        self.columns = tuple(columns)
+        self.on_new: Callable[[Path, int], object] = lambda path, size: None
+        """Told of a file that is begun anew where one had been, and how many bytes of it are rows that were before."""
+        self._header = csv_line(columns).encode()
+        self._day: str | None = None
+        self._fd: int | None = None
+        self._is_regular = False
+        self._start = bytearray()
+        """What has to be written before ``_pending``: a header, the end of a cut line, rows that were taken over."""
+        self._pending = bytearray()
+        self._torn = b""
+        """What the file has already of the line that ``_pending`` begins within."""
+        self._size = 0
+        """How long the file is after what we have written, as long as nobody else touches it."""
+        probe = folder / f".{kind}-write-test"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"written to see whether the disk takes it\n")
+            probe.unlink()
+        except OSError as error:
+            raise LogError(f"{folder} cannot be written to: {error.strerror}") from error
+
+    @property
+    def path(self) -> Path:
+        """The file of the day that is being written; the folder before the first."""
+        return self.folder if self._day is None else self.folder / f"{self.kind}-{self._day}.csv"
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether the disk still owes us something."""
+        return bool(self._start or self._pending)
+
+    def append(self, day: str, line: str) -> None:
+        """Add one line to the file of a day. It is on its way to the disk after :meth:`flush`.
+
+        Raises LogError when the day changes and either file cannot be written; then the line is not taken.
+        """
+        if day != self._day or self._fd is None:
+            self.open(day)
+        self._pending += line.encode("utf-8", "backslashreplace")
+
+    def open(self, day: str) -> None:
+        """Open the file of a day, with its header if it has none. Raises LogError."""
+        self.close()
+        self._day = day
+        try:
+            self._begin()
+        except OSError as error:
+            raise self._error(error) from error
+        self.flush()
+
+    def flush(self) -> None:
+        """Hand everything to the operating system. Raises LogError, and keeps what it did not take."""
+        if self._fd is None and not self.has_unwritten:
+            return
+        try:
+            if self._fd is None:
+                self._begin()  # it could not be begun anew after others had touched it
+            self._look()
+            if self.has_unwritten:
+                self._write()
+                self._look()  # it may have been truncated between the look and the write
+                self._write()
+        except OSError as error:
+            raise self._error(error) from error
+
+    def close(self) -> None:
+        """Flush and close. Raises LogError and stays open when the flush fails."""
+        self.flush()
+        self._let_go()
+
+    def abandon(self) -> None:
+        """Close, and give up on what could not be written."""
+        self._start.clear()
+        self._pending.clear()
+        self._torn = b""
+        self._let_go()
+
+    # --- the open file
+
+    def _let_go(self) -> None:
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            os.close(fd)
+
+    def _write(self) -> None:
+        """Write what waits. Raises OSError, and keeps what was not taken."""
+        if self._fd is None:
+            raise AssertionError("the file is open")
+        while self._start:
+            taken = os.write(self._fd, self._start)
+            self._size += taken
+            del self._start[:taken]
+        while self._pending:
+            taken = os.write(self._fd, self._pending)
+            self._size += taken
+            self._torn = (self._torn + self._pending[:taken]).rpartition(b"\n")[2]
+            del self._pending[:taken]
+
+    def _begin(self, *, is_new: bool = False) -> None:
+        """Open the file of the day; what has to come before the next row goes before what waits. Raises OSError.
+
+        ``is_new``: the rows that were in the file of this name are not in this one.
+        """
+        taken_over = 0
+        self.folder.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        fd = os.open(self.path, flags, 0o644)
+        try:
+            start = self._missing_start(fd)
+            if start is None:
+                kept, rows = self._set_aside(), as_written(_content(fd), self.columns)
+                what = "an empty one is begun" if rows is None else "its rows are taken over into a new one"
+                logger.warning("{}: not as this program writes it; kept as {}, {}", self.path, kept.name, what)
+                old, fd = fd, os.open(self.path, flags, 0o644)
+                os.close(old)
+                is_new, taken_over = True, len(rows or b"")
+                start = self._header if rows is None else rows
+            opened = os.fstat(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._fd, self._size, self._is_regular = fd, opened.st_size, stat.S_ISREG(opened.st_mode)
+        self._start[:] = start
+        self._pending[:0] = self._torn
+        self._torn = b""
+        if is_new:
+            self.on_new(self.path, taken_over)
+
+    def _look(self) -> None:
+        """See what others have done to the file since the last write, and set it right. Raises OSError."""
+        if self._fd is None:
+            raise AssertionError("the file is open")
+        ours = os.fstat(self._fd)
+        if not self._is_regular or not stat.S_ISREG(ours.st_mode):
+            return
+        try:
+            there = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            there = None
+        if there is not None and os.path.samestat(ours, there):
+            if ours.st_size != self._size:
+                self._resume(ours.st_size)
+            return
+        if there is None or ours.st_nlink or not there.st_size:
+            logger.warning("{} was moved or deleted while it was written: a new one is begun", self.path)
+            self._let_go()
+            self._begin(is_new=True)
+        else:
+            self._restore(ours.st_size)
+
+    def _resume(self, size: int) -> None:
+        """Go on in the same file, which others have shortened, lengthened or rewritten in place."""
+        if size < self._size:
+            logger.warning("{} was truncated or rewritten by another program while it was written", self.path)
+        is_new = size < self._size
+        self._let_go()
+        self._begin(is_new=is_new)
+
+    def _restore(self, size: int) -> None:
+        """Another program has put its copy in the place of the file, which is gone but for our descriptor."""
+        if self._fd is None:
+            raise AssertionError("the file is open")
+        whole = self.path.with_name(f".{self.path.name}.whole")
+        new = os.open(whole, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            at = 0
+            while at < size and (block := os.pread(self._fd, _BLOCK, at)):
+                at += os.write(new, block)
+            kept = self._set_aside()
+            os.rename(whole, self.path)
+        except BaseException:
+            os.close(new)
+            whole.unlink(missing_ok=True)
+            raise
+        logger.warning(
+            "{} was replaced by another program: kept as {}, the log goes on as it was", self.path, kept.name
+        )
+        self._let_go()
+        self._fd, self._size = new, at
+
+    def _set_aside(self) -> Path:
+        """Give what is in the file's place another name; return it. Raises OSError."""
+        names = (self.path.with_name(f"{self.path.name}.old{f'-{n}' if n > 1 else ''}") for n in count(1))
+        kept = next(name for name in names if not name.exists())
+        os.rename(self.path, kept)
+        return kept
+
+    def _missing_start(self, fd: int) -> bytes | None:
+        """What has to come before the first new row: a header or the rest of one, or the end of a cut line.
+
+        None for a file that is not in our form.
+        """
+        size = os.fstat(fd).st_size
+        if size == 0:
+            return self._header
+        start = os.pread(fd, len(self._header) + len(BOM) + 1, 0)
+        bare = start.removeprefix(BOM)
+        if len(bare) < len(self._header) and self._header.startswith(bare):
+            if bare != start:
+                os.ftruncate(fd, 0)  # a byte order mark is no part of a header
+                return self._header
+            return self._header[len(bare) :]
+        if not has_header(start, self.columns):
+            return None
+        return b"" if os.pread(fd, 1, size - 1) == b"\n" else b"\n"
+
+    def _error(self, error: OSError) -> LogError:
+        return LogError(f"{self.path} cannot be written: {error.strerror}")
+
+
+def _content(fd: int) -> bytes:
+    blocks = []
+    at = 0
+    while block := os.pread(fd, _BLOCK, at):
+        blocks.append(block)
+        at += len(block)
+    return b"".join(blocks)

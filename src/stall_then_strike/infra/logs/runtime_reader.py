@@ -1,0 +1,51 @@
+"""Reading the runtime log back: lines of ``app.log`` and of its rotated predecessors within a span of time.
+
+Its stamps are of the system's clock. A run at another speed keeps its own time in CSV and journal; then its lines
+stand elsewhere, and it is for the caller to see that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from stall_then_strike.infra.logs.log_reader import stamp_ns
+from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.text import utc_iso
+
+_LINE: Final = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d\.\d{3})Z \| (\w+) *\| (.*)")
+_STAMP_CHARS: Final = 23
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeLine:
+    """One record, without a traceback that may follow it."""
+
+    ts_ns: int
+    level: str
+    text: str
+
+
+def runtime_lines(folder: Path, from_ns: int, until_ns: int) -> list[RuntimeLine]:
+    """Records in ``[from_ns, until_ns)``, oldest first. A folder or file that cannot be read has none."""
+    first, last = (utc_iso(ns)[:_STAMP_CHARS].replace("T", " ") for ns in (from_ns, until_ns))
+    found: list[RuntimeLine] = []
+    for path in sorted(folder.glob("app*.log")):
+        try:
+            if path.stat().st_mtime_ns < from_ns - NS_PER_S:
+                continue  # its last line is older
+            with path.open(encoding="utf-8-sig", errors="replace") as lines:
+                found += _within(lines, first, last)
+        except OSError:
+            continue
+    return sorted(found, key=lambda line: line.ts_ns)
+
+
+def _within(lines: Iterator[str], first: str, last: str) -> Iterator[RuntimeLine]:
+    for line in lines:
+        if first <= line[:_STAMP_CHARS] < last and line.endswith("\n") and (match := _LINE.match(line)):
+            day, clock, level, text = match.groups()
+            yield RuntimeLine(ts_ns=stamp_ns(f"{day}T{clock}000Z"), level=level, text=text.rstrip())

@@ -1,0 +1,311 @@
+"""What a run did beside winning and losing: quotes and their fate, reasons, waiting times, use of the rate limits.
+
+From orders and decisions as columns. A quote belongs to the strike that named its side and price last before it was
+taken. Times to the venue and back are seen from here: what the logs stamp is when the answer or the event was received.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from stall_then_strike.config.models import LimitsConfig
+from stall_then_strike.engine.strategy_stall import STALL_TAG
+from stall_then_strike.infra.orderbook_view import OwnQuote
+from stall_then_strike.research.figures.estimates import Estimate, share_of
+from stall_then_strike.research.figures.log_rows import Fill
+from stall_then_strike.research.figures.mid_path import MidPath, OwnSpan
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Side
+from stall_then_strike.types.instrument import Instrument
+
+AGE_EDGES_MS: Final = (0, 250, 300, 400, 500, 750, 1_000, 1_500, 2_000, 3_000, 5_000)
+SPREAD_EDGES: Final = (0, 100, 200, 300, 500, 750, 1_000, 1_250, 1_500, 1_750, 2_000, 2_500, 3_000, 5_000)
+"""Lower ends of the bins; the last one is open."""
+PAPER_PREFIX: Final = "PAPER-"
+"""Names of paper orders, which no tape shows."""
+MINUTE_TO_EXPIRE_NS: Final = 61 * NS_PER_S
+_STRIKE_TO_PLACE_NS: Final = 30 * NS_PER_S
+_CANCEL_TO_END_NS: Final = 30 * NS_PER_S
+_ORDERS: Final = re.compile(r"(?:place_limit|close_market) (?:BUY|SELL) ([0-9.]+)@")
+_CANCELS: Final = re.compile(r"cancel_all_stall (\d+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bin:
+    """Quotes of one bin: ``low`` to ``high`` (excluded, None: open), and the share of them that had any fill."""
+
+    low: int
+    high: int | None
+    filled: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """Quotes of one bin of age and one of spread."""
+
+    age: int
+    spread: int
+    filled: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteFate:
+    """What became of the quotes."""
+
+    quotes: int
+    touched: int
+    """Those with any fill."""
+    whole: int
+    """Those filled whole."""
+    unmatched: int
+    """Quotes whose strike is not in the logs: in no bin."""
+    by_age: list[Bin]
+    by_spread: list[Bin]
+    cells: list[Cell]
+
+    @property
+    def ratio(self) -> Estimate | None:
+        """Share of quotes with any fill."""
+        return share_of(self.touched, self.quotes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reasons:
+    """Why nothing was done, by time; what was done, by count."""
+
+    held_ns: dict[str, int]
+    held_rows: dict[str, int]
+    done: dict[tuple[str, str], int]
+    """Decisions by type and reason, without holding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitUse:
+    """Calls within the rolling window of one limit, after each call."""
+
+    name: str
+    limit: int
+    reserve: int
+    window_s: int
+    stamps: list[int]
+    used: list[int]
+
+    @property
+    def peak(self) -> int:
+        """The most within one window."""
+        return max(self.used, default=0)
+
+
+def quote_fate(orders: pl.DataFrame, decisions: pl.DataFrame, fills: Sequence[Fill], units: Instrument) -> QuoteFate:
+    """Match quotes with their strikes and their fills."""
+    executed: dict[str, int] = {}
+    for fill in fills:
+        executed[fill.order_id] = executed.get(fill.order_id, 0) + fill.size
+    quotes = orders.filter(
+        (pl.col("action") == "place") & (pl.col("tag") == STALL_TAG) & (pl.col("order_id") != "")
+    ).select("ts_ns", "order_id", "side", "price", "size")
+    strikes = decisions.filter(pl.col("decision_type") == "strike")
+    offers = pl.concat(
+        [
+            strikes.filter(pl.col(column) != "").select(
+                "ts_ns", pl.lit(side.value).alias("side"), pl.col(column).alias("price"), "best_age_ms", "spread_ticks"
+            )
+            for side, column in ((Side.BUY, "entry_bid_px"), (Side.SELL, "entry_ask_px"))
+        ]
+    )
+    matched = quotes.sort("ts_ns", maintain_order=True).join_asof(
+        offers.sort("ts_ns", maintain_order=True),
+        on="ts_ns",
+        by=["side", "price"],
+        strategy="backward",
+        tolerance=_STRIKE_TO_PLACE_NS,
+        check_sortedness=False,  # polars cannot know it within groups; both were just sorted
+    )
+    rows = [
+        (age, spread, executed.get(order_id, 0), units.to_lots(size))
+        for order_id, size, age, spread in matched.select("order_id", "size", "best_age_ms", "spread_ticks").iter_rows()
+    ]
+    binned = [
+        (bisect_right(AGE_EDGES_MS, age) - 1, bisect_right(SPREAD_EDGES, spread) - 1, done > 0)
+        for age, spread, done, _ in rows
+        if age is not None
+    ]
+    return QuoteFate(
+        quotes=len(rows),
+        touched=sum(done > 0 for _, _, done, _ in rows),
+        whole=sum(done >= size for _, _, done, size in rows),
+        unmatched=sum(age is None for age, *_ in rows),
+        by_age=_bins(AGE_EDGES_MS, ((age, hit) for age, _, hit in binned)),
+        by_spread=_bins(SPREAD_EDGES, ((spread, hit) for _, spread, hit in binned)),
+        cells=_cells(binned),
+    )
+
+
+def _bins(edges: Sequence[int], marked: Iterable[tuple[int, bool]]) -> list[Bin]:
+    counts: dict[int, list[int]] = {}
+    for at, hit in marked:
+        pair = counts.setdefault(at, [0, 0])
+        pair[0] += hit
+        pair[1] += 1
+    found = []
+    for at in sorted(counts):
+        filled = share_of(*counts[at])
+        if filled is not None:
+            high = edges[at + 1] if at + 1 < len(edges) else None
+            found.append(Bin(low=edges[at], high=high, filled=filled))
+    return found
+
+
+def _cells(binned: Iterable[tuple[int, int, bool]]) -> list[Cell]:
+    counts: dict[tuple[int, int], list[int]] = {}
+    for age, spread, hit in binned:
+        pair = counts.setdefault((age, spread), [0, 0])
+        pair[0] += hit
+        pair[1] += 1
+    return [
+        Cell(age=age, spread=spread, filled=filled)
+        for (age, spread), pair in sorted(counts.items())
+        if (filled := share_of(*pair)) is not None
+    ]
+
+
+def reasons(decisions: pl.DataFrame) -> Reasons:
+    """A reason for doing nothing holds until the next row. ``stopping`` does not count: after it nothing runs."""
+    timed = decisions.with_columns((pl.col("ts_ns").shift(-1) - pl.col("ts_ns")).fill_null(0).alias("held_ns"))
+    holding = timed.filter((pl.col("decision_type") == "hold") & (pl.col("reason") != "stopping"))
+    held = holding.group_by("reason").agg(pl.col("held_ns").sum(), pl.len().alias("rows")).sort("reason")
+    acts = timed.filter(pl.col("decision_type") != "hold")
+    done = acts.group_by("decision_type", "reason").agg(pl.len().alias("rows")).sort("decision_type", "reason")
+    return Reasons(
+        held_ns={str(reason): int(ns) for reason, ns, _ in held.iter_rows()},
+        held_rows={str(reason): int(rows) for reason, _, rows in held.iter_rows()},
+        done={(str(kind), str(reason)): int(rows) for kind, reason, rows in done.iter_rows()},
+    )
+
+
+def waits(orders: pl.DataFrame, decisions: pl.DataFrame, fills: Sequence[Fill]) -> dict[str, list[float]]:
+    """Waiting times in ms, in rising order: ``place`` (strike to the venue's yes), ``cancel`` (to its confirmation),
+    ``fill`` (from the yes to the first fill of a quote)."""
+    placed = orders.filter((pl.col("action") == "place") & (pl.col("order_id") != ""))
+    strikes = decisions.filter(pl.col("decision_type") == "strike").select("ts_ns", pl.col("ts_ns").alias("asked_ns"))
+    struck = (
+        placed.filter(pl.col("tag") == STALL_TAG)
+        .select("ts_ns")
+        .join_asof(strikes, on="ts_ns", strategy="backward", tolerance=_STRIKE_TO_PLACE_NS, check_sortedness=False)
+    )
+    asked = decisions.filter(pl.col("actions").str.contains("cancel_all_stall")).select(
+        "ts_ns", "reason", pl.col("ts_ns").alias("asked_ns")
+    )
+    ended = (
+        orders.filter(pl.col("action") == "cancel")
+        .select("ts_ns", "reason")
+        .join_asof(
+            asked, on="ts_ns", by="reason", strategy="backward", tolerance=_CANCEL_TO_END_NS, check_sortedness=False
+        )
+    )
+    since = dict(placed.filter(pl.col("tag") == STALL_TAG).select("order_id", "ts_ns").iter_rows())
+    first_fill: dict[str, float] = {}
+    for fill in fills:
+        began = since.get(fill.order_id)
+        if began is not None:
+            first_fill.setdefault(fill.order_id, (fill.ts_ns - began) / NS_PER_MS)
+    found = {
+        "place": _spans(struck),
+        "cancel": _spans(ended),
+        "fill": sorted(max(0.0, ms) for ms in first_fill.values()),
+    }
+    return {name: spans for name, spans in found.items() if spans and spans[-1] > 0}
+
+
+def _spans(joined: pl.DataFrame) -> list[float]:
+    spans = joined.filter(pl.col("asked_ns").is_not_null()).select((pl.col("ts_ns") - pl.col("asked_ns")) / NS_PER_MS)
+    return sorted(spans.to_series().to_list())
+
+
+def calls_of(decisions: pl.DataFrame, units: Instrument) -> list[tuple[int, int, int]]:
+    """Requests as decided: stamp, order size in lots (0: a cancel or a question), private calls."""
+    found: list[tuple[int, int, int]] = []
+    for ts_ns, actions in decisions.filter(pl.col("actions") != "").select("ts_ns", "actions").iter_rows():
+        found.extend((ts_ns, int(units.to_lots(size)), 1) for size in _ORDERS.findall(actions))
+        found.extend((ts_ns, 0, int(count)) for count in _CANCELS.findall(actions))
+    return found
+
+
+def limit_use(calls: Sequence[tuple[int, int, int]], limits: LimitsConfig, units: Instrument) -> list[LimitUse]:
+    """The three documented limits as rolling windows over the calls, which come in the order of their stamps."""
+    small = units.to_lots(limits.small_order_btc)
+    orders = [(ts_ns, 1) for ts_ns, size, _ in calls if size]
+    shapes = (
+        ("private", limits.private_per_5min, limits.reserve_private, 300, [(ts_ns, n) for ts_ns, _, n in calls]),
+        ("orders", limits.orders_per_5min, limits.reserve_orders, 300, orders),
+        (
+            "small",
+            limits.small_orders_per_min,
+            limits.reserve_small_orders,
+            60,
+            [(ts_ns, 1) for ts_ns, size, _ in calls if 0 < size <= small],
+        ),
+    )
+    return [_rolling(name, limit, reserve, window_s, spent) for name, limit, reserve, window_s, spent in shapes]
+
+
+def _rolling(name: str, limit: int, reserve: int, window_s: int, spent: Sequence[tuple[int, int]]) -> LimitUse:
+    stamps: list[int] = []
+    used: list[int] = []
+    live: deque[tuple[int, int]] = deque()
+    total = 0
+    for ts_ns, count in spent:
+        while live and live[0][0] <= ts_ns - window_s * NS_PER_S:
+            total -= live.popleft()[1]
+        live.append((ts_ns, count))
+        total += count
+        if stamps and stamps[-1] == ts_ns:
+            used[-1] = total
+        else:
+            stamps.append(ts_ns)
+            used.append(total)
+    return LimitUse(name=name, limit=limit, reserve=reserve, window_s=window_s, stamps=stamps, used=used)
+
+
+def own_spans(orders: pl.DataFrame, fills: Sequence[Fill], units: Instrument) -> list[OwnSpan]:
+    """Quotes that the venue's public book showed: none on paper.
+
+    From a second before the venue's yes, since an order may be displayed before it is answered; what is not displayed
+    yet takes nothing out of the book.
+    """
+    live = orders.filter((pl.col("order_id") != "") & ~pl.col("order_id").str.starts_with(PAPER_PREFIX))
+    ends = dict(live.filter(pl.col("action") != "place").select("order_id", "ts_ns").iter_rows())
+    last_fill = {fill.order_id: fill.ts_ns for fill in fills}
+    executed: dict[str, int] = {}
+    for fill in fills:
+        executed[fill.order_id] = executed.get(fill.order_id, 0) + fill.size
+    quotes = live.filter((pl.col("action") == "place") & (pl.col("tag") == STALL_TAG) & (pl.col("price") != ""))
+    found = []
+    for ts_ns, order_id, side, price, size_text in quotes.select(
+        "ts_ns", "order_id", "side", "price", "size"
+    ).iter_rows():
+        size = units.to_lots(size_text)
+        until = ends.get(order_id, ts_ns + MINUTE_TO_EXPIRE_NS)
+        if executed.get(order_id, 0) >= size:
+            until = min(until, last_fill[order_id])
+        quote = OwnQuote(side=Side(side), price=units.to_ticks(price), remaining=size)
+        found.append(OwnSpan(from_ns=ts_ns - NS_PER_S, until_ns=until, quote=quote))
+    return found
+
+
+def prices_in_logs(decisions: pl.DataFrame, fills: Sequence[Fill], units: Instrument) -> MidPath:
+    """The prices that the logs themselves know: the middle of a strike's two quotes, and fills' own prices."""
+    known: list[tuple[int, int]] = [(fill.ts_ns, 2 * fill.price) for fill in fills]
+    both = decisions.filter((pl.col("entry_bid_px") != "") & (pl.col("entry_ask_px") != ""))
+    for ts_ns, bid, ask in both.select("ts_ns", "entry_bid_px", "entry_ask_px").iter_rows():
+        known.append((ts_ns, units.to_ticks(bid) + units.to_ticks(ask)))
+    path = MidPath()
+    for ts_ns, doubled in sorted(known, key=lambda pair: pair[0]):
+        path.add(ts_ns, doubled)
+    return path

@@ -1,0 +1,224 @@
+"""The three CSVs of a log folder, read back: whole rows only, several days as one run.
+
+A crash leaves half a line at the end of a file, and the next run goes on on a fresh one. A row that is not whole is
+left out and counted, never guessed: a report that stops at such a row would be missing when it is needed most.
+
+Fills are read to exact integers. Orders and decisions, of which there may be millions, stay columns; their numbers are
+text until somebody needs them.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from stall_then_strike.engine.venue.account import TAKEN_TAG
+from stall_then_strike.infra.logging_structured import columns
+from stall_then_strike.infra.logs.csv_dialects import BOM, as_written
+from stall_then_strike.infra.logs.log_runs import RunRows
+from stall_then_strike.types.dto import NS_PER_S, Reason, Side
+from stall_then_strike.types.errors import StallThenStrikeError
+from stall_then_strike.types.instrument import Instrument, Lots, Money, Ticks
+
+KINDS: Final = ("trades", "orders", "decisions")
+_STAMP: Final = "%Y-%m-%dT%H:%M:%S%.fZ"
+_US: Final = 1_000
+
+
+class ReportInputError(StallThenStrikeError):
+    """What a report was to be made of is not there or is something else. The text is meant for the operator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """One row of the trade log, in integers."""
+
+    ts_ns: int
+    order_id: str
+    side: Side
+    price: Ticks
+    size: Lots
+    fee: Money
+    tag: str
+    pnl: Money
+    """Realised by this fill, after its fee."""
+    pnl_cum: Money
+    """Realised in the trading day so far, fees and funding included."""
+    inventory_after: Lots
+
+    @property
+    def signed(self) -> int:
+        """Lots, positive for a buy."""
+        return self.side.sign * self.size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRows:
+    """All whole rows of a log folder, in the order of the files."""
+
+    folder: Path
+    fills: list[Fill]
+    orders: pl.DataFrame
+    """Columns of the CSV as text, and ``ts_ns``."""
+    decisions: pl.DataFrame
+    """Likewise, with ``best_age_ms`` and ``spread_ticks`` as numbers."""
+    days: tuple[str, ...]
+    """UTC days with a file, ``YYYYMMDD``."""
+    missing_days: tuple[str, ...]
+    """UTC days between them without decisions: nothing ran, or the file is gone."""
+    unreadable: int
+    """Rows that are not whole and were left out."""
+
+    @property
+    def first_ns(self) -> int:
+        """Stamp of the earliest row; zero if there is none."""
+        return min(self._ends(0), default=0)
+
+    @property
+    def last_ns(self) -> int:
+        """Stamp of the latest row; zero if there is none."""
+        return max(self._ends(-1), default=0)
+
+    def _ends(self, at: int) -> Iterable[int]:
+        for frame in (self.orders, self.decisions):
+            if frame.height:
+                yield int(frame["ts_ns"][at])
+        if self.fills:
+            yield self.fills[at].ts_ns
+
+
+def read_log_rows(folder: Path, units: Instrument, runs: RunRows | None = None) -> LogRows:
+    """Read a log folder, of it the rows of some runs or all. Raises ReportInputError when it is none, or of others."""
+    if not folder.is_dir():
+        raise ReportInputError(f"{folder}: no such folder; a log folder of run_live or run_paper is wanted")
+    files = {kind: sorted((folder / kind).glob(f"{kind}-????????.csv")) for kind in KINDS}
+    if runs is not None:
+        files = {kind: [path for path in paths if path in runs] for kind, paths in files.items()}
+    if not any(files.values()):
+        raise ReportInputError(f"{folder}: no logs; looked for {', '.join(f'{kind}/{kind}-*.csv' for kind in KINDS)}")
+    read = Path.read_bytes if runs is None else runs.read
+    fills, bad_fills = _read_fills(files["trades"], units, read)
+    orders, bad_orders = _read_columns(files["orders"], "orders", read)
+    decisions, bad_decisions = _read_columns(files["decisions"], "decisions", read)
+    present = {kind: [_day_of(path) for path in paths] for kind, paths in files.items()}
+    days = sorted({day for found in present.values() for day in found})
+    if not fills and not orders.height and not decisions.height:
+        raise ReportInputError(f"{folder}: the logs hold no rows")
+    return LogRows(
+        folder=folder,
+        fills=fills,
+        orders=orders,
+        decisions=decisions,
+        days=tuple(days),
+        missing_days=tuple(day for day in _calendar(days) if day not in present["decisions"]),
+        unreadable=bad_fills + bad_orders + bad_decisions,
+    )
+
+
+def stamp_ns(text: str) -> int:
+    """The logs' ``2026-11-21T07:30:13.123456Z`` in nanoseconds. Raises ValueError."""
+    if not text.endswith("Z"):
+        raise ValueError(f"{text!r} is not a stamp in UTC")
+    moment = datetime.fromisoformat(text)
+    whole = moment.replace(microsecond=0)
+    return int(whole.timestamp()) * NS_PER_S + moment.microsecond * _US
+
+
+# --- Trades -----------------------------------------------------------------------------------------------------------
+
+
+def _read_fills(paths: Sequence[Path], units: Instrument, read: Callable[[Path], bytes]) -> tuple[list[Fill], int]:
+    fills: list[Fill] = []
+    unreadable = 0
+    for path in paths:
+        text, cut = _whole_lines(path, "trades", read)
+        unreadable += cut
+        for line in text.decode("utf-8", "replace").split("\n")[1:-1]:
+            try:
+                fills.append(_fill(next(csv.reader([line])), units))
+            except (ValueError, StopIteration):
+                unreadable += bool(line.strip())
+    # A position that was taken over is no trade: for what a run won, it is a break in what was held.
+    return [fill for fill in fills if fill.tag != TAKEN_TAG], unreadable
+
+
+def _fill(cells: list[str], units: Instrument) -> Fill:
+    """One row. Raises ValueError unless it is whole."""
+    ts, order_id, side, price, size, fee, _strategy, tag, pnl, pnl_cum, inventory = cells
+    return Fill(
+        ts_ns=stamp_ns(ts),
+        order_id=order_id,
+        side=Side(side),
+        price=units.to_ticks(price),
+        size=units.to_lots(size),
+        fee=units.to_money(fee),
+        tag=tag,
+        pnl=units.to_money(pnl),
+        pnl_cum=units.to_money(pnl_cum),
+        inventory_after=units.to_lots(inventory),
+    )
+
+
+# --- Orders and decisions ---------------------------------------------------------------------------------------------
+
+
+def _read_columns(paths: Sequence[Path], kind: str, read: Callable[[Path], bytes]) -> tuple[pl.DataFrame, int]:
+    names = list(columns()[kind])
+    frames = []
+    unreadable = 0
+    for path in paths:
+        text, cut = _whole_lines(path, kind, read)
+        unreadable += cut
+        try:
+            frame = pl.read_csv(text, infer_schema=False, truncate_ragged_lines=True, encoding="utf8-lossy")
+        except pl.exceptions.PolarsError as error:
+            raise ReportInputError(f"{path} cannot be read as CSV: {str(error).splitlines()[0]}") from error
+        frames.append(frame)
+    empty = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    raw = pl.concat([empty, *frames])
+    stamped = raw.with_columns(
+        pl.col("ts").str.to_datetime(_STAMP, time_unit="ns", strict=False).cast(pl.Int64).alias("ts_ns")
+    )
+    whole = pl.col("ts_ns").is_not_null() & pl.col(names[-1]).is_not_null()
+    if kind == "decisions":
+        numbers = [pl.col(name).cast(pl.Int64, strict=False) for name in ("best_age_ms", "spread_ticks")]
+        stamped = stamped.with_columns(numbers)
+        # A reason is one of few words, so that one cut short can be told.
+        whole &= pl.col("reason").is_in([reason.label for reason in Reason]) & pl.col("spread_ticks").is_not_null()
+    kept = stamped.filter(whole).with_columns(pl.col(pl.String).fill_null(""))
+    return kept, unreadable + raw.height - kept.height
+
+
+def _whole_lines(path: Path, kind: str, read: Callable[[Path], bytes]) -> tuple[bytes, int]:
+    """The file up to its last line end, and whether something came after it. Raises ReportInputError."""
+    try:
+        raw = read(path)
+    except OSError as error:
+        raise ReportInputError(f"{path} cannot be read: {error.strerror}") from error
+    known, header = as_written(raw, columns()[kind]), ",".join(columns()[kind])
+    if known is None:
+        if b"\n" in raw:
+            raise ReportInputError(f"{path} has other columns than {header}")
+        return header.encode() + b"\n", int(bool(raw.removeprefix(BOM)))
+    end = known.rfind(b"\n") + 1
+    return known[:end] or header.encode() + b"\n", int(end < len(known))
+
+
+def _day_of(path: Path) -> str:
+    return path.stem[-8:]
+
+
+def _calendar(days: Sequence[str]) -> Iterable[str]:
+    """All days from the first to the last."""
+    try:
+        known = [date.fromisoformat(day) for day in days]
+    except ValueError:
+        return
+    for ahead in range((known[-1] - known[0]).days + 1 if known else 0):
+        yield f"{known[0] + timedelta(days=ahead):%Y%m%d}"

@@ -1,0 +1,89 @@
+"""Where compiled functions are kept between runs, under a name that says what they were made of.
+
+numba's own cache looks at the file of the compiled function only: a change in a function that it calls, or in a
+constant that it takes from another layer, would go unnoticed, and a kernel of other constants writes past its arrays.
+So the folder is named by the text of every module that those with compiled functions import, directly or not, and by
+numba's version. Reading this needs no numba.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import stall_then_strike
+
+_NAME: Final = "stall_then_strike"
+_PACKAGE: Final = Path(stall_then_strike.__file__).parent
+_ROOTS: Final = ("research/replay/venue_steps.py", "research/tables/scan.py")
+"""They import all other modules with compiled functions."""
+_LAST: Final = "venue_steps.run"
+"""What is compiled last, the whole replay."""
+_IMPORT: Final = re.compile(rf"^\s*from {_NAME}((?:\.\w+)*) import (?:\(([^)]*)\)|(.*))", re.MULTILINE)
+
+
+@cache
+def sources(roots: tuple[str, ...] = _ROOTS) -> str:
+    """A digest of the text of these modules and of all that they import of this package, and of numba's version."""
+    digest = hashlib.blake2b(_numba().encode(), digest_size=12)
+    for path in sorted(imported(roots)):
+        digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def imported(roots: Iterable[str]) -> set[Path]:
+    """Files of these modules and of all that they import of this package, directly or not."""
+    found: set[Path] = set()
+    due = [_PACKAGE / root for root in roots]
+    while due:
+        path = due.pop()
+        if path not in found:
+            found.add(path)
+            due += _imports(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _imports(text: str) -> list[Path]:
+    """Files of the modules that a module's text imports; where the name is one in a module, of that module."""
+    files: list[Path] = []
+    for module, many, one in _IMPORT.findall(text):
+        folder = _PACKAGE.joinpath(*module.split("."))
+        names = [name.split()[0] for name in (many or one.partition("#")[0]).split(",") if name.strip()]
+        files += (folder.with_suffix(".py"), folder / "__init__.py", *(folder / f"{name}.py" for name in names))
+    return [file for file in files if file.is_file()]
+
+
+def _numba() -> str:
+    try:
+        return version("numba")
+    except PackageNotFoundError:
+        return ""
+
+
+def cache_folder() -> Path | None:
+    """A folder of the user's own, made; None where there is none to write to."""
+    folder = _folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def is_compiled() -> bool:
+    """Whether an earlier run left the whole replay compiled here, as far as the names of files tell."""
+    return any(_folder().glob(f"*/{_LAST}-*.{sys.implementation.cache_tag.replace('cpython-', 'py')}.nbi"))
+
+
+def _folder() -> Path:
+    """Under numba's own variable if it is set; kernels of other sources may be there, too."""
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / _NAME / "numba"
+    return (Path(named) if named else base) / sources()

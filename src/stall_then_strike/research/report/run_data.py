@@ -1,0 +1,300 @@
+"""All figures of a run, from what it left behind: a log folder, and where there are any, a journal and tapes.
+
+Here things come together; how each figure is made is in ``books``, ``activity`` and ``estimates``. Nothing here draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.venue.calendar import TradingCalendar
+from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.infra.logs.log_runs import LIVE, LogRuns
+from stall_then_strike.infra.logs.run_manifest import RunRecord
+from stall_then_strike.research.figures.activity import (
+    LimitUse,
+    QuoteFate,
+    Reasons,
+    calls_of,
+    limit_use,
+    own_spans,
+    prices_in_logs,
+    quote_fate,
+    reasons,
+    waits,
+)
+from stall_then_strike.research.figures.estimates import Estimate, mean_of
+from stall_then_strike.research.figures.log_rows import Fill, LogRows, ReportInputError, read_log_rows
+from stall_then_strike.research.figures.mid_path import MidPath, mids_of_tapes
+from stall_then_strike.research.figures.profit import (
+    GROUPS,
+    Books,
+    Payment,
+    group_of,
+    keep_books,
+    markouts,
+    payments_in_rows,
+    split,
+)
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Fact, OrderMemo
+from stall_then_strike.types.errors import JournalError
+from stall_then_strike.types.instrument import Instrument
+from stall_then_strike.types.text import utc_day
+
+HORIZONS_NS: Final = (0, 100 * NS_PER_MS, NS_PER_S, 5 * NS_PER_S, 10 * NS_PER_S, 60 * NS_PER_S)
+"""Times after a fill at which it is compared with the mid; zero is the mid just before it."""
+SPLIT_HORIZON_NS: Final = NS_PER_S
+"""Over which a move of the mid counts as adverse selection; later moves count as inventory."""
+BLOCK_NS: Final = 60 * NS_PER_S
+"""Fills within a minute count as one observation of the market; see ``estimates``."""
+_CALLS_OF_A_REPORT: Final = 4
+"""As a rule; facts do not tell of more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayFigures:
+    """One UTC day, as its trade file says."""
+
+    day: str
+    fills: int
+    volume: int
+    """Lots."""
+    pnl: int
+    """Money units: sum of ``pnl_jpy``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFigures:
+    """What a report shows of one run."""
+
+    name: str
+    runs: list[RunRecord | None]
+    """The runs whose rows these are; None for the one that no manifest knows."""
+    others: int
+    """How many other runs of the folder have rows."""
+    units: Instrument
+    rows: LogRows
+    books: Books
+    days: list[DayFigures]
+    own_prices: MidPath
+    """Prices that the logs know of themselves."""
+    mids: MidPath | None
+    """From tapes."""
+    priced: int
+    """Fills at which a mid is known."""
+    markouts: dict[str, list[Estimate | None]]
+    """By group, one for each horizon; empty without mids."""
+    parts: dict[str, int] | None
+    """The total taken apart, doubled money; None without mids."""
+    pnl_per_fill: Estimate | None
+    pnl_per_trip: Estimate | None
+    trips_won: int
+    fate: QuoteFate
+    reasons: Reasons
+    waits: dict[str, list[float]]
+    limits: list[LimitUse]
+    has_journal: bool
+    halts: int
+    refused: int
+    """Orders that the venue did not take."""
+
+    @property
+    def fills(self) -> list[Fill]:
+        """All fills, as booked."""
+        return self.rows.fills
+
+    @property
+    def seconds(self) -> float:
+        """From the first row to the last."""
+        return (self.rows.last_ns - self.rows.first_ns) / NS_PER_S
+
+    def jpy(self, doubled: int) -> Decimal:
+        """Doubled money in yen."""
+        return self.units.amount(doubled) / 2
+
+
+def read_run(
+    folder: Path,
+    cfg: AppConfig,
+    *,
+    tapes: Sequence[Path] = (),
+    journal: Path | None = None,
+    name: str | None = None,
+    wanted: Sequence[str] = (),
+) -> RunFigures:
+    """Read a run, or those that are ``wanted`` as one (see ``LogRuns.chosen``), and work out the figures.
+
+    Without ``journal`` the product's journal in ``folder/journal`` is read if it is there and a run is live. Raises
+    ReportInputError, and ConfigError for a run that is not there.
+    """
+    units = cfg.exchange.instrument()
+    known = LogRuns(folder)
+    chosen = known.chosen(wanted)
+    records = [known.record(run) for run in chosen]
+    for record in records:
+        if record is not None and record.product != cfg.exchange.product_code:
+            raise ReportInputError(
+                f"run {record.run} of {folder} is of {record.product}, the settings are of "
+                f"{cfg.exchange.product_code}; name those of the run by --config, or --set exchange.product_code=..."
+            )
+    rows = read_log_rows(folder, units, known.rows(chosen) if known.records and chosen else None)
+    own_prices = prices_in_logs(rows.decisions, rows.fills, units)
+    mids = _mids(rows, cfg, tapes, units)
+    has_journal = journal is not None or any(record is None or record.mode in LIVE for record in records)
+    story = _read_journal(folder, cfg, journal, rows) if has_journal else None
+    fills, end_ns = rows.fills, rows.last_ns
+
+    def mark(ts_ns: int) -> int | None:
+        seen = None if mids is None else mids.at(ts_ns)
+        return own_prices.at(ts_ns) if seen is None else seen
+
+    payments = payments_in_rows(fills, TradingCalendar(cfg.session))
+    timed = waits(rows.orders, rows.decisions, fills)
+    calls = calls_of(rows.decisions, units)
+    if story is not None:
+        payments = story.payments(fills, units)
+        timed |= story.waits()
+        calls = story.calls()
+    books = keep_books(fills, payments, mark, mids, end_ns)
+    blocks = [fill.ts_ns // BLOCK_NS for fill in fills]
+    trips = [float(units.amount(won)) / 2 for _, won in books.trips]
+    return RunFigures(
+        name=folder.resolve().name if name is None else name,
+        runs=records,
+        others=len(set(known.with_rows) - set(chosen)),
+        units=units,
+        rows=rows,
+        books=books,
+        days=_days(fills, rows.days),
+        own_prices=own_prices,
+        mids=mids,
+        priced=0 if mids is None else sum(mids.before(fill.ts_ns) is not None for fill in fills),
+        markouts={} if mids is None else _markouts(fills, mids, units),
+        parts=None if mids is None else split(fills, books, mark, mids, SPLIT_HORIZON_NS, end_ns),
+        pnl_per_fill=mean_of([float(units.amount(fill.pnl)) for fill in fills], blocks),
+        pnl_per_trip=mean_of(trips, [ts_ns // BLOCK_NS for ts_ns, _ in books.trips]),
+        trips_won=sum(won > 0 for _, won in books.trips),
+        fate=quote_fate(rows.orders, rows.decisions, fills, units),
+        reasons=reasons(rows.decisions),
+        waits=timed,
+        limits=limit_use(calls, cfg.exchange.limits, units),
+        has_journal=story is not None,
+        halts=rows.decisions.filter(pl.col("decision_type") == "halt").height,
+        refused=rows.orders.filter((pl.col("action") == "place") & (pl.col("order_id") == "")).height,
+    )
+
+
+def _mids(rows: LogRows, cfg: AppConfig, tapes: Sequence[Path], units: Instrument) -> MidPath | None:
+    if not tapes:
+        return None
+    own = own_spans(rows.orders, rows.fills, units)
+    until_ns = rows.last_ns + HORIZONS_NS[-1]
+    path = mids_of_tapes(tapes, cfg, own=own, from_ns=rows.first_ns, until_ns=until_ns)
+    if not any(True for _ in path.between(rows.first_ns - 1, until_ns)) and path.at(rows.first_ns) is None:
+        raise ReportInputError(
+            f"the tape tells nothing of {cfg.exchange.product_code} within the time of {rows.folder}; "
+            "is it of this run?"
+        )
+    return path
+
+
+def _markouts(fills: Sequence[Fill], mids: MidPath, units: Instrument) -> dict[str, list[Estimate | None]]:
+    found: dict[str, list[Estimate | None]] = {group: [] for group in GROUPS}
+    for horizon_ns in HORIZONS_NS:
+        values: dict[str, list[float]] = {group: [] for group in GROUPS}
+        blocks: dict[str, list[int]] = {group: [] for group in GROUPS}
+        for fill, ticks in markouts(fills, mids, horizon_ns):
+            group = group_of(fill)
+            values[group].append(ticks / units.ticks_per_one)
+            blocks[group].append(fill.ts_ns // BLOCK_NS)
+        for group in GROUPS:
+            found[group].append(mean_of(values[group], blocks[group]))
+    return found
+
+
+def _days(fills: Sequence[Fill], days: Sequence[str]) -> list[DayFigures]:
+    sums = {day: [0, 0, 0] for day in days}
+    for fill in fills:
+        day = sums.setdefault(utc_day(fill.ts_ns), [0, 0, 0])
+        day[0] += 1
+        day[1] += fill.size
+        day[2] += fill.pnl
+    return [DayFigures(day=day, fills=n, volume=lots, pnl=pnl) for day, (n, lots, pnl) in sorted(sums.items())]
+
+
+# --- The journal ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Story:
+    """What a journal tells of the time of the logs."""
+
+    facts: list[Fact]
+    orders: dict[str, OrderMemo]
+
+    def payments(self, fills: Sequence[Fill], units: Instrument) -> list[Payment]:
+        """Funding as it was booked: also what no fill came after."""
+        found = []
+        for fact in self.facts:
+            if fact.what == "funding":
+                amount = units.to_money(Decimal(fact.detail))
+                before = next((at for at, fill in enumerate(fills) if fill.ts_ns > fact.ts_ns), len(fills))
+                found.append(Payment(ts_ns=fact.ts_ns, amount=2 * amount, before_fill=before))
+        return found
+
+    def waits(self) -> dict[str, list[float]]:
+        """From sending to the venue's yes and to the book, and from a cancel to its confirmation."""
+        sent = {fact.client_order_id: fact.ts_ns for fact in self.facts if fact.what == "send"}
+        asked: dict[str, int] = {}
+        found: dict[str, list[float]] = {"place": [], "register": [], "cancel": []}
+        for fact in self.facts:
+            order = fact.client_order_id
+            if order is None:
+                continue
+            if fact.what == "cancel":
+                asked.setdefault(order, fact.ts_ns)
+            elif fact.what == "cancelled" and order in asked:
+                found["cancel"].append((fact.ts_ns - asked[order]) / NS_PER_MS)
+            elif fact.what == "accepted" and order in sent:
+                found["place"].append((fact.ts_ns - sent[order]) / NS_PER_MS)
+            elif fact.what == "registered" and order in sent:
+                found["register"].append((fact.ts_ns - sent[order]) / NS_PER_MS)
+        return {name: sorted(spans) for name, spans in found.items() if spans}
+
+    def calls(self) -> list[tuple[int, int, int]]:
+        """Requests as sent: stamp, order size in lots, private calls."""
+        found: list[tuple[int, int, int]] = []
+        for fact in self.facts:
+            if fact.what == "send":
+                memo = self.orders.get(fact.client_order_id or "")
+                found.append((fact.ts_ns, memo.size if memo is not None else 1, 1))
+            elif fact.what == "cancel":
+                found.append((fact.ts_ns, 0, 1))
+            elif fact.what in ("report", "report_failed"):
+                found.append((fact.ts_ns, 0, _CALLS_OF_A_REPORT))
+        return found
+
+
+def _read_journal(folder: Path, cfg: AppConfig, journal: Path | None, rows: LogRows) -> _Story | None:
+    path = journal_path(folder / "journal", cfg.exchange.product_code) if journal is None else journal
+    if journal is None and not path.is_file():
+        return None
+    try:
+        with JournalReader.open(path) as reader:
+            facts = list(reader.facts(rows.first_ns, rows.last_ns + NS_PER_S))
+            orders = {memo.client_order_id: memo for memo in reader.orders(rows.first_ns, rows.last_ns + NS_PER_S)}
+    except JournalError as error:
+        raise ReportInputError(f"the journal cannot be read: {error}") from error
+    if not facts and journal is None:
+        return None  # it is of another run: a new embedded exchange has a new journal
+    if not facts:
+        raise ReportInputError(f"{path} tells nothing of the time of {folder}; is it of this run?")
+    return _Story(facts=facts, orders={str(name): memo for name, memo in orders.items()})

@@ -1,0 +1,71 @@
+"""From folders to a file: the report as a whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.research.figures.log_rows import ReportInputError
+from stall_then_strike.research.report.calibration_page import RESULT, calibration_page, is_calibration, read_result
+from stall_then_strike.research.report.labels import Labels
+from stall_then_strike.research.report.page import render
+from stall_then_strike.research.report.run_data import read_run
+from stall_then_strike.research.report.run_sections import comparison_page, run_page
+from stall_then_strike.research.report.sweep_data import is_sweep, read_sweep
+from stall_then_strike.research.report.sweep_sections import sweep_page
+
+
+def write_report(
+    out: Path,
+    folder: Path,
+    cfg: AppConfig,
+    *,
+    language: str = "en",
+    zone: str | None = None,
+    compare: Path | None = None,
+    tapes: Sequence[Path] = (),
+    journal: Path | None = None,
+    wanted: Sequence[str] = (),
+    compared: Sequence[str] = (),
+) -> None:
+    """Write the report on a run, with ``compare`` on two, on a sweep or a calibration, to ``out``, whole or not at all.
+
+    Tapes serve both runs, the journal the first. ``wanted`` and ``compared`` choose runs of the one folder and of the
+    other. Raises ReportInputError for what cannot be read, ConfigError for a run that is not there, OSError for
+    ``out``.
+    """
+    say = Labels(language, zone)
+    kind = "sweep" if is_sweep(folder) else "calibration" if is_calibration(folder) else None
+    if kind is not None and (compare is not None or tapes or journal is not None or wanted):
+        raise ReportInputError(f"{folder} holds a {kind}: --compare, --tape, --journal and --run are for runs")
+    if kind == "sweep":
+        page = sweep_page(read_sweep(folder), say)
+    elif kind == "calibration":
+        page = calibration_page(read_result(folder / RESULT), say)
+    else:
+        names = _names(folder, compare)
+        run = read_run(folder, cfg, tapes=tapes, journal=journal, name=names[0], wanted=wanted)
+        if compare is None:
+            page = run_page(run, say)
+        else:
+            page = comparison_page(run, read_run(compare, cfg, tapes=tapes, name=names[1], wanted=compared), say)
+    text = render(page, say)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, out)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _names(first: Path, second: Path | None) -> tuple[str, str]:
+    """What to call two runs: as much of their paths' ends as tells them apart."""
+    a, b = first.resolve(), (second or first).resolve()
+    for parts in range(1, max(len(a.parts), len(b.parts))):
+        names = "/".join(a.parts[-parts:]), "/".join(b.parts[-parts:])
+        if names[0] != names[1]:
+            return names
+    return (a.name, b.name) if second is None else (f"{a.name} (1)", f"{b.name} (2)")

@@ -1,0 +1,231 @@
+"""One run of a sweep, anywhere: a parameter set over a span, told in figures.
+
+What goes wrong in one run is its result; what would go wrong in all of them (no tape, another program) is raised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.clock import perf_ns
+from stall_then_strike.research.replay import kernel_state as x
+from stall_then_strike.research.replay.compiled import CompiledReplay, Outcome
+from stall_then_strike.research.replay.kernel_cache import sources
+from stall_then_strike.research.replay.kernel_state import I64
+from stall_then_strike.research.sweep.overfitting import moments
+from stall_then_strike.research.sweep.plan import Span, Value, as_json, configured
+from stall_then_strike.research.sweep.tape_fetch import Tape, columns_of
+from stall_then_strike.research.tables.columns import Columns
+from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.errors import StallThenStrikeError
+
+MARKOUT_NS: Final = 1 * NS_PER_S
+_SILENCE_NS: Final = 10 * NS_PER_S
+"""A tape that says nothing for so long is taken to know nothing (``mid_path``)."""
+
+_HERE: Final = "research/sweep/runs.py"
+"""It imports all that a run's figures depend on."""
+
+METRICS: Final = {
+    "pnl": float,
+    "max_drawdown": float,
+    "fills": int,
+    "quotes": int,
+    "fill_ratio": float,
+    "strikes": int,
+    "volume": float,
+    "sharpe": float,
+    "markout_1s": float,
+    "observations": int,
+    "skew": float,
+    "kurtosis": float,
+    "output_hash": str,
+}
+"""Figures of a run and their types; each may be None where there is nothing to tell.
+
+``pnl``: realised and marked, fees and funding included; ``max_drawdown``: deepest fall of that from its peak, zero or
+negative; both in JPY, over all days of the span. ``fill_ratio``: quotes that were filled at least in part. ``volume``:
+of all fills, BTC. ``sharpe``, ``skew``, ``kurtosis``: of what ``pnl`` moved by in each of the ``observations``, which
+are the whole intervals of observation. ``markout_1s``: mean over fills of how far the mid stood on their good side a
+second later, JPY. ``output_hash``: of every log row and of the account at the end.
+"""
+
+
+class OtherProgram(StallThenStrikeError):
+    """This worker runs another version of the program: its results would not be comparable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What all runs of a sweep have in common."""
+
+    base: dict[str, Any]
+    tapes: tuple[Tape, ...]
+    key: str
+    """Of the columns."""
+    cache: str
+    """Folder of columns; a worker that cannot use it takes one of its own."""
+    sample_ns: int
+    program: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run."""
+
+    number: int
+    span: Span
+    values: dict[str, Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What came of a run."""
+
+    number: int
+    span: str
+    values: dict[str, Any]
+    """As JSON has them."""
+    error: str | None
+    metrics: dict[str, Any]
+    seconds: float
+
+    @property
+    def done(self) -> bool:
+        """Whether it has figures."""
+        return self.error is None
+
+
+def program() -> str:
+    """Tells one version of what is replayed from another."""
+    return sources((_HERE,))
+
+
+def run_batch(job: Job, runs: Sequence[Run]) -> list[Record]:
+    """On a worker: several runs, one after the other. Raises OtherProgram, TapeUnavailable, FeedError, OSError."""
+    if program() != job.program:
+        raise OtherProgram("it has another version of stall-then-strike than the one that started the sweep")
+    columns = columns_of(job.tapes, job.key, configured(job.base, {}, ""), worker_cache(job.cache))
+    return [execute(job, run, columns) for run in runs]
+
+
+def worker_cache(wanted: str) -> Path:
+    """The cache that was asked for, if this machine has it; else one in the user's own cache folder."""
+    folder = Path(wanted)
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        return folder
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(base) / "stall_then_strike" / "columns"
+
+
+def execute(job: Job, run: Run, columns: Columns) -> Record:
+    """One run. Whatever goes wrong in it is told in the record."""
+    started, error, metrics = perf_ns(), None, dict.fromkeys(METRICS)
+    try:
+        cfg = configured(job.base, run.values, "this set")
+        metrics = measured(cfg, columns, run.span, job.sample_ns)
+    except StallThenStrikeError as failure:
+        error = str(failure)
+    except Exception as failure:  # noqa: BLE001 - one run's trouble, whatever it is, must not end the sweep
+        error = f"{type(failure).__name__}: {failure}"
+    return Record(
+        number=run.number,
+        span=run.span.name,
+        values={key: as_json(value) for key, value in run.values.items()},
+        error=error,
+        metrics=metrics,
+        seconds=(perf_ns() - started) / NS_PER_S,
+    )
+
+
+def failed(run: Run, error: str) -> Record:
+    """The record of a run that never came back."""
+    values = {key: as_json(value) for key, value in run.values.items()}
+    return Record(
+        number=run.number, span=run.span.name, values=values, error=error, metrics=dict.fromkeys(METRICS), seconds=0.0
+    )
+
+
+def measured(cfg: AppConfig, columns: Columns, span: Span, sample_ns: int) -> dict[str, Any]:
+    """The figures of one replay. Raises CannotCompile, ConfigError (a latency file)."""
+    digest, trades = hashlib.blake2b(digest_size=16), list[I64]()
+
+    def read(log: I64, *_: int) -> None:
+        digest.update(log.tobytes())
+        trades.append(log[log[:, 0] == x.LOG_TRADE][:, [1, 3, 4]])
+
+    replay = CompiledReplay(cfg, columns, span=(span.from_ns, span.to_ns), sample_ns=sample_ns)
+    outcome = replay.run(read)
+    digest.update(repr((outcome.started_ns, outcome.first_order_ns, outcome.inventory, outcome.halted)).encode())
+    unit, tally = cfg.exchange.instrument(), outcome.tally
+    found = moments(np.diff(outcome.samples, prepend=0).tolist())
+    markout = _markout(np.concatenate(trades) if trades else np.zeros((0, 3), np.int64), columns, span)
+    return {
+        "pnl": float(unit.amount(outcome.total)),
+        "max_drawdown": float(unit.amount(outcome.max_fall)),
+        "fills": tally["fills"],
+        "quotes": tally["quotes"],
+        "fill_ratio": _ratio(outcome),
+        "strikes": tally["strikes"],
+        "volume": float(unit.size(tally["volume"])),
+        "sharpe": found.sharpe if found else None,
+        "markout_1s": None if markout is None else markout / 2 / unit.ticks_per_one,
+        "observations": len(outcome.samples),
+        "skew": found.skew if found else None,
+        "kurtosis": found.kurtosis if found else None,
+        "output_hash": digest.hexdigest(),
+    }
+
+
+def _ratio(outcome: Outcome) -> float | None:
+    quotes = outcome.tally["quotes"]
+    return outcome.tally["touched"] / quotes if quotes else None
+
+
+def _markout(trades: I64, columns: Columns, span: Span) -> float | None:
+    """Mean over fills (stamp, side, price), in half ticks; of those whose mid a second later is known in the span."""
+    order = np.argsort(trades[:, 0], kind="stable")
+    stamps, sides, prices = trades[order].T
+    later = stamps + MARKOUT_NS
+    doubled = mids_at(columns, later)
+    known = (doubled > 0) & (later < span.to_ns)
+    if not known.any():
+        return None
+    return int((sides[known] * (doubled[known] - 2 * prices[known])).sum()) / int(known.sum())
+
+
+def mids_at(columns: Columns, stamps: I64) -> I64:
+    """The mid, doubled, after all that came up to each of these rising stamps; zero where it is not known."""
+    found = np.zeros(len(stamps), np.int64)
+    at, heard_ns, last = 0, 0, 0
+    for chunk in columns.chunks():
+        if at == len(stamps):
+            break
+        boards = np.asarray(chunk.kind) == x.KIND_BOARD
+        if not boards.any():
+            continue
+        times = np.maximum(np.maximum.accumulate(np.asarray(chunk.recv)[boards]), heard_ns)
+        bid, ask, status = (
+            np.asarray(column)[boards].astype(np.int64) for column in (chunk.bid, chunk.ask, chunk.status)
+        )
+        doubled = np.where(status == 0, bid + ask, 0)
+        end = int(np.searchsorted(stamps, times[-1], "left"))
+        if end > at:
+            _fill_in(found, stamps, slice(at, end), np.append(heard_ns, times), np.append(last, doubled))
+        at, heard_ns, last = end, int(times[-1]), int(doubled[-1])
+    _fill_in(found, stamps, slice(at, len(stamps)), np.asarray([heard_ns]), np.asarray([last]))
+    return found
+
+
+def _fill_in(found: I64, stamps: I64, part: slice, times: I64, doubled: I64) -> None:
+    place = np.maximum(np.searchsorted(times, stamps[part], "right") - 1, 0)
+    fresh = stamps[part] - times[place] <= _SILENCE_NS
+    found[part] = np.where(fresh, doubled[place], 0)

@@ -1,0 +1,90 @@
+"""The displayed book of prepared columns as the paper venue reads it, at the message where the replay stands.
+
+Nothing is kept up to date from message to message: a size is looked up when it is asked for, in the chunk's book
+before its first message and in its changes, which are sorted by price and time (see ``columns``).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from stall_then_strike.research.replay.kernel_state import Chunk, Ints
+from stall_then_strike.types.dto import Side
+from stall_then_strike.types.instrument import Lots, Ticks
+
+_MESSAGE: Final = (1 << 32) - 1
+NEVER: Final = 1 << 40
+"""A message that no chunk has."""
+
+
+class ColumnBook:
+    """A :class:`~stall_then_strike.types.dto.BookReader`. The driver says where it stands."""
+
+    def __init__(self) -> None:
+        """An empty book."""
+        self.bid = Ticks(0)
+        self.ask = Ticks(0)
+        """The best after the last board message that could be believed."""
+        self.at = -1
+        """The message of the chunk after which the book is shown; -1: before the first."""
+        nothing: Sequence[int] = ()
+        self._base = self._base_sizes = self._keys = self._sizes = nothing
+
+    def turn_to(self, chunk: Chunk) -> None:
+        """Stand before the first message of a chunk."""
+        self.at = -1
+        self._base = _view(chunk.base_rank)
+        self._base_sizes = _view(chunk.base_size)
+        self._keys = _view((chunk.level_rank.astype(np.int64) << 32) | chunk.level_at)
+        self._sizes = _view(chunk.level_size)
+
+    def best(self, side: Side) -> Ticks:
+        """The best price of a side."""
+        return self.bid if side is Side.BUY else self.ask
+
+    def size_at(self, side: Side, price: Ticks) -> Lots:
+        """Size displayed at a price; zero where there is no level."""
+        return self._size(-price if side is Side.BUY else price)
+
+    def levels(self, side: Side) -> Iterator[tuple[Ticks, Lots]]:
+        """Levels of a side, best first. The book must not move while the iterator is in use."""
+        base, keys, sign = self._base, self._keys, -1 if side is Side.BUY else 1
+        rank = sign * self.best(side)
+        in_base, in_keys = bisect_left(base, rank), bisect_left(keys, rank << 32)
+        while True:
+            ranks = []
+            if in_base < len(base):
+                ranks.append(base[in_base])
+            if in_keys < len(keys):
+                ranks.append(keys[in_keys] >> 32)
+            if not ranks or (rank := min(ranks)) * sign <= 0:
+                return
+            if size := self._size(rank):
+                yield Ticks(rank * sign), size
+            in_base, in_keys = bisect_left(base, rank + 1, in_base), bisect_left(keys, (rank + 1) << 32, in_keys)
+
+    def next_change(self, side: Side, price: Ticks) -> int:
+        """The next message that changes the size at a price; NEVER if none in this chunk does."""
+        rank = -price if side is Side.BUY else price
+        found = bisect_left(self._keys, (rank << 32) + self.at + 1)
+        if found < len(self._keys) and self._keys[found] >> 32 == rank:
+            return int(self._keys[found] & _MESSAGE)
+        return NEVER
+
+    def _size(self, rank: int) -> Lots:
+        found = bisect_left(self._keys, (rank << 32) + self.at + 1) - 1
+        if found >= 0 and self._keys[found] >> 32 == rank:
+            return Lots(self._sizes[found])
+        found = bisect_left(self._base, rank)
+        if found < len(self._base) and self._base[found] == rank:
+            return Lots(self._base_sizes[found])
+        return Lots(0)
+
+
+def _view(column: Ints) -> Sequence[int]:
+    """A column as plain integers: indexing an array makes numpy's own, slower and not of any size."""
+    return np.ascontiguousarray(column, np.int64).data.cast("B").cast("q")

@@ -1,0 +1,434 @@
+"""A tape, once, into columns.
+
+What is stored is what trading would have believed: the best after each message, its age, and how far the book could be
+believed. Plainly spelled board messages and tickers are read by the compiled scanner (`scan.py`); all others go
+through `MarketFeed` itself. Memory is that of one chunk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+from loguru import logger
+
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.bitflyer.store import MAX_LEVELS, Board, BoardError
+from stall_then_strike.research.replay.kernel_state import KIND_BOARD, KIND_NONE, KIND_STATE, KIND_TRADES
+from stall_then_strike.research.tables.columns import (
+    BOARD_STATES,
+    BOUNDS,
+    COLUMNS,
+    MESSAGES,
+    TRADES,
+    VERSION,
+    Columns,
+    Manifest,
+    write_manifest,
+)
+from stall_then_strike.research.tables.scan import (
+    CHUNK,
+    HIGHEST,
+    LARGEST,
+    LONGEST_GAP_NS,
+    W_AGREED,
+    W_ALONE,
+    W_ASK,
+    W_ASKS,
+    W_BID,
+    W_BIDS,
+    W_BOARDS,
+    W_CHANGES,
+    W_CHECKED,
+    W_CHUNK,
+    W_HAS_SNAPSHOT,
+    W_HIGHEST,
+    W_LAST_NS,
+    W_LEVELS,
+    W_MESSAGES,
+    W_SINCE_NS,
+    W_STATUS,
+    W_TOO_LONG,
+    W_TOTAL,
+    Sheet,
+    add_board,
+    add_message,
+    apply_delta,
+    apply_snapshot,
+    is_full,
+    scan_lines,
+    scan_message,
+    sheet,
+    spelling,
+)
+from stall_then_strike.tapes.sequence import Joints, Message
+from stall_then_strike.tapes.tape_reader import LineFile, Stamps, TapeError, judge, judge_whole, parse_line
+from stall_then_strike.types.dto import (
+    BoardSnapshot,
+    BookStatus,
+    PublicTrade,
+    PublicTrades,
+    Side,
+    VenueStatus,
+)
+from stall_then_strike.types.errors import FeedError
+
+_BLOCK: Final = 4 << 20
+"""Bytes of a tape in memory at a time."""
+
+
+class BeyondColumns(FeedError):
+    """A tape's number has no room in columns. Trading needs no columns and takes it."""
+
+    def __init__(self, what: str, lots: int, ticks: int) -> None:
+        """``what`` has this size and price."""
+        super().__init__(f"a {what} of {lots:,} lots at {ticks:,} ticks is beyond what prepared tapes can hold")
+
+
+class ColumnWriter:
+    """Appends chunks to the columns' files."""
+
+    def __init__(self, folder: Path, s: Sheet) -> None:
+        """The files are made anew; ``with`` closes them."""
+        self._stack = ExitStack()
+        self._files: dict[str, IO[bytes]] = {
+            name: self._stack.enter_context((folder / name).open("wb")) for name in (*COLUMNS, "bounds")
+        }
+        self._sheet = s
+        self._trades: list[tuple[int, int, int, int]] = []
+        self._base = np.zeros((2, 0), np.int64)
+        self._base_asks = 0
+        self._ends = dict.fromkeys(BOUNDS, 0)
+        self.stored = self.chunks = self.trades = 0
+
+    def __enter__(self) -> ColumnWriter:
+        """Nothing more to do."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the files."""
+        self._stack.close()
+
+    def trade(self, taker: Side, price: int, size: int) -> None:
+        """One execution of the message that comes next."""
+        self._trades.append((int(self._sheet.w[W_MESSAGES]), taker.sign, price, size))
+
+    def begin(self) -> None:
+        """Remember the book before the next chunk."""
+        s = self._sheet
+        sides = [
+            (s.rank[side, :count][::-1], s.size[side, :count][::-1]) for side, count in enumerate(s.w[W_BIDS:][:2])
+        ]
+        self._base = np.asarray([np.concatenate(part) for part in zip(*sides, strict=True)])
+        self._base_asks = int(s.w[W_BIDS])
+
+    def end(self) -> None:
+        """Sort the chunk's changes and write everything."""
+        s, ends = self._sheet, self._ends
+        messages, levels = int(s.w[W_MESSAGES]), int(s.w[W_LEVELS])
+        order = np.argsort(s.keys[:levels], kind="stable")
+        keys = s.keys[:levels][order]
+        trades = np.asarray(self._trades, np.int64).reshape(-1, len(TRADES))
+        columns = {
+            **{name: s.messages[:messages, field] for field, name in enumerate(MESSAGES)},
+            **{name: trades[:, field] for field, name in enumerate(TRADES)},
+            "base_rank": self._base[0],
+            "base_size": self._base[1],
+            "level_rank": keys >> 32,
+            "level_at": keys & 0xFFFFFFFF,
+            "level_size": s.sizes[:levels][order],
+        }
+        ends["base_asks"] = ends["base"] + self._base_asks
+        ends["level_asks"] = ends["levels"] + int(np.searchsorted(keys, 0))
+        for group, size in (
+            ("messages", messages),
+            ("trades", len(trades)),
+            ("base", self._base.shape[1]),
+            ("levels", levels),
+        ):
+            ends[group] += size
+        for name, kind in COLUMNS.items():
+            columns[name].astype(kind).tofile(self._files[name])
+        np.asarray([ends[name] for name in BOUNDS], np.int64).tofile(self._files["bounds"])
+        s.w[W_MESSAGES] = s.w[W_LEVELS] = 0
+        self.trades += len(trades)
+        self._trades = []
+        self.stored += levels
+        self.chunks += 1
+
+
+_NO_MID: Final = -1
+
+
+class SheetBoard(Board):
+    """The book of a sheet behind the checks of a board: it decodes and refuses as one, and holds no levels itself."""
+
+    sheet: Sheet
+    mid = 0
+
+    def apply_delta(self, message: dict[str, Any]) -> int:
+        """As the board's."""
+        mid, bids, asks = self._decode(message)
+        w = self.sheet.w
+        if len(bids) + w[W_BIDS] > self._max_levels or len(asks) + w[W_ASKS] > self._max_levels:
+            raise BoardError(f"more than {self._max_levels} levels a side")
+        self._spread(mid, bids, asks)
+        w[W_CHANGES] += len(message["bids"]) + len(message["asks"])
+        apply_delta(self.sheet, len(bids), len(asks))
+        return mid
+
+    def apply_snapshot(self, message: dict[str, Any]) -> int:
+        """As the board's."""
+        mid, bids, asks = self._decode(message)
+        if len(bids) > self._max_levels or len(asks) > self._max_levels:
+            raise BoardError(f"more than {self._max_levels} levels a side")
+        self._spread(mid, bids, asks)
+        apply_snapshot(self.sheet, len(bids), len(asks))
+        return mid
+
+    def _spread(self, mid: int, bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]]) -> None:
+        self.mid = min(mid, HIGHEST)  # compared with the book's, which is below that
+        for side, levels in enumerate((bids, asks)):
+            for n, (price, size) in enumerate(levels):
+                if price >= HIGHEST or size >= LARGEST:
+                    raise BeyondColumns("level", size, price)
+                self.sheet.ticks[side, n] = price
+                self.sheet.lots[side, n] = size
+
+
+class Builder:
+    """One pass over messages: the scanner takes what it knows, the feed of live trading the rest."""
+
+    def __init__(self, cfg: AppConfig, writer: ColumnWriter, s: Sheet) -> None:
+        """``writer`` writes what ``s`` collects."""
+        unit = cfg.exchange.instrument()
+        board = SheetBoard(unit)
+        board.sheet = self.sheet = s
+        s.w[W_TOO_LONG] = cfg.ws.max_frame_bytes
+        self._board, self._writer = board, writer
+        self.feed = MarketFeed(cfg, board, is_recorded=True)
+        self.spelling = spelling(
+            unit.product_code, unit.ticks_per_one, unit.lots_per_one, tuple(state.value for state in BOARD_STATES)
+        )
+        self.first_ns: int | None = None
+
+    def take(self, recv_ns: int, text: str | None) -> None:
+        """One message. Raises FeedError for stamps and sizes that cannot be."""
+        if is_full(self.sheet):
+            self.turn()
+        raw = b"" if text is None else text.encode()
+        if not scan_message(self.sheet, self.spelling, np.frombuffer(raw, np.uint8), 0, len(raw), recv_ns):
+            self.take_alone(recv_ns, text)
+
+    def turn(self) -> None:
+        """End the chunk and begin the next."""
+        self._writer.end()
+        self._writer.begin()
+
+    def take_alone(self, recv_ns: int, text: str | None) -> None:
+        """One message that the scanner left; the chunk has room for it."""
+        w = self.sheet.w
+        if self.first_ns is None:
+            self.first_ns = recv_ns
+        elif recv_ns - w[W_LAST_NS] > LONGEST_GAP_NS:
+            raise FeedError(f"message {w[W_TOTAL] + 1} is stamped more than 7 days after the one before it")
+        w[W_LAST_NS] = now = max(int(w[W_LAST_NS]), recv_ns)
+        if text is None:
+            self.feed.on_disconnect(now)
+            self.feed.on_connect()
+            w[W_HAS_SNAPSHOT] = w[W_BID] = w[W_ASK] = 0
+            w[W_STATUS], w[W_SINCE_NS] = BookStatus.UNKNOWN, now
+            w[W_BOARDS] += 1
+            add_message(self.sheet, recv_ns, KIND_BOARD, int(BookStatus.UNKNOWN), 0, 0, now)
+        else:
+            self._board.mid = _NO_MID
+            event = self.feed.on_text(text, now)
+            if isinstance(event, BoardSnapshot) and self._board.mid == _NO_MID:  # refused: it doubts the book
+                w[W_BOARDS] += 1
+                if w[W_STATUS] == BookStatus.OK:
+                    w[W_STATUS] = BookStatus.SUSPECT
+                bid, ask, since_ns = int(w[W_BID]), int(w[W_ASK]), int(w[W_SINCE_NS])
+                add_message(self.sheet, recv_ns, KIND_BOARD, int(w[W_STATUS]), bid, ask, since_ns)
+            elif isinstance(event, BoardSnapshot):
+                w[W_HAS_SNAPSHOT] = 1
+                add_board(self.sheet, recv_ns, now, self._board.mid)
+            else:
+                self._store(recv_ns, event)
+        w[W_ALONE] = 0
+
+    def _store(self, recv_ns: int, event: MarketEvent | None) -> None:
+        kind, state = KIND_NONE, 0
+        if isinstance(event, PublicTrades):
+            kind = KIND_TRADES
+            for trade in event.trades:
+                if trade.taker is not None:
+                    self._store_trade(trade, trade.taker)
+        elif isinstance(event, VenueStatus) and event.state is not None:
+            kind, state = KIND_STATE, BOARD_STATES.index(event.state)
+        add_message(self.sheet, recv_ns, kind, state, 0, 0, 0)
+
+    def _store_trade(self, trade: PublicTrade, taker: Side) -> None:
+        if trade.price >= HIGHEST or trade.size >= LARGEST:
+            raise BeyondColumns("trade", trade.size, trade.price)
+        self.sheet.w[W_HIGHEST] = max(int(self.sheet.w[W_HIGHEST]), trade.price)
+        self._writer.trade(taker, trade.price, trade.size)
+
+
+def write_columns(
+    source: Iterable[Message] | Sequence[Path], cfg: AppConfig, folder: Path, *, key: str = "", chunk: int = CHUNK
+) -> Manifest:
+    """Write columns into an existing folder, of messages or of tapes. Raises FeedError for what cannot be.
+
+    ``chunk`` is how many messages a chunk has at most, up to CHUNK.
+    """
+    s = sheet()
+    s.w[W_CHUNK] = min(chunk, CHUNK)
+    with ColumnWriter(folder, s) as writer:
+        builder = Builder(cfg, writer, s)
+        writer.begin()
+        if isinstance(source, Sequence) and all(isinstance(part, Path) for part in source):
+            read_tapes([part for part in source if isinstance(part, Path)], builder)
+        else:
+            for message in source:
+                if not isinstance(message, Path):
+                    builder.take(*message)
+        writer.end()
+    w, counts = s.w, builder.feed.statistics()
+    manifest = Manifest(
+        version=VERSION,
+        key=key,
+        product=cfg.exchange.product_code,
+        messages=int(w[W_TOTAL]),
+        boards=int(w[W_BOARDS]),
+        level_changes=int(w[W_CHANGES]),
+        stored=writer.stored,
+        trades=writer.trades,
+        chunks=writer.chunks,
+        first_ns=builder.first_ns or 0,
+        last_ns=int(w[W_LAST_NS]),
+        highest_price=int(w[W_HIGHEST]),
+        mid_checked=int(w[W_CHECKED]),
+        mid_agreed=int(w[W_AGREED]),
+        garbage=sum(counts.refused.values()),
+    )
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def read_tapes(tapes: Sequence[Path], builder: Builder) -> None:
+    """All lines of all tapes, as `sequence.one_run` tells them. Raises TapeError, OSError.
+
+    Of the stamps, those of the first line, of executions and of odd lines are judged.
+    """
+    join = Joints()
+    for path in tapes:
+        builder.sheet.w[W_ALONE] = 1
+        stamps = Stamps()
+        with LineFile(path) as stream:
+            number, rest = 0, b""
+            while True:
+                block = stream.read(_BLOCK)
+                buffer = rest + block
+                used, lines = _take_lines(buffer, builder, join, stamps, path, number, is_last=not block)
+                number += lines
+                rest = buffer[used:]
+                if not block:
+                    break
+        judge_whole(stamps, path)
+        if builder.sheet.w[W_TOTAL]:
+            join.ended(int(builder.sheet.w[W_LAST_NS]))
+
+
+def _take_lines(
+    buffer: bytes, builder: Builder, join: Joints, stamps: Stamps, path: Path, number: int, *, is_last: bool
+) -> tuple[int, int]:
+    """Take the whole lines of a block: how many bytes and lines that were."""
+    text, at, lines, end = np.frombuffer(buffer, np.uint8), 0, 0, len(buffer)
+    while at < end:
+        if is_full(builder.sheet):
+            builder.turn()
+        at, taken = scan_lines(builder.sheet, builder.spelling, text, at, end)
+        lines += taken
+        if is_full(builder.sheet):
+            continue
+        stop = buffer.find(b"\n", at)
+        if stop < 0 and not is_last:
+            break
+        line = buffer[at:] if stop < 0 else buffer[at : stop + 1]
+        at += len(line)
+        lines += 1
+        if not line.strip():
+            continue
+        try:
+            message = parse_line(line)
+        except ValueError as error:
+            if stop < 0:
+                logger.warning("{}:{}: last line is cut short and was dropped", path, number + lines)
+                break
+            raise TapeError(f"{path}:{number + lines}: {error}") from error
+        judge(stamps, message, path, number + lines)
+        if join.is_break(path, message.recv_ns):
+            builder.take_alone(message.recv_ns, None)
+            if is_full(builder.sheet):
+                builder.turn()
+        builder.take_alone(message.recv_ns, message.text)
+    return at, lines
+
+
+def cache_key(tapes: Sequence[Path], cfg: AppConfig) -> str:
+    """What columns depend on: the tapes' bytes, the product's units, and this version."""
+    return key_of([tape_digest(path) for path in tapes], cfg)
+
+
+def tape_digest(path: Path) -> bytes:
+    """Of the bytes of one tape. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").digest()
+
+
+def key_of(digests: Sequence[bytes], cfg: AppConfig) -> str:
+    """The cache key of tapes with these digests."""
+    exchange = cfg.exchange
+    units = (VERSION, MAX_LEVELS, exchange.product_code, exchange.tick_size, exchange.size_step, cfg.ws.max_frame_bytes)
+    digest = hashlib.blake2b(repr(units).encode(), digest_size=16)
+    for tape in digests:
+        digest.update(tape)
+    return digest.hexdigest()
+
+
+def prepared(tapes: Sequence[Path], cfg: AppConfig, cache: Path) -> Columns:
+    """The columns of these tapes as one run, from the cache or made now. Raises TapeError, FeedError, OSError."""
+    key = cache_key(tapes, cfg)
+    return held(key, cache) or prepare(tapes, cfg, cache, key=key)
+
+
+def held(key: str, cache: Path) -> Columns | None:
+    """Columns that the cache has."""
+    try:
+        return Columns(cache / key)
+    except FeedError:
+        return None
+
+
+def prepare(tapes: Sequence[Path], cfg: AppConfig, cache: Path, *, key: str) -> Columns:
+    """Make columns, over what the cache may have under their key. Raises TapeError, FeedError, OSError."""
+    folder = cache / key
+    shutil.rmtree(folder, ignore_errors=True)
+    cache.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(prefix=".making-", dir=cache))
+    try:
+        write_columns(list(tapes), cfg, making, key=key)
+        making.replace(folder)
+    except OSError:
+        if not folder.is_dir():  # somebody else made the same meanwhile
+            raise
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return Columns(folder)

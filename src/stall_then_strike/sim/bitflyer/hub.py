@@ -1,0 +1,358 @@
+"""The WebSocket side of the exchange on loopback: connections, their queues, their pings.
+
+Each connection has one reader (its request's own task), one writer and one pinger, all ended together. Frames wait in
+a bounded queue: who does not read fast enough is cut off, as a venue does, or, at maximal speed, waited for. The
+server pings every 15 s and drops a peer that has not answered by the next ping (interval measured 2026-09; compression
+is not negotiated, measured too). Pings run on real time, whatever the speed of the market.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import Any, Final
+
+from aiohttp import WSCloseCode, WSMsgType, web
+from loguru import logger
+
+from stall_then_strike.sim.bitflyer.rpc import RpcSession
+
+_CLOSE_HANDSHAKE_S: Final = 1.0
+_MAX_REQUEST_BYTES: Final = 1 << 20
+_LONGEST_SILENCE_S: Final = 120.0
+"""How long a silenced line may outlive its client's goodbye, real seconds."""
+
+
+@unique
+class Passage(Enum):
+    """What becomes of an answer on a socket."""
+
+    LEAVES = "leaves"
+    LOST = "lost"
+    CUT = "cut"
+    """The line is cut instead."""
+
+
+LateReply = Callable[[], Coroutine[Any, Any, Passage]]
+"""Returns when it is known what becomes of an answer."""
+ReplyTrouble = Callable[[str | bytes], LateReply | None]
+"""Asked for each request: None lets the answer leave at once."""
+
+
+class Outbox:
+    """Frames on their way to one client: at most ``limit``, in order, one reader."""
+
+    def __init__(self, limit: int) -> None:
+        """Start empty."""
+        self._limit = limit
+        self._texts: deque[str] = deque()
+        self._changed = asyncio.Event()
+        self.is_closed = False
+
+    def offer(self, text: str) -> bool:
+        """Queue a frame if there is room; whether there was. A closed outbox takes everything and keeps nothing."""
+        if self.is_closed:
+            return True
+        if len(self._texts) >= self._limit:
+            return False
+        self._texts.append(text)
+        self._notify()
+        return True
+
+    async def put(self, text: str) -> None:
+        """Queue a frame; wait for room."""
+        while not self.offer(text):
+            await self._changed.wait()
+
+    async def get(self) -> str | None:
+        """Take the oldest frame; wait for one. None when the outbox is closed."""
+        while not self._texts:
+            if self.is_closed:
+                return None
+            await self._changed.wait()
+        text = self._texts.popleft()
+        self._notify()
+        return text
+
+    async def wait_empty(self) -> None:
+        """Return when everything was taken, or the outbox closed."""
+        while self._texts and not self.is_closed:
+            await self._changed.wait()
+
+    def close(self) -> None:
+        """Forget what is queued; wake everybody."""
+        self.is_closed = True
+        self._texts.clear()
+        self._notify()
+
+    def _notify(self) -> None:
+        """Wake those who wait now; who comes later waits for the next change."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+class Connection:
+    """One client's socket."""
+
+    def __init__(
+        self,
+        request: web.Request,
+        ws: web.WebSocketResponse,
+        rpc: RpcSession,
+        queue_frames: int,
+        reply_trouble: ReplyTrouble | None,
+    ) -> None:
+        """The handshake is done."""
+        self._request = request
+        self.ws = ws
+        self.rpc = rpc
+        self.outbox = Outbox(queue_frames)
+        self.is_silent = False
+        self._reply_trouble = reply_trouble
+        self._late_replies: set[asyncio.Task[None]] = set()
+        self._has_answered_ping = True
+
+    def silence(self) -> None:
+        """Let nothing pass any more, in either direction; the line stays up."""
+        self.is_silent = True
+        self.outbox.close()
+
+    def abort(self) -> None:
+        """Cut the line without a close frame."""
+        self.outbox.close()
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    async def close(self, code: int, reason: str) -> None:
+        """Say goodbye; wait a moment for the peer to say so too."""
+        if self.is_silent:
+            self.abort()
+            return
+        self.outbox.close()
+        try:
+            await self.ws.close(code=code, message=reason.encode())
+        except ConnectionError:
+            self.abort()
+
+    async def read(self, tasks: asyncio.TaskGroup) -> None:
+        """Answer requests until the peer is gone; answers that are held up wait in ``tasks``, and end with it."""
+        try:
+            while await self._read_one(tasks):
+                pass
+        finally:
+            for task in self._late_replies:
+                task.cancel()
+
+    async def _read_one(self, tasks: asyncio.TaskGroup) -> bool:
+        """Take one message; whether more may come."""
+        message = await self.ws.receive()
+        is_last = message.type not in {WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG}
+        if self.is_silent:
+            if message.type is WSMsgType.CLOSE:  # not even this is answered; the client hangs up, which cancels us
+                await asyncio.sleep(_LONGEST_SILENCE_S)
+        elif message.type is WSMsgType.PING:
+            await self.ws.pong(message.data)
+        elif message.type is WSMsgType.PONG:
+            self._has_answered_ping = True
+        elif message.type is WSMsgType.CLOSE:
+            await self.ws.close(drain=False)  # the peer may be gone already
+        elif not is_last:
+            trouble = None if self._reply_trouble is None else self._reply_trouble(message.data)
+            answer = self.rpc.receive(message.data)
+            if trouble is None:
+                self._reply(answer)
+            else:
+                late = tasks.create_task(self._reply_late(trouble, answer))
+                self._late_replies.add(late)
+                late.add_done_callback(self._late_replies.discard)
+        return not is_last
+
+    def _reply(self, answer: str | None) -> None:
+        if answer is not None and not self.outbox.offer(answer):
+            self.abort()
+
+    async def _reply_late(self, trouble: LateReply, answer: str | None) -> None:
+        passage = await trouble()
+        if passage is Passage.LEAVES:
+            self._reply(answer)
+        elif passage is Passage.CUT:
+            self.abort()
+
+    async def write(self) -> None:
+        """Send what is queued until the outbox closes or the line breaks."""
+        try:
+            while (text := await self.outbox.get()) is not None:
+                await self.ws.send_str(text)
+        except ConnectionError:
+            self.abort()
+
+    async def ping(self, interval_s: float) -> None:
+        """Ping until the peer leaves one unanswered."""
+        try:
+            while True:
+                await asyncio.sleep(interval_s)
+                if self.is_silent:
+                    continue
+                if not self._has_answered_ping:
+                    return
+                self._has_answered_ping = False
+                async with asyncio.timeout(interval_s):  # a peer that does not read blocks the ping as well
+                    await self.ws.ping()
+        except (TimeoutError, ConnectionError):
+            return
+
+
+@dataclass(slots=True, kw_only=True)
+class RealtimeCounters:
+    """Counts since the hub was made."""
+
+    connections: int = 0
+    frames: int = 0
+    ended_requests: int = 0
+    """Requests of connections that are gone; the live ones count their own."""
+    ended_errors: int = 0
+    slow_clients: int = 0
+    silent_clients: int = 0
+
+
+class RealtimeHub:
+    """All connections, and who gets what."""
+
+    def __init__(
+        self,
+        *,
+        ping_s: float,
+        queue_frames: int,
+        new_session: Callable[[], RpcSession] = RpcSession,
+        reply_trouble: ReplyTrouble | None = None,
+    ) -> None:
+        """``ping_s`` is in real seconds; ``queue_frames`` bounds each client's queue."""
+        self._new_session = new_session
+        self._reply_trouble = reply_trouble
+        self._ping_s = ping_s
+        self._queue_frames = queue_frames
+        self._connections: list[Connection] = []
+        self._changed = asyncio.Event()
+        self.counters = RealtimeCounters()
+
+    @property
+    def connections(self) -> int:
+        """Clients connected now."""
+        return len(self._connections)
+
+    @property
+    def requests(self) -> int:
+        """JSON-RPC requests of all connections so far."""
+        return self.counters.ended_requests + sum(c.rpc.requests for c in self._connections)
+
+    @property
+    def errors(self) -> int:
+        """Requests that were answered, or would have been, by an error."""
+        return self.counters.ended_errors + sum(c.rpc.errors for c in self._connections)
+
+    def subscribers(self, channel: str | None = None, account: str | None = None) -> list[Connection]:
+        """Who listens to a channel, or to anything at all, of one account or of all; in the order of connecting."""
+        return [
+            c
+            for c in self._connections
+            if (c.rpc.channels if channel is None else channel in c.rpc.channels)
+            and (account is None or c.rpc.account == account)
+            and not c.is_silent
+        ]
+
+    async def wait_subscribed(self, channel: str | None = None, clients: int = 1) -> None:
+        """Return when so many clients listen to the channel (by default to anything)."""
+        while len(self.subscribers(channel)) < clients:
+            await self._changed.wait()
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Handle one client from handshake to close."""
+        ws = web.WebSocketResponse(
+            autoping=False,
+            autoclose=False,
+            compress=False,
+            max_msg_size=_MAX_REQUEST_BYTES,
+            timeout=_CLOSE_HANDSHAKE_S,
+        )
+        await ws.prepare(request)
+        session = self._new_session()
+        session.on_change = self._notify
+        connection = Connection(request, ws, session, self._queue_frames, self._reply_trouble)
+        self._connections.append(connection)
+        self.counters.connections += 1
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                writer = tasks.create_task(connection.write())
+                pinger = tasks.create_task(self._watch(connection))
+                await connection.read(tasks)
+                connection.outbox.close()
+                writer.cancel()
+                pinger.cancel()
+        except* ConnectionError:
+            connection.abort()
+        finally:
+            connection.outbox.close()
+            self._connections.remove(connection)
+            self.counters.ended_requests += connection.rpc.requests
+            self.counters.ended_errors += connection.rpc.errors
+            self._notify()
+        return ws
+
+    def publish(self, channel: str, text: str, account: str | None = None) -> int:
+        """Queue a frame for everybody who listens; who has no room is cut off. Returns for how many it was queued."""
+        queued = 0
+        for connection in self.subscribers(channel, account):
+            if connection.outbox.offer(text):
+                queued += 1
+            else:
+                logger.warning("client does not keep up with {} queued frames: cut off", self._queue_frames)
+                self.counters.slow_clients += 1
+                connection.abort()
+        self.counters.frames += queued
+        return queued
+
+    async def publish_waiting(self, channel: str, text: str, account: str | None = None) -> None:
+        """As :meth:`publish`, but wait for room."""
+        for connection in self.subscribers(channel, account):
+            await connection.outbox.put(text)
+            self.counters.frames += 1
+
+    async def wait_sent(self) -> None:
+        """Return when every client's queue is empty."""
+        for connection in list(self._connections):
+            await connection.outbox.wait_empty()
+
+    async def close_all(self, code: int = WSCloseCode.GOING_AWAY, reason: str = "") -> None:
+        """Close every socket, at the same time."""
+        async with asyncio.TaskGroup() as tasks:
+            for connection in list(self._connections):
+                tasks.create_task(connection.close(code, reason))
+
+    def abort_all(self) -> None:
+        """Cut every line."""
+        for connection in list(self._connections):
+            connection.abort()
+
+    def silence_all(self) -> None:
+        """Let nothing pass any more over the lines that there are."""
+        for connection in self._connections:
+            connection.silence()
+
+    def end_silence(self) -> None:
+        """Cut the lines that were silenced."""
+        for connection in list(self._connections):
+            if connection.is_silent:
+                connection.abort()
+
+    async def _watch(self, connection: Connection) -> None:
+        await connection.ping(self._ping_s)
+        logger.warning("client left a ping unanswered for {} s: cut off", self._ping_s)
+        self.counters.silent_clients += 1
+        connection.abort()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,309 @@
+"""bitFlyer's private REST calls on a :class:`~.private_venue.PrivateVenue`. Pure: a request in, an answer out.
+
+A call passes, in this order: the limit of its address, its signature, the account's limits, and only then its own
+rules. Each refusal counts against the limits before it.
+
+Venue facts: answers of `cancelchildorder` and `cancelallchildorders` are 200 with an empty body; lists are newest
+first, ``count`` 100 by default and at most 500, ``before`` and ``after`` exclusive; ACTIVE orders have the id 0 and are
+left out with ``before`` or ``after``; orders that died without an execution are never listed (API documentation, logged
+answers). On private calls the ``x-ratelimit-*`` headers tell of the account, on the calls that count as orders
+``x-orderrequest-ratelimit-*`` of those (client logs). The CFD has no fee. `getbalance` shows the collateral here,
+because there is no spot account beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Final, TypeVar
+from urllib.parse import parse_qsl
+
+from stall_then_strike.sim.bitflyer.keys import ApiKey, AuthRefused
+from stall_then_strike.sim.bitflyer.limits import AddressCalls, Reading
+from stall_then_strike.sim.bitflyer.private_venue import PrivateVenue
+from stall_then_strike.sim.bitflyer.private_wire import Number, PrivateWire, Row, to_json
+from stall_then_strike.sim.bitflyer.public_rest import NOT_FOUND_PAGE, OVER_LIMIT
+from stall_then_strike.sim.bitflyer.tickets import Refusal, RefusedError, read_body, read_cancel, read_ticket, refuse
+from stall_then_strike.sim.bitflyer.venue_account import Account, ChildOrder, ChildState
+from stall_then_strike.sim.bitflyer.wire import error_body
+from stall_then_strike.sim.exchange.request_log import Audit, Received
+from stall_then_strike.sim.faults.kinds import LISTS
+from stall_then_strike.types.dto import Side
+
+_DEFAULT_COUNT: Final = 100
+_MAX_COUNT: Final = 500
+_LISTED_STATES: Final = frozenset(ChildState) - {ChildState.ACCEPTED}
+_ITEM = TypeVar("_ITEM")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestCall:
+    """A request as it came. ``headers`` finds names in any case."""
+
+    method: str
+    target: str
+    """Path and query, as sent."""
+    headers: Mapping[str, str]
+    body: bytes = b""
+    address: str = ""
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestAnswer:
+    """What goes back."""
+
+    status: int = 200
+    text: str = ""
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A call of a known account. A list that lags sees the account, and the time, as they were."""
+
+    account: Account
+    key: ApiKey
+    query: Mapping[str, str]
+    body: bytes
+    now_ns: int
+
+
+_Call = Callable[[_Asked], str]
+
+
+class PrivateRest:
+    """Answers the private calls."""
+
+    def __init__(self, venue: PrivateVenue, addresses: AddressCalls, audit: Audit) -> None:
+        """``addresses`` counts each address's calls, together with the public ones."""
+        self._audit = audit
+        self._venue = venue
+        self._addresses = addresses
+        self._market = venue.market
+        self._wire = PrivateWire(venue.market.instrument, shown=venue.settings.shown_yen)
+        self._small_lots = venue.market.instrument.to_lots(venue.settings.limits.small_size)
+        self._calls: dict[tuple[str, str], _Call] = {
+            ("POST", "/v1/me/sendchildorder"): self._send,
+            ("POST", "/v1/me/cancelchildorder"): self._cancel,
+            ("POST", "/v1/me/cancelallchildorders"): self._cancel_all,
+            ("GET", "/v1/me/getchildorders"): self._child_orders,
+            ("GET", "/v1/me/getexecutions"): self._executions,
+            ("GET", "/v1/me/getpositions"): self._positions,
+            ("GET", "/v1/me/getcollateral"): self._collateral,
+            ("GET", "/v1/me/getbalance"): self._balance,
+            ("GET", "/v1/me/gettradingcommission"): self._commission,
+            ("GET", "/v1/me/getpermissions"): self._permissions,
+        }
+        self._order_calls: frozenset[_Call] = frozenset({self._send, self._cancel_all})
+        self.shown_ns: Callable[[str, int], int] = lambda _path, now_ns: now_ns
+        """As of when a list answers that is asked for now."""
+        self.requests = 0
+        self.refused = 0
+        """Over a limit."""
+
+    def answer(self, call: RestCall, now_ns: int) -> RestAnswer:
+        """Answer a call that came at a moment which the market has reached."""
+        self.requests += 1
+        address = self._addresses.count(call.address, now_ns)
+        account: str | None = None
+        if address is not None and not address.is_allowed:
+            self.refused += 1
+            answer = _with(_error(Refusal(status=-1, message=OVER_LIMIT, http_status=429)), address)
+        elif (known := self._calls.get((call.method, call.path))) is None:
+            answer = _with(RestAnswer(status=404, text=NOT_FOUND_PAGE, content_type="text/html"), address)
+        else:
+            try:
+                key = self._venue.keyring.check_rest(
+                    call.headers, method=call.method, target=call.target, body=call.body, now_ns=now_ns
+                )
+            except AuthRefused as no:
+                answer = _error(Refusal(status=no.status, message=no.message, http_status=401))
+                answer = _with(answer, address)
+            else:
+                account = key.account
+                answer = self._limited(known, key, call, now_ns)
+        self._audit.add(
+            Received(
+                time_ns=now_ns,
+                transport="rest",
+                account=account,
+                what=f"{call.method} {call.target}",
+                body=call.body.decode(errors="replace"),
+                http_status=answer.status,
+                answer=answer.text,
+            )
+        )
+        return answer
+
+    # --- limits -----------------------------------------------------------------------------------------------------
+
+    def _limited(self, call: _Call, key: ApiKey, request: RestCall, now_ns: int) -> RestAnswer:
+        account = self._venue.accounts[key.account]
+        private = account.calls.private_call(now_ns)
+        orders: Reading | None = None
+        over = Refusal(status=-1, message="Over API limit per period, per account", http_status=429)
+        if private is not None and not private.is_allowed:
+            self.refused += 1
+            answer = _error(over)
+        else:
+            orders = account.calls.order_call(now_ns) if call in self._order_calls else None
+            if orders is not None and not orders.is_allowed:
+                self.refused += 1
+                answer = _error(over)
+            else:
+                query = dict(parse_qsl(request.target.partition("?")[2], keep_blank_values=True))
+                seen_ns = self.shown_ns(request.path, now_ns) if request.path in LISTS else now_ns
+                seen = account if seen_ns == now_ns else account.at(seen_ns)
+                answer = _attempt(call, _Asked(seen, key, query, request.body, seen_ns))
+        return _with(_with(answer, private), orders, "X-OrderRequest")
+
+    # --- orders -----------------------------------------------------------------------------------------------------
+
+    def _send(self, asked: _Asked) -> str:
+        instrument = self._market.instrument
+        ticket = read_ticket(read_body(asked.body, instrument), instrument)
+        if ticket.size <= self._small_lots and not asked.account.calls.small_order(asked.now_ns):
+            self.refused += 1
+            raise RefusedError(Refusal(status=-1, message="Over API limit per minute", http_status=429))
+        taken = self._venue.desk.place(asked.now_ns, asked.account, ticket)
+        if isinstance(taken, Refusal):
+            raise RefusedError(taken)
+        return to_json({"child_order_acceptance_id": taken})
+
+    def _cancel(self, asked: _Asked) -> str:
+        ticket = read_cancel(read_body(asked.body, self._market.instrument))
+        return _empty(self._venue.desk.cancel(asked.now_ns, asked.account, ticket))
+
+    def _cancel_all(self, asked: _Asked) -> str:
+        read_body(asked.body, self._market.instrument)
+        return _empty(self._venue.desk.cancel_all(asked.now_ns, asked.account))
+
+    # --- queries ----------------------------------------------------------------------------------------------------
+
+    def _child_orders(self, asked: _Asked) -> str:
+        self._check_product(asked)
+        state = asked.query.get("child_order_state")
+        if state is not None and state not in _LISTED_STATES:
+            refuse(-108, "Invalid child_order_state")
+        wanted = [
+            order
+            for order in reversed(asked.account.orders.values())
+            if _is_listed(order, asked.now_ns)
+            and (state is None or order.state == state)
+            and _is_asked_for(asked, order.acceptance_id, order.registered_id)
+            and not asked.query.get("parent_order_id")
+        ]
+        active = [order for order in wanted if order.state is ChildState.ACTIVE]
+        ended = [order for order in wanted if order.state is not ChildState.ACTIVE]
+        ended.sort(key=lambda order: order.row_id, reverse=True)
+        count, before, after = _bounds(asked.query)
+        if before or after:
+            active = []
+        rows = [*active, *_page(ended, _row_id, _MAX_COUNT, before, after)]
+        return to_json([self._wire.child_order(order) for order in rows[:count]])
+
+    def _executions(self, asked: _Asked) -> str:
+        self._check_product(asked)
+        fills = (
+            fill
+            for fill in reversed(asked.account.ledger.fills)
+            if _is_asked_for(asked, fill.order_id, fill.registered_id)
+        )
+        rows = _page(fills, lambda fill: fill.exec_id, *_bounds(asked.query))
+        return to_json([self._wire.fill(fill) for fill in rows])
+
+    def _positions(self, asked: _Asked) -> str:
+        self._check_product(asked)
+        ledger, mark = asked.account.ledger, self._venue.mark(asked.now_ns)
+        side = Side.BUY if ledger.position > 0 else Side.SELL
+        return to_json([self._wire.lot(lot, side, mark) for lot in ledger.lots])
+
+    def _collateral(self, asked: _Asked) -> str:
+        return to_json(self._wire.collateral(asked.account.margin(self._venue.mark(asked.now_ns))))
+
+    def _balance(self, asked: _Asked) -> str:
+        margin = asked.account.margin(self._market.mid())
+        yen: Row = {
+            "currency_code": "JPY",
+            "amount": self._wire.money(margin.collateral),
+            "available": self._wire.money(max(0, margin.available)),
+        }
+        return to_json([yen, {"currency_code": "BTC", "amount": Number("0.0"), "available": Number("0.0")}])
+
+    def _commission(self, asked: _Asked) -> str:
+        self._check_product(asked)
+        return to_json({"commission_rate": Number("0.0")})
+
+    def _permissions(self, asked: _Asked) -> str:
+        return to_json(sorted(asked.key.permissions))
+
+    def _check_product(self, asked: _Asked) -> None:
+        if asked.query.get("product_code", "BTC_JPY").upper() != self._market.instrument.product_code:
+            refuse(-100, "Invalid product")
+
+
+def _attempt(call: _Call, asked: _Asked) -> RestAnswer:
+    try:
+        return RestAnswer(text=call(asked))
+    except RefusedError as no:
+        return _error(no.refusal)
+
+
+def _empty(refusal: Refusal | None) -> str:
+    if refusal is not None:
+        raise RefusedError(refusal)
+    return ""
+
+
+def _error(refusal: Refusal) -> RestAnswer:
+    return RestAnswer(status=refusal.http_status, text=error_body(refusal.status, refusal.message))
+
+
+def _with(answer: RestAnswer, reading: Reading | None, prefix: str = "X") -> RestAnswer:
+    """The answer with a window's headers."""
+    if reading is None:
+        return answer
+    return replace(answer, headers={**answer.headers, **reading.headers(prefix)})
+
+
+def _is_listed(order: ChildOrder, now_ns: int) -> bool:
+    """Whether `getchildorders` may show an order: registered, long enough ago, and alive or executed."""
+    if order.state is ChildState.ACTIVE or order.executed:
+        return now_ns >= order.listed_ns
+    return False
+
+
+def _is_asked_for(asked: _Asked, acceptance_id: str, registered_id: str) -> bool:
+    """Whether the filters by name let it through."""
+    return asked.query.get("child_order_acceptance_id") in {None, "", acceptance_id} and asked.query.get(
+        "child_order_id"
+    ) in {None, "", registered_id}
+
+
+def _row_id(order: ChildOrder) -> int:
+    return order.row_id
+
+
+def _bounds(query: Mapping[str, str]) -> tuple[int, int, int]:
+    """``count``, ``before``, ``after``; zero for no bound."""
+    try:
+        count, before, after = (
+            int(query.get(n) or d) for n, d in (("count", _DEFAULT_COUNT), ("before", 0), ("after", 0))
+        )
+    except ValueError:
+        refuse(-100, "Invalid parameter")
+    return min(max(count, 0), _MAX_COUNT), before, after
+
+
+def _page(
+    items: Iterable[_ITEM], id_of: Callable[[_ITEM], int], count: int, before: int, after: int
+) -> Sequence[_ITEM]:
+    """The newest of those within the bounds."""
+    return list(islice((i for i in items if (not before or id_of(i) < before) and id_of(i) > after), count))

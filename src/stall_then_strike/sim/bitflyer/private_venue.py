@@ -1,0 +1,245 @@
+"""The private side of the exchange as a whole: accounts in a market, without a socket.
+
+Joins what the other modules hold: keys, accounts, the desk and the calendar. It lives in the market's time
+as its :class:`~stall_then_strike.sim.exchange.market.Outsider`, so that the same requests at the same moments have the
+same effects at any speed and in virtual time. Requests enter at a moment that the market has reached: over HTTP by
+way of `private_rest.py`, in tests without sockets through :attr:`PrivateVenue.desk`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
+from random import Random
+from typing import Any, Final
+
+from stall_then_strike.sim.bitflyer.desk import Delays, DeskCounters, OrderDesk
+from stall_then_strike.sim.bitflyer.keys import ApiKey, AuthRefused, Keyring
+from stall_then_strike.sim.bitflyer.ledger import Ledger, LedgerState, Rounding, Yen
+from stall_then_strike.sim.bitflyer.limits import AccountCalls, Limits
+from stall_then_strike.sim.bitflyer.rpc import INVALID_PARAMS, RpcError
+from stall_then_strike.sim.bitflyer.venue_account import Account
+from stall_then_strike.sim.bitflyer.venue_hours import Breaker, Calendar, Phase, next_daily_ns
+from stall_then_strike.sim.exchange.agenda import Agenda
+from stall_then_strike.sim.exchange.book_side import Order
+from stall_then_strike.sim.exchange.flow import FLOW
+from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.exchange.matching import Trade
+from stall_then_strike.sim.exchange.source import CLOSE_SOCKETS, Execution, Frame
+from stall_then_strike.types.dto import NS_PER_S, BoardState
+from stall_then_strike.types.instrument import Ticks
+
+MAINTENANCE_REASON: Final = "scheduled maintenance"
+_MARKS: Final = 10_000
+"""Mids that are kept, one for each trade of anybody: more than ten minutes of a busy day."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateSettings:
+    """What can be chosen of the private side; the defaults are bitFlyer's on a quiet day."""
+
+    seed: int = 1
+    """Of the delays and the ids."""
+    collateral_jpy: Decimal = Decimal(1_000_000)
+    """Of every account, at the start."""
+    delays: Delays = field(default_factory=Delays)
+    limits: Limits = field(default_factory=Limits)
+    calendar: Calendar = field(default_factory=Calendar)
+    price_band: Fraction = Fraction(1, 2)
+    """How far from the mid a limit price may be, as a part of the mid."""
+    max_skew_ns: int | None = None
+    """How far a request's timestamp may be off; None for any."""
+    shown_yen: Rounding | None = None
+    """How amounts of money are rounded to whole yen in answers; None for all decimals. The books know nothing of it."""
+    settled_yen: Rounding | None = None
+    """How each result, funding and carry is rounded to whole yen when it is booked; None for exact books."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateStatistics:
+    """Counts since the start, over all accounts."""
+
+    accepted: int
+    refused: int
+    failed: int
+    cancelled: int
+    cancels_failed: int
+    expired: int
+    executions: int
+    limit_breaches: int
+    live_orders: int
+
+
+class PrivateVenue:
+    """Accounts that trade in a market. Make one for a market that nobody has joined; it joins."""
+
+    def __init__(self, market: Market, keys: Iterable[ApiKey], settings: PrivateSettings | None = None) -> None:
+        """An account for every name in the keys. Raises ValueError for a name that the flow trades under."""
+        self.settings = settings if settings is not None else PrivateSettings()
+        self.market = market
+        keys = list(keys)
+        names = sorted({key.account for key in keys})
+        if FLOW in names:
+            raise ValueError(f"an account cannot be called {FLOW!r}")
+        self.keyring = Keyring(keys, max_skew_ns=self.settings.max_skew_ns)
+        cash = market.instrument.to_money(self.settings.collateral_jpy)
+        rounding = self.settings.settled_yen
+        yen = None if rounding is None else Yen(one=market.instrument.to_money(1), rounding=rounding)
+        self.accounts = {
+            name: Account(name, Ledger(cash, settled=yen), AccountCalls(self.settings.limits)) for name in names
+        }
+        self._marks: deque[tuple[int, Ticks]] = deque([(market.now_ns, market.mid())], maxlen=_MARKS)
+        self._answers = Random(f"answers {self.settings.seed}")
+        self._agenda = Agenda()
+        self.desk = OrderDesk(
+            market,
+            self.accounts,
+            self._agenda,
+            rng=Random(f"desk {self.settings.seed}"),
+            delays=self.settings.delays,
+            price_band=self.settings.price_band,
+        )
+        self._calendar = self.settings.calendar
+        self._breaker = None if self._calendar.breaker is None else Breaker(self._calendar.breaker)
+        self._is_halted = False
+        self._series = 0
+        self._is_stepping = False
+        self._plan(market.now_ns)
+        market.join(self)
+
+    # --- to read ----------------------------------------------------------------------------------------------------
+
+    def ledger(self, account: str = "main") -> LedgerState:
+        """The truth on an account, frozen."""
+        return self.accounts[account].ledger.state()
+
+    def mark(self, time_ns: int) -> Ticks:
+        """What positions are valued at: the mid now, or at a moment before, as of the last trade until then."""
+        if time_ns >= self.market.now_ns:
+            return self.market.mid()
+        return self._marks[max(0, bisect_right(self._marks, time_ns, key=lambda mark: mark[0]) - 1)][1]
+
+    def statistics(self) -> PrivateStatistics:
+        """Counts so far."""
+        counters: DeskCounters = self.desk.counters
+        return PrivateStatistics(
+            accepted=counters.accepted,
+            refused=counters.refused,
+            failed=counters.failed,
+            cancelled=counters.cancelled,
+            cancels_failed=counters.cancels_failed,
+            expired=counters.expired,
+            executions=counters.executions,
+            limit_breaches=sum(account.calls.breaches for account in self.accounts.values()),
+            live_orders=sum(len(account.live) for account in self.accounts.values()),
+        )
+
+    # --- to ask -----------------------------------------------------------------------------------------------------
+
+    def log_in(self, params: Any, now_ns: int) -> str:
+        """`auth` on a socket: the account's name. Raises RpcError."""
+        try:
+            return self.keyring.check_realtime(params, now_ns).account
+        except ValueError as error:
+            raise RpcError(INVALID_PARAMS, f"Invalid params: {error}") from error
+        except AuthRefused as error:
+            raise RpcError(error.status, error.message) from error
+
+    def answer_delay_ns(self) -> int:
+        """How long the next HTTP answer takes."""
+        return self._answers.randint(*self.desk.delays.answer)
+
+    # --- to stage ---------------------------------------------------------------------------------------------------
+
+    def begin_phases(self, now_ns: int, phases: Sequence[Phase]) -> None:
+        """Bring the board through states, the first one now; after the last it runs. Ends what was begun before."""
+        self._is_halted = True
+        self._series += 1
+        for phase in phases:
+            self._agenda.at(now_ns, partial(self._enter, state=phase.state, series=self._series))
+            now_ns += phase.seconds * NS_PER_S
+        self._agenda.at(now_ns, partial(self._enter, state=BoardState.RUNNING, series=self._series))
+
+    # --- Outsider ---------------------------------------------------------------------------------------------------
+
+    def next_ns(self) -> int | None:
+        """When something is due next."""
+        return self._agenda.next_ns()
+
+    def step(self) -> None:
+        """Do what is due first."""
+        self._is_stepping = True
+        now_ns = self._agenda.step()
+        self._is_stepping = False
+        self._tell(now_ns)
+
+    def on_trades(self, now_ns: int, trades: Sequence[Trade], executions: Sequence[Execution]) -> None:
+        """Book the fills; watch the price."""
+        self._marks.append((now_ns, self.market.mid()))
+        self.desk.on_trades(trades, executions)
+        self._tell(now_ns)
+        rule = self._calendar.breaker
+        if self._breaker is not None and rule is not None and not self._is_halted:
+            far = [trade for trade in trades if self._breaker.trips(now_ns, trade.price)]
+            if far:
+                self._breaker.reset()
+                self.begin_phases(now_ns, rule.phases)
+
+    def on_expired(self, now_ns: int, orders: Sequence[Order]) -> None:
+        """Book the ends."""
+        self.desk.on_expired(now_ns, orders)
+        self._tell(now_ns)
+
+    def _tell(self, now_ns: int) -> None:
+        """Send the events; what comes about within one step goes into one message."""
+        if not self._is_stepping:
+            self.desk.tell(now_ns)
+
+    # --- by the clock -----------------------------------------------------------------------------------------------
+
+    def _plan(self, now_ns: int) -> None:
+        calendar, agenda = self._calendar, self._agenda
+        if calendar.funding_at_s:
+            agenda.at(next_daily_ns(now_ns, calendar.funding_at_s), self._fund)
+        if calendar.rollover_at_s is not None:
+            agenda.at(next_daily_ns(now_ns, (calendar.rollover_at_s,)), self._roll_over)
+        if calendar.maintenance is not None:
+            agenda.at(next_daily_ns(now_ns, (calendar.maintenance.start_s,)), self._maintain)
+
+    def _fund(self, now_ns: int) -> None:
+        mark = self.market.mid()
+        for account in self.accounts.values():
+            account.ledger.fund(now_ns, mark, self._calendar.funding_rate)
+        self._agenda.at(next_daily_ns(now_ns, self._calendar.funding_at_s), self._fund)
+
+    def _roll_over(self, now_ns: int) -> None:
+        if self._calendar.rollover_at_s is None:
+            raise AssertionError("a roll-over was planned without a time")
+        mark = self.market.mid()
+        for account in self.accounts.values():
+            account.ledger.carry(now_ns, mark, self._calendar.carry_rate)
+            account.ledger.rebase(now_ns, mark)
+        self._agenda.at(next_daily_ns(now_ns, (self._calendar.rollover_at_s,)), self._roll_over)
+
+    def _maintain(self, now_ns: int) -> None:
+        maintenance = self._calendar.maintenance
+        if maintenance is None:
+            raise AssertionError("a maintenance was planned without a plan")
+        self.begin_phases(now_ns, maintenance.phases)
+        if maintenance.sockets_close_s is not None:
+            self._agenda.at(now_ns + maintenance.sockets_close_s * NS_PER_S, self._close_sockets)
+        self._agenda.at(next_daily_ns(now_ns, (maintenance.start_s,)), self._maintain)
+
+    def _close_sockets(self, now_ns: int) -> None:
+        self.market.send(Frame(time_ns=now_ns, channel=CLOSE_SOCKETS, text=MAINTENANCE_REASON))
+
+    def _enter(self, _now_ns: int, *, state: BoardState, series: int) -> None:
+        if series != self._series:
+            return
+        self._is_halted = state is not BoardState.RUNNING
+        self.market.set_condition(state=state)

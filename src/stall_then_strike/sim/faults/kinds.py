@@ -1,0 +1,423 @@
+"""What can go wrong at the exchange, as values: kinds of faults, one fault, a plan of them. Pure; nothing happens here.
+
+A :class:`Fault` says what goes wrong (its kind), to what (channel, event type, path or JSON-RPC method), how often
+(chance, count, how many are spared first) and when (``[from_s, to_s)``, seconds of venue time since the exchange was
+made; for a fault that is injected later, since then). `injector.py` decides which faults strike, and at the places
+where they strike it is asked: frames in `faulty_feed.py`, HTTP in `faulty_calls.py`, the venue's own condition in
+`fault_scene.py`, answers on sockets in `realtime.py`, orders in `desk.py`, lists in `private_rest.py`.
+
+Faults lie about the exchange, they do not change its truth: ledger, order states and audit stay right. Only faults
+that are about effects change what happens, and then it is what truly happened: a request that was lost, an order that
+vanished or was refused, a cancel that was ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum, unique
+from fnmatch import fnmatchcase
+from typing import Final, TypeVar
+
+from stall_then_strike.sim.bitflyer.ledger import KEPT_S
+from stall_then_strike.types.dto import NS_PER_S, BoardState, Health
+
+
+@unique
+class FaultKind(StrEnum):
+    """What goes wrong. The sections are the places where it strikes."""
+
+    # Frames of public channels and of `child_order_events`; with an event type, the events of that type inside them.
+    LOSE_FRAME = "lose_frame"
+    DELAY_FRAME = "delay_frame"
+    """It leaves so many seconds late; frames behind it overtake."""
+    DUPLICATE_FRAME = "duplicate_frame"
+    """It comes a second time, so many seconds later."""
+    REORDER_FRAME = "reorder_frame"
+    """It changes places with the next one of its channel, or comes after so many seconds if there is none."""
+    FREEZE_FEED = "freeze_feed"
+    """Nothing comes until the window ends; then, with ``backlog``, all of it in one burst."""
+    WRONG_MID = "wrong_mid"
+    """``mid_price`` is off by so many ticks."""
+    WRONG_OUTSTANDING = "wrong_outstanding"
+    """``outstanding_size`` of an EXECUTION is too large by so many lots."""
+    LOSE_FIELDS = "lose_fields"
+    """Fields of an event are left out, or null."""
+    PHANTOM_EXECUTION = "phantom_execution"
+    """So many seconds after an ORDER, an EXECUTION of all of it that never was, under an id that nothing else has."""
+    LOSE_DELETION = "lose_deletion"
+    """The deletion of a best price is missing in the deltas."""
+
+    # Answers on sockets.
+    LOSE_REPLY = "lose_reply"
+    DELAY_REPLY = "delay_reply"
+    CUT_REPLY = "cut_reply"
+    """The line is cut instead."""
+    REFUSE_AUTH = "refuse_auth"
+    """The key is refused."""
+    FAIL_AUTH = "fail_auth"
+    """An internal error: it says nothing of the key."""
+
+    # Sockets and the network.
+    CLOSE_SOCKETS = "close_sockets"
+    """Every socket is closed with 1012 when the window begins."""
+    ABORT_SOCKETS = "abort_sockets"
+    """Every line is cut when the window begins, without a close frame."""
+    HALF_OPEN = "half_open"
+    """The sockets there are say nothing any more, not even pongs; the lines are cut when the window ends."""
+    REFUSE_SOCKETS = "refuse_sockets"
+    """A handshake is answered by 503."""
+    RESET_SOCKETS = "reset_sockets"
+    """A handshake's connection is reset."""
+    CUT_NETWORK = "cut_network"
+    """All sockets as in ``half_open``; new ones and HTTP get no answer, and are reset when the window ends."""
+    RESET_NETWORK = "reset_network"
+    """All sockets are cut; new ones and HTTP are reset at once."""
+
+    # HTTP before anything took effect.
+    LOSE_REQUEST = "lose_request"
+    """It never arrives, and is never answered."""
+    RESET_REQUEST = "reset_request"
+    """It never arrives: the connection is reset."""
+    OVER_LIMIT = "over_limit"
+    """429, status -1; the headers say that the window lasts so many seconds more."""
+    SERVER_ERROR = "server_error"
+    """An HTML page with 500, 502 or 503."""
+    OVERLOADED = "overloaded"
+    """500, status -208: not accepted."""
+    ORDER_NOT_FOUND = "order_not_found"
+    """A cancel is answered by 400, status -111, although the order lives."""
+
+    # HTTP after it took effect.
+    LOSE_ANSWER = "lose_answer"
+    RESET_ANSWER = "reset_answer"
+    DELAY_ANSWER = "delay_answer"
+    ERROR_AFTER_EFFECT = "error_after_effect"
+    """As ``server_error``, but what was asked for is done."""
+    HTML_PAGE = "html_page"
+    """An HTML page in place of the answer, by default with 200."""
+    TRUNCATED_JSON = "truncated_json"
+    EMPTY_BODY = "empty_body"
+    JSON_ARRAY = "json_array"
+    """The answer in an array."""
+    STUCK_REMAINING = "stuck_remaining"
+    """``x-ratelimit-remaining`` says 1 (seen in turmoil, client logs)."""
+    STRIP_ANSWER = "strip_answer"
+    """Fields of the answer's rows are left out, or null."""
+    WRONG_DATE = "wrong_date"
+    """The answer's `Date` is ahead by so many seconds (behind, if negative); nothing else of the clock is."""
+    STALE_LIST = "stale_list"
+    """One of :data:`LISTS` answers as of so many seconds ago: all of what it shows is as it was then."""
+
+    # Orders.
+    VANISH_ORDER = "vanish_order"
+    """Accepted with 200, never registered, no event."""
+    NO_MARGIN = "no_margin"
+    """An order that would open is refused by 400, status -205; one that only closes is taken."""
+    FAIL_MARGIN = "fail_margin"
+    """An order that would open is accepted with 200, and told of by ORDER_FAILED for want of margin."""
+    IGNORE_CANCEL = "ignore_cancel"
+    """A cancel is answered with 200 and does nothing, no event."""
+
+    # The venue's condition.
+    BUSY = "busy"
+    """The health says so, and effects and events take up to so many seconds."""
+    HALT_BOARD = "halt_board"
+    """The board leaves RUNNING; the last so many seconds of the window are a PREOPEN."""
+    MAINTENANCE = "maintenance"
+    """CLOSED, the sockets closed with 1012, STARTING, PREOPEN, within the window."""
+    CLOCK_SKEW = "clock_skew"
+    """The venue's clock is ahead by so many seconds (behind, if negative): `Date`, limits' reset, signatures."""
+
+
+ALL_KINDS: Final = tuple(FaultKind)
+
+
+@unique
+class Site(StrEnum):
+    """Where a kind strikes, which is also whom it is asked by."""
+
+    FRAME = "frame"
+    REPLY = "reply"
+    AUTH = "auth"
+    HANDSHAKE = "handshake"
+    CALL = "call"
+    ANSWER = "answer"
+    LIST = "list"
+    ORDER = "order"
+    MARGIN = "margin"
+    REGISTRATION = "registration"
+    CANCEL = "cancel"
+    SCENE = "scene"
+    """Begins and ends with its window, once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindSpec:
+    """What a kind takes besides chance, count and window."""
+
+    site: Site
+    takes: frozenset[str] = frozenset()
+    """Names of :class:`Fault`'s fields; what is not here must be left at its default."""
+    seconds: float = 0.0
+    """Default of ``seconds``."""
+    channel: str = "*"
+    event: str | None = None
+    path: str = "*"
+    http_status: int = 200
+    needs_end: bool = False
+    """Whether ``to_s`` must be given."""
+
+
+def _spec(
+    site: Site,
+    *takes: str,
+    seconds: float = 0.0,
+    channel: str = "*",
+    event: str | None = None,
+    path: str = "*",
+    http_status: int = 200,
+    needs_end: bool = False,
+) -> KindSpec:
+    return KindSpec(
+        site=site,
+        takes=frozenset(takes),
+        seconds=seconds,
+        channel=channel,
+        event=event,
+        path=path,
+        http_status=http_status,
+        needs_end=needs_end,
+    )
+
+
+_PRIVATE: Final = "child_order_events"
+_K = FaultKind
+SPECS: Final[dict[FaultKind, KindSpec]] = {
+    _K.LOSE_FRAME: _spec(Site.FRAME, "channel", "event"),
+    _K.DELAY_FRAME: _spec(Site.FRAME, "channel", "event", "seconds", seconds=2.0),
+    _K.DUPLICATE_FRAME: _spec(Site.FRAME, "channel", "event", "seconds"),
+    _K.REORDER_FRAME: _spec(Site.FRAME, "channel", "event", "seconds", seconds=5.0),
+    _K.FREEZE_FEED: _spec(Site.FRAME, "channel", "backlog", needs_end=True),
+    _K.WRONG_MID: _spec(Site.FRAME, "channel", "ticks", channel="lightning_board_*"),
+    _K.WRONG_OUTSTANDING: _spec(Site.FRAME, "lots", channel=_PRIVATE, event="EXECUTION"),
+    _K.LOSE_FIELDS: _spec(Site.FRAME, "event", "missing", "blank", channel=_PRIVATE, event="EXECUTION"),
+    _K.PHANTOM_EXECUTION: _spec(Site.FRAME, "seconds", channel=_PRIVATE, event="ORDER"),
+    _K.LOSE_DELETION: _spec(Site.SCENE, "count"),
+    _K.LOSE_REPLY: _spec(Site.REPLY, "method"),
+    _K.DELAY_REPLY: _spec(Site.REPLY, "method", "seconds", seconds=2.0),
+    _K.CUT_REPLY: _spec(Site.REPLY, "method"),
+    _K.REFUSE_AUTH: _spec(Site.AUTH),
+    _K.FAIL_AUTH: _spec(Site.AUTH),
+    _K.CLOSE_SOCKETS: _spec(Site.SCENE),
+    _K.ABORT_SOCKETS: _spec(Site.SCENE),
+    _K.HALF_OPEN: _spec(Site.SCENE),
+    _K.REFUSE_SOCKETS: _spec(Site.HANDSHAKE),
+    _K.RESET_SOCKETS: _spec(Site.HANDSHAKE),
+    _K.CUT_NETWORK: _spec(Site.SCENE, needs_end=True),
+    _K.RESET_NETWORK: _spec(Site.SCENE, needs_end=True),
+    _K.LOSE_REQUEST: _spec(Site.CALL, "path"),
+    _K.RESET_REQUEST: _spec(Site.CALL, "path"),
+    _K.OVER_LIMIT: _spec(Site.CALL, "path", "seconds", seconds=60.0),
+    _K.SERVER_ERROR: _spec(Site.CALL, "path", "http_status", http_status=500),
+    _K.OVERLOADED: _spec(Site.CALL, "path", path="/v1/me/sendchildorder"),
+    _K.ORDER_NOT_FOUND: _spec(Site.CALL, path="/v1/me/cancelchildorder"),
+    _K.LOSE_ANSWER: _spec(Site.ANSWER, "path"),
+    _K.RESET_ANSWER: _spec(Site.ANSWER, "path"),
+    _K.DELAY_ANSWER: _spec(Site.ANSWER, "path", "seconds", seconds=2.0),
+    _K.ERROR_AFTER_EFFECT: _spec(Site.ANSWER, "path", "http_status", http_status=502),
+    _K.HTML_PAGE: _spec(Site.ANSWER, "path", "http_status"),
+    _K.TRUNCATED_JSON: _spec(Site.ANSWER, "path"),
+    _K.EMPTY_BODY: _spec(Site.ANSWER, "path"),
+    _K.JSON_ARRAY: _spec(Site.ANSWER, "path"),
+    _K.STUCK_REMAINING: _spec(Site.ANSWER, "path"),
+    _K.STRIP_ANSWER: _spec(Site.ANSWER, "path", "missing", "blank", path="/v1/me/getexecutions"),
+    _K.WRONG_DATE: _spec(Site.ANSWER, "path", "seconds", seconds=20.0),
+    _K.STALE_LIST: _spec(Site.LIST, "path", "seconds", seconds=30.0, path="/v1/me/get*"),
+    _K.VANISH_ORDER: _spec(Site.ORDER),
+    _K.NO_MARGIN: _spec(Site.MARGIN),
+    _K.FAIL_MARGIN: _spec(Site.REGISTRATION),
+    _K.IGNORE_CANCEL: _spec(Site.CANCEL),
+    _K.BUSY: _spec(Site.SCENE, "seconds", "health", seconds=4.0),
+    _K.HALT_BOARD: _spec(Site.SCENE, "seconds", "state", seconds=2.0, needs_end=True),
+    _K.MAINTENANCE: _spec(Site.SCENE, needs_end=True),
+    _K.CLOCK_SKEW: _spec(Site.SCENE, "seconds", seconds=120.0),
+}
+"""Every kind's own rules."""
+
+LISTS: Final = tuple(f"/v1/me/{name}" for name in ("getexecutions", "getpositions", "getchildorders", "getcollateral"))
+"""What a list that lags may be."""
+HALTS: Final = (BoardState.CIRCUIT_BREAK, BoardState.CLOSED, BoardState.STARTING, BoardState.PREOPEN)
+_SPREADING: Final = frozenset({_K.DELAY_FRAME, _K.DUPLICATE_FRAME, _K.REORDER_FRAME, _K.DELAY_REPLY, _K.DELAY_ANSWER})
+"""Kinds that last so many seconds beyond their window."""
+_MOMENTARY: Final = frozenset({_K.CLOSE_SOCKETS, _K.ABORT_SOCKETS})
+"""Kinds that are over as soon as they begin."""
+_BUSY_SPREAD: Final = 2.0
+"""Under load an effect is late, and its event is late again."""
+_FOR_ALL: Final = frozenset({"kind", "name", "from_s", "to_s", "chance", "count", "skip"})
+_BEFORE_ITS_TIME: Final = frozenset({_K.CLOCK_SKEW, _K.WRONG_DATE})
+"""Kinds whose seconds may be negative."""
+_SHORTEST_MAINTENANCE_S: Final = 6
+_V = TypeVar("_V")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing that goes wrong. Raises ValueError, a line ``field: why; accepted: what`` for each mistake.
+
+    ``channel`` and ``path`` are globs on full names (``lightning_board_*``, ``/v1/me/*``), where ``*`` also takes
+    slashes; ``event`` and ``method`` are exact. None leaves the choice to the kind (:data:`SPECS`), mostly anything.
+    """
+
+    kind: FaultKind
+    name: str = ""
+    """Under which it is counted; by default the kind's word."""
+    from_s: float = 0.0
+    to_s: float | None = None
+    """End of the window; None for never."""
+    chance: float = 1.0
+    """For each thing that fits."""
+    count: int | None = None
+    """After so many strikes it is over."""
+    skip: int = 0
+    """So many that fit are spared first: 1 spares the first login, and refuses it on reconnects."""
+    channel: str | None = None
+    event: str | None = None
+    """``event_type`` in `child_order_events`: only events of that type are touched, not those beside them."""
+    path: str | None = None
+    method: str | None = None
+    """Of JSON-RPC: ``auth``, ``subscribe``, ``unsubscribe``."""
+    seconds: float | None = None
+    """Venue time; what it means is the kind's."""
+    ticks: int = 1_000
+    """By which a mid is too high; negative for too low."""
+    lots: int = 100_000
+    """By which an outstanding size is too large; negative for too small."""
+    missing: tuple[str, ...] = ("commission", "sfd")
+    """Fields that are left out."""
+    blank: bool = False
+    """Whether these fields are there, and null, instead."""
+    http_status: int | None = None
+    backlog: bool = False
+    """Whether what was held back comes after all."""
+    health: Health = Health.SUPER_BUSY
+    state: BoardState = BoardState.CIRCUIT_BREAK
+    """Of a halted board."""
+
+    def __post_init__(self) -> None:
+        """Check everything at once."""
+        problems = [*self._window_problems(), *self._option_problems()]
+        if problems:
+            raise ValueError("\n".join(problems))
+
+    @property
+    def label(self) -> str:
+        """Under which it is counted."""
+        return self.name or self.kind.value
+
+    @property
+    def spec(self) -> KindSpec:
+        """Its kind's rules."""
+        return SPECS[self.kind]
+
+    def stripped(self, row: Mapping[str, _V]) -> dict[str, _V | None]:
+        """A row of JSON without the fields that it takes."""
+        if self.blank:
+            return {name: None if name in self.missing else value for name, value in row.items()}
+        return {name: value for name, value in row.items() if name not in self.missing}
+
+    @property
+    def span_ns(self) -> int:
+        """``seconds``, or the kind's default, in nanoseconds."""
+        return round((self.spec.seconds if self.seconds is None else self.seconds) * NS_PER_S)
+
+    @property
+    def quiet_from_s(self) -> float | None:
+        """When nothing of it is left under way, on the window's scale; None for never."""
+        if self.kind in _MOMENTARY:
+            return self.from_s
+        if self.to_s is None:
+            return None
+        spread = self.span_ns / NS_PER_S
+        if self.kind in _SPREADING:
+            return self.to_s + spread
+        return self.to_s + _BUSY_SPREAD * spread if self.kind is FaultKind.BUSY else self.to_s
+
+    def _window_problems(self) -> list[str]:
+        problems = []
+        if self.from_s < 0:
+            problems.append(f"from_s: {self.from_s} is before the start; accepted: 0 or more")
+        if self.to_s is not None and self.to_s <= self.from_s:
+            problems.append(f"to_s: {self.to_s} is not after from_s; accepted: above {self.from_s}")
+        if self.to_s is None and self.spec.needs_end:
+            problems.append(f"to_s: is missing; accepted: {self.kind.value} needs an end")
+        if not 0 < self.chance <= 1:
+            problems.append(f"chance: {self.chance} is no chance; accepted: above 0 to 1")
+        if self.count is not None and self.count < 1:
+            problems.append(f"count: {self.count} is no number of strikes; accepted: 1 or more")
+        if self.skip < 0:
+            problems.append(f"skip: {self.skip} cannot be spared; accepted: 0 or more")
+        if self.spec.site is Site.SCENE:
+            given = {"chance": self.chance != 1, "skip": self.skip != 0, "count": self.count is not None}
+            problems += [
+                f"{name}: {self.kind.value} strikes when its window begins; accepted: nothing"
+                for name, is_given in given.items()
+                if is_given and name not in self.spec.takes
+            ]
+        return problems
+
+    def _option_problems(self) -> list[str]:
+        problems = [*self._halt_problems(), *self._list_problems()]
+        for field in fields(self):
+            if field.name not in _FOR_ALL | self.spec.takes and getattr(self, field.name) != field.default:
+                takes = ", ".join(sorted(self.spec.takes)) or "nothing"
+                problems.append(f"{field.name}: {self.kind.value} has no use for it; accepted: {takes}")
+        if self.seconds is not None and self.seconds < 0 and self.kind not in _BEFORE_ITS_TIME:
+            problems.append(f"seconds: {self.seconds} is in the past; accepted: 0 or more")
+        if self.http_status is not None and not 200 <= self.http_status <= 599:
+            problems.append(f"http_status: {self.http_status} is no answer's; accepted: 200 to 599")
+        if not self.missing:
+            problems.append("missing: none is named; accepted: a list of names of fields")
+        if self.health is Health.UNKNOWN:
+            problems.append("health: UNKNOWN is never sent; accepted: any other")
+        return problems
+
+    def _list_problems(self) -> list[str]:
+        if self.kind is not FaultKind.STALE_LIST:
+            return []
+        problems = []
+        if self.seconds is not None and self.seconds > KEPT_S:
+            problems.append(f"seconds: {self.seconds} is too long ago; accepted: 0 to {KEPT_S}")
+        if self.path is not None and not any(fnmatchcase(path, self.path) for path in LISTS):
+            problems.append(f"path: {self.path} is no list; accepted: {', '.join(LISTS)}, or a glob")
+        return problems
+
+    def _halt_problems(self) -> list[str]:
+        problems = []
+        if self.state not in HALTS:
+            problems.append(f"state: {self.state.value} is no halt; accepted: {', '.join(h.value for h in HALTS)}")
+        if self.to_s is not None and self.kind is FaultKind.HALT_BOARD and self.to_s - self.from_s < 2:
+            problems.append(f"to_s: {self.to_s} is too soon for a halt; accepted: {self.from_s + 2} or more")
+        if (
+            self.to_s is not None
+            and self.kind is FaultKind.MAINTENANCE
+            and self.to_s - self.from_s < _SHORTEST_MAINTENANCE_S
+        ):
+            earliest = self.from_s + _SHORTEST_MAINTENANCE_S
+            problems.append(f"to_s: {self.to_s} is too soon for a maintenance; accepted: {earliest} or more")
+        return problems
+
+
+@dataclass(frozen=True, slots=True)
+class FaultPlan:
+    """Faults, and the seed of their chances. Each fault draws for itself, so one does not change another's luck."""
+
+    faults: tuple[Fault, ...] = ()
+    seed: int = 1
+
+    @property
+    def quiet_from_s(self) -> float | None:
+        """When the last trace of the last fault is gone; None for never."""
+        ends = [fault.quiet_from_s for fault in self.faults]
+        known = [end for end in ends if end is not None]
+        return max(known, default=0.0) if len(known) == len(ends) else None

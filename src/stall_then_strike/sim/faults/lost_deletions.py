@@ -1,0 +1,89 @@
+"""Deletions of levels that the venue forgets to send: cut out of the board's deltas, healed by the next snapshot.
+
+The venue does so itself now and then: one of 219 recorded messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import orjson
+
+from stall_then_strike.sim.bitflyer.wire import Wire
+from stall_then_strike.sim.exchange.source import Channel, Frame, MarketSource
+from stall_then_strike.types.dto import Side
+from stall_then_strike.types.instrument import Lots, Ticks
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class LostDeletion:
+    """One that is still to be lost: of one price, or of any that was the best."""
+
+    side: Side
+    price: Ticks | None
+    shown: set[Ticks]
+    """Prices that clients see on that side: a level that was never shown cannot stay behind as a phantom."""
+    on_lost: Callable[[], None]
+
+
+class LostDeletions:
+    """What the venue will forget to delete."""
+
+    def __init__(self, source: MarketSource) -> None:
+        """It forgets nothing yet."""
+        self._source = source
+        self._wire = Wire(source.instrument)
+        self._channel = Channel.BOARD.of(source.instrument.product_code)
+        self._ticks_per_one = source.instrument.ticks_per_one
+        self._waiting: list[LostDeletion] = []
+
+    def expect(
+        self, side: Side, price: Ticks | None = None, on_lost: Callable[[], None] = lambda: None
+    ) -> LostDeletion:
+        """Lose the next deletion of a price, or the next one that leaves a phantom best behind."""
+        depth = self._source.depth()
+        shown = {level[0] for level in (depth.bids if side is Side.BUY else depth.asks)}
+        lost = LostDeletion(side=side, price=price, shown=shown, on_lost=on_lost)
+        self._waiting.append(lost)
+        return lost
+
+    def withdraw(self, lost: LostDeletion) -> None:
+        """Lose it no more; nothing happens if it was lost already."""
+        if lost in self._waiting:
+            self._waiting.remove(lost)
+
+    def apply(self, frame: Frame) -> Frame:
+        """The frame without what is lost of it: cut out of the text, so that the rest stays byte for byte."""
+        if not self._waiting or frame.channel != self._channel:
+            return frame
+        text = frame.text
+        message = orjson.loads(text)["params"]["message"]
+        for lost in list(self._waiting):
+            key = "bids" if lost.side is Side.BUY else "asks"
+            entries = [(Ticks(round(e["price"] * self._ticks_per_one)), e["size"]) for e in message[key]]
+            forgotten = next((price for price, size in entries if not size and self._is_lost(lost, price)), None)
+            if forgotten is None:
+                lost.shown.update(price for price, size in entries if size)
+                lost.shown.difference_update(price for price, size in entries if not size)
+            else:
+                self._waiting.remove(lost)
+                text = _cut(text, self._wire.level((forgotten, Lots(0))), is_bid=lost.side is Side.BUY)
+                lost.on_lost()
+        return replace(frame, text=text)
+
+    def _is_lost(self, lost: LostDeletion, price: Ticks) -> bool:
+        if lost.price is not None:
+            return price == lost.price
+        depth = self._source.depth(1)
+        levels = depth.bids if lost.side is Side.BUY else depth.asks
+        # Two ticks off the best that is left, and the floored mid cannot hide it.
+        return price in lost.shown and bool(levels) and lost.side.sign * (price - levels[0][0]) >= 2
+
+
+def _cut(text: str, entry: str, *, is_bid: bool) -> str:
+    """A board frame without one entry of one side."""
+    bids, separator, asks = text.partition('"asks":')
+    half = bids if is_bid else asks
+    half = half.replace(f"{entry},", "").replace(f",{entry}", "").replace(entry, "")
+    return half + separator + asks if is_bid else bids + separator + half

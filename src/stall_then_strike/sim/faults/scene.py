@@ -1,0 +1,176 @@
+"""Faults of the venue as a whole, which begin and end with their windows: its condition, its clock, all sockets.
+
+What is to happen to sockets is said by frames on channels that no client can subscribe (`source.py`), so that it
+happens in its order among what is sent. When several faults set the same thing, the one that began last counts; when
+the last ends, what was before the first comes back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from stall_then_strike.sim.bitflyer.desk import Delays, Span
+from stall_then_strike.sim.bitflyer.private_venue import MAINTENANCE_REASON, PrivateVenue
+from stall_then_strike.sim.bitflyer.venue_hours import Phase
+from stall_then_strike.sim.exchange.source import (
+    ABORT_SOCKETS,
+    CLOSE_SOCKETS,
+    END_SILENCE,
+    SILENCE_SOCKETS,
+    Frame,
+    MarketSource,
+)
+from stall_then_strike.sim.faults.injector import ArmedFault, FaultInjector
+from stall_then_strike.sim.faults.kinds import FaultKind
+from stall_then_strike.sim.faults.lost_deletions import LostDeletion, LostDeletions
+from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, Side
+
+_AT_BEGIN = {
+    FaultKind.CLOSE_SOCKETS: CLOSE_SOCKETS,
+    FaultKind.ABORT_SOCKETS: ABORT_SOCKETS,
+    FaultKind.RESET_NETWORK: ABORT_SOCKETS,
+    FaultKind.HALF_OPEN: SILENCE_SOCKETS,
+    FaultKind.CUT_NETWORK: SILENCE_SOCKETS,
+}
+_AT_END = {FaultKind.HALF_OPEN: END_SILENCE, FaultKind.CUT_NETWORK: END_SILENCE}
+
+
+class FaultScene:
+    """Sets the scene when a fault begins, and clears it when it ends."""
+
+    def __init__(
+        self, source: MarketSource, faults: FaultInjector, *, private: PrivateVenue | None, deletions: LostDeletions
+    ) -> None:
+        """Without a private side there are no orders that could be late and no signatures to check."""
+        self._source = source
+        self._faults = faults
+        self._private = private
+        self._deletions = deletions
+        self._lost: dict[int, list[LostDeletion]] = {}
+        self._busy: list[ArmedFault] = []
+        self._skewed: list[ArmedFault] = []
+        self._halting: ArmedFault | None = None
+        self._health_before = Health.NORMAL
+        self._delays_before: Delays | None = None
+
+    @property
+    def skew_ns(self) -> int:
+        """How far the venue's clock is ahead of the venue's time."""
+        return sum(one.fault.span_ns for one in self._skewed)
+
+    def begin(self, armed: ArmedFault, now_ns: int) -> list[Frame]:
+        """The window begins; returns what is to happen to the sockets."""
+        armed.has_begun = True
+        kind = armed.fault.kind
+        if kind is FaultKind.LOSE_DELETION:
+            self._expect_deletions(armed)
+            return []
+        armed.count()
+        if kind is FaultKind.BUSY:
+            self._busy.append(armed)
+            self._set_load()
+        elif kind is FaultKind.CLOCK_SKEW:
+            self._skewed.append(armed)
+            self._set_clock()
+        elif kind is FaultKind.HALT_BOARD:
+            self._halting = armed
+            seconds, preopen = _seconds(armed, now_ns), armed.fault.span_ns // NS_PER_S
+            halted = Phase(state=armed.fault.state, seconds=max(1, seconds - preopen))
+            opening = Phase(state=BoardState.PREOPEN, seconds=seconds - halted.seconds)
+            self._halt(now_ns, [phase for phase in (halted, opening) if phase.seconds])
+        elif kind is FaultKind.MAINTENANCE:
+            self._halting = armed
+            part = _seconds(armed, now_ns) // 3
+            states = (BoardState.CLOSED, BoardState.STARTING, BoardState.PREOPEN)
+            self._halt(now_ns, [Phase(state=state, seconds=part) for state in states])
+            return [Frame(time_ns=now_ns, channel=CLOSE_SOCKETS, text=MAINTENANCE_REASON)]
+        channel = _AT_BEGIN.get(kind)
+        return [] if channel is None else [Frame(time_ns=now_ns, channel=channel, text=MAINTENANCE_REASON)]
+
+    def end(self, armed: ArmedFault, now_ns: int) -> list[Frame]:
+        """The window ends; returns what is to happen to the sockets."""
+        kind = armed.fault.kind
+        self._faults.end(armed)
+        if kind is FaultKind.LOSE_DELETION:
+            for lost in self._lost.pop(id(armed), []):
+                self._deletions.withdraw(lost)
+        elif kind is FaultKind.BUSY:
+            self._busy.remove(armed)
+            self._set_load()
+        elif kind is FaultKind.CLOCK_SKEW:
+            self._skewed.remove(armed)
+            self._set_clock()
+        elif armed is self._halting:
+            self._halting = None
+            self._run(now_ns)
+        channel = _AT_END.get(kind)
+        return [] if channel is None else [Frame(time_ns=now_ns, channel=channel, text="")]
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _expect_deletions(self, armed: ArmedFault) -> None:
+        def on_lost() -> None:
+            armed.count()
+            if armed.fault.count is None or armed.is_spent:
+                self._lost.pop(id(armed), None)
+                self._faults.end(armed)
+
+        sides = [armed.rng.choice((Side.BUY, Side.SELL)) for _ in range(armed.fault.count or 1)]
+        self._lost[id(armed)] = [self._deletions.expect(side, on_lost=on_lost) for side in sides]
+
+    def _set_load(self) -> None:
+        """Health and delays as the last busy fault has them, or as they were before the first."""
+        desk = None if self._private is None else self._private.desk
+        if self._delays_before is None:
+            self._health_before = self._source.condition.health
+            self._delays_before = Delays() if desk is None else desk.delays
+        before = self._delays_before
+        if self._busy:
+            fault = self._busy[-1].fault
+            health, delays = fault.health, _slow(before, fault.span_ns)
+        else:
+            health, delays = self._health_before, before
+            self._delays_before = None
+        self._source.set_condition(health=health)
+        if desk is not None:
+            desk.delays = delays
+
+    def _set_clock(self) -> None:
+        if self._private is not None:
+            self._private.keyring.skew_ns = self.skew_ns
+
+    def _halt(self, now_ns: int, phases: list[Phase]) -> None:
+        if self._private is not None:
+            self._private.begin_phases(now_ns, phases)
+        else:  # nobody trades here: which state it is matters to readers only
+            self._source.set_condition(state=phases[0].state)
+
+    def _run(self, now_ns: int) -> None:
+        """Open the board; the phases' own end may be some parts of a second away, for they last whole ones."""
+        if self._private is not None:
+            self._private.begin_phases(now_ns, [])
+        else:
+            self._source.set_condition(state=BoardState.RUNNING)
+
+
+def _seconds(armed: ArmedFault, now_ns: int) -> int:
+    """Whole seconds of the window that are left."""
+    if armed.to_ns is None:
+        raise AssertionError("a halt without an end is not accepted")
+    return max(1, (armed.to_ns - now_ns) // NS_PER_S)
+
+
+def _slow(delays: Delays, longest_ns: int) -> Delays:
+    """Delays under load: effects take half of the longest to all of it, events and answers less."""
+
+    def at_least(span: Span, share: float) -> Span:
+        shortest = max(span[0], int(longest_ns * share / 2))
+        return shortest, max(span[1], shortest, int(longest_ns * share))
+
+    return replace(
+        delays,
+        answer=at_least(delays.answer, 0.2),
+        registration=at_least(delays.registration, 1.0),
+        cancel=at_least(delays.cancel, 1.0),
+        event=at_least(delays.event, 0.5),
+    )

@@ -1,0 +1,108 @@
+"""What a step leaves behind, in which order: the journal, what is sent, what is logged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from stall_then_strike.app.trader.live_trader import IN_FLIGHT, LiveTrader
+from stall_then_strike.engine.core import Core
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
+from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.types.dto import (
+    AccountReport,
+    Changes,
+    DecisionLogRow,
+    ExecId,
+    OrderId,
+    OrderLogRow,
+    OrderRequest,
+    PrivateChannel,
+    Reconcile,
+    Step,
+    TradeLogRow,
+)
+from stall_then_strike.types.errors import NotSent
+from tests.market_script import config
+
+LIMIT_S = 10.0
+
+
+class Story:
+    """Journal, venue and logs in one, which tells in which order they heard. The venue answers when it is let."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.may_answer = asyncio.Event()
+        self.asked = 0
+
+    def record(self, changes: Changes) -> None:
+        self.heard.append("journal")
+
+    def write(self, row: TradeLogRow | OrderLogRow | DecisionLogRow) -> None:
+        self.heard.append("log")
+
+    async def place(self, order: OrderRequest) -> OrderId:
+        raise NotSent("sendchildorder", "nothing is placed here")
+
+    async def cancel(self, order_id: OrderId) -> None:
+        raise NotSent("cancelchildorder", "nothing is cancelled here")
+
+    async def report(self, since: ExecId) -> AccountReport:
+        self.heard.append("sent")
+        self.asked += 1
+        await self.may_answer.wait()
+        raise NotSent("getchildorders", "nothing is told here")
+
+    def renew(self, why: str) -> None:
+        raise AssertionError(why)
+
+
+@asynccontextmanager
+async def sending(story: Story) -> AsyncIterator[LiveTrader]:
+    cfg = config()
+    feed = MarketFeed(cfg)
+    trader = LiveTrader(Core(cfg, live=True), SystemClock(), feed, feed.view, story, story, story)
+    async with asyncio.TaskGroup() as tasks:
+        sender = tasks.create_task(trader.send())
+        await asyncio.sleep(0)
+        yield trader
+        sender.cancel()
+
+
+async def until_logged(story: Story) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while "log" not in story.heard:  # noqa: ASYNC110 - the logs announce themselves to nobody
+            await asyncio.sleep(0.001)
+
+
+async def test_journal_then_venue_then_log() -> None:
+    story = Story()
+    async with sending(story) as trader:
+        trader.on_event(PrivateChannel(ts_ns=trader.clock.now_ns(), is_live=True))
+        assert story.heard == ["journal"]
+        await until_logged(story)
+        assert story.heard[:3] == ["journal", "sent", "log"]
+
+
+async def test_rows_are_logged_although_the_sender_ends_at_once() -> None:
+    story = Story()
+    async with sending(story) as trader:
+        trader.on_event(PrivateChannel(ts_ns=trader.clock.now_ns(), is_live=True))
+    assert "log" in story.heard
+
+
+async def test_more_than_may_be_under_way_waits_its_turn() -> None:
+    story = Story()
+    async with sending(story) as trader:
+        for _ in range(2):
+            trader._take(Step((Reconcile(since=ExecId(0), why="test"),) * IN_FLIGHT))
+        async with asyncio.timeout(LIMIT_S):
+            while story.asked < IN_FLIGHT:  # noqa: ASYNC110 - the turns of the loop are what is waited for
+                await asyncio.sleep(0)
+        assert (trader.in_flight, len(trader.outbox), story.asked) == (IN_FLIGHT, IN_FLIGHT, IN_FLIGHT)
+        story.may_answer.set()
+        async with asyncio.timeout(LIMIT_S):
+            await trader.wait_sent()
+        assert story.asked >= 2 * IN_FLIGHT

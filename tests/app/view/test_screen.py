@@ -1,0 +1,271 @@
+"""What is shown, through real pipes and terminals that are slow to read, never read, or gone."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import io
+import os
+import pty
+import select
+import struct
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.output import QUEUE_BYTES, Outlet, watched
+from stall_then_strike.app.view.screen import Screen
+from stall_then_strike.app.view.status import Status
+from tests.e2e.commands import full_pipe
+
+ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    end_s = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
+def read_all(fd: int) -> bytes:
+    """Everything up to the end of a file whose writers are closed."""
+    got = b""
+    try:
+        while chunk := os.read(fd, 1 << 16):
+            got += chunk
+    except OSError:  # a terminal without processes
+        return got
+    return got
+
+
+def emptied(fd: int, until: bytes) -> bytes:
+    """What comes out of a file, up to some words."""
+    got = b""
+    while until not in got:
+        assert select.select([fd], [], [], 10)[0], got[-200:]
+        got += os.read(fd, 1 << 16)
+    return got
+
+
+@contextmanager
+def terminal(rows: int = 24, columns: int = 80) -> Iterator[tuple[int, int]]:
+    """Both ends of one: ours to read, and that of the program."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    try:
+        yield ours, theirs
+    finally:
+        for fd in (ours, theirs):
+            try:
+                os.close(fd)
+            except OSError:
+                continue
+
+
+def as_stdout(outlet: Outlet, encoding: str = "utf-8") -> io.TextIOWrapper:
+    return io.TextIOWrapper(outlet, encoding, write_through=True)
+
+
+# --- lines
+
+
+def test_a_full_pipe_holds_nothing_up_and_what_was_lost_is_counted() -> None:
+    reader, writer = full_pipe()
+    outlet = Outlet(writer, "utf-8", patient=False)
+    line = b"x" * 99 + b"\n"
+    count = 20 * QUEUE_BYTES // len(line)
+    began = time.monotonic()
+    for number in range(count):
+        outlet.write(b"%06d" % number + line[6:])
+    assert time.monotonic() - began < 2
+    outlet.write(b"the last line\n")
+    text = emptied(reader, b"the last line\n").decode()
+    outlet.finish()
+    shown = [word for word in text.replace("\0", "").splitlines() if word]
+    told = [int(word.split()[1].replace(",", "")) for word in shown if word.endswith("lines not shown")]
+    assert told
+    assert sum(told) + len(shown) - len(told) - 1 == count  # without the telling lines and the last one
+
+
+def test_what_is_never_read_delays_the_end_for_a_moment_only() -> None:
+    _, writer = full_pipe()
+    outlet = Outlet(writer, "utf-8", patient=False)
+    outlet.write(b"nobody reads this\n")
+    began = time.monotonic()
+    outlet.finish()
+    assert time.monotonic() - began < 4
+    outlet.write(b"nor this\n")
+
+
+def test_a_reader_that_has_gone_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    outlet = Outlet(writer, "utf-8", patient=False)
+    for _ in range(100):
+        outlet.write(b"hello\n")
+    outlet.finish()
+
+
+def test_a_patient_command_loses_nothing() -> None:
+    reader, writer = full_pipe()
+    outlet = Outlet(writer, "utf-8", patient=True)
+    wanted = b"".join(b"%09d\n" % number for number in range(QUEUE_BYTES // 2))
+    got: list[bytes] = []
+    with io.TextIOWrapper(outlet, "ascii", write_through=True) as out:
+        slow = threading.Thread(target=lambda: got.append(read_all(reader)))
+        slow.start()
+        out.write(wanted.decode())
+        outlet.finish()
+    os.close(writer)
+    slow.join()
+    assert got[0].endswith(wanted)
+
+
+def test_a_file_without_room_loses_lines_and_ends_nothing() -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    outlet = Outlet(full, "utf-8", patient=False)
+    for _ in range(100):
+        outlet.write(b"hello\n")
+    outlet.finish()
+    os.close(full)
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", "paper . 31 us ~ ?\n"), ("utf-8", "paper · 31 µs … 板\n")])
+def test_characters_that_the_encoding_lacks_are_replaced(
+    encoding: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out"
+    with path.open("w", encoding=encoding) as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        with watched(patient=False):
+            sys.stdout.write("paper · 31 µs … 板\n")
+    assert path.read_text(encoding=encoding) == shown
+
+
+def test_names_that_are_no_text_can_be_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "out").open("w", encoding="utf-8") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        with watched(patient=False):
+            sys.stdout.write("tape \udcff.jsonl\n")
+    assert (tmp_path / "out").read_text() == "tape ?.jsonl\n"
+
+
+def test_one_file_keeps_the_order_of_both_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "both").open("w") as out, os.fdopen(os.dup(out.fileno()), "w") as err:
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", err)
+        with watched(patient=False):
+            for number in range(50):
+                print(number, file=sys.stdout if number % 2 else sys.stderr)
+    assert (tmp_path / "both").read_text().split() == [str(number) for number in range(50)]
+
+
+# --- the panel
+
+
+async def shown_for(seconds: float, screen: Screen, status: Callable[[], Status]) -> None:
+    """Show, as a run does; fails if showing ends by itself."""
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(screen.show(status))
+        await asyncio.sleep(seconds)
+        assert not task.done()
+        task.cancel()
+
+
+def status() -> Status:
+    return Status(ts_ns=0, mode="test")
+
+
+async def test_the_panel_gives_the_terminal_back_and_what_was_written_meanwhile() -> None:
+    with terminal() as (ours, theirs):
+        outlet = Outlet(theirs, "utf-8", patient=False)
+        screen = Screen(Console(file=as_stdout(outlet), force_terminal=True, width=80, height=24), live=True)
+        assert screen.is_panel
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(screen.show(status))
+            drawn = await asyncio.to_thread(emptied, ours, b"working orders")
+            outlet.write(b"a warning\n")
+            task.cancel()
+        screen.end("the summary")
+        drawn += await asyncio.to_thread(emptied, ours, b"the summary")
+        outlet.finish()
+    assert drawn.count(ENTER) == drawn.count(LEAVE) == 1
+    assert drawn.index(ENTER) < drawn.index(b"working orders") < drawn.index(LEAVE)
+    assert drawn.index(LEAVE) < drawn.index(b"a warning") < drawn.index(b"the summary")
+
+
+async def test_a_terminal_that_is_read_again_shows_the_newest_frame() -> None:
+    with terminal() as (ours, theirs):
+        outlet = Outlet(theirs, "utf-8", patient=False)
+        screen = Screen(Console(file=as_stdout(outlet), force_terminal=True, width=80, height=24), live=True)
+        count = 0
+
+        def next_status() -> Status:
+            nonlocal count
+            count += 1
+            return Status(ts_ns=0, mode=f"frame {count:04d}.")
+
+        await shown_for(6, screen, next_status)  # a terminal takes less than two frames unread
+        drawn = await asyncio.to_thread(emptied, ours, LEAVE)
+        outlet.finish()
+    assert count > 12
+    assert drawn.count(b"frame ") < count // 2
+
+
+async def test_a_terminal_that_is_closed_ends_no_run() -> None:
+    with terminal() as (ours, theirs):
+        outlet = Outlet(theirs, "utf-8", patient=False)
+        screen = Screen(Console(file=as_stdout(outlet), force_terminal=True, width=80, height=24), live=True)
+        os.close(ours)
+        await shown_for(0.6, screen, status)
+        screen.end("summary")
+        outlet.finish()
+
+
+async def test_a_status_that_cannot_be_taken_ends_no_run() -> None:
+    def broken() -> Status:
+        raise ZeroDivisionError
+
+    with terminal() as (_, theirs):
+        outlet = Outlet(theirs, "utf-8", patient=False)
+        screen = Screen(Console(file=as_stdout(outlet), force_terminal=True, width=80, height=24), live=True)
+        await shown_for(0.1, screen, broken)
+        outlet.finish()
+
+
+def test_a_terminal_that_knows_no_cursor_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    with terminal() as (_, theirs):
+        outlet = Outlet(theirs, "utf-8", patient=False)
+        assert not Screen(Console(file=as_stdout(outlet), force_terminal=True), live=True).is_panel
+        outlet.finish()
+
+
+# --- what a command comes to
+
+
+def test_a_bug_is_shown_and_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    @cli.command("broken")
+    def main(argv: Sequence[str] | None = None) -> int:
+        raise RuntimeError("a bug")
+
+    assert main() == cli.EXIT_FAILED
+    assert "RuntimeError: a bug" in capsys.readouterr().err
+
+
+def test_ctrl_c_before_a_run_needs_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    @cli.command("early")
+    def main(argv: Sequence[str] | None = None) -> int:
+        raise KeyboardInterrupt
+
+    assert main() == cli.EXIT_INTERRUPTED
+    assert capsys.readouterr().err == "early: interrupted\n"

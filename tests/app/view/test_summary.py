@@ -1,0 +1,138 @@
+"""The minute line and the table at the end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from rich.console import Console
+
+from stall_then_strike.app.view.status import Counts, Latency, ReasonCount, Status, Summary
+from stall_then_strike.app.view.summary import REASONS_SHOWN, minute_line, summary_table
+from stall_then_strike.types.dto import BookStatus
+
+TS = 1_795_246_213_123_456_789
+
+RUN = Summary(
+    mode="paper · embedded exchange",
+    duration_s=3_661.5,
+    counts=Counts(
+        messages=219, strikes=120, placed=240, filled=31, partly_filled=4, fills=39, cancels=205, closes=12, rejects=1,
+        reconnects=2, garbage=3,
+    ),
+    realised_jpy=Decimal("-1234.4"),
+    marked_jpy=Decimal(234),
+    max_drawdown_jpy=Decimal(-2_000),
+    day="2026-11-21",
+    day_jpy=Decimal("-33.66"),
+    day_max_drawdown_jpy=Decimal(-50),
+    position=Decimal("-0.001"),
+    volume=Decimal("0.04000000"),
+    mid_checks=219,
+    mid_agreed=218,
+    latency=Latency(p50_us=31.2, p99_us=88, samples=219),
+    reasons=(
+        ReasonCount(reason="quoting", count=120, seconds=25.0),
+        ReasonCount(reason="stall_immature", count=300, seconds=75.0),
+        ReasonCount(reason="strike", count=120),
+    ),
+    log_dir="logs/demo",
+    ended="duration over",
+)  # fmt: skip
+
+
+def shown(summary: Summary, width: int = 80) -> str:
+    console = Console(width=width, color_system=None)
+    with console.capture() as capture:
+        console.print(summary_table(summary))
+    return capture.get()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("mode", "paper · embedded exchange"),
+        ("ended", "duration over"),
+        ("duration", "1:01:01"),
+        ("mid checks agreed", "218 of 219"),
+        ("reconnects, garbage", "2, 3"),
+        ("strikes", "120"),
+        ("orders placed", "240"),
+        ("filled, partly filled", "31, 4 (14.6% of placed)"),
+        ("fills, volume", "39, 0.04 BTC"),
+        ("cancels, closes, rejects", "205, 12, 1"),
+        ("result, whole run", "-1,000 JPY"),
+        ("of it realised, open position", "-1,234, +234 JPY"),
+        ("deepest drawdown, whole run", "-2,000 JPY"),
+        ("result, trading day 2026-11-21", "-33.66 JPY"),
+        ("deepest drawdown, that day", "-50 JPY"),
+        ("position at the end", "-0.001 BTC"),
+        ("decision latency", "p50 31 µs, p99 88 µs of 219"),
+        ("reasons", "stall_immature: 75.0% of the time, 300 x"),
+        ("logs", "logs/demo"),
+    ],
+)
+def test_table_has(name: str, value: str) -> None:
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in shown(RUN).splitlines() if "│" in line]
+    assert [name, value] in rows
+
+
+@pytest.mark.parametrize("width", [30, 80, 200])
+def test_table_of_a_run_in_which_nothing_happened(width: int) -> None:
+    assert "summary" in shown(Summary(mode="paper", duration_s=0), width)
+
+
+def test_what_a_replay_does_not_measure_is_not_shown() -> None:
+    assert "latency" in shown(RUN)
+    assert "latency" not in shown(replace(RUN, latency=Latency()))
+
+
+def test_reasons_are_the_longest_and_the_rest_is_counted() -> None:
+    many = tuple(ReasonCount(reason=f"r{n}", count=1, seconds=float(n)) for n in range(10))
+    text = shown(replace(RUN, reasons=many))
+    assert "r9: 20.0% of the time" in text
+    assert "r0:" not in text
+    assert f"and {10 - REASONS_SHOWN} more" in text
+
+
+def test_reasons_without_time_are_ranked_by_number() -> None:
+    text = shown(replace(RUN, reasons=(ReasonCount(reason="a", count=1), ReasonCount(reason="b", count=2))))
+    assert text.index("b: 2 x") < text.index("a: 1 x")
+
+
+def test_fill_ratio_counts_orders_with_any_fill() -> None:
+    assert RUN.fill_ratio == 35 / 240
+    assert Summary(mode="x", duration_s=1).fill_ratio is None
+
+
+def test_minute_line_is_one_line_that_says_how_it_stands() -> None:
+    line = minute_line(
+        Status(
+            ts_ns=TS,
+            mode="paper",
+            uptime_s=60,
+            reason="quoting",
+            connected=True,
+            book=BookStatus.OK,
+            message_age_ms=45,
+            best_bid=Decimal(13_600_000),
+            best_ask=Decimal(13_601_500),
+            spread_ticks=1500,
+            position=Decimal("0.001"),
+            pnl_today_jpy=Decimal(-1234),
+            drawdown_jpy=Decimal(-2000),
+            counts=Counts(strikes=3, fills=2, cancels=4, closes=1),
+            latency=Latency(p99_us=88),
+        )
+    )
+    assert line == (
+        "2026-11-21T07:30:13Z up 0:01:00 | quoting | connected book ok 45 ms | 13,600,000/13,601,500 spread 1,500"
+        " | position 0.001 BTC | day's PnL -1,234 JPY drawdown -2,000 | strikes 3 fills 2 cancels 4 closes 1"
+        " | reconnects 0 garbage 0 | p99 88 µs"
+    )
+
+
+def test_minute_line_before_anything_is_known_and_when_halted() -> None:
+    assert "| starting | NOT CONNECTED book unknown - | -/- spread - |" in minute_line(Status(ts_ns=TS, mode="paper"))
+    assert "| HALTED kill_pnl |" in minute_line(Status(ts_ns=TS, mode="paper", halted="kill_pnl"))

@@ -1,0 +1,87 @@
+"""The venue's health, asked over real HTTP from the embedded exchange."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import pybotters
+import pytest
+from aiohttp import web
+
+from stall_then_strike.config.models import ExchangeConfig
+from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
+from stall_then_strike.infra.clock import ScaledClock, SystemClock
+from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.sim.bitflyer_server import BitflyerExchange
+from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.types.dto import BoardState, Health, VenueStatus
+from tests.market_script import START_NS
+
+LIMIT = aiohttp.ClientTimeout(total=5)
+
+
+async def first_answer(base_url: str, *, period_s: float = 15.0, wait_s: float = 10.0) -> VenueStatus | None:
+    """The first status told, or None if none was within the time given."""
+    told: asyncio.Queue[VenueStatus] = asyncio.Queue()
+    exchange = ExchangeConfig(base_url=base_url)
+    async with pybotters.Client(apis={}) as client, asyncio.TaskGroup() as tasks:
+        http = BitflyerHttp(client, exchange, SystemClock(), timeout=LIMIT)
+        poll = tasks.create_task(poll_venue_status(http, SystemClock(), told.put_nowait, period_s=period_s))
+        try:
+            async with asyncio.timeout(wait_s):
+                return await told.get()
+        except TimeoutError:
+            return None
+        finally:
+            poll.cancel()
+
+
+@pytest.mark.parametrize("health", [Health.NORMAL, Health.SUPER_BUSY, Health.STOP])
+async def test_state_and_health_are_what_the_venue_says(health: Health) -> None:
+    async with BitflyerExchange(Market(seed=1, start_ns=START_NS), clock=ScaledClock(1.0, START_NS)) as exchange:
+        exchange.set_condition(state=BoardState.PREOPEN, health=health)
+        status = await first_answer(exchange.base_url)
+    assert status is not None
+    assert (status.state, status.health) == (BoardState.PREOPEN, health)
+
+
+ANSWERS = [
+    pytest.param(200, "<html>busy</html>", id="a page"),
+    pytest.param(502, "<html>bad gateway</html>", id="a gateway's error"),
+    pytest.param(200, "[]", id="an array"),
+    pytest.param(200, "", id="nothing"),
+    pytest.param(200, '{"status":-1,"error_message":"Over API limit"}', id="an error with status 200"),
+    pytest.param(429, '{"status":-1,"error_message":"Over API limit"}', id="too many calls"),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), ANSWERS)
+async def test_what_is_no_answer_says_nothing_and_is_asked_again(status: int, body: str) -> None:
+    calls = 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal calls
+        calls += 1
+        if calls <= 2:
+            return web.Response(status=status, text=body, content_type="text/html")
+        return web.json_response({"health": "VERY BUSY", "state": "A NEW WORD"})
+
+    app = web.Application()
+    app.router.add_get("/v1/getboardstate", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        told = await first_answer(f"http://127.0.0.1:{port}", period_s=0.01)
+    finally:
+        await runner.cleanup()
+    assert calls == 3
+    assert told is not None
+    assert (told.state, told.health) == (BoardState.UNKNOWN, Health.VERY_BUSY)
+
+
+async def test_dead_venue_says_nothing(unused_tcp_port: int) -> None:
+    assert await first_answer(f"http://127.0.0.1:{unused_tcp_port}", period_s=0.01, wait_s=0.2) is None

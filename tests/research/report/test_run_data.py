@@ -1,0 +1,200 @@
+"""Figures against logs made by hand, whose answers are known."""
+
+from __future__ import annotations
+
+import csv
+from decimal import Decimal
+from pathlib import Path
+
+import orjson
+import pytest
+
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.research.figures.log_rows import ReportInputError, stamp_ns
+from stall_then_strike.research.figures.profit import PARTS
+from stall_then_strike.research.report.run_data import HORIZONS_NS, RunFigures, read_run
+from tests.infra.logs.saved_csv import DIALECTS
+from tests.research.figures.run_folder import at, hold, place, strike, trade, write
+
+CFG = AppConfig()
+
+
+def run_of(folder: Path, **more: object) -> RunFigures:
+    return read_run(folder, CFG, **more)  # type: ignore[arg-type]  # keywords of read_run
+
+
+def tape(folder: Path, mids: list[tuple[float, int]]) -> Path:
+    """Snapshots with one level 100 ticks on each side of a mid."""
+    path = folder / "tape.jsonl"
+    with path.open("wb") as file:
+        for second, mid in mids:
+            levels = {"bids": [{"price": mid - 100, "size": 1}], "asks": [{"price": mid + 100, "size": 1}]}
+            params = {"channel": "lightning_board_snapshot_FX_BTC_JPY", "message": {"mid_price": mid, **levels}}
+            msg = {"jsonrpc": "2.0", "method": "channelMessage", "params": params}
+            file.write(orjson.dumps({"recv_ns": stamp_ns(at(second)), "msg": msg}) + b"\n")
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Buy 0.001 at 9,990 under a mid of 10,000; sell it at 9,950 as a close; then buy one that stays."""
+    write(
+        tmp_path,
+        "trades",
+        [
+            trade(10, "A", "BUY", 9_990, "0.001"),
+            trade(12, "B", "SELL", 9_950, "0", "-0.04", "-0.04", tag="close"),
+            trade(20, "C", "BUY", 9_960, "0.001", "-0.01", "-0.03", fee="0.01"),
+        ],
+    )
+    write(
+        tmp_path, "orders", [place(9, "A", "BUY", 9_990), place(9, "X", "SELL", 10_010), place(19, "C", "BUY", 9_960)]
+    )
+    decisions = [hold(0, "stall_immature"), strike(9, 260, 1000, 9_990, 10_010), hold(9, "quoting"), hold(13, "budget")]
+    write(tmp_path, "decisions", [*decisions, strike(19, 600, 2_000, 9_960, 9_980), hold(30, "stopping")])
+    return tmp_path
+
+
+@pytest.fixture
+def mids(folder: Path) -> Path:
+    every = [(5.0 + step, 10_000) for step in range(5)]
+    return tape(folder, [*every, (10.05, 9_980), (10.9, 9_970), (14, 9_940), (19.5, 9_965), (25, 9_975), (30, 9_975)])
+
+
+def test_result_is_cash_and_position_at_its_mark(folder: Path, mids: Path) -> None:
+    run = run_of(folder, tapes=[mids])
+    # -0.04 of the round trip, -0.01 fee, funding +0.02 (the sum moved to -0.03), 0.001 x (9,975 - 9,960)
+    assert run.jpy(run.books.total) == Decimal("-0.04") - Decimal("0.01") + Decimal("0.02") + Decimal("0.015")
+    assert run.jpy(run.books.realised) == Decimal("-0.03")
+    assert run.jpy(run.books.unrealised) == Decimal("0.015")
+    assert run.jpy(run.books.funding) == Decimal("0.02")
+    assert run.books.position == 100_000
+    assert [run.jpy(won) for _, won in run.books.trips] == [Decimal("-0.04")]
+
+
+def test_parts_are_as_defined_and_sum_to_the_total(folder: Path, mids: Path) -> None:
+    run = run_of(folder, tapes=[mids])
+    assert run.parts is not None
+    parts = {name: run.jpy(amount) for name, amount in run.parts.items()}
+    assert parts["spread_quotes"] == Decimal("0.010") + Decimal("0.005")  # 10,000 - 9,990 and 9,965 - 9,960
+    assert parts["spread_closes"] == Decimal("-0.020")  # sold at 9,950 under 9,970
+    assert parts["adverse_quotes"] == Decimal("-0.030")  # 10,000 to 9,970 within a second; the other did not move
+    assert parts["fees"] == Decimal("-0.01")
+    assert parts["funding"] == Decimal("0.02")
+    assert set(parts) == set(PARTS)
+    assert sum(run.parts.values()) == run.books.total
+
+
+def test_markouts_are_taken_at_their_time_and_on_the_fills_side(folder: Path, mids: Path) -> None:
+    run = run_of(folder, tapes=[mids])
+    at_fill, tenth, second, five, ten, minute = run.markouts["quotes"]
+    assert at_fill is not None
+    assert tenth is not None
+    assert second is not None
+    assert (at_fill.value, at_fill.n) == ((10 + 5) / 2, 2)
+    assert tenth.value == (-10 + 5) / 2
+    assert second.value == (-20 + 5) / 2
+    assert five is not None
+    assert five.value == (-50 + 15) / 2
+    assert minute is None, "the tape ends before"
+    close = run.markouts["closes"][0]
+    assert close is not None
+    assert close.value == -20
+    assert len(HORIZONS_NS) == 6
+    assert ten is not None
+
+
+def test_drawdown_is_the_deepest_fall_also_between_fills(folder: Path, mids: Path) -> None:
+    run = run_of(folder, tapes=[mids])
+    # +0.010 at the fill (mid 10,000); after the close -0.04; C: fee and funding +0.01, marked 9,965 and later 9,975
+    assert run.jpy(run.books.max_drawdown) == Decimal("-0.05")
+    assert run.jpy(run_of(folder).books.max_drawdown) == Decimal("-0.04"), "without a tape the first gain is not seen"
+
+
+def test_fill_ratio_by_age_and_spread(folder: Path) -> None:
+    fate = run_of(folder).fate
+    assert (fate.quotes, fate.touched, fate.whole, fate.unmatched) == (3, 2, 2, 0)
+    assert [(found.low, found.filled.n, found.filled.value) for found in fate.by_age] == [(250, 2, 0.5), (500, 1, 1.0)]
+    assert [(found.low, found.filled.n) for found in fate.by_spread] == [(1_000, 2), (2_000, 1)]
+
+
+def test_reasons_hold_until_the_next_row(folder: Path) -> None:
+    held = run_of(folder).reasons.held_ns
+    assert held == {"stall_immature": 9 * 10**9, "quoting": 4 * 10**9, "budget": 6 * 10**9}
+
+
+def test_limits_count_sends_in_their_window(folder: Path) -> None:
+    peaks = {use.name: use.peak for use in run_of(folder).limits}
+    assert peaks == {"private": 4, "orders": 4, "small": 4}
+
+
+def test_sums_equal_the_csv(folder: Path) -> None:
+    run = run_of(folder)
+    with next((folder / "trades").iterdir()).open() as file:
+        rows = list(csv.DictReader(file))
+    assert run.jpy(run.books.realised - run.books.funding) == sum(Decimal(row["pnl_jpy"]) for row in rows)
+    assert run.units.size(run.books.volume) == sum(Decimal(row["size"]) for row in rows)
+    assert run.jpy(run.books.fees) == sum(Decimal(row["fee"]) for row in rows)
+    assert sum(day.pnl for day in run.days) == sum(fill.pnl for fill in run.fills)
+
+
+def test_cut_rows_are_left_out_and_counted(folder: Path) -> None:
+    for kind in ("trades", "orders", "decisions"):
+        path = folder / kind / f"{kind}-20260105.csv"
+        path.write_bytes(path.read_bytes()[:-3])
+    run = run_of(folder)
+    assert run.rows.unreadable == 3
+    assert len(run.fills) == 2
+    assert run.jpy(run.books.realised) == Decimal("-0.04")
+
+
+def test_row_cut_by_a_crash_within_a_file_spoils_no_other(folder: Path) -> None:
+    path = folder / "decisions" / "decisions-20260105.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:2], lines[2][:30], *lines[3:], ""]))
+    run = run_of(folder)
+    assert run.rows.unreadable == 1
+    assert run.rows.decisions.height == 5
+
+
+def test_days_without_decisions_are_named(folder: Path) -> None:
+    write(folder, "decisions", [], day="20260108")
+    run = run_of(folder)
+    assert run.rows.missing_days == ("20260106", "20260107")
+
+
+def test_second_paper_run_in_the_folder_is_a_jump_and_not_funding(folder: Path) -> None:
+    path = folder / "trades" / "trades-20260105.csv"
+    with path.open("a") as file:
+        file.write(trade(40, "D", "SELL", 9_975, "-0.001") + "\n")
+    run = run_of(folder)
+    assert run.books.jumps == 1
+    assert run.jpy(run.books.funding) == Decimal("0.02")
+
+
+def test_empty_folder_and_foreign_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ReportInputError, match="no logs"):
+        run_of(tmp_path)
+    with pytest.raises(ReportInputError, match="no such folder"):
+        run_of(tmp_path / "absent")
+    path = write(tmp_path, "trades", [])
+    with pytest.raises(ReportInputError, match="no rows"):
+        run_of(tmp_path)
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(ReportInputError, match="other columns"):
+        run_of(tmp_path)
+
+
+def test_tape_of_another_time_is_refused(folder: Path) -> None:
+    with pytest.raises(ReportInputError, match="is it of this run"):
+        run_of(folder, tapes=[tape(folder, [(59 * 60, 10_000)])])
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_files_that_another_program_has_saved_give_the_same_figures(folder: Path, dialect: str) -> None:
+    before = run_of(folder)
+    for path in sorted(folder.glob("*/*.csv")):
+        path.write_bytes(DIALECTS[dialect](path.read_text()))
+    after = run_of(folder)
+    assert (after.books.total, after.fills, after.rows.unreadable) == (before.books.total, before.fills, 0)
+    assert after.rows.decisions.equals(before.rows.decisions)

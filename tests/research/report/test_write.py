@@ -1,0 +1,245 @@
+"""The page: complete in both languages, without the network, the same for the same input; and the command."""
+
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+
+import plotly.graph_objects as go
+import pytest
+from plotly.offline import get_plotlyjs
+
+from stall_then_strike.app import report
+from stall_then_strike.app.shell import cli
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.logs.run_manifest import RunRecord
+from stall_then_strike.research.figures.activity import Bin
+from stall_then_strike.research.figures.estimates import Estimate
+from stall_then_strike.research.report.drawing import PALETTE, thin
+from stall_then_strike.research.report.labels import LANGUAGES, WORDS, Labels
+from stall_then_strike.research.report.run_charts import ratio_layout, ratio_top, ratio_trace
+from stall_then_strike.research.report.run_data import read_run
+from stall_then_strike.research.report.run_sections import comparison_page, run_page
+from stall_then_strike.types.dto import Reason
+from tests.research.figures.run_folder import hold, place, strike, trade, write
+from tests.shared_data import real_tape_path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "run"
+    write(
+        made, "trades", [trade(10, "A", "BUY", 9_990, "0.001"), trade(80, "B<b>", "SELL", 9_950, "0", "-0.04", "-0.04")]
+    )
+    write(made, "orders", [place(9, "A", "BUY", 9_990), place(9, "X", "SELL", 10_010)])
+    write(
+        made,
+        "decisions",
+        [hold(0, "budget"), strike(9, 260, 1000, 9_990, 10_010), hold(9, "quoting"), hold(90, "budget")],
+    )
+    return made
+
+
+def page_of(folder: Path, *flags: str) -> str:
+    out = folder.parent / "report.html"
+    assert report.main([str(folder), "--out", str(out), *flags]) == 0
+    return out.read_text()
+
+
+@pytest.mark.parametrize("key", sorted(WORDS))
+def test_each_word_is_there_in_both_languages_with_the_same_fields(key: str) -> None:
+    assert len(WORDS[key]) == len(LANGUAGES)
+    fields = [{name for _, name, _, _ in string.Formatter().parse(words) if name} for words in WORDS[key]]
+    assert all(WORDS[key])
+    assert fields[0] == fields[1]
+
+
+def test_each_reason_has_a_word() -> None:
+    words = [Labels("ja").reason(reason.label) for reason in Reason]
+    assert not any(word.isascii() for word in words)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_page_loads_nothing(folder: Path, language: str) -> None:
+    page = page_of(folder, "--lang", language)
+    own = page.replace(get_plotlyjs(), "")
+    assert len(own) < len(page)
+    assert "://" not in own
+    assert not re.search(r"\b(src|href|url|@import)\s*[=(]", own)
+    assert "default-src 'none'" in own
+    assert f'<html lang="{language}">' in own
+
+
+def test_same_input_gives_the_same_file(folder: Path) -> None:
+    assert page_of(folder) == page_of(folder)
+
+
+def test_comparison_tells_the_runs_apart(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "run"
+    write(other, "decisions", [hold(0, "budget"), hold(60, "spread")])
+    page = page_of(folder, "--compare", str(other))
+    assert "other/run" in page
+    assert "There was no fill." in page
+
+
+def test_figures_are_plotlys_and_use_known_colours(folder: Path) -> None:
+    run = read_run(folder, AppConfig())
+    for language in LANGUAGES:
+        pages = [run_page(run, Labels(language)), comparison_page(run, run, Labels(language))]
+        figures = [figure for page in pages for section in page.sections for figure in section.figures]
+        assert figures
+        for figure in figures:
+            text = repr(figure)
+            names = set(re.findall(r"'(@[a-z_0-9]+)'", text))
+            assert names <= PALETTE.keys()
+            for name in names:
+                text = text.replace(name, PALETTE[name][0])
+            go.Figure(eval(text))  # noqa: S307 - our own values, made text a line above; plotly checks each key
+
+
+def test_tape_run_has_every_chart(tmp_path: Path) -> None:
+    from stall_then_strike.app import run_paper
+
+    tape = real_tape_path()
+    assert run_paper.main(["--tape", str(tape), "--log-dir", str(tmp_path / "logs")]) == 0
+    run = read_run(tmp_path / "logs", AppConfig(), tapes=[tape])
+    assert run.parts is not None
+    assert sum(run.parts.values()) == run.books.total
+    keys = [section.key for section in run_page(run, Labels("en")).sections]
+    assert {"equity", "price", "split", "markouts", "fate", "reasons", "latency", "limits"} <= set(keys)
+
+
+def test_hundred_thousand_fills_are_summed_whole_and_drawn_thin(tmp_path: Path) -> None:
+    rows = []
+    for number in range(50_000):
+        second = number * 3599 / 50_000
+        rows.append(trade(second, f"A{number}", "BUY", 9_990, "0.001"))
+        rows.append(trade(second, f"B{number}", "SELL", 9_991, "0", "0.001", "1", tag="close"))
+    write(tmp_path, "trades", rows)
+    write(tmp_path, "decisions", [hold(0, "budget"), hold(3599, "budget")])
+    run = read_run(tmp_path, AppConfig())
+    assert run.jpy(run.books.realised - run.books.funding) == 50
+    page = run_page(run, Labels("en"))
+    assert any("100,000" in note for note in page.notes)
+    for section in page.sections:
+        for figure in section.figures:
+            assert all(len(trace.get("x", ())) <= 4_001 for trace in figure["data"])
+
+
+def test_every_share_is_inside_its_chart() -> None:
+    """A bin of few quotes may have a share far above the scale, which those with enough make."""
+    bins = [
+        Bin(low=low, high=low + 100, filled=Estimate(n=n, value=share, low=0.0, high=high, blocks=n))
+        for low, n, share, high in ((0, 400, 0.05, 0.08), (100, 2, 0.5, 0.97), (200, 3, 0.0, 0.6))
+    ]
+    top = ratio_top(bins)
+    trace = ratio_trace(bins, "x", "@blue", top)
+    low, high = ratio_layout("x", bins, top, Labels("en"))["yaxis"]["range"]
+    assert all(low < value < high for value in trace["y"])
+    assert trace["text"] == ["", "50 %", ""]
+    assert trace["customdata"][1] == ["50.0", 2]
+    of_another_run = Bin(low=0, high=1, filled=Estimate(n=99, value=0.3, low=0.2, high=0.4, blocks=9))
+    assert ratio_top(bins, [of_another_run]) > 40
+
+
+def test_times_are_of_the_language_or_of_the_zone_asked_for() -> None:
+    stamp_ns = 1_767_571_200_123_000_000
+    assert Labels("en").moment(stamp_ns) == "2026-01-05 00:00:00"
+    assert Labels("ja").moment(stamp_ns) == "2026-01-05 09:00:00"
+    assert Labels("ja", "America/New_York").stamp(stamp_ns) == "2026-01-04 19:00:00.123"
+
+
+@pytest.mark.parametrize(
+    ("flags", "shown"),
+    [((), "UTC"), (("--lang", "ja"), "Asia/Tokyo"), (("--lang", "ja", "--tz", "Europe/London"), "Europe/London")],
+)
+def test_page_names_its_zone(flags: tuple[str, ...], shown: str, tmp_path: Path) -> None:
+    write(tmp_path, "decisions", [hold(0, "budget"), hold(3599, "budget")])
+    assert report.main([str(tmp_path), *flags]) == cli.EXIT_DONE
+    assert shown in (tmp_path / "report.html").read_text(encoding="utf-8").partition("<script")[0]
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../x", "Asia"])
+def test_no_zone_is_refused(zone: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        report.main([str(tmp_path), "--tz", zone])
+    assert ended.value.code == cli.EXIT_USAGE
+    assert "is not a zone; accepted: IANA names" in capsys.readouterr().err
+
+
+def test_thinning_keeps_ends_and_extremes() -> None:
+    values = [0.0] * 50_000
+    values[12_345], values[40_001] = 7.0, -9.0
+    kept = thin(values, 100)
+    assert {0, 12_345, 40_001, 49_999} <= set(kept)
+    assert len(kept) <= 100
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["absent"], "no such folder"),
+        (["{run}", "--tape", "absent.jsonl"], "not a file or folder"),
+        (["{run}", "--journal", "absent.sqlite3"], "no journal"),
+        (["{run}", "--compare", "absent"], "no such folder"),
+        (["{run}", "--set", "nothing.such=1"], "nothing"),
+        (["{run}/trades/trades-20260105.csv"], "sweep"),
+    ],
+)
+def test_what_cannot_be_used_is_told_and_nothing_is_written(
+    folder: Path, flags: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = folder / "out.html"
+    assert report.main([*(flag.format(run=folder) for flag in flags), "--out", str(out)]) == 2
+    assert told in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_page_names_its_run_and_leaves_out_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two runs of one time in one folder, and rows from before there were manifests."""
+    old = {path: path.stat().st_size for path in folder.glob("*/*.csv")}
+    texts = {path: path.read_text().partition("\n")[2] for path in old}
+    for number, mode in ((1, "backtest"), (2, "live")):
+        files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in old}
+        record = RunRecord(
+            run=number, mode=mode, venue="<somewhere>", product="FX_BTC_JPY", configuration="c0ffee", version="1",
+            started="2026-01-05T12:00:00.000000Z", files=files,
+        )  # fmt: skip
+        (folder / "runs").mkdir(exist_ok=True)
+        (folder / "runs" / f"000{number}-{mode}.json").write_text(record.model_dump_json())
+        for path, rows in texts.items():
+            with path.open("a") as file:
+                file.write(rows)
+    for flags, fills, named in (
+        ((), 2, "Run 2: live, FX_BTC_JPY of &lt;somewhere&gt;, configuration c0ffee"),
+        (("--run", "backtest"), 2, "Run 1: backtest"),
+        (("--run", "unknown"), 2, "Unknown run: no manifest says"),
+        (("--run", "all"), 6, "3 runs were added up because that was asked for"),
+    ):
+        page = page_of(folder, *flags)
+        assert named in page
+        assert re.search(rf"Fills</[^>]+>\s*<[^>]+>{fills}<", page), fills
+        assert ("other run(s) of this folder" in page) is (fills == 2)
+    capsys.readouterr()
+    assert report.main([str(folder), "--run", "3"]) == 2
+    assert "accepted: latest, all, 2, 1, backtest, live, unknown" in capsys.readouterr().err
+    assert report.main([str(folder), "--runs"]) == 0
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "unknown run",
+        "run 1",
+        "run 2",
+    ]
+    pair = page_of(folder, "--run", "1", "--compare", str(folder), "--compare-run", "2")
+    assert "Comparison: run (1) and run (2)" in pair
+
+
+def test_a_run_of_another_product_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = RunRecord(
+        run=1, mode="live", venue="here", product="ETH_JPY", configuration="c", version="1", started="2026", files={}
+    )
+    (folder / "runs").mkdir()
+    (folder / "runs" / "0001-live.json").write_text(record.model_dump_json())
+    assert report.main([str(folder)]) == 2
+    assert "run 1 of" in (said := capsys.readouterr().err)
+    assert "is of ETH_JPY, the settings are of FX_BTC_JPY" in said
