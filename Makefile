@@ -39,9 +39,10 @@ trials: setup ## the live daemon under what a real venue was seen to do, one cas
 fuzz: setup ## the live core in thousands of seeded storms with another hand on the account; ARGS="200 7": how many, from
 	$(BIN)/python -m tests.engine.live_fuzz $(ARGS)
 
-crosscheck: ## our replay against hftbacktest, order by order and fill by fill, as tables; installs that first
+crosscheck: ## our replay against hftbacktest, order by order and fill by fill: tests, then tables; installs it first
 	@scripts/setup crosscheck
-	$(BIN)/python -m tests.research.crosscheck $(ARGS)
+	$(BIN)/pytest studies/crosscheck
+	$(BIN)/python -m studies.crosscheck $(ARGS)
 
 soak: setup ## an hour of live trading on the embedded exchange, in six minutes: what grows?
 	$(BIN)/python -m tests.live.soak
