@@ -58,8 +58,8 @@ from stall_then_strike.sim.bitflyer.limits import Limits
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.source import Channel, Frame
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_MS
 
 SIZE: Final = 0.001

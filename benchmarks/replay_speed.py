@@ -62,8 +62,8 @@ from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.research.replay.compiled import CompiledReplay
 from stall_then_strike.research.tables.columns import Columns
 from stall_then_strike.research.tables.prepare import write_columns
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.source import iter_frames
+from stall_then_strike.sim.market import Market
 from stall_then_strike.tapes.tape_reader import read_tape
 from stall_then_strike.types.instrument import fx_btc_jpy
 

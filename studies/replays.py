@@ -23,8 +23,8 @@ from stall_then_strike.research.replay.kernel_state import I64
 from stall_then_strike.research.report.run_data import SPLIT_HORIZON_NS
 from stall_then_strike.research.tables.columns import Columns
 from stall_then_strike.research.tables.prepare import write_columns
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.source import iter_frames
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_S, BookStatus, Reason, TradeLogRow
 from studies.choices import START_NS, Settings, Study
 

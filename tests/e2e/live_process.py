@@ -19,7 +19,7 @@ from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_S
 from tests.e2e.commands import REPO, TIMEOUT_S
 from tests.live.rig import OPEN_ALL_DAY, LiveRoom, live_config

@@ -18,7 +18,7 @@ from stall_then_strike.infra.journal.writer import Journal, journal_path
 from stall_then_strike.sim.bitflyer.keys import PERMISSIONS, ApiKey
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import BoardState, Reason
 from tests.e2e.commands import REPO, TIMEOUT_S, free_port, read_line, running
 from tests.infra.journal.journal_rig import TS, changes, memo

@@ -22,8 +22,8 @@ from stall_then_strike.sim.bitflyer.keys import PERMISSIONS, ApiKey
 from stall_then_strike.sim.bitflyer.limits import Limits
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import (
     NS_PER_S,
     BoardState,

@@ -18,7 +18,7 @@ from stall_then_strike.infra.pyb_session import PyBotterSession, SessionEvent
 from stall_then_strike.sim.bitflyer.keys import ApiKey, Keyring
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import (
     BoardSnapshot,
     BookStatus,

@@ -25,9 +25,9 @@ from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.limits import Limits
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.request_log import Audit
 from stall_then_strike.sim.faults.kinds import FaultPlan
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_S
 from tests.e2e.commands import REPO
 from tests.live.chaos import LIFE_S

@@ -34,7 +34,7 @@ from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, Privat
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.exchange.flow import FlowModel
-from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_S, BookedFill
 
 KEY = ApiKey(key="key-of-the-room", secret="made up for tests")

@@ -19,8 +19,8 @@ from stall_then_strike.config.models import LogConfig
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.source import iter_frames
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import BookStatus, Command, Control, Reason, Side
 from tests.market_script import MS, START_NS, RowList, Script, Traded, config, trade
 

@@ -10,8 +10,8 @@ from stall_then_strike.app.trader.trader import PaperTrader
 from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.source import iter_frames
+from stall_then_strike.sim.market import Market
 from tests.market_script import START_NS, RowList, config
 
 

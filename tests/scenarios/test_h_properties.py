@@ -23,9 +23,9 @@ from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.orders import NEXT, TERMINAL, OrderState
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.source import iter_frames
 from stall_then_strike.sim.faults.catalogue import random_plan
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import (
     NS_PER_S,
     AccountReport,

@@ -19,9 +19,9 @@ from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, Privat
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.exchange.book_side import Owner
 from stall_then_strike.sim.exchange.flow import Band, FlowModel
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.request_log import Audit
 from stall_then_strike.sim.exchange.source import Frame
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import Side
 from stall_then_strike.types.instrument import Lots, Ticks
 from tests.sim.exchange_rig import PRODUCT, SECOND, START_NS

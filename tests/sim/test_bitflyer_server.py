@@ -15,8 +15,8 @@ import pytest
 
 from stall_then_strike.infra.clock import ScaledClock, VirtualClock
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.source import Channel, MarketSource, iter_frames
+from stall_then_strike.sim.market import Market
 from stall_then_strike.tapes.tape_reader import TapeError, TapeSource
 from stall_then_strike.types.dto import BoardState, Health, Side
 from stall_then_strike.types.instrument import Ticks

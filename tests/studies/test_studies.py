@@ -12,8 +12,8 @@ import pytest
 from stall_then_strike.research.replay.compiled import CompiledReplay
 from stall_then_strike.research.tables.columns import Columns
 from stall_then_strike.research.tables.prepare import write_columns
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.source import iter_frames
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_S
 from studies.choices import START_NS, Settings, Study
 from studies.findings import findings, gap, over

@@ -11,7 +11,7 @@ import pytest
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import Clock, ScaledClock
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.market import Market
 from stall_then_strike.tapes.recorder import Product, Recorder
 from stall_then_strike.tapes.tape_tools import audit_tape, faults_of
 from stall_then_strike.types.errors import FeedError, LogError

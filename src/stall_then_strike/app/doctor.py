@@ -13,18 +13,16 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Final
 
 import aiohttp
 import pybotters
 from loguru import logger
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 from yarl import URL
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.trader.preflight import CheckResult, Verdict, exit_code, fault, ok, preflight
+from stall_then_strike.app.trader.preflight import preflight
+from stall_then_strike.app.view.checks import CheckResult, exit_code, fault, ok, show
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.credentials import Credentials, is_own_machine, load_credentials, sign_for
@@ -32,8 +30,6 @@ from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.watch.alerts import URLS_VARIABLE, Alerts, load_alert_urls
 from stall_then_strike.types.errors import ConfigError
-
-_STYLE: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAULT: "bold red"}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -122,36 +118,6 @@ def _host(url: str) -> str:
         return URL(url).host or ""
     except ValueError:  # preflight has the words for it
         return ""
-
-
-def show(results: Sequence[CheckResult], console: Console) -> None:
-    """One line a finding, what to do about it under it, and the sum of it all."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, min_width=len(Verdict.WARNING))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for result in results:
-        table.add_row(Text(result.verdict.value, style=_STYLE[result.verdict]), result.name, Text(result.text))
-        if result.advice:
-            advice = Table.grid(padding=(0, 1))
-            advice.add_column()
-            advice.add_column(overflow="fold")
-            advice.add_row("->", Text(result.advice))
-            table.add_row("", "", advice)
-    console.print(table)
-    faults = sum(result.verdict is Verdict.FAULT for result in results)
-    warnings = sum(result.verdict is Verdict.WARNING for result in results)
-    counts = ", ".join(_count(number, word) for number, word in ((faults, "fault"), (warnings, "warning")) if number)
-    if not faults and any(result.is_halt for result in results):
-        console.print(Text(f"\nnot ready: halted, with {counts}", style=_STYLE[Verdict.FAULT]))
-    elif faults:
-        console.print(Text(f"\nnot ready: {counts}", style=_STYLE[Verdict.FAULT]))
-    else:
-        console.print(Text(f"\nready{f', with {counts}' if counts else ''}", style=_STYLE[Verdict.OK]))
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 if __name__ == "__main__":

@@ -45,8 +45,8 @@ from stall_then_strike.infra.logs.run_manifest import Mode, RunManifest
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks, written_folders
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.source import iter_frames
+from stall_then_strike.sim.market import Market
 from stall_then_strike.tapes.event_log import Beginning
 from stall_then_strike.tapes.tape_files import is_event_log
 from stall_then_strike.tapes.tape_reader import TapeError, read_tape

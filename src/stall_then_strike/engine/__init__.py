@@ -2,12 +2,17 @@
 
 Nothing here does I/O, reads a clock or draws a random number, so a list of stamped events is enough to run it again.
 
-- ``strategy_stall``: stall -> strike, as one function over integers
-- ``inventory``: position, average price, the day's result and drawdown
-- ``orders``: the life of an order
-- ``budget``: the venue's rate limits as rolling windows
-- ``calendar``: the trading day and its quiet times
-- ``risk``: the kill switch
-- ``core``: one step, in which the others meet
-- ``gateway``: what a venue must offer; ``executor``: actions to gateway calls (the one module here that awaits)
+    core            one step, in which the others meet
+    strategy_stall  stall, then strike: one function over integers
+    orders          the life of an order
+    inventory       position, average price, the day's result and drawdown
+    risk            the kill switch
+    exits           the ways out: cancels that must come through, positions that must end flat
+    closing         how a position is brought to zero
+    dispatch        the actions of a step, and the calls that they cost
+    recording       log rows, notices for the operator, counts
+    executor        actions to gateway calls, and answers to events; the one module here that awaits
+    gateway         what a venue must offer so that the executor can trade on it
+    lull            stretches of a recording that the core need not be told
+    venue/          what differs between venues, and what is known of the account there
 """

@@ -1,18 +1,15 @@
-"""The world: the venue's socket and REST, files and the clock.
+"""The outside world: the venue's sockets and REST, files and the clock.
 
-- ``pyb_session``: the connection; ``connection_rules`` its pace and its watchdogs
-- ``market_feed``: frames to events; ``board`` the displayed book; ``orderbook_view`` the book without our own orders
-- ``venue_status``: the venue's health over REST
-- ``http_bitflyer``: orders and the account over REST; ``bitflyer_answers`` reads what comes back, ``bitflyer_errors``
-  says what a failure means, ``clock_skew`` compares the venue's clock with ours
-- ``wire_time`` and ``wire_name`` read stamps and names of orders; ``refusals`` counts what cannot be read
-- ``credentials``: the API key, and for whom requests are signed
-- ``logging_runtime``: the log for people; ``logging_structured`` and ``daily_csv`` the logs for analysis;
-  ``log_folder`` keeps a second run out of them
-- ``journal``: what outlives the process; ``journal_reader`` reads it, ``journal_schema`` and ``journal_rows`` are
-  its file, ``journal_halt`` lifts a remembered halt; ``instance_lock`` and ``file_lock`` keep a second process out,
-  ``lock_holders`` names a program that locks it
-- ``disk_watch``: free space, and a reserve of it
-- ``csv_mending``: trade rows that a crash kept from the CSV
-- ``clock``: the only module that reads a clock; ``pauses`` notices sleep, standstill and clocks that were set
+pyb_session         the venue's connections, and their watchdogs
+http_bitflyer       orders and the account over REST
+orderbook_view      the displayed book without our own orders
+logging_runtime     the log for people
+logging_structured  the CSV logs for analysis
+clock               the only module that reads a clock
+file_lock           a file that one process at a time may hold
+bitflyer/           what bitFlyer says and is told
+line/               connections in general: when to reconnect, what was refused, whose clock is wrong
+journal/            what outlives the process
+logs/               files of logs: written, mended, found and read
+watch/              signs of life, alerts, delays, disks
 """

@@ -14,8 +14,8 @@ from typing import Any, Final, Self
 import orjson
 
 from stall_then_strike.config.models import ExchangeConfig
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.source import iter_frames
+from stall_then_strike.sim.market import Market
 from stall_then_strike.tapes.part_file import PartFile
 from stall_then_strike.tapes.tape_audit import TapeAudit
 from stall_then_strike.tapes.tape_reader import Stamps, TapeError, TapeLine, TapeStatistics, read_tape

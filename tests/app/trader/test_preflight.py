@@ -14,16 +14,8 @@ import aiohttp
 import pybotters
 import pytest
 
-from stall_then_strike.app.trader.preflight import (
-    NEEDED_PERMISSIONS,
-    CheckResult,
-    Verdict,
-    exit_code,
-    fault,
-    ok,
-    preflight,
-    warning,
-)
+from stall_then_strike.app.trader.preflight import NEEDED_PERMISSIONS, preflight
+from stall_then_strike.app.view.checks import CheckResult, Verdict, exit_code, fault, ok, warning
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
 from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock
@@ -35,7 +27,7 @@ from stall_then_strike.sim.bitflyer.limits import Limits
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer.tickets import read_ticket
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Changes, CoreMemo, Health, InventoryMemo, Reason, Side
 from stall_then_strike.types.instrument import Lots
 from tests.signing import SIGNED

@@ -16,8 +16,8 @@ from stall_then_strike.infra.bitflyer.feed import MarketEvent
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.source import Channel
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import BoardState, DecisionLogRow, OrderLogRow, Side
 from tests.market_script import RowList, config
 

@@ -14,7 +14,7 @@ from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import BoardState, Health, VenueStatus
 from tests.market_script import START_NS
 

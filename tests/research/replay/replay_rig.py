@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.source import Frame, iter_frames
+from stall_then_strike.sim.market import Market
 from stall_then_strike.tapes.tape_reader import read_tape
 from stall_then_strike.types.dto import NS_PER_S
 

@@ -12,7 +12,7 @@ import pytest
 from stall_then_strike.sim.bitflyer.desk import Delays
 from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
-from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, BoardState, Health, Side
 from tests.sim.exchange_rig import PRODUCT, START_NS
 from tests.sim.private_rig import ASK, BID, KEY, MID, NO_CALENDAR, NO_LIMITS, Room, order

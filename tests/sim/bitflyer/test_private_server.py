@@ -22,7 +22,7 @@ from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, Privat
 from stall_then_strike.sim.bitflyer.venue_account import ChildState
 from stall_then_strike.sim.bitflyer.venue_hours import Maintenance, Phase
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.market import Market
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Side
 from tests.signing import SIGNED
 from tests.sim.exchange_rig import BOARD, EXECUTIONS, PRODUCT, START_NS, TICKER

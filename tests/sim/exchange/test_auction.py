@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from stall_then_strike.sim.exchange.auction import clearing_price
 from stall_then_strike.sim.exchange.book_side import Owner
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.matching import Fate, MatchingEngine
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import BoardState, OrderId, Side, TimeInForce
 from stall_then_strike.types.instrument import Lots, Ticks
 from tests.sim.exchange_rig import BOARD, EXECUTIONS, SECOND, START_NS, TICKER, message_of, of_channel

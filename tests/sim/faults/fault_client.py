@@ -18,8 +18,8 @@ from stall_then_strike.sim.bitflyer.limits import Limits
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.exchange.flow import FlowModel
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind, FaultPlan
+from stall_then_strike.sim.market import Market
 from tests.sim.exchange_rig import PRODUCT, START_NS
 from tests.sim.private_rig import KEY, NO_CALENDAR, NO_LIMITS, QUIET, sign
 

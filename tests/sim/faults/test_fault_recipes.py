@@ -10,9 +10,10 @@ import aiohttp
 import orjson
 import pytest
 
+from stall_then_strike.sim.bitflyer.private_wire import LISTS
 from stall_then_strike.sim.exchange.flow import FlowModel
 from stall_then_strike.sim.faults.catalogue import RECIPES, random_plan, single_plans
-from stall_then_strike.sim.faults.kinds import LISTS, FaultPlan
+from stall_then_strike.sim.faults.kinds import FaultPlan
 from stall_then_strike.types.dto import NS_PER_S
 from tests.live.pace import steady_clock
 from tests.sim.exchange_rig import BOARD, EXECUTIONS, SNAPSHOT, START_NS, TICKER

@@ -14,7 +14,8 @@ import pytest
 from stall_then_strike.sim.bitflyer.desk import Delays
 from stall_then_strike.sim.bitflyer.ledger import Rounding
 from stall_then_strike.sim.bitflyer.limits import Limits
-from stall_then_strike.sim.faults.kinds import LISTS, Fault, FaultKind
+from stall_then_strike.sim.bitflyer.private_wire import LISTS
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import NS_PER_S, OrderId
 from tests.sim.exchange_rig import BOARD, START_NS, TICKER
 from tests.sim.faults.fault_client import EVENTS, Client, auth_request, subscribe, troubled, until

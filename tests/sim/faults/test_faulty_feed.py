@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from stall_then_strike.sim.bitflyer.desk import Delays
 from stall_then_strike.sim.bitflyer.ledger import LedgerState
+from stall_then_strike.sim.bitflyer.private_wire import LISTS
 from stall_then_strike.sim.bitflyer.venue_account import ChildState
 from stall_then_strike.sim.exchange.flow import FlowModel
 from stall_then_strike.sim.exchange.source import (
@@ -27,7 +28,7 @@ from stall_then_strike.sim.exchange.source import (
 from stall_then_strike.sim.faults.catalogue import RECIPES, single_plans
 from stall_then_strike.sim.faults.faulty_feed import FaultyFeed
 from stall_then_strike.sim.faults.injector import FaultInjector
-from stall_then_strike.sim.faults.kinds import LISTS, SPECS, Fault, FaultKind, Site
+from stall_then_strike.sim.faults.kinds import SPECS, Fault, FaultKind, Site
 from stall_then_strike.sim.faults.lost_deletions import LostDeletions
 from stall_then_strike.sim.faults.scene import FaultScene
 from stall_then_strike.tapes.tape_reader import TapeSource

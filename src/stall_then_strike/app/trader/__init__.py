@@ -1,1 +1,17 @@
-"""Room."""
+"""A run: the core with its surroundings.
+
+trader         the core, its gateway, logs and counts
+live_trader    the same with a journal: changes are written before quotes are sent
+owed_steps     steps on their way into the journal
+journal_care   keeps a journal small
+realtime       drives a trader by a live feed
+virtual        drives a trader by a list of messages
+column_run     drives a trader by prepared columns
+live_run       one live run from pre-flight to the last cancel
+preflight      what must be so before real orders are sent
+embedded       the embedded exchange with an account, for a run without keys
+own_recording  recording beside trading
+observe        from a trader to the values that an operator sees
+live_alerts    what is worth an alert
+skew_watch     when a clock is too wrong to trade by
+"""

@@ -15,8 +15,8 @@ from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.faults.plan_file import load_fault_plan
+from stall_then_strike.sim.market import Market
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

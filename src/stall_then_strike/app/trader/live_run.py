@@ -19,7 +19,6 @@ from typing import Final, TypeVar
 from loguru import logger
 from yarl import URL
 
-from stall_then_strike.app.doctor import show
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.trader.embedded import open_embedded
@@ -28,9 +27,10 @@ from stall_then_strike.app.trader.live_alerts import PAUSE, LiveAlerts
 from stall_then_strike.app.trader.live_trader import LiveTrader
 from stall_then_strike.app.trader.observe import FeedCondition, Observer
 from stall_then_strike.app.trader.own_recording import OwnRecording
-from stall_then_strike.app.trader.preflight import Verdict, exit_code, preflight
+from stall_then_strike.app.trader.preflight import preflight
 from stall_then_strike.app.trader.realtime import RealtimeRun
 from stall_then_strike.app.trader.skew_watch import SkewWatch
+from stall_then_strike.app.view.checks import Verdict, exit_code, show
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.app.view.status import Status
 from stall_then_strike.app.view.summary import summary_table

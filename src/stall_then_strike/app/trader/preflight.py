@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Awaitable, Iterable
-from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
-from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
 from yarl import URL
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.view.checks import CheckResult, Verdict, fault, ok, warning
 from stall_then_strike.app.view.panel import jpy
 from stall_then_strike.config.models import AppConfig, ForeignOrders
 from stall_then_strike.engine.risk import DAY_LIMITS, KEEPS_POSITION
@@ -56,47 +55,6 @@ _SHOWN: Final = Decimal("0.0001")
 _CALLS_OF_A_STRIKE: Final = 4
 _KEY_PAGE: Final = "bitFlyer Lightning, page API"
 _A = TypeVar("_A")
-
-
-class Verdict(StrEnum):
-    """How bad a finding is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAULT = "fault"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
-    """One finding. ``exit_code`` is what a command ends with because of it, zero unless it is a fault."""
-
-    name: str
-    verdict: Verdict
-    text: str
-    advice: str = ""
-    exit_code: int = cli.EXIT_DONE
-    is_halt: bool = False
-    """Whether a start would only end flat, until the operator lifts the halt."""
-
-
-def ok(name: str, text: str) -> CheckResult:
-    """All is well."""
-    return CheckResult(name=name, verdict=Verdict.OK, text=text)
-
-
-def warning(name: str, text: str, advice: str) -> CheckResult:
-    """Trading is possible, but the operator should know."""
-    return CheckResult(name=name, verdict=Verdict.WARNING, text=text, advice=advice)
-
-
-def fault(name: str, text: str, advice: str, *, exit_code: int = cli.EXIT_FAILED) -> CheckResult:
-    """No trading like this. Settings and keys end a command with 2, the state of the world with 1."""
-    return CheckResult(name=name, verdict=Verdict.FAULT, text=text, advice=advice, exit_code=exit_code)
-
-
-def exit_code(results: Iterable[CheckResult]) -> int:
-    """What a command ends with: what the operator has to set right comes before what may pass by itself."""
-    return max((result.exit_code for result in results), default=cli.EXIT_DONE)
 
 
 async def preflight(

@@ -33,9 +33,9 @@ from stall_then_strike.sim.bitflyer.venue_account import Account, ChildOrder, Ch
 from stall_then_strike.sim.bitflyer.wire import second_text
 from stall_then_strike.sim.exchange.agenda import Agenda
 from stall_then_strike.sim.exchange.book_side import Order, Owner
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.matching import Fate, MatchingEngine, Trade
 from stall_then_strike.sim.exchange.source import Execution, Frame
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, BoardState, Health, OrderId, Side, TimeInForce
 from stall_then_strike.types.instrument import Lots, Ticks
 

@@ -22,13 +22,12 @@ from urllib.parse import parse_qsl
 from stall_then_strike.sim.bitflyer.keys import ApiKey, AuthRefused
 from stall_then_strike.sim.bitflyer.limits import AddressCalls, Reading
 from stall_then_strike.sim.bitflyer.private_venue import PrivateVenue
-from stall_then_strike.sim.bitflyer.private_wire import Number, PrivateWire, Row, to_json
+from stall_then_strike.sim.bitflyer.private_wire import LISTS, Number, PrivateWire, Row, to_json
 from stall_then_strike.sim.bitflyer.public_rest import NOT_FOUND_PAGE, OVER_LIMIT
 from stall_then_strike.sim.bitflyer.tickets import Refusal, RefusedError, read_body, read_cancel, read_ticket, refuse
 from stall_then_strike.sim.bitflyer.venue_account import Account, ChildOrder, ChildState
 from stall_then_strike.sim.bitflyer.wire import error_body
 from stall_then_strike.sim.exchange.request_log import Audit, Received
-from stall_then_strike.sim.faults.kinds import LISTS
 from stall_then_strike.types.dto import Side
 
 _DEFAULT_COUNT: Final = 100

@@ -1,7 +1,7 @@
 """The private side of the exchange as a whole: accounts in a market, without a socket.
 
 Joins what the other modules hold: keys, accounts, the desk and the calendar. It lives in the market's time
-as its :class:`~stall_then_strike.sim.exchange.market.Outsider`, so that the same requests at the same moments have the
+as its :class:`~stall_then_strike.sim.market.Outsider`, so that the same requests at the same moments have the
 same effects at any speed and in virtual time. Requests enter at a moment that the market has reached: over HTTP by
 way of `private_rest.py`, in tests without sockets through :attr:`PrivateVenue.desk`.
 """
@@ -28,9 +28,9 @@ from stall_then_strike.sim.bitflyer.venue_hours import Breaker, Calendar, Phase,
 from stall_then_strike.sim.exchange.agenda import Agenda
 from stall_then_strike.sim.exchange.book_side import Order
 from stall_then_strike.sim.exchange.flow import FLOW
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.matching import Trade
 from stall_then_strike.sim.exchange.source import CLOSE_SOCKETS, Execution, Frame
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_S, BoardState
 from stall_then_strike.types.instrument import Ticks
 

@@ -22,6 +22,8 @@ from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 from stall_then_strike.types.text import plain
 
 EVENTS_CHANNEL: Final = "child_order_events"
+LISTS: Final = tuple(f"/v1/me/{name}" for name in ("getexecutions", "getpositions", "getchildorders", "getcollateral"))
+"""Paths of the calls that list what an account has: their answers can be of an earlier moment."""
 _AVERAGE_STEP: Final = Decimal("1e-8")
 
 

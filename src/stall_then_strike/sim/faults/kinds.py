@@ -20,6 +20,7 @@ from fnmatch import fnmatchcase
 from typing import Final, TypeVar
 
 from stall_then_strike.sim.bitflyer.ledger import KEPT_S
+from stall_then_strike.sim.bitflyer.private_wire import LISTS
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Health
 
 
@@ -245,8 +246,6 @@ SPECS: Final[dict[FaultKind, KindSpec]] = {
 }
 """Every kind's own rules."""
 
-LISTS: Final = tuple(f"/v1/me/{name}" for name in ("getexecutions", "getpositions", "getchildorders", "getcollateral"))
-"""What a list that lags may be."""
 HALTS: Final = (BoardState.CIRCUIT_BREAK, BoardState.CLOSED, BoardState.STARTING, BoardState.PREOPEN)
 _SPREADING: Final = frozenset({_K.DELAY_FRAME, _K.DUPLICATE_FRAME, _K.REORDER_FRAME, _K.DELAY_REPLY, _K.DELAY_ANSWER})
 """Kinds that last so many seconds beyond their window."""

@@ -16,8 +16,8 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from stall_then_strike.config.fields import Number, Section
 from stall_then_strike.config.layers import Tree, read_file, show
-from stall_then_strike.config.models import Number, Section
 from stall_then_strike.sim.faults.kinds import HALTS, Fault, FaultKind, FaultPlan
 from stall_then_strike.types.dto import BoardState, Health
 from stall_then_strike.types.errors import ConfigError

@@ -10,8 +10,8 @@ from itertools import pairwise
 import pytest
 
 from stall_then_strike.sim.exchange.book_side import Owner
-from stall_then_strike.sim.exchange.market import Market
 from stall_then_strike.sim.exchange.source import Frame, iter_frames
+from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import BoardState, Health, OrderId, Side, TimeInForce
 from stall_then_strike.types.instrument import Lots, Ticks
 from tests.sim.exchange_rig import (

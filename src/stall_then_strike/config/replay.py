@@ -1,0 +1,127 @@
+"""Settings of what is not the venue: paper fills, replays, the embedded exchange."""
+
+from __future__ import annotations
+
+from datetime import time
+from decimal import Decimal
+from enum import StrEnum
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from stall_then_strike.config.fields import Number, Section, TimeOfDay
+
+
+class LatencyKind(StrEnum):
+    """Shape of a latency distribution."""
+
+    CONSTANT = "constant"
+    UNIFORM = "uniform"
+    LOGNORMAL = "lognormal"
+    SAMPLED = "sampled"
+    """As recorded: every latency of a file is as likely as any other."""
+
+
+class QueueModel(StrEnum):
+    """How many of those who leave a level without a trade stood ahead of us."""
+
+    SHARE = "share"
+    """A fixed share of them."""
+    PESSIMISTIC = "pessimistic"
+    """None."""
+    POWER = "power"
+    """As many as f / (f + b), f and b being powers of what stands ahead of us and behind us."""
+
+
+class LatencyConfig(Section):
+    """From sending a request to its effect at the venue."""
+
+    kind: LatencyKind = Field(
+        default=LatencyKind.LOGNORMAL, strict=False, description="constant, uniform, lognormal or sampled"
+    )
+    median_ms: Number = Field(default=Decimal(100), ge=0, description="median, ms")
+    spread_ms: Number = Field(
+        default=Decimal(60),
+        ge=0,
+        description="constant: unused; uniform: half width; lognormal: 95th percentile less median",
+    )
+    file: str = Field(default="", description="sampled: file with one latency in ms a line")
+    spike_share: Number = Field(
+        default=Decimal(0), ge=0, le=1, description="share of the time in which the venue answers late"
+    )
+    spike_sec: Number = Field(default=Decimal(2), gt=0, le=3_600, description="length of such a spike, seconds")
+    spike_ms: Number = Field(
+        default=Decimal(2_000), ge=0, le=600_000, description="what a request takes longer in a spike, ms"
+    )
+
+    @model_validator(mode="after")
+    def _not_negative(self) -> Self:
+        if self.kind is LatencyKind.SAMPLED and not self.file:
+            raise ValueError("file: empty, and kind is sampled; accepted: a file with one latency in ms a line")
+        if self.kind is LatencyKind.UNIFORM and self.spread_ms > self.median_ms:
+            raise ValueError(
+                f"spread_ms: {self.spread_ms} would make negative latencies; "
+                f"accepted: {self.median_ms} (median_ms) or less"
+            )
+        return self
+
+
+class PaperConfig(Section):
+    """How paper orders are filled."""
+
+    seed: int = Field(default=1, ge=0, description="seed of the latencies")
+    order_latency: LatencyConfig = Field(default_factory=LatencyConfig)
+    cancel_latency: LatencyConfig = Field(default_factory=LatencyConfig)
+    queue_model: QueueModel = Field(
+        default=QueueModel.SHARE,
+        strict=False,
+        description="how many of the cancels at our price were ahead of us: share, pessimistic (none) or power",
+    )
+    queue_cancel_share: Number = Field(
+        default=Decimal("0.5"), ge=0, le=1, description="share: of untraded level decreases taken as ahead of us"
+    )
+    queue_power: int = Field(default=2, ge=1, le=4, description="power: its exponent")
+    maker_fee: Number = Field(
+        default=Decimal(0), ge=Decimal("-0.01"), le=Decimal("0.01"), description="share of notional"
+    )
+    taker_fee: Number = Field(
+        default=Decimal(0), ge=Decimal("-0.01"), le=Decimal("0.01"), description="share of notional"
+    )
+    funding_rate: Number = Field(
+        default=Decimal("0.0001"),
+        ge=Decimal("-0.00375"),
+        le=Decimal("0.00375"),
+        description="per settlement, share of notional; longs pay when positive",
+    )
+    funding_times: tuple[TimeOfDay, ...] = Field(
+        default=(time(6), time(14), time(22)), strict=False, description="settlements, in the session's zone"
+    )
+
+
+class Engine(StrEnum):
+    """What replays a tape."""
+
+    AUTO = "auto"
+    """Compiled, if it can reproduce the configuration; else interpreted."""
+    INTERPRETED = "interpreted"
+    COMPILED = "compiled"
+
+
+class BacktestConfig(Section):
+    """Replay of recorded tapes. Its latencies, queues and fees are those of ``paper``."""
+
+    engine: Engine = Field(
+        default=Engine.AUTO, strict=False, description="auto, interpreted, or compiled (needs the extra research)"
+    )
+    cache_dir: str = Field(default="data/cache", min_length=1, description="folder of prepared tapes")
+
+
+class SimConfig(Section):
+    """The embedded exchange."""
+
+    seed: int = Field(default=7, ge=0, description="seed of the order flow")
+    speed: Number = Field(default=Decimal(1), gt=0, le=100, description="how fast its time runs")
+    collateral_jpy: Number = Field(
+        default=Decimal(2_000_000), gt=0, description="of the account that run_live trades on, JPY"
+    )
+    faults: str = Field(default="", description="file of the fault plan, empty for none")

@@ -1,0 +1,130 @@
+"""Settings of the venue and of the connections to it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from stall_then_strike.config.fields import Number, Section, raise_all
+from stall_then_strike.types.instrument import Instrument, Lots
+
+PUBLIC_CHANNEL_KINDS: Final = ("board_snapshot", "board", "executions", "ticker")
+"""The realtime API's public channels are ``lightning_<kind>_<product>`` (bitFlyer API documentation)."""
+
+
+class LimitsConfig(Section):
+    """The venue's documented rate limits (bitFlyer API documentation). Counted in rolling windows."""
+
+    address_per_5min: int = Field(default=500, ge=1, description="all calls per address in 5 minutes")
+    private_per_5min: int = Field(default=500, ge=1, description="private calls per account in 5 minutes")
+    orders_per_5min: int = Field(default=300, ge=1, description="order sends and cancel-alls in 5 minutes")
+    small_orders_per_min: int = Field(default=100, ge=1, description="orders of small_order_btc or less in a minute")
+    small_order_btc: Number = Field(
+        default=Decimal("0.1"), gt=0, description="size up to which an order counts as small"
+    )
+    reserve_private: int = Field(default=60, ge=0, description="private calls that only cancels and closes may use")
+    reserve_orders: int = Field(default=30, ge=0, description="order sends that only closes may use")
+    reserve_small_orders: int = Field(default=10, ge=0, description="small orders that only closes may use")
+
+    @model_validator(mode="after")
+    def _reserve_leaves_something(self) -> Self:
+        problems = []
+        for reserve, limit in (
+            ("reserve_private", min(self.private_per_5min, self.address_per_5min)),
+            ("reserve_orders", self.orders_per_5min),
+            ("reserve_small_orders", self.small_orders_per_min),
+        ):
+            kept: int = getattr(self, reserve)
+            if kept > limit - 4:
+                problems.append(
+                    f"{reserve}: {kept} leaves less than one strike (4 calls) of the limit {limit}; "
+                    f"accepted: {limit - 4} or less"
+                )
+        raise_all(problems)
+        return self
+
+
+class ExchangeConfig(Section):
+    """The venue, its addresses and the product's units."""
+
+    name: Literal["bitflyer"] = Field(default="bitflyer", description="venue")
+    product_code: str = Field(
+        default="FX_BTC_JPY", pattern=r"^[A-Z0-9_]+$", description="product, as the venue spells it"
+    )
+    base_url: str = Field(
+        default="https://api.bitflyer.com",
+        pattern=r"^https?://[^\s/${}]+$",
+        description="REST address, http(s)://host[:port]",
+    )
+    ws_url: str = Field(
+        default="wss://ws.lightstream.bitflyer.com/json-rpc",
+        pattern=r"^wss?://[^\s${}]+$",
+        description="WebSocket address, ws(s)://host[:port]/path",
+    )
+    tick_size: Number = Field(default=Decimal(1), gt=0, description="smallest price step, JPY")
+    size_step: Number = Field(default=Decimal("0.00000001"), gt=0, description="smallest size step, BTC")
+    size_min: Number = Field(default=Decimal("0.001"), gt=0, description="smallest order the venue takes, BTC")
+    limits: LimitsConfig = Field(default_factory=LimitsConfig)
+
+    def instrument(self) -> Instrument:
+        """The product's units."""
+        scale = int(1 / self.size_step)
+        return Instrument(
+            product_code=self.product_code,
+            tick_size=self.tick_size,
+            lot_size=self.size_step,
+            min_size=Lots(int(self.size_min * scale)),
+        )
+
+    @model_validator(mode="after")
+    def _units_fit(self) -> Self:
+        problems = []
+        for name in ("tick_size", "size_step"):
+            step: Decimal = getattr(self, name)
+            if 1 % step:
+                problems.append(f"{name}: {step} does not divide one evenly; accepted: 1, 0.5, 0.1, 0.01 and the like")
+        if self.size_min % self.size_step:
+            problems.append(
+                f"size_min: {self.size_min} is off the venue's step; accepted: multiples of {self.size_step:f}"
+            )
+        raise_all(problems)
+        return self
+
+
+class PybottersConfig(Section):
+    """Transport."""
+
+    api_label: Literal["bitflyer"] = Field(default="bitflyer", description="name of the credentials in pybotters")
+    timeout_sec: Number = Field(default=Decimal(10), gt=0, le=120, description="limit of one HTTP call, seconds")
+
+
+class WsConfig(Section):
+    """The realtime feed. Public channels that trading needs are always subscribed, also when not listed."""
+
+    channels: tuple[str, ...] = Field(
+        default=("lightning_board_snapshot_FX_BTC_JPY", "lightning_board_FX_BTC_JPY"),
+        strict=False,
+        description="channels to subscribe",
+    )
+    connect_timeout_sec: Number = Field(
+        default=Decimal(15), gt=0, le=600, description="at start, how long to wait for the first whole book, seconds"
+    )
+    reconnect_min_sec: Number = Field(
+        default=Decimal(1),
+        gt=0,
+        le=60,
+        description="shortest pause between two connects, doubled while they fail, seconds",
+    )
+    snapshot_silence_sec: Number = Field(
+        default=Decimal(20),
+        gt=5,
+        description="no board snapshot (one each 5 s) for so long forces a reconnect, seconds",
+    )
+    executions_silence_sec: Number = Field(
+        default=Decimal(300), gt=0, description="no execution for so long is warned of, seconds (17 s is usual)"
+    )
+    max_frame_bytes: int = Field(
+        default=1_000_000, ge=65_536, description="longer frames are counted and dropped (a snapshot has 21,000 bytes)"
+    )
