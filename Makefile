@@ -1,8 +1,12 @@
 # `make` alone lists what there is. Programs are called from .venv by path: nothing need be activated.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
+# Three workers on two cores: a third of the tests mostly wait. Files stay together, as they share what they set up.
+WORKERS := 3
+SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+FAST := tests/config tests/engine tests/infra tests/sim tests/tapes tests/types
 
-.PHONY: help setup demo test check bench results chaos trials fuzz crosscheck soak lock clean
+.PHONY: help setup demo test quick compiled check bench results chaos kills trials fuzz crosscheck soak lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,8 +19,16 @@ demo: ## a minute of paper trading on the embedded exchange; sets up only what t
 	$(BIN)/run_paper --sim --duration 60 --seed 7
 
 test: setup ## all checks and all tests
+	@$(MAKE) --no-print-directory -j2 check compiled
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not alone"
+	$(BIN)/pytest -m alone
+
+quick: setup ## the checks and the tests of the pure and the fast parts, below two minutes
 	@$(MAKE) --no-print-directory check
-	$(BIN)/pytest
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not slow" $(FAST)
+
+compiled: # before tests run side by side: each worker that found nothing compiled would compile it all
+	@$(BIN)/python -m tests.research.replay.compile_first
 
 check: ## the checks that run nothing: lint, format, types, layers
 	$(BIN)/ruff check
@@ -32,6 +44,9 @@ results: setup ## docs/results.md: what the strategy earns and loses on generate
 
 chaos: setup ## the live daemon under a thousand mixtures of faults, as a table; ARGS="--seeds 200" for fewer
 	$(BIN)/python -m tests.live $(ARGS)
+
+kills: setup ## the live daemon killed two hundred times at the worst moments; ARGS="--kills 6" for fewer
+	$(BIN)/python -m tests.live.kill_chain $(ARGS)
 
 trials: setup ## the live daemon under what a real venue was seen to do, one case at a time, with figures
 	$(BIN)/python -m tests.live.trials $(ARGS)

@@ -89,6 +89,7 @@ RUN: Final[dict[str, Run]] = {
 NOT_RUN: Final = {
     "make demo": "sets up another environment; what it then runs is the first command of the list above",
     "make test": "is what runs this",
+    "make quick": "is a part of it",
     "poetry install --all-extras --with notebook": "needs an index with the JSON interface",
     "poetry run pytest": "is what runs this",
     "poetry run sweep --tape s3://bucket/a.jsonl.zst --search strategy.stall_T_ms=50:2000:log --trials 200 "

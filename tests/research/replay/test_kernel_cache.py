@@ -38,7 +38,7 @@ def digests(folder: Path) -> list[str]:
 
 
 def test_every_module_with_compiled_functions_counts() -> None:
-    compiled = {path for path in PACKAGE.rglob("*.py") if "research.jit import jit" in path.read_text()}
+    compiled = {path for path in PACKAGE.rglob("*.py") if "replay.jit import jit" in path.read_text()}
     assert len(compiled) > 4
     assert compiled <= imported(KERNELS)
 
