@@ -6,7 +6,7 @@ WORKERS := 3
 SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 FAST := tests/config tests/engine tests/infra tests/sim tests/tapes tests/types
 
-.PHONY: help setup demo test quick compiled check bench results chaos kills trials fuzz crosscheck soak lock clean
+.PHONY: help setup demo test quick compiled check bench results same chaos kills trials fuzz crosscheck soak diagrams lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: setup ## measure the hot path against stock pybotters, some minutes; ARGS
 results: setup ## docs/results.md: what the strategy earns and loses on generated market, with plots; some minutes
 	$(BIN)/python -m studies
 
+same: setup ## whether two versions do the same, byte for byte: ARGS="--write FILE" before, ARGS="--against FILE" after
+	@$(BIN)/python -m tests.same $(ARGS)
+
 chaos: setup ## the live daemon under a thousand mixtures of faults, as a table; ARGS="--seeds 200" for fewer
 	$(BIN)/python -m tests.live $(ARGS)
 
@@ -61,6 +64,9 @@ crosscheck: ## our replay against hftbacktest, order by order and fill by fill: 
 
 soak: setup ## an hour of live trading on the embedded exchange, in six minutes: what grows?
 	$(BIN)/python -m tests.live.soak
+
+diagrams: setup ## draw the order table and the state diagram of docs/design/orders.md from engine/orders.py
+	$(BIN)/python -m studies.order_states
 
 lock: ## write poetry.lock and requirements.lock anew from pyproject.toml (see scripts/lock for more)
 	@scripts/setup poetry

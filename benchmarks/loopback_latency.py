@@ -125,7 +125,7 @@ async def _measure(strikes: int) -> Latency:
 
         session = PyBotterSession(cfg, clock, on_event)
         trader = PaperTrader(cfg, clock, session.feed, _NoLog())
-        executor = trader.executor = _TimedExecutor(trader.paper, trader.on_event, clock.now_ns)
+        executor = trader.outbox.executor = _TimedExecutor(trader.paper, trader.on_event, clock.now_ns)
         traders.append(trader)
         run = RealtimeRun(trader, clock)
         async with session, asyncio.TaskGroup() as tasks:
@@ -134,7 +134,7 @@ async def _measure(strikes: int) -> Latency:
             trader.on_market(VenueStatus(ts_ns=clock.now_ns(), state=BoardState.RUNNING, health=Health.NORMAL))
             exchange.inject(Channel.SNAPSHOT, _snapshot())
             await session.wait_ready()
-            owned = [tasks.create_task(run.keep_time()), tasks.create_task(run.send())]
+            owned = [tasks.create_task(run.keep_time()), tasks.create_task(trader.send())]
             warm_up = strikes // 10
             spent = [await _sample(exchange, trader, executor, number) for number in range(warm_up + strikes)]
             for task in owned:

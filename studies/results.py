@@ -148,7 +148,7 @@ Why:
   because a close goes with the move that caused it.
 - The part that costs most, at {fast} ms: {PART_NAMES[worst]}.
 
-The parts add up to the result; DESIGN.md, section 12, says how it is taken apart."""
+The parts add up to the result; docs/design/research.md says how it is taken apart."""
 
 
 def _per_fill(found: Findings, latency_ms: int, offset: int) -> str:

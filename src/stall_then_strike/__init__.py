@@ -5,4 +5,4 @@ Layers, each importing only from those to its right: ``app`` (commands) -> ``res
 ``config`` -> ``types``.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -319,7 +319,7 @@ class RuledTrader(PaperTrader):
         super().__init__(cfg, clock, feed, log)
         self.rows = log.rows
         self.paper = gateway
-        self.executor = OrderExecutor(gateway, self.on_event, clock.now_ns)
+        self.outbox.executor = OrderExecutor(gateway, self.on_event, clock.now_ns)
         self._best: tuple[int, int] = (0, 0)
         self._best_since_ns = 0
         self._was_unknown = True

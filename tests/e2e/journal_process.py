@@ -17,7 +17,7 @@ def say(text: str) -> None:
 
 def main(folder: Path) -> None:
     with open_in(folder) as journal:
-        started = journal.load().newest_exec_id
+        started = max(journal.load().exec_ids, default=0)
         say(f"started {started}")
 
         def checkpoints() -> None:

@@ -1,4 +1,4 @@
-"""Every command line of README.md, as it stands there, in a folder that has what its section takes for granted.
+"""Every command line of README.md and its further pages, in a folder that has what the text takes for granted.
 
 What would ask the venue asks the embedded exchange, runs without an end get one, and names that stand for something of
 the reader's (TAPE, FILE) are replaced. A line that is in neither list below fails a test.
@@ -23,6 +23,7 @@ import pytest
 from tests.e2e.commands import REPO, read_line, rows, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+PAGES: Final = ("README.md", "docs/trading.md", "docs/analysis.md")
 TAPE: Final = REPO / "data/sample/FX_BTC_JPY-20260105T00Z-seed7-180s.jsonl.zst"
 KEY, SECRET = "key-of-the-readme", "made-up"
 TIMEOUT_S: Final = 550
@@ -99,14 +100,14 @@ NOT_RUN: Final = {
 
 
 def lines() -> list[str]:
-    """Command lines of README.md, without what is said beside them."""
-    text = (REPO / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    """Command lines of the pages, each once, without what is said beside them."""
+    text = "\n".join((REPO / page).read_text(encoding="utf-8") for page in PAGES).replace("\\\n", " ")
     found = re.findall(r"^ {4}((?:poetry|make|tail|cp|python|docker|git|export) .*)$", text, re.MULTILINE)
-    return [re.sub(r"\s+", " ", re.sub(r"\s#\s.*$", "", line)).strip() for line in found]
+    return sorted({re.sub(r"\s+", " ", re.sub(r"\s#\s.*$", "", line)).strip() for line in found})
 
 
 def test_every_command_line_is_run_or_has_a_reason() -> None:
-    assert sorted(lines()) == sorted([*RUN, *NOT_RUN])
+    assert lines() == sorted([*RUN, *NOT_RUN])
 
 
 @pytest.mark.parametrize("line", NOT_RUN)

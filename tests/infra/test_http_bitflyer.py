@@ -154,15 +154,6 @@ async def test_specifications_names_do_the_same() -> None:
         assert (yen.currency, yen.amount) == ("JPY", 1_000_000)
 
 
-async def test_cancel_all_takes_every_order() -> None:
-    async with desk() as d:
-        for n in range(3):
-            await d.http.place(request(price=BID - n))
-        await d.listed(lambda states: states == {ReportedState.ACTIVE})
-        await d.http.cancel_all_orders()
-        await d.listed(lambda states: not states)
-
-
 async def test_report_shows_orders_fills_position_and_collateral_in_four_calls() -> None:
     async with desk(collateral_jpy=Decimal(2_000_000)) as d:
         filled = await d.http.place(request(price=BID + 5, size=3_000_000))
@@ -261,15 +252,12 @@ async def test_filters_of_lists_reach_the_venue_signed() -> None:
 async def test_small_questions() -> None:
     async with desk() as d:
         assert await d.http.get_permissions() == frozenset(PERMISSIONS)
-        assert await d.http.get_trading_commission() == 0
         assert (await d.http.get_positions()).size == 0
         margin = await d.http.get_collateral()
         assert (margin.collateral, margin.required, margin.keep_rate) == (1_000_000 * 10**8, 0, 0)
         d.exchange.set_condition(state=BoardState.CIRCUIT_BREAK, health=Health.SUPER_BUSY)
         condition = await d.http.get_board_state()
         assert (condition.state, condition.health) == (BoardState.CIRCUIT_BREAK, Health.SUPER_BUSY)
-        assert await d.http.get_health() is Health.SUPER_BUSY
-        assert (await d.http.get_funding_rate()).rate == 0
 
 
 async def test_public_questions_are_not_signed() -> None:
@@ -290,7 +278,6 @@ async def test_wrong_keys_are_refused_for_every_call(use: ApiKey, code: int) -> 
         for call in (
             d.http.place(request()),
             d.http.cancel(OrderId("JRF1")),
-            d.http.cancel_all_orders(),
             d.http.report(ExecId(0)),
             d.http.get_balance(),
         ):
@@ -395,7 +382,7 @@ async def test_small_orders_rule_has_no_header_so_the_pause_is_a_minute() -> Non
 
 async def test_clocks_are_compared_at_every_answer() -> None:
     async with desk() as d:
-        await d.http.get_health()
+        await d.http.get_board_state()
         await d.http.get_collateral()
         bounds = d.http.skew.bounds_ns()
         assert bounds is not None
@@ -404,7 +391,7 @@ async def test_clocks_are_compared_at_every_answer() -> None:
         d.exchange.faults.inject(Fault(kind=FaultKind.CLOCK_SKEW, seconds=90))
         async with asyncio.timeout(10):  # a fault begins with the exchange's next turn
             while not d.skews[-1]:
-                await d.http.get_health()
+                await d.http.get_board_state()
         assert 87 * NS_PER_S < d.skews[-1] <= 91 * NS_PER_S
 
 

@@ -199,7 +199,6 @@ async def test_every_fault_has_its_error_is_sent_once_and_shows_no_secret(name: 
 async def test_cancel_is_taken_when_nothing_is_said_and_an_order_is_not(body: bytes) -> None:
     async with venue(says(http("200 OK", body))) as (client, _):
         await client.cancel(OrderId("JRF1"))
-        await client.cancel_all_orders()
         with pytest.raises(OutcomeUnknown):
             await client.place(ORDER)
 
@@ -245,12 +244,12 @@ async def test_name_that_is_never_found_was_sent_nothing() -> None:
 
 
 async def test_only_private_calls_carry_the_key() -> None:
-    async with venue(says(http("200 OK", b'{"status":"NORMAL"}'))) as (client, requests):
-        await client.get_health()
+    async with venue(says(http("200 OK", b'{"state":"RUNNING"}'))) as (client, requests):
+        await client.get_board_state()
         with pytest.raises(NoAnswer):
             await client.get_permissions()
     public, private = requests
-    assert public.startswith(b"GET /v1/gethealth?product_code=FX_BTC_JPY HTTP")
+    assert public.startswith(b"GET /v1/getboardstate?product_code=FX_BTC_JPY HTTP")
     assert b"ACCESS-" not in public.upper()
     assert b"ACCESS-SIGN: " in private
 

@@ -21,6 +21,11 @@ LOTS = 100_000_000
 A, B = ClientOrderId("a"), ClientOrderId("b")
 
 
+def mid_of(board: Board) -> Ticks:
+    """As the venue tells it: rounded down, zero unless both sides are there."""
+    return Ticks((board.best_bid + board.best_ask) // 2 if board.best_bid and board.best_ask else 0)
+
+
 class Desk:
     """A view on a board, fed with short hand: prices to sizes, one millisecond a message."""
 
@@ -46,7 +51,7 @@ class Desk:
             "asks": [{"price": price, "size": size} for price, size in (asks or {}).items()],
         }
         (self.board.apply_snapshot if snapshot else self.board.apply_delta)(wire)
-        self.view.on_board(self.board.mid_floor if mid is None else mid, snapshot, self.now_ns)
+        self.view.on_board(mid_of(self.board) if mid is None else mid, snapshot, self.now_ns)
         return self.view.snapshot(self.now_ns)
 
     def own(self, *quotes: tuple[Side, int, float]) -> None:
@@ -342,7 +347,7 @@ def with_own_orders(lines: list[Recorded]) -> tuple[list[Recorded], dict[int, Qu
         (raw.apply_snapshot if is_snapshot else raw.apply_delta)(line.content)
         before = plain.get(line.recv_ns)
         if before is not None and before.status is OK:  # the venue's mid counts our quotes like any other
-            line.content["mid_price"] = raw.mid_floor
+            line.content["mid_price"] = mid_of(raw)
     return changed, knowledge
 
 

@@ -19,9 +19,10 @@ from typing import Any
 from rich.console import Console
 
 from stall_then_strike.app.shell.ending import Ending
-from stall_then_strike.app.trader.live_run import LiveParts, LiveRun
+from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, open_run
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.venue.corrections import is_taken_back
 from stall_then_strike.engine.venue.evidence import EXPIRY_NS
 from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
@@ -100,9 +101,10 @@ class LiveRoom:
                 screen=Screen(Console(file=self.console, width=200), live=False),
                 alerts=self.alerts,
             )
-            self.last = LiveRun(parts, cfg, self.clock, self.credentials, ending or Ending(), self.speed)
-            self.attend(self.last)
-            return await self.last.run(duration_s)
+            async with open_run(parts, cfg, self.clock, self.credentials, ending or Ending()) as run:
+                self.last = run
+                self.attend(run)
+                return await run.run(duration_s)
 
     @property
     def logs(self) -> Path:
@@ -141,10 +143,8 @@ class LiveRoom:
         ledger = self.venue.ledger()
         unit = self.cfg.exchange.instrument()
         booked, memo = self.journal()
-        # One that was taken back has its negative, one that was reinstated after that a number lower by 2**62.
-        reinstated = {-fill.exec_id - 2**62 for fill in booked if fill.exec_id <= -(2**62)}
-        taken_back = {-fill.exec_id for fill in booked if -(2**62) < fill.exec_id < 0} - reinstated
-        real = [fill for fill in booked if fill.exec_id > 0 and fill.exec_id not in taken_back]
+        ids = {fill.exec_id for fill in booked}
+        real = [fill for fill in booked if fill.exec_id > 0 and not is_taken_back(fill.exec_id, ids.__contains__)]
         true_ids = sorted(fill.exec_id for fill in ledger.fills)
         assert sorted(fill.exec_id for fill in real) == true_ids or not is_truth_known, "journal"
         rows = Counter(

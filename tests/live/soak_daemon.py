@@ -19,7 +19,7 @@ from rich.console import Console
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.prompt import answer_promptly
-from stall_then_strike.app.trader.live_run import LiveParts, LiveRun
+from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, open_run
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
@@ -42,7 +42,7 @@ def counts(run: LiveRun) -> dict[str, Any]:
         "fills": core.record.tally.fills,
         "lag_p99_ms": None if lag_ns is None else lag_ns / 1e6,
         "outbox": len(trader.outbox),
-        "in_flight": trader.in_flight,
+        "in_flight": trader.outbox.in_flight,
         "early": len(core.orders.early),
         "owed": len(trader.owed),
         "halted": None if core.halted is None else core.halted.label,
@@ -53,18 +53,18 @@ async def sample(run: LiveRun) -> None:
     """Tell the counts each second, for ever."""
     while True:
         await asyncio.sleep(PERIOD_S)
-        if run._trader is not None:
-            sys.stdout.write(json.dumps(counts(run)) + "\n")
-            sys.stdout.flush()
+        sys.stdout.write(json.dumps(counts(run)) + "\n")
+        sys.stdout.flush()
 
 
-async def trade(run: LiveRun, ending: Ending) -> int:
+async def trade(parts: LiveParts, clock: ScaledClock, credentials: Credentials) -> int:
     """Run until a signal."""
+    ending = Ending()
     answer_promptly()
     loop = asyncio.get_running_loop()
     for number in cli.STOP_SIGNALS:
         loop.add_signal_handler(number, ending.on_signal, number.name)
-    async with asyncio.TaskGroup() as tasks:
+    async with open_run(parts, parts.cfg, clock, credentials, ending) as run, asyncio.TaskGroup() as tasks:
         sampler = tasks.create_task(sample(run))
         code = await run.run(None)
         sampler.cancel()
@@ -102,10 +102,8 @@ def main(told: dict[str, Any]) -> int:
                 screen=Screen(Console(file=screen), live=False),
                 alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
             )
-            ending = Ending()
-            run = LiveRun(parts, cfg, clock, credentials, ending, speed)
             with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-                return runner.run(trade(run, ending))
+                return runner.run(trade(parts, clock, credentials))
 
 
 if __name__ == "__main__":

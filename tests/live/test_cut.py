@@ -33,7 +33,7 @@ def is_exposed(room: LiveRoom) -> bool:
     """Whether there are an order on the book, a position, and no call under way."""
     account = room.venue.accounts["main"]
     on_book = any(order.state is ChildState.ACTIVE for order in account.live.values())
-    return room.last is not None and on_book and bool(account.ledger.position) and not room.last.trader.in_flight
+    return room.last is not None and on_book and bool(account.ledger.position) and not room.last.trader.outbox.in_flight
 
 
 async def survive(room: LiveRoom, witness: Witness, *, is_port_closed: bool) -> None:

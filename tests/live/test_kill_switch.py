@@ -66,7 +66,7 @@ async def break_the_journal(work: AtWork) -> None:
 
 
 async def show_another_position(work: AtWork) -> None:
-    account = work.run.trader.executor._account
+    account = work.run.trader.outbox.executor._account
     assert account is not None
 
     class Lying:
@@ -74,7 +74,7 @@ async def show_another_position(work: AtWork) -> None:
             true = await account.report(since)
             return replace(true, position=true.position + 50_000)
 
-    work.run.trader.executor._account = Lying()
+    work.run.trader.outbox.executor._account = Lying()
 
 
 LOOSE: dict[str, Any] = {"daily_pnl_jpy": -1_000_000, "max_dd_jpy": -1_000_000}

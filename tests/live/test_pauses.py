@@ -27,7 +27,7 @@ def facts(room: LiveRoom, *wanted: str) -> list[Fact]:
 
 def strikes(room: LiveRoom) -> int:
     run = room.last
-    return 0 if run is None or run._trader is None else run.core.record.tally.strikes
+    return 0 if run is None else run.core.record.tally.strikes
 
 
 async def until_strikes(room: LiveRoom, more: int) -> None:

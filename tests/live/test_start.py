@@ -132,7 +132,7 @@ async def test_a_halt_that_leaves_the_position_keeps_its_word_to_the_end(after_h
     async with at_work(tmp_path, **STILL, risk=risk, account={"reconcile_sec": 10, "position_checks": 2}) as work:
         await with_a_position(work)
         sent = len(work.calls(PLACE))
-        account = work.run.trader.executor._account
+        account = work.run.trader.outbox.executor._account
         assert account is not None
 
         class Lying:
@@ -140,7 +140,7 @@ async def test_a_halt_that_leaves_the_position_keeps_its_word_to_the_end(after_h
                 true = await account.report(since)
                 return replace(true, position=true.position + 50_000)
 
-        work.run.trader.executor._account = Lying()
+        work.run.trader.outbox.executor._account = Lying()
         await work.until("halt", lambda: work.core.halted)
         assert (await work.ended() if after_halt == "exit" else await work.stop()) == cli.EXIT_HALTED
         assert len(work.calls(PLACE)) == sent
@@ -165,7 +165,7 @@ async def test_calls_of_the_preflight_and_of_long_reports_are_booked(tmp_path: P
     """Each private call counts on the budget once, whoever made it: the venue's count and ours are the same."""
     async with at_work(tmp_path, **NO_STRIKES) as work:
         await work.seconds(5)
-        await work.until("peace", lambda: not work.run.trader.in_flight)
+        await work.until("peace", lambda: not work.run.trader.outbox.in_flight)
         made = sum("/v1/me/" in call.what for call in work.room.exchange.audit.records())
         used = {use.name: use.used for use in work.core.budget.use(work.room.clock.now_ns())}
         assert made == used["private"] == work.run.http.private_calls

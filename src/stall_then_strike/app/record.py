@@ -108,11 +108,7 @@ async def _record(
                     tasks.create_task(_tell(recorder)),
                     tasks.create_task(watch_disks(disks, logger.warning)),
                 ]
-                try:
-                    async with asyncio.timeout(duration_s):
-                        await ending.wanted.wait()
-                except TimeoutError:
-                    ending.ask("duration over")
+                await ending.wait(duration_s)
                 for task in owned:
                     task.cancel()
             recorder.stop(ending.why)

@@ -25,6 +25,7 @@ from rich.console import Console
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.shell.first_of import first_of
 from stall_then_strike.app.trader.observe import FeedCondition, Observer
 from stall_then_strike.app.trader.own_recording import OwnRecording
 from stall_then_strike.app.trader.realtime import RealtimeRun
@@ -157,14 +158,14 @@ class PaperRun:
                 exchange = await stack.enter_async_context(BitflyerExchange(market, clock=clock))
                 urls = {"base_url": exchange.base_url, "ws_url": exchange.ws_url}
                 cfg = cfg.model_copy(update={"exchange": cfg.exchange.model_copy(update=urls)})
-            traders: list[PaperTrader] = []  # the session wants its listener before the trader can have the feed
 
             def on_event(event: MarketEvent) -> None:
-                traders[0].on_market(event, session.frame_perf_ns)
+                trader.on_market(
+                    event, session.frame_perf_ns
+                )  # made below: before it connects, a session tells nothing
 
             session = PyBotterSession(cfg, clock, on_event)
             trader = PaperTrader(cfg, clock, session.feed, self._logs)
-            traders.append(trader)
             recording = OwnRecording(cfg, clock, _PAPER, Beginning(is_live=False))
             await stack.enter_async_context(recording)
             recording.attach(trader, session)
@@ -186,7 +187,7 @@ class PaperRun:
             async with asyncio.TaskGroup() as tasks:
                 owned = [
                     tasks.create_task(run.keep_time()),
-                    tasks.create_task(run.send()),
+                    tasks.create_task(trader.send()),
                     tasks.create_task(session.wait_failed()),
                     tasks.create_task(poll_venue_status(http, clock, trader.on_market)),
                     tasks.create_task(self._watch(trader)),
@@ -200,30 +201,16 @@ class PaperRun:
 
     async def _ready(self, session: PyBotterSession, speed: float) -> None:
         """Wait for the first whole book, but not past a signal."""
-        async with asyncio.TaskGroup() as tasks:
-            # A venue whose time runs slowly sends its snapshots slowly too.
-            limit_s = float(self._cfg.ws.connect_timeout_sec) / min(1.0, speed)
-            ready = tasks.create_task(session.wait_ready(limit_s))
-            stopped = tasks.create_task(self.ending.wanted.wait())
-            await asyncio.wait((ready, stopped), return_when=asyncio.FIRST_COMPLETED)
-            ready.cancel()
-            stopped.cancel()
+        # A venue whose time runs slowly sends its snapshots slowly too.
+        limit_s = float(self._cfg.ws.connect_timeout_sec) / min(1.0, speed)
+        await first_of(session.wait_ready(limit_s), self.ending.wanted)
 
     async def _until_end(self, trader: PaperTrader, seconds: float | None) -> None:
         """Wait for the end of the run, then until nothing of ours is live."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self.ending.wanted.wait()
-        except TimeoutError:
-            self.ending.ask("duration over")
+        await self.ending.wait(seconds)
         trader.stop()
-        try:
-            async with asyncio.timeout(_STOP_S), asyncio.TaskGroup() as tasks:
-                ends = [tasks.create_task(event.wait()) for event in (self._over, self.ending.hurry)]
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-                for end in ends:
-                    end.cancel()
-        except TimeoutError:
+        is_over = await first_of(self._over.wait(), self.ending.hurry, limit_s=_STOP_S)
+        if not is_over and not self.ending.hurry.is_set():
             logger.warning("stopped with live paper orders: their cancels were not confirmed in {} s", _STOP_S)
 
     # --- both

@@ -22,6 +22,7 @@ from typing import Final
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.shell.first_of import first_of
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.ledger import Rounding
@@ -214,13 +215,8 @@ def _announce(exchange: BitflyerExchange, key: ApiKey | None) -> None:
 
 async def _until_end(exchange: BitflyerExchange, ending: Ending, duration_s: float | None) -> None:
     """Wait for whatever ends the run."""
-    async with asyncio.TaskGroup() as tasks:
-        asked = tasks.create_task(ending.wanted.wait())
-        ended = tasks.create_task(exchange.wait_ended())
-        await asyncio.wait((asked, ended), timeout=duration_s, return_when=asyncio.FIRST_COMPLETED)
-        ending.ask("end of tape" if ended.done() else "duration over")
-        asked.cancel()
-        ended.cancel()
+    has_ended = await first_of(exchange.wait_ended(), ending.wanted, limit_s=duration_s)
+    ending.ask("end of tape" if has_ended else "duration over")  # after a signal, whose name counts, this says nothing
 
 
 def _port(text: str) -> int:

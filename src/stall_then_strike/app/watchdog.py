@@ -28,6 +28,7 @@ from yarl import URL
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.shell.first_of import first_of
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.cancel_all import CancelAll
@@ -274,13 +275,8 @@ async def _until_stopped(
                 path, limit_s, venue, lambda title, text: alerts.send(AlertKind.WATCHDOG, title, text), clock=clock
             )
             logger.info("waiting for a heartbeat in {}; limit {:g} s, alerts {}", path, limit_s, _on_off(alerts.is_on))
-            async with asyncio.TaskGroup() as tasks:
-                watching = tasks.create_task(dog.run())
-                stopped = tasks.create_task(ending.wanted.wait())
-                await asyncio.wait((watching, stopped), timeout=duration_s, return_when=asyncio.FIRST_COMPLETED)
-                ending.ask("duration over")
-                watching.cancel()
-                stopped.cancel()
+            await first_of(dog.run(), ending.wanted, limit_s=duration_s)
+            ending.ask("duration over")
         logger.info("stopped watching: {}", ending.why)
         return cli.EXIT_DONE
 

@@ -1,7 +1,7 @@
 """What settings are made of: exact decimals, times of day, zones, and sections that refuse unknown keys.
 
-A validator over several keys says one line per problem, ``key: value and why; accepted: what``, the key counted from
-the validator's own section. The loader turns that into the layer that gave the key.
+A validator over several keys gives one line for each problem, ``key: value and why; accepted: what``, with the key
+relative to the validator's own section. The loader adds the layer that gave the key.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 
 def _number(value: Any) -> Any:
-    """Let integers stand for decimals; leave the rest to the strict check."""
+    """Accept integers for decimals, and leave the rest to the strict check."""
     return Decimal(value) if type(value) is int else value
 
 
 def _bounded(value: Decimal) -> Decimal:
-    """Keep every sum and remainder of settings within the 28 digits that decimal arithmetic is exact in."""
+    """Keep sums and remainders of settings within the 28 digits in which decimal arithmetic is exact."""
     if abs(value) >= 10**10 or value % Decimal("1e-9"):
         raise ValueError("too large or too fine")
     return value
@@ -42,7 +42,7 @@ def raise_all(problems: list[str]) -> None:
 
 
 def _clock_time(value: Any) -> Any:
-    """Accept ``HH:MM`` and ``HH:MM:SS`` only: a bare number would be read as seconds."""
+    """Accept only ``HH:MM`` and ``HH:MM:SS``. A bare number would be read as seconds."""
     if isinstance(value, str) and re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?", value):
         return time.fromisoformat(value)
     raise ValueError("not a time of day")

@@ -1,12 +1,12 @@
 """YAML layers as trees that remember where every value came from.
 
-A tree is what one source said: a file, or one ``--set``. Each of its nodes carries an :class:`Origin`, and merging
-keeps the winner's, so a refusal can name the line that is to be changed.
+A tree holds what one source says: a file, or one ``--set``. Each of its nodes carries an :class:`Origin`. Merging keeps
+the origin of the value that wins, so a refusal can name the line that has to be changed.
 
-The reader is YAML 1.2's core schema with less in it. Numbers with a fraction or an exponent are decimals, taken from
-their text (``0.001`` is one thousandth, ``1e-8`` needs no dot). What YAML 1.1 makes of some plain words does not
-happen: ``06:00`` is text and not 360, ``2026-11-21`` is text, ``no`` is text and not false. Keys that come twice,
-anchors, aliases and tags of other languages are refused. Nothing is expanded: ``${HOME}`` is seven characters.
+The reader accepts a part of YAML 1.2's core schema. Numbers with a fraction or an exponent are decimals, read from
+their text (``0.001`` is one thousandth, ``1e-8`` needs no dot). The conversions of YAML 1.1 do not happen: ``06:00`` is
+text and not 360, ``2026-11-21`` is text, ``no`` is text and not false. Duplicate keys, anchors, aliases and tags of
+other languages are refused. Nothing is expanded: ``${HOME}`` is seven characters.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "-+0123456789.",
     ),
 }
-"""Which plain scalars are not text, and their possible first characters; the first match counts."""
+"""Plain scalars that are not text, and their possible first characters. The first match counts."""
 
 RESOLVERS: Final = {
     first: [(_TAG + tag, re.compile(rf"(?:{words})\Z")) for tag, (words, firsts) in _WORDS.items() if first in firsts]
@@ -52,7 +52,7 @@ class Origin:
     line: int | None = None
 
     def __str__(self) -> str:
-        """As the operator reads it."""
+        """The origin as the operator reads it."""
         return self.source if self.line is None else f"{self.source}:{self.line}"
 
 
@@ -61,7 +61,7 @@ Scalar = str | int | bool | Decimal | None
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A value and the origin of it and of everything in it."""
+    """A value, its origin, and the origins of everything in it."""
 
     value: Scalar | list[Tree] | dict[str, Tree]
     origin: Origin
@@ -75,7 +75,7 @@ class Tree:
         return self.value
 
     def at(self, path: tuple[str | int, ...]) -> Tree | None:
-        """The node at a path, or None where nothing was given."""
+        """The node at a path, or None if nothing was given there."""
         node: Tree | None = self
         for step in path:
             node = None if node is None else node.child(step)
@@ -92,7 +92,7 @@ class Tree:
         return node
 
     def child(self, step: str | int) -> Tree | None:
-        """One level down, by key or index, or None where nothing was given."""
+        """The node one level down, by key or index, or None if nothing was given there."""
         if isinstance(self.value, dict):
             return self.value.get(str(step))
         if isinstance(self.value, list) and isinstance(step, int) and step < len(self.value):
@@ -101,7 +101,7 @@ class Tree:
 
 
 def tree_of(value: Any, origin: Origin) -> Tree:
-    """Plain dicts, lists and scalars as a tree, everything in it from one origin."""
+    """Plain dicts, lists and scalars as a tree whose nodes all have one origin."""
     if isinstance(value, Mapping):
         return Tree({str(key): tree_of(child, origin) for key, child in value.items()}, origin)
     if isinstance(value, list):
@@ -110,7 +110,7 @@ def tree_of(value: Any, origin: Origin) -> Tree:
 
 
 def merge(under: Tree, over: Tree) -> Tree:
-    """Lay one tree over another: mappings merge key by key, anything else is replaced."""
+    """Lay one tree over another. Mappings merge key by key, and anything else is replaced."""
     if not isinstance(under.value, dict) or not isinstance(over.value, dict):
         return over
     merged = dict(under.value)
@@ -120,17 +120,17 @@ def merge(under: Tree, over: Tree) -> Tree:
 
 
 def is_secret(name: str) -> bool:
-    """Whether a key's name says that its value is nobody's business. Keys belong in ``.env``, but people slip."""
+    """Whether a key's name says that its value is a secret. Secrets belong in ``.env``, but people make mistakes."""
     return _SECRET.search(name) is not None
 
 
 class _Reader(yaml.SafeLoader):
-    """Composes nodes with marks. Nothing is constructed by PyYAML."""
+    """Composes nodes with their marks. PyYAML constructs no values."""
 
     yaml_implicit_resolvers = RESOLVERS
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Refuse aliases: a few nested ones are gigabytes, and no configuration here is long enough to need any."""
+        """Refuse aliases. A few nested ones are gigabytes, and no configuration is long enough to need any."""
         if self.check_event(yaml.AliasEvent):
             mark: yaml.Mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # bare in the stubs
             raise yaml.MarkedYAMLError(problem="anchors and aliases are not accepted", problem_mark=mark)
@@ -138,7 +138,7 @@ class _Reader(yaml.SafeLoader):
 
 
 def read_file(path: Path) -> Tree:
-    """Read one YAML file, a mapping. Raises ConfigError with the path, and the line where there is one."""
+    """Read one YAML file, which must be a mapping. Raises ConfigError with the path, and the line if there is one."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -153,7 +153,7 @@ def read_file(path: Path) -> Tree:
 
 
 def read_set(text: str, flag: str = "--set") -> Tree:
-    """Read one ``key.path=value``, the value in YAML's notation. Raises ConfigError with the text and the flag."""
+    """Read one ``key.path=value`` with the value in YAML. Raises ConfigError with the text and the flag."""
     path, equals, value = text.partition("=")
     steps = path.strip().split(".")
     source = f"{flag} {path}={'***' if is_secret(path) else value}" if equals else f"{flag} {path}"
@@ -166,7 +166,7 @@ def read_set(text: str, flag: str = "--set") -> Tree:
 
 
 def show(value: object) -> str:
-    """A given value as it would be written in YAML, cut to a readable length."""
+    """A value as YAML would write it, cut to a readable length."""
     match value:
         case None:
             text = "null"
@@ -208,7 +208,7 @@ def _tree(node: yaml.Node, source: str, with_lines: bool) -> Tree:
                 problem = f"{key_node.value}: given twice, first at {children[key_node.value].origin}"
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
             child = _tree(value_node, source, with_lines)
-            # The line of the key, not of the block under it: that is where one looks.
+            # The line of the key and not of the block under it, because people look there.
             line = key_node.start_mark.line + 1 if with_lines else None
             children[key_node.value] = Tree(child.value, Origin(source, line))
         return Tree(children, origin)

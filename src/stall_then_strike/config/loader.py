@@ -1,9 +1,9 @@
 """From YAML layers to an :class:`AppConfig`, and back to YAML.
 
-Layers, the later one winning: a base file, an override, and any number of ``--set key.path=value``. What cannot be
-used is refused with all of its faults at once, each as ``where: key path: value, what is wrong; accepted: what``.
-Reading is in ``layers``, what is allowed in ``models``; here they meet. Credentials are not configuration: they come
-from the environment, and are read where they are used.
+The layers are a base file, an override, and any number of ``--set key.path=value``. A later layer wins. A
+configuration that cannot be used is refused with all of its faults at once, each as ``where: key path: value, what is
+wrong; accepted: what``. ``layers`` reads the files, ``models`` says what is allowed, and this module joins the two.
+Credentials are not configuration: they come from the environment, and are read where they are used.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def load_app_config(
 ) -> AppConfig:
     """Read the layers and check them.
 
-    Raises ConfigError, whose text lists everything that is wrong and what is accepted instead.
+    Raises ConfigError. Its text lists everything that is wrong, and what is accepted instead.
     """
     trees: list[Tree] = []
     problems: list[str] = []
@@ -65,22 +65,22 @@ def app_config(tree: Tree) -> AppConfig:
 
 
 def effective_yaml(cfg: AppConfig) -> str:
-    """The whole configuration as YAML, defaults included. The loader reads it back to an equal one."""
+    """The whole configuration as YAML, defaults included. The loader reads it back to an equal configuration."""
     return yaml.dump(
         _dumpable(cfg), Dumper=_Writer, sort_keys=False, allow_unicode=True, default_flow_style=False, width=120
     )
 
 
 def effective_tree(cfg: AppConfig) -> dict[str, Any]:
-    """The same as plain dicts, lists and scalars; decimals stay decimals. `AppConfig` reads it back to an equal one."""
+    """The same as plain dicts, lists and scalars, with decimals kept. `AppConfig` reads it back to an equal one."""
     tree: dict[str, Any] = _dumpable(cfg)
     return tree
 
 
 def config_digest(cfg: AppConfig) -> str:
-    """Twelve hex digits that are the same for the same effective configuration, without addresses and folders.
+    """Twelve hex digits that are equal for equal effective configurations, addresses and folders left out.
 
-    What a run is told to do, and not where: two runs on different ports compare as equal.
+    They say what a run is told to do and not where, so two runs on different ports are equal.
     """
     plain = cfg.model_copy(update={"exchange": AppConfig().exchange.model_copy(update={"limits": cfg.exchange.limits})})
     plain = plain.model_copy(update={"journal": AppConfig().journal})
@@ -101,7 +101,7 @@ def _explain(detail: ErrorDetails, tree: Tree) -> Iterator[str]:
     path, kind = detail["loc"], detail["type"]
     model, field = _field_at(path)
     if kind == "value_error" and field is None:
-        # A validator over several keys: its lines start with the key, counted from its own section.
+        # This comes from a validator over several keys. Its lines start with the key, relative to its own section.
         for line in str(detail["ctx"]["error"]).splitlines():
             key, _, text = line.partition(": ")
             full = (*path, *key.split("."))
@@ -121,7 +121,7 @@ def _explain(detail: ErrorDetails, tree: Tree) -> Iterator[str]:
 
 
 def _unknown(path: tuple[str | int, ...], value: object, model: type[BaseModel]) -> str:
-    """What to say of a key that nobody reads, with the likeliest that was meant."""
+    """The message about a key that nobody reads, with the key that was probably meant."""
     name = str(path[-1])
     shown = "" if is_secret(name) else f" (given {show(value)})"
     hint = ""
@@ -130,7 +130,7 @@ def _unknown(path: tuple[str | int, ...], value: object, model: type[BaseModel])
     elif "." not in name and (close := difflib.get_close_matches(name, model.model_fields, n=1, cutoff=0.6)):
         hint = f"; did you mean {_dotted((*path[:-1], close[0]))}?"
     else:
-        # The right word in the wrong section, or one line too far to the left.
+        # It may be the right word in the wrong section, or one level too far to the left.
         by_name = {known.rsplit(".", 1)[-1]: known for known in _key_paths(AppConfig)}
         by_name.update({known: known for known in _key_paths(AppConfig)})
         if close := difflib.get_close_matches(name, by_name, n=1, cutoff=0.75):
@@ -150,7 +150,7 @@ def _key_paths(model: type[BaseModel], above: str = "") -> Iterator[str]:
 
 
 def _field_at(path: tuple[str | int, ...]) -> tuple[type[BaseModel], FieldInfo | None]:
-    """The section that a path ends in, and the field there; None for a section itself or an unknown key."""
+    """The section in which a path ends, and its field there: None for a section itself or an unknown key."""
     model: type[BaseModel] = AppConfig
     field: FieldInfo | None = None
     for step in path:
@@ -165,12 +165,12 @@ def _field_at(path: tuple[str | int, ...]) -> tuple[type[BaseModel], FieldInfo |
 
 
 def _annotation_at(field: FieldInfo, path: tuple[str | int, ...]) -> Any:
-    """The type that is wanted at a path: a list's own, or with an index that of its items."""
+    """The type that is expected at a path: a list's own type, or with an index that of its items."""
     return get_args(field.annotation)[0] if isinstance(path[-1], int) else field.annotation
 
 
 def _accepted(annotation: Any, field: FieldInfo | None) -> str:
-    """In words, what a key takes."""
+    """What a key accepts, in words."""
     if get_origin(annotation) is tuple:
         text = f"a list, each item {_accepted(get_args(annotation)[0], None)}"
     elif get_origin(annotation) is Literal:
@@ -210,12 +210,12 @@ def _accepted(annotation: Any, field: FieldInfo | None) -> str:
 
 
 class _Writer(yaml.SafeDumper):
-    """Quotes exactly what the reader would not take for text."""
+    """Quotes exactly what the reader would not read as text."""
 
     yaml_implicit_resolvers = RESOLVERS
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Write everything in full: the reader takes no aliases."""
+        """Write everything in full, because the reader accepts no aliases."""
         return True
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
@@ -229,7 +229,7 @@ def _write_decimal(writer: yaml.SafeDumper, value: Decimal) -> yaml.ScalarNode:
 
 
 def _write_text(writer: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    # A time of day is text here but the number 360 to other YAML readers, so it is quoted for their sake.
+    # A time of day is text here. Other YAML readers take it for the number 360, so it is quoted for them.
     style = '"' if ":" in value and value[:1].isdigit() else None
     return writer.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 

@@ -1,8 +1,9 @@
 """All settings as one value, and every section under one name. Pure: reads no file and no environment.
 
-The keys of the sections ``exchange`` to ``risk`` are the specification's; the rest serves the architecture. Unknown
-keys and wrong types are refused, and so are values that are each legal but impossible together. Decimals are read
-as decimals: no setting passes through a binary float. Each setting has its unit, default and bounds where it stands.
+The keys of the sections ``exchange`` to ``risk`` are those of the specification; the rest serves the architecture.
+Unknown keys and wrong types are refused, and so are values that are legal one by one and impossible together. Decimals
+are read as decimals: no setting passes through a binary float. Each setting is defined with its unit, default and
+bounds.
 """
 
 from __future__ import annotations
@@ -67,10 +68,10 @@ __all__ = [
 
 
 class AppConfig(Section):
-    """All of it."""
+    """The whole configuration."""
 
     env: Literal["paper", "live", "sim"] = Field(
-        default="paper", description="what the file is for: paper, live, or sim (either, on the embedded exchange)"
+        default="paper", description="paper, live, or sim (paper or live on the embedded exchange)"
     )
     exchange: ExchangeConfig = Field(default_factory=ExchangeConfig)
     pybotters: PybottersConfig = Field(default_factory=PybottersConfig)
@@ -89,7 +90,7 @@ class AppConfig(Section):
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
-        """Checks across sections; each text starts with the key that is to be changed."""
+        """Check across sections. Each text starts with the key that has to be changed."""
         venue, strategy = self.exchange, self.strategy
         problems = []
         if strategy.size_min < venue.size_min:

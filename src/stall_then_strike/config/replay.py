@@ -1,4 +1,4 @@
-"""Settings of what is not the venue: paper fills, replays, the embedded exchange."""
+"""Settings of paper fills, replays and the embedded exchange."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class LatencyKind(StrEnum):
     UNIFORM = "uniform"
     LOGNORMAL = "lognormal"
     SAMPLED = "sampled"
-    """As recorded: every latency of a file is as likely as any other."""
+    """As recorded: every latency of the file is equally likely."""
 
 
 class QueueModel(StrEnum):
-    """How many of those who leave a level without a trade stood ahead of us."""
+    """How much of what leaves a level without a trade stood ahead of us."""
 
     SHARE = "share"
-    """A fixed share of them."""
+    """A fixed share of it."""
     PESSIMISTIC = "pessimistic"
     """None."""
     POWER = "power"
-    """As many as f / (f + b), f and b being powers of what stands ahead of us and behind us."""
+    """The share f / (f + b), where f and b are powers of what stands ahead of us and behind us."""
 
 
 class LatencyConfig(Section):
-    """From sending a request to its effect at the venue."""
+    """Latency from sending a request to its effect at the venue."""
 
     kind: LatencyKind = Field(
         default=LatencyKind.LOGNORMAL, strict=False, description="constant, uniform, lognormal or sampled"
@@ -47,11 +47,11 @@ class LatencyConfig(Section):
     )
     file: str = Field(default="", description="sampled: file with one latency in ms a line")
     spike_share: Number = Field(
-        default=Decimal(0), ge=0, le=1, description="share of the time in which the venue answers late"
+        default=Decimal(0), ge=0, le=1, description="share of the time during which the venue answers late"
     )
     spike_sec: Number = Field(default=Decimal(2), gt=0, le=3_600, description="length of such a spike, seconds")
     spike_ms: Number = Field(
-        default=Decimal(2_000), ge=0, le=600_000, description="what a request takes longer in a spike, ms"
+        default=Decimal(2_000), ge=0, le=600_000, description="time that a request takes longer during a spike, ms"
     )
 
     @model_validator(mode="after")
@@ -75,12 +75,12 @@ class PaperConfig(Section):
     queue_model: QueueModel = Field(
         default=QueueModel.SHARE,
         strict=False,
-        description="how many of the cancels at our price were ahead of us: share, pessimistic (none) or power",
+        description="which of the cancels at our price were ahead of us: share, pessimistic (none) or power",
     )
     queue_cancel_share: Number = Field(
-        default=Decimal("0.5"), ge=0, le=1, description="share: of untraded level decreases taken as ahead of us"
+        default=Decimal("0.5"), ge=0, le=1, description="share: part of untraded level decreases that was ahead of us"
     )
-    queue_power: int = Field(default=2, ge=1, le=4, description="power: its exponent")
+    queue_power: int = Field(default=2, ge=1, le=4, description="power: the exponent")
     maker_fee: Number = Field(
         default=Decimal(0), ge=Decimal("-0.01"), le=Decimal("0.01"), description="share of notional"
     )
@@ -99,10 +99,10 @@ class PaperConfig(Section):
 
 
 class Engine(StrEnum):
-    """What replays a tape."""
+    """The engine that replays a tape."""
 
     AUTO = "auto"
-    """Compiled, if it can reproduce the configuration; else interpreted."""
+    """Compiled if it can reproduce the configuration, otherwise interpreted."""
     INTERPRETED = "interpreted"
     COMPILED = "compiled"
 
@@ -122,6 +122,6 @@ class SimConfig(Section):
     seed: int = Field(default=7, ge=0, description="seed of the order flow")
     speed: Number = Field(default=Decimal(1), gt=0, le=100, description="how fast its time runs")
     collateral_jpy: Number = Field(
-        default=Decimal(2_000_000), gt=0, description="of the account that run_live trades on, JPY"
+        default=Decimal(2_000_000), gt=0, description="collateral of the account that run_live trades on, JPY"
     )
     faults: str = Field(default="", description="file of the fault plan, empty for none")

@@ -20,7 +20,7 @@ class QuoteMode(StrEnum):
     INSIDE = "inside"
     """One offset better than the best."""
     JOIN = "join"
-    """At the best, behind those who are there."""
+    """At the best, behind the orders that are there."""
 
 
 class CloseType(StrEnum):
@@ -28,11 +28,11 @@ class CloseType(StrEnum):
 
     MARKET = "market"
     IOC = "ioc"
-    """Limit within ``close_band_ticks`` of the best; what is not there is tried again."""
+    """Limit within ``close_band_ticks`` of the best. What is not filled is sent again."""
 
 
 class AfterHalt(StrEnum):
-    """What the process does once the kill switch has flattened the position."""
+    """What the process does once the kill switch has closed the position."""
 
     EXIT = "exit"
     WAIT = "wait"
@@ -40,32 +40,32 @@ class AfterHalt(StrEnum):
 
 
 class StallStrategyConfig(Section):
-    """Stall, strike, and the ways out."""
+    """Stall, strike, and exits."""
 
-    stall_T_ms: int = Field(default=250, ge=1, description="how long both best prices must have stood still, ms")
-    min_spread_tick: int = Field(default=1, ge=1, description="narrowest spread to strike in, ticks")
+    stall_T_ms: int = Field(default=250, ge=1, description="time for which both best prices must have stood still, ms")
+    min_spread_tick: int = Field(default=1, ge=1, description="narrowest spread in which to strike, ticks")
     ttl_ms: int = Field(
         default=800, ge=1, le=50_000, description="life of a quote, ms (the venue's own expiry is 1 minute)"
     )
     max_reverse_ticks: int = Field(
-        default=2, ge=1, description="adverse move of the mid against the average price, ticks"
+        default=2, ge=1, description="move of the mid against the average price at which to close, ticks"
     )
     size_min: Number = Field(default=Decimal("0.001"), gt=0, description="size of one quote, BTC")
     max_inventory_btc: Number = Field(default=Decimal("0.2"), gt=0, description="largest position either way, BTC")
     stale_ms: int = Field(
-        default=700, ge=1, description="a book without message for so long is stale, ms (541 is usual)"
+        default=700, ge=1, description="time without a message after which the book is stale, ms (541 is usual)"
     )
     quote_mode: QuoteMode = Field(
         default=QuoteMode.MID, strict=False, description="where quotes go: mid, inside or join"
     )
-    quote_offset_ticks: int = Field(default=1, ge=0, description="distance from mid, or improvement of the best, ticks")
+    quote_offset_ticks: int = Field(
+        default=1, ge=0, description="distance from the mid, or improvement of the best, ticks"
+    )
     close_type: CloseType = Field(default=CloseType.MARKET, strict=False, description="how to close: market or ioc")
     close_band_ticks: int = Field(
-        default=3_000, ge=0, description="how far through the best an IOC close may pay, ticks"
+        default=3_000, ge=0, description="ticks beyond the best price that an IOC close may pay"
     )
-    close_retry_ms: int = Field(
-        default=500, ge=50, description="pause before a close that left a rest is sent again, ms"
-    )
+    close_retry_ms: int = Field(default=500, ge=50, description="pause before the remainder of a close is sent, ms")
 
 
 class RiskConfig(Section):
@@ -75,7 +75,7 @@ class RiskConfig(Section):
         default=Decimal(-30_000), lt=0, description="day's result at which to halt, JPY, below 0"
     )
     max_dd_jpy: Number = Field(
-        default=Decimal(-20_000), lt=0, description="fall from the day's peak to halt at, JPY, below 0"
+        default=Decimal(-20_000), lt=0, description="fall from the day's peak at which to halt, JPY, below 0"
     )
     max_rejects: int = Field(default=10, ge=1, description="refused orders within a minute at which to halt")
     max_errors: int = Field(default=3, ge=1, description="exceptions of the strategy in a trading day at which to halt")
@@ -86,7 +86,7 @@ class RiskConfig(Section):
         default=Decimal(30),
         gt=0,
         le=600,
-        description="once halted, how long a close waits for a believable book before it goes at market, seconds",
+        description="wait of a halt's close for a book that can be trusted, before it goes at market, seconds",
     )
     stop_flat: bool = Field(default=False, description="close the position when the program stops")
     after_halt: AfterHalt = Field(
@@ -102,19 +102,19 @@ class ForeignOrders(StrEnum):
 
 
 class AccountConfig(Section):
-    """How the account's truth is kept (live only)."""
+    """Reconciliation of the account with the venue (live only)."""
 
     reconcile_sec: Number = Field(
-        default=Decimal(60), ge=10, le=3_600, description="pause between two reconciliations without doubt, seconds"
+        default=Decimal(60), ge=10, le=3_600, description="pause between two reconciliations without a doubt, seconds"
     )
     doubt_ms: int = Field(
-        default=3_000, ge=500, le=60_000, description="an event that is overdue by so much calls for one, ms"
+        default=3_000, ge=500, le=60_000, description="delay of an overdue event that calls for a reconciliation, ms"
     )
     vanish_sec: Number = Field(
         default=Decimal(60),
         ge=1,
         le=600,
-        description="past its expiry, how long an order without trace counts as live, seconds",
+        description="time after its expiry for which an untraced order counts as live, seconds",
     )
     position_checks: int = Field(
         default=3, ge=2, le=20, description="reconciliations in a row with the same unexplained position that halt"
@@ -123,19 +123,22 @@ class AccountConfig(Section):
         default=Decimal(90),
         ge=5,
         le=600,
-        description="how long the venue's lists may lack what two channels told of, seconds",
+        description="time for which the venue's lists may lack what two channels told, seconds",
     )
     failing_sec: Number = Field(
         default=Decimal(60),
         ge=10,
         le=3_600,
-        description="how long the account may not be asked or not agree: then an alert and no quotes, seconds",
+        description="time without a reconciled account after which to alert and stop quoting, seconds",
     )
     foreign_orders: ForeignOrders = Field(
         default=ForeignOrders.REPORT, strict=False, description="orders that are not ours: report or cancel"
     )
     stop_sec: Number = Field(
-        default=Decimal(20), ge=1, le=300, description="how long a stop waits for cancels to be confirmed, seconds"
+        default=Decimal(20),
+        ge=1,
+        le=300,
+        description="time for which a stop waits for the confirmation of cancels, seconds",
     )
 
 

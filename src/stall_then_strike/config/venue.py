@@ -15,14 +15,14 @@ PUBLIC_CHANNEL_KINDS: Final = ("board_snapshot", "board", "executions", "ticker"
 
 
 class LimitsConfig(Section):
-    """The venue's documented rate limits (bitFlyer API documentation). Counted in rolling windows."""
+    """The venue's documented rate limits (bitFlyer API documentation), in rolling windows."""
 
     address_per_5min: int = Field(default=500, ge=1, description="all calls per address in 5 minutes")
     private_per_5min: int = Field(default=500, ge=1, description="private calls per account in 5 minutes")
     orders_per_5min: int = Field(default=300, ge=1, description="order sends and cancel-alls in 5 minutes")
     small_orders_per_min: int = Field(default=100, ge=1, description="orders of small_order_btc or less in a minute")
     small_order_btc: Number = Field(
-        default=Decimal("0.1"), gt=0, description="size up to which an order counts as small"
+        default=Decimal("0.1"), gt=0, description="largest size of an order that counts as small, BTC"
     )
     reserve_private: int = Field(default=60, ge=0, description="private calls that only cancels and closes may use")
     reserve_orders: int = Field(default=30, ge=0, description="order sends that only closes may use")
@@ -65,7 +65,7 @@ class ExchangeConfig(Section):
     )
     tick_size: Number = Field(default=Decimal(1), gt=0, description="smallest price step, JPY")
     size_step: Number = Field(default=Decimal("0.00000001"), gt=0, description="smallest size step, BTC")
-    size_min: Number = Field(default=Decimal("0.001"), gt=0, description="smallest order the venue takes, BTC")
+    size_min: Number = Field(default=Decimal("0.001"), gt=0, description="smallest order that the venue accepts, BTC")
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
 
     def instrument(self) -> Instrument:
@@ -101,7 +101,7 @@ class PybottersConfig(Section):
 
 
 class WsConfig(Section):
-    """The realtime feed. Public channels that trading needs are always subscribed, also when not listed."""
+    """The realtime feed. Public channels that trading needs are subscribed whether they are listed or not."""
 
     channels: tuple[str, ...] = Field(
         default=("lightning_board_snapshot_FX_BTC_JPY", "lightning_board_FX_BTC_JPY"),
@@ -109,22 +109,24 @@ class WsConfig(Section):
         description="channels to subscribe",
     )
     connect_timeout_sec: Number = Field(
-        default=Decimal(15), gt=0, le=600, description="at start, how long to wait for the first whole book, seconds"
+        default=Decimal(15), gt=0, le=600, description="wait at start for the first whole book, seconds"
     )
     reconnect_min_sec: Number = Field(
         default=Decimal(1),
         gt=0,
         le=60,
-        description="shortest pause between two connects, doubled while they fail, seconds",
+        description="shortest pause between two connects, doubles while they fail, seconds",
     )
     snapshot_silence_sec: Number = Field(
         default=Decimal(20),
         gt=5,
-        description="no board snapshot (one each 5 s) for so long forces a reconnect, seconds",
+        description="time without a board snapshot (one every 5 s) that forces a reconnect, seconds",
     )
     executions_silence_sec: Number = Field(
-        default=Decimal(300), gt=0, description="no execution for so long is warned of, seconds (17 s is usual)"
+        default=Decimal(300), gt=0, description="time without an execution at which to warn, seconds (17 s is usual)"
     )
     max_frame_bytes: int = Field(
-        default=1_000_000, ge=65_536, description="longer frames are counted and dropped (a snapshot has 21,000 bytes)"
+        default=1_000_000,
+        ge=65_536,
+        description="length beyond which a frame is counted and dropped (a snapshot has 21,000 bytes)",
     )

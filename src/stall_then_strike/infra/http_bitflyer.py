@@ -31,7 +31,6 @@ from stall_then_strike.infra.bitflyer.answers import (
     BoardCondition,
     Collateral,
     Execution,
-    FundingRate,
     Position,
     read_json,
 )
@@ -42,7 +41,6 @@ from stall_then_strike.types.dto import (
     NS_PER_MS,
     AccountReport,
     ExecId,
-    Health,
     LimitName,
     LimitReading,
     OrderId,
@@ -149,10 +147,6 @@ class BitflyerHttp:
     async def cancel_order(self, child_order_acceptance_id: str) -> None:
         """The specification's name of :meth:`cancel`."""
         await self.cancel(OrderId(child_order_acceptance_id))
-
-    async def cancel_all_orders(self) -> None:
-        """Ask for a cancel of every order of the product that is registered: also of others than this program's."""
-        await self._post("cancelallchildorders", {"product_code": self._product}, _nothing)
 
     async def _send_order(self, side: Side, price: Ticks | None, size: Lots, time_in_force: TimeInForce) -> OrderId:
         body: dict[str, Any] = {
@@ -274,19 +268,11 @@ class BitflyerHttp:
         """All currencies of the account."""
         return await self._get("me/getbalance", {}, self._read.balances)
 
-    async def get_trading_commission(self) -> Decimal:
-        """The fee as a share of the size."""
-        return await self._get("me/gettradingcommission", _query(product_code=self._product), self._read.commission)
-
     async def get_permissions(self) -> frozenset[str]:
         """The paths that the key is good for."""
         return await self._get("me/getpermissions", {}, self._read.permissions)
 
     # --- public -----------------------------------------------------------------------------------------------------
-
-    async def get_funding_rate(self) -> FundingRate:
-        """The rate of the next settlement."""
-        return await self._get("getfundingrate", _query(product_code=self._product), self._read.funding_rate)
 
     async def get_last_price(self) -> Decimal:
         """The price of the last trade."""
@@ -295,10 +281,6 @@ class BitflyerHttp:
     async def get_board_state(self) -> BoardCondition:
         """State of the board, and the venue's load, as far as it says."""
         return await self._get("getboardstate", _query(product_code=self._product), self._read.condition)
-
-    async def get_health(self) -> Health:
-        """The venue's load."""
-        return await self._get("gethealth", _query(product_code=self._product), self._read.health)
 
     # --- one call ---------------------------------------------------------------------------------------------------
 

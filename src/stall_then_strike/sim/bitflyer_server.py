@@ -22,7 +22,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from email.utils import formatdate
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Literal, Protocol, Self
 
 import orjson
 from aiohttp import web
@@ -204,9 +204,9 @@ class BitflyerExchange:
         """The market behind the venue."""
         return self._source
 
-    async def wait_ended(self) -> None:
+    async def wait_ended(self) -> Literal[True]:
         """Return when the market is over (a tape's end) and all of it was handed to the sockets."""
-        await self._ended.wait()
+        return await self._ended.wait()
 
     async def wait_subscribed(self, channel: Channel | str, clients: int = 1) -> None:
         """Return when so many clients listen to a public channel, or to a private one by its name."""

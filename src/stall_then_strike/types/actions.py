@@ -20,7 +20,7 @@ class TimeInForce(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceLimit:
-    """``place_limit``: rest one order at a price. ``ttl_ms`` is ours: the core cancels, the venue is not told."""
+    """``place_limit``: rest one order at a price. The core, not the venue, ends it after ``ttl_ms``."""
 
     client_order_id: ClientOrderId
     side: Side
@@ -62,7 +62,7 @@ class Reconcile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewFeed:
-    """Connect anew: the private channel is silent on what it should have told."""
+    """Renew the connection: the private channel did not tell what it should have told."""
 
     why: str
 

@@ -1,8 +1,8 @@
 """The values that layers hand to each other, under one name: snapshots, events, actions, decisions, rows, memory.
 
-Events are facts of the past that :class:`~stall_then_strike.engine.core.Core` is told; actions are what it wants done;
-rows are what it wants written. Here are the core's answer to an event, and everything of the modules beside this one:
-``names``, ``events``, ``actions``, ``rows``, ``memo``. The venue's own stamps never drive a decision.
+Events are facts of the past that :class:`~stall_then_strike.engine.core.Core` is told. Actions are what it wants done,
+and rows are what it wants written. This module holds the core's answer to an event. It also exports everything of
+``names``, ``events``, ``actions``, ``rows`` and ``memo``. The venue's own stamps never drive a decision.
 """
 
 from __future__ import annotations
@@ -149,4 +149,4 @@ class Step(NamedTuple):
 
 
 NOTHING: Final = Step()
-"""The step in which nothing is to be done: most of them."""
+"""The step that does nothing, as most steps do."""

@@ -1,4 +1,4 @@
-"""Every exception of the project, by what its catcher does about it.
+"""Every exception of the project, ordered by what its catcher does about it.
 
 ::
 
@@ -7,17 +7,17 @@
       LogError            a log cannot be written: quoting stops, exit 1
       JournalError        the journal cannot be opened, read or written: nothing new is sent, exit 1
         JournalBusy         another program holds its lock: try again
-      FeedError           the venue cannot be heard (no connection, no first snapshot): exit 1
-        LoginRefused        it does not take our key for its private channel: exit 2
+      FeedError           the venue's feed cannot be received (no connection, no first snapshot): exit 1
+        LoginRefused        the venue refuses our key for its private channel: exit 2
       VenueError          an order request went wrong; carries the request and the venue's code
-        Retryable           it took no effect: safe to send again after a pause
+        Retryable           it had no effect: safe to send again after a pause
           NotSent             it never left
           NoAnswer            a question without an answer
           Overloaded          the venue cannot take it now
         Rejected            the venue said no: do not send the same again
           MarginRefused       the collateral does not carry it: more would be refused as well
-        AuthRefused         the key, its permission or our clock is refused: the operator's business
-        Throttled           over a rate limit: nothing but exits before ``retry_at_ns``
+        AuthRefused         the key, its permission or our clock is refused: the operator has to act
+        Throttled           a rate limit was exceeded: only exits before ``retry_at_ns``
           Restricted          the venue restricts this account's orders for a long time
         OutcomeUnknown      it may be live: resolve by evidence, never send again
 
@@ -44,11 +44,11 @@ class JournalError(StallThenStrikeError):
 
 
 class JournalBusy(JournalError):
-    """Another program holds the journal's lock: the same may be tried again."""
+    """Another program holds the journal's lock. The same call may be tried again."""
 
 
 class FeedError(StallThenStrikeError):
-    """The venue's feed cannot be reached or says nothing."""
+    """The venue's feed cannot be reached or is silent."""
 
 
 class LoginRefused(FeedError):
@@ -56,25 +56,25 @@ class LoginRefused(FeedError):
 
 
 class VenueError(StallThenStrikeError):
-    """An order request did not end in a plain yes."""
+    """A request to the venue that did not simply succeed."""
 
     def __init__(self, request: str, detail: str, *, code: int | None = None) -> None:
-        """Keep the facts apart; ``code`` is the venue's own status number where it gave one."""
+        """Keep the facts as attributes. ``code`` is the venue's own status number, if it gave one."""
         super().__init__(request, detail, code)
         self.request = request
         self.detail = detail
         self.code = code
         self.calls = 1
-        """Private calls that were made before it ended so; a question may consist of several."""
+        """Private calls that were made before it failed. A question may consist of several."""
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """The error in one line."""
         code = "" if self.code is None else f" (venue code {self.code})"
         return f"{self.request}: {self.detail}{code}"
 
 
 class Retryable(VenueError):
-    """The request took no effect; the same may be sent again after a pause."""
+    """The request had no effect. The same request may be sent again after a pause."""
 
 
 class NotSent(Retryable):
@@ -82,11 +82,11 @@ class NotSent(Retryable):
 
 
 class NoAnswer(Retryable):
-    """A question got no usable answer. Only questions: an order's or a cancel's is OutcomeUnknown."""
+    """A question got no usable answer. For an order or a cancel the error is OutcomeUnknown instead."""
 
 
 class Overloaded(Retryable):
-    """The venue says that it took nothing, and to try again later (-208, maintenance)."""
+    """The venue says that it accepted nothing, and to try again later (-208, maintenance)."""
 
 
 class Rejected(VenueError):
@@ -102,7 +102,7 @@ class AuthRefused(VenueError):
 
 
 class Throttled(VenueError):
-    """The request went over a rate limit of the venue."""
+    """The request exceeded a rate limit of the venue."""
 
     def __init__(self, request: str, detail: str, *, retry_at_ns: int, code: int | None = None) -> None:
         """``retry_at_ns`` is on our clock."""

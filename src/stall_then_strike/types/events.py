@@ -1,7 +1,7 @@
 """Events: facts of the past that the core is told.
 
 All stamps named ``ts_ns`` are ours: nanoseconds since the Unix epoch, UTC, taken on receipt. Only the fills of an
-:class:`AccountReport` carry the venue's stamp of the execution, for they may be found long after it.
+:class:`AccountReport` carry the venue's stamp of the execution, because they may be found long after it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from stall_then_strike.types.names import (
 class BoardSnapshot(NamedTuple):
     """The best of the book, without our own orders, after one message.
 
-    Prices and sizes are zero on a side that is empty or while the book is unknown. A NamedTuple and not, as the other
-    events, a frozen dataclass: one is made for every board message, and this costs a third.
+    Prices and sizes are zero on a side that is empty, or while the book is unknown. One is made for every board
+    message, so this is a NamedTuple: it costs a third of a frozen dataclass, which the other events are.
     """
 
     ts_ns: int
@@ -38,7 +38,7 @@ class BoardSnapshot(NamedTuple):
     best_ask_price: Ticks
     best_ask_size: Lots
     best_since_ns: int
-    """Since when both best prices have stood where they are."""
+    """Since when both best prices have been unchanged."""
     status: BookStatus
 
     @property
@@ -48,7 +48,7 @@ class BoardSnapshot(NamedTuple):
 
     @property
     def spread_ticks(self) -> int:
-        """Best ask minus best bid; zero unless both sides are there."""
+        """Best ask minus best bid; zero unless both sides have a price."""
         if self.best_bid_price and self.best_ask_price:
             return self.best_ask_price - self.best_bid_price
         return 0
@@ -79,7 +79,7 @@ class PublicTrades:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueStatus:
-    """What the venue says of itself. None means: this message did not say."""
+    """What the venue says about itself. None means that this message did not say it."""
 
     ts_ns: int
     state: BoardState | None = None
@@ -88,31 +88,31 @@ class VenueStatus:
 
 @unique
 class OrderEventKind(StrEnum):
-    """What can become known of an order, beside its fills."""
+    """What can become known about an order, apart from its fills."""
 
     ACCEPTED = "accepted"
-    """The venue took the request and named it. At bitFlyer that is HTTP 200: queued, not yet on the book."""
+    """The venue accepted the request and named the order. At bitFlyer that is HTTP 200: queued, not yet on the book."""
     REGISTERED = "registered"
     """It is on the book (``ORDER`` event)."""
     REJECTED = "rejected"
-    """A definite no, in the answer or later (``ORDER_FAILED``)."""
+    """A definite refusal, in the answer or later (``ORDER_FAILED``)."""
     SEND_UNKNOWN = "send_unknown"
     """The request left and no answer came."""
     NOT_SENT = "not_sent"
-    """It did not take effect and may be sent again later: never left, refused for overload or for a rate limit."""
+    """It had no effect and may be sent again later: it never left, or was refused for overload or a rate limit."""
     PROVEN_ABSENT = "proven_absent"
     """Evidence shows that it was never on the book."""
     CANCELLED = "cancelled"
     EXPIRED = "expired"
-    """Its time ran out, or it was the unfilled rest of an IOC or FOK."""
+    """Its time ran out, or it was the unfilled remainder of an IOC or FOK."""
     CANCEL_FAILED = "cancel_failed"
-    """The venue refused the cancel, mostly because the order is filled already."""
+    """The venue refused the cancel, mostly because the order was filled already."""
     CANCEL_UNSENT = "cancel_unsent"
-    """The request to cancel got no answer or did not take effect: ask again."""
+    """The request to cancel got no answer or had no effect: send it again."""
 
 
 class OrderTerms(NamedTuple):
-    """What an order asks for. ``price`` None means at market."""
+    """Side, price and size that an order was placed with. ``price`` None means at market."""
 
     side: Side
     price: Ticks | None
@@ -121,7 +121,7 @@ class OrderTerms(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderEvent:
-    """One fact on an order. At least one of the two names is known."""
+    """One fact about an order. At least one of its two names is known."""
 
     ts_ns: int
     kind: OrderEventKind
@@ -129,19 +129,19 @@ class OrderEvent:
     order_id: OrderId | None = None
     detail: str = ""
     is_margin: bool = False
-    """A refusal for want of margin: the order itself has no fault."""
+    """A refusal for lack of margin. The order itself has no fault."""
     terms: OrderTerms | None = None
-    """What it asks for, where the event says so (``ORDER`` does): names an order whose answer was lost."""
+    """The order's terms, if the event tells them (``ORDER`` does). They identify an order whose answer was lost."""
 
     def __post_init__(self) -> None:
-        """Refuse an event on nothing."""
+        """Refuse an event that names no order."""
         if self.client_order_id is None and self.order_id is None:
             raise ValueError("an order event needs a client order id or a venue order id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillEvent:
-    """One fill of one of our orders. ``exec_id`` is what fills are deduplicated by."""
+    """One fill of one of our orders. Fills are deduplicated by ``exec_id``."""
 
     ts_ns: int
     exec_id: ExecId
@@ -149,12 +149,12 @@ class FillEvent:
     price: Ticks
     size: Lots
     fee: Money = NO_MONEY
-    """What the venue takes; negative for a rebate."""
+    """What the venue charges; negative for a rebate."""
     client_order_id: ClientOrderId | None = None
     order_id: OrderId | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a fill of nothing or of nobody."""
+        """Refuse a fill without an order, a price or a size."""
         if self.client_order_id is None and self.order_id is None:
             raise ValueError("a fill needs a client order id or a venue order id")
         if self.price <= 0 or self.size <= 0:
@@ -167,7 +167,7 @@ class PrintedFill:
 
     ts_ns: int
     fill: FillEvent
-    """As the private channel would tell it. The public channel says nothing of fees; on the CFD there are none."""
+    """The fill as the private channel would tell it. The public channel tells no fees; the CFD has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,10 +181,10 @@ class FundingEvent:
 
 @unique
 class RefusalKind(StrEnum):
-    """Refusals that say more of us than of the one request that met them."""
+    """Refusals that concern more than the one request that was refused."""
 
     THROTTLED = "throttled"
-    """A rate limit is exceeded, by us or by others with our account or address."""
+    """A rate limit was exceeded, by us or by others on our account or address."""
     RESTRICTED = "restricted"
     """The venue restricts this account's orders for their irregular number."""
     OVERLOADED = "overloaded"
@@ -195,23 +195,23 @@ class RefusalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueRefusal:
-    """The venue refused a request for a reason that concerns those to come, too."""
+    """The venue refused a request for a reason that also concerns later requests."""
 
     ts_ns: int
     kind: RefusalKind
     until_ns: int
-    """Nothing but exits is to be sent before; ``ts_ns`` where the venue did not say."""
+    """Only exits may be sent before this; ``ts_ns`` if the venue did not say."""
     detail: str
 
 
 @unique
 class LimitName(StrEnum):
-    """The venue's limits that it reports in its headers."""
+    """The limits that the venue reports in its headers."""
 
     PRIVATE = "private"
     ORDERS = "orders"
     ADDRESS = "address"
-    """All calls from this address, public ones included; told by the answers to those."""
+    """All calls from this address, public ones included. Answers to public calls report it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +246,7 @@ class ReportedState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedOrder:
-    """One order as the venue lists it. Orders that died without an execution are never listed."""
+    """One order as the venue lists it. Orders that ended without an execution are never listed."""
 
     order_id: OrderId
     side: Side
@@ -261,43 +261,43 @@ class ReportedOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountReport:
-    """The account as the venue showed it over REST, asked in this order: orders, executions, positions, collateral.
+    """The account as REST showed it, requested in this order: orders, executions, positions, collateral.
 
-    What came about after ``asked_ns`` may or may not be in it.
+    What happened after ``asked_ns`` may or may not be in it.
     """
 
     ts_ns: int
     asked_ns: int
     orders: tuple[ReportedOrder, ...]
-    """All that are ACTIVE, and the newest of the others."""
+    """All ACTIVE orders, and the newest of the others."""
     since: ExecId
     """``fills`` are the executions with a higher id, newest last."""
     fills: tuple[FillEvent, ...]
     is_complete: bool
-    """False if there are more orders or executions than were asked for."""
+    """False if there are more orders or executions than were requested."""
     position: Lots
     """Signed sum of the open lots."""
     basis: Money
     """Sum of price x size of the open lots, with the position's sign."""
     collateral: Money
-    """Without what is open."""
+    """Without the result of the open position."""
     calls: int = 4
-    """Private calls that it took."""
+    """Private calls that it cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFailed:
-    """The account could not be asked."""
+    """The request for the account failed."""
 
     ts_ns: int
     detail: str
     calls: int = 4
-    """Private calls that were made in vain."""
+    """Private calls that were made before it failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallsMade:
-    """Private calls were made that the core did not want, such as those of the pre-flight: they count all the same."""
+    """Private calls that the core did not ask for, such as those of the pre-flight. They count all the same."""
 
     ts_ns: int
     calls: int
@@ -305,18 +305,18 @@ class CallsMade:
 
 @unique
 class Command(StrEnum):
-    """What the operator or the shell may order."""
+    """What the operator or the shell may command."""
 
     HALT = "halt"
-    """Cancel, flatten, and strike no more until resumed or the trading day rolls."""
+    """Cancel, flatten, and make no strikes until resumed or until the trading day rolls."""
     STOP = "stop"
-    """Cancel and strike no more: the process is ending."""
+    """Cancel and make no more strikes: the process is ending."""
     STOP_FLAT = "stop_flat"
     """As STOP, and close the position too."""
     RESUME = "resume"
     """Lift a halt."""
     HOLD = "hold"
-    """No strikes for now, for the command's reason; exits go on, and nothing is taken back."""
+    """No strikes for now, for the command's reason. Exits go on, and quotes are not cancelled for it."""
     RELEASE = "release"
     """Lift a hold."""
 
@@ -333,7 +333,7 @@ class Control:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """Nothing happened, but the core's deadline has come."""
+    """The core's deadline has come without another event."""
 
     ts_ns: int
 

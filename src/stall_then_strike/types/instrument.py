@@ -25,7 +25,7 @@ NO_MONEY: Final = Money(0)
 
 
 def _reciprocal(name: str, step: Decimal) -> int:
-    """How many steps make one; raise ValueError unless that is a whole number."""
+    """How many steps make one. Raises ValueError unless that is a whole number."""
     if not step.is_finite() or step <= 0:
         raise ValueError(f"{name} must be positive, got {step}")
     inverse = 1 / step
@@ -35,7 +35,7 @@ def _reciprocal(name: str, step: Decimal) -> int:
 
 
 def _whole(value: Decimal | int | str, scale: int, what: str) -> int:
-    """Value times scale as a whole number; raise ValueError unless it is one."""
+    """Value times scale as a whole number. Raises ValueError unless it is one."""
     try:
         scaled = Decimal(value) * scale
         if scaled == scaled.to_integral_value():
@@ -46,18 +46,18 @@ def _whole(value: Decimal | int | str, scale: int, what: str) -> int:
 
 
 def base_of(product_code: str) -> str:
-    """What a product trades, by its code: ``BTC``; the code itself where it is not made of two names."""
+    """The asset that a product trades, from its code: ``BTC``; the code itself if it has only one part."""
     return product_code.split("_")[-2] if "_" in product_code else product_code
 
 
 def quote_of(product_code: str) -> str:
-    """What a product's prices and money are in, by its code: ``JPY``."""
+    """The currency of a product's prices and money, from its code: ``JPY``."""
     return product_code.split("_")[-1] if "_" in product_code else "JPY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """Names and units of one product. Sizes and prices that are off the grid raise ValueError at the edge."""
+    """Names and units of one product. A size or price that is no whole number of steps raises ValueError."""
 
     product_code: str
     tick_size: Decimal
@@ -65,23 +65,23 @@ class Instrument:
     lot_size: Decimal
     """Smallest size step, in base currency."""
     min_size: Lots
-    """Smallest order the venue takes."""
+    """Smallest order that the venue accepts."""
     ticks_per_one: int = field(init=False)
     lots_per_one: int = field(init=False)
 
     def __post_init__(self) -> None:
-        """Derive the integer scales that the hot path multiplies with."""
+        """Derive the integer scales that the hot path multiplies by."""
         object.__setattr__(self, "ticks_per_one", _reciprocal("tick_size", self.tick_size))
         object.__setattr__(self, "lots_per_one", _reciprocal("lot_size", self.lot_size))
 
     @property
     def base(self) -> str:
-        """What is traded."""
+        """The asset that is traded."""
         return base_of(self.product_code)
 
     @property
     def quote(self) -> str:
-        """What prices and money are in."""
+        """The currency of prices and money."""
         return quote_of(self.product_code)
 
     def to_ticks(self, price: Decimal | int | str) -> Ticks:

@@ -1,4 +1,4 @@
-"""State that outlives the process: what the journal stores of a step, and gives back to a later run."""
+"""State that outlives the process: what the journal stores of a step and returns to a later run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stall_then_strike.types.rows import TradeLogRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderMemo:
-    """An order as it is remembered: the fields of ``engine.orders.Order``, frozen."""
+    """An order as the journal stores it: fields of ``engine.orders.Order``, frozen."""
 
     client_order_id: ClientOrderId
     order_id: OrderId | None
@@ -36,7 +36,7 @@ class OrderMemo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryMemo:
-    """What ``engine.inventory.InventoryManager`` has to know to go on: lots and money units."""
+    """What ``engine.inventory.InventoryManager`` needs to go on, in lots and money units."""
 
     position: int
     basis: int
@@ -50,7 +50,7 @@ class InventoryMemo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreMemo:
-    """What a later run has to know of this one, beside its orders and fills."""
+    """What a later run needs of this one, apart from its orders and fills."""
 
     ts_ns: int
     day: str
@@ -60,16 +60,16 @@ class CoreMemo:
     halt_ns: int
     halt_detail: str
     pnl_base: int
-    """Where the day's loss is counted from since the last resume, money units."""
+    """Result from which the day's loss counts since the last resume, in money units."""
     cash_base: int | None
-    """The venue's collateral less what fills explain of it, money units; None before the first report."""
+    """The venue's collateral less what fills explain, in money units; None before the first report."""
     since: ExecId | None
     """Executions up to this one are all accounted for; None before the first report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookedFill:
-    """A fill with what the venue called it, and its row in the trade log."""
+    """A fill with its execution id, and its row in the trade log."""
 
     exec_id: ExecId
     client_order_id: ClientOrderId | None
@@ -79,7 +79,7 @@ class BookedFill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """One line of the story of the account, for ``why``: what was sent, answered, told, found, halted."""
+    """One line of the account's story, for ``why``: a request, an answer, an event, a report, a halt."""
 
     ts_ns: int
     what: str
@@ -91,12 +91,12 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What a step changed that must outlive the process. To be stored as one, before the step's actions are sent."""
+    """What a step changed that must outlive the process. Stored as one, before the step's actions are sent."""
 
     ts_ns: int
     orders: tuple[OrderMemo, ...] = ()
-    """Every order touched, as it is now."""
+    """Every order that the step touched, as it is now."""
     fills: tuple[BookedFill, ...] = ()
     facts: tuple[Fact, ...] = ()
     memo: CoreMemo | None = None
-    """None if nothing in it changed."""
+    """None if nothing of it changed."""

@@ -12,7 +12,7 @@ NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
 
 ClientOrderId = NewType("ClientOrderId", str)
-"""Our own name of an order, given before it is sent. bitFlyer has no field for it: it never leaves this machine."""
+"""Our own name of an order, given before it is sent. bitFlyer has no field for it, so it never leaves this machine."""
 
 OrderId = NewType("OrderId", str)
 """The venue's name of an order: at bitFlyer the ``child_order_acceptance_id``."""
@@ -43,7 +43,7 @@ class Side(StrEnum):
 
 @unique
 class BookStatus(IntEnum):
-    """How far the local book can be believed. Only ``OK`` allows a strike."""
+    """Whether the local book can be trusted. Only ``OK`` allows a strike."""
 
     OK = 0
     UNKNOWN = 1
@@ -51,7 +51,7 @@ class BookStatus(IntEnum):
     SUSPECT = 2
     """The last message's mid price, or the book itself (crossed, one side empty), contradicts it."""
     STALE = 3
-    """Believed, but its last message is older than ``stale_ms``."""
+    """Consistent, but its last message is older than ``stale_ms``."""
 
 
 @unique
@@ -64,7 +64,7 @@ class BoardState(StrEnum):
     PREOPEN = "PREOPEN"
     CIRCUIT_BREAK = "CIRCUIT BREAK"
     UNKNOWN = "UNKNOWN"
-    """Not heard yet, or a word that the documentation does not list."""
+    """Not told yet, or a word that the documentation does not list."""
 
 
 @unique
@@ -82,13 +82,13 @@ class Health(StrEnum):
 
 @unique
 class Reason(IntEnum):
-    """Why something was done or not done; lands in the decision log in lower case.
+    """Why something was done or not done. The decision log has the name in lower case.
 
-    Numbers and not words, because the decision function is compiled for research.
+    The values are numbers and not words, because the decision function is compiled for research.
     """
 
     STRIKE = 1
-    # Gates, in the order in which they are asked.
+    # Gates, in the order in which they are checked.
     HALTED = 10
     STOPPING = 11
     CLOSING = 12
@@ -104,11 +104,11 @@ class Reason(IntEnum):
     SPREAD = 22
     STALL_IMMATURE = 23
     ACCOUNT_UNKNOWN = 24
-    """The private channel is down, or the account was not reconciled since it came up. Asked after CLOSING."""
+    """The private channel is down, or the account was not reconciled since it came up. Checked after CLOSING."""
     MARGIN = 25
-    """A pause after the venue refused an order for want of margin. Asked after ACCOUNT_UNKNOWN."""
+    """A pause after the venue refused an order for lack of margin. Checked after ACCOUNT_UNKNOWN."""
     JOURNAL_LOCKED = 26
-    """Another program keeps the journal from being written. Asked after CLOSING."""
+    """Another program locks the journal. Checked after CLOSING."""
     # Exits.
     TTL = 30
     BEST_MOVED = 31
@@ -123,7 +123,7 @@ class Reason(IntEnum):
     REJECTS = 44
     INTERNAL_ERROR = 45
     LIMIT_BREACH = 46
-    """The venue answered that we went over a limit of its."""
+    """The venue answered that we exceeded one of its limits."""
     AUTH_REFUSED = 47
     POSITION_MISMATCH = 48
     CLOCK_SKEW = 49
@@ -132,7 +132,7 @@ class Reason(IntEnum):
     RESUMED = 51
     # Of orders found at the venue.
     ORPHAN = 60
-    """One of ours that an earlier run, or a lost answer, left behind."""
+    """An order of ours that an earlier run, or a lost answer, left behind."""
 
     @property
     def label(self) -> str:
@@ -144,10 +144,10 @@ _LABELS: Final = {reason: reason.name.lower() for reason in Reason}
 
 
 class BookReader(Protocol):
-    """Read access to a displayed book, in integers: what a fill model needs of it."""
+    """Read access to a displayed book in integers, as a fill model needs it."""
 
     def size_at(self, side: Side, price: Ticks) -> Lots:
-        """Size displayed at a price; zero where there is no level. BUY is the bid side."""
+        """Size displayed at a price; zero if there is no level. BUY is the bid side."""
         ...
 
     def best(self, side: Side) -> Ticks:

@@ -1,6 +1,6 @@
 """What is shown and logged: frozen states, decisions, log rows.
 
-Rows are NamedTuples: a replay makes several for every strike, and a frozen dataclass takes four times as long to make.
+Rows are NamedTuples, because a replay makes several for every strike and a frozen dataclass takes four times as long.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from stall_then_strike.types.names import Reason, Side
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryState:
-    """The position and the trading day's result, as shown and logged. Money is marked to the mid where it says so."""
+    """The position and the trading day's result, as shown and logged."""
 
     side: str
     """``flat``, ``long`` or ``short``."""
     size: Lots
     avg_price: Ticks
-    """Average entry price, rounded to the nearest tick for show; the accounting keeps the exact cost."""
+    """Average entry price, rounded to the nearest tick for display. The accounting keeps the exact cost."""
     pnl_today_jpy: Money
-    """Realised and marked, fees and funding included, since the day began."""
+    """Realised and marked to the mid since the day began, fees and funding included."""
     realised_today_jpy: Money
     max_drawdown_jpy: Money
     """Deepest fall from the day's peak, zero or negative."""
     drawdown_jpy: Money
-    """Fall from the day's peak now, zero or negative."""
+    """Present fall from the day's peak, zero or negative."""
 
 
 class DecisionMeta(NamedTuple):
-    """What was decided and why; zero stands for a price that the decision does not have."""
+    """What was decided and why. Zero stands for a price that the decision does not have."""
 
     decision_type: str
     """``strike``, ``cancel``, ``close``, ``halt``, ``resume`` or ``hold``."""
@@ -60,7 +60,7 @@ class TradeLogRow(NamedTuple):
 
 
 class OrderLogRow(NamedTuple):
-    """One fact on an order: ``place`` (taken or refused), ``cancel`` (confirmed) or ``expire``."""
+    """One fact about an order: ``place`` (accepted or refused), ``cancel`` (confirmed) or ``expire``."""
 
     ts_ns: int
     action: str
@@ -72,13 +72,13 @@ class OrderLogRow(NamedTuple):
     size: Lots
     tif: TimeInForce
     ttl_ms: int
-    """Zero where none applies."""
+    """Zero if none applies."""
     tag: str
     reason: str
 
 
 class DecisionLogRow(NamedTuple):
-    """One decision: every action, and every change of the reason for doing nothing."""
+    """One decision: an action, or a change of the reason for doing nothing."""
 
     ts_ns: int
     best_age_ms: int

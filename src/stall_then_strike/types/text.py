@@ -1,4 +1,4 @@
-"""Numbers and stamps as text, the same in logs, settings and on the screen. Pure and byte-deterministic."""
+"""Numbers and stamps as text, the same in logs, in settings and on the screen."""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from stall_then_strike.app.trader.live_trader import IN_FLIGHT, LiveTrader
+from stall_then_strike.app.trader.live_trader import LiveTrader
+from stall_then_strike.app.trader.outbox import MOST_IN_FLIGHT
 from stall_then_strike.engine.core import Core
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import SystemClock
@@ -97,12 +98,16 @@ async def test_more_than_may_be_under_way_waits_its_turn() -> None:
     story = Story()
     async with sending(story) as trader:
         for _ in range(2):
-            trader._take(Step((Reconcile(since=ExecId(0), why="test"),) * IN_FLIGHT))
+            trader._take(Step((Reconcile(since=ExecId(0), why="test"),) * MOST_IN_FLIGHT))
         async with asyncio.timeout(LIMIT_S):
-            while story.asked < IN_FLIGHT:  # noqa: ASYNC110 - the turns of the loop are what is waited for
+            while story.asked < MOST_IN_FLIGHT:  # noqa: ASYNC110 - the turns of the loop are what is waited for
                 await asyncio.sleep(0)
-        assert (trader.in_flight, len(trader.outbox), story.asked) == (IN_FLIGHT, IN_FLIGHT, IN_FLIGHT)
+        assert (trader.outbox.in_flight, len(trader.outbox), story.asked) == (
+            MOST_IN_FLIGHT,
+            MOST_IN_FLIGHT,
+            MOST_IN_FLIGHT,
+        )
         story.may_answer.set()
         async with asyncio.timeout(LIMIT_S):
-            await trader.wait_sent()
-        assert story.asked >= 2 * IN_FLIGHT
+            await trader.outbox.wait_sent()
+        assert story.asked >= 2 * MOST_IN_FLIGHT

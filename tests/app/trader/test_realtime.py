@@ -80,7 +80,7 @@ async def daemon() -> AsyncIterator[Daemon]:
             await session.wait_ready()
             run = RealtimeRun(traders[0], clock, speed=SPEED)
             async with asyncio.TaskGroup() as tasks:
-                owned = [tasks.create_task(job) for job in (run.keep_time(), run.send(), session.wait_failed())]
+                owned = [tasks.create_task(job) for job in (run.keep_time(), traders[0].send(), session.wait_failed())]
                 yield Daemon(exchange, session, traders[0], log)
                 for task in owned:
                     task.cancel()

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loguru import logger
 
-from stall_then_strike.infra.bitflyer.private_feed import MAX_EXEC_ID, PrivateFeed
+from stall_then_strike.engine.venue.corrections import MAX_EXEC_ID
+from stall_then_strike.infra.bitflyer.private_feed import PrivateFeed
 from stall_then_strike.infra.bitflyer.wire_time import wire_time_ns
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, FillEvent, OrderEvent, OrderEventKind, OrderTerms, Side
 from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy

@@ -74,8 +74,6 @@ def test_board_equals_a_dict_of_prices(messages: list[tuple[str, Any, Any]], as_
         assert board.best_ask == min(model["asks"], default=0)
         assert board.best_bid_size == model["bids"].get(board.best_bid, 0)
         assert board.best_ask_size == model["asks"].get(board.best_ask, 0)
-        both = bool(model["bids"] and model["asks"])
-        assert board.mid_floor == ((board.best_bid + board.best_ask) // 2 if both else 0)
         assert len(board) == len(model["bids"]) + len(model["asks"]) == len(list(board))
         for price in range(41):
             assert board.size_at(Side.BUY, Ticks(price)) == model["bids"].get(price, 0)
@@ -205,7 +203,7 @@ def test_half_yen_ticks_are_kept_apart() -> None:
 
 def test_clear_empties_the_board(board: Board) -> None:
     board.clear()
-    assert (len(board), board.best_bid, board.best_ask, board.mid_floor, board.mid_price) == (0, 0, 0, 0, {})
+    assert (len(board), board.best_bid, board.best_ask, board.mid_price) == (0, 0, 0, {})
 
 
 # --- pybotters' face -------------------------------------------------------------------------------------------------

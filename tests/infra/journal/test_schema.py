@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from stall_then_strike.infra.journal.journal_rows import FACTS, FILLS, MEMO, ORDERS
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.schema import MIGRATIONS
 from stall_then_strike.types.errors import JournalError
@@ -32,6 +33,15 @@ def made(folder: Path) -> Path:
     with open_in(folder) as journal:
         journal.record(changes(orders=(order(),), memo=memo()))
     return path_in(folder)
+
+
+@pytest.mark.parametrize("name", ["memo", "orders", "fills", "facts"])
+def test_columns_are_those_of_what_is_kept(name: str, tmp_path: Path) -> None:
+    """A field more needs a migration."""
+    kept = {"memo": MEMO, "orders": ORDERS, "fills": FILLS, "facts": FACTS}[name]
+    with closing(sqlite3.connect(made(tmp_path))) as db:
+        columns = [row[1] for row in db.execute(f"PRAGMA table_info({name})")]
+    assert columns[1:] == list(kept.columns), "the first is the row's own number"
 
 
 def test_new_journal_has_the_present_version_and_no_copy(tmp_path: Path) -> None:

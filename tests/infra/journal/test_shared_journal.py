@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app.trader.journal_care import JournalCare
 from stall_then_strike.infra.journal import writer as journal_module
+from stall_then_strike.infra.journal.care import JournalCare
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import BATCH, Journal
 from stall_then_strike.types.dto import Reason
@@ -87,8 +87,8 @@ def grow(journal: Journal, megabytes: int) -> None:
 def test_log_that_a_reader_keeps_from_beginning_anew_is_told_with_its_size_and_reader(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stall_then_strike.app.trader.journal_care._LONG_LOG_BYTES", 2 * MB)
-    monkeypatch.setattr("stall_then_strike.app.trader.journal_care._CHECKPOINT_RECORDS", 1)
+    monkeypatch.setattr("stall_then_strike.infra.journal.care._LONG_LOG_BYTES", 2 * MB)
+    monkeypatch.setattr("stall_then_strike.infra.journal.care._CHECKPOINT_RECORDS", 1)
     care = told_by(journal)
     with reading(journal.path) as pid:
         grow(journal, 3)

@@ -139,28 +139,16 @@ async def test_refusing_and_dead_sinks_are_logged_without_their_urls(status: int
         async with serving() as good, open_alerts(alerts_to(dead, sink.url, good.url)) as alerts:
             alerts.send(AlertKind.HALT, "halted", "all the same")
             assert (await good.next())["message"] == "all the same"
-            assert not await asyncio.to_thread(alerts.deliver_now, AlertKind.TEST, "t", "t")
     assert "alert halt was not delivered by sink 1 of 3" in told()
     assert "by sink 2 of 3" in told()
     assert "by sink 3 of 3" not in told()
     assert SECRET not in told()
 
 
-async def test_deliver_now_says_whether_all_sinks_took_it() -> None:
-    async with serving() as sink, open_alerts(alerts_to(sink.url)) as alerts:
-        for _ in range(2):  # no pause
-            assert await asyncio.to_thread(alerts.deliver_now, AlertKind.TEST, "test", "one two")
-        sink.may_answer.clear()
-        assert not await asyncio.to_thread(alerts.deliver_now, AlertKind.TEST, "test", "slow", timeout_sec=0.05)
-        sink.may_answer.set()
-    assert [got["message"] for got in sink.got] == ["one two", "one two", "slow"]
-
-
 def test_without_urls_nothing_is_done() -> None:
     before = threading.active_count()
     with alerts_to() as alerts:
         alerts.send(AlertKind.HALT, "halted", "nobody hears it")
-        assert not alerts.deliver_now(AlertKind.TEST, "t", "t")
         assert (alerts.is_on, threading.active_count()) == (False, before)
     assert alerts.dropped == 0
 

@@ -28,3 +28,11 @@ class Ending:
             self.why = why
             logger.info("stopping: {}", why)
             self.wanted.set()
+
+    async def wait(self, duration_s: float | None) -> None:
+        """Return when the run is to end: it was asked to, or it has lasted so many real seconds."""
+        try:
+            async with asyncio.timeout(duration_s):
+                await self.wanted.wait()
+        except TimeoutError:
+            self.ask("duration over")

@@ -1,7 +1,7 @@
-"""Real time: one trader on a live feed, with a timer for its deadlines and a sender for its actions.
+"""Real time: the timer for a trader's deadlines on a live feed.
 
-Market events arrive by callback from the session and are decided on at once, in the same turn of the event loop. All
-tasks belong to the caller's TaskGroup; the first that fails ends the run.
+Market events arrive by callback from the session and are decided on at once, in the same turn of the event loop. The
+timer and the trader's sending are tasks of the caller's TaskGroup; the first that fails ends the run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LONGEST_WAIT_S: Final = 1.0
 
 
 class RealtimeRun:
-    """Timer and sender of one trader."""
+    """The timer of one trader."""
 
     def __init__(self, trader: Trader, clock: Clock, *, speed: float = 1.0) -> None:
         """``speed`` is how much faster than real seconds ``clock`` runs."""
@@ -44,7 +44,3 @@ class RealtimeRun:
                 await self._moved.wait()
         except TimeoutError:
             return
-
-    async def send(self) -> None:
-        """Send actions as they come, for ever."""
-        await self._trader.send()

@@ -1,19 +1,20 @@
-"""The core with its surroundings: events in from any source, actions out to the executor, rows out to the logs.
+"""The core with its surroundings: events in from any source, actions out to the outbox, rows out to the logs.
 
 A trader has no loop of its own. ``realtime`` drives it from a live feed and timers, ``virtual`` from a list of stamped
 messages; both call the same methods, so that a tape is traded by the same code as the market. ``PaperTrader`` is here,
-the live one in ``live``.
+the live one in ``live``; they differ in their venue.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from loguru import logger
 
+from stall_then_strike.app.trader.outbox import InlineOutbox, Outbox
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
@@ -23,14 +24,15 @@ from stall_then_strike.infra.watch.histogram import LatencyHistogram
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
     NS_PER_S,
-    Action,
     BoardSnapshot,
     BookReader,
     BookStatus,
+    Changes,
     Command,
     Control,
     DecisionLogRow,
     Event,
+    Fact,
     Notice,
     OrderLogRow,
     PublicTrades,
@@ -41,9 +43,10 @@ from stall_then_strike.types.dto import (
     TradeLogRow,
 )
 
-OUTBOX: Final = 1_000
-"""Actions that may wait for the executor. A strike is two; more than a few waiting means that sending has stopped."""
 RECENT: Final = 30
+_LOG_PAUSE_S: Final = 0.002
+"""How long log rows wait in real time, so that what is being sent goes first: formatting them and waking the threads
+that write them takes about as long as sending."""
 
 
 class RowLog(Protocol):
@@ -67,21 +70,20 @@ class Feed(Protocol):
         ...
 
 
-class OutboxFull(RuntimeError):
-    """The executor no longer sends."""
-
-
 class Trader:
-    """A core with its clock, its logs and what waits to be sent. Subclasses bring the gateway."""
+    """A core with its clock, its logs and its outbox. Subclasses say what market events mean at their venue.
 
-    def __init__(self, core: Core, clock: Clock, feed: Feed, logs: RowLog) -> None:
+    The order within a step: changes to the journal, actions to the outbox, rows to the logs. Events that come while a
+    step is being taken wait their turn.
+    """
+
+    def __init__(self, core: Core, clock: Clock, feed: Feed, logs: RowLog, outbox: Outbox) -> None:
         """Everything is given; nothing is started."""
         self.core = core
         self.clock = clock
         self.feed = feed
         self.logs = logs
-        self.outbox: deque[Action] = deque()
-        self._waiting = asyncio.Event()
+        self._outbox = outbox
         self.on_step: Callable[[], None] = lambda: None
         """Called after each step, when the next deadline may have moved."""
         self.on_input: Callable[[Event, int], None] | None = None
@@ -90,6 +92,10 @@ class Trader:
         """From the text of a board message to the core's answer."""
         self.recent_decisions: deque[DecisionLogRow] = deque(maxlen=RECENT)
         self.recent_trades: deque[TradeLogRow] = deque(maxlen=RECENT)
+        self._inbox: deque[Event] = deque()
+        self._is_stepping = False
+        self._late_rows: deque[Row] = deque()
+        self._is_sending = False
         self._unknown_ns: int | None = None
         self._runtime = logger.opt(depth=1)
 
@@ -124,40 +130,60 @@ class Trader:
             self._unknown_ns = None
 
     def on_event(self, event: Event) -> None:
-        """One step of the core; its rows are written and its actions queued."""
-        self._take(self._ask_core(event))
+        """One step of the core. What comes from within a step is taken after it."""
+        self._inbox.append(event)
+        if self._is_stepping:
+            return
+        self._is_stepping = True
+        try:
+            while self._inbox:
+                self._step(self._inbox.popleft())
+        finally:
+            self._is_stepping = False
 
-    def _ask_core(self, event: Event) -> Step:
+    def _step(self, event: Event) -> None:
         """The one door to the core's steps."""
         now_ns = self.clock.now_ns()
         if self.on_input is not None:
             self.on_input(event, now_ns)
-        return self.core.on_event(event, now_ns)
+        step = self.core.on_event(event, now_ns)
+        changes = step.changes
+        if changes is not None:
+            self._remember(changes)
+        self._take(step)
+        for fact in changes.facts if changes is not None else ():
+            self._on_fact(fact)
+
+    def _remember(self, changes: Changes) -> None:
+        """Have the journal take what a step changed, before any of its actions is sent. On paper there is none."""
+
+    def _on_fact(self, fact: Fact) -> None:
+        """Tell whoever listens of a fact."""
 
     def _take(self, step: Step) -> None:
-        for row in step.rows:
-            self._record(row)
+        """Send, then log."""
         if step.actions:
-            self._put_out(step.actions)
+            self._outbox.put(step.actions)
+        if step.rows:
+            if self._is_sending and not self._late_rows:
+                asyncio.get_running_loop().call_later(_LOG_PAUSE_S, self._log_rows)
+            self._late_rows.extend(step.rows)
+            if not self._is_sending:
+                self._log_rows()
         self.on_step()
 
-    def _put_out(self, actions: Sequence[Action]) -> None:
-        """Queue actions for the sender."""
-        if len(self.outbox) + len(actions) > OUTBOX:
-            raise OutboxFull(f"more than {OUTBOX} actions wait to be sent")
-        self.outbox.extend(actions)
-        self._waiting.set()
+    def _log_rows(self) -> None:
+        while self._late_rows:
+            self._record(self._late_rows.popleft())
 
     async def send(self) -> None:
-        """Send actions as they come, for ever."""
-        while True:
-            await self._waiting.wait()
-            self._waiting.clear()
-            await self.send_waiting()
-
-    async def send_waiting(self) -> None:
-        """Send what is in the outbox."""
-        raise NotImplementedError
+        """Send actions as they come, for ever. Log rows wait a moment meanwhile."""
+        self._is_sending = True
+        try:
+            await self._outbox.send()
+        finally:
+            self._is_sending = False
+            self._log_rows()
 
     def halt(self, reason: Reason, detail: str) -> None:
         """Trip the kill switch from outside."""
@@ -186,9 +212,12 @@ class PaperTrader(Trader):
 
     def __init__(self, cfg: AppConfig, clock: Clock, feed: Feed, logs: RowLog) -> None:
         """Everything is given; nothing is started. ``feed`` is where the paper gateway reads the book."""
-        super().__init__(Core(cfg), clock, feed, logs)
-        self.paper = PaperGateway(cfg.paper, cfg.session, self.core.instrument, sink=self.on_event, now_ns=clock.now_ns)
-        self.executor = OrderExecutor(self.paper, self.on_event, clock.now_ns, is_instant=True)
+        core = Core(cfg)
+        self.paper = PaperGateway(cfg.paper, cfg.session, core.instrument, sink=self.on_event, now_ns=clock.now_ns)
+        executor = OrderExecutor(self.paper, self.on_event, clock.now_ns, is_instant=True)
+        # A cancel taken by the paper venue is a deadline that no event tells of: look again after sending.
+        self.outbox = InlineOutbox(executor, on_sent=lambda: self.on_step())
+        super().__init__(core, clock, feed, logs, self.outbox)
 
     @property
     def next_deadline_ns(self) -> int:
@@ -214,9 +243,5 @@ class PaperTrader(Trader):
         super().on_market(event, started_ns)
 
     async def send_waiting(self) -> None:
-        """Send what is in the outbox."""
-        while self.outbox:
-            batch = tuple(self.outbox)
-            self.outbox.clear()
-            await self.executor.execute(batch)
-        self.on_step()  # a cancel taken by the paper venue is a deadline that no event tells of
+        """Send what waits, in virtual time."""
+        await self.outbox.send_waiting()

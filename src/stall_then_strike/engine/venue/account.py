@@ -23,6 +23,7 @@ from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Order, Orders
 from stall_then_strike.engine.recording import Recorder
 from stall_then_strike.engine.venue.budget import Budget
+from stall_then_strike.engine.venue.corrections import is_taken_back, reinstated_id, taken_back_id, taken_over_id
 from stall_then_strike.engine.venue.evidence import (
     LAG_NS,
     Evidence,
@@ -59,9 +60,6 @@ from stall_then_strike.types.instrument import NO_MONEY, Instrument, Lots, Money
 FOREIGN_TAG: Final = "foreign"
 CORRECTION_TAG: Final = "correction"
 TAKEN_TAG: Final = "taken_over"
-_REINSTATED: Final = 2**62
-"""Numbers of executions are positive and lower. A fill taken back has its number's negative, a reinstated one is lower
-by this still, and a position taken over has its moment's negative."""
 _RETRY_NS: Final = 1 * NS_PER_S
 FORGET_NS: Final = 10 * NS_PER_S
 """Age at which an event that no order of ours claims is forgotten, if the books agree without it."""
@@ -135,9 +133,7 @@ class Account:
                 self.rules.remember(booked)
 
     def _is_taken_back(self, exec_id: ExecId) -> bool:
-        """Whether a fill was booked and its opposite as well, and nothing after that."""
-        counted = self._orders.is_counted
-        return counted(ExecId(-exec_id)) and not counted(ExecId(-exec_id - _REINSTATED))
+        return is_taken_back(exec_id, self._orders.is_counted)
 
     def is_shown_by(self, report: AccountReport) -> bool:
         """Whether a report, just taken in, leaves nothing to be found out: our position, our fills, nothing to cancel.
@@ -288,7 +284,7 @@ class Account:
         if size:
             taken = FillEvent(
                 ts_ns=now_ns,
-                exec_id=ExecId(-now_ns),
+                exec_id=taken_over_id(now_ns),
                 side=Side.BUY if size > 0 else Side.SELL,
                 price=Ticks(max(1, abs(basis) // held)),
                 size=Lots(abs(size)),
@@ -424,7 +420,7 @@ class Account:
         """Book the opposite of a fill that never was: position and cash are then as if it had not been counted."""
         opposite = FillEvent(
             ts_ns=now_ns,
-            exec_id=ExecId(-fill.exec_id),
+            exec_id=taken_back_id(fill.exec_id),
             side=fill.side.opposite,
             price=fill.price,
             size=fill.size,
@@ -438,7 +434,7 @@ class Account:
         """Book again what was taken back although it happened."""
         if not self._is_taken_back(fill.exec_id):
             return
-        again = replace(fill, ts_ns=now_ns, exec_id=ExecId(-fill.exec_id - _REINSTATED))
+        again = replace(fill, ts_ns=now_ns, exec_id=reinstated_id(fill.exec_id))
         self._record.anomaly(f"execution {fill.exec_id} was taken back and is on the venue's list now: booked again")
         self._book(again, CORRECTION_TAG, now_ns)
         self.rules.note_fill(now_ns, fill)

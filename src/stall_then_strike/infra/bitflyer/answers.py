@@ -106,14 +106,6 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FundingRate:
-    """The rate that is fixed for the next settlement: share of notional, longs pay when positive."""
-
-    rate: Decimal
-    settles_ns: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BoardCondition:
     """What the venue says of its board and of its load; None where this answer does not say."""
 
@@ -198,21 +190,12 @@ class AnswerReader:
             for amount in (row.number("amount"),)
         )
 
-    def commission(self, value: object) -> Decimal:
-        """`gettradingcommission`: a share of the size."""
-        return _Row(value).number("commission_rate")
-
     def permissions(self, value: object) -> frozenset[str]:
         """`getpermissions`: paths."""
         paths = frozenset(path for path in _items(value) if isinstance(path, str))
         if value and not paths:
             raise BadAnswer("not a list of paths")
         return paths
-
-    def funding_rate(self, value: object) -> FundingRate:
-        """`getfundingrate`."""
-        row = _Row(value)
-        return FundingRate(rate=row.number("current_funding_rate"), settles_ns=row.time("next_funding_rate_settledate"))
 
     def condition(self, value: object) -> BoardCondition:
         """`getboardstate`. A word that is not documented reads as UNKNOWN; one of the two may be missing."""
@@ -234,10 +217,6 @@ class AnswerReader:
         if price <= 0:
             raise BadAnswer("ltp is no price")
         return price
-
-    def health(self, value: object) -> Health:
-        """`gethealth`."""
-        return _word(_Row(value).text("status"), Health, Health.UNKNOWN)
 
     # --- rows and units ---------------------------------------------------------------------------------------------
 

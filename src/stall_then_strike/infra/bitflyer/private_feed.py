@@ -21,6 +21,7 @@ from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum, unique
 from typing import Any, Final
 
+from stall_then_strike.engine.venue.corrections import MAX_EXEC_ID
 from stall_then_strike.infra.bitflyer.wire_name import order_name
 from stall_then_strike.infra.bitflyer.wire_time import wire_time_ns
 from stall_then_strike.infra.line.refusals import Absences, Refusals, plain
@@ -38,9 +39,6 @@ from stall_then_strike.types.instrument import NO_MONEY, Instrument, Lots, Money
 
 MAX_EVENTS: Final = 10_000
 """Events in one message beyond which it is refused."""
-MAX_EXEC_ID: Final = 2**62 - 1
-"""Highest number of an execution that is taken: half of what a database holds, for corrections have numbers too. The
-venue's have ten digits."""
 MAX_PRICE: Final = 10**12
 MAX_SIZE: Final = 10**8
 """More than there is of the money, in quote and in base currency."""

@@ -170,13 +170,6 @@ class Board(pybotters_bitflyer.Board):
 
     # --- Integers out ------------------------------------------------------------------------------------------------
 
-    @property
-    def mid_floor(self) -> Ticks:
-        """Middle of the best prices, rounded down as the venue does; zero unless both sides are there."""
-        if self.best_bid and self.best_ask:
-            return Ticks((self.best_bid + self.best_ask) // 2)
-        return Ticks(0)
-
     def size_at(self, side: Side, price: Ticks) -> Lots:
         """Size displayed at a price, our own orders included; zero where there is no level."""
         return (self._bids if side is Side.BUY else self._asks).get(price, _NONE)

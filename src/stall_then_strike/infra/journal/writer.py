@@ -89,11 +89,6 @@ class Restored:
     fills: tuple[BookedFill, ...]
     """The last :data:`WHOLE_FILLS` of these, whole."""
 
-    @property
-    def newest_exec_id(self) -> ExecId:
-        """The highest of them, zero if there is none. A lower one may still be missing: events can be lost."""
-        return max(self.exec_ids, default=ExecId(0))
-
 
 class Journal:
     """The one writer of a journal. Made by :meth:`open`; a context manager, for one thread."""
@@ -211,15 +206,15 @@ class Journal:
         """
         with journal_errors(self.path, "written"), self._transaction() as db:
             if changes.orders:
-                db.executemany(rows.PUT_ORDER, map(rows.order_row, changes.orders))
+                db.executemany(rows.PUT_ORDER, map(rows.ORDERS.row, changes.orders))
             repeated = 0
             if changes.fills:
-                stored = db.executemany(rows.PUT_FILL, map(rows.fill_row, changes.fills)).rowcount
+                stored = db.executemany(rows.PUT_FILL, map(rows.FILLS.row, changes.fills)).rowcount
                 repeated = len(changes.fills) - stored
             if changes.facts:
-                db.executemany(rows.PUT_FACT, map(rows.fact_row, changes.facts))
+                db.executemany(rows.PUT_FACT, map(rows.FACTS.row, changes.facts))
             if changes.memo is not None:
-                db.execute(rows.PUT_MEMO, rows.memo_row(changes.memo))
+                db.execute(rows.PUT_MEMO, rows.MEMO.row(changes.memo))
         self.repeated_fills += repeated
         self._records += 1
         self.is_used = self.is_used or bool(changes.orders or changes.fills or changes.facts)

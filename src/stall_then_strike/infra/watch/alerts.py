@@ -64,7 +64,6 @@ class AlertKind(StrEnum):
     """The trading day's result."""
     START = "start"
     STOP = "stop"
-    TEST = "test"
 
 
 URGENT: Final = frozenset({AlertKind.HALT, AlertKind.WATCHDOG})
@@ -109,8 +108,6 @@ class _Letter:
     kind: AlertKind
     title: str
     text: str
-    done: threading.Event = field(default_factory=threading.Event)
-    delivered: bool = False
 
 
 class Alerts:
@@ -163,15 +160,6 @@ class Alerts:
             if held_back := self._held_back.pop(kind, 0):
                 text = f"{text}\n({held_back} more of this kind since the last alert)"
             self._put(_Letter(kind, title, text))
-
-    def deliver_now(self, kind: AlertKind, title: str, text: str, *, timeout_sec: float = 20.0) -> bool:
-        """Send at once, whatever the pause, and wait: whether every sink took it in time. Not for an event loop."""
-        if not self._sinks:
-            return False
-        letter = _Letter(kind, title, text)
-        with self._changed:
-            self._put(letter)
-        return letter.done.wait(timeout_sec) and letter.delivered
 
     def close(self) -> None:
         """Deliver what waits, for at most :data:`CLOSE_S`; drop the rest. Safe to call twice."""
@@ -226,9 +214,8 @@ class Alerts:
     def _deliver_all(self) -> None:
         """Run the thread: the only place that waits for a sink."""
         while (letter := self._take()) is not None:
-            outcomes = [self._deliver(letter, number) for number in range(1, len(self._sinks) + 1)]
-            letter.delivered = all(outcomes)
-            letter.done.set()
+            for number in range(1, len(self._sinks) + 1):
+                self._deliver(letter, number)
 
     def _deliver(self, letter: _Letter, number: int) -> bool:
         why = "it did not take it"

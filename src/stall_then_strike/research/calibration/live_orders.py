@@ -13,6 +13,7 @@ from typing import Final
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.strategy_stall import STALL_TAG
+from stall_then_strike.engine.venue.corrections import is_taken_back
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.tapes.event_replay import open_run, replay_steps
 from stall_then_strike.tapes.tape_reader import TapeError
@@ -94,6 +95,8 @@ class OrderStories:
     _memos: dict[ClientOrderId, OrderMemo] = field(default_factory=dict)
     _stamps: dict[tuple[ClientOrderId, str], int] = field(default_factory=dict)
     _fills: dict[ExecId, tuple[ClientOrderId, LiveFill]] = field(default_factory=dict)
+    _booked: set[ExecId] = field(default_factory=set)
+    """All numbers, those of corrections included."""
 
     def take(self, memos: Iterable[OrderMemo], facts: Iterable[Fact], fills: Iterable[BookedFill]) -> None:
         """One step's changes, or all of a journal's."""
@@ -103,9 +106,8 @@ class OrderStories:
             if fact.client_order_id is not None and fact.what in _FIRST:
                 self._stamps.setdefault((fact.client_order_id, fact.what), fact.ts_ns)
         for fill in fills:
-            if fill.exec_id < 0:  # an execution that never was, taken back by its opposite
-                self._fills.pop(ExecId(-fill.exec_id), None)
-            elif fill.client_order_id is not None:
+            self._booked.add(fill.exec_id)
+            if fill.exec_id > 0 and fill.client_order_id is not None:
                 row = fill.row
                 self._fills[fill.exec_id] = (
                     fill.client_order_id,
@@ -115,8 +117,9 @@ class OrderStories:
     def orders(self) -> list[LiveOrder]:
         """All orders, by the time of their sending."""
         fills: dict[ClientOrderId, list[LiveFill]] = {}
-        for name, fill in self._fills.values():
-            fills.setdefault(name, []).append(fill)
+        for exec_id, (name, fill) in self._fills.items():
+            if not is_taken_back(exec_id, self._booked.__contains__):  # or else it never was
+                fills.setdefault(name, []).append(fill)
         found = [self._order(memo, fills.get(memo.client_order_id, [])) for memo in self._memos.values()]
         return sorted(found, key=lambda order: (order.sent_ns, order.name))
 

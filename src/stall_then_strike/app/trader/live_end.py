@@ -1,0 +1,199 @@
+"""The end of a live run: no new orders, cancel all, and wait until the venue has shown that nothing is left.
+
+What is not shown is not done: a run whose venue does not confirm says so. After a failure the core is not asked any
+more, and what may be live is cancelled straight over HTTP (:func:`cancel_directly`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from typing import Final, Literal
+
+from loguru import logger
+
+from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.shell.first_of import first_of
+from stall_then_strike.app.trader.live_trader import LiveTrader, LiveVenue
+from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.orders import Order
+from stall_then_strike.engine.venue.evidence import names_and_strangers
+from stall_then_strike.engine.venue.reconciler import REPORT_CALLS
+from stall_then_strike.infra.clock import Clock, ScaledClock, perf_ns
+from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.infra.pyb_session import PyBotterSession
+from stall_then_strike.types.dto import NS_PER_S, ExecId, OrderEvent, OrderEventKind, OrderId
+from stall_then_strike.types.errors import VenueError
+
+_HURRY_S: Final = 2.0
+"""How long a run that is told twice to stop waits for its cancels to be taken."""
+_LAST_ASK_S: Final = (1.0, 4.0)
+"""First and longest pause before the account is asked once more at the end."""
+_TELL_S: Final = 5.0
+"""How often the end says what it waits for, if that does not change."""
+_LOOK_S: Final = 0.5
+_EMERGENCY_S: Final = 5.0
+"""How long cancelling after a failure may take."""
+_LISTING_S: Final = 0.5
+"""From the acceptance of an order to its place in the venue's lists, on a quiet day."""
+
+
+class LiveEnd:
+    """How one run stops in good order, and what is known of the account then."""
+
+    def __init__(
+        self,
+        trader: LiveTrader,
+        venue: LiveVenue,
+        session: PyBotterSession,
+        clock: ScaledClock,
+        ending: Ending,
+        say: Callable[[str], None],
+    ) -> None:
+        """``say`` shows the operator a line."""
+        self._trader, self._venue, self._session = trader, venue, session
+        self._clock, self._ending, self._say = clock, ending, say
+        self._core = trader.core
+        self.is_over = asyncio.Event()
+        """Set by whoever watches the core, when nothing of ours is live any more."""
+        self.is_shown = False
+        """Whether the venue has shown the account as we believe it to be."""
+        self.awaited = ""
+        """What the end waits for; empty before."""
+
+    async def stop(self, *, flat: bool, limit_s: float) -> None:
+        """Stop trading; return when the venue has shown the account, at the limit, or at a second signal.
+
+        ``flat``: close the position, too.
+        """
+        trader = self._trader
+        trader.stop(flat=flat)
+        async with asyncio.TaskGroup() as tasks:
+            telling = tasks.create_task(self._tell_awaited(limit_s))
+            self.is_shown = bool(await first_of(self._confirmed(), self._ending.hurry, limit_s=limit_s))
+            telling.cancel()
+        if not self.is_shown:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_HURRY_S):
+                    await trader.outbox.wait_sent()
+        is_left = self._core.orders.any_live or not self.is_shown
+        logger.log("ERROR" if is_left else "INFO", "end of trading: {}", self.last_words())
+        trader.remember("stop", f"{self._ending.why}; {self.last_words()}")
+
+    async def _confirmed(self) -> Literal[True]:
+        """Return when nothing is live and the venue has shown the position that we end with, and each fill of ours.
+
+        What it shows may be news: then the core has more to do, and the account is asked for again after that. A
+        question that cannot be asked or answered is asked again, as far as the budget allows.
+        """
+        core = self._core
+        pause_s, longest_s = (seconds / self._clock.speed for seconds in _LAST_ASK_S)
+        while True:
+            await self.is_over.wait()
+            if core.budget.may_ask(self._clock.now_ns(), REPORT_CALLS, urgent=True):
+                asked_ns = self._clock.now_ns()
+                await self._trader.ask_account("stopping")
+                if self._is_shown_since(asked_ns) and core.is_done:
+                    return True
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, longest_s)
+            if not core.is_done:
+                self.is_over.clear()  # set again by the watch
+
+    def _is_shown_since(self, asked_ns: int) -> bool:
+        """Whether a report that was asked for then or later leaves nothing to be found out."""
+        last, account = self._venue.last, self._core.account
+        return last is not None and account is not None and last.asked_ns >= asked_ns and account.is_shown_by(last)
+
+    # --- in words
+
+    async def _tell_awaited(self, limit_s: float) -> None:
+        """Say what the end waits for, at once, when it changes and every few seconds: silence looks like a hang."""
+        end_s = perf_ns() / NS_PER_S + limit_s
+        last, told_s = "", 0.0
+        while True:
+            now_s, what = perf_ns() / NS_PER_S, self._what_is_awaited()
+            self.awaited = f"stopping: {what}; {max(0.0, end_s - now_s):.0f} s at most, a second signal ends it now"
+            if what != last or now_s - told_s >= _TELL_S:
+                last, told_s = what, now_s
+                logger.info("{}", self.awaited)
+                self._say(self.awaited)
+            await asyncio.sleep(_LOOK_S)
+
+    def _what_is_awaited(self) -> str:
+        """What is missing for the end."""
+        core, unit = self._core, self._core.instrument
+        if live := list(core.orders.live()):
+            return f"waiting for the end of {'order' if len(live) == 1 else 'orders'} {_names(live)}"
+        if core.exits.closing is not None:
+            held = f"{unit.size(core.inventory.position):+f} {unit.base}"
+            way = f", with an order in its way that is not ours: {', '.join(core.obstacles)}" if core.obstacles else ""
+            return f"closing {held} ({core.exits.closing.reason.label}){way}"
+        if core.account is not None and core.account.to_cancel:
+            return f"waiting for the end of what should not be on the book: {', '.join(core.account.to_cancel)}"
+        if not self._session.statistics().is_private_live:
+            return "waiting for the venue, which does not answer now, to show the account"
+        return "waiting for the venue to show the account as it is here"
+
+    def last_words(self) -> str:
+        """What is live and held at the end, as far as it is known."""
+        core, unit = self._core, self._core.instrument
+        live = list(core.orders.live())
+        doubt = "" if self.is_shown else ", not confirmed by the venue"
+        if core.exits.closing is not None and core.obstacles:
+            doubt += f"; in the way of its close, and not ours: {', '.join(core.obstacles)}"
+        position = f"position {unit.size(core.inventory.position):+f} {unit.base}{doubt}"
+        if not live:
+            return f"no order of ours is live; {position}"
+        return f"NOT CONFIRMED: {_names(live)}; what rests expires by itself within a minute; {position}"
+
+
+def _names(orders: Collection[Order]) -> str:
+    """Orders as the venue calls them, or as we do if it has not said."""
+    return ", ".join(order.order_id or f"{order.client_order_id} (no name)" for order in orders)
+
+
+async def cancel_directly(core: Core, http: BitflyerHttp, clock: Clock) -> None:
+    """After a failure: cancel over HTTP what may be live, without the core."""
+    live = list(core.orders.live())
+    if not live:
+        return
+    logger.warning("cancelling {} orders that may be live", len(live))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_EMERGENCY_S):
+            await _cancel(http, [order.order_id for order in live if order.order_id is not None])
+            if any(order.order_id is None for order in live):
+                await _cancel(http, await _names_found(core, http, clock))
+
+
+async def _cancel(http: BitflyerHttp, names: Collection[OrderId]) -> None:
+    answers = await asyncio.gather(*map(http.cancel, names), return_exceptions=True)
+    for name, answer in zip(names, answers, strict=True):
+        if isinstance(answer, BaseException):
+            logger.error("{}: {}", name, answer)
+
+
+async def _names_found(core: Core, http: BitflyerHttp, clock: Clock) -> list[OrderId]:
+    """The venue's names of orders whose answers are not awaited any more: orders of their terms that it lists.
+
+    They may have been accepted a moment ago, and are listed a moment later.
+    """
+    now_ns = clock.now_ns()
+    nameless = [order for order in core.orders.live() if order.order_id is None]
+    for order in nameless:
+        core.orders.apply(
+            OrderEvent(ts_ns=now_ns, kind=OrderEventKind.SEND_UNKNOWN, client_order_id=order.client_order_id)
+        )
+    known = [order.order_id for order in nameless if order.order_id is not None]  # by events that were waiting
+    if len(known) == len(nameless):
+        return known
+    await asyncio.sleep(_LISTING_S)
+    since = None if core.account is None else core.account.rules.since
+    try:
+        report = await http.report(since or ExecId(0))
+    except VenueError as error:
+        logger.error("orders without a name cannot be found: {}", error)
+        return known
+    found = names_and_strangers(report, core.orders)
+    return known + [event.order_id for event in found.names if event.order_id is not None]
