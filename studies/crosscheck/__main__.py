@@ -15,6 +15,7 @@ from rich.table import Table
 from studies.crosscheck import agreement, order_script, same_terms
 from studies.crosscheck.same_terms import Tape
 from studies.crosscheck.their_rules import Law, Rule, Theirs
+from tests.e2e.commands import SAMPLE
 from tests.shared_data import TAPE_NAME, shared_folder
 
 MODELS = [Theirs(law=law, partial=partial) for law in Law for partial in (False, True)]
@@ -22,7 +23,7 @@ MODELS = [Theirs(law=law, partial=partial) for law in Law for partial in (False,
 
 def tapes(folder: Path, seconds: float) -> Iterator[tuple[str, Tape, int, int]]:
     """Name, tape, and of its script: pause between orders and longest life, milliseconds."""
-    yield "sample", Tape(same_terms.SAMPLE), 100, 5_000
+    yield "sample", Tape(SAMPLE), 100, 5_000
     made = same_terms.generated(folder / "made.jsonl", seconds=seconds, seed=3, lost=0.01)
     yield f"generated, {seconds:g} s", made, 100, 75_000
     recorded = shared_folder() / "data" / "bitflyer" / TAPE_NAME

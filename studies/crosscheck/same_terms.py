@@ -25,7 +25,6 @@ from tests.research.replay.replay_rig import frames
 # Three nanoseconds that no stamp of a tape has: a request then never arrives at the moment of a message.
 LATENCY = {"kind": "constant", "median_ms": Decimal("100.000003"), "spread_ms": 0}
 ENDLESS = 1_000_000
-SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "FX_BTC_JPY-20260105T00Z-seed7-180s.jsonl.zst"
 _QUEUES = {Law.RISK_ADVERSE: "pessimistic", Law.POWER: "power", Law.LOG: "share"}
 
 

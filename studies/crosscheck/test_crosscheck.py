@@ -18,8 +18,9 @@ from stall_then_strike.research.tables.npz import write_npz
 from stall_then_strike.types.instrument import fx_btc_jpy
 from studies.crosscheck import agreement, order_script, pinned, same_terms, their_engine, their_events
 from studies.crosscheck.order_script import Order, outcomes
-from studies.crosscheck.same_terms import SAMPLE, Tape, latency_ns, settings
+from studies.crosscheck.same_terms import Tape, latency_ns, settings
 from studies.crosscheck.their_rules import ANSWER_NS, Law, Rule, Theirs
+from tests.e2e.commands import SAMPLE
 from tests.market_script import MS, START_NS, Script
 from tests.research.tables.random_tapes import random_tape
 from tests.shared_data import real_tape_path

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from tests.e2e.commands import REPO, rows
+from tests.e2e.commands import REPO, SAMPLE, rows
 
 PROJECT: dict[str, Any] = tomllib.loads((REPO / "pyproject.toml").read_text())
 COMMANDS = sorted(PROJECT["project"]["scripts"])
@@ -24,7 +24,6 @@ EXTRAS: dict[str, list[str]] = {
     extra: [Requirement(line).name for line in lines]
     for extra, lines in PROJECT["project"]["optional-dependencies"].items()
 }
-SAMPLE = REPO / "data/sample/FX_BTC_JPY-20260105T00Z-seed7-180s.jsonl.zst"
 TIMEOUT_S = 90
 
 WITHOUT = """

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from studies.crosscheck import order_script, pinned
 from studies.crosscheck.order_script import Outcomes, outcomes
-from studies.crosscheck.same_terms import SAMPLE, Tape, settings
+from studies.crosscheck.same_terms import Tape, settings
 from studies.crosscheck.their_rules import Rule, Theirs
+from tests.e2e.commands import SAMPLE
 
 
 def test_under_all_rules_the_fills_are_those_that_hftbacktest_made() -> None:

@@ -113,7 +113,6 @@ def test_collateral_balance_funding_and_the_rest() -> None:
     assert (margin.required, margin.keep_rate) == (1_985_700_000_000, 5)
     (yen,) = READ.balances(over_the_wire([{"currency_code": "JPY", "amount": 1024078, "available": 508000.5}]))
     assert (yen.currency, yen.amount, yen.available) == ("JPY", 1_024_078, Decimal("508000.5"))
-    assert READ.commission(over_the_wire({"commission_rate": 0.001})) == Decimal("0.001")
     assert READ.permissions(over_the_wire(["/v1/me/getbalance"])) == {"/v1/me/getbalance"}
     rate = READ.funding_rate(
         over_the_wire({"current_funding_rate": -0.00375, "next_funding_rate_settledate": "2024-04-15T13:00:00"})
@@ -136,7 +135,6 @@ READERS: dict[str, tuple[Callable[[Any], Any], Any]] = {
         {"collateral": 1, "open_position_pnl": 0, "require_collateral": 0, "keep_rate": 0},
     ),
     "balances": (READ.balances, [{"currency_code": "JPY", "amount": 1, "available": 1}]),
-    "commission": (READ.commission, {"commission_rate": 0}),
     "permissions": (READ.permissions, ["a"]),
     "funding rate": (READ.funding_rate, {"current_funding_rate": 0}),
     "condition": (READ.condition, {"health": "NORMAL", "state": "RUNNING"}),
