@@ -52,7 +52,7 @@ from loguru import logger
 from numba import njit
 
 from benchmarks import messages
-from stall_then_strike.app.trader.column_run import ColumnFeed, ColumnRun
+from stall_then_strike.app.shell.prompt import leave_out_what_lasts
 from stall_then_strike.app.trader.trader import PaperTrader
 from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.config.loader import load_app_config
@@ -60,6 +60,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.research.replay.compiled import CompiledReplay
+from stall_then_strike.research.tables.column_feed import ColumnFeed
 from stall_then_strike.research.tables.columns import Columns
 from stall_then_strike.research.tables.prepare import write_columns
 from stall_then_strike.sim.exchange.source import iter_frames
@@ -218,9 +219,10 @@ class NoLog:
 
 def interpreted(columns: Columns, cfg: AppConfig) -> float:
     """Seconds of an interpreted replay of prepared columns: the trader of paper trading, with every row made."""
+    leave_out_what_lasts()
     clock, feed = VirtualClock(0), ColumnFeed(columns)
-    run = ColumnRun(PaperTrader(cfg, clock, feed, NoLog()), clock, feed)
-    return timed(lambda: asyncio.run(run.run()))
+    run = VirtualRun(PaperTrader(cfg, clock, feed, NoLog()), clock, feed, is_timed=False)
+    return timed(lambda: asyncio.run(run.run(feed.messages())))
 
 
 def from_text(tape: Path, cfg: AppConfig, limit: int) -> tuple[float, int]:
@@ -322,6 +324,7 @@ import sys, time
 started = time.perf_counter()
 from pathlib import Path
 from stall_then_strike.config.loader import load_app_config
+from stall_then_strike.research.tables.column_feed import ColumnFeed
 from stall_then_strike.research.tables.columns import Columns
 from stall_then_strike.research.replay.compiled import CompiledReplay
 cfg = load_app_config(Path("configs/base.yml"), Path("configs/sim.yml"), [])

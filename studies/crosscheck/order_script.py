@@ -90,6 +90,7 @@ class ScriptTrader:
     """Plays a script to a gateway; ``VirtualRun`` drives it like a trader."""
 
     core = SimpleNamespace(is_done=False)
+    outbox = SimpleNamespace(actions=("there may always be something to send",))
 
     def __init__(self, orders: Sequence[Order], clock: VirtualClock, feed: MarketFeed) -> None:
         self.refused = 0

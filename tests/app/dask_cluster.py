@@ -20,7 +20,7 @@ from tests.e2e.commands import wait_until
 
 @dataclass
 class Cluster:
-    """What runs. Workers are numbered as they were started."""
+    """The running processes. Workers are numbered in order of their start."""
 
     folder: Path
     address: str
@@ -28,7 +28,7 @@ class Cluster:
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start_worker(self, **environment: str) -> Self:
-        """One more."""
+        """Start one more worker."""
         name = f"worker-{len(self.workers)}"
         flags = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1", "--name", name]
         flags += ["--local-directory", str(self.folder / name)]
@@ -36,7 +36,7 @@ class Cluster:
         return self
 
     def send(self, number: int, signal_: signal.Signals) -> None:
-        """A signal to one worker."""
+        """Send a signal to one worker."""
         self.workers[number].send_signal(signal_)
 
     def processing(self) -> dict[str, int]:
@@ -58,7 +58,7 @@ def _start(module: str, *arguments: str, **environment: str) -> subprocess.Popen
 
 @contextmanager
 def cluster(folder: Path, workers: int) -> Iterator[Cluster]:
-    """One with so many workers; all of it ends with the block."""
+    """A cluster with ``workers`` workers; it ends with the block."""
     file = folder / "scheduler.json"
     flags = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]
     scheduler = _start("dask_scheduler", *flags)

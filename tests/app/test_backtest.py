@@ -1,4 +1,4 @@
-"""`backtest` as its user knows it: exit codes, words, files, and one hash for the whole output."""
+"""The command `backtest`: exit codes, messages, files, and one hash for the whole output."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_summaries_of_both_engines_tell_the_same(tape: Path, tmp_path: Path) -> 
 
 
 def test_result_of_the_whole_run_is_what_its_trades_sum_to_over_a_day_roll(tmp_path: Path) -> None:
-    """In the compiled engine it is the same: `tests.research.replay.twins` compares both."""
+    """The compiled engine does the same: `tests.research.replay.twins` compares both."""
     tape, start_ns = tmp_path / "tape.jsonl", 1_767_595_800 * 10**9  # 2026-01-05T06:50:00Z
     write_tape(tape, generate(7, start_ns, 1_200))
     flags = ("--engine", "interpreted", "--log-dir", tmp_path / "logs", "--set", "session.day_start=16:00:00")
@@ -91,7 +91,7 @@ def test_result_of_the_whole_run_is_what_its_trades_sum_to_over_a_day_roll(tmp_p
         for first in (True, False)
     ]
     assert all(days), "both days have a result, or the test tells nothing"
-    assert re.search(rf"of it realised, open position +│ {re.escape(jpy(sum(days)))}, ", ended.stdout), ended.stdout
+    assert re.search(rf"realised part, open position +│ {re.escape(jpy(sum(days)))}, ", ended.stdout), ended.stdout
     assert "result, trading day 2026-01-05" in ended.stdout
     whole, day = (
         Decimal(found.replace(",", "")) for found in re.findall(r"result, [a-z0-9 -]+ +│ (\S+) JPY", ended.stdout)

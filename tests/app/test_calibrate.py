@@ -1,4 +1,4 @@
-"""The command on what a live run leaves behind, and on what it does not."""
+"""The command on the files of a live run, and on other files."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ async def test_recorded_live_run_is_calibrated(tmp_path: Path, capsys: pytest.Ca
     orders = [order for order in read_event_logs(logs).orders if order.is_quote]
     assert result["orders"] + result["never_on_the_book"] + result["not_on_tape"] == len(orders)
     assert result["orders"] > 0
-    # All that the exchange says of our fills is in what was read.
+    # The record has every fill of the exchange.
     filled = {fill.exec_id for order in read_event_logs(logs).orders for fill in order.fills}
     assert filled == {fill.exec_id for fill in fills}
     for model in result["models"]:
         told = model["both"] + model["only_real"] + model["only_predicted"] + model["neither"]
         assert told == result["orders"]
 
-    # The journal tells the same.
+    # The journal has the same orders.
     journal = journal_path(room.cfg.journal.dir, room.cfg.exchange.product_code)
     assert read_journal(journal, AppConfig()).orders == read_event_logs(logs).orders
     tapes = [str(path) for path in raw.glob("*.jsonl.zst") if path not in logs]
@@ -88,7 +88,7 @@ async def test_recorded_live_run_is_calibrated(tmp_path: Path, capsys: pytest.Ca
     again = json.loads((tmp_path / "again" / "calibration.json").read_text())
     assert again["models"] == result["models"]
 
-    # What was written is what paper trading reads.
+    # Paper trading can read what was written.
     cfg = load_app_config(Path("configs/base.yml"), out / "calibration.yml")
     assert cfg.paper.order_latency.kind is LatencyKind.SAMPLED
     assert Latency(cfg.paper.order_latency, 1, ORDERS).draw_ns(0) > 0
@@ -131,7 +131,7 @@ def test_run_without_tapes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_paper_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = event_log(tmp_path / "raw", Tick(ts_ns=1), is_live=False)
-    assert f"{path}: of paper trading" in refused(capsys, path, tape(tmp_path / "t.jsonl"))
+    assert f"{path}: recorded by paper trading" in refused(capsys, path, tape(tmp_path / "t.jsonl"))
 
 
 def test_run_without_quotes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The command ``state``: what it shows, lifts and exports, and how it refuses."""
+"""The command ``state``: show, resume, export, and refusals."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def filled(folder: Path) -> Journal:
-    """A journal as a halted day leaves it, still open."""
+    """An open journal, as after a halted day."""
     journal = open_in(folder, locks=None)
     working = order("k1-9s", side=Side.SELL, order_id=OrderId("JRF-9"), executed=Lots(40_000), state="partial")
     journal.record(
@@ -132,7 +132,7 @@ def test_trading_day_that_is_over_is_called_so(tmp_path: Path, capsys: pytest.Ca
     with open_in(tmp_path, locks=None) as journal:
         journal.record(changes(memo=memo(day="2020-01-01")))
     assert run(tmp_path) == 0
-    assert "2020-01-01 (it is over)" in capsys.readouterr().out
+    assert "2020-01-01 (over)" in capsys.readouterr().out
 
 
 def test_journal_without_a_memory_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

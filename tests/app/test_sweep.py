@@ -1,4 +1,4 @@
-"""`sweep` as its user knows it: words, exit codes, folders, interruptions, and a cluster whose workers die."""
+"""The command `sweep`: messages, exit codes, folders, interruptions, and a cluster whose workers die."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.research.replay.replay_rig import frames
 from tests.research.tables.random_tapes import random_tape
 from tests.research.tables.test_prepare import write_tape
 
-pytestmark = pytest.mark.timeout(600)  # where nothing is compiled yet, the first run takes long
+pytestmark = pytest.mark.timeout(600)  # the first run compiles everything
 GRID = ("--grid", "strategy.stall_T_ms=50,100,150,200", "--grid", "strategy.ttl_ms=200,500,900")
 
 
@@ -45,7 +45,7 @@ def sweep(tape: Path, *args: str | Path) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def sweeping(tape: Path, *args: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """One that is ended with the block."""
+    """A running command, which is ended with the block."""
     process = subprocess.Popen(
         command(tape, *args),
         cwd=REPO,
@@ -62,7 +62,7 @@ def sweeping(tape: Path, *args: str | Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def known(folder: Path) -> int:
-    """Runs that a sweep's folder remembers."""
+    """Number of runs recorded in a sweep's folder."""
     journal = folder / "runs.jsonl"
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
@@ -151,7 +151,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(tape: Path, tmp_path: Path
     assert_frame_equal(runs(folder), runs(tmp_path / "whole"))
     other = sweep(tape, *GRID, "--serial", "--out", folder)
     assert other.returncode == 2
-    assert "holds another sweep (other keys)" in other.stderr
+    assert "has another sweep (other keys)" in other.stderr
 
 
 @pytest.mark.parametrize("where", [("--serial",), ("--workers", "1")])
@@ -162,7 +162,7 @@ def test_a_signal_stops_it_in_good_order(where: tuple[str, ...], tape: Path, tmp
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
-    assert f"stopped at {known(tmp_path):,} of 4,000 runs by SIGTERM; the same command goes on" in out
+    assert f"stopped by SIGTERM after {known(tmp_path):,} of 4,000 runs; the same command continues" in out
 
 
 def test_single_failures_are_told_and_the_rest_is_done(tape: Path, tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_refusals(args: tuple[str, ...], code: int, words: str, tape: Path, tmp_
 
 
 def test_a_worker_that_is_killed_in_the_middle_changes_nothing(hour: Path, tmp_path: Path) -> None:
-    """200 sets over an hour of generated market, on two workers: one of them dies while runs are in its hands."""
+    """200 sets over an hour of generated market on two workers, one of which dies while it has runs."""
     sets = (
         *("--grid", "strategy.stall_T_ms=100,150,200,250,300,400,500,700,1000,1500"),
         *("--grid", "strategy.ttl_ms=200,400,800,1500", "--grid", "strategy.max_reverse_ticks=2,20,100,500,1500"),
@@ -220,7 +220,7 @@ def test_a_worker_that_is_killed_in_the_middle_changes_nothing(hour: Path, tmp_p
         sweeping(hour, *sets, "--scheduler", dask.address, "--out", folder) as process,
     ):
         wait_until("some runs", lambda: known(folder))
-        dask.send(1, signal.SIGSTOP)  # whatever it has, or is given, stays with it
+        dask.send(1, signal.SIGSTOP)  # its runs, and those it gets later, do not finish
 
         def all_but_its_own() -> bool:
             tasks = dask.processing()

@@ -1,4 +1,4 @@
-"""The command ``tape``: words and exit codes."""
+"""The command ``tape``: messages and exit codes."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_merge_of_a_tape_with_itself(sample: Path, tmp_path: Path) -> None:
         (["cut", "SAMPLE", "--from", "9" * 23, "-o", "c.jsonl"], 2, "not a moment"),
         (["cut", "SAMPLE", "--to", "+1e30", "-o", "c.jsonl"], 2, "--to +1e30: not a moment"),
         (["cut", "SAMPLE", "-o", "c.txt"], 2, "c.txt"),
-        (["cut", "SAMPLE", "-o", "SAMPLE"], 2, "is there already"),
+        (["cut", "SAMPLE", "-o", "SAMPLE"], 2, "exists already"),
         (["info", "nowhere.jsonl"], 1, "nowhere.jsonl"),
         (["info", "/"], 1, "directory"),
         (["replay", "SAMPLE", "-o", "out"], 1, "not the first line of an event log"),
@@ -169,5 +169,5 @@ def test_event_logs_among_tapes_are_known_for_what_they_are(
     assert "events of a paper run on FX_BTC_JPY" in capsys.readouterr().out
     assert call("check", sample, path) == cli.EXIT_FAILED
     out = capsys.readouterr().out
-    assert "BAD, 1 events before" in out
+    assert "BAD after 1 events" in out
     assert "3 events are missing" in out

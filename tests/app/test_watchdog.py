@@ -1,4 +1,4 @@
-"""The watchdog's persistence, against a venue that is as unwilling as the case wants it."""
+"""The watchdog against a venue that refuses or loses calls."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BROKEN = (502, "<html>bad gateway</html>")
 
 
 class Venue:
-    """Answers each call with the next of its answers, and with the last one for ever."""
+    """Answers each call with the next of its answers, and repeats the last one."""
 
     def __init__(self, *answers: tuple[int, str]) -> None:
         self.answers = list(answers)
@@ -70,7 +70,7 @@ async def asking(venue: Venue) -> AsyncIterator[CancelAll]:
 
 
 class Watch:
-    """A watchdog in a hurry over a heart that the test moves."""
+    """A fast watchdog, with a heartbeat that the test controls."""
 
     def __init__(self, path: Path, venue: CancelAll) -> None:
         self.heart = Heartbeat(path, SystemClock(), period_sec=1)
@@ -90,8 +90,8 @@ class Watch:
         self.heart._write("running")
 
     async def live_then_lost(self) -> None:
-        """A run that the dog has surely seen, and that says no more."""
-        await asyncio.sleep(0)  # the dog's first look, which finds no file
+        """A heartbeat that the watchdog has seen and that then falls silent."""
+        await asyncio.sleep(0)  # the watchdog's first look, which finds no file
         self.beat()
 
     async def hear(self) -> str:
@@ -120,7 +120,7 @@ async def test_lost_heartbeat_is_answered_by_two_cancel_alls_and_no_more(tmp_pat
         watch.beat()
         assert await watch.hear() == "the heartbeat is back: watching again"
         assert len(venue.bodies) == 2
-        await venue.calls(4)  # the same again, for it was lost again
+        await venue.calls(4)  # again, because the heartbeat was lost again
     assert set(venue.bodies) == {'POST /v1/me/cancelallchildorders {"product_code": "FX_BTC_JPY"}'}
 
 
@@ -201,7 +201,7 @@ async def test_old_heartbeat_without_an_end_is_told_and_not_acted_on(tmp_path: P
     old = Heartbeat(tmp_path / "h", SystemClock(), period_sec=1)
     old._write("running")
     async with asking(venue) as cancel_all, watching(tmp_path / "h", cancel_all) as watch:
-        assert (await watch.hear()).startswith("no trader is running: and the last one did not stop in good order")
+        assert (await watch.hear()).startswith("no trader is running: and the last one ended before this watchdog")
         assert venue.bodies == []
 
 

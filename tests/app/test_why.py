@@ -1,4 +1,4 @@
-"""The command ``why`` on journals and CSVs made by hand: what it finds, what it says, and how it refuses."""
+"""The command ``why`` on handmade journals and CSVs: answers and refusals."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def write(folder: Path, kind: str, *lines: str, end: str = "\n") -> None:
 
 
 def stamp(ms: int) -> str:
-    """So many milliseconds after 07:30:13.123456."""
+    """A stamp ``ms`` milliseconds after 07:30:13.123456."""
     return f"2026-11-21T07:30:{13_123 + ms:05d}"[:-3] + f".{(13_123 + ms) % 1000:03d}456Z"
 
 
@@ -99,7 +99,7 @@ def test_a_cancelled_quote_by_either_name(tmp_path: Path, capsys: pytest.Capture
     said = answer(capsys)
     assert (
         "Order k1-1 was a quote of a strike: BUY 0.001 BTC at 13,600,000, sent at 07:30:13.123. It rested 0.800 s, was "
-        "cancelled because its time to live of 800 ms was over (confirmed 0.150 s after it was asked for) and was "
+        "cancelled because its time to live of 800 ms had passed (confirmed 0.150 s after the request) and was "
         "never filled." in said
     )
     assert "answered 07:30:13.183 0.060 s after sending" in said
@@ -113,7 +113,7 @@ def test_a_filled_quote_by_its_execution(tmp_path: Path, capsys: pytest.CaptureF
     journal(tmp_path, orders=(quote,), facts=(*LIFE[:3], fact("fill", 400, detail="in words")), fills=(booked,))
     assert ask(tmp_path, "2636303818") == 0
     said = answer(capsys)
-    assert "It rested 0.250 s and was filled whole by one fill at 13,600,000: -1,230 JPY realised" in said
+    assert "It rested 0.250 s and was filled completely by one fill at 13,600,000: -1,230 JPY realised" in said
     assert "position -0.001 BTC, execution 2636303818" in said
     assert said.count("+0.400") == 1, "a fill is told once"
 
@@ -124,14 +124,14 @@ def test_a_fill_that_beat_its_cancel(tmp_path: Path, capsys: pytest.CaptureFixtu
     journal(tmp_path, orders=(quote,), facts=facts, fills=(fill(7, "k1-1", ts_ns=TS + 400 * MS),))
     assert ask(tmp_path, "k1-1") == 0
     said = answer(capsys)
-    assert "while its cancel was on its way" in said
+    assert "while its cancel was in flight" in said
     assert "cancel refused by the venue" in said
 
 
 def test_a_quote_filled_in_part_and_then_cancelled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cancelled_quote(tmp_path, fills=(fill(7, "k1-1", ts_ns=TS + 400 * MS, size=Lots(40_000)),))
     assert ask(tmp_path, "k1-1") == 0
-    assert "and was filled in part, 0.0004 of 0.001 BTC, by one fill" in answer(capsys)
+    assert "and was filled partly, 0.0004 of 0.001 BTC, by one fill" in answer(capsys)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_quote_filled_in_part_and_then_cancelled(tmp_path: Path, capsys: pytes
         (
             (fact("send_unknown", 60, order_id=None), fact("proven_absent", 9_000, order_id=None, detail="not listed")),
             "rejected",
-            "It was shown never to have been on the book: not listed.",
+            "It was proven never to have been on the book: not listed.",
         ),
     ],
 )
@@ -158,7 +158,7 @@ def test_an_order_that_is_live_while_the_journal_is_written(tmp_path: Path, caps
     with open_in(tmp_path) as opened:
         opened.record(changes(orders=(order("k1-1", order_id=OrderId(JRF), state="working"),), facts=LIFE[:3]))
         assert ask(tmp_path, "k1-1") == 0
-    assert "It is not known to have ended; no fill of it is known." in answer(capsys)
+    assert "It is not known to have ended, with no known fill." in answer(capsys)
 
 
 def test_what_went_wrong_around_an_order_is_told_and_other_orders_are_not(
@@ -179,7 +179,7 @@ def test_what_went_wrong_around_an_order_is_told_and_other_orders_are_not(
         "cancel confirmed twice",
         "private channel: down",
         "the venue refused a request: throttled: -1",
-        "books differ: position +0.1 BTC at the venue, +0 here",
+        "our books and the venue's differ: position +0.1 BTC at the venue, +0 here",
     ]
     assert not [line for line in lines if line["order"] == "k1-2"]
 
@@ -227,11 +227,14 @@ def test_paper_orders_are_told_from_the_csvs_and_what_they_lack_is_said(
     paper(tmp_path)
     assert ask(tmp_path, "PAPER-2", set_dir=False) == 0
     said = answer(capsys)
-    assert "sent at 07:30:13.123. It lived, since the venue's answer, 0.944 s, was cancelled because its time" in said
-    assert "(confirmed 0.150 s after it was asked for) and was never filled" in said
-    assert "when it was on the book is not known" in said
+    assert (
+        "sent at 07:30:13.123. It was live, since the venue's answer, for 0.944 s, was cancelled because its time"
+        in said
+    )
+    assert "(confirmed 0.150 s after the request) and was never filled" in said
+    assert "the time of registration is not known" in said
     assert ask(tmp_path, "k1-1", set_dir=False) == 0
-    assert "0.395 s and was filled whole by one fill at 13,600,000: 0 JPY realised" in answer(capsys)
+    assert "0.395 s and was filled completely by one fill at 13,600,000: 0 JPY realised" in answer(capsys)
 
 
 def test_a_moment_of_holding_says_which_gate_its_figure_and_how_long(
@@ -319,7 +322,7 @@ def test_a_halt_of_the_journal_is_told_with_its_detail(tmp_path: Path, capsys: p
     write(tmp_path / "logs", "decisions", f"{stamp(0)},0,0,0,hold,,,,halted", f"{stamp(90)},0,0,0,resume,,,,resumed")
     assert ask(tmp_path, AT) == 0
     said = answer(capsys)
-    assert "HALT The operator said so (operator) (by hand)" in said
+    assert "HALT The operator requested it (operator) (by hand)" in said
     assert "Trading had halted at 2026-11-21T07:30:13.123Z: by hand (operator)." in said
 
 
@@ -404,7 +407,7 @@ def test_a_journal_of_another_log_folder_is_left_out_and_named(
     arguments = ["--config", str(override), "--log-dir", str(tmp_path / "logs")]
     assert main([AT, *arguments]) == 0
     said = answer(capsys)
-    assert "was left out: its last run logged to" in said
+    assert "was not used: its last run logged to" in said
     assert "#9" not in said
     assert main(["k1-9", *arguments, "--set", f"journal.dir={tmp_path / 'journal'}"]) == 0
 
@@ -434,7 +437,7 @@ def test_a_runtime_log_in_another_time_is_left_out(tmp_path: Path, capsys: pytes
     (runtime / "app.log").write_text(warning)
     assert ask(tmp_path, AT, set_dir=False) == 0
     said = answer(capsys)
-    assert "the runtime log does not know this time" in said
+    assert "the runtime log has no lines of this time" in said
     assert "event loop late" not in said
     strike = "2026-11-21 07:30:13.124Z | INFO     | strike 0.001 BTC: BUY 13600000 / SELL 13600003\n"
     (runtime / "app.log").write_text(strike + warning)
@@ -451,8 +454,8 @@ def test_a_runtime_log_in_another_time_is_left_out(tmp_path: Path, capsys: pytes
 def test_no_logs_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: str) -> None:
     assert ask(tmp_path, asked) == 1
     said = answer(capsys)
-    assert "no logs: there is no folder" in said
-    assert "no journal there" in said
+    assert "no logs: the folder " in said
+    assert "no such journal" in said
     assert "Searched: nothing" in said
 
 
@@ -536,7 +539,7 @@ def test_restarts_on_one_venue_are_one_story_and_a_backtest_is_another(
     run_of(logs, 3, "backtest", f"{stamp(100)},0,1519,0,hold,,,,budget")
     assert ask(tmp_path, AT) == 2
     err = capsys.readouterr().err
-    assert f"{AT} is of 3 runs; accepted: --run with the number of one:" in err
+    assert f"{AT} is in 3 runs; accepted: --run with the number of one:" in err
     assert "run 3: backtest, FX_BTC_JPY of https://v, started 2026-11-21 07:03:00 UTC, unfinished: it was killed" in err
     assert ask(tmp_path, AT, "--run", "3") == 0
     said = answer(capsys)
@@ -547,7 +550,7 @@ def test_restarts_on_one_venue_are_one_story_and_a_backtest_is_another(
     assert ask(tmp_path, "--runs") == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
     assert main(["--log-dir", str(logs)]) == 2
-    assert "nothing was asked" in capsys.readouterr().err
+    assert "TIME or ORDER_ID is missing" in capsys.readouterr().err
 
 
 def test_rows_without_a_manifest_are_of_an_unknown_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -558,4 +561,4 @@ def test_rows_without_a_manifest_are_of_an_unknown_run(tmp_path: Path, capsys: p
         f"{stamp(500)},0,1519,0,hold,,,,budget",
     )
     assert ask(tmp_path, AT) == 0
-    assert "unknown run: rows that no manifest of a run knows" in answer(capsys)
+    assert "unknown run: rows that no run's manifest covers" in answer(capsys)

@@ -156,7 +156,7 @@ def test_what_needs_an_extra_names_it_and_sends_nothing_else(
 ) -> None:
     done = without([package], tmp_path, *command)
     assert done.returncode == 2, done.stderr
-    assert done.stderr.splitlines()[-1].startswith(f"{command[0]}: needs {package}, of the extra research")
+    assert done.stderr.splitlines()[-1].startswith(f"{command[0]}: needs {package} from the extra research")
     assert "Traceback" not in done.stderr
 
 

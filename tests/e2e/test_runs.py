@@ -70,7 +70,8 @@ def test_why_refuses_a_moment_of_several_runs_and_answers_for_one(logs: Path) ->
         assert one.returncode == 0, one.stderr
         told = json.loads(one.stdout)
         assert [line.partition(",")[0] for line in told["runs"]] == [f"run {number}: {mode}"]
-        assert not any("journal" in place for place in told["searched"])
+        journals = [place for place in told["searched"] if place.startswith("journal ")]
+        assert journals == ([f"journal {logs / 'runs' / '0001-paper-sim.sqlite3'}"] if mode == "paper-sim" else [])
         answers[mode] = told["timeline"]
     assert answers["paper-sim"] != answers["backtest"]
 
@@ -79,6 +80,23 @@ def test_why_finds_the_run_of_a_live_order(logs: Path) -> None:
     place = next(row for row in rows(logs, "orders") if row["order_id"].startswith("JRF"))
     told = json.loads(run("why", place["order_id"], "--log-dir", logs, "--json").stdout)
     assert [line.partition(",")[0] for line in told["runs"]] == ["run 3: live-sim"]
+
+
+def test_state_shows_what_a_run_of_the_folder_left(logs: Path) -> None:
+    for number, path in (("1", "runs/0001-paper-sim.sqlite3"), ("3", "journal/FX_BTC_JPY.sqlite3")):
+        shown = run("state", "--log-dir", logs, "--run", number, "--json")
+        assert shown.returncode == 0, shown.stderr
+        told = json.loads(shown.stdout)
+        assert (told["journal"]["path"], told["live_orders"]) == (str(logs / path), [])
+    assert run("state", "--log-dir", logs).returncode == 0, "the latest, which was killed"
+    for arguments, words in (
+        (("--run", "2"), "run 2 of .* is a backtest, which keeps no journal"),
+        (("--run", "all"), "4 runs are chosen; accepted: one of those"),
+        (("resume",), "resume lifts a halt of live trading"),
+    ):
+        refused = run("state", "--log-dir", logs, *arguments)
+        assert refused.returncode == 2
+        assert re.search(words, refused.stderr)
 
 
 def has_more_fills(there: Place, before: int) -> bool:

@@ -207,7 +207,7 @@ def test_empty_tape_is_refused(tmp_path: Path) -> None:
     tape.touch()
     done = run("--tape", str(tape))
     assert done.returncode == 2
-    assert "empty.jsonl: holds no message" in done.stderr
+    assert "empty.jsonl: contains no message" in done.stderr
 
 
 def test_help_names_every_flag() -> None:

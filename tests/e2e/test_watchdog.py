@@ -196,7 +196,7 @@ def test_old_heartbeat_sends_nothing(place: Place) -> None:
         wait_until("a heartbeat", lambda: read_beat(place.heartbeat) is not None)
         trader.kill()
     with watching(place):
-        wait_until("the word on it", lambda: "the last one did not stop in good order" in place.log)
+        wait_until("the word on it", lambda: "the last one ended before this watchdog began" in place.log)
     assert place.live() == 2
     assert "cancel-all" not in place.log
 
@@ -204,7 +204,7 @@ def test_old_heartbeat_sends_nothing(place: Place) -> None:
 def test_panic_button_cancels_at_once(place: Place) -> None:
     done = run(*WATCHDOG, "--now", "--yes", *place.flags())
     assert (done.returncode, done.stderr) == (0, "")
-    assert "the venue took the cancel-all" in done.stdout
+    assert "the venue accepted the cancel-all" in done.stdout
     wait_until("the end of all orders", lambda: place.live() == 0)
 
 
@@ -248,7 +248,7 @@ def test_panic_button_at_a_dead_venue_is_a_failure_in_words(tmp_path: Path, keys
     [
         (None, 0, 1, "no heartbeat in "),
         ("running", 0, 0, "running, last heartbeat "),
-        ("running", 60, 1, "silent: it did not say that it stopped, last heartbeat "),
+        ("running", 60, 1, "silent, without a report that it stopped, last heartbeat "),
         ("stopped", 0, 1, "stopped, last heartbeat "),
     ],
 )
@@ -270,7 +270,7 @@ def test_alive_answers_by_its_exit_code(content: str | None, age_s: int, code: i
     [
         (("--yes",), "--yes needs --now"),
         (("--now", "--alive"), "not allowed with"),
-        (("--set", "env=paper"), "env: paper is not for this command"),
+        (("--set", "env=paper"), "env: paper has no orders to cancel"),
         (("--set", "watch.heartbeat_limit_sec=1"), "watch.heartbeat_limit_sec"),
     ],
 )

@@ -67,7 +67,7 @@ def test_orders_of_a_live_run(live: Path) -> None:
     whats = [line["what"] for line in told["timeline"] if line["order"] == filled.client_order_id]
     assert whats[0] == "send"
     assert {"answer", "book", "fill"} <= set(whats)
-    assert "was filled whole by" in told["verdict"]
+    assert "was filled completely by" in told["verdict"]
     own = next(fill for fill in fills if fill.client_order_id == filled.client_order_id)
     by_execution = ask(str(own.exec_id))[1]
     assert by_execution["orders"] == told["orders"]
@@ -91,7 +91,7 @@ def test_moments_of_a_live_run(live: Path) -> None:
     held, following = decisions[index], decisions[index + 1]
     code, told = ask(held["ts"])
     assert code == 0
-    assert "nothing was quoted: the best has not stood still for long enough" in told["verdict"]
+    assert "nothing was quoted: the best prices have not stood still for long enough" in told["verdict"]
     hold = next(hold for hold in told["holds"] if hold["from"] == held["ts"])
     assert (hold["reason"], hold["until"]) == ("stall_immature", following["ts"])
 
@@ -126,8 +126,8 @@ def test_a_paper_run_and_its_cut_line(tmp_path: Path) -> None:
     trade = rows(tmp_path, "trades")[0]
     code, told = ask(trade["order_id"])
     assert code == 0
-    assert told["orders"][0]["source"] == "csv"
-    assert told["orders"][0]["sent"] is not None
+    assert told["orders"][0]["source"] == "journal"
+    assert told["orders"][0]["registered"] is not None
     assert told["fills"][0]["pnl_jpy"] == trade["pnl_jpy"]
 
     (path,) = (tmp_path / "decisions").glob("*.csv")

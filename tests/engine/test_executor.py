@@ -1,4 +1,4 @@
-"""Actions to gateway calls: every answer, and every way not to get one, becomes one event."""
+"""Actions to gateway calls: every answer and every failure becomes one event."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ K = OrderEventKind
 
 
 class ScriptedGateway:
-    """A venue that names order x by V-x, or raises; with a gate that holds all answers back."""
+    """A venue that gives order x the id V-x, or raises; a gate can delay all answers."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
@@ -156,7 +156,7 @@ ERRORS = [
 
 
 def told(event: OrderEvent, error: VenueError, refusal: VenueRefusal | None) -> list[Event]:
-    """What is expected: the order's event, then what concerns other requests too."""
+    """The expected events: the order's, then the refusal that affects later requests."""
     return [event] if refusal is None else [event, replace(refusal, detail=str(error))]
 
 
@@ -189,7 +189,7 @@ async def test_nothing_to_do_asks_nothing() -> None:
 
 
 async def test_calls_of_a_batch_leave_side_by_side_in_order() -> None:
-    """The second leg does not wait for the first one's answer."""
+    """The second quote does not wait for the first one's answer."""
     gateway = ScriptedGateway()
     events: list[Event] = []
     gateway.open.clear()
@@ -233,7 +233,7 @@ async def test_answer_is_stamped_when_it_comes() -> None:
 
 
 async def test_a_bug_in_one_call_of_a_batch_orphans_no_other() -> None:
-    """The others are sent already: their answers name orders, and are waited for before the bug is raised."""
+    """The others are sent already: their acknowledgements are awaited before the bug is raised."""
 
     class Breaking(ScriptedGateway):
         async def place(self, order: OrderRequest) -> OrderId:

@@ -1,4 +1,4 @@
-"""The ways out: cancels that stay wanted, and closings in the face of orders in doubt. More of it in test_core*.py."""
+"""Cancels that stay wanted, and closings while orders are in doubt. More in test_core*.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATIENT = config(strategy={"max_reverse_ticks": 1_000_000})
 
 
 def halted_long(name_of_ask: bool = True) -> LiveDesk:
-    """Half of the bid is filled, the ask's answer is lost; then the operator halts."""
+    """Half of the bid is filled, the ask's acknowledgement is lost; then the operator halts."""
     desk = settled_desk(PATIENT)
     bid, ask = struck(desk, accept=False)
     desk.tell(desk.ms, K.ACCEPTED, bid.client_order_id, "V-bid")
@@ -83,7 +83,7 @@ def test_a_cancel_whose_event_was_lost_holds_nothing_up_for_long() -> None:
 
 
 def test_a_fill_that_crosses_the_cancel_is_closed_with_the_rest() -> None:
-    """A8: the cancel was taken, the fill was under way."""
+    """A8: the cancel was accepted, the fill was in flight."""
     desk = halted_long()
     bid, ask = desk.quotes[:2]
     assert desk.core.orders.any_live
@@ -110,7 +110,7 @@ def test_the_reason_of_a_halt_is_that_of_its_cancels() -> None:
 
 
 def test_the_cancel_of_an_order_that_no_list_shows_is_asked_for_rarely() -> None:
-    """Its end was told while nobody heard: each cancel fails, and they would use up a fifth of the calls."""
+    """Its end was missed: each cancel fails, and frequent ones would use up a fifth of the calls."""
     desk = halted_long()
     ask, start = desk.quotes[1], desk.ms
     for ms in (2_500, 5_000):

@@ -1,4 +1,4 @@
-"""The life of an order: every (state, input) pair, events early, late, twice, and any interleaving of them."""
+"""The life cycle of an order: every (state, input) pair, events early, late, twice, and any interleaving of them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def with_one(**keep: int) -> tuple[Orders, Order]:
 
 
 def bring_to(orders: Orders, order: Order, state: OrderState) -> None:
-    """By real inputs only."""
+    """Bring an order into a state, by real inputs only."""
     paths: Mapping[OrderState, list[OrderEvent | FillEvent | Local]] = {
         S.PENDING_NEW: [],
         S.WORKING: [told(K.ACCEPTED, order_id=VENUE), told(K.REGISTERED)],
@@ -152,7 +152,7 @@ EXPECTED: Mapping[OrderState, Mapping[OrderEventKind | Local, OrderState]] = {
 
 @pytest.mark.parametrize(("state", "given"), list(itertools.product(S, [*K, *Local])), ids=str)
 def test_every_pair_of_state_and_input(state: OrderState, given: OrderEventKind | Local) -> None:
-    """Listed: it moves there, in silence. Not listed: nothing moves, and the anomaly names the order and its state."""
+    """Listed: the state changes, without an anomaly. Not listed: it does not, and the anomaly names order and state."""
     orders, order = with_one()
     bring_to(orders, order, state)
     expected = EXPECTED[state].get(given)
@@ -195,7 +195,7 @@ def test_acceptance_names_the_order_and_is_no_order_on_the_book() -> None:
 
 
 def test_events_that_overtake_the_answer_wait_for_it() -> None:
-    """A3, A4: ORDER and a fill come before the answer that says whose they are."""
+    """A3, A4: ORDER and a fill arrive before the acknowledgement with their order id."""
     orders, order = with_one()
     early: list[OrderEvent | FillEvent] = [
         told(K.REGISTERED, None, VENUE),
@@ -211,7 +211,7 @@ def test_events_that_overtake_the_answer_wait_for_it() -> None:
 
 @pytest.mark.parametrize("first", [told(K.REGISTERED, "a", VENUE), fill(BUY, 100, 30, order_id=VENUE, exec_id=2)])
 def test_whatever_event_names_the_order_first_releases_those_that_wait(first: OrderEvent | FillEvent) -> None:
-    """The answer to the send was lost: an event that knows both names is as good."""
+    """The acknowledgement was lost: any event with both ids is as good."""
     orders, order = with_one()
     orders.apply(told(K.SEND_UNKNOWN))
     orders.apply(fill(BUY, 100, 40, name=None, order_id=VENUE, exec_id=1))
@@ -253,7 +253,7 @@ def test_event_on_nothing_cannot_be_made() -> None:
 
 
 def test_same_execution_twice_counts_once() -> None:
-    """A6: from the stream and again from a query, by either name."""
+    """A6: from the stream and again from a query, by either id."""
     orders, order = with_one()
     bring_to(orders, order, S.WORKING)
     assert orders.apply(fill(BUY, 100, 30))[0].new_fill is not None
@@ -281,7 +281,7 @@ def test_partial_fill_then_cancel_keeps_the_fill() -> None:
 
 
 def test_fill_after_the_cancel_is_booked_and_resurrects_nothing() -> None:
-    """A8, A15: the fill was in flight; it is a fact, but the order stays dead."""
+    """A8, A15: the fill was in flight; it is booked, but the order stays ended."""
     orders, order = with_one()
     bring_to(orders, order, S.CANCELLED)
     (applied,) = orders.apply(fill(BUY, 100, 30))
@@ -348,7 +348,7 @@ def test_strangers_events_are_held_within_bounds() -> None:
 
 
 class AnyInterleaving(RuleBasedStateMachine):
-    """Orders under events in any order, repeated at will, named or not yet."""
+    """Orders under events in any order, with repeats, with or without order ids."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -492,7 +492,7 @@ def test_news_of_an_order_end_its_absence() -> None:
     ],
 )
 def test_an_order_of_an_earlier_run_goes_on_where_it_was(before: OrderState, after: OrderState) -> None:
-    """C1: what was asked of it on the way down is asked again."""
+    """C1: a cancel requested during the shutdown is requested again."""
     orders, order = with_one()
     bring_to(orders, order, before)
     again = Orders()
@@ -504,7 +504,7 @@ def test_an_order_of_an_earlier_run_goes_on_where_it_was(before: OrderState, aft
 
 
 def test_an_order_without_answer_at_the_end_of_a_run_is_in_doubt_in_the_next() -> None:
-    """C2: killed between send and answer."""
+    """C2: killed between send and acknowledgement."""
     _, order = with_one()
     again = Orders()
     again.restore([order.memo()], [])
@@ -521,7 +521,7 @@ def test_a_cancel_under_way_of_an_unregistered_order_is_forgotten_with_the_run()
 
 
 def test_an_order_that_had_ended_in_an_earlier_run_is_known_to_have_ended() -> None:
-    """Or it could stand on the book for ever: an orphan is told by how long ago it ended."""
+    """Otherwise it could rest for ever, because an orphan is recognised by how long ago it ended."""
     orders, order = with_one()
     bring_to(orders, order, S.CANCELLED)
     again = Orders()
@@ -540,7 +540,7 @@ def registered(order_id: str, *, price: int = 100, size: int = SIZE) -> OrderEve
 
 
 def test_an_order_event_names_the_order_whose_answer_was_lost() -> None:
-    """A1: no answer, but the order lives."""
+    """A1: no acknowledgement, but the order is live."""
     orders, order = with_one()
     orders.apply(told(K.SEND_UNKNOWN))
     assert orders.apply(registered("W", price=101))[0].order is None, "asks for something else"
@@ -549,7 +549,7 @@ def test_an_order_event_names_the_order_whose_answer_was_lost() -> None:
 
 
 def test_an_order_event_that_came_before_the_answer_was_given_up_names_the_order() -> None:
-    """A1: a request's time runs out seconds after its order was registered and filled."""
+    """A1: a request times out seconds after its order was registered and filled."""
     orders, order = with_one()
     orders.apply(registered("W", price=101))
     orders.apply(registered(VENUE))
@@ -562,7 +562,7 @@ def test_an_order_event_that_came_before_the_answer_was_given_up_names_the_order
 
 
 def test_an_order_event_from_before_the_order_was_sent_does_not_name_it() -> None:
-    """Somebody asked for the same by hand, a moment earlier."""
+    """Somebody sent the same order by hand, a moment earlier."""
     orders, order = with_one()
     order.sent_ns = 10
     orders.apply(registered("HAND"))
@@ -584,7 +584,7 @@ def test_what_is_told_twice_or_too_late_is_a_repeat(kinds: list[OrderEventKind])
 
 
 def test_an_execution_that_was_counted_as_a_strangers_does_not_wait_again() -> None:
-    """A6: seen over REST first, told by the channel later."""
+    """A6: seen over REST first, reported by the channel later."""
     orders = Orders()
     late = fill(BUY, 100, 40, name=None, order_id="F")
     orders.apply(late)

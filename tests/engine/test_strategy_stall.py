@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stall_then_strike.config.models import LimitsConfig, QuoteMode, RiskConfig, StallStrategyConfig
+from stall_then_strike.engine import strategy_stall
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Order, Orders
 from stall_then_strike.engine.strategy_stall import (
@@ -423,14 +424,15 @@ def test_strike_before_any_decision_is_a_bug() -> None:
         Rig().strategy.strike(Verdict(STRIKE, R.STRIKE, 1, 2), 0, (ClientOrderId("b"), ClientOrderId("a")))
 
 
-def test_orders_are_read_with_what_remains_of_them() -> None:
+def test_orders_are_read_with_what_remains_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Situation] = []
+    monkeypatch.setattr(strategy_stall, "decide", lambda p, s: (seen.append(s), decide(p, s))[1])
     rig = Rig(max_reverse_ticks=1000)
     rig.strike(250)
     rig.orders.apply(fill(BUY, 10_049, 40_000, name="b"))
     rig.inventory.apply_fill(fill(BUY, 10_049, 40_000))
     assert rig.ask(300, 300) == Verdict(HOLD, R.QUOTING, 0, 0)
-    s = rig.strategy._situation
-    assert s is not None
+    s = seen[-1]
     assert (s.quotes, s.cancelling, s.open_buy, s.open_sell, s.position) == (2, 0, 60_000, 100_000, 40_000)
 
 

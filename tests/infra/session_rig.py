@@ -1,4 +1,4 @@
-"""A server on loopback that behaves as well or badly as a test tells it to, and a session with it."""
+"""A server on loopback that behaves as a test scripts it, and a session with it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DELTA = {"mid_price": 105.0, "bids": [{"price": 99.0, "size": 0.5}], "asks": []}
 
 
 class Venue:
-    """Acknowledges subscriptions and sends what it is told; keeps what it was sent."""
+    """Acknowledges subscriptions, sends what the test gives it, and records what it receives."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -53,7 +53,7 @@ class Venue:
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """As if the process were killed: lines are cut, the port is closed."""
+        """Stop as if the process were killed: connections are cut, the port is closed."""
         for ws in self.sockets:
             self.cut(ws)
         if self._runner is not None:
@@ -152,7 +152,7 @@ async def live(
     credentials: KeyPair | None = None,
     **ws: Any,
 ) -> AsyncIterator[PyBotterSession]:
-    """A session that has its first book."""
+    """A session that has received its first book."""
     async with PyBotterSession(config(venue.url, **ws), clock or SystemClock(), heard, credentials) as session:
         await session.connect_ws()
         await session.wait_ready()

@@ -1,4 +1,4 @@
-"""Clocks: stamps are right after a sleep, and no step of the wall moves them."""
+"""Clocks: stamps are right after a sleep, and no step of the wall clock moves them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_machines_own_clocks_agree() -> None:
 
 
 class Readings:
-    """Clocks that show what they are told."""
+    """Clocks set by the test."""
 
     def __init__(self) -> None:
         self.wall_ns, self.awake_ns = 10**18, 5 * NS_PER_S

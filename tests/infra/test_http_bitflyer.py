@@ -62,7 +62,7 @@ class Desk:
     skews: list[int] = field(default_factory=list)
 
     def fill(self, side: Side, lots: int) -> None:
-        """Somebody else takes what rests there, at once."""
+        """Another trader takes what rests there, at once."""
         market = self.private.market
         market.submit(market.now_ns, owner=OTHER, side=side, size=Lots(lots))
 
@@ -73,7 +73,7 @@ class Desk:
                 pass
 
     def sent(self, name: str) -> list[Any]:
-        """Bodies of the calls of this name, as the exchange received them."""
+        """Bodies of the calls with this name, as the exchange received them."""
         return [orjson.loads(r.body) for r in self.exchange.audit.records(f"POST /v1/me/{name}")]
 
 

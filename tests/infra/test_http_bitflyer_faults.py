@@ -1,4 +1,4 @@
-"""What can go wrong under a call: a venue made by hand that answers anything, late, half or not at all."""
+"""What can go wrong during a call: a scripted venue that answers anything, late, in part or not at all."""
 
 from __future__ import annotations
 

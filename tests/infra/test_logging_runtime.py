@@ -147,7 +147,7 @@ def test_log_that_others_truncate_or_take_away_goes_on(tmp_path: Path) -> None:
 
 
 def wait_for(is_so: Callable[[], bool]) -> None:
-    """Until the log's thread has come so far."""
+    """Wait until the log's thread has got this far."""
     deadline = time.monotonic() + 10
     while not is_so():
         assert time.monotonic() < deadline

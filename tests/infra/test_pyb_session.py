@@ -1,4 +1,4 @@
-"""The session against a real server on loopback that behaves as well or badly as a test tells it to."""
+"""The session against a real server on loopback that behaves as a test scripts it."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def test_snapshot_channel_stays_subscribed(venue: Venue) -> None:
 
 
 async def refusal(url: str, **ws: Any) -> str:
-    """What the operator reads when no book comes."""
+    """The error that the operator sees if no book arrives."""
     async with PyBotterSession(config(url, **ws), SystemClock(), Heard()) as session:
         await session.connect_ws()
         with pytest.raises(FeedError) as caught:
@@ -238,7 +238,7 @@ async def test_server_that_closes_at_once_is_not_hammered(venue: Venue) -> None:
 
 
 async def keep_sending(venue: Venue, *channels: str) -> None:
-    """Talk on some channels, ten times in a real second."""
+    """Send on some channels, ten times a real second."""
     contents = {
         SNAPSHOT: WHOLE,
         BOARD: DELTA,
@@ -270,7 +270,7 @@ async def test_mute_board_channel_renews_the_connection(
 async def test_executions_that_never_come_renew_the_connection_once_and_later_silence_only_warns(
     venue: Venue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seen after the venue's maintenance: the board came, executions did not, and nothing said so."""
+    """Seen after the venue's maintenance: the board arrived, executions did not, and there was no error."""
     monkeypatch.setattr(connection_rules, "SILENCE_MIN_S", 0.05)
     heard = Heard()
     async with (

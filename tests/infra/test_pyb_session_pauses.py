@@ -1,4 +1,4 @@
-"""A session over a sleep and a standstill: what waited in the socket is not believed."""
+"""A session during a sleep and a standstill: frames that waited in the socket are not trusted."""
 
 from __future__ import annotations
 

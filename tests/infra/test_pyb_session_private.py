@@ -119,7 +119,7 @@ def is_fill(event: SessionEvent) -> bool:
 
 
 def story(heard: Heard) -> list[str]:
-    """What was told of the account and the connection, without repeats of the same book."""
+    """The events of the account and the connection, without repeats of the same book."""
     words = []
     for event in heard.events:
         match event:
@@ -285,7 +285,7 @@ async def test_login_that_is_never_answered_is_given_up_and_tried_again(
 
 
 async def test_ping_during_the_login_costs_a_connection_and_no_more(venue: Venue) -> None:
-    """pybotters takes the ping for the answer and stumbles."""
+    """pybotters mistakes the ping for the answer and fails."""
     pinged = 0
 
     async def ping(ws: web.WebSocketResponse) -> None:

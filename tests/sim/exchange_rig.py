@@ -1,4 +1,4 @@
-"""What several tests of the simulated venue need: a fixed start and a plain book."""
+"""A fixed start and a plain book, for the tests of the simulated venue."""
 
 from __future__ import annotations
 

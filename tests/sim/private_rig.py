@@ -1,4 +1,4 @@
-"""What the tests of the exchange's private side need: a market that stands still, accounts in it, signed calls."""
+"""A market that stands still, accounts in it and signed calls, for the tests of the exchange's private side."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ QUIET = FlowModel(
     snipe_chance=0.0,
     bands=(Band(near_ticks=1_000, far_ticks=1_000, per_s=1e-9, patience_s=1e9),),
 )
-"""One order a side, at BID and ASK, and nobody who moves."""
+"""One resting order per side, at BID and ASK, and no other flow."""
 
 NO_CALENDAR = Calendar(maintenance=None, breaker=None, funding_at_s=(), rollover_at_s=None)
 NO_LIMITS = Limits(private_calls=None, order_calls=None, small_orders=None)
@@ -99,7 +99,7 @@ class Room:
         return orjson.loads(answer.text)
 
     def send(self, fields: Mapping[str, Any], *, key: ApiKey = KEY) -> str:
-        """Send an order that is accepted; its acceptance id."""
+        """Send an order, which must be accepted; return its acceptance id."""
         status, answer = self.post("sendchildorder", fields, key=key)
         assert status == 200, answer
         name: str = answer["child_order_acceptance_id"]
@@ -128,7 +128,7 @@ class Room:
         ]
 
     def story(self, acceptance_id: str | None = None, account: str = "main") -> list[str]:
-        """The event types, EXECUTION with what was left after it."""
+        """The event types; EXECUTION with the remaining size after it."""
         return [
             f"EXECUTION {event['outstanding_size']}" if event["event_type"] == "EXECUTION" else event["event_type"]
             for event in self.events(acceptance_id, account)
@@ -137,7 +137,7 @@ class Room:
 
 @contextmanager
 def signing_on_loopback(host: str = "127.0.0.1") -> Iterator[None]:
-    """Let pybotters sign for a host of this machine as it does for bitFlyer's."""
+    """Make pybotters sign requests to a local host as it does for bitFlyer's."""
     http, ws = pybotters.auth.Hosts.items, pybotters.ws.AuthHosts.items
     before = http.get(host), ws.get(host)
     http[host] = pybotters.auth.Item("bitflyer", pybotters.auth.Auth.bitflyer)

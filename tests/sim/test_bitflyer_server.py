@@ -153,7 +153,7 @@ async def test_pybotters_store_builds_its_board_from_the_feed() -> None:
         )
         async with asyncio.timeout(10):
             while not (len(store.executions) and len(store.ticker) and len(store.board) > 500):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)  # its stores tell of one change each, not of all three
+                await asyncio.sleep(0.01)  # each store signals its own change only
         board = store.board.sorted(limit=1)
         assert 0 < board["asks"][0]["price"] - board["bids"][0]["price"] < 6_000
         response = await client.get(f"{venue.base_url}/v1/getticker", params={"product_code": PRODUCT})
@@ -224,7 +224,7 @@ async def test_client_that_does_not_read_is_cut_off_and_the_others_are_served() 
         payload = b'{"method":"subscribe","params":{"channel":"lightning_board_snapshot_FX_BTC_JPY"}}'
         writer.write(bytes([0x81, 0x80 | len(payload)]) + bytes(4) + payload)
         await venue.wait_subscribed(Channel.SNAPSHOT)
-        big = "x" * 1_000_000  # fills the sockets' buffers at once; the reader above takes nothing
+        big = "x" * 1_000_000  # fills the sockets' buffers at once; the client reads nothing
         for _ in range(200):
             venue.inject(Channel.SNAPSHOT, big)
             await asyncio.sleep(0)
@@ -337,7 +337,7 @@ async def test_calls_are_counted_per_address_and_refused_past_the_limit() -> Non
 
 
 class StandingClock:
-    """A clock that tells another's time and on which nobody ever wakes."""
+    """A clock with another clock's time, whose sleeps never end."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
@@ -404,7 +404,7 @@ async def test_muted_channel_is_silent_while_the_others_talk() -> None:
     async with exchange() as venue, listening(venue, BOARD, TICKER) as client:
         venue.mute(Channel.BOARD)
         await client.ws.send_json({"method": "dance", "id": 1})
-        await client.read_until(lambda: len(client.answers) == 2)  # behind what was under way
+        await client.read_until(lambda: len(client.answers) == 2)  # after the frames under way
         seen, tickers = len(client.messages[BOARD]), len(client.messages[TICKER])
         await client.read_until(lambda: len(client.messages[TICKER]) > tickers + 3)
         assert len(client.messages[BOARD]) == seen

@@ -1,4 +1,4 @@
-"""The rules by which paper orders are filled, as tables and as inequalities that lean against us."""
+"""The rules that fill paper orders, as tables and as inequalities: doubts count against us."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Latencies by number: recorded ones, spikes, and that nothing but seed and number decides."""
+"""Latencies by number: recorded samples, spikes, and their dependence on seed and number only."""
 
 from __future__ import annotations
 

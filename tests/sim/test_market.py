@@ -1,4 +1,4 @@
-"""The generated market: figures of the real one, deterministic, consistent on the wire, and honest to our orders."""
+"""The generated market: calibrated, deterministic, consistent on the wire, and fair to our orders."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_moment_of_the_past_does_nothing() -> None:
 
 @dataclass
 class Measured:
-    """Figures of a stretch of market, taken from its frames alone."""
+    """Statistics of a period of the market, from its frames alone."""
 
     seconds: float
     deltas: list[int] = field(default_factory=list)
@@ -233,7 +233,7 @@ def quote(source: Market, side: Side, distance: int, size: int = 100_000) -> Ord
 def test_our_quote_inside_the_spread_is_shown_in_the_next_delta() -> None:
     source = market()
     source.advance(START_NS + 10 * SECOND)
-    price = source.depth(1).bids[0][0] + 1  # nearer to the mid it would soon be hit
+    price = source.depth(1).bids[0][0] + 1  # nearer to the mid it would soon be filled
     order_id = source.submit(source.now_ns, owner=US, side=Side.BUY, size=Lots(100_000), price=Ticks(price))
     deltas = of_channel(source.advance(source.now_ns + SECOND // 2), BOARD)
     shown = [e for f in deltas for e in message_of(f)["bids"] if e["price"] == price]
@@ -260,7 +260,7 @@ def test_quotes_inside_the_spread_are_hit_now_and_then_and_named_in_public() -> 
 
 
 def test_a_quote_that_stays_is_taken_when_the_price_leaves_it_behind() -> None:
-    """Adverse selection: right after a fill the market stands, on average, against the filled side."""
+    """Adverse selection: right after a fill the market has moved, on average, against the filled side."""
     source = market(5)
     markouts: list[int] = []
     for strike in range(1_000):
@@ -320,7 +320,7 @@ def test_closed_board_stands_still_says_so_in_the_ticker_and_goes_on_later() -> 
     source = market()
     source.advance(START_NS + 10 * SECOND)
     source.set_condition(state=BoardState.CLOSED)
-    source.advance(source.now_ns + SECOND)  # what was under way arrives
+    source.advance(source.now_ns + SECOND)  # frames under way arrive
     frames = source.advance(source.now_ns + MINUTE)
     assert of_channel(frames, BOARD) == of_channel(frames, EXECUTIONS) == []
     assert {message_of(f)["state"] for f in of_channel(frames, TICKER)} == {"CLOSED"}

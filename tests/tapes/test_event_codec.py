@@ -1,4 +1,4 @@
-"""Events to JSON and back: equal, of the same types, whatever the numbers."""
+"""Events to JSON and back: equal values of equal types, for any numbers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def through_json(content: Any) -> Any:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Equal, and made of the same types down to the last: an enum's member equals its value."""
+    """Equal, with equal types at every depth, because an enum's member equals its value."""
     if type(left) is not type(right) or left != right:
         return False
     if is_dataclass(left):
@@ -109,7 +109,7 @@ def test_values_without_a_place_are_refused() -> None:
 
 
 def test_fields_that_came_later_have_their_defaults() -> None:
-    """Recordings of before can be read; what must be there must be there, and nothing else may."""
+    """Older recordings can be read; required fields must be there, and unknown ones must not."""
     event = dto.ReportFailed(ts_ns=1, detail="no answer", calls=7)
     kind, content = encode_event(event)
     assert decode_event(kind, {name: value for name, value in content.items() if name != "calls"}).calls == 4  # type: ignore[union-attr]

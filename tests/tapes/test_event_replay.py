@@ -58,7 +58,7 @@ def recording(room: LiveRoom, folder: Path, *, enabled: bool = True) -> None:
 @SIGNED
 @pytest.mark.slow
 async def test_live_runs_are_replayed_row_for_row(tmp_path: Path) -> None:
-    """The second one goes on from what the journal remembers of the first."""
+    """The second run starts from what the journal kept of the first."""
     raw = tmp_path / "raw"
     async with live_room(tmp_path, speed=10.0) as room:
         recording(room, raw)
@@ -80,7 +80,7 @@ async def test_live_runs_are_replayed_row_for_row(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [3, 11])
 async def test_runs_among_faults_are_replayed_row_for_row(seed: int, tmp_path: Path) -> None:
-    """Lost answers, dropped sockets, unknown orders, reconciliations: all of it reaches the core as events."""
+    """Lost acknowledgements, dropped sockets, unknown orders, reconciliations: all of it reaches the core as events."""
     raw = tmp_path / "raw"
     async with live_room(tmp_path, speed=10.0, faults=random_plan(seed, 60)) as room:
         recording(room, raw)

@@ -1,4 +1,4 @@
-"""The recorder on the embedded exchange: over the hour, through reconnects, past products that say nothing."""
+"""The recorder on the embedded exchange: across the hour, through reconnects, with products that are silent."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ async def test_tape_that_cannot_be_written_ends_the_recording(tmp_path: Path) ->
 
 
 async def record_into_nowhere(recorder: Recorder, raw: Path) -> None:
-    """The folder goes away before the first tape is made."""
+    """The folder is removed before the first tape is created."""
     async with recorder:
         rename(raw, raw.with_name("elsewhere"))
         async with asyncio.timeout(10):

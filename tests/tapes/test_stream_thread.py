@@ -1,4 +1,4 @@
-"""The writing thread: in order, bounded, with its losses counted, and silent about nothing."""
+"""The writing thread: in order, bounded, with losses counted and errors reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stall_then_strike.types.errors import LogError
 
 
 class Paper:
-    """A sink that keeps what it is given, and can be held up or broken."""
+    """A sink that keeps its items, and can be blocked or broken."""
 
     def __init__(self) -> None:
         self.items: list[int | Lost] = []

@@ -1,4 +1,4 @@
-"""A folder of the project's own recordings can be named wherever tapes can: what is no tape in it is passed over."""
+"""Wherever tapes can be given, a folder of recordings can be given too: files that are not tapes are skipped."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_folder_gives_its_tapes_of_the_product_in_order_of_time(tmp_path: Path) 
     found = tape_files([tmp_path / "R"], PRODUCT)
     assert found.tapes == [early, late, own]
     assert found.passed_over == [events, other]
-    assert found.words() == f"passed over, no tape of this product: {events.name}, {other.name}"
+    assert found.words() == f"skipped, not a tape of this product: {events.name}, {other.name}"
     named = tape_files([late, events, early], PRODUCT)  # as the shell names them, in the order given
     assert (named.tapes, named.passed_over) == ([late, early], [events])
 
@@ -62,7 +62,7 @@ def test_no_tape_left_is_refused(names: list[str], words: str, tmp_path: Path) -
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A run's logs, and the folder of what it recorded beside trading."""
+    """A run's logs, and the folder of its recordings."""
     folder = tmp_path_factory.mktemp("recorded")
     logs, raw = folder / "logs", folder / "R"
     done = run("run_paper", "--sim", *SETTINGS, "--set", f"record.dir={raw}", "--log-dir", logs)
@@ -84,10 +84,10 @@ def test_report_and_backtest_take_a_folder_of_ones_own_recordings(
     flags = [word for tape in tapes for word in ("--tape", tape)]
     report = run("report", logs, *flags, "--out", tmp_path / "report.html")
     assert report.returncode == 0, report.stderr
-    assert report.stderr.startswith("report: --tape: passed over, no tape of this product: ")
+    assert report.stderr.startswith("report: --tape: skipped, not a tape of this product: ")
     replayed = run("backtest", *tapes, "--config", "configs/sim.yml", "--log-dir", tmp_path / "logs")
     assert replayed.returncode == 0, replayed.stderr
-    assert replayed.stderr.startswith("backtest: passed over, no tape of this product: ")
+    assert replayed.stderr.startswith("backtest: skipped, not a tape of this product: ")
     assert "output " in replayed.stdout
 
 

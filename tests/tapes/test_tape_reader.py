@@ -1,4 +1,4 @@
-"""Tapes: read byte for byte, strict in the middle, lenient at a cut end; and a tape as a market."""
+"""Tapes: read byte for byte, strict in the middle, lenient at a cut-off end; and a tape as a market."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tapes judged, cut and merged."""
+"""Tapes checked, cut and merged."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def without(kind: str) -> list[TapeLine]:
     ("content", "words"),
     [
         pytest.param([], "no message", id="empty"),
-        pytest.param(lines()[:50] + lines()[60:90] + lines()[50:], "stamps are before", id="order"),
+        pytest.param(
+            lines()[:50] + lines()[60:90] + lines()[50:], "stamps are earlier than the previous one", id="order"
+        ),
         pytest.param(lines()[:100] + lines()[150:], "gaps of more than", id="gap"),
         pytest.param(without("board_snapshot"), "no board snapshot", id="no snapshot"),
         pytest.param([lines()[0]], "no board snapshot", id="one line"),
@@ -106,7 +108,7 @@ def test_equal_stamps_keep_the_order_of_the_tapes(tmp_path: Path) -> None:
     kept=st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 2), st.integers(-3, 3)), max_size=40),
 )
 def test_two_recorders_of_one_feed_make_one_tape(kept: list[tuple[bool, bool, int, int]]) -> None:
-    """Each message was heard by one, by both or by nobody, a little later by the other; texts repeat."""
+    """Each message was recorded by one, both or none of them, a little later by the other; texts repeat."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
@@ -135,7 +137,7 @@ def test_message_that_stands_twice_on_one_tape_is_no_copy(tmp_path: Path) -> Non
 
 def test_tape_whose_stamps_go_back_cannot_be_merged(tmp_path: Path) -> None:
     path = tape(tmp_path / "a.jsonl", [TapeLine(2, "1"), TapeLine(1, "1")])
-    with pytest.raises(TapeError, match=r"a\.jsonl: a stamp is before"):
+    with pytest.raises(TapeError, match=r"a\.jsonl: cannot be merged: stamp \d+ is earlier than the previous one"):
         list(merge([path, path]))
 
 
@@ -168,7 +170,7 @@ def test_made_up_tape_is_the_same_each_time(tmp_path: Path) -> None:
 
 
 def test_sample_in_the_repository_is_what_its_command_makes() -> None:
-    """Message for message: another zstd may pack them otherwise. If the market model changed, make it anew."""
+    """Compared by message: another zstd may compress differently. If the market model changed, generate it again."""
     (path,) = (REPO / "data" / "sample").glob("*.jsonl.zst")
     assert path.stat().st_size < 300_000
     assert list(read_tape(path)) == list(generate(7, START_NS, 180))

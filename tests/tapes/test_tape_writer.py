@@ -1,4 +1,4 @@
-"""Tapes by the hour: what went in comes out, under the right names, with manifests that are true."""
+"""One tape per hour: contents, names and manifests are right."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_reconnect_is_counted_and_the_book_begins_anew(tmp_path: Path) -> None:
 
 
 def crashed(folder: Path, count: int, cut: int = 0) -> list[str]:
-    """A part with so many messages, the last flush of which was cut by some bytes."""
+    """A part with the given number of messages, whose last flush lost some bytes."""
     tape = sink(folder)
     sent = frames(30)[:count]
     for frame in sent[:-1]:

@@ -1,20 +1,20 @@
 """Commands: each wires the layers below into one process and turns the outcome into an exit code.
 
-run_live      the strategy with real orders
-run_paper     the strategy on paper: public feed, embedded exchange or tape
-sim_exchange  the embedded exchange on its own
-doctor        whether live trading could begin
-state         what is remembered between runs
-why           what happened around a moment or an order
-watchdog      cancels all orders when the trader's heartbeat ends
-record        public channels to tapes
-tape          tapes looked at, checked, cut, converted, replayed
-backtest      tapes as one run
-sweep         many parameter sets over tapes
-calibrate     how far paper fills are from live ones
-report        a run or a sweep as one HTML file
-shell/        what every command has: flags, errors, output, ends
-trader/       a run: the core, its surroundings, the live daemon
+run_live      trade the strategy with real orders
+run_paper     trade the strategy on paper: public feed, embedded exchange or tape
+sim_exchange  run the embedded exchange on its own
+doctor        check whether live trading could begin
+state         show and change what is remembered between runs
+why           explain what happened around a moment or an order
+watchdog      cancel all orders when the trader's heartbeat ends
+record        record public channels to tapes
+tape          inspect, check, cut, merge, convert and replay tapes
+backtest      replay tapes as one run
+sweep         replay tapes with many parameter sets
+calibrate     compare paper fills with live ones
+report        write a report on a run or a sweep as one HTML file
+shell/        shared by all commands: flags, errors, output, stopping
+trader/       a run: the core and what surrounds it, the live daemon
 view/         what an operator sees
 story/        the answers of ``why``
 """

@@ -23,8 +23,10 @@ from rich.console import Console
 from stall_then_strike.app.run_paper import PaperRun
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
+from stall_then_strike.app.shell.prompt import leave_out_what_lasts
 from stall_then_strike.app.trader.observe import Observer
 from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.app.view.status import Counts, Summary, reason_counts
 from stall_then_strike.app.view.summary import summary_table
@@ -221,13 +223,15 @@ async def _interpreted(
             return await run.virtual(
                 one_run(args.tapes), mode=mode, speed=math.inf, duration_s=args.duration, ended=ended, is_tape=True
             )
-        from stall_then_strike.app.trader.column_run import ColumnFeed, ColumnRun
+        from stall_then_strike.research.tables.column_feed import ColumnFeed
 
+        leave_out_what_lasts()
         clock, feed = VirtualClock(0), ColumnFeed(columns_)
         trader = PaperTrader(cfg, clock, feed, logs)
         observer = Observer(cfg, trader, mode, 0)
-        replay = ColumnRun(trader, clock, feed, on_start=observer.restart, flush=logs.flush)
-        return await run.alone(replay, replay.run(duration_ns=_duration_ns(args)), trader, observer, ended)
+        replay = VirtualRun(trader, clock, feed, on_start=observer.restart, flush=logs.flush, is_timed=False)
+        running = replay.run(feed.messages(), duration_ns=_duration_ns(args))
+        return await run.alone(replay, running, trader, observer, ended)
 
 
 def _duration_ns(args: argparse.Namespace) -> int | None:

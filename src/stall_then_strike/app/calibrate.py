@@ -1,8 +1,8 @@
-"""``calibrate``: how far paper fills are from a recorded live run's, and the settings that bring them nearest.
+"""``calibrate``: compare paper fills with those of a recorded live run, and find the settings that fit best.
 
-Reads event logs or journals of ``run_live`` and the tapes recorded beside them; writes a folder with the result
-(``calibration.json``), settings to trade on paper with (``calibration.yml``) and the run's latencies, one file a kind.
-Comparing needs the extra ``research``; ``--latencies-only`` does not.
+It reads event logs or a journal of ``run_live`` and the tapes recorded at the same time. It writes a folder with the
+result (``calibration.json``), settings for paper trading (``calibration.yml``) and the run's latencies, one file per
+kind. The comparison needs the extra ``research``; ``--latencies-only`` does not.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 _OUT: Final = Path("data/results/calibration")
 _JOURNAL: Final = ".sqlite3"
 _WIDEST: Final = 130
-"""Columns that a file or a pipe has."""
+"""Width when the output is a file or a pipe."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     flags = argparse.ArgumentParser(
         prog="calibrate",
-        description="Hold paper fills against a recorded live run's, and fit the queue model to them.",
+        description="Compare paper fills with those of a recorded live run, and fit the queue model to them.",
         epilog="exit codes: 0 done; 1 a file cannot be written; "
         "2 bad arguments, no record that can be used, or no extra research",
     )
@@ -61,9 +61,9 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--out", metavar="DIR", type=Path, default=_OUT, help="folder to write (default: %(default)s)")
     flags.add_argument(
-        "--latencies-only", action="store_true", help="write the latencies and compare nothing; needs no tapes"
+        "--latencies-only", action="store_true", help="write the latencies only, without a comparison; needs no tapes"
     )
-    cli.add_config_flags(flags, override="none; an event log has its own; a journal's product is exchange.product_code")
+    cli.add_config_flags(flags, override="none; an event log has its own, a journal needs exchange.product_code")
     return flags
 
 
@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
-    logger.disable("stall_then_strike")  # what a tape's reader would tell a trader is of no use here
+    logger.disable("stall_then_strike")  # warnings of the tape reader are meant for a trader
     try:
         found = _find(args.paths)
         record = _record(found, args)
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.enable("stall_then_strike")
 
 
-# --- what there is ----------------------------------------------------------------------------------------------------
+# --- input ------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -103,7 +103,7 @@ class _Found:
     tapes: list[Path] = field(default_factory=list)
 
     def add(self, path: Path) -> bool:
-        """Sort a file in; whether it is of a kind that is read."""
+        """Add a file by its kind; return whether the kind is known."""
         if is_event_log(path):
             self.events.append(path)
         elif path.name.endswith(_JOURNAL):
@@ -132,7 +132,7 @@ def _find(paths: Sequence[Path]) -> _Found:
 
 
 def _record(found: _Found, args: argparse.Namespace) -> LiveRecord:
-    """The run's orders: from event logs where there are any, else from the one journal."""
+    """The run's orders: from event logs if there are any, else from the journal."""
     if found.events:
         return read_event_logs(found.events)
     if len(found.journals) == 1:
@@ -187,29 +187,27 @@ def _show_latencies(found: Mapping[str, Sequence[float]], written: Mapping[str, 
 
 
 def words(result: Calibration) -> list[str]:
-    """What was compared, and what came of it."""
+    """What was compared, and the result, in lines of text."""
     lag = "not measured" if result.private_lag_ms is None else f"{result.private_lag_ms:.0f} ms"
     period = f"{utc_iso(result.from_ns)} to {utc_iso(result.until_ns)}"
-    absent = (
-        f"{result.never_on_the_book} never on the book or of unknown end, {result.not_on_tape} not wholly on the tapes"
-    )
+    absent = f"{result.never_on_the_book} never on the book or end unknown, {result.not_on_tape} not fully on the tapes"
     lines = [
         f"{result.orders} quotes of {result.product}, {period}; left out: {absent}",
-        f"{result.queued} had others ahead at arrival; the queue model decides what became of {result.sensitive}",
-        f"private channel behind the executions channel: {lag}; board behind it: {result.display_lag_ms:.0f} ms",
+        f"{result.queued} had others ahead at arrival; the outcome of {result.sensitive} depends on the queue model",
+        f"lag behind the executions channel: private channel {lag}, board {result.display_lag_ms:.0f} ms",
     ]
     best = result.best_model
     if best is None:
-        lines.append("No quote's outcome hangs on the queue model: this record cannot tell which is right.")
+        lines.append("No quote's outcome depends on the queue model: this record cannot tell which model is right.")
     else:
         name = best.model if best.parameter is None else f"{best.model} {best.parameter:g}"
         often = "" if best.wins is None else f", as in {best.wins:.0%} of resamples"
-        lines.append(f"Nearest to the real fills: {name}{often}.")
+        lines.append(f"Closest to the real fills: {name}{often}.")
     return lines
 
 
 def comparison_table(result: Calibration) -> Table:
-    """Real fills and each model's, beside each other, with 95 % intervals."""
+    """Real fills beside each model's, with 95 % intervals."""
     table = Table(
         title="Fills of the same orders: real, and by each queue model (95 % intervals)", title_justify="left"
     )

@@ -1,9 +1,9 @@
-"""``doctor``: is everything ready for live trading? Asks, looks and tells; sends no order and cancels none.
+"""``doctor``: check whether everything is ready for live trading. It sends no orders and cancels none.
 
-Exit codes: 0 ready; 1 a fault that may pass; 2 settings or keys; 3 all is well, and a halt stands.
+Exit codes: 0 ready; 1 a fault that may pass by itself; 2 a fault in settings or keys; 3 no fault, but a halt stands.
 
-What it checks goes by ``env``: ``live`` all of it; ``paper`` what needs no keys; ``sim`` this machine only, because the
-embedded exchange is started by the run itself and makes up its own key.
+The checks depend on ``env``: ``live`` has all of them; ``paper`` those that need no keys; ``sim`` only those of this
+machine, because the run itself starts the embedded exchange with a key of its own.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Check and return the exit code."""
     args = parser().parse_args(argv)
-    logger.remove()  # the findings are all there is to say
+    logger.remove()  # the output is the findings alone
     try:
         cfg = cli.load(args, cli.CONFIGS / "live.yml")
         cli.require_open_files()
@@ -66,12 +66,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def examine(cfg: AppConfig, args: argparse.Namespace) -> list[CheckResult]:
-    """All findings, in the order in which they are shown."""
+    """All findings, in display order."""
     clock = SystemClock()
     files = " and ".join(map(str, args.layers))
-    results = [ok("configuration", f"env {cfg.env}, {cfg.exchange.product_code}; of {files}")]
+    results = [ok("configuration", f"env {cfg.env}, {cfg.exchange.product_code}; from {files}")]
     if cfg.env == "sim":
-        results.append(ok("venue", "the embedded exchange: started by the run itself, needs no keys"))
+        results.append(ok("venue", "the embedded exchange: the run itself starts it, no keys needed"))
         results += _alerts(cfg, clock)
         return results + await preflight(cfg, None, None, clock, args.log_dir)
     results += _alerts(cfg, clock)
@@ -102,13 +102,13 @@ async def examine(cfg: AppConfig, args: argparse.Namespace) -> list[CheckResult]
 
 
 def _alerts(cfg: AppConfig, clock: SystemClock) -> list[CheckResult]:
-    """Whether a run could send its alerts; nothing if none are wanted. Paper trading sends none."""
+    """Check the addresses of alerts; empty if none are configured. Paper trading sends none."""
     if cfg.env == "paper":
         return []
     try:
         alerts = Alerts(load_alert_urls(), pause_sec=0, clock=clock)
     except ConfigError as error:
-        advice = f"set {URLS_VARIABLE} right, or unset it: a run does not start like this"
+        advice = f"correct {URLS_VARIABLE} or unset it; a run does not start with it"
         return [fault("alerts", str(error), advice, exit_code=cli.EXIT_USAGE)]
     return [ok("alerts", "the addresses are accepted; nothing was sent")] if alerts.is_on else []
 
@@ -116,7 +116,7 @@ def _alerts(cfg: AppConfig, clock: SystemClock) -> list[CheckResult]:
 def _host(url: str) -> str:
     try:
         return URL(url).host or ""
-    except ValueError:  # preflight has the words for it
+    except ValueError:  # preflight reports it
         return ""
 
 

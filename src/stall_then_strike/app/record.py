@@ -1,7 +1,7 @@
-"""``record``: all public channels of one or more products to tapes.
+"""``record``: record all public channels of one or more products to tapes.
 
-Hourly files ``<PRODUCT>-YYYYMMDDTHHZ.jsonl.zst`` (UTC), each with a manifest beside it. A signal finishes them in good
-order; after a ``kill -9`` they lack the last second at most, and the next start finishes them.
+It writes hourly files ``<PRODUCT>-YYYYMMDDTHHZ.jsonl.zst`` (UTC), each with a manifest beside it. A signal finishes
+them in good order. After a ``kill -9`` at most the last second is missing, and the next start finishes the files.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         type=_product,
         action="append",
         dest="products",
-        help="product to record, with its price step where that is not exchange.tick_size; may be repeated "
+        help="product to record, with its price step if that is not exchange.tick_size; may be repeated "
         "(default: exchange.product_code)",
     )
     flags.add_argument(
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--log-dir", metavar="DIR", type=Path, default=Path("logs/record"), help="folder of logs (default: %(default)s)"
     )
-    flags.add_argument("--duration", metavar="SECONDS", type=cli.positive_seconds, help="stop after so many seconds")
+    flags.add_argument("--duration", metavar="SECONDS", type=cli.positive_seconds, help="stop after this time")
     flags.add_argument("--check", action="store_true", help="print the effective configuration and exit")
     return flags
 
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _record(
     cfg: AppConfig, products: Sequence[Product], out: Path, log_dir: Path, duration_s: float | None
 ) -> int:
-    """Record until a signal, the end of the time or a failure."""
+    """Record until a signal, the end of the duration or a failure."""
     ending = Ending()
     names = ", ".join(product.code for product in products)
     _say(f"recording {names} from {cfg.exchange.ws_url} to {out}")
@@ -117,7 +117,7 @@ async def _record(
 
 
 async def _tell(recorder: Recorder) -> None:
-    """A line a minute for each product."""
+    """Print one line a minute for each product."""
     while True:
         await asyncio.sleep(_LINE_S)
         for state in recorder.states():
@@ -125,7 +125,7 @@ async def _tell(recorder: Recorder) -> None:
 
 
 def _finish(states: Sequence[ProductState], why: str) -> int:
-    """The last words; a product that was asked for and never spoke, or lost frames, is a failure."""
+    """Print the last lines. A product without a book or with lost frames makes the command fail."""
     code = cli.EXIT_DONE
     for state in states:
         _say(_line(state))

@@ -1,8 +1,8 @@
-"""``report``: what a run or a sweep was worth, as one HTML file.
+"""``report``: write a report on a run or a sweep as one HTML file.
 
-Reads the log folder of ``run_live``, ``run_paper`` or ``backtest``, and where there are any, a journal and tapes; or
-the folder of a sweep's results. It changes nothing but the file that it writes. Needs the extra ``research``, which
-only this command's work loads.
+It reads the log folder of ``run_live``, ``run_paper`` or ``backtest``, with a journal and tapes if there are any, or
+the results of a sweep. It changes nothing but the file that it writes. It needs the extra ``research``, which is
+imported only when the report is written.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
         "folder", metavar="DIR", type=Path, help="log folder of run_live, run_paper or backtest, or results of a sweep"
     )
     flags.add_argument("--out", metavar="FILE", type=Path, help="file to write (default: DIR/report.html)")
-    flags.add_argument("--compare", metavar="DIR2", type=Path, help="compare with this run; differences are its less")
+    flags.add_argument("--compare", metavar="DIR2", type=Path, help="run to compare with; differences are DIR - DIR2")
     flags.add_argument(
         "--tape",
         metavar="PATH",
@@ -40,23 +40,14 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         dest="tapes",
-        help="tape of the time of the run, or a folder of them; may be repeated; for prices, markouts and the split",
+        help="tape of the run's time, or a folder of them; may be repeated; for prices, markouts and the PnL split",
     )
     flags.add_argument(
         "--journal", metavar="FILE", type=Path, help="journal of DIR's run (default: DIR/journal, if there)"
     )
-    flags.add_argument("--runs", action="store_true", help="list the runs in DIR, and write nothing")
+    cli.add_run_flags(flags, default="the latest; several are added up")
     flags.add_argument(
-        "--run",
-        metavar="RUN",
-        action="append",
-        default=[],
-        dest="wanted",
-        help="run of DIR: its number, a mode for all runs of it, all, or unknown; may be repeated, and what is named "
-        "is added up (default: the latest)",
-    )
-    flags.add_argument(
-        "--compare-run", metavar="RUN", action="append", default=[], dest="compared", help="likewise, of DIR2"
+        "--compare-run", metavar="RUN", action="append", default=[], dest="compared", help="the same for DIR2"
     )
     flags.add_argument("--lang", choices=("en", "ja"), default="en", help="language (default: %(default)s)")
     flags.add_argument(
@@ -73,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = flags.parse_args(argv)
     if args.runs:
         return _list_runs(args.folder)
-    logger.disable("stall_then_strike")  # what a tape's reader would tell a trader is of no use here
+    logger.disable("stall_then_strike")  # warnings of the tape reader are meant for a trader
     try:
         with cli.extra_needed("research"):
             from stall_then_strike.research.figures.log_rows import ReportInputError
@@ -82,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.folder.is_file():
             raise ReportInputError(f"{args.folder} is a file; give the folder of a run or of a sweep")
         if args.compared and args.compare is None:
-            raise ConfigError("--compare-run is of the folder that --compare names; accepted: both or none")
+            raise ConfigError("--compare-run needs --compare, which names its folder; accepted: both or none")
         tapes = tape_files(args.tapes, cfg.exchange.product_code)
         if words := tapes.words():
             sys.stderr.write(f"report: --tape: {words}\n")
@@ -116,7 +107,7 @@ def _zone(text: str) -> str:
     """A zone's name, for argparse."""
     try:
         ZoneInfo(text)
-    except (OSError, ValueError, ZoneInfoNotFoundError):  # a folder of zones, no name at all, an unknown one
+    except (OSError, ValueError, ZoneInfoNotFoundError):  # a folder of zones, an empty name, an unknown zone
         pass
     else:
         return text
@@ -128,12 +119,12 @@ def _list_runs(folder: Path) -> int:
     if not folder.is_dir():
         sys.stderr.write(f"report: {folder}: no such folder\n")
         return cli.EXIT_USAGE
-    sys.stdout.write("".join(f"{line}\n" for line in LogRuns(folder).lines()) or f"{folder}: no runs\n")
+    sys.stdout.write(LogRuns(folder).listing())
     return cli.EXIT_DONE
 
 
 def _tell_run(folder: Path, wanted: Sequence[str]) -> None:
-    """Say which of several runs the report is made of."""
+    """Say which runs the report covers, if the folder has several."""
     runs = LogRuns(folder)
     if len(runs.with_rows) > 1:
         for run in runs.chosen(wanted):

@@ -30,7 +30,7 @@ from stall_then_strike.app.trader.observe import FeedCondition, Observer
 from stall_then_strike.app.trader.own_recording import OwnRecording
 from stall_then_strike.app.trader.realtime import RealtimeRun
 from stall_then_strike.app.trader.trader import PaperTrader
-from stall_then_strike.app.trader.virtual import Message, VirtualRun, VirtualTime
+from stall_then_strike.app.trader.virtual import Message, VirtualRun
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import effective_yaml
@@ -39,6 +39,8 @@ from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, VirtualClock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.infra.journal.batch import BatchedJournal
+from stall_then_strike.infra.journal.care import JournalCare
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.logs.log_folder import LogFolder
@@ -52,7 +54,7 @@ from stall_then_strike.tapes.event_log import Beginning
 from stall_then_strike.tapes.tape_files import is_event_log
 from stall_then_strike.tapes.tape_reader import TapeError, read_tape
 from stall_then_strike.types.dto import NS_PER_S, Reason
-from stall_then_strike.types.errors import ConfigError, FeedError, LogError
+from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError
 
 _STOP_S: Final = 5.0
 """How long a stopping run may take to have its cancels confirmed, real seconds."""
@@ -66,12 +68,15 @@ _SIM_START_NS: Final = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) * NS_PE
 class PaperRun:
     """One run, from an open log folder to its summary."""
 
-    def __init__(self, cfg: AppConfig, logs: CsvLogs, screen: Screen, log_dir: Path) -> None:
-        """Nothing is started yet."""
+    def __init__(
+        self, cfg: AppConfig, logs: CsvLogs, screen: Screen, log_dir: Path, journal: BatchedJournal | None = None
+    ) -> None:
+        """Nothing is started yet. A replay has no ``journal``."""
         self._cfg = cfg
         self._logs = logs
         self._screen = screen
         self._log_dir = log_dir
+        self._journal = journal
         self.ending = Ending()
         """Signals go here. In a hurry, the last paper orders are not waited for."""
         self.ended = ""
@@ -92,13 +97,15 @@ class PaperRun:
     ) -> int:
         """Trade stamped messages; ``ended`` names their natural end. Those of a tape are not recorded once more."""
         clock, feed = VirtualClock(0), MarketFeed(self._cfg, is_recorded=True)
-        trader = PaperTrader(self._cfg, clock, feed, self._logs)
+        trader = PaperTrader(self._cfg, clock, feed, self._logs, self._journal)
         observer = Observer(self._cfg, trader, mode, 0)
         recording = OwnRecording(self._cfg, None, _PAPER, Beginning(is_live=False))
 
         def flush() -> None:
             self._logs.flush()
             recording.drain()
+            if self._journal is not None:
+                self._journal.write_and_tidy()
 
         paced = not math.isinf(speed)
         run = VirtualRun(
@@ -124,7 +131,12 @@ class PaperRun:
         return code
 
     async def alone(
-        self, run: VirtualTime, running: Coroutine[Any, Any, None], trader: PaperTrader, observer: Observer, ended: str
+        self,
+        run: VirtualRun[Any],
+        running: Coroutine[Any, Any, None],
+        trader: PaperTrader,
+        observer: Observer,
+        ended: str,
     ) -> int:
         """Trade in virtual time whatever ``running`` drives ``run`` over, with nothing to show and to record."""
         async with asyncio.TaskGroup() as tasks:
@@ -134,14 +146,16 @@ class PaperRun:
                 task.cancel()
         return self._finish_virtual(trader, observer, run, ended)
 
-    def _watchers(self, tasks: asyncio.TaskGroup, trader: PaperTrader, run: VirtualTime) -> list[asyncio.Task[None]]:
+    def _watchers(
+        self, tasks: asyncio.TaskGroup, trader: PaperTrader, run: VirtualRun[Any]
+    ) -> list[asyncio.Task[None]]:
         return [tasks.create_task(self._watch(trader)), tasks.create_task(self._stop_virtual(run))]
 
-    async def _stop_virtual(self, run: VirtualTime) -> None:
+    async def _stop_virtual(self, run: VirtualRun[Any]) -> None:
         await self.ending.wanted.wait()
         run.stop()
 
-    def _finish_virtual(self, trader: PaperTrader, observer: Observer, run: VirtualTime, ended: str) -> int:
+    def _finish_virtual(self, trader: PaperTrader, observer: Observer, run: VirtualRun[Any], ended: str) -> int:
         if run.backwards:
             logger.warning("{} messages were stamped before an earlier one; they count as of its time", run.backwards)
         return self._finish(trader, observer, FeedCondition(), self.ending.why or ended)
@@ -160,44 +174,53 @@ class PaperRun:
                 cfg = cfg.model_copy(update={"exchange": cfg.exchange.model_copy(update=urls)})
 
             def on_event(event: MarketEvent) -> None:
-                trader.on_market(
-                    event, session.frame_perf_ns
-                )  # made below: before it connects, a session tells nothing
+                trader.on_market(event, session.frame_perf_ns)  # made below: an unconnected session tells nothing
 
             session = PyBotterSession(cfg, clock, on_event)
-            trader = PaperTrader(cfg, clock, session.feed, self._logs)
+            trader = PaperTrader(cfg, clock, session.feed, self._logs, self._journal)
             recording = OwnRecording(cfg, clock, _PAPER, Beginning(is_live=False))
             await stack.enter_async_context(recording)
             recording.attach(trader, session)
             await stack.enter_async_context(session)
             observer = Observer(cfg, trader, mode, clock.now_ns())
-
-            def condition() -> FeedCondition:
-                transport = session.statistics()
-                return FeedCondition(connected=transport.is_connected, reconnects=max(0, transport.connects - 1))
-
-            http = BitflyerHttp(session.get_client(), cfg.exchange, clock, timeout=session.call_timeout)
             await session.connect_ws()
             await self._ready(session, speed)
             observer.restart(clock.now_ns())
             if not self.ending.wanted.is_set():
                 logger.info("feed is live: {}", cfg.exchange.ws_url)
-            run = RealtimeRun(trader, clock, speed=speed)
-            disks = DiskWatch(written_folders(cfg, self._log_dir), cfg.watch.min_free_disk_mb)
+            http = BitflyerHttp(session.get_client(), cfg.exchange, clock, timeout=session.call_timeout)
             async with asyncio.TaskGroup() as tasks:
-                owned = [
-                    tasks.create_task(run.keep_time()),
-                    tasks.create_task(trader.send()),
-                    tasks.create_task(session.wait_failed()),
-                    tasks.create_task(poll_venue_status(http, clock, trader.on_market)),
-                    tasks.create_task(self._watch(trader)),
-                    tasks.create_task(watch_disks(disks, logger.warning)),
-                    tasks.create_task(self._screen.show(lambda: observer.status(condition()))),
-                ]
+                owned = self._start_tasks(tasks, trader, session, http, clock)
+                shown = self._screen.show(lambda: observer.status(_condition(session)))
+                owned.append(tasks.create_task(shown))
                 await self._until_end(trader, None if duration_s is None else duration_s / speed)
                 for task in owned:
                     task.cancel()
-            return self._finish(trader, observer, condition(), self.ending.why)
+            return self._finish(trader, observer, _condition(session), self.ending.why)
+
+    def _start_tasks(
+        self,
+        tasks: asyncio.TaskGroup,
+        trader: PaperTrader,
+        session: PyBotterSession,
+        http: BitflyerHttp,
+        clock: ScaledClock,
+    ) -> list[asyncio.Task[None]]:
+        """Start what goes on beside trading, until it is cancelled."""
+        cfg = self._cfg
+        disks = DiskWatch(written_folders(cfg, self._log_dir), cfg.watch.min_free_disk_mb)
+        owned = [
+            tasks.create_task(RealtimeRun(trader, clock, speed=clock.speed).keep_time()),
+            tasks.create_task(trader.send()),
+            tasks.create_task(session.wait_failed()),
+            tasks.create_task(poll_venue_status(http, clock, trader.on_market)),
+            tasks.create_task(self._watch(trader)),
+            tasks.create_task(watch_disks(disks, logger.warning)),
+        ]
+        if self._journal is not None:
+            care = JournalCare(self._journal.journal, cfg.journal.keep_days, clock.now_ns, logger.warning)
+            owned += [tasks.create_task(self._journal.keep_writing()), tasks.create_task(care.run())]
+        return owned
 
     async def _ready(self, session: PyBotterSession, speed: float) -> None:
         """Wait for the first whole book, but not past a signal."""
@@ -234,6 +257,12 @@ class PaperRun:
         self._screen.end(summary_table(observer.summary(feed, log_dir=str(self._log_dir), ended=ended)))
         logger.info("ended: {}", ended)
         return cli.EXIT_DONE if halted is None else cli.EXIT_HALTED
+
+
+def _condition(session: PyBotterSession) -> FeedCondition:
+    """What the connection adds to the picture."""
+    transport = session.statistics()
+    return FeedCondition(connected=transport.is_connected, reconnects=max(0, transport.connects - 1))
 
 
 def _nanoseconds(seconds: float | None) -> int | None:
@@ -302,14 +331,18 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
                 cfg.log,
                 start_ns=None if virtual else SystemClock().now_ns(),  # today's files are there to be followed
             ) as logs,
-            asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
         ):
             manifest.begin(logs)
-            run = PaperRun(cfg, logs, screen, args.log_dir)
-            manifest.exit_code = runner.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
+            product, now_ns = cfg.exchange.product_code, SystemClock().now_ns()
+            with (
+                BatchedJournal.open(manifest.journal, product_code=product, now_ns=now_ns) as journal,
+                asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
+            ):
+                run = PaperRun(cfg, logs, screen, args.log_dir, journal)
+                manifest.exit_code = runner.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
             manifest.why = run.ended
             return manifest.exit_code
-    except (LogError, FeedError, BaseExceptionGroup) as error:
+    except (LogError, FeedError, JournalError, BaseExceptionGroup) as error:
         return _failed(error, sim=args.sim)
 
 
@@ -362,7 +395,7 @@ async def _trade(run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen
 def _failed(error: BaseException, *, sim: bool) -> int:
     """Put an expected failure into words; any other is a bug and is raised."""
     causes = cli.leaves(error)
-    if not all(isinstance(cause, LogError | FeedError) for cause in causes):
+    if not all(isinstance(cause, LogError | FeedError | JournalError) for cause in causes):
         raise error
     for cause in causes:
         sys.stderr.write(f"run_paper: {cause}\n")

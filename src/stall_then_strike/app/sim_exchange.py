@@ -1,9 +1,9 @@
-"""``sim_exchange``: the embedded exchange on its own, for any client that speaks bitFlyer's API.
+"""``sim_exchange``: run the embedded exchange on its own, for any client of bitFlyer's API.
 
-Two kinds of market: generated from a seed (endless, with one account to trade on) or played from a tape (ends with it,
-public only). The first lines on standard output are made for scripts: ``sim_exchange ready rest=URL ws=URL
-product=CODE`` once the port is open, then, with an account, ``sim_exchange account key=KEY secret=SECRET``. The pair is
-made up, by the operator or anew at each start, and good for nothing but this process.
+The market is generated from a seed (endless, with one account to trade on) or played from a tape (ends with the tape,
+public only). The first lines on standard output are meant for scripts: ``sim_exchange ready rest=URL ws=URL
+product=CODE`` when the port is open, then, with an account, ``sim_exchange account key=KEY secret=SECRET``. The pair is
+given by the operator or generated at each start, and is valid for this process only.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from stall_then_strike.types.errors import ConfigError
 
 _MAX_PORT: Final = 65_535
 _CHAOS_S: Final = 600.0
-"""Length that is drawn for where no end is known."""
+"""Length of a chaos plan when the run has no known end."""
 _TIME_OF_DAY: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
@@ -61,16 +61,20 @@ def parser() -> argparse.ArgumentParser:
         metavar="X|max",
         type=cli.speed,
         default=1.0,
-        help="times real time, or max: as fast as the clients take it; starts with the first one (default: 1)",
+        help="multiple of real time, or max: as fast as clients read; time starts with the first client (default: 1)",
     )
     flags.add_argument(
-        "--duration", metavar="SECONDS", type=cli.positive_seconds, help="stop after so many real seconds"
+        "--duration", metavar="SECONDS", type=cli.positive_seconds, help="stop after this time, in real seconds"
     )
     account = flags.add_argument_group("account (not with --tape)")
     account.add_argument("--api-key", metavar="TEXT", help="key that is accepted (default: a new one, printed)")
     account.add_argument("--api-secret", metavar="TEXT", help="its secret (default: a new one, printed)")
     account.add_argument(
-        "--collateral", metavar="JPY", type=_yen, default=Decimal(1_000_000), help="to begin with (default: 1000000)"
+        "--collateral",
+        metavar="JPY",
+        type=_yen,
+        default=Decimal(1_000_000),
+        help="at the start (default: 1000000)",
     )
     account.add_argument(
         "--maintenance",
@@ -83,18 +87,18 @@ def parser() -> argparse.ArgumentParser:
         "--yen",
         choices=("exact", "shown", "settled"),
         default="exact",
-        help="money in all its decimals; rounded to whole yen in answers; or in the books, too, against the account"
-        " (default: %(default)s)",
+        help="exact: money with all decimals; shown: rounded to whole yen in answers; settled: also when booked, "
+        "against the account (default: %(default)s)",
     )
-    trouble = flags.add_argument_group("trouble").add_mutually_exclusive_group()
+    trouble = flags.add_argument_group("faults").add_mutually_exclusive_group()
     trouble.add_argument(
-        "--faults", metavar="FILE", type=Path, help="what is to go wrong, and when (sample: configs/faults.yml)"
+        "--faults", metavar="FILE", type=Path, help="file with a plan of faults (sample: configs/faults.yml)"
     )
     trouble.add_argument(
         "--chaos",
         metavar="SEED",
         type=int,
-        help="a few faults drawn from a seed, in the first two thirds of the run (without --duration: of ten minutes)",
+        help="random faults from a seed, in the first two thirds of the run (without --duration: of ten minutes)",
     )
     return flags
 
@@ -136,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _market(args: argparse.Namespace) -> tuple[MarketSource, ScaledClock | None]:
-    """The source and the clock that fits it; None at maximal speed. Raises OSError and TapeError for the tape."""
+    """The market and its clock (None at maximal speed). Raises OSError and TapeError for the tape."""
     is_paced = not math.isinf(args.speed)
     if args.tape is not None:
         tape, stamps = TapeSource(args.tape), Stamps()
@@ -149,7 +153,7 @@ def _market(args: argparse.Namespace) -> tuple[MarketSource, ScaledClock | None]
 
 
 def _fault_plan(args: argparse.Namespace) -> FaultPlan | None:
-    """What is to go wrong. Raises ConfigError for the file, ValueError for a run that is too short for chaos."""
+    """The plan of faults. Raises ConfigError for the file, ValueError for a run that is too short for chaos."""
     if args.faults is not None:
         return load_fault_plan(cli.settings_file(args.faults))
     if args.chaos is None:
@@ -161,7 +165,7 @@ def _fault_plan(args: argparse.Namespace) -> FaultPlan | None:
 async def _serve(
     source: MarketSource, clock: ScaledClock | None, plan: FaultPlan | None, args: argparse.Namespace
 ) -> int:
-    """Be the venue until a signal, the duration or the end of the tape."""
+    """Serve until a signal, the end of the duration or the end of the tape."""
     ending = Ending()
     async with AsyncExitStack() as stack:
         key = ApiKey(key=args.api_key or token_hex(11), secret=args.api_secret or token_urlsafe(32))
@@ -201,12 +205,12 @@ def _announce(exchange: BitflyerExchange, key: ApiKey | None) -> None:
     account = "" if key is None else f"sim_exchange account key={key.key} secret={key.secret}\n"
     sys.stdout.write(
         f"sim_exchange ready rest={exchange.base_url} ws={exchange.ws_url} product={product}\n{account}"
-        "trade it on paper from another terminal (Ctrl-C here stops the exchange):\n"
+        "to trade on it on paper, from another terminal (Ctrl-C here stops the exchange):\n"
         f"  run_paper --set exchange.base_url={exchange.base_url} --set exchange.ws_url={exchange.ws_url}\n"
     )
     if key is not None:
         sys.stdout.write(
-            "or with orders, key and secret in BITFLYER_API_KEY and BITFLYER_API_SECRET:\n"
+            "or with orders, with key and secret in BITFLYER_API_KEY and BITFLYER_API_SECRET:\n"
             f"  run_live --set exchange.base_url={exchange.base_url} --set exchange.ws_url={exchange.ws_url}"
             " --set journal.dir=data/journal-of-this-exchange\n"
         )
@@ -214,9 +218,9 @@ def _announce(exchange: BitflyerExchange, key: ApiKey | None) -> None:
 
 
 async def _until_end(exchange: BitflyerExchange, ending: Ending, duration_s: float | None) -> None:
-    """Wait for whatever ends the run."""
+    """Wait for the first thing that ends the run."""
     has_ended = await first_of(exchange.wait_ended(), ending.wanted, limit_s=duration_s)
-    ending.ask("end of tape" if has_ended else "duration over")  # after a signal, whose name counts, this says nothing
+    ending.ask("end of tape" if has_ended else "duration over")  # no effect after a signal: the first reason is kept
 
 
 def _port(text: str) -> int:

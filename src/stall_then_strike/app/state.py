@@ -1,6 +1,7 @@
 """``state``: what the daemon remembers, and the operator's word on it.
 
 - ``state`` or ``state show``: halt, trading day, position, day's result, live orders, last fills; also while it runs
+- ``state --log-dir DIR``: the same of the latest run of a log folder, or of another by ``--run``, also on paper
 - ``state resume``: lift a halt; while nothing runs
 - ``state export DIR``: orders, fills and facts as CSV
 """
@@ -24,6 +25,8 @@ from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.halt import lift_halt
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.infra.logs.log_runs import LIVE, LogRuns
+from stall_then_strike.infra.logs.run_manifest import run_journal
 from stall_then_strike.types.errors import ConfigError, JournalError
 from stall_then_strike.types.text import utc_iso
 
@@ -35,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(
         prog="state",
         usage="%(prog)s [show] [--json] [flags]\n       %(prog)s resume [--reason TEXT] [--yes] [flags]\n"
-        "       %(prog)s export DIR [flags]",
+        "       %(prog)s export DIR [flags]\n"
+        "       %(prog)s --log-dir DIR [--runs|--run RUN] [show|export DIR] [flags]",
         description="Show what the journal of a product remembers, lift a halt, or export it.",
         epilog="exit codes: 0 done; 1 failed, no journal, in use, or not confirmed; 2 bad configuration or arguments",
     )
@@ -44,6 +48,13 @@ def parser() -> argparse.ArgumentParser:
         "folder", metavar="DIR", nargs="?", type=Path, help="export: folder to write to, made if missing"
     )
     cli.add_config_flags(flags, override="configs/live.yml")
+    flags.add_argument(
+        "--log-dir",
+        metavar="DIR",
+        type=Path,
+        help="show and export: the journal of a run of this log folder (default: the one of journal.dir)",
+    )
+    cli.add_run_flags(flags, default="the latest")
     flags.add_argument("--json", action="store_true", help="show: one JSON object")
     flags.add_argument("--reason", metavar="TEXT", default=None, help="resume: why, for the journal")
     flags.add_argument("--yes", action="store_true", help="resume: do not ask")
@@ -55,15 +66,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
     args = flags.parse_intermixed_args(argv)  # so that flags may stand between the command and DIR
-    if (args.command == "export") is not (args.folder is not None):
-        flags.error("export needs a folder: state export DIR" if args.folder is None else "DIR goes with export only")
-    if args.json and args.command != "show":
-        flags.error("--json goes with show only")
-    if (args.yes or args.reason is not None) and args.command != "resume":
-        flags.error("--reason and --yes go with resume only")
+    _refuse_mixtures(flags, args)
     try:
         cfg = cli.load(args, cli.CONFIGS / "live.yml")
+        if args.runs:
+            sys.stdout.write(LogRuns(args.log_dir).listing())
+            return cli.EXIT_DONE
         path = journal_path(cfg.journal.dir, cfg.exchange.product_code)
+        if args.log_dir is not None:
+            path = _journal_of(LogRuns(args.log_dir), args.wanted, cfg)
         if args.command == "resume":
             return _resume(path, cfg, args)
         if args.command == "export":
@@ -75,6 +86,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     except JournalError as error:
         sys.stderr.write(f"state: {error}\n")
         return cli.EXIT_FAILED
+
+
+def _refuse_mixtures(flags: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Exit on arguments that do not go together."""
+    if (args.command == "export") is not (args.folder is not None):
+        flags.error("export needs a folder: state export DIR" if args.folder is None else "DIR goes with export only")
+    if args.json and args.command != "show":
+        flags.error("--json goes with show only")
+    if (args.yes or args.reason is not None) and args.command != "resume":
+        flags.error("--reason and --yes go with resume only")
+    if args.log_dir is None and (args.runs or args.wanted):
+        flags.error("--runs and --run go with --log-dir only")
+    if args.log_dir is not None and args.command == "resume":
+        flags.error("resume lifts a halt of live trading: it goes with journal.dir, not with --log-dir")
+
+
+def _journal_of(known: LogRuns, wanted: Sequence[str], cfg: AppConfig) -> Path:
+    """The journal of one run of a log folder. Raises ConfigError."""
+    chosen = known.chosen(wanted)
+    record = known.record(chosen[0]) if len(chosen) == 1 else None
+    if record is None:
+        raise ConfigError(f"{known.folder}: {len(chosen)} runs are chosen; accepted: one of those that --runs lists")
+    run, product = f"run {record.run} of {known.folder}", cfg.exchange.product_code
+    if record.product != product:
+        raise ConfigError(
+            f"{run} is of {record.product}, the settings are of {product}; name those of the run by --config, or --set "
+            "exchange.product_code=..."
+        )
+    if record.mode == "backtest":
+        raise ConfigError(f"{run} is a backtest, which keeps no journal")
+    if record.mode in LIVE:
+        return journal_path(cfg.journal.dir if record.mode == "live" else known.folder / "journal", product)
+    return run_journal(known.folder, record)
 
 
 def _view(path: Path, cfg: AppConfig) -> StateView:

@@ -1,6 +1,6 @@
-"""``sweep``: many parameter sets over the same tapes, by grid or search, here or on Dask, and what is left of the best.
+"""``sweep``: replay tapes with many parameter sets, by grid or search, here or on Dask, and judge the best of them.
 
-Needs the extra ``research``. A sweep that was interrupted goes on when the same command is given again.
+It needs the extra ``research``. The same command continues a sweep that was interrupted.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 _RESULTS: Final = Path("data/results")
 _WIDE: Final = 200
-"""Columns, where there is no terminal to have some."""
+"""Width when the output is not a terminal."""
 _EPILOG: Final = (
     "exit codes: 0 done; 1 a run failed, or the sweep could not go on; 2 bad configuration or arguments, or no extra "
     "research; "
-    "130 stopped by a signal: the same command goes on"
+    "130 stopped by a signal: the same command continues"
 )
 
 
@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         action="extend",
         default=[],
         dest="tapes",
-        help="tapes in order of time, by path or by URL that fsspec knows and workers can reach; may be repeated",
+        help="tapes in order of time: paths, or fsspec URLs that the workers can reach; may be repeated",
     )
     flags.add_argument(
         "--grid",
@@ -70,19 +70,20 @@ def parser() -> argparse.ArgumentParser:
         metavar="KEY.PATH=LOW:HIGH[:log|:STEP]",
         action="append",
         default=[],
-        help="range of one key (or V,V,...) for a search by TPE; whole numbers stay whole: write 1.0:10 for fractions",
+        help="range of one key (or V,V,...) for a search by TPE; a range of whole numbers gives whole numbers: write "
+        "1.0:10 for fractions",
     )
     flags.add_argument("--trials", metavar="N", type=_count, help="parameter sets that a search tries")
     flags.add_argument(
-        "--batch", metavar="N", type=_count, default=10, help="sets that a search proposes at a time (default: 10)"
+        "--batch", metavar="N", type=_count, default=10, help="parameter sets per proposal of a search (default: 10)"
     )
     flags.add_argument(
         "--objective",
         metavar="NAMES",
         default="pnl",
-        help="pnl, max_drawdown, sharpe, or several with commas; the first ranks (default: %(default)s)",
+        help="pnl, max_drawdown, sharpe, or several with commas; the first one ranks the sets (default: %(default)s)",
     )
-    flags.add_argument("--folds", metavar="K", type=_count, default=0, help="walk-forward split into so many folds")
+    flags.add_argument("--folds", metavar="K", type=_count, default=0, help="number of folds of a walk-forward split")
     flags.add_argument(
         "--train-share",
         metavar="X",
@@ -95,11 +96,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         type=cli.positive_seconds,
         default=60.0,
-        help="interval of the observations that Sharpe ratios are made of (default: 60)",
+        help="interval of the observations for Sharpe ratios (default: 60)",
     )
     where = flags.add_mutually_exclusive_group()
     where.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler, such as tcp://10.0.0.5:8786")
-    where.add_argument("--serial", action="store_true", help="in this process, one run after the other")
+    where.add_argument("--serial", action="store_true", help="run in this process, one run after the other")
     where.add_argument("--workers", metavar="N", type=_count, help="processes on this machine (default: its cores)")
     flags.add_argument(
         "--patience",
@@ -110,9 +111,9 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--out", metavar="DIR", type=Path, help=f"result folder (default: {_RESULTS}/sweep-DIGEST)")
     flags.add_argument(
-        "--best", metavar="N", type=_count, default=10, help="sets in the table at the end (default: 10)"
+        "--best", metavar="N", type=_count, default=10, help="rows in the table at the end (default: 10)"
     )
-    flags.add_argument("--retry-failed", action="store_true", help="grid: make runs again that failed before")
+    flags.add_argument("--retry-failed", action="store_true", help="grid: repeat the runs that failed")
     flags.add_argument("--seed", metavar="N", type=int, help="sets paper.seed, which also seeds a search")
     cli.add_config_flags(flags, override="configs/backtest.yml")
     return flags
@@ -135,7 +136,7 @@ def _share(text: str) -> Decimal:
 
 
 class Stopper:
-    """Hears signals: before the runs begin they end the command, after that they stop it in good order."""
+    """Handles stop signals: before the runs begin they end the command, later they stop it in good order."""
 
     def __init__(self) -> None:
         """Listen from now on."""
@@ -155,13 +156,13 @@ class Stopper:
         self.stopped, self.why = True, name
         if not self.orderly:
             raise cli.Interrupted
-        signal.signal(number, signal.SIG_DFL)  # a second one does not wait
+        signal.signal(number, signal.SIG_DFL)  # a second signal ends the process at once
 
     @contextlib.contextmanager
     def deaf(self) -> Iterator[None]:
-        """While processes are started, which are to ignore what their whole group gets: a Ctrl-C is for this one.
+        """Around the start of worker processes: they inherit that stop signals are ignored, which are for this process.
 
-        It waits meanwhile, and is heard afterwards.
+        A signal that comes meanwhile waits and is handled afterwards.
         """
         cli.hear_signals(yes=False)
         for number in cli.STOP_SIGNALS:
@@ -174,7 +175,7 @@ class Stopper:
             cli.hear_signals(yes=True)
 
     def stopping(self) -> bool:
-        """Whether one came."""
+        """Whether a stop signal came."""
         return self.stopped
 
 
@@ -185,8 +186,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     if args.seed is not None:
         args.sets = [*args.sets, f"paper.seed={args.seed}"]
-    logger.disable("stall_then_strike.infra")  # each frame that is not understood; told as a count
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by workers; nothing here computes with threads
+    logger.disable("stall_then_strike.infra")  # garbage frames are counted, not warned of
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by workers; no computation here uses threads
     stopper = Stopper()
     try:
         cfg = cli.load(args, cli.CONFIGS / "backtest.yml")
@@ -207,9 +208,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _tapes(named: Sequence[str], cfg: AppConfig) -> list[str]:
-    """The tapes that are meant. Raises ConfigError."""
+    """The paths or URLs of the tapes. Raises ConfigError."""
     if any("://" in url or "::" in url for url in named):
-        return list(named)  # what has to be fetched is a tape
+        return list(named)  # a URL names a tape, never a folder
     found = tape_files([Path(url) for url in named], cfg.exchange.product_code)
     if words := found.words():
         _say(words)
@@ -227,29 +228,29 @@ def _command(arguments: Sequence[str], tapes: Sequence[str]) -> str:
 
 
 def _keys(args: argparse.Namespace, cfg: AppConfig) -> Keys:
-    """What is to be varied. Raises ConfigError with everything that is wrong with the flags."""
+    """The keys to vary. Raises ConfigError with all errors in the flags."""
     from stall_then_strike.research.sweep.plan import idle_keys, read_grid, read_search
 
     problems = []
     if not args.tapes:
-        problems.append("no --tape was named; accepted: one or more tapes (.jsonl or .jsonl.zst), by path or URL")
+        problems.append("--tape is missing; accepted: one or more tapes (.jsonl or .jsonl.zst), by path or URL")
     if bool(args.grid) == bool(args.search):
         problems.append("accepted: --grid for each key of a grid, or --search for each key of a search")
     if args.search and args.trials is None:
-        problems.append("--search: how many sets? accepted: --trials N with it")
+        problems.append("--search needs a number of sets; accepted: --trials N with it")
     if args.grid and args.trials is not None:
         problems.append("--trials: a grid tries all of its sets; accepted: with --search")
     if args.search and args.retry_failed:
-        problems.append("--retry-failed: a search has learnt from its failures; accepted: with --grid")
+        problems.append("--retry-failed: a search has used its failures already; accepted: with --grid")
     if problems:
         raise ConfigError("\n".join(problems))
     if args.search:
-        import optuna  # noqa: F401 - what is not there is told before the tapes are read, which takes its time
+        import optuna  # noqa: F401 - report a missing package before the tapes are read, which takes a while
     if not args.serial:
         import distributed  # noqa: F401 - the same
     keys: Keys = read_grid(args.grid, cfg) if args.grid else read_search(args.search, cfg)
     for key in idle_keys(keys, cfg):
-        _say(f"{key} makes no difference to a replay")
+        _say(f"{key} has no effect on a replay")
     return keys
 
 
@@ -296,7 +297,7 @@ class _Sweep:
             whole = self._drive(plan, job, columns, journal)
             if not whole:
                 made = f"{len(journal.records):,} of {plan.runs:,} runs"
-                self._print(f"stopped at {made} by {self._stopper.why}; the same command goes on")
+                self._print(f"stopped by {self._stopper.why} after {made}; the same command continues")
                 return cli.EXIT_INTERRUPTED
             records = sweep_result.ordered(journal.records.values(), plan)
             worth = sweep_result.deflated(records, plan)
@@ -367,12 +368,12 @@ class _Sweep:
             return driver.drive(pool)
 
     def _compile(self, columns: Columns) -> None:
-        """Compile here, once, and not in each worker at the same time."""
+        """Compile here once, not in every worker at the same time."""
         from stall_then_strike.research.replay.compiled import CannotCompile, CompiledReplay
 
         first_ns = columns.manifest.first_ns
-        # What cannot be compiled, each run will say.
-        with compiling(self._console, "making ready to replay", REPLAY), contextlib.suppress(CannotCompile):
+        # If it cannot be compiled, each run says so.
+        with compiling(self._console, "preparing the replay", REPLAY), contextlib.suppress(CannotCompile):
             CompiledReplay(self._cfg, columns, span=(first_ns, first_ns + 1)).run()
 
     def _show(self, plan: Plan, records: Any, worth: Any) -> None:

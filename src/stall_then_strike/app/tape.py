@@ -1,6 +1,6 @@
-"""``tape``: look at tapes, check, cut, merge and convert them, and replay what a recorded core was told.
+"""``tape``: inspect, check, cut, merge and convert tapes, and replay the recorded events of a core.
 
-Exit codes: 0 done, or nothing wrong; 1 a tape is bad or cannot be read; 2 arguments that do not fit.
+Exit codes: 0 done; 1 a tape is bad or cannot be read; 2 bad arguments.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SAMPLE_START: Final = "2026-01-05T00:00:00Z"
 _ISO: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z?")
 _FLUSH_ROWS: Final = 1_000
 _LAST_NS: Final = 9_000_000_000_000_000_000
-"""The year 2255; stamps have 64 bits."""
+"""In the year 2255; stamps have 64 bits."""
 _FINEST: Final = Decimal("1e-12")
 _TEXTS: Final = frozenset({"tape", "first (UTC)", "end"})
 _COLUMNS: Final = (
@@ -53,34 +53,39 @@ _FORMATS: Final = ("parquet", "npz", "jsonl", "jsonl.zst")
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    flags = argparse.ArgumentParser(prog="tape", description="Look at tapes, check and convert them.")
+    flags = argparse.ArgumentParser(prog="tape", description="Inspect, check, cut, merge, convert and replay tapes.")
     commands = flags.add_subparsers(metavar="COMMAND", required=True)
 
-    info = _command(commands, "info", _info, "what is on tapes")
+    info = _command(commands, "info", _info, "show what is on tapes")
     info.add_argument("tapes", metavar="FILE", type=Path, nargs="+")
-    info.add_argument("--json", action="store_true", help="for programs: one object a line")
+    info.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
     _add_units(info)
 
-    check = _command(commands, "check", _check, "exit with 1 if a tape is not good evidence")
+    check = _command(commands, "check", _check, "check tapes; exit with 1 if one is bad")
     check.add_argument("tapes", metavar="FILE", type=Path, nargs="+")
-    check.add_argument("--gap", metavar="SECONDS", type=cli.positive_seconds, help="silence of any channel that is bad")
+    check.add_argument(
+        "--gap",
+        metavar="SECONDS",
+        type=cli.positive_seconds,
+        help="a channel that is silent for longer makes a tape bad",
+    )
     check.add_argument(
         "--min-agreed",
         metavar="SHARE",
         type=_share,
         default=tape_tools.MIN_AGREED,
-        help="of board messages whose mid price has to be the book's (default: %(default)s)",
+        help="least share of board messages whose mid price agrees with the book (default: %(default)s)",
     )
     _add_units(check)
 
-    cut = _command(commands, "cut", _cut, "a part of a tape")
+    cut = _command(commands, "cut", _cut, "copy a part of a tape")
     cut.add_argument("tape", metavar="FILE", type=Path)
     when = "UTC time 2026-01-05T12:00:00Z, nanoseconds since 1970, or +SECONDS from the tape's start"
     cut.add_argument("--from", metavar="TIME", dest="start", help=f"first moment, included: {when}")
     cut.add_argument("--to", metavar="TIME", dest="end", help="last moment, excluded")
     _add_output(cut)
 
-    merge = _command(commands, "merge", _merge, "several tapes in one, by receive stamp")
+    merge = _command(commands, "merge", _merge, "merge several tapes into one, by receive stamp")
     merge.add_argument("tapes", metavar="FILE", type=Path, nargs="+")
     merge.add_argument(
         "--drop-copies",
@@ -88,37 +93,39 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         type=cli.positive_seconds,
         const=tape_tools.TWICE_S,
-        help="leave out messages that another tape has within so many seconds (default: %(const)s)",
+        help="leave out messages that another tape has within this time (default: %(const)s)",
     )
     _add_output(merge)
 
-    convert = _command(commands, "convert", _convert, "a tape for other programs")
+    convert = _command(commands, "convert", _convert, "convert a tape for other programs")
     convert.add_argument("tape", metavar="FILE", type=Path)
     convert.add_argument("--to", choices=_FORMATS, required=True, dest="kind")
-    convert.add_argument("--product", metavar="CODE", help="which, if the tape has several (parquet, npz)")
+    convert.add_argument("--product", metavar="CODE", help="product to convert, if the tape has several (parquet, npz)")
     convert.add_argument(
         "--feed-latency-ms",
         metavar="MS",
         type=_milliseconds,
         default=100.0,
-        help="npz: how long board messages were under way, for they carry no stamp (default: %(default)g)",
+        help="npz: assumed latency of board messages, which carry no stamp (default: %(default)g)",
     )
-    convert.add_argument("-o", "--out", metavar="FILE", type=Path, help="default: beside the tape, by its name")
+    convert.add_argument(
+        "-o", "--out", metavar="FILE", type=Path, help="file to write (default: beside the tape, with its name)"
+    )
     _add_units(convert)
 
-    sample = _command(commands, "sample", _sample, "a tape of a made-up market, the same for the same arguments")
-    sample.add_argument("--seed", metavar="N", type=int, default=7, help="default: %(default)s")
+    sample = _command(commands, "sample", _sample, "generate a tape of a simulated market from a seed")
+    sample.add_argument("--seed", metavar="N", type=int, default=7, help="seed of the market (default: %(default)s)")
     sample.add_argument("--seconds", metavar="N", type=cli.positive_seconds, default=180.0, help="default: %(default)g")
     sample.add_argument(
-        "--start", metavar="TIME", default=_SAMPLE_START, help="its first moment (default: %(default)s)"
+        "--start", metavar="TIME", default=_SAMPLE_START, help="first moment of the tape (default: %(default)s)"
     )
     _add_output(sample)
 
     replay = _command(
-        commands, "replay", _replay, "feed a recorded core's events to a fresh one, and write its CSV logs"
+        commands, "replay", _replay, "feed a core's recorded events to a new core, and write its CSV logs"
     )
-    replay.add_argument("events", metavar="FILE", type=Path, help="a recording *.events.jsonl.zst")
-    replay.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="a new folder for the CSV logs")
+    replay.add_argument("events", metavar="FILE", type=Path, help="event log, *.events.jsonl.zst")
+    replay.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="new folder for the CSV logs")
     return flags
 
 
@@ -160,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"tape: {error}\n")
         return cli.EXIT_USAGE
     except FileExistsError as error:
-        sys.stderr.write(f"tape: {error.filename}: is there already; choose another name\n")
+        sys.stderr.write(f"tape: {error.filename}: exists already; choose another name\n")
         return cli.EXIT_USAGE
     except OSError as error:
         sys.stderr.write(f"tape: {error.filename or ''}: {error.strerror or error}\n")
@@ -191,7 +198,7 @@ def _info(args: argparse.Namespace) -> int:
             rows = [row for tape in audited for row in _facts(tape)]
             if console.width >= _WIDE:
                 console.print(_table(rows))
-            else:  # one below the other: a table this narrow would break every word of it
+            else:  # a paragraph per tape: so narrow a table would break its words
                 for row in rows:
                     console.print(_paragraph(row), highlight=False, markup=False, soft_wrap=True)
         for path in filter(is_event_log, args.tapes):
@@ -203,7 +210,7 @@ def _info(args: argparse.Namespace) -> int:
 
 
 def _facts(tape: Audited) -> Iterator[tuple[str, ...]]:
-    """One row a product of the tape, in the order of ``_COLUMNS``."""
+    """One row per product on the tape, with the columns of ``_COLUMNS``."""
     audit = tape.audit
     end = "unreadable" if tape.error else "whole"
     if tape.statistics.truncated or tape.statistics.is_unfinished:
@@ -271,7 +278,7 @@ def _check_events(path: Path) -> int:
         for _ in read_inputs(path):
             count += 1
     except TapeError as error:
-        sys.stdout.write(f"{path}: BAD, {count:,} events before\n  {error}\n")
+        sys.stdout.write(f"{path}: BAD after {count:,} events\n  {error}\n")
         return cli.EXIT_FAILED
     sys.stdout.write(f"{path}: good, {count:,} events\n")
     return cli.EXIT_DONE
@@ -291,7 +298,7 @@ def _length(span_ns: int) -> str:
 
 def _tape_name(path: Path) -> Path:
     if not path.name.endswith((".jsonl", TAPE)):
-        raise ConfigError(f"-o {path}: not a tape's name; accepted: .jsonl or .jsonl.zst")
+        raise ConfigError(f"-o {path}: not a file name of a tape; accepted: .jsonl or .jsonl.zst")
     return path
 
 

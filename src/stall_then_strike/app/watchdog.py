@@ -1,14 +1,14 @@
-"""``watchdog``: a process of its own that cancels all orders when the trader's heartbeat ends.
+"""``watchdog``: a separate process that cancels all orders when the trader's heartbeat ends.
 
 It acts on a run that it has seen alive, when the heartbeat is silent for ``watch.heartbeat_limit_sec`` and the run did
-not say that it stopped in good order. Then it sends ``cancelallchildorders``, again until the venue has answered 200,
-and once more after a pause, since an order that was accepted but not registered may have been missed. After that it
-waits for a heartbeat. An open position stays open.
+not report that it stopped in good order. Then it sends ``cancelallchildorders`` until the venue has answered 200, and
+once more after a pause, because the first may have missed an order that was accepted but not registered. After that it
+waits for the next heartbeat. An open position stays open.
 
-The venue knows no cancel-all of *our* orders: those that somebody entered by hand in this product go too. That is why
+The venue cannot cancel only *our* orders: a cancel-all also cancels orders entered by hand in this product. That is why
 running a watchdog is the operator's choice.
 
-``--now`` is the panic button: one cancel-all, at once. ``--alive`` answers by its exit code whether the trader lives.
+``--now`` sends one cancel-all at once. ``--alive`` reports by its exit code whether the trader is alive.
 """
 
 from __future__ import annotations
@@ -46,23 +46,23 @@ LOOK_S: Final = 0.5
 """Pause between two looks at the heartbeat."""
 SWEEPS: Final = 2
 PAUSE_S: Final = 10
-"""Shortest pause between two cancel-alls: even for a day, they are a small share of the venue's 300 in 5 minutes."""
+"""Shortest pause between two cancel-alls: even over a day they use a small share of the venue's 300 in 5 minutes."""
 PAUSE_MAX_S: Final = 60
-"""The pause doubles up to this while the venue does not take them."""
+"""The pause doubles up to this while the venue refuses them."""
 
 NO_HEARTBEAT: Final = "no heartbeat"
 
 
 class CancelsAll(Protocol):
-    """What the watchdog needs of the venue."""
+    """What the watchdog needs from the venue."""
 
     async def send(self) -> None:
-        """Send one cancel-all. Raises AuthRefused or NoAnswer unless the venue took it."""
+        """Send one cancel-all. Raises AuthRefused or NoAnswer unless the venue accepted it."""
         ...
 
 
 class Watchdog:
-    """The watch over one product's trader."""
+    """Watches one product's trader."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Watchdog:
         look_sec: float = LOOK_S,
         pause_sec: float = PAUSE_S,
     ) -> None:
-        """``tell`` is given title and text of what the operator must know."""
+        """``tell`` sends title and text of an alert to the operator."""
         self._heartbeat = heartbeat
         self._vigil = Vigil(limit_ns=round(limit_sec * NS_PER_S), max_gap_ns=round(2 * look_sec * NS_PER_S))
         self._venue = venue
@@ -95,7 +95,7 @@ class Watchdog:
             await asyncio.sleep(self._look_sec)
 
     async def look(self) -> None:
-        """Look once, and do what is due."""
+        """Look at the heartbeat once and do what is due."""
         before = self._vigil.pulse
         beat = read_beat(self._heartbeat)
         pulse = self._vigil.look(beat, self._clock.now_ns())
@@ -117,17 +117,18 @@ class Watchdog:
             case Pulse.LOST:
                 logger.error("no heartbeat for {} s: cancelling all orders", round(self._vigil.silence_ns / NS_PER_S))
                 self._sweeps_left, self._failures = SWEEPS, 0
-                self._next_ns = max(self._next_ns, self._clock.now_ns())  # a trader that comes and goes is no excuse
+                # The pause holds even if the trader comes and goes.
+                self._next_ns = max(self._next_ns, self._clock.now_ns())
             case Pulse.UNSEEN:
-                raise AssertionError("nothing becomes unseen")
+                raise AssertionError("a heartbeat once seen stays seen")
 
     def _on_silence_of_old(self) -> None:
         if not self._has_told_of_old and self._vigil.silence_ns >= self._vigil.limit_ns:
             self._has_told_of_old = True
             self._say(
                 "no trader is running",
-                "and the last one did not stop in good order, before this watchdog began: its orders may be live. "
-                "`watchdog --now` cancels all",
+                "and the last one ended before this watchdog began, not in good order: its orders may be live. "
+                "`watchdog --now` cancels all orders",
             )
 
     async def _sweep(self) -> None:
@@ -167,7 +168,7 @@ def parser() -> argparse.ArgumentParser:
     what = flags.add_mutually_exclusive_group()
     what.add_argument("--now", action="store_true", help="send one cancel-all at once and exit; asks first")
     what.add_argument(
-        "--alive", action="store_true", help="exit with 0 if a live heartbeat is there, else with 1; sends nothing"
+        "--alive", action="store_true", help="exit with 0 if the trader's heartbeat is alive, else 1; sends nothing"
     )
     flags.add_argument("--yes", action="store_true", help="with --now: do not ask")
     return flags
@@ -189,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.alive:
             return _alive(cfg)
         if cfg.env == "paper":
-            raise ConfigError("env: paper is not for this command, for paper has no orders; accepted: live or sim")
+            raise ConfigError("env: paper has no orders to cancel; accepted: live or sim")
         if args.now and not args.yes and not _is_sure(cfg):
             sys.stdout.write("nothing was sent\n")
             return cli.EXIT_FAILED
@@ -205,23 +206,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _alive(cfg: AppConfig) -> int:
-    """Answer whether a trader is running and its heartbeat is young enough."""
+    """Report whether a trader is running and its heartbeat is recent enough."""
     path = heartbeat_path(cfg)
     beat, age = read_beat(path), age_sec(path, SystemClock().now_ns())
     if beat is None or age is None:
         sys.stdout.write(f"no heartbeat in {path}\n")
         return cli.EXIT_FAILED
     is_young = age < cfg.watch.heartbeat_limit_sec
-    said = beat.state if is_young or beat.state == "stopped" else "silent: it did not say that it stopped"
+    said = beat.state if is_young or beat.state == "stopped" else "silent, without a report that it stopped"
     limit = "" if is_young else f" (watch.heartbeat_limit_sec is {plain(cfg.watch.heartbeat_limit_sec)})"
     sys.stdout.write(f"{said}, last heartbeat {age:.1f} s ago{limit}\n")
     return cli.EXIT_DONE if is_young and beat.state == "running" else cli.EXIT_FAILED
 
 
 def _is_sure(cfg: AppConfig) -> bool:
-    """Ask the operator. Raises ConfigError where there is nobody to ask."""
+    """Ask the operator. Raises ConfigError without a terminal."""
     if not sys.stdin.isatty():
-        raise ConfigError("--now asks before it cancels, and here is no terminal; accepted: --now --yes")
+        raise ConfigError("--now asks before it cancels, and there is no terminal; accepted: --now --yes")
     sys.stdout.write(
         f"Cancel ALL orders of {cfg.exchange.product_code} at {cfg.exchange.base_url}, also those entered by hand? "
         "Type yes: "
@@ -238,8 +239,8 @@ def _now(cfg: AppConfig, credentials: Credentials) -> int:
     with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
         runner.run(send())
     sys.stdout.write(
-        "the venue took the cancel-all; an order that was accepted just before may have been missed: "
-        f"look, or send again in {PAUSE_S} s\n"
+        "the venue accepted the cancel-all; it may have missed an order that was accepted just before: "
+        f"check the open orders, or send again in {PAUSE_S} s\n"
     )
     return cli.EXIT_DONE
 
@@ -247,7 +248,7 @@ def _now(cfg: AppConfig, credentials: Credentials) -> int:
 def _watch(cfg: AppConfig, credentials: Credentials, args: argparse.Namespace) -> int:
     clock = SystemClock()
     source = f"watchdog {cfg.exchange.product_code}"
-    # No pause between alerts: what is said here is said once for each change, and each matters.
+    # No pause between alerts: each change is sent once, and each matters.
     alerts = Alerts(load_alert_urls(), pause_sec=0, clock=clock, source=source)
     with (
         LogFolder(args.log_dir),
@@ -268,7 +269,7 @@ async def _until_stopped(
             venue = _cancel_all(cfg, credentials, client)
             try:
                 await venue.check_key()
-            except NoAnswer as error:  # when it is needed most, the venue may be just as unwilling
+            except NoAnswer as error:  # start anyway: the venue may answer later
                 logger.warning("the key could not be checked: {}", error)
             path, limit_s = heartbeat_path(cfg), float(cfg.watch.heartbeat_limit_sec)
             dog = Watchdog(

@@ -1,6 +1,6 @@
-"""``why``: what was decided, sent, answered and filled around a moment or an order, and which gate or limit held.
+"""``why``: show what was decided, sent, answered and filled around a moment or an order, and which gate or limit held.
 
-Reads the logs and the journal, also while a run writes them, and changes nothing.
+It reads the logs and the journal, also while a run writes them, and changes nothing.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def parser() -> argparse.ArgumentParser:
         prog="why",
         usage="%(prog)s TIME|ORDER_ID|--runs [--run RUN] [--window SECONDS] [--local] [--json] [flags]",
         description="Explain from the logs and the journal what was done around a moment or with an order, and why.",
-        epilog="exit codes: 0 answered; 1 nothing found, or it cannot be read; 2 bad configuration or arguments",
+        epilog="exit codes: 0 answered; 1 nothing found, or a file cannot be read; 2 bad configuration or arguments",
     )
     flags.add_argument(
         "asked",
         metavar="TIME|ORDER_ID",
         nargs="?",
-        help="2026-11-21T07:30:13.123Z, or HH:MM[:SS[.fff]] of today (both UTC without an offset), now, -5m; or our "
-        "name of an order, the venue's (JRF...), or the number of an execution",
+        help="2026-11-21T07:30:13.123Z, HH:MM[:SS[.fff]] of today (UTC unless an offset is given), now, or -5m; or "
+        "an order's client id, its venue id (JRF...), or the id of an execution",
     )
     cli.add_config_flags(flags, override="configs/live.yml")
     flags.add_argument(
@@ -53,18 +53,9 @@ def parser() -> argparse.ArgumentParser:
         type=_window,
         help=f"how far to look each way (default: {MOMENT_S:g} around a moment, {ORDER_S:g} around an order's life)",
     )
-    flags.add_argument("--runs", action="store_true", help="list the runs of the log folder")
-    flags.add_argument(
-        "--run",
-        metavar="RUN",
-        action="append",
-        default=[],
-        dest="wanted",
-        help="run that is asked about: its number, latest, a mode for all runs of it, all, or unknown; may be repeated "
-        "(default: the one that knows)",
-    )
-    flags.add_argument("--local", action="store_true", help="TIME without an offset is of session.timezone, not UTC")
-    flags.add_argument("--json", action="store_true", help="one JSON object")
+    cli.add_run_flags(flags, default="the run with rows of it")
+    flags.add_argument("--local", action="store_true", help="TIME without an offset is in session.timezone, not UTC")
+    flags.add_argument("--json", action="store_true", help="print one JSON object")
     return flags
 
 
@@ -80,10 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         zone = cfg.session.timezone
         known = LogRuns(args.log_dir)
         if args.runs:
-            sys.stdout.write("".join(f"{line}\n" for line in known.lines()) or f"{args.log_dir}: no runs\n")
+            sys.stdout.write(known.listing())
             return cli.EXIT_DONE
         if args.asked is None:
-            raise ConfigError("nothing was asked; accepted: TIME, ORDER_ID, or --runs to list the runs")
+            raise ConfigError("TIME or ORDER_ID is missing; accepted: TIME, ORDER_ID, or --runs to list the runs")
         asked = parse_asked(args.asked, now_ns=now_ns, zone=zone if args.local else "UTC")
         is_named = any(text.partition("=")[0].strip() == "journal.dir" for text in args.sets)
         runs = runs_for(asked, known, args.wanted, MOMENT_S if args.window is None else args.window)

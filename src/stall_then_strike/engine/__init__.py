@@ -1,18 +1,17 @@
 """The pure part: events and ``now_ns`` in, actions, log rows and the next deadline out.
 
-Nothing here does I/O, reads a clock or draws a random number, so a list of stamped events is enough to run it again.
+Nothing here does I/O, reads a clock or draws a random number, so a list of stamped events is enough to replay a run.
 
-    core            one step, in which the others meet
+    core            one step of the engine; it combines the other modules
     strategy_stall  stall, then strike: one function over integers
-    orders          the life of an order
+    orders          the life cycle of an order
     inventory       position, average price, the day's result and drawdown
     risk            the kill switch
-    exits           the ways out: cancels that must come through, positions that must end flat
+    exits           cancels that are repeated until they succeed, and closings
     closing         how a position is brought to zero
     dispatch        the actions of a step, and the calls that they cost
     recording       log rows, notices for the operator, counts
     executor        actions to gateway calls, and answers to events; the one module here that awaits
-    gateway         what a venue must offer so that the executor can trade on it
-    lull            stretches of a recording that the core need not be told
-    venue/          what differs between venues, and what is known of the account there
+    gateway         the interface of a venue that the executor can trade on
+    venue/          what differs between venues, and the state of the account there
 """

@@ -19,7 +19,6 @@ from stall_then_strike.config.models import AfterHalt, AppConfig
 from stall_then_strike.engine.dispatch import Dispatch
 from stall_then_strike.engine.exits import Exits
 from stall_then_strike.engine.inventory import InventoryManager
-from stall_then_strike.engine.lull import Lull
 from stall_then_strike.engine.orders import Applied, Order, Orders, OrderState
 from stall_then_strike.engine.recording import Recorder
 from stall_then_strike.engine.risk import KillSwitch
@@ -74,6 +73,16 @@ from stall_then_strike.types.dto import (
 )
 from stall_then_strike.types.instrument import Lots, Ticks
 
+# Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
+_OK: Final = BookStatus.OK
+_RUNNING: Final = BoardState.RUNNING
+_BUDGET: Final = Reason.BUDGET
+_ACCEPTED: Final = OrderEventKind.ACCEPTED
+_REGISTERED: Final = OrderEventKind.REGISTERED
+_REJECTED: Final = OrderEventKind.REJECTED
+_PROVEN_ABSENT: Final = OrderEventKind.PROVEN_ABSENT
+_NOT_SENT: Final = OrderEventKind.NOT_SENT
+
 _UNHEALTHY: Final = frozenset({Health.SUPER_BUSY, Health.NO_ORDER, Health.STOP})
 _OVERLOAD_NS: Final = 5 * NS_PER_S
 """Pause after an answer that the venue is overloaded, or that we went too far without a word of when to come back."""
@@ -99,10 +108,11 @@ _NO_BOARD: Final = BoardSnapshot(
 class Core:
     """The daemon's state machine. Feed it every event; do what it returns; wake it at its deadline."""
 
-    def __init__(self, cfg: AppConfig, *, live: bool = False) -> None:
+    def __init__(self, cfg: AppConfig, *, live: bool = False, is_remembered: bool = False) -> None:
         """Start flat, with no book, armed.
 
-        ``live``: there is an account at a venue, which has to be reconciled, and steps say what is to be remembered.
+        ``live``: there is an account at a venue, which has to be reconciled. ``is_remembered``: steps say what of them
+        is for the journal; they always do where there is an account.
         """
         self.instrument = cfg.exchange.instrument()
         self.inventory = InventoryManager(cfg.risk, self.instrument)
@@ -110,9 +120,9 @@ class Core:
         self.budget = Budget(cfg.exchange.limits, self.instrument)
         self.kill_switch = KillSwitch(cfg.risk)
         self.calendar = TradingCalendar(cfg.session)
-        self.record = Recorder(self.instrument, self.inventory, is_remembered=live)
+        self.record = Recorder(self.instrument, self.inventory, is_remembered=live or is_remembered)
         self.dispatch = Dispatch(self.instrument, self.orders, self.budget, self.record)
-        self.dispatch.on_board(_NO_BOARD)
+        self.dispatch.board = _NO_BOARD
         self.account = (
             Account(
                 cfg.account,
@@ -173,6 +183,7 @@ class Core:
         self._is_limit_told = False
         """Whether a limit of the day was reached, and told of, while the position is left to the operator."""
         self._tell_wait_ns = 0
+        self._is_remembered = live or is_remembered
         self._memo_ns = 0
         self._remembered = -1
 
@@ -232,16 +243,18 @@ class Core:
     @property
     def is_done(self) -> bool:
         """Whether a stop, or a halt that ends the process, has left nothing live behind."""
-        exits = self.kill_switch.halted is not None and self._cfg.risk.after_halt is AfterHalt.EXIT
-        known = self.account is None or self.account.was_settled  # a halt may be an earlier run's
-        ending = self._stopping or (exits and known)
-        return ending and self.exits.closing is None and not self.orders.any_live
+        if not self._stopping:
+            if self.kill_switch.halted is None or self._cfg.risk.after_halt is not AfterHalt.EXIT:
+                return False
+            if self.account is not None and not self.account.was_settled:
+                return False  # a halt may be an earlier run's
+        return self.exits.closing is None and not self.orders.any_live
 
     def book_status(self, now_ns: int) -> BookStatus:
         """The book's status with its age taken into account."""
         status = self._board.status
         stale = now_ns - self._board.ts_ns >= self.strategy.params.stale_ns
-        return BookStatus.STALE if status is BookStatus.OK and stale else status
+        return BookStatus.STALE if status is _OK and stale else status
 
     def own_orders(self) -> Iterator[Order]:
         """Orders that may stand in the venue's book: the view takes them out of it."""
@@ -252,9 +265,10 @@ class Core:
         """When to send a ``Tick`` if nothing else happens before. Always later than the last event."""
         now = self._now_ns
         first = self.strategy.next_deadline_ns(now)
-        for stamp in (self._change_ns, self._margin.until_ns):
-            if now < stamp < first:
-                first = stamp
+        if now < self._change_ns < first:
+            first = self._change_ns
+        if now < self._margin.until_ns < first:
+            first = self._margin.until_ns
         if self.account is not None and now < (look_ns := self.account.next_look_ns(now)) < first:
             first = look_ns
         if self.exits.closing is not None or self.orders.any_live:
@@ -263,70 +277,53 @@ class Core:
                     first = stamp
         return first if first < NEVER_NS else now + NS_PER_S
 
-    # --- what a replay may leave out
-
-    def is_at_rest(self) -> bool:
-        """Whether, told once more of this very moment, it would do nothing. (On paper only.)"""
-        hold = self.record.hold_reason
-        if hold is None or self.account is not None or self.exits.closing is not None or self._errors:
-            return False
-        for order in self.orders.live():
-            if order.cancel_reason is not None and order.state is not OrderState.PENDING_CANCEL:
-                return False  # its cancel is tried again at whatever comes
-        return hold is not Reason.CLOSING  # a closing ends after its step has decided: the next one decides anew
-
-    def lull(self) -> Lull | None:
-        """What may come untold after the last event; None: whatever comes has to be told."""
-        hold = self.record.hold_reason
-        if hold is None or self._board.status is not BookStatus.OK or not self.is_at_rest():
-            return None
-        return self.strategy.lull(int(hold), self._change_ns)
-
-    def pass_over(self, now_ns: int, board: BoardSnapshot | None, boards: int) -> None:
-        """Take what passed in a :class:`Lull` as told: so many boards, ``board`` the last, all by ``now_ns``."""
-        self._now_ns = now_ns
-        if board is not None:
-            self._on_board(board)
-            self.record.tally.boards += boards - 1
-        self.strategy.pass_over(self._board, now_ns)
-
     # --- the step
 
     def on_event(self, event: Event, now_ns: int) -> Step:
         """Take one event in and answer it. A ``now_ns`` of the past counts as the latest one seen."""
-        now = self._now_ns = max(now_ns, self._now_ns)
-        self.dispatch.begin(now)
-        self.record.begin(now)
+        now = self._now_ns = now_ns if now_ns > self._now_ns else self._now_ns
+        dispatch, record, account = self.dispatch, self.record, self.account
+        dispatch.begin(now)
+        record.begin(now)
         if now >= self._change_ns:
             self._roll(now)
         self._take_in(event, now)
-        self._has_begun = self._has_begun or self._may_begin()
-        if self._has_begun and self.inventory.changes != self._checked:
+        if account is not None:
+            account.on_time(now)
+            self._has_begun = self._has_begun or self._may_begin(account)
+        if self.inventory.changes != self._checked and self._has_begun:
             self._check_limits()
         self._decide(now)
-        if self.exits.closing is None and self.inventory.position and (why := self._must_be_flat()) is not None:
-            self.exits.begin(why, flatten=True)  # a fill came after all was closed
-        if self._has_begun and (closing := self.exits.closing) is not None:
-            is_running = self._state is BoardState.RUNNING
-            is_open = is_running and self.book_status(now) is BookStatus.OK
-            best = (self._board.best_bid_price, self._board.best_ask_price) if is_open else None
-            is_sure = not closing.is_choice or not self._is_contradicted
-            self.exits.go_on(closing, now, best, is_running=is_running, is_sure=is_sure)
+        if self.inventory.position or self.exits.closing is not None:
+            self._go_on_closing(now)
         changes: Changes | None = None
-        if self.account is not None:
-            is_news = bool(self.dispatch.actions) or type(event) is not BoardSnapshot
-            if (question := self.account.ask(now, is_news=is_news)) is not None:
-                self.dispatch.actions.append(question)
-            changes = self._changes(self.account, now)
+        if account is not None:
+            is_news = bool(dispatch.actions) or not isinstance(event, BoardSnapshot)
+            if (question := account.ask(now, is_news=is_news)) is not None:
+                dispatch.actions.append(question)
+        if self._is_remembered:
+            changes = self._changes(now)
         elif self.orders.touched:
             self.orders.touched.clear()
-        if not self.dispatch.actions and not self.record.rows and changes is None:
+        if not dispatch.actions and not record.rows and changes is None:
             return NOTHING
-        return Step(tuple(self.dispatch.actions), tuple(self.record.rows), changes)
+        return Step(tuple(dispatch.actions), tuple(record.rows), changes)
 
-    def _may_begin(self) -> bool:
+    def _go_on_closing(self, now: int) -> None:
+        """Take the closing under way one step further; begin one where a fill came after all was closed."""
+        if self.exits.closing is None and self.inventory.position and (why := self._must_be_flat()) is not None:
+            self.exits.begin(why, flatten=True)
+        if (closing := self.exits.closing) is None or not self._has_begun:
+            return
+        is_running = self._state is _RUNNING
+        is_open = is_running and self.book_status(now) is _OK
+        best = (self._board.best_bid_price, self._board.best_ask_price) if is_open else None
+        is_sure = not closing.is_choice or not self._is_contradicted
+        self.exits.go_on(closing, now, best, is_running=is_running, is_sure=is_sure)
+
+    def _may_begin(self, account: Account) -> bool:
         """Whether the account is known, and there is something to do with it: to trade, or to see a halt through."""
-        is_known = self.account is not None and self.account.was_settled and self.start_fault is None
+        is_known = account.was_settled and self.start_fault is None
         return is_known and (not self._stopping or self.kill_switch.halted is not None)
 
     def _check_limits(self) -> None:
@@ -349,7 +346,10 @@ class Core:
     def _take_in(self, event: Event, now: int) -> None:
         """Fold one event into the state."""
         if isinstance(event, BoardSnapshot):  # in order of their number
-            self._on_board(event)
+            self._board = self.dispatch.board = event
+            self.record.tally.boards += 1
+            if event.status is _OK:
+                self.inventory.mark(event.best_bid_price, event.best_ask_price)
         elif isinstance(event, OrderEvent):
             self._apply(event)
         elif isinstance(event, Tick):
@@ -365,8 +365,6 @@ class Core:
                 self._on_account(self.account, event, now)
         else:
             self._on_venue(event, now)
-        if self.account is not None:
-            self.account.on_time(now)
 
     def _on_venue(self, event: VenueStatus | FundingEvent | VenueRefusal | LimitReading | CallsMade, now: int) -> None:
         """Fold in what the venue says of itself and of its limits, and what it pays."""
@@ -439,13 +437,6 @@ class Core:
         self.budget.block(now, max(refusal.until_ns, now + _OVERLOAD_NS), exits=True)
         is_restricted = refusal.kind is RefusalKind.RESTRICTED
         self._trip(Reason.LIMIT_BREACH if is_restricted else Reason.AUTH_REFUSED, refusal.detail)
-
-    def _on_board(self, board: BoardSnapshot) -> None:
-        self._board = board
-        self.dispatch.on_board(board)
-        self.record.tally.boards += 1
-        if board.status is BookStatus.OK:
-            self.inventory.mark(board.best_bid_price, board.best_ask_price)
 
     def _roll(self, now: int) -> None:
         """Pass a boundary of the calendar: the day's, or a quiet window's."""
@@ -548,7 +539,7 @@ class Core:
             return Reason.ACCOUNT_UNKNOWN
         if self._now_ns < self._margin.until_ns:
             return Reason.MARGIN
-        if self._state is not BoardState.RUNNING:
+        if self._state is not _RUNNING:
             return Reason.VENUE_NOT_RUNNING
         if self._health in _UNHEALTHY:
             return Reason.VENUE_UNHEALTHY
@@ -557,31 +548,37 @@ class Core:
         return None
 
     def _decide(self, now: int) -> None:
-        may_close = (
-            self.kill_switch.halted is None
-            and not self._stopping
-            and self.exits.closing is None
-            and self._has_begun
-            and not self._is_contradicted
-        )
+        """Ask the strategy, and do what it says."""
         if self._errors >= self._cfg.risk.max_errors:
             self.exits.cancel_quotes(Reason.INTERNAL_ERROR, now)
             self.exits.retry_cancels(now)
             return
+        may_close = self.inventory.position != 0 and self._may_close()
         try:
             verdict = self.strategy.on_board(self._board, now, self._gate(), may_close=may_close)
         except Exception as error:  # noqa: BLE001 - whatever it is, working orders must not be left alone with it
             self._on_error(error, now)
             return
-        if verdict.move == HOLD:
-            reason = _REASONS[verdict.reason]
-            if reason is Reason.BUDGET and reason is not self.record.hold_reason:
+        reason = _REASONS[verdict.reason]
+        if verdict.move != HOLD:
+            self._act(verdict, reason, now)
+        elif reason is not self.record.hold_reason:
+            if reason is _BUDGET:
                 self._tell_wait(now)
             self.record.hold(reason, self._board)
-        elif verdict.move == STRIKE:
+        if self.orders.any_live:
+            self.exits.retry_cancels(now)
+
+    def _may_close(self) -> bool:
+        """Whether the strategy may close what is held: nothing else is on its way out, and no report denies it."""
+        is_free = self.kill_switch.halted is None and not self._stopping and self.exits.closing is None
+        return is_free and self._has_begun and not self._is_contradicted
+
+    def _act(self, verdict: Verdict, reason: Reason, now: int) -> None:
+        """Do what the strategy decided on."""
+        if verdict.move == STRIKE:
             self._strike(verdict, now)
         elif verdict.move == CANCEL:
-            reason = _REASONS[verdict.reason]
             actions = self.exits.cancel_quotes(reason, now)
             self.dispatch.decision("cancel", reason, actions)
         elif verdict.move == CLOSE:
@@ -590,8 +587,6 @@ class Core:
             self.dispatch.decision("close", Reason.REVERSE, actions)
             size = self.instrument.size(self.inventory.position)
             self.record.note("INFO", f"reverse move: closing {size:+f} {self.instrument.base}")
-        if self.orders.any_live:
-            self.exits.retry_cancels(now)
 
     def _tell_wait(self, now: int) -> None:
         """Say now and then which limit holds strikes up; the reason may come and go each second."""
@@ -625,16 +620,16 @@ class Core:
 
     def _count_failures(self, order: Order, event: OrderEvent, now: int) -> None:
         """Orders that are refused, or do not even leave: a dead line is not to be hammered, nor an empty account."""
-        if event.kind is OrderEventKind.REJECTED and event.is_margin:
+        if event.kind is _REJECTED and event.is_margin:
             self._on_margin(event, now)
-        elif event.kind in (OrderEventKind.REJECTED, OrderEventKind.PROVEN_ABSENT):
+        elif event.kind in (_REJECTED, _PROVEN_ABSENT):
             if self._has_begun and (tripped := self.kill_switch.on_reject(now)) is not None:
                 self._halt(tripped)
-        elif event.kind is OrderEventKind.ACCEPTED:
+        elif event.kind is _ACCEPTED:
             self._failures = 0
-        elif event.kind is OrderEventKind.REGISTERED:
+        elif event.kind is _REGISTERED:
             self._margin.on_book(order)
-        elif event.kind is OrderEventKind.NOT_SENT:
+        elif event.kind is _NOT_SENT:
             self._failures += 1
             self.budget.block(now, now + min(NS_PER_S << min(self._failures, 5), _LONGEST_PAUSE_NS), exits=False)
 
@@ -673,7 +668,7 @@ class Core:
 
     # --- the account
 
-    def _changes(self, account: Account, now: int) -> Changes | None:
+    def _changes(self, now: int) -> Changes | None:
         """What this step leaves to be remembered. Marks alone are, now and then."""
         touched, record = self.orders.touched, self.record
         marked = self.inventory.changes != self._remembered and now - self._memo_ns >= _MEMO_NS
@@ -690,7 +685,7 @@ class Core:
             halt_ns=self._halt_ns,
             halt_detail=self._halt_detail,
             pnl_base=self.kill_switch.pnl_base,
-            cash_base=account.rules.cash_base,
-            since=account.rules.since,
+            cash_base=None if self.account is None else self.account.rules.cash_base,
+            since=None if self.account is None else self.account.rules.since,
         )
         return Changes(ts_ns=now, orders=orders, fills=tuple(record.booked), facts=tuple(record.facts), memo=memo)

@@ -1,6 +1,6 @@
-"""What a step sends: its actions, the orders that they make, the calls that they cost, and the rows that tell of them.
+"""What a step sends: its actions, their orders, the calls that they cost, and their log rows.
 
-Whoever wants something sent asks here, so that no order goes out that is not known first, paid for and logged.
+Everything is sent through this module, so that each order is tracked, charged to the budget and logged first.
 """
 
 from __future__ import annotations
@@ -30,26 +30,25 @@ class Dispatch:
     """Collector of one step's actions."""
 
     def __init__(self, instrument: Instrument, orders: Orders, budget: Budget, record: Recorder) -> None:
-        """Nothing is to be sent."""
+        """Start without actions."""
         self.actions: list[Action] = []
         self._instrument, self._orders, self._budget, self._record = instrument, orders, budget, record
         self._now_ns = 0
-        self._board: BoardSnapshot | None = None
+        self.board: BoardSnapshot | None = None
+        """The board that decisions are made on."""
         self._sent = 0
         self._run_name = ""
 
     def begin(self, now_ns: int) -> None:
         """Begin a step."""
         self._now_ns = now_ns
-        self.actions = []
-        self._run_name = self._run_name or f"{now_ns // 1_000_000:x}"
-
-    def on_board(self, board: BoardSnapshot) -> None:
-        """The board that decisions are made on from here on."""
-        self._board = board
+        if self.actions:
+            self.actions = []
+        if not self._run_name:
+            self._run_name = f"{now_ns // 1_000_000:x}"
 
     def name(self) -> ClientOrderId:
-        """A name for a new order, different in every run."""
+        """A client order id for a new order, unique across runs."""
         self._sent += 1
         return ClientOrderId(f"{self._run_name}-{self._sent}")
 
@@ -66,7 +65,7 @@ class Dispatch:
         record.note("INFO", f"strike {self._instrument.size(quotes[0].size)} {self._instrument.base}: {sides}")
 
     def cancel(self, due: Sequence[tuple[Order, OrderId]], reason: Reason) -> CancelAllStall:
-        """Send the cancels of these orders, by the venue's names."""
+        """Cancel these orders, by the venue's ids."""
         self._budget.spend_cancel(self._now_ns, len(due))
         for order, name in due:
             self._orders.cancel_sent(order, self._now_ns)
@@ -77,7 +76,7 @@ class Dispatch:
         return action
 
     def cancel_strangers(self, names: Sequence[OrderId]) -> None:
-        """Send the cancels of orders on the book that no order of ours stands for."""
+        """Cancel orders on the book that are orphans or not ours."""
         self._budget.spend_cancel(self._now_ns, len(names))
         for name in names:
             self._record.fact("cancel", order_id=name, detail=Reason.ORPHAN.label)
@@ -86,7 +85,7 @@ class Dispatch:
         self.decision("cancel", Reason.ORPHAN, (action,))
 
     def close(self, order: CloseOrder, reason: Reason) -> None:
-        """Send an order that closes."""
+        """Send an order of the closing."""
         action = CloseMarket(
             client_order_id=self.name(),
             side=order.side,
@@ -112,14 +111,14 @@ class Dispatch:
         entry_bid: Ticks = NO_PRICE,
         entry_ask: Ticks = NO_PRICE,
     ) -> None:
-        """A row of the decision log, with the board that was decided on."""
-        if self._board is None:
+        """Record a decision, with the board it was made on."""
+        if self.board is None:
             raise AssertionError("a decision needs a board")
         meta = DecisionMeta(decision_type=decision_type, reason=reason, entry_bid=entry_bid, entry_ask=entry_ask)
-        self._record.decision(meta, self._board, actions)
+        self._record.decision(meta, self.board, actions)
 
     def _track(self, action: PlaceLimit | CloseMarket) -> None:
-        """Know an order before it is sent."""
+        """Track an order before it is sent."""
         self._record.fact("send", client_order_id=action.client_order_id, detail=action.reason.label)
         self._orders.add(
             Order(

@@ -1,9 +1,9 @@
 """Actions to gateway calls, and their answers to events.
 
-The one module of ``engine`` that awaits. It knows only the gateway's protocols, never HTTP, and it decides nothing: it
-sends what it is given, the calls of one batch side by side, and reports each answer to the sink as it comes. A send
-without answer is reported as unknown and never repeated here; a cancel is harmless to repeat, so one without effect is
-reported as such, and the core tries again.
+The only module of ``engine`` that awaits. It knows only the gateway's protocols, never HTTP, and decides nothing: it
+sends the calls of one batch concurrently and passes each answer to the sink as it arrives. An order without an answer
+is reported as SEND_UNKNOWN and never repeated. A cancel is harmless to repeat, so one that may have had no effect is
+reported as CANCEL_UNSENT, and the core tries again.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class OrderExecutor:
         *,
         is_instant: bool = False,
     ) -> None:
-        """``now_ns`` stamps the answers; the executor has no clock of its own. ``account`` answers Reconcile.
+        """``now_ns`` stamps the answers, because the executor has no clock. ``account`` serves Reconcile.
 
-        ``is_instant``: the gateway answers without ever waiting, so calls are made one after the other.
+        ``is_instant``: the gateway never waits, so the calls are made one after the other.
         """
         self._gateway = gateway
         self._account = account
@@ -65,10 +65,10 @@ class OrderExecutor:
         self._is_instant = is_instant
 
     async def execute(self, actions: Sequence[Action]) -> None:
-        """Send all actions; return when each has its answer or is known to have none."""
+        """Send all actions; return when each has been answered or has failed."""
         calls = [call for action in actions for call in self._calls(action)]
         if len(calls) > 1 and not self._is_instant:
-            # Whatever becomes of one, the others are sent already and have answers to come.
+            # If one fails, the others are in flight already, and their answers must be awaited.
             ends = await asyncio.gather(*calls, return_exceptions=True)
             failures = [end for end in ends if isinstance(end, BaseException)]
             if failures:
@@ -157,7 +157,7 @@ class OrderExecutor:
         )
 
     def _tell_refusal(self, error: VenueError) -> None:
-        """Report a refusal that concerns later requests, too."""
+        """Report a refusal that also affects later requests."""
         now_ns = until_ns = self._now_ns()
         if isinstance(error, Throttled):
             kind = RefusalKind.RESTRICTED if isinstance(error, Restricted) else RefusalKind.THROTTLED

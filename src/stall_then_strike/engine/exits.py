@@ -1,7 +1,7 @@
-"""The ways out: cancels that must come through, and closings that end flat.
+"""Cancels that are repeated until they succeed, and closings that end flat.
 
-A cancel that is wanted stays wanted until its order has ended: it waits for the order's name, for budget, and for the
-pause after a refusal. A closing goes through the states of `closing.py`.
+A cancel stays wanted until its order has ended: it waits for the order's id, for budget, and for the pause after a
+refusal. A closing goes through the states of `closing.py`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from stall_then_strike.engine.venue.budget import Budget
 from stall_then_strike.types.dto import NS_PER_S, Action, OrderId, Reason
 from stall_then_strike.types.instrument import Instrument, Ticks
 
+# Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
+_PENDING_CANCEL: Final = OrderState.PENDING_CANCEL
+
 RETRY_NS: Final = 1 * NS_PER_S
-"""Pause before a cancel that failed, or a request for which there was no budget, is tried again."""
+"""Pause before retrying a failed cancel, or a request for which there was no budget."""
 GHOST_RETRY_NS: Final = 10 * NS_PER_S
-"""The same for an order that two lists did not show: most likely it ended unheard, and every cancel costs a call."""
+"""The same for an order missing from two lists: it has probably ended, and every cancel costs a call."""
 
 
 class Exits:
-    """Owner of the closing under way, and of the cancels that are wanted."""
+    """Owner of the current closing and of the wanted cancels."""
 
     def __init__(
         self,
@@ -41,7 +44,7 @@ class Exits:
         dispatch: Dispatch,
         is_ghost: Callable[[Order, int], bool] | None,
     ) -> None:
-        """``is_ghost`` tells which orders in doubt a close need not wait for; None where no order is ever in doubt."""
+        """``is_ghost`` tells which live orders a close need not wait for; None if no order can be in doubt."""
         self._strategy = cfg.strategy
         self._blind_ns = int(cfg.risk.flatten_blind_sec * NS_PER_S)
         self._instrument = instrument
@@ -52,18 +55,18 @@ class Exits:
     # --- cancels
 
     def cancel_quotes(self, reason: Reason, now_ns: int) -> tuple[Action, ...]:
-        """Want every live quote cancelled; send the cancels of those that the venue has named."""
+        """Mark every live quote for cancellation; send the cancels of those with an order id."""
         for order in self._orders.live(STALL_TAG):
             if order.cancel_reason is None:
                 order.cancel_reason = reason
         return self._send_cancels(now_ns)
 
     def retry_cancels(self, now_ns: int) -> None:
-        """Send cancels that could not go out when they were decided: no name yet, no budget, or refused."""
+        """Send wanted cancels that are not in flight: they had no order id or no budget, or they failed."""
         for order in self._orders.live():
             if order.cancel_reason is None or order.tag != STALL_TAG:
                 continue
-            if order.state is not OrderState.PENDING_CANCEL:
+            if order.state is not _PENDING_CANCEL:
                 if actions := self._send_cancels(now_ns):
                     self._dispatch.decision("cancel", order.cancel_reason, actions)
                 return
@@ -78,12 +81,12 @@ class Exits:
         return (self._dispatch.cancel(due, reason),)
 
     def _unsent_cancels(self) -> Sequence[tuple[Order, OrderId, int]]:
-        """Named quotes whose cancel is wanted but not under way, and when it may be sent."""
+        """Quotes with an order id whose cancel is wanted but not in flight, and when it may be sent."""
         found: list[tuple[Order, OrderId, int]] = []
         for order in self._orders.live():
             if order.cancel_reason is None or order.tag != STALL_TAG:
                 continue
-            if order.order_id is not None and order.state is not OrderState.PENDING_CANCEL:
+            if order.order_id is not None and order.state is not _PENDING_CANCEL:
                 pause_ns = GHOST_RETRY_NS if order.absences > 1 else RETRY_NS
                 at_ns = 0 if order.cancel_sent_ns is None else order.cancel_sent_ns + pause_ns
                 found.append((order, order.order_id, at_ns))
@@ -92,7 +95,7 @@ class Exits:
     # --- closing
 
     def begin(self, reason: Reason, *, flatten: bool) -> None:
-        """Begin a closing in place of the one under way."""
+        """Begin a closing, replacing the current one."""
         self.closing = Closing(reason, self._strategy, self._instrument, flatten=flatten)
 
     def go_on(
@@ -104,9 +107,9 @@ class Exits:
         is_running: bool,
         is_sure: bool = True,
     ) -> None:
-        """Take the closing one step further. ``best`` is that of a book that can be believed, or None.
+        """Take the closing one step further. ``best`` is None if the book cannot be trusted.
 
-        ``is_sure`` as in `Closing.next`.
+        ``is_sure`` is as in `Closing.next`.
         """
         waited_ns = closing.no_market_ns
         ghost = self._is_ghost
@@ -118,7 +121,7 @@ class Exits:
             order_live=any(tag != STALL_TAG for tag in live),
             best=best,
             is_sure=is_sure,
-            # On paper there is nothing to trade against without a book.
+            # Paper trading cannot fill orders without a book.
             blind=ghost is not None
             and closing.flatten
             and is_running
@@ -126,7 +129,7 @@ class Exits:
             and now_ns - waited_ns >= self._blind_ns,
         )
         if not is_running:
-            closing.no_market_ns = None  # the wait for a book begins when the venue runs: that takes it some seconds
+            closing.no_market_ns = None  # count the wait for a book from when the venue runs; a book takes some seconds
         if isinstance(step, Done):
             self.closing = None
             if step is Done.DUST:
@@ -143,8 +146,8 @@ class Exits:
     # --- time
 
     def stamps(self, now_ns: int) -> Sequence[int]:
-        """When to look again although nothing happens."""
-        # A cancel that is due but did not go out had no budget: no event need ever come of that, so look again.
+        """When to run a step even without an event."""
+        # A cancel that is due but was not sent had no budget: no event may follow, so a step must be scheduled.
         stamps = [at_ns if at_ns > now_ns else now_ns + RETRY_NS for _, _, at_ns in self._unsent_cancels()]
         if self.closing is not None:
             stamps.append(self.closing.retry_at_ns)

@@ -1,10 +1,10 @@
-"""What a venue must offer so that the executor can trade on it: the one seam of the order path.
+"""The interface of a venue that the executor can trade on: the only seam of the order path.
 
-A gateway takes requests and, apart from its answers, tells what becomes of the orders through the sink that it was
-given: :class:`OrderEvent` and :class:`FillEvent`, in the venue's order as far as it is known. Answers and events may
-overtake each other, come twice or not at all; the core copes. Every method has a time limit of its own.
+A gateway answers requests, and it passes :class:`OrderEvent` and :class:`FillEvent` to the sink that it was given, in
+the venue's order as far as it is known. Answers and events may overtake each other, arrive twice or not at all; the
+core handles all of this. Every method has its own time limit.
 
-Implementations: the live one speaks HTTP, ``sim.paper`` fills by rule against public data.
+Implementations: the live one uses HTTP; ``sim.paper`` fills by rule against public data.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class OrderGateway(Protocol):
     """Order entry at one venue for one product."""
 
     async def place(self, order: OrderRequest) -> OrderId:
-        """Send an order and return the venue's name for it. That is an acceptance, not yet an order on the book.
+        """Send an order and return the venue's order id: an acceptance, not yet an order on the book.
 
         Raises Retryable, Rejected, AuthRefused, Throttled or OutcomeUnknown.
         """
         ...
 
     async def cancel(self, order_id: OrderId) -> None:
-        """Ask for a cancel. Returning means that the venue took the request; the outcome comes as an event.
+        """Request a cancel. A return means that the venue accepted the request; its outcome arrives as an event.
 
         Raises Retryable, Rejected, AuthRefused, Throttled or OutcomeUnknown.
         """
@@ -37,15 +37,15 @@ class OrderGateway(Protocol):
 
 
 class AccountReader(Protocol):
-    """What a venue shows of the account, for reconciliation. Paper trading has none: there the gateway is the truth."""
+    """The account at the venue, for reconciliation. Paper trading needs none: its gateway is the account."""
 
     async def report(self, since: ExecId) -> AccountReport:
-        """Ask for orders, executions after ``since``, positions and collateral, in this order.
+        """Query orders, executions after ``since``, positions and collateral, in this order.
 
         Raises Retryable, Rejected, AuthRefused or Throttled.
         """
         ...
 
     def renew(self, why: str) -> None:
-        """Have the event channel connected anew. Returns at once; the outcome comes as a PrivateChannel event."""
+        """Reconnect the event channel. Returns at once; the outcome arrives as a PrivateChannel event."""
         ...

@@ -1,12 +1,12 @@
-"""What a step leaves behind: log rows, notices for the operator, and the run's counts.
+"""The output of a step: log rows, notices for the operator, and the run's counts.
 
-The core says what happened; this module puts it into rows. Rows of the step under way are in ``rows``, in the order in
-which things happened.
+The core reports what happened; this module turns it into rows. The rows of the current step are in ``rows``, in order.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Order, OrderState
@@ -34,6 +34,15 @@ from stall_then_strike.types.dto import (
 )
 from stall_then_strike.types.instrument import NO_PRICE, Instrument, Money
 
+# Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
+_ACCEPTED: Final = OrderEventKind.ACCEPTED
+_REJECTED: Final = OrderEventKind.REJECTED
+_NOT_SENT: Final = OrderEventKind.NOT_SENT
+_PROVEN_ABSENT: Final = OrderEventKind.PROVEN_ABSENT
+_CANCELLED: Final = OrderEventKind.CANCELLED
+_EXPIRED: Final = OrderEventKind.EXPIRED
+_SEND_UNKNOWN: Final = OrderEventKind.SEND_UNKNOWN
+
 
 @dataclass(slots=True)
 class Tally:
@@ -45,7 +54,7 @@ class Tally:
     """Orders that the venue accepted, closes included."""
     rejected: int = 0
     quotes: int = 0
-    """Accepted orders of strikes; ``touched`` of them had any fill, ``filled`` of them were filled whole."""
+    """Accepted orders of strikes; ``touched`` of them had any fill, ``filled`` of them were filled completely."""
     touched: int = 0
     filled: int = 0
     cancelled: int = 0
@@ -62,14 +71,14 @@ class Tally:
     reason_rows: dict[Reason, int] = field(default_factory=dict)
     """Decision rows by reason."""
     reason_ns: dict[Reason, int] = field(default_factory=dict)
-    """How long each reason for doing nothing held."""
+    """How long each reason for doing nothing lasted, in nanoseconds."""
 
 
 class Recorder:
-    """Writer of rows and keeper of counts. Reads the inventory, changes nothing but its own lists."""
+    """Writes rows and counts. Reads the inventory, changes nothing but its own lists."""
 
     def __init__(self, instrument: Instrument, inventory: InventoryManager, *, is_remembered: bool) -> None:
-        """Start with nothing recorded. ``is_remembered``: there is a journal, which wants facts and booked fills."""
+        """Start empty. ``is_remembered``: there is a journal, which needs facts and booked fills."""
         self._is_remembered = is_remembered
         self.tally = Tally()
         self.rows: list[Row] = []
@@ -79,13 +88,9 @@ class Recorder:
         self._instrument = instrument
         self._inventory = inventory
         self._now_ns = 0
-        self._hold: Reason | None = None
+        self.hold_reason: Reason | None = None
+        """The reason for doing nothing, None after a decision to act. Read at every step, changed only here."""
         self._hold_ns = 0
-
-    @property
-    def hold_reason(self) -> Reason | None:
-        """Why nothing is being done, as of the last decision to do nothing."""
-        return self._hold
 
     def begin(self, now_ns: int) -> None:
         """Begin a step."""
@@ -98,7 +103,7 @@ class Recorder:
             self.booked = []
 
     def note(self, level: str, text: str) -> None:
-        """A line for the runtime log."""
+        """Add a line for the runtime log."""
         self.rows.append(Notice(ts_ns=self._now_ns, level=level, text=text))
 
     def fact(
@@ -109,7 +114,7 @@ class Recorder:
         order_id: OrderId | None = None,
         detail: str = "",
     ) -> None:
-        """A line of the account's story."""
+        """Add a fact for the journal."""
         if not self._is_remembered:
             return
         self.facts.append(
@@ -117,15 +122,15 @@ class Recorder:
         )
 
     def anomaly(self, text: str) -> None:
-        """Something that did not fit, and was survived."""
+        """Record a contradiction that trading survived."""
         self.tally.anomalies += 1
         self.note("WARNING", text)
         self.fact("anomaly", detail=text)
 
     def decision(self, meta: DecisionMeta, board: BoardSnapshot, actions: tuple[Action, ...] = ()) -> None:
-        """A decision to act, with the board that it saw. The next reason for doing nothing is then a new one."""
+        """Record a decision to act, with its board. The next ``hold`` then gets a row in any case."""
         self._count_hold()
-        self._hold = None
+        self.hold_reason = None
         self._decision(meta, board, actions)
 
     def _decision(self, meta: DecisionMeta, board: BoardSnapshot, actions: tuple[Action, ...] = ()) -> None:
@@ -145,26 +150,26 @@ class Recorder:
         )
 
     def hold(self, reason: Reason, board: BoardSnapshot) -> None:
-        """Nothing is done: worth a row only when the reason is a new one."""
-        if reason is self._hold:
+        """Record that nothing is done; only a changed reason gets a row."""
+        if reason is self.hold_reason:
             return
         self._count_hold()
-        self._hold = reason
+        self.hold_reason = reason
         self._decision(DecisionMeta(decision_type="hold", reason=reason), board)
 
     def finish(self, now_ns: int) -> None:
-        """Count the present reason's time up to now."""
+        """Count the current reason's time up to ``now_ns``."""
         self._now_ns = max(now_ns, self._now_ns)
         self._count_hold()
 
     def _count_hold(self) -> None:
-        if self._hold is not None:
+        if (reason := self.hold_reason) is not None:
             held = self.tally.reason_ns
-            held[self._hold] = held.get(self._hold, 0) + self._now_ns - self._hold_ns
+            held[reason] = held.get(reason, 0) + self._now_ns - self._hold_ns
         self._hold_ns = self._now_ns
 
     def fill(self, order: Order, fill: FillEvent, realised: Money) -> None:
-        """A fill, after it was booked."""
+        """Record a fill of our order, after it was booked."""
         tally = self.tally
         tally.fills += 1
         tally.volume += fill.size
@@ -175,7 +180,7 @@ class Recorder:
         self._trade(fill, order.tag, realised, order.client_order_id, order.order_id)
 
     def stranger(self, fill: FillEvent, tag: str, realised: Money) -> None:
-        """A fill that is of no order of ours, after it was booked."""
+        """Record a fill that is not of our orders, after it was booked."""
         self.tally.fills += 1
         self.tally.volume += fill.size
         self.tally.fees += fill.fee
@@ -218,33 +223,34 @@ class Recorder:
         )
 
     def funding(self, event: FundingEvent) -> None:
-        """A payment without a fill."""
+        """Record a payment without a fill."""
         self.tally.funding += event.amount
         self.note("INFO", f"{event.what}: {self._instrument.amount(event.amount):+,.2f} {self._instrument.quote}")
+        self.fact("funding", detail=f"{self._instrument.amount(event.amount):+f}")
 
     def order_event(self, order: Order, event: OrderEvent) -> None:
-        """What became known of an order, after it was applied."""
+        """Record an order event, after it was applied."""
         kind, tally = event.kind, self.tally
         if self._is_remembered:
             self.fact(kind.value, client_order_id=order.client_order_id, order_id=order.order_id, detail=event.detail)
-        if kind is OrderEventKind.ACCEPTED:
+        if kind is _ACCEPTED:
             tally.placed += 1
             tally.quotes += order.tag == STALL_TAG
             self._order(order, "place", order.reason.label, event.ts_ns)
-        elif kind in (OrderEventKind.REJECTED, OrderEventKind.NOT_SENT, OrderEventKind.PROVEN_ABSENT):
+        elif kind in (_REJECTED, _NOT_SENT, _PROVEN_ABSENT):
             tally.rejected += 1
             text = f"{kind.value}: {event.detail}" if event.detail else kind.value
             self._order(order, "place" if order.order_id is None else "expire", text, event.ts_ns)
             self.note("WARNING", f"order {order.client_order_id} {text}")
-        elif kind is OrderEventKind.CANCELLED:
+        elif kind is _CANCELLED:
             tally.cancelled += 1
             reason = "by the venue" if order.cancel_reason is None else order.cancel_reason.label
             self._order(order, "cancel", reason, event.ts_ns)
-        elif kind is OrderEventKind.EXPIRED:
+        elif kind is _EXPIRED:
             tally.expired += 1
             rest = order.time_in_force is not TimeInForce.GTC
             self._order(order, "expire", "unfilled rest" if rest else "venue expiry", event.ts_ns)
-        elif kind is OrderEventKind.SEND_UNKNOWN:
+        elif kind is _SEND_UNKNOWN:
             self.note("WARNING", f"no answer to order {order.client_order_id}: {event.detail}; counted as live")
 
     def _order(self, order: Order, action: str, reason: str, ts_ns: int) -> None:

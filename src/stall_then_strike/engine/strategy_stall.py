@@ -16,7 +16,6 @@ from typing import Final, NamedTuple
 
 from stall_then_strike.config.models import QuoteMode, StallStrategyConfig
 from stall_then_strike.engine.inventory import InventoryManager
-from stall_then_strike.engine.lull import Lull, Passing
 from stall_then_strike.engine.orders import Order, Orders
 from stall_then_strike.engine.venue.budget import NEVER_NS, Budget
 from stall_then_strike.types.dto import (
@@ -43,7 +42,8 @@ MODE_INSIDE: Final = 1
 MODE_JOIN: Final = 2
 _MODES: Final = {QuoteMode.MID: MODE_MID, QuoteMode.INSIDE: MODE_INSIDE, QuoteMode.JOIN: MODE_JOIN}
 
-# Enum members resolved once: the function below is called for every board message.
+# Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
+_BUY: Final = Side.BUY
 _OK: Final = int(BookStatus.OK)
 _SUSPECT: Final = int(BookStatus.SUSPECT)
 _STALE: Final = int(BookStatus.STALE)
@@ -59,7 +59,6 @@ _STRIKE: Final = int(Reason.STRIKE)
 _TTL: Final = int(Reason.TTL)
 _BEST_MOVED: Final = int(Reason.BEST_MOVED)
 _REVERSE: Final = int(Reason.REVERSE)
-_OF_THE_BOOK: Final = frozenset({_BOOK_UNKNOWN, _BOOK_SUSPECT, _BOOK_STALE})
 
 
 class StallParams(NamedTuple):
@@ -121,65 +120,94 @@ class Verdict(NamedTuple):
     ask: int
 
 
+# Made once: nearly every decision is one of these.
+_HOLD_BUDGET: Final = Verdict(HOLD, _BUDGET, 0, 0)
+_HOLD_POSITION_LIMIT: Final = Verdict(HOLD, _POSITION_LIMIT, 0, 0)
+_HOLD_QUOTING: Final = Verdict(HOLD, _QUOTING, 0, 0)
+_HOLD_SPREAD: Final = Verdict(HOLD, _SPREAD, 0, 0)
+_HOLD_STALL_IMMATURE: Final = Verdict(HOLD, _STALL_IMMATURE, 0, 0)
+
+
 def decide(p: StallParams, s: Situation) -> Verdict:  # noqa: C901 - all rules in one piece: it is compiled as such
     """Decide. Pure, integer-only, no allocation beyond the answer."""
+    # Unpacked at once: a field of a NamedTuple costs several times as much to read as a local variable.
+    (
+        now_ns,
+        gate,
+        may_close,
+        status,
+        board_ns,
+        best_since_ns,
+        best_bid,
+        best_ask,
+        strike_at_ns,
+        position,
+        basis,
+        open_buy,
+        open_sell,
+        quotes,
+        cancelling,
+        struck_ns,
+        struck_bid,
+        struck_ask,
+    ) = s
     book = 0
-    if s.book == _SUSPECT:
+    if status == _SUSPECT:
         book = _BOOK_SUSPECT
-    elif s.book == _STALE or (s.book == _OK and s.now_ns - s.board_ns >= p.stale_ns):
+    elif status == _STALE or (status == _OK and now_ns - board_ns >= p.stale_ns):
         book = _BOOK_STALE
-    elif s.book != _OK:
+    elif status != _OK:
         book = _BOOK_UNKNOWN
 
     # The way out of a position. Doubled, so that a mid between two ticks stays whole.
-    if s.may_close != 0 and book == 0 and abs(s.position) >= p.min_size:
-        lost2 = 2 * s.basis - s.position * (s.bid + s.ask)
-        if lost2 >= 2 * p.max_reverse * abs(s.position):
+    if may_close != 0 and book == 0 and abs(position) >= p.min_size:
+        lost2 = 2 * basis - position * (best_bid + best_ask)
+        if lost2 >= 2 * p.max_reverse * abs(position):
             return Verdict(CLOSE, _REVERSE, 0, 0)
 
     # The ways out of a quote.
-    if s.quotes > s.cancelling:
-        if s.gate != 0:
-            return Verdict(CANCEL, s.gate, 0, 0)
+    if quotes > cancelling:
+        if gate != 0:
+            return Verdict(CANCEL, gate, 0, 0)
         if book != 0:
             return Verdict(CANCEL, book, 0, 0)
-        if s.now_ns - s.struck_ns >= p.ttl_ns:
+        if now_ns - struck_ns >= p.ttl_ns:
             return Verdict(CANCEL, _TTL, 0, 0)
-        if s.bid != s.struck_bid or s.ask != s.struck_ask:
+        if best_bid != struck_bid or best_ask != struck_ask:
             return Verdict(CANCEL, _BEST_MOVED, 0, 0)
 
     # The gates, in order.
-    if s.gate != 0:
-        return Verdict(HOLD, s.gate, 0, 0)
+    if gate != 0:
+        return Verdict(HOLD, gate, 0, 0)
     if book != 0:
         return Verdict(HOLD, book, 0, 0)
-    if s.now_ns < s.strike_at_ns:
-        return Verdict(HOLD, _BUDGET, 0, 0)
-    may_buy = s.position + s.open_buy + p.size <= p.max_inventory
-    may_sell = s.open_sell - s.position + p.size <= p.max_inventory
+    if now_ns < strike_at_ns:
+        return _HOLD_BUDGET
+    may_buy = position + open_buy + p.size <= p.max_inventory
+    may_sell = open_sell - position + p.size <= p.max_inventory
     if not may_buy and not may_sell:
-        return Verdict(HOLD, _POSITION_LIMIT, 0, 0)
-    if s.quotes != 0:
-        return Verdict(HOLD, _QUOTING, 0, 0)
-    if s.ask - s.bid < p.min_spread:
-        return Verdict(HOLD, _SPREAD, 0, 0)
-    if s.now_ns - s.best_since_ns < p.stall_ns:
-        return Verdict(HOLD, _STALL_IMMATURE, 0, 0)
+        return _HOLD_POSITION_LIMIT
+    if quotes != 0:
+        return _HOLD_QUOTING
+    if best_ask - best_bid < p.min_spread:
+        return _HOLD_SPREAD
+    if now_ns - best_since_ns < p.stall_ns:
+        return _HOLD_STALL_IMMATURE
 
     if p.mode == MODE_MID:
-        bid = (s.bid + s.ask) // 2 - p.offset
-        ask = (s.bid + s.ask + 1) // 2 + p.offset
+        bid = (best_bid + best_ask) // 2 - p.offset
+        ask = (best_bid + best_ask + 1) // 2 + p.offset
     elif p.mode == MODE_INSIDE:
-        bid = s.bid + p.offset
-        ask = s.ask - p.offset
+        bid = best_bid + p.offset
+        ask = best_ask - p.offset
     else:
-        bid = s.bid
-        ask = s.ask
-    bid = min(bid, s.ask - 1)
-    ask = max(ask, s.bid + 1)
+        bid = best_bid
+        ask = best_ask
+    bid = min(bid, best_ask - 1)
+    ask = max(ask, best_bid + 1)
     if bid >= ask or bid <= 0:
         # Our two sides would meet each other: the venue refuses that (-159), and we never want it.
-        return Verdict(HOLD, _SPREAD, 0, 0)
+        return _HOLD_SPREAD
     return Verdict(STRIKE, _STRIKE, bid if may_buy else 0, ask if may_sell else 0)
 
 
@@ -222,7 +250,11 @@ class StallThenStrikeStrategy:
         self._struck_ns = 0
         self._struck_bid = 0
         self._struck_ask = 0
-        self._situation: Situation | None = None
+        self._board: BoardSnapshot | None = None
+        """The board of the last decision."""
+        self._quotes = 0
+        """Live quotes at that decision, and ``_strike_at_ns`` what the budget said."""
+        self._strike_at_ns = 0
 
     def on_board(self, board: BoardSnapshot, now_ns: int, gate: Reason | None, *, may_close: bool) -> Verdict:
         """Decide on this board at this moment; ``gate`` is a reason of the core's that forbids quotes."""
@@ -232,11 +264,13 @@ class StallThenStrikeStrategy:
                 if order.tag == STALL_TAG and (self._is_ghost is None or not self._is_ghost(order, now_ns)):
                     quotes += 1
                     cancelling += order.cancel_reason is not None
-                if order.side is Side.BUY:
+                if order.side is _BUY:
                     open_buy += order.remaining
                 else:
                     open_sell += order.remaining
-        self._situation = situation = _situation(
+        strike_at_ns = self._budget.strike_at_ns(now_ns, 2, self.size)
+        self._board, self._quotes, self._strike_at_ns = board, quotes, strike_at_ns
+        situation = _situation(
             Situation,
             (
                 now_ns,
@@ -247,7 +281,7 @@ class StallThenStrikeStrategy:
                 board.best_since_ns,
                 board.best_bid_price,
                 board.best_ask_price,
-                self._budget.strike_at_ns(now_ns, 2, self.size),
+                strike_at_ns,
                 self._inventory.position,
                 self._inventory.basis,
                 open_buy,
@@ -266,64 +300,24 @@ class StallThenStrikeStrategy:
 
         NEVER_NS if nothing of that is to come.
         """
-        s, p = self._situation, self.params
-        if s is None:
+        board, p = self._board, self.params
+        if board is None:
             return NEVER_NS
-        stale_ns, own_ns = s.board_ns + p.stale_ns, s.best_since_ns + p.stall_ns
-        if s.quotes:
-            own_ns = s.struck_ns + p.ttl_ns
+        stale_ns = board.ts_ns + p.stale_ns
+        own_ns = self._struck_ns + p.ttl_ns if self._quotes else board.best_since_ns + p.stall_ns
         first = stale_ns if stale_ns > now_ns else NEVER_NS
         if now_ns < own_ns < first:
             first = own_ns
-        if now_ns < s.strike_at_ns < first:
-            first = s.strike_at_ns
+        if now_ns < self._strike_at_ns < first:
+            first = self._strike_at_ns
         return first
-
-    def lull(self, hold: int, until_ns: int) -> Lull | None:
-        """For how long, and for which boards, the last verdict stands: to hold, for this reason.
-
-        ``until_ns`` is when something else than the strategy wants to look. None while the book is the reason.
-        """
-        s, p = self._situation, self.params
-        if s is None or s.book != _OK or hold in _OF_THE_BOOK:
-            return None
-        if s.strike_at_ns > s.now_ns and hold != s.gate:
-            until_ns = min(until_ns, self._budget.not_before_ns())
-        if s.quotes == s.cancelling and not s.position:
-            if hold in (_BUDGET, s.gate):
-                return Lull(until_ns, Passing.ANY)
-            if hold == _STALL_IMMATURE:
-                return Lull(until_ns, Passing.IMMATURE)
-        own_ns = s.struck_ns + p.ttl_ns if s.quotes else s.best_since_ns + p.stall_ns
-        return Lull(min(until_ns, own_ns) if own_ns > s.now_ns else until_ns, Passing.SAME)
-
-    def pass_over(self, board: BoardSnapshot, now_ns: int) -> None:
-        """Know this board at this moment as if it had been decided on: the last of those that passed in a lull."""
-        s = self._situation
-        if s is None:
-            raise AssertionError("a lull follows a decision")
-        self._situation = _situation(
-            Situation,
-            (
-                now_ns,
-                s.gate,
-                s.may_close,
-                s.book,
-                board.ts_ns,
-                board.best_since_ns,
-                board.best_bid_price,
-                board.best_ask_price,
-                self._budget.strike_at_ns(now_ns, 2, self.size),
-                *s[9:],
-            ),
-        )
 
     def strike(self, verdict: Verdict, now_ns: int, names: tuple[ClientOrderId, ClientOrderId]) -> list[PlaceLimit]:
         """Turn a STRIKE into its orders, and remember the best that it was aimed at."""
-        if self._situation is None:
+        if self._board is None:
             raise AssertionError("a strike follows a decision")
         self._struck_ns = now_ns
-        self._struck_bid, self._struck_ask = self._situation.bid, self._situation.ask
+        self._struck_bid, self._struck_ask = self._board.best_bid_price, self._board.best_ask_price
         quotes = [
             PlaceLimit(
                 client_order_id=name,
@@ -338,5 +332,5 @@ class StallThenStrikeStrategy:
             if price
         ]
         # The next deadline is asked for before the next decision: it has to know these quotes' TTL.
-        self._situation = self._situation._replace(quotes=len(quotes), struck_ns=now_ns)
+        self._quotes = len(quotes)
         return quotes

@@ -3,13 +3,13 @@
 pyb_session         the venue's connections, and their watchdogs
 http_bitflyer       orders and the account over REST
 orderbook_view      the displayed book without our own orders
-logging_runtime     the log for people
+logging_runtime     the log that people read
 logging_structured  the CSV logs for analysis
 clock               the only module that reads a clock
 file_lock           a file that one process at a time may hold
-bitflyer/           what bitFlyer says and is told
-line/               connections in general: when to reconnect, what was refused, whose clock is wrong
-journal/            what outlives the process
-logs/               files of logs: written, mended, found and read
-watch/              signs of life, alerts, delays, disks
+bitflyer/           bitFlyer's messages, requests and login
+line/               connections to any venue: reconnecting, unreadable messages, clock skew
+journal/            orders, fills and settings that survive a restart
+logs/               log files: writing, repairing, finding, reading
+watch/              heartbeat, alerts, loop lag, pauses, free disk space
 """

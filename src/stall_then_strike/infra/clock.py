@@ -1,12 +1,12 @@
 """The only module that reads a clock.
 
-A clock tells nanoseconds since the Unix epoch and waits for a moment of its own time. All clocks here are monotonic:
-the wall is read once, at the start, and after that only elapsed time is added. A step of the system's clock (NTP, an
-operator) therefore cannot age a stall, end a TTL or make a feed look stale.
+A clock gives nanoseconds since the Unix epoch and can wait for a moment of its own time. All clocks here are monotonic:
+the wall clock is read once, at the start, and after that only elapsed time is added. A step of the system's clock (by
+NTP or an operator) therefore cannot age a stall, end a TTL or make a feed look stale.
 
-Elapsed time goes on while the machine sleeps: orders expired and limits ran on at the venue meanwhile. Linux has a
-clock of that kind (``CLOCK_BOOTTIME``, clock_gettime(2)), while ``CLOCK_MONOTONIC``, the time of the event loop, stands
-still. ``pauses`` notices the difference.
+Elapsed time includes the time the machine sleeps, because orders expire and rate limits run on at the venue meanwhile.
+On Linux this is ``CLOCK_BOOTTIME`` (clock_gettime(2)); ``CLOCK_MONOTONIC``, the time of the event loop, stands still
+during a sleep. ``pauses`` detects the difference.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from functools import partial
 from typing import Final, Protocol
 
 LEAST_SLEEP_NS: Final = 10_000_000_000
-"""Without a clock that counts sleep: by how much the wall must run ahead, between two readings, to have been one."""
+"""On a system without a clock that counts sleep, a wall clock this far ahead of the last reading means a sleep."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where readings come from, each a function that returns nanoseconds; so that a test can have the machine sleep."""
+    """The clocks of the machine, each a function that returns nanoseconds. Tests replace them to simulate a sleep."""
 
     wall_ns: Callable[[], int]
-    """Since the Unix epoch; anybody may set it."""
+    """Since the Unix epoch; can be set by anyone."""
     awake_ns: Callable[[], int]
     """Stands still while the machine sleeps."""
     elapsed_ns: Callable[[], int]
-    """Goes on while the machine sleeps, and takes no part in steps of the wall."""
+    """Includes the time the machine sleeps, and is unaffected by steps of the wall clock."""
 
 
 def system_sources() -> Sources:
@@ -47,19 +47,19 @@ def system_sources() -> Sources:
 class ElapsedByWall:
     """Elapsed time on a system without a clock that counts sleep.
 
-    What tells a sleep from a step is its size: a wall that ran ahead by :data:`LEAST_SLEEP_NS` since the last reading
-    slept, for a synchronised clock is not set forward by so much. Smaller steps, and all steps back, change nothing.
+    Size tells a sleep from a clock step: if the wall clock gained :data:`LEAST_SLEEP_NS` since the last reading, the
+    machine slept, because a synchronised clock is not set forward that far. Smaller and backward steps are ignored.
     """
 
     def __init__(self, wall_ns: Callable[[], int], awake_ns: Callable[[], int]) -> None:
-        """Nothing was slept yet."""
+        """Start with no sleep counted."""
         self._wall_ns, self._awake_ns = wall_ns, awake_ns
         self._ahead_ns = wall_ns() - awake_ns()
         self._slept_ns = 0
         self._reading = threading.Lock()
 
     def __call__(self) -> int:
-        """The time awake and asleep."""
+        """Nanoseconds awake and asleep."""
         with self._reading:
             awake_ns = self._awake_ns()
             ahead_ns = self._wall_ns() - awake_ns
@@ -70,7 +70,7 @@ class ElapsedByWall:
 
 
 class Clock(Protocol):
-    """What the shells know of time."""
+    """Time as the I/O layers see it."""
 
     def now_ns(self) -> int:
         """Nanoseconds since the Unix epoch, UTC, never going backwards."""
@@ -85,7 +85,7 @@ class ScaledClock:
     """Real time, run ``speed`` times as fast: an hour of simulated market in six minutes at speed 10."""
 
     def __init__(self, speed: float = 1.0, start_ns: int | None = None, sources: Sources | None = None) -> None:
-        """Start at ``start_ns``, by default now. ``speed`` must be positive; ``sources``: else the machine's."""
+        """Start at ``start_ns``, by default now; ``sources`` default to the machine's. ``speed`` must be positive."""
         if not speed > 0:
             raise ValueError(f"speed must be positive, got {speed}")
         self.speed = speed
@@ -101,13 +101,13 @@ class ScaledClock:
         return self._anchor_ns + (elapsed if self.speed == 1.0 else int(elapsed * self.speed))
 
     def behind_ns(self) -> int:
-        """By how much the wall is ahead of this clock; zero for one that never was the wall's."""
+        """How far the wall clock is ahead of this one; zero for a clock that did not start from the wall."""
         return self.sources.wall_ns() - self.now_ns() if self._has_wall else 0
 
     def catch_up(self) -> int:
-        """Jump to the wall's time if that is ahead; by how much.
+        """Jump to the wall clock's time if that is ahead; return the jump in nanoseconds.
 
-        To be called when elapsed times say nothing anyway: all that was measured ages by the jump.
+        Call it only when no measured duration matters any more: each of them grows by the jump.
         """
         jump_ns = max(0, self.behind_ns())
         self._anchor_ns += jump_ns
@@ -126,24 +126,25 @@ class SystemClock(ScaledClock):
     """Real time at its own pace."""
 
     def __init__(self, sources: Sources | None = None) -> None:
-        """Take the wall's word once."""
+        """Read the wall clock once."""
         super().__init__(sources=sources)
 
 
 class VirtualClock:
-    """Time that moves only when it is told to: replay at maximal speed, with every deadline met to the nanosecond."""
+    """Time that moves only on request: for replay at full speed, with every deadline met to the nanosecond."""
 
     def __init__(self, start_ns: int) -> None:
         """Start at ``start_ns``."""
         self._now_ns = start_ns
 
     def now_ns(self) -> int:
-        """Where time stands."""
+        """The current time of this clock."""
         return self._now_ns
 
     def advance_to(self, now_ns: int) -> None:
-        """Move forward; a stamp of the past (a tape with equal or disordered stamps) leaves time where it is."""
-        self._now_ns = max(self._now_ns, now_ns)
+        """Move forward; an earlier stamp (a tape may have equal or disordered stamps) changes nothing."""
+        if now_ns > self._now_ns:
+            self._now_ns = now_ns
 
     async def sleep_until(self, deadline_ns: int) -> None:
         """Jump to the deadline."""
@@ -151,5 +152,5 @@ class VirtualClock:
 
 
 def perf_ns() -> int:
-    """A stopwatch for latency figures; its zero means nothing."""
+    """A stopwatch in nanoseconds for latency figures; its zero is arbitrary."""
     return time.perf_counter_ns()

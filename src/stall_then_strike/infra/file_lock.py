@@ -1,8 +1,8 @@
 """A file that one process at a time may hold.
 
-The lock is the operating system's (``flock``), so it ends with the process however that ends; a process that is started
-by exec does not inherit it, one that is only forked does. Where there is no ``fcntl`` (not on any system this runs on
-unattended) nothing is locked.
+The lock is the operating system's (``flock``), so it ends with the process, however that ends. A forked process
+inherits it; one started by exec does not. On a system without ``fcntl`` (none where this runs unattended) nothing is
+locked.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ except ImportError:  # pragma: no cover
 
 _TRIES: Final = 5
 _PAUSE_S: Final = 0.05
-"""Who only looks whether a lock is held has it for a moment; taking it outlasts that."""
+"""Pause between tries. Checking whether a lock is held takes it for a moment, so one failed try proves nothing."""
 
 
 class FileLock:
-    """One lock file. The file stays when it is let go: removing it would race with the next one who takes it."""
+    """One lock file. Releasing leaves the file in place: removing it would race with the next process that takes it."""
 
     def __init__(self, path: Path) -> None:
-        """Nothing is taken yet."""
+        """Take nothing yet."""
         self.path = path
         self._fd: int | None = None
 
     def take(self) -> None:
-        """Take it. Raises BlockingIOError if another process has it, another OSError if the file cannot be made."""
+        """Take the lock. Raises BlockingIOError if another process holds it, other OSErrors if the file is unusable."""
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o644)
         try:
             hold(fd)
-            with suppress(OSError):  # a full disk: the number is only for people
+            with suppress(OSError):  # such as a full disk; the process id is only for people
                 os.ftruncate(fd, 0)
                 os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         except BaseException:
@@ -45,7 +45,7 @@ class FileLock:
         self._fd = fd
 
     def release(self) -> None:
-        """Let it go; nothing if it is not held."""
+        """Release the lock; does nothing if it is not held."""
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)
@@ -54,7 +54,7 @@ class FileLock:
 def holder(path: Path) -> str | None:
     """Who holds a lock file, as ``process 1234``; None if nobody does.
 
-    Raises OSError if the file is there and cannot be opened.
+    Raises OSError if the file exists but cannot be opened.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -71,13 +71,13 @@ def holder(path: Path) -> str | None:
 
 
 def share(fd: int) -> None:
-    """Hold an open file or folder together with others. Raises BlockingIOError if one process has it for itself."""
+    """Take a shared lock on an open file or folder. Raises BlockingIOError if a process holds it exclusively."""
     if fcntl is not None:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def hold(fd: int) -> None:
-    """Hold an open file or folder alone. Raises BlockingIOError if another process has it for more than a moment."""
+    """Take an exclusive lock on an open file or folder. Raises BlockingIOError if another process keeps holding it."""
     if fcntl is not None:
         for _ in range(_TRIES - 1):
             try:

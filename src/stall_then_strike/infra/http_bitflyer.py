@@ -1,16 +1,17 @@
-"""bitFlyer's REST calls with types: a gateway for orders, and the account as the venue shows it.
+"""bitFlyer's REST calls with types: a gateway for orders, and the account as the venue reports it.
 
-Each call is sent once, under one time limit, and ends in a value or in one exception of `types/errors.py`; which one is
-decided in `bitflyer_errors.py`. Nothing here waits or retries: pauses are the budget's affair. Private calls are
-counted as they are made, for the budget's sake; a report says how many it took. (aiohttp itself repeats a *GET* once on
-a pooled connection that turned out dead, never a POST.) Redirects are not followed, for they would carry a signed
-request elsewhere, and long answers are not read to their end.
+Each call is sent once, under one time limit, and ends in a value or in one exception of `types/errors.py`, chosen by
+`bitflyer/error_table.py`. Nothing here waits or retries: the request budget decides on pauses. Private calls are
+counted for it as they are made, and a report says how many calls it took. (aiohttp itself repeats a *GET* once if a
+pooled connection turns out to be dead, never a POST.) Redirects are not followed, because they would send a signed
+request elsewhere, and an oversized answer is not read to its end.
 
-Exceptions of the transport are not chained to ours: some hold the request with its key.
+Exceptions of the transport are not chained to ours: some contain the request with its key.
 
-Venue facts: as in `bitflyer_answers.py`; further (API documentation): an order lives ``minute_to_expire`` whole
-minutes, and every order of ours is given one, so that what is lost sight of ends soon; `getchildorders` without a state
-is the ACTIVE orders, followed by the others; lists are newest first, 500 rows at most, `before` and `after` exclude.
+Venue facts: as in `bitflyer/answers.py`; further (API documentation): an order expires after ``minute_to_expire`` whole
+minutes, and each of our orders gets one minute, so that an order we lose track of ends soon; `getchildorders` without a
+state lists the ACTIVE orders, then the others; lists are newest first and have at most 500 rows; `before` and `after`
+are exclusive.
 """
 
 from __future__ import annotations
@@ -57,13 +58,13 @@ MINUTE_TO_EXPIRE: Final = 1
 ORDERS_ASKED: Final = 100
 """Rows of `getchildorders` in a report."""
 PAGE: Final = 500
-"""The most rows that the venue gives at once."""
+"""The most rows in one answer of the venue."""
 MAX_PAGES: Final = 4
-"""Of executions in a report: 2,000 fills since the last one."""
+"""Most pages of executions in a report: 2,000 fills since the last one."""
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """Five hundred orders are about 200 kB."""
 CONNECT_SHARE: Final = 0.5
-"""Part of the time limit after which a connection that does not come counts as none: then nothing was sent."""
+"""Share of the time limit within which a connection must be made; otherwise the call ends as NotSent."""
 _CHUNK_BYTES: Final = 64 * 1024
 
 _R = TypeVar("_R")
@@ -71,14 +72,14 @@ _log = logger.bind(channel="ws")
 
 
 class BitflyerHttp:
-    """An OrderGateway, and the asking half of an AccountReader, for one product.
+    """An OrderGateway, and the querying half of an AccountReader, for one product.
 
-    All calls raise :class:`~stall_then_strike.types.errors.VenueError`: orders and cancels NotSent, Overloaded,
-    Rejected, AuthRefused, Throttled or OutcomeUnknown, questions NoAnswer in place of the last.
+    All calls raise :class:`~stall_then_strike.types.errors.VenueError`. Orders and cancels raise NotSent, Overloaded,
+    Rejected, AuthRefused, Throttled or OutcomeUnknown; queries raise NoAnswer instead of OutcomeUnknown.
     """
 
     unreadable_orders = 0
-    """Rows in lists of orders that could not be read, so far: a list with one is not whole."""
+    """Unreadable rows in lists of orders so far; a list with such a row is incomplete."""
 
     def __init__(
         self,
@@ -93,9 +94,9 @@ class BitflyerHttp:
     ) -> None:
         """``client`` holds the credentials and signs (see `credentials.sign_for`).
 
-        ``on_reading`` is told the venue's own count of its limits, ``on_skew`` after each answer by how many
-        nanoseconds the venue's clock is at least ahead of ours (`clock_skew.py`); neither may raise. ``redact`` takes
-        secrets out of the venue's words before they become part of an error.
+        ``on_reading`` receives the venue's own readings of its rate limits. ``on_skew`` receives, after each answer,
+        the least number of nanoseconds by which the venue's clock is ahead of ours (`clock_skew.py`). Neither may
+        raise. ``redact`` removes secrets from the venue's texts before they become part of an error.
         """
         if timeout.total is None:
             raise ValueError("a call needs a time limit")
@@ -124,18 +125,18 @@ class BitflyerHttp:
     # --- orders -----------------------------------------------------------------------------------------------------
 
     async def place(self, order: OrderRequest) -> OrderId:
-        """Send an order; the venue's name for it. That is an acceptance: the order may yet fail to be registered."""
+        """Send an order and return its acceptance id. The venue may still reject it when it registers it."""
         return await self._send_order(order.side, order.price, order.size, order.time_in_force)
 
     async def cancel(self, order_id: OrderId) -> None:
-        """Ask for a cancel; its outcome comes as an event."""
+        """Request a cancel; its outcome arrives as an event."""
         body = {"product_code": self._product, "child_order_acceptance_id": order_id}
         await self._post("cancelchildorder", body, _nothing)
 
     async def send_limit_order(
         self, product_code: str, side: Side, price: Ticks, size: Lots, ttl_ms: int, tag: str
     ) -> OrderId:
-        """Send a limit order that rests. ``ttl_ms`` and ``tag`` are ours: the venue has no field for either.
+        """Send a limit order that may rest. ``ttl_ms`` and ``tag`` are only logged: the venue has no field for them.
 
         Raises ValueError for another product.
         """
@@ -145,7 +146,7 @@ class BitflyerHttp:
         return await self._send_order(side, price, size, TimeInForce.GTC)
 
     async def cancel_order(self, child_order_acceptance_id: str) -> None:
-        """The specification's name of :meth:`cancel`."""
+        """Do the same as :meth:`cancel`, under the specification's name."""
         await self.cancel(OrderId(child_order_acceptance_id))
 
     async def _send_order(self, side: Side, price: Ticks | None, size: Lots, time_in_force: TimeInForce) -> OrderId:
@@ -165,11 +166,11 @@ class BitflyerHttp:
     # --- the account ------------------------------------------------------------------------------------------------
 
     async def report(self, since: ExecId) -> AccountReport:
-        """Ask for orders, executions after ``since``, positions and collateral: four calls as a rule, eight at most.
+        """Query orders, executions after ``since``, positions and collateral: usually four calls, at most eight.
 
-        One call brings the ACTIVE orders and the newest of the others. If it is full to its end with ACTIVE ones, or
-        they do not stand first as documented, some may be missing, and they are asked for by themselves. The stamps of
-        orders and fills are the venue's.
+        One call lists the ACTIVE orders and the newest of the others. If a full list ends with an ACTIVE order, or
+        ACTIVE orders are not first as documented, some may be missing, so they are queried separately. Orders and
+        fills carry the venue's stamps.
         """
         made = 0
 
@@ -224,7 +225,7 @@ class BitflyerHttp:
         before: int | None = None,
         after: int | None = None,
     ) -> tuple[ReportedOrder, ...]:
-        """Orders, newest first, ACTIVE ones ahead. With ``before`` or ``after`` (row numbers) no ACTIVE ones."""
+        """Orders, newest first, ACTIVE ones ahead. With ``before`` or ``after`` (row ids) there are no ACTIVE ones."""
         query = _query(
             product_code=self._product,
             count=count,
@@ -245,7 +246,7 @@ class BitflyerHttp:
         before: ExecId | None = None,
         after: ExecId | None = None,
     ) -> tuple[Execution, ...]:
-        """The account's fills, newest first, with numbers between ``after`` and ``before``, both excluded."""
+        """The account's fills, newest first, with ids between ``after`` and ``before``, both exclusive."""
         query = _query(
             product_code=self._product,
             count=count,
@@ -257,7 +258,7 @@ class BitflyerHttp:
         return tuple(sorted(page, key=lambda execution: execution.exec_id, reverse=True))
 
     async def get_positions(self) -> Position:
-        """The open lots, summed."""
+        """The net position: the sum of the open lots."""
         return await self._get("me/getpositions", _query(product_code=self._product), self._read.position)
 
     async def get_collateral(self) -> Collateral:
@@ -269,7 +270,7 @@ class BitflyerHttp:
         return await self._get("me/getbalance", {}, self._read.balances)
 
     async def get_permissions(self) -> frozenset[str]:
-        """The paths that the key is good for."""
+        """The API paths that the key may call."""
         return await self._get("me/getpermissions", {}, self._read.permissions)
 
     # --- public -----------------------------------------------------------------------------------------------------
@@ -279,7 +280,7 @@ class BitflyerHttp:
         return await self._get("getticker", _query(product_code=self._product), self._read.last_price)
 
     async def get_board_state(self) -> BoardCondition:
-        """State of the board, and the venue's load, as far as it says."""
+        """The board's state and the venue's load, as far as the answer has them."""
         return await self._get("getboardstate", _query(product_code=self._product), self._read.condition)
 
     # --- one call ---------------------------------------------------------------------------------------------------
@@ -300,7 +301,7 @@ class BitflyerHttp:
         *,
         has_effect: bool,
     ) -> _R:
-        """Send, take the headers' news, and read the answer or raise what it means."""
+        """Send the request, note the rate limits in the headers, and return the parsed answer or raise its error."""
         name = path.rpartition("/")[2]
         is_private = path.startswith("me/")
         self.private_calls += is_private
@@ -322,7 +323,7 @@ class BitflyerHttp:
         failure.detail = self._redact(failure.detail)
         failure.args = (failure.request, failure.detail, failure.code)
         _log.debug("{} after {} ms", failure, (self._clock.now_ns() - sent_ns) // NS_PER_MS)
-        raise failure  # outside of any `except`: no context, which may hold headers
+        raise failure  # outside `except`: a chained exception could contain the headers with the key
 
     async def _exchange(
         self,
@@ -333,7 +334,7 @@ class BitflyerHttp:
         *,
         is_signed: bool,
     ) -> Answer:
-        """Send a request and read its answer as far as it goes. Raises what aiohttp raises."""
+        """Send a request and read its answer. Raises aiohttp's exceptions."""
         options: dict[str, Any] = {} if is_signed else {"auth": None}
         async with self._client.request(
             method, url, params=query or None, data=body, timeout=self._timeout, allow_redirects=False, **options
@@ -355,7 +356,7 @@ class BitflyerHttp:
 
 
 async def _read_text(response: aiohttp.ClientResponse) -> str | None:
-    """The body; None if it is cut, longer than any answer, or not UTF-8. Its status may say enough without it."""
+    """The body; None if it is cut off, too long or not UTF-8. The status may be enough without it."""
     body = bytearray()
     try:
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
@@ -369,9 +370,9 @@ async def _read_text(response: aiohttp.ClientResponse) -> str | None:
 
 
 def exact_float(value: Decimal) -> float:
-    """A decimal as the JSON number that pybotters writes: its shortest digits are the decimal's own.
+    """The float whose shortest text, which pybotters sends, is exactly the decimal.
 
-    Raises ValueError for a decimal of more digits than a binary float tells apart.
+    Raises ValueError for a decimal with more digits than a float holds.
     """
     number = float(value)
     if Decimal(repr(number)) != value:
@@ -380,13 +381,13 @@ def exact_float(value: Decimal) -> float:
 
 
 def _nothing(text: str) -> None:
-    """The answer to a cancel: HTTP 200 without a body."""
+    """Check the answer to a cancel: HTTP 200 without a body. Raises BadAnswer."""
     if text.strip() not in {"", "null", "{}"}:
         raise BadAnswer("a body where none is expected")
 
 
 def _are_active_first(orders: tuple[ReportedOrder, ...]) -> bool:
-    """Whether a full list surely holds all ACTIVE orders: they come first, and others follow."""
+    """Whether a full list certainly has all ACTIVE orders: they come first and others follow."""
     states = [order.state is ReportedState.ACTIVE for order in orders]
     return states == sorted(states, reverse=True) and not states[-1]
 

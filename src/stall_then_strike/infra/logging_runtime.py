@@ -1,14 +1,14 @@
 """The runtime log: what a person follows with ``tail -f``.
 
-``app.log`` takes INFO and up, ``ws.log`` everything from DEBUG of the records bound with ``channel="ws"`` (those reach
-``app.log`` as warnings and worse only), and the console, where wanted, shows its level and up on stderr. One record is
-one line, but for a traceback. What libraries log by the standard ``logging`` joins in; the transport's goes to
-``ws.log``, and only errors of it to ``app.log``: what matters of the connection we say ourselves.
+``app.log`` takes records from INFO. ``ws.log`` takes those bound with ``channel="ws"`` from DEBUG; of these only
+warnings and errors also go to ``app.log``. The console, if wanted, shows its level and above on stderr. One record is
+one line, except for tracebacks. Records of libraries (standard ``logging``) are included; those of the transport go to
+``ws.log``, and only its errors to ``app.log``, because this program logs what matters about the connection itself.
 
-Logging never blocks and never raises: the caller's thread formats the line and leaves it in a bounded queue, and one
-thread writes. (loguru's own ``enqueue`` is a pipe of 64 kB: a disk that hangs would stop the event loop after some
-thirty lines.) When the queue is full, and while the disk is, lines are lost and counted. No record carries the values
-of local variables (loguru's ``diagnose``), so no credential gets into a traceback.
+Logging never blocks and never raises: the caller's thread formats the line and puts it into a bounded queue, and one
+thread writes. (loguru's own ``enqueue`` is a pipe of 64 kB: with a hanging disk it would stop the event loop after some
+thirty lines.) While the queue or the disk is full, lines are lost and counted. No record shows the values of local
+variables (loguru's ``diagnose``), so no credential gets into a traceback.
 """
 
 from __future__ import annotations
@@ -33,35 +33,35 @@ if TYPE_CHECKING:
 QUEUE_LINES: Final = 10_000
 """Lines that may wait for a slow disk."""
 CLOSE_S: Final = 5.0
-"""How long closing waits for a disk that hangs, seconds."""
+"""How long closing waits for a hanging disk, in seconds."""
 
 _LINE: Final = "{time:YYYY-MM-DD HH:mm:ss.SSS!UTC}Z | <level>{level: <8}</level> | {extra[_text]}\n{exception}"
 _TRANSPORT: Final = ("pybotters", "aiohttp")
 _ROUTE: Final = "_route"
-"""Extra of a finished line on its way to a file; only that file's sink takes it."""
+"""Extra that marks a formatted line with its file, so that only that file's sink takes it."""
 
-# What the wire sends can end up in a message: it shall neither fake a line nor steer the terminal.
+# A message may quote what came over the wire: it must not fake a log line or control the terminal.
 _CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {10: "\\n", 13: "\\r", 9: "\\t"}
 
 
 def setup_runtime_logging(log_dir: Path, cfg: LogConfig, *, console: str | None = None) -> RuntimeLog:
-    """Start the runtime log in a folder, which is made if need be.
+    """Start the runtime log in a folder, which is created if missing.
 
-    ``console`` is the lowest level shown on stderr; None while something else draws on the terminal. Raises LogError
-    when a file cannot be opened.
+    ``console`` is the lowest level shown on stderr, None if something else draws on the terminal. Raises LogError if a
+    file cannot be opened.
     """
     return RuntimeLog(log_dir, cfg, console=console)
 
 
 class RuntimeLog:
-    """The running log. Close it, or use it as a context manager, so that the last lines are written."""
+    """The running log. Close it, or use it as a context manager: otherwise the last lines may not be written."""
 
     def __init__(self, log_dir: Path, cfg: LogConfig, *, console: str | None) -> None:
-        """Open the files and take over from all sinks that there are."""
+        """Open the files and replace all existing sinks of loguru."""
         self.lost = 0
-        """Lines that nobody will read: the queue was full, or a write failed."""
+        """Lines that were not written: the queue was full or a write failed."""
         self.failure: LogError | None = None
-        """Why the first write failed, such as for a full disk."""
+        """Why the first failed write failed, such as a full disk."""
         self._console = console
         self._lines: queue.Queue[tuple[str, str] | None] = queue.Queue(QUEUE_LINES)
         self._sinks: list[int] = []
@@ -82,9 +82,9 @@ class RuntimeLog:
         self._writer.start()
 
     def close(self) -> None:
-        """Stop taking records, write what waits, close the files. Safe to call twice.
+        """Stop taking records, write those in the queue, close the files. Safe to call twice.
 
-        Gives up after :data:`CLOSE_S` when the disk hangs.
+        Gives up after :data:`CLOSE_S` if the disk hangs.
         """
         self._bridge.remove()
         if self._writer.is_alive():
@@ -132,7 +132,7 @@ class RuntimeLog:
                     sys.stderr.flush()
                 else:
                     logger.bind(**{_ROUTE: route}).opt(raw=True).info(str(line))
-            except (OSError, ValueError) as error:  # ValueError: stderr was closed under us
+            except (OSError, ValueError) as error:  # ValueError: stderr was closed
                 self._failed(error)
 
     def _failed(self, error: OSError | ValueError) -> None:
@@ -157,7 +157,7 @@ def _open(log_dir: Path, name: str, cfg: LogConfig) -> int:
     try:
         log_dir.mkdir(parents=True, exist_ok=True)
         return logger.add(
-            str(path).replace("{", "{{").replace("}", "}}"),  # loguru takes it for a format
+            str(path).replace("{", "{{").replace("}", "}}"),  # loguru treats it as a format string
             level=0,
             filter=partial(_is_routed_to, name),
             format="{message}",
@@ -165,8 +165,8 @@ def _open(log_dir: Path, name: str, cfg: LogConfig) -> int:
             retention=cfg.retention,
             encoding="utf-8",
             errors="backslashreplace",
-            watch=True,  # carry on in a new file when somebody moves this one away
-            catch=False,  # our thread answers for it
+            watch=True,  # go on in a new file if someone moves this one away
+            catch=False,  # our writer thread handles the error
             diagnose=False,
             backtrace=False,
         )
@@ -178,7 +178,7 @@ def _remove(sink: int) -> None:
     try:
         logger.remove(sink)
     except ValueError:
-        return  # somebody removed it already
+        return  # someone removed it already
 
 
 def _is_routed_to(name: str, record: Record) -> bool:
@@ -209,7 +209,7 @@ class _Bridge(logging.Handler):
         self._levels: dict[str | None, int] = {}
 
     def install(self) -> None:
-        """Take the root logger's records, the transport's from DEBUG on."""
+        """Receive all records from INFO, the transport's from DEBUG."""
         wanted: list[tuple[str | None, int]] = [(None, logging.INFO), *((name, logging.DEBUG) for name in _TRANSPORT)]
         for name, level in wanted:
             stdlib = logging.getLogger(name)
@@ -218,7 +218,7 @@ class _Bridge(logging.Handler):
         logging.getLogger().addHandler(self)
 
     def remove(self) -> None:
-        """Leave the standard library as it was found."""
+        """Restore the standard library's loggers."""
         logging.getLogger().removeHandler(self)
         for name, level in self._levels.items():
             logging.getLogger(name).setLevel(level)

@@ -1,12 +1,12 @@
 """Trades, orders and decisions as CSV, in the columns and the order of the specification.
 
 Equal rows give equal bytes. ``ts`` is UTC in ISO 8601 with microseconds; numbers are plain decimals; a cell is empty
-where there is no value (a price, time to live or entry price of zero). Files change with the UTC day of the row.
+if there is no value (a price, time to live or entry price of zero). There is one file per UTC day, by the row's stamp.
 
-The event loop never waits for a disk: :meth:`CsvLogs.write` puts the row in a bounded queue, and one thread turns rows
-into text and writes them, ``flush_ms`` after the first that waits at the latest. When a write fails, or the queue is
-full because the disk hangs, that is told once; the caller is expected to stop quoting. The thread goes on trying, and
-rows that find room in the queue are written, in order and whole, as soon as the disk takes them.
+The event loop never waits for a disk: :meth:`CsvLogs.write` puts the row into a bounded queue, and one thread formats
+and writes rows at most ``flush_ms`` after the oldest was queued. The first failure (a failed write, or a full queue
+because the disk hangs) is reported once; the caller is expected to stop quoting. The thread keeps trying, and the
+queued rows are written in order and complete as soon as the disk takes them.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from stall_then_strike.types.text import plain, utc_day, utc_iso
 CsvRow = TradeLogRow | OrderLogRow | DecisionLogRow
 
 RETRY_S: Final = 1.0
-"""Pause before a write that failed is tried again, seconds."""
+"""Pause before a failed write is repeated, in seconds."""
 STRATEGY: Final = "stall_then_strike"
 """Name of the strategy in the trade log."""
 CLOSE_S: Final = 10.0
-"""How long closing waits for a disk that hangs, seconds."""
+"""How long closing waits for a hanging disk, in seconds."""
 
 
 class TradeLogger:
-    """``trades-YYYYMMDD.csv``: one fill, one row."""
+    """``trades-YYYYMMDD.csv``: one row per fill."""
 
     KIND: Final = "trades"
     COLUMNS: Final = (
@@ -55,22 +55,22 @@ class TradeLogger:
     )  # fmt: skip
 
     def __init__(self, folder: Path, strategy: str, instrument: Instrument) -> None:
-        """Raises LogError when the folder cannot be written to."""
+        """Raises LogError if the folder cannot be written to."""
         self.file = DailyCsv(folder, self.KIND, self.COLUMNS)
         self._strategy = strategy
         self._units = instrument
 
     def log_trade(self, row: TradeLogRow) -> None:
-        """Append one row; it is in the file after ``file.flush()``. Raises LogError."""
+        """Add one row; it is in the file after ``file.flush()``. Raises LogError."""
         self.file.append(utc_day(row.ts_ns), self.line(row))
 
     def line(self, row: TradeLogRow) -> str:
-        """The row as it stands in the file."""
+        """The row as text, with its line end."""
         return trade_line(row, self._strategy, self._units)
 
 
 def trade_line(row: TradeLogRow, strategy: str, units: Instrument) -> str:
-    """A row of the trade log as it stands in the file, with its line end."""
+    """A row of the trade log as text, with its line end."""
     return csv_line(
         (
             utc_iso(row.ts_ns),
@@ -89,23 +89,23 @@ def trade_line(row: TradeLogRow, strategy: str, units: Instrument) -> str:
 
 
 class OrderLogger:
-    """``orders-YYYYMMDD.csv``: one event of an order, one row."""
+    """``orders-YYYYMMDD.csv``: one row per event of an order."""
 
     COLUMNS: Final = (
         "ts", "action", "order_id", "client_order_id", "side", "price", "size", "tif", "ttl_ms", "tag", "reason",
     )  # fmt: skip
 
     def __init__(self, folder: Path, instrument: Instrument) -> None:
-        """Raises LogError when the folder cannot be written to."""
+        """Raises LogError if the folder cannot be written to."""
         self.file = DailyCsv(folder, "orders", self.COLUMNS)
         self._units = instrument
 
     def log_order(self, row: OrderLogRow) -> None:
-        """Append one row; it is in the file after ``file.flush()``. Raises LogError."""
+        """Add one row; it is in the file after ``file.flush()``. Raises LogError."""
         self.file.append(utc_day(row.ts_ns), self.line(row))
 
     def line(self, row: OrderLogRow) -> str:
-        """The row as it stands in the file."""
+        """The row as text, with its line end."""
         return csv_line(
             (
                 utc_iso(row.ts_ns),
@@ -124,7 +124,7 @@ class OrderLogger:
 
 
 class DecisionLogger:
-    """``decisions-YYYYMMDD.csv``: one decision, one row."""
+    """``decisions-YYYYMMDD.csv``: one row per decision."""
 
     COLUMNS: Final = (
         "ts", "best_age_ms", "spread_ticks", "inventory_btc", "decision_type", "entry_bid_px", "entry_ask_px",
@@ -132,16 +132,16 @@ class DecisionLogger:
     )  # fmt: skip
 
     def __init__(self, folder: Path, instrument: Instrument) -> None:
-        """Raises LogError when the folder cannot be written to."""
+        """Raises LogError if the folder cannot be written to."""
         self.file = DailyCsv(folder, "decisions", self.COLUMNS)
         self._units = instrument
 
     def log_decision(self, row: DecisionLogRow) -> None:
-        """Append one row; it is in the file after ``file.flush()``. Raises LogError."""
+        """Add one row; it is in the file after ``file.flush()``. Raises LogError."""
         self.file.append(utc_day(row.ts_ns), self.line(row))
 
     def line(self, row: DecisionLogRow) -> str:
-        """The row as it stands in the file."""
+        """The row as text, with its line end."""
         units = self._units
         return csv_line(
             (
@@ -159,7 +159,7 @@ class DecisionLogger:
 
 
 def action_text(action: Action, units: Instrument) -> str:
-    """One action, such as ``place_limit BUY 1@13600000``, ``cancel_all_stall 2`` or ``close_market SELL 1@market``."""
+    """An action as text: ``place_limit BUY 1@13600000``, ``cancel_all_stall 2``, ``close_market SELL 1@market``."""
     match action:
         case PlaceLimit():
             return f"place_limit {action.side} {plain(units.size(action.size))}@{plain(units.price(action.price))}"
@@ -189,25 +189,25 @@ class CsvLogs:
         start_ns: int | None = None,
         on_failure: Callable[[LogError], None] | None = None,
     ) -> None:
-        """Make ``trades``, ``orders`` and ``decisions`` under ``root`` and see that they can be written to.
+        """Create ``trades``, ``orders`` and ``decisions`` under ``root`` and check that they can be written to.
 
-        With ``start_ns`` the files of that UTC day are there at once, with their headers, so that they can be followed
-        before the first row. ``on_failure`` is called once, from the writing thread or from within :meth:`write`.
-        Raises LogError with the path and the system's reason.
+        With ``start_ns`` the files of that UTC day are created at once, with their headers, so that they can be
+        followed before the first row. ``on_failure`` is called once, by the writing thread or by :meth:`write`. Raises
+        LogError with the path and the system's reason.
         """
         self.dropped = 0
-        """Rows that found the queue full."""
+        """Rows that were lost, such as when the queue was full."""
         self._trades = TradeLogger(root / "trades", strategy, instrument)
         self._orders = OrderLogger(root / "orders", instrument)
         self._decisions = DecisionLogger(root / "decisions", instrument)
         self._files = (self._trades.file, self._orders.file, self._decisions.file)
         self.first_ns: int | None = None
-        """Stamp of the earliest row that is in the files; ``last_ns``: of the latest."""
+        """Stamp of the earliest row in the files; ``last_ns``: of the latest."""
         self.last_ns: int | None = None
         self.anew: set[Path] = set()
-        """Files that were begun anew because others had touched them."""
+        """Files that were started again because another program had changed them."""
         self.on_new: Callable[[Path, int], object] = lambda path, size: None
-        """Told of each; see :attr:`DailyCsv.on_new`. It is called from the writing thread."""
+        """Called for each of them by the writing thread; see :attr:`DailyCsv.on_new`."""
         for file in self._files:
             file.on_new = self._tell_new
         if start_ns is not None:
@@ -222,7 +222,7 @@ class CsvLogs:
         self._failure: LogError | None = None
         self._flush_s = cfg.flush_ms / 1000
         self._bound = cfg.queue_rows
-        # All below is shared with the writing thread and guarded by the condition, which is held for moments only.
+        # Everything below is shared with the writing thread. The condition guards it and is only held briefly.
         self._changed = threading.Condition()
         self._rows: deque[CsvRow] = deque()
         self._taken = 0
@@ -235,11 +235,11 @@ class CsvLogs:
 
     @property
     def failure(self) -> LogError | None:
-        """The first thing that went wrong, None while all is well."""
+        """The first failure; None if there was none."""
         return self._failure
 
     def write(self, row: CsvRow) -> None:
-        """Queue one row. Never waits, never raises; a full queue drops the row, which is a failure."""
+        """Queue one row. Never waits, never raises; if the queue is full, the row is dropped, which is a failure."""
         with self._changed:
             waiting = self._taken - self._done
             if waiting < self._bound and not self._closing:
@@ -255,13 +255,13 @@ class CsvLogs:
 
     @property
     def folder(self) -> Path:
-        """Where ``trades``, ``orders`` and ``decisions`` are."""
+        """The folder of ``trades``, ``orders`` and ``decisions``."""
         return self._trades.file.folder.parent
 
     def flush(self, timeout_s: float = CLOSE_S) -> bool:
-        """Wait until all rows so far are in the files, the disk has refused them once more, or time is up.
+        """Block until all rows so far are in the files, the disk has refused them once more, or time is up.
 
-        For the end of a run, for replays that outrun the disk and for tests: it blocks. Tells whether all is written.
+        For the end of a run, for replays faster than the disk, and for tests. Returns whether everything is written.
         """
         with self._changed:
             target, attempts = self._taken, self._attempts
@@ -273,7 +273,7 @@ class CsvLogs:
             return self._done >= target
 
     def close(self) -> None:
-        """Write what waits, close the files. Safe to call twice. A disk that hangs is given :data:`CLOSE_S`."""
+        """Write the queued rows, close the files. Safe to call twice. Waits at most :data:`CLOSE_S` for the disk."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -315,7 +315,7 @@ class CsvLogs:
             self.dropped += self._taken - self._done
 
     def _wait_for_work(self, batch: deque[CsvRow]) -> bool:
-        """Add all that waits to the batch, after ``flush_ms`` of collecting. Tells whether it is the last."""
+        """Move the queued rows into the batch, after collecting for ``flush_ms``. Returns whether it is the last."""
         with self._changed:
             if not batch and not any(file.has_unwritten for file in self._files):
                 self._changed.wait_for(lambda: self._rows or self._closing or self._hurry)
@@ -326,9 +326,9 @@ class CsvLogs:
             return self._closing
 
     def _write_batch(self, batch: deque[CsvRow]) -> bool:
-        """Write and remove rows from the batch, oldest first. Tells whether none failed.
+        """Write rows and remove them from the batch, oldest first. Returns whether all were written.
 
-        After the first that fails, the rows of its file stay in the batch; those of the others are written.
+        After a row fails, the later rows of its file stay in the batch too; those of other files are written.
         """
         held: deque[CsvRow] = deque()
         failed: set[type[CsvRow]] = set()
@@ -367,7 +367,7 @@ class CsvLogs:
             self.last_ns = row.ts_ns if self.last_ns is None else max(self.last_ns, row.ts_ns)
         except LogError:
             raise
-        except Exception as error:  # noqa: BLE001 - a row that has no text is a bug: tell it, and keep the other rows
+        except Exception as error:  # noqa: BLE001 - a row that cannot be formatted is a bug: report it, keep the others
             self.dropped += 1
             self._fail(LogError(f"a row could not be written as text ({error!r}): {row}"))
 
@@ -385,5 +385,5 @@ class CsvLogs:
 
 
 def columns() -> dict[str, Sequence[str]]:
-    """The columns of each kind, for those who read the files."""
+    """The columns of each kind of file, for readers."""
     return {"trades": TradeLogger.COLUMNS, "orders": OrderLogger.COLUMNS, "decisions": DecisionLogger.COLUMNS}

@@ -1,33 +1,33 @@
 """The connection to the venue: pybotters' client and stores, the feeds it carries, and a watch over all of them.
 
-pybotters connects, logs in, answers pings, reconnects and sends the subscriptions again. What it leaves to its user is
-here:
+pybotters connects, logs in, answers pings, reconnects and sends the subscriptions again. This module adds what it
+leaves to its user:
 
-- *Pace.* It reconnects at once after a clean close, thousands of times a second against a server that closes at once,
-  and the venue bars that. `handshakes.py` holds each handshake back.
-- *Drops.* It has no callback for one. The socket in hand is compared with the current one, at each frame, before each
-  handshake and every few milliseconds between; from a drop until the next snapshot the book is unknown.
-- *Silence.* A channel can go silent, or never speak, while its socket lives (an unknown product is acknowledged with
-  success). Each channel has its own limit, and so has each acknowledgement; past it the connection is renewed.
-- *Pauses.* When the machine slept or the process stood still, what waits in the socket is old and would be stamped as
-  new: the connection counts as lost, before any of it is taken (`pauses.py`). After a shorter stop the book is stale
-  until what waited is taken.
-- *Errors.* It logs what happens in handlers and goes on. Here the first exception stops the feed and is raised to
-  whoever waits in ``wait_failed``.
+- *Pace.* After a clean close pybotters reconnects at once, thousands of times a second if the server keeps closing,
+  and the venue blocks such clients. `handshakes.py` delays each handshake.
+- *Drops.* pybotters has no callback for a lost connection. The socket in use is compared with pybotters' current one
+  at each frame, before each handshake and every few milliseconds. After a drop the book is unknown until a snapshot.
+- *Silence.* A channel can stop sending, or never start, while its socket is open (the venue acknowledges even an
+  unknown product). Each channel and each acknowledgement has a time limit, after which the connection is renewed.
+- *Pauses.* After the machine slept or the process stood still, frames that wait in the socket are old but would be
+  stamped as new. The connection is given up before any of them is read (`pauses.py`). After a shorter stop the book
+  counts as stale until the backlog is read.
+- *Errors.* pybotters logs a handler's exception and goes on. Here the first exception stops the feed and is raised
+  from ``wait_failed``.
 
-With credentials the same socket carries the private channel, subscribed after the public ones: their traffic proves
-that the socket lives, and events and executions come in one order. The private channel is live from the venue's
-acknowledgement on (`login.py` says why not from the login) until the connection ends. It may be silent for hours, so
-nobody here can tell that it was forgotten; who misses an event calls ``renew``.
+With credentials the same socket also carries the private channel, subscribed last: the traffic of the public channels
+proves that the socket is alive, and order events and executions arrive in one order. The private channel is live from
+the venue's acknowledgement (`login.py` explains why not from the login) until the connection ends. It may be silent for
+hours, so a subscription that the venue has lost cannot be noticed here; whoever misses an event calls ``renew``.
 
-A login that is refused at the start is the end, unless the venue speaks of trouble of its own. Later on, the connection
-is kept for its public data, which closing a position needs, until the next handshake is due by the pacer; then it is
-renewed as a whole. A login without an answer holds all subscriptions up, so it is bounded as they are.
+A login refused at the start ends the session, unless the refusal speaks of trouble at the venue. Later, the connection
+is kept for its public data, which closing a position needs, until the pacer allows the next handshake; then the whole
+connection is renewed. An unanswered login delays all subscriptions, so it has the same time limit.
 
-Credentials are never looked for: pybotters would read an ``apis.json`` of the current folder by itself.
+Credentials are never searched for: pybotters by itself would read an ``apis.json`` in the current folder.
 
-Venue facts: channels and their rates as in the feed; at the daily maintenance the board thins out to one message in
-10 s and the socket is closed with code 1012 (seen in logs of others).
+Venue facts: channels and their rates as in the feed; at the daily maintenance the board slows down to one message in
+10 s and the socket is closed with code 1012 (seen in other people's logs).
 """
 
 from __future__ import annotations
@@ -68,40 +68,40 @@ if TYPE_CHECKING:
 
 # All in real seconds, whatever the clock's speed.
 POLL_S: Final = 0.02
-"""How often the connection is looked at."""
+"""Time between two checks of the connection."""
 ACK_LIMIT_S: Final = 10.0
-"""How long the acknowledgement of a subscription may take, with the login before it."""
+"""How long the login and the acknowledgement of a subscription may take together."""
 CLOSE_LIMIT_S: Final = 2.0
-"""How long the peer may take to answer a close; a half-open socket never does."""
+"""How long the peer may take to answer a close; on a half-open socket no answer ever comes."""
 HEARTBEAT_S: Final = 10.0
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
-"""Longer messages break the connection; those from ``ws.max_frame_bytes`` up to here are counted and dropped."""
+"""A longer message breaks the connection; one between ``ws.max_frame_bytes`` and this is counted and dropped."""
 
 _NO_LOGIN_ANSWER: Final = "neither the login nor the subscriptions were answered"
 
 SessionEvent = MarketEvent | PrivateEvent
-"""What a session with credentials tells; without them, only the first."""
+"""The events of a session with credentials; without them, only MarketEvent."""
 
 _log = logger.bind(channel="ws")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStatistics:
-    """Counts since the session was made. Seconds are real ones."""
+    """Counts since the session was created. Durations are in real seconds."""
 
     connects: int
     """Handshakes that succeeded."""
     drops: int
     """Connections that ended, for whatever reason."""
     failed_attempts: int
-    """Handshakes that did not succeed."""
+    """Handshakes that failed."""
     forced_reconnects: int
-    """Connections that we ended because of silence, a refused subscription, or on request."""
+    """Connections that we closed: after silence, a pause or a refused subscription, or on request."""
     is_connected: bool
     connected_sec: float
-    """Age of the present connection, zero without one."""
+    """Age of the current connection, zero without one."""
     last_error: str
-    """Why the last attempt or connection failed; empty if none did."""
+    """Why the last attempt or connection failed; empty if none has."""
     feed: FeedStatistics
     is_private_live: bool
     private: PrivateStatistics | None
@@ -111,8 +111,8 @@ class SessionStatistics:
 class PyBotterSession:
     """Owner of the client, the stores, the feed and the one task that watches the connection.
 
-    Events go to ``on_event`` synchronously, in the order of the wire. Use as a context manager, then ``connect_ws``,
-    then ``wait_ready``, and keep ``wait_failed`` in the task group of the program.
+    Events go to ``on_event`` synchronously, in the order they arrive. Enter the context, call ``connect_ws``, await
+    ``wait_ready``, and keep ``wait_failed`` running in the program's task group.
     """
 
     @overload
@@ -134,7 +134,7 @@ class PyBotterSession:
         on_event: Callable[[MarketEvent], None] | Callable[[SessionEvent], None],
         credentials: KeyPair | None = None,
     ) -> None:
-        """Open nothing yet. On a host that is not bitFlyer's, pybotters must have been told to log in and to sign."""
+        """Open nothing yet. For a host that is not bitFlyer's, `credentials.sign_for` must be active."""
         self._cfg = cfg
         self._url = cfg.exchange.ws_url
         self._clock = clock
@@ -147,14 +147,14 @@ class PyBotterSession:
         self.feed: Final = MarketFeed(cfg, self._store.board, None if private is None else private.on_message)
         call_s = float(cfg.pybotters.timeout_sec)
         self.call_timeout: Final = aiohttp.ClientTimeout(total=call_s)
-        """For one HTTP call. The client's own limit is longer, for it also covers the pause before a handshake."""
+        """Limit of one HTTP call. The client's own limit is longer: it includes the delay before a handshake."""
 
         self.frame_perf_ns = 0
-        """When the frame of the event in hand was taken up, on the stopwatch of ``perf_ns``."""
+        """When handling of the current frame began, by the stopwatch ``perf_ns``."""
         self.tap: FrameTap | None = None
-        """Who else is told of frames as they come, and of connections; to be set before ``connect_ws``."""
+        """Receives raw frames and connection changes; set it before ``connect_ws``."""
         self.on_pause: Callable[[Pause], None] = lambda pause: None
-        """Told of sleep, standstill and clocks that were set, when the connection is given up already."""
+        """Called on a sleep, a standstill or a clock step, after the connection was given up if need be."""
 
         feed = self.feed
         channels = dict.fromkeys(
@@ -167,7 +167,7 @@ class PyBotterSession:
             )
         )
         if credentials is not None:
-            channels[EVENTS_CHANNEL] = None  # the last one
+            channels[EVENTS_CHANNEL] = None  # subscribed last
         self._subscriptions = Subscriptions(channels, feed.replies)
         self._silences = self._limits_of_silence()
 
@@ -181,9 +181,9 @@ class PyBotterSession:
         self._to_close: list[ClientWebSocketResponse] = []
         self._pauses = PauseWatch(clock.sources, cfg.strategy.stale_ms * NS_PER_MS)
         self._has_book = False
-        """Whether the present connection brought a whole book."""
+        """Whether a complete book has arrived on the current connection."""
         self._renewal = ""
-        """Why the present connection is to be renewed on request; empty if it is not."""
+        """Why ``renew`` was called for the current connection; empty if it was not."""
         self._outcome = Outcome()
         self._drops = 0
         self._forced_reconnects = 0
@@ -191,11 +191,9 @@ class PyBotterSession:
     # --- Life --------------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        """Make the client; nothing is sent."""
+        """Create the client; nothing is sent."""
         call_s = self.call_timeout.total
-        apis: dict[
-            str, list[str]
-        ] = {}  # None would make pybotters read apis.json or the file that PYBOTTERS_APIS names
+        apis: dict[str, list[str]] = {}  # not None, which makes pybotters read apis.json or the file in PYBOTTERS_APIS
         if (pair := self._credentials) is not None:
             apis["bitflyer"] = [pair.key, pair.secret]
         self._client = pybotters.Client(
@@ -214,7 +212,10 @@ class PyBotterSession:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the connection and all tasks; raise what broke, unless that was told or other trouble is under way."""
+        """End the connection and all tasks.
+
+        Raises the failure of the feed unless it was raised before or another exception is on its way.
+        """
         try:
             if self._watcher is not None:
                 self._watcher.cancel()
@@ -230,7 +231,7 @@ class PyBotterSession:
             self._outcome.raise_untold()
 
     async def connect_ws(self) -> None:
-        """Start connecting; returns at once. ``wait_ready`` waits for the result."""
+        """Start to connect and return at once; ``wait_ready`` waits for the result."""
         if self._watcher is not None:
             raise RuntimeError("connect_ws was called before")
         client = self.get_client()
@@ -242,26 +243,26 @@ class PyBotterSession:
         self._app = client.ws_connect(
             url,
             send_json=self._subscriptions.requests(),
-            # With decode_text off, frames come as bytes: orjson checks their UTF-8, and faulty ones break nothing.
+            # With decode_text off frames arrive as bytes: orjson checks the UTF-8, so a bad frame breaks nothing.
             hdlr_str=cast("WsStrHandler", self._on_frame),
             hdlr_bytes=self._on_binary,
-            backoff=(1.0, 1.0, 1.0, 0.5),  # after an error, up to half a second by chance; the pace is ours
+            backoff=(1.0, 1.0, 1.0, 0.5),  # after an error a random wait below 0.5 s; `handshakes.py` sets the pace
             heartbeat=HEARTBEAT_S,
             decode_text=False,
             max_msg_size=MAX_MESSAGE_BYTES,
             timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_LIMIT_S),
             auth=None if self._credentials is None else pybotters.auth.Auth,
         )
-        self._pauses.look()  # what passed until now concerns no connection
-        # A task of its own, for it outlives this call; cancelled and awaited in __aexit__.
+        self._pauses.look()  # pauses before the first connection do not matter
+        # A separate task, because it outlives this call; __aexit__ cancels and awaits it.
         self._watcher = asyncio.create_task(self._watch(self._app), name="feed watcher")  # noqa: TID251
         self._watcher.add_done_callback(self._on_watcher_done)
 
     async def wait_ready(self, timeout_sec: float | None = None) -> None:
-        """Wait for the first whole book and, with credentials, for the private channel, on one connection.
+        """Wait until one connection has a complete book and, with credentials, the private channel.
 
-        Raises FeedError, with what was tried and what came of it, if they do not come, and LoginRefused.
-        ``timeout_sec`` is in real seconds, by default ``ws.connect_timeout_sec``.
+        ``timeout_sec`` is in real seconds, by default ``ws.connect_timeout_sec``. Raises FeedError, with what was tried
+        and how it failed, when the time is up, and LoginRefused.
         """
         limit_s = float(self._cfg.ws.connect_timeout_sec) if timeout_sec is None else timeout_sec
         if not await self._outcome.wait_ready(limit_s):
@@ -269,23 +270,23 @@ class PyBotterSession:
             raise FeedError(f"no {missing} from {self._url} within {limit_s:g} s: {self._why_not_ready()}")
 
     async def wait_failed(self) -> NoReturn:
-        """Wait until the feed cannot go on, and raise why: an error of ``on_event`` or of this file, never the net."""
+        """Wait until the feed cannot go on and raise the cause: an error in ``on_event`` or here, never the network."""
         await self._outcome.wait_failed()
 
     def renew(self, why: str) -> None:
-        """Have the connection ended and made anew, at the usual pace. Returns at once; ignored while there is none."""
+        """Request a new connection, at the usual pace. Returns at once; ignored while there is no connection."""
         if self._ws is not None:
             self._renewal = why
 
     def give_up(self, why: str) -> None:
-        """Believe nothing more of the present connection, from this moment on, and make another at the usual pace."""
+        """Ignore the current connection from now on, close it, and make another at the usual pace."""
         ws = self._ws or (None if self._app is None else self._app.current_ws)
         if ws is None or ws is self._retired:
             return
         self._forced_reconnects += 1
         _log.warning("renewing the connection: {}", why)
         self._on_dropped()
-        self._retired = ws  # it may not have been the present one yet
+        self._retired = ws  # needed if no frame of it has arrived yet
         self._handshakes.last_error = why
         self._to_close.append(ws)
         self._pauses.nothing_waits()
@@ -293,11 +294,11 @@ class PyBotterSession:
     # --- Access ------------------------------------------------------------------------------------------------------
 
     def get_store(self) -> BitflyerStore:
-        """The stores. Only the board is kept up to date by the feed."""
+        """The stores. The feed keeps only the board up to date."""
         return self._store
 
     def get_client(self) -> pybotters.Client:
-        """The client, for REST calls; give each its limit (``call_timeout``)."""
+        """The client for REST calls; pass ``call_timeout`` to each."""
         if self._client is None:
             raise RuntimeError("the session is not open: use `async with`")
         return self._client
@@ -330,7 +331,7 @@ class PyBotterSession:
     # --- Frames ------------------------------------------------------------------------------------------------------
 
     def _on_frame(self, data: bytes, ws: ClientWebSocketResponse) -> None:
-        """Take one text frame. pybotters would log an exception and go on, so it is kept for ``wait_failed``."""
+        """Handle a text frame. pybotters would log an exception and go on, so it is kept for ``wait_failed``."""
         if self._outcome.failure is not None:
             return
         try:
@@ -357,7 +358,7 @@ class PyBotterSession:
             ):
                 self._private.on_granted(now_ns)
                 self._look_whether_ready()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not be lost
+        except Exception as error:  # noqa: BLE001 - no exception may get lost in pybotters' log
             self._outcome.fail(error)
 
     def _look_whether_ready(self) -> None:
@@ -369,7 +370,7 @@ class PyBotterSession:
             self.feed.on_binary(data, self._clock.now_ns())
 
     def _belongs(self, ws: ClientWebSocketResponse) -> bool:
-        """Whether a frame is of the present connection; the first one of a new connection makes it present."""
+        """Whether a frame is of the current connection; the first frame of a new one makes it the current one."""
         if ws is self._ws:
             return True
         if self._app is None or ws is not self._app.current_ws or ws is self._retired:
@@ -380,13 +381,13 @@ class PyBotterSession:
     # --- Connection --------------------------------------------------------------------------------------------------
 
     def _look_for_pauses(self) -> None:
-        """Give the connection up if nobody listened to it for a while."""
+        """Give the connection up if it was not read for a while."""
         for pause in self._pauses.look():
             logger.warning("{}", pause)
             if pause.kind is not PauseKind.SET:
                 self.give_up(str(pause))
             if pause.kind is PauseKind.SLEPT:
-                self._clock.catch_up()  # the machine's clock may have been set at its waking
+                self._clock.catch_up()  # the machine's clock may have been set when it woke up
             self.on_pause(pause)
 
     def _on_handshake(self) -> None:
@@ -396,7 +397,7 @@ class PyBotterSession:
             self._private.on_handshake()
 
     def _on_connected(self, ws: ClientWebSocketResponse) -> None:
-        """A handshake is through; the login is under way or the subscriptions are being sent."""
+        """A handshake succeeded; the login is in flight or the subscriptions are being sent."""
         now_ns, now_s = self._clock.now_ns(), asyncio.get_running_loop().time()
         self._ws = ws
         self._connected_s = now_s
@@ -408,7 +409,7 @@ class PyBotterSession:
         _log.info("connected to {}", self._url)
 
     def _on_dropped(self) -> None:
-        """The present connection, if there is one, is gone."""
+        """The current connection, if there is one, is lost."""
         ws, self._ws = self._ws, None
         self._renewal = ""
         if self._handshakes.is_open:
@@ -429,7 +430,7 @@ class PyBotterSession:
             if self._private is not None:
                 self._private.on_dropped(now_ns)
             self._on_event(self.feed.on_disconnect(now_ns))
-        except Exception as error:  # noqa: BLE001 - called from within pybotters, which would swallow it
+        except Exception as error:  # noqa: BLE001 - called by pybotters, which would swallow it
             self._outcome.fail(error)
 
     def _why_ended(self, ws: ClientWebSocketResponse) -> str:
@@ -443,7 +444,7 @@ class PyBotterSession:
         )
 
     async def _watch(self, app: WebSocketApp) -> None:
-        """Look after the connection until cancelled or failed; pybotters' own task ends with this one."""
+        """Watch the connection until cancelled or failed; pybotters' own task ends with this one."""
         async with asyncio.TaskGroup() as tasks:
             connecting = tasks.create_task(app.wait(), name="pybotters")
             while self._outcome.failure is None:
@@ -462,7 +463,7 @@ class PyBotterSession:
             connecting.cancel()
 
     def _fault_of_subscriptions(self) -> str:
-        """Which subscription calls for a new connection; empty when none does. At the start a refusal is the end."""
+        """Why subscriptions call for a new connection; empty if they do not. A refusal before readiness is fatal."""
         age_s = asyncio.get_running_loop().time() - self._connected_s
         fault = self._subscriptions.fault(is_late=age_s > ACK_LIMIT_S)
         if fault is None:
@@ -497,7 +498,7 @@ class PyBotterSession:
         )
 
     def _silent_channel(self) -> str:
-        """Which channel's silence calls for a new connection; empty when none does."""
+        """Which channel's silence calls for a new connection; empty if none does."""
         now_ns, now_s = self._clock.now_ns(), asyncio.get_running_loop().time()
         for text, must_renew in self._silences.found(self.feed.heard_ns, now_ns, now_s):
             if must_renew:
@@ -522,6 +523,6 @@ class PyBotterSession:
 
 
 async def _close(ws: ClientWebSocketResponse) -> None:
-    """Close a connection that is not believed any more; a peer that is gone does not answer, and that is all right."""
+    """Close a connection that was given up; a peer that is gone need not answer."""
     with suppress(aiohttp.ClientError, OSError, TimeoutError):
         await ws.close()

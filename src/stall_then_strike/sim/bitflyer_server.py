@@ -1,17 +1,17 @@
 """bitFlyer on loopback: one port that speaks REST under ``/v1/`` and JSON-RPC at ``/json-rpc``.
 
-This file joins a market (generator or tape), a clock, the two faces of the venue and the faults that stand between them
-and the clients (`faults.py`), and holds switches by which a test makes the venue misbehave by hand. What is said on the
-wire is in `wire.py`, `rpc.py` and `public_rest.py`; when it is said is the market's affair; at what pace, the clock's:
+This file joins a market (generator or tape), a clock, the venue's two interfaces and the faults between them and the
+clients (`faults/`). It also has switches with which a test makes the venue misbehave by hand. The content of messages
+is in `bitflyer/wire.py`, `rpc.py` and `public_rest.py`. The market decides when a frame leaves, the clock at what pace:
 
-- a clock: frames leave when it shows their time (real time, or a multiple of it), to whoever is there;
-- no clock: maximal speed, as fast as the subscribed clients take it; while nobody listens the market stands still, and
-  HTTP is answered at once.
+- with a clock, a frame leaves when the clock shows its time (real time, or a multiple of it), to whoever is connected;
+- without a clock, frames leave as fast as the subscribed clients read them. The market stands still while nobody is
+  subscribed, and HTTP is answered at once.
 
-With a private side (`private_venue.py`) there are accounts: what they ask for is answered by `private_rest.py` at the
-market's present moment, and the answer leaves after its own delay.
+With a private side (`private_venue.py`) the venue has accounts. `private_rest.py` answers their calls at the market's
+current time, and each answer leaves after its own delay.
 
-One owner: all tasks live in the exchange's task group or in the requests of its server, and none survives the exit.
+All tasks live in the exchange's task group or in its server's requests. None survives the exit.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, Side
 from stall_then_strike.types.instrument import Ticks
 
 _BACKLOG_FRAMES: Final = 10_000
-"""How much a frozen feed keeps for the thaw: about a quarter of an hour."""
+"""Frames that a frozen feed keeps for the thaw: about a quarter of an hour."""
 _STRIDE_NS: Final = 60 * NS_PER_S
-"""So much of a market that lags behind its clock, after a sleep of the machine, is made up for in one go."""
+"""A market that lags behind its clock, for instance after the machine slept, catches up in steps of this length."""
 
 
 class VenueClock(Protocol):
@@ -89,7 +89,7 @@ class ExchangeStatistics:
 
 
 class BitflyerExchange:
-    """An async context manager: the venue is up inside the block, and can be brought up again on the same port."""
+    """Async context manager: the venue is up inside the block. It can be started again on the same port."""
 
     def __init__(
         self,
@@ -105,13 +105,13 @@ class BitflyerExchange:
         audit: Audit | None = None,
         faults: FaultPlan | None = None,
     ) -> None:
-        """Nothing is opened yet.
+        """Open nothing yet.
 
-        ``clock`` should start at about the source's time, because everything older is sent at once; None means maximal
+        ``clock`` should start near the source's time, because everything older is sent at once; None means maximal
         speed. Port 0 lets the system choose at the first start. ``ping_s`` is in real seconds. ``ip_limit`` is the
-        number of HTTP calls per address and five minutes, None for no limit. ``private`` must be of the same market.
-        ``audit`` hears of everything received; by default one that keeps the newest records. The windows of ``faults``
-        count from the source's present moment; more can be injected at any time through :attr:`faults`.
+        number of HTTP calls per address in five minutes, None for no limit. ``private`` must belong to the same market.
+        ``audit`` records everything received; the default keeps the newest records. The windows of ``faults`` count
+        from the source's current time; more can be injected at any time through :attr:`faults`.
         """
         if private is not None and private.market is not source:
             raise ValueError("the private side is of another market")
@@ -152,20 +152,20 @@ class BitflyerExchange:
     # --- life -----------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        """Listen and start the market. Raises OSError when the port cannot be had."""
+        """Listen and start the market. Raises OSError when the port is not available."""
         app = web.Application(middlewares=[self._calls.middleware()])
         app.on_response_prepare.append(self._stamp)
         app.router.add_get(REALTIME_PATH, self._hub.serve)
         if self._private_rest is not None:
             app.router.add_route("*", "/v1/me/{call:.*}", self._answer_private)
         app.router.add_routes(self._rest.routes())
-        # A handler ends with its client, for there are answers that never come.
+        # A handler ends when its client disconnects: a fault may hold an answer back for ever.
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         async with AsyncExitStack() as stack:
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, self._host, self._port).start()
-            self._host, self._port = runner.addresses[0][:2]  # of a name, one of its addresses
+            self._host, self._port = runner.addresses[0][:2]  # a host name may have several addresses
             self._calls.open()
             stack.callback(self._calls.close)
             stack.push_async_callback(self._hub.close_all)
@@ -178,15 +178,15 @@ class BitflyerExchange:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        """Stop the market, close the sockets, free the port. A market that failed raises here, in a group."""
-        if isinstance(exc, asyncio.CancelledError):  # perhaps by our own task group, which has to know
+        """Stop the market, close the sockets, free the port. Raises an ExceptionGroup if the market failed."""
+        if isinstance(exc, asyncio.CancelledError):  # perhaps raised by our own task group, which must see it
             return await self._stack.__aexit__(exc_type, exc, traceback)
         await self._stack.aclose()
         return None
 
     @property
     def port(self) -> int:
-        """The port that is listened on; 0 before the first start if none was asked for."""
+        """The listening port; before the first start the one asked for, which may be 0."""
         return self._port
 
     @property
@@ -205,11 +205,11 @@ class BitflyerExchange:
         return self._source
 
     async def wait_ended(self) -> Literal[True]:
-        """Return when the market is over (a tape's end) and all of it was handed to the sockets."""
+        """Return when the market has ended (end of a tape) and all its frames were handed to the sockets."""
         return await self._ended.wait()
 
     async def wait_subscribed(self, channel: Channel | str, clients: int = 1) -> None:
-        """Return when so many clients listen to a public channel, or to a private one by its name."""
+        """Return when ``clients`` clients are subscribed to a channel; a private channel is given by its name."""
         await self._hub.wait_subscribed(self._name_of(channel), clients)
 
     def statistics(self) -> ExchangeStatistics:
@@ -227,22 +227,22 @@ class BitflyerExchange:
             http_refused=self._rest.refused + (0 if self._private_rest is None else self._private_rest.refused),
         )
 
-    # --- trouble, as venues make it -------------------------------------------------------------------------------
+    # --- faults switched by hand ----------------------------------------------------------------------------------
 
     async def close_clients(self, code: int = 1012, reason: str = "scheduled maintenance") -> None:
         """Close every socket; by default as bitFlyer does at its daily maintenance (client logs of 2023)."""
         await self._hub.close_all(code, reason)
 
     def abort_clients(self) -> None:
-        """Cut every line without a close frame."""
+        """Cut every connection without a close frame."""
         self._hub.abort_all()
 
     def freeze(self) -> None:
-        """Send no more market data over sockets that stay alive; the market itself goes on."""
+        """Stop sending market data. The sockets stay alive and the market itself goes on."""
         self._is_frozen = True
 
     def thaw(self, *, deliver_backlog: bool = False) -> None:
-        """Send again; what was held back is lost, as after a stuck feed, or delivered late in one burst."""
+        """Send again. What was held back is lost, as after a stuck feed, or delivered late in one burst."""
         self._is_frozen = False
         backlog, self._backlog = self._backlog, deque(maxlen=_BACKLOG_FRAMES)
         if deliver_backlog:
@@ -250,22 +250,22 @@ class BitflyerExchange:
                 self._hub.publish(frame.channel, frame.text, frame.account)
 
     def mute(self, channel: Channel | str) -> None:
-        """Let one channel go silent while the others talk."""
+        """Silence one channel while the others go on."""
         self._muted.add(self._name_of(channel))
 
     def unmute(self, channel: Channel | str) -> None:
-        """Let it talk again; what it missed is lost."""
+        """Publish the channel again; the frames of the meantime are lost."""
         self._muted.discard(self._name_of(channel))
 
     def inject(self, channel: Channel | str, text: str) -> int:
-        """Send a text frame, whatever it says, to the clients of a channel; return to how many."""
+        """Send any text frame to the subscribers of a channel; return the number of clients."""
         return self._hub.publish(self._name_of(channel), text)
 
     def lose_deletion(self, side: Side, price: Ticks | None = None) -> None:
-        """Leave the next deletion of a level out of the deltas; the next snapshot heals it.
+        """Omit the next deletion of a level from the deltas; the next snapshot corrects it.
 
-        Without a price: the next one that leaves a phantom best behind. The venue does so itself now and then (one of
-        219 recorded messages).
+        Without a price, the next deletion that leaves a phantom best price behind is omitted. The venue itself does
+        this now and then (one of 219 recorded messages).
         """
         self._deletions.expect(side, price)
 
@@ -282,23 +282,23 @@ class BitflyerExchange:
         return self._source.now_ns if self._clock is None else self._clock.now_ns()
 
     async def _pump(self) -> None:
-        """Move the market and send what it says."""
+        """Advance the market and send its frames."""
         feed, clock = self._feed, self._clock
         while (wake_ns := feed.next_wake_ns()) is not None:
             if clock is None:
-                if not self.faults.bars_clients(self._now_ns()):  # else it would wait for itself to let them in
+                if not self.faults.bars_clients(self._now_ns()):  # clients barred by a fault get in only as time passes
                     await self._hub.wait_subscribed()
             else:
                 await self._sleep_until(clock, wake_ns)
                 wake_ns = min(clock.now_ns(), wake_ns + _STRIDE_NS)
             for frame in feed.advance(wake_ns):
                 await self._deliver(frame)
-            await asyncio.sleep(0)  # neither a clock that lags nor a queue with room gives the others their turn
+            await asyncio.sleep(0)  # a lagging clock and a queue with room do not yield
         await self._hub.wait_sent()
         self._ended.set()
 
     async def _sleep_until(self, clock: VenueClock, wake_ns: int) -> None:
-        """Sleep, but not on when a request makes something due earlier."""
+        """Sleep until then, or until :meth:`_wake`: a request may make something due earlier."""
         if self._tasks is None:
             raise AssertionError("the pump runs in the exchange's task group")
         self._nap = self._tasks.create_task(clock.sleep_until(wake_ns))
@@ -308,17 +308,17 @@ class BitflyerExchange:
             self._nap.cancel()
 
     def _wake(self) -> None:
-        """Let the pump look again at when something is due."""
+        """Make the pump look again when the next thing is due."""
         if self._nap is not None:
             self._nap.cancel()
 
     async def _wait_until(self, deadline_ns: int) -> None:
-        """Wait for a moment of venue time; at maximal speed nothing is waited for."""
+        """Wait until a moment of venue time; at maximal speed return at once."""
         if self._clock is not None:
             await self._clock.sleep_until(deadline_ns)
 
     async def _stamp(self, _request: web.Request, response: web.StreamResponse) -> None:
-        """Tell the venue's time, not this machine's, in everything that goes out over HTTP."""
+        """Put the venue's time, not this machine's, into the headers of every HTTP answer."""
         skew_s = self._scene.skew_ns // NS_PER_S
         date_s = self._now_ns() // NS_PER_S + skew_s + response.get(DATE_OFF_S, 0)
         response.headers["Date"] = formatdate(date_s, usegmt=True)
@@ -327,7 +327,7 @@ class BitflyerExchange:
                 response.headers[name] = str(int(response.headers[name]) + skew_s)
 
     async def _catch_up(self) -> int:
-        """Bring the market to the present and send what it says; return the present."""
+        """Advance the market to the current time and send its frames; return that time."""
         now_ns = self._now_ns()
         if self._clock is not None:
             for frame in self._feed.advance(now_ns):
@@ -402,6 +402,6 @@ class BitflyerExchange:
 
 
 def address(host: str, port: int) -> str:
-    """Host and port as a URL has them, to connect from this machine: all addresses are told as its own."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - nothing listens by this
+    """Host and port for a URL, to connect from this machine: a wildcard address becomes the loopback address."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - nothing is bound here
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

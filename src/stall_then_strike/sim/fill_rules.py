@@ -1,7 +1,7 @@
-"""The rules by which paper orders are filled, as pure functions over integers.
+"""The rules that fill paper orders, as pure functions over integers.
 
-Written once: paper trading calls them through ``PaperGateway``, research compiles them. All sizes in lots. The rules
-lean against us where public data leave a doubt.
+Paper trading calls them through ``PaperGateway``; research compiles the same functions. All sizes are in lots. Where
+public data is ambiguous, the rules assume the case that is worse for us.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 SHARE_SCALE: Final = 1_000_000
-"""Shares are integers out of this."""
+"""Shares are integers, in parts of this."""
 
 
 class Queue(NamedTuple):
     """Where a resting order stands at its price."""
 
     ahead: int
-    """Displayed size that trades before us."""
+    """Displayed size with priority over us."""
     level: int
     """Displayed size at our price when last seen, without us."""
     unseen: int
@@ -24,28 +24,29 @@ class Queue(NamedTuple):
 
 
 class Match(NamedTuple):
-    """What one print does to one order: what those ahead take, and what we get."""
+    """Effect of one print on one order: the size that fills orders ahead of us, and the size that fills ours."""
 
     passed: int
     filled: int
 
 
 def join(displayed: int) -> Queue:
-    """Queue up behind all that is displayed at our price; nobody is ahead where there is no level."""
+    """Join the queue behind everything displayed at our price; nobody is ahead at an empty price."""
     return Queue(ahead=displayed, level=displayed, unseen=0)
 
 
 def match_at_price(ahead: int, remaining: int, traded: int) -> Match:
-    """A print at our price serves those ahead first, then us with what is left of it."""
+    """A print at our price fills the orders ahead first, then ours with the rest."""
     passed = min(ahead, traded)
     return Match(passed, min(remaining, traded - passed))
 
 
 def after_level(queue: Queue, displayed: int, share: int) -> Queue:
-    """The level now displays another size.
+    """Our place after the level's displayed size changed.
 
-    A decrease first uses up what was traded but not yet seen. The rest of it are cancels; ``share`` of them (out of
-    SHARE_SCALE, rounded down) are taken to have stood ahead of us. Nobody can be ahead who is not displayed.
+    A decrease first uses up what was traded but not yet seen in the book. The rest of it is cancels; ``share`` of them
+    (out of SHARE_SCALE, rounded down) is assumed to have stood ahead of us. The size ahead never exceeds the displayed
+    size.
     """
     decrease = max(0, queue.level - displayed)
     seen = min(decrease, queue.unseen)
@@ -55,10 +56,10 @@ def after_level(queue: Queue, displayed: int, share: int) -> Queue:
 
 
 def share_ahead(queue: Queue, share: int, power: int) -> int:
-    """Share of those leaving our level who stood ahead of us, out of SHARE_SCALE.
+    """Share of the size cancelled at our level that stood ahead of us, out of SHARE_SCALE.
 
-    With a ``power`` it follows from our place: f / (f + b), where f and b are that power of what is ahead of us and
-    behind us, in thousandths of the level. Without, it is ``share``.
+    With ``power`` zero it is ``share``. Otherwise it follows from our place: f / (f + b), where f and b are the size
+    ahead of us and behind us, in thousandths of the level, raised to ``power``.
     """
     if power == 0:
         return share

@@ -1,11 +1,11 @@
-"""How long requests take to their effect at the venue: drawn by counting, not by a generator that is passed around.
+"""How long a request takes until it has its effect at the venue. Latencies are drawn by number, without a generator.
 
-The n-th order of a run has one latency and its n-th cancel another, whatever else happened before: a hash of seed and
-number picks a place in a table of quantiles. All of it is integers, so that research compiles these very functions and
-gets the same nanoseconds; floats only make the table, once.
+The n-th order of a run always has the same latency, and so has the n-th cancel, whatever happened before: a hash of
+seed and number picks a place in a table of quantiles. Everything is integers, so that research compiles these same
+functions and gets the same nanoseconds; floats are used only once, to make the table.
 
-A spike is a stretch of time in which the venue answers everybody late: all requests made in it take longer. Orders
-and cancels of one run meet the same spikes.
+A spike is a period in which the venue is slow for everybody: every request made in it takes longer. Orders and cancels
+of one run have the same spikes.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 from stall_then_strike.types.errors import ConfigError
 
 QUANTILES: Final = 4_096
-"""Steps of the table: the longest latency of a distribution without bound is the quantile half a step from its end."""
+"""Steps of the table. The longest latency of an unbounded distribution is its quantile half a step from the end."""
 ORDERS: Final = 1
-"""Which stream of numbers; ``CANCELS`` and ``SPIKES`` alike."""
+"""Number of a stream of draws, as are ``CANCELS`` and ``SPIKES``."""
 CANCELS: Final = 2
 SPIKES: Final = 3
 _WORD: Final = 0xFFFFFFFF
@@ -32,7 +32,7 @@ _LONGEST_MS: Final = 600_000.0
 
 
 class Spikes(NamedTuple):
-    """Stretches of ``length_ns``, of which ``share`` out of 2**32 delay every request by ``extra_ns``."""
+    """Time in periods of ``length_ns``; a ``share`` of them (out of 2**32) delays every request by ``extra_ns``."""
 
     seed: int
     share: int
@@ -41,7 +41,7 @@ class Spikes(NamedTuple):
 
 
 def mixed(word: int) -> int:
-    """Hash of 32 bits; its products stay within 63."""
+    """Hash of 32 bits; its products stay within 63 bits."""
     word = ((word >> 16) ^ word) * 0x45D9F3B & _WORD
     word = ((word >> 16) ^ word) * 0x45D9F3B & _WORD
     return (word >> 16) ^ word
@@ -53,7 +53,7 @@ def word_at(seed: int, number: int) -> int:
 
 
 def delay_ns(table: Sequence[int], seed: int, number: int, now_ns: int, spikes: Spikes) -> int:
-    """Latency of the ``number``-th request of a stream, made now, nanoseconds."""
+    """Latency in nanoseconds of the ``number``-th request of a stream, made at ``now_ns``."""
     scaled = word_at(seed, number) * (len(table) - 1)
     at = scaled >> 32
     delay = table[at] + ((table[at + 1] - table[at]) * ((scaled & _WORD) >> 16) >> 16)
@@ -63,7 +63,7 @@ def delay_ns(table: Sequence[int], seed: int, number: int, now_ns: int, spikes: 
 
 
 def stream_seed(seed: int, stream: int) -> int:
-    """32 bits for one stream of a run's seed."""
+    """32-bit seed of one stream of a run."""
     word = mixed(stream)
     while seed:
         word = mixed(word ^ (seed & _WORD))
@@ -72,7 +72,7 @@ def stream_seed(seed: int, stream: int) -> int:
 
 
 def quantile_table(cfg: LatencyConfig) -> tuple[int, ...]:
-    """The distribution's quantiles in nanoseconds, evenly spaced. Raises ConfigError where a sample cannot be read."""
+    """The distribution's quantiles in nanoseconds, evenly spaced. Raises ConfigError when a sample cannot be read."""
     median, spread = float(cfg.median_ms), float(cfg.spread_ms)
     steps: list[float] = [median, median]
     if cfg.kind is LatencyKind.UNIFORM:
@@ -102,7 +102,7 @@ def read_sample(path: Path) -> list[float]:
 
 
 def spikes_of(cfg: LatencyConfig, seed: int) -> Spikes:
-    """The spikes of one latency."""
+    """The spikes that a latency configuration and a seed give."""
     return Spikes(
         seed=stream_seed(seed, SPIKES),
         share=int(cfg.spike_share * 2**32),
@@ -115,13 +115,13 @@ class Latency:
     """One stream of latencies."""
 
     def __init__(self, cfg: LatencyConfig, seed: int, stream: int) -> None:
-        """``seed`` is the run's; ``stream`` says whose latencies these are. Raises ConfigError (a sample's file)."""
+        """``seed`` is the run's, ``stream`` is ORDERS or CANCELS. Raises ConfigError when a sample cannot be read."""
         self._table = quantile_table(cfg)
         self._seed = stream_seed(seed, stream)
         self._spikes = spikes_of(cfg, seed)
         self._drawn = 0
 
     def draw_ns(self, now_ns: int) -> int:
-        """The next request's."""
+        """Latency of the next request, made at ``now_ns``."""
         self._drawn += 1
         return delay_ns(self._table, self._seed, self._drawn, now_ns, self._spikes)

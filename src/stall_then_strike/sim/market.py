@@ -1,15 +1,15 @@
-"""A live market without a venue: seeded order flow, matched by price and time, published as bitFlyer does.
+"""A simulated market: seeded order flow, matched by price and time, published as bitFlyer does.
 
-Glue of three parts that know nothing of each other: `flow.py` decides who sends what, `matching.py` what comes of it,
-`publisher.py` what the public hears of it. Same seed and start give the same frames, byte for byte, however the time
-is cut into steps. Orders from outside enter by the same door as the flow's (:meth:`Market.submit`), rest in the same
-book, queue by the same rules and show up in the same messages.
+It joins three parts that do not know each other: `flow.py` decides who sends what, `matching.py` what comes of it,
+`publisher.py` what is published. The same seed and start give the same frames, byte for byte, into whatever steps time
+is cut. Orders from outside enter through the same method as the flow's (:meth:`Market.submit`), rest in the same book,
+queue by the same rules and appear in the same messages.
 
-Outside the state RUNNING nothing of the flow happens: it goes on, later, when the board runs again. PREOPEN collects
-orders, a few of the flow's among them, and the step from there to RUNNING holds the auction.
+The flow pauses while the board's state is not RUNNING, and resumes when it is RUNNING again. PREOPEN collects orders,
+among them a few of the flow's; the change from PREOPEN to RUNNING holds the auction.
 
-Who trades from outside under a name of his own (the accounts of the private side) joins as :class:`Outsider`: he is
-asked for his next moment like the flow, and told of every trade and expiry.
+A participant from outside with a name of its own (the accounts of the private side) joins as :class:`Outsider`. Like
+the flow it is asked when it acts next, and it is told of every trade and expiry.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from stall_then_strike.types.instrument import Instrument, Lots, Ticks, fx_btc_j
 _NEVER_NS: Final = 1 << 63
 _ID_CYCLE: Final = 1_000_000
 _ID_STEP: Final = 611_953
-"""Coprime to the cycle: six digits that do not count up and repeat only after a million orders, never in one second."""
+"""Coprime to the cycle: the six digits do not count up, and repeat only after a million orders."""
 
 
 class Outsider(Protocol):
-    """Somebody with orders in the book who lives in the market's time."""
+    """A participant from outside the flow, with orders in the book and acting in the market's time."""
 
     def next_ns(self) -> int | None:
-        """When he acts next."""
+        """When it acts next; None when nothing is planned."""
         ...
 
     def step(self) -> None:
-        """Let him do what is due first."""
+        """Do what is due first."""
         ...
 
     def on_trades(self, now_ns: int, trades: Sequence[Trade], executions: Sequence[Execution]) -> None:
-        """Trades of anybody, each with what the public hears of it."""
+        """Trades happened, anybody's; ``executions`` are the same trades as published."""
         ...
 
     def on_expired(self, now_ns: int, orders: Sequence[Order]) -> None:
-        """Orders of anybody left the book, unfilled, because their time was up or their auction over."""
+        """Orders, anybody's, left the book with a remainder: they expired, or their auction is over."""
         ...
 
 
@@ -88,7 +88,7 @@ class Market:
 
     @property
     def now_ns(self) -> int:
-        """Venue time at which the market stands."""
+        """Venue time that the market has reached."""
         return self._now_ns
 
     @property
@@ -97,7 +97,7 @@ class Market:
         return self._condition
 
     def set_condition(self, *, state: BoardState | None = None, health: Health | None = None) -> None:
-        """Change what is given, from now on."""
+        """Change the given values from now on."""
         old = self._condition
         self._condition = Condition(
             state=old.state if state is None else state, health=old.health if health is None else health
@@ -116,13 +116,13 @@ class Market:
             self._closed_since_ns = self._now_ns
 
     def next_wake_ns(self) -> int:
-        """When something happens next: an order, an expiry, a timer or a frame that leaves."""
+        """When something happens next: an order, an expiry, a timer or a departing frame."""
         wake_ns = self._next_event_ns()
         frame_ns = self._publisher.next_frame_ns()
         return wake_ns if frame_ns is None else min(wake_ns, frame_ns)
 
     def advance(self, until_ns: int) -> list[Frame]:
-        """Let the market live until then; return the frames that left."""
+        """Advance the market to ``until_ns``; return the frames that left."""
         publisher, engine, flow = self._publisher, self._engine, self._flow
         while (event_ns := self._next_event_ns()) <= until_ns:
             self._now_ns = max(self._now_ns, event_ns)
@@ -156,7 +156,7 @@ class Market:
 
     @property
     def engine(self) -> MatchingEngine:
-        """The book, to read. Orders go through this class, or the public would not hear of their trades."""
+        """The book, read only. Submit orders through this class, or their trades are not published."""
         return self._engine
 
     def submit(
@@ -169,7 +169,7 @@ class Market:
         price: Ticks | None = None,
         time_in_force: TimeInForce = TimeInForce.GTC,
     ) -> OrderId:
-        """Take an order at a moment that :meth:`advance` has reached; return its acceptance id."""
+        """Match an order at a time that :meth:`advance` has reached; return its acceptance id."""
         order_id = self.new_order_id(now_ns)
         self.match(
             now_ns, order_id=order_id, owner=owner, side=side, size=size, price=price, time_in_force=time_in_force
@@ -177,7 +177,7 @@ class Market:
         return order_id
 
     def cancel(self, now_ns: int, order_id: OrderId) -> bool:
-        """Withdraw an order; whether it still rested."""
+        """Cancel an order; return whether it was resting."""
         return self._engine.cancel(order_id) is not None
 
     def match(
@@ -192,7 +192,7 @@ class Market:
         time_in_force: TimeInForce = TimeInForce.GTC,
         expires_ns: int | None = None,
     ) -> Submitted:
-        """Register an order that was named before, match it and publish its trades."""
+        """Match an order whose id was issued before, and publish its trades."""
         outcome = self._engine.submit(
             order_id=order_id,
             owner=owner,
@@ -207,13 +207,13 @@ class Market:
         return outcome
 
     def join(self, outsider: Outsider) -> None:
-        """Let somebody live in this market; there can be one."""
+        """Add the participant from outside. Raises ValueError when there is one already."""
         if self._outsider is not None:
             raise ValueError("somebody has joined this market already")
         self._outsider = outsider
 
     def send(self, frame: Frame) -> None:
-        """Let a frame leave with the market's own, at its time."""
+        """Queue a frame, to leave at its own time between the market's frames."""
         self._publisher.send(frame)
 
     def mid(self) -> Ticks:

@@ -25,10 +25,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum, unique
-from typing import Final, NamedTuple
+from typing import Final
 
 from stall_then_strike.config.models import PaperConfig, QueueModel, SessionConfig
 from stall_then_strike.engine.gateway import EventSink
+from stall_then_strike.engine.venue.budget import NEVER_NS
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.sim import fill_rules
 from stall_then_strike.sim.fill_rules import SHARE_SCALE, Queue
@@ -53,7 +54,15 @@ from stall_then_strike.types.dto import (
 from stall_then_strike.types.errors import Rejected
 from stall_then_strike.types.instrument import Instrument, Lots, Money, Ticks
 
+# Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
+_BUY: Final = Side.BUY
+_SELL: Final = Side.SELL
+_RUNNING: Final = BoardState.RUNNING
+_UNKNOWN: Final = BoardState.UNKNOWN
+
 _LIFE_NS: Final = 60 * NS_PER_S
+_NOT_KNOWN: Final = -1
+"""A stamp that nobody has looked up yet."""
 _UNSEEN_NS: Final = 1 * NS_PER_S
 """A print is shown in the book within about 0.2 s; after this it no longer explains a decrease."""
 
@@ -80,24 +89,6 @@ class _Resting:
     traded_ns: int = 0
 
 
-class Waiting(NamedTuple):
-    """What the venue waits for: until then, what leaves this alone changes nothing here."""
-
-    until_ns: int | None
-    """When something takes effect next; None: nothing will."""
-    prices: tuple[tuple[Side, Ticks], ...]
-    """Another size displayed at one of these matters."""
-    lowest_ask: Ticks
-    """So does a best ask under this, or a best bid over ``highest_bid``: it meets an order of ours."""
-    highest_bid: Ticks
-    is_resting: bool
-    """Orders of ours rest, so that executions matter."""
-
-
-_LOWEST: Final = Ticks(0)
-_HIGHEST: Final = Ticks(1 << 62)
-
-
 def queue_rule(cfg: PaperConfig) -> tuple[int, int]:
     """The queue model as the share and the power of ``fill_rules.share_ahead``."""
     if cfg.queue_model is QueueModel.POWER:
@@ -110,7 +101,7 @@ def _refusal(order: OrderRequest, why: str, code: int) -> Rejected:
 
 
 def _by_priority(orders: Iterable[_Resting]) -> list[_Resting]:
-    """Best price first on each side, then first come."""
+    """Best price first on each side, then first come. A new list: orders may end while it is gone through."""
     return sorted(orders, key=lambda order: order.request.side.sign * -(order.request.price or 0))
 
 
@@ -145,13 +136,16 @@ class PaperGateway:
         self._orders: dict[OrderId, _Resting] = {}
         self._resting: list[_Resting] = []
         self._book: BookReader | None = None
-        self._state = BoardState.UNKNOWN
+        self._state = _UNKNOWN
         self._taken: dict[tuple[Side, Ticks], int] = {}
         """What we took of displayed levels, in lots: the public book does not know it."""
         self._fills = 0
         self._position = 0
         self._mid2 = 0
-        self._settlement_ns: int | None = None
+        self._settlement_ns = _NOT_KNOWN
+        """When funding is paid next."""
+        self._next_ns = NEVER_NS
+        """When something takes effect next."""
 
     # --- requests
 
@@ -184,56 +178,28 @@ class PaperGateway:
     @property
     def next_deadline_ns(self) -> int | None:
         """When something takes effect next, or None."""
-        first = self._settlement_ns
-        if self._due and (first is None or self._due[0][0] < first):
-            first = self._due[0][0]
-        if self._expiries and (first is None or self._expiries[0][0] < first):
-            first = self._expiries[0][0]
-        return first
-
-    def waiting(self) -> Waiting | None:
-        """What it waits for, for a replay that knows what comes; None: every message concerns it."""
-        book = self._book
-        if book is None:
-            return None
-        until = self._settlement_ns
-        if self._due and (until is None or self._due[0][0] < until):
-            until = self._due[0][0]
-        prices, lowest_ask, highest_bid = list(self._taken), _LOWEST, _HIGHEST
-        for order in self._resting:
-            side, price, expires_ns = order.request.side, order.request.price, order.arrives_ns + _LIFE_NS
-            if price is None or order.queue is None:
-                return None
-            if side is Side.BUY:
-                lowest_ask = max(lowest_ask, price)
-            else:
-                highest_bid = min(highest_bid, price)
-            if until is None or expires_ns < until:
-                until = expires_ns
-            prices.append((side, price))
-        return Waiting(until, tuple(prices), lowest_ask, highest_bid, bool(self._resting))
-
-    def pass_over(self, book: BookReader, now_ns: int) -> None:
-        """Know this book after messages that changed nothing else; expiries of orders that are gone pass, too."""
-        self.advance(now_ns)
-        self._see(book)
+        return self._next_ns if self._next_ns < NEVER_NS else None
 
     def advance(self, now_ns: int) -> None:
         """Let everything due by now take effect, against the book as last seen."""
-        if self._settlement_ns is None:
-            self._settlement_ns = self._calendar.next_settlement_ns(now_ns)
+        if self._settlement_ns == _NOT_KNOWN:
+            self._settlement_ns = self._next_settlement_ns(now_ns)
+        elif now_ns < self._next_ns:
+            return
         while (entry := self._take_due(now_ns)) is not None:
             at_ns, _, what, order_id = entry
-            if self._settlement_ns is not None and self._settlement_ns <= at_ns:
-                self._settle(at_ns)
+            self._settle(at_ns)
             if what is _Due.ORDER:
                 self._arrive(self._orders[order_id], at_ns)
             elif what is _Due.CANCEL:
                 self._end(order_id, OrderEventKind.CANCELLED, at_ns)
             else:
                 self._end(order_id, OrderEventKind.EXPIRED, at_ns)
-        if self._settlement_ns is not None and self._settlement_ns <= now_ns:
-            self._settle(now_ns)
+        self._settle(now_ns)
+        first = [entries[0][0] for entries in (self._due, self._expiries) if entries]
+        self._next_ns = min(first, default=NEVER_NS)
+        if self._settlement_ns < self._next_ns:
+            self._next_ns = self._settlement_ns
 
     def on_status(self, status: VenueStatus) -> None:
         """Follow the venue's board state: orders are refused unless it runs."""
@@ -241,16 +207,15 @@ class PaperGateway:
 
     def on_book(self, book: BookReader | None, now_ns: int) -> None:
         """See the book after a message; None while it cannot be believed: nothing is matched against it then."""
+        self._book = book
         if book is None:
-            self._book = None
             return
-        self._see(book)
-        for (side, price), taken in list(self._taken.items()):
-            # Of a level that shrank, what is left may be just what we took.
-            if displayed := book.size_at(side, price):
-                self._taken[side, price] = min(taken, displayed)
-            else:
-                del self._taken[side, price]
+        if (bid := book.best(_BUY)) and (ask := book.best(_SELL)):
+            self._mid2 = bid + ask
+        if self._taken:
+            self._taken = dict(self._still_taken(book))
+        if not self._resting:
+            return
         for order in _by_priority(self._resting):
             self._requeue(order, book, now_ns)
             if self._is_open:
@@ -258,11 +223,11 @@ class PaperGateway:
             if not order.remaining:
                 self._drop(order)
 
-    def _see(self, book: BookReader) -> None:
-        self._book = book
-        bid, ask = book.best(Side.BUY), book.best(Side.SELL)
-        if bid and ask:
-            self._mid2 = bid + ask
+    def _still_taken(self, book: BookReader) -> Iterator[tuple[tuple[Side, Ticks], int]]:
+        """Of what we took, what may still be displayed: of a level that shrank, all that is left may be ours."""
+        for (side, price), taken in self._taken.items():
+            if displayed := book.size_at(side, price):
+                yield (side, price), min(taken, displayed)
 
     def on_trades(self, message: PublicTrades) -> None:
         """Match one executions message with our resting orders, in the venue's order."""
@@ -284,7 +249,7 @@ class PaperGateway:
     @property
     def _is_open(self) -> bool:
         """Whether the venue matches continuously; not heard of its state counts as yes."""
-        return self._state in (BoardState.RUNNING, BoardState.UNKNOWN)
+        return self._state in (_RUNNING, _UNKNOWN)
 
     def _push(self, at_ns: int, what: _Due, order_id: OrderId) -> None:
         self._sequence += 1
@@ -293,6 +258,7 @@ class PaperGateway:
             self._expiries.append(entry)
         else:
             heapq.heappush(self._due, entry)
+        self._next_ns = min(self._next_ns, at_ns)
 
     def _arrive(self, order: _Resting, now_ns: int) -> None:
         """An order reaches the book: take what it crosses, rest or expire with the remainder."""
@@ -435,13 +401,17 @@ class PaperGateway:
 
     def _settle(self, now_ns: int) -> None:
         """Pay or receive funding at each settlement passed: position times mid times rate, longs pay when positive."""
-        while self._settlement_ns is not None and self._settlement_ns <= now_ns:
+        while self._settlement_ns <= now_ns:
             at_ns = self._settlement_ns
-            self._settlement_ns = self._calendar.next_settlement_ns(at_ns)
+            self._settlement_ns = self._next_settlement_ns(at_ns)
             numerator, denominator = self._funding_rate.as_integer_ratio()
             cost = -(-self._position * self._mid2 * numerator // (2 * denominator))
             if cost:
                 self._sink(FundingEvent(ts_ns=at_ns, amount=Money(-cost), what="funding"))
+
+    def _next_settlement_ns(self, now_ns: int) -> int:
+        at_ns = self._calendar.next_settlement_ns(now_ns)
+        return NEVER_NS if at_ns is None else at_ns
 
     def _report(self, order: _Resting, kind: OrderEventKind, now_ns: int, detail: str = "") -> None:
         self._sink(

@@ -1,17 +1,17 @@
 """Recordings. A layer of its own, because live trading records; it needs no optional extra.
 
-tape_reader    reading a tape, and a tape as a market
-tape_writer    tapes by the hour
-tape_audit     what is on a tape: counts, gaps, whether its book agrees with itself
+tape_reader    reads a tape, and presents it as a market
+tape_writer    writes one tape per hour
+tape_audit     the contents of a tape: counts, gaps, whether its book agrees with the venue's mid price
 tape_files     which files are tapes
-tape_rows      messages taken apart for tables
-tape_tools     tapes from tapes: judged, cut, merged, packed anew
+tape_rows      a tape's messages as rows for tables
+tape_tools     checks, cuts, merges and generates tapes
 sequence       many tapes as one run
-recorder       connections to tapes
-part_file      a file that is ``.part`` until it is whole
-stream_thread  writing off the event loop
-salvage        what a crash left
+recorder       records live connections to tapes
+part_file      a file that is named ``.part`` until it is complete
+stream_thread  writes files outside the event loop
+salvage        finishes recordings that a crash left behind
 event_codec    events as JSON and back
-event_log      what a run's core was told
-event_replay   a recorded run once more
+event_log      records the events that a run's core received
+event_replay   replays a recorded run
 """

@@ -1,8 +1,8 @@
 """Values of ``types.dto`` as JSON and back, exactly: integers of any length, enums by value, tuples as arrays.
 
-Nothing is written by hand for a type: what a field may hold is read from its annotation, so a field that is added to an
-event is in the recording the same day; what was recorded before has the field's default. What does not fit is refused
-at reading, with the place.
+There is no hand-written code for a type: the type of a field is read from its annotation. So a field that is added to
+an event is recorded without further work, and older recordings get the field's default. A value that does not match its
+type is refused when it is read.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 from stall_then_strike.types import dto
 
 EVENTS: Final[dict[str, type]] = {kind.__name__: kind for kind in get_args(dto.Event)}
-"""Every kind of event by its name."""
+"""All event types by name."""
 
 Decoder = Callable[[Any], Any]
 
 
 def encode(value: Any) -> Any:
-    """A value as what ``json`` writes."""
+    """A value as objects that ``json`` can write. Raises TypeError for an unsupported type."""
     if isinstance(value, Enum):
         return value.value
     if value is None or isinstance(value, str | int):
@@ -35,16 +35,16 @@ def encode(value: Any) -> Any:
         if names is not None:
             return {name: encode(item) for name, item in zip(names, value, strict=True)}
         return [encode(item) for item in value]
-    raise TypeError(f"{type(value).__name__} has no place in a recording")
+    raise TypeError(f"{type(value).__name__} cannot be recorded")
 
 
 def encode_event(event: dto.Event) -> tuple[str, Any]:
-    """An event's kind and content."""
+    """An event's type name and content."""
     return type(event).__name__, encode(event)
 
 
 def decode_event(kind: str, content: Any) -> dto.Event:
-    """The event. Raises ValueError."""
+    """The event of a type name and content. Raises ValueError."""
     if kind not in EVENTS:
         raise ValueError(f"{kind!r} is not a kind of event")
     event: dto.Event = decode(EVENTS[kind], content)
@@ -52,7 +52,7 @@ def decode_event(kind: str, content: Any) -> dto.Event:
 
 
 def decode(kind: Any, content: Any) -> Any:
-    """A value of a type from what ``json`` reads. Raises ValueError."""
+    """A value of the type ``kind`` from what ``json`` has read. Raises ValueError."""
     try:
         return _decoder(kind)(content)
     except TypeError as error:
@@ -74,7 +74,7 @@ def _decoder(kind: Any) -> Decoder:
         return kind
     if is_dataclass(kind) or hasattr(kind, "_fields"):
         return _record(kind)
-    raise TypeError(f"{kind!r} has no place in a recording")
+    raise TypeError(f"{kind!r} cannot be recorded")
 
 
 def _exactly(kind: type) -> Decoder:
@@ -89,7 +89,7 @@ def _exactly(kind: type) -> Decoder:
 def _optional(kind: Any) -> Decoder:
     arms = [arm for arm in get_args(kind) if arm is not type(None)]
     if len(arms) != 1:
-        raise TypeError(f"{kind!r} has no place in a recording")
+        raise TypeError(f"{kind!r} cannot be recorded")
     inner = _decoder(arms[0])
     return lambda content: None if content is None else inner(content)
 
@@ -97,7 +97,7 @@ def _optional(kind: Any) -> Decoder:
 def _array(kind: Any) -> Decoder:
     arms = get_args(kind)
     if len(arms) != 2 or arms[1] is not Ellipsis:
-        raise TypeError(f"{kind!r} has no place in a recording")
+        raise TypeError(f"{kind!r} cannot be recorded")
     inner = _decoder(arms[0])
 
     def take(content: Any) -> Any:
@@ -109,7 +109,7 @@ def _array(kind: Any) -> Decoder:
 
 
 def _with_defaults(kind: Any) -> frozenset[str]:
-    """Fields that may be missing."""
+    """The fields that may be missing, because they have a default."""
     if is_dataclass(kind):
         return frozenset(field.name for field in fields(kind) if field.default is not MISSING)
     return frozenset(kind._field_defaults)

@@ -1,9 +1,9 @@
-"""What a run's core was told: one file a run, ``<PRODUCT>-YYYYMMDDTHHMMSSZ-<mode>.events.jsonl.zst``.
+"""The events that a run's core received: one file per run, ``<PRODUCT>-YYYYMMDDTHHMMSSZ-<mode>.events.jsonl.zst``.
 
-The first line has what the core started from: the effective configuration and, live, what the journal remembered. Each
-further line is one event with the moment at which the core was told: ``{"now_ns": int, "type": str, "event": {...}}``.
-Two lines are not events: ``Asked``, for a question that the shell booked on the core's budget by itself, and ``Lost``,
-where the disk was too slow; from there on the run cannot be replayed.
+The first line has the core's initial state: the effective configuration and, for a live run, the state restored from
+the journal. Each further line is one event with the time at which the core received it: ``{"now_ns": int, "type": str,
+"event": {...}}``. Two types are not events: ``Asked``, for calls that the shell booked on the core's budget itself, and
+``Lost``, where events are missing because the disk was too slow; the run cannot be replayed beyond it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LOST: Final = "Lost"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """What a core starts from."""
+    """The initial state of a core."""
 
     is_live: bool
     memo: CoreMemo | None = None
@@ -43,27 +43,27 @@ class Beginning:
     fills: tuple[BookedFill, ...] = ()
 
     def restore(self, core: Core) -> None:
-        """Put a new core there."""
+        """Bring a new core into this state."""
         core.restore(self.memo, self.orders, self.exec_ids, self.fills)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """So many calls were booked on the core's budget."""
+    """The shell booked this many calls on the core's budget."""
 
     calls: int
 
 
 class EventFile:
-    """The file; lives in the writing thread. It is made with the first event, whose stamp is in its name."""
+    """The file; used only by the writing thread. It is created at the first event, whose stamp is in its name."""
 
     def __init__(self, folder: Path, cfg: AppConfig, mode: str, beginning: Beginning) -> None:
-        """Nothing is made yet. ``mode`` is one word."""
+        """Create nothing yet. ``mode`` is one word."""
         self._folder, self._cfg, self._mode, self._beginning = folder, cfg, mode, beginning
         self._file: PartFile | None = None
 
     def take(self, stamp_ns: int, item: Event | Asked) -> None:
-        """Write one."""
+        """Write one entry."""
         if isinstance(item, Asked):
             self._write(stamp_ns, ASKED, {"calls": item.calls})
         else:
@@ -74,7 +74,7 @@ class EventFile:
         self._write(lost.last_ns, LOST, {"count": lost.count, "first_ns": lost.first_ns, "last_ns": lost.last_ns})
 
     def flush(self, now_ns: int | None) -> None:
-        """Make all so far readable."""
+        """Make everything so far readable."""
         if self._file is not None:
             self._file.flush()
 
@@ -85,7 +85,7 @@ class EventFile:
             self._file.publish()
 
     def abandon(self) -> None:
-        """Leave it as a part."""
+        """Leave the file as ``.part``."""
         if self._file is not None:
             self._file.abandon()
 
@@ -109,7 +109,7 @@ class EventFile:
 
 
 class EventLog:
-    """What a trader is told to tell: takes events in the event loop and has them written."""
+    """The recorder of a trader's events: takes them in the event loop, writes them in a thread."""
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class EventLog:
         *,
         on_failure: Callable[[LogError], None] = lambda error: None,
     ) -> None:
-        """Start the thread. The folder is there and ours; see ``salvage``."""
+        """Start the thread. The folder must exist and be locked by this process; see ``salvage``."""
         sink = EventFile(folder, cfg, mode, beginning)
         name = f"events of {cfg.exchange.product_code}"
         self._thread: StreamThread[Event | Asked] = StreamThread(
@@ -133,18 +133,18 @@ class EventLog:
         return self._thread.lost
 
     def on_input(self, item: Event | Asked, now_ns: int) -> None:
-        """Take one event, just before the core does."""
+        """Record one event, just before the core receives it."""
         self._thread.put(now_ns, item)
 
     def drain(self) -> bool:
-        """Wait until all is written; for virtual time, which would outrun the disk."""
+        """Wait until everything is written; for virtual time, which can be faster than the disk."""
         return self._thread.drain()
 
     def close(self, why: str) -> None:
-        """Write what waits, finish the file."""
+        """Write what is queued, finish the file."""
         self._thread.close(why)
 
 
 def _line(content: dict[str, Any]) -> bytes:
-    # Not orjson, which knows no integers beyond 64 bits; money has no such bound.
+    # Not orjson, which is limited to 64-bit integers; money may exceed them.
     return json.dumps(content, separators=(",", ":")).encode() + b"\n"

@@ -1,4 +1,4 @@
-"""A recorded run once more: the same events to a fresh core give the same steps, row for row."""
+"""Replays a recorded run: the same events, given to a new core, produce the same steps, row for row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stall_then_strike.types.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedRun:
-    """What is known of a run before its first event."""
+    """The first line of an event log: the run before its first event."""
 
     path: Path
     program: str
@@ -51,9 +51,9 @@ def open_run(path: Path) -> RecordedRun:
 
 
 def read_inputs(path: Path) -> Iterator[tuple[int, Event | Asked]]:
-    """All that the core was told, with its moments. A line that a crash cut short is the end.
+    """All events that the core received, with their times. An unfinished last line ends the run.
 
-    Raises TapeError for anything else that does not fit, and where events were lost.
+    Raises TapeError for any other invalid line, and where events were lost.
     """
     with LineFile(path) as lines:
         lines.readline()
@@ -66,14 +66,14 @@ def read_inputs(path: Path) -> Iterator[tuple[int, Event | Asked]]:
             try:
                 now_ns, kind, content = entry["now_ns"], entry["type"], entry["event"]
                 if kind == LOST:
-                    raise TapeError(f"{path}:{number}: {content['count']} events are missing here: no replay beyond")
+                    raise TapeError(f"{path}:{number}: {content['count']} events are missing here; replay cannot go on")
                 yield now_ns, decode(Asked, content) if kind == ASKED else decode_event(kind, content)
             except (KeyError, TypeError, ValueError) as error:
                 raise TapeError(f"{path}:{number}: {error}") from error
 
 
 def replay_steps(path: Path) -> Iterator[tuple[int, Step]]:
-    """The steps of a fresh core, one for each event, with their moments. Raises TapeError, OSError."""
+    """The steps of a new core, one per event, with their times. Raises TapeError, OSError."""
     run = open_run(path)
     core = Core(run.cfg, live=run.beginning.is_live)
     if run.beginning.is_live:
@@ -99,7 +99,7 @@ def _parse(path: Path, number: int, line: bytes) -> Any:
 
 
 def _config(text: str) -> AppConfig:
-    """The loader reads files only."""
+    """The configuration, through a temporary file, because the loader reads only files."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "effective.yml"
         path.write_text(text, encoding="utf-8")

@@ -1,7 +1,7 @@
-"""A zstd file under way: ``NAME.part`` until it is whole, then in one step ``NAME``.
+"""A zstd file that is being written: ``NAME.part`` until it is complete, then renamed to ``NAME`` in one step.
 
-All that was flushed can be read whatever becomes of the process, for each flush ends a block of the zstd frame. A write
-that fails (a full disk) takes the file back to the last flush, so that it ends there and not somewhere.
+Everything that was flushed stays readable even if the process is killed, because each flush ends a block of the zstd
+frame. After a failed write (a full disk) the file is cut back to the last flush, so that it ends at a block.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import zstandard
 
 PART: Final = ".part"
 LEVEL: Final = 6
-"""Of compression. A snapshot repeats most of the one before, so what counts is the window, and that the top levels cost
-ten times the processor for a few per cent."""
+"""Compression level. A snapshot mostly repeats the previous one, so the window matters most; the top levels cost ten
+times the CPU for a few per cent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class Sealed:
 
 
 class PartFile:
-    """One file, written from the start to its end."""
+    """One file, written sequentially."""
 
     def __init__(self, path: Path, *, part: str = PART, level: int = LEVEL) -> None:
-        """Make ``path`` with the suffix ``part``. Raises OSError, FileExistsError if it is there."""
+        """Create ``path`` with the suffix ``part``. Raises OSError, FileExistsError if it exists."""
         self.path = path
         self.part = path.with_name(path.name + part)
         fd = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -50,26 +50,26 @@ class PartFile:
         self._put(self._frame.compress(data))
 
     def flush(self) -> None:
-        """Let everything so far be readable for others. Raises OSError."""
+        """Make everything so far readable for others. Raises OSError."""
         if self._is_dirty:
             self._put(self._frame.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
             self._flushed = self._bytes
             self._is_dirty = False
 
     def seal(self) -> Sealed:
-        """End the content and wait until the disk has it. Raises OSError."""
+        """End the content and sync it to the disk. Raises OSError."""
         self._put(self._frame.flush(zstandard.COMPRESSOBJ_FLUSH_FINISH))
         os.fsync(self._raw.fileno())
         self._raw.close()
         return Sealed(self._bytes, self._sha256.hexdigest())
 
     def publish(self) -> None:
-        """Give a sealed file its name. Raises OSError."""
+        """Rename a sealed file to its final name. Raises OSError."""
         self.part.replace(self.path)
         sync_folder(self.path.parent)
 
     def abandon(self) -> None:
-        """Leave it as a part, cut back to the last flush. Raises nothing."""
+        """Leave the file under its ``.part`` name, cut back to the last flush. Raises nothing."""
         with suppress(OSError, ValueError):  # ValueError: it is closed
             os.ftruncate(self._raw.fileno(), self._flushed)
         with suppress(OSError):
@@ -85,7 +85,7 @@ class PartFile:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a small file in one step: others see it whole or not at all. Raises OSError."""
+    """Write a small file atomically: others see it complete or not at all. Raises OSError."""
     temporary = path.with_name(path.name + ".new")
     with temporary.open("wb") as file:
         file.write(content)
@@ -95,7 +95,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the disk know the names in a folder. Raises OSError."""
+    """Sync the names in a folder to the disk. Raises OSError."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)

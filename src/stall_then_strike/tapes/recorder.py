@@ -1,4 +1,4 @@
-"""From connections to tapes: each product has a session of its own, so that one that is silent disturbs no other."""
+"""Records live connections to tapes. Each product has its own session, so a silent product does not affect others."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from stall_then_strike.types.errors import FeedError, LogError
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What to record."""
+    """A product to record."""
 
     code: str
     tick_size: Decimal | None = None
-    """Price step in quote currency; None: the configured one. Without the right one no board message is understood."""
+    """Price step in quote currency; None means the configured one. With a wrong one no board message can be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductState:
-    """How the recording of one product goes."""
+    """The state of the recording of one product."""
 
     product: str
     messages: int
@@ -43,16 +43,16 @@ class ProductState:
     mid_checked: int
     mid_agreed: int
     silence: str
-    """Why no book came within the time limit; empty if one did."""
+    """Why no book arrived within the time limit; empty if one did."""
 
 
 class Recorder:
-    """All products of one run; an async context manager. Leaving it finishes the tapes: nothing taken is lost."""
+    """All products of one run; an async context manager. The exit writes all frames received and finishes the tapes."""
 
     def __init__(self, cfg: AppConfig, products: Sequence[Product], out: Path, clock: ScaledClock) -> None:
-        """Nothing is opened yet. The first recording that fails ends ``wait_failed``."""
+        """Open nothing yet. The first recording that fails ends ``wait_failed``."""
         self.ended: Final = asyncio.Event()
-        """Set when a tape cannot be written any more."""
+        """Set when a tape can no longer be written."""
         self._cfg = cfg
         self._out = out
         self._clock = clock
@@ -64,7 +64,7 @@ class Recorder:
         self._why = "stopped"
 
     async def __aenter__(self) -> Recorder:
-        """Take the folder, finish what a crash left, begin to connect. Raises LogError."""
+        """Lock the folder, finish tapes that a crash left behind, start to connect. Raises LogError."""
         self._loop = asyncio.get_running_loop()
         try:
             for product in self._products:
@@ -93,15 +93,15 @@ class Recorder:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """End the connections, write what waits, finish the tapes. Raises LogError if a tape could not be finished."""
+        """Close the connections, write what is queued, finish the tapes. Raises LogError if a tape failed."""
         await self._stack.aclose()
         if self._failure is not None and exc[0] is None:
             raise self._failure
 
     async def wait_ready(self, timeout_s: float) -> None:
-        """Wait until each product's book is known or time is up; the silent ones are told of and go on trying.
+        """Wait until each product's book is known or time is up; silent products are logged and keep trying.
 
-        Raises FeedError if none of them speaks.
+        Raises FeedError if all products are silent.
         """
         async with asyncio.TaskGroup() as tasks:
             for line in self._lines:
@@ -110,7 +110,7 @@ class Recorder:
             raise FeedError("; ".join(line.silence for line in self._lines))
 
     async def wait_failed(self) -> NoReturn:
-        """Wait until recording cannot go on, and raise why: FeedError, LogError."""
+        """Wait until recording cannot go on and raise the cause: FeedError or LogError."""
         async with asyncio.TaskGroup() as tasks:
             for line in self._lines:
                 tasks.create_task(line.session.wait_failed())
@@ -118,25 +118,25 @@ class Recorder:
             raise self._failure or LogError("recording ended")
 
     def stop(self, why: str) -> None:
-        """Say why the tapes end; to be called before leaving."""
+        """Set why the tapes end, for their manifests; call it before the exit."""
         self._why = why
 
     def states(self) -> list[ProductState]:
-        """All products, as asked for."""
+        """The state of each product, in the given order."""
         return [line.state() for line in self._lines]
 
     def _close(self, writer: TapeWriter) -> None:
         writer.close(self._why)
 
     def _on_failure(self, error: LogError) -> None:
-        """Called from a writing thread."""
+        """Note a failed tape; called by a writing thread."""
         self._failure = self._failure or error
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.ended.set)
 
 
 class _Line:
-    """One product."""
+    """The recording of one product."""
 
     def __init__(self, product: str, session: PyBotterSession, writer: TapeWriter) -> None:
         self.product, self.session, self.writer = product, session, writer

@@ -1,8 +1,8 @@
-"""The folder of recordings: one process a product, and what a crash left is finished first.
+"""The folder of recordings: one process per product, and files that a crash left behind are finished first.
 
-A part of a crashed run is read as far as it goes and written anew as a whole file under the name that it would have
-got, with a manifest that says so. Its bytes are gone only after that. A part that is damaged within, which a crash does
-not do, is kept beside it as ``.damaged``.
+A ``.part`` file of a crashed run is read as far as it goes and rewritten as a complete file under its final name, with
+a manifest that says so. Only then is it deleted. A ``.part`` file with damaged data before its end, which a crash does
+not cause, is kept as ``.damaged``.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _SALVAGE: Final = ".salvage"
 
 
 class RecordFolder:
-    """One product's recordings in a folder, for this process alone; a context manager."""
+    """One product's recordings in a folder, locked for this process; a context manager."""
 
     def __init__(self, folder: Path, exchange: ExchangeConfig) -> None:
-        """Nothing is touched yet."""
+        """Touch nothing yet."""
         self.folder = folder
         self._exchange = exchange
         self._lock = FileLock(folder / f".{exchange.product_code}.lock")
 
     def __enter__(self) -> Self:
-        """Take it and finish what a crash left. Raises LogError."""
+        """Lock the folder and finish files that a crash left behind. Raises LogError."""
         product = self._exchange.product_code
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -51,17 +51,17 @@ class RecordFolder:
         except OSError as error:
             self._lock.release()
             raise LogError(
-                f"{error.filename or self.folder}: what a crash left cannot be finished: {error.strerror}"
+                f"{error.filename or self.folder}: a tape left by a crash cannot be finished: {error.strerror}"
             ) from error
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Let it go."""
+        """Release the lock."""
         self._lock.release()
 
     def _finish(self, part: Path) -> None:
         path = part.with_name(part.name.removesuffix(PART))
-        if path.exists():  # the crash was between giving the name and removing the part of an earlier salvage
+        if path.exists():  # an earlier salvage crashed after publishing the file, before deleting the part
             part.unlink()
             return
         part.with_name(path.name + _SALVAGE).unlink(missing_ok=True)
@@ -79,14 +79,16 @@ class RecordFolder:
             finish_tape(file, audit, {**more, "damage": damage} if damage else more)
         if damage:
             part.replace(part.with_name(path.name + ".damaged"))
-            logger.error("{}: {}; kept beside {} as .damaged", part, damage, path.name)
+            logger.error("{}: {}; kept next to {} as .damaged", part, damage, path.name)
         else:
             part.unlink()
-        logger.warning("{}: left by a crash; {} lines are now in {}", part, lines, path.name if lines else "no file")
+        logger.warning(
+            "{}: left by a crash; {} lines recovered into {}", part, lines, path.name if lines else "no file"
+        )
 
 
 def _copy(part: Path, file: PartFile, audit: TapeAudit | None) -> tuple[int, str]:
-    """Copy all whole lines; how many there were, and what is wrong beyond them apart from a cut end."""
+    """Copy all complete lines; return their number and the damage after them, empty for a mere cut-off end."""
     number = 0
     with LineFile(part) as lines:
         try:

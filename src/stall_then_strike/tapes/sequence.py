@@ -1,4 +1,4 @@
-"""Many tapes as one run: one message after the other, and a break in the recording said as such."""
+"""Many tapes as one run: one message after the other, with breaks in the recording marked."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from stall_then_strike.tapes.tape_reader import TapeError, read_tape
 from stall_then_strike.types.dto import NS_PER_S
 
 Message = tuple[int, str | None]
-"""Receive stamp and text of one frame; no text: the recording was broken off before this moment."""
+"""Receive stamp and text of one frame; a text of None means that the recording was interrupted before this stamp."""
 
 GAP_NS: Final = 20 * NS_PER_S
-"""Between two tapes, a longer pause than this (four snapshots) means that another connection begins."""
+"""A pause between two tapes longer than this (four snapshots) means that the next one is of a new connection."""
 
 
 class Joints:
-    """Watches over where one tape ends and the next begins."""
+    """Detects breaks between the end of one tape and the beginning of the next."""
 
     def __init__(self) -> None:
-        """No tape was read."""
+        """Start before the first tape."""
         self._last_ns: int | None = None
         self._path: Path | None = None
 
     def is_break(self, path: Path, recv_ns: int) -> bool:
-        """Whether the recording was broken off before this message, which may be the first of its tape.
+        """Whether the recording was interrupted before this message of the tape ``path``.
 
-        Raises TapeError if the tape begins before the one before it ended.
+        Raises TapeError if the tape begins before the previous one ended.
         """
         if path == self._path:
             return False
@@ -35,16 +35,16 @@ class Joints:
         if self._last_ns is None:
             return False
         if recv_ns < self._last_ns:
-            raise TapeError(f"{path}: begins before the tape before it ends; accepted: tapes in order of time")
+            raise TapeError(f"{path}: begins before the previous tape ends; accepted: tapes in order of time")
         return recv_ns - self._last_ns > GAP_NS
 
     def ended(self, last_ns: int) -> None:
-        """A tape has ended; ``last_ns`` is the latest stamp so far."""
+        """A tape ended; ``last_ns`` is the latest stamp so far."""
         self._last_ns, self._path = last_ns, None
 
 
 def one_run(tapes: Sequence[Path]) -> Iterator[Message]:
-    """All messages of the tapes in the order given. Raises TapeError if one begins before the last one ended."""
+    """All messages of the tapes in the given order. Raises TapeError if a tape begins before the previous one ended."""
     join, last_ns = Joints(), 0
     for path in tapes:
         for line in read_tape(path, for_result=True):

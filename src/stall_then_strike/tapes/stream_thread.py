@@ -1,8 +1,8 @@
-"""A thread that writes what the event loop hands over, without ever holding the loop up.
+"""A thread that writes what the event loop hands over, and never blocks the loop.
 
-The queue is bounded. When it is full, items are lost: they are counted, said once, and the file is told between which
-stamps. Twice a second and more the thread wakes up, takes all that waits and flushes; so a killed process loses less
-than a second.
+The queue is bounded. When it is full, items are lost: they are counted, this is logged once, and the file records
+between which stamps. More than twice a second the thread wakes up, writes everything in the queue and flushes, so a
+killed process loses less than a second.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from loguru import logger
 from stall_then_strike.types.errors import LogError
 
 FLUSH_S: Final = 0.4
-"""Pause between two flushes, real seconds."""
+"""Pause between two flushes, in real seconds."""
 CLOSE_S: Final = 30.0
-"""How long closing waits for a disk that hangs, real seconds."""
+"""How long closing waits for a hanging disk, in real seconds."""
 
 Item = TypeVar("Item")
 Taken = TypeVar("Taken", contravariant=True)
@@ -28,7 +28,7 @@ Taken = TypeVar("Taken", contravariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Items that found the queue full."""
+    """Items that were lost because the queue was full, between two stamps."""
 
     count: int
     first_ns: int
@@ -36,26 +36,26 @@ class Lost:
 
 
 class Sink(Protocol[Taken]):
-    """Where items end. Called from the thread only; may raise OSError, after which only ``abandon`` is called."""
+    """The writer of the items. Used only by the thread; may raise OSError, after which only ``abandon`` is called."""
 
     def take(self, stamp_ns: int, item: Taken) -> None:
-        """Write one."""
+        """Write one item."""
         ...
 
     def on_lost(self, lost: Lost) -> None:
-        """Some were lost between the last item and the next."""
+        """Items were lost between the last item and the next."""
         ...
 
     def flush(self, now_ns: int | None) -> None:
-        """Make all so far readable. ``now_ns`` is the present, where there is one; all older items were taken."""
+        """Make everything so far readable. ``now_ns``, if known, is the time up to which all items were written."""
         ...
 
     def close(self, why: str) -> None:
-        """Finish in good order."""
+        """Finish the output."""
         ...
 
     def abandon(self) -> None:
-        """Leave everything as it is. Raises nothing."""
+        """Stop without finishing. Raises nothing."""
         ...
 
 
@@ -71,17 +71,17 @@ class StreamThread(Generic[Item]):
         now_ns: Callable[[], int] | None = None,
         on_failure: Callable[[LogError], None] = lambda error: None,
     ) -> None:
-        """Start. ``now_ns`` is the clock of the stamps; ``on_failure`` is called once, from the thread."""
+        """Start the thread. ``now_ns`` is the clock of the stamps; ``on_failure`` is called once, by the thread."""
         self.name = name
         self.lost = 0
         """Items that were not written, for whatever reason."""
         self.failure: LogError | None = None
-        """Why nothing is written any more; None while all is well."""
+        """Why writing has stopped; None while it has not."""
         self._sink = sink
         self._bound = bound
         self._now_ns = now_ns
         self._on_failure = on_failure
-        # Shared with the thread, guarded by the condition, which is held for moments only.
+        # Everything below is shared with the thread. The condition guards it and is only held briefly.
         self._changed = threading.Condition()
         self._items: deque[tuple[int, Item | Lost]] = deque()
         self._hole: Lost | None = None
@@ -93,7 +93,7 @@ class StreamThread(Generic[Item]):
         self._thread.start()
 
     def put(self, stamp_ns: int, item: Item) -> bool:
-        """Hand one over; whether there was room. Never waits, never raises."""
+        """Queue one item; return whether there was room. Never waits, never raises."""
         with self._changed:
             if self.failure is not None or self._closing:
                 self.lost += 1
@@ -112,11 +112,13 @@ class StreamThread(Generic[Item]):
             self.lost += 1
             hole, self._hole = self._hole, _wider(self._hole, stamp_ns)
         if hole is None:
-            logger.error("{}: {} items wait for the disk; some are lost until it takes them", self.name, waiting)
+            logger.error(
+                "{}: {} items are waiting for the disk; new ones are lost until it catches up", self.name, waiting
+            )
         return False
 
     def drain(self, timeout_s: float = CLOSE_S) -> bool:
-        """Wait until all items so far are written, and tell whether they are. It blocks: for runs in virtual time."""
+        """Block until all items so far are written; return whether they are. For runs in virtual time."""
         with self._changed:
             target = self._taken
             self._hurry = True
@@ -125,7 +127,7 @@ class StreamThread(Generic[Item]):
             return self._done >= target
 
     def close(self, why: str) -> None:
-        """Write what waits and finish. Safe to call twice; blocks, at most for :data:`CLOSE_S`."""
+        """Write what is queued and finish. Safe to call twice; blocks for at most :data:`CLOSE_S`."""
         with self._changed:
             if self._closing:
                 return
@@ -145,12 +147,12 @@ class StreamThread(Generic[Item]):
             where = f": {error.filename}" if error.filename else ""
             self._fail(LogError(f"{self.name} cannot be written{where}: {error.strerror or error}"))
             self._sink.abandon()
-        except Exception as error:  # noqa: BLE001 - a bug in the sink must not end as silence
+        except Exception as error:  # noqa: BLE001 - a bug in the sink must not end the thread silently
             self._fail(LogError(f"{self.name} failed: {error!r}"))
             self._sink.abandon()
 
     def _turn(self) -> bool:
-        """Take what waits, write and flush it; whether that was the last."""
+        """Write and flush everything in the queue; return whether that was the last time."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing or self._hurry, FLUSH_S)
             self._hurry = False
@@ -182,7 +184,7 @@ class StreamThread(Generic[Item]):
             self.lost += self._taken - self._done
             self._items.clear()
             self._changed.notify_all()
-        logger.error("{}; recording ends here", error)
+        logger.error("{}; recording stops", error)
         self._on_failure(error)
 
 

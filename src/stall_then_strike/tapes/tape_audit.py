@@ -1,10 +1,10 @@
-"""What is on a tape: counts, gaps, connections, and whether the book that it makes agrees with the venue's mid price.
+"""The contents of a tape: counts, gaps, connections, and whether its book agrees with the venue's mid price.
 
-One pass, in the order of the file, in memory that does not grow with it. The recorder runs it on what it writes, for
-the manifest, and ``tape info`` and ``tape check`` on what they read; a file is always judged by itself.
+It takes one pass, in file order, in constant memory. The recorder runs it on what it writes, for the manifest; ``tape
+info`` and ``tape check`` run it on what they read. Each file is judged on its own.
 
-A new connection is seen by its acknowledgements: request ids begin anew. From there to the next snapshot deltas mean
-nothing, as for the live feed.
+A new connection is recognised by its acknowledgements, whose request ids start again. From there to the next snapshot
+deltas are ignored, as in the live feed.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ GAP_S: Final[Mapping[Channel, float]] = {
     Channel.TICKER: 5.0,
     Channel.EXECUTIONS: 300.0,
 }
-"""Silence of a channel that counts as a gap. Snapshots come each 5 s, deltas each 0.1 s (longest pause seen: 0.54 s),
-tickers more than once a second, executions after up to 17 s (measured), and far later in a quiet night."""
+"""Silence of a channel that counts as a gap, in seconds. Snapshots come every 5 s, deltas every 0.1 s (longest pause
+seen: 0.54 s), tickers more than once a second, executions after up to 17 s (measured) or far later in quiet nights."""
 GAPS_KEPT: Final = 200
-"""Gaps and connections of which the stamps are kept; all are counted."""
+"""Most gaps and drops whose stamps are kept; all are counted."""
 _OTHER: Final = "(other)"
 
 
 @dataclass(slots=True)
 class ChannelFacts:
-    """One channel."""
+    """Counts of one channel."""
 
     limit_ns: int
     messages: int = 0
@@ -63,7 +63,7 @@ class ChannelFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookFacts:
-    """The book of one product."""
+    """Counts of one product's book."""
 
     snapshots: int
     deltas: int
@@ -78,25 +78,25 @@ class BookFacts:
 
     @property
     def failed(self) -> int:
-        """Board messages whose mid price was another than the book's."""
+        """Board messages whose mid price differed from the book's."""
         return self.checked - self.agreed
 
 
 class TapeAudit:
-    """Feed it every message in order, then ask."""
+    """Collects the counts: call ``add`` for every message in order, then read the results."""
 
     def __init__(self, exchange: ExchangeConfig | None = None, *, gap_s: float | None = None) -> None:
         """``exchange`` gives the units of prices; ``gap_s`` replaces all of :data:`GAP_S`."""
         self.messages = 0
         self.bytes = 0
-        """Of the messages as received."""
+        """Size of all messages as received."""
         self.first_ns = 0
         self.last_ns = 0
         self.backwards = 0
-        """Messages whose stamp is before that of the one before them."""
+        """Messages whose stamp is earlier than the previous one."""
         self.acknowledged = 0
         self.reconnects = 0
-        """Times that request ids began anew."""
+        """How often the request ids started again."""
         self.unreadable = 0
         """Frames that were not JSON, kept as text."""
         self.channels: dict[str, ChannelFacts] = {}
@@ -106,7 +106,7 @@ class TapeAudit:
         self._answered: set[object] = set()
 
     def add(self, recv_ns: int, message: Any, size: int) -> None:
-        """Take one parsed message of so many bytes."""
+        """Count one parsed message, of ``size`` bytes."""
         if not self.messages:
             self.first_ns = recv_ns
         elif recv_ns < self.last_ns:
@@ -146,11 +146,11 @@ class TapeAudit:
 
     @property
     def products(self) -> tuple[str, ...]:
-        """Products with a channel on the tape."""
+        """The products with a public channel on the tape."""
         return tuple(sorted(self._feeds))
 
     def books(self) -> dict[str, BookFacts]:
-        """The book of each product."""
+        """The counts of each product's book."""
         found = {}
         for product in self.products:
             counts = self._feeds[product].statistics()
@@ -168,7 +168,7 @@ class TapeAudit:
         return found
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, for a manifest."""
+        """All counts, for a manifest."""
         return {
             "messages": self.messages,
             "message_bytes": self.bytes,
@@ -210,7 +210,7 @@ class TapeAudit:
 
 
 def product_config(exchange: ExchangeConfig, product: str, tick_size: Decimal | None = None) -> AppConfig:
-    """Settings for listening to one product."""
+    """Settings for a feed of one product."""
     changed: dict[str, object] = {"product_code": product}
     if tick_size is not None:
         changed["tick_size"] = tick_size
@@ -227,8 +227,8 @@ def channel_of(message: Any) -> str | None:
 
 
 def kind_of(channel: str) -> tuple[Channel | None, str]:
-    """Kind and product of a public channel's name; the longer of two prefixes wins."""
-    for kind in Channel:  # SNAPSHOT stands before BOARD, whose name is the start of its own
+    """Kind and product of a public channel's name, (None, "") for any other; the longest matching prefix wins."""
+    for kind in Channel:  # SNAPSHOT comes before BOARD, whose name is a prefix of its own
         if channel.startswith(kind.value):
             return kind, channel.removeprefix(kind.value)
     return None, ""

@@ -1,4 +1,4 @@
-"""Which files are tapes: a folder of recordings holds event logs, manifests and unfinished parts beside them."""
+"""Which files are tapes: a folder of recordings also contains event logs, manifests and unfinished parts."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ SUFFIXES: Final = (".jsonl", ".jsonl.zst")
 
 @dataclass(frozen=True, slots=True)
 class TapeFiles:
-    """What was named, sorted."""
+    """The tapes among the given paths, and the files that were skipped."""
 
     tapes: list[Path]
     passed_over: list[Path]
-    """Event logs and tapes of other products."""
+    """Skipped: event logs and tapes of other products."""
 
     def words(self) -> str | None:
-        """What was passed over, for a person; None if nothing was."""
+        """The skipped files, for the terminal; None if there are none."""
         if not self.passed_over:
             return None
         names = ", ".join(path.name for path in self.passed_over[:_NAMED])
         more = len(self.passed_over) - _NAMED
-        return f"passed over, no tape of this product: {names}{f' and {more} more' if more > 0 else ''}"
+        return f"skipped, not a tape of this product: {names}{f' and {more} more' if more > 0 else ''}"
 
 
 _NAMED: Final = 3
 
 
 def is_event_log(path: Path) -> bool:
-    """Whether a file holds what a run's core was told, and no tape: by its name."""
+    """Whether a file is an event log, judged by its name."""
     return path.name.removesuffix(PART).endswith(EVENTS)
 
 
 def tape_files(paths: Sequence[Path], product: str) -> TapeFiles:
-    """The named tapes in their order, and of named folders this product's, by name, which is by time.
+    """The given tapes in their order; a given folder is replaced by its tapes of this product, by name (so by time).
 
-    A folder's tape whose name says no product (it is not one of a recorder's) is taken. Raises ConfigError for what is
-    not there, and where no tape is left.
+    A folder's tape whose name has no product, because no recorder made it, is included. Raises ConfigError for a
+    missing path, and if no tape is left.
     """
     tapes: list[Path] = []
     passed_over: list[Path] = []

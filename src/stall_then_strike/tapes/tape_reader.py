@@ -1,12 +1,12 @@
-"""Recorded markets: reading a tape, and a tape as a market.
+"""Recorded markets: reads a tape, and presents a tape as a market.
 
-A tape is JSON Lines, one object a line, ``{"recv_ns": int, "msg": <JSON-RPC message as received>}``, plain or zstd
-(``.zst``). It is read as a stream: memory does not grow with its length. The message is handed on byte for byte as it
-stands in the line, so a replay decodes what the venue sent and not what a JSON library made of it.
+A tape is JSON Lines, one object per line, ``{"recv_ns": int, "msg": <JSON-RPC message as received>}``, plain or zstd
+(``.zst``). It is read as a stream, in constant memory. The message is passed on byte for byte as it is in the line, so
+a replay decodes what the venue sent and not what a JSON library made of it.
 
-A process that dies while it records leaves half a line at the end: that line is dropped, counted and logged. Any other
-line that does not fit is an error that names file and line, because a tape with holes is not evidence. A tape that is
-still being written (``.part``) is read as far as it goes.
+A process that dies while recording leaves half a line at the end: that line is dropped, counted and logged. Any other
+invalid line is an error that names file and line, because a tape with gaps is not evidence. A tape that is still being
+written (``.part``) is read as far as it goes.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ _CHUNK_BYTES: Final = 1 << 16
 _SHAPE: Final = re.compile(rb'\s*\{\s*"recv_ns"\s*:\s*\d+\s*,\s*"msg"\s*:\s*(?P<msg>.*\S)\s*\}\s*', re.DOTALL)
 _EXEC_DATE: Final = re.compile(r'"exec_date"\s*:\s*"([^"]*)"')
 EARLIEST_NS: Final = 946_684_800 * NS_PER_S
-"""2000-01-01: a receive stamp before it is not in nanoseconds, for microseconds of today are of 1970 when read so."""
+"""2000-01-01. An earlier receive stamp is not in nanoseconds: today in microseconds would read as 1970."""
 _LAST_NS: Final = (1 << 63) - 1
 _UNITS: Final = ((10**9, "seconds"), (10**6, "milliseconds"), (10**3, "microseconds"))
 APART_NS: Final = 3_600 * NS_PER_S
-"""A message is received within seconds of the venue's own stamp. From an hour on, the two are of different clocks."""
+"""A message is received within seconds of the venue's stamp. An hour apart, the two stamps are of different clocks."""
 _ENOUGH: Final = 3
-"""Wrong stamps that make a tape one whose stamps are wrong, before its end is known."""
+"""Number of wrong stamps after which a tape is refused without reading to its end."""
 _STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z?")
 
 
 class TapeError(FeedError):
-    """A tape cannot be read on. Names the file and, where there is one, the line."""
+    """A tape cannot be read any further. Names the file and, if there is one, the line."""
 
 
 class TapeLine(NamedTuple):
@@ -61,7 +61,7 @@ class TapeLine(NamedTuple):
     recv_ns: int
     """Local receive time, nanoseconds since the Unix epoch."""
     text: str
-    """The message as it came off the wire."""
+    """The message as it was received."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,29 +70,29 @@ class TapeStatistics:
 
     messages: int
     truncated: int
-    """1 when the last line was cut short and dropped."""
+    """1 if the last line was cut off and dropped."""
     first_ns: int | None
     last_ns: int | None
     is_unfinished: bool = False
-    """Whether the zstd data ends in the midst of a frame: a crash cut it, or it is still being written."""
+    """Whether the zstd data ends within a frame: cut off by a crash, or still being written."""
 
 
 class Stamps:
-    """Judges receive stamps: whether they can be nanoseconds since 1970, and by the venue's stamps of executions."""
+    """Checks receive stamps: that they can be nanoseconds since 1970 and agree with the venue's execution dates."""
 
     def __init__(self) -> None:
-        """Nothing was seen yet."""
+        """Start without messages."""
         self.not_ns = 0
-        """Messages whose stamp is before :data:`EARLIEST_NS`."""
+        """Messages with a stamp before :data:`EARLIEST_NS`."""
         self.first_not_ns = 0
         self.dated = 0
         """Messages with the venue's own stamp."""
         self.apart = 0
-        """Those of them whose two stamps are further apart than :data:`APART_NS`."""
+        """Of these, messages whose two stamps are more than :data:`APART_NS` apart."""
         self.widest_ns = 0
 
     def take(self, recv_ns: int, text: str) -> None:
-        """Look at one message."""
+        """Check one message."""
         if recv_ns < EARLIEST_NS:
             self.first_not_ns = self.first_not_ns or recv_ns
             self.not_ns += 1
@@ -104,7 +104,7 @@ class Stamps:
                 self.widest_ns = max(self.widest_ns, apart_ns, key=abs)
 
     def fault(self, *, at_end: bool) -> str:
-        """Why no replay of what was seen is a result; empty if it may be. A venue's stamp or two may be wrong."""
+        """Why a replay of these messages cannot be a valid result; empty if it can. A few wrong stamps are allowed."""
         if self.not_ns and (at_end or self.not_ns >= _ENOUGH):
             return self.unit_words()
         if self.apart * 2 > self.dated and (at_end or self.apart >= _ENOUGH):
@@ -112,14 +112,14 @@ class Stamps:
         return ""
 
     def unit_words(self) -> str:
-        """What the stamps look like that are no nanoseconds."""
+        """The message for stamps that are not nanoseconds, with their likely unit."""
         stamp = self.first_not_ns
         units = [name for factor, name in _UNITS if EARLIEST_NS <= stamp * factor <= _LAST_NS]
-        likely = f"it looks like {units[-1]}" if units else "no recording is of then"
+        likely = f"it looks like {units[-1]}" if units else "no recording is that old"
         return f'"recv_ns" must be nanoseconds since 1970; {stamp} would be {utc_iso(stamp)}: {likely}'
 
     def apart_words(self) -> str:
-        """How far the two clocks are apart."""
+        """The message for stamps that disagree with the venue's."""
         side = "after" if self.widest_ns > 0 else "before"
         return (
             f"{self.apart:,} of {self.dated:,} execution messages were stamped more than an hour from their exec_date, "
@@ -128,10 +128,10 @@ class Stamps:
 
 
 class TapeReader:
-    """Iterate over a tape's lines. Each iteration starts at the beginning and counts anew."""
+    """Iterates over a tape's lines. Each iteration starts at the beginning and resets the counts."""
 
     def __init__(self, path: Path, *, for_result: bool = False) -> None:
-        """The file is opened when the iteration begins. See :func:`read_tape`."""
+        """Open nothing yet: each iteration opens the file. See :func:`read_tape`."""
         self._path = path
         self._for_result = for_result
         self._messages = 0
@@ -167,7 +167,7 @@ class TapeReader:
                 except ValueError as error:
                     if not line.endswith(b"\n"):
                         self._truncated = 1
-                        logger.warning("{}:{}: last line is cut short and was dropped", self._path, number)
+                        logger.warning("{}:{}: the last line is cut off and was dropped", self._path, number)
                         break
                     raise TapeError(f"{self._path}:{number}: {error}") from error
                 if self._for_result:
@@ -184,29 +184,29 @@ class TapeReader:
 def read_tape(path: Path | str, *, for_result: bool = False) -> TapeReader:
     """Open a tape for reading, ``.jsonl`` or ``.jsonl.zst``.
 
-    ``for_result``: stamps that cannot be right (:class:`Stamps`) are an error too, so that nothing is made of them.
+    With ``for_result``, impossible stamps (:class:`Stamps`) are an error too, so that no result is computed from them.
     """
     return TapeReader(Path(path), for_result=for_result)
 
 
 def judge(stamps: Stamps, line: TapeLine, path: Path, number: int) -> None:
-    """Take the stamp of a line in. Raises TapeError once the stamps cannot be right."""
+    """Check the stamp of a line. Raises TapeError once the stamps cannot be right."""
     stamps.take(line.recv_ns, line.text)
     if why := stamps.fault(at_end=False):
-        raise TapeError(f"{path}:{number}: {why}; `tape check` tells more")
+        raise TapeError(f"{path}:{number}: {why}; see `tape check`")
 
 
 def judge_whole(stamps: Stamps, path: Path) -> None:
-    """The same when a tape was read to its end."""
+    """Judge the stamps at the end of a tape. Raises TapeError if they cannot be right."""
     if why := stamps.fault(at_end=True):
-        raise TapeError(f"{path}: {why}; `tape check` tells more")
+        raise TapeError(f"{path}: {why}; see `tape check`")
 
 
 class LineFile:
-    """A file of lines, plain or zstd, as a context manager. A zstd file cut by a crash simply ends early."""
+    """A file of lines, plain or zstd, as a context manager. A zstd file cut off by a crash simply ends early."""
 
     def __init__(self, path: Path) -> None:
-        """Opened by ``with``."""
+        """Open nothing yet."""
         self._path = path
         self._stack = ExitStack()
         self._lines: IO[bytes] | None = None
@@ -240,7 +240,7 @@ class LineFile:
         return self._without_mark(line)
 
     def read(self, size: int) -> bytes:
-        """The next bytes, up to so many, empty at the end of the file. Raises TapeError for damaged zstd data."""
+        """The next bytes, at most ``size``, empty at the end of the file. Raises TapeError for damaged zstd data."""
         if self._lines is None:
             raise AssertionError("opened by `with`")
         try:
@@ -249,18 +249,18 @@ class LineFile:
             raise TapeError(f"{self._path}: zstd data is damaged: {error}") from error
 
     def _without_mark(self, data: bytes) -> bytes:
-        """The file's first bytes without the byte order mark that some editors put there."""
+        """The data, without the byte order mark that some editors put at the beginning of a file."""
         is_first, self._is_begun = not self._is_begun, True
         return data.removeprefix(codecs.BOM_UTF8) if is_first else data
 
     @property
     def is_unfinished(self) -> bool:
-        """At the end: whether that is in the midst of a zstd frame."""
+        """At the end of the file: whether it is within a zstd frame."""
         return self._unpacked is not None and self._unpacked.is_in_frame
 
 
 class _Unpacked(io.RawIOBase):
-    """What a zstd file holds, one frame after the other."""
+    """The content of a zstd file, one frame after the other."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         super().__init__()
@@ -296,7 +296,7 @@ class _Unpacked(io.RawIOBase):
 
 
 def parse_line(line: bytes) -> TapeLine:
-    """Take a line apart. Raises ValueError saying what is wrong with it."""
+    """Parse a line. Raises ValueError with the reason."""
     outer: Any = orjson.loads(line)
     if not isinstance(outer, dict) or "recv_ns" not in outer or "msg" not in outer:
         raise ValueError('expected an object with "recv_ns" and "msg"')
@@ -309,16 +309,16 @@ def parse_line(line: bytes) -> TapeLine:
 
 
 class TapeSource:
-    """A tape as a market: frames at the times at which they were received, and the book behind them for REST."""
+    """A tape as a market: frames at the times they were received, and the book rebuilt from them for REST."""
 
     def __init__(self, path: Path | str, *, instrument: Instrument | None = None) -> None:
-        """Open the tape and read its first line. Raises TapeError when it has none, OSError when there is no file."""
+        """Open the tape and read its first line. Raises TapeError if it has none, OSError if there is no file."""
         self._instrument = instrument if instrument is not None else fx_btc_jpy()
         self._reader = read_tape(path)
         self._lines = iter(self._reader)
         first = next(self._lines, None)
         if first is None:
-            raise TapeError(f"{path}: holds no message")
+            raise TapeError(f"{path}: contains no message")
         self._next: TapeLine | None = first
         self.start_ns = first.recv_ns
         """Receive time of the first message."""
@@ -333,7 +333,7 @@ class TapeSource:
         self._health = Health.NORMAL
 
     def statistics(self) -> TapeStatistics:
-        """What was read so far."""
+        """Counts of what was read so far."""
         return self._reader.statistics()
 
     @property
@@ -348,21 +348,21 @@ class TapeSource:
 
     @property
     def condition(self) -> Condition:
-        """Board state as recorded in the ticker unless it was set from outside; health as set."""
+        """The board state recorded in the ticker, unless it was overridden; the health as set."""
         state = self._recorded_state if self._forced_state is None else self._forced_state
         return Condition(state=state, health=self._health)
 
     def set_condition(self, *, state: BoardState | None = None, health: Health | None = None) -> None:
-        """Overrule the tape from now on, in REST and in the ticker's frames."""
+        """Override the tape from now on, in REST and in ticker frames."""
         self._forced_state = self._forced_state if state is None else state
         self._health = self._health if health is None else health
 
     def next_wake_ns(self) -> int | None:
-        """Receive time of the next message, not before the present one's; None at the end."""
+        """Receive time of the next message, at least the current time; None at the end."""
         return None if self._next is None else max(self._now_ns, self._next.recv_ns)
 
     def advance(self, until_ns: int) -> list[Frame]:
-        """Play the messages up to then. Anything but channel messages (recorded acks) is left out."""
+        """Play the messages up to ``until_ns``. Anything but channel messages (recorded acks) is left out."""
         frames: list[Frame] = []
         while (wake_ns := self.next_wake_ns()) is not None and wake_ns <= until_ns and self._next is not None:
             self._now_ns = wake_ns
@@ -374,7 +374,7 @@ class TapeSource:
         return frames
 
     def depth(self, limit: int | None = None) -> Depth:
-        """The book as rebuilt from snapshots and deltas, with the last recorded mid."""
+        """The book rebuilt from snapshots and deltas, with the last recorded mid price."""
         bids: list[Level] = sorted(self._book[Side.BUY].items(), reverse=True)
         asks: list[Level] = sorted(self._book[Side.SELL].items())
         return Depth(mid=self._mid, bids=bids[:limit], asks=asks[:limit])
@@ -406,7 +406,7 @@ class TapeSource:
             elif kind is not None:
                 self._read_board(message, is_snapshot=kind is Channel.SNAPSHOT)
         except (KeyError, TypeError, ValueError) as error:
-            # Whatever the venue sent is replayed; only the book behind REST goes without it.
+            # The frame is replayed anyway; only the book for REST misses it.
             logger.warning("tape message of {} cannot be read: {!r}", channel, error)
         return Frame(time_ns=time_ns, channel=channel, text=text)
 
@@ -465,7 +465,7 @@ def _params(text: str) -> tuple[str, Any] | None:
 
 
 def stamp_ns(text: str, otherwise_ns: int) -> int:
-    """The venue's stamp in nanoseconds, or the given time where it is not one."""
+    """The venue's stamp in nanoseconds; ``otherwise_ns`` if it is invalid."""
     match = _STAMP.fullmatch(text)
     try:
         second = 0 if match is None else int(datetime.fromisoformat(match[1]).replace(tzinfo=UTC).timestamp())
@@ -477,10 +477,10 @@ def stamp_ns(text: str, otherwise_ns: int) -> int:
 
 
 def on_grid(number: object, per_one: int) -> int:
-    """A wire number in ticks or lots: the nearest, which undoes the binary float. Raises ValueError for what is none.
+    """A received number in ticks or lots, rounded to the nearest, which removes the error of the binary float.
 
-    No more than 64 bits hold.
+    Raises ValueError if it is not a number or exceeds 64 bits.
     """
     if isinstance(number, bool) or not isinstance(number, int | float) or abs(number) * per_one > _LAST_NS:
-        raise ValueError(f"{number!r:.40} is no price or size")
+        raise ValueError(f"{number!r:.40} is not a price or size")
     return round(number * per_one)

@@ -1,4 +1,4 @@
-"""A tape's messages taken apart for tables: board messages as level changes, executions as trades. In integers."""
+"""A tape's messages as rows for tables: board messages as level changes, executions as trades, all in integers."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Level = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class BoardMessage:
-    """A snapshot of the book, or what changed."""
+    """A snapshot of the book or a delta."""
 
     recv_ns: int
     number: int
-    """Of the message on the tape, from zero."""
+    """Position of the message on the tape, from zero."""
     is_snapshot: bool
     mid_ticks: int
     bids: list[Level]
@@ -38,7 +38,7 @@ class ExecutionRow(NamedTuple):
     recv_ns: int
     number: int
     exec_ns: int | None
-    """The venue's stamp."""
+    """The venue's stamp; None if it is invalid."""
     exec_id: int
     taker: str | None
     """BUY or SELL; None in an auction."""
@@ -49,7 +49,7 @@ class ExecutionRow(NamedTuple):
 
 
 def read_rows(path: Path, instrument: Instrument) -> Iterator[BoardMessage | ExecutionRow]:
-    """All of one product, in order; other channels are passed over. Raises TapeError, OSError."""
+    """All board messages and executions of one product, in order. Raises TapeError, OSError."""
     product = instrument.product_code
     per_tick, per_lot = instrument.ticks_per_one, instrument.lots_per_one
     for number, line in enumerate(read_tape(path)):
@@ -78,18 +78,18 @@ def read_rows(path: Path, instrument: Instrument) -> Iterator[BoardMessage | Exe
                     [
                         (ticks, on_grid(entry["size"], per_lot))
                         for entry in content[side]
-                        if (ticks := on_grid(entry["price"], per_tick))  # zero: market orders that wait for an auction
+                        if (ticks := on_grid(entry["price"], per_tick))  # zero: market orders waiting for an auction
                     ]
                     for side in ("bids", "asks")
                 )
                 mid = on_grid(content["mid_price"], per_tick)
                 yield BoardMessage(line.recv_ns, number, kind is Channel.SNAPSHOT, mid, bids, asks)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise TapeError(f"{path}: message {number + 1} is not what its channel promises: {error!r}") from error
+            raise TapeError(f"{path}: message {number + 1} does not have its channel's format: {error!r}") from error
 
 
 def only_product(path: Path, wanted: str | None) -> str:
-    """The product that a tape is of. Raises TapeError if it has none or several and none is wanted."""
+    """``wanted`` if given, else the tape's product. Raises TapeError if the tape has none or several."""
     if wanted is not None:
         return wanted
     found: set[str] = set()

@@ -1,4 +1,4 @@
-"""Tapes from tapes: judged, cut, merged, packed anew. All of it streams; memory does not grow with a tape's length."""
+"""Checks, cuts, merges and generates tapes. Everything is streamed, in constant memory."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from stall_then_strike.tapes.tape_writer import manifest_path, tape_line
 from stall_then_strike.types.dto import NS_PER_S
 
 MIN_AGREED: Final = 0.99
-"""Share of board messages whose mid price has to be the book's. On the real feed a deletion is missed now and then."""
+"""Least share of board messages whose mid price equals the book's. The real feed misses a deletion now and then."""
 TWICE_S: Final = 5.0
-"""How far apart two recorders may stamp the same message."""
+"""How far apart two recorders may stamp the same message, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """A tape, read to its end or as far as it goes."""
+    """The audit of a tape, read to its end or as far as possible."""
 
     path: Path
     size: int
@@ -38,7 +38,7 @@ class Audited:
     statistics: TapeStatistics
     stamps: Stamps
     error: str
-    """Why it cannot be read on; empty if it can."""
+    """Why it cannot be read any further; empty if it can."""
 
 
 def audit_tape(path: Path, exchange: ExchangeConfig | None = None, *, gap_s: float | None = None) -> Audited:
@@ -54,7 +54,7 @@ def audit_tape(path: Path, exchange: ExchangeConfig | None = None, *, gap_s: flo
 
 
 def faults_of(tape: Audited, *, min_agreed: float = MIN_AGREED) -> list[str]:
-    """What is wrong with a tape, in words; empty for a good one. Reads the manifest, where there is one."""
+    """What is wrong with a tape, as texts; empty for a good one. Compares it with its manifest, if there is one."""
     return _faults_of_stream(tape) + _faults_of_books(tape.audit, min_agreed) + _against_manifest(tape)
 
 
@@ -63,7 +63,7 @@ def _faults_of_stream(tape: Audited) -> list[str]:
     if tape.error:
         found.append(tape.error)
     if tape.statistics.truncated or tape.statistics.is_unfinished:
-        found.append("the end is cut: a crash, or it is still being recorded")
+        found.append("the end is cut off: by a crash, or because it is still being recorded")
     if not audit.messages:
         found.append("no message")
     if tape.stamps.not_ns:
@@ -71,7 +71,7 @@ def _faults_of_stream(tape: Audited) -> list[str]:
     if tape.stamps.apart:
         found.append(tape.stamps.apart_words())
     if audit.backwards:
-        found.append(f"{audit.backwards:,} stamps are before the one before them")
+        found.append(f"{audit.backwards:,} stamps are earlier than the previous one")
     if audit.unreadable:
         found.append(f"{audit.unreadable:,} frames are not JSON")
     for name, facts in sorted(audit.channels.items()):
@@ -89,9 +89,9 @@ def _faults_of_books(audit: TapeAudit, min_agreed: float) -> list[str]:
         if not book.snapshots:
             found.append(f"{product}: no board snapshot")
         elif book.agreed < min_agreed * book.checked:
-            found.append(f"{product}: the mid price agrees in {book.agreed:,} of {book.checked:,} board messages only")
+            found.append(f"{product}: the mid price agrees in only {book.agreed:,} of {book.checked:,} board messages")
         if not book.executions:
-            found.append(f"{product}: no execution: no fill can be told from it")
+            found.append(f"{product}: no executions, so it cannot show any fill")
         found.extend(f"{product}: {count:,} frames refused: {kind}" for kind, count in book.refused.items())
     if not audit.products and audit.messages:
         found.append("no public channel")
@@ -109,14 +109,14 @@ def _against_manifest(tape: Audited) -> list[str]:
         return [f"{path}: not a manifest: {error!r}"]
     found = []
     if sha256_of(tape.path) != expected:
-        found.append(f"the file is not the one of {path.name}: SHA-256 differs")
+        found.append(f"the file does not match {path.name}: SHA-256 differs")
     if lost:
         found.append(f"{lost:,} frames were lost while it was recorded: the disk was too slow")
     return found
 
 
 def sha256_of(path: Path) -> str:
-    """Hash of a file. Raises OSError."""
+    """SHA-256 of a file in hex. Raises OSError."""
     whole = sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
@@ -125,18 +125,18 @@ def sha256_of(path: Path) -> str:
 
 
 class TapeOutput:
-    """A new tape, plain or by its name zstd; there under its name when the block ends well, and else not at all."""
+    """A new tape, zstd if its name ends in ``.zst``, else plain. It exists only if the ``with`` block succeeds."""
 
     def __init__(self, path: Path) -> None:
-        """Nothing is made yet."""
+        """Create nothing yet."""
         self.messages = 0
         self._path = path
         self._temporary = path.with_name(path.name + ".new")
 
     def __enter__(self) -> Self:
-        """Begin. Raises OSError, FileExistsError if a file of that name is there."""
+        """Begin. Raises OSError, FileExistsError if the file exists."""
         if self._path.exists():
-            raise FileExistsError(17, "is there already", str(self._path))
+            raise FileExistsError(17, "exists already", str(self._path))
         self._temporary.unlink(missing_ok=True)
         self._file = PartFile(self._path, part=".new") if self._path.suffix == ".zst" else self._temporary.open("wb")
         return self
@@ -147,7 +147,7 @@ class TapeOutput:
         self.messages += 1
 
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
-        """Finish, or leave nothing. Raises OSError."""
+        """Publish the tape, or remove it after an exception. Raises OSError."""
         if isinstance(self._file, PartFile):
             if kind is None:
                 self._file.seal()
@@ -164,9 +164,9 @@ class TapeOutput:
 
 
 def cut(path: Path, from_ns: int | None, to_ns: int | None) -> Iterator[TapeLine]:
-    """Messages from one stamp (included) to another (excluded), None for no bound. Raises TapeError, OSError.
+    """Messages in ``[from_ns, to_ns)``; None means no bound. Raises TapeError, OSError.
 
-    The whole tape is read, for its stamps need not be in order. A book begins with the first snapshot in the cut.
+    The whole tape is read, because its stamps need not be in order. The book begins with the first snapshot in the cut.
     """
     for line in read_tape(path):
         if (from_ns is None or line.recv_ns >= from_ns) and (to_ns is None or line.recv_ns < to_ns):
@@ -174,10 +174,10 @@ def cut(path: Path, from_ns: int | None, to_ns: int | None) -> Iterator[TapeLine
 
 
 def merge(paths: Sequence[Path], *, twice_s: float | None = None) -> Iterator[TapeLine]:
-    """All messages by stamp; those of equal stamps in the order of the tapes. Raises TapeError, OSError.
+    """All messages by stamp; equal stamps in the order of the tapes. Raises TapeError, OSError.
 
-    With ``twice_s``, a message that another of the tapes brought within so many seconds is left out. One that stands
-    twice on one tape is not a copy: of each text, as many are kept as the tape has that has most.
+    With ``twice_s``, a message that another tape had within that many seconds is left out as a copy. A repetition on
+    the same tape is not a copy: each text is kept as often as on the tape that has it most often.
     """
     sources = [_numbered(number, path) for number, path in enumerate(paths)]
     lines = heapq.merge(*sources, key=lambda entry: entry[0].recv_ns)
@@ -190,7 +190,7 @@ def _numbered(number: int, path: Path) -> Iterator[tuple[TapeLine, int]]:
     last_ns = 0
     for line in read_tape(path):
         if line.recv_ns < last_ns:
-            raise TapeError(f"{path}: a stamp is before the one before it ({line.recv_ns}): it cannot be merged")
+            raise TapeError(f"{path}: cannot be merged: stamp {line.recv_ns} is earlier than the previous one")
         last_ns = line.recv_ns
         yield line, number
 
@@ -214,13 +214,13 @@ def _without_copies(lines: Iterable[tuple[TapeLine, int]], window_ns: int) -> It
 
 
 def generate(seed: int, start_ns: int, seconds: float) -> Iterator[TapeLine]:
-    """A made-up market of ``sim``: the same messages for the same arguments."""
+    """Messages of the simulated market; equal arguments give equal messages."""
     for frame in iter_frames(Market(seed=seed, start_ns=start_ns), start_ns + int(seconds * NS_PER_S)):
         yield TapeLine(frame.time_ns, frame.text)
 
 
 def write_tape(path: Path, lines: Iterable[TapeLine]) -> int:
-    """Write a tape; how many messages it has. Raises OSError, TapeError."""
+    """Write a tape; return its number of messages. Raises OSError, TapeError."""
     with TapeOutput(path) as output:
         for line in lines:
             output.write(line.recv_ns, line.text)

@@ -1,10 +1,10 @@
-"""Tapes by the hour: frames of one product, as received, to ``<PRODUCT>-YYYYMMDDTHHZ.jsonl.zst``, each with a manifest.
+"""One tape per hour: frames of one product, as received, in ``<PRODUCT>-YYYYMMDDTHHZ.jsonl.zst``, with a manifest.
 
-A tape is ``.part`` until it is whole; then its manifest is written and it gets its name. A run that begins within an
-hour of which there is a tape already writes ``..._2``, and so on, so that names sort in the order of time.
+A tape is named ``.part`` until it is complete; then its manifest is written and it is renamed. If a tape of the hour
+exists already, the next one is named ``..._2`` and so on, so that names sort by time.
 
-A frame that is not JSON is kept as a JSON text, for it is evidence too. A line break between two tokens of a frame
-becomes a blank; that is the only change that is ever made. Frames of private channels are left out.
+A frame that is not JSON is kept as a JSON string, because it is evidence too. A line break within a frame becomes a
+blank; no other change is made. Frames of private channels are left out.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ MANIFEST: Final = ".manifest.json"
 MANIFEST_VERSION: Final = 1
 _HOUR_NS: Final = 3_600 * NS_PER_S
 _GRACE_NS: Final = 2 * NS_PER_S
-"""After the end of an hour without a message, its tape is finished this late."""
+"""Without a message in the next hour, a tape is finished this long after its hour."""
 
 Told = tuple[str, str]
 """``connected`` or ``dropped``, and why."""
 
 
 class HourlyTape:
-    """The tape under way; lives in the writing thread."""
+    """The tape being written; used only by the writing thread."""
 
     def __init__(
         self, folder: Path, product: str, exchange: ExchangeConfig, source: str, on_finished: Callable[[Path], None]
     ) -> None:
-        """No file is made before the first message. ``source`` is the address, for the manifest."""
+        """Create no file before the first message. ``source`` is the address, for the manifest."""
         self._folder, self._product, self._exchange, self._source = folder, product, exchange, source
         self._on_finished = on_finished
         self._hour = -1
@@ -58,7 +58,7 @@ class HourlyTape:
         self._dropped = 0
 
     def take(self, stamp_ns: int, item: bytes | Told) -> None:
-        """Write a frame, or note what became of the connection."""
+        """Write a frame, or count a change of the connection."""
         if isinstance(item, tuple):
             what, why = item
             if what == "connected":
@@ -91,7 +91,7 @@ class HourlyTape:
             self._holes.append(lost)
 
     def flush(self, now_ns: int | None) -> None:
-        """Make all so far readable, and finish a tape whose hour is over."""
+        """Make everything so far readable, and finish a tape whose hour is over."""
         if self._file is None:
             return
         if now_ns is not None and now_ns - _GRACE_NS >= (self._hour + 1) * _HOUR_NS:
@@ -104,7 +104,7 @@ class HourlyTape:
         self._finish(why)
 
     def abandon(self) -> None:
-        """Leave the tape as a part."""
+        """Leave the tape as ``.part``."""
         if self._file is not None:
             self._file.abandon()
 
@@ -132,7 +132,7 @@ class HourlyTape:
 
 
 class TapeWriter:
-    """What a session is tapped with: takes frames in the event loop and has them written."""
+    """The tap of a session: takes frames in the event loop, writes them in a thread."""
 
     def __init__(
         self,
@@ -144,12 +144,13 @@ class TapeWriter:
         on_failure: Callable[[LogError], None] = lambda error: None,
         on_finished: Callable[[Path], None] = lambda path: None,
     ) -> None:
-        """Start the thread. The folder is there and ours; see ``salvage``. ``now_ns`` None: no time but the stamps'.
+        """Start the thread. The folder must exist and be locked by this process; see ``salvage``.
 
-        ``on_failure`` and ``on_finished`` are called from the thread.
+        ``now_ns`` None means that only the frames' stamps tell the time. ``on_failure`` and ``on_finished`` are called
+        by the thread.
         """
         self.messages = 0
-        """Frames taken."""
+        """Frames queued so far."""
         product = exchange.product_code
         sink = HourlyTape(folder, product, exchange, exchange.ws_url, on_finished)
         self._thread: StreamThread[bytes | Told] = StreamThread(
@@ -158,7 +159,7 @@ class TapeWriter:
 
     @property
     def failure(self) -> LogError | None:
-        """Why nothing is written any more; None while all is well."""
+        """Why writing has stopped; None while it has not."""
         return self._thread.failure
 
     @property
@@ -167,28 +168,28 @@ class TapeWriter:
         return self._thread.lost
 
     def on_frame(self, data: bytes, recv_ns: int) -> None:
-        """Take one frame."""
+        """Record one frame."""
         self.messages += self._thread.put(recv_ns, data)
 
     def on_connected(self, now_ns: int) -> None:
-        """Note a connection."""
+        """Record a new connection."""
         self._thread.put(now_ns, ("connected", ""))
 
     def on_dropped(self, now_ns: int, why: str) -> None:
-        """Note its end."""
+        """Record the end of a connection."""
         self._thread.put(now_ns, ("dropped", why))
 
     def drain(self) -> bool:
-        """Wait until all is written; for virtual time, which would outrun the disk."""
+        """Wait until everything is written; for virtual time, which can be faster than the disk."""
         return self._thread.drain()
 
     def close(self, why: str) -> None:
-        """Write what waits, finish the tape."""
+        """Write what is queued, finish the tape."""
         self._thread.close(why)
 
 
 def finish_tape(file: PartFile, audit: TapeAudit, more: dict[str, Any]) -> None:
-    """Seal a tape, write its manifest, give it its name. Raises OSError."""
+    """Seal a tape, write its manifest, rename it to its final name. Raises OSError."""
     sealed = file.seal()
     manifest = {
         "version": MANIFEST_VERSION,
@@ -208,17 +209,17 @@ def tape_line(recv_ns: int, text: bytes) -> bytes:
 
 
 def manifest_path(tape: Path) -> Path:
-    """Where a tape's manifest is."""
+    """The path of a tape's manifest."""
     return tape.with_name(tape.name.removesuffix(TAPE) + MANIFEST)
 
 
 def hour_stem(product: str, hour: int) -> str:
-    """``FX_BTC_JPY-20261121T11Z``, of an hour since the Unix epoch."""
+    """The file name's stem, ``FX_BTC_JPY-20261121T11Z``; ``hour`` counts from the Unix epoch."""
     return f"{product}-{datetime.fromtimestamp(hour * 3_600, UTC):%Y%m%dT%HZ}"
 
 
 def free_path(folder: Path, stem: str, suffix: str) -> Path:
-    """The first name of this stem that neither a file nor a part has: ``STEM``, ``STEM_2``, ``STEM_3`` ..."""
+    """The first free path of ``STEM``, ``STEM_2``, ``STEM_3`` and so on, with no file or part of that name."""
     number = 1
     while True:
         path = folder / f"{stem}{'' if number == 1 else f'_{number}'}{suffix}"

@@ -1,4 +1,4 @@
-"""A process in which one thread has to answer at once."""
+"""Interpreter settings for low latency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which limit held strikes up, counted once more from the decision log: as the run's own budget had it."""
+"""The limit that delayed strikes, counted again from the decision log: the same as in the run's own budget."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.research.replay import replay_rig as rig
 
 
 class Listener:
-    """Logs rows, and what the budget said at each hold for it."""
+    """Collects rows, and the budget's state at each hold with the reason BUDGET."""
 
     def __init__(self, logs: CsvLogs) -> None:
         self.logs = logs

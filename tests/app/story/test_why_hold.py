@@ -1,4 +1,4 @@
-"""How long a gate held, and when that is not known."""
+"""How long a gate held, and when that is unknown."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_hold_lasts_until_the_next_decision_of_its_run(
 
 def test_the_last_hold_goes_on_while_its_run_does() -> None:
     (hold,) = holds("spread", is_running=True)
-    assert (hold.until_ns, hold.is_end_unknown, hold.duration) == (None, False, "and still does")
+    assert (hold.until_ns, hold.is_end_unknown, hold.duration) == (None, False, "and still holds")
     assert hold.holds_at(TS + 999 * NS_PER_S)
     assert not hold.holds_at(TS - 1)
 

@@ -1,4 +1,4 @@
-"""Moments and names as the operator writes them."""
+"""Parsing of moments and ids as the operator writes them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_moment(text: str, zone: str, expected: str) -> None:
 def test_a_millisecond_is_meant_to_its_end_and_more_digits_to_theirs() -> None:
     start = stamp_ns("2026-11-21T07:30:13Z")
     for text, first, last in (
-        ("13.531", 531_000_000, 531_999_999),  # what is shown as .531 had happened
+        ("13.531", 531_000_000, 531_999_999),  # .531 may stand for up to .531999
         ("13.531426", 531_426_000, 531_426_999),
         ("13.531426789", 531_426_789, 531_426_789),
         ("13.5", 500_000_000, 500_000_000),

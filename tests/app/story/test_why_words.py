@@ -1,4 +1,4 @@
-"""Reasons and facts in words: all of them, and figures beside their limits."""
+"""Texts of all reasons and facts, and figures beside their limits."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_each_reason_is_one_plain_sentence(reason: Reason) -> None:
 
 def test_each_fact_that_is_told_has_its_words() -> None:
     told = set(OrderEventKind)
-    for path in (*SOURCE.glob("engine/*.py"), SOURCE / "infra" / "journal_halt.py"):
+    for path in (*SOURCE.glob("engine/**/*.py"), SOURCE / "infra" / "journal" / "halt.py"):
         told |= set(re.findall(r"""(?:\.fact\(\s*|what=)"(\w+)\"""", path.read_text()))
     assert {"send", "halt", "anomaly", "difference"} <= told, "the search finds them"
     assert told <= set(FACTS)
@@ -80,12 +80,12 @@ def test_a_quiet_time_is_named() -> None:
     window = {"start": "16:00", "end": "17:00", "why": "by hand"}
     quiet = AppConfig.model_validate({"session": {"timezone": "Asia/Tokyo", "quiet": [window]}})
     assert measured(line(Reason.QUIET_TIME), quiet) == "by hand"
-    assert "not by the configuration" in measured(line(Reason.QUIET_TIME), AppConfig.model_validate({}))
+    assert "not quiet by the present configuration" in measured(line(Reason.QUIET_TIME), AppConfig.model_validate({}))
 
 
 def test_a_text_that_is_no_reason_stays_as_it_is() -> None:
     assert sentence("Rejected: -205") == clause("Rejected: -205") == "Rejected: -205"
-    assert clause("ttl") == "its time to live was over"
+    assert clause("ttl") == "its time to live had passed"
 
 
 @pytest.mark.parametrize(

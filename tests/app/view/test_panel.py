@@ -1,4 +1,4 @@
-"""The panel at several sizes, with everything or nothing known, checked as the text that is on the screen."""
+"""The panel at several sizes, with everything or nothing known, checked as text on the screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown, through real pipes and terminals that are slow to read, never read, or gone."""
+"""Output through real pipes and terminals whose readers are slow, absent or gone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 def read_all(fd: int) -> bytes:
-    """Everything up to the end of a file whose writers are closed."""
+    """Everything until the end of a file, whose writers are closed."""
     got = b""
     try:
         while chunk := os.read(fd, 1 << 16):
@@ -48,7 +48,7 @@ def read_all(fd: int) -> bytes:
 
 
 def emptied(fd: int, until: bytes) -> bytes:
-    """What comes out of a file, up to some words."""
+    """The output of a file up to some words."""
     got = b""
     while until not in got:
         assert select.select([fd], [], [], 10)[0], got[-200:]
@@ -58,7 +58,7 @@ def emptied(fd: int, until: bytes) -> bytes:
 
 @contextmanager
 def terminal(rows: int = 24, columns: int = 80) -> Iterator[tuple[int, int]]:
-    """Both ends of one: ours to read, and that of the program."""
+    """Both ends of a pipe or terminal: ours to read, and the program's."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     try:
@@ -93,7 +93,7 @@ def test_a_full_pipe_holds_nothing_up_and_what_was_lost_is_counted() -> None:
     shown = [word for word in text.replace("\0", "").splitlines() if word]
     told = [int(word.split()[1].replace(",", "")) for word in shown if word.endswith("lines not shown")]
     assert told
-    assert sum(told) + len(shown) - len(told) - 1 == count  # without the telling lines and the last one
+    assert sum(told) + len(shown) - len(told) - 1 == count  # without the lines with counts and the last one
 
 
 def test_what_is_never_read_delays_the_end_for_a_moment_only() -> None:
@@ -173,7 +173,7 @@ def test_one_file_keeps_the_order_of_both_streams(tmp_path: Path, monkeypatch: p
 
 
 async def shown_for(seconds: float, screen: Screen, status: Callable[[], Status]) -> None:
-    """Show, as a run does; fails if showing ends by itself."""
+    """Show, as a run does; fails if the display ends by itself."""
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(screen.show(status))
         await asyncio.sleep(seconds)

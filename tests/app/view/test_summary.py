@@ -63,7 +63,7 @@ def shown(summary: Summary, width: int = 80) -> str:
         ("fills, volume", "39, 0.04 BTC"),
         ("cancels, closes, rejects", "205, 12, 1"),
         ("result, whole run", "-1,000 JPY"),
-        ("of it realised, open position", "-1,234, +234 JPY"),
+        ("realised part, open position", "-1,234, +234 JPY"),
         ("deepest drawdown, whole run", "-2,000 JPY"),
         ("result, trading day 2026-11-21", "-33.66 JPY"),
         ("deepest drawdown, that day", "-50 JPY"),

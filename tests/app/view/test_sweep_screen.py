@@ -1,4 +1,4 @@
-"""What a sweep shows, on a terminal and elsewhere."""
+"""Progress and results of a sweep, on a terminal and elsewhere."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def test_the_deflated_ratio_in_words() -> None:
     told = luck((record(3, "all", 1.0), worth), plan())
     assert "0.700" in told
     assert "set 3 has a Sharpe ratio of 0.300 per 60 s (60 observations)" in told
-    assert "luckiest of 40 worthless sets would have 0.250" in told
-    assert "taken for luck" in told
-    assert "cannot be told" in luck(None, plan())
+    assert "best of 40 worthless sets is expected to have 0.250" in told
+    assert "assume that the choice was luck" in told
+    assert "unknown" in luck(None, plan())
 
 
 def test_failures_and_names_are_short() -> None:

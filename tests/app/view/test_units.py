@@ -1,4 +1,4 @@
-"""Texts of a run name the product's own assets."""
+"""A run's texts name the product's own assets."""
 
 from __future__ import annotations
 

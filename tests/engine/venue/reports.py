@@ -52,7 +52,7 @@ def report(
     basis: int = 0,
     collateral: int = 1_000_000 * UNIT,
 ) -> AccountReport:
-    """A report that came at ``ms`` and was asked for 100 ms before, unless told otherwise."""
+    """A report that arrived at ``ms`` and was requested 100 ms earlier by default."""
     return AccountReport(
         ts_ns=at(ms),
         asked_ns=at(ms - 100 if asked_ms is None else asked_ms),

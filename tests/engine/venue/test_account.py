@@ -1,4 +1,4 @@
-"""The core with an account: what it asks, what it makes of the answers, what it leaves alone."""
+"""The core with an account: when it queries it, how it uses the reports, what it leaves alone."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_report_that_is_older_than_a_fill_changes_no_position() -> None:
 
 
 def test_fills_of_somebody_else_are_ours_to_hold() -> None:
-    """A13, C8: an execution on the account under a name that nobody knows."""
+    """A13, C8: an execution on the account with an unknown order id."""
     desk = settled_desk()
     theirs = fill(SELL, 10_000, MIN, exec_id=7, name=None, order_id="F", ms=desk.ms)
     then = desk.ms + 6_000
@@ -132,7 +132,7 @@ def test_fills_of_somebody_else_are_ours_to_hold() -> None:
 
 
 def test_an_event_that_the_venue_knows_nothing_of_is_forgotten() -> None:
-    """It used to cost four calls a second, for ever."""
+    """Otherwise it costs four calls a second, for ever."""
     desk = settled_desk()
     desk.board(desk.ms, status=BookStatus.UNKNOWN)
     desk.feed(fill(SELL, 10_000, MIN, exec_id=7, name=None, order_id="F", ms=desk.ms), desk.ms)
@@ -161,7 +161,7 @@ def test_a_phantom_is_taken_back_in_position_and_cash() -> None:
 
 
 def test_phantoms_that_make_up_for_each_other_are_no_payment() -> None:
-    """A14: their positions cancel out and their cash does not; it was booked as funding until they were found out."""
+    """A14: their positions cancel out and their cash does not; it must not be booked as funding."""
     desk = settled_desk()
     bid, ask = struck(desk)
     desk.filled(desk.ms, bid)
@@ -221,7 +221,7 @@ def test_an_order_of_ours_whose_answer_is_late_is_not_cancelled_as_a_strangers()
 
 
 def test_an_orphan_is_cancelled() -> None:
-    """A15: an old word must not bring it back; it is taken off the book instead."""
+    """A15: an old report must not revive it; it is cancelled instead."""
     desk = settled_desk()
     bid, _ = struck(desk)
     desk.cancelled(desk.ms, bid.client_order_id)
@@ -271,7 +271,7 @@ def test_a_report_that_is_merely_ahead_of_the_events_renews_nothing() -> None:
 
 
 def test_what_happened_before_the_channel_came_up_is_no_fault_of_it() -> None:
-    """Its first report may come late, or find the books to differ: what fell into the gap is then in the second."""
+    """Its first report may be late or show a difference; events from the gap are then found by the second."""
     desk = settled_desk()
     bid, _ = struck(desk)
     desk.channel(desk.ms, is_live=False)
@@ -288,7 +288,7 @@ def test_what_happened_before_the_channel_came_up_is_no_fault_of_it() -> None:
 
 
 def test_a_channel_that_did_not_tell_is_renewed_though_the_books_had_differed() -> None:
-    """The fill came between the questions for executions and for the position."""
+    """The fill came between the queries of executions and of the position."""
     desk = settled_desk()
     bid, _ = struck(desk)
     missed = fill(BUY, bid.price, MIN, exec_id=5, name=None, order_id=f"V-{bid.client_order_id}", ms=desk.ms)
@@ -301,7 +301,7 @@ def test_a_channel_that_did_not_tell_is_renewed_though_the_books_had_differed() 
 
 
 def test_a_channel_that_tells_nothing_of_orders_that_end_unfilled_is_renewed() -> None:
-    """B10: all are cancelled before a list shows them: only that nothing was told of them says that it is silent."""
+    """B10: all are cancelled before a list shows them, so only the missing events reveal that the channel is silent."""
     desk = settled_desk()
     quotes = struck(desk, accept=False)
     sent_ms = desk.ms
@@ -319,7 +319,7 @@ def test_a_channel_that_tells_nothing_of_orders_that_end_unfilled_is_renewed() -
 
 @pytest.mark.parametrize("named", [True, False])
 def test_an_order_without_a_name_or_from_before_the_channel_says_nothing_of_it(named: bool) -> None:
-    """Its request may never have arrived, and its events may have fallen into the gap."""
+    """Its request may never have arrived, or its events may have been lost in the gap."""
     desk = settled_desk()
     quotes = struck(desk, accept=False)
     sent_ms = desk.ms
@@ -365,7 +365,7 @@ def test_a_position_from_before_the_first_run_is_taken_over_at_its_cost() -> Non
 
 
 def test_a_position_that_nothing_explains_is_taken_over_and_trading_halts() -> None:
-    """It is not flattened: what is open is not known for sure."""
+    """It is not flattened, because the open position is not certain."""
     desk = settled_desk()
     for ms in (1_000, 4_000, 20_000):
         desk.report(desk.ms + ms, position=MIN, basis=10_050 * MIN)
@@ -428,7 +428,7 @@ def test_an_order_event_of_a_stranger_is_no_anomaly() -> None:
 
 
 def test_a_channel_that_comes_up_again_without_having_gone_is_another_one() -> None:
-    """B1: the end of the old connection was not seen; what was told between the two is lost."""
+    """B1: the end of the old connection was not seen; events between the two are lost."""
     desk = settled_desk()
     bid, _ = struck(desk)
     asked = len(desk.of(Reconcile))

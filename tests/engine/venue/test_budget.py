@@ -151,7 +151,6 @@ def test_the_wait_is_the_answer_and_asking_for_it_changes_none(steps: list[tuple
         wait = budget.wait(now)
         at = budget.strike_at_ns(now, 2, SMALL)
         assert at == silent.strike_at_ns(now, 2, SMALL)
-        assert budget.not_before_ns() == silent.not_before_ns()
         wait = budget.wait(now)
         assert (wait is None) == (at <= now)
         if wait is not None:
@@ -286,43 +285,6 @@ def test_an_answer_is_for_the_strike_that_was_asked_about() -> None:
     assert calls.budget.strike_at_ns(now, 2, SMALL) > now
     assert calls.budget.strike_at_ns(now, 2, LARGE) <= now, "large orders are no small ones"
     assert calls.budget.strike_at_ns(now, 2, SMALL) > now
-
-
-@properties(300)
-@given(
-    pauses=st.lists(st.integers(0, 20_000), min_size=1, max_size=120),
-    limits=st.sampled_from(((500, 300, 100), (60, 50, 30), (40, 300, 100), (500, 40, 100))),
-    looks=st.lists(st.integers(1, 9_000), min_size=1, max_size=60),
-    others=st.integers(0, 400),
-)
-def test_before_the_earliest_moment_no_strike_goes_out_however_often_one_looks(
-    pauses: list[int], limits: tuple[int, int, int], looks: list[int], others: int
-) -> None:
-    """What a replay relies on when it steps over looks: each of them would have been told to wait."""
-    private, orders, small = limits
-    keys = {"reserve_private": 6, "reserve_orders": 6, "reserve_small_orders": 6}
-    calls = Calls(
-        LimitsConfig(private_per_5min=private, orders_per_5min=orders, small_orders_per_min=small, **keys)  # type: ignore[arg-type]  # all are counts
-    )
-    now = 0
-    for pause in pauses:
-        now += pause * MS
-        if calls.strike(now, SMALL) and pause % 3:
-            calls.cancel(now + pause * MS // 40_000, 2)
-    if others:
-        word = LimitReading(
-            ts_ns=now, limit=LimitName.PRIVATE, remaining=private - others, reset_ns=now + 50 * NS_PER_S
-        )
-        calls.budget.on_reading(word, now)
-    for look in looks:
-        at = calls.budget.strike_at_ns(now, 2, SMALL)
-        if at <= now:
-            break
-        earliest = calls.budget.not_before_ns()
-        assert earliest <= at
-        now += look * MS
-        if now < earliest:
-            assert calls.budget.strike_at_ns(now, 2, SMALL) > now
 
 
 @pytest.mark.parametrize("both_filled", [False, True])

@@ -70,7 +70,7 @@ def unanswered(orders: Orders, name: str = "a", ms: float = 0, **others: Any) ->
 
 
 def test_a_listed_order_with_the_terms_of_one_without_answer_is_that_order() -> None:
-    """A1: the submit's answer was lost but the order lives."""
+    """A1: the acknowledgement was lost but the order is live."""
     orders = Orders()
     unanswered(orders)
     found = names_and_strangers(report(500, listed("V", placed_ms=50)), orders)
@@ -110,7 +110,7 @@ def test_an_order_whose_answer_is_on_its_way_is_no_stranger_yet() -> None:
 
 
 def test_an_execution_names_the_order_without_answer() -> None:
-    """A1: it lived, and was filled at once."""
+    """A1: it was live and filled at once."""
     orders = Orders()
     unanswered(orders)
     parts = [fill(BUY, 10_049, MIN // 2, exec_id=number, name=None, order_id="V") for number in (1, 2)]
@@ -121,7 +121,7 @@ def test_an_execution_names_the_order_without_answer() -> None:
 
 
 def test_an_execution_of_a_listed_order_with_other_terms_names_nothing() -> None:
-    """C8: a manual order that was filled at a price of ours must not be cancelled in the place of ours."""
+    """C8: a manual order that was filled at our price must not be cancelled instead of ours."""
     orders = Orders()
     unanswered(orders)
     done = listed("F", price=10_060, size=2 * MIN, executed=MIN)
@@ -155,7 +155,7 @@ def test_executions_that_together_exceed_the_order_do_not_name_it() -> None:
 
 
 def test_an_execution_that_an_answer_on_its_way_may_name_is_nobodys_yet() -> None:
-    """A3: the answer comes after the fill."""
+    """A3: the acknowledgement arrives after the fill."""
     orders = Orders()
     strange = fill(BUY, 10_049, MIN, name=None, order_id="F", ms=1_000)
     assert names_and_strangers(report(1_100, fills=[strange]), orders).foreign_fills == [strange]
@@ -166,7 +166,7 @@ def test_an_execution_that_an_answer_on_its_way_may_name_is_nobodys_yet() -> Non
 
 
 def test_an_execution_of_an_order_with_other_terms_is_a_strangers_at_once() -> None:
-    """C8: the list or the ORDER event says what its order asks for, so no lost answer can name it."""
+    """C8: the list or the ORDER event has its order's terms, so it cannot be an unacknowledged order of ours."""
     orders = Orders()
     unanswered(orders)
     by_list = fill(BUY, 10_049, MIN, exec_id=1, name=None, order_id="F", ms=100)
@@ -197,7 +197,7 @@ def test_an_order_believed_ended_that_is_still_listed_is_an_orphan() -> None:
 
 
 def test_an_ended_order_whose_cancel_the_venue_refuses_is_no_orphan() -> None:
-    """The list that shows it is behind."""
+    """The list that shows it is stale."""
     orders = Orders()
     working(orders)
     tell(orders, K.CANCELLED, ms=1_000)
@@ -258,7 +258,7 @@ def test_a_listed_end_counts_once_its_executions_are_here(state: ReportedState, 
 
 
 def test_a_listed_end_whose_executions_never_come_counts_in_the_end() -> None:
-    """They are from before a take-over: without a limit the order would live for ever."""
+    """They are from before a take-over: without a limit the order would stay live for ever."""
     orders = Orders()
     working(orders)
     seen = listed("V-a", state=ReportedState.COMPLETED, executed=MIN)
@@ -295,7 +295,7 @@ def test_an_order_missing_after_its_time_has_expired() -> None:
 
 
 def test_a_list_asked_for_before_the_order_was_on_the_book_proves_nothing() -> None:
-    """B11: a snapshot that is older than what we heard."""
+    """B11: a snapshot that is older than our events."""
     orders = Orders()
     order = working(orders, ms=10_000)
     assert [kind for ms in (1_000, 4_000, 9_000, 11_900) for kind in look(orders, ms)] == []

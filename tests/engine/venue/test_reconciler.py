@@ -1,4 +1,4 @@
-"""When the account is asked, and how its books are compared."""
+"""When the account is queried, and how its position and cash are compared."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def rules(**account: Any) -> Reconciler:
 
 
 def settled(ms: float = 0) -> Reconciler:
-    """The channel is up and the first books have agreed; collateral is a million."""
+    """The channel is up and the first report has agreed; collateral is a million."""
     found = rules()
     found.on_channel(at(ms), is_live=True)
     ask(found, ms)
@@ -79,7 +79,7 @@ def test_it_asks_when_the_channel_comes_up() -> None:
 
 
 def test_without_a_channel_it_asks_after_a_while() -> None:
-    """Counted from the start, however often it is asked when that is."""
+    """Counted from the start, however often ``due`` is called."""
     found = rules()
     assert [due_ms(found, ms=ms)[0] for ms in (0, 5_000, 14_000)] == [15_000, 15_000, 15_000]
 
@@ -96,7 +96,7 @@ def test_an_answer_that_never_comes_is_given_up() -> None:
 
 
 def test_a_question_that_fails_is_repeated_ever_more_rarely() -> None:
-    """B12: the venue cannot be asked during the recovery."""
+    """B12: the venue cannot be queried during the recovery."""
     found, ms, asked = rules(), 0.0, []
     found.on_channel(at(0), is_live=True)
     for _ in range(7):
@@ -112,7 +112,7 @@ def test_a_question_that_fails_is_repeated_ever_more_rarely() -> None:
 
 
 def test_a_channel_that_comes_and_goes_does_not_burn_the_budget() -> None:
-    """B13: each time up costs a question, but ever more rarely."""
+    """B13: each reconnect needs a query, but they become less frequent."""
     found, questions = rules(), 0
     for second in range(120):
         found.on_channel(at(1_000 * second), is_live=True)
@@ -153,7 +153,7 @@ def test_an_execution_that_nobody_claims_is_asked_for() -> None:
 
 
 def test_only_a_report_asked_for_since_the_channel_came_up_settles() -> None:
-    """B11: one that was under way when it came up may lack what was told before."""
+    """B11: one in flight when it came up may lack earlier events."""
     found = rules()
     found.on_channel(at(1_000), is_live=True)
     assert found.compare(report(1_500, asked_ms=900), 0) is Books.AGREE
@@ -195,7 +195,7 @@ def test_differences_that_change_are_not_one_that_stays() -> None:
 
 
 def test_a_fill_that_the_venue_does_not_have_is_found() -> None:
-    """A fill that was told twice under two numbers, or of somebody else."""
+    """A fill that was reported twice under two ids, or that is somebody else's."""
     found = settled()
     phantom = fill(BUY, 100, MIN, exec_id=9)
     found.note_fill(at(500), phantom)
@@ -218,7 +218,7 @@ def test_phantoms_that_cancel_out_are_found_though_the_positions_agree() -> None
 
 
 def test_after_an_alarm_it_looks_again_when_the_lists_can_tell() -> None:
-    """Two phantoms that cancel out raise one alarm and no other doubt; the period's look may be a minute away."""
+    """Two phantom fills that cancel out cause one alarm and no other doubt; the next period may be a minute away."""
     found = settled()
     for exec_id, side in ((9, BUY), (10, SELL)):
         found.note_fill(at(20_000), fill(side, 100, MIN, exec_id=exec_id))
@@ -250,7 +250,7 @@ def test_a_list_that_is_not_whole_makes_no_phantoms() -> None:
 
 
 def test_executions_long_accounted_for_are_not_asked_for_again() -> None:
-    """C6: a long history must not push out what is new."""
+    """C6: a long history must not crowd out new executions."""
     found = settled()
     fills = [fill(BUY, 100, MIN, exec_id=number) for number in (5, 6, 7)]
     for done in fills:
@@ -266,7 +266,7 @@ def test_executions_long_accounted_for_are_not_asked_for_again() -> None:
 
 
 def pay(found: Reconciler, amount: int, ms: float = 60_000, *, basis: int = HELD, cash: int = -HELD) -> Payment | None:
-    """What a report makes of so much more collateral, while ``basis`` is held."""
+    """The payment that a report shows with this much more collateral, while ``basis`` is held."""
     found.note_held(basis)
     return found.payment(report(ms, collateral=1_000_000 * UNIT + amount, basis=basis), cash)
 
@@ -279,7 +279,7 @@ def test_a_small_payment_is_carry_once_it_is_seen_twice() -> None:
 
 
 def test_a_fill_between_two_answers_of_one_report_is_no_payment() -> None:
-    """The position was asked before it, the collateral after it."""
+    """The position was queried before it, the collateral after it."""
     found = settled()
     won = 30 * UNIT
     assert pay(found, won) is None
@@ -288,7 +288,7 @@ def test_a_fill_between_two_answers_of_one_report_is_no_payment() -> None:
 
 
 def test_nothing_is_judged_while_a_fill_is_not_listed() -> None:
-    """It moved our cash; the venue's it moved as well, or never did."""
+    """It changed our cash; whether it changed the venue's is not known yet."""
     found = settled()
     for exec_id, side in ((9, BUY), (10, SELL)):
         found.note_fill(at(59_000), fill(side, 100, MIN, exec_id=exec_id))
@@ -303,7 +303,7 @@ def test_nothing_is_judged_while_a_fill_is_not_listed() -> None:
 
 
 def test_a_fill_that_two_reports_lack_and_that_explains_nothing_holds_up_no_payment() -> None:
-    """The positions agree without it: it can neither be taken back nor wait for ever."""
+    """The positions agree without it: it can neither be taken back nor delay payments for ever."""
     found = settled()
     found.note_fill(at(10_000), fill(SELL, 100, MIN // 2, exec_id=9))
     assert found.compare(report(60_000), 0) is Books.AGREE
@@ -330,7 +330,7 @@ def test_rebased_positions_move_no_cash() -> None:
 
 @pytest.mark.parametrize("sold", [False, True])
 def test_what_was_held_since_the_last_report_can_have_been_charged(sold: bool) -> None:
-    """Funding is taken, then the position is closed, then we look."""
+    """Funding is charged, then the position is closed, then the account is queried."""
     found = settled()
     found.note_held(HELD if sold else 0)
     seen = [found.payment(report(60_000, collateral=1_000_000 * UNIT - 10 * UNIT), 0) for _ in range(2)]
@@ -351,7 +351,7 @@ def test_collateral_that_lacks_what_the_newest_fills_won_is_behind() -> None:
 
 
 def test_less_than_a_yen_waits_for_more() -> None:
-    """Settlement in whole yen: what is left of a yen comes and goes, and only a drift stays."""
+    """Settlement in whole yen: fractions of a yen come and go, and only a drift stays."""
     found = settled()
     assert [pay(found, 0, cash=-HELD + part) for part in (UNIT - 1, 1 - UNIT, UNIT // 2)] == [None] * 3
     assert due_ms(found, ms=61_000)[1] == PERIOD

@@ -1,4 +1,4 @@
-"""Who told of a fill, and what that is worth against lists that lack it, show it late, or show another position."""
+"""The sources of a fill, against lists that lack it, show it late, or show another position."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PATIENT = config(strategy={"max_reverse_ticks": 10**6})
 
 
 def told(desk: LiveDesk, quote: PlaceLimit, *, exec_id: int, size: int = MIN) -> FillEvent:
-    """A fill of a quote, as the channels and the lists tell it."""
+    """A fill of a quote, as the channels and the lists report it."""
     name = f"V-{quote.client_order_id}"
     return fill(quote.side, quote.price, size, exec_id=exec_id, name=None, order_id=name, ms=desk.ms)
 
@@ -53,7 +53,7 @@ def texts(desk: LiveDesk, word: str) -> list[str]:
 
 
 def agreed_desk(cfg: Any = PATIENT) -> tuple[LiveDesk, PlaceLimit, PlaceLimit]:
-    """A desk with two quotes on the book, that has heard both channels tell of one execution by the same number."""
+    """A desk with two quotes on the book; both channels have reported one execution under the same id."""
     desk = settled_desk(cfg)
     bid, ask = struck(desk)
     first = told(desk, bid, exec_id=1, size=1)
@@ -177,7 +177,7 @@ def test_a_position_that_is_behind_its_executions_is_waited_for() -> None:
 
 
 def test_what_was_taken_back_is_reinstated_when_a_list_shows_it() -> None:
-    """One witness only, and lists that lag: the rows tell all of it, and sum to the position at any time."""
+    """One source only, and lists that lag: the rows record all of it, and always sum to the position."""
     desk = settled_desk(PATIENT)
     bid, _ = struck(desk)
     whole = told(desk, bid, exec_id=9)
@@ -313,7 +313,7 @@ def test_a_doubled_event_costs_no_question() -> None:
 
 
 def test_an_order_event_ends_the_doubt_after_a_lost_answer() -> None:
-    """The answer was an error page; the ORDER event comes 0.2 s later and the cancel can go out."""
+    """The answer was an error page; the ORDER event arrives 0.2 s later and the cancel can be sent."""
     desk = settled_desk(PATIENT)
     bid, _ = struck(desk, accept=False)
     desk.tell(desk.ms + 20, OrderEventKind.SEND_UNKNOWN, bid.client_order_id)

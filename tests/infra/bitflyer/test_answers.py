@@ -104,7 +104,7 @@ def test_dust_of_a_sum_of_floats_is_forgiven() -> None:
     assert READ.position(over_the_wire([row])).size == 30_000_000
 
 
-def test_collateral_balance_funding_and_the_rest() -> None:
+def test_collateral_balance_condition_and_the_rest() -> None:
     text = (
         '{"collateral": 100000.123456789, "open_position_pnl": -715.0, "require_collateral": 19857, "keep_rate": 5.0}'
     )
@@ -114,15 +114,9 @@ def test_collateral_balance_funding_and_the_rest() -> None:
     (yen,) = READ.balances(over_the_wire([{"currency_code": "JPY", "amount": 1024078, "available": 508000.5}]))
     assert (yen.currency, yen.amount, yen.available) == ("JPY", 1_024_078, Decimal("508000.5"))
     assert READ.permissions(over_the_wire(["/v1/me/getbalance"])) == {"/v1/me/getbalance"}
-    rate = READ.funding_rate(
-        over_the_wire({"current_funding_rate": -0.00375, "next_funding_rate_settledate": "2024-04-15T13:00:00"})
-    )
-    assert (rate.rate, rate.settles_ns) == (Decimal("-0.00375"), 1_713_186_000 * 10**9)
-    assert READ.funding_rate(over_the_wire({"current_funding_rate": 0})).settles_ns is None
     condition = READ.condition(over_the_wire({"health": "VERY BUSY", "state": "CIRCUIT BREAK", "data": {}}))
     assert (condition.state, condition.health) == (BoardState.CIRCUIT_BREAK, Health.VERY_BUSY)
     assert READ.condition(over_the_wire({"health": "GOOD", "state": "NEW"})).state is BoardState.UNKNOWN
-    assert READ.health(over_the_wire({"status": "NO ORDER"})) is Health.NO_ORDER
     assert READ.acceptance(over_the_wire({"child_order_acceptance_id": "JRF1-2"})) == "JRF1-2"
 
 
@@ -136,9 +130,7 @@ READERS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     ),
     "balances": (READ.balances, [{"currency_code": "JPY", "amount": 1, "available": 1}]),
     "permissions": (READ.permissions, ["a"]),
-    "funding rate": (READ.funding_rate, {"current_funding_rate": 0}),
     "condition": (READ.condition, {"health": "NORMAL", "state": "RUNNING"}),
-    "health": (READ.health, {"status": "NORMAL"}),
     "acceptance": (READ.acceptance, {"child_order_acceptance_id": "x"}),
 }
 
@@ -256,7 +248,6 @@ def test_execution_that_lacks_what_the_truth_needs_fails_the_answer_and_is_named
         ("collateral", {"collateral": 1}, "required", 0),
         ("condition", {"health": "NORMAL"}, "state", None),
         ("condition", {"state": "RUNNING"}, "health", None),
-        ("funding_rate", {"current_funding_rate": 0, "next_funding_rate_settledate": "soon"}, "settles_ns", None),
     ],
 )
 def test_other_answers_do_without_what_is_not_needed(read: str, row: dict[str, Any], field: str, default: Any) -> None:

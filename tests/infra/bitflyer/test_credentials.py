@@ -1,4 +1,4 @@
-"""Where keys come from, what is shown of them, and for whom pybotters signs."""
+"""Where keys come from, what is shown of them, and for which hosts pybotters signs."""
 
 from __future__ import annotations
 

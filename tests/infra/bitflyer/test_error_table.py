@@ -59,7 +59,7 @@ def test_known_number_counts_whatever_the_http_status(http_status: int, code: in
 
 @pytest.mark.parametrize("code", KEY_CODES)
 def test_a_server_error_proves_no_wrong_key(code: int) -> None:
-    """A start would end with 2, and a run halt, over a moment's fault of the venue."""
+    """Otherwise a brief fault of the venue would end a start with exit code 2 and halt a run."""
     for http_status in (200, 400, 401, 403):
         assert type(refusal("call", answer(http_status, said(code)), has_effect=True)) is AuthRefused
     for http_status in (500, 502, 503):

@@ -300,7 +300,7 @@ def test_a_late_refusal_for_margin_is_known_by_its_words(feed: PrivateFeed, reas
 
 
 def test_fields_that_the_truth_can_do_without_may_be_missing(feed: PrivateFeed) -> None:
-    """They are counted by name; the event is taken as if they had been there."""
+    """They are counted by name; the event is accepted with the defaults."""
     needed = {"event_type", "child_order_acceptance_id", "exec_id", "side", "price", "size"}
     whole = execution()
     bare = {name: value for name, value in whole.items() if name in needed}

@@ -22,7 +22,7 @@ LIMIT = aiohttp.ClientTimeout(total=5)
 
 
 async def first_answer(base_url: str, *, period_s: float = 15.0, wait_s: float = 10.0) -> VenueStatus | None:
-    """The first status told, or None if none was within the time given."""
+    """The first status reported, or None if there was none in time."""
     told: asyncio.Queue[VenueStatus] = asyncio.Queue()
     exchange = ExchangeConfig(base_url=base_url)
     async with pybotters.Client(apis={}) as client, asyncio.TaskGroup() as tasks:

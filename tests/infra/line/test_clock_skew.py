@@ -1,4 +1,4 @@
-"""The venue's clock, from dates of one second's resolution."""
+"""The venue's clock skew, from dates with a resolution of one second."""
 
 from __future__ import annotations
 

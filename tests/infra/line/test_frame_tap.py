@@ -1,4 +1,4 @@
-"""Who taps a session hears every frame as it came, and of every connection."""
+"""A tap receives every frame unchanged, and every connection change."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def saved(
     has_final_end: bool = True,
     encoding: str = "utf-8",
 ) -> bytes:
-    """A file of ours as another program writes it; ``is_moved``: columns in another order, and one of its own."""
+    """Our file as another program writes it; ``is_moved``: columns in another order, and an extra one."""
     out = io.StringIO()
     writer = csv.writer(out, delimiter=separator, quoting=quoting, lineterminator=end)
     for n, cells in enumerate(csv.reader(text.splitlines())):

@@ -1,4 +1,4 @@
-"""Fills that a crash kept from the CSV are in it exactly once after mending, wherever it was cut."""
+"""Fills that a crash kept out of the CSV are in it exactly once after the repair, wherever it was cut off."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_file_that_cannot_be_read_is_an_error_by_name(tmp_path: Path) -> None:
 
 
 def rounded(text: str) -> str:
-    """As a spreadsheet shows numbers: fewer digits, and a price with an exponent."""
+    """The numbers as a spreadsheet saves them: fewer digits, and a price with an exponent."""
     return text.replace("13600000", "1.36E+07").replace("-0.12345678", "-0.123457")
 
 

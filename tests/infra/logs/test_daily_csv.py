@@ -1,4 +1,4 @@
-"""CSV files that others rotate, move, delete and save anew, while they are written and before."""
+"""CSV files that other programs rotate, move, delete and rewrite, while they are written and before."""
 
 from __future__ import annotations
 

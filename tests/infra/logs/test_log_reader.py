@@ -1,4 +1,4 @@
-"""Reading the CSV logs back: what was written, the nearest rows outside, and files that are not whole."""
+"""Reading the CSV logs back: what was written, the nearest rows outside a period, and incomplete files."""
 
 from __future__ import annotations
 

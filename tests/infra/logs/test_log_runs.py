@@ -1,4 +1,4 @@
-"""Rows of many runs in one folder are told apart, whatever their times, and whatever others did to the files."""
+"""Rows of many runs in one folder are assigned to their runs, whatever their times or other programs' changes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CFG = AppConfig()
 
 @contextmanager
 def a_run(root: Path, mode: Mode = "backtest", *, is_killed: bool = False) -> Iterator[CsvLogs]:
-    """A run whose fills are named by its caller; a killed one does not write its end."""
+    """A run with the given fills; a killed one does not record its end."""
     manifest = RunManifest(root, CFG, mode, "somewhere")
     with nullcontext() if is_killed else manifest, CsvLogs(root, fx_btc_jpy(), LogConfig(flush_ms=10)) as logs:
         manifest.begin(logs)

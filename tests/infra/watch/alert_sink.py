@@ -16,7 +16,7 @@ SECRET = "s3cr3t-t0ken"
 
 
 class Sink:
-    """A JSON webhook that records, and answers as it is told."""
+    """A JSON webhook that records what it gets and answers as the test sets."""
 
     def __init__(self) -> None:
         self.got: list[Any] = []
@@ -63,7 +63,7 @@ def alerts_to(*urls: str, pause_sec: float = 60, clock: VirtualClock | None = No
 
 @asynccontextmanager
 async def open_alerts(alerts: Alerts) -> AsyncIterator[Alerts]:
-    """As the program has it, but closed off the loop: the sinks of these tests live on it."""
+    """As in the program, but closed in a thread, because the sinks of these tests run on the event loop."""
     with alerts:
         try:
             yield alerts

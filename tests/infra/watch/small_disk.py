@@ -1,4 +1,4 @@
-"""A small disk of its own, for what happens when one is full."""
+"""A small separate disk, for tests of a full one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 @contextmanager
 def small_disk(parent: Path, megabytes: int) -> Iterator[Path]:
-    """A folder on a file system of so many MB; skips the test where mounting is not permitted."""
+    """A folder on a file system of the given size in MB; skips the test where mounting is not permitted."""
     folder = parent / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
@@ -29,7 +29,7 @@ def small_disk(parent: Path, megabytes: int) -> Iterator[Path]:
 
 
 def fill_up(folder: Path) -> Path:
-    """Another program takes all that is left; its file."""
+    """Use up all free space, like another program would; return the file."""
     theirs = folder / "theirs-too"
     with theirs.open("wb", buffering=0) as file, suppress(OSError):
         while file.write(b"x" * 4_096):

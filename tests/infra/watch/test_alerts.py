@@ -1,4 +1,4 @@
-"""Alerts against sinks on loopback: what arrives, what a bad sink may cost, and that no URL is ever told."""
+"""Alerts against sinks on loopback: what arrives, what a bad sink may cost, and that no URL is ever shown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.infra.watch.alert_sink import SECRET, alerts_to, open_alerts, serving
 
 @pytest.fixture
 def told() -> Iterator[Callable[[], str]]:
-    """All that is logged, by loguru and the standard library, from the lowest level on."""
+    """Everything logged by loguru and the standard library, at all levels."""
     stream = io.StringIO()
     sink = logger.add(stream, level=0, diagnose=False, format="{message}\n{exception}")
     handler = logging.StreamHandler(stream)

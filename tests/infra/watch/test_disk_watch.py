@@ -1,4 +1,4 @@
-"""Free space: what is told, and how often. A real small disk."""
+"""Free space: what is reported, and how often. Uses a real small disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The heartbeat: what is written, when a silence counts, and what never does."""
+"""The heartbeat: what is written, and which silences count."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ async def test_disk_that_hangs_holds_up_nobody_on_the_loop(tmp_path: Path) -> No
 
 
 def _read_late(pipe: Path, wanted: threading.Event) -> bytes:
-    """Read when it is wanted; without a loop that could want it, after a while."""
+    """Read after a delay, outside the event loop."""
     wanted.wait(5)
     wanted.set()
     return pipe.read_bytes()

@@ -1,4 +1,4 @@
-"""The event loop's lag: what is measured, and how often it is told."""
+"""The event loop's lag: what is measured, and how often it is logged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def warnings() -> Iterator[list[str]]:
 
 
 class Heard(LoopLag):
-    """Says when it has found the loop late."""
+    """Signals when it has found the loop late."""
 
     def __init__(self, warn_ms: int) -> None:
         super().__init__(warn_ms)

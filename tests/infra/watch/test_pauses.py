@@ -1,4 +1,4 @@
-"""What is told apart: sleep, standstill, a clock that was set, and a machine that is merely busy."""
+"""Sleep, standstill, a clock step and a busy machine are distinguished."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POLL_NS = NS_PER_S // 50
 
 
 class Clocks:
-    """Three clocks by hand. ``between`` is how long the machine is busy with others before each reading."""
+    """Three clocks set by hand. ``between`` is how long the machine is busy before each reading."""
 
     def __init__(self) -> None:
         self.wall, self.awake, self.elapsed = 10**18, 0, 10**12

@@ -42,13 +42,13 @@ CROWDED = FlowModel(
     takers_per_s=4.0,
     taker_floor=0.8,
 )
-"""Many queue at the best, and most leave it unfilled: who of them stood ahead decides. They leave whatever their place,
-so that in truth as large a share of the leavers stood ahead of us as of all: the power law's first."""
+"""Many orders join the best price and most are cancelled, so fills depend on which cancels were ahead of us. Cancels
+are independent of the place in the queue, so the true model is the power law with exponent 1."""
 
 
 @dataclass
 class Quoter:
-    """Joins the best on both sides, cancels after a while, and again."""
+    """Joins the best price on both sides, cancels after a while, and repeats."""
 
     room: Room
     ttl_s: float
@@ -131,7 +131,7 @@ def record(
     model: FlowModel = CROWDED,
     delays: Delays | None = None,
 ) -> tuple[LiveRecord, Path]:
-    """So much of it: the orders, and the tape."""
+    """Record for that long; return the orders and the tape."""
     settings = PrivateSettings(
         seed=seed,
         limits=NO_LIMITS,

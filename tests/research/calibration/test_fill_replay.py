@@ -1,4 +1,4 @@
-"""One order by its track is filled as the paper venue fills it; our own part in prints is counted as it should be."""
+"""A replayed order is filled as the paper venue fills it, and our own part of prints is counted correctly."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Wish:
 
 
 class Paper:
-    """The paper venue on a tape; a connection that was lost is lost here as there."""
+    """The paper venue on a tape, with the tape's lost connections."""
 
     def __init__(self, cfg: AppConfig) -> None:
         self.told: list[Event] = []
@@ -95,7 +95,7 @@ class Paper:
 
 
 async def on_paper(messages: list[Message], cfg: AppConfig, wish: Wish) -> list[ModelFill] | None:
-    """What the paper venue makes of it; None where it does not take it."""
+    """The paper venue's fills of the order; None if it refuses the order."""
     paper = Paper(cfg)
     request = OrderRequest(
         client_order_id=ClientOrderId("x"),
@@ -149,7 +149,7 @@ def track_of(messages: list[Message], cfg: AppConfig, wish: Wish) -> Track | Non
 
 
 def compare(seed: int, rule: int, at: int, length: int, side: Side, away: int, size: int) -> bool | None:
-    """Whether both were filled (the same); None where there is nothing to compare."""
+    """Whether both were filled, in the same way; None without anything to compare."""
     messages = random_tape(seed, 250)
     stamps = [max(ns for ns, _ in messages[: n + 1]) for n in range(len(messages))]
     place_ns = stamps[at] + 1
@@ -204,12 +204,12 @@ def test_print_that_filled_the_real_order_fills_the_one_in_its_place() -> None:
 
 
 def test_own_print_explains_no_decrease_of_others() -> None:
-    """Those who leave after it are cancels: half of them stood ahead, so the last print reaches us."""
+    """Later decreases are cancels, half of them ahead of us, so the last print reaches us."""
     others = (Happening(1, ARRIVAL, 40), Happening(2, PRINT_AT, 10, own=10), Happening(3, BOOK, 30))
     track = bid(*others, Happening(4, PRINT_AT, 26))
     assert played(track, HALF) == [ModelFill(4, 100, 1)]
     public = bid(others[0], Happening(2, PRINT_AT, 10), others[2], Happening(4, PRINT_AT, 26))
-    assert played(public, HALF) == []  # the ten who left had been served
+    assert played(public, HALF) == []  # the ten lots that left had been filled
 
 
 def test_own_closing_order_serves_those_ahead_and_not_us() -> None:

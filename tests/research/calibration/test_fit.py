@@ -1,4 +1,4 @@
-"""Fits recover what made the fills: a known parameter, and the queues of the embedded exchange."""
+"""Fits recover what produced the fills: a known parameter, and the queues of the embedded exchange."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ from tests.sim.bitflyer.test_desk import FIXED
 
 @pytest.fixture(scope="module")
 def met(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Placed, Track]]:
-    """What orders would have met that were never sent: the same quotes on a tape on which they are not.
+    """Quotes that were never sent, with the market that they would have met: the tape does not contain them.
 
-    The exchange's own quotes are sent far from the best, so that nobody sees them.
+    The recorded run's own quotes are far from the best price, so that they change nothing there.
     """
     folder = tmp_path_factory.mktemp("known")
     away, tape = record(folder, 900, ttl_s=3.0, back_ticks=100_000)
@@ -60,7 +60,7 @@ def met(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Placed, Track]]:
 
 
 def compared(met: list[tuple[Placed, Track]], rule: QueueRule, wrong: float = 0.0) -> list[Compared]:
-    """Their fills by this rule; a part of them is what another rule would have made, by chance."""
+    """Their fills by this rule; a random part of them follows another rule."""
     rng = random.Random(5)
     return [
         Compared(
@@ -160,7 +160,7 @@ def test_best_model_fills_live_orders_as_they_were_filled(result: Calibration) -
 
 
 def test_wrong_model_is_seen_to_be_wrong(result: Calibration) -> None:
-    """There, those who leave come from the whole queue: that none was ahead of us cannot be."""
+    """On the exchange cancels come from the whole queue, so the pessimistic model must not win."""
     (pessimistic,) = (model for model in result.models if model.model == "pessimistic")
     assert pessimistic.difference is not None
     assert pessimistic.difference.verdict == -1
@@ -185,7 +185,7 @@ def test_markouts_and_waits_are_told_for_both(result: Calibration) -> None:
 
 
 def test_our_own_size_in_the_tapes_book_would_spoil_it(tmp_path: Path) -> None:
-    """Left in, our real order stands ahead of the one in its place once all others have gone."""
+    """If our real order is not removed, it stands ahead of the replayed one when all others have gone."""
     orders, tape = record(tmp_path, 600, model=FlowModel())
     hearing = hear([tape], "FX_BTC_JPY", orders.names)
     lag_ns, _ = hearing.private_lag_ns(orders.orders)
@@ -226,7 +226,7 @@ def test_order_that_a_gap_cut_through_is_left_out(live: tuple[LiveRecord, Path],
 
 
 def test_latencies_are_those_of_the_exchange(tmp_path: Path) -> None:
-    """A request takes 100 ms there, and executions are 15 ms on their way: 115 ms in the tape's time."""
+    """A request takes 100 ms on the exchange, and executions take 15 ms: 115 ms in the tape's time."""
     orders, tape = record(tmp_path, 240, delays=FIXED)
     result, found = calibrate(orders, [tape])
     assert result.private_lag_ms == 35

@@ -1,4 +1,4 @@
-"""What of a level was ours, when others move in the same messages."""
+"""Our part of a level, when others change it in the same messages."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def log(*sizes: tuple[int, int]) -> LevelLog:
     ("sizes", "shown_ms"),
     [
         ([(0, 100), (1_080, 120)], 1_080),
-        ([(0, 100), (1_060, 140), (1_180, 160)], 1_180),  # by exactly ours before by more than ours
-        ([(0, 100), (1_060, 90), (1_180, 115)], 1_180),  # another left in the same message: grown by more
-        ([(0, 170), (1_090, 20)], 1_090),  # all others left as we came: nothing grew
-        ([(0, 170), (1_080, 150), (1_200, 140)], 1_080),  # nearest to the ordinary lag
-        ([(0, 100), (900, 120), (1_090, 121)], 1_090),  # one by our size that came before us was not ours
-        ([(0, 100)], 1_300),  # hidden wholly: somebody of our size left as we came
+        ([(0, 100), (1_060, 140), (1_180, 160)], 1_180),  # exactly our size comes before more than our size
+        ([(0, 100), (1_060, 90), (1_180, 115)], 1_180),  # another order left in the same message: grown by more
+        ([(0, 170), (1_090, 20)], 1_090),  # all others left when we arrived: nothing grew
+        ([(0, 170), (1_080, 150), (1_200, 140)], 1_080),  # nearest to the usual lag
+        ([(0, 100), (900, 120), (1_090, 121)], 1_090),  # a change of our size before our arrival is not ours
+        ([(0, 100)], 1_300),  # completely hidden: an order of our size left when we arrived
         ([(0, 100), (5_000, 120)], 1_300),
     ],
 )

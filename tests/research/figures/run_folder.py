@@ -1,4 +1,4 @@
-"""A log folder made by hand: rows as text, as a run would have written them."""
+"""A handmade log folder: rows as text, in the format that a run writes."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from stall_then_strike.app.trader.column_run import ColumnFeed, ColumnRun
 from stall_then_strike.app.trader.trader import PaperTrader
 from stall_then_strike.app.trader.virtual import Message, VirtualRun
 from stall_then_strike.config.models import AppConfig
@@ -16,6 +16,7 @@ from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.research.replay import compiled
 from stall_then_strike.research.replay.compiled import CompiledReplay, Outcome
 from stall_then_strike.research.replay.kernel_rows import LogRow, log_rows
+from stall_then_strike.research.tables.column_feed import ColumnFeed
 from stall_then_strike.research.tables.columns import Columns
 from stall_then_strike.research.tables.prepare import write_columns
 from tests.market_script import RowList
@@ -28,12 +29,12 @@ class Twins:
     """What the engines made of one tape."""
 
     trader: PaperTrader
-    run: VirtualRun
+    run: VirtualRun[Any]
     rows: list[LogRow]
     outcome: Outcome
     compiled_rows: list[LogRow]
     column_trader: PaperTrader
-    column_run: ColumnRun
+    column_run: VirtualRun[Any]
     column_rows: list[LogRow]
 
     def check(self) -> None:
@@ -57,7 +58,7 @@ class Twins:
         assert tally.anomalies == 0
 
     def _check_columns(self) -> None:
-        """Stepping over messages left nothing else behind than each of them would have."""
+        """Prepared messages leave behind what their text did."""
         for number, (theirs, ours) in enumerate(zip(self.rows, self.column_rows, strict=False)):
             assert ours == theirs, f"row {number}"
         assert len(self.column_rows) == len(self.rows)
@@ -77,7 +78,7 @@ class Twins:
 
 def interpreted(
     messages: Iterable[Message], cfg: AppConfig, duration_ns: int | None = None
-) -> tuple[PaperTrader, VirtualRun, list[LogRow]]:
+) -> tuple[PaperTrader, VirtualRun[Any], list[LogRow]]:
     """One virtual run."""
     clock, feed, log = VirtualClock(0), MarketFeed(cfg), RowList()
     trader = PaperTrader(cfg, clock, feed, log)
@@ -88,12 +89,12 @@ def interpreted(
 
 def over_columns(
     columns: Columns, cfg: AppConfig, duration_ns: int | None = None
-) -> tuple[PaperTrader, ColumnRun, list[LogRow]]:
+) -> tuple[PaperTrader, VirtualRun[Any], list[LogRow]]:
     """One run over columns."""
     clock, feed, log = VirtualClock(0), ColumnFeed(columns), RowList()
     trader = PaperTrader(cfg, clock, feed, log)
-    run = ColumnRun(trader, clock, feed)
-    asyncio.run(run.run(duration_ns=duration_ns))
+    run = VirtualRun(trader, clock, feed)
+    asyncio.run(run.run(feed.messages(), duration_ns=duration_ns))
     return trader, run, log.rows
 
 

@@ -1,4 +1,4 @@
-"""The page of a calibration: whole in both languages, without the network, and refused where there is none."""
+"""The page of a calibration: complete in both languages, without network, and refused without a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures against logs made by hand, whose answers are known."""
+"""Figures of handmade logs with known results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def tape(folder: Path, mids: list[tuple[float, int]]) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Buy 0.001 at 9,990 under a mid of 10,000; sell it at 9,950 as a close; then buy one that stays."""
+    """Buy 0.001 at 9,990 below a mid of 10,000; close it at 9,950; then buy a position that stays open."""
     write(
         tmp_path,
         "trades",
@@ -186,7 +186,7 @@ def test_empty_folder_and_foreign_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_tape_of_another_time_is_refused(folder: Path) -> None:
-    with pytest.raises(ReportInputError, match="is it of this run"):
+    with pytest.raises(ReportInputError, match="is it from this run"):
         run_of(folder, tapes=[tape(folder, [(59 * 60, 10_000)])])
 
 

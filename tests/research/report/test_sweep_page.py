@@ -1,4 +1,4 @@
-"""A sweep's page: what it shows and admits, with one key or many, with failures, with and without a walk forward."""
+"""A sweep's page: with one key or many, with failures, with and without a walk-forward split."""
 
 from __future__ import annotations
 
@@ -167,9 +167,9 @@ def test_many_keys_show_the_weightiest_and_say_what_is_left_out(tmp_path: Path) 
     assert shown["alone"] == KEYS_ALONE
     assert "22 of 28 pairs" in text_of(page)
     assert "2 of 8 keys" in text_of(page)
-    assert "no walk forward" in text_of(page)
+    assert "no walk-forward split" in text_of(page)
     assert "forward" not in shown
-    # two keys with the same last name are called by all of it
+    # two keys with the same last part are shown in full
     table = next(section.table for section in page.sections if section.key == "best")
     assert table is not None
     assert {"strategy.k0", "risk.k0", "k1"} <= set(table.head)
@@ -213,7 +213,7 @@ def test_without_all_of_the_tapes_sets_are_compared_by_their_training(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("dsr", "words"), [(0.2, "no reason to trade"), (0.78, "not enough to believe"), (0.97, "more than the best")]
+    ("dsr", "words"), [(0.2, "no reason to trade"), (0.78, "not enough for confidence"), (0.97, "more than the best")]
 )
 def test_deflated_sharpe_is_judged_in_words(tmp_path: Path, dsr: float, words: str) -> None:
     folder = made.write(tmp_path)
@@ -291,7 +291,7 @@ SPOILED: dict[str, Callable[[Path], object]] = {
         ("no parquet", "runs.parquet cannot be read as Parquet"),
         ("column", "runs.parquet: no column strategy.ttl_ms"),
         ("not a number", "runs.parquet: sharpe: 'high'"),
-        ("span", "runs.parquet: no run is of the span"),
+        ("span", "runs.parquet: no run has the span"),
         ("no forward", "out_of_sample.parquet: no such file"),
     ],
 )
@@ -308,5 +308,5 @@ def test_flags_of_runs_and_single_files_are_refused(tmp_path: Path, capsys: pyte
     assert report.main([str(folder), "--compare", str(folder)]) == 2
     assert report.main([str(folder / "runs.parquet")]) == 2
     told = capsys.readouterr().err
-    assert "holds a sweep" in told
+    assert "has a sweep" in told
     assert "give the folder" in told

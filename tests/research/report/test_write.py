@@ -1,4 +1,4 @@
-"""The page: complete in both languages, without the network, the same for the same input; and the command."""
+"""The page: complete in both languages, without network, the same for the same input; and the command."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_hundred_thousand_fills_are_summed_whole_and_drawn_thin(tmp_path: Path) 
 
 
 def test_every_share_is_inside_its_chart() -> None:
-    """A bin of few quotes may have a share far above the scale, which those with enough make."""
+    """The scale follows the bins with enough quotes; a bin of few quotes may have a share far above it."""
     bins = [
         Bin(low=low, high=low + 100, filled=Estimate(n=n, value=share, low=0.0, high=high, blocks=n))
         for low, n, share, high in ((0, 400, 0.05, 0.08), (100, 2, 0.5, 0.97), (200, 3, 0.0, 0.6))
@@ -197,7 +197,7 @@ def test_what_cannot_be_used_is_told_and_nothing_is_written(
 
 
 def test_a_page_names_its_run_and_leaves_out_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two runs of one time in one folder, and rows from before there were manifests."""
+    """Two runs of the same time in one folder, and rows without a manifest."""
     old = {path: path.stat().st_size for path in folder.glob("*/*.csv")}
     texts = {path: path.read_text().partition("\n")[2] for path in old}
     for number, mode in ((1, "backtest"), (2, "live")):
@@ -214,8 +214,8 @@ def test_a_page_names_its_run_and_leaves_out_the_others(folder: Path, capsys: py
     for flags, fills, named in (
         ((), 2, "Run 2: live, FX_BTC_JPY of &lt;somewhere&gt;, configuration c0ffee"),
         (("--run", "backtest"), 2, "Run 1: backtest"),
-        (("--run", "unknown"), 2, "Unknown run: no manifest says"),
-        (("--run", "all"), 6, "3 runs were added up because that was asked for"),
+        (("--run", "unknown"), 2, "Unknown run: no manifest has"),
+        (("--run", "all"), 6, "3 runs were added up, as requested"),
     ):
         page = page_of(folder, *flags)
         assert named in page

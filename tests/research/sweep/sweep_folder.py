@@ -1,4 +1,4 @@
-"""A sweep's results made by hand: a grid over a few keys with figures from a formula, and a walk forward over it."""
+"""Handmade results of a sweep: a grid over a few keys with figures from a formula, and a walk-forward split."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ KEYS: dict[str, list[Any]] = {
 
 
 def noise(*seeds: int) -> float:
-    """A number from -1 to 1 that looks like chance."""
+    """A pseudo-random number from -1 to 1."""
     return math.sin(sum((seed + 1) * 12.9898 * (at + 1) for at, seed in enumerate(seeds)) * 43.758)
 
 
 def made(number: int, span: int, values: Sequence[Any], hours: float) -> dict[str, Any]:
-    """One run's figures: a hill in the first key, and chance."""
+    """One run's figures: a hill in the first key, plus noise."""
     hill = 40 - abs(math.log2(float(values[0]) / 250)) * 30 - (15 if values[-1] == "mid" else 0)
     pnl = hours * (hill + 25 * noise(number, span))
     return {
@@ -46,7 +46,7 @@ def made(number: int, span: int, values: Sequence[Any], hours: float) -> dict[st
 def write(
     folder: Path, keys: Mapping[str, list[Any]] | None = None, *, folds: int = 4, failed: Sequence[int] = ()
 ) -> Path:
-    """Write a folder of results; the numbers in ``failed`` failed everywhere."""
+    """Write a folder of results; the sets in ``failed`` failed on all spans."""
     keys = KEYS if keys is None else keys
     steps = [
         {
@@ -104,7 +104,7 @@ def write(
 
 
 def forward(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], folds: int) -> list[dict[str, Any]]:
-    """What each fold's training chose."""
+    """The set chosen by each fold's training."""
     found = []
     for at in range(1, folds + 1):
         train, test = (

@@ -1,4 +1,4 @@
-"""A sweep's order of work: the same proposals whoever is done first, and a resumed one equal to an undisturbed one."""
+"""A sweep's order of work: proposals do not depend on who finishes first, and a resumed sweep equals a whole one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ KEYS = {
 
 
 def figures(run: Run) -> Record:
-    """A made-up market: a pure function of the set and the span, as a replay is."""
+    """A made-up result: a pure function of the set and the span, as a replay is."""
     if run.values.get("strategy.stall_T_ms", 0) == 1_300:
         return failed(run, "made to fail")
     rng = random.Random(json.dumps([str(value) for value in run.values.values()]) + run.span.name)
@@ -229,7 +229,7 @@ def test_out_of_sample_is_the_train_spans_choice_on_the_test_span() -> None:
         *(record(n, "train 2", None) for n in range(4)),
     ]
     rows = out_of_sample(records, of)
-    assert [row["number"] for row in rows] == [1, None]  # of equal ones the lower number; nothing to choose from
+    assert [row["number"] for row in rows] == [1, None]  # the lower number of equal sets; none to choose from
     assert rows[0]["strategy.ttl_ms"] == 401
     assert (rows[0]["train_pnl"], rows[0]["test_pnl"]) == (9.0, 1.0)
     assert (rows[0]["rank"], rows[0]["sets"]) == (4, 4)

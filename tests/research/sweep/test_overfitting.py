@@ -1,4 +1,4 @@
-"""The deflated Sharpe ratio against the paper's own example, textbook moments, and what must hold of any."""
+"""The deflated Sharpe ratio: the paper's own example, textbook moments, and general properties."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_one_trial_deflates_nothing() -> None:
 
 
 def test_the_best_of_many_worthless_trials_is_not_believed() -> None:
-    """Random walks: their best looks good alone, and is where it is expected to be among its like."""
+    """The best of many random walks looks good alone, and is as good as expected among so many."""
     rng, deflated, alone = random.Random(11), [], []
     for _ in range(60):
         found = [moments([rng.randint(-1_000, 1_000) for _ in range(120)]) for _ in range(50)]

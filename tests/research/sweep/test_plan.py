@@ -1,4 +1,4 @@
-"""What a sweep's command line means: values checked before anything runs, spans, and what makes it another sweep."""
+"""A sweep's command line: values are checked before anything runs; spans; the sweep's identity."""
 
 from __future__ import annotations
 
@@ -147,9 +147,9 @@ def test_ranges() -> None:
     ("text", "words"),
     [
         ("strategy.stall_T_ms=2000:100", "low below high"),
-        ("strategy.stall_T_ms=100:200:0", "no step"),
-        ("strategy.stall_T_ms=100:200:many", "no step"),
-        ("strategy.stall_T_ms=100:200:150", "a step no longer"),
+        ("strategy.stall_T_ms=100:200:0", "not a step"),
+        ("strategy.stall_T_ms=100:200:many", "not a step"),
+        ("strategy.stall_T_ms=100:200:150", "a step up to"),
         ("strategy.quote_offset_ticks=0:10:log", "above 0 with log"),
         ("strategy.stall_T_ms=0:100", "1 or more"),
         ("strategy.stall_T_ms=1:nan", "a whole number"),

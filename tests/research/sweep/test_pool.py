@@ -1,4 +1,4 @@
-"""What a pool makes of answers that are hard to bring about with a real cluster."""
+"""A pool's handling of answers that are hard to provoke with a real cluster."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ def test_what_would_go_wrong_with_every_run_ends_the_sweep(error: Exception, sta
 
 
 def test_dask_is_handed_nothing_that_a_bare_worker_could_not_read() -> None:
-    """Bytes and the standard library's own function; the call happens where they are unpickled, in the task."""
+    """The task has bytes and a function of the standard library; the call happens when they are unpickled in the
+    task."""
     with pytest.raises(OtherProgram):
         pickle.loads(pickle.dumps(_Call(JOB, RUNS)))  # noqa: S301 - what we packed ourselves
 

@@ -64,7 +64,7 @@ def job(columns: Columns, tape: Path, **changes: Any) -> Job:
 
 
 def mids_by_feed(messages: list[tuple[int, str]]) -> Callable[[int], int]:
-    """Doubled mids as trading's own feed knows them: the latest up to a stamp, zero where there is none to believe."""
+    """Doubled mids of trading's own feed: the latest up to a stamp, zero if unknown."""
     feed, stamps, doubled, now = MarketFeed(CFG), list[int](), list[int](), 0
     for recv_ns, text in messages:
         now = max(now, recv_ns)

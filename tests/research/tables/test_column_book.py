@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
-from stall_then_strike.research.tables.column_book import NEVER, ColumnBook
+from stall_then_strike.research.tables.column_book import ColumnBook
 from stall_then_strike.research.tables.columns import Columns
 from stall_then_strike.research.tables.prepare import write_columns
 from stall_then_strike.types.dto import BookStatus, Side
@@ -20,24 +20,19 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_levels_sizes_and_coming_changes_are_the_feeds(seed: int, tmp_path: Path) -> None:
+def test_levels_and_sizes_are_the_feeds(seed: int, tmp_path: Path) -> None:
     messages, rng = random_tape(seed, 500), random.Random(seed)
     write_columns(messages, config(), tmp_path, chunk=60)
     feed, book, now = MarketFeed(config()), ColumnBook(), 0
     chunks, left, number = Columns(tmp_path).chunks(), 0, 0
-    promised: dict[tuple[Side, Ticks], tuple[int, int]] = {}
     compared = 0
     for recv_ns, text in messages:
         if number == left:
             chunk = next(chunks)
             book.turn_to(chunk)
-            left, number, promised = len(chunk.recv), 0, {}
+            left, number = len(chunk.recv), 0
         now = max(now, recv_ns)
-        if text is None:
-            feed.on_disconnect(now)
-            feed.on_connect()
-        else:
-            feed.on_text(text, now)
+        feed.on_recorded(text, now)
         book.at = number
         if feed.view.status is BookStatus.OK:
             book.bid, book.ask = feed.board.best_bid, feed.board.best_ask
@@ -45,16 +40,7 @@ def test_levels_sizes_and_coming_changes_are_the_feeds(seed: int, tmp_path: Path
                 assert list(book.levels(side)) == list(feed.board.levels(side))
                 assert book.best(side) == feed.board.best(side)
             compared += 1
-        for (side, price), (change, size) in list(promised.items()):
-            if number < change:
-                assert feed.board.size_at(side, price) == size, "said not to change before"
-            else:
-                assert number == change, "asked again at each change"
-                del promised[side, price]
         side, price = rng.choice(list(Side)), Ticks(MID + rng.randint(-12, 12))
-        if (side, price) not in promised:
-            promised[side, price] = (book.next_change(side, price), feed.board.size_at(side, price))
         assert book.size_at(side, price) == feed.board.size_at(side, price)
         number += 1
     assert compared > 100
-    assert left < NEVER

@@ -102,7 +102,7 @@ def test_stamps_that_run_backwards_are_bad(
     path = write(tmp_path / "t.jsonl", [*market[5:], *market[:5]])
     code, out = told(path, capsys)
     assert code == cli.EXIT_FAILED
-    assert "before the one before" in out
+    assert "earlier than the previous one" in out
 
 
 @pytest.mark.parametrize(

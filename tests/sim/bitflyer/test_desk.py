@@ -1,4 +1,4 @@
-"""The life of orders in virtual time: golden event sequences, refusals, and what the account's calls show of it."""
+"""The life of orders in virtual time: golden event sequences, refusals, and the answers of private calls."""
 
 from __future__ import annotations
 
@@ -463,7 +463,7 @@ def test_filters_and_paging_of_orders() -> None:
     assert names("parent_order_id=JCP1") == []
     assert names("count=2") == [active, filled[3]]
     assert names("count=0") == []
-    assert names(f"before={ids[1]}") == [filled[1], filled[0]]  # exclusive, and without the ACTIVE one
+    assert names(f"before={ids[1]}") == [filled[1], filled[0]]  # exclusive, and without the ACTIVE order
     assert names(f"after={ids[2]}") == [filled[3], filled[2]]
     assert names(f"after={ids[3]}&before={ids[0]}&count=1") == [filled[2]]
     answer = r.answer("GET", f"/v1/me/getchildorders?product_code={PRODUCT}&child_order_state=CANCELLED")

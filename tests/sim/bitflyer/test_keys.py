@@ -1,4 +1,4 @@
-"""Signatures of requests, as a table of what is wrong with them."""
+"""Signatures of requests, as a table of errors and refusals."""
 
 from __future__ import annotations
 

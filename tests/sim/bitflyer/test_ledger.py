@@ -1,4 +1,4 @@
-"""The books of an account against a naive model: every 1e-8 of a bitcoin in a queue of its own."""
+"""An account's ledger against a naive model, which queues every lot (1e-8 BTC) by itself."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class AgainstNaiveModel(RuleBasedStateMachine):
         self.sign = 0
         self.cash = START
         self.paid = 0
-        """What all fills have cost so far, and what funding has brought."""
+        """Cost of all fills so far, and income from funding."""
         self.funding = 0
         self.rounded = 0
         self.count = 0
@@ -153,7 +153,7 @@ TestInWholeYen.settings = settings(max_examples=40, stateful_step_count=40, dead
 TestAgainstNaiveModel.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 
 
-# --- how the books were ----------------------------------------------------------------------------------------------
+# --- past states -----------------------------------------------------------------------------------------------------
 
 
 def test_books_are_shown_as_they_were_at_each_moment() -> None:
@@ -203,7 +203,7 @@ def test_amounts_are_rounded_to_whole_ones(rounding: Rounding, whole: dict[int, 
     ("rounding", "settled"), [(Rounding.DOWN, 0 - 20 - 10), (Rounding.TO_ZERO, 0 - 10 - 0), (None, 9 - 14 - 4)]
 )
 def test_results_settle_in_whole_yen_and_the_rest_is_kept_apart(rounding: Rounding | None, settled: int) -> None:
-    """A yen of ten units: three results of 9, -14 and -4, while the position is what it is."""
+    """With a yen of ten units, results of 9, -14 and -4 are rounded; the position is exact."""
     ledger = Ledger(Money(START), settled=None if rounding is None else Yen(one=Money(10), rounding=rounding))
     ledger.fill(fill(Side.BUY, 100, 3, 1, 1))
     assert ledger.fill(fill(Side.SELL, 103, 3, 2, 2)) == 9

@@ -1,4 +1,4 @@
-"""The venue's limits: windows by stamps, then as the calls answer them."""
+"""The venue's limits: windows by stamps, then in the answers of calls."""
 
 from __future__ import annotations
 

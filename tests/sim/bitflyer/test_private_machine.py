@@ -96,7 +96,7 @@ class AgainstEvents(RuleBasedStateMachine):
         assert self.room.venue.statistics().live_orders == 0
 
     def check_events(self) -> None:
-        """Each order's events tell a whole story, and all fills together are the ledger."""
+        """Each order's events are complete, and the fills together give the ledger."""
         state = self.room.venue.ledger()
         stories: dict[str, list[dict[str, Any]]] = {name: [] for name in self.sent}
         for event in self.room.events():
@@ -119,7 +119,7 @@ class AgainstEvents(RuleBasedStateMachine):
         assert sorted(seen) == [(f.exec_id, f.side.value, f.price, f.size) for f in state.fills]
 
     def check_calls(self) -> None:
-        """The account's calls agree with the ledger, and the public heard of every fill."""
+        """Private calls agree with the ledger, and every fill was published."""
         state = self.room.venue.ledger()
         lots = self.room.get("getpositions")
         sizes = sum(int(Decimal(str(lot["size"])) * 10**8) * (1 if lot["side"] == "BUY" else -1) for lot in lots)

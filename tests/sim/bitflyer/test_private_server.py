@@ -81,7 +81,7 @@ class Trader:
             return await self.inbox.get()
 
     async def heard(self, channel: str, wanted: Any) -> Any:
-        """The first public message that fits."""
+        """The first matching public message."""
         async with asyncio.timeout(20):
             while True:
                 for name, message in self.public:
@@ -355,7 +355,7 @@ async def test_private_channel_can_be_muted_and_frozen_with_the_rest() -> None:
     _, exchange = venue_of(Market(seed=1, start_ns=START_NS, model=QUIET), clock=clock)
 
     async def settle(trader: Trader) -> None:
-        """Let everything that is under way leave: a call brings the market to the present."""
+        """Let everything under way leave: a call advances the market to the current time."""
         await clock.sleep_until(clock.now_ns() + NS_PER_S)
         await trader.get("getcollateral")
 
@@ -388,5 +388,7 @@ async def test_funding_rate_is_public_and_needs_its_product() -> None:
                 "current_funding_rate": 0.0001,
                 "next_funding_rate_settledate": "2026-09-21T21:00:00",
             }
-        async with session.get(f"{venue.base_url}/v1/me/getbalance") as answer:  # no accounts, no such call
+        async with session.get(
+            f"{venue.base_url}/v1/me/getbalance"
+        ) as answer:  # without accounts the call does not exist
             assert answer.status == 404

@@ -1,4 +1,4 @@
-"""The JSON-RPC conversation, as a table of what is said and what is answered."""
+"""JSON-RPC requests and their answers, as a table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def true(request_id: object) -> dict[str, Any]:
 
 
 def converse(session: RpcSession, said: object) -> Any:
-    """The answer, without the words of errors."""
+    """The answer, without error messages."""
     answer = session.receive(said if isinstance(said, str | bytes) else orjson.dumps(said))
     if answer is None:
         return None

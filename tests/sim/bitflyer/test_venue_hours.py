@@ -1,4 +1,4 @@
-"""What the venue does by the clock, in virtual time: maintenance, funding, roll-over, breaker."""
+"""The venue's daily events and its circuit breaker, in virtual time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_daily_maintenance_closes_sockets_auctions_and_runs_again() -> None:
     assert all(0 <= at - due < 2 for (at, _), due in zip(states[1:], (0, 600, 660, 720), strict=True))
     (close,) = of_channel(r.frames, CLOSE_SOCKETS)
     assert (close.time_ns - DAY, close.text) == ((19 * HOUR + 120) * NS_PER_S, "scheduled maintenance")
-    assert r.story(resting) == ["ORDER"]  # it rested through it
+    assert r.story(resting) == ["ORDER"]  # it rested through the maintenance
     assert r.venue.next_ns() == DAY + (24 + 19) * HOUR * NS_PER_S
 
 
@@ -102,7 +102,7 @@ def test_breaker_trips_on_a_trade_too_far_away_and_reopens_by_an_auction() -> No
 @pytest.mark.parametrize(("pause_s", "state"), [(599, BoardState.CIRCUIT_BREAK), (600, BoardState.RUNNING)])
 def test_breaker_compares_with_the_last_trade_of_ten_minutes_ago(pause_s: int, state: BoardState) -> None:
     r = room(replace(NO_CALENDAR, breaker=BreakerRule(band=Fraction(1, 10_000))), hour=1)
-    for rise in (0, 900):  # 0.9 of the band each
+    for rise in (0, 900):  # each 0.9 of the band
         r.other(Side.BUY, 100_000, BID + rise)
         r.other(Side.SELL, 100_000)
         r.advance(500)

@@ -79,7 +79,7 @@ def test_auction_trades_the_most_at_one_price_by_priority_and_loses_nothing(
         for name in (trade.maker_id, trade.taker_id):
             done[name] = done.get(name, 0) + trade.size
     for side in Side:
-        # By priority: once somebody gets less than he asked for, nobody behind him gets anything.
+        # By priority: after the first partly filled order, later orders get nothing.
         line = [
             (number, n)
             for number, (s, p, n) in sorted(

@@ -173,7 +173,7 @@ class NaiveOrder:
 
 
 class AgainstNaiveModel(RuleBasedStateMachine):
-    """The same orders into the engine and into a list that is searched from the front."""
+    """The same orders go into the engine and into a list that is searched from the front."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -282,7 +282,7 @@ class AgainstNaiveModel(RuleBasedStateMachine):
         bid, ask = self.engine.best_price(BUY), self.engine.best_price(SELL)
         assert bid is None or ask is None or bid < ask
         resting = self.engine.total(BUY) + self.engine.total(SELL)
-        # A trade uses up size of two orders, and both sizes counted when they came.
+        # A trade consumes size of two orders, and both were counted when submitted.
         assert self.submitted == self.traded + self.dropped + resting
 
 

@@ -1,4 +1,4 @@
-"""What the exchange received, in bounds."""
+"""The log of received requests, and its bound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client that is used to trouble: signed calls and a socket with a login, over real HTTP on loopback."""
+"""A client that copes with faults: signed calls and a socket with a login, over real HTTP on loopback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EVENTS = "child_order_events"
 
 
 async def until(is_so: Callable[[], object]) -> None:
-    """Let the others work until something is so."""
+    """Yield to other tasks until a condition holds."""
     async with asyncio.timeout(20):
         while not is_so():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.002)
@@ -53,7 +53,7 @@ class Client:
         self.private = private
         self.session = session
         self.headers: dict[str, str] = {}
-        """Of the last answer, names in lower case."""
+        """Headers of the last answer, names in lower case."""
 
     @property
     def struck(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What the tests of faults need: the private side in virtual time behind the faults."""
+"""The private side in virtual time with faults, for the tests of faults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.sim.private_rig import BID, Room, order
 
 
 class FaultyRoom(Room):
-    """A room whose frames come through the faults."""
+    """A private side whose frames pass through faults."""
 
     def __init__(self, *faults: Fault, seed: int = 1, **options: Any) -> None:
         super().__init__(**options)
@@ -36,12 +36,12 @@ class FaultyRoom(Room):
         self.faults.inject(Fault(kind=kind, **options))
 
     def resting(self, price: int = BID + 500, size: float = 0.01) -> str:
-        """An order of ours that rests; its acceptance id."""
+        """Rest an order of ours; return its acceptance id."""
         name = self.send(order("BUY", price, size))
         self.advance()
         return name
 
     def hit(self, size: int) -> None:
-        """Somebody sells into our bid."""
+        """Another account sells into our bid."""
         self.other(Side.SELL, size)
         self.advance()

@@ -1,4 +1,4 @@
-"""Every recipe of the catalogue, alone, against a client that trades through all of it: it strikes, and it passes."""
+"""Every recipe of the catalogue, alone, against a client that keeps trading: it strikes, and the client recovers."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from tests.sim.private_rig import order
 DURATION_S = 30.0
 SPEED = 10.0
 PATIENCE_S = 0.15
-"""Real seconds for one call: a second and a half of the venue's."""
+"""Real seconds for one call, a second and a half of venue time."""
 LISTENED = (SNAPSHOT, BOARD, EXECUTIONS, TICKER, EVENTS)
 
 
 async def pause(client: Client, seconds: float) -> None:
-    """Of the venue's time, so that a busy machine does not spend the address's limit."""
+    """Sleep in venue time, so that calls stay below the address's limit however busy the machine is."""
     clock = client.venue._clock
     assert clock is not None
     await clock.sleep_until(clock.now_ns() + round(seconds * NS_PER_S))
 
 
 async def listen(client: Client) -> None:
-    """Be connected, logged in and subscribed, again and again, with a heartbeat."""
+    """Connect, log in, subscribe and send heartbeats, again and again."""
     requests = [auth_request(), *(subscribe(channel, n) for n, channel in enumerate(LISTENED, 2))]
     while True:
         with suppress(aiohttp.ClientError, TimeoutError):
@@ -48,7 +48,7 @@ async def listen(client: Client) -> None:
 
 
 async def trade(client: Client) -> None:
-    """Take both ways in turn, and quote and cancel, whatever comes of it."""
+    """Take on both sides in turn, quote and cancel, whatever the outcome."""
     for turn in count():
         with suppress(aiohttp.ClientError, TimeoutError, AssertionError, orjson.JSONDecodeError):
             async with asyncio.timeout(PATIENCE_S):
@@ -77,7 +77,7 @@ async def look(client: Client) -> None:
 
 
 async def run(plan: FaultPlan) -> tuple[dict[str, int], bool]:
-    """Trade through a plan; what struck, and whether the exchange is well afterwards."""
+    """Trade through a plan; return what struck and whether the exchange is well afterwards."""
     async with steady_clock(SPEED, START_NS) as clock, troubled(plan=plan, model=FlowModel(), clock=clock) as client:
         tasks = [asyncio.create_task(work(client)) for work in (listen, trade, look)]
         await clock.sleep_until(START_NS + round(DURATION_S * NS_PER_S))

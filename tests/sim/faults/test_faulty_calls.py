@@ -40,13 +40,13 @@ async def answer(ws: aiohttp.ClientWebSocketResponse) -> Any:
 
 
 async def ended(ws: aiohttp.ClientWebSocketResponse) -> int | None:
-    """The close code, once the socket is over."""
+    """Wait until the socket closes; return its close code."""
     while (await message(ws)).type not in _ENDED:
         pass
     return ws.close_code
 
 
-# --- what all answers carry ------------------------------------------------------------------------------------------
+# --- headers of all answers ------------------------------------------------------------------------------------------
 
 
 async def test_every_answer_is_dated_in_the_venues_time() -> None:
@@ -169,7 +169,7 @@ async def test_public_calls_are_struck_too() -> None:
 
 
 async def filled(client: Client) -> str:
-    """An order that has traded and is listed; its name."""
+    """Make an order that has traded and is listed; return its acceptance id."""
     name = await client.send(order("BUY", None))
     done = client.private.accounts["main"].orders[OrderId(name)]
     await until(lambda: client.private.ledger().fills and client.private.market.now_ns >= done.listed_ns)
@@ -341,7 +341,7 @@ async def test_lost_reply_leaves_only_the_next() -> None:
         troubled(Fault(kind=FaultKind.LOSE_REPLY, method="auth")) as client,
         client.socket(auth_request(1), subscribe(EVENTS, 2)) as ws,
     ):
-        assert await answer(ws) == {"jsonrpc": "2.0", "id": 2, "result": True}  # logged in all the same
+        assert await answer(ws) == {"jsonrpc": "2.0", "id": 2, "result": True}  # the login took effect
         assert client.struck == {"lose_reply": 1}
 
 
@@ -431,11 +431,11 @@ async def test_half_open_socket_says_nothing_until_the_line_is_cut() -> None:
         await until(lambda: client.struck)
         await dead.ping(b"there?")
         await dead.send_json(subscribe(BOARD, 3))
-        async with client.socket(subscribe(TICKER)) as live:  # others can connect, and hear the market
+        async with client.socket(subscribe(TICKER)) as live:  # new clients can connect and receive data
             await live.ping(b"there?")
             assert {(await message(live)).type for _ in range(4)} == {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.PONG}
             client.venue.faults.lift("half")
-            before = []  # what was on its way when silence fell
+            before = []  # frames under way when the silence began
             while (received := await message(dead)).type not in _ENDED:
                 before.append(received)
             assert not [m for m in before if m.type is aiohttp.WSMsgType.PONG or '"id":3' in m.data]
@@ -456,7 +456,7 @@ async def test_goodbye_over_a_half_open_socket_is_not_answered() -> None:
 
 @pytest.mark.parametrize("kind", [FaultKind.REFUSE_SOCKETS, FaultKind.RESET_SOCKETS])
 async def test_handshake_fails_while_calls_are_answered(kind: FaultKind) -> None:
-    tries = 2 if kind is FaultKind.RESET_SOCKETS else 1  # aiohttp asks again when a GET's line is reset
+    tries = 2 if kind is FaultKind.RESET_SOCKETS else 1  # aiohttp retries a GET whose connection is reset
     async with troubled(Fault(kind=kind, count=tries)) as client:
         with pytest.raises(aiohttp.ClientError) as failed:
             await client.session.ws_connect(client.venue.ws_url)
@@ -492,7 +492,7 @@ async def test_cut_network_holds_everything_and_resets_it_when_it_is_mended() ->
         for task in (sending, calling):
             with pytest.raises(aiohttp.ClientError):
                 await task
-        await (await connecting).close()  # aiohttp has asked again
+        await (await connecting).close()  # aiohttp has retried
         assert client.private.statistics().accepted == 1
         assert (await client.get("gethealth"))[0] == 200
 

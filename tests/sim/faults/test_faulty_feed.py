@@ -468,13 +468,13 @@ def test_tape_can_be_troubled_too(tmp_path: Path) -> None:
     assert scene.skew_ns == 0
 
 
-# --- lists that lag --------------------------------------------------------------------------------------------------
+# --- stale lists -----------------------------------------------------------------------------------------------------
 
 _OF_THE_MARK = ("pnl", "require_collateral", "open_position_pnl", "keep_rate")
 
 
 def _lists(room: FaultyRoom) -> dict[str, Any]:
-    """What the lists of the account say, but for what only the price moves."""
+    """The account's lists, without the fields that depend on the price."""
     answers = {path: room.get(path.removeprefix("/v1/me/")) for path in LISTS}
     for row in (*answers["/v1/me/getpositions"], answers["/v1/me/getcollateral"]):
         for name in _OF_THE_MARK:
@@ -483,7 +483,7 @@ def _lists(room: FaultyRoom) -> dict[str, Any]:
 
 
 def test_list_that_lags_is_what_it_was_for_all_it_shows() -> None:
-    """Asked for half a minute later: fills, lots, cash, and orders in all their states are those of then."""
+    """A list asked for half a minute later shows the fills, lots, cash and order states of then."""
     room = lively()
     shown: list[tuple[int, dict[str, Any]]] = []
     for turn in range(60):
@@ -587,7 +587,7 @@ def test_named_fields_of_a_named_event_are_missing_or_null(blank: bool) -> None:
 
 
 def test_faults_of_one_frame_take_from_each_other() -> None:
-    """What one fault took is not there for the next, which passes by."""
+    """A fault skips a field that another fault has removed."""
     room = FaultyRoom(
         Fault(kind=FaultKind.LOSE_FIELDS, missing=("outstanding_size", "event_type")),
         Fault(kind=FaultKind.WRONG_OUTSTANDING),
@@ -601,11 +601,11 @@ def test_faults_of_one_frame_take_from_each_other() -> None:
     assert "outstanding_size" not in executed
 
 
-# --- truth -----------------------------------------------------------------------------------------------------------
+# --- the exchange's own state ----------------------------------------------------------------------------------------
 
 
 def _day(room: FaultyRoom) -> tuple[LedgerState, list[Any], list[str]]:
-    """Trade a little; the truth afterwards, and all that was sent."""
+    """Trade a little; return the ledger afterwards and all frames sent."""
     for turn in range(6):
         name = room.send(order("BUY" if turn % 2 else "SELL", None, 0.01))
         quote = room.send(order("BUY", room.market.depth(1).bids[0][0] - 100 * turn))
@@ -629,4 +629,4 @@ def test_what_lies_about_the_exchange_does_not_change_its_truth(names: list[str]
     assert truth.fills
     told = _day(lively(*faults, seed=seed))
     assert told[:2] == (truth, rows)
-    assert told == _day(lively(*faults, seed=seed))  # and the same lies again
+    assert told == _day(lively(*faults, seed=seed))  # the same faults strike again

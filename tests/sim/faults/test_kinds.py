@@ -1,4 +1,4 @@
-"""Faults as values, plans of them, and who is struck."""
+"""Faults as values, plans of them, and what they strike."""
 
 from __future__ import annotations
 
@@ -27,25 +27,31 @@ def injector(*faults: Fault, seed: int = 1, now_s: float = 0.0) -> FaultInjector
     [
         ({"from_s": -1}, "from_s: -1 is before the start; accepted: 0 or more"),
         ({"from_s": 5, "to_s": 5}, "to_s: 5 is not after from_s; accepted: above 5"),
-        ({"chance": 0}, "chance: 0 is no chance; accepted: above 0 to 1"),
+        ({"chance": 0}, "chance: 0 is not a probability; accepted: above 0 to 1"),
         ({"chance": 1.1}, "chance: 1.1"),
         ({"count": 0}, "count: 0"),
         ({"skip": -1}, "skip: -1"),
-        ({"seconds": 2}, "seconds: lose_frame has no use for it; accepted: channel, event"),
-        ({"path": "/v1/*"}, "path: lose_frame has no use for it"),
-        ({"kind": FaultKind.DELAY_FRAME, "seconds": -1}, "seconds: -1 is in the past"),
+        ({"seconds": 2}, "seconds: lose_frame does not take it; accepted: channel, event"),
+        ({"path": "/v1/*"}, "path: lose_frame does not take it"),
+        ({"kind": FaultKind.DELAY_FRAME, "seconds": -1}, "seconds: -1 is negative"),
         ({"kind": FaultKind.SERVER_ERROR, "http_status": 99}, "http_status: 99"),
-        ({"kind": FaultKind.LOSE_FIELDS, "missing": ()}, "missing: none is named"),
-        ({"kind": FaultKind.CUT_NETWORK}, "to_s: is missing; accepted: cut_network needs an end"),
-        ({"kind": FaultKind.ABORT_SOCKETS, "chance": 0.5}, "chance: abort_sockets strikes when its window begins"),
-        ({"kind": FaultKind.ABORT_SOCKETS, "count": 2}, "count: abort_sockets strikes when its window begins"),
-        ({"kind": FaultKind.HALT_BOARD, "to_s": 1}, "to_s: 1 is too soon for a halt; accepted: 2.0 or more"),
-        ({"kind": FaultKind.HALT_BOARD, "to_s": 9, "state": BoardState.RUNNING}, "state: RUNNING is no halt"),
-        ({"kind": FaultKind.MAINTENANCE, "to_s": 5}, "to_s: 5 is too soon for a maintenance; accepted: 6.0 or more"),
+        ({"kind": FaultKind.LOSE_FIELDS, "missing": ()}, "missing: is empty"),
+        ({"kind": FaultKind.CUT_NETWORK}, "to_s: is missing; accepted: a number, because cut_network needs an end"),
+        (
+            {"kind": FaultKind.ABORT_SOCKETS, "chance": 0.5},
+            "chance: abort_sockets strikes once, when its window begins",
+        ),
+        ({"kind": FaultKind.ABORT_SOCKETS, "count": 2}, "count: abort_sockets strikes once, when its window begins"),
+        ({"kind": FaultKind.HALT_BOARD, "to_s": 1}, "to_s: 1 makes the halt too short; accepted: 2.0 or more"),
+        ({"kind": FaultKind.HALT_BOARD, "to_s": 9, "state": BoardState.RUNNING}, "state: RUNNING is not a halt"),
+        ({"kind": FaultKind.MAINTENANCE, "to_s": 5}, "to_s: 5 makes the maintenance too short; accepted: 6.0 or more"),
         ({"kind": FaultKind.BUSY, "health": Health.UNKNOWN}, "health: UNKNOWN is never sent"),
         ({"kind": FaultKind.STALE_LIST, "seconds": 601}, "seconds: 601 is too long ago; accepted: 0 to 600"),
-        ({"kind": FaultKind.STALE_LIST, "path": "/v1/me/getbalance"}, "is no list; accepted: /v1/me/getexecutions"),
-        ({"kind": FaultKind.WRONG_MID, "blank": True}, "blank: wrong_mid has no use for it; accepted: channel, ticks"),
+        (
+            {"kind": FaultKind.STALE_LIST, "path": "/v1/me/getbalance"},
+            "matches no list; accepted: /v1/me/getexecutions",
+        ),
+        ({"kind": FaultKind.WRONG_MID, "blank": True}, "blank: wrong_mid does not take it; accepted: channel, ticks"),
     ],
 )
 def test_fault_that_makes_no_sense_says_what_is_accepted(options: dict[str, Any], words: str) -> None:
@@ -98,7 +104,7 @@ def test_plans_of_nothing_and_of_too_short_runs_are_refused() -> None:
         random_plan(1, 5)
     with pytest.raises(ValueError, match="too short"):
         single_plans(float("nan"))
-    with pytest.raises(ValueError, match="at most 0 faults"):
+    with pytest.raises(ValueError, match="max_faults: 0 is too small"):
         random_plan(1, 60, max_faults=0)
 
 
@@ -111,7 +117,7 @@ def test_single_plans_have_every_kind_within_the_run(duration_s: float) -> None:
         assert all(f.to_s is not None and f.from_s < f.to_s < duration_s for f in plan.faults)
 
 
-# --- who is struck ---------------------------------------------------------------------------------------------------
+# --- strikes ---------------------------------------------------------------------------------------------------------
 
 
 def test_window_begins_included_and_ends_excluded() -> None:

@@ -90,9 +90,12 @@ faults:
         ("faults:\n  - kind: busy\n    count: 1.5", "f.yml:3: faults.0.count: 1.5 is not accepted"),
         (
             "faults:\n  - kind: lose_frame\n    chance: 2",
-            "f.yml:3: faults.0.chance: 2.0 is no chance; accepted: above 0",
+            "f.yml:3: faults.0.chance: 2.0 is not a probability; accepted: above 0",
         ),
-        ("faults:\n  - kind: cut_network", "f.yml:2: faults.0.to_s: is missing; accepted: cut_network needs an end"),
+        (
+            "faults:\n  - kind: cut_network",
+            "f.yml:2: faults.0.to_s: is missing; accepted: a number, because cut_network needs an end",
+        ),
         ("faults: [", "f.yml:1: "),
     ],
 )

@@ -1,13 +1,10 @@
-"""What the commands share.
+"""Shared by the commands.
 
-cli         common flags, and errors as exit codes
-ending      how a run is told to end
-<<<<<<< HEAD
-first_of    this or a signal, whichever comes first
-=======
->>>>>>> main
-output      standard output that nobody can hold up
-prompt      settings of the interpreter for quick answers
-compiling   what a person sees while functions are compiled
+cli         common flags, signals, and errors as exit codes
+ending      the request to end a run, and its reason
+first_of    waits for a task or a signal, whichever comes first
+output      standard output that cannot block a command
+prompt      interpreter settings for low latency
+compiling   progress while functions are compiled
 wide_table  tables on a narrow terminal
 """

@@ -1,8 +1,8 @@
-"""What the commands share: their common flags, and errors as exit codes.
+"""Shared by the commands: common flags, signals, and errors as exit codes.
 
 Exit codes: 0 done, or stopped by a signal in good order; 1 runtime failure; 2 bad configuration or arguments, before
-anything is sent; 3 halted by the kill switch; 130 stopped by a signal before there was anything to end in good order
-(`sweep` and compiled `backtest`: before all was done). They tell of the command's end, never of the screen's.
+anything is sent; 3 halted by the kill switch; 130 stopped by a signal before the run began (`sweep` and compiled
+`backtest`: before all was done). A screen that cannot be written does not change the exit code.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ EXIT_INTERRUPTED: Final = 130
 
 CONFIGS: Final = Path("configs")
 DEFAULTS: Final = Path(config.__file__).parent / "defaults"
-"""The package's own configurations, for where the current folder has none in ``configs``."""
+"""The package's own configurations, used when the current folder has none in ``configs``."""
 _LIVE: Final = "live.yml"
 STOP_SIGNALS: Final = tuple(
     number
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     if signal.getsignal(number) is not signal.SIG_IGN
 )
-"""All mean: stop in good order. SIGHUP comes when the operator's terminal goes away. What was ignored when the process
-started (`nohup`, `&` in a script) stays ignored."""
+"""Signals that mean: stop in good order. SIGHUP comes when the operator's terminal closes. A signal that was ignored
+when the process started (`nohup`, `&` in a script) stays ignored."""
 LONGEST_S: Final = 1_000_000_000
-"""Thirty years; beyond, stamps leave what 64 bits and calendars hold."""
+"""Thirty years; beyond, stamps exceed 64 bits and calendars."""
 OPEN_FILES: Final = 128
-"""What a run wants to have open at once: sockets, logs, journal, libraries. With 24 it fails anywhere."""
+"""Open files that a run needs: sockets, logs, journal, libraries. With 24 it fails at random places."""
 FASTEST: Final = 100.0
-"""Above this, real time is too short for sockets to keep up; virtual time (``max``) has no such limit."""
+"""Above this speed sockets cannot keep up; virtual time (``max``) has no such limit."""
 
 
 def _is_without_terminal() -> bool:
-    """Whether no terminal can hang up on this process: as a service it leads a session that has none."""
+    """Whether the process has no terminal that can hang up: a service leads a session without one."""
     if os.getsid(0) != os.getpid():
         return False
     try:
@@ -65,7 +65,7 @@ def _is_without_terminal() -> bool:
 
 
 _IS_WITHOUT_TERMINAL: Final = _is_without_terminal()
-"""As of the start: a terminal that has hung up cannot be found any more."""
+"""As of the start, because a terminal that has hung up cannot be found any more."""
 
 
 class Main(Protocol):
@@ -77,9 +77,10 @@ class Main(Protocol):
 
 
 def command(name: str, *, patient: bool = False) -> Callable[[Main], Main]:
-    """A command whose output cannot hold it up or end it (:mod:`output`), and whose exit code is its own.
+    """Make a command whose output can neither block nor end it (:mod:`output`).
 
-    ``patient``: one that answers a question waits for its reader, if there is one. A bug is shown and is a failure.
+    ``patient`` commands, which answer a question, wait for their reader while there is one. An unexpected exception is
+    shown and ends the command with EXIT_FAILED.
     """
 
     def wrap(main: Main) -> Main:
@@ -93,11 +94,11 @@ def command(name: str, *, patient: bool = False) -> Callable[[Main], Main]:
                 except KeyboardInterrupt:
                     sys.stderr.write(f"{name}: interrupted\n")
                     return EXIT_INTERRUPTED
-                except Exception:  # noqa: BLE001 - the interpreter would wait for whoever reads the traceback
+                except Exception:  # noqa: BLE001 - the interpreter would block on writing the traceback
                     traceback.print_exc()
                     return EXIT_FAILED
                 finally:
-                    with suppress(ValueError):  # a run's own log has taken over
+                    with suppress(ValueError):  # the run's own log has replaced it
                         logger.remove(sink)
 
         return run
@@ -106,14 +107,14 @@ def command(name: str, *, patient: bool = False) -> Callable[[Main], Main]:
 
 
 def add_config_flags(parser: argparse.ArgumentParser, *, override: str) -> None:
-    """Flags that say which configuration; ``override`` describes the default of ``--config``."""
+    """Flags that choose the configuration; ``override`` describes the default of ``--config``."""
     parser.add_argument("--config", metavar="FILE", type=Path, help=f"override on the base file (default: {override})")
     parser.add_argument(
         "--base",
         metavar="FILE",
         type=Path,
         default=CONFIGS / "base.yml",
-        help="base file (default: %(default)s; where there is none, the package's own)",
+        help="base file (default: %(default)s, or the package's own if there is none)",
     )
     parser.add_argument(
         "--set",
@@ -135,22 +136,39 @@ def add_common_flags(parser: argparse.ArgumentParser, *, override: str, has_dura
     if not has_duration:
         return
     parser.add_argument(
-        "--duration", metavar="SECONDS", type=positive_seconds, help="stop after so long, in the run's own time"
+        "--duration", metavar="SECONDS", type=positive_seconds, help="stop after this time, in the run's own clock"
+    )
+
+
+def add_run_flags(parser: argparse.ArgumentParser, *, default: str) -> None:
+    """``--runs`` and ``--run``: which runs a log folder has, and which are meant (``LogRuns.chosen``).
+
+    ``default`` says what is meant without ``--run``.
+    """
+    parser.add_argument("--runs", action="store_true", help="list the runs of the log folder, and do no more")
+    parser.add_argument(
+        "--run",
+        metavar="RUN",
+        action="append",
+        default=[],
+        dest="wanted",
+        help="run of the log folder: its number, latest, a mode (all its runs), all, or unknown; may be repeated "
+        f"(default: {default})",
     )
 
 
 def settings_file(named: Path) -> Path:
-    """The file as it is named, or where the current folder has no such configs/NAME, the package's own."""
+    """The named file; the package's own of that name if ``configs/NAME`` does not exist in the current folder."""
     own = DEFAULTS / named.name
     return own if named.parent == CONFIGS and not named.exists() and own.is_file() else named
 
 
 def load(args: argparse.Namespace, default_override: Path | None) -> AppConfig:
-    """Read the configuration that the flags name, and note in ``args.layers`` of which files. Raises ConfigError."""
+    """Read the configuration that the flags name, and put its files into ``args.layers``. Raises ConfigError."""
     named = {"--base": args.base, "--config": args.config or default_override}
     files = [settings_file(path) for path in named.values() if path is not None]
     if args.config == CONFIGS / _LIVE:
-        files[1] = args.config  # who names it has limits of his own in it: no other file stands in for it
+        files[1] = args.config  # a named live.yml has the operator's own limits: no other file may replace it
     for (flag, path), file in zip(named.items(), files, strict=False):
         if not file.exists():
             own = DEFAULTS / file.name
@@ -162,7 +180,7 @@ def load(args: argparse.Namespace, default_override: Path | None) -> AppConfig:
 
 @contextmanager
 def extra_needed(extra: str, otherwise: str = "") -> Iterator[None]:
-    """Around imports of what comes with an optional extra. Raises ConfigError that names it, and a way without it."""
+    """Around imports from an optional extra. Raises ConfigError with the missing package and the extra."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -171,13 +189,13 @@ def extra_needed(extra: str, otherwise: str = "") -> Iterator[None]:
             raise
         instead = f", or {otherwise}" if otherwise else ""
         raise ConfigError(
-            f"needs {package}, of the extra {extra}, which is not installed; "
+            f"needs {package} from the extra {extra}, which is not installed; "
             f"accepted: pip install 'stall-then-strike[{extra}]'{instead}"
         ) from error
 
 
 def require_open_files() -> None:
-    """Have as many open files allowed as a run wants. Raises ConfigError where this machine does not let it."""
+    """Raise the limit of open files to what a run needs. Raises ConfigError if the system does not allow it."""
     try:
         import resource
     except ImportError:  # not on Windows
@@ -190,16 +208,16 @@ def require_open_files() -> None:
 
 
 def hear_signals(*, yes: bool) -> None:
-    """Let stop signals through, or make them wait."""
+    """Deliver stop signals, or hold them back."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK if yes else signal.SIG_BLOCK, STOP_SIGNALS)
 
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Around a whole run, which hears signals only while it can answer them (:func:`hear_signals`).
+    """Around a whole run: hold stop signals back except while the run can handle them (:func:`hear_signals`).
 
-    Threads that are started meanwhile never take one. From the run's end on, signals are ignored: its logs are being
-    closed and its exit code stands.
+    Threads that are started meanwhile never receive one. After the run, signals are ignored: its logs are being closed
+    and its exit code is fixed.
     """
     hear_signals(yes=False)
     try:
@@ -212,7 +230,7 @@ def signals_held() -> Iterator[None]:
 
 @contextmanager
 def signals_heard(on_signal: Callable[[str], object]) -> Iterator[None]:
-    """Inside the running loop and :func:`signals_held`: a stop signal calls with its name; none comes afterwards."""
+    """Inside the running loop and :func:`signals_held`: each stop signal calls ``on_signal`` with its name."""
 
     def hear(name: str) -> None:
         if means_stop(name):
@@ -229,12 +247,12 @@ def signals_heard(on_signal: Callable[[str], object]) -> Iterator[None]:
 
 
 class Interrupted(BaseException):
-    """A stop signal, where there is nothing to stop in good order."""
+    """A stop signal came while there was nothing to stop in good order."""
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Inside :func:`signals_held`, around work that is lost without harm: a stop signal ends it. Raises Interrupted."""
+    """Inside :func:`signals_held`, around work that may be lost: a stop signal raises Interrupted."""
 
     def interrupt(number: int, _: object) -> None:
         if means_stop(name := signal.Signals(number).name):
@@ -251,25 +269,25 @@ def interruptible() -> Iterator[None]:
 
 
 def means_stop(name: str) -> bool:
-    """Whether a signal that was heard means to stop.
+    """Whether a received signal means to stop.
 
-    A SIGHUP where no terminal can hang up does not: many send it to have a service read its files anew. It is told.
+    A SIGHUP without a terminal does not: it is commonly sent to make a service reload its files. It is logged.
     """
     if name == signal.SIGHUP.name and _IS_WITHOUT_TERMINAL:
-        logger.warning("{}: the run goes on, for it has no terminal; SIGTERM stops it", name)
+        logger.warning("{} ignored: this process has no terminal; SIGTERM stops it", name)
         return False
     return True
 
 
 def leaves(error: BaseException) -> list[BaseException]:
-    """What went wrong in the tasks of a group, however deep; a plain exception stands for itself."""
+    """The exceptions inside nested exception groups; a plain exception is returned alone."""
     if isinstance(error, BaseExceptionGroup):
         return [leaf for part in error.exceptions for leaf in leaves(part)]
     return [error]
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where the platform has it."""
+    """uvloop's loop factory, if it is installed."""
     try:
         import uvloop
     except ImportError:

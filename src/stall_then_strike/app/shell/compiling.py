@@ -1,6 +1,6 @@
-"""What a person sees while functions are compiled, which the first run on a machine waits for.
+"""Progress while functions are compiled, which the first run on a machine waits for.
 
-Nothing is said while all of them come from the cache.
+Nothing is shown when all functions come from the cache.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from stall_then_strike.infra.clock import perf_ns
 from stall_then_strike.types.dto import NS_PER_S
 
 READER: Final = 50
-"""How many functions are compiled to prepare tapes, about."""
+"""About how many functions are compiled to prepare tapes."""
 REPLAY: Final = 155
-"""And to replay them."""
+"""About how many functions are compiled to replay them."""
 
 
 @contextmanager
 def compiling(console: Console, doing: str, functions: int) -> Iterator[None]:
-    """Around work that may begin with compiling about so many functions: say so, how far it is, how long it took.
+    """Around work that may compile about ``functions`` functions: show that, the progress and the time it took.
 
-    On a terminal a line shows what is done and counts; elsewhere a line comes when compiling begins. One stays.
+    A terminal shows a line with a count; otherwise one line is printed when compiling begins. A final line is printed
+    in both cases.
     """
     from stall_then_strike.research.replay.jit import compilations
 

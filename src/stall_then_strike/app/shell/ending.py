@@ -1,4 +1,4 @@
-"""How a run is told to end: by signals, by its duration, by itself."""
+"""The request to end a run: by a signal, by its duration, or by the run itself."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from loguru import logger
 
 
 class Ending:
-    """Why and how fast. The first signal means in good order, the second in a hurry."""
+    """Whether a run is to end, and why. The first signal means: in good order; the second: in a hurry."""
 
     def __init__(self) -> None:
-        """Nobody wants it to end."""
+        """Start without a request."""
         self.wanted = asyncio.Event()
         self.hurry = asyncio.Event()
         self.why = ""
 
     def on_signal(self, name: str) -> None:
-        """A signal came."""
+        """Handle a stop signal."""
         if self.wanted.is_set():
             self.hurry.set()
         self.ask(name)
 
     def ask(self, why: str) -> None:
-        """End in good order; the first reason counts."""
+        """Request an end in good order; the first reason is kept."""
         if not self.wanted.is_set():
             self.why = why
             logger.info("stopping: {}", why)

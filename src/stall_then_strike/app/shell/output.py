@@ -1,13 +1,12 @@
-"""Standard output and standard error: whoever watches a command can neither hold it up nor end it.
+"""Standard output and standard error that can neither block nor end a command.
 
 A terminal may stop reading (Ctrl-S, a hung ssh) or be closed, a pipe may be full or its reader gone, and an encoding
-may lack a character. So nobody writes there but a daemon thread for each of the two files (one, where both are the same
-file), out of a bounded queue. Everything goes that way, because ``sys.stdout`` and ``sys.stderr`` themselves
-are replaced: panel, lines, log sinks, warnings, tracebacks. What does not fit is lost, oldest first, counted, and told
-when the file is read again. The end of a command waits for a reader only for a moment.
+may lack a character. Therefore only a daemon thread per file writes there (one thread if both are the same file), from
+a bounded queue. ``sys.stdout`` and ``sys.stderr`` themselves are replaced, so that this holds for everything: panel,
+lines, log sinks, warnings, tracebacks. When the queue is full, the oldest text is dropped and counted; the count is
+shown when the file is read again. The end of a command waits for a reader only for a moment.
 
-A *patient* command, one that answers a question and is over, loses nothing: it waits for its reader, as long as there
-is one.
+A *patient* command, one that answers a question and ends, drops nothing: it waits for its reader while there is one.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 QUEUE_BYTES: Final = 1 << 17
-"""How much may wait, beyond what the system takes."""
+"""Size of the queue, beyond the system's own buffer."""
 END_S: Final = 2.0
-"""How long the end of a command waits for a file to be read, seconds."""
+"""How long the end of a command waits for the reader, seconds."""
 
 _CHUNK: Final = 1 << 12
 _POLL_S: Final = 1.0
 _GONE: Final = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO, errno.ENOTCONN, errno.ECONNRESET})
-"""After these a file is never written again: no reader, no terminal."""
+"""Errors after which a file is never written again: its reader or terminal is gone."""
 _ENTER: Final = str(Control.alt_screen(enable=True)) + str(Control.show_cursor(show=False))
 _LEAVE: Final = str(Control.show_cursor(show=True)) + str(Control.alt_screen(enable=False))
 _SIMILAR: Final = "stall_then_strike.similar"
@@ -58,26 +57,26 @@ codecs.register_error(_SIMILAR, _similar)
 
 
 class Outlet(io.RawIOBase):
-    """A file that somebody may be watching, and the one thread that writes to it. Writing here never blocks or fails.
+    """A standard file and the one thread that writes to it. Writing here never fails, and blocks only if patient.
 
-    It shows text, or for a while a panel: then the newest frame only, and text waits for the panel's end.
+    It shows text, or for a while a panel: then only the newest frame is written, and text waits for the panel's end.
     """
 
     def __init__(self, fd: int, encoding: str, *, patient: bool) -> None:
-        """``fd`` is open and stays so."""
+        """``fd`` is open and stays open."""
         self._fd, self._encoding, self._is_patient = fd, encoding, patient
         self.name = {1: "standard output", 2: "standard error"}.get(fd, f"file {fd}")
         self._changed = threading.Condition()
         self._texts: deque[bytes] = deque()
         self._size = 0
         self._lost = 0
-        """Lines, since last told."""
+        """Lines dropped since the count was last shown."""
         self._frame: Callable[[], str] | None = None
         self._is_panel = self._is_over = self._is_gone = self._is_busy = False
         self._is_drawn = False
-        """Whether the panel is on the screen; the thread's own."""
+        """Whether the panel is on the screen; used by the thread only."""
         self._is_spoilt = False
-        """Whether a frame could not be drawn."""
+        """Whether an error of drawing was logged."""
         self._thread = threading.Thread(target=self._write_all, name=self.name, daemon=True)
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are for the main thread
         try:
@@ -88,7 +87,7 @@ class Outlet(io.RawIOBase):
     # --- as a file
 
     def writable(self) -> bool:
-        """Yes."""
+        """Always True."""
         return True
 
     def fileno(self) -> int:
@@ -100,7 +99,7 @@ class Outlet(io.RawIOBase):
         return os.isatty(self._fd)
 
     def write(self, data: ReadableBuffer) -> int:
-        """Take bytes to be written. Of one call they are lost together or not at all."""
+        """Queue bytes to be written. The bytes of one call are dropped together or not at all."""
         text = bytes(data)
         with self._changed:
             if self._is_patient:
@@ -120,13 +119,13 @@ class Outlet(io.RawIOBase):
     # --- as a panel
 
     def draw(self, frame: Callable[[], str]) -> None:
-        """Show this as soon as the terminal takes it, unless a newer one comes first. Called by the thread."""
+        """Show a frame as soon as the terminal reads, unless a newer one comes first. The thread calls ``frame``."""
         with self._changed:
             self._is_panel, self._frame = True, frame
             self._changed.notify_all()
 
     def end_panel(self) -> None:
-        """Give the terminal back as it was, and show the text that came meanwhile."""
+        """Restore the terminal and show the text that was written meanwhile."""
         with self._changed:
             self._is_panel, self._frame = False, None
             self._changed.notify_all()
@@ -134,7 +133,7 @@ class Outlet(io.RawIOBase):
     # --- the end
 
     def drain(self) -> bool:
-        """Wait for all to be written: for a moment, or, if patient, as long as there is a reader. Whether it was."""
+        """Wait until all is written (END_S; if patient, while there is a reader); return whether it is."""
         self.end_panel()
         with self._changed:
             return self._changed.wait_for(
@@ -143,7 +142,7 @@ class Outlet(io.RawIOBase):
             )
 
     def finish(self) -> None:
-        """Take no more, and end the thread, unless it waits for a reader: the file may be closed after that."""
+        """Accept no more and end the thread, unless it still waits for a reader. The file may be closed afterwards."""
         is_written = self.drain()
         with self._changed:
             self._is_over = True
@@ -159,7 +158,7 @@ class Outlet(io.RawIOBase):
                 pass
         except OSError as error:
             if not self._is_patient:
-                logger.info("{} is not read any more, the run goes on: {}", self.name, error.strerror)
+                logger.info("{} has no reader any more ({}); the run goes on", self.name, error.strerror)
         finally:
             with self._changed:
                 self._is_gone, self._size = True, 0
@@ -167,7 +166,7 @@ class Outlet(io.RawIOBase):
                 self._changed.notify_all()
 
     def _write_next(self) -> bool:
-        """Write what is there, or wait for something; False when there will be nothing more."""
+        """Wait for something and write it; return False when nothing more will come."""
         with self._changed:
             self._is_busy = False
             self._changed.notify_all()
@@ -200,47 +199,47 @@ class Outlet(io.RawIOBase):
     def _drawn(self, frame: Callable[[], str]) -> str:
         try:
             return frame()
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with a picture, text must still be written
+        except Exception as error:  # noqa: BLE001 - text must still be written, whatever is wrong with a frame
             if not self._is_spoilt:
                 self._is_spoilt = True
                 logger.opt(exception=error).error("the panel cannot be drawn")
             return f"the panel cannot be drawn: {error!r}"
 
     def _put(self, data: bytes) -> bool:
-        """Write, waiting as long as it takes; False if it was lost. Raises OSError if nobody will ever read it."""
+        """Write, however long it takes; return False if the data was lost. Raises OSError if the reader is gone."""
         left = memoryview(data)
         while left:
             try:
                 left = left[os.write(self._fd, left[:_CHUNK]) :]
-            except BlockingIOError:  # somebody who has the file too made it so
+            except BlockingIOError:  # another process that shares the file made it non-blocking
                 select.select((), (self._fd,), (), _POLL_S)
             except OSError as error:
                 if error.errno in _GONE:
                     raise
-                with self._changed:  # such as a full disk, which may get room again
+                with self._changed:  # for instance a full disk, which may recover
                     self._lost += data.count(b"\n")
                 return False
         return True
 
 
 def outlet_of(file: IO[str]) -> Outlet | None:
-    """The outlet behind a stream, if it has one."""
+    """The outlet behind a stream; None if it has none."""
     raw = getattr(file, "buffer", None)
     return raw if isinstance(raw, Outlet) else None
 
 
 @contextmanager
 def watched(*, patient: bool) -> Iterator[None]:
-    """Put outlets behind ``sys.stdout`` and ``sys.stderr``; at the end, what waits is written, if somebody reads it.
+    """Put outlets behind ``sys.stdout`` and ``sys.stderr``; at the end, write what is queued, if there is a reader.
 
-    Behind the process's own they stay: what the interpreter still has to say while it ends may not hold it up either.
+    Behind the process's own streams the outlets stay, so that the interpreter's exit cannot block either.
     """
     _fill_standard_files()
     streams, outlets = (sys.stdout, sys.stderr), dict[int, Outlet]()
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - open as long as the process
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # `stty tostop` stops whoever writes from the background
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # `stty tostop` would stop a background process that writes
     try:
         sys.stdout, sys.stderr = _behind(streams[0], 1, outlets, patient), _behind(streams[1], 2, outlets, patient)
         yield
@@ -254,7 +253,7 @@ def watched(*, patient: bool) -> Iterator[None]:
 
 
 def _behind(stream: TextIO | None, number: int, outlets: dict[int, Outlet], patient: bool) -> TextIO:
-    """A stream like this one with an outlet behind it. One that is no file stays as it is: nobody can hold it up."""
+    """A stream like this one with an outlet behind it. A stream that is not a file cannot block and is kept."""
     if stream is not None:
         if outlet_of(stream) is not None:
             return stream
@@ -270,9 +269,9 @@ def _behind(stream: TextIO | None, number: int, outlets: dict[int, Outlet], pati
 
 
 def _fill_standard_files() -> None:
-    """Open what was closed at the start, or the next file that is opened, such as a journal, would take its number."""
+    """Open closed standard files, or the next opened file, such as a journal, would get their number."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number

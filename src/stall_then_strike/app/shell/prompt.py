@@ -1,9 +1,9 @@
-"""Settings of the interpreter for a process in which one thread has to answer at once.
+"""Interpreter settings for a process in which one thread must answer at once.
 
-- *Collections.* A full garbage collection looks at everything that was ever imported and holds the event loop for 50 ms
-  and more. What is there when trading begins lasts to its end, so it is taken out of the collector's sight.
-- *Turns.* A thread that wants the interpreter waits up to 5 ms for it (CPython's default), also the event loop after
-  each call into SQLite or the system, when a log writer was quicker. Half a millisecond is ample for the writers.
+- *Garbage collection.* A full collection visits everything that was imported and stops the event loop for 50 ms and
+  more. Objects that exist when trading begins last to its end, so they are excluded from collections.
+- *Thread switching.* A thread waits up to 5 ms for the interpreter (CPython's default). This includes the event loop
+  after each call into SQLite or the system, if a log writer was quicker. Half a millisecond is enough for the writers.
 """
 
 from __future__ import annotations
@@ -15,8 +15,13 @@ from typing import Final
 TURN_S: Final = 0.0005
 
 
-def answer_promptly() -> None:
-    """For the rest of the process; call it when what lasts is loaded, and nothing is urgent yet."""
-    sys.setswitchinterval(TURN_S)
+def leave_out_what_lasts() -> None:
+    """Let collections look only at what is made from here on, for the rest of the process."""
     gc.collect()
     gc.freeze()
+
+
+def answer_promptly() -> None:
+    """Apply the settings for the rest of the process; call it after loading, before anything is urgent."""
+    sys.setswitchinterval(TURN_S)
+    leave_out_what_lasts()

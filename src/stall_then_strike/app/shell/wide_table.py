@@ -9,11 +9,11 @@ from rich.table import Table
 
 _INDENT: Final = "  "
 _UNLIMITED: Final = 10_000
-"""Columns in which a table shows how wide it would like to be."""
+"""Width that no table exceeds, for measuring its natural width."""
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table of texts whole; where it is too wide, each row as a paragraph, so that no word is broken."""
+    """Print a table of texts; if it is too wide, print each row as a paragraph, so that no word is broken."""
     if console.measure(table, options=console.options.update(width=_UNLIMITED)).maximum <= console.width:
         console.print(table)
         return
@@ -27,7 +27,7 @@ def print_table(console: Console, table: Table) -> None:
 
 
 def _paragraph(told: list[str], width: int) -> str:
-    """The first part, and under it the others with commas: a part goes on a line of its own before it is broken."""
+    """The first part on a line, the others below it with commas; lines break between parts only."""
     lines = [told[0]]
     line = ""
     for part in told[1:]:

@@ -1,8 +1,8 @@
-"""Which limit of the venue held strikes up: the budget counted once more, from what was sent before.
+"""Which rate limit delayed strikes: the budget is counted again from the requests that were sent before.
 
-No log says it for each moment. Sends and cancels are in the decision log, questions about the account in the journal;
-the limits are those of the configuration that is read now. What neither knows is left out: calls of others on the
-account, and pauses after a refusal.
+No log has it for each moment. Sends and cancels are in the decision log, account queries in the journal; the limits are
+those of the present configuration. Calls of others on the account and pauses after a refusal are in neither, and are
+left out.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from stall_then_strike.infra.logs.log_reader import DecisionLine
 from stall_then_strike.types.dto import NS_PER_S, Reason
 
 MEMORY_NS: Final = 302 * NS_PER_S
-"""The longest window, and a little."""
-NOT_COUNTED: Final = "none by our own calls on record: calls of others on the account, or a pause after a refusal"
+"""A little longer than the longest window."""
+NOT_COUNTED: Final = "none by our own recorded calls: calls of others on the account, or a pause after a refusal"
 USUAL_CALLS: Final = 4
-"""Of a question about the account: more are rare, and not on record."""
+"""Calls of one account query; more are rare, and not recorded."""
 _ORDER: Final = re.compile(r"(?:place_limit|close_market) \w+ ([\d.]+)@")
 _CANCELS: Final = re.compile(r"cancel_all_stall (\d+)")
 
 
 def budget_waits(rows: Iterable[DecisionLine], questions: Iterable[int], cfg: AppConfig) -> Mapping[int, str]:
-    """In words, what each hold for the budget waited for, by the stamp of its row. ``rows`` oldest first."""
+    """What each hold with the reason BUDGET waited for, in words, by the stamp of its row. ``rows`` are oldest
+    first."""
     unit, waits = cfg.exchange.instrument(), dict[int, str]()
     budget, quote = Budget(cfg.exchange.limits, unit), unit.to_lots(cfg.strategy.size_min)
     asked = sorted(questions)

@@ -1,8 +1,8 @@
 """Gates: the reasons for doing nothing, and how long each held.
 
 A decision row is written when the reason changes, so a reason holds until the next row. Cancels and closes in between
-do not end it. Where the next row can only be of a later run (two holds in a row with one reason, or a hold after a
-stop), when the reason ended is not known.
+do not end it. If the next row must be of a later run (two consecutive holds with the same reason, or a hold after a
+stop), the end of the first is unknown.
 """
 
 from __future__ import annotations
@@ -17,45 +17,45 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.logs.log_reader import DecisionLine, Span
 
 _BETWEEN: Final = frozenset({"cancel", "close"})
-"""Decisions after which the same reason may go on."""
+"""Decisions after which the same reason may continue."""
 _LAST: Final = frozenset({"halted", "stopping"})
-"""Reasons that a run does not leave for another one without a word."""
+"""Reasons that only a logged decision or the end of the run can end."""
 _AFTER_LAST: Final = _LAST | {"dust", "closing"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """A reason that held."""
+    """A reason for doing nothing, and the time that it held."""
 
     reason: str
     row: DecisionLine
-    """Its first row: what the market and the position were when it began."""
+    """Its first row, with the market and the position when it began."""
     from_ns: int
     until_ns: int | None
-    """When another decision came; None if none has come."""
+    """When the next decision came; None if none has."""
     is_end_unknown: bool
-    """The run ended, some time before ``until_ns`` where that is known."""
+    """The run ended before ``until_ns``, at an unknown time."""
     figures: str = ""
-    """What its gate measured, beside the limit."""
+    """What its gate measured, and the limit."""
     text: str = ""
     """In words."""
 
     @property
     def lasted_ns(self) -> int | None:
-        """How long, where it is known."""
+        """How long it held; None if unknown."""
         return None if self.until_ns is None or self.is_end_unknown else self.until_ns - self.from_ns
 
     @property
     def duration(self) -> str:
-        """``for 12.4 s``, or what is known of its end."""
+        """``for 12.4 s``, or what is known about its end."""
         if self.lasted_ns is not None:
             return f"for {lasting(self.lasted_ns)}"
         if self.is_end_unknown:
             return "until that run ended"
-        return "and still does"
+        return "and still holds"
 
     def holds_at(self, ts_ns: int) -> bool:
-        """Whether it held at a moment, as far as known."""
+        """Whether it held at that time, as far as known."""
         return self.from_ns <= ts_ns and (self.until_ns is None or ts_ns < self.until_ns)
 
 
@@ -67,10 +67,10 @@ def holds_of(
     ends: Iterable[int] = (),
     budget_waits: Mapping[int, str] = MappingProxyType({}),
 ) -> list[Hold]:
-    """Holds that reach into the span. The last of all goes on while its run does.
+    """Holds that reach into the span. The last one continues while its run does.
 
-    ``ends``: when the journal says that something else was decided. It knows at once, the CSVs up to ``log.flush_ms``
-    later, or never if the process was killed. ``budget_waits``: as of :mod:`why_budget`.
+    ``ends`` are stamps of other decisions in the journal, which has them at once; the CSVs have them up to
+    ``log.flush_ms`` later, or never if the process was killed. ``budget_waits`` comes from :mod:`why_budget`.
     """
     edges = [decisions.before, *decisions.within, decisions.after]
     rows = [row for row in edges if row is not None]
@@ -101,7 +101,7 @@ def _holds(rows: list[DecisionLine], decisions: Span[DecisionLine], *, is_runnin
         last = first + 1
         while last < len(rows) and (rows[last].decision_type in _BETWEEN or _goes_on(rows, last, row)):
             last += 1
-        # Actions at the end are not followed by the same reason: the first of them ended it.
+        # Cancels and closes that are not followed by the same reason: the first of them ended the hold.
         while last > first + 1 and rows[last - 1].decision_type in _BETWEEN:
             last -= 1
         following = rows[last] if last < len(rows) else None

@@ -1,7 +1,7 @@
-"""What is asked about: a moment or an order, as the operator writes it.
+"""Parses what is asked about: a moment or an order, as the operator writes it.
 
-Times without an offset are UTC, as all logs are; with ``--local`` they are of the session's zone. A time of day is of
-today in that zone. Everything that does not look like a time is the name of an order or the number of an execution.
+Times without an offset are UTC, as in all logs; with ``--local`` they are in the session's zone. A time of day means
+today in that zone. Anything that does not look like a time is the id of an order or execution.
 """
 
 from __future__ import annotations
@@ -17,40 +17,40 @@ from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 from stall_then_strike.types.errors import ConfigError
 
 AGO: Final = re.compile(r"-(\d{1,9}(?:\.\d{1,9})?)([smhd])")
-"""How long ago, such as ``-5m``."""
+"""A time span before now, such as ``-5m``."""
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _CLOCK: Final = r"(\d\d:\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
 _TIME: Final = re.compile(_CLOCK)
 _ISO: Final = re.compile(rf"(\d{{4}}-\d\d-\d\d)(?:[T ]{_CLOCK}(Z|[+-]\d\d:?\d\d)?)?")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _YEARS: Final = range(1971, 2200)
-"""What fits into nanoseconds with room to look around."""
+"""Years whose nanoseconds fit into 64 bits, with room for the window."""
 _ACCEPTED: Final = (
-    "accepted: 2026-11-21T07:30:13.123Z, 07:30[:13[.123]] of today, now, -5m (s, m, h, d), or an order's or "
-    "execution's name"
+    "accepted: 2026-11-21T07:30:13.123Z, 07:30[:13[.123]] of today, now, -5m (s, m, h, d), or the id of an order "
+    "or execution"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """Either a moment or a name."""
+    """Either a moment or an id."""
 
     text: str
     moment_ns: int | None = None
     slack_ns: int = 0
-    """How much later it may be meant, where milliseconds were given: what is shown as ``.531`` can be ``.531999``."""
+    """How much later the moment may be if milliseconds were given: ``.531`` may stand for ``.531999``."""
     name: str = ""
 
 
 def parse_asked(text: str, *, now_ns: int, zone: str) -> Asked:
-    """Read a moment or a name; ``zone`` is that of times without an offset. Raises ConfigError."""
+    """Read a moment or an id; ``zone`` applies to times without an offset. Raises ConfigError."""
     text = text.strip()
     if text == "now":
         return Asked(text=text, moment_ns=now_ns)
     if ago := AGO.fullmatch(text):
         back_ns = int(float(ago[1]) * _UNIT_S[ago[2]] * NS_PER_S)
         if back_ns >= now_ns:
-            raise ConfigError(f"{text!r} is before all time; {_ACCEPTED}")
+            raise ConfigError(f"{text!r} is too long ago; {_ACCEPTED}")
         return Asked(text=text, moment_ns=now_ns - back_ns)
     try:
         if clock := _TIME.fullmatch(text):
@@ -64,7 +64,7 @@ def parse_asked(text: str, *, now_ns: int, zone: str) -> Asked:
     except ValueError as error:
         raise ConfigError(f"{text!r} is not a time: {error}; {_ACCEPTED}") from error
     if not _NAME.fullmatch(text):
-        raise ConfigError(f"{text!r} is neither a time nor the name of an order; {_ACCEPTED}")
+        raise ConfigError(f"{text!r} is neither a time nor the id of an order; {_ACCEPTED}")
     return Asked(text=text, name=text)
 
 

@@ -1,7 +1,7 @@
-"""The life of an order: from the journal with every step, or from the CSVs with what they tell.
+"""The life of an order: from the journal with every step, or from the CSVs as far as they have it.
 
-The CSVs have no row for the sending of an order, for its arrival on the book and for the sending of a cancel. The first
-and the last are taken from the decisions that asked for them, at whose stamps they were sent; the second stays unknown.
+The CSVs have no rows for the sending of an order, its registration and the sending of a cancel. Both sendings are taken
+from the decisions that asked for them, which have the same stamps; the registration stays unknown.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Fill:
 
     ts_ns: int
     exec_id: int | None
-    """None in the CSVs, which do not have it."""
+    """None in the CSVs, which have no execution ids."""
     client_order_id: str
     order_id: str
     side: str
@@ -44,7 +44,7 @@ class Fill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderLife:
-    """What is known of an order. Stamps are None where nothing tells them."""
+    """What is known about an order. Unknown stamps are None."""
 
     source: str
     """``journal`` or ``csv``."""
@@ -61,47 +61,47 @@ class OrderLife:
     sent_ns: int | None
     answered_ns: int | None
     answer: str
-    """What the answer was, with its detail where it was not an acceptance."""
+    """The answer; with its detail if it was not an acceptance."""
     registered_ns: int | None
     cancel_sent_ns: int | None
     cancel_reason: str
-    """Why it was cancelled; a label, or the words of the log."""
+    """Why it was cancelled; a label, or the log's text."""
     ended_ns: int | None
     end: str
     """``filled``, ``cancelled``, ``expired``, ``rejected`` ...; ``live`` if it may still be filled, else empty."""
     detail: str
-    """What the venue, or the transport, said at its end."""
+    """The message of the venue or the transport at its end."""
     fills: tuple[Fill, ...]
     facts: tuple[Fact, ...] = ()
     rows: tuple[OrderLine, ...] = ()
 
     @property
     def names(self) -> frozenset[str]:
-        """Both names, as far as known."""
+        """Our id and the venue's, as far as known."""
         return frozenset({self.client_order_id, self.order_id} - {""})
 
     @property
     def executed(self) -> Decimal:
-        """What was filled of it."""
+        """Filled size."""
         return sum((fill.size for fill in self.fills), Decimal(0))
 
     @property
     def first_ns(self) -> int:
-        """The first that is known of it."""
+        """The first known stamp."""
         return min(self._stamps(), default=0)
 
     @property
     def last_ns(self) -> int:
-        """The last that is known of it."""
+        """The last known stamp."""
         return max(self._stamps(), default=0)
 
     @property
     def was_refused(self) -> bool:
-        """Whether it never came to life."""
+        """Whether it never became live."""
         return self.end in _REFUSALS
 
     def is_live_at(self, ts_ns: int) -> bool:
-        """Whether it may have been filled at a moment."""
+        """Whether it may have been filled at that time."""
         until_ns = self.ended_ns
         return self.first_ns <= ts_ns and (ts_ns < until_ns if until_ns is not None else self.end == "live")
 
@@ -113,7 +113,7 @@ class OrderLife:
 
 
 def fill_of_journal(fill: BookedFill, units: Instrument) -> Fill:
-    """A fill as the journal has it."""
+    """A fill from the journal."""
     row = fill.row
     return Fill(
         ts_ns=row.ts_ns,
@@ -132,7 +132,7 @@ def fill_of_journal(fill: BookedFill, units: Instrument) -> Fill:
 
 
 def fill_of_csv(line: TradeLine, client_order_id: str = "") -> Fill:
-    """A fill as the trade log has it."""
+    """A fill from the trade log."""
     return Fill(
         ts_ns=line.ts_ns,
         exec_id=None,
@@ -152,7 +152,7 @@ def fill_of_csv(line: TradeLine, client_order_id: str = "") -> Fill:
 def life_of_journal(
     order: OrderMemo, facts: Sequence[Fact], fills: Iterable[BookedFill], units: Instrument
 ) -> OrderLife:
-    """An order from the journal's row of it, its facts and its fills."""
+    """An order from the journal: its row, its facts and its fills."""
     own = tuple(fill_of_journal(fill, units) for fill in fills)
     answer = next((fact for fact in facts if fact.what in _ANSWERS), None)
     end = next((fact for fact in facts if fact.what in _ENDS), None)
@@ -188,7 +188,7 @@ def life_of_journal(
 
 
 def life_of_csv(rows: Sequence[OrderLine], trades: Iterable[TradeLine], decisions: Sequence[DecisionLine]) -> OrderLife:
-    """An order from its rows of the order log (one at least), its trades, and the decisions around it."""
+    """An order from the CSVs: its rows of the order log (at least one), its trades, and the decisions around it."""
     first = rows[0]
     name = next((row.order_id for row in rows if row.order_id), "")
     fills = tuple(fill_of_csv(trade, first.client_order_id) for trade in trades)
@@ -234,7 +234,7 @@ def _end_of_csv(first: OrderLine, end: OrderLine | None, fills: Sequence[Fill]) 
 
 
 def _sent_ns(place: OrderLine, decisions: Sequence[DecisionLine]) -> int | None:
-    """The newest decision before the answer that asked for just this order."""
+    """The stamp of the last decision before the answer that asked for an order with these terms."""
     verb = "place_limit" if place.ttl_ms else "close_market"
     at = "market" if place.price is None else plain(place.price)
     text = f"{verb} {place.side} {plain(place.size)}@{at}"
@@ -243,7 +243,7 @@ def _sent_ns(place: OrderLine, decisions: Sequence[DecisionLine]) -> int | None:
 
 
 def _asked_ns(end: OrderLine, place: OrderLine | None, reason: str, decisions: Sequence[DecisionLine]) -> int | None:
-    """The first cancel for this reason that could name the order."""
+    """The stamp of the first cancel with this reason that can have included the order."""
     from_ns = 0 if place is None else place.ts_ns
     asked = (
         d.ts_ns

@@ -1,4 +1,4 @@
-"""Which run of a log folder a question is about: the one that knows the answer."""
+"""Finds the run of a log folder that a question is about: the one that has rows of it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _LISTED: Final = 10
 
 
 def runs_for(asked: Asked, known: LogRuns, texts: Sequence[str], reach_s: float) -> list[int]:
-    """The runs that are named by ``texts``; else those that know of it, if they are one story.
+    """The runs named by ``texts``; otherwise the runs that have rows of it.
 
-    Restarts on one venue in real time are one story; a backtest of the same day is another. Empty where no run knows,
-    or the folder has no manifests. Raises ConfigError for a run that is not there, and where several stories know.
+    Several such runs must be restarts in real time on one venue; a backtest of the same day does not belong to them.
+    Empty if no run has rows of it, or the folder has no manifests. Raises ConfigError for an unknown run, and if runs
+    that do not belong together have rows of it.
     """
     if texts:
         return known.chosen(texts)
@@ -28,7 +29,7 @@ def runs_for(asked: Asked, known: LogRuns, texts: Sequence[str], reach_s: float)
     found = [run for run in known.with_rows if _knows(known, run, asked, int(reach_s * NS_PER_S))]
     if len({_story(known.record(run), run) for run in found}) > 1:
         lines = "".join(f"\n  {known.line(run)}" for run in found[-_LISTED:])
-        raise ConfigError(f"{asked.text} is of {len(found)} runs; accepted: --run with the number of one:{lines}")
+        raise ConfigError(f"{asked.text} is in {len(found)} runs; accepted: --run with the number of one:{lines}")
     return found
 
 
@@ -39,7 +40,7 @@ def _story(record: RunRecord | None, run: int) -> tuple[object, ...]:
 
 
 def _knows(known: LogRuns, run: int, asked: Asked, reach_ns: int) -> bool:
-    """Whether a run has rows of an order, or rows around a moment, or lasted over it."""
+    """Whether a run has rows of an order, has rows around a moment, or was running then."""
     reader = LogReader(known.folder, known.rows([run]))
     if asked.moment_ns is None:
         return bool(reader.orders_named(asked.name) or reader.trades_of(asked.name))
@@ -53,7 +54,7 @@ def _knows(known: LogRuns, run: int, asked: Asked, reach_ns: int) -> bool:
 
 
 def _is_elsewhere(record: RunRecord | None, from_ns: int, until_ns: int) -> bool:
-    """Whether a manifest says that all rows are of another time."""
+    """Whether the manifest says that all rows are of another time."""
     if record is None or record.first_row is None or record.last_row is None:
         return False
     try:

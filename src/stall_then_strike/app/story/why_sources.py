@@ -1,8 +1,9 @@
-"""What ``why`` reads: the CSVs of a log folder, its runtime log, and the journal that belongs to it.
+"""What ``why`` reads: the CSVs of a log folder, its runtime log, and the journals of the runs that are asked about.
 
-The journal is read as of one moment and let go. It is the one named by ``--set journal.dir=...``; else the one in the
-log folder itself (``run_live`` on the embedded exchange keeps it there) or the one of the configuration, if its last
-run logged to this folder. Of two, the one that knows what is asked about. Paper runs have none.
+A journal is read as of one moment and closed again. A paper run's is beside its manifest. A live run's is the one named
+by ``--set journal.dir=...``; else the one in the log folder itself (``run_live`` on the embedded exchange keeps it
+there) or the one of the configuration, if its last run logged to this folder. Of several, the one that knows what is
+asked about. Backtests have none.
 """
 
 from __future__ import annotations
@@ -28,53 +29,56 @@ from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.infra.logs.log_reader import DecisionLine, LogReader, OrderLine, Span
 from stall_then_strike.infra.logs.log_runs import LIVE, LogRuns
+from stall_then_strike.infra.logs.run_manifest import run_journal
 from stall_then_strike.infra.logs.runtime_reader import RuntimeLine, runtime_lines
 from stall_then_strike.types.dto import NS_PER_S, BookedFill, Fact, OrderMemo, Reason
 from stall_then_strike.types.errors import JournalError
 from stall_then_strike.types.text import plain
 
 LIFE_NS: Final = 120 * NS_PER_S
-"""Longer than an order of ours can live: the venue ends it after a minute."""
+"""Longer than an order of ours can be live: the venue expires it after a minute."""
 _HOUR_NS: Final = 3_600 * NS_PER_S
 _IN_JOURNAL: Final = "journal"
 _SKEW_NS: Final = 2 * NS_PER_S
 _REPEATED: Final = ("strike ", "fill ", "pre-flight: ", "close ", "reverse move: ", "closed (")
-"""Runtime lines that only repeat what CSVs and journal tell."""
+"""Beginnings of runtime lines that only repeat CSVs and journal."""
 
 
 @dataclass(slots=True)
 class Records:
-    """All that was found of a span of time."""
+    """Everything found in a span of time."""
 
     decisions: Span[DecisionLine]
     orders: list[OrderLife] = field(default_factory=list)
     fills: list[Fill] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
-    """Facts on no order that is among ``orders``."""
+    """Facts that belong to none of ``orders``."""
     log: list[RuntimeLine] = field(default_factory=list)
 
 
 class Sources:
-    """The places in which to look. A context manager, so that the journal is let go."""
+    """Logs and journals to search. A context manager that closes the journals."""
 
     def __init__(self, cfg: AppConfig, log_dir: Path, known: LogRuns, runs: Sequence[int], *, is_journal_named: bool):
-        """Open what is there; what is not is said in ``notes``. ``runs`` are those asked about; of none, all rows."""
+        """Open what exists and note what does not in ``notes``. Only rows of ``runs`` are read; if empty, all rows."""
         self.cfg, self.log_dir = cfg, log_dir
         self.units = cfg.exchange.instrument()
         self._known, self._runs = known, runs
         self.logs = LogReader(log_dir, known.rows(runs) if runs else None)
         self.searched: list[str] = []
         self.notes: list[str] = []
-        """What could not be used, or only in part."""
+        """What could not be used, or only partly."""
         records = [known.record(run) for run in runs]
-        has_journal = not runs or any(record is None or record.mode in LIVE for record in records)
-        self._journals = self._open(is_journal_named=is_journal_named) if has_journal else []
+        own = [run_journal(log_dir, record) for record in records if record is not None]
+        self._journals = [journal for path in own for journal in self._opened(path)]
+        if not runs or any(record is None or record.mode in LIVE for record in records):
+            self._journals += self._open_live(is_journal_named=is_journal_named)
         self.journal = self._journals[0] if self._journals else None
-        """The one that is asked."""
+        """The journal in use."""
         if log_dir.is_dir():
             self.searched.append(f"logs {log_dir}")
         else:
-            self.notes.append(f"no logs: there is no folder {log_dir}")
+            self.notes.append(f"no logs: the folder {log_dir} does not exist")
         self.searched += [f"journal {journal.path}" for journal in self._journals]
 
     def __enter__(self) -> Sources:
@@ -82,13 +86,13 @@ class Sources:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Let the journals go."""
+        """Close the journals."""
         for journal in self._journals:
             journal.close()
 
     @property
     def is_running(self) -> bool:
-        """Whether a run that is asked about goes on; where runs are not known, one with the folder or the journal."""
+        """Whether one of the runs is running; if runs are unknown, whether one holds the folder or the journal."""
         if self._runs:
             return any(map(self._known.is_running, self._runs))
         try:
@@ -100,7 +104,8 @@ class Sources:
     # --- questions
 
     def around(self, from_ns: int, until_ns: int) -> Records:
-        """Everything in ``[from_ns, until_ns)``, with the whole lives of that time's orders. Raises JournalError."""
+        """Everything in ``[from_ns, until_ns)``, with the whole lives of the orders of that time. Raises
+        JournalError."""
         wide_from, wide_until = max(0, from_ns - LIFE_NS), until_ns + LIFE_NS
         self._choose(lambda journal: any(True for _ in journal.facts(wide_from, wide_until)))
         wide = self.logs.decisions(wide_from, wide_until)
@@ -124,7 +129,7 @@ class Sources:
         return found
 
     def order(self, name: str) -> OrderLife | None:
-        """The order of a name, ours or the venue's, or of the number of an execution. Raises JournalError."""
+        """The order with an id (ours, the venue's, or an execution's). Raises JournalError."""
         if name.isdecimal():
             name = self._order_of_execution(int(name)) or name
         self._choose(lambda journal: journal.order(name) is not None)
@@ -144,7 +149,7 @@ class Sources:
         return life_of_csv(rows, trades, decisions)
 
     def last_halt(self, until_ns: int) -> tuple[int, str, str] | None:
-        """Stamp, label and detail of the newest halt before a moment. Raises JournalError."""
+        """Stamp, label and detail of the last halt before a time. Raises JournalError."""
         row = self.logs.last_decision("halt", until_ns)
         memo = None if self.journal is None else self.journal.memo()
         is_remembered = memo is not None and memo.halt_ns < until_ns and (row is None or memo.halt_ns >= row.ts_ns)
@@ -153,7 +158,7 @@ class Sources:
         return None if row is None else (row.ts_ns, row.reason, "")
 
     def nearest(self, from_ns: int, until_ns: int) -> tuple[int | None, int | None]:
-        """Stamps of the last that is known before a span and of the first after it. Raises JournalError."""
+        """Stamps of the last row or fact before a span and of the first after it. Raises JournalError."""
         spans = (self.logs.decisions(from_ns, until_ns), self.logs.orders(from_ns, until_ns))
         before = [span.before.ts_ns for span in spans if span.before is not None]
         after = [span.after.ts_ns for span in spans if span.after is not None]
@@ -168,7 +173,7 @@ class Sources:
         return max(before, default=None), min(after, default=None)
 
     def budget_waits(self, decisions: Span[DecisionLine]) -> Mapping[int, str]:
-        """What holds for the budget waited for, by their stamps. Raises JournalError."""
+        """What each hold with the reason BUDGET waited for, by its stamp. Raises JournalError."""
         rows = [row for row in (decisions.before, *decisions.within) if row is not None]
         held = [row.ts_ns for row in rows if row.decision_type == "hold" and row.reason == Reason.BUDGET.label]
         if not held:
@@ -181,16 +186,16 @@ class Sources:
     # --- places
 
     def _choose(self, knows: Callable[[JournalReader], bool]) -> None:
-        """Ask the first that knows; if none does, whichever it was."""
+        """Use the first journal with the answer; if none has it, keep the present one."""
         if len(self._journals) > 1:
             self.journal = next(filter(knows, self._journals), self.journal)
 
-    def _open(self, *, is_journal_named: bool) -> list[JournalReader]:
+    def _open_live(self, *, is_journal_named: bool) -> list[JournalReader]:
         product = self.cfg.exchange.product_code
         configured = journal_path(self.cfg.journal.dir, product)
         if is_journal_named:
             if not configured.exists():
-                self.notes.append(f"{configured}: no journal there")
+                self.notes.append(f"{configured}: no such journal")
             return self._opened(configured)
         found = self._opened(journal_path(self.log_dir / _IN_JOURNAL, product))
         for journal in self._opened(configured):
@@ -201,12 +206,12 @@ class Sources:
             journal.close()
             if not found:
                 self.notes.append(
-                    f"{configured} was left out: its last run logged to {folder}. Take it by --set journal.dir=..."
+                    f"{configured} was not used: its last run logged to {folder}. To use it: --set journal.dir=..."
                 )
         return found
 
     def _opened(self, path: Path) -> list[JournalReader]:
-        """The journal of a path, if it is there and can be read."""
+        """The journal at a path in a list; empty if it does not exist or cannot be read."""
         if not path.exists():
             return []
         try:
@@ -221,7 +226,7 @@ class Sources:
         return None if fill is None else fill.client_order_id or fill.row.order_id
 
     def _of_journal(self, from_ns: int, until_ns: int) -> tuple[list[OrderLife], list[Fact], list[Fill]]:
-        """Orders with their lives, facts on none of them, and fills of none of them."""
+        """Orders with their lives, and the facts and fills that belong to none of them."""
         if self.journal is None:
             return [], [], []
         memos: dict[str, OrderMemo] = {memo.client_order_id: memo for memo in self.journal.orders(from_ns, until_ns)}
@@ -270,8 +275,8 @@ class Sources:
         if expected and not any(text in line.text for text in expected for line in lines):
             if folder.is_dir():
                 self.notes.append(
-                    "the runtime log does not know this time: deleted by age, or stamped in real time by a run at "
-                    "another speed"
+                    "the runtime log has no lines of this time: they were deleted by age, or a run "
+                    "at another speed stamped them in real time"
                 )
             return []
         facts = {fact.detail for fact in found.facts}

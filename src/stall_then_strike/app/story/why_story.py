@@ -1,6 +1,6 @@
-"""What happened around a moment or an order, put together from all sources, in the order of time.
+"""What happened around a moment or an order, combined from all sources, in order of time.
 
-Knows no terminal: :mod:`why_view` shows a :class:`Story`, :mod:`why_verdict` ends it.
+It knows no terminal: :mod:`why_view` shows a :class:`Story`, :mod:`why_verdict` writes its last sentences.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import plain
 
 MOMENT_S: Final = 10.0
-"""How far each way is looked around a moment, unless told."""
+"""Default window on each side of a moment, seconds."""
 ORDER_S: Final = 1.0
-"""How far before the sending and after the end of an order."""
+"""Default window before the sending and after the end of an order, seconds."""
 
 _CANCELS: Final = re.compile(r"cancel_all_stall (\d+)")
 _SENT: Final = frozenset({"send", "cancel"})
@@ -42,7 +42,7 @@ class Happening:
     source: str
     """``decisions``, ``orders``, ``trades``, ``journal`` or ``log``."""
     name: str = ""
-    """Our name of the order that it is about, else the venue's."""
+    """The order's id: ours, or else the venue's."""
     is_loud: bool = False
     """Out of the ordinary."""
 
@@ -57,28 +57,28 @@ class Story:
     kind: str
     """``moment`` or ``order``."""
     zero_ns: int | None
-    """What relative times count from: the moment, or the sending. None if nothing was found."""
+    """Zero of relative times: the moment, or the sending of the order. None if nothing was found."""
     from_ns: int
     until_ns: int
     is_found: bool
     searched: tuple[str, ...]
     notes: tuple[str, ...]
     runs: tuple[str, ...] = ()
-    """The runs whose rows were searched, each in one line; empty where all were."""
+    """The runs whose rows were searched, one line each; empty if all rows were."""
     state: DecisionLine | None = None
-    """The decision that held at ``zero_ns``: what the market and the position were then."""
+    """The decision in force at ``zero_ns``, with the market and the position of that time."""
     happenings: tuple[Happening, ...] = ()
     holds: tuple[Hold, ...] = ()
     orders: tuple[OrderLife, ...] = ()
-    """For an order: the one, even where others are in the time line."""
+    """For an order: that order only."""
     fills: tuple[Fill, ...] = ()
     nearest: tuple[int | None, int | None] = (None, None)
-    """Where nothing was found: the last that is known before, and the first after."""
+    """If nothing was found: stamps of the last row before and the first after."""
     verdict: tuple[str, ...] = ()
 
 
 def tell(sources: Sources, asked: Asked, window_s: float | None, *, now_ns: int) -> Story:
-    """Answer. Raises JournalError."""
+    """Answer a question. Raises JournalError."""
     if asked.moment_ns is not None:
         return _of_moment(sources, asked, asked.moment_ns, MOMENT_S if window_s is None else window_s, now_ns)
     return _of_order(sources, asked, ORDER_S if window_s is None else window_s)
@@ -100,7 +100,7 @@ def _of_moment(sources: Sources, asked: Asked, zero_ns: int, window_s: float, no
         zero_ns=zero_ns,
         from_ns=from_ns,
         until_ns=until_ns,
-        # A reason that no row has ended yet says nothing of the future.
+        # A reason that is still in force says nothing about the future.
         is_found=bool(happenings)
         or (hold is not None and not hold.is_end_unknown and (hold.until_ns is not None or at_ns <= now_ns)),
         searched=tuple(sources.searched),
@@ -124,7 +124,7 @@ def _of_order(sources: Sources, asked: Asked, window_s: float) -> Story:
     from_ns, until_ns = max(0, life.first_ns - reach_ns), life.last_ns + reach_ns + 1
     found = sources.around(from_ns, until_ns)
     holds = _holds(sources, found)
-    # The others of this time are in their own stories.
+    # Other orders of this time have their own stories.
     own = Records(
         decisions=found.decisions,
         orders=[life],
@@ -171,7 +171,7 @@ def _nothing(sources: Sources, asked: Asked, kind: str, from_ns: int, until_ns: 
 def _ended(story: Story, verdict: Sequence[str]) -> Story:
     notes = story.notes
     if any(reason_of(hold.reason) in LIMITED for hold in story.holds):
-        notes += ("limits are those of the configuration read now; a run's own is not logged",)
+        notes += ("limits are those of the present configuration; a run's own configuration is not logged",)
     return replace(story, notes=notes, verdict=tuple(verdict))
 
 
@@ -181,7 +181,7 @@ def _holds(sources: Sources, found: Records) -> list[Hold]:
 
 
 def _ends(found: Records) -> Iterator[int]:
-    """Decisions of which the journal tells: strikes, halts and their ends."""
+    """Stamps of decisions in the journal: strikes, halts and resumes."""
     for life in found.orders:
         if life.source == "journal" and life.tag == QUOTE_TAG and life.sent_ns is not None:
             yield life.sent_ns
@@ -220,9 +220,16 @@ def _time_line(
         )
         for line in found.log
     )
-    wanted = (line for line in lines if from_ns <= line.ts_ns < until_ns)
-    # CSVs have whole microseconds. Within one step: what became known, what was decided, what was sent.
-    yield from sorted(wanted, key=lambda line: (line.ts_ns // 1_000, _rank(line)))
+    wanted = [line for line in lines if from_ns <= line.ts_ns < until_ns]
+    sent = {(line.name, line.ts_ns // 1_000) for line in wanted if line.what == "send"}
+
+    def place(line: Happening) -> tuple[int, int]:
+        """CSVs have whole microseconds. Within one: what became known, was decided, was sent, was answered at once."""
+        at = line.ts_ns // 1_000
+        is_at_once = line.what == "answer" and (line.name, at) in sent  # as paper orders are
+        return at, 4 if is_at_once else _rank(line)
+
+    yield from sorted(wanted, key=place)
 
 
 def _rank(line: Happening) -> int:

@@ -1,4 +1,4 @@
-"""The last word of an answer: one to three sentences."""
+"""The last sentences of an answer, one to three."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DID: Final = {
 
 
 def of_order(life: OrderLife, units: Instrument) -> list[str]:
-    """What became of an order."""
+    """What happened to an order."""
     at = "at market" if life.price is None else f"at {life.price:,f}"
     kind = "a quote of a strike" if life.tag == QUOTE_TAG else f"an order to close ({life.tag}: {clause(life.reason)})"
     sent = f", sent at {utc_clock(life.sent_ns)}" if life.sent_ns is not None else ""
@@ -34,7 +34,7 @@ def of_order(life: OrderLife, units: Instrument) -> list[str]:
     said = [f"Order {name} was {kind}: {life.side} {plain(life.size)} {units.base} {at}{sent}."]
     if life.was_refused:
         how = {"rejected": "It was refused", "not_sent": "It never took effect"}.get(
-            life.end, "It was shown never to have been on the book"
+            life.end, "It was proven never to have been on the book"
         )
         said.append(f"{how}{': ' + life.detail if life.detail else ''}.")
         return said
@@ -47,49 +47,49 @@ def _rested(life: OrderLife) -> str:
     if life.ended_ns is None or from_ns is None or life.price is None:
         return ""
     if life.ended_ns <= from_ns:
-        return "ended before it was known to be on the book" if life.registered_ns is None else ""
-    since = "rested" if life.registered_ns is not None else "lived, since the venue's answer,"
+        return "ended before its registration was known" if life.registered_ns is None else ""
+    since = "rested" if life.registered_ns is not None else "was live, since the venue's answer, for"
     return f"{since} {lasting(life.ended_ns - from_ns)}"
 
 
 def _end(life: OrderLife) -> str:
     if life.end == "cancelled":
         if life.cancel_reason in ("", "by the venue"):
-            return "was cancelled by the venue, unasked"
+            return "was cancelled by the venue without our request"
         why = clause(life.cancel_reason)
         if life.cancel_reason == Reason.TTL.label:
-            why = f"its time to live of {life.ttl_ms:,} ms was over"
+            why = f"its time to live of {life.ttl_ms:,} ms had passed"
         took = ""
         if life.cancel_sent_ns is not None and life.ended_ns is not None:
-            took = f" (confirmed {lasting(life.ended_ns - life.cancel_sent_ns)} after it was asked for)"
+            took = f" (confirmed {lasting(life.ended_ns - life.cancel_sent_ns)} after the request)"
         return f"was cancelled because {why}{took}"
     if life.end == "expired":
         return "expired"
     if life.end == "live":
         return "is not known to have ended"
     if life.end == "":
-        return "has no row of its end in the CSVs"
+        return "has no end in the CSVs"
     return ""
 
 
 def _filled(life: OrderLife, units: Instrument) -> str:
     if not life.fills:
-        return " and was never filled" if life.end not in ("live", "") else "; no fill of it is known"
+        return " and was never filled" if life.end not in ("live", "") else ", with no known fill"
     executed = life.executed
     cost = sum((fill.price * fill.size for fill in life.fills), Decimal(0)) / executed
-    share = "whole" if executed >= life.size else f"in part, {plain(executed)} of {plain(life.size)} {units.base},"
+    share = "completely" if executed >= life.size else f"partly, {plain(executed)} of {plain(life.size)} {units.base},"
     many = "one fill" if len(life.fills) == 1 else f"{len(life.fills)} fills"
     won = sum((fill.pnl for fill in life.fills), Decimal(0))
     after = life.fills[-1].inventory_after
     link = "" if life.end == "filled" and not _rested(life) else " and "
     raced = life.cancel_sent_ns is not None and life.cancel_sent_ns <= life.fills[-1].ts_ns
-    while_cancelled = " while its cancel was on its way" if raced else ""
+    while_cancelled = " while its cancel was in flight" if raced else ""
     effect = f"{jpy(won)} {units.quote} realised, position {signed(after)} {units.base} after it"
     return f"{link}was filled {share} by {many} at {cost:,.0f}{while_cancelled}: {effect}"
 
 
 def of_moment(sources: Sources, found: Records, hold: Hold | None, state: DecisionLine | None, at_ns: int) -> list[str]:
-    """What held at a moment, and what happened around it."""
+    """Which decision was in force at a moment, and what happened around it."""
     said = [_at(sources, hold, state, at_ns)]
     halt = sources.last_halt(at_ns + 1) if hold is not None and hold.reason == Reason.HALTED.label else None
     if halt is not None:
@@ -114,9 +114,9 @@ def _at(sources: Sources, hold: Hold | None, state: DecisionLine | None, at_ns: 
             return f"{text}; this held for {lasting(hold.lasted_ns)}, {span}."
         return f"{text}; this held from {utc_clock(hold.from_ns)}, {hold.duration}."
     if state is None:
-        return f"No decision of {clock} or before is in the logs."
+        return f"The logs have no decision at or before {clock}."
     if state.decision_type == "hold":
-        return f"What was decided last before {clock} is in the journal, but not, or not yet, in the decision log."
+        return f"The last decision before {clock} is in the journal, but not, or not yet, in the decision log."
     did = _DID.get(state.decision_type, state.decision_type)
     ago = lasting(at_ns - state.ts_ns)
     return f"At {clock} {did}, {ago} before: {clause(state.reason)} ({state.reason})."
@@ -139,10 +139,10 @@ def _sum(found: Records, units: Instrument) -> str:
 def of_nothing(
     asked: Asked, nearest: tuple[int | None, int | None], sources: Sources, reach_s: float
 ) -> tuple[str, ...]:
-    """What was searched in vain."""
-    where = ", ".join(sources.searched) or "nothing, for there are neither logs nor a journal"
+    """What was searched without a result."""
+    where = ", ".join(sources.searched) or "nothing, because there are neither logs nor a journal"
     if asked.moment_ns is None:
-        note = "" if sources.journal is not None else " Numbers of executions are in a journal only."
+        note = "" if sources.journal is not None else " Execution ids are in a journal only."
         return (
             f"No order or execution {asked.name} was found. Searched: {where}.{note if asked.name.isdecimal() else ''}",
         )

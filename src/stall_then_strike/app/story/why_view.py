@@ -22,7 +22,7 @@ from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import plain, utc_clock, utc_iso
 
 LINES_SHOWN: Final = 400
-"""Of a longer time line only so many are shown, those around its zero."""
+"""Most lines of a time line that are shown: those around its zero."""
 _STYLES: Final = {
     "hold": "bright_black",
     "strike": "bold cyan",
@@ -33,7 +33,7 @@ _STYLES: Final = {
 
 
 def render(story: Story, zone: str) -> RenderableType:
-    """Draw a story; ``zone`` is the session's, for a second clock in the heading."""
+    """Draw a story; the heading also shows the time in ``zone``, the session's."""
     parts: list[RenderableType] = [_heading(story, zone), *(Text(run, style="bright_black") for run in story.runs)]
     if story.is_found:
         if story.state is not None and story.zero_ns is not None:
@@ -79,7 +79,7 @@ def _grid(rows: Sequence[Sequence[str | Text]], rights: Sequence[int] = ()) -> T
 def _state(story: Story) -> RenderableType:
     state, zero_ns = story.state, story.zero_ns
     if state is None or zero_ns is None:
-        raise AssertionError("asked only where there is a state")
+        raise AssertionError("called only with a state")
     ago = "then" if zero_ns - state.ts_ns < NS_PER_MS else f"{lasting(zero_ns - state.ts_ns)} before"
     rows = [
         ("spread", f"{state.spread_ticks:,} ticks" if state.spread_ticks else "no book"),
@@ -91,7 +91,7 @@ def _state(story: Story) -> RenderableType:
 
 
 def steps(life: OrderLife) -> Iterator[tuple[str, int, str]]:
-    """Steps of an order's life that are known, in order, with how long each took since the one that it waited for."""
+    """The known steps of an order's life: name, stamp, and the time since the step that it followed from."""
     sent, answered, booked = life.sent_ns, life.answered_ns, life.registered_ns
     if sent is not None:
         yield "sent", sent, ""
@@ -129,7 +129,7 @@ def _life(life: OrderLife, units: Instrument) -> RenderableType:
     listed = sorted(steps(life), key=lambda step: step[1])
     rows += [(name, f"{utc_clock(ts_ns)}{f'  {text}' if text else ''}") for name, ts_ns, text in listed]
     if life.source == "csv" and life.price is not None:
-        rows.append(("", "from the CSVs: when it was on the book is not known"))
+        rows.append(("", "from the CSVs: the time of registration is not known"))
     return _section("Order", _grid(rows))
 
 
@@ -161,13 +161,13 @@ def _time_line(story: Story) -> RenderableType:
 
 
 def relative(ts_ns: int, zero_ns: int) -> str:
-    """Seconds from zero with their sign, to the millisecond; of whole microseconds, as some stamps are."""
+    """Signed seconds from zero, to the millisecond; computed in whole microseconds, as in the CSVs' stamps."""
     text = f"{(ts_ns // 1_000 - zero_ns // 1_000) / 1_000_000:+,.3f}"
     return "0.000" if text in ("+0.000", "-0.000") else text
 
 
 def _short(name: str) -> str:
-    """Our names without the run's: ``1a1fdcd39f3-12`` as ``#12``."""
+    """Our ids without the run's part: ``1a1fdcd39f3-12`` as ``#12``."""
     run, dash, number = name.rpartition("-")
     return f"#{number}" if dash and "-" not in run and number.isdigit() else name
 

@@ -1,7 +1,7 @@
 """Reasons and facts in plain English, and what a gate measured against its limit.
 
-The limits are those of the configuration that is read now: which one a run had is in none of its logs. A figure that
-does not go with its limit is said to be so.
+Limits are those of the present configuration, because no log has the configuration of the run. A figure that
+contradicts its limit is reported as such.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stall_then_strike.types.dto import OrderEventKind, Reason
 from stall_then_strike.types.text import plain
 
 SENTENCES: Final[Mapping[Reason, str]] = {
-    Reason.STRIKE: "The best stood still long enough, in a wide enough spread.",
+    Reason.STRIKE: "The best prices stood still for long enough, in a wide enough spread.",
     Reason.HALTED: "Trading is halted.",
     Reason.STOPPING: "The program is stopping.",
     Reason.CLOSING: "The position is being closed.",
@@ -25,34 +25,34 @@ SENTENCES: Final[Mapping[Reason, str]] = {
     Reason.VENUE_UNHEALTHY: "The venue is overloaded, or takes no orders.",
     Reason.QUIET_TIME: "It is a quiet time of the session.",
     Reason.BOOK_UNKNOWN: "The book is unknown: no snapshot since the connection began.",
-    Reason.BOOK_SUSPECT: "The book cannot be believed: it contradicts the venue's mid price or itself.",
+    Reason.BOOK_SUSPECT: "The book is suspect: it contradicts the venue's mid price or itself.",
     Reason.BOOK_STALE: "The book is stale: no message came for too long.",
     Reason.BUDGET: "The budget of the venue's rate limits, or a pause after a refusal, forbids a strike.",
     Reason.POSITION_LIMIT: "Another fill on either side could take the position over its limit.",
     Reason.QUOTING: "Quotes of ours are still live.",
     Reason.SPREAD: "The spread is too narrow.",
-    Reason.STALL_IMMATURE: "The best has not stood still for long enough.",
-    Reason.ACCOUNT_UNKNOWN: "The account is not reconciled since the private channel came up.",
+    Reason.STALL_IMMATURE: "The best prices have not stood still for long enough.",
+    Reason.ACCOUNT_UNKNOWN: "The account has not been reconciled since the private channel connected.",
     Reason.JOURNAL_LOCKED: "Another program keeps the journal from being written.",
-    Reason.MARGIN: "A pause: the venue refused an order because the collateral does not carry it.",
-    Reason.TTL: "Its time to live was over.",
-    Reason.BEST_MOVED: "The best moved away from where it stood at the strike.",
-    Reason.REVERSE: "The mid ran too far against the position's average price.",
+    Reason.MARGIN: "A pause: the venue refused an order because the collateral is insufficient.",
+    Reason.TTL: "Its time to live had passed.",
+    Reason.BEST_MOVED: "The best price moved away from where it stood at the strike.",
+    Reason.REVERSE: "The mid moved too far against the position's average price.",
     Reason.FLATTEN: "The position is to be closed because the program stops.",
-    Reason.DUST: "What is left is under the venue's smallest order, and stays.",
+    Reason.DUST: "The rest of the position is below the venue's smallest order, and stays open.",
     Reason.KILL_PNL: "The day's result reached its limit.",
     Reason.KILL_DRAWDOWN: "The fall from the day's peak reached its limit.",
     Reason.LOG_FAILURE: "A log or the journal could not be written.",
-    Reason.OPERATOR: "The operator said so.",
+    Reason.OPERATOR: "The operator requested it.",
     Reason.REJECTS: "The venue refused too many orders within a minute.",
     Reason.INTERNAL_ERROR: "The strategy failed.",
-    Reason.LIMIT_BREACH: "The venue said that a limit of its was exceeded.",
+    Reason.LIMIT_BREACH: "The venue reported that a rate limit was exceeded.",
     Reason.AUTH_REFUSED: "The venue refused the key, its permission or the signature.",
     Reason.POSITION_MISMATCH: "The venue shows another position, and nothing explains it.",
     Reason.CLOCK_SKEW: "This machine's clock and the venue's differ too much.",
     Reason.DAY_ROLL: "A new trading day began.",
     Reason.RESUMED: "The operator lifted the halt.",
-    Reason.ORPHAN: "An order of an earlier run, or of a lost answer, was still on the book.",
+    Reason.ORPHAN: "An order of an earlier run, or one without an answer, was still on the book.",
 }
 """What each reason means."""
 
@@ -64,28 +64,28 @@ FACTS: Final[Mapping[str, tuple[str, str]]] = {
     OrderEventKind.REJECTED: ("refused", "refused by the venue"),
     OrderEventKind.SEND_UNKNOWN: ("unknown", "no answer; counted as live"),
     OrderEventKind.NOT_SENT: ("not sent", "did not take effect"),
-    OrderEventKind.PROVEN_ABSENT: ("absent", "shown never to have been on the book"),
+    OrderEventKind.PROVEN_ABSENT: ("absent", "proven never to have been on the book"),
     OrderEventKind.CANCELLED: ("cancelled", "cancel confirmed"),
-    OrderEventKind.EXPIRED: ("expired", "ended by its time or as an unfilled rest"),
+    OrderEventKind.EXPIRED: ("expired", "expired, or an unfilled remainder"),
     OrderEventKind.CANCEL_FAILED: ("cancel", "cancel refused by the venue"),
-    OrderEventKind.CANCEL_UNSENT: ("cancel", "cancel without effect; to be sent again"),
+    OrderEventKind.CANCEL_UNSENT: ("cancel", "cancel not sent or without effect; will be sent again"),
     "fill": ("fill", "filled"),
     "anomaly": ("anomaly", ""),
     "error": ("error", "the strategy failed"),
     "halt": ("HALT", ""),
     "resume": ("resume", "halt lifted"),
-    "limit": ("limit", "reached while the position is left to the operator"),
+    "limit": ("limit", "reached while the operator handles the position"),
     "refusal": ("refusal", "the venue refused a request"),
-    "margin": ("margin", "the collateral does not carry an order"),
+    "margin": ("margin", "the collateral is insufficient for an order"),
     "start_failed": ("start", "failed before trading began"),
     "channel": ("channel", "private channel"),
-    "ask": ("account", "asked because"),
+    "ask": ("account", "queried because"),
     "report": ("account", "reconciled"),
-    "report_failed": ("account", "could not be asked"),
-    "take_over": ("account", "taken over from before the first run"),
+    "report_failed": ("account", "could not be queried"),
+    "take_over": ("account", "position from before the first run taken over"),
     "stranger": ("account", "an order on the book is not ours"),
     "orphan": ("account", "an order believed ended is still on the book"),
-    "difference": ("account", "books differ"),
+    "difference": ("account", "our books and the venue's differ"),
     "behind": ("account", ""),
     "unreconciled": ("account", ""),
     "funding": ("account", "funding or carry, JPY"),
@@ -96,7 +96,7 @@ FACTS: Final[Mapping[str, tuple[str, str]]] = {
     "start": ("start", "run started, configuration"),
     "stop": ("stop", "run ended"),
 }
-"""Facts of the journal: a word for the time line, and what it says before its detail. Others show as they are."""
+"""Facts of the journal: a word for the time line, and the text before the detail. Others are shown as they are."""
 
 LOUD: Final = frozenset(
     {
@@ -145,9 +145,9 @@ def clause(label: str) -> str:
 
 
 def measured(line: DecisionLine, cfg: AppConfig, budget_wait: str = "") -> str:
-    """What the row shows of what its gate judges, beside the limit; empty where the row shows nothing of it.
+    """What the gate measured in this row, and its limit; empty if the row does not show it.
 
-    ``budget_wait`` is what was worked out of the budget (:mod:`why_budget`).
+    ``budget_wait`` is the result of :mod:`why_budget`.
     """
     strategy = cfg.strategy
     match reason_of(line.reason):
@@ -168,7 +168,7 @@ def measured(line: DecisionLine, cfg: AppConfig, budget_wait: str = "") -> str:
             return f"position {size}, quotes of {plain(strategy.size_min)}, limit {plain(limit_btc)}"
         case Reason.QUIET_TIME:
             why_quiet = TradingCalendar(cfg.session).quiet(line.ts_ns)
-            return why_quiet or "not by the configuration read now"
+            return why_quiet or "not quiet by the present configuration"
         case Reason.VENUE_NOT_RUNNING | Reason.VENUE_UNHEALTHY:
             return "which state the venue reported is not logged"
         case Reason.BUDGET:
@@ -200,7 +200,7 @@ def signed(size: Decimal) -> str:
 
 
 def lasting(ns: int) -> str:
-    """A length of time as a person says it: ``0.234 s``, ``12.4 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """A duration in readable units: ``0.234 s``, ``12.4 s``, ``3 min 20 s``, ``2 h 05 min``."""
     ms = (ns + 500_000) // 1_000_000
     if ms < 10_000:
         return f"{ms / 1000:.3f} s"

@@ -1,15 +1,11 @@
 """A run: the core with its surroundings.
 
 trader         the core, its gateway, logs and counts
-<<<<<<< HEAD
 outbox         where actions wait until they are sent, inline or by tasks
-=======
->>>>>>> main
 live_trader    the same with a journal: changes are written before quotes are sent
 owed_steps     steps on their way into the journal
 realtime       drives a trader by a live feed
 virtual        drives a trader by a list of messages
-column_run     drives a trader by prepared columns
 live_run       one live run from pre-flight to the summary
 live_end       how it stops, and what is certain then
 preflight      what must be so before real orders are sent

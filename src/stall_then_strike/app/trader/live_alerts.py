@@ -1,4 +1,4 @@
-"""What of a live run is worth an alert: halts, long disconnects, an account that is not what we thought, the day."""
+"""Which events of a live run send an alert: halts, long disconnects, a surprise in the account, the day's result."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ Send = Callable[[AlertKind, str, str], None]
 
 
 class LiveAlerts:
-    """From the account's facts and the connection's state to alerts."""
+    """Turns facts about the account, and the state of the connection, into alerts."""
 
     def __init__(self, send: Send, disconnect_sec: float) -> None:
-        """``send`` never blocks; ``disconnect_sec`` is how long the venue may be away in silence, real seconds."""
+        """``send`` never blocks. ``disconnect_sec``: real seconds without the venue after which an alert is sent."""
         self._send = send
         self._limit_s = disconnect_sec
         self._away_s: float | None = None
         self._is_told = False
 
     def on_fact(self, fact: Fact) -> None:
-        """A fact of the account's story."""
+        """Take one fact, and send an alert if it is of a kind that needs one."""
         known = _KINDS.get(fact.what)
         if known is not None:
             kind, title = known

@@ -95,7 +95,7 @@ class LiveTrader(Trader):
         self.outbox = TaskOutbox(executor, self.owed, self.on_event, clock)
         super().__init__(core, clock, feed, logs, self.outbox)
         self.on_asked: Callable[[int], None] | None = None
-        """Told of a question that the core did not ask, just before it is booked on the core's budget."""
+        """Called for each request for the account that the core did not make, just before its budget is charged."""
         self._view = view
         self._tell_fact = on_fact
 
@@ -135,12 +135,12 @@ class LiveTrader(Trader):
         self._control(Command.HOLD, Reason.JOURNAL_LOCKED)
 
     def on_locked_long(self, text: str) -> None:
-        """Say who holds trading up."""
+        """Tell the operator which program holds trading up."""
         logger.error("{}; no quotes until it lets go", text)
         self.remember(JOURNAL, text)
 
     def on_failed(self, text: str) -> None:
-        """Halt; the halt itself is owed, too."""
+        """Halt. The halt itself is then owed, too."""
         self.halt(Reason.LOG_FAILURE, text)
 
     def on_written(self, text: str) -> None:
@@ -176,7 +176,7 @@ class LiveTrader(Trader):
         self._on_fact(fact)
 
     async def ask_account(self, why: str) -> None:
-        """Ask for the account although the core does not want to know; return when its word, if any, was taken."""
+        """Ask for the account although the core did not. Returns when the answer, if there is one, was taken in."""
         now_ns = self.clock.now_ns()
         if self.on_asked is not None:
             self.on_asked(now_ns)

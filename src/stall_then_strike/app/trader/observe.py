@@ -27,7 +27,7 @@ from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedCondition:
-    """What the transport adds: virtual runs are always connected."""
+    """What the connection adds to the picture. Virtual runs count as connected."""
 
     connected: bool = True
     reconnects: int = 0
@@ -35,7 +35,7 @@ class FeedCondition:
 
 
 class Observer:
-    """Takes a trader's picture."""
+    """Makes frozen pictures of a trader: its status now, and its summary at the end."""
 
     def __init__(self, cfg: AppConfig, trader: Trader, mode: str, start_ns: int) -> None:
         """``start_ns`` is on the trader's clock; a tape's begins with its first message (pass it to ``restart``)."""
@@ -168,7 +168,7 @@ class Observer:
 
 
 def _account(core: Core, now_ns: int, feed: FeedCondition) -> AccountLine | None:
-    """The account's line, where there is an account."""
+    """The account's line; None without an account."""
     account = core.account
     if account is None:
         return None

@@ -86,10 +86,12 @@ class InlineOutbox:
         self.executor = executor
         self._on_sent = on_sent
         self._waiting = _Waiting()
+        self.actions: Final = self._waiting.actions
+        """Those that wait to be sent."""
 
     def __len__(self) -> int:
         """How many actions wait to be sent."""
-        return len(self._waiting.actions)
+        return len(self.actions)
 
     def put(self, actions: Sequence[Action]) -> None:
         """Take the actions of one step. Raises OutboxFull."""
@@ -103,7 +105,7 @@ class InlineOutbox:
 
     async def send_waiting(self) -> None:
         """Send what waits, and what its answers lead to."""
-        actions = self._waiting.actions
+        actions = self.actions
         while actions:
             batch = tuple(actions)
             actions.clear()

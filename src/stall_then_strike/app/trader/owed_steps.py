@@ -1,10 +1,10 @@
-"""Steps that the journal is to have, in their order, and what happens while it cannot take them.
+"""Steps on their way into the journal, and what happens while it cannot take them.
 
-The promise is that a step is in the journal before its quotes are sent. Another connection may write at any time: a
-thread of ours for a millisecond, or an operator's tool for as long as it likes. Nothing here waits for that: a step
-that finds the journal locked is owed and tried again, quotes wait for it a moment and are then not sent, exits hardly
-wait. If it lasts, no more strikes are made; it is told; and in the end trading halts. So it does at once where the
-journal really fails (a full disk, an I/O error, damage).
+A step is in the journal before its quotes are sent. Another connection may hold the lock at any time: a thread of ours
+for a millisecond, or an operator's tool for as long as it likes. The event loop does not wait for it. A step that finds
+the journal locked is owed and tried again. Its quotes wait a moment and are then not sent; exits hardly wait. If the
+lock lasts, the strategy makes no more strikes, then the operator is told, and in the end trading halts. Trading halts
+at once if the journal fails for good (a full disk, an I/O error, damage).
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from stall_then_strike.types.dto import NS_PER_S, Changes
 from stall_then_strike.types.errors import JournalBusy, JournalError
 
 QUOTE_WAIT_S: Final = 0.1
-"""How long a quote waits for its step to be written; a journal that is locked for longer makes an end of strikes."""
+"""How long a quote waits for its step to be written. While the journal is locked for longer, there are no strikes."""
 EXIT_WAIT_S: Final = 0.02
-"""How long a closing order waits: it goes out in any case, but then the journal should know of it."""
+"""How long a closing order waits. It is sent in any case, but should be in the journal if possible."""
 TELL_S: Final = 2.0
 _RETRY_S: Final = (0.001, 0.1)
 """First and longest pause before an owed step is tried again."""
 _BACKLOG: Final = 10_000
-"""Steps that may be owed. Beyond, which takes hours, the oldest go."""
+"""Steps that may be owed. Beyond that, which takes hours, the oldest are dropped."""
 
 
 class ChangeLog(Protocol):
-    """Where changes are stored."""
+    """Takes changes to be stored."""
 
     def record(self, changes: Changes) -> None:
         """Store them as one, without waiting. Raises JournalBusy and JournalError."""
@@ -38,14 +38,14 @@ class ChangeLog(Protocol):
 
 
 class Listener(Protocol):
-    """Who does something about a journal that cannot be written."""
+    """Reacts to a journal that cannot be written."""
 
     def on_locked(self) -> None:
-        """It has been locked for longer than a quote may wait: no more strikes."""
+        """The journal has been locked for longer than a quote may wait: no more strikes."""
         ...
 
     def on_locked_long(self, text: str) -> None:
-        """That has become worth telling."""
+        """It has been locked for so long that the operator should know."""
         ...
 
     def on_failed(self, text: str) -> None:
@@ -53,12 +53,12 @@ class Listener(Protocol):
         ...
 
     def on_written(self, text: str) -> None:
-        """All that was owed is written. ``text`` is empty if nothing had been told."""
+        """Everything owed is written. ``text`` is for the operator; empty if the operator was told nothing before."""
         ...
 
 
 class OwedSteps:
-    """The way of steps into the journal."""
+    """The queue of steps that the journal does not have yet."""
 
     def __init__(self, journal: ChangeLog, listener: Listener, *, locked_sec: float) -> None:
         """Nothing is owed. ``locked_sec`` is how long the journal may be locked, real seconds."""
@@ -66,7 +66,7 @@ class OwedSteps:
         self._locked_ns = round(locked_sec * NS_PER_S)
         self._steps: deque[Changes] = deque(maxlen=_BACKLOG)
         self.taken = 0
-        """How many steps there were: the number of the last one."""
+        """Number of steps so far, and so the number of the last one."""
         self._written = 0
         self._since_ns: int | None = None
         self._is_held = False
@@ -80,7 +80,7 @@ class OwedSteps:
         return len(self._steps)
 
     def add(self, changes: Changes) -> None:
-        """One more step; written at once if that is possible."""
+        """Take one more step, and write it at once if possible."""
         if len(self._steps) == _BACKLOG:
             self._written += 1  # given up
         self._steps.append(changes)
@@ -88,7 +88,7 @@ class OwedSteps:
         self.write()
 
     def write(self) -> bool:
-        """Write what is owed, in order; whether the journal has all of it now."""
+        """Write what is owed, in order. Returns whether the journal has all of it now."""
         try:
             while self._steps:
                 self._journal.record(self._steps[0])
@@ -106,7 +106,7 @@ class OwedSteps:
         return False
 
     async def settle(self, limit_s: float | None) -> bool:
-        """Try, but not past a limit, until nothing is owed; whether that is so."""
+        """Try until nothing is owed, or until the limit. Returns whether nothing is owed."""
         pause_s, longest_s = _RETRY_S
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
@@ -122,7 +122,7 @@ class OwedSteps:
             await self.settle(None)
 
     async def wait_written(self, step: int, limit_s: float) -> bool:
-        """Wait, but not past a limit, until the journal has this step and all before it; whether it does."""
+        """Wait until the journal has this step and all before it, or until the limit. Returns whether it does."""
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 while self._written < step:

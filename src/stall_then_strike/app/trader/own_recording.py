@@ -1,7 +1,7 @@
 """Recording beside trading: the public frames to tapes, and what the core is told to an event log.
 
-Off by default (``record.enabled``). A recording that cannot be begun keeps the run from starting, for somebody wants
-it; one that fails later is told of once, and trading goes on without it.
+Off by default (``record.enabled``). If the recording cannot be started, neither is the run, because the user asked for
+it. If it fails later, the run says so once and goes on without it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _ENDED: Final = "run ended"
 
 
 class OwnRecording:
-    """One run's recording, an async context manager; nothing at all where it is not enabled."""
+    """One run's recording, as an async context manager. Does nothing if recording is not enabled."""
 
     def __init__(self, cfg: AppConfig, clock: Clock | None, mode: str, beginning: Beginning) -> None:
-        """Nothing is opened yet. ``clock`` is None in virtual time, where only stamps tell the hour."""
+        """Nothing is opened yet. ``clock`` is None in virtual time, where only the stamps of messages tell the time."""
         self._cfg, self._clock, self._mode, self._beginning = cfg, clock, mode, beginning
         self._stack = ExitStack()
         self._tape: TapeWriter | None = None
@@ -58,7 +58,7 @@ class OwnRecording:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """Finish the files; what was lost is told."""
+        """Finish the files, and log how much was lost."""
         await asyncio.to_thread(self._stack.close)
         for what, lost in (("frames", self._tape), ("events", self._events)):
             if lost is not None and lost.lost:

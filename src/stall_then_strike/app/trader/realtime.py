@@ -27,7 +27,7 @@ class RealtimeRun:
         trader.on_step = self._moved.set
 
     async def keep_time(self) -> None:
-        """Wake the trader at its deadlines, for ever. Deadlines come nearer with events, so look again after each."""
+        """Wake the trader at its deadlines, for ever. Look again after each event: it may bring the next one nearer."""
         while True:
             left_s = (self._trader.next_deadline_ns - self._clock.now_ns()) / self._speed / 1e9
             if left_s <= 0:
@@ -37,7 +37,7 @@ class RealtimeRun:
                 await self._sleep(min(left_s, _LONGEST_WAIT_S))
 
     async def _sleep(self, seconds: float) -> None:
-        """Sleep, but no longer than until the trader has a nearer deadline."""
+        """Sleep until the time is over or the trader has taken a step."""
         self._moved.clear()
         try:
             async with asyncio.timeout(seconds):

@@ -1,4 +1,4 @@
-"""When a clock that differs from the venue's is too wrong to trade by. Pure."""
+"""Decides when our clock differs too much from the venue's to go on trading. Pure."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Final
 from stall_then_strike.types.dto import NS_PER_S
 
 ANSWERS: Final = 3
-"""How many answers in a row must show it: one may have been on its way for long."""
+"""How many answers in a row must show it. A single one may just have been slow."""
 
 
 class SkewWatch:
     """Counts answers whose date is too far from our clock."""
 
     def __init__(self, limit_ns: int) -> None:
-        """``limit_ns`` is what is tolerated, either way."""
+        """``limit_ns`` is the difference that is tolerated in either direction."""
         self._limit_ns = limit_ns
         self._far = 0
         self.skew_ns = 0
         """By how much the venue's clock is at least ahead of ours, as of the last answer."""
 
     def add(self, skew_ns: int) -> str:
-        """Take the skew of one answer; why to halt, or empty."""
+        """Take the skew of one answer. Returns why to halt, or an empty text."""
         self.skew_ns = skew_ns
         self._far = 0 if self.is_fine(skew_ns) else self._far + 1
         if self._far < ANSWERS:
@@ -30,9 +30,9 @@ class SkewWatch:
         return f"this machine's clock is {abs(skew_ns) / NS_PER_S:.1f} s {way} the venue's"
 
     def restart(self) -> None:
-        """Our clock has jumped: begin to count anew."""
+        """Our clock has jumped: start counting again."""
         self._far = self.skew_ns = 0
 
     def is_fine(self, skew_ns: int) -> bool:
-        """Whether so much is tolerated."""
+        """Whether this skew is tolerated."""
         return abs(skew_ns) <= self._limit_ns

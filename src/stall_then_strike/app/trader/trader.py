@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from loguru import logger
 
 from stall_then_strike.app.trader.outbox import InlineOutbox, Outbox
+from stall_then_strike.app.trader.owed_steps import ChangeLog
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
@@ -23,6 +24,7 @@ from stall_then_strike.infra.clock import Clock, perf_ns
 from stall_then_strike.infra.watch.histogram import LatencyHistogram
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
+    NOTHING,
     NS_PER_S,
     BoardSnapshot,
     BookReader,
@@ -43,6 +45,10 @@ from stall_then_strike.types.dto import (
     TradeLogRow,
 )
 
+# Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
+_OK: Final = BookStatus.OK
+_UNKNOWN: Final = BookStatus.UNKNOWN
+
 RECENT: Final = 30
 _LOG_PAUSE_S: Final = 0.002
 """How long log rows wait in real time, so that what is being sent goes first: formatting them and waking the threads
@@ -58,7 +64,7 @@ class RowLog(Protocol):
 
 
 class Feed(Protocol):
-    """Where market events come from, as far as a trader looks back at it."""
+    """Where market events come from: what a trader reads of it."""
 
     @property
     def board(self) -> BookReader:
@@ -115,15 +121,18 @@ class Trader:
         """
         if isinstance(event, PublicTrades):
             return
-        if isinstance(event, BoardSnapshot):
+        if not isinstance(event, BoardSnapshot):
+            self.on_event(event)
+            return
+        if event.status is _UNKNOWN or self._unknown_ns is not None:
             self._tell_of_gaps(event)
         self.on_event(event)
-        if started_ns is not None and isinstance(event, BoardSnapshot):
+        if started_ns is not None:
             self.latency.add(perf_ns() - started_ns)
 
     def _tell_of_gaps(self, board: BoardSnapshot) -> None:
-        """Say when a book that was lost is known again; its loss is told by the connection."""
-        if board.status is BookStatus.UNKNOWN:
+        """Log when a lost book is known again. The connection logs the loss."""
+        if board.status is _UNKNOWN:
             self._unknown_ns = board.ts_ns
         elif self._unknown_ns is not None:
             self._runtime.info("the book is known again after {:.1f} s", (board.ts_ns - self._unknown_ns) / NS_PER_S)
@@ -131,11 +140,12 @@ class Trader:
 
     def on_event(self, event: Event) -> None:
         """One step of the core. What comes from within a step is taken after it."""
-        self._inbox.append(event)
         if self._is_stepping:
+            self._inbox.append(event)
             return
         self._is_stepping = True
         try:
+            self._step(event)
             while self._inbox:
                 self._step(self._inbox.popleft())
         finally:
@@ -147,21 +157,21 @@ class Trader:
         if self.on_input is not None:
             self.on_input(event, now_ns)
         step = self.core.on_event(event, now_ns)
-        changes = step.changes
-        if changes is not None:
-            self._remember(changes)
-        self._take(step)
-        for fact in changes.facts if changes is not None else ():
-            self._on_fact(fact)
+        if step is not NOTHING:
+            self._take(step)
+        self.on_step()
 
     def _remember(self, changes: Changes) -> None:
-        """Have the journal take what a step changed, before any of its actions is sent. On paper there is none."""
+        """Have the journal, if there is one, take what a step changed, before any of its actions is sent."""
 
     def _on_fact(self, fact: Fact) -> None:
         """Tell whoever listens of a fact."""
 
     def _take(self, step: Step) -> None:
-        """Send, then log."""
+        """Remember, send, then log."""
+        changes = step.changes
+        if changes is not None:
+            self._remember(changes)
         if step.actions:
             self._outbox.put(step.actions)
         if step.rows:
@@ -170,7 +180,8 @@ class Trader:
             self._late_rows.extend(step.rows)
             if not self._is_sending:
                 self._log_rows()
-        self.on_step()
+        for fact in changes.facts if changes is not None else ():
+            self._on_fact(fact)
 
     def _log_rows(self) -> None:
         while self._late_rows:
@@ -210,20 +221,30 @@ class Trader:
 class PaperTrader(Trader):
     """One core, one paper gateway, one executor."""
 
-    def __init__(self, cfg: AppConfig, clock: Clock, feed: Feed, logs: RowLog) -> None:
-        """Everything is given; nothing is started. ``feed`` is where the paper gateway reads the book."""
-        core = Core(cfg)
+    def __init__(
+        self, cfg: AppConfig, clock: Clock, feed: Feed, logs: RowLog, journal: ChangeLog | None = None
+    ) -> None:
+        """Everything is given; nothing is started. ``feed`` is where the paper gateway reads the book.
+
+        Without ``journal`` nothing is remembered.
+        """
+        core = Core(cfg, is_remembered=journal is not None)
+        self._journal = journal
         self.paper = PaperGateway(cfg.paper, cfg.session, core.instrument, sink=self.on_event, now_ns=clock.now_ns)
         executor = OrderExecutor(self.paper, self.on_event, clock.now_ns, is_instant=True)
         # A cancel taken by the paper venue is a deadline that no event tells of: look again after sending.
         self.outbox = InlineOutbox(executor, on_sent=lambda: self.on_step())
         super().__init__(core, clock, feed, logs, self.outbox)
 
+    def _remember(self, changes: Changes) -> None:
+        if self._journal is not None:
+            self._journal.record(changes)
+
     @property
     def next_deadline_ns(self) -> int:
         """When :meth:`wake` is to be called if no event comes before."""
-        core, paper = self.core.next_deadline_ns, self.paper.next_deadline_ns
-        return core if paper is None else min(core, paper)
+        core_ns, paper_ns = self.core.next_deadline_ns, self.paper.next_deadline_ns
+        return core_ns if paper_ns is None or core_ns < paper_ns else paper_ns
 
     def wake(self) -> None:
         """A deadline has come."""
@@ -233,11 +254,11 @@ class PaperTrader(Trader):
     def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
         """Take one market event: the paper venue sees it first, as the market would have, then the core."""
         self.paper.advance(self.clock.now_ns())
-        if isinstance(event, PublicTrades):
-            self.paper.on_trades(event)
-        elif isinstance(event, BoardSnapshot):
-            book = self.feed.board if event.status is BookStatus.OK else None
+        if isinstance(event, BoardSnapshot):
+            book = self.feed.board if event.status is _OK else None
             self.paper.on_book(book, event.ts_ns)
+        elif isinstance(event, PublicTrades):
+            self.paper.on_trades(event)
         else:
             self.paper.on_status(event)
         super().on_market(event, started_ns)

@@ -1,11 +1,11 @@
 """What an operator sees.
 
-status        the values, taken at one moment
+status        the values of a run at one moment
 panel         the live panel
-screen        where a run shows itself: panel or lines
+screen        display of a run: panel or lines
 summary       a line a minute, a table at the end
-checks        findings of a check, and how they are shown
+checks        findings of a check, and their display
 state_view    a journal as tables
 state_export  a journal as CSV
-sweep_screen  how far a sweep is
+sweep_screen  progress and results of a sweep
 """

@@ -1,4 +1,4 @@
-"""What a check found, what a command ends with because of it, and how findings look on a terminal."""
+"""Findings of a check, the exit code that follows from them, and their display on a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stall_then_strike.app.shell import cli
 
 
 class Verdict(StrEnum):
-    """How bad a finding is."""
+    """Severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -24,7 +24,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """One finding. ``exit_code`` is what a command ends with because of it, zero unless it is a fault."""
+    """One finding. ``exit_code`` is the command's exit code because of it, zero unless it is a fault."""
 
     name: str
     verdict: Verdict
@@ -32,26 +32,26 @@ class CheckResult:
     advice: str = ""
     exit_code: int = cli.EXIT_DONE
     is_halt: bool = False
-    """Whether a start would only end flat, until the operator lifts the halt."""
+    """Whether a run would only close its position, until the operator lifts the halt."""
 
 
 def ok(name: str, text: str) -> CheckResult:
-    """All is well."""
+    """A finding without a problem."""
     return CheckResult(name=name, verdict=Verdict.OK, text=text)
 
 
 def warning(name: str, text: str, advice: str) -> CheckResult:
-    """Trading is possible, but the operator should know."""
+    """A finding that does not prevent trading, but that the operator should know."""
     return CheckResult(name=name, verdict=Verdict.WARNING, text=text, advice=advice)
 
 
 def fault(name: str, text: str, advice: str, *, exit_code: int = cli.EXIT_FAILED) -> CheckResult:
-    """No trading like this. Settings and keys end a command with 2, the state of the world with 1."""
+    """A finding that prevents trading. Exit code 2 is for settings and keys, 1 for what may pass by itself."""
     return CheckResult(name=name, verdict=Verdict.FAULT, text=text, advice=advice, exit_code=exit_code)
 
 
 def exit_code(results: Iterable[CheckResult]) -> int:
-    """What a command ends with: what the operator has to set right comes before what may pass by itself."""
+    """The exit code of all findings: settings and keys (2) come before what may pass by itself (1)."""
     return max((result.exit_code for result in results), default=cli.EXIT_DONE)
 
 
@@ -59,7 +59,7 @@ _STYLE: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAULT: 
 
 
 def show(results: Sequence[CheckResult], console: Console) -> None:
-    """One line a finding, what to do about it under it, and the sum of it all."""
+    """Print one line per finding with the advice below it, and a summary."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True, min_width=len(Verdict.WARNING))
     table.add_column(no_wrap=True)

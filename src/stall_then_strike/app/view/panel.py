@@ -1,9 +1,9 @@
 """The live panel: one moment of a run, drawn to the size of the terminal.
 
-Drawing is a function of a :class:`Status` and the size alone: every part has its fixed place, so nothing jumps from
+Drawing depends on a :class:`Status` and the size alone, and every part has a fixed place, so that nothing jumps from
 frame to frame. Wide terminals (140 columns and more) get two columns of figures, others one, small ones no frames; the
-lists at the bottom share the lines that are left. Figures are shortened, then left out, the least important first, and
-an ellipsis stands for what is not shown. A colour says how bad a figure is; the words say it as well.
+lists at the bottom share the remaining lines. Figures are shortened, then left out, the least important first, and an
+ellipsis stands for what is not shown. Colours show how bad a figure is; the text shows it as well.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from stall_then_strike.types.text import plain, utc_clock
 UNKNOWN = "-"
 _WIDE = 140
 _FRAMED = (70, 22)
-"""From this width and height on there are frames."""
+"""Least width and height for frames."""
 _NARROW = 60
 """Below this, labels are short."""
 _LABEL_STYLE = "bright_black"
@@ -37,12 +37,12 @@ _BOOK_STYLE = {BookStatus.OK: _GOOD, BookStatus.UNKNOWN: _WARN, BookStatus.SUSPE
 
 
 def render(status: Status) -> RenderableType:
-    """Draw a status; the size is taken when it is printed."""
+    """Draw a status; its size is determined when it is printed."""
     return _Dashboard(status)
 
 
 def jpy(amount: Decimal, *, signed: bool = True) -> str:
-    """Yen with thousands separators, ``+1,234``; under a thousand with sen, ``-3.41``: small orders earn no more."""
+    """Yen with thousands separators, ``+1,234``; below a thousand with two decimals, ``-3.41``."""
     shown = round(amount, 0 if abs(amount) >= 1000 or amount == amount.to_integral_value() else 2)
     if not shown:
         return f"{abs(shown):f}"  # never -0
@@ -55,13 +55,13 @@ def price(value: Decimal | None) -> str:
 
 
 def span(seconds: float) -> str:
-    """A length of time as ``1:02:03``; days are hours."""
+    """A duration as ``1:02:03``, without days."""
     whole = max(0, int(seconds))
     return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
 
 
 def micros(value: float | None) -> str:
-    """Microseconds, or milliseconds from ten of them on."""
+    """A time in microseconds, or in milliseconds from 10 ms on."""
     if value is None:
         return UNKNOWN
     return f"{value / 1000:,.1f} ms" if value >= 10_000 else f"{value:,.0f} µs"
@@ -78,7 +78,7 @@ def _share(value: Decimal, limit: Decimal | None) -> float | None:
 
 
 def _graded(share: float | None) -> str:
-    """The style of a figure by how much of its limit it uses up."""
+    """The style of a figure by the share of its limit."""
     if share is None or share < 0.5:
         return ""
     return _WARN if share < 0.8 else _BAD
@@ -90,7 +90,7 @@ def _percent(share: float | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A figure, as it is written where there is room, and where there is little."""
+    """A part of a figure, in a long and a short form."""
 
     long: Text
     short: Text
@@ -98,7 +98,7 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Figure:
-    """A row: its parts in the order of their importance. Of a ``rank`` above others it is left out before them."""
+    """A row with its parts, the most important first. Rows with the highest ``rank`` are left out first."""
 
     label: str
     short_label: str
@@ -131,7 +131,7 @@ def _framed(status: Status, width: int, height: int) -> Iterator[RenderableType]
     else:
         yield Panel(_rows(figures, inner), border_style="blue", padding=(0, 1))
         used = 1 + len(figures) + 2
-    # Two orders are the usual strike; the rest of the lines goes to what happened.
+    # A strike usually has two orders; the other lines are for decisions and fills.
     left = height - used
     order_lines = min(max(2, left // 3 - 2), max(2, len(status.orders)), left - 2)
     yield _listing("working orders", [_order(o) for o in status.orders], order_lines, latest=False)
@@ -147,7 +147,7 @@ def _framed(status: Status, width: int, height: int) -> Iterator[RenderableType]
 
 
 def _plain(status: Status, width: int, height: int) -> Iterator[RenderableType]:
-    """Rows without frames: the most important ones where the terminal is low; a second line of each where it is not."""
+    """Rows without frames: only the most important ones on a low terminal, with second lines if there is room."""
     head = [_badge_line(status, width), _name(status)][: max(1, height // 5)]
     figures, room = [*_figures(status), _live_orders(status)], height - len(head)
     is_whole = len(figures) <= room
@@ -170,7 +170,7 @@ def _plain(status: Status, width: int, height: int) -> Iterator[RenderableType]:
 
 
 def _row(figure: _Figure, width: int, *, lines: int = 1) -> list[Text]:
-    """A figure on so many lines; what does not fit is marked by an ellipsis."""
+    """A figure on ``lines`` lines; an ellipsis marks what does not fit."""
     label, column = (figure.short_label, 7) if width < _NARROW else (figure.label, 10)
     values = _fitted(figure.parts, width - column, lines)
     return [
@@ -184,7 +184,7 @@ def _rows(figures: Sequence[_Figure], width: int) -> Text:
 
 
 def _fitted(parts: Sequence[_Part], width: int, lines: int) -> list[Text]:
-    """Parts on so many lines: long where all fit, else short, else those that fit and an ellipsis."""
+    """Parts on ``lines`` lines: all long if they fit, else all short, else those that fit and an ellipsis."""
     for shape in (attrgetter("long"), attrgetter("short")):
         filled = _filled([shape(part) for part in parts], width)
         if len(filled) <= lines and all(line.cell_len <= width for line in filled):
@@ -195,7 +195,7 @@ def _fitted(parts: Sequence[_Part], width: int, lines: int) -> list[Text]:
 
 
 def _filled(texts: Sequence[Text], width: int) -> list[Text]:
-    """Texts in lines of at most this width, unless one alone is wider."""
+    """Texts in lines of at most this width; a single text may be wider."""
     lines: list[Text] = []
     for text in texts:
         if lines and lines[-1].cell_len + 2 + text.cell_len <= width:
@@ -206,7 +206,7 @@ def _filled(texts: Sequence[Text], width: int) -> list[Text]:
 
 
 def _cut(text: Text, width: int) -> Text:
-    """A line that is no wider; what is cut is marked by an ellipsis."""
+    """A line of at most this width; an ellipsis marks a cut."""
     text.truncate(max(1, width), overflow="ellipsis")
     return text
 
@@ -215,7 +215,7 @@ def _cut(text: Text, width: int) -> Text:
 
 
 def _troubles(status: Status) -> list[tuple[str, str]]:
-    """What an operator has to see first, the worst first: words and style."""
+    """Problems that an operator must see first, the worst first: text and style."""
     account, state, health = status.account, status.venue_state, status.venue_health
     found = []
     if status.halted is not None:
@@ -236,7 +236,7 @@ def _troubles(status: Status) -> list[tuple[str, str]]:
 
 
 def _badge(status: Status, width: int) -> Text:
-    """What is wrong, if anything is, and what is being done."""
+    """The problems, if any, and the latest reason."""
     troubles = _troubles(status)
     style = _GOOD_BADGE
     if troubles:
@@ -252,7 +252,7 @@ def _name(status: Status) -> Text:
 
 
 def _badge_line(status: Status, width: int) -> Text:
-    """The badge, with the clock at its right if it need not be cut for that."""
+    """The badge, with the clock at its right if both fit."""
     clock = f"{utc_clock(status.ts_ns)[:8]}Z"
     badge = _badge(status, width)
     gap = width - badge.cell_len - len(clock)
@@ -260,7 +260,7 @@ def _badge_line(status: Status, width: int) -> Text:
 
 
 def _headline(status: Status, width: int) -> Text:
-    """All on one line. The badge comes first and is whole before anything else is shown."""
+    """Badge, name and clock on one line. The name is shown only if the badge fits completely."""
     clock = f"{utc_clock(status.ts_ns)[:8]}Z  up {span(status.uptime_s)}"
     badge = _badge(status, width - len(clock) - 1)
     room = width - len(clock) - 2
@@ -273,7 +273,7 @@ def _headline(status: Status, width: int) -> Text:
 
 
 def _part(*long: str | tuple[str, str], short: str | tuple[str, str] | None = None) -> _Part:
-    """A part from pieces of text with their styles; ``short`` where it has another form."""
+    """A part from pieces of text with their styles; ``short`` is its short form, if it differs."""
     whole = Text.assemble(*long)
     return _Part(whole, whole if short is None else Text.assemble(short))
 
@@ -308,7 +308,7 @@ def _figures(status: Status) -> list[_Figure]:
 
 
 def _live_orders(status: Status) -> _Figure:
-    """Working orders on one row, where there is no list of them."""
+    """Working orders on one row, for terminals without a list of them."""
     parts = [_part(f"{len(status.orders)} live")]
     for order in status.orders:
         at = "market" if order.price is None else price(order.price)
@@ -408,7 +408,7 @@ def _account(account: AccountLine) -> tuple[_Part, ...]:
 
 
 def _budget(status: Status) -> tuple[_Part, ...]:
-    """What the next strike waits for, if it does, then the limits: the tightest first."""
+    """What the next strike waits for, if anything, then the other limits, the tightest first."""
     wait = status.budget_wait
     parts = [_part((word, _WARN), short=(_shortened(word), _WARN)) for word in _wait_words(wait)]
     for use in sorted(status.budget, key=lambda use: -use.used / use.limit if use.limit else 0.0):
@@ -420,7 +420,7 @@ def _budget(status: Status) -> tuple[_Part, ...]:
 
 
 def _wait_words(wait: str) -> list[str]:
-    """``small orders 57/100, spaced, next in 0.8 s`` in the order of importance."""
+    """The parts of ``small orders 57/100, spaced, next in 0.8 s``, the most important first."""
     words = wait.split(", ") if wait else []
     return [*words[:1], *words[-1:], *words[1:-1]]
 
@@ -430,7 +430,7 @@ def _shortened(words: str) -> str:
 
 
 def _listing(title: str, lines: Sequence[Text], room: int, *, latest: bool = True) -> Panel:
-    """A frame of a fixed number of lines; what does not fit is counted in the title."""
+    """A frame with a fixed number of lines; the title counts what does not fit."""
     hidden = len(lines) - room
     if hidden > 0:
         lines = lines[-room:] if latest else lines[:room]

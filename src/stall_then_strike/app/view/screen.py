@@ -1,4 +1,4 @@
-"""Where a run shows itself: a live panel on a terminal, one line a minute elsewhere."""
+"""Display of a run: a live panel on a terminal, one line a minute elsewhere."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ _LINE_S: Final = 60.0
 
 
 class Screen:
-    """One console. ``live`` runs have a present worth showing; the others are over in a moment.
+    """One console. Only ``live`` runs have a panel; the others are over in a moment.
 
-    A run hands over what is to be seen and goes on: frames are drawn and all is written by the output's thread.
+    The run is never blocked: the output's thread draws the frames and writes everything.
     """
 
     def __init__(self, console: Console, *, live: bool) -> None:
-        """The panel needs a terminal."""
+        """Use the panel if the console is a terminal."""
         self.console = console
         is_able = live and console.is_terminal and not console.is_dumb_terminal
         self._outlet = outlet_of(console.file) if is_able else None
 
     @property
     def is_panel(self) -> bool:
-        """Whether there is a panel; lines that are written beside it are seen after it."""
+        """Whether there is a panel; lines written meanwhile appear after it."""
         return self._outlet is not None
 
     def begin(self, what: str, log_dir: Path) -> None:
-        """Say what is starting."""
+        """Print what is starting."""
         if not self.is_panel:
             self._say(f"{what}; logs in {log_dir}")
 
@@ -48,8 +48,8 @@ class Screen:
         """Show the run for ever: four frames a second, or a line a minute, in real time."""
         try:
             await self._show(status)
-        except Exception as error:  # noqa: BLE001 - a run does not end by a picture of it that cannot be made
-            logger.opt(exception=error).error("nothing is shown any more, the run goes on")
+        except Exception as error:  # noqa: BLE001 - an error of the display must not end the run
+            logger.opt(exception=error).error("the display failed and is off; the run goes on")
         finally:
             if self._outlet is not None:
                 self._outlet.end_panel()
@@ -64,13 +64,13 @@ class Screen:
             self._say(minute_line(status()))
 
     def _drawn(self, status: Status) -> str:
-        """A frame that covers the whole terminal, whatever its size is now."""
+        """A frame of the terminal's current size."""
         with self.console.capture() as frame:
             self.console.print(FullScreen(render(status)), end="")
         return f"{Control.home()}{frame.get()}"
 
     def end(self, summary: RenderableType) -> None:
-        """Leave the summary."""
+        """Print the summary."""
         self.console.print(summary)
 
     def _say(self, text: str) -> None:

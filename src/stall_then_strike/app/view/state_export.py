@@ -1,4 +1,4 @@
-"""A journal as CSV, in the units and words of the CSV logs: BTC and JPY as plain decimals, stamps in ISO 8601, UTC."""
+"""A journal as CSV, in the format of the CSV logs: BTC and JPY as plain decimals, stamps in ISO 8601, UTC."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ _FACT: Final[Columns[Fact]] = {
 
 
 def export(reader: JournalReader, units: Instrument, folder: Path) -> dict[str, int]:
-    """Write ``orders.csv``, ``fills.csv`` and ``facts.csv``, in place of those that are there; return their row counts.
+    """Write ``orders.csv``, ``fills.csv`` and ``facts.csv``, replacing existing ones; return their row counts.
 
-    A file appears when it is whole. Raises OSError and JournalError.
+    A file appears only when it is complete. Raises OSError and JournalError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     return {

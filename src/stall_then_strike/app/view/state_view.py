@@ -1,4 +1,4 @@
-"""A journal as the operator sees it: values in JPY and BTC, a table of 80 columns, a JSON object."""
+"""A journal for the operator: values in JPY and BTC, as tables of 80 columns and as a JSON object."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Halt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """Position and result of the remembered trading day, marked to the last mid that was seen."""
+    """Position and result of the remembered trading day, marked to the last known mid."""
 
     as_of_ns: int
     day: str
     is_today: bool
-    """Whether that trading day still goes on."""
+    """Whether that trading day is today's."""
     position: Decimal
     """BTC, signed."""
     avg_price: Decimal | None
@@ -50,7 +50,7 @@ class Result:
     drawdown_jpy: Decimal
     max_drawdown_jpy: Decimal
     since_resume_jpy: Decimal
-    """What the day's loss limit counts: the result since the last resume."""
+    """Result since the last resume, which the day's loss limit applies to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class Fill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateView:
-    """All that ``state show`` shows."""
+    """Everything that ``state show`` shows."""
 
     path: Path
     product_code: str
@@ -98,13 +98,13 @@ class StateView:
     held_by: str | None
     halt: Halt | None
     result: Result | None
-    """None before the core ever said."""
+    """None before the core has written one."""
     orders: tuple[LiveOrder, ...]
     fills: tuple[Fill, ...]
 
 
 def take_view(reader: JournalReader, cfg: AppConfig, now_ns: int) -> StateView:
-    """Look at a journal. Raises JournalError."""
+    """Read a journal. Raises JournalError."""
     units = cfg.exchange.instrument()
     info, memo = reader.info(), reader.memo()
     halt = None
@@ -172,7 +172,7 @@ def _result(memo: CoreMemo, cfg: AppConfig, today: str) -> Result:
 
 
 def as_json(view: StateView) -> dict[str, Any]:
-    """For programs: decimals and stamps as in the CSV logs, null for what is not there."""
+    """The view for programs: decimals and stamps as in the CSV logs, null for missing values."""
     halt, result = view.halt, view.result
     return {
         "journal": {
@@ -303,7 +303,7 @@ def _figures(view: StateView) -> list[tuple[str, Text]]:
             pnl += f",{since} {jpy(result.since_resume_jpy)}"
         figures += [
             ("as of", Text(_moment(result.as_of_ns))),
-            ("trading day", Text((result.day or UNKNOWN) + ("" if result.is_today else " (it is over)"))),
+            ("trading day", Text((result.day or UNKNOWN) + ("" if result.is_today else " (over)"))),
             ("position", Text(held)),
             ("day's PnL", Text(pnl)),
             (
@@ -322,7 +322,7 @@ def _figures(view: StateView) -> list[tuple[str, Text]]:
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
-    """Columns that start with ``>`` are aligned to the right."""
+    """A table; columns whose names start with ``>`` are right-aligned."""
     table = Table(title=title, title_justify="left", title_style="bold", border_style="blue", box=None, pad_edge=False)
     for column in columns:
         is_right = column.startswith(">")
@@ -335,5 +335,5 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
 
 
 def _moment(ts_ns: int) -> str:
-    """``11-21 07:30:13.123``; the year is that of the file's other stamps."""
+    """A stamp without its year: ``11-21 07:30:13.123``."""
     return utc_iso(ts_ns)[5:23].replace("T", " ")

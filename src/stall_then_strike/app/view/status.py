@@ -1,7 +1,7 @@
 """What an operator can see of a run: values for the panel, the minute line and the summary at the end.
 
-Plain numbers, decimals and words, taken by the shell at one moment; nothing here reads a clock or a store, so showing
-a run can neither change nor slow it. Everything has a default that means "not known yet".
+Plain numbers, decimals and texts, taken by the shell at one moment. Nothing here reads a clock or a store, so that the
+display can neither change nor slow a run. Every default means "not known yet".
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class DecisionLine:
     decision_type: str
     reason: str
     detail: str = ""
-    """What was done, in few words."""
+    """What was done, in brief."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,36 +85,36 @@ class Counts:
     """Board messages."""
     strikes: int = 0
     placed: int = 0
-    """Orders that the venue took."""
+    """Orders that the venue accepted."""
     filled: int = 0
-    """Orders filled whole."""
+    """Orders filled completely."""
     partly_filled: int = 0
-    """Orders that ended with a part filled."""
+    """Orders that ended partly filled."""
     fills: int = 0
     """Executions of ours; one order may have several."""
     cancels: int = 0
-    """Confirmed."""
+    """Confirmed cancels."""
     closes: int = 0
     rejects: int = 0
     reconnects: int = 0
     garbage: int = 0
-    """Frames that could not be understood, and were left out."""
+    """Frames that could not be parsed and were dropped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountLine:
-    """How well the account at the venue is known; live only."""
+    """State of our knowledge of the account at the venue; live runs only."""
 
     is_live: bool
-    """The private channel is up."""
+    """The private channel is connected."""
     is_settled: bool
-    """Reconciled since it came up, and the positions agree."""
+    """Reconciled since it connected, and the positions agree."""
     reported_s: float | None
-    """Since the last look at the account, seconds; None before the first."""
+    """Seconds since the last reconciliation; None before the first."""
     in_doubt: int = 0
-    """Live orders that the venue's last list lacked, or whose answer was lost."""
+    """Live orders that were missing from the venue's last list, or whose answer was lost."""
     lag_p99_ms: float | None = None
-    """Of the event loop."""
+    """Lag of the event loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ class Status:
     """One moment of a run."""
 
     ts_ns: int
-    """UTC, on the run's own clock, which in a replay is the tape's."""
+    """UTC, on the run's own clock; in a replay the tape's."""
     mode: str
     """Such as ``paper · embedded exchange``."""
     product: str = "FX_BTC_JPY"
@@ -139,18 +139,18 @@ class Status:
     message_age_ms: int | None = None
     """Since the last board message."""
     stale_ms: int | None = None
-    """Above this age the book is not believed."""
+    """From this age on the book is stale."""
     best_bid: Decimal | None = None
     best_ask: Decimal | None = None
     spread_ticks: int | None = None
     best_age_ms: int | None = None
     stall_ms: int | None = None
-    """From this age on the best counts as standing still."""
+    """From this age on the best prices count as standing still."""
 
     position: Decimal = ZERO
     """BTC, signed."""
     max_position: Decimal | None = None
-    """BTC, either way."""
+    """BTC, on either side."""
     avg_price: Decimal | None = None
     pnl_today_jpy: Decimal = ZERO
     """Realised and marked."""
@@ -167,28 +167,28 @@ class Status:
 
     orders: tuple[WorkingOrder, ...] = ()
     decisions: tuple[DecisionLine, ...] = ()
-    """Oldest first; the panel shows as many of the latest as there is room for."""
+    """Oldest first; the panel shows the latest ones that fit."""
     fills: tuple[FillLine, ...] = ()
     """Oldest first."""
     budget: tuple[BudgetUse, ...] = ()
     budget_wait: str = ""
-    """Which limit holds the next strike up, and until when; empty while none does."""
+    """Which limit the next strike waits for, and until when; empty if it need not wait."""
     latency: Latency = Latency()
     counts: Counts = Counts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonCount:
-    """How often, and for how long, one reason was the current one."""
+    """How often and for how long one reason held."""
 
     reason: str
     count: int
     seconds: float | None = None
-    """None where it was not measured."""
+    """None if it was not measured."""
 
 
 def reason_counts(rows: Mapping[Reason, int], held_ns: Mapping[Reason, int]) -> tuple[ReasonCount, ...]:
-    """From a run's counts: decision rows by reason, and how long each reason for doing nothing held."""
+    """Combine a run's decision rows by reason with how long each reason for doing nothing held."""
     return tuple(
         ReasonCount(
             reason=reason.label,
@@ -208,15 +208,15 @@ class Summary:
     duration_s: float
     counts: Counts = Counts()
     realised_jpy: Decimal = ZERO
-    """Of the whole run, fees and funding included."""
+    """Realised over the whole run, with fees and funding."""
     marked_jpy: Decimal = ZERO
-    """Open position against the mid at the end, and what it cost."""
+    """The open position's profit at the last mid."""
     max_drawdown_jpy: Decimal = ZERO
-    """Deepest fall of both together, over the whole run."""
+    """Deepest drawdown of realised and marked together, over the whole run."""
     day: str = ""
     """The trading day in which the run ended, ``2026-11-29``."""
     day_jpy: Decimal = ZERO
-    """Result of that day, realised and marked; what earlier runs of the day earned included."""
+    """Result of that day, realised and marked, including earlier runs of the day."""
     day_max_drawdown_jpy: Decimal = ZERO
     position: Decimal = ZERO
     """BTC at the end, signed."""
@@ -229,11 +229,11 @@ class Summary:
     reasons: tuple[ReasonCount, ...] = ()
     log_dir: str = ""
     ended: str = ""
-    """Why: ``duration over``, ``SIGINT``, ``halted: kill_pnl`` ..."""
+    """Why it ended: ``duration over``, ``SIGINT``, ``halted: kill_pnl`` ..."""
 
     @property
     def fill_ratio(self) -> float | None:
-        """Orders with any fill, of those placed; None when none was."""
+        """Share of placed orders with any fill; None if none was placed."""
         if not self.counts.placed:
             return None
         return (self.counts.filled + self.counts.partly_filled) / self.counts.placed

@@ -1,4 +1,4 @@
-"""A run in few words: one line a minute while it goes on, one table when it is over. Money in yen, times in UTC."""
+"""A run in brief: one line a minute while it runs, one table at its end. Money in yen, times in UTC."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REASONS_SHOWN = 6
 
 
 def minute_line(status: Status) -> str:
-    """The state of a run on one line without colours, for logs and terminals that are none."""
+    """The state of a run on one line without colours, for logs and pipes."""
     counts = status.counts
     age = UNKNOWN if status.message_age_ms is None else f"{status.message_age_ms} ms"
     feed = "connected" if status.connected else "NOT CONNECTED"
@@ -74,11 +74,11 @@ def summary_table(summary: Summary) -> RenderableType:
 
 
 def _results(summary: Summary) -> list[tuple[str, str]]:
-    """One scope a line. The limits work on the trading day's."""
+    """One scope per line. The limits apply to the trading day's result."""
     total, quote = summary.realised_jpy + summary.marked_jpy, quote_of(summary.product)
     rows = [
         ("result, whole run", f"{jpy(total)} {quote}"),
-        ("of it realised, open position", f"{jpy(summary.realised_jpy)}, {jpy(summary.marked_jpy)} {quote}"),
+        ("realised part, open position", f"{jpy(summary.realised_jpy)}, {jpy(summary.marked_jpy)} {quote}"),
         ("deepest drawdown, whole run", f"{jpy(summary.max_drawdown_jpy)} {quote}"),
     ]
     if summary.day:
@@ -94,7 +94,7 @@ def _latency(latency: Latency) -> str:
 
 
 def _reasons(summary: Summary) -> list[tuple[str, str]]:
-    """The reasons that held longest, or came most often where time was not measured."""
+    """The reasons that held longest, or the most frequent ones if time was not measured."""
     ranked = sorted(summary.reasons, key=lambda r: (-(r.seconds or 0.0), -r.count, r.reason))
     total = sum(r.seconds or 0.0 for r in ranked)
     rows = []

@@ -1,4 +1,4 @@
-"""What a sweep shows: how far it is, and what it found."""
+"""Progress and results of a sweep on a terminal."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class SweepProgress:
     """A bar on a terminal, a line every half minute elsewhere. A context manager."""
 
     def __init__(self, console: Console, total: int, done: int, failed: int) -> None:
-        """``done`` runs are known already, ``failed`` of them without a result."""
+        """``done`` runs have been made already, ``failed`` of them without a result."""
         self._console, self._total, self._done, self._failed = console, total, done, failed
         self._before, self._said_ns, self._began_ns = done, perf_ns(), perf_ns()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
-        """Begin to show."""
+        """Start the display."""
         if self._console.is_terminal:
             columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[failed]}"), TimeRemainingColumn())
             self._bar = Progress(TextColumn("sweep"), *columns, console=self._console, transient=True)
@@ -45,13 +45,13 @@ class SweepProgress:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """End."""
+        """Stop the display."""
         if self._bar is not None:
             self._bar.stop()
         self._line()
 
     def add(self, record: Record) -> None:
-        """One more run."""
+        """Count one more run."""
         self._done += 1
         self._failed += not record.done
         if self._bar is not None and self._task is not None:
@@ -60,7 +60,7 @@ class SweepProgress:
             self._line()
 
     def say(self, text: str) -> None:
-        """Something else that the operator should know."""
+        """Print another line for the operator."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _words(self) -> str:
@@ -75,7 +75,7 @@ class SweepProgress:
 
 
 def best_table(records: Sequence[Record], plan: Plan, count: int) -> Table:
-    """The best sets over the whole tape."""
+    """The best parameter sets over the whole tape."""
     best = ranked(records, plan.whole.name, plan.objectives[0])
     figures = ("pnl JPY", "drawdown JPY", "fills", "filled", "Sharpe", "markout 1 s")
     table = _table(
@@ -96,7 +96,7 @@ def best_table(records: Sequence[Record], plan: Plan, count: int) -> Table:
         )
     notes = []
     if idle := sum(not has_fills(record) for record in best):
-        notes.append(f"{idle:,} without a fill: no result, ranked below all others")
+        notes.append(f"{idle:,} without a fill: no result, ranked last")
     if on_front:
         notes.append(f"* no other set is better in all of {', '.join(plan.objectives)} ({len(on_front)} in all)")
     table.caption = "\n".join(notes) or None
@@ -104,7 +104,7 @@ def best_table(records: Sequence[Record], plan: Plan, count: int) -> Table:
 
 
 def fold_table(records: Sequence[Record], plan: Plan) -> Table:
-    """What the choice of each train span was worth on the test span after it."""
+    """Results of each train span's choice on the test span after it."""
     rows = out_of_sample(records, plan)
     figures = ("train JPY", "test JPY", "train Sharpe", "test Sharpe", "rank")
     title = "out of sample: chosen on the train span, tried on the test span"
@@ -130,25 +130,23 @@ def fold_table(records: Sequence[Record], plan: Plan) -> Table:
 def luck(found: tuple[Record, DeflatedSharpe] | None, plan: Plan) -> str:
     """What the deflated Sharpe ratio says, in words."""
     if found is None:
-        return (
-            "Deflated Sharpe ratio: cannot be told, for no set has a Sharpe ratio (too few observations, or no fills)."
-        )
+        return "Deflated Sharpe ratio: unknown, because no set has a Sharpe ratio (too few observations, or no fills)."
     best, worth = found
     verdict = (
-        "That is seldom luck alone."
+        "That is unlikely to be luck alone."
         if worth.dsr > _BELIEVED
-        else f"Under {_BELIEVED:.0%} it is to be taken for luck of the choice."
+        else f"Below {_BELIEVED:.0%} assume that the choice was luck."
     )
     return (
         f"Deflated Sharpe ratio {worth.dsr:.3f}: set {best.number} has a Sharpe ratio of {worth.sharpe:.3f} per "
-        f"{plan.sample_ns / NS_PER_S:g} s ({worth.observations} observations); the luckiest of {worth.trials} "
-        f"worthless sets would have {worth.expected_max_sharpe:.3f}. "
+        f"{plan.sample_ns / NS_PER_S:g} s ({worth.observations} observations); the best of {worth.trials} "
+        f"worthless sets is expected to have {worth.expected_max_sharpe:.3f} by luck. "
         f"The probability that it is truly better than that is {worth.dsr:.1%}. {verdict}"
     )
 
 
 def failures(records: Sequence[Record]) -> list[str]:
-    """What went wrong, a few lines of it."""
+    """The failed runs, in a few lines."""
     bad = [record for record in records if not record.done]
     lines = [f"set {record.number}, {record.span}: {record.error}" for record in bad[:_ERRORS_SHOWN]]
     if len(bad) > _ERRORS_SHOWN:
@@ -157,7 +155,7 @@ def failures(records: Sequence[Record]) -> list[str]:
 
 
 def short_names(keys: Any) -> list[str]:
-    """Keys without their sections, where that leaves no doubt."""
+    """Keys without their sections, unless that is ambiguous."""
     last = [key.rpartition(".")[2] for key in keys]
     return [name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True)]
 

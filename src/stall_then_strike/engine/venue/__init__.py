@@ -2,12 +2,12 @@
 
 Pure, as all of the engine.
 
-    account      whether our book and the venue's agree, and what follows when they do not
-    evidence     what a report proves about our orders: who owns an execution
-    corrections  numbers of executions: the venue's and those of our corrections
-    witnesses    which source told of each fill
-    reconciler   when the account is asked, and how a report is compared with our book
+    account      compares our orders, position and cash with the venue's, and acts on differences
+    evidence     what a report proves about our orders, and which order an execution belongs to
+    corrections  execution ids: the venue's, and those of our corrections
+    witnesses    which sources have reported each fill
+    reconciler   when to query the account, and how a report is compared with our state
     budget       rate limits as rolling windows, with a reserve for exits
     calendar     the trading day and its quiet times
-    margin       the pause after an order was refused for want of margin
+    margin       the pause after an order was refused for insufficient margin
 """

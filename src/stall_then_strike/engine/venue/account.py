@@ -1,15 +1,15 @@
-"""The account at the venue, as far as live trading has to know it: whose book is right, and what follows.
+"""The account at the venue: compares our orders, position and cash with it, and acts on differences.
 
-Joins what a report proves (`evidence.py`) with when it is asked for (`reconciler.py`). A report is taken in this order:
-names of orders whose answers were lost, executions, the states of orders, executions of strangers, position, cash. What
-it finds goes through the same door as the venue's events, so that a fill counts once whichever way it came.
+It combines what a report proves (`evidence.py`) with when to query one (`reconciler.py`). A report is processed in this
+order: ids of orders whose acknowledgements were lost, executions, states of orders, executions of strangers, position,
+cash. Its findings are applied like events of the venue, so a fill counts once, from whichever source.
 
-What is not ours: orders of others are reported and left alone unless ``foreign_orders`` says otherwise; their
-executions change the account's position, hence ours, and are booked under the tag ``foreign``. A position that was
-there before the first run is taken over at its cost.
+Orders that are not ours are reported and left alone, unless ``foreign_orders`` says otherwise. Their executions change
+the account's position, and so ours; they are booked under the tag ``foreign``. A position from before the first run is
+taken over at its cost.
 
-Every change of the position is a booked row, so that the rows always sum to the position: a fill that is taken back,
-one that is reinstated because a later list shows it, and a position that is taken over have rows of their own.
+Every change of the position is a booked row, so the rows always sum to the position: a phantom fill that is taken back,
+a fill that is reinstated because a later list shows it, and a take-over of a position have their own rows.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ CORRECTION_TAG: Final = "correction"
 TAKEN_TAG: Final = "taken_over"
 _RETRY_NS: Final = 1 * NS_PER_S
 FORGET_NS: Final = 10 * NS_PER_S
-"""Age at which an event that no order of ours claims is forgotten, if the books agree without it."""
+"""Age at which an early event is dropped if no order of ours got its id and the positions agree without it."""
 _RENEW_NS: Final = 60 * NS_PER_S
-"""Least pause between two renewals of a connection whose private channel is silent."""
+"""Least pause between two renewals of the connection because of missing private events."""
 
 
 class Account:
-    """Keeper of the account's truth. Orders change through ``apply`` only; the position's strangers are booked here."""
+    """The state of reconciliation. Orders change only through ``apply``; fills of strangers are booked here."""
 
     def __init__(
         self,
@@ -81,50 +81,50 @@ class Account:
         record: Recorder,
         apply: Callable[[OrderEvent | FillEvent], bool],
     ) -> None:
-        """``apply`` takes a fact on an order in and says whether it was news."""
+        """``apply`` applies an event to our orders and returns whether it was news."""
         self._orders, self._inventory, self._budget = orders, inventory, budget
         self._record, self._apply = record, apply
         self._instrument = instrument
         self._cancels_strangers = cfg.foreign_orders is ForeignOrders.CANCEL
         self._failing_ns = int(cfg.failing_sec * NS_PER_S)
         self._unsure_ns: int | None = None
-        """Since when the account is not known well enough; None while it is."""
+        """Since when the account is not reconciled; None while it is."""
         self._is_unsure_told = False
         self._is_behind = False
         self._untold = False
-        """Whether the private channel left out a fill that the public one told of."""
+        """Whether the private channel missed a fill that the public one reported."""
         self._reported: set[OrderId] = set()
         self._renewed_ns = 0
         self._ask_ns = 0
         self._ask_why = ""
         self.rules = Reconciler(cfg, instrument)
         self.strangers: tuple[ReportedOrder, ...] = ()
-        """Orders on the book, by the last report, that are not ours."""
+        """Orders on the book in the last report that are not ours."""
         self.to_cancel: list[OrderId] = []
-        """Orders on the book, found by the last report, that should not be there."""
+        """Orders on the book in the last report that must be cancelled."""
         self.reported_ns: int | None = None
-        """When the last report was taken in."""
+        """When the last report was processed."""
         self.was_settled = False
-        """Whether it ever was known well enough in this run."""
+        """Whether the account was reconciled at least once in this run."""
         self.why_renew = ""
-        """Why the connection is to be made anew; empty if it is not."""
+        """Why the connection must be renewed; empty if it need not be."""
 
     @property
     def is_settled(self) -> bool:
-        """Whether the account is known well enough to trade on."""
+        """Whether the account is reconciled, so that trading may rely on it."""
         return self.rules.is_settled
 
     def is_failing(self, now_ns: int) -> bool:
-        """Whether the account could not be asked for so long that nothing is to be quoted on it."""
+        """Whether queries of the account have failed for so long that quoting must stop."""
         failing_ns = self.rules.failing_ns
         return failing_ns is not None and now_ns - failing_ns >= self._failing_ns
 
     def is_contradicted(self, now_ns: int) -> bool:
-        """Whether the venue's last word is another position than ours, so that no close is to be sized by choice."""
+        """Whether the venue's last reported position contradicts ours; then a close that can wait must wait."""
         return self.rules.contradicts(self._inventory.position, now_ns)
 
     def restore(self, memo: CoreMemo, fills: Iterable[BookedFill]) -> None:
-        """Go on from where an earlier run was. ``fills``: those booked last, whose orders are restored already."""
+        """Restore an earlier run's state. ``fills`` are the last ones it booked; their orders are restored already."""
         self.rules.since, self.rules.cash_base = memo.since, memo.cash_base
         for booked in fills:
             if booked.row.tag == FOREIGN_TAG:
@@ -136,9 +136,9 @@ class Account:
         return is_taken_back(exec_id, self._orders.is_counted)
 
     def is_shown_by(self, report: AccountReport) -> bool:
-        """Whether a report, just taken in, leaves nothing to be found out: our position, our fills, nothing to cancel.
+        """Whether the report just processed has our position and all our fills, and shows nothing to cancel.
 
-        Fills that never were can make up for each other: then only the list of executions tells.
+        Phantom fills can cancel out: then only the list of executions shows them.
         """
         return report.position == self._inventory.position and self.rules.is_listed and not self.to_cancel
 
@@ -149,9 +149,9 @@ class Account:
     # --- questions
 
     def ask(self, now_ns: int, *, is_news: bool) -> Reconcile | None:
-        """The question to the venue, if it is time for it and the budget allows it.
+        """A query of the account, if it is due and the budget allows it.
 
-        ``is_news``: something may have changed when it is time.
+        ``is_news``: something happened that may change when it is due.
         """
         if not is_news and now_ns < self._ask_ns:
             return None
@@ -167,7 +167,7 @@ class Account:
         return Reconcile(since=self.rules.since or ExecId(0), why=why)
 
     def next_look_ns(self, now_ns: int) -> int:
-        """When to look again: later than now, also where the budget holds the question back."""
+        """When to check again: later than ``now_ns``, even if the budget delays a query that is due."""
         at_ns = self._ask_ns if self._ask_ns > now_ns else now_ns + _RETRY_NS
         printed_ns = self.rules.witnesses.next_ns
         return at_ns if printed_ns is None else max(now_ns + 1, min(at_ns, printed_ns))
@@ -178,7 +178,7 @@ class Account:
         """The private channel came up or went down."""
         if not event.is_live and not self.rules.is_live:
             return
-        # Up once more without having been down: another connection, and what was told between the two is lost.
+        # Up again without having been down: a new connection, and events between the two are lost.
         self.rules.on_channel(now_ns, is_live=event.is_live)
         self._record.fact("channel", detail="up" if event.is_live else "down")
         if event.is_live:
@@ -187,32 +187,32 @@ class Account:
             self._record.note("WARNING", "private channel is down: no quotes until the account is reconciled again")
 
     def on_told(self, fill: FillEvent, now_ns: int) -> None:
-        """The private channel told of a fill, which was applied just now."""
+        """The private channel reported a fill, which has just been applied."""
         witnesses = self.rules.witnesses
         witnesses.add(fill.exec_id, Witness.PRIVATE)
         if fill.order_id is None or self._orders.is_counted(fill.exec_id) or self._orders.by_id(fill.order_id):
             return
         terms = self._orders.early_terms(fill.order_id)
         nameless = [order for order in self._orders.live() if order.order_id is None]
-        is_old = now_ns <= self.rules.taken_ns + LAG_NS  # perhaps it is in the position that was taken over
+        is_old = now_ns <= self.rules.taken_ns + LAG_NS  # may be included in the position that was taken over
         if is_old or (terms is None and not self._orders.is_stranger(fill.order_id)):
             return
         if terms is None or owner(fill, terms, nameless, now_ns, total=fill.size) is Owner.STRANGER:
             self._book(fill, FOREIGN_TAG, now_ns)
 
     def on_printed(self, fill: FillEvent, now_ns: int) -> None:
-        """The public channel told of a fill of ours."""
+        """The public channel reported a fill of ours."""
         self.rules.witnesses.add(fill.exec_id, Witness.PUBLIC)
         if not self._orders.is_counted(fill.exec_id):
             self.rules.witnesses.expect(fill, now_ns)
 
     def on_time(self, now_ns: int) -> None:
-        """Look at what has lasted too long."""
+        """Check what has lasted too long."""
         self._look_at_prints(now_ns)
         self._look_at_doubt(now_ns)
 
     def _look_at_prints(self, now_ns: int) -> None:
-        """Deal with fills that only the public channel has told of in good time."""
+        """Handle fills that the private channel did not report in time."""
         for fill in self.rules.witnesses.overdue(now_ns):
             text = f"only the public channel tells of execution {fill.exec_id} of order {fill.order_id}"
             if self.rules.witnesses.numbers_agree:
@@ -223,7 +223,7 @@ class Account:
             self.rules.alarm("an execution that the private channel did not tell")
 
     def _look_at_doubt(self, now_ns: int) -> None:
-        """Say once that the account has not been known well enough for long. A dead channel is told by itself."""
+        """Report once that the account is long unreconciled. A channel that is down is reported elsewhere."""
         if not self.rules.is_live or (self.rules.is_settled and self.rules.failing_ns is None):
             self._unsure_ns, self._is_unsure_told = None, False
             return
@@ -235,13 +235,13 @@ class Account:
             self._record.fact("unreconciled", detail=text)
 
     def on_failed(self, event: ReportFailed, now_ns: int) -> None:
-        """The account could not be asked."""
+        """The query of the account failed."""
         self.rules.failed(now_ns)
         self._record.fact("report_failed", detail=event.detail)
         self._record.note("WARNING", f"the account cannot be reconciled now: {event.detail}")
 
     def on_report(self, report: AccountReport, now_ns: int) -> Reason | None:
-        """Take the venue's word. Returns why trading must halt, if it must."""
+        """Process a report. Returns why trading must halt, if it must."""
         self.to_cancel, self.why_renew = [], ""
         self.reported_ns = now_ns
         was_settled = self.rules.is_settled
@@ -266,7 +266,7 @@ class Account:
     # --- parts
 
     def _begin(self, report: AccountReport, now_ns: int) -> None:
-        """The first report of all: what is there was there before us."""
+        """Process the very first report: its position is from before the first run."""
         if report.position:
             size = self._instrument.size(report.position)
             held = f"a position of {size:+f} {self._instrument.base}"
@@ -275,10 +275,10 @@ class Account:
         self._take_over(report, now_ns)
 
     def _take_over(self, report: AccountReport, now_ns: int) -> None:
-        """Hold what the venue says, whatever was held before."""
+        """Replace our position by the venue's."""
         inventory = self._inventory
         size = report.position - inventory.position
-        # At the average cost of what is held then, or was: that is all that is known of a price.
+        # The row's price is the average cost of the new position, or else of the old one: no better price is known.
         held, basis = abs(report.position or inventory.position), report.basis if report.position else inventory.basis
         inventory.take_over(report.position, report.basis)
         if size:
@@ -296,9 +296,9 @@ class Account:
             self._orders.count_stranger(fill)
 
     def _take_orders(self, report: AccountReport, found: Evidence, now_ns: int) -> int:
-        """Apply all evidence on orders and executions; returns how much of it the private channel should have told.
+        """Apply the evidence on orders and executions; return how much of it the private channel should have reported.
 
-        It owes only what happened since it came up: what lies in a gap is no fault of the connection after it.
+        Only events since the channel came up count: earlier ones are no fault of the current connection.
         """
         for name in found.names:
             self._apply(name)
@@ -335,7 +335,7 @@ class Account:
         return late
 
     def _take_strangers(self, report: AccountReport, fills: Sequence[FillEvent], now_ns: int) -> None:
-        """Book executions of strangers, but not those that are in the position that was taken over."""
+        """Book executions of strangers, except those that the position taken over includes."""
         new = self.rules.not_held(fills, report, self._inventory.position)
         if new is None:
             return
@@ -346,7 +346,7 @@ class Account:
                 self._orders.count_stranger(fill)
 
     def _is_late(self, event: OrderEvent, asked_ns: int) -> bool:
-        """Whether the channel should have told this long ago. It owes no word on a cancel that did nothing."""
+        """Whether the channel should have reported this long ago. It need not report a cancel without effect."""
         if event.kind is OrderEventKind.CANCEL_UNSENT or event.kind is OrderEventKind.PROVEN_ABSENT:
             return False
         order = None if event.order_id is None else self._orders.by_id(event.order_id)
@@ -356,10 +356,10 @@ class Account:
         return overdue_ns is not None and overdue_ns <= asked_ns
 
     def _is_untold(self, order: Order, asked_ns: int) -> bool:
-        """Whether the venue accepted an order and neither channel nor lists ever told more of it.
+        """Whether the venue accepted an order and neither channel nor lists have shown it since.
 
-        It may have been lost at the venue. But so looks every order that ends unfilled while the channel is silent, and
-        then none would tell of it before a fill does.
+        The venue may have lost it. But every order that ends unfilled while the channel is silently dead looks the
+        same, and then nothing else would show the failure before the next fill.
         """
         is_untold = order.order_id is not None and order.registered_ns is None
         return is_untold and order.sent_ns >= self.rules.live_ns and self.is_ghost(order, asked_ns)
@@ -407,7 +407,6 @@ class Account:
             event = FundingEvent(ts_ns=report.ts_ns, amount=Money(payment.amount), what=payment.what)
             self._inventory.apply_cash(event.amount)
             self._record.funding(event)
-            self._record.fact("funding", detail=f"{self._instrument.amount(payment.amount):+f}")
         else:
             amount = self._instrument.amount(payment.amount)
             self._record.note(
@@ -417,7 +416,7 @@ class Account:
             self._record.fact("collateral", detail=f"{amount:+f}")
 
     def _take_back(self, fill: FillEvent, now_ns: int) -> None:
-        """Book the opposite of a fill that never was: position and cash are then as if it had not been counted."""
+        """Book the opposite of a phantom fill, so that position and cash are as if it had never been booked."""
         opposite = FillEvent(
             ts_ns=now_ns,
             exec_id=taken_back_id(fill.exec_id),
@@ -431,7 +430,7 @@ class Account:
         self._book(opposite, CORRECTION_TAG, now_ns)
 
     def _reinstate(self, fill: FillEvent, now_ns: int) -> None:
-        """Book again what was taken back although it happened."""
+        """Book a fill again that was taken back by mistake."""
         if not self._is_taken_back(fill.exec_id):
             return
         again = replace(fill, ts_ns=now_ns, exec_id=reinstated_id(fill.exec_id))
@@ -440,7 +439,7 @@ class Account:
         self.rules.note_fill(now_ns, fill)
 
     def _book(self, fill: FillEvent, tag: str, now_ns: int) -> None:
-        """Book a fill that is of no order of ours."""
+        """Book a fill that is not of our orders, or a correction."""
         if self._orders.is_counted(fill.exec_id):
             return
         self._orders.count_stranger(fill)

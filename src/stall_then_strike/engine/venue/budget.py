@@ -210,10 +210,6 @@ class Budget:
         self._asked_ns = 0
         self._stands_until_ns = 0
         """When that answer may change by itself. Free stays free."""
-        self._room_ns = 0
-        """The part of it that does not come forward."""
-        self._earliest_ns: int | None = None
-        """What ``not_before_ns`` answered to it."""
         self._blocked_until_ns = 0
         self._exit_from_ns = 0
         self._reserved: deque[tuple[int, int]] = deque(maxlen=_MOST_RESERVED)
@@ -255,27 +251,11 @@ class Budget:
                 gap_ns = window_gap_ns
             if changes_ns < stands_ns:
                 stands_ns = changes_ns
-        self._room_ns = at_ns
         if self._last_strike_ns is not None and self._last_strike_ns + gap_ns > at_ns:
             at_ns = self._last_strike_ns + gap_ns
-        self._strike_ns, self._asked, self._asked_ns, self._earliest_ns = at_ns, asked, now_ns, None
+        self._strike_ns, self._asked, self._asked_ns = at_ns, asked, now_ns
         self._stands_until_ns = NEVER_NS if at_ns <= now_ns else stands_ns  # free stays so until something is spent
         return at_ns
-
-    def not_before_ns(self) -> int:
-        """Before this the last answer of ``strike_at_ns`` cannot have come, unless something is spent or told.
-
-        Calls that leave their windows bring it forward, but not beyond what will hold when it has come.
-        """
-        if self._strike_ns is None:
-            return 0
-        if self._earliest_ns is None:
-            at_ns, then_ns = self._room_ns, self._strike_ns
-            if self._last_strike_ns is not None:
-                for window, calls in self._strike_calls(*self._asked):
-                    at_ns = max(at_ns, self._last_strike_ns + window.gap_by_ns(then_ns, calls))
-            self._earliest_ns = at_ns
-        return self._earliest_ns
 
     def wait(self, now_ns: int) -> BudgetWait | None:
         """What the strike that was asked about last waits for; None if it need not. For people: changes no answer."""

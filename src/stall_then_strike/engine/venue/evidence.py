@@ -1,18 +1,18 @@
-"""What a look at the account proves about our orders. Pure: a report and what we believe in, events out.
+"""What a report of the account proves about our orders. Pure: a report and our orders in, events out.
 
-The venue's lists are weak witnesses. An order that died without an execution is never listed, and one that was accepted
-but not yet registered is not listed either, so absence alone proves nothing; executions are facts whenever they are
-seen; a list may have been made before what we have heard since. Hence:
+The venue's lists are weak evidence. An order that ended without an execution is never listed, and neither is one that
+was accepted but not yet registered, so absence alone proves nothing. Executions are facts whenever they are seen. A
+list may be older than events that we have received since. Hence:
 
-- an execution is a fill, of whichever order of ours it names. Whose it is if it names none, `owner` says;
-- an order that is listed is on the book, or ended as it says when all its executions are with us;
-- an order that was on the book and is missing from two lists, asked for some seconds apart and later than anything that
-  we heard of it, has ended if a list showed it before, a cancel was sent, or its own expiry has passed: of any other
-  the lists may not have heard yet;
-- an order that was never seen on the book is dead only when its own expiry (`minute_to_expire` is 1) and a margin for
-  the venue's queue have passed (orders in the queue for minutes: reports of others, 2018);
-- an order that we believe ended and that is still listed as ACTIVE is an orphan, to be cancelled;
-- lists that are known to be behind (`reconciler.py`) prove what they show and nothing by what they lack.
+- an execution with the id of one of our orders is a fill of it; `owner` decides about executions of other ids;
+- a listed order is on the book, or has ended as the list says once we have all its executions;
+- an order that was on the book and is missing from two lists, requested some seconds apart and after our last event of
+  it, has ended if a list showed it before, if a cancel was sent, or if it has expired; otherwise the lists may simply
+  be late;
+- an order that was never seen on the book is dead only after its expiry (`minute_to_expire` is 1) and a margin for the
+  venue's queue (others reported orders that were queued for minutes, 2018);
+- an order that we recorded as ended but that is still listed as ACTIVE is an orphan and must be cancelled;
+- stale lists (see `reconciler.py`) prove what they show; what they lack proves nothing.
 
 Venue facts: API documentation on `getchildorders`; acceptance before registration from logs of several clients.
 """
@@ -41,55 +41,57 @@ from stall_then_strike.types.dto import (
 )
 
 EXPIRY_NS: Final = 60 * NS_PER_S
-"""Every order of ours carries `minute_to_expire` 1, counted from its acceptance."""
+"""All our orders have `minute_to_expire` 1, counted from the acceptance."""
 LAG_NS: Final = 2 * NS_PER_S
-"""How far behind the venue's lists may be, and how far apart two of them must be to count twice."""
+"""Normal lag of the venue's lists, and the least time between two lists that count separately."""
 _BEFORE_NS: Final = 30 * NS_PER_S
 _AFTER_NS: Final = 90 * NS_PER_S
-"""How the venue's stamp of an order may lie around our sending it: clocks differ, and queues are long."""
+"""How far the venue's stamp of an order may be before or after our sending it: clocks differ, and queues are long."""
 
 _ENDINGS: Final = {
     ReportedState.CANCELED: OrderEventKind.CANCELLED,
     ReportedState.EXPIRED: OrderEventKind.EXPIRED,
     ReportedState.REJECTED: OrderEventKind.REJECTED,
-    ReportedState.COMPLETED: OrderEventKind.CANCELLED,  # with executions that do not add up: what is left is gone
+    ReportedState.COMPLETED: OrderEventKind.CANCELLED,  # its executions do not add up: the rest is gone
 }
 
 
 @dataclass(slots=True)
 class Evidence:
-    """What a report says beyond what we knew. To be applied in this order."""
+    """What is new in a report. To be applied in this order."""
 
     names: list[OrderEvent] = field(default_factory=list)
-    """Orders whose answer was lost, and what the venue calls them."""
+    """Order ids found for orders whose acknowledgement was lost."""
     orphans: list[OrderId] = field(default_factory=list)
-    """ACTIVE orders of ours that we believe ended."""
+    """ACTIVE orders of ours that we recorded as ended."""
     strangers: list[ReportedOrder] = field(default_factory=list)
     """ACTIVE orders that are not ours."""
     foreign_fills: list[FillEvent] = field(default_factory=list)
-    """Executions that are of no order of ours."""
+    """Executions of orders that are not ours."""
 
 
 @unique
 class Owner(Enum):
-    """Whose an execution is that names no order of ours."""
+    """Who owns an execution whose order id is not of a known order of ours."""
 
     STRANGER = "stranger"
+    """Not ours."""
     OPEN = "open"
-    """An answer or a list that is still to come may name its order."""
+    """Undecided: a later acknowledgement or list may show that its order is ours."""
 
 
 def owner(
     fill: FillEvent, terms: OrderTerms | None, nameless: Sequence[Order], asked_ns: int, *, total: int
 ) -> Order | Owner:
-    """Whose execution it is if its order is not one that we know by name: the one place that decides this.
+    """Decide who owns an execution whose order id is not of a known order of ours. Only this function decides it.
 
-    ``terms``: what its order asks for, where a list or an ORDER event says so. ``nameless``: our orders that the venue
-    has named to us in no answer, no list and no event yet. ``asked_ns``: when the venue was asked last.
+    ``terms`` are those of its order, if a list or an ORDER event has them. ``nameless`` are our orders without an order
+    id: no acknowledgement, list or event has given them one yet. ``asked_ns`` is when the report was requested.
 
-    With terms that fit none of these it is a stranger's. Orders that fit by their terms have been named before, so that
-    only one whose answer is still on its way keeps it open. Without terms it is a stranger's if none of these could
-    have traded so; else that one's whose answer was lost, once its order should have been listed.
+    With terms: orders with a lost acknowledgement and the same terms have got their id already, so the execution is
+    open only if an acknowledgement still in flight may be of its order; otherwise it is a stranger's. Without terms: it
+    is a stranger's if no nameless order can have traded at that side, price, size and time; otherwise it belongs to the
+    one whose acknowledgement was lost, as soon as a list should have shown that order.
     """
     if terms is not None:
         may_be_named = any(order.terms == terms for order in nameless if order.state is not OrderState.UNKNOWN)
@@ -102,7 +104,7 @@ def owner(
 
 
 def names_and_strangers(report: AccountReport, orders: Orders, *, is_behind: bool = False) -> Evidence:
-    """Who is who in a report. Changes nothing; the fills and the states of named orders come after this."""
+    """Match a report's orders and executions with ours. Changes nothing; apply fills and order states after this."""
     found = Evidence()
     unnamed = list(orders.unnamed())
     for listed in report.orders:
@@ -120,7 +122,7 @@ def names_and_strangers(report: AccountReport, orders: Orders, *, is_behind: boo
 
 
 def _own(report: AccountReport, orders: Orders, found: Evidence) -> None:
-    """Find the owners of the executions whose orders nobody has named."""
+    """Find the owners of the executions with unknown order ids."""
     named = {event.order_id: event.client_order_id for event in found.names}
     nameless = [o for o in orders.live() if o.order_id is None and o.client_order_id not in named.values()]
     terms = {order.order_id: OrderTerms(order.side, order.price, order.size) for order in report.orders}
@@ -145,9 +147,9 @@ def _own(report: AccountReport, orders: Orders, found: Evidence) -> None:
 
 
 def states(report: AccountReport, orders: Orders, vanish_ns: int, *, is_behind: bool = False) -> Iterator[OrderEvent]:
-    """What became of our live orders, once the report's fills are booked.
+    """The state changes of our live orders, once the report's fills are booked.
 
-    Counts absences in the orders, and yields each event before it looks at the next order.
+    Counts the orders' absences. Each event is yielded, and so applied, before the next order is examined.
     """
     if not report.is_complete or is_behind:
         return
@@ -166,7 +168,7 @@ def states(report: AccountReport, orders: Orders, vanish_ns: int, *, is_behind: 
 def _as_listed(report: AccountReport, order: Order, seen: ReportedOrder, vanish_ns: int) -> OrderEvent | None:
     if seen.state is not ReportedState.ACTIVE:
         if seen.executed > order.executed and report.asked_ns - order.sent_ns < EXPIRY_NS + vanish_ns:
-            return None  # its executions are still to come; after so long they are from before a take-over
+            return None  # wait for its executions; after this time they are from before a take-over
         return _event(report, _ENDINGS[seen.state], order)
     if order.state is OrderState.PENDING_NEW:
         return _event(report, OrderEventKind.REGISTERED, order)
@@ -199,59 +201,59 @@ def _as_absent(report: AccountReport, order: Order, vanish_ns: int) -> OrderEven
 
 
 def _is_waited_for(order: Order) -> bool:
-    """Whether the answer to its request is still to come: where this machine slept, that may be long after it left."""
+    """Whether its acknowledgement is still in flight: after a sleep of this machine even a long time later."""
     return order.order_id is None and order.state is OrderState.PENDING_NEW
 
 
 def _under_way_until_ns(order: Order) -> int:
-    """Until when its request may have been on its way. It is sent again by TCP after a sleep, and taken then."""
+    """Until when its request may have been in flight: after a sleep TCP sends it again, and the venue takes it then."""
     return order.sent_ns if order.lost_ns is None else order.lost_ns
 
 
 def _is_in_time(at_ns: int, order: Order) -> bool:
-    """Whether something that the venue stamped can be of an order whose answer was lost."""
+    """Whether the venue's stamp ``at_ns`` can be of an order whose acknowledgement was lost."""
     return order.sent_ns - _BEFORE_NS <= at_ns <= _under_way_until_ns(order) + _AFTER_NS
 
 
 def _is_of(listed: ReportedOrder, order: Order) -> bool:
-    """Whether a listed order can be the one whose answer was lost."""
+    """Whether a listed order can be this order, whose acknowledgement was lost."""
     return (listed.side, listed.price, listed.size) == order.terms and _is_in_time(listed.placed_ns, order)
 
 
 def _may_be_answered(listed: ReportedOrder, orders: Orders) -> bool:
-    """Whether an answer that is still to come could name this listed order."""
+    """Whether an acknowledgement still in flight may be of this listed order."""
     waiting = (order for order in orders.live() if order.order_id is None and order.state is not OrderState.UNKNOWN)
     return any(_is_of(listed, order) for order in waiting)
 
 
 def _fills(fill: FillEvent, order: Order) -> bool:
-    """Whether an execution can be of the order whose answer was lost."""
+    """Whether an execution can be of this order, whose acknowledgement was lost."""
     better = order.price is None or (fill.price <= order.price if order.side is Side.BUY else fill.price >= order.price)
     return fill.side is order.side and better and _is_in_time(fill.ts_ns, order)
 
 
 def _ended_before(order: Order, report: AccountReport) -> bool:
-    """Whether it ended long enough ago for the lists to know. One whose cancel was refused since is on no book."""
+    """Whether it ended so long ago that lists must show it. If a cancel was refused since, it is not on the book."""
     if order.is_live or order.cancel_failed or order.ended_ns is None:
         return False
     return report.asked_ns - order.ended_ns >= LAG_NS
 
 
 def is_ghost(order: Order, now_ns: int, doubt_ns: int) -> bool:
-    """Whether an order in doubt is so unlikely to live that a close need not wait for it. It still counts as exposure.
+    """Whether a live order has so probably ended that a close need not wait for it. It still counts as exposure.
 
-    Missing from two lists, and sent long enough ago for a queue of ordinary length. Orders that cannot rest (IOC) would
-    have left executions by then.
+    It is missing from two lists and was sent longer ago than a normal queue takes. An IOC order would have executions
+    by then.
     """
     return order.absences > 1 and now_ns - _under_way_until_ns(order) >= 3 * doubt_ns
 
 
 def overdue_at_ns(order: Order, doubt_ns: int) -> int | None:
-    """When a live order is overdue for news, so that the venue is to be asked; None while nothing is awaited."""
+    """When the account must be queried because news of a live order are overdue; None while none are expected."""
     if order.state is OrderState.UNKNOWN or order.cancel_failed:
         return order.sent_ns
     if order.state is OrderState.PENDING_NEW:
-        # Without a name its answer is on the way, and that has a time limit of its own.
+        # Without an id its acknowledgement is in flight, and that has its own time limit.
         return None if order.order_id is None else (order.accepted_ns or order.sent_ns) + doubt_ns
     if order.state is OrderState.PENDING_CANCEL and order.cancel_sent_ns is not None:
         return order.cancel_sent_ns + doubt_ns

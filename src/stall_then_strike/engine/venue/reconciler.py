@@ -1,17 +1,17 @@
-"""When the account is to be asked, and whether its books agree with ours. Pure.
+"""When to query the account, and whether its position and cash agree with ours. Pure.
 
-The account is asked when the private channel has come up (start, reconnect), on a period, and in doubt: an order whose
-news are overdue, an execution that nobody claims, a position that differs. The first doubts of two minutes are asked
-about within a second, the next ever more rarely, for each question costs four private calls and more.
+The account is queried when the private channel comes up (start, reconnect), periodically, and in doubt: when news of an
+order are overdue, when an execution matches no known order, when the positions differ. A report costs at least four
+private calls, so only the first doubts within two minutes lead to a query within a second; later ones wait longer.
 
-Two books are compared. *Position*: ours and the venue's must be equal; a difference may be a fill on its way, so only
-one that stays over several reports counts. *Cash*: collateral less the cost of what is open moves with each fill by its
-notional, and is untouched by the daily re-basing; whatever else moves it is rounding, funding or carry if it is small,
-and a deposit or withdrawal otherwise.
+Two figures are compared. *Position*: ours and the venue's must be equal. A difference may be a fill in flight, so it
+counts only if it persists over several reports. *Cash*: collateral minus the cost of the open position changes with
+each fill by its notional, and the daily re-basing does not change it. Any other change is rounding, funding or carry if
+it is small, and a deposit or withdrawal otherwise.
 
-The venue's lists may be tens of seconds behind its channels. A report that lacks a fill with two witnesses is behind:
-nothing is proven by what it lacks. A position that ours was before the newest fills is behind, too, and contradicts
-nothing if those have two witnesses. Neither holds for longer than ``account.list_lag_sec``.
+The venue's lists may lag its channels by tens of seconds. A report that lacks a fill with two witnesses is stale: what
+else it lacks proves nothing. The venue's position is stale too if it equals ours before the newest fills, and does not
+contradict ours if those fills are certain. Neither is assumed for longer than ``account.list_lag_sec``.
 """
 
 from __future__ import annotations
@@ -30,28 +30,29 @@ from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, AccountReport, Book
 from stall_then_strike.types.instrument import Instrument
 
 REPORT_CALLS: Final = 8
-"""The most private calls that one report may cost: they are reserved, and what was not made is given back."""
+"""The most private calls that one report may cost: they are reserved, and the unused ones are returned."""
 PERIOD: Final = "period"
-"""Why one asks without a doubt."""
+"""The reason of a query without a doubt."""
 _LEAST_GAP_NS: Final = 1 * NS_PER_S
 _LONGEST_GAP_NS: Final = 15 * NS_PER_S
 _QUICK_ASKS: Final = 2
-"""So many questions within ``_MANY_NS`` may be followed by another after the least gap; each more doubles the gap."""
+"""After this many queries within ``_MANY_NS`` the next may follow after the least gap; each more doubles the gap."""
 _MANY_NS: Final = 120 * NS_PER_S
 _LOST_NS: Final = 90 * NS_PER_S
-"""An answer that has not come by now never will: every call of it has a time limit."""
+"""After this time a report counts as lost: each of its calls has a shorter time limit."""
 _SETTLED_NS: Final = 120 * NS_PER_S
-"""Executions older than this are not asked for again once the positions agree."""
+"""Executions older than this are not queried again once the positions agree."""
 _PHANTOM_NS: Final = 10 * NS_PER_S
-"""An execution so old is listed, if it is one and the lists are not behind."""
+"""A fill that is older and not listed is a phantom fill, unless the lists are stale."""
 _BROKEN_NS: Final = 2 * _PHANTOM_NS
-"""How long a difference must stay: phantoms among it are found out in half of that."""
+"""How long a difference must persist; phantom fills that cause it are found in half of that."""
 _CARRY_SHARE: Final = 200
-"""A payment of up to 1/200 of what was held is carry: funding is at most 0.375 %, leverage points are 0.04 % a day."""
+"""A payment of up to 1/200 of the position's value is carry: funding is at most 0.375 %, leverage points are 0.04 % a
+day."""
 _DRIFT_NS: Final = 20 * NS_PER_S
-"""Pause between two looks without doubt where rounding makes our figure drift from the account's."""
+"""Period of the queries while rounding makes our cash drift from the account's."""
 _SMALL: Final = 10
-"""A payment of fewer units of the quote currency is no deposit, and the period's next report is early enough for it."""
+"""A payment below this many units of the quote currency is not a deposit, and can wait for the next periodic report."""
 
 
 @unique
@@ -60,18 +61,18 @@ class Books(Enum):
 
     AGREE = "agree"
     DIFFER = "differ"
-    """Perhaps a fill is on its way."""
+    """Perhaps a fill is in flight."""
     BEHIND = "behind"
-    """The venue's position is one that we had, before fills that two witnesses told of: its lists are behind."""
+    """The venue's position is ours before fills that are certain: its lists are stale."""
     PHANTOMS = "phantoms"
-    """The difference is that of fills which we counted and the venue does not have."""
+    """The difference is caused by phantom fills, which we booked and the venue does not have."""
     BROKEN = "broken"
-    """It stays, and nothing explains it."""
+    """The difference persists, and nothing explains it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """Cash that moved without a fill. ``is_carry``: it belongs to the result of the day. ``what`` it probably is."""
+    """A change of cash without a fill. ``is_carry``: it belongs to the day's result. ``what`` is its probable cause."""
 
     amount: int
     is_carry: bool
@@ -79,62 +80,66 @@ class Payment:
 
 
 class Reconciler:
-    """Keeper of the questions and of the comparison. It changes no order and no position."""
+    """Decides when to query the account, and compares its reports. It changes no order and no position."""
 
     def __init__(self, cfg: AccountConfig, instrument: Instrument) -> None:
-        """Nothing is known of the account yet."""
+        """Start without any report."""
         self._period_ns = int(cfg.reconcile_sec * NS_PER_S)
         self.doubt_ns = cfg.doubt_ms * NS_PER_MS
         self.vanish_ns = int(cfg.vanish_sec * NS_PER_S)
         self._position_checks = cfg.position_checks
         self._list_lag_ns = int(cfg.list_lag_sec * NS_PER_S)
         self._unit = instrument.ticks_per_one * instrument.lots_per_one
-        """One of the quote currency."""
+        """One unit of the quote currency, in money units."""
         self._is_whole = True
-        """Whether the collateral was in whole units in all reports: then less than one says nothing."""
+        """Whether the collateral had whole units in all reports: then a difference below one means nothing."""
         self._drifts = False
-        """Whether rounding was booked: then it is looked at more often, for the day's limits count from our figure."""
+        """Whether rounding was booked: then the account is queried more often, because our cash is used for limits."""
         self.witnesses = Witnesses()
         self.since: ExecId | None = None
-        """Executions up to this one are accounted for; None before the first report of all."""
+        """Executions up to this one are accounted for; None before the very first report."""
         self.cash_base: int | None = None
         self._is_live = False
         self._began_ns: int | None = None
         self._live_ns = 0
         self.is_settled = False
-        """Whether the channel is live and the books agreed in a report asked for since it came up."""
+        """Whether the channel is live and a report requested since it came up agreed with our position."""
         self.is_behind = False
-        """Whether the last report lacked a fill that is proven: what it lacks proves nothing."""
+        """Whether the last report is stale: it lacks a fill that is certain, so what else it lacks proves nothing."""
         self.failing_ns: int | None = None
-        """Since when the account cannot be asked; None while it can."""
+        """Since when queries of the account fail; None while they succeed."""
         self._asked_ns: int | None = None
         self._is_asking = False
         self._asks: deque[int] = deque()
-        """When it was asked in the last ``_MANY_NS``."""
+        """Times of the queries in the last ``_MANY_NS``."""
         self.taken_ns = 0
-        """When the report came from which the position was taken over last; zero if none was in this run."""
+        """Time of the report of the last take-over in this run; zero if there was none."""
         self._taken: Sequence[FillEvent] = ()
-        """The executions that it listed."""
+        """The executions in that report."""
         self._theirs = 0
         """The venue's position in the last report."""
         self._odd_cash: int | None = None
-        """Cash that moved without a fill in the last report, and waits for the next one to say the same."""
+        """Change of cash without a fill in the last report, to be confirmed by the next one."""
         self._differences = 0
+        """Consecutive reports with the same difference."""
         self._difference = 0
         self._differs_ns = 0
+        """When the first of these reports was requested."""
         self._unexplained = 0
-        """Reports in a row with this difference that no lists' lag explains, and when the first was asked for."""
+        """Consecutive reports with this difference that stale lists do not explain."""
         self._unexplained_ns = 0
+        """When the first of these reports was requested."""
         self._suspects: frozenset[ExecId] = frozenset()
+        """Possible phantom fills: booked and uncertain, and not listed by the last report although old enough."""
         self._unlisted: frozenset[ExecId] = frozenset()
-        """Fills that we counted and the last report lacks, those too young to be suspected among them."""
+        """Booked fills that the last report lacks, including those too young to be suspects."""
         self._recent: deque[tuple[int, FillEvent]] = deque()
         self._results: deque[tuple[int, int]] = deque()
-        """What fills have realised lately, and when: collateral that is behind lacks the newest of it."""
+        """Time and realised result of recent fills: a stale collateral lacks the newest of them."""
         self._held = 0
         self._alarm = ""
         self._again_ns: int | None = None
-        """When to look again after an alarm: what it was about was too young for the venue's lists to deny it."""
+        """When to query again after an alarm: at the first query its cause was too recent for the venue's lists."""
 
     @property
     def is_live(self) -> bool:
@@ -148,19 +153,19 @@ class Reconciler:
 
     @property
     def is_listed(self) -> bool:
-        """Whether the last report had every fill that we counted in the time that it covers."""
+        """Whether the last report had every fill that we booked in the period that it covers."""
         return not self._unlisted
 
     # --- when to ask
 
     def on_channel(self, now_ns: int, *, is_live: bool) -> None:
-        """The private channel came up or went down: what was told meanwhile is lost."""
+        """The private channel came up or went down: events in between are lost."""
         self._is_live = is_live
         self._live_ns = now_ns
         self.is_settled = False
 
     def due(self, orders: Orders, now_ns: int) -> tuple[int, str]:
-        """When to ask next, and why."""
+        """When to query the account next, and why."""
         if self._is_asking and self._asked_ns is not None:
             return self._asked_ns + _LOST_NS, "the last answer is lost"
         last, drifts = self._asked_ns, self._drifts or self._odd_cash is not None
@@ -170,7 +175,7 @@ class Reconciler:
         soon = now_ns if last is None else last + self._gap_ns(now_ns)
         if doubt := self._doubt():
             return soon, doubt
-        # At the start the channel has some time to come up.
+        # At the start the channel gets some time to come up.
         at_ns, why = (self._began_ns + _LONGEST_GAP_NS if last is None else last + period_ns), PERIOD
         for order in orders.live():
             overdue_ns = overdue_at_ns(order, self.doubt_ns)
@@ -185,13 +190,13 @@ class Reconciler:
         return at_ns, why
 
     def _gap_ns(self, now_ns: int) -> int:
-        """Least pause between the last question and the next."""
+        """Least pause between the last query and the next."""
         while self._asks and self._asks[0] <= now_ns - _MANY_NS:
             self._asks.popleft()
         return min(_LEAST_GAP_NS << max(0, len(self._asks) - _QUICK_ASKS), _LONGEST_GAP_NS)
 
     def _doubt(self) -> str:
-        """What there is to doubt now, beside orders and executions; empty if nothing."""
+        """A reason for doubt besides orders and executions; empty if there is none."""
         if self.failing_ns is not None:
             return "the account could not be asked"
         if self._differences:
@@ -205,11 +210,11 @@ class Reconciler:
         return "the collateral moved"
 
     def alarm(self, why: str) -> None:
-        """Something did not fit: ask at the next occasion."""
+        """A contradiction was found: query as soon as possible."""
         self._alarm = self._alarm or why
 
     def asked(self, now_ns: int) -> None:
-        """A report was asked for."""
+        """A report was requested."""
         self._asked_ns = now_ns
         self._is_asking = True
         self._asks.append(now_ns)
@@ -220,19 +225,19 @@ class Reconciler:
         self._alarm = ""
 
     def failed(self, now_ns: int) -> None:
-        """The account could not be asked."""
+        """The query failed."""
         self._is_asking = False
         self.failing_ns = self.failing_ns or now_ns
 
     def answered(self) -> None:
-        """A report has come."""
+        """A report arrived."""
         self._is_asking = False
         self.failing_ns = None
 
     # --- the books
 
     def note_fill(self, now_ns: int, fill: FillEvent, realised: int = 0) -> None:
-        """A fill was booked, with this result."""
+        """A fill was booked, with the result ``realised``."""
         self._recent.append((now_ns, fill))
         if realised:
             self._results.append((now_ns, realised))
@@ -240,7 +245,7 @@ class Reconciler:
             self._results.popleft()
 
     def remember(self, booked: BookedFill) -> None:
-        """An earlier run booked this fill. Who told of it is forgotten: it is not doubted while lists may lack it."""
+        """An earlier run booked this fill. Its sources are unknown, so it counts as certain while lists may lack it."""
         row = booked.row
         self.witnesses.add(booked.exec_id, Witness.REMEMBERED)
         fill = FillEvent(
@@ -256,16 +261,16 @@ class Reconciler:
         self.note_fill(row.ts_ns, fill)
 
     def note_held(self, notional: int) -> None:
-        """So much is held now: the yardstick for what can be carry."""
+        """Note the position's notional, the measure of what can be carry."""
         self._held = max(self._held, abs(notional))
 
     def look(self, report: AccountReport) -> None:
-        """See which fills a report shows, and whether it is behind. To be told of each report first."""
+        """Note which fills a report shows, and whether it is stale. Call it first for each report."""
         for fill in report.fills:
             self.witnesses.add(fill.exec_id, Witness.LISTED)
         newest = max((fill.exec_id for fill in report.fills), default=ExecId(0))
         for at_ns, fill in self._recent:
-            # A list that shows a later execution is not behind this one.
+            # A list that shows a later execution is not too old to show this one.
             may_lack = fill.exec_id > newest or at_ns > report.asked_ns - LAG_NS
             if not may_lack or at_ns < report.asked_ns - self._list_lag_ns:
                 self.witnesses.forget(fill.exec_id)
@@ -273,7 +278,7 @@ class Reconciler:
         self.is_behind = any(map(self.witnesses.is_proven, lacking))
 
     def compare(self, report: AccountReport, position: int) -> Books:
-        """Compare positions, once all that the report has is booked."""
+        """Compare the positions, after everything in the report is booked."""
         difference = report.position - position
         self._theirs = report.position
         self._unlisted = self._missing(report)
@@ -281,30 +286,30 @@ class Reconciler:
         suspects = frozenset() if self.is_behind else frozenset(n for n in old if not self.witnesses.is_proven(n))
         doubly = suspects & self._suspects
         self._suspects = suspects
-        # Phantoms may cancel out: then the positions agree, and only the lists tell.
+        # Phantom fills may cancel out: then the positions agree, and only the lists show them.
         if doubly and self._sum_of(doubly) == -difference:
             self._suspects = doubly
             return Books.PHANTOMS
         if not difference:
-            # What two reports lack and does not explain anything holds up no payment any longer.
+            # Fills that two reports lack but that explain no difference no longer delay the check for payments.
             self._unlisted -= doubly
             self._differences = 0
             self._agree(report)
             return Books.AGREE
-        self.is_settled = False  # until they agree again: what is held is what limits and closes are counted from
+        self.is_settled = False  # until they agree again, because limits and closes depend on the position
         if difference != self._difference or not self._differences:
             self._difference, self._differences, self._differs_ns = difference, 0, report.asked_ns
             self._unexplained = 0
         self._differences += 1
         if self._is_explained(position, report.asked_ns):
-            # Not a fill that came while the report was being made: that is gone from the next.
+            # A fill during the report's calls also makes a difference, but that is gone in the next report.
             self.is_behind = self.is_behind or report.asked_ns - self._differs_ns >= LAG_NS
             self._unexplained = 0
             return Books.BEHIND
         self._unexplained += 1
         if self._unexplained == 1:
             self._unexplained_ns = report.asked_ns
-        # What is not whole may lack what explains the difference; but it may be so for ever.
+        # An incomplete report may lack the fill that explains the difference, but it may stay incomplete for ever.
         long_ns = _BROKEN_NS if report.is_complete else self._list_lag_ns
         stays = self._unexplained >= self._position_checks and report.asked_ns - self._unexplained_ns >= long_ns
         may_tell = self._may_tell(suspects, difference) or (
@@ -313,21 +318,21 @@ class Reconciler:
         return Books.BROKEN if stays and not may_tell else Books.DIFFER
 
     def _may_tell(self, unlisted: frozenset[ExecId], difference: int) -> bool:
-        """Whether the next lists will tell if the difference is that of these fills."""
+        """Whether the next lists may explain the difference, because it is the sum of these unlisted fills."""
         return bool(unlisted) and self._sum_of(unlisted) == -difference
 
     def _is_recent(self, ids: frozenset[ExecId], now_ns: int) -> bool:
-        """Whether the lists may still come to show the newest of these."""
+        """Whether the newest of these fills may still appear on the lists."""
         return any(at_ns >= now_ns - self._list_lag_ns for at_ns, fill in self._recent if fill.exec_id in ids)
 
     def contradicts(self, position: int, now_ns: int) -> bool:
-        """Whether the last report's position differs from ours and no fills with two witnesses explain that."""
+        """Whether the last report's position differs from ours, and no certain fills explain that."""
         return self._differences > 0 and position != self._theirs and not self._is_explained(position, now_ns)
 
     def _is_explained(self, position: int, now_ns: int) -> bool:
-        """Whether the venue's position is ours without the newest fills, none of them too old.
+        """Whether the venue's position is ours without the newest fills, none of them older than the lists' lag.
 
-        Each of these has to be proven, unless another already shows that the lists are behind.
+        Each of these fills must be certain, unless the report is known to be stale.
         """
         for at_ns, fill in sorted(self._recent, key=lambda heard: heard[1].exec_id, reverse=True):
             is_sure = self.is_behind or self.witnesses.is_proven(fill.exec_id)
@@ -339,7 +344,7 @@ class Reconciler:
         return False
 
     def phantoms(self) -> list[FillEvent]:
-        """The fills that the venue does not have, after a comparison that found some. Forgets them."""
+        """The phantom fills, after a comparison that found some. Forgets them."""
         found = list(self._fills_of(self._suspects))
         self._recent = deque((at, fill) for at, fill in self._recent if fill.exec_id not in self._suspects)
         self._unlisted -= self._suspects
@@ -348,13 +353,13 @@ class Reconciler:
         return found
 
     def payment(self, report: AccountReport, cash: int) -> Payment | None:
-        """What moved the venue's cash beside fills. ``cash`` is our realised result less our basis. Positions agree.
+        """The change of the venue's cash that fills do not explain; None if there is none or it is not confirmed.
 
-        Positions and collateral are asked one after the other: what lies between the two (a fill, the re-basing) looks
-        like a payment once. One counts if the next report shows the same. Where collateral is settled in whole units,
-        what both show of it counts, for each fill between the two adds a fraction. Nothing is judged while a fill of
-        ours is not listed: one that never was moved our cash and not the venue's, and another may have made up for its
-        position.
+        ``cash`` is our realised result minus our basis. Call it when the positions agree. Positions and collateral are
+        queried one after the other, so an event between the two (a fill, the re-basing) looks like a payment once. So a
+        payment counts only if the next report shows the same. If collateral has whole units, the part that both reports
+        show counts, because each fill in between adds a fraction. Nothing is decided while a booked fill is not listed:
+        a phantom fill changed our cash but not the venue's, and another may have balanced its position.
         """
         if not self.is_listed:
             return None
@@ -382,9 +387,10 @@ class Reconciler:
         return Payment(both, is_carry=False)
 
     def _is_behind_results(self, amount: int) -> bool:
-        """Whether the collateral lacks what the newest fills have realised, and nothing else.
+        """Whether the collateral lacks exactly the results of the newest fills.
 
-        Where it may be rounded, a small drift comes close to that now and then, and hardly ever to the unit.
+        With rounded collateral a small drift may come close to such a sum by chance, so small amounts must match
+        exactly.
         """
         tolerance = self._unit if self._is_whole and abs(amount) >= _SMALL * self._unit else 1
         for _, realised in reversed(self._results):
@@ -394,7 +400,7 @@ class Reconciler:
         return False
 
     def take_over(self, report: AccountReport, cash: int) -> None:
-        """Begin anew from what the venue says: its position is ours now, and nothing before it is asked for again."""
+        """Start again from the report: its position is ours now, and earlier executions are not queried again."""
         newest = max((fill.exec_id for fill in report.fills), default=ExecId(0))
         self.since = max(newest, self.since or ExecId(0))
         self.cash_base = report.collateral - report.basis - cash
@@ -405,9 +411,9 @@ class Reconciler:
         self._agree(report)
 
     def is_of_take_over(self, report: AccountReport) -> bool:
-        """Whether the difference is that of executions which were listed at the last take-over, just before it.
+        """Whether the difference is the sum of the newest executions listed at the last take-over.
 
-        Then the position that was taken over was behind them.
+        Then the position that was taken over was stale and lacked them.
         """
         difference = self._difference
         for fill in reversed(self._taken):
@@ -421,12 +427,12 @@ class Reconciler:
     def not_held(
         self, strange: Sequence[FillEvent], report: AccountReport, position: int
     ) -> Sequence[FillEvent] | None:
-        """Those executions of strangers that ``position`` does not hold yet; None while that cannot be told.
+        """The executions of strangers that ``position`` does not include yet; None while that is undecided.
 
-        A position is taken over from a report whose executions were asked for before it: one in between is in the
-        position and on the next list. So may be one that the list showed late. They came before those that are not in
-        the position, and the venue's position now says how many of them there are; if it does not, being behind as
-        well, the stamps say it some reports later.
+        In the report of a take-over the executions were queried before the position. An execution in between, or one
+        that the list showed late, is in the position taken over and on the next list as well. Such executions are older
+        than those that the position lacks, and the venue's current position shows how many they are. If that does not
+        match because it is stale too, their stamps decide some reports later.
         """
         doubtful = sum(fill.ts_ns <= self.taken_ns + LAG_NS for fill in strange)
         if not doubtful:
@@ -443,7 +449,7 @@ class Reconciler:
     def _agree(self, report: AccountReport) -> None:
         if self._is_live and report.asked_ns >= self._live_ns:
             self.is_settled = True
-        # Only what the venue lists may move the mark: the number of a phantom would hide true ones below it.
+        # Only listed fills may advance `since`: the id of a phantom fill would hide real executions below it.
         while self._recent and self._recent[0][0] < report.asked_ns - _SETTLED_NS:
             fill = self._recent[0][1]
             if fill.exec_id in self._suspects:
@@ -452,7 +458,7 @@ class Reconciler:
             self.since = max(fill.exec_id, self.since or ExecId(0))
 
     def _missing(self, report: AccountReport, heard_before_ns: int | None = None) -> frozenset[ExecId]:
-        """Fills that we counted in the time that the report covers, and that it does not have: all, or old ones."""
+        """Booked fills in the report's period that it lacks; with ``heard_before_ns`` only those booked before it."""
         if not report.is_complete:
             return frozenset()
         listed = {fill.exec_id for fill in report.fills}
@@ -465,7 +471,7 @@ class Reconciler:
         )
 
     def _sum_of(self, ids: Iterable[ExecId]) -> int:
-        """What these fills did to the position."""
+        """The change of position by these fills, in lots."""
         return sum(fill.side.sign * fill.size for fill in self._fills_of(ids))
 
     def _fills_of(self, ids: Iterable[ExecId]) -> Iterable[FillEvent]:

@@ -1,16 +1,16 @@
-"""bitFlyer: frames and answers as values in our units, login, requests.
+"""bitFlyer: its messages and answers as values in our units, its login, its requests.
 
-feed           frames of the public channels to events
+feed           public channel messages to events
 store          the displayed book as a pybotters data store
-private_feed   frames of the private channel to events
+private_feed   private channel messages to events
 private_side   whether the private channel is live
-subscriptions  channels asked for, and those not granted
-login          signing in on a socket
+subscriptions  channels requested, and those refused or unanswered
+login          login on the socket, and why it was refused
 credentials    the API key, and the hosts that requests may be signed for
 answers        REST answers as values
 error_table    what a failed REST call means
 cancel_all     the request that cancels every order of a product
-venue_status   the venue's health over REST
-wire_time      stamps as the venue writes them
-wire_name      names of orders as the venue writes them
+venue_status   the venue's state and load over REST
+wire_time      the venue's time stamps
+wire_name      the venue's order ids
 """

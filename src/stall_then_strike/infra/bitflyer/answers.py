@@ -1,14 +1,14 @@
 """bitFlyer's REST answers as values in our units. Pure: text in, frozen values out, :class:`BadAnswer` otherwise.
 
-Numbers are read from their digits, never through a binary float. A field that the truth can do without may be missing:
-that is counted and told (`refusals.Absences`), and a documented stand-in is taken. Nothing else is guessed: an
-execution or a lot that cannot be read makes the whole answer unusable, for a position without it is wrong; an order
-that cannot be read is left out and counted, and its list then proves nobody's absence.
+Numbers are read from their digits, never through a binary float. A field that is not essential may be missing: that is
+counted and logged (`refusals.Absences`), and a documented default is used. Nothing else is guessed. An unreadable
+execution or lot makes the whole answer unusable, because a position without it would be wrong. An unreadable order is
+left out and counted; then its absence from the list no longer proves that an order is gone.
 
-Venue facts (API documentation; logged answers): numbers come as floats (``5000000.0``) or whole; times are UTC without
-a zone, their fraction has any length or is absent; `price` is 0 for a market order; `getpositions` has a row for each
-open lot and is empty when flat; `commission` of an execution is in the base currency, and 0 on the CFD; words of
-`state` and `health` may be added.
+Venue facts (API documentation; logged answers): numbers are floats (``5000000.0``) or integers; times are UTC without a
+zone, with a fraction of any length or none; `price` is 0 for a market order; `getpositions` has a row for each open lot
+and is empty when flat; `commission` of an execution is in the base currency, and 0 on the CFD; the venue may add values
+of `state` and `health`.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ _BIGGEST: Final = 10**12
 _FINEST: Final = -20
 _LONGEST_INT: Final = 20
 _FLOAT_DUST: Final = Decimal("0.01")
-"""Part of a lot that a size may be off: sums that went through binary floats (``0.30000000000000004``)."""
+"""Rounding error allowed in a size, in lots: the venue sums binary floats (``0.30000000000000004``)."""
 _MEMBER = TypeVar("_MEMBER", bound=Enum)
 
 
 class BadAnswer(Exception):
-    """The text is not the answer that was asked for. The words name the field."""
+    """The text is not a valid answer to the request. The message names the field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """One fill of the account, as `me/getexecutions` lists it."""
+    """One fill of the account from `me/getexecutions`."""
 
     exec_id: ExecId
     order_id: OrderId
@@ -56,12 +56,12 @@ class Execution:
     price: Ticks
     size: Lots
     fee: Money
-    """The commission at the fill's price, rounded against us."""
+    """The commission, converted at the fill's price and rounded against us."""
     executed_ns: int
     """The venue's stamp."""
 
     def to_fill(self) -> FillEvent:
-        """As an event. Its stamp is the venue's: a list that is asked for late says nothing by its receipt."""
+        """The fill as an event. It carries the venue's stamp: the time at which a list is received says nothing."""
         return FillEvent(
             ts_ns=self.executed_ns,
             exec_id=self.exec_id,
@@ -75,7 +75,7 @@ class Execution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """The open lots as one."""
+    """The net position: the sum of the open lots."""
 
     size: Lots
     """Signed."""
@@ -88,12 +88,12 @@ class Collateral:
     """The account's margin."""
 
     collateral: Money
-    """Without what is open."""
+    """Without the profit or loss of open positions."""
     open_pnl: Money
-    """Zero where the answer does not say, as the next two."""
+    """Zero if the answer lacks it, as for the next two."""
     required: Money
     keep_rate: Decimal
-    """A ratio; zero while nothing needs margin."""
+    """The margin ratio; zero while no position needs margin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,14 +107,14 @@ class Balance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardCondition:
-    """What the venue says of its board and of its load; None where this answer does not say."""
+    """The state of the venue's board, and its load; None for a field that the answer lacks."""
 
     state: BoardState | None
     health: Health | None
 
 
 def read_json(text: str) -> Any:
-    """The value of a JSON text, numbers with a point as exact decimals. Raises BadAnswer."""
+    """The value of a JSON text, with fractional numbers as exact decimals. Raises BadAnswer."""
     if not text.strip():
         raise BadAnswer("empty")
     try:
@@ -141,7 +141,7 @@ class AnswerReader:
         self._instrument = instrument
         self.absent: Final = Absences()
         self.unreadable_orders = 0
-        """Rows of `getchildorders` that were left out so far."""
+        """Unreadable rows of `getchildorders` that were left out so far."""
 
     def acceptance(self, value: object) -> OrderId:
         """`sendchildorder`."""
@@ -163,7 +163,7 @@ class AnswerReader:
         return tuple(self._execution(row) for row in _rows(value))
 
     def position(self, value: object) -> Position:
-        """`getpositions`, summed. Prices of lots need not be on the grid: the roll-over re-bases them."""
+        """`getpositions`, summed. Prices of lots may be off the tick grid, because the roll-over changes them."""
         size, basis = 0, Decimal(0)
         for row in _rows(value):
             signed = row.member("side", Side).sign * self._lots(row, "size")
@@ -191,14 +191,14 @@ class AnswerReader:
         )
 
     def permissions(self, value: object) -> frozenset[str]:
-        """`getpermissions`: paths."""
+        """`getpermissions`: API paths."""
         paths = frozenset(path for path in _items(value) if isinstance(path, str))
         if value and not paths:
             raise BadAnswer("not a list of paths")
         return paths
 
     def condition(self, value: object) -> BoardCondition:
-        """`getboardstate`. A word that is not documented reads as UNKNOWN; one of the two may be missing."""
+        """`getboardstate`. An undocumented value becomes UNKNOWN; either of the two fields may be missing."""
         row = _Row(value)
         state, health = row.get("state"), row.get("health")
         if state is None and health is None:
@@ -240,7 +240,7 @@ class AnswerReader:
         )
 
     def _executed(self, row: _Row, state: ReportedState, size: Lots) -> Lots:
-        """What is filled of an order. Where its row does not say, what neither rests nor was cancelled."""
+        """The executed size. If the row lacks it, the size that is neither outstanding nor cancelled."""
         if row.get("executed_size") is not None:
             return self._lots(row, "executed_size")
         self.absent.add("an order of getchildorders", "executed_size", "what its other sizes leave")
@@ -249,7 +249,7 @@ class AnswerReader:
         return Lots(max(0, size - self._lots(row, "outstanding_size") - self._lots(row, "cancel_size")))
 
     def _optional(self, row: _Row, where: str, field: str) -> Decimal:
-        """A number that may be missing, as zero."""
+        """A number, zero if it is missing."""
         if row.number_or(field, None) is None:
             self.absent.add(where, field, "taken as 0")
         return row.number_or(field, Decimal(0))
@@ -260,7 +260,7 @@ class AnswerReader:
             raise BadAnswer("an execution of nothing")
         name, executed_ns = row.order_name(), row.time("exec_date")
         if executed_ns is None:
-            # Events have told of it, or will, with our own stamp; here the order's own date is near enough.
+            # The private channel brings the fill with our own stamp; here the order's date is near enough.
             self.absent.add("an execution of getexecutions", "exec_date", "the date in its order's name")
             if (executed_ns := accepted_ns(name)) is None:
                 raise BadAnswer("exec_date is no time")
@@ -292,7 +292,7 @@ class AnswerReader:
         return Lots(lots)
 
     def _money(self, amount: Decimal) -> Money:
-        """Money units; what is finer is cut off, downwards."""
+        """The amount in money units, rounded down."""
         scaled = amount * self._instrument.ticks_per_one * self._instrument.lots_per_one
         return Money(int(scaled.to_integral_value(ROUND_FLOOR)))
 
@@ -306,36 +306,36 @@ class _Row:
         self._fields: dict[str, object] = value
 
     def get(self, field: str) -> object:
-        """The raw value; None if it is absent."""
+        """The raw value; None if it is missing."""
         return self._fields.get(field)
 
     def text(self, field: str) -> str:
-        """A text."""
+        """A string field."""
         value = self._fields.get(field)
         if not isinstance(value, str):
             raise BadAnswer(f"{field} is no text")
         return value
 
     def name(self, field: str) -> str:
-        """A short name without blanks: it may go into logs and queries."""
+        """A valid order id (see `order_name`): it may go into logs and queries."""
         name = order_name(self.text(field))
         if name is None:
             raise BadAnswer(f"{field} is no name")
         return name
 
     def order_name(self) -> OrderId:
-        """The venue's name of the order that this is of."""
+        """The venue's id of the order that the row belongs to."""
         return OrderId(self.name("child_order_acceptance_id"))
 
     def time(self, field: str) -> int | None:
-        """A stamp in nanoseconds since the Unix epoch; None if it is missing or none."""
+        """A stamp in nanoseconds since the Unix epoch; None if it is missing or invalid."""
         try:
             return read_time(self._fields.get(field))
         except BadAnswer:
             return None
 
     def number(self, field: str) -> Decimal:
-        """A number of a size that money can have."""
+        """A number within the range that amounts of money can have."""
         value = self._fields.get(field)
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
             raise BadAnswer(f"{field} is no number")
@@ -352,7 +352,7 @@ class _Row:
     def number_or(self, field: str, instead: None) -> Decimal | None: ...
 
     def number_or(self, field: str, instead: Decimal | None) -> Decimal | None:
-        """A number that the truth can do without; ``instead`` if it is missing or none."""
+        """A number that is not essential; ``instead`` if it is missing or invalid."""
         try:
             return self.number(field)
         except BadAnswer:
@@ -366,7 +366,7 @@ class _Row:
         return int(number)
 
     def member(self, field: str, kind: type[_MEMBER]) -> _MEMBER:
-        """A documented word."""
+        """A documented value of an enumeration."""
         try:
             return kind(self.text(field))
         except ValueError:

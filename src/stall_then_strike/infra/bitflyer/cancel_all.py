@@ -1,11 +1,11 @@
 """The one request of the watchdog and of the panic button: cancel every order of a product.
 
-Kept apart from the trading client on purpose: no budget, no state, nothing that could be in a bad way for the same
-reason as the trader. Sending it again is always safe.
+It is separate from the trading client on purpose: no budget and no state, so that nothing can fail here for the same
+reason as in the trader. Sending it again is always safe.
 
 Venue facts (bitFlyer API documentation): ``cancelallchildorders`` answers 200 with an empty body, which means that the
-request was taken; it spends one of 300 order calls in 5 minutes; it cancels *all* orders of the product, those entered
-by hand too. Whether it catches orders that are accepted but not registered yet is not documented.
+request was accepted; it uses one of 300 order calls in 5 minutes; it cancels *all* orders of the product, including
+those entered by hand. It is not documented whether it catches orders that are accepted but not yet registered.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ _UNAUTHORIZED: Final = 401
 
 
 class CancelAll:
-    """Cancels everything that is live in one product, over a client that has the keys."""
+    """Cancels all live orders of one product, over a client that holds the key."""
 
     def __init__(
         self, client: pybotters.Client, credentials: Credentials, product_code: str, limit: aiohttp.ClientTimeout
     ) -> None:
-        """``limit`` is that of one call."""
+        """``limit`` applies to each call."""
         self._client = client
         self._credentials = credentials
         self._product_code = product_code
         self._limit = limit
 
     async def send(self) -> None:
-        """Ask for it once. Raises AuthRefused, or NoAnswer for everything else but a plain 200."""
+        """Send the request once. Raises AuthRefused, or NoAnswer for anything else but a plain 200."""
         await self._call("POST", PATH, {"product_code": self._product_code})
 
     async def check_key(self) -> None:
-        """Ask whether this key may. Raises AuthRefused when not, NoAnswer when that cannot be learned now."""
+        """Check that the key may cancel. Raises AuthRefused if not, NoAnswer if the venue did not say."""
         permissions = await self._call("GET", _PERMISSIONS)
         if not isinstance(permissions, list):
             raise NoAnswer(_PERMISSIONS, "not a list")

@@ -1,10 +1,10 @@
-"""The API key and its secret: where they come from, and to whom they may go.
+"""The API key and its secret: where they come from, and which hosts may receive them.
 
-From the environment or from a ``.env`` file; neither is ever written to, logged or shown. What identifies a key in the
-names of locks and journals is its fingerprint, from which it cannot be had.
+They are read from the environment or from a ``.env`` file, and never written, logged or shown. The names of locks and
+journals identify a key by its fingerprint, from which the key cannot be recovered.
 
-pybotters signs by host name, bitFlyer's only. :func:`sign_for` adds a host of this machine, for the embedded exchange,
-and no other: a signed request to a stranger would hand him the key and a signature.
+pybotters signs only requests to bitFlyer's host names. :func:`sign_for` adds a host of this machine, for the embedded
+exchange, and no other: a signed request to another host would give away the key and a signature.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from stall_then_strike.types.errors import ConfigError
 KEY_VARIABLE: Final = "BITFLYER_API_KEY"
 SECRET_VARIABLE: Final = "BITFLYER_API_SECRET"  # noqa: S105 - the variable's name
 API_LABEL: Final = "bitflyer"
-"""What pybotters calls the venue."""
+"""pybotters' name of the venue."""
 _ACCEPTED: Final = "accepted: the text that the venue gave, printable ASCII without blanks"
 _OTHERS: Final = 0o077
 _ITEM = TypeVar("_ITEM")
@@ -40,32 +40,32 @@ class Credentials:
     key: str
     secret: str
     source: str = field(default="given", compare=False)
-    """Where they were found, in words."""
+    """Where they were found, as text."""
     is_exposed: bool = field(default=False, compare=False)
     """Whether they came from a file that other users of the machine may read."""
 
     def __repr__(self) -> str:
-        """Name the key without telling it."""
+        """Identify the key without showing it."""
         return f"Credentials({self.fingerprint})"
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hex digits of the key's SHA-256: the same for the same key."""
+        """The first twelve hex digits of the key's SHA-256."""
         return sha256(self.key.encode()).hexdigest()[:12]
 
     def apis(self) -> dict[str, list[str]]:
-        """As `pybotters.Client` wants them."""
+        """In the form of `pybotters.Client`."""
         return {API_LABEL: [self.key, self.secret]}
 
     def redact(self, text: str) -> str:
-        """A text of the venue's without them, should it repeat what it was sent."""
+        """Remove key and secret from a text of the venue, which may repeat what it was sent."""
         return text.replace(self.secret, "***").replace(self.key, "***")
 
 
 def load_credentials(env_file: Path = Path(".env")) -> Credentials:
-    """Read both from the environment or else from the file; an empty value counts as none.
+    """Read each from the environment, or else from the file; an empty value counts as missing.
 
-    Raises ConfigError, which names variable and file and never a value.
+    Raises ConfigError, which names the variable and the file, never a value.
     """
     found = _read_file(env_file)
     from_file: list[str] = []
@@ -97,7 +97,7 @@ def load_credentials(env_file: Path = Path(".env")) -> Credentials:
 
 
 def _read_file(env_file: Path) -> dict[str, str | None]:
-    """All variables of the file; none if there is no file. Values are literal: ``${NAME}`` is not replaced."""
+    """All variables of the file, empty if there is no file. Values are literal: ``${NAME}`` is not replaced."""
     if not os.path.lexists(env_file):
         return {}
     if env_file.is_dir():
@@ -106,7 +106,7 @@ def _read_file(env_file: Path) -> dict[str, str | None]:
     try:
         with env_file.open(encoding="utf-8-sig") as stream:
             return dict(dotenv_values(stream=stream, interpolate=False))
-    except UnicodeDecodeError:  # its text would show the bytes around the fault
+    except UnicodeDecodeError:  # its message would show the bytes around the error
         failure = "is not UTF-8; accepted: a text file"
     except OSError as error:
         failure = f"cannot be read: {error.strerror}; accepted: a file that this user may read"
@@ -131,9 +131,9 @@ def is_venue_host(host: str) -> bool:
 
 @contextmanager
 def sign_for(host: str) -> Iterator[None]:
-    """Inside the block, sign requests and logins to this host as for bitFlyer; its own hosts need nothing more.
+    """Inside the block, sign requests and logins to this host as for bitFlyer; bitFlyer's own hosts need nothing.
 
-    Blocks for one host may nest. Raises ConfigError for a host that is neither bitFlyer's nor surely this machine.
+    Blocks for one host may nest. Raises ConfigError for a host that is neither bitFlyer's nor certainly this machine.
     """
     if is_venue_host(host):
         yield

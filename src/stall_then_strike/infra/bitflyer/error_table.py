@@ -1,29 +1,29 @@
 """What a failed REST call means: the one table from bitFlyer's answers to our errors.
 
-A request has an effect (an order, a cancel) or is a question. The whole art is to know when an effect is surely none:
+A request either has an effect (an order, a cancel) or is a query. The point is to know when it certainly had no effect:
 
 ================================================  ==========================  =====================
-what happened                                     order, cancel               question
+what happened                                     order, cancel               query
 ================================================  ==========================  =====================
 no connection was made                            NotSent                     NotSent
-time-out, cut, reset; answer cut or too long      OutcomeUnknown              NoAnswer
-the venue's own refusal (a negative ``status``)   by its number, see CODES    by its number
-HTTP 401, or 403 with the venue's word            AuthRefused                 AuthRefused
+time-out, reset; answer cut off or too long       OutcomeUnknown              NoAnswer
+the venue's own refusal (a negative ``status``)   by its code, see CODES      by its code
+HTTP 401, or 403 with the venue's refusal         AuthRefused                 AuthRefused
 HTTP 429                                          Throttled                   Throttled
 any other status, page or shape                   OutcomeUnknown              NoAnswer
 ================================================  ==========================  =====================
 
-Only the venue's own word is a definite no: an HTML page may come from a gateway after the venue took the request.
-HTTP status and ``status`` are independent of each other, so a 200 is looked at as well. A number that is not in CODES
-is a refusal for good, except beside HTTP 5xx, where nothing is sure. Nor does HTTP 5xx prove a wrong key, whatever
-the number beside it, nor a page with 403, which a firewall before the venue sends.
+Only the venue's own refusal is definite: an HTML page may come from a gateway after the venue took the request. HTTP
+status and ``status`` are independent of each other, so the body of a 200 is checked as well. A code that is not in
+CODES is a definite refusal, except with HTTP 5xx, which leaves the outcome unknown. HTTP 5xx does not prove a wrong key
+either, whatever its code, nor does a page with 403, which may come from a firewall in front of the venue.
 
 Venue facts. Body of an error: ``{"status": negative, "error_message": text, "data": null}`` (API documentation).
-Numbers, documented or seen: -1 with 429 over a limit, -106 and -107 price out of band, -110 size, -121 terms not
+Codes, documented or seen: -1 with 429 over a limit, -106 and -107 price out of band, -110 size, -121 terms not
 accepted, -156 too old, -159 self trade, -200 funds, -204 state is closed, -205 margin, -208 with 500 "not accepted, try
 again later", -500 header missing, -505 two-factor code, -508 and -509 irregular number of orders, -700 account not
-authenticated; from the memory of others: -2 maintenance, -111 order not found, -501 to -504. Nothing tells how long
--508 and -509 last; a breach of the small-order rule lasts an hour (API documentation), so that is assumed.
+authenticated; reported by others: -2 maintenance, -111 order not found, -501 to -504. How long -508 and -509 last is
+not documented; a breach of the small-order rule lasts an hour (API documentation), so an hour is assumed.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from stall_then_strike.types.errors import (
 )
 
 THROTTLED_S: Final = 60
-"""Pause after a breach whose end no header tells."""
+"""Pause after a breach if no header gives its end."""
 IRREGULAR_S: Final = 3_600
 """Pause after -508 and -509."""
 _LONGEST_PERIOD_S: Final = 3_600
@@ -73,7 +73,7 @@ class _Meaning(Enum):
 CODES: Final[Mapping[int, _Meaning]] = {
     -1: _Meaning.THROTTLED,
     -2: _Meaning.OVERLOADED,
-    # -204 passes with the maintenance, and a cancel that met it is to be asked for again: the order may still rest.
+    # -204 ends with the maintenance, and a cancel that got it must be repeated: the order may still rest.
     -204: _Meaning.OVERLOADED,
     -208: _Meaning.OVERLOADED,
     -508: _Meaning.IRREGULAR,
@@ -94,22 +94,22 @@ _SERVER_ERRORS: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An HTTP answer as it came."""
+    """An HTTP answer before it is parsed."""
 
     status: int
     headers: Mapping[str, str]
     text: str | None
-    """None if it could not be read: cut, too long, not UTF-8."""
+    """None if it could not be read: cut off, too long, not UTF-8."""
     received_ns: int
 
 
 def no_answer(request: str, detail: str, *, has_effect: bool) -> VenueError:
-    """Nothing usable came back."""
+    """The error for a request that got no usable answer."""
     return OutcomeUnknown(request, detail) if has_effect else NoAnswer(request, detail)
 
 
 def transport_error(request: str, error: Exception, *, has_effect: bool) -> VenueError:
-    """What an exception of the transport means. Its own text may hold headers and is not repeated."""
+    """What an exception of the transport means. Its own text may contain headers and is not repeated."""
     match error:
         case aiohttp.ConnectionTimeoutError():
             return NotSent(request, "no connection in time")
@@ -135,7 +135,7 @@ def transport_error(request: str, error: Exception, *, has_effect: bool) -> Venu
 
 
 def refusal(request: str, answer: Answer, *, has_effect: bool) -> VenueError | None:
-    """What is wrong with an answer; None for one of HTTP 200 that does not say no."""
+    """What is wrong with an answer; None for an HTTP 200 that is not a refusal."""
     said = _venue_status(answer.text)
     if said is not None:
         code, message = said
@@ -154,7 +154,7 @@ def refusal(request: str, answer: Answer, *, has_effect: bool) -> VenueError | N
 
 
 def _meaning(code: int, http_status: int) -> _Meaning | None:
-    """What the venue's number says beside an HTTP status; None if nothing is sure."""
+    """What the venue's code means with an HTTP status; None if the outcome is unknown."""
     known = CODES.get(code)
     if http_status >= _SERVER_ERRORS:
         return None if known is _Meaning.AUTH else known
@@ -166,10 +166,10 @@ def _meaning(code: int, http_status: int) -> _Meaning | None:
 
 
 def limit_readings(answer: Answer, *, is_private: bool) -> tuple[LimitReading, ...]:
-    """What an answer's headers tell of the limits: the account's, or with a public one the address's.
+    """The rate limits in an answer's headers: the account's, or for a public call the IP address's.
 
-    A header that makes no sense tells nothing. A private call's refusal before the account was looked at carries the
-    address's count under the same names: it is left out.
+    Invalid headers are ignored. A private call that is refused before the account is identified carries the address's
+    count under the same names, so its headers are ignored too.
     """
     said = _venue_status(answer.text)
     is_of_address = said is not None and "IP" in said[1]
@@ -204,7 +204,7 @@ def _error(meaning: _Meaning, request: str, message: str, code: int | None, answ
 
 
 def _pause_s(answer: Answer) -> int:
-    """Until the latest end of the windows that are used up; a minute if no header says that one is."""
+    """Seconds until the last exhausted window ends; :data:`THROTTLED_S` if no header shows an exhausted one."""
     ends = [
         period
         for prefix in ("x", "x-orderrequest")
@@ -222,7 +222,7 @@ def _header(answer: Answer, name: str, most: int) -> int | None:
 
 
 def _venue_status(text: str | None) -> tuple[int, str] | None:
-    """The venue's number and words, if a body is a refusal of its."""
+    """Code and message of a body in which the venue refuses; None for any other body."""
     if text is None or not text.lstrip().startswith("{"):
         return None
     try:

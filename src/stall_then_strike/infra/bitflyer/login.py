@@ -1,9 +1,9 @@
-"""The login on the venue's socket, which pybotters does: what it is given, and what it does not tell.
+"""The login on the venue's socket, which pybotters performs: what it needs, and why it was refused.
 
-pybotters logs in at each handshake and then subscribes as if the venue had agreed, whatever the answer was; while it
-waits, nothing reaches the handlers, and only its log hears of a refusal. So the proof of a login is the acknowledgement
-of the private channel: before a login the venue refuses it with -32007 (seen on the wire). What the log heard is taken
-for the *reason* only.
+pybotters logs in at each handshake and then subscribes, whatever the venue answered. While it waits for the answer
+nothing reaches the handlers, and a refusal appears only in its log. So the proof of a login is the acknowledgement of
+the private channel, which the venue refuses with -32007 before a login (seen on the wire). The log is used only for the
+*reason* of a refusal.
 """
 
 from __future__ import annotations
@@ -36,48 +36,48 @@ class KeyPair(Protocol):
 
     @property
     def secret(self) -> str:
-        """What signs; never shown."""
+        """The secret that signs; never shown."""
         ...
 
 
 class LoginEar(logging.Handler):
-    """Keeps why the venue refused the last login, as far as pybotters' log tells."""
+    """A log handler that picks the venue's refusal of the last login out of pybotters' log."""
 
     def __init__(self) -> None:
-        """Heard nothing yet."""
+        """Start without a refusal."""
         super().__init__(logging.WARNING)
         self.refusal = ""
-        """The venue's words; empty if none were heard."""
+        """The venue's message; empty if none was logged."""
 
     def open(self) -> None:
-        """Begin to listen."""
+        """Start listening."""
         logging.getLogger(_PYBOTTERS_LOG).addHandler(self)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         logging.getLogger(_PYBOTTERS_LOG).removeHandler(self)
         super().close()
 
     def forget(self) -> None:
-        """Another login begins."""
+        """Drop the last refusal, because another login begins."""
         self.refusal = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record: pybotters logs the venue's answer as it is."""
+        """Check a record: pybotters logs the venue's answer as a dict."""
         answer: object = record.msg
         if isinstance(answer, dict) and answer.get("id") == LOGIN_ID and "error" in answer:
             self.refusal = in_words(answer["error"])
 
 
 def is_venues_fault(words: str) -> bool:
-    """Whether a refusal speaks of the venue's state and not of the key. What says neither is a refusal of the key."""
+    """Whether a refusal is about the venue's state, not the key. An unclear text counts as a refusal of the key."""
     if _VENUES_WORDS.search(words):
         return True
     return bool(_VENUES_CODES.search(words)) and not _KEYS_WORDS.search(words)
 
 
 def masked(text: str, pair: KeyPair) -> str:
-    """The text without the key and the secret, should a venue ever send them back."""
+    """The text without the key and the secret, in case the venue sends them back."""
     for hidden in (pair.secret, pair.key):
         if hidden:
             text = text.replace(hidden, "***")

@@ -1,15 +1,15 @@
 """From one message of ``child_order_events`` to order events and fills, in the venue's order.
 
-The parser knows nothing of our orders: whether an event makes sense for its order is the order table's business. What
-is not as documented is counted by kind, logged now and then, and spoils no other event of its message. An event of a
-kind that we do not know is a refused one too: better doubt and a reconciliation than a guess.
+The parser does not know our orders: the order table decides whether an event makes sense for its order. An event that
+is not as documented, or of an unknown type, is refused: it is counted by kind and logged now and then, and the other
+events of its message are still used. A reconciliation is better than a guess.
 
 Venue facts (Realtime API documentation, logged messages): every event has product_code, child_order_acceptance_id,
 event_date and event_type; ORDER has our side, price (0 for a market order) and size; EXECUTION has exec_id, our side,
-price, size of the fill, commission, sfd and what is left; one message may hold several events. On the CFD the
-commission is 0 and SFD is abolished. On spot products the commission is in the base currency, so one that is not zero
-is priced at the fill; that the CFD would do the same is not verified. A fill counts even where its commission cannot be
-read: money can be corrected later, a lost fill hurts at once.
+price, size of the fill, commission, sfd and the outstanding size; one message may contain several events. On the CFD
+the commission is 0 and SFD is abolished. On spot products the commission is in the base currency, so a non-zero one is
+converted at the fill's price; that the CFD would do the same is not verified. A fill counts even if its commission is
+unreadable: a fee can be corrected later, while a lost fill hurts at once.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from stall_then_strike.types.dto import (
 from stall_then_strike.types.instrument import NO_MONEY, Instrument, Lots, Money, Ticks
 
 MAX_EVENTS: Final = 10_000
-"""Events in one message beyond which it is refused."""
+"""A message with more events is refused."""
 MAX_PRICE: Final = 10**12
 MAX_SIZE: Final = 10**8
-"""More than there is of the money, in quote and in base currency."""
+"""More than exists, in quote and in base currency."""
 MAX_DELAY_NS: Final = 86_400 * NS_PER_S
-"""A stamp that is further off says nothing of the delay."""
+"""A stamp that differs by more is invalid and gives no delay."""
 
 _KINDS: Final = {
     "ORDER": OrderEventKind.REGISTERED,
@@ -54,42 +54,42 @@ _KINDS: Final = {
 }
 
 _MARGIN: Final = re.compile(r"-20[05]\b|margin|insufficient (funds|fund|balance|collateral)|証拠金|残高", re.IGNORECASE)
-"""What the reason of an ORDER_FAILED says when the collateral does not carry the order. (In REST answers the text is
-``Margin amount is insufficient for this order.``; that of the event is not documented.)"""
+"""Matches the reason of an ORDER_FAILED for insufficient collateral. (REST answers say ``Margin amount is insufficient
+for this order.``; the text in the event is not documented.)"""
 
 AccountEvent = OrderEvent | FillEvent
 
 
 @unique
 class PrivateRefusal(StrEnum):
-    """Kinds of what is not understood on the private channel."""
+    """Kinds of invalid events and fields on the private channel."""
 
     BAD_MESSAGE = "bad_message"
     BAD_EVENT = "bad_event"
     OTHER_PRODUCT = "other_product"
-    """Of another product of the same account: counted, never logged."""
+    """An event of another product of the account: counted, never logged."""
     UNKNOWN_TYPE = "unknown_type"
     BAD_ORDER_ID = "bad_order_id"
     BAD_TERMS = "bad_terms"
-    """The event was taken; it names no order whose answer was lost."""
+    """The event was accepted, but cannot identify an order whose acknowledgement was lost."""
     BAD_FILL = "bad_fill"
     BAD_COMMISSION = "bad_commission"
-    """The fill was taken, without its fee."""
+    """The fill was accepted, without its fee."""
     BAD_DATE = "bad_date"
-    """The event was taken; it says nothing of the delay."""
+    """The event was accepted, but gives no delay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateStatistics:
-    """Counts since the feed was made."""
+    """Counts since the feed was created."""
 
     messages: int
     order_events: int
     fills: int
     refused: Mapping[str, int]
-    """Events that were not understood, by kind."""
+    """Invalid events and fields, by kind."""
     delay_ns: int | None
-    """Receipt less the venue's stamp of the latest event; None before the first. Holds the clocks' difference too."""
+    """Receipt minus the venue's stamp of the latest event; None before the first. Includes the clock skew."""
     delay_max_ns: int | None
 
 
@@ -97,7 +97,7 @@ class PrivateFeed:
     """Decoder of the order events of one product."""
 
     def __init__(self, instrument: Instrument) -> None:
-        """Nothing heard yet."""
+        """Start without any messages."""
         self._instrument = instrument
         self._refusals = Refusals("private event(s)")
         self.absent: Final = Absences()
@@ -108,7 +108,7 @@ class PrivateFeed:
         self._delay_max_ns: int | None = None
 
     def decode(self, content: Any, recv_ns: int) -> tuple[AccountEvent, ...]:
-        """The events of one message that are ours and understood, all stamped ``recv_ns``; never raises."""
+        """The valid events of our product in one message, all stamped ``recv_ns``; never raises."""
         self._messages += 1
         if type(content) is not list or len(content) > MAX_EVENTS:
             self._refusals.add(PrivateRefusal.BAD_MESSAGE, "not an array, or too long", plain(content), recv_ns)
@@ -170,7 +170,7 @@ class PrivateFeed:
         )
 
     def _terms(self, item: dict[str, Any], recv_ns: int) -> OrderTerms | None:
-        """What an ORDER event says the order asks for; None where it cannot be read."""
+        """Side, price and size in an ORDER event; None if they cannot be read."""
         side = item.get("side")
         try:
             if side not in ("BUY", "SELL"):
@@ -183,7 +183,7 @@ class PrivateFeed:
         return OrderTerms(Side(side), None if at_market else price, size)
 
     def _price_and_size(self, item: dict[str, Any]) -> tuple[Ticks, Lots]:
-        """Both as integers. Raises ValueError."""
+        """Price and size in ticks and lots. Raises ValueError."""
         return (
             self._instrument.to_ticks(_number(item.get("price"), MAX_PRICE)),
             self._instrument.to_lots(_number(item.get("size"), MAX_SIZE)),
@@ -212,7 +212,7 @@ class PrivateFeed:
         )
 
     def _fee(self, item: dict[str, Any], price: Ticks, recv_ns: int) -> Money:
-        """The commission, which is in base currency, at the fill's price, rounded against us; zero if unreadable."""
+        """The base-currency commission converted at the fill's price, rounded against us; zero if unreadable."""
         commission = item.get("commission")
         if commission is None:
             self.absent.add("a private execution", "commission", "taken as 0")
@@ -229,7 +229,7 @@ class PrivateFeed:
     # --- Time --------------------------------------------------------------------------------------------------------
 
     def _time(self, item: dict[str, Any], recv_ns: int) -> None:
-        """Note how long the event was under way."""
+        """Record the event's delay."""
         try:
             delay_ns = recv_ns - wire_time_ns(item.get("event_date"))
         except ValueError as error:
@@ -244,7 +244,7 @@ class PrivateFeed:
 
 
 class _Refused(Exception):
-    """An event that is not understood, on its way to be counted; never leaves this file."""
+    """An invalid event, which ``decode`` counts; never leaves this module."""
 
     def __init__(self, kind: PrivateRefusal, why: str = "") -> None:
         super().__init__(kind, why)
@@ -253,14 +253,14 @@ class _Refused(Exception):
 
 
 def _number(value: Any, limit: int) -> Decimal:
-    """A number off the wire as it was written: the shortest text of a float is the one it was read from."""
+    """A number exactly as it was written: the shortest text of a float is the text it was parsed from."""
     if type(value) not in (int, float) or not -limit <= value <= limit:
         raise ValueError(f"{plain(value) if type(value) is float else type(value).__name__} is not a number in range")
     return Decimal(repr(value))
 
 
 def _shown(item: Any) -> str:
-    """What names an event, for a log line."""
+    """The fields that identify an event, for a log line."""
     if type(item) is not dict:
         return plain(item)
     names = ("event_type", "child_order_acceptance_id", "exec_id", "event_date")

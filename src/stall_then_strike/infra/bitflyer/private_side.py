@@ -1,7 +1,7 @@
-"""The private channel of a session: whether it is live on the present connection, and what it tells.
+"""The private channel of a session: whether it is live on the current connection, and its events.
 
-It is live from the venue's acknowledgement of `child_order_events`, which is also the proof of the login, until the
-connection ends. It does not know the connection; the session tells it what becomes of that.
+It is live from the venue's acknowledgement of `child_order_events`, which also proves the login, until the connection
+ends. This module does not know the connection; the session reports its changes.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _log = logger.bind(channel="ws")
 
 
 class PrivateSide:
-    """What a session has only with credentials."""
+    """The part of a session that exists only with credentials."""
 
     def __init__(self, pair: KeyPair, instrument: Instrument, on_event: Callable[[PrivateEvent], None]) -> None:
-        """Nothing is listened to before ``open``."""
+        """Listen to nothing before ``open``."""
         self._pair = pair
         self._on_event = on_event
         self._ear = LoginEar()
@@ -34,15 +34,15 @@ class PrivateSide:
         self.is_live = False
 
     def open(self) -> None:
-        """Begin to listen for what pybotters tells of logins."""
+        """Start listening to pybotters' log for refused logins."""
         self._ear.open()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._ear.close()
 
     def on_handshake(self) -> None:
-        """Another connection, and with it another login, is about to begin."""
+        """A new connection, with a new login, is about to be made."""
         self._ear.forget()
         self._is_refusal_told = False
 
@@ -53,27 +53,27 @@ class PrivateSide:
         self._on_event(PrivateChannel(ts_ns=now_ns, is_live=True))
 
     def on_message(self, content: Any, recv_ns: int) -> None:
-        """Take one message of the channel."""
+        """Handle one message of the channel."""
         for event in self.feed.decode(content, recv_ns):
             self._on_event(event)
 
     def on_dropped(self, now_ns: int) -> None:
-        """The connection is gone, or is not believed any more."""
+        """The connection is lost or was given up."""
         if self.is_live:
             self.is_live = False
             self._on_event(PrivateChannel(ts_ns=now_ns, is_live=False))
 
     def refused(self, url: str, words: str) -> str:
-        """Say that the venue at ``url`` refused the channel with these words: for the operator, without secrets."""
+        """The text for the operator that the venue at ``url`` refused the channel, without secrets."""
         reason = f"the login: {self._ear.refusal}" if self._ear.refusal else f"the private channel: {words}"
         return masked(f"{url} refuses {reason}", self._pair)
 
     def may_pass(self, words: str) -> bool:
-        """Whether a refusal with these words is of the venue's state: the same key may be taken a moment later."""
+        """Whether a refusal is about the venue's state, so that the same key may be accepted a moment later."""
         return is_venues_fault(self._ear.refusal or words)
 
     def tell_refused(self, text: str) -> None:
-        """Log, once for each connection, that it goes on without the channel."""
+        """Log, once per connection, that it continues without the channel."""
         if not self._is_refusal_told:
             self._is_refusal_told = True
-            _log.warning("{}; the connection is kept for its public data a while", text)
+            _log.warning("{}; the connection is kept for now, for its public data", text)

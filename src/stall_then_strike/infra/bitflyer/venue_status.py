@@ -1,8 +1,8 @@
-"""The venue's own word on its health, asked over REST.
+"""The venue's own report of its state and load, queried over REST.
 
-The ticker channel carries the board's state but not the venue's load, and ``SUPER BUSY`` is documented as "orders may
-fail or be processed late". ``getboardstate`` gives both in one public call (bitFlyer API documentation). It costs one
-of 500 calls per 5 minutes and address; every 15 s uses 20.
+The ticker channel has the board's state but not the venue's load, and ``SUPER BUSY`` is documented as "orders may fail
+or be processed late". ``getboardstate`` returns both in one public call (bitFlyer API documentation). An IP address has
+500 calls per 5 minutes; one call every 15 s uses 20 of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PERIOD_S: Final = 15.0
 async def poll_venue_status(
     http: BitflyerHttp, clock: Clock, on_status: Callable[[VenueStatus], None], *, period_s: float = PERIOD_S
 ) -> None:
-    """Ask for ever, every ``period_s`` real seconds. An answer that cannot be read says nothing."""
+    """Query for ever, every ``period_s`` real seconds. A failed call is only logged."""
     log = logger.bind(channel="ws")
     while True:
         try:

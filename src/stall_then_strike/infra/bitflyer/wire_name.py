@@ -1,6 +1,6 @@
-"""The venue's names of orders, taken alike wherever they come from: REST, private events, public executions.
+"""The venue's order ids, checked in one way wherever they come from: REST, private events, public executions.
 
-Venue facts (samples): ``JRF20230611-180201-097176``, the moment of acceptance in UTC and a number.
+Venue facts (samples): ``JRF20230611-180201-097176`` is the moment of acceptance in UTC and a number.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Final
 from stall_then_strike.types.dto import NS_PER_S, OrderId
 
 MAX_NAME_CHARS: Final = 64
-"""Longest name that is taken; the venue's have 26."""
+"""Longest id accepted; the venue's have 26 characters."""
 _NAME: Final = re.compile(rf"[!-~]{{1,{MAX_NAME_CHARS}}}", re.ASCII)
 _ACCEPTED: Final = re.compile(r"[A-Z]{3}(\d{8})-(\d{6})-\d+", re.ASCII)
 
 
 def order_name(value: object) -> OrderId | None:
-    """The name; None for what is none: it may go into logs and queries, so it has no blanks and no odd characters."""
+    """The order id; None if invalid. It may go into logs and queries, so blanks and odd characters are refused."""
     return OrderId(value) if isinstance(value, str) and _NAME.fullmatch(value) else None
 
 
 def accepted_ns(name: OrderId) -> int | None:
-    """When the venue accepted the order, to the second, in nanoseconds since the Unix epoch, if its name says so."""
+    """When the venue accepted the order (nanoseconds since the Unix epoch, whole seconds); None if the id lacks it."""
     match = _ACCEPTED.fullmatch(name)
     if match is None:
         return None

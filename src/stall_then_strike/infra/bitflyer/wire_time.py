@@ -1,7 +1,7 @@
 """The venue's stamps as nanoseconds since the Unix epoch.
 
-Venue facts (samples): realtime messages write ``2023-06-11T18:02:01.6573082Z``, seven decimals; REST leaves the ``Z``
-out and has decimals of any number or none. All are UTC.
+Venue facts (samples): realtime messages have ``2023-06-11T18:02:01.6573082Z``, with seven decimals; REST omits the
+``Z`` and has any number of decimals or none. All are UTC.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?
 
 
 def wire_time_ns(text: object) -> int:
-    """Nanoseconds since the epoch, decimals beyond nine cut off. ValueError for what is not such a stamp."""
+    """Nanoseconds since the Unix epoch; decimals beyond nine are dropped. Raises ValueError for any other text."""
     match = _STAMP.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ValueError("not a time")

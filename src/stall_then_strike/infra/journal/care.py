@@ -1,4 +1,4 @@
-"""Keeps a journal small while it is written, off the event loop: its log short, what is old forgotten."""
+"""Keeps a journal small while it is written: checkpoints its log and deletes old rows, off the event loop."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _CHECKPOINT_NS: Final = 30 * NS_PER_S
 _CHECKPOINT_RECORDS: Final = 500
 """Some megabytes of log."""
 _SLOW_NS: Final = 60 * NS_PER_S
-"""Pause between two looks for what is old, once there was nothing more."""
+"""Pause between two looks for old rows once none are left."""
 _BATCHES: Final = 20
 """Of each kind in one look: a thousand rows a second, where a busy day adds four."""
 _BREATH_S: Final = 0.005
-"""Between two batches, for the writer."""
+"""Pause between two batches, so that the writer gets its turn."""
 _LONG_LOG_BYTES: Final = 64 * 1024 * 1024
-"""A log of this size is worth a word: somebody reads one moment for long."""
+"""A log of this size is worth a warning: some program keeps a read transaction open."""
 
 
 class JournalCare:
-    """One journal's. ``run`` belongs into the task group of its owner."""
+    """Care of one journal. ``run`` belongs in the task group of its owner."""
 
     def __init__(
         self, journal: Journal, keep_days: int, now_ns: Callable[[], int], tell: Callable[[str], None]
     ) -> None:
-        """``tell`` hears on the event loop of what concerns the operator."""
+        """``tell`` is called on the event loop with what the operator should know."""
         self._journal, self._keep_days, self._now_ns, self._tell = journal, keep_days, now_ns, tell
         self._moved_ns = self._pruned_ns = perf_ns()
         self._is_old_left = True
@@ -42,20 +42,20 @@ class JournalCare:
         self._breath = threading.Event()
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Look again and again, for ever."""
         while True:
             await asyncio.sleep(_LOOK_S)
             for words in await asyncio.to_thread(lambda: list(self.look())):
                 self._tell(words)
 
     def look(self) -> Iterator[str]:
-        """Do what is due; yields what there is to tell."""
+        """Do what is due. Yields what the operator should know."""
         try:
             self._checkpoint()
             self._prune()
             self._trouble = ""
         except JournalBusy:
-            pass  # told by whoever waits for it to write
+            pass  # the writer reports it
         except JournalError as error:
             if str(error) != self._trouble:
                 yield str(error)
@@ -83,7 +83,7 @@ class JournalCare:
         self._is_old_left = True
 
     def _long_log(self) -> Iterator[str]:
-        """Say that the log cannot begin anew, and again each time that it is twice as long."""
+        """Warn that the log cannot be reset, and again each time that its size has doubled."""
         size = self._journal.log_bytes
         if size < _LONG_LOG_BYTES:
             self._told_bytes = 0

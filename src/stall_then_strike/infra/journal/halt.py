@@ -1,4 +1,4 @@
-"""The remembered day's result, and the operator's word that lifts a remembered halt: by the engine's own rules."""
+"""The result of the remembered day, and lifting a remembered halt. Both follow the engine's own rules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def remembered(cfg: AppConfig, memo: CoreMemo) -> InventoryState:
 
 
 def resumed(cfg: AppConfig, memo: CoreMemo) -> CoreMemo:
-    """The memory without its halt; the same day's loss and drawdown count anew from here."""
+    """The memory without its halt. The day's loss and drawdown are counted from here again."""
     inventory, switch = _inventory(cfg, memo), KillSwitch(cfg.risk)
     switch.restore(memo.halted, memo.pnl_base)
     switch.resume(inventory)

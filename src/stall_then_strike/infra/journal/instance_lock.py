@@ -1,4 +1,4 @@
-"""One instance a journal, and one an account: two would each count half of the orders, fills and rate limits.
+"""One process per journal and per account: two would each count only half of the orders, fills and calls.
 
 The journal's lock is ``<journal>.lock`` beside it. The account's is ``account-<fingerprint>.lock`` in one folder of
 this machine and user, so that it also holds between two journals: ``stall_then_strike-<uid>`` under the system's folder
@@ -61,7 +61,7 @@ class InstanceLock:
             raise
 
     def release(self) -> None:
-        """Let go of what is held."""
+        """Release both."""
         self._account.release()
         fd, self._folder_fd = self._folder_fd, None
         if fd is not None:

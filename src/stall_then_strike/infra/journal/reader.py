@@ -1,7 +1,7 @@
 """Reading a journal, also while a daemon writes it: the commands' view.
 
-One reader sees one moment: everything it answers is of the same step. It changes nothing and takes no lock that a
-writer would wait for; while it is open the write-ahead log cannot begin anew, so it is to be closed soon.
+A reader sees one moment: all its answers belong to the same step. It changes nothing and takes no lock that a writer
+would wait for. While it is open, the write-ahead log cannot be reset, so close it soon.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalInfo:
-    """A journal as a file."""
+    """A journal as a file, and what it belongs to."""
 
     path: Path
     version: int
@@ -115,13 +115,13 @@ class JournalReader:
             )
 
     def log_dir(self) -> Path | None:
-        """Where the last run on it logged; None if none ever said."""
+        """The log folder of the last run; None if no run has noted one."""
         with self._reading():
             folder = rows.read_meta(self._db, "log_dir")
             return None if folder is None else Path(folder)
 
     def memo(self) -> CoreMemo | None:
-        """What the core remembers; None before it ever said."""
+        """What the core remembers; None before its first memo."""
         with self._reading():
             return rows.read_memo(self._db)
 
@@ -135,7 +135,7 @@ class JournalReader:
         return self._each(rows.orders_sent(self._db, from_ns, until_ns))
 
     def order(self, name: str) -> OrderMemo | None:
-        """The order of a name, ours or the venue's."""
+        """The order with this name, ours or the venue's."""
         with self._reading():
             return next(iter(rows.orders_named(self._db, name)), None)
 
@@ -153,7 +153,7 @@ class JournalReader:
         return self._each(rows.facts_within(self._db, from_ns, until_ns))
 
     def facts_of(self, name: str) -> list[Fact]:
-        """Facts on the order of a name, ours or the venue's, told by either name; in the order they became known."""
+        """Facts about the order with this name, ours or the venue's, under either name, as they became known."""
         with self._reading():
             names = {name}
             for order in rows.orders_named(self._db, name):

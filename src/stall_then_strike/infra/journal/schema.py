@@ -1,4 +1,4 @@
-"""The journal's tables, what can be wrong with a file, and how one of an older version becomes one of this.
+"""The journal's tables, the ways in which a file can be wrong, and the migration of older versions.
 
 ``PRAGMA user_version`` is the number of migrations that a file has had; each runs in one transaction with the number,
 so a file is always of one version. Before the first one a copy is kept beside the file. A released migration is never
@@ -26,7 +26,7 @@ OLDEST_SQLITE: Final = (3, 37, 0)
 """The first with STRICT tables."""
 
 BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
-"""Result codes that say: another connection is at it."""
+"""Result codes that mean that another connection holds the lock."""
 
 Migration = Sequence[str]
 """Statements."""
@@ -186,7 +186,7 @@ def journal_errors(path: Path, what: str) -> Iterator[None]:
 
 
 def damaged(path: Path, why: str) -> JournalError:
-    """The file is not to be believed."""
+    """The error for a file that cannot be trusted."""
     return JournalError(
         f"{path} is damaged ({why}); move it away together with its -wal file. A new journal knows no halt and no "
         "result of the day: compare position and orders with the venue before trading on"
@@ -194,6 +194,6 @@ def damaged(path: Path, why: str) -> JournalError:
 
 
 def primary_code(error: sqlite3.Error) -> int | None:
-    """SQLite's result code without its extension; None if Python's module itself complains."""
+    """SQLite's primary result code; None for an error of Python's own module."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF

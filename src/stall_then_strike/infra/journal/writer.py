@@ -56,7 +56,7 @@ WHOLE_FILLS: Final = 200
 PATIENCE_S: Final = 30.0
 """How long the journal waits, unless told otherwise, for a program that holds its lock."""
 _YIELD_S: Final = 0.05
-"""How long a checkpoint or a pruning waits for the writer."""
+"""How long a checkpoint or a deletion of old rows waits for the writer."""
 _LOG_BYTES: Final = 16 * 1024 * 1024
 """What is kept of a write-ahead log that grew, and the size from which on a checkpoint keeps the writer out."""
 _PASSES: Final = 3
@@ -166,13 +166,19 @@ class Journal:
             raise
 
     def close(self) -> None:
-        """Move everything into the file and let it go. Safe to call twice; a failure to tidy up loses nothing."""
+        """Move everything into the file and close it. Safe to call twice. If moving fails, nothing is lost."""
         with suppress(sqlite3.Error):
             self._db.close()
         self._lock.release()
 
+    def seal(self) -> None:
+        """Close it for good: one plain file then, which readers leave as it is. Where that fails, it is just closed."""
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA journal_mode = DELETE")
+        self.close()
+
     def discard(self) -> None:
-        """Close it and take the file away. For a new journal in which nothing happened."""
+        """Close it and delete the file. For a new journal in which nothing happened."""
         if not self.is_new or self.is_used:
             raise ValueError("only an empty journal may be taken away")
         with suppress(sqlite3.Error):
@@ -192,7 +198,7 @@ class Journal:
         self.close()
 
     def set_patience(self, seconds: float) -> None:
-        """How long a write waits from now on for another program's lock. On an event loop: not at all."""
+        """Set how long a write waits for another program's lock. On an event loop it should not wait at all."""
         with journal_errors(self.path, "written"):
             self._db.execute(f"PRAGMA busy_timeout = {round(seconds * 1_000)}")
 
@@ -394,7 +400,7 @@ def _set_pace(db: sqlite3.Connection) -> None:
 
 @contextmanager
 def _unless_busy() -> Iterator[None]:
-    """Let it be if the writer is at it: there will be another time."""
+    """Give up quietly if the writer holds the lock: there will be another time."""
     try:
         yield
     except sqlite3.OperationalError as error:

@@ -1,10 +1,10 @@
-"""Connections, whatever venue is at their end.
+"""Connections, independent of the venue.
 
-connection_rules  when to connect again, and when a silent channel is dead
-handshakes        WebSocket handshakes: paced, counted, put into words
-close_words       what the venue said when it closed a socket
-frame_tap         who listens in on a connection
+connection_rules  when to reconnect, and when a silent channel counts as dead
+handshakes        WebSocket handshakes: paced, counted, their failures explained
+close_words       the venue's reason for closing a socket
+frame_tap         interface of a listener to raw frames
 outcome           whether a feed is ready or has failed
-refusals          messages that cannot be read: counted, told once
+refusals          unreadable messages and missing fields: counted, logged now and then
 clock_skew        how far the venue's clock is from ours
 """

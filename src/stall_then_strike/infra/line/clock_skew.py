@@ -1,12 +1,12 @@
-"""How far the venue's clock is from ours, from the ``Date`` of its answers. Pure: stamps in, bounds out.
+"""How far the venue's clock is from ours, from the ``Date`` header of its answers. Pure: stamps in, bounds out.
 
-The header has a resolution of one second and is written somewhere between our sending and our receiving. So an answer
-says that the venue's clock less ours lies between ``date - received`` and ``date + 1 s - sent``, whatever the way took
-in either direction; halving the way would be sharper and could be wrong. Answers that come at different parts of a
-second cut the interval from both sides: after some of them little more is left than the way itself.
+The header has a resolution of one second and is written at some moment between our sending and our receiving. So the
+venue's clock minus ours lies between ``date - received`` and ``date + 1 s - sent``, whatever the latency in either
+direction; assuming half the round trip would be sharper but could be wrong. Answers at different fractions of a second
+narrow the interval from both sides, after a while to little more than the round trip.
 
-Both clocks drift and the venue's may be set, so only the newest answers count; when they contradict each other, the
-newest of them.
+Both clocks drift and the venue's may be set, so only the newest answers count; if they contradict each other, the older
+ones are dropped.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from stall_then_strike.types.dto import NS_PER_S
 
 KEPT_ANSWERS: Final = 32
 KEPT_NS: Final = 600 * NS_PER_S
-"""Two clocks that drift apart by 50 millionths differ by 30 ms after so long."""
+"""Two clocks that drift by 50 ppm differ by 30 ms after this time."""
 
 
 def read_date(text: str | None) -> int | None:
-    """An HTTP date in nanoseconds since the Unix epoch; None if it is none."""
+    """An HTTP date in nanoseconds since the Unix epoch; None if it is missing or invalid."""
     if not text:
         return None
     try:
@@ -34,15 +34,15 @@ def read_date(text: str | None) -> int | None:
 
 
 class ClockSkew:
-    """What the newest answers have in common."""
+    """The clock difference that all of the newest answers allow."""
 
     def __init__(self) -> None:
-        """Nothing is known."""
+        """Start without answers."""
         self._answers: deque[tuple[int, int, int]] = deque(maxlen=KEPT_ANSWERS)
-        """When received, and the bounds."""
+        """Time of receipt, lower bound, upper bound."""
 
     def add(self, *, date_ns: int, sent_ns: int, received_ns: int) -> None:
-        """Take an answer. ``date_ns`` is a whole second on the venue's clock, the others are on ours."""
+        """Add an answer. ``date_ns`` is a whole second on the venue's clock; the other stamps are on ours."""
         if received_ns < sent_ns:
             raise ValueError("an answer cannot be received before its request is sent")
         answers = self._answers
@@ -53,17 +53,17 @@ class ClockSkew:
             answers.popleft()  # ends at the latest with the new answer alone
 
     def forget(self) -> None:
-        """Our clock has jumped: what earlier answers said is of another one."""
+        """Drop all answers, because our clock jumped."""
         self._answers.clear()
 
     def bounds_ns(self) -> tuple[int, int] | None:
-        """Least and greatest difference, the venue's clock less ours; None before the first answer."""
+        """Least and greatest difference, the venue's clock minus ours; None before the first answer."""
         if not self._answers:
             return None
         return max(low for _, low, _ in self._answers), min(high for _, _, high in self._answers)
 
     def skew_ns(self) -> int | None:
-        """The smallest difference that the answers allow, zero if they allow none. Never more than there is."""
+        """The difference nearest to zero that the answers allow, so never overstated; None before the first answer."""
         bounds = self.bounds_ns()
         if bounds is None:
             return None

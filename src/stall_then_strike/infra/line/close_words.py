@@ -1,6 +1,6 @@
-"""A socket that keeps what the venue said when it closed it, which pybotters and aiohttp drop.
+"""A socket that keeps the reason text of the venue's close frame, which pybotters and aiohttp drop.
 
-Venue fact (logs of others): the daily maintenance closes with 1012 and ``scheduled maintenance``.
+Venue fact (other people's logs): the daily maintenance closes with 1012 and ``scheduled maintenance``.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import pybotters
 from pybotters.ws import ClientWebSocketResponse
 
 _LONGEST: Final = 123
-"""Bytes of a close frame's text, by the protocol."""
+"""Most bytes of a close frame's text, by the protocol."""
 
 
 class HearingSocket(ClientWebSocketResponse):
     """pybotters' socket with ``close_words``."""
 
     close_words = ""
-    """The venue's, as one printable line; empty if it said none."""
+    """The venue's reason as one printable line; empty if it gave none."""
 
     async def receive(self, *args: Any, **kwargs: Any) -> Any:
         """Read the next message."""
@@ -30,5 +30,5 @@ class HearingSocket(ClientWebSocketResponse):
 
 
 def hear_closes(client: pybotters.Client) -> None:
-    """Have the client's sockets keep these words. pybotters names its class of sockets itself and takes no other."""
+    """Make the client use this class for its sockets; pybotters has no option for that."""
     client._session._ws_response_class = HearingSocket  # noqa: SLF001 - there is no public way

@@ -1,7 +1,7 @@
-"""When to connect again, and when a channel has been silent for too long. Pure: stamps in, answers out.
+"""When to reconnect, and when a channel has been silent for too long. Pure: stamps in, decisions out.
 
-Two times meet here. Real seconds (``_s``) are those of the network and of this machine; stamps (``_ns``) are on the
-session's clock, which may run faster than real time when the venue is simulated.
+There are two time scales. Seconds (``_s``) are real time, for the network and this machine; stamps (``_ns``) are on the
+session's clock, which may run faster than real time if the venue is simulated.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from stall_then_strike.types.dto import NS_PER_S
 PAUSE_MAX_S: Final = 30.0
 """Longest pause between two connects."""
 STEADY_S: Final = 30.0
-"""A connection that lived so long was a good one: the next pause starts small again."""
+"""After a connection that lasted this long, the pause is reset to the shortest."""
 SILENCE_MIN_S: Final = 3.0
-"""No silence shorter than this counts, however fast the clock runs: the machine itself may have paused."""
+"""A shorter silence never counts, however fast the clock runs: this machine may have stopped for a moment."""
 
 
 class Pacer:
-    """Holds back WebSocket handshakes: a least pause between two, doubled while connections do not last."""
+    """Delays WebSocket handshakes: a shortest pause between two, doubled while connections do not last."""
 
     def __init__(self, least_s: float) -> None:
         """``least_s`` is the shortest pause, in seconds."""
@@ -34,11 +34,11 @@ class Pacer:
         self._connected_s = now_s
 
     def is_due(self, now_s: float) -> bool:
-        """Whether a handshake that began now would not be held back."""
+        """Whether a handshake that begins now would not be delayed."""
         return self._started_s is None or now_s >= self._started_s + self._pause_s
 
     def next_wait(self, now_s: float) -> float:
-        """Seconds to wait before the handshake that is due now."""
+        """Seconds to wait before the handshake that begins now; counts it as begun after that."""
         if self._started_s is None:
             wait_s = 0.0
         else:
@@ -53,26 +53,26 @@ class Pacer:
 
 
 class Silence:
-    """How long one channel of the present connection has been silent, and what that means."""
+    """How long one channel of the current connection has been silent, and whether that is too long."""
 
     def __init__(self, channel: str, limit_ns: int, *, is_vital: bool, may_pause: bool = False) -> None:
-        """``limit_ns`` is in clock time: a simulated venue that runs fast is silent sooner."""
+        """``limit_ns`` is in clock time, so it ends sooner with a simulated venue that runs fast."""
         self.channel = channel
         self.limit_ns = limit_ns
         self.is_vital = is_vital
-        """Whether the connection is renewed for it each time, and not only now and then."""
+        """Whether each silence renews the connection; otherwise at most one in ``lesser_pause_ns`` does."""
         self.may_pause = may_pause
-        """Whether it is only warned of, once it has delivered anything at all."""
+        """Whether a silence is only logged once the channel has delivered something."""
         self._heard_ns = 0
         self._since_s = 0.0
         self._is_warned = False
 
     def restart(self, now_ns: int, now_s: float) -> None:
-        """A connection has just been made."""
+        """A new connection was made."""
         self._heard_ns, self._since_s, self._is_warned = now_ns, now_s, False
 
     def is_too_long(self, heard_ns: int | None, now_ns: int, now_s: float) -> bool:
-        """Whether the channel went past its limit; said once for each silence."""
+        """Whether the channel has passed its limit; true only once per silence."""
         if heard_ns is not None and heard_ns != self._heard_ns:
             self._heard_ns, self._since_s, self._is_warned = heard_ns, now_s, False
         if self._is_warned or now_ns - self._heard_ns < self.limit_ns or now_s - self._since_s < SILENCE_MIN_S:
@@ -82,23 +82,23 @@ class Silence:
 
 
 class Silences:
-    """All channels of the present connection: whose silence calls for a new one?"""
+    """All channels of the current connection: decides which silence calls for a new connection."""
 
     def __init__(self, silences: tuple[Silence, ...], *, lesser_pause_ns: int) -> None:
-        """For channels that are not vital, the connection is renewed at most once in ``lesser_pause_ns``."""
+        """Channels that are not vital renew the connection at most once in ``lesser_pause_ns``."""
         self._silences = silences
         self._lesser_pause_ns = lesser_pause_ns
         self._lesser_renewed_ns: int | None = None
 
     def restart(self, now_ns: int, now_s: float) -> None:
-        """A connection has just been made."""
+        """A new connection was made."""
         for silence in self._silences:
             silence.restart(now_ns, now_s)
 
     def found(self, heard_ns: Mapping[str, int], now_ns: int, now_s: float) -> Iterator[tuple[str, bool]]:
-        """Each silence that went past its limit, in words, and whether the connection is to be renewed for it.
+        """Each silence that passed its limit, as text, and whether the connection must be renewed for it.
 
-        ``heard_ns`` tells when each channel last spoke. Stop at the first that asks for a renewal.
+        ``heard_ns`` has the time of each channel's last message. The caller stops at the first renewal.
         """
         for silence in self._silences:
             channel_ns = heard_ns.get(silence.channel)

@@ -1,4 +1,4 @@
-"""Who listens in on a connection: frames as they came, before anybody has read them."""
+"""The interface of a listener to a connection: raw frames, before they are parsed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class FrameTap(Protocol):
-    """Told from within the event loop: must neither wait nor raise."""
+    """Called in the event loop: must neither block nor raise."""
 
     def on_frame(self, data: bytes, recv_ns: int) -> None:
-        """One text frame, untouched, with the stamp of its receipt."""
+        """A text frame arrived; ``data`` is unchanged, ``recv_ns`` the stamp of its receipt."""
         ...
 
     def on_connected(self, now_ns: int) -> None:
@@ -17,5 +17,5 @@ class FrameTap(Protocol):
         ...
 
     def on_dropped(self, now_ns: int, why: str) -> None:
-        """It is gone."""
+        """The connection was lost."""
         ...

@@ -1,7 +1,7 @@
-"""WebSocket handshakes as aiohttp's trace hooks see them: held back, counted, and put into words when they fail.
+"""WebSocket handshakes, through aiohttp's trace hooks: delayed, counted, and explained when they fail.
 
-pybotters reconnects at once after a clean close and has no callback for anything; a trace hook that sleeps is the one
-place where a handshake can be held back.
+pybotters reconnects at once after a clean close and has no callbacks. A trace hook that sleeps is the only way to delay
+a handshake.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ _log = logger.bind(channel="ws")
 
 
 class Handshakes:
-    """The handshakes with one address. Other requests of the same client pass untouched."""
+    """The handshakes with one address. Other requests of the same client are not affected."""
 
     def __init__(self, url: str, least_pause_s: float, on_starting: Callable[[], None]) -> None:
-        """``on_starting`` is called before each handshake, when the connection before it is surely gone."""
+        """``on_starting`` is called before each handshake, when the previous connection is certainly closed."""
         self._url = url
         self._pacer = Pacer(least_pause_s)
         self._on_starting = on_starting
         self.succeeded = 0
         self.failed = 0
         self.is_open = False
-        """Whether the last one succeeded; whoever sees its connection end takes this back."""
+        """Whether the last one succeeded; the session resets it when that connection ends."""
         self.last_error = ""
-        """Why the last attempt or connection failed; empty if none did."""
+        """Why the last attempt or connection failed; empty if none has."""
 
     def is_due(self) -> bool:
-        """Whether a handshake that began now would not be held back."""
+        """Whether a handshake that begins now would not be delayed."""
         return self._pacer.is_due(asyncio.get_running_loop().time())
 
     def trace(self) -> aiohttp.TraceConfig:
-        """The hooks, for the client's session."""
+        """The hooks for the client's session."""
         trace = aiohttp.TraceConfig()
         trace.on_request_start.append(self._before)
         trace.on_request_end.append(self._after)
@@ -48,10 +48,10 @@ class Handshakes:
     async def _before(
         self, _session: aiohttp.ClientSession, _context: SimpleNamespace, request: aiohttp.TraceRequestStartParams
     ) -> None:
-        """Hold a handshake back."""
+        """Delay a handshake."""
         if not _is_handshake(request):
             return
-        for _ in range(3):  # the last frames of the old connection are still on their way through the loop
+        for _ in range(3):  # let the event loop deliver the last frames of the old connection
             await asyncio.sleep(0)
         self._on_starting()
         wait_s = self._pacer.next_wait(asyncio.get_running_loop().time())

@@ -1,6 +1,6 @@
-"""What becomes of a feed: it is ready one day, or it fails, and whoever waits is told.
+"""Whether a feed has become ready or has failed, for those who wait for either.
 
-A failure is told once: to those who wait for it, or else at the exit.
+A failure is raised from the waiting calls, or else once at the exit.
 """
 
 from __future__ import annotations
@@ -11,31 +11,31 @@ from typing import NoReturn
 
 
 class Outcome:
-    """Ready once, failed once; the first failure counts."""
+    """Readiness and the first failure; later failures are ignored."""
 
     def __init__(self) -> None:
-        """Neither yet."""
+        """Start neither ready nor failed."""
         self.is_ready = False
         self.failure: BaseException | None = None
         self._is_told = False
-        """Whether somebody was given the failure already."""
+        """Whether the failure was raised to a caller already."""
         self._failed = asyncio.Event()
         self._either = asyncio.Event()
 
     def set_ready(self) -> None:
-        """It is ready."""
+        """The feed is ready."""
         self.is_ready = True
         self._either.set()
 
     def fail(self, error: BaseException) -> None:
-        """It cannot go on."""
+        """The feed cannot go on."""
         if self.failure is None:
             self.failure = error
             self._failed.set()
             self._either.set()
 
     async def wait_ready(self, limit_s: float) -> bool:
-        """Whether it got ready within so many seconds; raises what broke it."""
+        """Whether the feed became ready within ``limit_s`` seconds; raises its failure."""
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 await self._either.wait()
@@ -45,7 +45,7 @@ class Outcome:
         return self.is_ready
 
     async def wait_failed(self) -> NoReturn:
-        """Wait until it failed, and raise why."""
+        """Wait for the failure and raise it."""
         await self._failed.wait()
         if self.failure is None:
             raise AssertionError("a failure is set before it is announced")
@@ -53,6 +53,6 @@ class Outcome:
         raise self.failure
 
     def raise_untold(self) -> None:
-        """Raise what broke it, unless somebody was told."""
+        """Raise the failure unless it was raised before."""
         if self.failure is not None and not self._is_told:
             raise self.failure

@@ -1,8 +1,8 @@
-"""Our CSV files after another program has saved them: read as if they still had our form.
+"""Reads our CSV files after another program has saved them, and converts them back to our form.
 
 Spreadsheets and editors add a byte order mark, end lines with CR and LF, quote every cell, separate by semicolons or
-tabs, write decimal commas and exponents, and keep, move or add columns. What can be told with certainty is taken back;
-a row that cannot be is left out.
+tabs, write decimal commas and exponents, and move or add columns. What can be converted with certainty is converted;
+other rows are left out.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ _TEXTS: Final = frozenset(
 _COMMA: Final = str.maketrans(",.", ".,")
 _GROUPED: Final = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# A row is one line: what comes from outside shall not break it.
+# A row is one line: text from outside must not break it.
 _BREAKS: Final = str.maketrans({"\n": " ", "\r": " ", "\0": " "})
 
 
 def csv_line(cells: Sequence[str]) -> str:
-    """One line with its end, quoted only where CSV asks for it."""
+    """One line with its end, quoted only where CSV requires it."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow([cell.translate(_BREAKS) for cell in cells])
     return text.getvalue()
 
 
 def has_header(raw: bytes, columns: Sequence[str]) -> bool:
-    """Whether a file begins with our header, a byte order mark and a CR at its end allowed."""
+    """Whether a file begins with our header; a byte order mark before it and a CR after it are allowed."""
     first = raw.removeprefix(BOM).split(b"\n", 1)[0]
     return first.removesuffix(b"\r") == ",".join(columns).encode()
 
 
 def as_written(raw: bytes, columns: Sequence[str]) -> bytes | None:
-    """A file in our form: header, separators, line ends, and where another program changed those, cells.
+    """The file in our form: header, separators and line ends, and cells if another program changed those.
 
-    None where not all of our columns are in it. A file without a header is taken where its rows are as we write them.
-    A last line without an end is kept where another program may have left it so.
+    None if a column is missing. A file without a header is accepted if its rows are as we write them. An unfinished
+    last line is kept if another program may have written it like that.
     """
     if has_header(raw, columns):
         return raw.removeprefix(BOM).replace(b"\r\n", b"\n")
@@ -63,7 +63,7 @@ def as_written(raw: bytes, columns: Sequence[str]) -> bytes | None:
 
 
 def number(cell: str, *, is_comma: bool = False) -> str:
-    """A number as we write it: ``1,35E+07`` of a program with decimal commas is ``13500000``. Raises ValueError."""
+    """A number as we write it: with ``is_comma``, ``1,35E+07`` becomes ``13500000``. Raises ValueError."""
     bare = "".join(cell.split()).replace("\N{MINUS SIGN}", "-")
     if is_comma:
         bare = bare.translate(_COMMA)
@@ -93,7 +93,7 @@ def _rows(text: str, columns: Sequence[str]) -> Iterator[list[str]] | None:
             return _taken(text, columns, at, separator, skip=1)
     cells = next(csv.reader([first]), [])
     if len(cells) == len(columns) and _is_stamp(cells[0]):
-        whole = text[: text.rfind("\n") + 1]  # cut within its last number a row would look whole and be wrong
+        whole = text[: text.rfind("\n") + 1]  # a row cut off within its last number would look complete but be wrong
         return _taken(whole, columns, range(len(columns)), ",", skip=0)
     return None
 
@@ -126,7 +126,7 @@ def _is_stamp(cell: str) -> bool:
 
 
 def _stamp_ns(cell: str) -> int:
-    """Nanoseconds of a stamp in any form of ISO 8601, UTC unless it says otherwise. Raises ValueError."""
+    """Nanoseconds since the Unix epoch of an ISO 8601 stamp, UTC if it has no zone. Raises ValueError."""
     moment = datetime.fromisoformat(cell.strip().replace("/", "-"))
     whole = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return (whole - _EPOCH) // timedelta(microseconds=1) * 1_000

@@ -1,9 +1,9 @@
-"""Trade rows that a crash kept from the CSV: fills are in the journal at once, in the CSV up to ``log.flush_ms`` later.
+"""Trade rows that a crash kept out of the CSV: the journal has a fill at once, the CSV up to ``log.flush_ms`` later.
 
-At start, with the log folder taken and before it is written to: first :func:`drop_cut_rows`, then
-:func:`missing_trades`, whose rows are to be logged again. Rows are compared as text, as often as they come, so a fill
-is in the files exactly once however the file was cut. A row that another program has written anew, perhaps with its
-numbers rounded, counts for the fill of its order, side, price, size and tag.
+At the start, after the log folder is locked and before anything is written to it, call :func:`drop_cut_rows`, then
+:func:`missing_trades`, and log its rows again. Rows are compared as text and counted, so each fill is in the files
+exactly once wherever the file was cut off. A row that another program has rewritten, perhaps with rounded numbers,
+counts as the fill with the same order, side, price, size and tag.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _KIND: Final = TradeLogger.KIND
 
 
 def drop_cut_rows(folder: Path, days: Iterable[str]) -> int:
-    """Take the unfinished last line off the trade files of these UTC days (``YYYYMMDD``); return how many had one.
+    """Remove the unfinished last line from the trade files of these UTC days (``YYYYMMDD``); return how many had one.
 
-    A row cut within its last number looks whole and is wrong, so it goes before it is continued. Raises LogError.
+    A row cut off within its last number looks complete but is wrong. Raises LogError.
     """
     cut = 0
     for day in days:
@@ -49,7 +49,7 @@ def drop_cut_rows(folder: Path, days: Iterable[str]) -> int:
 def missing_trades(
     folder: Path, fills: Iterable[TradeLogRow], instrument: Instrument, *, strategy: str = STRATEGY
 ) -> list[TradeLogRow]:
-    """Those of the rows that the trade files lack, in their order. Raises LogError if a file cannot be read."""
+    """The rows that are missing in the trade files, in the given order. Raises LogError if a file cannot be read."""
     unmatched: list[tuple[TradeLogRow, str, str]] = []
     present: dict[str, Counter[str]] = {}
     for row in fills:
@@ -74,7 +74,7 @@ def missing_trades(
 
 
 def _terms(line: str) -> tuple[str, ...]:
-    """What names the fill of a row whatever became of its other cells; nothing if that cannot be told."""
+    """The cells that identify the fill of a row even if others were changed; empty for an invalid row."""
     cells = next(csv.reader([line]), [])
     if len(cells) != len(TradeLogger.COLUMNS):
         return ()

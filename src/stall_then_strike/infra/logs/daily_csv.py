@@ -1,16 +1,17 @@
-"""One CSV file a UTC day, continued where it was left, that loses nothing when a write fails or others touch the file.
+"""One CSV file per UTC day, continued where it ended, that loses no row if a write fails or others touch the file.
 
-Written with plain ``write`` calls on an appending descriptor: what the disk did not take, down to half a line, is kept
-and offered again, so a disk that was full for a while leaves no hole and no torn line. A file that a crash cut off in
-the middle of a line is continued on a fresh one. Knows no row types and no threads.
+Rows are written with plain ``write`` calls on an append descriptor. What the disk did not take, even half a line, is
+kept and written again later, so a disk that was full for a while leaves no gap and no torn line. If a crash cut a file
+off in the middle of a line, the next row begins on a new line. Knows no row types and no threads.
 
-Others rotate, truncate, move, delete and save these files anew, also while they are written. So each flush looks first:
+Other programs rotate, truncate, move, delete and rewrite these files, even while they are written. So each flush checks
+the file first:
 
-- Truncated to nothing: a header comes first.
-- Moved or deleted: a new file is begun, with a header.
-- Replaced by another program's copy of it: the copy is kept as ``NAME.csv.old``, and the file goes on as we wrote it.
-- Rewritten in place, or found so at the start, in a form that is not ours: it is kept as ``NAME.csv.old``, and a new
-  file is begun with those of its rows that can be read with certainty.
+- Truncated to nothing: a header is written first.
+- Moved or deleted: a new file with a header is started.
+- Replaced by another program's copy: the copy is kept as ``NAME.csv.old``, and the file goes on as we wrote it.
+- Rewritten in place, or found at the start, in a form that is not ours: it is kept as ``NAME.csv.old``, and a new file
+  is started with those of its rows that can be converted with certainty.
 """
 
 from __future__ import annotations
@@ -31,26 +32,26 @@ _BLOCK: Final = 1 << 20
 
 
 class DailyCsv:
-    """``<folder>/<kind>-YYYYMMDD.csv``, whose day is the day of the rows."""
+    """``<folder>/<kind>-YYYYMMDD.csv``, one file for the rows of each day."""
 
     def __init__(self, folder: Path, kind: str, columns: Sequence[str]) -> None:
-        """Make the folder and see that it can be written to. Raises LogError with the path and the reason."""
+        """Create the folder and check that it can be written to. Raises LogError with the path and the reason."""
         self.folder = folder
         self.kind = kind
         self.columns = tuple(columns)
         self.on_new: Callable[[Path, int], object] = lambda path, size: None
-        """Told of a file that is begun anew where one had been, and how many bytes of it are rows that were before."""
+        """Called when a new file takes the place of an old one, with the number of bytes of old rows taken over."""
         self._header = csv_line(columns).encode()
         self._day: str | None = None
         self._fd: int | None = None
         self._is_regular = False
         self._start = bytearray()
-        """What has to be written before ``_pending``: a header, the end of a cut line, rows that were taken over."""
+        """Written before ``_pending``: a header, the end of a cut line, or rows that were taken over."""
         self._pending = bytearray()
         self._torn = b""
-        """What the file has already of the line that ``_pending`` begins within."""
+        """The part of ``_pending``'s first line that is in the file already."""
         self._size = 0
-        """How long the file is after what we have written, as long as nobody else touches it."""
+        """The expected length of the file, if nobody else has changed it."""
         probe = folder / f".{kind}-write-test"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -61,18 +62,18 @@ class DailyCsv:
 
     @property
     def path(self) -> Path:
-        """The file of the day that is being written; the folder before the first."""
+        """The file that is being written; the folder before the first file."""
         return self.folder if self._day is None else self.folder / f"{self.kind}-{self._day}.csv"
 
     @property
     def has_unwritten(self) -> bool:
-        """Whether the disk still owes us something."""
+        """Whether anything is waiting to be written."""
         return bool(self._start or self._pending)
 
     def append(self, day: str, line: str) -> None:
-        """Add one line to the file of a day. It is on its way to the disk after :meth:`flush`.
+        """Add one line to the file of a day; :meth:`flush` hands it to the operating system.
 
-        Raises LogError when the day changes and either file cannot be written; then the line is not taken.
+        Raises LogError if the day changes and either file cannot be written; then the line is not added.
         """
         if day != self._day or self._fd is None:
             self.open(day)
@@ -89,16 +90,16 @@ class DailyCsv:
         self.flush()
 
     def flush(self) -> None:
-        """Hand everything to the operating system. Raises LogError, and keeps what it did not take."""
+        """Hand everything to the operating system. Raises LogError; what could not be written is kept."""
         if self._fd is None and not self.has_unwritten:
             return
         try:
             if self._fd is None:
-                self._begin()  # it could not be begun anew after others had touched it
+                self._begin()  # starting a new file failed the last time
             self._look()
             if self.has_unwritten:
                 self._write()
-                self._look()  # it may have been truncated between the look and the write
+                self._look()  # the file may have been truncated between the check and the write
                 self._write()
         except OSError as error:
             raise self._error(error) from error
@@ -109,7 +110,7 @@ class DailyCsv:
         self._let_go()
 
     def abandon(self) -> None:
-        """Close, and give up on what could not be written."""
+        """Close, and drop what could not be written."""
         self._start.clear()
         self._pending.clear()
         self._torn = b""
@@ -123,7 +124,7 @@ class DailyCsv:
             os.close(fd)
 
     def _write(self) -> None:
-        """Write what waits. Raises OSError, and keeps what was not taken."""
+        """Write what is waiting. Raises OSError; what could not be written is kept."""
         if self._fd is None:
             raise AssertionError("the file is open")
         while self._start:
@@ -137,9 +138,9 @@ class DailyCsv:
             del self._pending[:taken]
 
     def _begin(self, *, is_new: bool = False) -> None:
-        """Open the file of the day; what has to come before the next row goes before what waits. Raises OSError.
+        """Open the file of the day and prepare what must be written before the waiting rows. Raises OSError.
 
-        ``is_new``: the rows that were in the file of this name are not in this one.
+        ``is_new``: the file does not contain the rows that an earlier file of this name had.
         """
         taken_over = 0
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -149,8 +150,8 @@ class DailyCsv:
             start = self._missing_start(fd)
             if start is None:
                 kept, rows = self._set_aside(), as_written(_content(fd), self.columns)
-                what = "an empty one is begun" if rows is None else "its rows are taken over into a new one"
-                logger.warning("{}: not as this program writes it; kept as {}, {}", self.path, kept.name, what)
+                what = "an empty file is started" if rows is None else "its rows are copied into a new file"
+                logger.warning("{}: not in this program's format; kept as {}, {}", self.path, kept.name, what)
                 old, fd = fd, os.open(self.path, flags, 0o644)
                 os.close(old)
                 is_new, taken_over = True, len(rows or b"")
@@ -167,7 +168,7 @@ class DailyCsv:
             self.on_new(self.path, taken_over)
 
     def _look(self) -> None:
-        """See what others have done to the file since the last write, and set it right. Raises OSError."""
+        """Check whether others have changed the file since the last write, and repair it. Raises OSError."""
         if self._fd is None:
             raise AssertionError("the file is open")
         ours = os.fstat(self._fd)
@@ -182,14 +183,14 @@ class DailyCsv:
                 self._resume(ours.st_size)
             return
         if there is None or ours.st_nlink or not there.st_size:
-            logger.warning("{} was moved or deleted while it was written: a new one is begun", self.path)
+            logger.warning("{} was moved or deleted while it was written: a new file is started", self.path)
             self._let_go()
             self._begin(is_new=True)
         else:
             self._restore(ours.st_size)
 
     def _resume(self, size: int) -> None:
-        """Go on in the same file, which others have shortened, lengthened or rewritten in place."""
+        """Continue in the same file after others have shortened, lengthened or rewritten it."""
         if size < self._size:
             logger.warning("{} was truncated or rewritten by another program while it was written", self.path)
         is_new = size < self._size
@@ -197,7 +198,7 @@ class DailyCsv:
         self._begin(is_new=is_new)
 
     def _restore(self, size: int) -> None:
-        """Another program has put its copy in the place of the file, which is gone but for our descriptor."""
+        """Rebuild the file from our open descriptor after another program has replaced it with its own copy."""
         if self._fd is None:
             raise AssertionError("the file is open")
         whole = self.path.with_name(f".{self.path.name}.whole")
@@ -213,22 +214,22 @@ class DailyCsv:
             whole.unlink(missing_ok=True)
             raise
         logger.warning(
-            "{} was replaced by another program: kept as {}, the log goes on as it was", self.path, kept.name
+            "{} was replaced by another program: its copy is kept as {}, the log goes on", self.path, kept.name
         )
         self._let_go()
         self._fd, self._size = new, at
 
     def _set_aside(self) -> Path:
-        """Give what is in the file's place another name; return it. Raises OSError."""
+        """Rename the file at our path to a free ``.old`` name; return that. Raises OSError."""
         names = (self.path.with_name(f"{self.path.name}.old{f'-{n}' if n > 1 else ''}") for n in count(1))
         kept = next(name for name in names if not name.exists())
         os.rename(self.path, kept)
         return kept
 
     def _missing_start(self, fd: int) -> bytes | None:
-        """What has to come before the first new row: a header or the rest of one, or the end of a cut line.
+        """What must be written before the first new row: a header or the rest of one, or the end of a cut line.
 
-        None for a file that is not in our form.
+        None if the file is not in our form.
         """
         size = os.fstat(fd).st_size
         if size == 0:
@@ -237,7 +238,7 @@ class DailyCsv:
         bare = start.removeprefix(BOM)
         if len(bare) < len(self._header) and self._header.startswith(bare):
             if bare != start:
-                os.ftruncate(fd, 0)  # a byte order mark is no part of a header
+                os.ftruncate(fd, 0)  # drop the byte order mark
                 return self._header
             return self._header[len(bare) :]
         if not has_header(start, self.columns):

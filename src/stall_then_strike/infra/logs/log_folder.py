@@ -1,6 +1,6 @@
-"""One run a log folder: two would mix their rows.
+"""One run per log folder at a time: two would mix their rows.
 
-The lock file says who has the folder; the folder itself is locked as well, for a file can be deleted.
+The lock file says which process uses the folder. The folder itself is locked as well, because a file can be deleted.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from stall_then_strike.types.errors import LogError
 
 
 class LogFolder:
-    """A log folder taken by this process, as a context manager."""
+    """A log folder locked by this process, as a context manager."""
 
     def __init__(self, folder: Path) -> None:
-        """Nothing is taken yet."""
+        """Lock nothing yet."""
         self._folder = folder
         self._lock = FileLock(folder / ".lock")
         self._fd: int | None = None
 
     def __enter__(self) -> Self:
-        """Take it. Raises LogError if another process has it, or if it cannot be made."""
+        """Lock the folder. Raises LogError if another process uses it or it cannot be created."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock.take()
@@ -39,7 +39,7 @@ class LogFolder:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Let it go."""
+        """Release the lock."""
         self._let_go()
 
     def _let_go(self) -> None:

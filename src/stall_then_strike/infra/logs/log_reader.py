@@ -1,8 +1,8 @@
-"""Reading the CSV logs back, also while a run writes them.
+"""Reads the CSV logs back, even while a run writes them.
 
-What cannot be read is left out and told of in ``notes``: a last line without its end (a crash cut it, or it is still
-being written; cut within its last number it would look whole and be wrong), a row that is no row, a file that cannot be
-opened or has other columns. Rows are ordered by their stamps: rows that a crash kept out are added later.
+What cannot be read is left out and noted in ``notes``: an unfinished last line (cut off by a crash or still being
+written; cut off within its last number it would look complete but be wrong), an invalid row, a file that cannot be
+opened or has other columns. Rows are sorted by stamp, because rows that a crash kept out are added later.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class TradeLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span(Generic[_Row]):
-    """Rows of a span of time in their order, with the nearest ones outside of it."""
+    """The rows of a period in order, with the nearest row before and after it."""
 
     before: _Row | None
     within: tuple[_Row, ...]
@@ -92,11 +92,11 @@ class LogReader:
     """The CSVs of a log folder."""
 
     def __init__(self, folder: Path, runs: RunRows | None = None) -> None:
-        """Nothing is read yet; a folder that is not there has no rows. ``runs``: whose rows, None for all."""
+        """Read nothing yet; a missing folder has no rows. ``runs`` selects rows by run; None means all."""
         self.folder = folder
         self._runs = runs
         self.notes: list[str] = []
-        """What could not be read, each once."""
+        """What could not be read, without duplicates."""
 
     def decisions(self, from_ns: int, until_ns: int) -> Span[DecisionLine]:
         """Decisions in ``[from_ns, until_ns)``."""
@@ -111,7 +111,7 @@ class LogReader:
         return self._span("trades", _trade, from_ns, until_ns)
 
     def orders_named(self, name: str) -> list[OrderLine]:
-        """All rows of the order that has this name, ours or the venue's."""
+        """All rows of an order, by our id or the venue's."""
         found: list[OrderLine] = []
         for _, path in reversed(self._files("orders")):
             rows = [
@@ -120,12 +120,12 @@ class LogReader:
                 if name in (row.order_id, row.client_order_id)
             ]
             if not rows and found:
-                break  # an order lives on two days at most, and those are neighbours
+                break  # an order has rows on at most two days, and those are adjacent
             found.extend(rows)
         return sorted(found, key=_stamp_of)
 
     def trades_of(self, order_id: str) -> list[TradeLine]:
-        """All rows of the fills of an order, by the venue's name."""
+        """All fills of an order, by the venue's id."""
         found = [
             row
             for _, path in self._files("trades")
@@ -184,7 +184,7 @@ class LogReader:
         pick: Callable[..., str | None],
         wanted: Callable[[str], bool],
     ) -> _Row | None:
-        # Of rows with one stamp the last one written is the state that held after it.
+        # Of rows with equal stamps, the one written last shows the state afterwards.
         key: Callable[[str], str] = lambda line: line[:_STAMP_CHARS]  # noqa: E731 - typed for mypy
         lines = [line for line in self._lines(path, kind) if wanted(line)]
         line = pick(reversed(lines) if pick is max else lines, key=key, default=None)
@@ -205,7 +205,7 @@ class LogReader:
                 self._note(f"{path}: a row that is no row was left out")
 
     def _lines(self, path: Path, kind: str) -> Iterator[str]:
-        """Whole lines that begin with a stamp."""
+        """The complete lines that begin with a stamp."""
         try:
             raw = path.read_bytes() if self._runs is None else self._runs.read(path)
         except OSError as error:
@@ -232,7 +232,7 @@ class LogReader:
 
 
 def stamp_ns(text: str) -> int:
-    """Nanoseconds of a stamp in ISO 8601 with its offset. Raises ValueError."""
+    """Nanoseconds since the Unix epoch of an ISO 8601 stamp with its offset. Raises ValueError."""
     moment = datetime.fromisoformat(text)
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
 

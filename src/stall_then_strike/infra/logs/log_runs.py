@@ -1,7 +1,7 @@
-"""The runs of a log folder, and their rows told apart by the manifests.
+"""The runs of a log folder, and which rows belong to which run, by the manifests.
 
-Rows that no manifest knows, written before there were any or through another program's hands, are of run 0, which
-stands for "unknown".
+Rows that no manifest covers, because they were written before there were manifests or changed by another program,
+belong to run 0, which stands for "unknown".
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from stall_then_strike.types.errors import ConfigError
 
 UNKNOWN: Final = 0
 LIVE: Final = frozenset({"live", "live-sim"})
-"""Modes with a journal."""
+"""Modes with a journal of ``journal.dir``; those on paper have one each (``run_manifest.run_journal``)."""
 REAL_TIME: Final = frozenset({"live", "paper-feed"})
-"""Modes whose rows have our time at our speed, so that two runs of one folder never overlap."""
+"""Modes whose rows are stamped in real time, so that two runs of one folder never overlap."""
 _LISTED: Final = 10
 _Span = tuple[int, int]
 
@@ -28,15 +28,15 @@ class RunRows:
     """The rows of some runs in the CSVs of a log folder."""
 
     def __init__(self, spans: dict[Path, list[_Span]]) -> None:
-        """Bytes of each file, in their order; a file that is not among them has none of the rows."""
+        """``spans`` gives the byte ranges of each file, in order; a missing file has none of the rows."""
         self._spans = spans
 
     def __contains__(self, path: Path) -> bool:
-        """Whether a file has any of them."""
+        """Whether a file has any of the rows."""
         return path in self._spans
 
     def read(self, path: Path) -> bytes:
-        """A file with its first line, which is its header, and of the rest what is of these runs. Raises OSError."""
+        """The file's header line and those of its rows that belong to these runs. Raises OSError."""
         with path.open("rb") as file:
             parts = [file.readline()]
             start = len(parts[0])
@@ -47,13 +47,13 @@ class RunRows:
 
 
 class LogRuns:
-    """What a log folder's manifests tell. Read once; a run that goes on has all rows up to each file's present end."""
+    """The manifests of a log folder, read once. A run that is still going has all rows up to each file's end."""
 
     def __init__(self, folder: Path) -> None:
-        """A folder without manifests has no known runs."""
+        """Read the manifests; a folder without any has no known runs."""
         self.folder = folder
         self.records: list[RunRecord] = read_records(folder / FOLDER)
-        """In their order."""
+        """In the order of the runs."""
         self._spans: dict[int, dict[Path, list[_Span]]] = {}
         for kind in columns():
             for path in sorted((folder / kind).glob(f"{kind}-????????.csv")):
@@ -62,11 +62,11 @@ class LogRuns:
 
     @property
     def with_rows(self) -> list[int]:
-        """Numbers of the runs that have rows, in their order."""
+        """Numbers of the runs that have rows, ascending."""
         return sorted(self._spans)
 
     def is_running(self, run: int) -> bool:
-        """Whether a run goes on: the last one, without an end, while the folder is in use."""
+        """Whether a run is still going: it is the last one, has no end, and the folder is in use."""
         try:
             last = self.records[-1] if self.records else None
             return (
@@ -76,11 +76,11 @@ class LogRuns:
             return False
 
     def record(self, run: int) -> RunRecord | None:
-        """What is known of a run; None of the unknown one."""
+        """The manifest of a run; None for run 0 (unknown)."""
         return next((record for record in self.records if record.run == run), None)
 
     def rows(self, runs: Collection[int]) -> RunRows:
-        """The rows of these runs."""
+        """The rows of the given runs."""
         spans: dict[Path, list[_Span]] = {}
         for run in sorted(runs):
             for path, own in self._spans.get(run, {}).items():
@@ -88,9 +88,9 @@ class LogRuns:
         return RunRows(spans)
 
     def chosen(self, texts: Collection[str]) -> list[int]:
-        """The runs that are meant: by number, ``latest``, ``unknown``, ``all``, or a mode for all of it.
+        """The runs selected by number, ``latest``, ``unknown``, ``all``, or a mode (all runs of that mode).
 
-        Of none, the latest that has rows. Raises ConfigError.
+        Without a selection, the latest run that has rows. Raises ConfigError.
         """
         found: set[int] = set(() if texts else self.with_rows[-1:])
         for text in texts:
@@ -106,12 +106,12 @@ class LogRuns:
             elif by_mode:
                 found.update(by_mode)
             else:
-                accepted = ", ".join(self.names()) or "none, for it holds no rows"
+                accepted = ", ".join(self.names()) or "none, because it has no rows"
                 raise ConfigError(f"--run {text}: no such run in {self.folder}; accepted: {accepted}")
         return sorted(found)
 
     def names(self) -> list[str]:
-        """What :meth:`chosen` takes, the newest runs first."""
+        """What :meth:`chosen` accepts, the newest runs first."""
         numbers = [str(record.run) for record in reversed(self.records)]
         more = [f"... {numbers[-1]}"] if len(numbers) > _LISTED else []
         modes = sorted({record.mode for record in self.records})
@@ -119,29 +119,30 @@ class LogRuns:
         latest = ["latest", "all"] if self.with_rows else []
         return [*latest, *numbers[:_LISTED], *more, *modes, *unknown]
 
-    def lines(self) -> list[str]:
-        """All runs, each in one line."""
+    def listing(self) -> str:
+        """All runs, each in one line with its end."""
         rowless = [record.run for record in self.records if record.run not in self._spans]
         numbers = sorted({*self._spans, *rowless})
-        return [self.line(run) + ("" if run in self._spans else ", no rows") for run in numbers]
+        lines = [self.line(run) + ("" if run in self._spans else ", no rows") for run in numbers]
+        return "".join(f"{line}\n" for line in lines) or f"{self.folder}: no runs\n"
 
     def line(self, run: int) -> str:
-        """A run in one line."""
+        """A run as one line."""
         record = self.record(run)
         if record is None:
-            return "unknown run: rows that no manifest of a run knows"
+            return "unknown run: rows that no run's manifest covers"
         began, ended = (
             None if text is None else text[:19].replace("T", " ") for text in (record.started, record.ended)
         )
         if ended is not None:
-            end = f"ended {ended} UTC, {record.end or 'not said why'}"
+            end = f"ended {ended} UTC, {record.end or 'reason not recorded'}"
         else:
             end = "running" if self.is_running(run) else "unfinished: it was killed"
         return f"run {run}: {record.mode}, {record.product} of {record.venue}, started {began} UTC, {end}"
 
 
 def _spans(records: list[RunRecord], path: Path, name: str) -> list[tuple[int, _Span]]:
-    """Which bytes of a file are whose, from its end backwards; only those who have any."""
+    """The byte range of each run in a file, from the end backwards; runs without rows are left out."""
     try:
         end = path.stat().st_size
         with path.open("rb") as file:
@@ -151,11 +152,11 @@ def _spans(records: list[RunRecord], path: Path, name: str) -> list[tuple[int, _
     found = []
     begin = len(header)
     if header != ",".join(columns()[path.parent.name]).encode() + b"\n" and begin < end:
-        # Another program has saved it, so that its bytes stand elsewhere than they did.
+        # Another program has saved the file, so the recorded byte positions no longer hold.
         is_one = len(records) == 1 and not records[0].files.get(name)
         return [(records[0].run if is_one else UNKNOWN, (0, end))]
     for record in reversed(records):
-        # A file that is shorter than it was has been begun anew since: what is in it is of this run or a later one.
+        # A file that is shorter than at the run's start was started again: its rows are of this run or a later one.
         start = record.files.get(name, 0)
         is_anew = name in record.anew or start > end
         from_ = 0 if start > end else start

@@ -1,9 +1,9 @@
-"""The manifest of a run, beside its CSVs: which rows of a log folder are whose.
+"""The manifest of a run, beside its CSVs: it tells which rows of a log folder belong to the run.
 
-``runs/NUMBER-MODE.json`` in the log folder, written as a whole before the first row, and again at the end. One run at a
-time has a folder, and its CSVs only grow, so a run's rows are those behind the length that a file had when the run
-began, up to the next run's. That also holds where rows carry a market's time and not ours. A run that was killed has a
-manifest without an end.
+``runs/NUMBER-MODE.json`` in the log folder is written before the first row and again at the end. Only one run at a time
+uses a folder, and its CSVs only grow, so a run's rows are those after the length that a file had when the run began, up
+to the next run's. This also works for rows stamped with a recorded market's time instead of ours. The manifest of a
+killed run has no end.
 """
 
 from __future__ import annotations
@@ -31,41 +31,46 @@ FOLDER: Final = "runs"
 
 
 class RunRecord(BaseModel):
-    """What a manifest says. Stamps as in the CSVs."""
+    """The content of a manifest. Stamps are as in the CSVs."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     run: int
-    """Counts up within a log folder."""
+    """Number of the run, counted up within a log folder."""
     mode: str
     venue: str
-    """Where the market was: an address, the embedded exchange, or tapes."""
+    """Where the market data came from: an address, the embedded exchange, or tapes."""
     product: str
     configuration: str
     """Digest of the effective configuration, as in ``runtime/config-DIGEST.yml`` of a live run."""
     version: str
     started: str
     ended: str | None = None
-    """None while it goes on, and of a run that was killed."""
+    """None while the run is going, and for a run that was killed."""
     end: str | None = None
     """Why it ended."""
     exit_code: int | None = None
     first_row: str | None = None
-    """Stamp of the earliest row, in the run's own time, which a tape's is its market's; known at the end."""
+    """Stamp of the earliest row, in the run's own time (for a tape, the market's); known at the end."""
     last_row: str | None = None
     files: dict[str, int] = {}
-    """Length in bytes of each CSV when the run began; what comes behind it is the run's."""
+    """Length in bytes of each CSV when the run began; what follows belongs to the run."""
     anew: tuple[str, ...] = ()
-    """CSVs that were begun anew after that: ``files`` says from where on they are the run's, nothing is older runs'."""
+    """CSVs that were started again later: they hold no rows of older runs; ``files`` says where this run's begin."""
+
+
+def run_journal(log_dir: Path, record: RunRecord) -> Path:
+    """Where a paper run keeps its journal: beside its manifest. Live runs keep theirs elsewhere (``journal.dir``)."""
+    return log_dir / FOLDER / f"{record.run:04d}-{record.mode}.sqlite3"
 
 
 class RunManifest:
-    """The writer, as a context manager around the CSV logs: the end is written when all rows are."""
+    """The writer, as a context manager around the CSV logs: it records the end after all rows are written."""
 
     def __init__(self, log_dir: Path, cfg: AppConfig, mode: Mode, venue: str) -> None:
-        """Nothing is written before :meth:`begin`. The log folder must be this process's alone."""
+        """Write nothing before :meth:`begin`. The log folder must be locked by this process."""
         self.why = ""
-        """Why the run ended, to be said before the end."""
+        """Why the run ended; to be set before the exit."""
         self.exit_code: int | None = None
         self._folder = log_dir
         self._clock = SystemClock()
@@ -80,8 +85,13 @@ class RunManifest:
             started="",
         )
 
+    @property
+    def journal(self) -> Path:
+        """Where this run, which has begun, keeps its journal if it is one on paper."""
+        return run_journal(self._folder, self._record)
+
     def begin(self, logs: CsvLogs) -> None:
-        """Say that rows are this run's from now on; those that were written before must be in the files.
+        """Record that rows belong to this run from now on; earlier rows must be in the files already.
 
         Raises LogError.
         """
@@ -102,7 +112,7 @@ class RunManifest:
         record = self._record
         logger.info("run {} of this folder: {}, {} of {}", record.run, record.mode, record.product, record.venue)
         logs.on_new = self._on_new
-        logs.first_ns = logs.last_ns = None  # rows so far were of an earlier run
+        logs.first_ns = logs.last_ns = None  # rows so far belong to an earlier run
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -111,7 +121,7 @@ class RunManifest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Say that the run is over. What goes wrong here does not matter any more: the run then shows as unfinished."""
+        """Record the end of the run. If that fails, the run only shows as unfinished, so LogError is suppressed."""
         logs = self._logs
         if logs is None:
             return
@@ -127,12 +137,12 @@ class RunManifest:
             )
 
     def _on_new(self, path: Path, size: int) -> None:
-        """Take note that a CSV was begun anew, with so many bytes of rows that are known of no run."""
+        """Record that a CSV was started again, with ``size`` bytes of rows whose run is unknown."""
         name = path.relative_to(self._folder).as_posix()
         anew = tuple(dict.fromkeys((*self._record.anew, name)))
         try:
             self._update(files=self._record.files | {name: size}, anew=anew)
-        except LogError as error:  # whose the rows are is not worth a halt
+        except LogError as error:  # not worth a halt: only the assignment of rows to runs suffers
             logger.warning("{}", error)
 
     def _update(self, **changes: object) -> None:
@@ -148,7 +158,7 @@ class RunManifest:
 
 
 def read_records(folder: Path) -> list[RunRecord]:
-    """The manifests of a folder ``runs``, in the order of the runs; what is none is left out."""
+    """The manifests in a folder ``runs``, in the order of the runs; invalid files are left out."""
     found = []
     for path in folder.glob("*.json"):
         with suppress(OSError, ValidationError):

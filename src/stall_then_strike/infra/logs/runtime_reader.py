@@ -1,7 +1,7 @@
-"""Reading the runtime log back: lines of ``app.log`` and of its rotated predecessors within a span of time.
+"""Reads the runtime log back: lines of ``app.log`` and of its rotated predecessors within a period.
 
-Its stamps are of the system's clock. A run at another speed keeps its own time in CSV and journal; then its lines
-stand elsewhere, and it is for the caller to see that.
+Their stamps are of the system's clock. A run at another speed uses its own time in CSV and journal, so its lines cannot
+be found by that time; the caller must know this.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _STAMP_CHARS: Final = 23
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeLine:
-    """One record, without a traceback that may follow it."""
+    """One record, without its traceback if there is one."""
 
     ts_ns: int
     level: str
@@ -30,7 +30,7 @@ class RuntimeLine:
 
 
 def runtime_lines(folder: Path, from_ns: int, until_ns: int) -> list[RuntimeLine]:
-    """Records in ``[from_ns, until_ns)``, oldest first. A folder or file that cannot be read has none."""
+    """Records in ``[from_ns, until_ns)``, oldest first. An unreadable folder or file counts as empty."""
     first, last = (utc_iso(ns)[:_STAMP_CHARS].replace("T", " ") for ns in (from_ns, until_ns))
     found: list[RuntimeLine] = []
     for path in sorted(folder.glob("app*.log")):

@@ -1,9 +1,9 @@
-"""What watches over a running process.
+"""Supervision of a running process.
 
-heartbeat   a sign of life in a file
+heartbeat   a heartbeat file, and the judgement of it
 alerts      messages to the operator's phone or mail
 loop_lag    how late the event loop runs
-pauses      sleep, standstill and clocks that were set
+pauses      detects sleep, standstill and clock steps
 histogram   latencies in fixed memory
-disk_watch  free space, and a reserve of it
+disk_watch  free disk space, and a reserve of it
 """

@@ -1,11 +1,11 @@
-"""Alerts to wherever the operator reads them, by apprise: mail, chats, pushes, anything it has a URL for.
+"""Alerts to the operator through apprise: mail, chats, push messages, anything it has a URL for.
 
-An alert must never cost trading anything. ``send`` leaves it in a bounded queue and returns; one daemon thread talks
-to the sinks, one after the other, for apprise is blocking HTTP. A sink that hangs delays other alerts, the program's
-end by no more than :data:`CLOSE_S`, and the event loop not at all.
+An alert must never disturb trading. ``send`` puts it into a bounded queue and returns; one daemon thread talks to the
+sinks one after the other, because apprise uses blocking HTTP. A hanging sink delays other alerts, and the end of the
+program by at most :data:`CLOSE_S`, but never the event loop.
 
-The URLs hold tokens and passwords. No text, log line, error or ``repr`` from here contains one: a sink is called by its
-place in the list. What apprise and its HTTP library log is switched off, because it does contain them.
+The URLs contain tokens and passwords. No text, log line, error or ``repr`` from here shows one: a sink is identified by
+its position in the list. The logs of apprise and its HTTP library are switched off, because they do show them.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ if TYPE_CHECKING:
 
 URLS_VARIABLE: Final = "STALL_ALERT_URLS"
 QUEUE_ALERTS: Final = 100
-"""Alerts that may wait for a slow sink; beyond, the oldest that is not urgent goes."""
+"""Alerts that may wait for a slow sink; beyond that the oldest that is not urgent is dropped."""
 CLOSE_S: Final = 2.0
-"""How long closing waits for what is still to be delivered, seconds."""
+"""How long closing waits for undelivered alerts, in seconds."""
 
 _SILENCED: Final = ("apprise", "urllib3", "requests", "requests_oauthlib", "oauthlib")
 
 
 class AlertKind(StrEnum):
-    """What an alert is about. Each kind has its own pause."""
+    """The subject of an alert. The pause between alerts applies to each kind separately."""
 
     HALT = "halt"
     """Trading has stopped until the operator or the next trading day."""
     WATCHDOG = "watchdog"
     """The watchdog acted, or cannot act."""
     DISCONNECT = "disconnect"
-    """The venue has been away for longer than the limit, or is back."""
+    """The venue has been unreachable for longer than the limit, or is back."""
     RECONCILIATION = "reconciliation"
-    """The venue's account is not what we thought."""
+    """The venue's account differs from ours."""
     CLOCK = "clock"
     """The machine slept, the process stood still, or a clock was set."""
     JOURNAL = "journal"
-    """Another program locks it, or keeps its log from beginning anew."""
+    """Another program locks it, or prevents its write-ahead log from being reset."""
     MARGIN = "margin"
-    """The collateral does not carry what is to be quoted."""
+    """The collateral is too small for the quotes."""
     DISK = "disk"
-    """Room for logs, journal and recordings runs out."""
+    """Disk space for logs, journal and recordings is running out."""
     SUMMARY = "summary"
     """The trading day's result."""
     START = "start"
@@ -67,7 +67,7 @@ class AlertKind(StrEnum):
 
 
 URGENT: Final = frozenset({AlertKind.HALT, AlertKind.WATCHDOG})
-"""Delivered before all others, and the last to be dropped."""
+"""Delivered before all others, and dropped last."""
 _WARNINGS: Final = frozenset(
     {
         AlertKind.DISCONNECT,
@@ -82,16 +82,16 @@ _WARNINGS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class AlertUrls:
-    """apprise URLs, in the operator's order; their text is a secret."""
+    """apprise URLs in the operator's order; they are secret."""
 
     urls: tuple[str, ...] = field(default=(), repr=False)
 
 
 def load_alert_urls(env_file: Path = Path(".env"), environ: Mapping[str, str] = os.environ) -> AlertUrls:
-    """The URLs of :data:`URLS_VARIABLE`, from the environment or else from a file of such variables; both may lack it.
+    """The URLs in :data:`URLS_VARIABLE`, from the environment or else from the file; none if both lack it.
 
-    White space or commas separate them; a comma inside a URL, as between recipients, is part of it. Raises ConfigError
-    when the file is there and cannot be read.
+    White space or commas separate them; a comma within a URL, such as between recipients, is part of it. Raises
+    ConfigError if the file exists but cannot be read.
     """
     text = environ.get(URLS_VARIABLE)
     if text is None:
@@ -111,42 +111,42 @@ class _Letter:
 
 
 class Alerts:
-    """The way out for alerts; without URLs, everything here does nothing.
+    """Sends alerts; without URLs it does nothing.
 
-    Making one checks the URLs; the thread runs inside the ``with`` block, whose end waits for the last alerts.
+    The constructor checks the URLs. The thread runs inside the ``with`` block, whose exit waits for the last alerts.
     """
 
     def __init__(self, urls: AlertUrls, *, pause_sec: float, clock: Clock, source: str = "stall_then_strike") -> None:
-        """Check the URLs. ``source`` begins every title.
+        """Check the URLs. Every title begins with ``source``.
 
-        Raises ConfigError when apprise is not installed or does not accept a URL.
+        Raises ConfigError if apprise is not installed or does not accept a URL.
         """
         self._sinks: Final = _sinks(urls)
         self._pause_ns: Final = round(pause_sec * NS_PER_S)
         self._clock = clock
         self._source = source
         self.dropped = 0
-        """Alerts that nobody will get: the queue was full, or the program had to end."""
+        """Alerts that were not sent: the queue was full, or the program ended."""
         self._told_ns: dict[AlertKind, int] = {}
         self._held_back: Counter[AlertKind] = Counter()
         self._queue: deque[_Letter] = deque()
-        self._changed = threading.Condition()  # guards the queue and what is above; never held while a sink is asked
+        self._changed = threading.Condition()  # guards the queue and the counts above; never held while a sink sends
         self._is_closing = False
         self._thread = threading.Thread(target=self._deliver_all, name="alerts", daemon=True)
 
     @property
     def is_on(self) -> bool:
-        """Whether there is anywhere to send to."""
+        """Whether there is any sink."""
         return bool(self._sinks)
 
     def __repr__(self) -> str:
-        """Say how many sinks there are, not which."""
+        """Show the number of sinks, not their URLs."""
         return f"Alerts({len(self._sinks)} sinks)"
 
     def send(self, kind: AlertKind, title: str, text: str) -> None:
-        """Leave an alert for delivery. Never blocks and never raises.
+        """Queue an alert. Never blocks and never raises.
 
-        Within the pause after one of the same kind it is only counted, and the next one tells how many there were.
+        Within the pause after one of the same kind it is only counted, and the next alert reports the count.
         """
         if not self._sinks:
             return
@@ -162,7 +162,7 @@ class Alerts:
             self._put(_Letter(kind, title, text))
 
     def close(self) -> None:
-        """Deliver what waits, for at most :data:`CLOSE_S`; drop the rest. Safe to call twice."""
+        """Deliver queued alerts for at most :data:`CLOSE_S`; drop the rest. Safe to call twice."""
         with self._changed:
             if self._is_closing:
                 return
@@ -189,7 +189,7 @@ class Alerts:
         self.close()
 
     def _put(self, letter: _Letter) -> None:
-        """Queue one, at the cost of a lesser one if need be."""
+        """Queue one; if the queue is full, drop one that is not urgent."""
         if self._is_closing:
             self.dropped += 1
             return
@@ -201,7 +201,7 @@ class Alerts:
         self._changed.notify()
 
     def _take(self) -> _Letter | None:
-        """Wait for the next one, the urgent first; None once closed and empty."""
+        """Wait for the next one, urgent ones first; None once closed and empty."""
         with self._changed:
             while not self._queue:
                 if self._is_closing:
@@ -236,11 +236,11 @@ class Alerts:
 
 
 def _sinks(urls: AlertUrls) -> list[Apprise]:
-    """One apprise object a URL, so that one's failure is told apart from another's."""
+    """One apprise object per URL, so that their failures can be distinguished."""
     if not urls.urls:
         return []
     try:
-        import apprise  # noqa: F401 - whether it is there
+        import apprise  # noqa: F401 - only checks that it is installed
     except ImportError as error:
         raise ConfigError(
             f"{URLS_VARIABLE} is set, but alerts need apprise; install stall-then-strike[alerts], or unset it"
@@ -250,7 +250,7 @@ def _sinks(urls: AlertUrls) -> list[Apprise]:
         silenced.setLevel(logging.CRITICAL + 1)
         silenced.disabled = True
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # its plugins import what later Pythons drop
+        warnings.simplefilter("ignore", DeprecationWarning)  # its plugins import deprecated modules
         sinks = [_sink(url) for url in urls.urls]
     good = [sink for sink in sinks if sink is not None]
     if len(good) < len(sinks):
@@ -262,11 +262,11 @@ def _sinks(urls: AlertUrls) -> list[Apprise]:
 
 
 def _sink(url: str) -> Apprise | None:
-    """One URL's; None if apprise does not accept it."""
+    """The apprise object of a URL; None if apprise does not accept it."""
     from apprise import Apprise, AppriseAsset
 
-    # Both switches keep delivery in our own thread. With either, apprise would use a pool of threads for which the
-    # interpreter waits at its end, as long as a sink hangs. HTTP has limits of its own: 4 s to connect, 4 s to answer.
+    # Both settings keep delivery in our own thread. Otherwise apprise uses a thread pool, for which the interpreter
+    # waits at exit as long as a sink hangs. Its HTTP calls have their own limits: 4 s to connect, 4 s to answer.
     sink = Apprise(asset=AppriseAsset(async_mode=False, service_timeout=0))
     return sink if sink.add(url) else None
 

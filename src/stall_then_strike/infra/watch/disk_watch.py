@@ -1,7 +1,7 @@
-"""Room on the disks that are written to: told before it is used up, and a little of it kept back.
+"""Free space on the disks that are written to: a warning before it runs out, and a small reserve.
 
-A full disk ends trading, because what cannot be written must not be sent. It is told while there is time to act: when
-the free space falls under a limit, again at each halving, and once an hour.
+A full disk ends trading, because an order that cannot be journalled must not be sent. The warning comes while there is
+time to act: when the free space falls below a limit, again at each halving, and once an hour.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ MB: Final = 1_000_000
 LOOK_S: Final = 10.0
 AGAIN_NS: Final = 3_600 * NS_PER_S
 _ROOM_AGAIN: Final = (11, 10)
-"""How far over the limit the space must be to count as enough again: it would be told of at each file that goes."""
+"""Space is enough again only at this ratio to the limit: otherwise each deleted file would cause a message."""
 RESERVE_BYTES: Final = 1 << 20
 
 
 def nearest(folder: Path) -> Path:
-    """The folder itself, or the nearest above it that exists."""
+    """The folder itself, or its nearest existing parent."""
     return next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
 
 
 def free_bytes(folder: Path) -> int:
-    """Free space where a folder is, or will be. Raises OSError."""
+    """Free bytes on the disk where a folder is or will be. Raises OSError."""
     return shutil.disk_usage(nearest(folder)).free
 
 
 def written_folders(cfg: AppConfig, *folders: Path) -> tuple[Path, ...]:
-    """Where a trader writes: these folders, and that of its recordings if it makes any."""
+    """The folders that a trader writes to: the given ones, and that of its recordings if it makes any."""
     return (*folders, Path(cfg.record.dir)) if cfg.record.enabled else folders
 
 
 class DiskWatch:
-    """Compares the free space of some folders with a limit, from one look to the next."""
+    """Compares the free space of some folders with a limit, at each look."""
 
     def __init__(self, folders: Iterable[Path], min_free_mb: int) -> None:
-        """Folders on one disk are told of together."""
+        """Folders on one disk share a message."""
         self._folders = tuple(dict.fromkeys(folders))
         self._limit = min_free_mb * MB
         self._told: dict[int, tuple[int, int]] = {}
-        """By disk: how much was free when it was told, and when."""
+        """For each disk with a warning: its free bytes at the last message, and when that was."""
 
     def look(self, now_ns: int) -> list[str]:
-        """What there is to tell. ``now_ns`` is of any clock that goes on. It may wait for a disk: for a thread."""
+        """The messages due now. ``now_ns`` is of any monotonic clock. It may block on a disk: call it in a thread."""
         disks: dict[int, list[Path]] = {}
         for folder in self._folders:
             with suppress(OSError):
@@ -75,11 +75,13 @@ class DiskWatch:
             return []
         self._told[disk] = free, now_ns
         limit = f"watch.min_free_disk_mb is {self._limit // MB:,}"
-        return [f"only {free / MB:,.1f} MB are free for {where} ({limit}): make room, or it ends when a write fails"]
+        return [
+            f"only {free / MB:,.1f} MB are free for {where} ({limit}): free some, or the run ends at a failed write"
+        ]
 
 
 async def watch_disks(watch: DiskWatch, tell: Callable[[str], None]) -> None:
-    """Look for ever, off the event loop."""
+    """Check for ever, in a thread, and pass each message to ``tell``."""
     while True:
         for words in await asyncio.to_thread(watch.look, perf_ns()):
             tell(words)
@@ -87,34 +89,34 @@ async def watch_disks(watch: DiskWatch, tell: Callable[[str], None]) -> None:
 
 
 class Reserve:
-    """A file that only takes up room, until what must be written finds none."""
+    """A file that reserves space, to be freed when something that must be written finds a full disk."""
 
     def __init__(self, path: Path) -> None:
-        """Nothing is made yet."""
+        """Write nothing yet."""
         self._path = path
 
     @property
     def is_kept(self) -> bool:
-        """Whether it is there, whole."""
+        """Whether the reserve exists in full size."""
         try:
             return self._path.stat().st_size >= RESERVE_BYTES
         except OSError:
             return False
 
     def keep(self) -> bool:
-        """Make it if it is not there; whether it is. Leaves nothing where there is no room."""
+        """Create the reserve if missing; return whether it exists. Writes nothing if there is too little space."""
         if self.is_kept:
             return True
         try:
             if free_bytes(self._path.parent) < 2 * RESERVE_BYTES:
                 return False
-            self._path.write_bytes(os.urandom(RESERVE_BYTES))  # a disk that compresses would keep no room for zeros
+            self._path.write_bytes(os.urandom(RESERVE_BYTES))  # a compressing file system stores zeros in no space
         except OSError:
             self.release()
             return False
         return True
 
     def release(self) -> None:
-        """Give the room back."""
+        """Free the reserve."""
         with suppress(OSError):
             self._path.unlink()

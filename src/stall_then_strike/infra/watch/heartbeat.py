@@ -1,11 +1,11 @@
-"""A sign of life in a file, for a process that acts when it ends.
+"""A heartbeat in a file, for the watchdog, a separate process that acts when the heartbeat stops.
 
-The writer is a coroutine on the trading loop, so a loop that hangs stops it as surely as a killed process does. The
-reader compares: a heartbeat lives while its content changes. Ages are counted by the reader's own monotonic clock, so
-neither side's wall clock matters. Only :func:`age_sec`, for a look from outside, believes the file's time.
+The writer is a coroutine on the trading loop, so a hanging loop stops it just as a killed process does. For the reader
+a heartbeat is alive while its content changes. The reader measures silence with its own monotonic clock, so neither
+side's wall clock matters. Only :func:`age_sec`, for a check from outside, uses the file's time.
 
-The file is replaced as a whole and not synced: it serves the time in which this machine runs, not the next one. Even
-so the system may let the writer wait for a busy disk (a tenth of a second was seen), so a thread does the writing.
+The file is replaced as a whole and not synced, because it need not survive a reboot. Even so, a write may block on a
+busy disk (0.1 s was seen), so a thread does the writing.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ from stall_then_strike.types.errors import JournalError
 
 
 class Beat(BaseModel):
-    """What the file says."""
+    """The content of the file."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
     run_ns: int
-    """When the run began, UTC: another number is another run."""
+    """When the run began, UTC nanoseconds; identifies the run."""
     pid: int
     beat: int
     """Counts up within a run."""
     time_ns: int
-    """When it was written, on the writer's clock, UTC."""
+    """When the beat was written, on the writer's clock, UTC."""
     state: Literal["running", "stopped"]
-    """``stopped`` promises that the run left no order behind."""
+    """``stopped`` means that the run left no live order behind."""
 
 
 def heartbeat_path(cfg: AppConfig) -> Path:
-    """Where a product's heartbeat is."""
+    """The heartbeat file of a product."""
     return Path(cfg.journal.dir) / f"{cfg.exchange.product_code}.heartbeat"
 
 
 def read_beat(path: Path) -> Beat | None:
-    """The present heartbeat; None where there is none that can be read."""
+    """The current heartbeat; None if the file is missing or unreadable."""
     try:
         return Beat.model_validate(orjson.loads(path.read_bytes()))
     except (OSError, orjson.JSONDecodeError, ValidationError):
@@ -66,10 +66,10 @@ def age_sec(path: Path, now_ns: int) -> float | None:
 
 
 class Heartbeat:
-    """The writer. ``run`` belongs into the task group of the trading loop."""
+    """The writer. Run ``run`` in the task group of the trading loop."""
 
     def __init__(self, path: Path, clock: Clock, *, period_sec: float) -> None:
-        """Nothing is written yet. ``clock`` must run at real speed."""
+        """Write nothing yet. ``clock`` must run at real speed."""
         self._path = path
         self._new = path.with_name(f"{path.name}.new")
         self._clock = clock
@@ -81,9 +81,9 @@ class Heartbeat:
         self._writing = threading.Lock()
 
     async def run(self) -> None:
-        """Beat for ever. Raises JournalError when not even the first one can be written.
+        """Beat for ever. Raises JournalError if the first beat cannot be written.
 
-        Later ones may fail, as on a full disk: that is logged once, and the watchdog will do what it is there for.
+        If a later one fails, such as on a full disk, that is logged once, and the watchdog will act on the silence.
         """
         try:
             self._write("running")
@@ -94,16 +94,16 @@ class Heartbeat:
             await asyncio.to_thread(self._try, "running")
 
     def stopped(self) -> None:
-        """Say that this run is over and that it left no order behind: the watchdog is to do nothing.
+        """Record that this run is over and left no live order behind, so that the watchdog does nothing.
 
-        To be called after ``run`` has ended, and only then.
+        Call it only after ``run`` has ended.
         """
         self._try("stopped")
 
     def _try(self, state: Literal["running", "stopped"]) -> None:
         with self._writing:
             if self._is_over:
-                return  # a beat that was under way when the run ended
+                return  # a beat that was in flight when the run ended
             self._is_over = state == "stopped"
             try:
                 self._write(state)
@@ -116,30 +116,30 @@ class Heartbeat:
     def _write(self, state: Literal["running", "stopped"]) -> None:
         self._beat += 1
         beat = Beat(run_ns=self._run_ns, pid=os.getpid(), beat=self._beat, time_ns=self._clock.now_ns(), state=state)
-        self._path.parent.mkdir(parents=True, exist_ok=True)  # somebody may have taken the folder away
+        self._path.parent.mkdir(parents=True, exist_ok=True)  # someone may have removed the folder
         self._new.write_bytes(orjson.dumps(beat.model_dump()))
         self._new.replace(self._path)
 
 
 class Pulse(Enum):
-    """What the watchdog knows of the run it watches."""
+    """What the watchdog knows about the run it watches."""
 
     UNSEEN = auto()
-    """No heartbeat has changed since the watchdog began: there is nothing to protect."""
+    """The heartbeat has not changed since the watchdog began: there is no run to protect."""
     ALIVE = auto()
     STOPPED = auto()
-    """The last run ended in good order."""
+    """The last run ended cleanly."""
     LOST = auto()
-    """Was alive, and has been silent for the limit."""
+    """The run was alive and has been silent for the limit."""
 
 
 @dataclass(slots=True)
 class Vigil:
-    """Judges a heartbeat from one look to the next. Pure: told beats and times, asks nothing.
+    """Judges a heartbeat at each look. Pure: beats and times in, a Pulse out.
 
-    A heartbeat that is old when the vigil begins is never lost, however it ended: only a change makes it alive. Silence
-    is counted look by look, and a look that comes late counts as ``max_gap_ns``: when the whole machine was frozen, the
-    time in between says nothing about the other process.
+    A heartbeat from before the first look is never lost, however its run ended: only a change makes it alive. Silence
+    is summed over the looks, and the time between two looks counts for at most ``max_gap_ns``: if the whole machine was
+    frozen, it says nothing about the other process.
     """
 
     limit_ns: Final[int]
@@ -150,13 +150,13 @@ class Vigil:
     _looked_ns: int | None = None
 
     def look(self, beat: Beat | None, now_ns: int) -> Pulse:
-        """Judge what was read at ``now_ns``, None for a file that is missing or unreadable."""
+        """Judge the beat read at ``now_ns``; None stands for a missing or unreadable file."""
         is_first, looked_ns = self._looked_ns is None, self._looked_ns
         self._looked_ns = now_ns
         if beat is not None and beat != self._beat:
             self._beat = beat
             self.silence_ns = 0
-            if is_first:  # of a run before us, or of one that lives: the next change tells
+            if is_first:  # of an earlier run or a live one: the next change decides
                 return self.pulse
             self.pulse = Pulse.STOPPED if beat.state == "stopped" else Pulse.ALIVE
         elif looked_ns is not None:

@@ -1,6 +1,6 @@
-"""A histogram of latencies in fixed memory, for percentiles over any length of run.
+"""A histogram of latencies in fixed memory, for percentiles over a run of any length.
 
-Buckets grow geometrically, sixteen to each power of two: a percentile is exact to about 3 %.
+Buckets grow geometrically, sixteen per power of two, so a percentile is exact to about 3 %.
 """
 
 from __future__ import annotations

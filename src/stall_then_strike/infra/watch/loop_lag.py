@@ -1,7 +1,7 @@
-"""How late the event loop runs what is due: the time by which a short sleep overshoots.
+"""How late the event loop runs: the time by which a short sleep overshoots.
 
-Lag delays everything, cancels included, and shows in nothing else: a slow callback, a disk or DNS call that blocks, a
-starved machine. It is measured on the stopwatch of ``perf_ns``, in real time, whatever the run's clock does.
+Lag delays everything, including cancels, and nothing else shows it. Its causes are slow callbacks, blocking disk or DNS
+calls, and an overloaded machine. It is measured in real time with the stopwatch ``perf_ns``, at any clock speed.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from stall_then_strike.infra.watch.histogram import LatencyHistogram
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 
 PERIOD_S: Final = 0.05
-"""Pause between two measurements: twenty wake-ups a second cost nothing, and a stop of 100 ms meets one or two."""
+"""Pause between two measurements: twenty wake-ups a second cost little, and a 100 ms stop affects one or two."""
 WARN_PAUSE_NS: Final = 60 * NS_PER_S
-"""At most one warning in this time; it tells of what came since the last one."""
+"""At most one warning in this time; it covers everything since the last one."""
 
 
 class LoopLag:
-    """Measures while ``run`` runs, in the task group of its owner."""
+    """Measures while its owner's task group runs ``run``."""
 
     def __init__(self, warn_ms: int) -> None:
-        """``warn_ms`` is the lag from which on it is warned of."""
+        """``warn_ms`` is the least lag that is logged."""
         self.histogram: Final = LatencyHistogram()
         self.late = 0
-        """How often the lag was at the limit or over it."""
+        """How often the lag was at or above ``warn_ms``."""
         self._warn_ns: Final = warn_ms * NS_PER_MS
         self._warned_ns: int | None = None
         self._untold = 0
@@ -36,7 +36,7 @@ class LoopLag:
 
     @property
     def p99_ns(self) -> int | None:
-        """The lag that 99 % of all measurements stay under, to about 3 %; None before the first."""
+        """The 99th percentile of the lag, exact to about 3 %; None before the first measurement."""
         return self.histogram.percentile_ns(99)
 
     async def run(self) -> None:
@@ -48,7 +48,7 @@ class LoopLag:
             self.measured(now_ns - due_ns, now_ns)
 
     def measured(self, lag_ns: int, now_ns: int) -> None:
-        """Count one measurement, made at ``now_ns`` of the stopwatch, and warn of it when that is due."""
+        """Count one measurement, made at ``now_ns`` of the stopwatch, and log a warning if one is due."""
         self.histogram.add(lag_ns)
         if lag_ns < self._warn_ns:
             return

@@ -1,12 +1,12 @@
-"""Notices that time passed while nothing was done: the machine slept, or the process stood still. And clock steps.
+"""Detects that the machine slept, that the process stood still, and that the wall clock was set.
 
-All three look alike to a program that reads one clock. Compared are the time that counts sleep with the time that does
-not (a suspend, hibernation), the time since the last look (a stopped process, a blocked event loop, and a virtual
-machine that was frozen where its clocks went on), and the wall with elapsed time (NTP, an operator).
+All three look alike to a program that reads one clock. So three things are checked: time that includes sleep against
+time that does not (suspend, hibernation); the time since the last look (a stopped process, a blocked event loop, or a
+frozen virtual machine whose clocks ran on); and the wall clock against elapsed time (NTP, an operator).
 
-What came meanwhile waits in the socket and would be stamped as if it were new. Two reads are never of the same instant:
-the machine may have been busy between them, so each difference is known within bounds, and only what is surely more
-counts.
+Frames that arrived during a pause wait in the socket and would be stamped as new. Two clocks are never read at the same
+instant, because the machine may be busy in between. So each difference is known only within bounds, and only its
+certain part counts.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from stall_then_strike.infra.clock import Sources
 from stall_then_strike.types.dto import NS_PER_S
 
 SLEPT_NS: Final = NS_PER_S // 10
-"""The two clocks never part by themselves: any sleep is longer than this."""
+"""Least sleep that counts; every real sleep is longer, and the two clocks do not drift apart."""
 STOOD_NS: Final = 5 * NS_PER_S
-"""A process that did nothing for so long has lost touch with its connections. Less can happen on a busy machine."""
+"""A standstill this long means that the connection must be given up. Shorter ones can happen on a busy machine."""
 SET_NS: Final = NS_PER_S
-"""Smaller steps of the wall are not worth a word."""
+"""Smaller steps of the wall clock are not reported."""
 _CAUGHT_UP: Final = 2
-"""Looks in time after a late one, until when what had waited is taken."""
+"""Looks in time after a late one until the backlog has been read."""
 
 
 @unique
 class PauseKind(Enum):
-    """What happened."""
+    """The kind of a pause, as a format for its seconds."""
 
     SLEPT = "this machine slept for {:,.1f} s"
     STOOD = "this process stood still for {:,.1f} s"
@@ -39,21 +39,21 @@ class PauseKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """One finding. ``ns`` is signed for a clock that was set."""
+    """A detected pause or clock step. ``ns`` is its length, signed for a clock step."""
 
     kind: PauseKind
     ns: int
 
     def __str__(self) -> str:
-        """Say it to the operator."""
+        """The message for the operator."""
         return self.kind.value.format(self.ns / NS_PER_S)
 
 
 class PauseWatch:
-    """Told to look, by whoever looks often."""
+    """Detects pauses at each call of ``look``, which must be frequent."""
 
     def __init__(self, sources: Sources, late_ns: int) -> None:
-        """Begin now. A look that comes ``late_ns`` after the last one is late."""
+        """Start now. A look ``late_ns`` or more after the previous one is late."""
         self._sources = sources
         self._elapsed_ns = sources.elapsed_ns
         self._late_ns = late_ns
@@ -64,20 +64,20 @@ class PauseWatch:
         self.look()
 
     def is_late(self) -> bool:
-        """Whether it is high time to look. Cheap: asked for each frame."""
+        """Whether the next look is overdue. Cheap, because it is called for each frame."""
         return self._elapsed_ns() - self._looked_ns >= self._late_ns
 
     @property
     def is_behind(self) -> bool:
-        """Whether what comes now may have waited since before the last look that was late."""
+        """Whether a frame read now may be part of the backlog of the last late look."""
         return self._in_time < _CAUGHT_UP
 
     def nothing_waits(self) -> None:
-        """What may have waited is thrown away."""
+        """The backlog was dropped with its connection."""
         self._in_time = _CAUGHT_UP
 
     def look(self) -> list[Pause]:
-        """What happened since the last look."""
+        """The pauses and clock steps since the last look."""
         sources = self._sources
         awake_ns = sources.awake_ns()
         now_ns = sources.elapsed_ns()
@@ -96,7 +96,7 @@ class PauseWatch:
         return found
 
     def _slept(self, least_ns: int, most_ns: int) -> int:
-        """How long the machine slept, by the bounds of what it slept since it was started."""
+        """The new sleep, given bounds of the total sleep since the machine was booted; zero if none is certain."""
         known_ns = most_ns if self._sleep_most_ns is None else self._sleep_most_ns
         if least_ns - known_ns >= SLEPT_NS:
             self._sleep_most_ns = most_ns
@@ -105,7 +105,7 @@ class PauseWatch:
         return 0
 
     def _set(self, least_ns: int, most_ns: int) -> int:
-        """By how much the wall was set, by the bounds of its lead over elapsed time."""
+        """The step of the wall clock, given bounds of its lead over elapsed time; zero if none is certain."""
         known_least_ns, known_most_ns = self._wall_bounds_ns or (least_ns, most_ns)
         step_ns = least_ns - known_most_ns if least_ns > known_most_ns else min(0, most_ns - known_least_ns)
         if abs(step_ns) >= SET_NS:

@@ -1,14 +1,14 @@
-"""One order through the paper venue's fill rules, apart from all others: what a queue model makes of it.
+"""Replays one order through the paper venue's fill rules, apart from all others, under any queue model.
 
-A :class:`Track` is all that can matter to one order, in the tape's order: its arrival, the sizes displayed by others at
-its price, the prints that met it, and what the other side displayed through it. Tracks are made once
-(``quote_tracks``); :func:`played` then asks a queue model in microseconds, so that many models can be tried. It is
-``PaperGateway``'s telling for one order, and a test holds it to that, fill for fill.
+A :class:`Track` has everything that can matter to one order, in the tape's order: its arrival, the sizes that others
+display at its price, the prints that met it, and the opposite levels through its price. Tracks are made once
+(``quote_tracks``); :func:`played` then takes microseconds, so that many queue models can be tried. For one order it
+does the same as ``PaperGateway``; a test compares them fill by fill.
 
-Prints with our own part in them. ``own`` of a print's size were, in truth, fills of our real order. The order that is
-played takes its real twin's place, so this print serves it like any other; but it is not expected to show as a decrease
-of the others' level (``unseen``), for they lost nothing by it. A print in which our own closing order was the taker
-(``is_self``) serves those ahead, who really were served, and never us: nobody trades with himself.
+Prints that contain our own fills: ``own`` of a print's size filled our real order. The replayed order takes the real
+one's place, so the print fills it like any other; but ``own`` is not expected as a decrease of the others' level
+(``unseen``), because the others lost nothing. A print in which our own closing order was the taker (``is_self``)
+fills those ahead, as it really did, but never us: an account cannot trade with itself.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from stall_then_strike.types.dto import NS_PER_S, Side
 ARRIVAL: Final = 0
 BOOK: Final = 1
 PRINT_AT: Final = 2
-"""At the order's price."""
+"""A print at the order's price."""
 PRINT_THROUGH: Final = 3
 UNKNOWN: Final = -1
-"""Displayed size while the book cannot be believed."""
+"""Stands for the displayed size while the book is suspect."""
 _UNSEEN_NS: Final = 1 * NS_PER_S
-"""As in ``sim.paper``."""
+"""The same as in ``sim.paper``."""
 
 Levels = tuple[tuple[int, int], ...]
-"""Price and size of what others display on the other side, at the order's price or through it; best first."""
+"""Prices and sizes that others display on the opposite side, at the order's price or through it; best first."""
 
 
 class Happening(NamedTuple):
-    """One thing that may matter to one order."""
+    """One event that may matter to an order."""
 
     ts_ns: int
     kind: int
     size: int
-    """Displayed by others at the order's price, or printed."""
+    """Size displayed by others at the order's price, or printed size."""
     own: int = 0
-    """Of a print: what of it were fills of real orders of ours."""
+    """Of a print: the part that filled real orders of ours."""
     is_self: bool = False
     """Of a print: whether our own order was the taker."""
     is_open: bool = True
@@ -52,7 +52,7 @@ class Happening(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """What an order meets from its arrival to its end."""
+    """Everything that an order meets from its arrival to its end."""
 
     side: Side
     price: int
@@ -61,7 +61,7 @@ class Track:
 
 
 class QueueRule(NamedTuple):
-    """A queue model as ``fill_rules.share_ahead`` takes it: share out of SHARE_SCALE, and power (0: the share)."""
+    """A queue model, as the arguments of ``fill_rules.share_ahead``: share out of SHARE_SCALE, and power."""
 
     share: int
     power: int
@@ -76,7 +76,7 @@ class ModelFill(NamedTuple):
 
 
 def played(track: Track, rule: QueueRule) -> list[ModelFill]:
-    """The fills that the rules give this order."""
+    """The fills of this order by the rules."""
     fills: list[ModelFill] = []
     remaining, queue, traded_ns = track.size, None, 0
     taken: dict[int, int] = {}
@@ -117,7 +117,7 @@ def _requeued(queue: Queue | None, what: Happening, traded_ns: int, rule: QueueR
 
 
 def _see(taken: dict[int, int], levels: Levels) -> None:
-    """Of a level that shrank, what is left may be just what was taken."""
+    """Cap the sizes we have taken by what is still displayed: a level that shrank may have lost just that."""
     if taken:
         shown = dict(levels)
         for price in list(taken):
@@ -128,7 +128,7 @@ def _see(taken: dict[int, int], levels: Levels) -> None:
 
 
 def _take(track: Track, what: Happening, remaining: int, taken: dict[int, int], fills: list[ModelFill]) -> int:
-    """Match with the other side: at its prices on arrival; later only with what is priced through us, at ours."""
+    """Match with the opposite side: on arrival at its prices; later only with levels through our price, at ours."""
     for price, displayed in what.levels:
         if not remaining or (what.kind == BOOK and price == track.price):
             break

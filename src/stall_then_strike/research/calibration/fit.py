@@ -1,19 +1,19 @@
-"""Paper fills held against live ones: which queue model, with what parameter, fills the real orders as they were.
+"""Compares paper fills with live ones: which queue model, with which parameter, predicts the real fills best.
 
-Orders are given, as they were: their prices, and when they took effect and ended; nothing reacts to a predicted fill. A
-model fills each by the rules of ``sim.fill_rules`` (``fill_replay``), and its loss is
+The real orders are given: their prices, and when they took effect and ended. Nothing reacts to a predicted fill. A
+model fills each order by the rules of ``sim.fill_rules`` (``fill_replay``), and its loss is
 
     mean |y' - y|  +  |mean (y' - y)|
 
-with y the filled part of a real order and y' that of the predicted one: what single orders are wrong by, and the whole
-fill ratio. The share is looked for in steps of a hundredth, the power among the four that there are. As outcomes change
-in jumps, a stretch of parameters is equally good: its middle is taken.
+where y is the filled part of a real order and y' the predicted one: the error of single orders plus the error of the
+overall fill ratio. The share is searched in steps of a hundredth, the power among its four values. Outcomes change in
+jumps, so a range of parameters is equally good; its middle is taken.
 
-*Uncertainty.* Orders within one minute count as one observation, for they share the market's move. The parameter's
-interval is of resampled minutes, from the lower end of each resample's best stretch to the upper: never narrower than
-what the orders can tell apart. Ratios and markouts have the intervals of ``estimates``.
+*Uncertainty.* Orders within one minute count as one observation, because they share the market's move. The parameter's
+interval comes from resampled minutes, from the lower ends to the upper ends of the resamples' best ranges. It is never
+narrower than what the orders can distinguish. Ratios and markouts have the intervals of ``estimates``.
 
-What is not fitted: the size ahead at arrival, for which the rules know no parameter, and how others react to an order.
+Not fitted: the size ahead at arrival, for which the rules have no parameter, and the reaction of others to an order.
 """
 
 from __future__ import annotations
@@ -46,21 +46,21 @@ SHARES: Final = tuple(SHARE_SCALE * n // 100 for n in range(101))
 POWERS: Final = (1, 2, 3, 4)
 _TIE: Final = 1e-12
 _CANCEL_NS: Final = 100 * NS_PER_MS
-"""An ordinary cancel, where none was measured."""
+"""Duration of a cancel, if none was measured."""
 F64 = npt.NDArray[np.float64]
 Outcome = tuple[ModelFill, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fills:
-    """What fills came to, real or predicted."""
+    """Statistics of fills, real or predicted."""
 
     ratio: Estimate | None
-    """Filled part of the orders, by size."""
+    """Mean filled part of the orders."""
     touched: Estimate | None
-    """Orders with any fill."""
+    """Share of orders with any fill."""
     markouts: Mapping[str, Estimate | None]
-    """By horizon in seconds: how far the mid stood on the fill's good side, ticks, weighted by size."""
+    """By horizon in seconds: move of the mid in the fill's favour, ticks, weighted by size."""
     time_to_fill_ms: Estimate | None
     """From the order's effect to its first fill."""
     median_time_to_fill_ms: float | None
@@ -73,11 +73,11 @@ class ModelResult:
     model: str
     parameter: float | None
     low: float | None
-    """Of the parameter's 95 % interval; None without one."""
+    """Lower end of the parameter's 95 % interval; None without one."""
     high: float | None
     loss: float
     wins: float | None
-    """In which part of the resamples it was the best of all; None if there are none, or the orders cannot tell."""
+    """Share of resamples in which it was the best model; None if there are none, or the orders cannot tell."""
     fills: Fills
     difference: Estimate | None
     """Predicted less real fill ratio, order by order."""
@@ -100,28 +100,28 @@ class Calibration:
     """Quotes that were compared."""
     never_on_the_book: int
     not_on_tape: int
-    """Quotes whose market the tapes do not have as a whole, from their sending to their end."""
+    """Quotes that the tapes do not cover completely, from their sending to their end."""
     sensitive: int
-    """Quotes of which some models make something else than others: the fit hangs on them."""
+    """Quotes whose predicted outcome depends on the model: only these matter to the fit."""
     queued: int
-    """Quotes that had anybody ahead of them at their arrival."""
+    """Quotes with other size ahead of them at their arrival."""
     private_lag_ms: float | None
-    """How much later the private channel tells of a fill than the executions channel."""
+    """How much later a fill arrives on the private channel than on the executions channel."""
     display_lag_ms: float
     real: Fills
     models: tuple[ModelResult, ...]
     best: str | None
-    """The model with the least loss; None if the orders cannot tell."""
+    """The model with the lowest loss; None if the orders cannot tell."""
 
     @property
     def best_model(self) -> ModelResult | None:
-        """The result of that model."""
+        """The result of the best model."""
         return next((result for result in self.models if result.model == self.best), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """One order: what it met and what it got."""
+    """One order with its track and its real fills."""
 
     order: LiveOrder
     track: Track
@@ -130,18 +130,18 @@ class Compared:
 
     @property
     def block(self) -> int:
-        """The minute that it is of."""
+        """Its minute: the block of observations that it belongs to."""
         return self.order.sent_ns // BLOCK_NS
 
     def part(self, fills: Sequence[ModelFill]) -> float:
-        """Which part of it these fills are."""
+        """The part of the order that these fills make up."""
         return sum(fill.size for fill in fills) / self.track.size
 
 
 def calibrate(record: LiveRecord, tapes: Sequence[Path]) -> tuple[Calibration, dict[str, list[float]]]:
-    """Fit all models; also the samples of latencies, for which the tapes tell how late the private channel is.
+    """Fit all models and return the result and the samples of latencies, which need the private channel's lag.
 
-    Raises CalibrationError: tapes that cannot be read, or no quote that can be compared.
+    Raises CalibrationError when the tapes cannot be read or no quote can be compared.
     """
     quotes = [order for order in record.orders if order.is_quote]
     if not quotes:
@@ -176,7 +176,7 @@ def calibrate(record: LiveRecord, tapes: Sequence[Path]) -> tuple[Calibration, d
 
 
 def usual_cancel_ns(orders: Sequence[LiveOrder], lag_ns: int) -> int:
-    """The median from sending a cancel to its effect, in the time of the executions channel."""
+    """The median time from sending a cancel to its effect, in the time of the executions channel."""
     found = [
         order.cancelled_ns - lag_ns - order.cancel_sent_ns
         for order in orders
@@ -200,7 +200,7 @@ def _real(order: LiveOrder, hearing: Hearing, lag_ns: int) -> Outcome:
 
 @dataclass(slots=True)
 class Candidates:
-    """Every rule's outcome for every order, as filled parts."""
+    """The filled part of every order under every rule."""
 
     rules: tuple[QueueRule, ...]
     parts: F64
@@ -209,12 +209,12 @@ class Candidates:
 
 
 def try_all(compared: Sequence[Compared]) -> Candidates:
-    """All rules on all orders; an order of which the extremes make the same is asked no further."""
+    """Try all rules on all orders; an order with the same outcome under both extremes is tried no further."""
     rules = (*(QueueRule(share, 0) for share in SHARES), *(QueueRule(0, power) for power in POWERS))
     parts = np.empty((len(rules), len(compared)))
     sensitive = 0
     for at, one in enumerate(compared):
-        # A larger share never brings anybody ahead of us: if none and all make the same, so does what is between.
+        # Outcomes are monotonous in the share: if the smallest and the largest agree, so do all between.
         least, most = (played(one.track, QueueRule(share, 0)) for share in (SHARES[0], SHARES[-1]))
         parts[:, at] = one.part(least)
         if least != most:
@@ -224,14 +224,14 @@ def try_all(compared: Sequence[Compared]) -> Candidates:
 
 
 def _losses(errors: F64, sums: F64, counts: F64, weights: F64) -> F64:
-    """Resamples x rules, from blocks' sums of absolute and of signed errors."""
+    """Losses, resamples x rules, from each block's sums of absolute and of signed errors."""
     n = weights @ counts
     return np.asarray((weights @ errors.T + np.abs(weights @ sums.T)) / n[:, None])
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """One model's rules: the best of them, and the ends of the interval (indices)."""
+    """The best rule of one model, and the ends of its interval, as indices of rules."""
 
     model: str
     best: int
@@ -242,7 +242,7 @@ class Fit:
 
 
 def fit(candidates: Candidates, real: F64, blocks: Sequence[int]) -> list[Fit]:
-    """The best rule of each model, by the loss above."""
+    """The best rule of each model, by the loss of this module."""
     wrong = candidates.parts - real[None, :]
     names, index = np.unique(np.asarray(blocks), return_inverse=True)
     member = np.zeros((len(blocks), len(names)))
@@ -285,7 +285,7 @@ def _ranked(groups: Mapping[str, list[int]]) -> list[tuple[int, list[int]]]:
 
 
 def _groups() -> dict[str, list[int]]:
-    """The models' rules, as places in ``Candidates.rules``."""
+    """Each model's rules, as indices of ``Candidates.rules``."""
     return {
         QueueModel.SHARE.value: list(range(len(SHARES))),
         QueueModel.PESSIMISTIC.value: [0],
@@ -294,19 +294,19 @@ def _groups() -> dict[str, list[int]]:
 
 
 def _stretch(losses: F64) -> tuple[int, int]:
-    """First and last of the best."""
+    """First and last index of the lowest loss."""
     best = np.flatnonzero(losses <= losses.min() + _TIE)
     return int(best[0]), int(best[-1])
 
 
 def parameter_of(rule: QueueRule, model: str) -> float | None:
-    """The setting that stands for a rule."""
+    """The value of the setting for a rule; None for a model without a parameter."""
     if model == QueueModel.SHARE.value:
         return rule.share / SHARE_SCALE
     return float(rule.power) if model == QueueModel.POWER.value else None
 
 
-# --- beside each other ------------------------------------------------------------------------------------------------
+# --- result -----------------------------------------------------------------------------------------------------------
 
 
 def _result(
@@ -384,7 +384,7 @@ def _fills(compared: Sequence[Compared], outcomes: Sequence[Outcome], path: MidP
 def _markout(
     compared: Sequence[Compared], outcomes: Sequence[Outcome], path: MidPath, horizon_ns: int
 ) -> Estimate | None:
-    """A ratio of sums, for fills are of different sizes; its interval by linearisation."""
+    """A ratio of sums, because fills differ in size; its interval comes from linearisation."""
     values, weights, blocks = [], [], []
     for one, outcome in zip(compared, outcomes, strict=True):
         for fill in outcome:
@@ -405,7 +405,7 @@ def _markout(
 
 
 def as_json(result: Calibration) -> dict[str, Any]:
-    """All of it as plain values."""
+    """The result as plain values."""
     return {"version": 1, **_plain(result)}
 
 

@@ -1,8 +1,8 @@
-"""Latencies of a live run, as samples that the latency model ``sampled`` draws from: one number of milliseconds a line.
+"""Latencies of a live run, as samples for the latency model ``sampled``: one number of milliseconds a line.
 
-What paper trading wants of a request is the time from its sending to its effect, in the time of the public channels
-that it trades on. We are told of the effect on the private channel, which is later than they are; its usual lag, where
-it could be measured (``Hearing.private_lag_ns``), is taken off.
+Paper trading needs the time from sending a request to its effect, in the time of the public channels. The effect is
+reported on the private channel, which is later than they are; its usual lag is subtracted if it could be measured
+(``Hearing.private_lag_ns``).
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ KINDS: Final[Mapping[str, str]] = {
     "feed": "executions channel, receipt less the venue's stamp; the clocks' difference is in it",
     "private": "private channel, receipt of a fill less the receipt of its public print",
 }
-"""The samples and what they are; paper trading draws from the first two."""
+"""The kinds of samples; paper trading draws from the first two."""
 _LONGEST_MS: Final = 600_000.0
 
 
 def samples(orders: Iterable[LiveOrder], hearing: Hearing | None, lag_ns: int) -> dict[str, list[float]]:
-    """Milliseconds by kind, in the order of time; kinds of which nothing is known are empty."""
+    """Milliseconds by kind, in order of time; kinds without data are empty."""
     found: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for order in orders:
         if order.registered_ns is not None and order.is_registered_told:
@@ -54,19 +54,19 @@ def samples(orders: Iterable[LiveOrder], hearing: Hearing | None, lag_ns: int) -
 
 
 def _effect(ns: int) -> float:
-    """Within what the model takes: not before the request, and not beyond ten minutes."""
+    """Milliseconds, limited to what the model accepts: 0 to ten minutes."""
     return min(max(0.0, ns / NS_PER_MS), _LONGEST_MS)
 
 
 def sample_path(folder: Path, kind: str) -> Path:
-    """Where a sample goes."""
+    """File of a sample."""
     return folder / f"latency-{kind}.txt"
 
 
 def write_samples(
     folder: Path, found: Mapping[str, Sequence[float]], sources: str, lag_ms: float | None
 ) -> dict[str, Path]:
-    """Write each sample that is not empty; the files by kind. Raises OSError."""
+    """Write each non-empty sample; return the files by kind. Raises OSError."""
     taken_off = (
         "its lag could not be measured: nothing was taken off" if lag_ms is None else f"{lag_ms:.3f} ms taken off"
     )
@@ -83,7 +83,7 @@ def write_samples(
 
 
 def in_words(sample: Sequence[float]) -> str:
-    """Quantiles of one sample."""
+    """Quantiles of one sample, as text."""
     ranked = sorted(sample)
     return ", ".join(
         f"{name} {value:.1f}"

@@ -1,7 +1,7 @@
-"""What a live run's quotes were told, from its event log or its journal: sent, answered, on the book, ended, filled.
+"""The orders of a live run, from its event log or its journal: when sent, answered, registered, ended and filled.
 
-Both sources hold the same changes: the journal as it stored them, the event log by giving its events to a fresh core.
-An event log also has the configuration; a journal may hold many runs. All stamps are ours, of sending or of receipt.
+Both sources give the same changes: the journal has stored them, the event log gives its events to a new core. An event
+log also contains the configuration; a journal may contain many runs. All stamps are ours, of sending or of receipt.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from stall_then_strike.types.instrument import Lots, Ticks
 
 _K: Final = OrderEventKind
 _FIRST: Final = frozenset({_K.ACCEPTED.value, _K.REGISTERED.value, _K.CANCELLED.value, _K.EXPIRED.value, "cancel"})
-"""Facts of which the first stamp is kept; ``cancel`` is the sending of one."""
+"""Facts whose first stamp is kept; ``cancel`` is the sending of a cancel."""
 
 
 class CalibrationError(StallThenStrikeError):
-    """What a calibration was to be made of is not there or is something else. The text is meant for the operator."""
+    """The input of a calibration is missing or wrong. The text is meant for the operator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +46,14 @@ class LiveFill:
 
     exec_id: ExecId
     ts_ns: int
-    """When we were told."""
+    """When the event was received."""
     price: Ticks
     size: Lots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveOrder:
-    """One order as the run knew it in the end. Stamps are None where nothing was told."""
+    """One order as known at the end of the record. Unknown stamps are None."""
 
     name: ClientOrderId
     order_id: OrderId | None
@@ -64,17 +64,17 @@ class LiveOrder:
     ttl_ns: int
     sent_ns: int
     accepted_ns: int | None
-    """The answer came that named it."""
+    """Receipt of the answer with its acceptance id."""
     registered_ns: int | None
-    """The ORDER event; where there was none, the first proof that it is on the book (a fill, a list of orders)."""
+    """Receipt of the ORDER event, or else of the first proof that it is on the book (a fill, a list of orders)."""
     is_registered_told: bool
-    """Whether it was an ORDER event."""
+    """Whether ``registered_ns`` is that of an ORDER event."""
     cancel_sent_ns: int | None
-    """The first request to cancel it."""
+    """Sending of the first cancel."""
     cancelled_ns: int | None
     expired_ns: int | None
     is_live: bool
-    """Whether it was not known to have ended when the record ended."""
+    """Whether its end was still unknown at the end of the record."""
     fills: tuple[LiveFill, ...]
 
     @property
@@ -90,16 +90,16 @@ class LiveOrder:
 
 @dataclass(slots=True)
 class OrderStories:
-    """Collects changes, in their order; then :meth:`orders`."""
+    """Collects changes, in their order, and makes orders of them."""
 
     _memos: dict[ClientOrderId, OrderMemo] = field(default_factory=dict)
     _stamps: dict[tuple[ClientOrderId, str], int] = field(default_factory=dict)
     _fills: dict[ExecId, tuple[ClientOrderId, LiveFill]] = field(default_factory=dict)
     _booked: set[ExecId] = field(default_factory=set)
-    """All numbers, those of corrections included."""
+    """All execution ids, including those of corrections."""
 
     def take(self, memos: Iterable[OrderMemo], facts: Iterable[Fact], fills: Iterable[BookedFill]) -> None:
-        """One step's changes, or all of a journal's."""
+        """Add the changes of one step, or all of a journal's."""
         for memo in memos:
             self._memos[memo.client_order_id] = memo
         for fact in facts:
@@ -115,10 +115,10 @@ class OrderStories:
                 )
 
     def orders(self) -> list[LiveOrder]:
-        """All orders, by the time of their sending."""
+        """All orders, by time of sending."""
         fills: dict[ClientOrderId, list[LiveFill]] = {}
         for exec_id, (name, fill) in self._fills.items():
-            if not is_taken_back(exec_id, self._booked.__contains__):  # or else it never was
+            if not is_taken_back(exec_id, self._booked.__contains__):  # a phantom fill
                 fills.setdefault(name, []).append(fill)
         found = [self._order(memo, fills.get(memo.client_order_id, [])) for memo in self._memos.values()]
         return sorted(found, key=lambda order: (order.sent_ns, order.name))
@@ -158,12 +158,12 @@ class LiveRecord:
 
     @property
     def names(self) -> frozenset[OrderId]:
-        """What the venue calls them."""
+        """The venue's ids of all orders."""
         return frozenset(order.order_id for order in self.orders if order.order_id)
 
 
 def read_event_logs(paths: Sequence[Path]) -> LiveRecord:
-    """The orders of recorded live runs. Raises CalibrationError: none is live, they differ, one cannot be read."""
+    """The orders of recorded live runs. Raises CalibrationError: no live run, several products, or unreadable."""
     stories, cfg, sources = OrderStories(), None, []
     for path in paths:
         try:
@@ -171,10 +171,10 @@ def read_event_logs(paths: Sequence[Path]) -> LiveRecord:
             if not run.beginning.is_live:
                 continue
             if cfg is not None and run.cfg.exchange.instrument() != cfg.exchange.instrument():
-                raise CalibrationError(f"{path}: of another product than {sources[0]}; accepted: one product at a time")
+                raise CalibrationError(f"{path}: another product than {sources[0]}; accepted: one product at a time")
             cfg = run.cfg
             sources.append(path)
-            # What a run remembers of the one before it is what the events of that one tell, if they were given.
+            # What a run remembers of an earlier run is in the events of that run, if they were given.
             for _, step in replay_steps(path):
                 if step.changes is not None:
                     stories.take(step.changes.orders, step.changes.facts, step.changes.fills)
@@ -182,14 +182,14 @@ def read_event_logs(paths: Sequence[Path]) -> LiveRecord:
             raise CalibrationError(f"the event log cannot be read: {error}") from error
     if cfg is None:
         raise CalibrationError(
-            f"{', '.join(map(str, paths))}: of paper trading; "
+            f"{', '.join(map(str, paths))}: recorded by paper trading; "
             "accepted: an event log of run_live (*-live.events.jsonl.zst)"
         )
     return LiveRecord(cfg=cfg, sources=tuple(sources), orders=tuple(stories.orders()))
 
 
 def read_journal(path: Path, cfg: AppConfig) -> LiveRecord:
-    """The orders that a journal remembers. Raises CalibrationError (another product), JournalError."""
+    """The orders in a journal. Raises CalibrationError (another product), JournalError."""
     stories = OrderStories()
     with JournalReader.open(path) as journal:
         product = journal.info().product_code

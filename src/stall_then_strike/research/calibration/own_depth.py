@@ -1,10 +1,10 @@
-"""Which part of a level was ours, with hindsight: the size that others displayed, exactly up to one message.
+"""Our part of a level, with hindsight, to find the size that others displayed; exact to one message.
 
-``OrderBookView`` has to say at once; here the whole story of a level is known. What we did (came, were filled, left)
-shows in the level some 0.1 s after the executions channel could tell of it, together with whatever others did since the
-message before. Each of our steps is therefore put at the change of the level that fits it best, within
-:data:`LATE_NS`: one by exactly our size; else the first by that much or more; else the one nearest to the ordinary lag;
-and where the level did not change at all, because somebody else's step hid ours, at the end of that time.
+``OrderBookView`` must decide at once; here the whole history of a level is known. Our steps (arrival, fills, end) show
+in the level some 0.1 s after the executions channel, together with what others did since the previous message. Each of
+our steps is therefore assigned to the change of the level that fits best within :data:`LATE_NS`: a change of exactly
+our size; else the first change of at least that size; else the change nearest to the usual lag. If the level did not
+change, because another step hid ours, the step is put at the end of that time.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from stall_then_strike.types.dto import NS_PER_MS
 LATE_NS: Final = 300 * NS_PER_MS
 """A change is displayed within about 0.2 s (see ``sim.paper``)."""
 _LAG_NS: Final = 100 * NS_PER_MS
-"""The ordinary lag, where none could be measured."""
+"""The usual lag, if none could be measured."""
 
 
 class Step(NamedTuple):
-    """Something that we did to a level, in the time of the executions channel."""
+    """A change of a level by our order, in the time of the executions channel."""
 
     ts_ns: int
     amount: int
-    """Lots: positive when we came, negative when we were filled or left."""
+    """Lots: positive for an arrival, negative for a fill or an end."""
     slack_ns: int
-    """How far off the stamp may be."""
+    """How much earlier than the stamp it may have happened."""
 
 
 class LevelLog:
     """A level's sizes over time, ours included."""
 
     def __init__(self, ts_ns: int, size: int) -> None:
-        """Its size at a moment."""
+        """Start with its size at a time."""
         self._stamps = [ts_ns]
         self._sizes = [size]
 
     def see(self, ts_ns: int, size: int) -> None:
-        """Its size after a message."""
+        """Record its size after a message."""
         if size != self._sizes[-1]:
             self._stamps.append(ts_ns)
             self._sizes.append(size)
@@ -59,14 +59,14 @@ class LevelLog:
 
 @dataclass(frozen=True, slots=True)
 class DisplayLag:
-    """How long after the executions channel a level shows what happened: at least, and as a rule."""
+    """How long after the executions channel a level shows a change: at least, and usually."""
 
     least_ns: int = 0
     usual_ns: int = _LAG_NS
 
 
 def display_lag(steps: Sequence[tuple[LevelLog, Step]]) -> DisplayLag:
-    """Measured on steps of which the moment is known and that show as a change of exactly their size."""
+    """Measure the lag on steps with a known time that show as a change of exactly their size."""
     lags = []
     for log, step in steps:
         exact = [ns for ns, amount in log.changes(step.ts_ns, step.ts_ns + LATE_NS) if amount == step.amount]
@@ -76,10 +76,10 @@ def display_lag(steps: Sequence[tuple[LevelLog, Step]]) -> DisplayLag:
 
 
 class OwnPart:
-    """What of a level was one order of ours, over time."""
+    """One order's part of a level, over time."""
 
     def __init__(self, log: LevelLog, steps: Sequence[Step], lag: DisplayLag) -> None:
-        """``steps`` in their order, the first one that by which we came."""
+        """``steps`` are in order; the first is the arrival."""
         self._stamps: list[int] = []
         self._sizes: list[int] = []
         size, last_ns = 0, 0
@@ -93,7 +93,7 @@ class OwnPart:
                 self._sizes.append(size)
 
     def at(self, ts_ns: int) -> int:
-        """Lots of ours after the messages up to then."""
+        """Our lots after all messages up to that time."""
         at = bisect_right(self._stamps, ts_ns) - 1
         return max(0, self._sizes[at]) if at >= 0 else 0
 

@@ -1,18 +1,18 @@
-"""From a tape and the run's own orders to one track per quote: the market that each met, without ourselves in it.
+"""Makes one track per quote from a tape and the run's own orders: the market that each quote met, without our orders.
 
-*Time.* All is told in the time of the tape's executions channel. That an order is on the book, or cancelled, is told by
-the private channel, which is later; how much later is measured where both channels tell of the same fill
-(:class:`Hearing`), and taken off. No order arrives after the first print that filled it.
+*Time.* All stamps are in the time of the tape's executions channel. Registrations and cancels are reported on the
+private channel, which is later. The lag is measured on fills that both channels report (:class:`Hearing`), and
+subtracted. No order arrives after the first print that filled it.
 
-*The book without ours.* The tape's sizes hold our real orders; ``own_depth`` says which part of the level at a quote's
-price was ours. Best prices, and what stands on the other side, are those of ``OrderBookView``, as while trading.
+*Book.* The tape's sizes include our real orders; ``own_depth`` says which part of the level at a quote's price was
+ours. Best prices and the opposite side are those of ``OrderBookView``, as in trading.
 
-*Prints.* Public executions name both orders. A print that filled a real order of ours stays in the market, for it is
-the taker that matters, who came to this price; how it is counted is told in ``fill_replay``.
+*Prints.* Public executions name both orders. A print that filled a real order of ours stays in the market, because its
+taker came to this price; ``fill_replay`` says how it is counted.
 
-*The end.* An order that was cancelled or expired in truth ends then. One that was filled might, under another queue,
-have lived on: to its cancel, if one was sent; else to when the strategy would have cancelled it (the best of others
-moved, or its time to live was over) and one ordinary cancel more.
+*End.* An order that really was cancelled or expired ends then. An order that was filled might have been live for longer
+in another queue: until its cancel, if one was sent; otherwise until the strategy would have cancelled it (the best
+price of others moved, or its time to live passed) plus the usual duration of a cancel.
 """
 
 from __future__ import annotations
@@ -61,34 +61,34 @@ from stall_then_strike.types.dto import (
 from stall_then_strike.types.instrument import Lots, Ticks
 
 _SLACK_NS: Final = 60 * NS_PER_MS
-"""How far off a stamp may be that the private channel told, its usual lag taken off."""
+"""Error of a stamp from the private channel after its usual lag is subtracted."""
 _GONE_NS: Final = 2 * NS_PER_S
-"""So long after its end nothing of an order can still be displayed."""
+"""Time after its end when an order is surely no longer displayed."""
 _CANCEL_NS: Final = 100 * NS_PER_MS
-"""An ordinary cancel, where none was measured."""
+"""Duration of a cancel, if none was measured."""
 
 
 def in_order(tapes: Sequence[Path]) -> list[Path]:
-    """Tapes by their first stamps; empty ones are left out. Raises TapeError, OSError."""
+    """Tapes in order of their first stamps, without empty ones. Raises TapeError, OSError."""
     firsts = [(line.recv_ns, path) for path in tapes if (line := next(iter(read_tape(path)), None)) is not None]
     return [path for _, path in sorted(firsts)]
 
 
 @dataclass(slots=True)
 class Hearing:
-    """What the executions channel told, and when."""
+    """Receipt stamps from the executions channel."""
 
     own_ns: dict[ExecId, int] = field(default_factory=dict)
-    """Receipt of the prints of our fills."""
+    """Receipt of the print of each of our fills."""
     first_own_ns: dict[OrderId, int] = field(default_factory=dict)
-    """Receipt of the first print of an order of ours."""
+    """Receipt of the first print of each of our orders."""
     delays_ns: list[int] = field(default_factory=list)
-    """Receipt less the venue's stamp, one for each message; holds the clocks' difference too."""
+    """Receipt less the venue's stamp, one per message; includes the difference of the clocks."""
     first_ns: int = 0
     last_ns: int = 0
 
     def private_lag_ns(self, orders: Iterable[LiveOrder]) -> tuple[int, int]:
-        """How much later the private channel tells of a fill (the median), and of how many fills that is."""
+        """How much later fills arrive on the private channel (the median), and the number of fills measured."""
         lags = [
             fill.ts_ns - self.own_ns[fill.exec_id]
             for order in orders
@@ -99,7 +99,7 @@ class Hearing:
 
 
 def hear(tapes: Sequence[Path], product: str, names: frozenset[OrderId]) -> Hearing:
-    """Read the executions only. Raises TapeError, OSError."""
+    """Read the executions of the tapes. Raises TapeError, OSError."""
     found, channel = Hearing(), f"lightning_executions_{product}"
     for stamp_ns, text in one_run(tapes):
         recv_ns = found.last_ns = max(stamp_ns, found.last_ns)
@@ -132,18 +132,18 @@ def _items(text: str) -> list[Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """A real quote with its moments in the tape's time."""
+    """A real quote with its times on the tape."""
 
     order: LiveOrder
     effect_ns: int
     end_ns: int | None
-    """None for one that was filled before any cancel: its end is found in the market."""
+    """None if it was filled before any cancel: its end then follows from the market."""
     cancel_ns: int
     """How long a cancel takes."""
 
 
 def placed(order: LiveOrder, hearing: Hearing, lag_ns: int, cancel_ns: int) -> Placed | None:
-    """The moments of a quote; None if it was never on the book, or its end is not known."""
+    """The times of a quote; None if it was never on the book or its end is unknown."""
     if order.order_id is None or order.registered_ns is None or order.price is None:
         return None
     first = hearing.first_own_ns.get(order.order_id)
@@ -168,7 +168,7 @@ def placed(order: LiveOrder, hearing: Hearing, lag_ns: int, cancel_ns: int) -> P
 
 @dataclass(slots=True, kw_only=True)
 class Tracks:
-    """What came of reading the tapes."""
+    """The result of reading the tapes."""
 
     tracks: dict[str, Track] = field(default_factory=dict)
     """By the order's name."""
@@ -176,11 +176,11 @@ class Tracks:
     """Mids without our own orders."""
     lag: DisplayLag = field(default_factory=DisplayLag)
     broken: int = 0
-    """Quotes whose market is not on the tapes as a whole."""
+    """Quotes that the tapes do not cover completely."""
 
 
 class _Watched:
-    """One real quote on its way through the tape."""
+    """A real quote while the tape is read."""
 
     def __init__(self, placed: Placed, total: int, bests: tuple[int, int], now_ns: int) -> None:
         self.placed = placed
@@ -188,16 +188,16 @@ class _Watched:
         self.bests = bests
         self.log = LevelLog(now_ns, total)
         self.real = int(placed.order.size)
-        """What is left of the real order."""
+        """Remaining size of the real order."""
         self.steps = [Step(placed.effect_ns, self.real, _SLACK_NS)]
         self.changed_ns = placed.effect_ns
         self.end_ns = placed.end_ns
         self.happenings: list[Happening] = []
-        """Sizes with our own in them."""
+        """Sizes include our own."""
         self.has_arrived = self.is_over = self.is_broken = False
 
     def lose(self, size: int, now_ns: int, slack_ns: int = 0) -> None:
-        """The real order is so much smaller."""
+        """Reduce the real order."""
         size = min(size, self.real)
         if size:
             self.real -= size
@@ -206,12 +206,13 @@ class _Watched:
 
 
 class TrackReader:
-    """Goes through the tapes once."""
+    """Reads the tapes once and makes the tracks."""
 
     def __init__(
         self, cfg: AppConfig, quotes: Sequence[Placed], names: frozenset[OrderId], *, are_shown: bool = True
     ) -> None:
-        """``names`` are those of all orders of ours, closes included; ``are_shown``: the tape's book has them."""
+        """``names`` are the ids of all our orders, with closes; ``are_shown`` says whether the tape's book shows
+        them."""
         self._are_shown = are_shown
         self._feed = MarketFeed(cfg, is_quiet=True, is_recorded=True)
         self._upcoming = sorted(quotes, key=lambda quote: quote.order.sent_ns, reverse=True)
@@ -225,9 +226,9 @@ class TrackReader:
         self.found = Tracks()
 
     def read(self, messages: Iterable[Message]) -> Tracks:
-        """All of it. Raises TapeError."""
+        """Read all messages. Raises TapeError."""
         for stamp_ns, text in messages:
-            recv_ns = max(stamp_ns, self._heard_ns or 0)  # a stamp of the past counts as the latest one
+            recv_ns = max(stamp_ns, self._heard_ns or 0)  # a stamp that goes back counts as the latest one
             self._pass_time(recv_ns)
             if text is None or self._is_new_connection(text):
                 self._lose(recv_ns)
@@ -281,7 +282,7 @@ class TrackReader:
         quote.happenings.append(Happening(quote.placed.effect_ns, ARRIVAL, size, levels=levels))
 
     def _plan_end(self, quote: _Watched) -> None:
-        """The end of an order that was filled, had it not been: one cancel after the strategy would have asked."""
+        """Plan when a filled order would have ended unfilled: one cancel after the strategy would have sent it."""
         if quote.end_ns is None and not quote.real:
             order, now_ns = quote.placed.order, self._heard_ns or 0
             if now_ns >= order.sent_ns + order.ttl_ns:
@@ -303,7 +304,7 @@ class TrackReader:
             self._done.append(quote)
 
     def _end(self) -> None:
-        """The tapes are over; what still lived then was not seen to its end."""
+        """Handle the end of the tapes; quotes that are still live then are not covered."""
         self.found.broken += len(self._upcoming) + sum(not quote.is_over for quote in self._watched)
         if self._heard_ns is not None:
             self.found.path.add(self._heard_ns + SILENCE_NS, 0)
@@ -325,7 +326,7 @@ class TrackReader:
             )
 
     def _lose(self, now_ns: int) -> None:
-        """The connection was lost: nobody knows what those in the market met."""
+        """Handle a lost connection: what live quotes met is unknown."""
         self._feed.on_disconnect(now_ns)
         self._feed.on_connect()
         self._book_ok = False
@@ -334,7 +335,7 @@ class TrackReader:
             quote.is_broken = True
 
     def _is_new_connection(self, text: str) -> bool:
-        """Whether this is the acknowledgement of a request whose number was used before (see ``tape_audit``)."""
+        """Whether this acknowledges a request whose id was used before (see ``tape_audit``)."""
         if '"channelMessage"' in text:
             return False
         try:
@@ -382,7 +383,7 @@ class TrackReader:
                 self._tell_own()
 
     def _total(self, quote: _Watched) -> int:
-        """Size at the quote's price, ours included."""
+        """Size at the quote's price, including ours."""
         return self._feed.board.size_at(quote.side, quote.price)
 
     def _bests(self) -> tuple[int, int]:
@@ -390,7 +391,7 @@ class TrackReader:
         return int(best.best_bid_price), int(best.best_ask_price)
 
     def _levels(self, quote: _Watched) -> Levels:
-        """What others display on the other side at the order's price or through it."""
+        """Levels that others display on the opposite side, at the order's price or through it."""
         found = []
         for price, size in self._feed.view.levels(quote.side.opposite):
             if (quote.price - price) * quote.side.sign < 0:
@@ -400,7 +401,7 @@ class TrackReader:
 
 
 def _without_ours(happenings: Sequence[Happening], ours: Sequence[tuple[int, int, OwnPart]]) -> Iterator[Happening]:
-    """Sizes of others, and of the books only those that show something new."""
+    """The same with the sizes of others only, and without books that show no change."""
     size, levels = UNKNOWN, ()  # type: int, Levels
     for what in happenings:
         if what.kind in (ARRIVAL, BOOK) and what.size != UNKNOWN:

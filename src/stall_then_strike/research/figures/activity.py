@@ -1,7 +1,7 @@
-"""What a run did beside winning and losing: quotes and their fate, reasons, waiting times, use of the rate limits.
+"""What a run did, apart from its result: quotes and their outcome, reasons, waiting times, use of the rate limits.
 
-From orders and decisions as columns. A quote belongs to the strike that named its side and price last before it was
-taken. Times to the venue and back are seen from here: what the logs stamp is when the answer or the event was received.
+Computed from orders and decisions as columns. A quote belongs to the last strike with its side and price before it was
+accepted. Times include both ways to the venue: the logs' stamps are those of received answers and events.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from stall_then_strike.types.instrument import Instrument
 
 AGE_EDGES_MS: Final = (0, 250, 300, 400, 500, 750, 1_000, 1_500, 2_000, 3_000, 5_000)
 SPREAD_EDGES: Final = (0, 100, 200, 300, 500, 750, 1_000, 1_250, 1_500, 1_750, 2_000, 2_500, 3_000, 5_000)
-"""Lower ends of the bins; the last one is open."""
+"""Lower ends of the bins; the last bin is open."""
 PAPER_PREFIX: Final = "PAPER-"
-"""Names of paper orders, which no tape shows."""
+"""Prefix of the ids of paper orders, which no tape shows."""
 MINUTE_TO_EXPIRE_NS: Final = 61 * NS_PER_S
 _STRIKE_TO_PLACE_NS: Final = 30 * NS_PER_S
 _CANCEL_TO_END_NS: Final = 30 * NS_PER_S
@@ -38,7 +38,7 @@ _CANCELS: Final = re.compile(r"cancel_all_stall (\d+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
-    """Quotes of one bin: ``low`` to ``high`` (excluded, None: open), and the share of them that had any fill."""
+    """Quotes of one bin, ``low`` to ``high`` (excluded; None: open), and the share with any fill."""
 
     low: int
     high: int | None
@@ -47,7 +47,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """Quotes of one bin of age and one of spread."""
+    """Quotes of one bin of age and one bin of spread."""
 
     age: int
     spread: int
@@ -56,15 +56,15 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuoteFate:
-    """What became of the quotes."""
+    """The outcome of quotes."""
 
     quotes: int
     touched: int
-    """Those with any fill."""
+    """Quotes with any fill."""
     whole: int
-    """Those filled whole."""
+    """Quotes filled completely."""
     unmatched: int
-    """Quotes whose strike is not in the logs: in no bin."""
+    """Quotes in no bin, because their strike is not in the logs."""
     by_age: list[Bin]
     by_spread: list[Bin]
     cells: list[Cell]
@@ -77,17 +77,17 @@ class QuoteFate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reasons:
-    """Why nothing was done, by time; what was done, by count."""
+    """Reasons for doing nothing with their durations, and counts of what was done."""
 
     held_ns: dict[str, int]
     held_rows: dict[str, int]
     done: dict[tuple[str, str], int]
-    """Decisions by type and reason, without holding."""
+    """Decisions by type and reason, without holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitUse:
-    """Calls within the rolling window of one limit, after each call."""
+    """Use of one limit's rolling window after each call."""
 
     name: str
     limit: int
@@ -98,7 +98,7 @@ class LimitUse:
 
     @property
     def peak(self) -> int:
-        """The most within one window."""
+        """The largest use."""
         return max(self.used, default=0)
 
 
@@ -125,7 +125,7 @@ def quote_fate(orders: pl.DataFrame, decisions: pl.DataFrame, fills: Sequence[Fi
         by=["side", "price"],
         strategy="backward",
         tolerance=_STRIKE_TO_PLACE_NS,
-        check_sortedness=False,  # polars cannot know it within groups; both were just sorted
+        check_sortedness=False,  # polars cannot check it within groups; both were just sorted
     )
     rows = [
         (age, spread, executed.get(order_id, 0), units.to_lots(size))
@@ -176,7 +176,7 @@ def _cells(binned: Iterable[tuple[int, int, bool]]) -> list[Cell]:
 
 
 def reasons(decisions: pl.DataFrame) -> Reasons:
-    """A reason for doing nothing holds until the next row. ``stopping`` does not count: after it nothing runs."""
+    """Durations of reasons: each holds until the next row. ``stopping`` is left out, because nothing runs after it."""
     timed = decisions.with_columns((pl.col("ts_ns").shift(-1) - pl.col("ts_ns")).fill_null(0).alias("held_ns"))
     holding = timed.filter((pl.col("decision_type") == "hold") & (pl.col("reason") != "stopping"))
     held = holding.group_by("reason").agg(pl.col("held_ns").sum(), pl.len().alias("rows")).sort("reason")
@@ -190,8 +190,8 @@ def reasons(decisions: pl.DataFrame) -> Reasons:
 
 
 def waits(orders: pl.DataFrame, decisions: pl.DataFrame, fills: Sequence[Fill]) -> dict[str, list[float]]:
-    """Waiting times in ms, in rising order: ``place`` (strike to the venue's yes), ``cancel`` (to its confirmation),
-    ``fill`` (from the yes to the first fill of a quote)."""
+    """Waiting times in ms, ascending: ``place`` (strike to acceptance), ``cancel`` (request to confirmation), ``fill``
+    (acceptance to the first fill of a quote)."""
     placed = orders.filter((pl.col("action") == "place") & (pl.col("order_id") != ""))
     strikes = decisions.filter(pl.col("decision_type") == "strike").select("ts_ns", pl.col("ts_ns").alias("asked_ns"))
     struck = (
@@ -229,7 +229,7 @@ def _spans(joined: pl.DataFrame) -> list[float]:
 
 
 def calls_of(decisions: pl.DataFrame, units: Instrument) -> list[tuple[int, int, int]]:
-    """Requests as decided: stamp, order size in lots (0: a cancel or a question), private calls."""
+    """Requests by decision: stamp, order size in lots (0: a cancel or a query), number of private calls."""
     found: list[tuple[int, int, int]] = []
     for ts_ns, actions in decisions.filter(pl.col("actions") != "").select("ts_ns", "actions").iter_rows():
         found.extend((ts_ns, int(units.to_lots(size)), 1) for size in _ORDERS.findall(actions))
@@ -238,7 +238,7 @@ def calls_of(decisions: pl.DataFrame, units: Instrument) -> list[tuple[int, int,
 
 
 def limit_use(calls: Sequence[tuple[int, int, int]], limits: LimitsConfig, units: Instrument) -> list[LimitUse]:
-    """The three documented limits as rolling windows over the calls, which come in the order of their stamps."""
+    """Use of the three documented limits as rolling windows; ``calls`` are in order of time."""
     small = units.to_lots(limits.small_order_btc)
     orders = [(ts_ns, 1) for ts_ns, size, _ in calls if size]
     shapes = (
@@ -274,10 +274,10 @@ def _rolling(name: str, limit: int, reserve: int, window_s: int, spent: Sequence
 
 
 def own_spans(orders: pl.DataFrame, fills: Sequence[Fill], units: Instrument) -> list[OwnSpan]:
-    """Quotes that the venue's public book showed: none on paper.
+    """Quotes that the venue's public book showed; none on paper.
 
-    From a second before the venue's yes, since an order may be displayed before it is answered; what is not displayed
-    yet takes nothing out of the book.
+    Each begins a second before its acceptance, because an order may be displayed before it is answered; an order that
+    is not displayed yet removes nothing from the book.
     """
     live = orders.filter((pl.col("order_id") != "") & ~pl.col("order_id").str.starts_with(PAPER_PREFIX))
     ends = dict(live.filter(pl.col("action") != "place").select("order_id", "ts_ns").iter_rows())
@@ -300,7 +300,7 @@ def own_spans(orders: pl.DataFrame, fills: Sequence[Fill], units: Instrument) ->
 
 
 def prices_in_logs(decisions: pl.DataFrame, fills: Sequence[Fill], units: Instrument) -> MidPath:
-    """The prices that the logs themselves know: the middle of a strike's two quotes, and fills' own prices."""
+    """Prices from the logs alone: the middle of a strike's two quotes, and the prices of fills."""
     known: list[tuple[int, int]] = [(fill.ts_ns, 2 * fill.price) for fill in fills]
     both = decisions.filter((pl.col("entry_bid_px") != "") & (pl.col("entry_ask_px") != ""))
     for ts_ns, bid, ask in both.select("ts_ns", "entry_bid_px", "entry_ask_px").iter_rows():

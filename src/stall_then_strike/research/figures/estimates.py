@@ -1,8 +1,8 @@
-"""Means and shares with the range in which they may truly lie. Floats: for judging, never for booking.
+"""Means and shares with confidence intervals. In floats: for statistics, never for booking.
 
-Fills close to each other are not independent: they share the same move of the market. A mean's interval therefore
-treats what happened within one block of time as one observation (cluster-robust variance with Student's t on the
-number of blocks less one). Where there is one block only, there is no interval.
+Fills close in time are not independent: they share the same move of the market. A mean's interval therefore treats each
+block of time as one observation (cluster-robust variance with Student's t on the number of blocks less one). With a
+single block there is no interval.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ _SMALL_T: Final = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A mean or a share with its 95 % interval; ``low`` and ``high`` are None where none can be given."""
+    """A mean or a share with its 95 % interval; ``low`` and ``high`` are None without one."""
 
     n: int
     value: float
     low: float | None
     high: float | None
     blocks: int
-    """Independent observations that the interval counts."""
+    """Number of independent observations."""
 
     @property
     def verdict(self) -> int:
-        """-1 when the interval lies under zero, +1 above, 0 when it does not tell."""
+        """-1 when the interval lies below zero, +1 when above, 0 otherwise."""
         if self.low is None or self.high is None:
             return 0
         return 1 if self.low > 0 else -1 if self.high < 0 else 0
 
     @property
     def error(self) -> float | None:
-        """Standard error that the interval stands for."""
+        """Standard error that belongs to the interval."""
         return None if self.high is None else (self.high - self.value) / t_quantile(self.blocks - 1)
 
 
@@ -57,7 +57,7 @@ def t_quantile(freedom: int) -> float:
 
 
 def mean_of(values: Sequence[float], blocks: Iterable[int]) -> Estimate | None:
-    """The mean, each value with the block that it is of; None of nothing."""
+    """The mean of values, each with the block that it belongs to; None without values."""
     n = len(values)
     if not n:
         return None
@@ -74,7 +74,7 @@ def mean_of(values: Sequence[float], blocks: Iterable[int]) -> Estimate | None:
 
 
 def share_of(hits: int, n: int) -> Estimate | None:
-    """A share with Wilson's interval; None of nothing."""
+    """A share with Wilson's interval; None if ``n`` is zero."""
     if not n:
         return None
     p, z2 = hits / n, _Z * _Z
@@ -84,7 +84,7 @@ def share_of(hits: int, n: int) -> Estimate | None:
 
 
 def difference(first: Estimate | None, second: Estimate | None) -> Estimate | None:
-    """Second less first, as of independent runs (Welch); None unless both have an interval."""
+    """Second less first, for independent runs (Welch); None unless both have an interval."""
     if first is None or second is None or first.error is None or second.error is None:
         return None
     variance = first.error**2 + second.error**2
@@ -96,5 +96,5 @@ def difference(first: Estimate | None, second: Estimate | None) -> Estimate | No
 
 
 def quantile(ranked: Sequence[float], share: float) -> float:
-    """The value that this share does not exceed, of values in rising order (nearest rank)."""
+    """Quantile of ascending values (nearest rank)."""
     return ranked[max(0, math.ceil(share * len(ranked)) - 1)]

@@ -1,10 +1,10 @@
-"""The three CSVs of a log folder, read back: whole rows only, several days as one run.
+"""Reads the three CSVs of a log folder: complete rows only, several days as one run.
 
-A crash leaves half a line at the end of a file, and the next run goes on on a fresh one. A row that is not whole is
-left out and counted, never guessed: a report that stops at such a row would be missing when it is needed most.
+A crash leaves half a line at the end of a file, and the next run continues on a new line. An incomplete row is left out
+and counted, never guessed; it must not prevent a report, which is needed most after a crash.
 
-Fills are read to exact integers. Orders and decisions, of which there may be millions, stay columns; their numbers are
-text until somebody needs them.
+Fills are read to exact integers. Orders and decisions, of which there may be millions, stay columns; their numbers stay
+text until they are needed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _US: Final = 1_000
 
 
 class ReportInputError(StallThenStrikeError):
-    """What a report was to be made of is not there or is something else. The text is meant for the operator."""
+    """The input of a report is missing or wrong. The text is meant for the operator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Fill:
     pnl: Money
     """Realised by this fill, after its fee."""
     pnl_cum: Money
-    """Realised in the trading day so far, fees and funding included."""
+    """Realised in the trading day so far, with fees and funding."""
     inventory_after: Lots
 
     @property
@@ -60,20 +60,20 @@ class Fill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRows:
-    """All whole rows of a log folder, in the order of the files."""
+    """All complete rows of a log folder, in the order of the files."""
 
     folder: Path
     fills: list[Fill]
     orders: pl.DataFrame
     """Columns of the CSV as text, and ``ts_ns``."""
     decisions: pl.DataFrame
-    """Likewise, with ``best_age_ms`` and ``spread_ticks`` as numbers."""
+    """The same, with ``best_age_ms`` and ``spread_ticks`` as numbers."""
     days: tuple[str, ...]
     """UTC days with a file, ``YYYYMMDD``."""
     missing_days: tuple[str, ...]
     """UTC days between them without decisions: nothing ran, or the file is gone."""
     unreadable: int
-    """Rows that are not whole and were left out."""
+    """Number of incomplete rows, which were left out."""
 
     @property
     def first_ns(self) -> int:
@@ -94,9 +94,9 @@ class LogRows:
 
 
 def read_log_rows(folder: Path, units: Instrument, runs: RunRows | None = None) -> LogRows:
-    """Read a log folder, of it the rows of some runs or all. Raises ReportInputError when it is none, or of others."""
+    """Read a log folder, all rows or those of ``runs``. Raises ReportInputError when it has none or other columns."""
     if not folder.is_dir():
-        raise ReportInputError(f"{folder}: no such folder; a log folder of run_live or run_paper is wanted")
+        raise ReportInputError(f"{folder}: no such folder; accepted: a log folder of run_live or run_paper")
     files = {kind: sorted((folder / kind).glob(f"{kind}-????????.csv")) for kind in KINDS}
     if runs is not None:
         files = {kind: [path for path in paths if path in runs] for kind, paths in files.items()}
@@ -109,7 +109,7 @@ def read_log_rows(folder: Path, units: Instrument, runs: RunRows | None = None) 
     present = {kind: [_day_of(path) for path in paths] for kind, paths in files.items()}
     days = sorted({day for found in present.values() for day in found})
     if not fills and not orders.height and not decisions.height:
-        raise ReportInputError(f"{folder}: the logs hold no rows")
+        raise ReportInputError(f"{folder}: the logs have no rows")
     return LogRows(
         folder=folder,
         fills=fills,
@@ -144,12 +144,12 @@ def _read_fills(paths: Sequence[Path], units: Instrument, read: Callable[[Path],
                 fills.append(_fill(next(csv.reader([line])), units))
             except (ValueError, StopIteration):
                 unreadable += bool(line.strip())
-    # A position that was taken over is no trade: for what a run won, it is a break in what was held.
+    # A position that was taken over is not a trade; it shows as a jump of the inventory.
     return [fill for fill in fills if fill.tag != TAKEN_TAG], unreadable
 
 
 def _fill(cells: list[str], units: Instrument) -> Fill:
-    """One row. Raises ValueError unless it is whole."""
+    """Read one row. Raises ValueError if it is incomplete."""
     ts, order_id, side, price, size, fee, _strategy, tag, pnl, pnl_cum, inventory = cells
     return Fill(
         ts_ns=stamp_ns(ts),
@@ -189,14 +189,14 @@ def _read_columns(paths: Sequence[Path], kind: str, read: Callable[[Path], bytes
     if kind == "decisions":
         numbers = [pl.col(name).cast(pl.Int64, strict=False) for name in ("best_age_ms", "spread_ticks")]
         stamped = stamped.with_columns(numbers)
-        # A reason is one of few words, so that one cut short can be told.
+        # A reason is one of a few words, so a truncated one can be recognised.
         whole &= pl.col("reason").is_in([reason.label for reason in Reason]) & pl.col("spread_ticks").is_not_null()
     kept = stamped.filter(whole).with_columns(pl.col(pl.String).fill_null(""))
     return kept, unreadable + raw.height - kept.height
 
 
 def _whole_lines(path: Path, kind: str, read: Callable[[Path], bytes]) -> tuple[bytes, int]:
-    """The file up to its last line end, and whether something came after it. Raises ReportInputError."""
+    """The file up to its last line end, and 1 if an incomplete line follows, else 0. Raises ReportInputError."""
     try:
         raw = read(path)
     except OSError as error:

@@ -1,10 +1,10 @@
-"""The mid price over time: from a tape, or, for want of one, from what a run's own logs say.
+"""The mid price over time, from a tape or, without one, from a run's own logs.
 
-A mid is kept doubled (best bid + best ask), so that it is a whole number of ticks. Zero stands for not known: before
-the first snapshot, while the book contradicts itself, and from :data:`SILENCE_NS` after a tape's last word on.
+A mid is kept doubled (best bid + best ask), so that it is a whole number of ticks. Zero means unknown: before the first
+snapshot, while the book contradicts itself, and from :data:`SILENCE_NS` after a tape's last message on.
 
-A tape of a live run shows the run's own quotes, which would pull the mid to themselves; they are taken out of the book
-as they were while trading (infra/orderbook_view.py), by the order log.
+A tape of a live run contains the run's own quotes, which would pull the mid towards themselves. They are removed from
+the book with the help of the order log, as in trading (`infra/orderbook_view.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from stall_then_strike.tapes.tape_reader import TapeError, TapeLine, read_tape
 from stall_then_strike.types.dto import NS_PER_S, BoardSnapshot, BookStatus
 
 SILENCE_NS: Final = 10 * NS_PER_S
-"""A tape that says nothing for so long is taken to know nothing: snapshots alone come every 5 s."""
+"""After this time without a board message the mid is unknown; snapshots alone come every 5 s."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class MidPath:
     doubled: list[int] = field(default_factory=list)
 
     def add(self, ts_ns: int, doubled: int) -> None:
-        """The mid from now on; only changes are kept. Stamps that go back count as of the latest."""
+        """Set the mid from a time on; only changes are kept. A stamp that goes back counts as the latest one."""
         if self.doubled and self.doubled[-1] == doubled:
             return
         stamp = max(ts_ns, self.stamps[-1]) if self.stamps else ts_ns
@@ -46,11 +46,11 @@ class MidPath:
         self.doubled.append(doubled)
 
     def at(self, ts_ns: int) -> int | None:
-        """The mid after all that came up to then, doubled; None if not known."""
+        """The doubled mid after all messages up to that time; None if unknown."""
         return self._get(bisect_right(self.stamps, ts_ns) - 1)
 
     def before(self, ts_ns: int) -> int | None:
-        """The mid as last seen before then, doubled; None if not known."""
+        """The doubled mid just before that time; None if unknown."""
         return self._get(bisect_left(self.stamps, ts_ns) - 1)
 
     def between(self, after_ns: int, until_ns: int) -> Iterator[tuple[int, int]]:
@@ -65,7 +65,7 @@ class MidPath:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnSpan:
-    """A quote of ours that may have been displayed from one moment to another."""
+    """A quote of ours and the time in which it may have been displayed."""
 
     from_ns: int
     until_ns: int
@@ -75,7 +75,7 @@ class OwnSpan:
 def mids_of_tapes(
     files: Sequence[Path], cfg: AppConfig, *, own: Sequence[OwnSpan] = (), from_ns: int, until_ns: int
 ) -> MidPath:
-    """The mids that the tapes show within a period. Raises ReportInputError."""
+    """The mids on the tapes within a period. Raises ReportInputError."""
     path = MidPath()
     feed = MarketFeed(cfg, is_recorded=True)
     changes = _OwnQuotes(own)
@@ -102,10 +102,10 @@ def mids_of_tapes(
 
 
 def _merged(files: Sequence[Path]) -> Iterator[TapeLine]:
-    """All tapes' messages by stamp; equal stamps in the order of the files."""
+    """All tapes' messages by stamp; at equal stamps in the order of the files."""
     if len(files) == 1:
         return iter(read_tape(files[0], for_result=True))
-    # Tapes of one recorder follow each other: opened one by one in the order of their first lines.
+    # Tapes of one recorder follow each other, so they are opened one by one, by their first stamps.
     firsts = sorted(
         (first.recv_ns, rank) for rank, file in enumerate(files) if (first := next(iter(read_tape(file)), None))
     )
@@ -131,7 +131,7 @@ def _push(waiting: list[tuple[int, int, TapeLine, Iterator[TapeLine]]], rank: in
 
 
 class _OwnQuotes:
-    """Tells a feed's view which quotes of ours may be displayed, as time goes on."""
+    """Gives a feed's view the quotes of ours that may be displayed at each time."""
 
     def __init__(self, spans: Sequence[OwnSpan]) -> None:
         self._begin = sorted(range(len(spans)), key=lambda at: spans[at].from_ns, reverse=True)
@@ -139,7 +139,7 @@ class _OwnQuotes:
         self._live: list[tuple[int, int]] = []
 
     def up_to(self, now_ns: int, feed: MarketFeed) -> None:
-        """Everything that changed up to now."""
+        """Apply all changes up to a time."""
         changed = False
         while self._begin and self._spans[self._begin[-1]].from_ns <= now_ns:
             at = self._begin.pop()

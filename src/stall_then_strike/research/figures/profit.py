@@ -1,14 +1,14 @@
-"""What a run won and lost, exactly: totals, equity over time, and the parts that the result is made of.
+"""The exact result of a run: totals, equity over time, and the parts of the result.
 
-All money here is *doubled*: in half money units, because a mid may be half a tick. :func:`jpy` makes decimals of it.
-The rows of the trade log are the evidence. A run's worth is cash moved by fills, less fees, plus funding, plus the
-position at the end at its mark, less a position carried in at its mark then. Hence, with q a fill's signed size, p its
-price, m the mid just before it, m' the mid a horizon later and M the last mark, each an exact integer:
+All money here is *doubled*, in half money units, because a mid may be half a tick; :func:`jpy` converts it to decimals.
+The source is the trade log. A run's result is the cash moved by fills, less fees, plus funding, plus the final position
+at its mark, less a position carried in at its mark of then. With q a fill's signed size, p its price, m the mid just
+before it, m' the mid a horizon later and M the last mark, the parts are, each an exact integer:
 
     spread      q (m - p)      adverse    q (m' - m)     inventory  q (M - m')  and carried positions' moves
-    fees        -fee           funding    as told        unpriced   q (M - p)   of fills at which no mid is known
+    fees        -fee           funding    as booked      unpriced   q (M - p)   of fills without a known mid
 
-The parts add up to the total, to the unit. Where m' is not known, a fill has no adverse part: all is inventory.
+The parts add up to the total, to the unit. If m' is unknown, a fill has no adverse part, and its inventory part has it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from stall_then_strike.types.instrument import Instrument
 QUOTES: Final = "quotes"
 CLOSES: Final = "closes"
 GROUPS: Final = (QUOTES, CLOSES)
-"""Fills of the strategy's resting quotes, and all other fills: closes, and what was found at the venue."""
+"""Fills of the strategy's resting quotes, and all other fills: closes, and fills found by reconciliation."""
 
 PARTS: Final = (
     "spread_quotes", "spread_closes", "adverse_quotes", "adverse_closes", "inventory", "unpriced", "fees", "funding",
@@ -40,7 +40,7 @@ def group_of(fill: Fill) -> str:
 
 
 def jpy(doubled: int, units: Instrument) -> Decimal:
-    """Doubled money in quote currency."""
+    """Doubled money as a decimal of quote currency."""
     return units.amount(doubled) / 2
 
 
@@ -51,12 +51,12 @@ class Payment:
     ts_ns: int
     amount: int
     before_fill: int
-    """Index of the fill before which it was booked; the number of fills if after all."""
+    """Index of the fill before which it was booked; the number of fills if it was booked after all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Fills ``first`` to ``last`` (excluded), whose inventories follow from each other, and what was held before."""
+    """Fills ``first`` to ``last`` (excluded) with consistent inventories, and the position before them."""
 
     first: int
     last: int
@@ -65,14 +65,14 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class EquityPoint:
-    """The books after something happened; doubled money since the beginning of the logs."""
+    """The result so far, after a fill or a move of the price; doubled money since the beginning of the logs."""
 
     ts_ns: int
     equity: int
     realised: int
     position: int
     fill: int
-    """Index of the fill that it is the state after; -1 if only the price moved."""
+    """Index of the fill before this point; -1 if only the price moved."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,32 +83,32 @@ class Books:
     realised: int = 0
     """Sum of the trade log's ``pnl_jpy``, and funding."""
     fees: int = 0
-    """Paid: positive."""
+    """Positive if paid."""
     funding: int = 0
     max_drawdown: int = 0
-    """Deepest fall of equity from an earlier peak, zero or negative."""
+    """Deepest drawdown of equity, zero or negative."""
     position: int = 0
     volume: int = 0
     """Lots."""
     points: list[EquityPoint] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     jumps: int = 0
-    """Places where the inventory does not follow from the fills: rows are missing, or another paper run began."""
+    """Jumps of the inventory between fills: rows are missing, or another paper run began."""
     trips: list[tuple[int, int]] = field(default_factory=list)
-    """From flat to flat: stamp and realised, doubled."""
+    """Round trips from flat to flat: stamp of the end and realised profit, doubled."""
 
     @property
     def unrealised(self) -> int:
-        """What the total has beyond realised: the open position, and a carried one's cost."""
+        """The total less the realised part: the open position, and the cost of a carried one."""
         return self.total - self.realised
 
 
 Mark = Callable[[int], int | None]
-"""The doubled price at which a position counts at a stamp."""
+"""The doubled price at which a position is valued at a time; None if unknown."""
 
 
 def segments_of(fills: Sequence[Fill]) -> list[Segment]:
-    """Split where the inventory does not follow."""
+    """Split the fills where the inventory jumps."""
     found: list[Segment] = []
     first, carried = 0, 0
     for at, fill in enumerate(fills):
@@ -124,9 +124,9 @@ def segments_of(fills: Sequence[Fill]) -> list[Segment]:
 
 
 def payments_in_rows(fills: Sequence[Fill], calendar: TradingCalendar) -> list[Payment]:
-    """Payments that the trade log's running sum shows: what it moved by, beyond the fill's own result.
+    """Payments that show in the trade log's running sum, as moves beyond the fill's own result.
 
-    A payment after the last fill of a trading day, or after a break in the rows, does not show there.
+    Payments after the last fill of a trading day, or before a jump of the inventory, do not show.
     """
     found: list[Payment] = []
     for at in range(1, len(fills)):
@@ -135,7 +135,7 @@ def payments_in_rows(fills: Sequence[Fill], calendar: TradingCalendar) -> list[P
             continue
         same_day = calendar.day(past.ts_ns) == calendar.day(fill.ts_ns)
         if fill.pnl_cum == fill.pnl and past.pnl_cum:
-            continue  # the sum began anew: a new trading day, or a new paper run that began flat
+            continue  # the sum restarted: a new trading day, or a new paper run that began flat
         amount = fill.pnl_cum - fill.pnl - (past.pnl_cum if same_day else 0)
         if amount:
             found.append(Payment(ts_ns=fill.ts_ns, amount=2 * amount, before_fill=at))
@@ -145,7 +145,7 @@ def payments_in_rows(fills: Sequence[Fill], calendar: TradingCalendar) -> list[P
 def keep_books(
     fills: Sequence[Fill], payments: Sequence[Payment], mark: Mark, path: MidPath | None, end_ns: int
 ) -> Books:
-    """Go through all fills once. With a path, equity also follows the mid between fills while a position is held."""
+    """Compute the result of all fills. With ``path``, equity also follows the mid while a position is held."""
     books = Books(segments=segments_of(fills))
     books.jumps = max(0, len(books.segments) - 1)
     paid = _by_fill(payments)
@@ -189,7 +189,7 @@ def keep_books(
 def split(
     fills: Sequence[Fill], books: Books, mark: Mark, path: MidPath, horizon_ns: int, end_ns: int
 ) -> dict[str, int]:
-    """The total in :data:`PARTS`, doubled money."""
+    """The total split into :data:`PARTS`, doubled money."""
     parts = dict.fromkeys(PARTS, 0)
     for segment in books.segments:
         last = _segment_mark(fills, segment, mark, end_ns)
@@ -212,7 +212,7 @@ def split(
 
 
 def markouts(fills: Sequence[Fill], path: MidPath, horizon_ns: int) -> Iterator[tuple[Fill, float]]:
-    """Fills with how far the mid stood on their good side after so long, in ticks; those with a mid only."""
+    """Fills with a known mid, and the mid's move in their favour after ``horizon_ns``, in ticks."""
     for fill in fills:
         mid = path.at(fill.ts_ns + horizon_ns) if horizon_ns else path.before(fill.ts_ns)
         if mid is not None:
@@ -220,7 +220,7 @@ def markouts(fills: Sequence[Fill], path: MidPath, horizon_ns: int) -> Iterator[
 
 
 def position_of(fills: Sequence[Fill]) -> int:
-    """Lots held at the end."""
+    """Position at the end, in lots."""
     return fills[-1].inventory_after if fills else 0
 
 
@@ -239,14 +239,14 @@ def _by_fill(payments: Sequence[Payment]) -> dict[int, list[Payment]]:
 
 
 def _segment_start(fills: Sequence[Fill], segment: Segment, mark: Mark) -> int:
-    """The mark of what was carried in: just before the first fill, or that fill's own price."""
+    """Doubled mark of the carried position: just before the first fill, or else that fill's price."""
     fill = fills[segment.first]
     price = mark(fill.ts_ns - 1)
     return 2 * fill.price if price is None else price
 
 
 def _segment_mark(fills: Sequence[Fill], segment: Segment, mark: Mark, end_ns: int) -> int:
-    """The mark of what is left at the end of a segment."""
+    """Doubled mark of the position at the end of a segment."""
     price = mark(_segment_end(fills, segment, end_ns))
     return 2 * fills[segment.last - 1].price if price is None else price
 

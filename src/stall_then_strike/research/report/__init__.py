@@ -1,18 +1,18 @@
-"""Reports: one HTML file that asks no network.
+"""Reports: one HTML file that needs no network.
 
-write             from folders to the file
-page              the file
-drawing           what charts share
-labels            words in English and Japanese
-labels_sweep      words of a sweep's report
+write             reads the folders and writes the file
+page              a page as HTML
+drawing           shared by the charts: colours, layout, thinning
+labels            texts in English and Japanese
+labels_sweep      texts of a sweep's report
 run_data          figures of a run
-run_charts        its charts
-run_sections      its page, in order
-run_words         its sentences
+run_charts        charts of a run
+run_sections      sections of a run's page, in order
+run_words         sentences on a run
 sweep_data        results of a sweep
-sweep_scales      swept values as places on axes
-sweep_charts      its charts
-sweep_sections    its page, in order
-sweep_words       its sentences
+sweep_scales      positions of swept values on axes
+sweep_charts      charts of a sweep
+sweep_sections    sections of a sweep's page, in order
+sweep_words       sentences on a sweep
 calibration_page  the page of a calibration
 """

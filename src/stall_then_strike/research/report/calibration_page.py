@@ -1,6 +1,6 @@
-"""The page of a calibration: the same orders' fills in truth and by each queue model, from ``calibration.json``.
+"""The page of a calibration: the real fills of the same orders beside each queue model's, from ``calibration.json``.
 
-One more kind of :class:`Page`; ``report_page`` draws it. Its words are here, in both languages.
+It is one more kind of :class:`Page`; :mod:`page` draws it. Its texts are here, in both languages.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ _SYMBOLS: Final = ("diamond", "circle", "square", "triangle-up")
 CALIBRATION_WORDS: Final[dict[str, tuple[str, str]]] = {
     "title": ("Calibration of paper fills: {product}", "ペーパー約定の較正: {product}"),
     "period": ("{start} to {end} {zone}, {orders} live quotes", "{start} 〜 {end} {zone}, 実運用の指値 {orders} 件"),
-    "best": ("Nearest to the real fills", "実約定に最も近いモデル"),
+    "best": ("Closest to the real fills", "実約定に最も近いモデル"),
     "none": ("this record cannot tell", "この記録では判別できません"),
     "ratio": ("Fill ratio", "約定率"),
     "real": ("real", "実際"),
-    "difference": ("Predicted less real", "予測 − 実際"),
+    "difference": ("Predicted − real", "予測 − 実際"),
     "touched": ("Orders with a fill", "約定した注文"),
     "queued": ("Others ahead at arrival", "到着時に先行注文あり"),
-    "sensitive": ("The queue model decides", "待ち行列モデルで結果が変わる注文"),
+    "sensitive": ("Outcome depends on the queue model", "待ち行列モデルで結果が変わる注文"),
     "markouts": ("Markouts", "マークアウト"),
     "markouts_text": (
-        "How far the mid stood on the fill's good side after so long, weighted by size; bars are 95 % intervals.",
+        "Move of the mid in the fill's favour, weighted by size. Bars are 95 % intervals.",
         "約定後の仲値が有利な側にどれだけ動いたか (数量加重)。縦線は95%区間。",
     ),
     "seconds": ("seconds after the fill", "約定からの秒数"),
     "ticks": ("ticks", "ティック"),
     "ratio_text": (
-        "Filled part of the same orders, by size; bars are 95 % intervals.",
+        "Filled share of the same orders, by size. Bars are 95 % intervals.",
         "同じ注文のうち約定した割合 (数量)。縦線は95%区間。",
     ),
     "models": ("Queue models", "待ち行列モデル"),
     "models_text": (
-        "The loss is the mean error of single orders plus that of the whole fill ratio.",
+        "The loss is the mean error of single orders plus the error of the overall fill ratio.",
         "損失は注文ごとの平均誤差と全体の約定率の誤差の和です。",
     ),
     "model": ("model", "モデル"),
@@ -54,20 +54,20 @@ CALIBRATION_WORDS: Final[dict[str, tuple[str, str]]] = {
     "loss": ("loss", "損失"),
     "wins": ("best in resamples", "再標本で最良"),
     "both": ("filled in both", "両方で約定"),
-    "only_real": ("only in truth", "実際のみ約定"),
+    "only_real": ("only real", "実際のみ約定"),
     "only_predicted": ("only predicted", "予測のみ約定"),
-    "neither": ("in neither", "どちらも未約定"),
+    "neither": ("filled in neither", "どちらも未約定"),
     "wait": ("time to fill, ms (median)", "約定までの時間 ms (中央値)"),
     "note_given": (
-        "Orders are given as they were; nothing reacts to a predicted fill. Takers whom the real ones drew are there.",
+        "The real orders are given; nothing reacts to a predicted fill. The market includes takers attracted by them.",
         "注文は実際のまま与え、予測された約定には何も反応しません。実際の指値が引き寄せた成行は市場に含まれます。",
     ),
     "note_left_out": (
-        "Left out: {absent} never on the book or of unknown end, {broken} not wholly on the tapes.",
+        "Left out: {absent} never on the book or with an unknown end, {broken} not fully on the tapes.",
         "除外: 板に載らなかった、または終わりが不明 {absent} 件, テープに全体がない {broken} 件。",
     ),
     "note_cannot": (
-        "No quote's outcome hangs on the queue model: all of them are as good.",
+        "No quote's outcome depends on the queue model: all models are equally good.",
         "結果が待ち行列モデルに左右される注文がなく、どのモデルも同等です。",
     ),
 }
@@ -81,7 +81,7 @@ def is_calibration(folder: Path) -> bool:
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """The result as plain values. Raises ReportInputError."""
+    """Read the result as plain values. Raises ReportInputError."""
     try:
         result = orjson.loads(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -92,7 +92,7 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def calibration_page(result: Mapping[str, Any], labels: Labels) -> Page:
-    """All of the page."""
+    """Make the page."""
 
     def say(key: str, **fields: object) -> str:
         return CALIBRATION_WORDS[key][LANGUAGES.index(labels.language)].format(**fields)
@@ -155,7 +155,7 @@ def _card(label: str, estimate: Mapping[str, Any] | None) -> Card:
 
 
 def _sides(result: Mapping[str, Any], say: _Say) -> list[tuple[str, Mapping[str, Any]]]:
-    """Names and fills: real, then each model's."""
+    """Names and fills: the real ones, then each model's."""
     models = [(" ".join((model["model"], _parameter(model))).strip(" —"), model["fills"]) for model in result["models"]]
     return [(say("real"), result["real"]), *models]
 

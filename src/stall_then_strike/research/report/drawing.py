@@ -1,8 +1,8 @@
-"""What all charts share: colours that both themes have, layout, stamps, and thinning for drawing.
+"""Shared by all charts: colours of both themes, layout, axes, and thinning of points.
 
-A figure is plotly's JSON as plain values. Colours are names (``@blue``) that the page replaces by the theme's; blue and
-vermilion are told apart also by those who cannot tell red from green (after Okabe and Ito). Money and prices become
-floats here, where they are drawn, and nowhere else.
+A figure is plotly's JSON as plain values. Colours are names (``@blue``), which the page replaces by the theme's; blue
+and vermilion are distinguishable also for red-green colour-blind readers (after Okabe and Ito). Money and prices become
+floats only here, where they are drawn.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ PALETTE: Final[dict[str, tuple[str, str]]] = {
     "@heat0": ("#dcebf5", "#1b3142"),
     "@heat1": ("#0072b2", "#56b4e9"),
 }
-"""Name to the colours of the light and of the dark theme."""
+"""Colours by name, for the light and the dark theme."""
 
 LINE_POINTS: Final = 4_000
-"""Points of one line, at most; the extremes of what lies between are kept."""
+"""Most points of one line; extremes between them are kept."""
 MARKERS: Final = 4_000
-"""Markers of one chart, at most."""
+"""Most markers of one chart."""
 
 
 def layout(height: int, **more: Any) -> Figure:
-    """The house layout, with more laid over it."""
+    """The common layout, updated with ``more``."""
     base: Figure = {
         "height": height,
         "margin": {"l": 64, "r": 16, "t": 28, "b": 44},
@@ -53,7 +53,7 @@ def layout(height: int, **more: Any) -> Figure:
 
 
 def over_time(title: str, **more: Any) -> Figure:
-    """An axis of stamps, told alike in every language."""
+    """A time axis with the same format in every language."""
     return axis(
         title,
         type="date",
@@ -73,7 +73,7 @@ def over_time(title: str, **more: Any) -> Figure:
 
 
 def axis(title: str = "", **more: Any) -> Figure:
-    """One axis with quiet lines."""
+    """An axis with subdued lines."""
     base: Figure = {
         "gridcolor": "@grid",
         "zerolinecolor": "@muted",
@@ -86,7 +86,7 @@ def axis(title: str = "", **more: Any) -> Figure:
 
 
 def thin(values: Sequence[float], limit: int = LINE_POINTS) -> list[int]:
-    """Indices to draw a line by: all if few, else the lowest and the highest of each stretch, and both ends."""
+    """Indices of a line's points: all if few, else both ends and the lowest and highest of each part."""
     if len(values) <= limit:
         return list(range(len(values)))
     stretches = (limit - 2) // 2
@@ -100,14 +100,14 @@ def thin(values: Sequence[float], limit: int = LINE_POINTS) -> list[int]:
 
 
 def spread_evenly(count: int, limit: int = MARKERS) -> list[int]:
-    """So many of ``count`` indices at most, evenly."""
+    """At most ``limit`` of ``count`` indices, evenly spaced."""
     if count <= limit:
         return list(range(count))
     return [number * count // limit for number in range(limit)]
 
 
 def error_bars(highs: Sequence[float | None], lows: Sequence[float | None], values: Sequence[float]) -> Figure:
-    """Bars from low to high; none where there is no interval."""
+    """Error bars from low to high; none without an interval."""
     return {
         "type": "data",
         "symmetric": False,

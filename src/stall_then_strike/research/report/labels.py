@@ -1,4 +1,4 @@
-"""The report's words in English and Japanese. Each key has both, with the same ``{}`` fields (a test holds it)."""
+"""The report's texts in English and Japanese. Each key has both, with the same ``{}`` fields (checked by a test)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stall_then_strike.types.dto import NS_PER_S, Reason
 
 LANGUAGES: Final = ("en", "ja")
 ZONES: Final = {"en": "UTC", "ja": "Asia/Tokyo"}
-"""In which zone each language tells times unless it is told another."""
+"""Default time zone of each language."""
 
 WORDS: Final[dict[str, tuple[str, str]]] = {
     # Page
@@ -28,22 +28,22 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "ラン {run}：{mode}、{venue} の {product}、設定 {configuration}、開始 {began} {zone}、{end}",
     ),
     "run_unknown": (
-        "Unknown run: no manifest says which run or mode these rows are of.",
+        "Unknown run: no manifest has the run or mode of these rows.",
         "不明なラン：これらの行がどのランやモードのものか、記録がありません。",
     ),
     "run_ended": ("ended {ended} {zone} ({why})", "終了 {ended} {zone}（{why}）"),
-    "run_unfinished": ("without an end: it is running, or was killed", "終了の記録なし（稼働中、または強制終了）"),
-    "sources": ("Made from: {sources}", "使用データ：{sources}"),
+    "run_unfinished": ("no recorded end: it is running, or was killed", "終了の記録なし（稼働中、または強制終了）"),
+    "sources": ("Sources: {sources}", "使用データ：{sources}"),
     "source_csv": ("CSV logs of {days} day(s)", "CSV ログ {days} 日分"),
     "source_tape": ("tape", "テープ（板の記録）"),
     "source_journal": ("journal", "ジャーナル"),
-    "summary": ("In short", "要約"),
-    "notes": ("To be kept in mind", "注意点"),
+    "summary": ("Summary", "要約"),
+    "notes": ("Notes", "注意点"),
     "no_data": ("Nothing to show.", "表示するデータがありません。"),
     # Cards
     "total": ("Result", "損益合計"),
     "realised": ("Realised", "実現損益"),
-    "unrealised": ("Not realised", "未実現損益"),
+    "unrealised": ("Unrealised", "未実現損益"),
     "drawdown": ("Deepest drawdown", "最大ドローダウン"),
     "fills": ("Fills", "約定数"),
     "drawdown_axis": ("drawdown, JPY", "下落幅（円）"),
@@ -64,7 +64,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "refused": ("Orders refused", "拒否された注文"),
     "of_n": ("n = {n}", "n = {n}"),
     "interval": ("95 %: {low} to {high}", "95%区間：{low} 〜 {high}"),
-    "no_interval": ("no interval: all within one minute", "区間なし：すべて1分以内"),
+    "no_interval": ("no interval: all fills within one minute", "区間なし：すべて1分以内"),
     # Summary
     "say_result": (
         "The run made {total} JPY in {span}, with {fills} fills and {volume} BTC of volume.",
@@ -74,7 +74,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "say_loses": (
         (
             "The mean per fill is {mean} JPY (95 %: {low} to {high}; n = {n} in {blocks} one-minute blocks): "
-            "a loss that chance does not explain."
+            "a loss that is not explained by chance."
         ),
         (
             "1約定あたり平均は {mean} 円（95%区間 {low} 〜 {high}、n = {n}、1分ブロック {blocks} 個）。"
@@ -84,7 +84,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "say_wins": (
         (
             "The mean per fill is {mean} JPY (95 %: {low} to {high}; n = {n} in {blocks} one-minute blocks): "
-            "a gain that chance does not explain."
+            "a gain that is not explained by chance."
         ),
         (
             "1約定あたり平均は {mean} 円（95%区間 {low} 〜 {high}、n = {n}、1分ブロック {blocks} 個）。"
@@ -94,7 +94,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "say_unclear": (
         (
             "The mean per fill is {mean} JPY (95 %: {low} to {high}; n = {n} in {blocks} one-minute blocks): "
-            "it cannot be told from zero."
+            "not significantly different from zero."
         ),
         (
             "1約定あたり平均は {mean} 円（95%区間 {low} 〜 {high}、n = {n}、1分ブロック {blocks} 個）。"
@@ -102,12 +102,12 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         ),
     ),
     "say_no_interval": (
-        "The mean per fill is {mean} JPY (n = {n}); all fills lie within one minute, too short to judge by.",
+        "The mean per fill is {mean} JPY (n = {n}); all fills are within one minute, too short for an interval.",
         "1約定あたり平均は {mean} 円（n = {n}）。すべて1分以内の約定のため、判断には短すぎます。",
     ),
     "say_markout": (
         (
-            "Within {horizon} of a quote's fill the mid stood {mean} JPY per BTC from its price on our side "
+            "{horizon} after a quote's fill the mid was {mean} JPY per BTC from its price, positive in our favour "
             "({interval}; n = {n})."
         ),
         (
@@ -115,47 +115,45 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
             "（{interval}、n = {n}）。"
         ),
     ),
-    "say_costs": ("What cost most: {part}, {amount} JPY.", "最大の損失要因：{part}（{amount} 円）。"),
-    "say_earns": ("What brought most: {part}, {amount} JPY.", "最大の利益要因：{part}（{amount} 円）。"),
+    "say_costs": ("Largest loss: {part}, {amount} JPY.", "最大の損失要因：{part}（{amount} 円）。"),
+    "say_earns": ("Largest gain: {part}, {amount} JPY.", "最大の利益要因：{part}（{amount} 円）。"),
     "say_idle": (
-        "While nothing was done, the reason that held longest was {reason}, {share} of that time.",
+        "The main reason for doing nothing was {reason}, with {share} of the idle time.",
         "見送り中に最も長く続いた理由は「{reason}」で、その時間の {share} でした。",
     ),
     "say_halted": ("The kill switch tripped {n} time(s).", "キルスイッチが {n} 回作動しました。"),
     # Notes
     "note_mixed": (
-        "{n} runs were added up because that was asked for (--run).",
+        "{n} runs were added up, as requested (--run).",
         "指定（--run）により {n} 件のランを合算しています。",
     ),
     "note_others": (
-        "{n} other run(s) of this folder are not in it; report --runs lists them, --run chooses.",
+        "{n} other run(s) of this folder are not included; report --runs lists them, --run chooses.",
         "このフォルダの他の {n} 件のランは含まれていません。report --runs で一覧、--run で選択できます。",
     ),
     "note_no_tape": (
         (
-            "No tape was given (--tape): markouts and the split of the "
-            "result are left out; prices are those of strikes "
-            "and fills."
+            "No tape was given (--tape): markouts and the split of the result are left out, and prices are those of "
+            "strikes and fills."
         ),
         "テープ（--tape）がないため、マークアウトと損益の内訳は省略しました。価格は発注時と約定時のものです。",
     ),
     "note_unpriced": (
-        "The tape knows no mid at {n} of {all} fills; they are in the part “without a mid”.",
+        "The tape has no mid at {n} of {all} fills; they are in the part “without a mid”.",
         "約定 {all} 件のうち {n} 件はテープに仲値がなく、「仲値不明」に含めています。",
     ),
     "note_missing_days": (
-        "Days without decisions (nothing ran, or the files are gone): {days}.",
+        "Days without decisions (nothing ran, or the files are missing): {days}.",
         "判断ログのない日（未稼働、またはファイルなし）：{days}。",
     ),
     "note_unreadable": (
-        "{n} row(s) are not whole, as after a crash, and were left out.",
+        "{n} row(s) are incomplete, as after a crash, and were left out.",
         "{n} 行は途中で切れているため（異常終了など）除外しました。",
     ),
     "note_jumps": (
         (
-            "At {n} place(s) the inventory does not follow from the "
-            "fills: rows are missing, or another paper run began. "
-            "What was held there counts at its last price."
+            "At {n} place(s) the inventory does not follow from the fills: rows are missing, or another paper run "
+            "began. The position there is valued at its last price."
         ),
         (
             "{n} か所で建玉と約定が連続していません（行の欠落、または別のペーパー運用の開始）。"
@@ -163,14 +161,13 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         ),
     ),
     "note_carried": (
-        "A position of {size} BTC was held already when the logs begin; it counts from its price then.",
+        "A position of {size} BTC was open when the logs begin; it is valued from its price at that time.",
         "ログ開始時に {size} BTC の建玉がありました。その時点の価格から評価しています。",
     ),
     "note_no_journal": (
         (
-            "Without a journal, use of the rate limits counts orders and "
-            "cancels only, no questions; funding is read from "
-            "the trade log's running sum."
+            "Without a journal, the use of the rate limits counts orders and cancels only, not queries, and funding is "
+            "derived from the trade log's running sum."
         ),
         (
             "ジャーナルがないため、制限の使用量は発注と取消のみ（照会は含まず）、"
@@ -178,33 +175,32 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         ),
     ),
     "note_thinned": (
-        "Drawn with fewer points than there are: {shown} of {all} fills in the price chart. Sums use all.",
+        "The price chart shows {shown} of {all} fills. Sums use all fills.",
         "描画は間引いています（価格グラフの約定 {all} 件中 {shown} 件）。集計は全件です。",
     ),
     "note_paper": (
-        "These are paper fills: no rule on public data knows how others would have reacted to the order.",
+        "These are paper fills: public data cannot show how others would have reacted to the order.",
         "ペーパー取引の約定です。実際の注文に他の参加者がどう反応したかは公開データからは分かりません。",
     ),
     # Sections: heading and what it shows
     "equity": ("Equity, drawdown, inventory", "損益推移・ドローダウン・建玉"),
     "equity_text": (
         (
-            "Result since the beginning of the logs, marked to the mid; "
-            "how far it lay under its best so far; what was held."
+            "Result since the beginning of the logs, marked to the mid; its fall from the highest value so far; the "
+            "position held."
         ),
         "ログ開始からの損益（仲値で評価）、それまでの最高値からの下落、保有建玉。",
     ),
     "price": ("Price and fills", "価格と約定"),
     "price_text": (
-        "Triangles up are buys, down are sells; filled ones are quotes, open ones closes.",
+        "Triangles pointing up are buys, down sells; solid ones are quotes, hollow ones closes.",
         "上向き三角は買い、下向きは売り。塗りつぶしは指値、白抜きは決済です。",
     ),
     "markouts": ("Markouts", "マークアウト"),
     "markouts_text": (
         (
-            "How far the mid stood on the good side of a fill's price, "
-            "at the fill and later. Bars are 95 % intervals that "
-            "count each minute as one observation."
+            "Distance of the mid from a fill's price, positive in our favour, at the fill and later. Bars are 95 % "
+            "intervals that count each minute as one observation."
         ),
         "約定時とその後、仲値が約定価格に対してどれだけ有利だったか。縦棒は1分を1観測とみなした95%区間です。",
     ),
@@ -223,14 +219,13 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "fate": ("Which quotes are filled", "どの指値が約定するか"),
     "fate_text": (
         (
-            "Share of quotes with any fill, by how long the best had "
-            "stood still and by the spread at the strike. Bars are "
-            "95 % intervals."
+            "Share of quotes with any fill, by the time that the best prices had stood still and by the spread at the "
+            "strike. Bars are 95 % intervals."
         ),
         "最良気配の静止時間と発注時のスプレッド別に見た、約定した指値の割合。縦棒は95%区間です。",
     ),
     "heat_text": (
-        "Share of quotes with any fill; pale cells hold fewer than {n} quotes, too few to colour.",
+        "Share of quotes with any fill; pale cells have fewer than {n} quotes, too few to colour.",
         "約定した指値の割合。淡いセルは {n} 件未満のため色付けしていません。",
     ),
     "heat": ("Stall age and spread together", "静止時間とスプレッドの組み合わせ"),
@@ -240,7 +235,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "actions_text": ("Decisions by kind and reason.", "種類と理由別の判断の数。"),
     "latency": ("Waiting times", "待ち時間"),
     "latency_text": (
-        "Share of cases that took no longer. Stamped here, when the answer or the event came in.",
+        "Share of cases within this time. Stamps are taken here, when the answer or the event arrives.",
         "その時間以内だった割合。時刻は当方での受信時点です。",
     ),
     "limits": ("Use of the rate limits", "API 制限の使用量"),
@@ -250,12 +245,12 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "days": ("Days", "日別"),
     "days_text": (
-        "UTC days, as the trade files say: realised, without funding.",
+        "UTC days from the trade log: realised, without funding.",
         "UTC の日別（約定ログの実現損益、ファンディング除く）。",
     ),
     "compared": ("Key figures", "主要な数値"),
     "compared_text": (
-        "The last column is the second less the first; in brackets its 95 % interval, bold if it leaves out zero.",
+        "The last column is the second less the first; in brackets its 95 % interval, bold if it excludes zero.",
         "右端は2番目から1番目を引いた差。ゼロを含まない区間は太字です。",
     ),
     "equity_pair_text": (
@@ -263,7 +258,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "各運用の開始からの損益（仲値で評価）。",
     ),
     "markouts_pair_text": (
-        "Quotes of both runs; how far the mid stood on the good side of the fill's price.",
+        "Quotes of both runs: distance of the mid from the fill's price, positive in our favour.",
         "両運用の指値の約定について、仲値が約定価格に対してどれだけ有利だったか。",
     ),
     # Axes and traces
@@ -276,7 +271,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "ms": ("ms", "ミリ秒"),
     "seconds_after": ("time after the fill", "約定からの時間"),
     "at_fill": ("at the fill", "約定時"),
-    "stall_age": ("best stood still, ms", "最良気配の静止時間（ミリ秒）"),
+    "stall_age": ("best prices stood still, ms", "最良気配の静止時間（ミリ秒）"),
     "spread_axis": ("spread, JPY", "スプレッド（円）"),
     "count": ("count", "回数"),
     "marked": ("marked to the mid", "評価損益込み"),
@@ -311,7 +306,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "limit_private": ("private calls in 5 min", "非公開 API 5分間"),
     "limit_orders": ("orders in 5 min", "発注 5分間"),
     "limit_small": ("small orders in 1 min", "小口発注 1分間"),
-    "limit_peak": ("Most used", "最大使用"),
+    "limit_peak": ("Peak use", "最大使用"),
     # Decisions
     "act_strike": ("strike", "発注"),
     "act_cancel": ("cancel", "取消"),
@@ -362,17 +357,17 @@ _REASONS_JA: Final[dict[Reason, str]] = {
 
 
 class Labels:
-    """Words of one language, and moments in one zone."""
+    """Texts in one language, and times in one zone."""
 
     def __init__(self, language: str, zone: str | None = None) -> None:
-        """``zone`` is an IANA name; None: that of :data:`ZONES`. Raises ValueError for a language that there is not."""
+        """``zone`` is an IANA name, by default that of :data:`ZONES`. ``language`` is one of :data:`LANGUAGES`."""
         self.language = language
         self.zone = ZONES[language] if zone is None else zone
         self._zone = ZoneInfo(self.zone)
         self._at = LANGUAGES.index(language)
 
     def __call__(self, key: str, **fields: object) -> str:
-        """The words of a key, with its fields filled in."""
+        """The text of a key, with its fields filled in."""
         words = WORDS[key][self._at]
         return words.format(**fields) if fields else words
 
@@ -381,23 +376,23 @@ class Labels:
         return self.stamp(ts_ns)[:19]
 
     def stamp(self, ts_ns: int) -> str:
-        """The same to the millisecond, as plotly takes it: it knows no zones and shows it as it stands."""
+        """The same to the millisecond, for plotly, which knows no zones and shows it unchanged."""
         seconds, rest = divmod(ts_ns, NS_PER_S)
         return f"{datetime.fromtimestamp(seconds, self._zone):%Y-%m-%d %H:%M:%S}.{rest // 1_000_000:03d}"
 
     def reason(self, label: str) -> str:
-        """The word for a reason of the logs; the logs' own if there is no other."""
+        """The text for a reason of the logs; the log's own text if unknown."""
         known = {reason.label: reason for reason in _REASONS_JA}
         if label not in known:
             return label
         return label.replace("_", " ") if self.language == "en" else _REASONS_JA[known[label]]
 
     def act(self, kind: str) -> str:
-        """The word for a decision's type; the logs' own if there is no other."""
+        """The text for a decision's type; the log's own text if unknown."""
         key = f"act_{kind}"
         return self(key) if key in WORDS else kind
 
     def metric(self, name: str) -> str:
-        """The word for a figure of a sweep; its own name if there is no other."""
+        """The text for a metric of a sweep; its own name if unknown."""
         key = f"metric_{name}"
         return self(key) if key in WORDS else name

@@ -1,4 +1,4 @@
-"""The words of a sweep's report, as in ``labels``."""
+"""The texts of a sweep's report, as in ``labels``."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
     "best_set": ("Best set", "最良の設定"),
     "best_note": ("{metric}; set #{number}", "{metric}・設定 #{number}"),
     "median_set": ("Median set", "中央値の設定"),
-    "sets_won": ("Sets with a gain", "利益の出た設定"),
+    "sets_won": ("Profitable sets", "利益の出た設定"),
     "failed_runs": ("Failed runs", "失敗した実行"),
     "dsr": ("Deflated Sharpe ratio", "デフレーテッド・シャープレシオ"),
-    "dsr_note": ("probability that it is more than luck", "偶然を超える確率"),
+    "dsr_note": ("probability that it is better than luck", "偶然を超える確率"),
     "forward_pnl": ("Out of sample", "検証期間の損益"),
-    "forward_note": ("{n} of {all} folds with a gain", "{all} 区間中 {n} 区間で利益"),
+    "forward_note": ("{n} of {all} folds profitable", "{all} 区間中 {n} 区間で利益"),
     # Sentences
     "say_best": (
         (
-            "The best of {n} sets made {best} in the data that it was chosen by; the median set made {median}, and "
-            "{share} of the sets made a gain. The first figure is the luckiest of many and promises nothing."
+            "The best of {n} sets made {best} on the data used to choose it; the median set made {median}, and "
+            "{share} of the sets were profitable. The first figure is the luckiest of many and predicts nothing."
         ),
         (
             "{n} 組のうち最良の設定は、選定に使ったデータで {best} でした。"
@@ -44,8 +44,8 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
     "say_no_sets": ("No run ended with a result.", "結果の得られた実行はありませんでした。"),
     "say_deflated_luck": (
         (
-            "Deflated Sharpe ratio {dsr}: the best set's Sharpe ratio, {sharpe} per observation, is what the best of "
-            "{trials} worthless sets would show by luck ({expected}). This sweep gives no reason to trade that set."
+            "Deflated Sharpe ratio {dsr}: the best set's Sharpe ratio, {sharpe} per observation, is no more than the "
+            "best of {trials} worthless sets would show by luck ({expected}). It is no reason to trade that set."
         ),
         (
             "デフレーテッド・シャープレシオ {dsr}：最良の設定の1観測あたりシャープレシオ {sharpe} は、無価値な設定 "
@@ -55,8 +55,8 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
     "say_deflated_unclear": (
         (
             "Deflated Sharpe ratio {dsr}: the best set's Sharpe ratio, {sharpe} per observation, is above what the "
-            "best of {trials} worthless sets would show by luck ({expected}), but over {n} observations that is not "
-            "enough to believe in (95 % is usual)."
+            "best of {trials} worthless sets would show by luck ({expected}), but {n} observations are not enough "
+            "for confidence (95 % is usual)."
         ),
         (
             "デフレーテッド・シャープレシオ {dsr}：最良の設定の1観測あたりシャープレシオ {sharpe} は、無価値な設定 "
@@ -67,8 +67,8 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
     "say_deflated_more": (
         (
             "Deflated Sharpe ratio {dsr}: the best set's Sharpe ratio, {sharpe} per observation over {n}, is more than "
-            "the best of {trials} worthless sets would show by luck ({expected}). That speaks of these data only: not "
-            "of other markets, nor of what the fill rules cannot know."
+            "the best of {trials} worthless sets would show by luck ({expected}). That holds for these data only, "
+            "not for other markets, and within the limits of the fill rules."
         ),
         (
             "デフレーテッド・シャープレシオ {dsr}：最良の設定の1観測あたりシャープレシオ {sharpe}（観測数 {n}）は、"
@@ -77,24 +77,24 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
         ),
     ),
     "say_no_deflated": (
-        "The deflated Sharpe ratio is not known: there was too little to work it out from.",
+        "The deflated Sharpe ratio is unknown: there are too few data.",
         "データが少なく、デフレーテッド・シャープレシオは求められませんでした。",
     ),
     "say_forward": (
         (
             "Out of sample, the sets chosen in training made {test} in {folds} fold(s), after {train} in training; "
-            "{won} of the folds ended with a gain."
+            "{won} of the folds were profitable."
         ),
         "検証期間（{folds} 区間）の損益は {test}、学習期間では {train} でした。利益で終わった区間は {won} です。",
     ),
     "say_forward_mean": (
-        "The mean of a test is {mean} (95 %: {low} to {high}).",
+        "The mean per test is {mean} (95 %: {low} to {high}).",
         "検証1区間あたりの平均は {mean}（95%区間 {low} 〜 {high}）です。",
     ),
     "say_ranks": (
         (
-            "Rank correlation of training and test over all sets, mean of the folds: {value}. At 1 the better one in "
-            "training is the better one later; at 0 training tells nothing."
+            "Rank correlation of training and test over all sets, mean of the folds: {value}. At 1 the sets keep their "
+            "order; at 0 the training result predicts nothing."
         ),
         (
             "全設定の学習と検証の順位相関（区間平均）：{value}。1 なら学習で良い設定は検証でも良く、"
@@ -102,7 +102,7 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
         ),
     ),
     "say_worse_half": (
-        "In {n} of {all} folds the chosen set was in the worse half of the test.",
+        "In {n} of {all} folds the chosen set was in the lower half of the test.",
         "{all} 区間中 {n} 区間で、選ばれた設定は検証で下位半分でした。",
     ),
     "say_failed": (
@@ -115,19 +115,19 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
         "設定の比較は次の期間の平均によります：{spans}。",
     ),
     "note_no_fills": (
-        "{n} of {all} sets had no fill. That is no result: they rank last, and the figures above leave them out.",
+        "{n} of {all} sets had no fill. They do not count as results: they rank last and are not in the figures above.",
         "{all} 組中 {n} 組は約定がありません。結果とはみなさず、順位は最下位とし、上の数値には含めていません。",
     ),
     "note_pairs": (
-        "{n} of {all} pairs of keys are not drawn as heat maps: those of the keys that move the objective least.",
+        "{n} of {all} pairs of keys have no heat map: those of the keys with the least effect on the objective.",
         "設定の組 {all} 通りのうち、影響の小さい {n} 通りはヒートマップを省略しました。",
     ),
     "note_keys": (
-        "{n} of {all} keys are not drawn on their own: those that move the objective least.",
+        "{n} of {all} keys have no chart of their own: those with the least effect on the objective.",
         "設定 {all} 個のうち、影響の小さい {n} 個は単独の図を省略しました。",
     ),
     "note_lines": (
-        "The parallel coordinates show {shown} of {all} sets: the best, and some of the rest.",
+        "The parallel coordinates show {shown} of {all} sets: the best ones, and a sample of the rest.",
         "平行座標は全 {all} 組のうち、最上位と残りの一部の計 {shown} 組を描いています。",
     ),
     "note_observation": (
@@ -135,60 +135,60 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
         "シャープレシオは {seconds} 秒ごとの観測によるもので、年率ではありません。",
     ),
     "note_no_forward": (
-        "There was no walk forward: nothing here was tried on data that it was not chosen by.",
+        "There was no walk-forward split: no set was tested on data that were not used to choose it.",
         "ウォークフォワードは行われていません。選定に使わなかったデータでの検証はありません。",
     ),
     "note_sweep_paper": (
-        "All fills are paper fills: no rule on public data knows how others would have reacted to the orders.",
+        "All fills are paper fills: public data cannot show how others would have reacted to the orders.",
         "約定はすべてペーパー取引です。実際の注文に他の参加者がどう反応したかは公開データからは分かりません。",
     ),
     # Sections
     "best": ("Best sets", "上位の設定"),
     "best_text": (
-        "By the first objective ({objective}). Bold: no other set has both more profit and less drawdown.",
+        "Ranked by the first objective ({objective}). Bold: no other set has both more profit and less drawdown.",
         "第一目的（{objective}）の順。太字は、損益とドローダウンの両方で上回る設定がないもの。",
     ),
     "forward": ("Out of sample", "検証期間（アウト・オブ・サンプル）"),
     "forward_text": (
         (
-            "Each fold chooses the best set of its training span and trades it in the test span that follows. "
+            "In each fold the best set of the training span is traded in the test span that follows. "
             "Rank 1 is the best of all sets in that test."
         ),
         "各区間で学習期間の最良の設定を選び、続く検証期間で取引します。順位1は、その検証で全設定中の最良です。",
     ),
     "forward_dots": ("Training and test", "学習と検証"),
     "forward_dots_text": (
-        "Profit an hour. What keeps its promise lies on the dotted line; a cloud without slope is luck.",
+        "Profit per hour. On the dotted line the test equals the training; a cloud without slope means luck.",
         "1時間あたりの損益。点線上なら学習どおりの成績、傾きのない雲は偶然です。",
     ),
-    "heats": ("Keys two by two", "設定どうしの組み合わせ"),
+    "heats": ("Pairs of keys", "設定どうしの組み合わせ"),
     "heats_text": (
         (
-            "{metric}: median over all that the other keys were set to. A broad field of one colour is worth more than "
-            "one spot."
+            "{metric}: median over all values of the other keys. Trust a broad area of one colour more than a single "
+            "spot."
         ),
         "{metric}：ほかの設定についての中央値。一点だけ良い場所より、広く同じ色の領域が信頼できます。",
     ),
-    "alone": ("Keys one by one", "設定ごとの影響"),
+    "alone": ("Single keys", "設定ごとの影響"),
     "alone_text": (
-        "Every set, and the median, by the value of one key; the key that moves the median most comes first.",
+        "Every set, and the median, by the value of one key; the key with the largest effect comes first.",
         "設定の値ごとの全結果と中央値。影響の大きい設定から順に並べています。",
     ),
     "trade": ("Profit and drawdown", "損益とドローダウン"),
     "trade_text": (
-        "The line is the front: more profit than there is only with more drawdown.",
+        "The line is the Pareto front: more profit is possible only with more drawdown.",
         "線は効率的な境界（パレートフロント）：これ以上の損益には、より大きなドローダウンが伴います。",
     ),
     "parallel": ("Parallel coordinates", "平行座標"),
     "parallel_text": (
         (
-            "Each line is a set: its settings, then what it made, the better the higher. "
-            "Touch the legend to hide or show a group."
+            "Each line is a set: its settings, then its results, where higher is better. "
+            "Click the legend to hide or show a group."
         ),
         "1本の線が1組の設定です。設定値に続く成績の軸は上ほど良好。凡例に触れるとグループを表示・非表示にできます。",
     ),
     "failures": ("Failed runs", "失敗した実行"),
-    "failures_text": ("By error; the first ones are named.", "エラー別。最初の数件を示します。"),
+    "failures_text": ("By error, with the first runs of each.", "エラー別。最初の数件を示します。"),
     # Words
     "set": ("Set", "設定"),
     "one_set": ("a set", "各設定"),
@@ -197,8 +197,8 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
     "front": ("front", "パレートフロント"),
     "median": ("median", "中央値"),
     "best_tenth": ("best tenth", "上位1割"),
-    "upper_half": ("rest of the better half", "上位半分の残り"),
-    "lower_half": ("worse half", "下位半分"),
+    "upper_half": ("rest of the upper half", "上位半分の残り"),
+    "lower_half": ("lower half", "下位半分"),
     "fold": ("Fold", "区間"),
     "train": ("training", "学習"),
     "test": ("test", "検証"),

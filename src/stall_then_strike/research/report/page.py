@@ -1,8 +1,8 @@
-"""A page as one HTML file: no address is ever asked, and its own policy forbids it.
+"""A page as one HTML file that loads nothing from a network; its content security policy forbids it.
 
-plotly's script is embedded once; figures travel as JSON with names for colours, which the script replaces by those of
-the theme, so that light and dark are one file. On narrow screens charts take the whole width, and a finger scrolls the
-page instead of zooming a chart. What is not a chart can be read without scripts.
+plotly's script is embedded once. Figures are JSON with names of colours, which the script replaces by the theme's, so
+that one file has a light and a dark theme. On narrow screens charts take the whole width, and touch scrolls the page
+instead of zooming a chart. Everything except charts can be read without scripts.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ _SCRIPT: Final = """
 
 
 def render(page: Page, say: Labels) -> str:
-    """The whole file as text. Equal pages give equal text."""
+    """The file's text. Equal pages give equal text."""
     figures = [figure for section in page.sections for figure in section.figures]
     parts = [
         f'<!DOCTYPE html>\n<html lang="{say.language}">\n<head>\n<meta charset="utf-8">',
@@ -198,5 +198,5 @@ def _safe(text: str) -> str:
 
 
 def _json(value: object) -> str:
-    """JSON that cannot end the script element that it stands in."""
+    """JSON that cannot end the script element around it."""
     return orjson.dumps(value).decode().replace("<", "\\u003c")

@@ -1,4 +1,4 @@
-"""The charts of one run: figures and labels in, plotly's JSON out, or None where there is nothing to draw."""
+"""The charts of one run: figures and labels in, plotly's JSON out, or None without data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from stall_then_strike.research.report.run_data import HORIZONS_NS, RunFigures
 from stall_then_strike.types.dto import NS_PER_S, Side
 
 ENOUGH: Final = 20
-"""Quotes of a bin from which on its share is worth a colour or a scale."""
+"""Fewest quotes of a bin for a colour and for the scale of the axis."""
 _ECDF_POINTS: Final = 200
 _WAIT_COLOURS: Final = {"place": "@blue", "register": "@green", "cancel": "@orange", "fill": "@purple"}
 _LIMIT_COLOURS: Final = {"private": "@blue", "orders": "@orange", "small": "@green"}
@@ -45,7 +45,7 @@ def equity_values(run: RunFigures) -> tuple[list[float], list[float]]:
 
 
 def equity_chart(run: RunFigures, say: Labels) -> Figure | None:
-    """Equity with the realised result, drawdown under it, inventory under that, on one axis of time."""
+    """Equity with the realised result, drawdown and inventory, one below the other on one time axis."""
     points = run.books.points
     if not points:
         return None
@@ -95,7 +95,7 @@ def equity_chart(run: RunFigures, say: Labels) -> Figure | None:
 
 
 def price_chart(run: RunFigures, say: Labels) -> Figure | None:
-    """The mid, or what is known of the price, with the fills on it."""
+    """The mid, or else the prices in the logs, with the fills."""
     path = run.own_prices if run.mids is None else run.mids
     ticks = 2.0 * run.units.ticks_per_one
     known = [at for at, doubled in enumerate(path.doubled) if doubled]
@@ -150,7 +150,7 @@ def price_chart(run: RunFigures, say: Labels) -> Figure | None:
 
 
 def fills_drawn(run: RunFigures) -> int:
-    """How many fills the price chart shows."""
+    """Number of fills in the price chart."""
     return len(spread_evenly(len(run.fills)))
 
 
@@ -162,7 +162,7 @@ def horizon_text(horizon_ns: int, say: Labels) -> str:
 def markout_trace(
     estimates: Sequence[Estimate | None], name: str, colour: str, symbol: str, say: Labels, shift: float = 0.0
 ) -> Figure:
-    """One line of means with intervals; the horizons are places on the axis, not to scale."""
+    """One line of means with intervals; the horizons are evenly spaced, not to scale."""
     known = [(place, found) for place, found in enumerate(estimates) if found is not None]
     values = [found.value for _, found in known]
     return {
@@ -181,7 +181,7 @@ def markout_trace(
 
 
 def interval(estimate: Estimate) -> str:
-    """The interval for a hover."""
+    """The interval as text, for a hover."""
     if estimate.low is None or estimate.high is None:
         return ""
     return f"{estimate.low:,.1f} … {estimate.high:,.1f}"
@@ -215,7 +215,7 @@ def markout_chart(run: RunFigures, say: Labels) -> Figure | None:
 
 
 def split_chart(run: RunFigures, say: Labels) -> Figure | None:
-    """The parts as steps that lead to the total."""
+    """The parts as steps to the total (a waterfall chart)."""
     if run.parts is None or not run.fills:
         return None
     shown = [part for part in PARTS if run.parts[part] or part in ("inventory", "fees", "funding")]
@@ -241,7 +241,7 @@ def split_chart(run: RunFigures, say: Labels) -> Figure | None:
     }
     shape = layout(90 + 38 * len(names), showlegend=False)
     reached = [0.0, *accumulate(map(float, amounts))]
-    room = _LABEL_ROOM * (max(reached) - min(reached)) or 1.0  # for labels beside bars that are too short for theirs
+    room = _LABEL_ROOM * (max(reached) - min(reached)) or 1.0  # for labels beside short bars
     shape["xaxis"] = axis(say("jpy"), range=[min(reached) - room, max(reached) + room])
     shape["yaxis"] = axis(autorange="reversed", gridcolor="rgba(0,0,0,0)")
     return {"data": [data], "layout": shape}
@@ -253,14 +253,14 @@ def bin_text(low: int, high: int | None) -> str:
 
 
 def ratio_top(*found: Sequence[Bin]) -> float:
-    """Where the axis of shares ends, percent: above the intervals of all bins with enough quotes."""
+    """End of the axis of shares, percent: above the intervals of all bins with enough quotes."""
     bins = [one for of_run in found for one in of_run]
     tops = [100 * (one.filled.high or one.filled.value) for one in bins if one.filled.n >= ENOUGH]
     return 1.15 * (max(tops or [100 * one.filled.value for one in bins], default=0) or 1)
 
 
 def ratio_trace(bins: Sequence[Bin], name: str, colour: str, top: float, symbol: str = "circle") -> Figure:
-    """Shares by bin, in percent, with intervals. One above the axis stands at its end, as a triangle with its share."""
+    """Shares by bin, in percent, with intervals. A share beyond the axis is a triangle at its end, with a label."""
     shares = [100 * found.filled.value for found in bins]
     is_above = [share > top for share in shares]
     values = [0.95 * top if above else share for share, above in zip(shares, is_above, strict=True)]
@@ -291,7 +291,7 @@ def _percent(share: float | None) -> float | None:
 
 
 def ratio_layout(title: str, bins: Sequence[Bin], top: float, say: Labels) -> Figure:
-    """Axes of a chart of shares by bin; bins in their order."""
+    """Axes of a chart of shares by bin."""
     shape = layout(320, showlegend=False)
     order = [bin_text(found.low, found.high) for found in bins]
     shape["xaxis"] = axis(title, type="category", categoryorder="array", categoryarray=order)
@@ -318,7 +318,7 @@ def spread_chart(run: RunFigures, say: Labels) -> Figure | None:
 
 
 def heat_chart(run: RunFigures, say: Labels) -> Figure | None:
-    """Share of quotes with a fill by both; cells say how many quotes they are of."""
+    """Share of quotes with a fill by both; cells show their number of quotes."""
     ages = {bisected.low: row for row, bisected in enumerate(run.fate.by_age)}
     spreads = {bisected.low: column for column, bisected in enumerate(run.fate.by_spread)}
     if len(ages) < 2 or len(spreads) < 2:
@@ -414,7 +414,7 @@ def actions_chart(run: RunFigures, say: Labels) -> Figure | None:
 
 
 def latency_chart(run: RunFigures, say: Labels) -> Figure | None:
-    """For each wait, the share of cases that took no longer."""
+    """For each kind of wait, the cumulative share of cases."""
     data = []
     for name, spans in run.waits.items():
         count = min(_ECDF_POINTS, len(spans))
@@ -438,7 +438,7 @@ def latency_chart(run: RunFigures, say: Labels) -> Figure | None:
 
 
 def limits_chart(run: RunFigures, say: Labels) -> Figure | None:
-    """Use of each limit over time, in percent of it."""
+    """Use of each limit over time, in percent of the limit."""
     data = []
     for use in run.limits:
         if not use.stamps:
@@ -480,7 +480,7 @@ def limits_chart(run: RunFigures, say: Labels) -> Figure | None:
 
 
 def equity_pair_chart(runs: Sequence[RunFigures], say: Labels) -> Figure | None:
-    """Equity of several runs, each since its own beginning."""
+    """Equity of several runs, each from its own beginning."""
     longest = max(run.seconds for run in runs)
     unit, seconds = ("h", 3600) if longest > 7200 else ("min", 60) if longest > 120 else ("s", 1)
     data = []

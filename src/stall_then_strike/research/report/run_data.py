@@ -1,6 +1,6 @@
-"""All figures of a run, from what it left behind: a log folder, and where there are any, a journal and tapes.
+"""All figures of a run, from its log folder and, if there are any, a journal and tapes.
 
-Here things come together; how each figure is made is in ``books``, ``activity`` and ``estimates``. Nothing here draws.
+This module only combines; the figures are computed in ``profit``, ``activity`` and ``estimates``. Nothing here draws.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.infra.logs.log_runs import LIVE, LogRuns
-from stall_then_strike.infra.logs.run_manifest import RunRecord
+from stall_then_strike.infra.logs.run_manifest import RunRecord, run_journal
 from stall_then_strike.research.figures.activity import (
     LimitUse,
     QuoteFate,
@@ -52,16 +52,16 @@ from stall_then_strike.types.text import utc_day
 HORIZONS_NS: Final = (0, 100 * NS_PER_MS, NS_PER_S, 5 * NS_PER_S, 10 * NS_PER_S, 60 * NS_PER_S)
 """Times after a fill at which it is compared with the mid; zero is the mid just before it."""
 SPLIT_HORIZON_NS: Final = NS_PER_S
-"""Over which a move of the mid counts as adverse selection; later moves count as inventory."""
+"""Moves of the mid within this time count as adverse selection, later ones as inventory."""
 BLOCK_NS: Final = 60 * NS_PER_S
 """Fills within a minute count as one observation of the market; see ``estimates``."""
 _CALLS_OF_A_REPORT: Final = 4
-"""As a rule; facts do not tell of more."""
+"""Usual number of calls of one reconciliation; the journal does not record more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayFigures:
-    """One UTC day, as its trade file says."""
+    """One UTC day, from its trade log."""
 
     day: str
     fills: int
@@ -73,27 +73,27 @@ class DayFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFigures:
-    """What a report shows of one run."""
+    """Everything that a report shows of one run."""
 
     name: str
     runs: list[RunRecord | None]
-    """The runs whose rows these are; None for the one that no manifest knows."""
+    """The runs whose rows these are; None for a run without a manifest."""
     others: int
-    """How many other runs of the folder have rows."""
+    """Number of other runs with rows in the folder."""
     units: Instrument
     rows: LogRows
     books: Books
     days: list[DayFigures]
     own_prices: MidPath
-    """Prices that the logs know of themselves."""
+    """Prices from the logs alone."""
     mids: MidPath | None
-    """From tapes."""
+    """Mids from tapes; None without tapes."""
     priced: int
-    """Fills at which a mid is known."""
+    """Number of fills with a known mid."""
     markouts: dict[str, list[Estimate | None]]
     """By group, one for each horizon; empty without mids."""
     parts: dict[str, int] | None
-    """The total taken apart, doubled money; None without mids."""
+    """The parts of the total, doubled money; None without mids."""
     pnl_per_fill: Estimate | None
     pnl_per_trip: Estimate | None
     trips_won: int
@@ -104,7 +104,7 @@ class RunFigures:
     has_journal: bool
     halts: int
     refused: int
-    """Orders that the venue did not take."""
+    """Orders that the venue refused."""
 
     @property
     def fills(self) -> list[Fill]:
@@ -113,7 +113,7 @@ class RunFigures:
 
     @property
     def seconds(self) -> float:
-        """From the first row to the last."""
+        """Seconds from the first row to the last."""
         return (self.rows.last_ns - self.rows.first_ns) / NS_PER_S
 
     def jpy(self, doubled: int) -> Decimal:
@@ -130,10 +130,10 @@ def read_run(
     name: str | None = None,
     wanted: Sequence[str] = (),
 ) -> RunFigures:
-    """Read a run, or those that are ``wanted`` as one (see ``LogRuns.chosen``), and work out the figures.
+    """Read a run, or the ``wanted`` ones as one (see ``LogRuns.chosen``), and compute its figures.
 
-    Without ``journal`` the product's journal in ``folder/journal`` is read if it is there and a run is live. Raises
-    ReportInputError, and ConfigError for a run that is not there.
+    Without ``journal``, that of a paper run is read if it is the only one, and the product's in ``folder/journal`` if
+    it is there and a run is live. Raises ReportInputError, and ConfigError for a run that is not there.
     """
     units = cfg.exchange.instrument()
     known = LogRuns(folder)
@@ -148,8 +148,7 @@ def read_run(
     rows = read_log_rows(folder, units, known.rows(chosen) if known.records and chosen else None)
     own_prices = prices_in_logs(rows.decisions, rows.fills, units)
     mids = _mids(rows, cfg, tapes, units)
-    has_journal = journal is not None or any(record is None or record.mode in LIVE for record in records)
-    story = _read_journal(folder, cfg, journal, rows) if has_journal else None
+    story = _read_journal(folder, cfg, journal, records, rows)
     fills, end_ns = rows.fills, rows.last_ns
 
     def mark(ts_ns: int) -> int | None:
@@ -200,8 +199,7 @@ def _mids(rows: LogRows, cfg: AppConfig, tapes: Sequence[Path], units: Instrumen
     path = mids_of_tapes(tapes, cfg, own=own, from_ns=rows.first_ns, until_ns=until_ns)
     if not any(True for _ in path.between(rows.first_ns - 1, until_ns)) and path.at(rows.first_ns) is None:
         raise ReportInputError(
-            f"the tape tells nothing of {cfg.exchange.product_code} within the time of {rows.folder}; "
-            "is it of this run?"
+            f"the tape has nothing of {cfg.exchange.product_code} in the time of {rows.folder}; is it from this run?"
         )
     return path
 
@@ -235,13 +233,13 @@ def _days(fills: Sequence[Fill], days: Sequence[str]) -> list[DayFigures]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Story:
-    """What a journal tells of the time of the logs."""
+    """The journal's content in the time of the logs."""
 
     facts: list[Fact]
     orders: dict[str, OrderMemo]
 
     def payments(self, fills: Sequence[Fill], units: Instrument) -> list[Payment]:
-        """Funding as it was booked: also what no fill came after."""
+        """Funding as booked, including payments without a later fill."""
         found = []
         for fact in self.facts:
             if fact.what == "funding":
@@ -251,7 +249,7 @@ class _Story:
         return found
 
     def waits(self) -> dict[str, list[float]]:
-        """From sending to the venue's yes and to the book, and from a cancel to its confirmation."""
+        """Times from sending to acceptance and to registration, and from a cancel to its confirmation."""
         sent = {fact.client_order_id: fact.ts_ns for fact in self.facts if fact.what == "send"}
         asked: dict[str, int] = {}
         found: dict[str, list[float]] = {"place": [], "register": [], "cancel": []}
@@ -283,9 +281,22 @@ class _Story:
         return found
 
 
-def _read_journal(folder: Path, cfg: AppConfig, journal: Path | None, rows: LogRows) -> _Story | None:
-    path = journal_path(folder / "journal", cfg.exchange.product_code) if journal is None else journal
-    if journal is None and not path.is_file():
+def _journal_of(folder: Path, cfg: AppConfig, records: Sequence[RunRecord | None]) -> Path | None:
+    """The journal that has to be there for these runs, if it is; None if they have none, or not one for all."""
+    if any(record is None or record.mode in LIVE for record in records):
+        path = journal_path(folder / "journal", cfg.exchange.product_code)
+    elif len(records) == 1 and records[0] is not None:
+        path = run_journal(folder, records[0])
+    else:
+        return None
+    return path if path.is_file() else None
+
+
+def _read_journal(
+    folder: Path, cfg: AppConfig, journal: Path | None, records: Sequence[RunRecord | None], rows: LogRows
+) -> _Story | None:
+    path = _journal_of(folder, cfg, records) if journal is None else journal
+    if path is None:
         return None
     try:
         with JournalReader.open(path) as reader:
@@ -294,7 +305,7 @@ def _read_journal(folder: Path, cfg: AppConfig, journal: Path | None, rows: LogR
     except JournalError as error:
         raise ReportInputError(f"the journal cannot be read: {error}") from error
     if not facts and journal is None:
-        return None  # it is of another run: a new embedded exchange has a new journal
+        return None  # another run's: a new embedded exchange has a new journal
     if not facts:
-        raise ReportInputError(f"{path} tells nothing of the time of {folder}; is it of this run?")
+        raise ReportInputError(f"{path} has nothing from the time of {folder}; is it from this run?")
     return _Story(facts=facts, orders={str(name): memo for name, memo in orders.items()})

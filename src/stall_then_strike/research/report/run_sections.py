@@ -1,5 +1,7 @@
-"""What stands on a page, in order: of one run, and of two compared. ``report_page`` draws any :class:`Page`; a sweep's
-is made in ``report_sweep_sections``."""
+"""The sections of a page, in order: of one run, and of two runs compared.
+
+:mod:`page` draws any :class:`Page`; a sweep's page is made in :mod:`sweep_sections`.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableOf:
-    """A table; the first column names, the others are numbers."""
+    """A table; the first column has names, the others numbers."""
 
     head: tuple[str, ...]
     rows: list[tuple[Cell, ...]]
@@ -48,7 +50,7 @@ class TableOf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A heading, a sentence on how to read it, and what it shows. Without figures and tables it is left out."""
+    """A heading, a sentence on how to read it, and figures or a table. An empty section is left out."""
 
     key: str
     heading: str
@@ -56,12 +58,12 @@ class Section:
     figures: list[Figure] = field(default_factory=list)
     table: TableOf | None = None
     is_half: bool = False
-    """Two halves stand side by side where there is room."""
+    """Whether two such sections stand side by side if there is room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """All of a report but its looks."""
+    """The content of a report, without its looks."""
 
     title: str
     subtitle: list[str]
@@ -263,7 +265,7 @@ def _ends(gap: Estimate, *, share: bool) -> str:
 
 
 def _share_gap(one: Estimate | None, two: Estimate | None) -> Estimate | None:
-    """Second less first of two shares (Newcombe: from the ends of Wilson's intervals)."""
+    """Difference of two shares, second less first (Newcombe: from the ends of Wilson's intervals)."""
     if one is None or two is None or one.low is None or one.high is None or two.low is None or two.high is None:
         return None
     gap = two.value - one.value

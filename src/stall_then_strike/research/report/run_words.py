@@ -1,4 +1,4 @@
-"""A run in numbers and plain sentences: cards, summary, notes. Everything is text; estimates carry interval and n."""
+"""A run in numbers and sentences: cards, summary, notes. Everything is text; estimates have interval and n."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Card:
 
 
 def money(amount: Decimal | float, places: int = 2) -> str:
-    """Yen with thousands and a sign for losses: ``−1,234.50``; no decimals from a hundred thousand on."""
+    """Yen with thousands separators: ``−1,234.50``; no decimals from a hundred thousand on."""
     exact = Decimal(repr(amount)) if isinstance(amount, float) else amount
     step = Decimal(1) if abs(exact) >= 100_000 else Decimal(1).scaleb(-places)
     text = f"{exact.quantize(step, ROUND_HALF_EVEN):,f}"
@@ -41,7 +41,7 @@ def percent(share: float) -> str:
 
 
 def span_text(seconds: float) -> str:
-    """A span of time: ``2:00:00``, with days where there are any."""
+    """A duration: ``2:00:00``, or ``1 d 2:00:00``."""
     whole = round(seconds)
     days, rest = divmod(whole, 86_400)
     clock = f"{rest // 3600}:{rest % 3600 // 60:02d}:{rest % 60:02d}"
@@ -57,7 +57,7 @@ def between(estimate: Estimate, say: Labels, *, share: bool = False) -> str:
 
 
 def estimate_text(estimate: Estimate | None, *, share: bool = False) -> str:
-    """The value alone."""
+    """The value without its interval."""
     if estimate is None:
         return "—"
     return percent(estimate.value) if share else money(estimate.value)
@@ -165,7 +165,7 @@ def _sentences(run: RunFigures, say: Labels) -> Iterator[str]:
 
 
 def notes(run: RunFigures, say: Labels) -> list[str]:
-    """What a reader has to know to read the figures rightly."""
+    """What a reader must know to understand the figures."""
     rows, found = run.rows, list(_run_notes(run, say))
     if run.mids is None:
         found.append(say("note_no_tape"))
@@ -189,7 +189,7 @@ def notes(run: RunFigures, say: Labels) -> list[str]:
 
 
 def runs_of(run: RunFigures, say: Labels) -> list[str]:
-    """Which runs of the folder these are, each in one line."""
+    """The runs of the report, one line each."""
     return [_run_text(record, say) for record in run.runs]
 
 
@@ -222,13 +222,13 @@ def _run_notes(run: RunFigures, say: Labels) -> Iterator[str]:
 
 
 def period(run: RunFigures, say: Labels) -> str:
-    """From when to when."""
+    """The period of the run, as text."""
     first, last = (say.moment(ns) for ns in (run.rows.first_ns, run.rows.last_ns))
     return say("period", start=first, end=last, zone=say.zone, span=span_text(run.seconds))
 
 
 def sources(run: RunFigures, say: Labels) -> str:
-    """What the figures are made from."""
+    """The sources of the figures, as text."""
     parts = [say("source_csv", days=len(run.rows.days))]
     if run.mids is not None:
         parts.append(say("source_tape"))

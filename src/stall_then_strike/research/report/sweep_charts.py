@@ -1,7 +1,7 @@
-"""The charts of a sweep: figures and labels in, plotly's JSON out, or None where there is nothing to draw.
+"""The charts of a sweep: figures and labels in, plotly's JSON out, or None without data.
 
-Parallel coordinates are drawn as plain lines: plotly's own kind needs WebGL and code made at run time, which the page's
-policy forbids. Groups of lines come and go by a touch of the legend.
+Parallel coordinates are drawn as plain lines, because plotly's own kind needs WebGL and generated code, which the
+page's policy forbids. A click on the legend hides or shows a group of lines.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from stall_then_strike.research.report.sweep_scales import (
 )
 
 PAIRS: Final = 6
-"""Heat maps at most; pairs of the keys that matter most come first."""
+"""Most heat maps; pairs of the keys with the largest effect come first."""
 KEYS_ALONE: Final = 6
-"""Charts of one key at most."""
+"""Most charts of single keys."""
 LINES: Final = 240
-"""Lines of the parallel coordinates at most; more are a blot."""
+"""Most lines of the parallel coordinates; more would be unreadable."""
 _BEST_LINES: Final = 60
 _POINTS: Final = 2_000
 _GROUPS: Final = (("best_tenth", 0.1, "@blue", 1.6, 0.9), ("upper_half", 0.5, "@grey", 1.0, 0.4),
@@ -50,7 +50,7 @@ def currency(figures: SweepFigures, say: Labels) -> str:
 
 
 def heat_charts(figures: SweepFigures, say: Labels) -> list[Figure]:
-    """The objective's median over two keys at a time, all on one scale of colours."""
+    """The objective's median by two keys at a time, all on one colour scale."""
     maps = []
     held = scales(figures)
     objective = figures.objective
@@ -63,7 +63,7 @@ def heat_charts(figures: SweepFigures, say: Labels) -> list[Figure]:
     if not every:
         return []
     low, high, colours = min(every), max(every), [[0, "@heat0"], [1, "@heat1"]]
-    if objective not in DEPTHS and low < 0:  # losses and gains have colours of their own, and nothing is between them
+    if objective not in DEPTHS and low < 0:  # losses and gains have colours of their own, zero is neutral
         high = max(high, -low)
         low, colours = -high, [[0, "@orange"], [0.5, "@sparse"], [1, "@blue"]]
     return [
@@ -115,7 +115,7 @@ def _short(value: float) -> str:
 
 
 def key_charts(figures: SweepFigures, say: Labels) -> list[Figure]:
-    """For each key: every set's objective and its median, by the key's value."""
+    """For each key: every set's objective and the median, by the key's value."""
     charts = []
     held = scales(figures)
     sets = [figures.sets[at] for at in spread_evenly(len(figures.sets), _POINTS)]
@@ -154,7 +154,7 @@ def key_charts(figures: SweepFigures, say: Labels) -> list[Figure]:
 
 
 def _told(one: SetFigures, figures: SweepFigures) -> str:
-    """A set for a hover."""
+    """A set as text, for a hover."""
     named = zip(figures.keys, one.values, strict=True)
     return f"<b>#{one.number}</b><br>" + "<br>".join(
         f"{key_text(key, figures.keys)}: {value_text(value)}" for key, value in named
@@ -162,7 +162,7 @@ def _told(one: SetFigures, figures: SweepFigures) -> str:
 
 
 def trade_chart(figures: SweepFigures, say: Labels) -> Figure | None:
-    """Profit against drawdown, with the front."""
+    """Profit against drawdown, with the Pareto front."""
     best = front(figures.sets)
     if not best:
         return None
@@ -197,7 +197,7 @@ def trade_chart(figures: SweepFigures, say: Labels) -> Figure | None:
 
 
 def parallel_chart(figures: SweepFigures, say: Labels) -> Figure | None:
-    """Each set as a line over its settings and its figures; good is up on the axes of figures."""
+    """Each set as a line over its settings and its figures; on axes of figures better is higher."""
     sets = figures.sets
     if len(sets) < 2:
         return None
@@ -241,7 +241,7 @@ def parallel_chart(figures: SweepFigures, say: Labels) -> Figure | None:
                 "hovertemplate": "%{text}<extra></extra>",
             }
         )
-    data.reverse()  # the best on top
+    data.reverse()  # draw the best on top
     shape = layout(460, legend=layout(0)["legend"] | {"traceorder": "reversed"})
     shape["xaxis"] = axis(
         type="category", categoryorder="array", categoryarray=names, range=[-0.15, len(names) - 0.6], gridwidth=2
@@ -277,7 +277,7 @@ def _height(value: float, metric: str, low: float, high: float) -> float:
 
 
 def forward_chart(figures: SweepFigures, say: Labels) -> Figure | None:
-    """Each set's profit in training against its profit in the test, an hour; chosen ones stand out."""
+    """Each set's profit per hour in training against that in the test; chosen sets are highlighted."""
     hours = figures.hours
     points = [
         (fold.fold, number, train / hours[f"train {fold.fold}"], test / hours[f"test {fold.fold}"])

@@ -1,7 +1,7 @@
-"""The results of a sweep as its folder holds them: ``sweep.json``, ``runs.parquet``, ``out_of_sample.parquet``.
+"""The results of a sweep, read from its folder: ``sweep.json``, ``runs.parquet``, ``out_of_sample.parquet``.
 
-A set is one choice of values for the keys that were swept; a run is one set on one span of the tapes ("all", "train 1",
-"test 1", ...). Amounts are floats here: they are compared and drawn, never booked. A drawdown is a depth, not negative.
+A set is one choice of values for the swept keys; a run is one set on one span of the tapes ("all", "train 1", "test 1",
+...). Amounts are floats: they are compared and drawn, never booked. A drawdown is a depth, so it is not negative.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ OUT_OF_SAMPLE: Final = "out_of_sample.parquet"
 METRICS: Final = (
     "pnl", "max_drawdown", "sharpe", "fills", "quotes", "fill_ratio", "strikes", "volume", "markout_1s", "seconds",
 )  # fmt: skip
-"""Columns of ``runs.parquet`` that are shown, where they are there. ``seconds`` is how long the run took."""
+"""Columns of ``runs.parquet`` that are shown if present. ``seconds`` is the duration of the run."""
 DEPTHS: Final = frozenset({"max_drawdown"})
-"""Metrics of which less is better."""
+"""Metrics where less is better."""
 
 Value = float | int | str | bool | None
-"""What a key was set to."""
+"""Value of a key."""
 
 
 class Fold(BaseModel):
-    """One step of a walk forward. Stamps are UTC nanoseconds, from (included) and to."""
+    """One fold of a walk-forward split. Spans are UTC nanoseconds, from (included) to (excluded)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,21 +50,21 @@ class Fold(BaseModel):
 
 
 class Deflated(BaseModel):
-    """The best set's Sharpe ratio against what the best of so many worthless sets shows by luck."""
+    """The best set's Sharpe ratio, compared with the best of as many worthless sets."""
 
     model_config = ConfigDict(frozen=True)
 
     sharpe: float | None
-    """Per observation, not per year; None, like the others, where there was too little to tell."""
+    """Per observation, not per year; None, like the others, if there were too few data."""
     trials: int
     expected_max_sharpe: float | None
     dsr: float | None = Field(ge=0, le=1)
-    """Probability that the true ratio is above what luck gives."""
+    """Probability that the true ratio is above the one expected by luck."""
     observations: int
 
 
 class SweepFile(BaseModel):
-    """``sweep.json``. What it holds beyond this is of no use to the report."""
+    """The part of ``sweep.json`` that the report uses."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -80,21 +80,21 @@ class SweepFile(BaseModel):
     deflated_sharpe: Deflated | None = None
     digest: str = ""
     observation_s: float | None = None
-    """Length of the intervals that the Sharpe ratios are of."""
+    """Interval of the observations for Sharpe ratios."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetFigures:
-    """One set and what it made in the spans that sets are compared by: the mean over them."""
+    """One set and its figures, each the mean over the spans that sets are compared by."""
 
     number: int
     values: tuple[Value, ...]
-    """One for each key."""
+    """One value per key."""
     made: Mapping[str, float]
 
     @property
     def has_fills(self) -> bool:
-        """Whether it traded at all; a set that did not is no result."""
+        """Whether it has any fill; a set without fills does not count as a result."""
         return self.made.get("fills", 1) > 0
 
 
@@ -109,7 +109,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """The set that a fold's training chose, and what it made in its test. What there is none of is None."""
+    """The set chosen by a fold's training, and its result in the test. Missing values are None."""
 
     fold: int
     number: int | None
@@ -120,12 +120,12 @@ class Chosen:
     test_sharpe: float | None
     test_rank: int | None
     sets: int | None
-    """How many the rank is among."""
+    """Number of sets in the ranking."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepFigures:
-    """What a report shows of a sweep."""
+    """Everything that a report shows of a sweep."""
 
     name: str
     about: SweepFile
@@ -135,9 +135,9 @@ class SweepFigures:
     spans: list[str]
     """Spans that sets are compared by: all of the tapes, or else the training spans."""
     sets: list[SetFigures]
-    """With a figure for the first objective, best first; those without a fill below all others."""
+    """Sets with a value of the first objective, best first; sets without fills last."""
     pnl: Mapping[str, Mapping[int, float]]
-    """By span and number."""
+    """Profit by span and set number."""
     chosen: list[Chosen]
 
     @property
@@ -147,7 +147,7 @@ class SweepFigures:
 
     @property
     def hours(self) -> dict[str, float]:
-        """How long the folds' spans are."""
+        """Lengths of the folds' spans in hours, by name."""
         return {
             f"{kind} {fold.fold}": (span[1] - span[0]) / 3.6e12
             for fold in self.about.folds
@@ -174,7 +174,7 @@ def read_sweep(folder: Path) -> SweepFigures:
     found = [str(row["span"]) for row in rows]
     spans = ["all"] if "all" in found else sorted({span for span in found if span.startswith("train ")}, key=_place)
     if not spans:
-        raise ReportInputError(f"{folder / RUNS}: no run is of the span all or train; accepted: results of `sweep`")
+        raise ReportInputError(f"{folder / RUNS}: no run has the span all or train; accepted: results of `sweep`")
     figures: dict[str, dict[int, float]] = {}
     for row in done:
         if (pnl := _figure(row, "pnl", folder / RUNS)) is not None:
@@ -205,7 +205,7 @@ def _read_about(path: Path) -> SweepFile:
 
 def _rows(path: Path, wanted: set[str]) -> list[dict[str, Any]]:
     if not path.is_file():
-        raise ReportInputError(f"{path}: no such file; was the sweep brought to its end?")
+        raise ReportInputError(f"{path}: no such file; was the sweep completed?")
     try:
         table = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -221,7 +221,7 @@ def _place(span: str) -> tuple[str, int]:
 
 
 def _figure(row: Mapping[str, Any], name: str, path: Path) -> float | None:
-    """A metric as a number; None where there is none."""
+    """A metric as a number; None if missing."""
     value = row.get(name)
     if value is None:
         return None
@@ -237,7 +237,7 @@ def _figure(row: Mapping[str, Any], name: str, path: Path) -> float | None:
 def _sets(
     done: Sequence[Mapping[str, Any]], spans: Sequence[str], keys: Sequence[str], objectives: Sequence[str], path: Path
 ) -> list[SetFigures]:
-    """Sets with a figure in each of the spans, best first."""
+    """Sets with figures in every span, best first."""
     shown = tuple(dict.fromkeys((*objectives, *METRICS)))
     values: dict[int, tuple[Value, ...]] = {}
     made: dict[int, dict[str, list[float]]] = {}

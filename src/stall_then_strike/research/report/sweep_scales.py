@@ -1,4 +1,4 @@
-"""The values of what was swept as places on axes, and which sets and keys stand out."""
+"""Positions of swept values on axes, and the ranking of keys by their effect."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from stall_then_strike.research.report.sweep_data import SetFigures, SweepFigure
 
 BINS: Final = 8
 _DISTINCT: Final = 12
-"""Values that a key may have to be shown one by one; more are put into bins."""
+"""Most values of a key that are shown singly; more are put into bins."""
 
 
 def value_text(value: Value) -> str:
-    """A setting as it is written."""
+    """A value as text."""
     if isinstance(value, float):
         return f"{value:.6g}"
     return "—" if value is None else str(value)
 
 
 def key_text(key: str, keys: Sequence[str]) -> str:
-    """The key's last name if no other has the same, else all of it."""
+    """The last part of a key, or the whole key if that part is ambiguous."""
     last = key.rpartition(".")[2]
     return last if sum(other.rpartition(".")[2] == last for other in keys) == 1 else key
 
 
 def _rough(value: float) -> str:
-    """A number to three digits, or to the whole."""
+    """A number with three digits, or as an integer."""
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 class Scale:
-    """The values of one key as places: one by one, or, where they are many, in bins of about equal counts."""
+    """Positions of the values of one key: singly, or in bins of about equal counts if there are many."""
 
     def __init__(self, values: Sequence[Value]) -> None:
         """``values`` are those of all sets."""
@@ -53,35 +53,35 @@ class Scale:
 
     @property
     def is_binned(self) -> bool:
-        """Whether a place stands for a range of values."""
+        """Whether a position stands for a range of values."""
         return bool(self._edges)
 
     def place(self, value: Value) -> int:
-        """Where a value is."""
+        """Position of a value."""
         if self._edges and isinstance(value, int | float):
             return sum(value >= edge for edge in self._edges)
         return self._places[value]
 
     def height(self, value: Value) -> float:
-        """Where a value is on an axis from 0 to 1."""
+        """Position of a value on an axis from 0 to 1."""
         if self.is_binned and isinstance(value, int | float):
             return (value - self.low) / (self.high - self.low)
         return (self._places[value] + 0.5) / len(self._places)
 
     def marks(self) -> list[tuple[float, str]]:
-        """Heights and texts of the axis."""
+        """Positions and texts of the axis's marks."""
         if self.is_binned:
             return [(0.0, _rough(self.low)), (1.0, _rough(self.high))]
         return [((place + 0.5) / len(self.names), name) for place, name in enumerate(self.names)]
 
 
 def scales(figures: SweepFigures) -> list[Scale]:
-    """One for each key."""
+    """One scale per key."""
     return [Scale([one.values[at] for one in figures.sets]) for at in range(len(figures.keys))]
 
 
 def by_weight(figures: SweepFigures) -> list[int]:
-    """Keys by how far the objective's median moves over their values, the most first."""
+    """Indices of keys, those with the largest effect on the objective's median first."""
     moves = []
     for at, scale in enumerate(scales(figures)):
         found = medians([(scale.place(one.values[at]), one.made[figures.objective]) for one in figures.sets])
@@ -90,7 +90,7 @@ def by_weight(figures: SweepFigures) -> list[int]:
 
 
 def medians(points: Sequence[tuple[Any, float]]) -> dict[Any, float]:
-    """The median of the figures at each place."""
+    """The median of the figures at each position."""
     cells: dict[Any, list[float]] = {}
     for place, figure in points:
         cells.setdefault(place, []).append(figure)
@@ -98,14 +98,14 @@ def medians(points: Sequence[tuple[Any, float]]) -> dict[Any, float]:
 
 
 def pairs(figures: SweepFigures) -> list[tuple[int, int]]:
-    """All pairs of keys that have more than one value, those of the weightiest keys first."""
+    """All pairs of keys with more than one value, those with the largest effect first."""
     varied = {at for at, scale in enumerate(scales(figures)) if len(scale.names) > 1}
     ranked = [at for at in by_weight(figures) if at in varied]
     return sorted(combinations(ranked, 2), key=lambda pair: ranked.index(pair[0]) + ranked.index(pair[1]))
 
 
 def front(sets: Sequence[SetFigures]) -> list[SetFigures]:
-    """Sets with fills of which none other has both more profit and less drawdown, from the highest profit down."""
+    """Sets with fills on the Pareto front of profit and drawdown, highest profit first."""
     whole = [one for one in sets if one.has_fills and {"pnl", "max_drawdown"} <= one.made.keys()]
     found: list[SetFigures] = []
     for one in sorted(whole, key=lambda one: (-one.made["pnl"], one.made["max_drawdown"], one.number)):

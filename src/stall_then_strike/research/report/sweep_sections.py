@@ -1,4 +1,4 @@
-"""What stands on a sweep's page, in order."""
+"""The sections of a sweep's page, in order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from stall_then_strike.research.report.sweep_words import (
 SHOWN: Final = 15
 """Rows of the table of the best sets."""
 ERRORS: Final = 10
-"""Different errors that are listed."""
+"""Most errors that are listed."""
 _NAMED: Final = 3
 NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 
@@ -73,7 +73,7 @@ def _section(
 
 
 def _row(texts: Sequence[str], *, is_strong: bool = False) -> tuple[Cell, ...]:
-    """Cells that scroll rather than break: figures are read along columns."""
+    """A row of cells whose texts do not break, because figures are read along columns."""
     return tuple(Cell(text=text.replace(" ", NO_BREAK), is_strong=is_strong) for text in texts)
 
 

@@ -1,4 +1,4 @@
-"""A sweep in numbers and plain sentences: head, cards, summary, notes. Nothing is praised that luck explains."""
+"""A sweep in numbers and sentences: head, cards, summary, notes. Results that luck explains are called luck."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from stall_then_strike.research.report.sweep_data import DEPTHS, SweepFigures
 from stall_then_strike.research.report.sweep_scales import key_text, pairs, scales, value_text
 
 BELIEVED: Final = 0.95
-"""Deflated Sharpe ratio from which on luck is not the likely reason."""
+"""Least deflated Sharpe ratio at which luck is unlikely."""
 LUCK: Final = 0.5
-"""Under it, luck alone shows more."""
+"""Below this deflated Sharpe ratio, luck alone would show more."""
 _TAPES: Final = 3
 _VALUES: Final = 12
 _SCANTY: Final = 3
-"""Sets from which on a rank correlation says anything."""
+"""Fewest sets for a meaningful rank correlation."""
 
 
 def figure_text(metric: str, value: float | None) -> str:
@@ -45,7 +45,7 @@ def span_name(span: str, say: Labels) -> str:
 
 
 def subtitle(figures: SweepFigures, say: Labels) -> list[str]:
-    """What was swept, over what, and how to have it again."""
+    """What was swept, on which tapes, and how to repeat it."""
     about = figures.about
     swept = "; ".join(f"{key}: {_values(about.keys[key], say)}" for key in figures.keys)
     method = say(f"method_{about.method}") if about.method in ("grid", "tpe") else about.method
@@ -126,7 +126,7 @@ def cards(figures: SweepFigures, say: Labels) -> list[Card]:
 
 
 def _results(figures: SweepFigures) -> list[float]:
-    """What the sets with fills made."""
+    """Profits of the sets with fills."""
     return [one.made["pnl"] for one in figures.sets if one.has_fills and "pnl" in one.made]
 
 
@@ -160,7 +160,7 @@ def _sentences(figures: SweepFigures, say: Labels) -> Iterator[str]:
 
 
 def deflated_text(figures: SweepFigures, say: Labels) -> str:
-    """What the deflated Sharpe ratio means here."""
+    """The meaning of the deflated Sharpe ratio, as a sentence."""
     found = figures.about.deflated_sharpe
     if found is None or found.dsr is None or found.sharpe is None or found.expected_max_sharpe is None:
         return say("say_no_deflated")
@@ -201,7 +201,7 @@ def _forward(figures: SweepFigures, say: Labels) -> Iterator[str]:
 
 
 def rank_agreement(figures: SweepFigures) -> float | None:
-    """Spearman's correlation of the profits in training and in the test, mean over the folds that have enough sets."""
+    """Spearman's correlation of profits in training and test, mean over the folds with enough sets."""
     found = []
     for fold in figures.about.folds:
         train, test = (figures.pnl.get(f"{kind} {fold.fold}", {}) for kind in ("train", "test"))
@@ -215,7 +215,7 @@ def rank_agreement(figures: SweepFigures) -> float | None:
 
 
 def _ranks(values: list[float]) -> list[float]:
-    """Places in rising order, equal ones sharing theirs."""
+    """Ranks in ascending order; equal values share their mean rank."""
     order = sorted(range(len(values)), key=values.__getitem__)
     ranks = [0.0] * len(values)
     start = 0
@@ -235,7 +235,7 @@ def _correlation(first: list[float], second: list[float]) -> float | None:
 
 
 def notes(figures: SweepFigures, say: Labels) -> list[str]:
-    """What a reader has to know to read the figures rightly."""
+    """What a reader must know to understand the figures."""
     found = [say("note_compared", spans=", ".join(span_name(span, say) for span in figures.spans))]
     if idle := sum(not one.has_fills for one in figures.sets):
         found.append(say("note_no_fills", n=f"{idle:,}", all=f"{len(figures.sets):,}"))
@@ -256,5 +256,5 @@ def notes(figures: SweepFigures, say: Labels) -> list[str]:
 
 
 def key_names(figures: SweepFigures) -> list[str]:
-    """The keys as heads of columns."""
+    """The keys as column headers."""
     return [key_text(key, figures.keys) for key in figures.keys]

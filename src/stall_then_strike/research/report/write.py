@@ -1,4 +1,4 @@
-"""From folders to a file: the report as a whole."""
+"""Reads the folders of a report and writes its file."""
 
 from __future__ import annotations
 
@@ -30,16 +30,15 @@ def write_report(
     wanted: Sequence[str] = (),
     compared: Sequence[str] = (),
 ) -> None:
-    """Write the report on a run, with ``compare`` on two, on a sweep or a calibration, to ``out``, whole or not at all.
+    """Write a report to ``out`` atomically: on a run, on two runs (``compare``), on a sweep or on a calibration.
 
-    Tapes serve both runs, the journal the first. ``wanted`` and ``compared`` choose runs of the one folder and of the
-    other. Raises ReportInputError for what cannot be read, ConfigError for a run that is not there, OSError for
-    ``out``.
+    Tapes are used for both runs, the journal for the first. ``wanted`` and ``compared`` choose runs of the two folders.
+    Raises ReportInputError for unreadable input, ConfigError for an unknown run, OSError for ``out``.
     """
     say = Labels(language, zone)
     kind = "sweep" if is_sweep(folder) else "calibration" if is_calibration(folder) else None
     if kind is not None and (compare is not None or tapes or journal is not None or wanted):
-        raise ReportInputError(f"{folder} holds a {kind}: --compare, --tape, --journal and --run are for runs")
+        raise ReportInputError(f"{folder} has a {kind}: --compare, --tape, --journal and --run are for runs")
     if kind == "sweep":
         page = sweep_page(read_sweep(folder), say)
     elif kind == "calibration":
@@ -62,7 +61,7 @@ def write_report(
 
 
 def _names(first: Path, second: Path | None) -> tuple[str, str]:
-    """What to call two runs: as much of their paths' ends as tells them apart."""
+    """Names of two runs: the shortest ends of their paths that differ."""
     a, b = first.resolve(), (second or first).resolve()
     for parts in range(1, max(len(a.parts), len(b.parts))):
         names = "/".join(a.parts[-parts:]), "/".join(b.parts[-parts:])

@@ -1,4 +1,4 @@
-"""A sweep from what is known to its end: which runs are missing, and in what order they are asked for."""
+"""Makes the missing runs of a sweep, in a fixed order."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class Driver:
     """Makes the missing runs of one sweep."""
 
     def __init__(self, plan: Plan, journal: RunJournal, told: Callable[[Record], None]) -> None:
-        """``journal`` is open; ``told`` hears of each new record."""
+        """``journal`` is open; ``told`` is called with each new record."""
         self._plan, self._journal, self._told = plan, journal, told
 
     def drive(self, pool: Pool) -> bool:
-        """Make them all; False if it was stopped before. Raises PoolError, LogError, ConfigError."""
+        """Make all missing runs; return False if stopped before the end. Raises PoolError, LogError, ConfigError."""
         return self._drive_grid(pool) if self._plan.trials is None else self._drive_search(pool, self._plan.trials)
 
     @property
     def missing(self) -> int:
-        """How many runs are not known yet."""
+        """Number of runs without a record."""
         return self._plan.runs - len(self._journal.records)
 
     def _make(self, pool: Pool, runs: Iterator[Run], count: int) -> None:
@@ -45,7 +45,7 @@ class Driver:
         return not self.missing
 
     def _drive_search(self, pool: Pool, trials: int) -> bool:
-        """One study over the whole tape, and one for each fold, which learns from its train span alone."""
+        """Make one study over the whole tape, and one per fold, which learns from its train span only."""
         studies: list[tuple[Span, ...]] = [(self._plan.whole,), *((fold.train, fold.test) for fold in self._plan.folds)]
         return all(self._study(pool, number, spans, trials) for number, spans in enumerate(studies))
 
@@ -67,17 +67,17 @@ class Driver:
         return True
 
     def _result(self, record: Record) -> list[float] | None:
-        """For the search; None for what is no result."""
+        """The objectives for the search; None for a failed run or one without fills."""
         is_result = record.done and has_fills(record)
         return [score(record, name) for name in self._plan.objectives] if is_result else None
 
     def _check(self, runs: list[Run]) -> None:
-        """What is remembered has to be what is proposed now. Raises ConfigError."""
+        """Check that recorded runs have the parameter sets that are proposed now. Raises ConfigError."""
         for run in runs:
             record = self._journal.records.get((run.number, run.span.name))
             if record is not None and record.values != _as_json(run.values):
                 raise ConfigError(
-                    f"{self._journal.folder}: parameter set {run.number} is not what the search proposes now "
+                    f"{self._journal.folder}: parameter set {run.number} differs from what the search proposes now "
                     "(another version of optuna?); accepted: a new folder by --out"
                 )
 

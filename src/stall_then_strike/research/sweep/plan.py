@@ -1,7 +1,7 @@
-"""What a sweep runs: which keys take which values, over which spans of the tape, and what tells it from another sweep.
+"""The plan of a sweep: which keys take which values, over which spans of the tape, and the sweep's identity.
 
-Every value is checked against the configuration's model before anything runs. A combination of values that are each
-legal and impossible together is not refused here: its run fails, and the others go on.
+Every value is checked against the configuration's model before anything runs. Values that are valid alone but not
+together are not refused here: that run fails, and the others go on.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError
 
 Value = Any
-"""Of a key, as YAML reads it: int, Decimal, str, bool, a list or a mapping."""
+"""Value of a key, as read from YAML: int, Decimal, str, bool, a list or a mapping."""
 Values = Mapping[str, Value]
 """One parameter set: its values by key."""
 
 OBJECTIVES: Final = ("pnl", "max_drawdown", "sharpe")
-"""What can be looked for; of all of them more is better (a drawdown is zero or negative)."""
+"""Possible objectives; more is better for all of them (a drawdown is zero or negative)."""
 MOST_SETS: Final = 100_000
 _PREPARED: Final = (("exchange", "product_code"), ("exchange", "tick_size"), ("exchange", "size_step"))
 _REPLAYED: Final = ("strategy", "risk", "session", "paper")
 _FEWEST_INTERVALS: Final = 3
-"""Of observation in a span, so that there is a Sharpe ratio."""
+"""Fewest observations in a span, needed for a Sharpe ratio."""
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Numbers from one to another, both included, that a search may try."""
+    """A range of numbers for a search, both ends included."""
 
     low: int | Decimal
     high: int | Decimal
@@ -49,7 +49,7 @@ class Range:
 
     @property
     def whole(self) -> bool:
-        """Whether only whole numbers are meant: they were written so."""
+        """Whether only whole numbers are tried, because both ends were written as such."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
@@ -59,7 +59,7 @@ Keys = Mapping[str, Choices | Range]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of the tape: from a stamp, included, to another, excluded."""
+    """A part of the tape: from a stamp, included, to another, excluded."""
 
     name: str
     from_ns: int
@@ -68,7 +68,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """What to choose on, and what to try the choice on."""
+    """A span to choose on, and a span to test the choice on."""
 
     number: int
     train: Span
@@ -86,11 +86,11 @@ class Plan:
     whole: Span
     folds: tuple[Fold, ...]
     trials: int | None
-    """Sets that a search tries on each span that it learns from; None for a grid."""
+    """Number of sets that a search tries per study; None for a grid."""
     batch: int
     seed: int
     sample_ns: int
-    """Interval of observation, for the Sharpe ratio."""
+    """Interval of observations for the Sharpe ratio."""
 
     @property
     def method(self) -> str:
@@ -104,7 +104,7 @@ class Plan:
 
     @property
     def runs(self) -> int:
-        """How many runs it has."""
+        """Number of runs."""
         if self.trials is not None:
             return self.trials * (1 + 2 * len(self.folds))
         return _combinations(self.keys) * len(self.spans)
@@ -114,7 +114,7 @@ class Plan:
 
 
 def read_grid(texts: Iterable[str], base: AppConfig) -> dict[str, Choices]:
-    """``key.path=value,value,...`` of each text. Raises ConfigError with everything that is wrong."""
+    """Read ``key.path=value,value,...`` from each text. Raises ConfigError with all errors."""
     found, problems = _read(texts, base, "--grid", lambda where, text: None)
     if (sets := _combinations(found)) > MOST_SETS:
         problems.append(f"--grid: {sets:,} parameter sets; accepted: {MOST_SETS:,} at most, or --search with --trials")
@@ -123,7 +123,7 @@ def read_grid(texts: Iterable[str], base: AppConfig) -> dict[str, Choices]:
 
 
 def read_search(texts: Iterable[str], base: AppConfig) -> dict[str, Choices | Range]:
-    """``key.path=low:high[:log|:step]`` or ``key.path=value,value,...`` of each. Raises ConfigError likewise."""
+    """Read ``key.path=low:high[:log|:step]`` or ``key.path=value,value,...``. Raises ConfigError with all errors."""
     found, problems = _read(texts, base, "--search", _range)
     _raise_all(problems)
     return found
@@ -183,9 +183,9 @@ def _range(where: str, text: str) -> Range | None:
     log = len(parts) == 3 and parts[2] == "log"
     step = numbers[2] if len(parts) == 3 and not log else None
     if len(parts) == 3 and not log and (step is None or step <= 0):
-        raise ConfigError(f"{where}: {parts[2]} is no step; accepted: log, or a number above 0")
+        raise ConfigError(f"{where}: {parts[2]} is not a step; accepted: log, or a number above 0")
     if not low < high or (step is not None and step > high - low):
-        raise ConfigError(f"{where}: nothing lies between; accepted: low below high, a step no longer than that")
+        raise ConfigError(f"{where}: the range is empty; accepted: low below high, a step up to high - low")
     if log and low <= 0:
         raise ConfigError(f"{where}: {low} has no logarithm; accepted: above 0 with log")
     if step is not None and isinstance(step, Decimal):
@@ -204,7 +204,7 @@ def _number(text: str) -> int | Decimal | None:
 
 
 def _refused(given: Mapping[str, Sequence[tuple[str, Value]]], base: AppConfig) -> Iterator[str]:
-    """What no parameter set could use, in words."""
+    """Error messages for values that no parameter set can use."""
     tree = effective_tree(base)
     for key, values in given.items():
         others = [[(other, value) for _, value in found] for other, found in given.items() if other != key]
@@ -233,7 +233,7 @@ def _first_accepted(
 
 
 def idle_keys(keys: Keys, base: AppConfig) -> list[str]:
-    """Keys whose values make no difference to a replay."""
+    """Keys whose values have no effect on a replay."""
     tree, idle = effective_tree(base), []
     for key, values in keys.items():
         tried = (values.low, values.high) if isinstance(values, Range) else values
@@ -241,7 +241,7 @@ def idle_keys(keys: Keys, base: AppConfig) -> list[str]:
         for value in tried:
             try:
                 changed = changed or replayed(configured(tree, {key: value}, "")) != replayed(base)
-            except ConfigError:  # possible only together with another key's
+            except ConfigError:  # valid only together with another key's value
                 changed = True
         if not changed:
             idle.append(key)
@@ -252,7 +252,7 @@ def idle_keys(keys: Keys, base: AppConfig) -> list[str]:
 
 
 def configured(base: dict[str, Any], values: Values, origin: str) -> AppConfig:
-    """The configuration of one set. Raises ConfigError, which names ``origin`` where a value of the set is at fault."""
+    """The configuration of one set. Raises ConfigError, with ``origin`` as the place of the set's values."""
     tree = tree_of(base, Origin("configuration"))
     over = []
     for key, value in values.items():
@@ -270,9 +270,10 @@ def grid(keys: Mapping[str, Choices]) -> Iterator[dict[str, Value]]:
 
 
 def folds_of(whole: Span, folds: int, train_share: Decimal, sample_ns: int) -> tuple[Fold, ...]:
-    """Walk-forward: equal tests side by side up to the end, each after its train span; both move on by a test's length.
+    """Walk-forward folds: each has a train span and a test span after it; the next fold is one test span later.
 
-    ``train_share`` is a train span's share of train and test together. Raises ConfigError for too short spans.
+    Test spans are equally long, adjacent, and end with the tape. ``train_share`` is the train span's share of train and
+    test together. Raises ConfigError for too short spans.
     """
     if not folds:
         return ()
@@ -299,18 +300,18 @@ def folds_of(whole: Span, folds: int, train_share: Decimal, sample_ns: int) -> t
     )
 
 
-# --- telling one sweep from another
+# --- identity
 
 
 def replayed(cfg: AppConfig) -> dict[str, Any]:
-    """What of a configuration a replay reads: addresses, folders and logs are not part of a result."""
+    """The part of a configuration that a replay depends on: without addresses, folders and logs."""
     tree = effective_tree(cfg)
     exchange = {name: value for name, value in tree["exchange"].items() if not name.endswith("_url")}
     return {"exchange": exchange, **{name: tree[name] for name in _REPLAYED}}
 
 
 def identity(plan: Plan, cfg: AppConfig, *, tapes: Sequence[str], program: str) -> dict[str, Any]:
-    """Everything that a result depends on. ``tapes`` are digests of their bytes, ``program`` one of the code."""
+    """Everything that a result depends on. ``tapes`` are digests of the tapes, ``program`` is one of the code."""
     return {
         "program": program,
         "tapes": list(tapes),
@@ -328,12 +329,12 @@ def identity(plan: Plan, cfg: AppConfig, *, tapes: Sequence[str], program: str) 
 
 
 def digest_of(held: Mapping[str, Any]) -> str:
-    """Sixteen hex digits of an identity."""
+    """Digest of an identity, sixteen hex digits."""
     return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def keys_json(keys: Keys) -> dict[str, Any]:
-    """As the result's ``keys``: lists of values, or ranges."""
+    """Keys for JSON: lists of values, or ranges."""
     return {
         key: [as_json(value) for value in values] if isinstance(values, tuple) else _range_json(values)
         for key, values in keys.items()
@@ -341,7 +342,7 @@ def keys_json(keys: Keys) -> dict[str, Any]:
 
 
 def as_json(value: Value) -> Any:
-    """A value as JSON has it: decimals become floats, exactly as they are written."""
+    """A value for JSON; decimals become floats."""
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, Mapping):
@@ -357,7 +358,7 @@ def _range_json(values: Range) -> dict[str, Any]:
 
 
 def _latency_files(plan: Plan, cfg: AppConfig) -> list[str]:
-    """Digests of the files of recorded latencies that may be read."""
+    """Digests of the files of recorded latencies that runs may read."""
     names = {cfg.paper.order_latency.file, cfg.paper.cancel_latency.file}
     for key in ("paper.order_latency.file", "paper.cancel_latency.file"):
         values = plan.keys.get(key, ())

@@ -1,8 +1,8 @@
-"""Where the runs of a sweep are made: in this process, or on Dask.
+"""Executes the runs of a sweep: in this process, or on Dask.
 
-A run is a pure function of what it is given, so a worker that dies costs time and nothing else: Dask gives its runs to
-another. What can be asked of a cluster that does not answer is bounded: a scheduler that cannot be reached, one that is
-lost, and a cluster without any worker end the sweep after ``patience_s``, with what was done kept.
+A run depends only on its arguments, so a worker that dies costs only time: Dask gives its runs to another. Waiting is
+bounded: the sweep ends after ``patience_s`` if the scheduler cannot be reached or is lost, or if there is no worker.
+Finished runs are kept.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, StallThenStrikeError
 
 _TASK_S: Final = 0.2
-"""How long a task may take: shorter ones cost more in being sent, longer ones are lost as a whole with a worker."""
+"""Intended duration of a task: shorter ones have more overhead, longer ones lose more work with a worker."""
 _MOST_RUNS: Final = 64
-"""In a task."""
+"""Most runs in a task."""
 _TASKS_A_THREAD: Final = 3
 _LOOK_S: Final = 2.0
 _PAUSE_S: Final = 0.2
@@ -34,26 +34,26 @@ _FETCH_S: Final = 5.0
 
 
 class PoolError(StallThenStrikeError):
-    """The cluster cannot be used, or not any longer. The text is meant for the operator."""
+    """The cluster cannot be used (any more). The text is meant for the operator."""
 
 
 class Pool(Protocol):
-    """Makes runs."""
+    """Executes runs."""
 
     def records(self, runs: Iterable[Run], count: int) -> Iterator[Record]:
-        """One record for each of so many runs, in any order; fewer once ``stopping``. Raises PoolError."""
+        """One record per run, in any order; fewer after a stop. ``count`` is the number of runs. Raises PoolError."""
         ...
 
 
 class SerialPool:
-    """One run after the other, here."""
+    """Executes one run after the other in this process."""
 
     def __init__(self, job: Job, columns: Columns, stopping: Callable[[], bool]) -> None:
         """``columns`` are those of the job."""
         self._job, self._columns, self._stopping = job, columns, stopping
 
     def records(self, runs: Iterable[Run], count: int) -> Iterator[Record]:
-        """In the order given."""
+        """Records in the order of the runs."""
         for run in runs:
             if self._stopping():
                 return
@@ -61,7 +61,7 @@ class SerialPool:
 
 
 class DaskPool:
-    """A cluster on this machine, or one that is there. A context manager."""
+    """Executes runs on a cluster, either started on this machine or existing. A context manager."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class DaskPool:
         stopping: Callable[[], bool],
         tell: Callable[[str], None],
     ) -> None:
-        """``workers`` counts for a cluster on this machine only. ``tell`` is for what the operator should know."""
+        """``workers`` applies to a cluster on this machine only. ``tell`` shows a text to the operator."""
         self._job, self._scheduler, self._workers = job, scheduler, workers
         self._patience_s, self._stopping, self._tell = patience_s, stopping, tell
         self._stack = contextlib.ExitStack()
@@ -81,14 +81,15 @@ class DaskPool:
         self._threads, self._per_task = 0, 1
         self._looked_ns = 0
         self._mute_ns: int | None = None
-        """Since when the scheduler does not answer, and since when it has no worker, as far as was seen."""
+        """Since when the scheduler has not answered, as far as observed."""
         self._alone_ns: int | None = None
+        """Since when the cluster has had no worker, as far as observed."""
 
     def __enter__(self) -> Self:
-        """Start or connect. Raises PoolError, ConfigError (an address that is none)."""
+        """Start or connect. Raises PoolError, ConfigError (a bad address)."""
         import dask
 
-        # Dask's own messages: what matters of them is told by this class.
+        # Silence Dask's own messages; this class reports what matters.
         quiet = dict.fromkeys(
             ("distributed", "distributed.client", "distributed.scheduler", "tornado", "bokeh"), "critical"
         )
@@ -111,7 +112,7 @@ class DaskPool:
                 self._client = self._stack.enter_context(
                     distributed.Client(self._scheduler or self._cluster, timeout=self._patience_s, set_as_default=False)
                 )
-            except Exception as error:  # Dask raises what it likes: its settings, its workers' start, the network
+            except Exception as error:  # Dask raises many types: settings, start of workers, network
                 with contextlib.suppress(Exception):
                     self._stack.close()
                 raise self._not_started(error) from error
@@ -126,13 +127,13 @@ class DaskPool:
         return PoolError(f"no scheduler {where} ({_one_line(cause)}); {advice}")
 
     def __exit__(self, *exc: object) -> None:
-        """Let go of the cluster; one of our own ends."""
+        """Disconnect from the cluster; a cluster that was started here ends."""
         with warnings.catch_warnings(), contextlib.suppress(OSError, TimeoutError):
             warnings.simplefilter("ignore")
             self._stack.close()
 
     def _check_address(self) -> None:
-        """Before a client has it, which would take two minutes to give up. Raises ConfigError."""
+        """Check the address first, because a client takes two minutes to fail. Raises ConfigError."""
         if self._scheduler is None:
             return
         from distributed.comm.addressing import parse_address, parse_host_port
@@ -162,7 +163,7 @@ class DaskPool:
             )
 
     def records(self, runs: Iterable[Run], count: int) -> Iterator[Record]:
-        """As they come back."""
+        """Records as they come back."""
         waiting: dict[Any, tuple[Run, ...]] = {}
         ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
         left = iter(runs)
@@ -183,7 +184,7 @@ class DaskPool:
                 batch = waiting.pop(future)
                 found = self._result(future, batch)
                 if found is None:
-                    for run in batch:  # one of them may be the culprit: each by itself
+                    for run in batch:  # one of them may be the cause: submit each alone
                         self._submit((run,), waiting, ended)
                     continue
                 seconds = sum(record.seconds for record in found) / len(found)
@@ -191,23 +192,23 @@ class DaskPool:
                 yield from found
                 self._look()
         finally:
-            with contextlib.suppress(Exception):  # the client may be gone
+            with contextlib.suppress(Exception):  # the client may be closed
                 self._client.cancel(list(waiting))
 
     def _runs_a_task(self, count: int) -> int:
-        """As many as take the time of a task, and so few that every thread gets some."""
+        """As many runs as fit the intended duration of a task, but few enough that every thread gets some."""
         return max(1, min(self._per_task, count // (2 * max(1, self._threads))))
 
     def _submit(self, batch: tuple[Run, ...], waiting: dict[Any, tuple[Run, ...]], ended: Any) -> None:
         try:
             future = self._client.submit(pickle.loads, pickle.dumps(_Call(self._job, batch)), pure=False)
-        except Exception as error:  # a client that lost its scheduler raises what it likes
+        except Exception as error:  # a client without its scheduler raises many types
             raise self._lost(error) from error
         waiting[future] = batch
         future.add_done_callback(ended.put)
 
     def _result(self, future: Any, batch: tuple[Run, ...]) -> list[Record] | None:
-        """Records of a task that ended; None if it has to be taken apart. Raises PoolError."""
+        """Records of a finished task; None if its runs must be submitted one by one. Raises PoolError."""
         from distributed.comm.core import CommClosedError
         from distributed.scheduler import KilledWorker
 
@@ -218,7 +219,7 @@ class DaskPool:
                 return None
             deaths = error.allowed_failures + 1
             return [failed(batch[0], f"every worker that was at this run died, {deaths} in all (out of memory?)")]
-        except TimeoutError:  # it was done, and lost with its worker
+        except TimeoutError:  # finished, but the result was lost with its worker
             return None
         except (OtherProgram, FeedError, ConfigError) as error:
             raise PoolError(f"a worker cannot take part: {error}") from error
@@ -226,7 +227,7 @@ class DaskPool:
             raise PoolError(
                 f"a worker cannot take part: it lacks {error.name}; install the same stall-then-strike[research] there"
             ) from error
-        except Exception as error:  # cancelled, lost, or a worker's own trouble (its disk ...)
+        except Exception as error:  # cancelled, lost, or a problem of the worker (its disk ...)
             is_lost = future.status in ("cancelled", "lost") or isinstance(error, CommClosedError)
             if is_lost or (self._client is not None and self._client.status != "running"):
                 raise self._lost(error) from error
@@ -234,7 +235,8 @@ class DaskPool:
         return found
 
     def _look(self, *, force: bool = False) -> None:
-        """Ask the scheduler who is there, every now and then. Raises PoolError when nobody is, for too long."""
+        """Ask the scheduler for its workers now and then. Raises PoolError if it or its workers are gone for too
+        long."""
         now = perf_ns()
         if not force and now - self._looked_ns < _LOOK_S * NS_PER_S:
             return
@@ -262,10 +264,10 @@ class DaskPool:
 
 
 class _Call:
-    """``run_batch`` of these, once it is unpickled.
+    """A call of ``run_batch``, made when it is unpickled.
 
-    Dask is handed bytes: what it unpickles by itself, outside a task, would end a worker that lacks this package, and
-    nobody would learn why.
+    Dask gets it as bytes. An object that Dask unpickles itself, outside a task, would end a worker that lacks this
+    package, without a reason that we could show.
     """
 
     def __init__(self, job: Job, runs: Sequence[Run]) -> None:
@@ -276,7 +278,7 @@ class _Call:
 
 
 def _root(error: BaseException) -> BaseException:
-    """What an error began with."""
+    """The first cause of an error."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return error

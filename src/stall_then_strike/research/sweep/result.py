@@ -1,7 +1,7 @@
-"""What a sweep found: its tables, what the best of it is worth, and the files.
+"""Results of a sweep: rankings, the value of the best set, and the files.
 
-``runs.parquet`` has one row for a parameter set and a span, ``out_of_sample.parquet`` one for a fold of the
-walk-forward split. Rows are by number and span, whoever was done first; only ``seconds`` differs from run to run.
+``runs.parquet`` has one row per parameter set and span, ``out_of_sample.parquet`` one per fold of the walk-forward
+split. Rows are ordered by number and span, not by time; only ``seconds`` differs when a sweep is repeated.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ _TYPES: Final = {int: pl.Int64(), float: pl.Float64(), str: pl.String()}
 
 
 def ordered(records: Iterable[Record], plan: Plan) -> list[Record]:
-    """By number, then by span."""
+    """Records ordered by number, then by span."""
     place = {span.name: n for n, span in enumerate(plan.spans)}
     return sorted(records, key=lambda record: (record.number, place[record.span]))
 
 
 def ranked(records: Iterable[Record], span: str, objective: str) -> list[Record]:
-    """Runs of a span that were done, the best first; of equal ones the lower number.
+    """Successful runs of a span, the best first; equal ones by number.
 
-    One without a fill is no result, and ranks below all that have some: else it would win wherever trading loses.
+    A run without fills ranks below all runs with fills; otherwise it would win whenever trading loses.
     """
     done = [record for record in records if record.span == span and record.done]
     return sorted(done, key=lambda record: (not has_fills(record), -score(record, objective), record.number))
 
 
 def has_fills(record: Record) -> bool:
-    """Whether a run that was done traded at all."""
+    """Whether a successful run has any fill."""
     return bool(record.metrics["fills"] != 0)
 
 
 def score(record: Record, objective: str) -> float:
-    """What a run is judged by. A Sharpe ratio that cannot be told (nothing happened) counts as zero."""
+    """A run's value of an objective. An undefined Sharpe ratio (nothing happened) counts as zero."""
     found = record.metrics[objective]
     return 0.0 if found is None else float(found)
 
 
 def front(records: Sequence[Record], objectives: Sequence[str]) -> set[int]:
-    """Numbers of the runs with fills that no other one beats in all objectives."""
+    """Numbers of the runs with fills on the Pareto front of the objectives."""
     traded = [record for record in records if has_fills(record)]
     points = {record.number: tuple(score(record, name) for name in objectives) for record in traded}
 
@@ -67,7 +67,7 @@ def front(records: Sequence[Record], objectives: Sequence[str]) -> set[int]:
 
 
 def out_of_sample(records: Sequence[Record], plan: Plan) -> list[dict[str, Any]]:
-    """For each fold: what would have been chosen on its train span, and what that was worth on its test span."""
+    """For each fold: the set chosen on its train span, and the result of that set on its test span."""
     rows: list[dict[str, Any]] = []
     objective = plan.objectives[0]
     for fold in plan.folds:
@@ -92,13 +92,13 @@ def out_of_sample(records: Sequence[Record], plan: Plan) -> list[dict[str, Any]]
     return rows
 
 
-# --- over-fitting
+# --- overfitting
 
 
 def deflated(records: Sequence[Record], plan: Plan) -> tuple[Record, DeflatedSharpe] | None:
     """The best set over the whole tape, and its deflated Sharpe ratio; None if it has no Sharpe ratio.
 
-    Sets that a search proposed twice are one trial. A set that traded nothing counts with a ratio of zero.
+    Equal sets that a search proposed twice count as one trial. A set without fills counts with a ratio of zero.
     """
     best = next(iter(ranked(records, plan.whole.name, plan.objectives[0])), None)
     if best is None or best.metrics["sharpe"] is None:
@@ -121,7 +121,7 @@ def deflated(records: Sequence[Record], plan: Plan) -> tuple[Record, DeflatedSha
 
 
 def head(plan: Plan, *, command: str, tapes: Sequence[str]) -> dict[str, Any]:
-    """``sweep.json`` as it is before the first run."""
+    """The content of ``sweep.json`` before the first run."""
     return {
         "format": 1,
         "command": command,
@@ -148,12 +148,12 @@ def head(plan: Plan, *, command: str, tapes: Sequence[str]) -> dict[str, Any]:
 
 
 def worth(found: tuple[Record, DeflatedSharpe] | None) -> dict[str, Any] | None:
-    """``deflated_sharpe`` of ``sweep.json``; None where there is nothing to tell."""
+    """``deflated_sharpe`` of ``sweep.json``; None without one."""
     return None if found is None else {"number": found[0].number, **asdict(found[1])}
 
 
 def write_tables(folder: Path, records: Sequence[Record], plan: Plan) -> None:
-    """Both tables, each at once or not at all. Raises OSError."""
+    """Write both tables, each atomically. Raises OSError."""
     kinds = {key: _kind(key, plan.keys) for key in plan.keys}
     rows = [
         {
@@ -186,7 +186,7 @@ def _parquet(rows: Sequence[Mapping[str, Any]], schema: Mapping[str, pl.DataType
 
 
 def _kind(key: str, keys: Keys) -> pl.DataType:
-    """The column's type: that of its values, text as JSON where they are of several kinds."""
+    """A column's type: that of its values; text, as JSON, if they have several types."""
     values = keys[key]
     if isinstance(values, Range):
         return pl.Int64() if values.whole and (values.step is None or isinstance(values.step, int)) else pl.Float64()

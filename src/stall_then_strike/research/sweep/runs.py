@@ -1,6 +1,6 @@
-"""One run of a sweep, anywhere: a parameter set over a span, told in figures.
+"""One run of a sweep, on any machine: a parameter set over a span, and its figures.
 
-What goes wrong in one run is its result; what would go wrong in all of them (no tape, another program) is raised.
+An error of one run is part of its record; an error of all runs (no tape, another program) is raised.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from stall_then_strike.types.errors import StallThenStrikeError
 
 MARKOUT_NS: Final = 1 * NS_PER_S
 _SILENCE_NS: Final = 10 * NS_PER_S
-"""A tape that says nothing for so long is taken to know nothing (``mid_path``)."""
+"""After this time without a board message the mid is unknown (as in ``mid_path``)."""
 
 _HERE: Final = "research/sweep/runs.py"
-"""It imports all that a run's figures depend on."""
+"""This module: it imports everything that a run's figures depend on."""
 
 METRICS: Final = {
     "pnl": float,
@@ -49,13 +49,13 @@ METRICS: Final = {
     "kurtosis": float,
     "output_hash": str,
 }
-"""Figures of a run and their types; each may be None where there is nothing to tell.
+"""Figures of a run and their types; each may be None if it is undefined.
 
-``pnl``: realised and marked, fees and funding included; ``max_drawdown``: deepest fall of that from its peak, zero or
-negative; both in JPY, over all days of the span. ``fill_ratio``: quotes that were filled at least in part. ``volume``:
-of all fills, BTC. ``sharpe``, ``skew``, ``kurtosis``: of what ``pnl`` moved by in each of the ``observations``, which
-are the whole intervals of observation. ``markout_1s``: mean over fills of how far the mid stood on their good side a
-second later, JPY. ``output_hash``: of every log row and of the account at the end.
+``pnl``: realised and marked, with fees and funding; ``max_drawdown``: deepest fall of it from a peak, zero or negative;
+both in JPY, over all days of the span. ``fill_ratio``: share of quotes with any fill. ``volume``: of all fills, BTC.
+``sharpe``, ``skew``, ``kurtosis``: of the changes of ``pnl`` over the ``observations``, the complete intervals of
+observation. ``markout_1s``: mean over fills of the mid's move in their favour after a second, JPY. ``output_hash``:
+digest of every log row and of the account at the end.
 """
 
 
@@ -65,14 +65,14 @@ class OtherProgram(StallThenStrikeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What all runs of a sweep have in common."""
+    """What all runs of a sweep share."""
 
     base: dict[str, Any]
     tapes: tuple[Tape, ...]
     key: str
-    """Of the columns."""
+    """Key of the columns in the cache."""
     cache: str
-    """Folder of columns; a worker that cannot use it takes one of its own."""
+    """Folder of columns; a worker that cannot use it uses its own."""
     sample_ns: int
     program: str
 
@@ -88,29 +88,29 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What came of a run."""
+    """The outcome of a run."""
 
     number: int
     span: str
     values: dict[str, Any]
-    """As JSON has them."""
+    """Values of the keys, for JSON."""
     error: str | None
     metrics: dict[str, Any]
     seconds: float
 
     @property
     def done(self) -> bool:
-        """Whether it has figures."""
+        """Whether it succeeded and has figures."""
         return self.error is None
 
 
 def program() -> str:
-    """Tells one version of what is replayed from another."""
+    """Digest of the code that a run's figures depend on."""
     return sources((_HERE,))
 
 
 def run_batch(job: Job, runs: Sequence[Run]) -> list[Record]:
-    """On a worker: several runs, one after the other. Raises OtherProgram, TapeUnavailable, FeedError, OSError."""
+    """Execute several runs on a worker. Raises OtherProgram, TapeUnavailable, FeedError, OSError."""
     if program() != job.program:
         raise OtherProgram("it has another version of stall-then-strike than the one that started the sweep")
     columns = columns_of(job.tapes, job.key, configured(job.base, {}, ""), worker_cache(job.cache))
@@ -118,7 +118,7 @@ def run_batch(job: Job, runs: Sequence[Run]) -> list[Record]:
 
 
 def worker_cache(wanted: str) -> Path:
-    """The cache that was asked for, if this machine has it; else one in the user's own cache folder."""
+    """The wanted cache folder, if this machine can write to it; else one in the user's cache folder."""
     folder = Path(wanted)
     if folder.is_dir() and os.access(folder, os.W_OK):
         return folder
@@ -127,14 +127,14 @@ def worker_cache(wanted: str) -> Path:
 
 
 def execute(job: Job, run: Run, columns: Columns) -> Record:
-    """One run. Whatever goes wrong in it is told in the record."""
+    """Execute one run. Its record has any error."""
     started, error, metrics = perf_ns(), None, dict.fromkeys(METRICS)
     try:
         cfg = configured(job.base, run.values, "this set")
         metrics = measured(cfg, columns, run.span, job.sample_ns)
     except StallThenStrikeError as failure:
         error = str(failure)
-    except Exception as failure:  # noqa: BLE001 - one run's trouble, whatever it is, must not end the sweep
+    except Exception as failure:  # noqa: BLE001 - no error of one run may end the sweep
         error = f"{type(failure).__name__}: {failure}"
     return Record(
         number=run.number,
@@ -147,7 +147,7 @@ def execute(job: Job, run: Run, columns: Columns) -> Record:
 
 
 def failed(run: Run, error: str) -> Record:
-    """The record of a run that never came back."""
+    """The record of a run without a result."""
     values = {key: as_json(value) for key, value in run.values.items()}
     return Record(
         number=run.number, span=run.span.name, values=values, error=error, metrics=dict.fromkeys(METRICS), seconds=0.0
@@ -191,7 +191,7 @@ def _ratio(outcome: Outcome) -> float | None:
 
 
 def _markout(trades: I64, columns: Columns, span: Span) -> float | None:
-    """Mean over fills (stamp, side, price), in half ticks; of those whose mid a second later is known in the span."""
+    """Mean markout of fills (stamp, side, price) in half ticks, over fills with a known mid a second later."""
     order = np.argsort(trades[:, 0], kind="stable")
     stamps, sides, prices = trades[order].T
     later = stamps + MARKOUT_NS
@@ -203,7 +203,7 @@ def _markout(trades: I64, columns: Columns, span: Span) -> float | None:
 
 
 def mids_at(columns: Columns, stamps: I64) -> I64:
-    """The mid, doubled, after all that came up to each of these rising stamps; zero where it is not known."""
+    """The doubled mid at each of these ascending stamps, after all messages up to it; zero if unknown."""
     found = np.zeros(len(stamps), np.int64)
     at, heard_ns, last = 0, 0, 0
     for chunk in columns.chunks():

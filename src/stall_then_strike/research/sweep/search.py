@@ -1,8 +1,9 @@
-"""Parameter sets proposed by Optuna's TPE, the same ones for the same seed wherever they are run.
+"""Parameter sets proposed by Optuna's TPE; the same seed gives the same sets, wherever the runs are made.
 
-Sets are asked for in batches of a fixed size, before any of the batch is told, and told in the order of their numbers:
-how many workers there are and who is done first changes nothing. An interrupted search is taken up by asking again
-from the start and telling what is known. TPE: Bergstra et al., "Algorithms for Hyper-Parameter Optimization", 2011.
+Sets are proposed in batches of a fixed size, and the results of a batch are given back in the order of its numbers.
+The number of workers and the order in which they finish therefore have no effect. An interrupted search is continued by
+proposing again from the start and giving back the known results. TPE: Bergstra et al., "Algorithms for Hyper-Parameter
+Optimization", 2011.
 """
 
 from __future__ import annotations
@@ -18,33 +19,33 @@ from optuna.trial import Trial, TrialState
 from stall_then_strike.research.sweep.plan import Keys, Range, Value
 
 _DIGITS: Final = 8
-"""After the point, of fractions without a step: the venue's size step."""
+"""Decimals of fractions without a step, as in the venue's size step."""
 
 
 class Search:
-    """One study. Keeps no file: it is told again what it has to know."""
+    """One study. It keeps no file: known results are given to it again."""
 
     def __init__(self, keys: Keys, *, seed: int, objectives: int) -> None:
-        """``objectives`` is how many there are; of each, more is better."""
+        """``objectives`` is the number of objectives; more is better for each."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._keys = keys
         self._distributions = {key: _distribution(values) for key, values in keys.items()}
         self._study = optuna.create_study(
             directions=["maximize"] * objectives,
-            # Sets under way count as bad ones, so that a batch does not propose one place again and again.
+            # Sets without a result yet count as bad, so that a batch does not propose the same place repeatedly.
             sampler=optuna.samplers.TPESampler(seed=seed % 2**32, constant_liar=True),
         )
         self._asked: list[Trial] = []
 
     def ask(self, count: int) -> list[dict[str, Value]]:
-        """The next batch. The one before it has to be told first."""
+        """Propose the next batch. Call :meth:`tell` for the previous one first."""
         if self._asked:
-            raise RuntimeError("a batch was asked for and not told")
+            raise RuntimeError("the previous batch has no results yet")
         self._asked = [self._study.ask(self._distributions) for _ in range(count)]
         return [_values(self._keys, trial.params) for trial in self._asked]
 
     def tell(self, results: Sequence[Sequence[float] | None]) -> None:
-        """What came of the batch, in its order: a figure for each objective, or None for a run that failed."""
+        """Give back the results of the batch, in its order: a figure per objective, or None for a failed run."""
         for trial, result in zip(self._asked, results, strict=True):
             if result is None:
                 self._study.tell(trial, state=TrialState.FAIL)

@@ -1,7 +1,7 @@
-"""What a sweep has done so far, in its folder: one line a run, which a kill at any moment cannot take back.
+"""The finished runs of a sweep, in its folder: one line per run, safe against a kill at any moment.
 
-``sweep.json`` says which sweep this is, before the first run. A line that was cut short is dropped when the folder is
-opened again; the run that it told of is made once more. One process at a time writes.
+``sweep.json``, which is written before the first run, says which sweep this is. An incomplete line is dropped when the
+folder is opened again, and its run is repeated. One process at a time writes.
 """
 
 from __future__ import annotations
@@ -24,39 +24,39 @@ RESULTS: Final = ("runs.parquet", "out_of_sample.parquet")
 
 
 class RunJournal:
-    """A result folder, taken by this process. A context manager."""
+    """A result folder, locked by this process. A context manager."""
 
     def __init__(self, folder: Path) -> None:
-        """Nothing is taken yet."""
+        """Do not lock the folder yet."""
         self.folder = folder
         self.records: dict[tuple[int, str], Record] = {}
-        """What is known, by number and span."""
+        """Records by number and span."""
         self._lock = FileLock(folder / ".lock")
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
-        """Take it. Raises LogError if another process has it, or if it cannot be made."""
+        """Lock the folder. Raises LogError if another process has it, or if it cannot be created."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.take()
         except BlockingIOError as error:
-            raise LogError(f"{self.folder} is in use by another sweep; give this one its own by --out") from error
+            raise LogError(f"{self.folder} is in use by another sweep; choose another folder with --out") from error
         except OSError as error:
             raise LogError(f"{self.folder} cannot be written to: {error.strerror}") from error
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Let it go."""
+        """Release the folder."""
         if self._file is not None:
             self._file.close()
         self._lock.release()
 
     def open(self, digest: str, identity: Mapping[str, Any], head: Mapping[str, Any]) -> None:
-        """Begin this sweep, or take it up. Raises ConfigError if the folder has another one, LogError."""
+        """Begin or continue this sweep. Raises ConfigError if the folder has another sweep, LogError."""
         held = self._head()
         if held is not None and held.get("digest") != digest:
             raise ConfigError(
-                f"{self.folder} holds another sweep ({_difference(held, identity)}); "
+                f"{self.folder} has another sweep ({_difference(held, identity)}); "
                 "accepted: the same command as before, or another folder by --out"
             )
         try:
@@ -68,11 +68,11 @@ class RunJournal:
             raise LogError(f"{self.folder} cannot be written to: {error.strerror}") from error
 
     def forget(self, unwanted: Callable[[Record], bool]) -> None:
-        """Leave out records from now on. The newest line of a run counts, so that nothing has to be taken back."""
+        """Drop records from memory. The file stays as it is, because a run's newest line counts."""
         self.records = {key: record for key, record in self.records.items() if not unwanted(record)}
 
     def append(self, record: Record) -> None:
-        """Remember a run: once this returns, a kill of the process does not lose it. Raises LogError."""
+        """Write a record. After the return, a kill of the process does not lose it. Raises LogError."""
         if self._file is None:
             raise RuntimeError("not open")
         try:
@@ -83,11 +83,11 @@ class RunJournal:
         self.records[record.number, record.span] = record
 
     def write_head(self, head: Mapping[str, Any]) -> None:
-        """Replace ``sweep.json``, at once or not at all. Raises OSError."""
+        """Replace ``sweep.json`` atomically. Raises OSError."""
         replace_file(self.folder / SWEEP, json.dumps(head, indent=1, allow_nan=False).encode() + b"\n")
 
     def _head(self) -> dict[str, Any] | None:
-        """What ``sweep.json`` says; None if there is none. Raises ConfigError if it is not one of ours."""
+        """The content of ``sweep.json``; None if there is none. Raises ConfigError if it is not a sweep's."""
         path = self.folder / SWEEP
         try:
             held = json.loads(path.read_bytes())
@@ -105,7 +105,7 @@ class RunJournal:
         return held
 
     def _read(self) -> None:
-        """Take up what is there, and cut off a line that was not finished."""
+        """Read the records, and cut off an incomplete line."""
         path = self.folder / RUNS
         if not path.exists():
             return
@@ -126,7 +126,7 @@ class RunJournal:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file at once or not at all. Raises OSError."""
+    """Write a file atomically. Raises OSError."""
     making = path.with_name(f"{path.name}.part")
     with making.open("wb") as file:
         file.write(content)
@@ -136,7 +136,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def _difference(held: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
-    """Which parts of two sweeps are not the same, in words."""
+    """The parts in which two sweeps differ, in words."""
     was = held.get("identity")
     if not isinstance(was, Mapping):
         return "of another version"

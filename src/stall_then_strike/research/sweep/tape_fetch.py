@@ -1,7 +1,7 @@
-"""Tapes by URL, wherever they lie, as columns on this machine.
+"""Fetches tapes by URL and prepares their columns on this machine.
 
-Who starts a sweep reads each tape once, for its digest. A worker that has columns under the same digests fetches
-nothing; another one fetches, makes sure that it got the same bytes, prepares, and keeps the columns only.
+The process that starts a sweep reads each tape once, for its digest. A worker that has columns with the same digests
+fetches nothing. Any other worker fetches the tapes, checks their digests, prepares the columns and keeps only these.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ class Tape:
 
     url: str
     digest: bytes
-    """Of its bytes."""
+    """Digest of its bytes."""
 
 
 class TapeUnavailable(FeedError):
-    """A tape cannot be fetched here, or is not the one that the sweep began with."""
+    """A tape cannot be fetched here, or has changed since the sweep began."""
 
 
 def local_path(url: str) -> Path | None:
-    """The file that is meant; None if it has to be fetched."""
+    """The local file that a URL names; None if it must be fetched."""
     if url.startswith("file://"):
         return Path(unquote(url.removeprefix("file://")))
     return None if "://" in url or "::" in url else Path(url)
 
 
 def shown(url: str) -> str:
-    """A URL without what may be secret in it: the password and the query."""
+    """A URL without its possible secrets: password and query."""
     if local_path(url) is not None or "::" in url:
         return url.partition("?")[0] if "://" in url else url
     parts = urlsplit(url)
@@ -54,7 +54,7 @@ def shown(url: str) -> str:
 
 
 def absolute(url: str) -> str:
-    """A path that others can read, too; other URLs as they are."""
+    """A path made absolute, for other processes; other URLs unchanged."""
     path = local_path(url)
     return url if path is None else str(path.absolute())
 
@@ -68,7 +68,7 @@ def prepared_here(urls: Sequence[str], cfg: AppConfig, cache: Path) -> tuple[tup
 
 
 def columns_of(tapes: Sequence[Tape], key: str, cfg: AppConfig, cache: Path) -> Columns:
-    """The same on a worker. Raises TapeUnavailable, TapeError, FeedError, OSError."""
+    """The columns on a worker. Raises TapeUnavailable, TapeError, FeedError, OSError."""
     if found := held(key, cache):
         return found
     try:
@@ -83,7 +83,7 @@ def columns_of(tapes: Sequence[Tape], key: str, cfg: AppConfig, cache: Path) -> 
 
 @contextmanager
 def _fetched(urls: Sequence[str], cache: Path) -> Iterator[list[Path]]:
-    """Files of these tapes, for as long as the block lasts."""
+    """Local files of these tapes, while the block lasts."""
     paths = [local_path(url) for url in urls]
     for path in paths:
         if path is not None and not path.is_file():

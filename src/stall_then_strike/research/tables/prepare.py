@@ -370,7 +370,7 @@ def _take_lines(
             message = parse_line(line)
         except ValueError as error:
             if stop < 0:
-                logger.warning("{}:{}: last line is cut short and was dropped", path, number + lines)
+                logger.warning("{}:{}: the last line is cut off and was dropped", path, number + lines)
                 break
             raise TapeError(f"{path}:{number + lines}: {error}") from error
         judge(stamps, message, path, number + lines)

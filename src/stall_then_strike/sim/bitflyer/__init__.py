@@ -1,18 +1,18 @@
-"""bitFlyer's exchange: what is on the wire, and what an account has.
+"""bitFlyer as an exchange: messages, accounts, limits and hours.
 
 wire           public JSON, written from integers
-publisher      matching to the frames of the public channels
-rpc            JSON-RPC as the realtime API speaks it
+publisher      frames of the public channels, made from the matching engine
+rpc            JSON-RPC of the realtime API
 hub            sockets: connections, their queues, their pings
-public_rest    public calls
+public_rest    public REST calls
 keys           API keys and signatures
-limits         limits on calls, as the venue counts them
-tickets        the body of an order request, and what is wrong with it
+limits         rate limits, as the venue counts calls
+tickets        order requests: reading and checking their bodies
 ledger         cash and a netted position
-venue_account  one account: orders, books, margin
-venue_hours    maintenance, funding, roll-over, breaker
+venue_account  one account: orders, ledger, margin
+venue_hours    maintenance, funding, roll-over, circuit breaker
 desk           the life of the accounts' orders
-private_wire   JSON of order events and of the account's calls
+private_wire   JSON of order events and of private calls
 private_venue  accounts in a market, without a socket
-private_rest   private calls
+private_rest   private REST calls
 """

@@ -1,20 +1,20 @@
-"""The life of the accounts' orders: accepted, registered, matched, cancelled, expired, and told of in events.
+"""The life of the accounts' orders: accepted, registered, matched, cancelled, expired, and the events of each.
 
-The desk stands between the private calls and the market. It lives in the market's time, knows no wire but the events'
-and no socket: a frame is handed to the market and leaves with the market's own. Rules:
+The desk stands between the private calls and the market. It acts in the market's time. It knows the JSON of events but
+no socket: it hands its frames to the market, and they leave with the market's own. Rules:
 
-- a request is *accepted* at once and takes effect later, all in the order of acceptance, after a drawn delay;
-- registration checks anew what may have changed since: the state of the board, own resting orders. What fails then is
-  told by ORDER_FAILED;
-- events of one account leave in the order in which the facts came about, each after a drawn delay; facts of one moment
-  share a message. An order's events are ORDER, EXECUTION*, and one of CANCEL and EXPIRE if it is not filled;
-- a cancel that finds nothing to cancel is told of by CANCEL_FAILED; cancel-all means what is registered when it is
-  taken.
+- A request is *accepted* at once and takes effect after a drawn delay; effects keep the order of acceptance.
+- Registration checks again what may have changed: the board's state and our own resting orders. A failure then sends
+  ORDER_FAILED.
+- The events of one account leave in the order in which they happened, each after a drawn delay; events of one moment
+  share a message. An order's events are ORDER, EXECUTION*, and CANCEL or EXPIRE if it is not filled.
+- A cancel that finds no live order sends CANCEL_FAILED. A cancel-all covers the orders that are registered when it is
+  accepted.
 
-Venue facts: 200 means queued; an order that would meet an own resting one is refused, the resting one stays; the rest
-of IOC, FOK and MARKET expires (API documentation, client logs, announcements of 2024). Which states of the board take
-which requests is not documented: here orders and cancels in RUNNING, PREOPEN and, cancels only, CIRCUIT BREAK; IOC and
-FOK not in PREOPEN.
+Venue facts: 200 means queued; an order that would match a resting order of the same account is refused, the resting
+one stays; the remainder of IOC, FOK and MARKET orders expires (API documentation, client logs, announcements of 2024).
+Which requests the venue takes in which board state is not documented: here orders and cancels in RUNNING and PREOPEN,
+only cancels in CIRCUIT BREAK, and no IOC or FOK in PREOPEN.
 """
 
 from __future__ import annotations
@@ -42,26 +42,27 @@ from stall_then_strike.types.instrument import Lots, Ticks
 NO_MARGIN: Final = "Margin amount is insufficient for this order."
 
 Span = tuple[int, int]
-"""Shortest and longest, nanoseconds of venue time."""
+"""Shortest and longest delay, nanoseconds of venue time."""
 
 _ID_CYCLE: Final = 1_000_000
 _ID_STEP: Final = 414_977
 _FORGOTTEN_NS: Final = 600 * NS_PER_S
-"""How long an order that died without an execution is known to cancels."""
+"""How long a cancel still finds an order that ended without an execution."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delays:
-    """How long things take, each drawn evenly from its span; the defaults are a quiet day's."""
+    """Delays, each drawn uniformly from its span; the defaults are those of a quiet day."""
 
     answer: Span = (20 * NS_PER_MS, 80 * NS_PER_MS)
-    """From a request's arrival to its HTTP answer. Longer than the next two together, and events overtake it."""
+    """From a request's arrival to its HTTP answer. If longer than registration and event together, events overtake
+    it."""
     registration: Span = (30 * NS_PER_MS, 150 * NS_PER_MS)
     """From acceptance to the book."""
     cancel: Span = (30 * NS_PER_MS, 150 * NS_PER_MS)
     """From the request to the cancel."""
     event: Span = (20 * NS_PER_MS, 100 * NS_PER_MS)
-    """From a fact to its event."""
+    """From what happened to its event."""
     listing: Span = (0, 100 * NS_PER_MS)
     """From registration until `getchildorders` shows the order."""
 
@@ -73,37 +74,37 @@ class DeskCounters:
     accepted: int = 0
     refused: int = 0
     failed: int = 0
-    """Refused after they were accepted."""
+    """Accepted, but refused at registration."""
     cancelled: int = 0
     cancels_failed: int = 0
     expired: int = 0
     executions: int = 0
     longest_life_ns: int = 0
-    """From an order's acceptance to its end, of those that ended."""
+    """Longest time from acceptance to the end, over the orders that have ended."""
 
 
 class Mishaps(Protocol):
-    """What may go wrong with a request after it was accepted."""
+    """What can go wrong with a request; the fault injector implements it."""
 
     def loses_order(self, now_ns: int) -> bool:
-        """Whether an order that is accepted now vanishes: it is never registered, and nobody hears of it again."""
+        """Whether an order accepted now vanishes: it is never registered and has no event."""
         ...
 
     def lacks_margin(self, now_ns: int) -> bool:
-        """Whether an order that is sent now, and would open, is refused."""
+        """Whether an order sent now is refused for lack of margin; asked for orders that would open a position."""
         ...
 
     def fails_margin(self, now_ns: int) -> bool:
-        """Whether an order that would come on the book now, and would open, is not registered."""
+        """Whether an order registered now fails for lack of margin; asked for orders that would open a position."""
         ...
 
     def ignores_cancel(self, now_ns: int) -> bool:
-        """Whether a request to cancel that is taken now has no effect and no event."""
+        """Whether a cancel accepted now has no effect and no event."""
         ...
 
 
 class OrderDesk:
-    """Takes the accounts' requests and tells them what became of them."""
+    """Takes the accounts' requests and sends their events."""
 
     def __init__(
         self,
@@ -115,7 +116,7 @@ class OrderDesk:
         delays: Delays,
         price_band: Fraction,
     ) -> None:
-        """``price_band`` is how far from the mid a limit price may be, as a part of the mid."""
+        """``price_band`` is the largest distance of a limit price from the mid, as a fraction of the mid."""
         self._market = market
         self._accounts = accounts
         self._agenda = agenda
@@ -128,15 +129,15 @@ class OrderDesk:
         self._told_until_ns: dict[str, int] = {}
         self._untold: dict[str, list[dict[str, Value]]] = {}
         self.delays = delays
-        """May be changed at any time; what is under way keeps its delay."""
+        """May be changed at any time; requests under way keep their delay."""
         self.mishaps: Mishaps | None = None
-        """None, the default, for a desk at which nothing goes wrong."""
+        """None, the default: nothing goes wrong."""
         self.counters = DeskCounters()
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
     def place(self, now_ns: int, account: Account, ticket: Ticket) -> OrderId | Refusal:
-        """Accept an order, or say why not."""
+        """Accept an order and return its acceptance id, or return why it is refused."""
         refusal = self._refusal(now_ns, account, ticket)
         if refusal is not None:
             self.counters.refused += 1
@@ -150,7 +151,7 @@ class OrderDesk:
         return order.acceptance_id
 
     def cancel(self, now_ns: int, account: Account, ticket: CancelTicket) -> Refusal | None:
-        """Take a request to cancel an order; what comes of it is told by an event."""
+        """Accept a cancel of one order, or return why it is refused. An event reports the outcome."""
         refusal = self._cancel_refusal()
         if refusal is not None:
             return refusal
@@ -166,7 +167,7 @@ class OrderDesk:
         return None
 
     def cancel_all(self, now_ns: int, account: Account) -> Refusal | None:
-        """Take a request to cancel what is registered now."""
+        """Accept a cancel of all orders registered now, or return why it is refused."""
         refusal = self._cancel_refusal()
         if refusal is not None:
             return refusal
@@ -176,7 +177,7 @@ class OrderDesk:
         self._queue(now_ns, self.delays.cancel, partial(self._cancel_each, account=account, orders=orders))
         return None
 
-    # --- what the market tells --------------------------------------------------------------------------------------
+    # --- called by the market ---------------------------------------------------------------------------------------
 
     def on_trades(self, trades: Sequence[Trade], executions: Sequence[Execution]) -> None:
         """Book the accounts' fills."""
@@ -186,14 +187,14 @@ class OrderDesk:
             self._fill(trade.taker_owner, trade.taker_id, taker, execution)
 
     def on_expired(self, now_ns: int, orders: Sequence[Order]) -> None:
-        """Orders left the book because their time was up."""
+        """End the accounts' orders that expired in the book."""
         for gone in orders:
             account = self._accounts.get(gone.owner)
             if account is not None:
                 self._expire(now_ns, account, account.live[gone.order_id])
 
     def tell(self, now_ns: int) -> None:
-        """Send the events that have gathered; to be called after everything that may have made some."""
+        """Send the collected events; call it after everything that may cause one."""
         untold, self._untold = self._untold, {}
         for name, events in untold.items():
             leave_ns = max(self._told_until_ns.get(name, 0), now_ns + self._draw(self.delays.event))
@@ -205,7 +206,7 @@ class OrderDesk:
     # --- refusals -----------------------------------------------------------------------------------------------------
 
     def _refusal(self, now_ns: int, account: Account, ticket: Ticket) -> Refusal | None:
-        """Why the venue does not take an order now."""
+        """Why the venue refuses an order now; None if it accepts it."""
         if self._market.condition.health in {Health.NO_ORDER, Health.STOP}:
             return Refusal(status=-208, message="Order is not accepted. Please try again later.", http_status=500)
         if not self._takes_orders(ticket.time_in_force):
@@ -239,7 +240,7 @@ class OrderDesk:
     # --- effects ------------------------------------------------------------------------------------------------------
 
     def _register(self, now_ns: int, *, account: Account, order: ChildOrder) -> None:
-        """Bring an accepted order on the book, and let it trade."""
+        """Register an accepted order and match it."""
         owner = Owner(account.name)
         if not self._takes_orders(order.time_in_force):
             self._fail(now_ns, account, order, "The market state is closed.")
@@ -324,7 +325,7 @@ class OrderDesk:
             self._end(execution.time_ns, account, order, ChildState.COMPLETED)
 
     def _end(self, now_ns: int, account: Account, order: ChildOrder, state: ChildState) -> None:
-        """An order can trade no more."""
+        """Record that an order can no longer trade."""
         order.state = state
         order.ended_ns = now_ns
         order.cancelled = order.remaining
@@ -338,7 +339,7 @@ class OrderDesk:
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _queue(self, now_ns: int, span: Span, effect: Callable[[int], None]) -> None:
-        """Let a request take effect after a delay, and after everything that was taken before it."""
+        """Plan a request's effect after a drawn delay, and never before the effect of an earlier request."""
         self._busy_until_ns = max(self._busy_until_ns, now_ns + self._draw(span))
         self._agenda.at(self._busy_until_ns, effect)
 
@@ -350,7 +351,7 @@ class OrderDesk:
 
 
 def meets_own(engine: MatchingEngine, owner: Owner, side: Side, price: Ticks | None, size: Lots) -> bool:
-    """Whether an order, matched now, would trade with an own one; while an auction collects, whether it might."""
+    """Whether an order matched now would trade with its owner's own; in an auction's collection, whether it might."""
     left = int(size)
     for resting in engine.resting(side.opposite):
         if price is not None and side.sign * (price - resting.price) < 0:

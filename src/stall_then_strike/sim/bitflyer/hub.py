@@ -1,9 +1,9 @@
 """The WebSocket side of the exchange on loopback: connections, their queues, their pings.
 
-Each connection has one reader (its request's own task), one writer and one pinger, all ended together. Frames wait in
-a bounded queue: who does not read fast enough is cut off, as a venue does, or, at maximal speed, waited for. The
-server pings every 15 s and drops a peer that has not answered by the next ping (interval measured 2026-09; compression
-is not negotiated, measured too). Pings run on real time, whatever the speed of the market.
+Each connection has one reader (its request's own task), one writer and one pinger; all end together. Frames wait in a
+bounded queue. A client that reads too slowly is disconnected, as at the venue; at maximal speed the server waits for it
+instead. The server pings every 15 s and drops a peer that has not answered by the next ping (interval measured 2026-09;
+compression is not negotiated, measured too). Pings run in real time, whatever the speed of the market.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from stall_then_strike.sim.bitflyer.rpc import RpcSession
 _CLOSE_HANDSHAKE_S: Final = 1.0
 _MAX_REQUEST_BYTES: Final = 1 << 20
 _LONGEST_SILENCE_S: Final = 120.0
-"""How long a silenced line may outlive its client's goodbye, real seconds."""
+"""How long a silenced connection stays after its client sent a close frame, real seconds."""
 
 
 @unique
 class Passage(Enum):
-    """What becomes of an answer on a socket."""
+    """What happens to an answer on a socket."""
 
     LEAVES = "leaves"
     LOST = "lost"
     CUT = "cut"
-    """The line is cut instead."""
+    """The connection is cut instead."""
 
 
 LateReply = Callable[[], Coroutine[Any, Any, Passage]]
-"""Returns when it is known what becomes of an answer."""
+"""Waits as long as the answer is held up, and returns what happens to it."""
 ReplyTrouble = Callable[[str | bytes], LateReply | None]
-"""Asked for each request: None lets the answer leave at once."""
+"""Called for each request; None lets its answer leave at once."""
 
 
 class Outbox:
@@ -53,7 +53,7 @@ class Outbox:
         self.is_closed = False
 
     def offer(self, text: str) -> bool:
-        """Queue a frame if there is room; whether there was. A closed outbox takes everything and keeps nothing."""
+        """Queue a frame if there is room; return whether there was. A closed outbox accepts and drops everything."""
         if self.is_closed:
             return True
         if len(self._texts) >= self._limit:
@@ -78,18 +78,18 @@ class Outbox:
         return text
 
     async def wait_empty(self) -> None:
-        """Return when everything was taken, or the outbox closed."""
+        """Return when the queue is empty or the outbox closed."""
         while self._texts and not self.is_closed:
             await self._changed.wait()
 
     def close(self) -> None:
-        """Forget what is queued; wake everybody."""
+        """Drop what is queued and wake everybody."""
         self.is_closed = True
         self._texts.clear()
         self._notify()
 
     def _notify(self) -> None:
-        """Wake those who wait now; who comes later waits for the next change."""
+        """Wake the present waiters; later ones wait for the next change."""
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -105,7 +105,7 @@ class Connection:
         queue_frames: int,
         reply_trouble: ReplyTrouble | None,
     ) -> None:
-        """The handshake is done."""
+        """Called after the handshake."""
         self._request = request
         self.ws = ws
         self.rpc = rpc
@@ -116,18 +116,18 @@ class Connection:
         self._has_answered_ping = True
 
     def silence(self) -> None:
-        """Let nothing pass any more, in either direction; the line stays up."""
+        """Let nothing pass any more, in either direction; the connection stays open."""
         self.is_silent = True
         self.outbox.close()
 
     def abort(self) -> None:
-        """Cut the line without a close frame."""
+        """Cut the connection without a close frame."""
         self.outbox.close()
         if self._request.transport is not None:
             self._request.transport.abort()
 
     async def close(self, code: int, reason: str) -> None:
-        """Say goodbye; wait a moment for the peer to say so too."""
+        """Send a close frame; wait a moment for the peer's."""
         if self.is_silent:
             self.abort()
             return
@@ -138,7 +138,7 @@ class Connection:
             self.abort()
 
     async def read(self, tasks: asyncio.TaskGroup) -> None:
-        """Answer requests until the peer is gone; answers that are held up wait in ``tasks``, and end with it."""
+        """Answer requests until the peer is gone. Delayed answers wait in ``tasks`` and are cancelled at the end."""
         try:
             while await self._read_one(tasks):
                 pass
@@ -147,11 +147,11 @@ class Connection:
                 task.cancel()
 
     async def _read_one(self, tasks: asyncio.TaskGroup) -> bool:
-        """Take one message; whether more may come."""
+        """Handle one message; return whether more may come."""
         message = await self.ws.receive()
         is_last = message.type not in {WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG}
         if self.is_silent:
-            if message.type is WSMsgType.CLOSE:  # not even this is answered; the client hangs up, which cancels us
+            if message.type is WSMsgType.CLOSE:  # not answered either; the client hangs up, which cancels this task
                 await asyncio.sleep(_LONGEST_SILENCE_S)
         elif message.type is WSMsgType.PING:
             await self.ws.pong(message.data)
@@ -182,7 +182,7 @@ class Connection:
             self.abort()
 
     async def write(self) -> None:
-        """Send what is queued until the outbox closes or the line breaks."""
+        """Send queued frames until the outbox closes or the connection breaks."""
         try:
             while (text := await self.outbox.get()) is not None:
                 await self.ws.send_str(text)
@@ -190,7 +190,7 @@ class Connection:
             self.abort()
 
     async def ping(self, interval_s: float) -> None:
-        """Ping until the peer leaves one unanswered."""
+        """Ping until the peer leaves a ping unanswered."""
         try:
             while True:
                 await asyncio.sleep(interval_s)
@@ -212,14 +212,14 @@ class RealtimeCounters:
     connections: int = 0
     frames: int = 0
     ended_requests: int = 0
-    """Requests of connections that are gone; the live ones count their own."""
+    """Requests of closed connections; open ones count their own."""
     ended_errors: int = 0
     slow_clients: int = 0
     silent_clients: int = 0
 
 
 class RealtimeHub:
-    """All connections, and who gets what."""
+    """All connections, and the delivery of frames to them."""
 
     def __init__(
         self,
@@ -250,11 +250,11 @@ class RealtimeHub:
 
     @property
     def errors(self) -> int:
-        """Requests that were answered, or would have been, by an error."""
+        """Requests that failed, whether or not the error was sent."""
         return self.counters.ended_errors + sum(c.rpc.errors for c in self._connections)
 
     def subscribers(self, channel: str | None = None, account: str | None = None) -> list[Connection]:
-        """Who listens to a channel, or to anything at all, of one account or of all; in the order of connecting."""
+        """Connections subscribed to a channel (None: to any), of one account (None: of all), in order of connecting."""
         return [
             c
             for c in self._connections
@@ -264,7 +264,7 @@ class RealtimeHub:
         ]
 
     async def wait_subscribed(self, channel: str | None = None, clients: int = 1) -> None:
-        """Return when so many clients listen to the channel (by default to anything)."""
+        """Return when ``clients`` clients are subscribed to the channel (None: to any)."""
         while len(self.subscribers(channel)) < clients:
             await self._changed.wait()
 
@@ -302,13 +302,13 @@ class RealtimeHub:
         return ws
 
     def publish(self, channel: str, text: str, account: str | None = None) -> int:
-        """Queue a frame for everybody who listens; who has no room is cut off. Returns for how many it was queued."""
+        """Queue a frame for every subscriber and return their number; a client without room is disconnected."""
         queued = 0
         for connection in self.subscribers(channel, account):
             if connection.outbox.offer(text):
                 queued += 1
             else:
-                logger.warning("client does not keep up with {} queued frames: cut off", self._queue_frames)
+                logger.warning("client disconnected: it reads too slowly, {} frames were queued", self._queue_frames)
                 self.counters.slow_clients += 1
                 connection.abort()
         self.counters.frames += queued
@@ -332,24 +332,24 @@ class RealtimeHub:
                 tasks.create_task(connection.close(code, reason))
 
     def abort_all(self) -> None:
-        """Cut every line."""
+        """Cut every connection."""
         for connection in list(self._connections):
             connection.abort()
 
     def silence_all(self) -> None:
-        """Let nothing pass any more over the lines that there are."""
+        """Silence the present connections."""
         for connection in self._connections:
             connection.silence()
 
     def end_silence(self) -> None:
-        """Cut the lines that were silenced."""
+        """Cut the silenced connections."""
         for connection in list(self._connections):
             if connection.is_silent:
                 connection.abort()
 
     async def _watch(self, connection: Connection) -> None:
         await connection.ping(self._ping_s)
-        logger.warning("client left a ping unanswered for {} s: cut off", self._ping_s)
+        logger.warning("client disconnected: no pong within {} s", self._ping_s)
         self.counters.silent_clients += 1
         connection.abort()
 

@@ -1,13 +1,13 @@
-"""API keys and the signatures made with them: who sent a request, and may he?
+"""API keys and their signatures: who sent a request, and is it permitted?
 
 Pure: headers, text and the time in; an :class:`ApiKey` out, or :class:`AuthRefused`.
 
 Venue facts. REST: HMAC-SHA256 in hex over timestamp + METHOD + path with its query as sent + raw body; the format of
 the timestamp is hardly checked, the allowed skew is not documented (API documentation; clients in use). A missing
-header is 401 with status -500 (seen); other refusals are 401 with a status of about that number (likely), the numbers
-here are made up. WebSocket: ``auth`` signs timestamp + nonce, the timestamp is a *number* of 10 or 13 digits, the nonce
-a text of 16 to 255 characters, and the key needs the permission to receive order events (Realtime API documentation);
-by which path that permission goes is not documented: here by that of ``getchildorders``.
+header is answered by 401 with status -500 (seen); other refusals by 401 with a status near that number (likely; the
+numbers here are made up). WebSocket: ``auth`` signs timestamp + nonce, the timestamp is a *number* of 10 or 13 digits,
+the nonce a text of 16 to 255 characters, and the key needs the permission to receive order events (Realtime API
+documentation). Which path grants that permission is not documented: here ``getchildorders``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PERMISSIONS: Final = tuple(
         "gettradingcommission",
     )
 )
-"""Every private call that the exchange knows; a key may be good for fewer."""
+"""Every private call that the exchange knows; a key may permit fewer."""
 
 EVENTS_PERMISSION: Final = "/v1/me/getchildorders"
 
@@ -56,27 +56,27 @@ class ApiKey:
 
 
 class AuthRefused(Exception):
-    """Who sent this is not known, or may not. ``status`` is the venue's number; REST answers 401 with it."""
+    """The sender is unknown or not permitted. ``status`` is the venue's number; REST answers it with HTTP 401."""
 
     def __init__(self, status: int, message: str) -> None:
-        """Number and words as on the wire."""
+        """Status and message as on the wire."""
         super().__init__(status, message)
         self.status = status
         self.message = message
 
 
 class Keyring:
-    """The keys that the venue has given out."""
+    """The keys that the venue has issued."""
 
     def __init__(self, keys: Iterable[ApiKey], *, max_skew_ns: int | None = None) -> None:
-        """``max_skew_ns`` refuses timestamps that are further off than that; None, the default, takes any."""
+        """Timestamps that are off by more than ``max_skew_ns`` are refused; None, the default, accepts any."""
         self._keys = {key.key: key for key in keys}
         self.max_skew_ns = max_skew_ns
         self.skew_ns = 0
-        """How far the venue's own clock is ahead of its time."""
+        """How far the clock that checks timestamps is ahead of venue time (set by a fault)."""
 
     def check_rest(self, headers: Mapping[str, str], *, method: str, target: str, body: bytes, now_ns: int) -> ApiKey:
-        """Whose request this is. ``target`` is the path and query as they came. Raises AuthRefused."""
+        """The key that signed a request. ``target`` is the path and query as received. Raises AuthRefused."""
         given: dict[str, str] = {}
         for name in ("ACCESS-KEY", "ACCESS-TIMESTAMP", "ACCESS-SIGN"):
             value = headers.get(name)
@@ -94,7 +94,7 @@ class Keyring:
         return key
 
     def check_realtime(self, params: Any, now_ns: int) -> ApiKey:
-        """Who logs in on a socket. Raises ValueError for parameters that are none, and AuthRefused."""
+        """The key that logs in on a socket. Raises ValueError for malformed parameters, and AuthRefused."""
         if not isinstance(params, dict):
             raise ValueError("params is not an object")
         name, timestamp, nonce, signature = (params.get(n) for n in ("api_key", "timestamp", "nonce", "signature"))

@@ -1,19 +1,19 @@
-"""What an account owns: cash and a netted position in lots of first-in-first-out, exact to 1e-8 JPY. Pure.
+"""An account's ledger: cash and a netted position in first-in-first-out lots, exact to 1e-8 JPY. Pure.
 
-Money is counted in ticks x lots (`types/instrument.py`), so fills and re-basing are exact; only funding and carry are
-rounded, down to the unit, against the account. On request each result settles in whole yen: what that adds or takes is
-kept apart. Invariants, held by a hypothesis machine in the tests:
+Money is counted in ticks x lots (`types/instrument.py`), so fills and re-basing are exact. Only funding and carry are
+rounded, down to the unit, against the account. Optionally each result settles in whole yen; the roundings are then
+summed separately. Invariants, checked by a hypothesis machine in the tests:
 
 - all lots are of one side, and their sum is the position;
 - cash + lots at any mark = first cash + what every fill was worth at that mark + funding + roundings, to the unit.
 
-How the books were is kept for ten minutes, for answers that are old.
+The ledger keeps its states of the last ten minutes, for the stale-list fault.
 
 Venue facts: one direction at a time, an opposite fill closes first and its excess opens; fees are zero (product rules);
 lots close in the order of opening (likely, two independent clients); funding at 05, 13 and 21 UTC on the position; at
-18:00 JST open lots are settled and re-based on the reference price, which changes their prices and the cash by the same
-amount and the account's worth not at all (product rules; the details are likely). Whether results settle in whole yen,
-and which way they are rounded, is not published; the documentation's samples show whole amounts.
+18:00 JST open lots are settled and re-based on the reference price: their prices and the cash change by the same
+amount, the account's worth does not (product rules; the details are likely). Whether results settle in whole yen, and
+which way they are rounded, is not published; the documentation's samples show whole amounts.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from stall_then_strike.types.dto import NS_PER_S, ExecId, OrderId, Side
 from stall_then_strike.types.instrument import Lots, Money, Ticks
 
 RATE_ONE: Final = 100_000_000
-"""A rate of one in the integers that rates are given in: 0.0001 is 10,000."""
+"""The integer that stands for a rate of one: 0.0001 is 10,000."""
 
 
 KEPT_S: Final = 600
-"""How far back it is known how the books were."""
+"""How far back the ledger's states are kept, seconds."""
 
 
 @unique
 class Rounding(StrEnum):
-    """Which way an amount goes that is not whole."""
+    """How an amount is rounded to whole yen."""
 
     NEAREST = "nearest"
     DOWN = "down"
@@ -45,7 +45,7 @@ class Rounding(StrEnum):
     TO_ZERO = "to zero"
 
     def whole(self, amount: int, one: int) -> int:
-        """The amount in whole ones."""
+        """The amount rounded to a multiple of ``one``."""
         if self is Rounding.NEAREST:
             return (2 * amount + one) // (2 * one) * one
         if self is Rounding.TO_ZERO and amount < 0:
@@ -55,7 +55,7 @@ class Rounding(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Yen:
-    """In what steps results settle."""
+    """How results settle in whole yen."""
 
     one: Money
     """One yen in units of money."""
@@ -74,12 +74,12 @@ class Fill:
     order_id: OrderId
     """The acceptance id."""
     registered_id: str
-    """The id that the order got when it came on the book."""
+    """The id that the order got at registration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lot:
-    """An open part of the position. ``size`` is unsigned, the side is the position's."""
+    """An open part of the position. ``size`` is unsigned; the side is the position's."""
 
     price: Ticks
     size: Lots
@@ -98,7 +98,7 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """The books from a moment on."""
+    """The ledger's state from a time on."""
 
     time_ns: int
     cash: int
@@ -108,32 +108,32 @@ class _Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerState:
-    """The whole truth on an account at a moment, for tests to compare with."""
+    """An account's complete state, for tests to compare with."""
 
     cash: Money
     position: Lots
     """Signed."""
     lots: tuple[Lot, ...]
     realised: Money
-    """Profit and loss of closed lots and of re-basing since the start; without funding and carry."""
+    """Profit and loss of closed lots and of re-basing since the start, without funding and carry."""
     funding: Money
     """Funding and carry since the start; positive is income."""
     rounded: Money
-    """What settling in whole yen has added since the start; zero where it is exact."""
+    """Sum of the roundings to whole yen since the start; zero when settlement is exact."""
     fills: tuple[Fill, ...]
     payments: tuple[Payment, ...]
 
     def worth(self, mark: Ticks) -> Money:
-        """Cash and open lots at a mark."""
+        """Cash plus the open lots' profit at a mark."""
         sign = 1 if self.position > 0 else -1
         return Money(self.cash + sum(sign * (mark - lot.price) * lot.size for lot in self.lots))
 
 
 class Ledger:
-    """The books of one account."""
+    """The ledger of one account."""
 
     def __init__(self, cash: Money, *, settled: Yen | None = None) -> None:
-        """Flat, with that much collateral; exact unless ``settled`` says otherwise."""
+        """Start flat with ``cash`` as collateral; results settle exactly unless ``settled`` is given."""
         self._cash = int(cash)
         self._yen = settled
         self._rounded = 0
@@ -147,7 +147,7 @@ class Ledger:
 
     @property
     def cash(self) -> Money:
-        """Collateral without what is open."""
+        """Collateral, without open profit."""
         return Money(self._cash)
 
     @property
@@ -162,16 +162,16 @@ class Ledger:
 
     @property
     def fills(self) -> list[Fill]:
-        """All fills, oldest first, to read."""
+        """All fills, oldest first; read only."""
         return self._fills
 
     def open_profit(self, mark: Ticks) -> Money:
-        """What closing everything at the mark would realise."""
+        """Profit of closing everything at the mark."""
         sign = 1 if self._position > 0 else -1
         return Money(sum(sign * (mark - lot.price) * lot.size for lot in self._lots))
 
     def at(self, time_ns: int) -> Ledger:
-        """The books as they were at a moment of the last ten minutes, to read."""
+        """The ledger as it was at a time within the last ten minutes; read only."""
         page = self._pages[max(0, bisect_right(self._pages, time_ns, key=lambda page: page.time_ns) - 1)]
         past = Ledger(Money(page.cash))
         past._position, past._lots = page.position, deque(page.lots)
@@ -192,7 +192,7 @@ class Ledger:
         )
 
     def fill(self, fill: Fill) -> Money:
-        """Book a fill: close the oldest lots of the other side, open with the rest. Returns what it realised."""
+        """Book a fill: close the oldest lots of the other side, open with the rest. Returns the realised profit."""
         left = int(fill.size)
         realised = 0
         sign = 1 if self._position > 0 else -1
@@ -230,7 +230,7 @@ class Ledger:
         return Money(amount)
 
     def rebase(self, now_ns: int, mark: Ticks) -> Money:
-        """Settle all lots at the mark and open them again there. Returns what was settled."""
+        """Settle all lots at the mark and reopen them there. Returns the settled profit."""
         settled = self.open_profit(mark)
         self._lots = deque(replace(lot, price=mark) for lot in self._lots)
         self._realised += settled
@@ -245,7 +245,7 @@ class Ledger:
         self._turn(now_ns)
 
     def _settled(self, amount: int) -> int:
-        """What of an amount reaches the cash."""
+        """The amount as booked to cash: exact, or rounded to whole yen."""
         if self._yen is None:
             return amount
         whole = self._yen.rounding.whole(amount, self._yen.one)
@@ -253,7 +253,7 @@ class Ledger:
         return whole
 
     def _turn(self, now_ns: int) -> None:
-        """Keep how the books are from now on."""
+        """Record the state from now on."""
         self._pages.append(_Page(now_ns, self._cash, self._position, tuple(self._lots)))
         while len(self._pages) > 1 and self._pages[1].time_ns <= now_ns - KEPT_S * NS_PER_S:
             self._pages.popleft()

@@ -1,13 +1,13 @@
-"""The venue's limits on calls, as it counts them. Pure: a stamp in, a reading or a refusal out.
+"""The venue's rate limits. Pure: a stamp in, a reading or a refusal out.
 
 Venue facts (API documentation; *: likely, from headers that clients logged): 500 calls in 5 minutes per address; 500
-private calls in 5 minutes per account; 300 `sendchildorder` and `cancelallchildorders` in 5 minutes per account, to
-which `cancelchildorder` does not count; 100 orders of 0.1 or less a minute, and after a breach 10 a minute for an hour.
+private calls in 5 minutes per account; 300 `sendchildorder` and `cancelallchildorders` in 5 minutes per account (a
+`cancelchildorder` does not count); 100 orders of 0.1 or less a minute, and after a breach 10 a minute for an hour.
 Windows are fixed: they start with their first call and are reset as a whole *. After a breach the ceiling is lower for
-a while: by how much and how long is not published.
+a while; by how much and for how long is not published.
 
-The minute of small orders is a rolling one here, the strictest reading of "a minute": a client that passes it passes
-every other reading. Refused calls count too.
+The minute of small orders is a rolling window here, the strictest reading of "a minute": a client that satisfies it
+satisfies every other reading. Refused calls count too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MINUTE_NS: Final = 60 * NS_PER_S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What an account may do; None lifts a limit and, for the first two, its headers."""
+    """Limits of an account. None removes a limit and, for the first two, its headers."""
 
     private_calls: int | None = 500
     """Per five minutes."""
@@ -36,14 +36,14 @@ class Limits:
     small_orders_after_breach: int = 10
     small_penalty_s: int = 3_600
     lowered_share: float = 0.5
-    """Ceiling of the five-minute windows after a breach, in parts of the full one."""
+    """Ceiling of the five-minute windows after a breach, as a share of the normal ceiling."""
     lowered_s: int = 600
-    """For how long windows begin with the lower ceiling."""
+    """How long new windows have the lower ceiling, counted from the end of the breached one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """Where a window stands after a call; becomes the ``x-ratelimit-*`` headers."""
+    """State of a window after a call, sent in the ``x-ratelimit-*`` headers."""
 
     is_allowed: bool
     remaining: int
@@ -53,7 +53,7 @@ class Reading:
     """Unix second of its end, rounded up."""
 
     def headers(self, prefix: str = "X") -> dict[str, str]:
-        """The three headers of a window."""
+        """The window's three headers."""
         return {
             f"{prefix}-RateLimit-Period": str(self.period_s),
             f"{prefix}-RateLimit-Remaining": str(self.remaining),
@@ -62,7 +62,7 @@ class Reading:
 
 
 class CallWindow:
-    """A fixed window: begins with its first call, is reset as a whole."""
+    """A fixed window: it begins with its first call and is reset as a whole."""
 
     def __init__(self, limit: int, *, lowered_share: float = 1.0, lowered_s: int = 0) -> None:
         """By default a breach has no effect on later windows."""
@@ -98,10 +98,10 @@ class CallWindow:
 
 
 class SmallOrders:
-    """A rolling minute of small orders, with an hour at a lower rate after a breach."""
+    """A rolling minute of small orders; after a breach a lower rate holds for a while."""
 
     def __init__(self, limit: int, *, after_breach: int, penalty_s: int) -> None:
-        """Nothing was sent yet."""
+        """``limit`` orders a minute; after a breach ``after_breach`` a minute for ``penalty_s``."""
         self._limit = limit
         self._after_breach = after_breach
         self._penalty_ns = penalty_s * NS_PER_S
@@ -115,7 +115,7 @@ class SmallOrders:
         return self._penalty_until_ns is not None and now_ns < self._penalty_until_ns
 
     def allow(self, now_ns: int) -> bool:
-        """Count an order if it is within the rate; a refused one under the full rate starts the penalty."""
+        """Count an order and return whether it is within the rate; exceeding the full rate starts the penalty."""
         while self._stamps and now_ns - self._stamps[0] >= _MINUTE_NS:
             self._stamps.popleft()
         is_penalised = self.is_penalised(now_ns)
@@ -130,13 +130,13 @@ class SmallOrders:
 
 @dataclass(slots=True)
 class AddressCalls:
-    """A window for each address that has called."""
+    """One window per calling address."""
 
     limit: int | None
     windows: dict[str, CallWindow] = field(default_factory=dict)
 
     def count(self, address: str, now_ns: int) -> Reading | None:
-        """Count a call; None without a limit."""
+        """Count a call of an address; None without a limit."""
         if self.limit is None:
             return None
         window = self.windows.get(address)
@@ -149,7 +149,7 @@ class AccountCalls:
     """The windows of one account."""
 
     def __init__(self, limits: Limits) -> None:
-        """Full windows."""
+        """Start with unused windows."""
         self._private = _window(limits.private_calls, limits)
         self._orders = _window(limits.order_calls, limits)
         self._small = (
@@ -162,7 +162,7 @@ class AccountCalls:
 
     @property
     def breaches(self) -> int:
-        """Calls and orders that went over a limit."""
+        """Calls and orders refused over a limit."""
         return sum(window.breaches for window in (self._private, self._orders, self._small) if window is not None)
 
     def is_penalised(self, now_ns: int) -> bool:
@@ -178,7 +178,7 @@ class AccountCalls:
         return None if self._orders is None else self._orders.count(now_ns)
 
     def small_order(self, now_ns: int) -> bool:
-        """Count a small order; whether it may pass."""
+        """Count a small order; return whether it is allowed."""
         return self._small is None or self._small.allow(now_ns)
 
 

@@ -1,14 +1,14 @@
 """bitFlyer's private REST calls on a :class:`~.private_venue.PrivateVenue`. Pure: a request in, an answer out.
 
-A call passes, in this order: the limit of its address, its signature, the account's limits, and only then its own
-rules. Each refusal counts against the limits before it.
+A call is checked, in this order, against the limit of its address, its signature, the account's limits and its own
+rules. A refused call counts against the limits that it has passed.
 
 Venue facts: answers of `cancelchildorder` and `cancelallchildorders` are 200 with an empty body; lists are newest
 first, ``count`` 100 by default and at most 500, ``before`` and ``after`` exclusive; ACTIVE orders have the id 0 and are
-left out with ``before`` or ``after``; orders that died without an execution are never listed (API documentation, logged
-answers). On private calls the ``x-ratelimit-*`` headers tell of the account, on the calls that count as orders
-``x-orderrequest-ratelimit-*`` of those (client logs). The CFD has no fee. `getbalance` shows the collateral here,
-because there is no spot account beside it.
+left out with ``before`` or ``after``; orders that ended without an execution are never listed (API documentation,
+logged answers). On private calls the ``x-ratelimit-*`` headers show the account's window; calls that count as orders
+also have ``x-orderrequest-ratelimit-*`` headers (client logs). The CFD has no fee. `getbalance` shows the collateral
+here, because there is no spot account.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ITEM = TypeVar("_ITEM")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestCall:
-    """A request as it came. ``headers`` finds names in any case."""
+    """A request as received. ``headers`` ignores the case of names."""
 
     method: str
     target: str
@@ -55,7 +55,7 @@ class RestCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestAnswer:
-    """What goes back."""
+    """The answer to a call."""
 
     status: int = 200
     text: str = ""
@@ -65,7 +65,7 @@ class RestAnswer:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A call of a known account. A list that lags sees the account, and the time, as they were."""
+    """An authenticated call. For a stale list, account and time are those of the past."""
 
     account: Account
     key: ApiKey
@@ -102,13 +102,13 @@ class PrivateRest:
         }
         self._order_calls: frozenset[_Call] = frozenset({self._send, self._cancel_all})
         self.shown_ns: Callable[[str, int], int] = lambda _path, now_ns: now_ns
-        """As of when a list answers that is asked for now."""
+        """The time whose state a list shows when it is asked for now; faults replace it."""
         self.requests = 0
         self.refused = 0
         """Over a limit."""
 
     def answer(self, call: RestCall, now_ns: int) -> RestAnswer:
-        """Answer a call that came at a moment which the market has reached."""
+        """Answer a call that arrived at a time which the market has reached."""
         self.requests += 1
         address = self._addresses.count(call.address, now_ns)
         account: str | None = None
@@ -266,21 +266,21 @@ def _error(refusal: Refusal) -> RestAnswer:
 
 
 def _with(answer: RestAnswer, reading: Reading | None, prefix: str = "X") -> RestAnswer:
-    """The answer with a window's headers."""
+    """The answer with the headers of a window added."""
     if reading is None:
         return answer
     return replace(answer, headers={**answer.headers, **reading.headers(prefix)})
 
 
 def _is_listed(order: ChildOrder, now_ns: int) -> bool:
-    """Whether `getchildorders` may show an order: registered, long enough ago, and alive or executed."""
+    """Whether `getchildorders` shows an order: ACTIVE or executed, and past its listing delay."""
     if order.state is ChildState.ACTIVE or order.executed:
         return now_ns >= order.listed_ns
     return False
 
 
 def _is_asked_for(asked: _Asked, acceptance_id: str, registered_id: str) -> bool:
-    """Whether the filters by name let it through."""
+    """Whether an order passes the query's filters by id."""
     return asked.query.get("child_order_acceptance_id") in {None, "", acceptance_id} and asked.query.get(
         "child_order_id"
     ) in {None, "", registered_id}
@@ -304,5 +304,5 @@ def _bounds(query: Mapping[str, str]) -> tuple[int, int, int]:
 def _page(
     items: Iterable[_ITEM], id_of: Callable[[_ITEM], int], count: int, before: int, after: int
 ) -> Sequence[_ITEM]:
-    """The newest of those within the bounds."""
+    """The first ``count`` items within the bounds."""
     return list(islice((i for i in items if (not before or id_of(i) < before) and id_of(i) > after), count))

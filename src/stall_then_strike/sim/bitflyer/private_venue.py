@@ -1,9 +1,9 @@
-"""The private side of the exchange as a whole: accounts in a market, without a socket.
+"""The private side of the exchange: accounts in a market, without a socket.
 
-Joins what the other modules hold: keys, accounts, the desk and the calendar. It lives in the market's time
-as its :class:`~stall_then_strike.sim.market.Outsider`, so that the same requests at the same moments have the
-same effects at any speed and in virtual time. Requests enter at a moment that the market has reached: over HTTP by
-way of `private_rest.py`, in tests without sockets through :attr:`PrivateVenue.desk`.
+It joins keys, accounts, desk and calendar. It acts in the market's time as its
+:class:`~stall_then_strike.sim.market.Outsider`, so that the same requests at the same times have the same effects at
+any speed and in virtual time. A request arrives at a time that the market has reached: over HTTP through
+`private_rest.py`, in tests without sockets through :attr:`PrivateVenue.desk`.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ from stall_then_strike.types.instrument import Ticks
 
 MAINTENANCE_REASON: Final = "scheduled maintenance"
 _MARKS: Final = 10_000
-"""Mids that are kept, one for each trade of anybody: more than ten minutes of a busy day."""
+"""Mids that are kept, one per trade in the market: more than ten minutes of a busy day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateSettings:
-    """What can be chosen of the private side; the defaults are bitFlyer's on a quiet day."""
+    """Settings of the private side; the defaults are bitFlyer's on a quiet day."""
 
     seed: int = 1
-    """Of the delays and the ids."""
+    """Seed of the delays and the ids."""
     collateral_jpy: Decimal = Decimal(1_000_000)
-    """Of every account, at the start."""
+    """Every account's collateral at the start."""
     delays: Delays = field(default_factory=Delays)
     limits: Limits = field(default_factory=Limits)
     calendar: Calendar = field(default_factory=Calendar)
     price_band: Fraction = Fraction(1, 2)
-    """How far from the mid a limit price may be, as a part of the mid."""
+    """Largest distance of a limit price from the mid, as a fraction of the mid."""
     max_skew_ns: int | None = None
     """How far a request's timestamp may be off; None for any."""
     shown_yen: Rounding | None = None
-    """How amounts of money are rounded to whole yen in answers; None for all decimals. The books know nothing of it."""
+    """How amounts are rounded to whole yen in answers; None shows all decimals. The ledger is not affected."""
     settled_yen: Rounding | None = None
-    """How each result, funding and carry is rounded to whole yen when it is booked; None for exact books."""
+    """How each result, funding and carry is rounded to whole yen when it is booked; None books exactly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +76,10 @@ class PrivateStatistics:
 
 
 class PrivateVenue:
-    """Accounts that trade in a market. Make one for a market that nobody has joined; it joins."""
+    """Accounts that trade in a market. It joins the market, which nobody else may have joined."""
 
     def __init__(self, market: Market, keys: Iterable[ApiKey], settings: PrivateSettings | None = None) -> None:
-        """An account for every name in the keys. Raises ValueError for a name that the flow trades under."""
+        """Open an account for every account name in ``keys``. Raises ValueError for the name of the flow."""
         self.settings = settings if settings is not None else PrivateSettings()
         self.market = market
         keys = list(keys)
@@ -112,14 +112,15 @@ class PrivateVenue:
         self._plan(market.now_ns)
         market.join(self)
 
-    # --- to read ----------------------------------------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------------------------
 
     def ledger(self, account: str = "main") -> LedgerState:
-        """The truth on an account, frozen."""
+        """An account's complete state, as a frozen copy."""
         return self.accounts[account].ledger.state()
 
     def mark(self, time_ns: int) -> Ticks:
-        """What positions are valued at: the mid now, or at a moment before, as of the last trade until then."""
+        """The price at which positions are valued: the mid now; for a past time, the mid at the last trade before
+        it."""
         if time_ns >= self.market.now_ns:
             return self.market.mid()
         return self._marks[max(0, bisect_right(self._marks, time_ns, key=lambda mark: mark[0]) - 1)][1]
@@ -139,10 +140,10 @@ class PrivateVenue:
             live_orders=sum(len(account.live) for account in self.accounts.values()),
         )
 
-    # --- to ask -----------------------------------------------------------------------------------------------------
+    # --- for the server ---------------------------------------------------------------------------------------------
 
     def log_in(self, params: Any, now_ns: int) -> str:
-        """`auth` on a socket: the account's name. Raises RpcError."""
+        """Handle `auth` on a socket; return the account's name. Raises RpcError."""
         try:
             return self.keyring.check_realtime(params, now_ns).account
         except ValueError as error:
@@ -154,10 +155,10 @@ class PrivateVenue:
         """How long the next HTTP answer takes."""
         return self._answers.randint(*self.desk.delays.answer)
 
-    # --- to stage ---------------------------------------------------------------------------------------------------
+    # --- board states -----------------------------------------------------------------------------------------------
 
     def begin_phases(self, now_ns: int, phases: Sequence[Phase]) -> None:
-        """Bring the board through states, the first one now; after the last it runs. Ends what was begun before."""
+        """Lead the board through states from now on, then to RUNNING. Replaces a series that was begun before."""
         self._is_halted = True
         self._series += 1
         for phase in phases:
@@ -168,7 +169,7 @@ class PrivateVenue:
     # --- Outsider ---------------------------------------------------------------------------------------------------
 
     def next_ns(self) -> int | None:
-        """When something is due next."""
+        """When the next action is due; None when nothing is planned."""
         return self._agenda.next_ns()
 
     def step(self) -> None:
@@ -179,7 +180,7 @@ class PrivateVenue:
         self._tell(now_ns)
 
     def on_trades(self, now_ns: int, trades: Sequence[Trade], executions: Sequence[Execution]) -> None:
-        """Book the fills; watch the price."""
+        """Book the fills; check the price against the circuit breaker."""
         self._marks.append((now_ns, self.market.mid()))
         self.desk.on_trades(trades, executions)
         self._tell(now_ns)
@@ -191,16 +192,16 @@ class PrivateVenue:
                 self.begin_phases(now_ns, rule.phases)
 
     def on_expired(self, now_ns: int, orders: Sequence[Order]) -> None:
-        """Book the ends."""
+        """End the accounts' expired orders."""
         self.desk.on_expired(now_ns, orders)
         self._tell(now_ns)
 
     def _tell(self, now_ns: int) -> None:
-        """Send the events; what comes about within one step goes into one message."""
+        """Send the events; those of one step share a message."""
         if not self._is_stepping:
             self.desk.tell(now_ns)
 
-    # --- by the clock -----------------------------------------------------------------------------------------------
+    # --- daily ------------------------------------------------------------------------------------------------------
 
     def _plan(self, now_ns: int) -> None:
         calendar, agenda = self._calendar, self._agenda

@@ -1,9 +1,9 @@
-"""The private side's JSON, written from integers: order events, and the rows of the account's calls.
+"""The private side's JSON, written from integers: order events, and the rows of private calls.
 
 Venue facts: REST writes numbers as floats (``5000000.0``) and times without ``Z``; events write whole numbers without a
-point (``3000000``, ``0``), times with seven decimals and ``Z``, but `expire_date` in whole seconds without (logged
-messages). The fields are those of the documentation and of logged messages, in their order. Whether CANCEL carries a
-price and a size is not known: it does not here.
+point (``3000000``, ``0``) and times with seven decimals and ``Z``, except `expire_date`, which has whole seconds and no
+``Z`` (logged messages). The fields are those of the documentation and of logged messages, in their order. Whether
+CANCEL carries a price and a size is not known; here it does not.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from stall_then_strike.types.text import plain
 
 EVENTS_CHANNEL: Final = "child_order_events"
 LISTS: Final = tuple(f"/v1/me/{name}" for name in ("getexecutions", "getpositions", "getchildorders", "getcollateral"))
-"""Paths of the calls that list what an account has: their answers can be of an earlier moment."""
+"""Paths of the calls that show an account's state; a fault can make their answers stale."""
 _AVERAGE_STEP: Final = Decimal("1e-8")
 
 
 class Number(str):
-    """Digits that go on the wire as they are."""
+    """A number's digits, written to the wire unchanged."""
 
     __slots__ = ()
 
@@ -38,7 +38,7 @@ Row = Mapping[str, Value]
 
 
 def to_json(value: Row | Sequence[Row | str]) -> str:
-    """A row, or a list of rows or texts, without blanks."""
+    """JSON of a row, or of a list of rows or texts, without blanks."""
     if isinstance(value, Mapping):
         return "{" + ",".join(f'"{name}":{_text(item)}' for name, item in value.items()) + "}"
     return "[" + ",".join(to_json(item) if isinstance(item, Mapping) else _text(item) for item in value) + "]"
@@ -77,7 +77,7 @@ class PrivateWire:
         )
 
     def event(self, order: ChildOrder, now_ns: int, kind: str) -> dict[str, Value]:
-        """What all events have: enough for CANCEL, CANCEL_FAILED and EXPIRE."""
+        """The fields common to all events; CANCEL, CANCEL_FAILED and EXPIRE have no others."""
         return {
             "product_code": self._product,
             "child_order_id": order.registered_id,
@@ -102,7 +102,7 @@ class PrivateWire:
         return {**self.event(order, now_ns, "ORDER_FAILED"), "reason": reason}
 
     def executed(self, order: ChildOrder, fill: Fill) -> dict[str, Value]:
-        """EXECUTION; ``outstanding_size`` is what is left of the order after it."""
+        """EXECUTION; ``outstanding_size`` is the order's remaining size after it."""
         return {
             **self.event(order, fill.time_ns, "EXECUTION"),
             "exec_id": fill.exec_id,
@@ -172,7 +172,7 @@ class PrivateWire:
         }
 
     def collateral(self, margin: Margin) -> dict[str, Value]:
-        """The answer to `getcollateral`; ``keep_rate`` is a ratio, zero while nothing needs margin."""
+        """The answer to `getcollateral`; ``keep_rate`` is a ratio, zero while no margin is required."""
         needed = margin.for_positions
         worth = margin.collateral + margin.open_profit
         rate = (Decimal(worth) / needed).quantize(Decimal("0.001")) if needed else Decimal(0)
@@ -186,7 +186,7 @@ class PrivateWire:
         }
 
     def money(self, amount: int) -> Number:
-        """An amount of quote currency, all of its decimals or whole."""
+        """An amount of quote currency, with all decimals or in whole yen."""
         if self._shown is not None:
             amount = self._shown.whole(amount, self._yen)
         return self._float(self._instrument.amount(amount))

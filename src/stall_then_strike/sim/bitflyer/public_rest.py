@@ -3,13 +3,13 @@
 Venue facts (API documentation; those marked * measured 2026-09):
 
 - every call exists under two names (``getboard``, ``board``); without ``product_code`` it means BTC_JPY, which is not
-  listed here, so the answer is the one to an unknown product: 400, status -100 *; codes are case-insensitive *;
-- `getfundingrate` needs its product, else 404 with a message of another form *; the rate is one number here;
-- unknown paths answer 404 with an HTML page *; signed requests are welcome, the signature is not looked at;
-- 500 calls in 5 minutes and address, told in ``x-ratelimit-*`` headers; past it 429 with status -1. The window is
+  listed here, so it is answered as an unknown product: 400, status -100 *; codes are case-insensitive *;
+- `getfundingrate` without a product is answered by 404 with a message of another form *; here the rate is constant;
+- unknown paths are answered by 404 with an HTML page *; signed requests are accepted, the signature is not checked;
+- 500 calls in 5 minutes per address, shown in ``x-ratelimit-*`` headers; above that 429 with status -1. The window is
   fixed, starts with its first call and is reset as a whole (likely, from the headers that clients logged).
 
-Left out: the edge cache of up to a second on ``getboard`` and ``getticker``, and lower ceilings after a breach.
+Not simulated: the edge cache of up to a second on ``getboard`` and ``getticker``, and lower ceilings after a breach.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def error_answer(http_status: int, status: int, message: str) -> web.Response:
 
 
 class PublicRest:
-    """Answers the public calls from a source's present state."""
+    """Answers the public calls from a source's current state."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class PublicRest:
         calendar: Calendar,
         audit: Audit,
     ) -> None:
-        """``addresses`` counts each address's calls, ``calendar`` knows the funding, ``audit`` hears of every call."""
+        """``addresses`` counts each address's calls, ``calendar`` has the funding, ``audit`` records every call."""
         self._audit = audit
         self._source = source
         self._wire = Wire(source.instrument)
@@ -68,7 +68,7 @@ class PublicRest:
         self.refused = 0
 
     def routes(self) -> list[web.RouteDef]:
-        """All calls under both of their names, and the page for everything else."""
+        """All calls under both names, and the 404 page for everything else."""
         calls: dict[str, Callable[[web.Request], web.Response]] = {
             "markets": self._markets,
             "board": self._of_product(self._board),
@@ -133,10 +133,10 @@ class PublicRest:
     def _not_found(self, _request: web.Request) -> web.Response:
         return web.Response(status=404, text=NOT_FOUND_PAGE, content_type="text/html")
 
-    # --- around them ----------------------------------------------------------------------------------------------
+    # --- wrappers -------------------------------------------------------------------------------------------------
 
     def _of_product(self, call: Callable[[web.Request], web.Response]) -> Callable[[web.Request], web.Response]:
-        """Refuse every product but the one that is listed."""
+        """Refuse every product except the listed one."""
 
         def checked(request: web.Request) -> web.Response:
             asked = request.query.get("product_code", "BTC_JPY")
@@ -147,7 +147,7 @@ class PublicRest:
         return checked
 
     def _limited(self, call: Callable[[web.Request], web.Response]) -> Handler:
-        """Count the call on its address and add the headers."""
+        """Count the call against its address and add the headers."""
 
         async def counted(request: web.Request) -> web.StreamResponse:
             self.requests += 1

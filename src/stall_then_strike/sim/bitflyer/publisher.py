@@ -1,15 +1,16 @@
-"""The venue's loudspeaker: turns what happens in the matching engine into the frames of the four public channels.
+"""Turns what happens in the matching engine into the frames of the four public channels.
 
 Venue facts (measured on a recorded tape and on the public feed in 2026-09):
 
-- board changes are coalesced to beats of about 0.12 s and carry absolute sizes, with the floored mid after them;
+- board changes are collected over intervals of about 0.12 s (beats) and carry absolute sizes, with the floored mid
+  after them;
 - a snapshot of 300 levels a side goes to everybody every 5 s by one venue-wide timer; it is not aligned with the
   deltas, so it already shows changes that the next delta repeats;
-- an execution message leaves about 0.1 s before the delta that shows it, because the board takes the longer way;
+- an execution message leaves about 0.1 s before the delta that shows it;
 - the ticker comes at most every 0.5 s; execution ids rise by one.
 
-Snapshots and deltas take the same way in the same order: a delta never carries a state older than the snapshot before
-it, so a book that is reset by snapshots and fed by deltas agrees with every message's mid.
+Snapshots and deltas have the same delay and keep their order: a delta is never older than the snapshot before it, so a
+book that is reset by snapshots and updated by deltas agrees with every message's mid.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 
 SNAPSHOT_LEVELS: Final = 300
 EXECUTIONS_KEPT: Final = 2_000
-"""For ``getexecutions``; the venue keeps 31 days."""
+"""Executions kept for ``getexecutions``; the venue keeps 31 days."""
 
 _SNAPSHOT_NS: Final = 5 * NS_PER_S
 _BOARD_DELAY_NS: Final = 60 * NS_PER_MS
@@ -37,10 +38,10 @@ _TICKER_DELAY_NS: Final = 40 * NS_PER_MS
 
 
 class Publisher:
-    """Watches an engine and holds the frames that are on their way out."""
+    """Watches an engine and holds the frames that have not left yet."""
 
     def __init__(self, rng: Random, *, engine: MatchingEngine, instrument: Instrument, start_ns: int) -> None:
-        """Start the timers; the first snapshot is somewhere in the first five seconds, as for anybody who connects."""
+        """Start the timers; the first snapshot comes within five seconds, as for any client that connects."""
         self._rng = rng
         self._engine = engine
         self._wire = Wire(instrument)
@@ -62,11 +63,11 @@ class Publisher:
     # --- in -------------------------------------------------------------------------------------------------------
 
     def on_state(self, state: BoardState) -> None:
-        """The board changed its state; the next ticker says so."""
+        """The board's state changed; the next ticker shows it."""
         self._state = state
 
     def on_trades(self, now_ns: int, trades: Sequence[Trade]) -> list[Execution]:
-        """One order or an auction traded: one execution message with an item for each match."""
+        """Publish the trades of one order or auction in one message, an item per match; return the executions."""
         executions: list[Execution] = []
         for trade in trades:
             is_buy = trade.taker_side is not Side.SELL
@@ -89,12 +90,12 @@ class Publisher:
         return executions
 
     def send(self, frame: Frame) -> None:
-        """Send a frame that somebody else wrote, at its time."""
+        """Queue a frame from outside, to leave at its own time."""
         self._sent += 1
         heappush(self._outbox, (frame.time_ns, self._sent, frame))
 
     def step(self) -> None:
-        """Do what the earliest timer asks for."""
+        """Run the earliest timer."""
         now_ns = self.next_timer_ns()
         if now_ns == self._beat_ns:
             self._beat_ns += self._beat_gap()
@@ -116,11 +117,11 @@ class Publisher:
         return min(self._beat_ns, self._snapshot_ns, self._ticker_ns)
 
     def next_frame_ns(self) -> int | None:
-        """When the next frame leaves that is already under way."""
+        """When the next queued frame leaves; None when none is queued."""
         return self._outbox[0][0] if self._outbox else None
 
     def release(self, until_ns: int) -> list[Frame]:
-        """Take out the frames that left by then."""
+        """Remove and return the frames that left by then."""
         frames: list[Frame] = []
         while self._outbox and self._outbox[0][0] <= until_ns:
             frames.append(heappop(self._outbox)[2])
@@ -133,7 +134,7 @@ class Publisher:
         )
 
     def ticker(self, now_ns: int) -> Ticker | None:
-        """The ticker now; None while nothing was ever in the book. An empty side shows zeros."""
+        """The ticker now; None if the book has never had both sides. An empty side shows zeros."""
         mid = self._fresh_mid()
         if not mid:
             return None
@@ -168,7 +169,7 @@ class Publisher:
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _fresh_mid(self) -> Ticks:
-        """Floored mid; with a side empty, the last one that there was."""
+        """Floored mid; while a side is empty, the last known one."""
         bid, ask = self._engine.best_price(Side.BUY), self._engine.best_price(Side.SELL)
         if bid is not None and ask is not None:
             self._mid = Ticks((bid + ask) // 2)

@@ -1,18 +1,18 @@
-"""JSON-RPC 2.0 as bitFlyer's realtime API speaks it: text in, text out, no socket.
+"""JSON-RPC 2.0 of bitFlyer's realtime API: text in, text out, no socket.
 
 Venue facts (Realtime API documentation; error codes and the rules on ids measured on the public feed, 2026-09):
 
 - a request is answered only when it has an ``id``; an array is answered by an array;
 - a channel of an unknown product is acknowledged with true and stays silent;
-- unknown method -32601; missing parameters or unknown channel prefix -32602; a channel twice -32009; a private channel
-  before login -32007; text that is not JSON -32700 with id null, and the socket stays open.
+- errors: unknown method -32601; missing parameters or unknown channel prefix -32602; a channel subscribed twice -32009;
+  a private channel before login -32007; text that is not JSON -32700 with id null, and the socket stays open.
 
-`auth` (Realtime API documentation) is there when the venue has accounts; a second one is answered by -32009 (seen by a
-client). Which codes a refused `auth` is answered by is not known: here -32602 for parameters that make no sense, and
-for a key or signature that is refused the venue's REST number.
+`auth` (Realtime API documentation) exists when the venue has accounts; a second one is answered by -32009 (seen by a
+client). The codes of a refused `auth` are not known: here -32602 for malformed parameters, and the venue's REST status
+for a refused key or signature.
 
-Not measured: the answer to `unsubscribe` of a channel that is not subscribed (here true) and to an empty array or to a
-value that is no request (here -32600, as JSON-RPC has it).
+Not measured: the answer to `unsubscribe` of a channel that is not subscribed (here true), and to an empty array or a
+value that is not a request (here -32600, as in the JSON-RPC specification).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ALREADY_AUTHENTICATED: Final = -32009
 
 PRIVATE_CHANNELS: Final = frozenset({"child_order_events", "parent_order_events"})
 NO_METHOD: Final = "invalid"
-"""Stands for the method of what is no request, where requests are told of."""
+"""Recorded as the method of a message that is not a request."""
 Answer = dict[str, Any]
 """A JSON-RPC response object."""
 
@@ -44,10 +44,10 @@ _PUBLIC_PREFIXES: Final = tuple(channel.value for channel in Channel)
 
 
 class RpcError(Exception):
-    """A request that is answered by an error object."""
+    """A request is answered by an error object."""
 
     def __init__(self, code: int, message: str) -> None:
-        """Code and words as on the wire."""
+        """Code and message as on the wire."""
         super().__init__(code, message)
         self.code = code
         self.message = message
@@ -59,24 +59,24 @@ Authenticate = Callable[[Any], str]
 
 @dataclass(slots=True)
 class RpcSession:
-    """One connection's conversation. Its state is who it is, and the set of channels that it asked for."""
+    """One connection's requests. Its state is the account and the subscribed channels."""
 
     authenticate: Authenticate | None = None
-    """None where there are no accounts: then `auth` is an unknown method."""
+    """None when there are no accounts: `auth` is then an unknown method."""
     on_change: Callable[[], None] = field(default=lambda: None)
     """Called after the subscriptions changed."""
     on_request: Callable[[str, Any, str | None, str], None] = field(
         default=lambda _method, _params, _account, _answer: None
     )
-    """Told of every request: method, parameters, account, and the answer in a word or two."""
+    """Called for every request: method, parameters, account, and a short form of the answer."""
     channels: set[str] = field(default_factory=set)
     account: str | None = None
-    """Who has logged in."""
+    """The account that has logged in."""
     requests: int = 0
     errors: int = 0
 
     def receive(self, text: str | bytes) -> str | None:
-        """Take one text frame; return the frame to answer with, or None for silence."""
+        """Handle one text frame; return the answer's frame, or None for no answer."""
         try:
             request: Any = orjson.loads(text)
         except orjson.JSONDecodeError:
@@ -134,7 +134,7 @@ class RpcSession:
 
 
 def methods_in(text: str | bytes) -> frozenset[str]:
-    """The methods that a text frame asks for; none where it is not JSON-RPC."""
+    """The methods that a text frame requests; empty when it is not JSON-RPC."""
     try:
         request: Any = orjson.loads(text)
     except orjson.JSONDecodeError:

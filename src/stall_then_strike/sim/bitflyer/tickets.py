@@ -1,9 +1,8 @@
-"""Reads the body of an order request and says what is wrong with it. Pure: bytes in, a ticket or a refusal out.
+"""Reads and checks the body of an order request. Pure: bytes in, a ticket or a refusal out.
 
-Venue facts: the fields of `sendchildorder` (API documentation); numbers may come as JSON texts (a client in use); the
-smallest order is 0.001 and sizes have eight decimals, -110; prices are whole yen inside a band whose width is not
-known, -106 and -107 outside. What the venue answers to a field that makes no sense is not known either: here -108, and
-HTTP 400 for all.
+Venue facts: the fields of `sendchildorder` (API documentation); numbers may come as JSON strings (a client in use); the
+smallest order is 0.001 and sizes have eight decimals, else -110; prices are whole yen inside a band of unknown width,
+-106 and -107 outside. The answer to a malformed field is not known: here -108. All are sent with HTTP 400.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 LONGEST_MINUTES: Final = 43_200
 _BIGGEST: Final = Decimal(10) ** 10
 _LONGEST_FRACTION: Final = 16
-"""Digits of both ends together stay within what decimal arithmetic keeps exactly."""
+"""Together with _BIGGEST, few enough digits for exact decimal arithmetic."""
 _NUMBER: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 _MEMBER = TypeVar("_MEMBER", bound=Enum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A request that the venue does not take."""
+    """Why the venue refuses a request: its status and message, and the HTTP status."""
 
     status: int
     message: str
@@ -36,17 +35,17 @@ class Refusal:
 
 
 class RefusedError(Exception):
-    """Carries a refusal out of the reading."""
+    """A request's body is refused."""
 
     def __init__(self, refusal: Refusal) -> None:
-        """Keep it."""
+        """Keep the refusal."""
         super().__init__(refusal)
         self.refusal = refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """An order as it was asked for. ``price`` None means MARKET."""
+    """An order as requested. ``price`` None means MARKET."""
 
     side: Side
     price: Ticks | None
@@ -56,20 +55,20 @@ class Ticket:
 
     @property
     def order_type(self) -> str:
-        """The wire's word for it."""
+        """``child_order_type`` on the wire."""
         return "MARKET" if self.price is None else "LIMIT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelTicket:
-    """A single cancel: exactly one of the two names is given."""
+    """A request to cancel one order: exactly one of the two ids is given."""
 
     acceptance_id: str | None
     registered_id: str | None
 
 
 def read_body(body: bytes, instrument: Instrument) -> dict[str, Any]:
-    """The JSON object of a request on this product; numbers with a point are exact decimals. Raises RefusedError."""
+    """The JSON object of a request for this product; numbers with a point are exact decimals. Raises RefusedError."""
     try:
         value: Any = json.loads(body, parse_float=Decimal, parse_constant=_no_number)
     except (ValueError, RecursionError):
@@ -83,7 +82,7 @@ def read_body(body: bytes, instrument: Instrument) -> dict[str, Any]:
 
 
 def read_ticket(fields: dict[str, Any], instrument: Instrument) -> Ticket:
-    """An order request. Raises RefusedError."""
+    """Read an order request. Raises RefusedError."""
     kind = fields.get("child_order_type")
     if kind not in {"LIMIT", "MARKET"}:
         refuse(-108, "Invalid child_order_type")
@@ -102,7 +101,7 @@ def read_ticket(fields: dict[str, Any], instrument: Instrument) -> Ticket:
 
 
 def read_cancel(fields: dict[str, Any]) -> CancelTicket:
-    """A request to cancel one order. Raises RefusedError."""
+    """Read a request to cancel one order. Raises RefusedError."""
     acceptance_id, registered_id = (fields.get(n) for n in ("child_order_acceptance_id", "child_order_id"))
     if (acceptance_id is None) == (registered_id is None) or not isinstance(acceptance_id or registered_id, str):
         refuse(-108, "Give one of child_order_id and child_order_acceptance_id")
@@ -136,7 +135,7 @@ def _size(value: Any, instrument: Instrument) -> Lots:
 
 
 def _number(value: Any, name: str) -> Decimal:
-    """A number, given as one or as a text."""
+    """A number, given as a JSON number or string."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         refuse(-108, f"Invalid {name}")
     if isinstance(value, str) and not _NUMBER.fullmatch(value):

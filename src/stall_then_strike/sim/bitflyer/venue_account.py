@@ -1,9 +1,9 @@
-"""One account at the exchange: its orders as the venue knows them, its books, its margin. Pure values and sums.
+"""One account at the exchange: its orders as the venue knows them, its ledger, its margin. Pure values and sums.
 
-Margin is counted in ticks x lots like all money. Venue facts: leverage 2 for individuals; what is available is the
-appraised margin less what positions and orders require (product rules). An order requires margin for what it would open
-beyond closing the position, and orders of both sides are summed: the strictest reading, the exact rule is not
-published.
+Margin is counted in ticks x lots like all money. Venue facts: leverage is 2 for individuals; the available margin is
+the appraised margin less what positions and orders require (product rules). An order requires margin for the size that
+it would open beyond closing the position, and orders of both sides are summed: the strictest reading, because the exact
+rule is not published.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ LEVERAGE: Final = 2
 
 @unique
 class ChildState(StrEnum):
-    """Where an order stands; all but ACCEPTED are the words of `getchildorders`."""
+    """State of an order; all but ACCEPTED are states of `getchildorders`."""
 
     ACCEPTED = "ACCEPTED"
-    """Answered with 200 and queued. Not listed."""
+    """Answered with 200 and queued; not listed."""
     ACTIVE = "ACTIVE"
     COMPLETED = "COMPLETED"
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"
     REJECTED = "REJECTED"
-    """Refused after it was accepted. Never executed, so never listed."""
+    """Refused at registration. Never executed, so never listed."""
 
 
 LIVE_STATES: Final = frozenset({ChildState.ACCEPTED, ChildState.ACTIVE})
@@ -52,30 +52,30 @@ class ChildOrder:
     time_in_force: TimeInForce
     accepted_ns: int
     expires_ns: int
-    """Whole seconds: the second of acceptance and the order's minutes (client logs)."""
+    """In whole seconds: the second of acceptance plus the order's minutes (client logs)."""
     state: ChildState = ChildState.ACCEPTED
     registered_id: str = ""
     """``JFX...F``, from registration on."""
     registered_ns: int = 0
     listed_ns: int = 0
-    """When `getchildorders` begins to show it."""
+    """From when `getchildorders` shows it."""
     ended_ns: int = 0
-    """When it could trade no more; zero while it can."""
+    """When it could no longer trade; zero while it can."""
     executed: Lots = Lots(0)
     value: int = 0
     """Sum of price x size over its executions."""
     cancelled: Lots = Lots(0)
-    """What was left when it was cancelled or expired."""
+    """Remaining size when it was cancelled or expired."""
     row_id: int = 0
-    """Its number in `getchildorders` once it is no longer ACTIVE."""
+    """Its id in `getchildorders` when it is no longer ACTIVE."""
 
     @property
     def remaining(self) -> Lots:
-        """What has not traded."""
+        """Size that has not traded."""
         return Lots(self.size - self.executed)
 
     def at(self, time_ns: int, executed: int, value: int) -> ChildOrder:
-        """As it was at a moment after its acceptance, when so much of it had traded."""
+        """The order as it was at a time after its acceptance, with the size and value executed by then."""
         state = ChildState.ACTIVE
         if self.ended_ns and self.ended_ns <= time_ns:
             state = self.state
@@ -86,7 +86,7 @@ class ChildOrder:
 
     @property
     def order_type(self) -> str:
-        """The wire's word."""
+        """``child_order_type`` on the wire."""
         return "MARKET" if self.price is None else "LIMIT"
 
 
@@ -105,7 +105,7 @@ def new_order(acceptance_id: OrderId, ticket: Ticket, now_ns: int) -> ChildOrder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margin:
-    """What is needed and what is there, at a mark."""
+    """Margin that is required and available, at a mark."""
 
     collateral: Money
     open_profit: Money
@@ -114,13 +114,13 @@ class Margin:
 
     @property
     def available(self) -> Money:
-        """What new orders may use; negative when there is too little."""
+        """Margin for new orders; negative when there is too little."""
         return Money(self.collateral + self.open_profit - self.for_positions - self.for_orders)
 
 
 @dataclass(slots=True)
 class Account:
-    """An account. ``orders`` keeps what is live and what was ever executed, in the order of acceptance."""
+    """An account. ``orders`` keeps the live orders and every executed one, in order of acceptance."""
 
     name: str
     ledger: Ledger
@@ -130,7 +130,7 @@ class Account:
     live: dict[OrderId, ChildOrder] = field(default_factory=dict)
 
     def margin(self, mark: Ticks, *extra: tuple[Side, Ticks | None, Lots]) -> Margin:
-        """The account's margin with its live orders, and with more orders (side, price, size) as if they were there."""
+        """The account's margin with its live orders and, as if live, the orders in ``extra`` (side, price, size)."""
         orders = [(o.side, o.price, o.remaining) for o in self.live.values()]
         return Margin(
             collateral=self.ledger.cash,
@@ -140,19 +140,19 @@ class Account:
         )
 
     def opens(self, mark: Ticks, side: Side, price: Ticks | None, size: Lots, *, but: ChildOrder | None = None) -> bool:
-        """Whether an order does more than close, beside the live ones (all ``but`` itself)."""
+        """Whether an order would open more than it closes, given the live orders except ``but``."""
         others = [(o.side, o.price, o.remaining) for o in self.live.values() if o is not but]
         position = self.ledger.position
         with_it = _for_orders(position, mark, [*others, (side, price, size)])
         return with_it != _for_orders(position, mark, others)
 
     def may_open(self, ticket: Ticket, mark: Ticks) -> bool:
-        """Whether there is margin for an order. What only closes needs none."""
+        """Whether there is margin for an order. An order that only closes needs none."""
         order = (ticket.side, ticket.price, ticket.size)
         return not self.opens(mark, *order) or self.margin(mark, order).available >= 0
 
     def at(self, time_ns: int) -> Account:
-        """The account as it was at a moment of the last ten minutes, to read: books and orders of one and the same."""
+        """The account as it was at a time within the last ten minutes, ledger and orders alike; read only."""
         ledger = self.ledger.at(time_ns)
         executed: defaultdict[OrderId, int] = defaultdict(int)
         value: defaultdict[OrderId, int] = defaultdict(int)
@@ -169,7 +169,7 @@ class Account:
 
 
 def _for_orders(position: Lots, mark: Ticks, orders: Iterable[tuple[Side, Ticks | None, Lots]]) -> int:
-    """Margin for what orders would open, those sent first closing first."""
+    """Margin for the size that orders would open; earlier orders close the position first."""
     closable = {Side.BUY: max(0, -position), Side.SELL: max(0, position)}
     value = 0
     for side, price, size in orders:

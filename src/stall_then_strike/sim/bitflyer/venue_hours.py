@@ -1,11 +1,11 @@
-"""What the venue does by the clock: daily maintenance, funding, the roll-over, and the breaker that a price trips.
+"""The venue's daily events (maintenance, funding, roll-over) and its circuit breaker.
 
-Pure: moments and values in, moments out. Seconds of the day are UTC; JST is nine hours ahead.
+Pure: times and values in, times out. Seconds of the day are UTC; JST is nine hours ahead.
 
 Venue facts: maintenance from 04:00 JST for ten minutes, sockets closed with 1012 at 04:02, about 04:11 an auction of a
 minute with off-market quotes; funding at 05, 13 and 21 UTC, default rate 0.0001; roll-over at 18:00 JST (all likely or
-seen). Breaker: about five minutes when an order would trade more than 15 % from the price ten minutes before, resumed
-by an auction (likely); here the trade that goes too far happens and is the last one.
+seen). Circuit breaker: trading stops for about five minutes when an order would trade more than 15 % from the price ten
+minutes before, and resumes with an auction (likely); here the trade beyond the band still happens, as the last one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maintenance:
-    """A daily closure. At its end the board runs."""
+    """A daily closure. After its phases the board is RUNNING."""
 
     start_s: int = 19 * _HOUR_S
     """Second of the UTC day: 04:00 JST."""
@@ -48,7 +48,7 @@ class Maintenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerRule:
-    """When the price has moved too far, and what follows. At the end of the phases the board runs."""
+    """When the circuit breaker trips, and the phases that follow. After them the board is RUNNING."""
 
     band: Fraction = Fraction(15, 100)
     lookback_s: int = 600
@@ -60,20 +60,20 @@ class BreakerRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calendar:
-    """All that is done by the clock; None leaves a thing out."""
+    """The venue's daily events and its circuit breaker; None leaves one out."""
 
     maintenance: Maintenance | None = Maintenance()
     breaker: BreakerRule | None = BreakerRule()
     funding_at_s: tuple[int, ...] = (5 * _HOUR_S, 13 * _HOUR_S, 21 * _HOUR_S)
     funding_rate: int = 10_000
-    """In 1e-8 of the position's worth; longs pay a positive one to shorts."""
+    """In 1e-8 of the position's worth; if positive, longs pay shorts."""
     rollover_at_s: int | None = 9 * _HOUR_S
     carry_rate: int = 0
     """In 1e-8 of the position's worth, paid by longs and shorts at the roll-over."""
 
 
 def next_daily_ns(now_ns: int, seconds_of_day: Iterable[int]) -> int:
-    """The next of these times of the UTC day that comes after a moment."""
+    """The first of these times of the UTC day after ``now_ns``."""
     midnight_ns = now_ns - now_ns % _DAY_NS
     return min(
         moment if (moment := midnight_ns + second * NS_PER_S) > now_ns else moment + _DAY_NS
@@ -82,15 +82,18 @@ def next_daily_ns(now_ns: int, seconds_of_day: Iterable[int]) -> int:
 
 
 class Breaker:
-    """Remembers prices as far back as the rule looks."""
+    """Prices over the rule's lookback."""
 
     def __init__(self, rule: BreakerRule) -> None:
-        """No price is known."""
+        """Start without prices."""
         self._rule = rule
         self._prices: deque[tuple[int, Ticks]] = deque()
 
     def trips(self, now_ns: int, price: Ticks) -> bool:
-        """Take a trade's price; whether it is too far from the last one before the span, or from the first known."""
+        """Record a trade's price; return whether it is out of the band around the price before the lookback.
+
+        The reference is the last price at or before the lookback's begin, or else the first known.
+        """
         prices = self._prices
         while len(prices) > 1 and prices[1][0] <= now_ns - self._rule.lookback_s * NS_PER_S:
             prices.popleft()
@@ -99,5 +102,5 @@ class Breaker:
         return abs(price - reference) > self._rule.band * reference
 
     def reset(self) -> None:
-        """Forget: the market was halted."""
+        """Forget all prices: the market was halted."""
         self._prices.clear()

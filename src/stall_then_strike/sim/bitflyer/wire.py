@@ -1,9 +1,9 @@
 """bitFlyer's JSON, written from integers. The only place in `sim` where ticks and lots become decimal text.
 
 Numbers follow the recorded tape: prices and sizes always with a decimal point (``5860832.0``, ``0.0``), never in
-exponent form, because the venue prints decimals and not binary floats. Times: realtime messages carry seven decimals
-and ``Z``; REST carries neither the ``Z`` nor a fixed number of decimals (measured; API documentation). The text of a
-frame has no blanks and its fields stand in the venue's order.
+exponent form, because the venue prints decimals and not binary floats. Times: realtime messages have seven decimals
+and ``Z``; REST has neither the ``Z`` nor a fixed number of decimals (measured; API documentation). A frame has no
+blanks, and its fields are in the venue's order.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ def second_text(second: int, pattern: str) -> str:
 
 
 def ws_time(time_ns: int) -> str:
-    """A stamp as in realtime messages: ``2021-12-12T23:05:29.9692063Z`` (cut, not rounded)."""
+    """A stamp as in realtime messages: ``2021-12-12T23:05:29.9692063Z`` (truncated, not rounded)."""
     second, rest = divmod(time_ns, NS_PER_S)
     return f"{second_text(second, '%Y-%m-%dT%H:%M:%S')}.{rest // 10 ** (9 - _WS_DIGITS):0{_WS_DIGITS}d}Z"
 
 
 def rest_time(time_ns: int) -> str:
-    """A stamp as in REST answers: UTC without ``Z``, trailing zeros and even the whole fraction left out."""
+    """A stamp as in REST answers: UTC without ``Z``, without trailing zeros, without an empty fraction."""
     second, rest = divmod(time_ns, NS_PER_S)
     fraction = f"{rest // 10 ** (9 - _REST_DIGITS):0{_REST_DIGITS}d}".rstrip("0")
     return second_text(second, "%Y-%m-%dT%H:%M:%S") + (f".{fraction}" if fraction else "")
 
 
 def error_body(status: int, message: str) -> str:
-    """An error as the venue writes it in REST; ``status`` is its own number, apart from HTTP's."""
+    """A REST error body; ``status`` is the venue's own number, independent of HTTP's."""
     return orjson.dumps({"status": status, "error_message": message, "data": None}).decode()
 
 
 def _digits(scale: int) -> int:
-    """Decimals of a power of ten."""
+    """Number of decimals of a power of ten."""
     digits = len(str(scale)) - 1
     if scale != 10**digits:
         raise ValueError(f"wire numbers need a decimal step, got 1/{scale}")
@@ -94,7 +94,7 @@ class Wire:
         return f'{{"price":{self.price(level[0])},"size":{self.size(level[1])}}}'
 
     def board(self, depth: Depth) -> str:
-        """A board, a snapshot of it or a delta: all have the same shape."""
+        """A board, a snapshot or a delta; all have the same shape."""
         bids = ",".join(map(self.level, depth.bids))
         asks = ",".join(map(self.level, depth.asks))
         return f'{{"mid_price":{self.price(depth.mid)},"bids":[{bids}],"asks":[{asks}]}}'

@@ -1,4 +1,4 @@
-"""An exchange without a venue's face. Pure.
+"""An exchange, independent of any venue. Pure.
 
 Each module knows only those above it.
 
@@ -6,7 +6,7 @@ Each module knows only those above it.
     book_side    one side of a book
     auction      the price of an auction
     matching     price-time priority
-    flow         who trades: a seeded order flow around a hidden fair price
-    agenda       what happens when
-    request_log  what the exchange received
+    flow         a seeded order flow around a hidden fair price
+    agenda       planned actions in venue time
+    request_log  the requests that the exchange received
 """

@@ -1,6 +1,6 @@
-"""What is to happen at the venue at which moment of its time. Pure: a heap of moments and what to do then.
+"""Planned actions in venue time. Pure: a heap of times and actions.
 
-Equal moments keep the order in which they were entered.
+Actions of the same time run in the order in which they were planned.
 """
 
 from __future__ import annotations
@@ -9,28 +9,28 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 
 Action = Callable[[int], None]
-"""What to do; it is told the moment that it was planned for."""
+"""Called with the time that it was planned for."""
 
 
 class Agenda:
-    """Plans, earliest first."""
+    """The planned actions, earliest first."""
 
     def __init__(self) -> None:
-        """Nothing is planned."""
+        """Start without a plan."""
         self._plans: list[tuple[int, int, Action]] = []
         self._entered = 0
 
     def at(self, time_ns: int, action: Action) -> None:
-        """Plan something."""
+        """Plan an action."""
         self._entered += 1
         heappush(self._plans, (time_ns, self._entered, action))
 
     def next_ns(self) -> int | None:
-        """When something is due next."""
+        """When the next action is due; None when nothing is planned."""
         return self._plans[0][0] if self._plans else None
 
     def step(self) -> int:
-        """Do what is due first; return its moment."""
+        """Run the earliest action; return its time."""
         time_ns, _, action = heappop(self._plans)
         action(time_ns)
         return time_ns

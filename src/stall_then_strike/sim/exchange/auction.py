@@ -1,8 +1,8 @@
-"""The price of an auction (itayose): one price at which the most trades. Pure: levels in, price out.
+"""The price of an auction (itayose): the one price at which the most size trades. Pure: levels in, price out.
 
-Of the prices that trade the most, the one with the least left over; of those, the one nearest to a reference price; of
-those, the lowest. Market orders trade at any price. The venue says that an auction follows a halt and that market
-orders count as simultaneous in it (circuit-breaker documentation); the finer rules here are the textbook's.
+Ties are broken by the smallest imbalance, then by the distance to a reference price, then by the lower price. Market
+orders trade at any price. The venue says that an auction follows a halt and that market orders count as simultaneous in
+it (circuit-breaker documentation); the other rules are the textbook's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def clearing_price(
 
 
 def _from_above(candidates: Sequence[int], bids: Sequence[Level], at_any: int) -> list[int]:
-    """What would be bought at each price."""
+    """Size that would be bought at each price."""
     wanted: list[int] = []
     total, level = at_any, 0
     for price in reversed(candidates):
@@ -42,7 +42,7 @@ def _from_above(candidates: Sequence[int], bids: Sequence[Level], at_any: int) -
 
 
 def _from_below(candidates: Sequence[int], asks: Sequence[Level], at_any: int) -> list[int]:
-    """What would be sold at each price."""
+    """Size that would be sold at each price."""
     offered: list[int] = []
     total, level = at_any, 0
     for price in candidates:

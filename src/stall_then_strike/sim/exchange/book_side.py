@@ -1,6 +1,6 @@
-"""One side of a book: orders in queues by price, the best in O(1), changed prices remembered. Pure.
+"""One side of a book: a queue of orders for each price, and the prices that changed. Pure.
 
-Market orders that wait for an auction are kept beside the levels and shown at price zero, as the venue does.
+Market orders waiting for an auction are kept beside the levels and shown at price zero, as the venue does.
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ class Queue:
 
 
 class BookSide:
-    """One side: levels by price, best price in O(1), changed prices remembered.
+    """One side: levels by price, best price in O(1), and the set of changed prices.
 
-    ``keys`` is ascending with the best last: the price on the bid side, the negated price on the ask side.
+    ``keys`` is ascending with the best price last. A key is the price on the bid side, the negated price on the ask
+    side.
     """
 
     __slots__ = ("changed", "has_waiting_changed", "keys", "levels", "sign", "total", "waiting")
@@ -60,7 +61,7 @@ class BookSide:
         self.changed: set[int] = set()
         self.total = 0
         self.waiting: dict[OrderId, Order] = {}
-        """Market orders that wait for an auction; shown at price zero."""
+        """Market orders waiting for an auction; shown at price zero."""
         self.has_waiting_changed = False
 
     def wait(self, order: Order) -> None:
@@ -69,11 +70,11 @@ class BookSide:
         self.has_waiting_changed = True
 
     def waiting_total(self) -> int:
-        """Size of the market orders that wait."""
+        """Size of the waiting market orders."""
         return sum(order.remaining for order in self.waiting.values())
 
     def queue(self, worst_key: int) -> list[Order]:
-        """Who trades in an auction at that price, by priority."""
+        """Orders that trade in an auction at that price, by priority."""
         orders = list(self.waiting.values())
         for key in reversed(self.keys):
             if key < worst_key:
@@ -82,7 +83,7 @@ class BookSide:
         return orders
 
     def add(self, order: Order) -> None:
-        """Put an order at the end of its price's queue."""
+        """Append an order to the queue of its price."""
         key = self.sign * order.price
         queue = self.levels.get(key)
         if queue is None:
@@ -94,7 +95,7 @@ class BookSide:
         self.changed.add(key)
 
     def shrink(self, order: Order, lots: int) -> None:
-        """Take size off an order; the emptied order leaves its queue, the emptied level the book."""
+        """Reduce an order; an empty order leaves its queue and an empty level leaves the book."""
         if order.order_id in self.waiting:
             order.remaining = Lots(order.remaining - lots)
             self.has_waiting_changed = True
@@ -117,7 +118,7 @@ class BookSide:
                     del self.keys[bisect_left(self.keys, key)]
 
     def available(self, worst_key: int | None, wanted: int) -> int:
-        """Size that is open at ``worst_key`` or better, counted until ``wanted`` is reached."""
+        """Size resting at ``worst_key`` or better, counted until ``wanted`` is reached."""
         found = 0
         for key in reversed(self.keys):
             if (worst_key is not None and key < worst_key) or found >= wanted:
@@ -131,7 +132,7 @@ class BookSide:
         return [(Ticks(self.sign * key), Lots(self.levels[key].total)) for key in reversed(keys)]
 
     def drain(self) -> list[Level]:
-        """Levels touched since the last call, best first, with their present size."""
+        """Levels changed since the last call, best first, with their current size (zero: the level is gone)."""
         changed, self.changed = self.changed, set()
         levels = self.levels
         drained = [

@@ -1,23 +1,23 @@
-"""Who trades on the exchange on loopback: a seeded order flow around a hidden fair price.
+"""The traders of the simulated exchange: a seeded order flow around a hidden fair price.
 
 Modelled:
 
 - *Fair price.* A random walk in steps of 100 ms with slowly changing volatility, a trend that comes and goes within
-  minutes, and a jump every few minutes. Nobody outside sees it.
+  minutes, and a jump every few minutes. It is not visible outside this module.
 - *Makers* place orders at a distance from the fair price and leave after a random time. Distance, rate and patience
   come in bands (:data:`BANDS`): few and impatient orders at the touch, many and patient ones far away. Some join the
-  best price, some undercut it by one tick. They never take.
-- *Pulls.* When the fair price comes near a resting maker's order, its owner tends to withdraw it.
-- *Snipers* take what the fair price has already passed. A quote that stays too long loses: this is the adverse
-  selection that a market maker lives with, and it meets our orders like any other.
-- *Takers* come at random, on runs of the same side, and rather when the price that they would pay is near the fair
-  price: a quote inside the spread attracts them.
+  best price, some improve it by one tick. They never take.
+- *Pulls.* When the fair price comes near a maker's resting order, the maker tends to cancel it.
+- *Snipers* take orders that the fair price has already passed. A quote that stays too long loses: this is adverse
+  selection, and our orders suffer it like any other.
+- *Takers* arrive at random, in runs of the same side, and more often when the price that they would pay is near the
+  fair price: a quote inside the spread attracts them.
 
-Not modelled: daily seasons, reaction to the size of the queue, icebergs, cascades of forced closes, and any
-memory of who traded. Nothing here reads our orders in particular; everybody sees the same best prices.
+Not modelled: seasonality within the day, reaction to the size of the queue, icebergs, cascades of forced closes, and
+any memory of who traded. The flow does not single out our orders; everybody sees the same best prices.
 
-Pure: no clock, one seeded generator, the same seed gives the same events. Calibrated on a recorded tape of 30 s and on
-a probe of the public feed of 2026 (rates, spread, stillness of the best); the tests hold the bands.
+Pure: no clock, one seeded generator; the same seed gives the same events. Calibrated on a recorded tape of 30 s and on
+a probe of the public feed in 2026 (rates, spread, how long the best price stands still); tests check the bands.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ _STEP_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
-    """Makers at one range of distances from the fair price; about ``per_s * patience_s`` orders rest in it a side."""
+    """Makers in one range of distances from the fair price; about ``per_s * patience_s`` orders rest there per side."""
 
     near_ticks: int
     far_ticks: int
     per_s: float
     """Arrivals per second and side."""
     patience_s: float
-    """Mean time until the order is withdrawn."""
+    """Mean time until the order is cancelled."""
     size_factor: float = 1.0
-    """How much larger its orders are than those near the touch."""
+    """Size of its orders relative to those near the touch."""
 
 
 BANDS: Final[Sequence[Band]] = (
@@ -68,7 +68,7 @@ BANDS: Final[Sequence[Band]] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowModel:
-    """The numbers of the model. Distances are in ticks, rates per second."""
+    """Parameters of the model. Distances are in ticks, rates per second."""
 
     fair_ticks: int = 13_600_000
     volatility: float = 500.0
@@ -84,25 +84,25 @@ class FlowModel:
     """Standard deviation of a jump."""
     bands: Sequence[Band] = BANDS
     join_share: float = 0.08
-    """Share of the arrivals of the two nearest bands that queue at the best price."""
+    """Share of the arrivals in the two nearest bands that join the best price."""
     undercut_share: float = 0.06
-    """Share of them that goes one tick better."""
+    """Share of the same arrivals that improve the best price by one tick."""
     guard: float = 260.0
-    """Makers withdraw when the fair price is nearer than this."""
+    """Makers cancel orders that are nearer to the fair price than this."""
     pull_chance: float = 0.45
-    """Chance per step of 100 ms that such a maker withdraws."""
+    """Chance per step of 100 ms that such an order is cancelled."""
     snipe_edge: float = 60.0
-    """How far the fair price must have passed an order to be worth taking."""
+    """How far the fair price must have passed an order before snipers take it."""
     snipe_chance: float = 0.25
-    """Chance per step of 100 ms that somebody does."""
+    """Chance per step of 100 ms that it is taken."""
     takers_per_s: float = 1.0
-    """Candidates; most find the price too far away."""
+    """Candidates; most do not trade, because the price is too far from the fair price."""
     taker_patience: float = 350.0
-    """Distance of the best price from the fair price at which interest has fallen to 1/e of its variable part."""
+    """Distance of the best price from the fair price at which the variable part of the interest has fallen to 1/e."""
     taker_floor: float = 0.22
     """Share of candidates that trade at any price."""
     run_share: float = 0.62
-    """Chance that a taker is on the side of the one before."""
+    """Chance that a taker trades on the same side as the one before."""
 
 
 _ROUND_SIZES: Final = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5)
@@ -115,7 +115,7 @@ class OrderEntry(Protocol):
 
     @property
     def engine(self) -> MatchingEngine:
-        """The book, to read."""
+        """The book, read only."""
         ...
 
     def submit(
@@ -128,11 +128,11 @@ class OrderEntry(Protocol):
         price: Ticks | None = None,
         time_in_force: TimeInForce = TimeInForce.GTC,
     ) -> OrderId:
-        """Send an order; return its name."""
+        """Send an order; return its id."""
         ...
 
     def cancel(self, now_ns: int, order_id: OrderId) -> bool:
-        """Withdraw an order; whether it still rested."""
+        """Cancel an order; return whether it was resting."""
         ...
 
 
@@ -145,10 +145,10 @@ class _What(IntEnum):
 
 
 class OrderFlow:
-    """The participants. Ask :meth:`next_ns`, then :meth:`step`, in the venue's time."""
+    """The participants. Call :meth:`step` at :meth:`next_ns`, in venue time."""
 
     def __init__(self, rng: Random, *, start_ns: int, instrument: Instrument, model: FlowModel) -> None:
-        """Nothing is in the book until :meth:`populate`."""
+        """Leave the book empty; :meth:`populate` fills it."""
         self._rng = rng
         self._model = model
         self._lots_per_one = instrument.lots_per_one
@@ -165,11 +165,11 @@ class OrderFlow:
         self._start_ns = start_ns
 
     def populate(self, venue: OrderEntry) -> None:
-        """Fill the book as if the market had been open for long: in each band as many orders as it holds on average."""
+        """Fill the book as after a long time: each band holds its average number of orders."""
         for band in self._model.bands:
             for side in Side:
                 for _ in range(max(1, round(band.per_s * band.patience_s))):
-                    # Patience has no memory, so what is left of it at the start is distributed as all of it was.
+                    # The exponential distribution has no memory: remaining patience is distributed as patience is.
                     self._place(venue, self._start_ns, side, self._price(side, band), band)
         for what, delay_ns in (
             (_What.FAIR, _STEP_NS),
@@ -183,7 +183,7 @@ class OrderFlow:
         return self._events[0][0] + self._shift_ns
 
     def delay(self, pause_ns: int) -> None:
-        """Let everything that is still to come happen later: the board was closed meanwhile."""
+        """Delay everything still planned: the board was closed for ``pause_ns``."""
         self._shift_ns += pause_ns
 
     def step(self, venue: OrderEntry) -> None:
@@ -192,7 +192,7 @@ class OrderFlow:
         now_ns = planned_ns + self._shift_ns
         if what is _What.LEAVE:
             if order_id is None:
-                raise AssertionError("an order that leaves has a name")
+                raise AssertionError("a LEAVE event has an order id")
             venue.cancel(now_ns, order_id)
         elif what is _What.MAKER:
             self._schedule(planned_ns + self._maker_gap(), what)
@@ -206,7 +206,7 @@ class OrderFlow:
             self._react(venue, now_ns)
 
     def join_auction(self, venue: OrderEntry, now_ns: int) -> None:
-        """Send what opens an auction: market orders on both sides and limit orders beyond the fair price."""
+        """Send orders into an auction: market orders on both sides, and limit orders beyond the fair price."""
         for side in Side:
             for _ in range(3):
                 venue.submit(now_ns, owner=FLOW, side=side, size=self._taker_size(1.0))
@@ -230,7 +230,7 @@ class OrderFlow:
         self._fair = max(self._fair + move, model.fair_ticks / 10)
 
     def _react(self, venue: OrderEntry, now_ns: int) -> None:
-        """Makers withdraw what the fair price has come near to, snipers take what it has passed."""
+        """Makers cancel orders near the fair price; snipers take orders that it has passed."""
         model, engine, random = self._model, venue.engine, self._rng.random
         for side in Side:
             danger = self._fair - side.sign * model.guard
@@ -264,7 +264,7 @@ class OrderFlow:
         if band in model.bands[:2]:
             best = venue.engine.best_price(side)
             choice = rng.random()
-            # Nobody follows the best into the zone that makers are withdrawing from.
+            # Nobody joins a best price so near the fair price that makers cancel there.
             if best is not None and side.sign * (self._fair - best) > model.guard:
                 if choice < model.join_share:
                     price = best
@@ -276,7 +276,7 @@ class OrderFlow:
         self._place(venue, now_ns, side, price, band)
 
     def _price(self, side: Side, band: Band) -> Ticks:
-        """A price in the band, distances spread evenly in their logarithm."""
+        """A price in the band; the logarithm of its distance is uniform."""
         distance = band.near_ticks * exp(self._rng.random() * log(band.far_ticks / band.near_ticks))
         return Ticks(max(1, int(self._fair - side.sign * distance)))
 

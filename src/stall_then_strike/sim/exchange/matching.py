@@ -1,11 +1,11 @@
 """Price-time-priority matching of one product, as a pure data structure.
 
-Knows no clock, no randomness, no wire and no account: an order carries its owner's name and, if it has one, the moment
-at which it expires, and the caller says what time it is. Trading is continuous, or orders are collected for
-an auction: then nothing matches until :meth:`MatchingEngine.uncross`, market orders wait beside the book, and IOC and
-FOK expire at once.
+It knows no clock, no randomness, no wire and no account. An order carries its owner's name and, if it has one, its
+expiry time; the caller gives the current time. Trading is continuous, or orders are collected for an auction: then
+nothing matches until :meth:`MatchingEngine.uncross`, market orders wait beside the book, and IOC and FOK orders expire
+at once.
 
-Invariants (held by a hypothesis machine in the tests):
+Invariants (checked by a hypothesis machine in the tests):
 
 - the book is never crossed or locked after a call returns, except while orders are collected for an auction;
 - a trade happens at the resting order's price, best price first, oldest order first within a price;
@@ -33,7 +33,8 @@ from stall_then_strike.types.instrument import Lots, Ticks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
-    """One match. The price is the resting (maker's) order's, or the auction's, in which the buyer is called taker."""
+    """One match, at the resting (maker's) order's price. In an auction it has the auction's price and the buyer as
+    taker."""
 
     price: Ticks
     size: Lots
@@ -52,14 +53,14 @@ class Fate(Enum):
 
     FILLED = "filled"
     RESTING = "resting"
-    """All or a rest of it is in the book."""
+    """All or part of it is in the book."""
     EXPIRED = "expired"
-    """All or a rest of it could not trade and may not rest (IOC, FOK, MARKET)."""
+    """All or part of it could not trade and may not rest (IOC, FOK, MARKET)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """The engine's answer to an order. ``remaining`` is what rests or, when EXPIRED, what went unfilled."""
+    """The engine's answer to an order. ``remaining`` is the size that rests or, when EXPIRED, that stayed unfilled."""
 
     fate: Fate
     trades: tuple[Trade, ...]
@@ -88,11 +89,11 @@ class MatchingEngine:
         return order_id in self._orders
 
     def order(self, order_id: OrderId) -> Order | None:
-        """The resting order of that name."""
+        """The resting order with that id; None when there is none."""
         return self._orders.get(order_id)
 
     def best(self, side: Side) -> Level | None:
-        """Best price of a side and the total there; None when the side is empty. BUY is the bid side."""
+        """Best price of a side and its total size; None when the side is empty. BUY is the bid side."""
         book = self._side(side)
         if not book.keys:
             return None
@@ -105,7 +106,7 @@ class MatchingEngine:
         return Ticks(book.sign * book.keys[-1]) if book.keys else None
 
     def size_at(self, side: Side, price: Ticks) -> Lots:
-        """Total size at a price; zero where there is none."""
+        """Total size at a price; zero without a level."""
         book = self._side(side)
         queue = book.levels.get(book.sign * price)
         return Lots(queue.total if queue is not None else 0)
@@ -115,15 +116,15 @@ class MatchingEngine:
         return self._side(side).top(limit)
 
     def total(self, side: Side) -> Lots:
-        """Size that rests on a side."""
+        """Size resting on a side."""
         return Lots(self._side(side).total)
 
     def waiting(self, side: Side) -> Lots:
-        """Size of the market orders that wait for an auction."""
+        """Size of the market orders waiting for an auction."""
         return Lots(self._side(side).waiting_total())
 
     def waiting_orders(self, side: Side) -> Iterator[Order]:
-        """The market orders that wait for an auction, oldest first."""
+        """The market orders waiting for an auction, oldest first."""
         return iter(self._side(side).waiting.values())
 
     @property
@@ -150,9 +151,9 @@ class MatchingEngine:
         time_in_force: TimeInForce = TimeInForce.GTC,
         expires_ns: int | None = None,
     ) -> Submitted:
-        """Match an order and let the rest of a GTC limit order rest. ``price`` None means MARKET, which never rests.
+        """Match an order; the remainder of a GTC limit order rests. ``price`` None means MARKET, which never rests.
 
-        Raises ValueError for a size or price that is not positive and for a name that already rests.
+        Raises ValueError for a size or price that is not positive, and for an id that is resting already.
         """
         if size <= 0 or (price is not None and price <= 0):
             raise ValueError(f"order {order_id}: size and price must be positive, got {size} at {price}")
@@ -176,7 +177,7 @@ class MatchingEngine:
         return Submitted(fate=Fate.RESTING, trades=trades, remaining=left)
 
     def cancel(self, order_id: OrderId) -> Order | None:
-        """Take an order out and return it as it stood; None when it does not rest (filled, expired, never known)."""
+        """Remove an order and return it as it stood; None when it is not resting (filled, expired, unknown)."""
         order = self._orders.pop(order_id, None)
         if order is None:
             return None
@@ -186,7 +187,7 @@ class MatchingEngine:
         return order
 
     def reduce(self, order_id: OrderId, by: Lots) -> Lots | None:
-        """Make an order smaller without losing its place; return what is left, None for an unknown order."""
+        """Reduce an order without losing its place; return the remaining size, None for an unknown order."""
         if by <= 0:
             raise ValueError(f"order {order_id}: can only be reduced by a positive size, got {by}")
         order = self._orders.get(order_id)
@@ -199,14 +200,14 @@ class MatchingEngine:
         return order.remaining
 
     def begin_auction(self) -> None:
-        """Collect orders from now on; nothing trades before :meth:`uncross`."""
+        """Collect orders from now on; nothing trades until :meth:`uncross`."""
         self._is_auction = True
 
     def uncross(self, reference: Ticks) -> tuple[tuple[Trade, ...], list[Order]]:
-        """Hold the auction and trade continuously again.
+        """Hold the auction and return to continuous trading.
 
-        Returns the trades, all at one price, and the market orders that found nobody, taken out as they stood.
-        ``reference`` decides between prices that are equally good.
+        Returns the trades, all at one price, and the unfilled market orders, which are removed. ``reference`` decides
+        between equally good prices.
         """
         self._is_auction = False
         price = clearing_price(
@@ -219,26 +220,26 @@ class MatchingEngine:
         return tuple(trades), left
 
     def next_expiry_ns(self) -> int | None:
-        """When :meth:`expire` has something to look at next."""
+        """When :meth:`expire` should be called next; None when no order expires."""
         return self._expiries[0][0] if self._expiries else None
 
     def expire(self, now_ns: int) -> list[Order]:
-        """Take out the orders whose time has come, in the order of their times, and return them as they stood."""
+        """Remove the expired orders and return them as they stood, earliest expiry first."""
         gone: list[Order] = []
         while self._expiries and self._expiries[0][0] <= now_ns:
             expires_ns, order_id = heappop(self._expiries)
             order = self._orders.get(order_id)
-            # A name may have been filled and used again: the entry counts only for the order that it was made for.
+            # An id may have been reused after a fill; the entry is valid only for the order that it was made for.
             if order is not None and order.expires_ns == expires_ns:
                 self.cancel(order_id)
                 gone.append(order)
         return gone
 
     def drain_changes(self) -> tuple[list[Level], list[Level]]:
-        """Levels (bids, asks) touched since the last call, with their present size, zero where the level is gone.
+        """Levels (bids, asks) changed since the last call, with their current size; zero when the level is gone.
 
-        A level that came and went in between is reported as gone although it was never shown, and one that returned
-        to its old size is reported with it: bitFlyer's deltas contain both (3 % and 2 % of entries, measured).
+        A level that came and went in between is reported as gone although it was never shown, and a level that returned
+        to its old size is reported too: bitFlyer's deltas contain both (3 % and 2 % of entries, measured).
         """
         return self._bids.drain(), self._asks.drain()
 
@@ -247,7 +248,7 @@ class MatchingEngine:
     def _name(
         self, order_id: OrderId, owner: Owner, side: Side, price: Ticks, size: Lots, expires_ns: int | None
     ) -> Order:
-        """Make an order known, with its end if it has one."""
+        """Register an order and its expiry."""
         order = self._orders[order_id] = Order(order_id, owner, side, price, size, expires_ns)
         if expires_ns is not None:
             heappush(self._expiries, (expires_ns, order_id))
@@ -273,7 +274,7 @@ class MatchingEngine:
         return Submitted(fate=Fate.RESTING, trades=(), remaining=size)
 
     def _pair(self, price: Ticks) -> list[Trade]:
-        """Trade all that can trade at an auction's price, buyers and sellers each by their priority."""
+        """Match everything that trades at the auction's price, buyers and sellers each by priority."""
         trades: list[Trade] = []
         buyers, sellers = iter(self._bids.queue(price)), iter(self._asks.queue(-price))
         buyer, seller = next(buyers, None), next(sellers, None)

@@ -1,7 +1,7 @@
-"""What the exchange received, kept for tests and for reading afterwards.
+"""The requests that the exchange received, kept for tests and for later reading.
 
-Bounded: the newest records are kept, and how many were dropped is counted. A sink sees every record as it comes, for
-instance to write it to a file. Signatures and secrets are not recorded; keys are named by their account.
+The newest records are kept, and dropped ones are counted. A sink gets every record as it arrives, for instance to write
+it to a file. Signatures and secrets are not recorded; a key is shown by its account.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """One request and what was answered to it."""
+    """One request and its answer."""
 
     time_ns: int
-    """Venue time of its arrival."""
+    """Venue time of arrival."""
     transport: str
     """``rest`` or ``ws``."""
     account: str | None
-    """Whose it is, where that was proven."""
+    """The account, if the request was authenticated."""
     what: str
-    """Method and target as they came, or the name of the JSON-RPC method."""
+    """Method and target as received, or the name of the JSON-RPC method."""
     body: str = ""
     http_status: int = 0
-    """Zero on a socket."""
+    """Zero for a request on a socket."""
     answer: str = ""
 
 
@@ -41,7 +41,7 @@ class Audit:
         """Records by call, without the query."""
 
     def add(self, record: Received) -> None:
-        """Keep a record and hand it on."""
+        """Keep a record and pass it to the sink."""
         if len(self._records) == self._records.maxlen:
             self.dropped += 1
         self._records.append(record)
@@ -50,5 +50,5 @@ class Audit:
             self._sink(record)
 
     def records(self, what: str | None = None) -> list[Received]:
-        """Records in the order of arrival, of one call (``POST /v1/me/sendchildorder``) or of all."""
+        """Records in order of arrival, of one call (``POST /v1/me/sendchildorder``) or of all."""
         return [r for r in self._records if what is None or r.what.partition("?")[0] == what]

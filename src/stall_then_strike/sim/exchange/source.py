@@ -1,8 +1,8 @@
-"""What the exchange on loopback needs of a market: frames in venue time, and the state behind its REST calls.
+"""What the simulated exchange needs from a market: frames in venue time, and the state behind its REST calls.
 
-Two things are markets: the order-flow generator (`market.py`) and a recorded tape (`tape.py`). Both are passive: they
-own no clock and no task, and are asked to advance to a moment. The server asks in real, multiplied or maximal time;
-a driver without sockets walks :func:`iter_frames` in virtual time and sees the very same frames.
+There are two markets: the order-flow generator (`sim/market.py`) and a recorded tape (`tapes/`). Both are passive: they
+own no clock and no task, and are told to advance to a time. The server does so in real, accelerated or maximal time; a
+driver without sockets uses :func:`iter_frames` in virtual time and gets exactly the same frames.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from stall_then_strike.types.dto import BoardState, ExecId, Health, OrderId, Sid
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 
 Level = tuple[Ticks, Lots]
-"""A price and the total size that is displayed there; zero deletes the level in a delta. Price zero stands for market
-orders that wait for an auction."""
+"""A price and the total size displayed there; in a delta, size zero deletes the level. Price zero stands for market
+orders waiting for an auction."""
 
 CONTROL_PREFIX: Final = "!"
-"""Frames on channels of such names go to no client: they say what happens to the sockets."""
+"""A frame on a channel with this prefix goes to no client: it says what happens to the sockets."""
 CLOSE_SOCKETS: Final = "!close"
-"""In place of a channel: the venue closes all sockets, with the frame's text as the reason."""
+"""The venue closes all sockets, with the frame's text as the reason."""
 ABORT_SOCKETS: Final = "!abort"
-"""All lines are cut without a close frame."""
+"""All connections are cut without a close frame."""
 SILENCE_SOCKETS: Final = "!silence"
-"""Nothing passes any more over the sockets that there are, in either direction; the lines stay up."""
+"""Nothing passes over the present sockets any more, in either direction; the connections stay open."""
 END_SILENCE: Final = "!end silence"
-"""The lines that were silenced are cut."""
+"""The silenced connections are cut."""
 
 
 @unique
@@ -54,12 +54,12 @@ class Frame:
     channel: str
     text: str
     account: str | None = None
-    """Whose sockets it is for; None for everybody who listens to the channel."""
+    """The account whose sockets get it; None for every subscriber of the channel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """What the venue says of itself in ``getboardstate``, ``gethealth`` and the ticker."""
+    """The venue's condition, as in ``getboardstate``, ``gethealth`` and the ticker."""
 
     state: BoardState = BoardState.RUNNING
     health: Health = Health.NORMAL
@@ -76,11 +76,11 @@ class Depth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """One public execution; both orders are named in public (bitFlyer Realtime API documentation)."""
+    """One public execution, with the ids of both orders (bitFlyer Realtime API documentation)."""
 
     exec_id: ExecId
     taker: Side | None
-    """None in an auction, where the wire leaves the side empty."""
+    """None in an auction; the side is then empty on the wire."""
     price: Ticks
     size: Lots
     time_ns: int
@@ -102,12 +102,12 @@ class Ticker:
     last_price: Ticks
     volume: Lots
     waiting_bid: Lots = Lots(0)
-    """Market orders that wait for an auction."""
+    """Market orders waiting for an auction."""
     waiting_ask: Lots = Lots(0)
 
 
 class MarketSource(Protocol):
-    """A market that can be asked to move on."""
+    """A market that can be advanced in time."""
 
     @property
     def instrument(self) -> Instrument:
@@ -116,7 +116,7 @@ class MarketSource(Protocol):
 
     @property
     def now_ns(self) -> int:
-        """Venue time at which the source stands."""
+        """Venue time that the source has reached."""
         ...
 
     @property
@@ -125,15 +125,15 @@ class MarketSource(Protocol):
         ...
 
     def set_condition(self, *, state: BoardState | None = None, health: Health | None = None) -> None:
-        """Change what is given, from now on."""
+        """Change the given values from now on."""
         ...
 
     def next_wake_ns(self) -> int | None:
-        """When :meth:`advance` has something to do next, maybe without yielding a frame; None when it is over."""
+        """When :meth:`advance` next has something to do, perhaps without a frame; None when the market has ended."""
         ...
 
     def advance(self, until_ns: int) -> list[Frame]:
-        """Move to a moment and return the frames that left by then, in order. A moment of the past does nothing."""
+        """Advance to a time and return the frames that left by then, in order. A time in the past does nothing."""
         ...
 
     def depth(self, limit: int | None = None) -> Depth:
@@ -141,18 +141,18 @@ class MarketSource(Protocol):
         ...
 
     def ticker(self) -> Ticker | None:
-        """The ticker now; None while there is nothing to tell."""
+        """The ticker now; None while there is none yet."""
         ...
 
     def executions(self) -> Sequence[Execution]:
-        """Recent executions, newest first; a bounded number."""
+        """Recent executions, newest first, bounded in number."""
         ...
 
 
 def iter_frames(source: MarketSource, until_ns: int | None = None) -> Iterator[Frame]:
-    """Walk a market in its own time as fast as it is consumed, up to and including ``until_ns`` or to its end.
+    """Advance a market as fast as its frames are consumed, up to and including ``until_ns`` or to its end.
 
-    Lazy to the single step, so a consumer may act on the source between two frames.
+    It advances one step at a time, so that a consumer may act on the source between two frames.
     """
     while (wake_ns := source.next_wake_ns()) is not None and (until_ns is None or wake_ns <= until_ns):
         yield from source.advance(wake_ns)

@@ -1,8 +1,7 @@
 """Plans of faults: each kind alone, and mixtures drawn from a seed. Pure.
 
-A recipe is a fault with sensible parameters under a telling name, without its window. There is at least one of every
-kind, and several where a kind has several faces: which channel, which event, which call. Seconds are cut down for
-short runs, so that what is late still comes.
+A recipe is a named fault with sensible parameters but without a window. Every kind has at least one, and several if it
+can hit different channels, events or calls. Seconds are shortened for short runs, so that what is late still arrives.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from stall_then_strike.sim.faults.kinds import SPECS, Fault, FaultKind, FaultPla
 from stall_then_strike.types.dto import BoardState, Health
 
 SHORTEST_S: Final = 20.0
-"""Of a run with faults, venue time: a maintenance needs some seconds, and time is to be left to recover from it."""
+"""Shortest run with faults, venue time: a maintenance takes some seconds, and recovery needs time after it."""
 
 _EVENTS: Final = "child_order_events"
 _SEND: Final = "/v1/me/sendchildorder"
 _CANCEL: Final = "/v1/me/cancelchildorder"
 _PRIVATE: Final = "/v1/me/*"
 _TERMS: Final = ("child_order_type", "side", "price", "size", "expire_date")
-"""Of an ORDER."""
+"""Fields with the terms of an order in an ORDER event."""
 OPTIONAL: Final[Mapping[str, tuple[str, ...]]] = {
     "/v1/me/getexecutions": ("commission",),
     "/v1/me/getpositions": (
@@ -47,7 +46,7 @@ OPTIONAL: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "/v1/me/getcollateral": ("keep_rate", "margin_call_amount", "margin_call_due_date"),
 }
-"""Fields of each list that the truth about an account can do without."""
+"""Fields of each list that a client can do without."""
 _K: Final = FaultKind
 
 
@@ -152,17 +151,17 @@ RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
 """Faults by name, without their windows."""
 
 _LONGEST_SHARE: Final = 0.1
-"""Of a run, for what is late."""
+"""Longest delay as a share of the run."""
 _AS_THEY_ARE: Final = frozenset({_K.CLOCK_SKEW, _K.WRONG_DATE, _K.STALE_LIST})
-"""Kinds whose seconds leave nothing behind."""
+"""Kinds whose seconds are not shortened, because they do not extend beyond the window."""
 _SHORTEST_WINDOW_S: Final = 7.0
 
 
 def single_plans(duration_s: float) -> dict[str, FaultPlan]:
-    """A plan with one fault for each recipe, by its name: from a fifth of the run to half of it.
+    """One plan per recipe, by name, with its fault from a fifth of the run to half of it.
 
-    Raises ValueError for less than :data:`SHORTEST_S`. A login, a handshake or a line in the middle of a run is not
-    certain to be there: their faults come with a cut of all sockets.
+    Raises ValueError for less than :data:`SHORTEST_S`. Faults of logins, handshakes and answers come with a cut of all
+    sockets, because otherwise none of these may happen in the middle of a run.
     """
     _check(duration_s)
     plans: dict[str, FaultPlan] = {}
@@ -178,13 +177,13 @@ def single_plans(duration_s: float) -> dict[str, FaultPlan]:
 
 
 def random_plan(seed: int, duration_s: float, *, max_faults: int = 6) -> FaultPlan:
-    """Up to ``max_faults`` faults of a run, drawn from a seed; in its last third nothing of them is left.
+    """Up to ``max_faults`` faults of a run, drawn from a seed; the last third of the run is free of them.
 
-    Raises ValueError for less than :data:`SHORTEST_S` and for no faults at all.
+    Raises ValueError for less than :data:`SHORTEST_S` and for ``max_faults`` below 1.
     """
     _check(duration_s)
     if max_faults < 1:
-        raise ValueError(f"a plan of at most {max_faults} faults has none")
+        raise ValueError(f"max_faults: {max_faults} is too small; accepted: 1 or more")
     rng = Random(f"chaos {seed}")
     names = sorted(RECIPES)
     faults = [_drawn(rng, rng.choice(names), duration_s) for _ in range(rng.randint(1, max_faults))]
@@ -196,7 +195,7 @@ def random_plan(seed: int, duration_s: float, *, max_faults: int = 6) -> FaultPl
 
 def _check(duration_s: float) -> None:
     if not duration_s >= SHORTEST_S:
-        raise ValueError(f"{duration_s:g} s are too short for faults and a recovery; accepted: {SHORTEST_S:g} or more")
+        raise ValueError(f"{duration_s:g} s is too short for faults and recovery; accepted: {SHORTEST_S:g} or more")
 
 
 def _fault(name: str, duration_s: float, **more: Any) -> Fault:
@@ -209,11 +208,11 @@ def _fault(name: str, duration_s: float, **more: Any) -> Fault:
 
 
 def _drawn(rng: Random, name: str, duration_s: float) -> Fault:
-    """A recipe with a random window, and for what strikes single things a random chance."""
+    """A recipe with a random window and, unless it is a scene, a random chance and count."""
     latest_s = duration_s * 2 / 3
     probe = _fault(name, duration_s, to_s=duration_s)
     if probe.quiet_from_s is None:
-        raise AssertionError("a fault with an end ends")
+        raise AssertionError("a fault with to_s has an end")
     latest_s -= max(0.0, probe.quiet_from_s - duration_s)
     longest_s = max(_SHORTEST_WINDOW_S, duration_s * 0.3)
     length_s = rng.uniform(_SHORTEST_WINDOW_S, longest_s)

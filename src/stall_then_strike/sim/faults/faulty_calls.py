@@ -1,9 +1,9 @@
-"""Calls through the faults: requests that are lost, answers that are wrong, late or never come, handshakes refused.
+"""Faults of calls: lost requests, answers that are wrong, late or missing, refused handshakes.
 
-Stands around all handlers of the exchange's server. Before the handler nothing has taken effect yet, after it
-everything has: the two sides of the question that a client which hears nothing has to ask. An answer that never comes
-is held until the client goes away (the server cancels its handlers then), for two minutes of real time at most, and no
-longer than the exchange is up.
+It wraps all handlers of the exchange's server. A fault before the handler strikes when nothing has taken effect yet, a
+fault after it when everything has; a client without an answer cannot tell which. A missing answer is held until the
+client disconnects (the server then cancels its handlers), for at most two minutes of real time, and no longer than the
+exchange is up.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ ERROR_PAGE: Final = (
     "<body><h2>The service is unavailable.</h2></body></html>\n"
 )
 DATE_OFF_S: Final = web.ResponseKey("date_off_s", int)
-"""By how many seconds an answer's `Date` is ahead."""
+"""Seconds by which an answer's `Date` is ahead."""
 _LONGEST_HOLD_S: Final = 120.0
 """Real seconds."""
 
 
 class FaultyCalls:
-    """What happens to calls, and to handshakes, on their way in and out."""
+    """Applies faults to calls and handshakes, on their way in and out."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class FaultyCalls:
         sleep_until: Callable[[int], Coroutine[Any, Any, None]],
         audit: Audit,
     ) -> None:
-        """``sleep_until`` is of the venue's clock; ``audit`` hears of the calls that the handlers do not see."""
+        """``sleep_until`` belongs to the venue's clock; ``audit`` records the calls that do not reach the handlers."""
         self._faults = faults
         self._now_ns = now_ns
         self._sleep_until = sleep_until
@@ -59,21 +59,21 @@ class FaultyCalls:
         self._mended = asyncio.Event()
 
     def open(self) -> None:
-        """The exchange is up."""
+        """The exchange starts."""
         self._over.clear()
 
     def close(self) -> None:
-        """Give up everything that is held: the exchange goes down."""
+        """The exchange stops: release everything that is held."""
         self._over.set()
         self.mend()
 
     def mend(self) -> None:
-        """The network is whole again: reset what hung in the cut."""
+        """The network is back: reset the calls that were stuck in the cut."""
         self._mended.set()
         self._mended = asyncio.Event()
 
     def middleware(self) -> Middleware:
-        """What aiohttp is to put around its handlers."""
+        """The middleware for aiohttp."""
 
         @web.middleware
         async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -82,7 +82,7 @@ class FaultyCalls:
         return around
 
     def reply_trouble(self, request: str | bytes) -> LateReply | None:
-        """What is wrong with the answer to a request on a socket, if anything."""
+        """The fault of the answer to a request on a socket; None if there is none."""
         if not self._faults.at(Site.REPLY):
             return None
         now_ns = self._now_ns()
@@ -97,7 +97,7 @@ class FaultyCalls:
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self._faults.is_idle:
-            return await self._through_cut(request, await handler(request))  # a cut that came while it was asked
+            return await self._through_cut(request, await handler(request))  # a cut may have begun meanwhile
         now_ns = self._now_ns()
         if self._faults.cut(now_ns) is not None:
             return await self._in_cut(request)
@@ -114,7 +114,7 @@ class FaultyCalls:
     # --- no answer ------------------------------------------------------------------------------------------------
 
     async def _hold(self, request: web.Request) -> web.Response:
-        """Never answer."""
+        """Hold the call without an answer."""
         try:
             async with asyncio.timeout(_LONGEST_HOLD_S):
                 await self._over.wait()
@@ -123,7 +123,7 @@ class FaultyCalls:
         return _reset(request)
 
     async def _in_cut(self, request: web.Request) -> web.Response:
-        """Do what the cut does, for as long as it lasts."""
+        """Hold the call while the cut lasts, or reset it at once, as the kind of cut has it."""
         try:
             async with asyncio.timeout(_LONGEST_HOLD_S):
                 while not self._over.is_set() and self._faults.cut(self._now_ns()) is FaultKind.CUT_NETWORK:
@@ -147,7 +147,7 @@ class FaultyCalls:
         return web.Response(status=503, text=ERROR_PAGE, content_type="text/html")
 
     async def _instead(self, request: web.Request, fault: Fault, now_ns: int) -> web.Response:
-        """Answer without asking the venue, or do not answer."""
+        """Answer in place of the venue, or do not answer."""
         if fault.kind is FaultKind.LOSE_REQUEST:
             return await self._hold(request)
         if fault.kind is FaultKind.RESET_REQUEST:
@@ -195,11 +195,11 @@ class FaultyCalls:
             await self._wait_until(now_ns + fault.span_ns)
             return response
         if not isinstance(response, web.Response):
-            raise AssertionError("all calls are answered at once")
+            raise AssertionError("no call is answered by a stream")
         return _spoilt(response, fault)
 
     async def _wait_until(self, deadline_ns: int) -> None:
-        """Sleep, but not longer than the exchange is up."""
+        """Sleep until then or until the exchange stops."""
         async with asyncio.TaskGroup() as tasks:
             nap, over = tasks.create_task(self._sleep_until(deadline_ns)), tasks.create_task(self._over.wait())
             await asyncio.wait((nap, over), return_when=asyncio.FIRST_COMPLETED)
@@ -208,14 +208,14 @@ class FaultyCalls:
 
 
 def _reset(request: web.Request) -> web.Response:
-    """Cut the line; what is returned goes nowhere."""
+    """Cut the connection; the returned answer is never sent."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response()
 
 
 def _spoilt(response: web.Response, fault: Fault) -> web.Response:
-    """An answer with another content."""
+    """The answer, changed by a fault."""
     text = response.text or ""
     match fault.kind:
         case FaultKind.STUCK_REMAINING:
@@ -253,7 +253,7 @@ def _like(response: web.Response, text: str, *, status: int | None = None, conte
 
 
 def _stripped(text: str, fault: Fault) -> str:
-    """A row, or the rows of a list, without fields; every other number as the digits that stood there."""
+    """A row, or the rows of a list, without the fault's fields; all other numbers keep their digits."""
     try:
         value: Any = json.loads(text, parse_int=Number, parse_float=Number)
     except ValueError:

@@ -1,8 +1,8 @@
-"""A market as its clients hear it through the faults: frames lost, late, twice, out of order or wrong, on time.
+"""Faults of frames: lost, late, duplicated, reordered or wrong.
 
-Stands in front of a :class:`~.source.MarketSource` and, like it, is passive: late frames wait in its own outbox and
-leave by their stamps, windows begin and end by theirs, so everything happens in venue time at any speed and in virtual
-time. While the injector is idle and nothing waits, it hands through what the market says.
+It wraps a :class:`~stall_then_strike.sim.exchange.source.MarketSource` and is passive like it. Late frames wait in its
+own outbox and leave by their stamps, and windows begin and end by theirs, so that everything happens in venue time at
+any speed and in virtual time. While the injector is idle and nothing waits, frames pass through unchanged.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from stall_then_strike.types.instrument import Ticks
 from stall_then_strike.types.text import plain
 
 _PHANTOM_STEP: Final = 1_000_000
-"""How far phantom ids are above the newest real one: the market needs days to get there."""
+"""Distance of phantom ids from the newest real id: the market needs days to reach them."""
 _MID: Final = '"mid_price":'
 
 
 @dataclass(frozen=True, slots=True)
 class _Phantom:
-    """An execution that will be told of if its order still lives then."""
+    """A planned phantom execution; it is sent if its order is still live then."""
 
     armed: ArmedFault
     account: str
@@ -46,12 +46,12 @@ _Waiting = Frame | _Phantom
 
 
 class FaultyFeed:
-    """What the exchange sends, and when it has something to do."""
+    """A market source with faults; the exchange advances it in place of its source."""
 
     def __init__(
         self, source: MarketSource, faults: FaultInjector, scene: FaultScene, private: PrivateVenue | None = None
     ) -> None:
-        """``source`` must be walked by nobody else."""
+        """Nobody else may advance ``source``."""
         self._source = source
         self._faults = faults
         self._scene = scene
@@ -61,7 +61,7 @@ class FaultyFeed:
         self._waiting: list[tuple[int, int, _Waiting]] = []
         self._entered = 0
         self._swapped: dict[tuple[str, str | None], list[int]] = {}
-        """Frames that let the next one of their channel pass, by their numbers in the outbox."""
+        """Outbox numbers of the frames that change places with the next frame of their channel and account."""
         self._phantoms = 0
         self._edits: dict[FaultKind, Callable[[Fault, Frame], Frame]] = {
             FaultKind.WRONG_MID: self._with_wrong_mid,
@@ -69,10 +69,10 @@ class FaultyFeed:
             FaultKind.LOSE_FIELDS: self._without_fields,
         }
 
-    # --- walked as a source ---------------------------------------------------------------------------------------
+    # --- as a source ----------------------------------------------------------------------------------------------
 
     def next_wake_ns(self) -> int | None:
-        """When :meth:`advance` has something to do next; None when the market is over and nothing is under way."""
+        """When :meth:`advance` next has something to do; None when the market has ended and no frame waits."""
         wake_ns = self._source.next_wake_ns()
         moments = [] if wake_ns is None else [wake_ns, *self._scene_moments()]
         if self._waiting:
@@ -80,7 +80,7 @@ class FaultyFeed:
         return min(moments, default=None)
 
     def advance(self, until_ns: int) -> list[Frame]:
-        """Move to a moment and return what leaves by then, in order."""
+        """Advance to a time and return the frames that left by then, in order."""
         if self._faults.is_idle and not self._waiting:
             return self._source.advance(until_ns)
         sent: list[Frame] = []
@@ -102,7 +102,7 @@ class FaultyFeed:
         return moments
 
     def _turn(self, moment_ns: int) -> list[Frame]:
-        """Begin and end what begins and ends by now. A moment of the past, of a fault just injected, is now."""
+        """Begin and end the scenes that are due. A time in the past (the fault was just injected) means now."""
         now_ns = max(moment_ns, self._source.now_ns)
         frames: list[Frame] = []
         for one in list(self._faults.at(Site.SCENE)):
@@ -123,7 +123,7 @@ class FaultyFeed:
             if frame.channel.startswith(CONTROL_PREFIX):
                 sent.append(frame)
                 continue
-            # Whom it lets pass is settled before it may itself have to wait.
+            # The frames that wait for this one are released even if this one is held back itself.
             passed = self._swapped.pop((frame.channel, frame.account), [])
             sent += self._through(frame)
             sent += self._now(passed, frame.time_ns)
@@ -139,7 +139,7 @@ class FaultyFeed:
         return frames
 
     def _now(self, numbers: list[int], now_ns: int) -> list[Frame]:
-        """Take frames out that have waited for the one that just passed."""
+        """Release the frames that waited for the one that just passed."""
         if not numbers:
             return []
         taken = [entry for entry in self._waiting if entry[1] in numbers]
@@ -158,7 +158,7 @@ class FaultyFeed:
         return frames
 
     def _struck(self, one: ArmedFault, frame: Frame) -> list[Frame]:
-        """What leaves now of a frame that may be struck."""
+        """The frames that leave now after one fault may have struck a frame."""
         fault = one.fault
         if not fnmatchcase(frame.channel, fault.channel or fault.spec.channel):
             return [frame]
@@ -179,7 +179,7 @@ class FaultyFeed:
         return self._displaced(one, frame, hit, rest)
 
     def _displaced(self, one: ArmedFault, frame: Frame, hit: Frame, rest: list[Frame]) -> list[Frame]:
-        """What leaves now when ``hit``, which is all of a frame or what is not in ``rest``, has another time."""
+        """The frames that leave now when a fault of time strikes. ``frame`` is split into ``hit`` and ``rest``."""
         late_ns = frame.time_ns + one.fault.span_ns
         match one.fault.kind:
             case FaultKind.LOSE_FRAME:
@@ -203,7 +203,7 @@ class FaultyFeed:
     # --- inside a frame -------------------------------------------------------------------------------------------
 
     def _split(self, frame: Frame, event: str) -> tuple[Frame, list[Frame]] | None:
-        """The events of a type, and the others if there are any; None without one of that type."""
+        """A frame with the events of a type, and frames with the others; None without an event of that type."""
         if frame.channel != EVENTS_CHANNEL:
             return None
         rows = _rows(frame)
@@ -229,7 +229,7 @@ class FaultyFeed:
     def _with_wrong_outstanding(self, fault: Fault, frame: Frame) -> Frame:
         rows = _rows(frame)
         for row in rows:
-            if row.get("outstanding_size") is None:  # taken by another fault
+            if row.get("outstanding_size") is None:  # removed by another fault
                 continue
             wrong = Decimal(row["outstanding_size"]) + self._source.instrument.size(fault.lots)
             row["outstanding_size"] = Number(plain(wrong))
@@ -238,7 +238,7 @@ class FaultyFeed:
     def _without_fields(self, fault: Fault, frame: Frame) -> Frame:
         return self._with_rows(frame, [fault.stripped(row) for row in _rows(frame)])
 
-    # --- executions that never were -------------------------------------------------------------------------------
+    # --- phantom executions ---------------------------------------------------------------------------------------
 
     def _plan_phantoms(self, one: ArmedFault, registered: Frame) -> None:
         if one.is_on(registered.time_ns) and registered.account is not None:
@@ -248,7 +248,7 @@ class FaultyFeed:
                     self._wait(registered.time_ns + one.fault.span_ns, phantom)
 
     def _phantom(self, phantom: _Phantom, now_ns: int) -> Frame | None:
-        """An EXECUTION of all that is left of an order, if it lives and the fault strikes it."""
+        """An EXECUTION of an order's remaining size, if the order is live and the fault strikes."""
         account = None if self._private is None else self._private.accounts.get(phantom.account)
         live = [] if account is None else [o for o in account.live.values() if o.acceptance_id == phantom.acceptance_id]
         if not live or live[0].state is not ChildState.ACTIVE or not phantom.armed.strikes(now_ns):
@@ -271,6 +271,6 @@ class FaultyFeed:
 
 
 def _rows(frame: Frame) -> list[dict[str, Any]]:
-    """The events of a message, numbers as the digits that stood there."""
+    """The events of a message; numbers keep their digits."""
     rows: list[dict[str, Any]] = json.loads(frame.text, parse_int=Number, parse_float=Number)["params"]["message"]
     return rows

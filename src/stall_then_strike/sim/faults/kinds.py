@@ -1,14 +1,14 @@
-"""What can go wrong at the exchange, as values: kinds of faults, one fault, a plan of them. Pure; nothing happens here.
+"""Faults of the exchange as values: kinds of faults, one fault, a plan of them. Pure.
 
 A :class:`Fault` says what goes wrong (its kind), to what (channel, event type, path or JSON-RPC method), how often
-(chance, count, how many are spared first) and when (``[from_s, to_s)``, seconds of venue time since the exchange was
-made; for a fault that is injected later, since then). `injector.py` decides which faults strike, and at the places
-where they strike it is asked: frames in `faulty_feed.py`, HTTP in `faulty_calls.py`, the venue's own condition in
-`fault_scene.py`, answers on sockets in `realtime.py`, orders in `desk.py`, lists in `private_rest.py`.
+(chance, count, how many are skipped first) and when (``[from_s, to_s)``, seconds of venue time since the exchange was
+made, or since the fault was injected). `injector.py` decides which faults strike. It is asked where they strike: frames
+in `faulty_feed.py`, HTTP in `faulty_calls.py`, the venue's condition in `scene.py`, answers on sockets in
+`bitflyer/hub.py`, orders in `bitflyer/desk.py`, lists in `bitflyer/private_rest.py`.
 
-Faults lie about the exchange, they do not change its truth: ledger, order states and audit stay right. Only faults
-that are about effects change what happens, and then it is what truly happened: a request that was lost, an order that
-vanished or was refused, a cancel that was ignored.
+Most faults change what a client sees, not what happened: ledger, order states and audit stay correct. Only faults of
+effects change what happens (a lost request, an order that vanished or was refused, an ignored cancel), and the ledger
+and the audit then show that.
 """
 
 from __future__ import annotations
@@ -26,109 +26,109 @@ from stall_then_strike.types.dto import NS_PER_S, BoardState, Health
 
 @unique
 class FaultKind(StrEnum):
-    """What goes wrong. The sections are the places where it strikes."""
+    """What goes wrong, grouped by where it strikes. ``seconds``, ``ticks`` and ``lots`` are the fault's fields."""
 
-    # Frames of public channels and of `child_order_events`; with an event type, the events of that type inside them.
+    # Frames of public channels and of `child_order_events`; with an event type, only the events of that type in them.
     LOSE_FRAME = "lose_frame"
     DELAY_FRAME = "delay_frame"
-    """It leaves so many seconds late; frames behind it overtake."""
+    """The frame leaves ``seconds`` late; later frames overtake it."""
     DUPLICATE_FRAME = "duplicate_frame"
-    """It comes a second time, so many seconds later."""
+    """The frame is sent a second time, ``seconds`` later."""
     REORDER_FRAME = "reorder_frame"
-    """It changes places with the next one of its channel, or comes after so many seconds if there is none."""
+    """The frame changes places with the next one of its channel, or leaves after ``seconds`` if there is none."""
     FREEZE_FEED = "freeze_feed"
-    """Nothing comes until the window ends; then, with ``backlog``, all of it in one burst."""
+    """No frame leaves until the window ends; then, with ``backlog``, all of them in one burst."""
     WRONG_MID = "wrong_mid"
-    """``mid_price`` is off by so many ticks."""
+    """``mid_price`` is off by ``ticks``."""
     WRONG_OUTSTANDING = "wrong_outstanding"
-    """``outstanding_size`` of an EXECUTION is too large by so many lots."""
+    """``outstanding_size`` of an EXECUTION is too large by ``lots``."""
     LOSE_FIELDS = "lose_fields"
     """Fields of an event are left out, or null."""
     PHANTOM_EXECUTION = "phantom_execution"
-    """So many seconds after an ORDER, an EXECUTION of all of it that never was, under an id that nothing else has."""
+    """``seconds`` after an ORDER, a false EXECUTION of its remaining size is sent, with an id of its own."""
     LOSE_DELETION = "lose_deletion"
-    """The deletion of a best price is missing in the deltas."""
+    """The deletion of a best price is missing from the deltas."""
 
     # Answers on sockets.
     LOSE_REPLY = "lose_reply"
     DELAY_REPLY = "delay_reply"
     CUT_REPLY = "cut_reply"
-    """The line is cut instead."""
+    """The connection is cut instead."""
     REFUSE_AUTH = "refuse_auth"
     """The key is refused."""
     FAIL_AUTH = "fail_auth"
-    """An internal error: it says nothing of the key."""
+    """The login fails with an internal error, which says nothing about the key."""
 
     # Sockets and the network.
     CLOSE_SOCKETS = "close_sockets"
     """Every socket is closed with 1012 when the window begins."""
     ABORT_SOCKETS = "abort_sockets"
-    """Every line is cut when the window begins, without a close frame."""
+    """Every connection is cut when the window begins, without a close frame."""
     HALF_OPEN = "half_open"
-    """The sockets there are say nothing any more, not even pongs; the lines are cut when the window ends."""
+    """The present sockets fall silent and send no pongs either; they are cut when the window ends."""
     REFUSE_SOCKETS = "refuse_sockets"
-    """A handshake is answered by 503."""
+    """Handshakes are answered by 503."""
     RESET_SOCKETS = "reset_sockets"
-    """A handshake's connection is reset."""
+    """Connections are reset during the handshake."""
     CUT_NETWORK = "cut_network"
-    """All sockets as in ``half_open``; new ones and HTTP get no answer, and are reset when the window ends."""
+    """Sockets as in ``half_open``; new ones and HTTP calls get no answer and are reset when the window ends."""
     RESET_NETWORK = "reset_network"
-    """All sockets are cut; new ones and HTTP are reset at once."""
+    """All sockets are cut; new ones and HTTP calls are reset at once."""
 
-    # HTTP before anything took effect.
+    # HTTP calls, before they take effect.
     LOSE_REQUEST = "lose_request"
-    """It never arrives, and is never answered."""
+    """The request never arrives and is never answered."""
     RESET_REQUEST = "reset_request"
-    """It never arrives: the connection is reset."""
+    """The request never arrives and the connection is reset."""
     OVER_LIMIT = "over_limit"
-    """429, status -1; the headers say that the window lasts so many seconds more."""
+    """429, status -1; the headers say that the window lasts for another ``seconds``."""
     SERVER_ERROR = "server_error"
     """An HTML page with 500, 502 or 503."""
     OVERLOADED = "overloaded"
     """500, status -208: not accepted."""
     ORDER_NOT_FOUND = "order_not_found"
-    """A cancel is answered by 400, status -111, although the order lives."""
+    """A cancel is answered by 400, status -111, although the order is live."""
 
-    # HTTP after it took effect.
+    # HTTP calls, after they took effect.
     LOSE_ANSWER = "lose_answer"
     RESET_ANSWER = "reset_answer"
     DELAY_ANSWER = "delay_answer"
     ERROR_AFTER_EFFECT = "error_after_effect"
-    """As ``server_error``, but what was asked for is done."""
+    """As ``server_error``, but the call has taken effect."""
     HTML_PAGE = "html_page"
     """An HTML page in place of the answer, by default with 200."""
     TRUNCATED_JSON = "truncated_json"
     EMPTY_BODY = "empty_body"
     JSON_ARRAY = "json_array"
-    """The answer in an array."""
+    """The answer is wrapped in an array."""
     STUCK_REMAINING = "stuck_remaining"
     """``x-ratelimit-remaining`` says 1 (seen in turmoil, client logs)."""
     STRIP_ANSWER = "strip_answer"
     """Fields of the answer's rows are left out, or null."""
     WRONG_DATE = "wrong_date"
-    """The answer's `Date` is ahead by so many seconds (behind, if negative); nothing else of the clock is."""
+    """The answer's `Date` is ahead by ``seconds`` (behind, if negative); nothing else is shifted."""
     STALE_LIST = "stale_list"
-    """One of :data:`LISTS` answers as of so many seconds ago: all of what it shows is as it was then."""
+    """One of :data:`LISTS` shows the state of ``seconds`` ago."""
 
     # Orders.
     VANISH_ORDER = "vanish_order"
-    """Accepted with 200, never registered, no event."""
+    """An order is accepted with 200 but never registered, and has no event."""
     NO_MARGIN = "no_margin"
-    """An order that would open is refused by 400, status -205; one that only closes is taken."""
+    """An order that would open a position is refused by 400, status -205; one that only closes is accepted."""
     FAIL_MARGIN = "fail_margin"
-    """An order that would open is accepted with 200, and told of by ORDER_FAILED for want of margin."""
+    """An order that would open a position is accepted with 200 and then fails: ORDER_FAILED, lack of margin."""
     IGNORE_CANCEL = "ignore_cancel"
-    """A cancel is answered with 200 and does nothing, no event."""
+    """A cancel is answered with 200 but has no effect and no event."""
 
     # The venue's condition.
     BUSY = "busy"
-    """The health says so, and effects and events take up to so many seconds."""
+    """The venue's health is busy, and effects and events take up to ``seconds``."""
     HALT_BOARD = "halt_board"
-    """The board leaves RUNNING; the last so many seconds of the window are a PREOPEN."""
+    """The board leaves RUNNING; the last ``seconds`` of the window are PREOPEN."""
     MAINTENANCE = "maintenance"
-    """CLOSED, the sockets closed with 1012, STARTING, PREOPEN, within the window."""
+    """CLOSED with the sockets closed by 1012, then STARTING, then PREOPEN, a third of the window each."""
     CLOCK_SKEW = "clock_skew"
-    """The venue's clock is ahead by so many seconds (behind, if negative): `Date`, limits' reset, signatures."""
+    """The venue's clock is ahead by ``seconds`` (behind, if negative): `Date`, limits' reset, signatures."""
 
 
 ALL_KINDS: Final = tuple(FaultKind)
@@ -136,7 +136,7 @@ ALL_KINDS: Final = tuple(FaultKind)
 
 @unique
 class Site(StrEnum):
-    """Where a kind strikes, which is also whom it is asked by."""
+    """Where a kind of fault strikes."""
 
     FRAME = "frame"
     REPLY = "reply"
@@ -150,16 +150,16 @@ class Site(StrEnum):
     REGISTRATION = "registration"
     CANCEL = "cancel"
     SCENE = "scene"
-    """Begins and ends with its window, once."""
+    """The venue as a whole: the fault begins and ends once, with its window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindSpec:
-    """What a kind takes besides chance, count and window."""
+    """What a kind accepts besides chance, count and window, and its defaults."""
 
     site: Site
     takes: frozenset[str] = frozenset()
-    """Names of :class:`Fault`'s fields; what is not here must be left at its default."""
+    """Fields of :class:`Fault` that may be set; all others must keep their defaults."""
     seconds: float = 0.0
     """Default of ``seconds``."""
     channel: str = "*"
@@ -244,15 +244,15 @@ SPECS: Final[dict[FaultKind, KindSpec]] = {
     _K.MAINTENANCE: _spec(Site.SCENE, needs_end=True),
     _K.CLOCK_SKEW: _spec(Site.SCENE, "seconds", seconds=120.0),
 }
-"""Every kind's own rules."""
+"""The rules of each kind."""
 
 HALTS: Final = (BoardState.CIRCUIT_BREAK, BoardState.CLOSED, BoardState.STARTING, BoardState.PREOPEN)
 _SPREADING: Final = frozenset({_K.DELAY_FRAME, _K.DUPLICATE_FRAME, _K.REORDER_FRAME, _K.DELAY_REPLY, _K.DELAY_ANSWER})
-"""Kinds that last so many seconds beyond their window."""
+"""Kinds that have effects for ``seconds`` beyond their window."""
 _MOMENTARY: Final = frozenset({_K.CLOSE_SOCKETS, _K.ABORT_SOCKETS})
 """Kinds that are over as soon as they begin."""
 _BUSY_SPREAD: Final = 2.0
-"""Under load an effect is late, and its event is late again."""
+"""Under load both an effect and its event are late."""
 _FOR_ALL: Final = frozenset({"kind", "name", "from_s", "to_s", "chance", "count", "skip"})
 _BEFORE_ITS_TIME: Final = frozenset({_K.CLOCK_SKEW, _K.WRONG_DATE})
 """Kinds whose seconds may be negative."""
@@ -262,65 +262,65 @@ _V = TypeVar("_V")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing that goes wrong. Raises ValueError, a line ``field: why; accepted: what`` for each mistake.
+    """One fault. Raises ValueError with a line ``field: why; accepted: what`` for each mistake.
 
-    ``channel`` and ``path`` are globs on full names (``lightning_board_*``, ``/v1/me/*``), where ``*`` also takes
-    slashes; ``event`` and ``method`` are exact. None leaves the choice to the kind (:data:`SPECS`), mostly anything.
+    ``channel`` and ``path`` are globs on full names (``lightning_board_*``, ``/v1/me/*``), where ``*`` also matches
+    slashes; ``event`` and ``method`` are exact. None means the kind's default (:data:`SPECS`), which is mostly any.
     """
 
     kind: FaultKind
     name: str = ""
-    """Under which it is counted; by default the kind's word."""
+    """Label under which strikes are counted; empty for the kind."""
     from_s: float = 0.0
     to_s: float | None = None
     """End of the window; None for never."""
     chance: float = 1.0
-    """For each thing that fits."""
+    """Probability of striking each matching thing."""
     count: int | None = None
-    """After so many strikes it is over."""
+    """Largest number of strikes; None for any number."""
     skip: int = 0
-    """So many that fit are spared first: 1 spares the first login, and refuses it on reconnects."""
+    """Number of matching things that are skipped first: 1 skips the first login and strikes from the second on."""
     channel: str | None = None
     event: str | None = None
-    """``event_type`` in `child_order_events`: only events of that type are touched, not those beside them."""
+    """``event_type`` in `child_order_events`: only events of that type are struck, not others in the same frame."""
     path: str | None = None
     method: str | None = None
-    """Of JSON-RPC: ``auth``, ``subscribe``, ``unsubscribe``."""
+    """JSON-RPC method: ``auth``, ``subscribe`` or ``unsubscribe``."""
     seconds: float | None = None
-    """Venue time; what it means is the kind's."""
+    """Seconds of venue time; the meaning depends on the kind."""
     ticks: int = 1_000
-    """By which a mid is too high; negative for too low."""
+    """Added to the mid; may be negative."""
     lots: int = 100_000
-    """By which an outstanding size is too large; negative for too small."""
+    """Added to the outstanding size; may be negative."""
     missing: tuple[str, ...] = ("commission", "sfd")
     """Fields that are left out."""
     blank: bool = False
-    """Whether these fields are there, and null, instead."""
+    """Whether the missing fields are null instead of absent."""
     http_status: int | None = None
     backlog: bool = False
-    """Whether what was held back comes after all."""
+    """Whether the frames that were held back are sent in the end."""
     health: Health = Health.SUPER_BUSY
     state: BoardState = BoardState.CIRCUIT_BREAK
-    """Of a halted board."""
+    """The board's state during a halt."""
 
     def __post_init__(self) -> None:
-        """Check everything at once."""
+        """Report all mistakes at once."""
         problems = [*self._window_problems(), *self._option_problems()]
         if problems:
             raise ValueError("\n".join(problems))
 
     @property
     def label(self) -> str:
-        """Under which it is counted."""
+        """The label under which strikes are counted."""
         return self.name or self.kind.value
 
     @property
     def spec(self) -> KindSpec:
-        """Its kind's rules."""
+        """The rules of its kind."""
         return SPECS[self.kind]
 
     def stripped(self, row: Mapping[str, _V]) -> dict[str, _V | None]:
-        """A row of JSON without the fields that it takes."""
+        """A row of JSON without the missing fields, or with null in their place."""
         if self.blank:
             return {name: None if name in self.missing else value for name, value in row.items()}
         return {name: value for name, value in row.items() if name not in self.missing}
@@ -332,7 +332,7 @@ class Fault:
 
     @property
     def quiet_from_s(self) -> float | None:
-        """When nothing of it is left under way, on the window's scale; None for never."""
+        """When its last effect is over, on the window's scale; None for never."""
         if self.kind in _MOMENTARY:
             return self.from_s
         if self.to_s is None:
@@ -349,17 +349,17 @@ class Fault:
         if self.to_s is not None and self.to_s <= self.from_s:
             problems.append(f"to_s: {self.to_s} is not after from_s; accepted: above {self.from_s}")
         if self.to_s is None and self.spec.needs_end:
-            problems.append(f"to_s: is missing; accepted: {self.kind.value} needs an end")
+            problems.append(f"to_s: is missing; accepted: a number, because {self.kind.value} needs an end")
         if not 0 < self.chance <= 1:
-            problems.append(f"chance: {self.chance} is no chance; accepted: above 0 to 1")
+            problems.append(f"chance: {self.chance} is not a probability; accepted: above 0 to 1")
         if self.count is not None and self.count < 1:
-            problems.append(f"count: {self.count} is no number of strikes; accepted: 1 or more")
+            problems.append(f"count: {self.count} is too small; accepted: 1 or more")
         if self.skip < 0:
-            problems.append(f"skip: {self.skip} cannot be spared; accepted: 0 or more")
+            problems.append(f"skip: {self.skip} is negative; accepted: 0 or more")
         if self.spec.site is Site.SCENE:
             given = {"chance": self.chance != 1, "skip": self.skip != 0, "count": self.count is not None}
             problems += [
-                f"{name}: {self.kind.value} strikes when its window begins; accepted: nothing"
+                f"{name}: {self.kind.value} strikes once, when its window begins; accepted: nothing"
                 for name, is_given in given.items()
                 if is_given and name not in self.spec.takes
             ]
@@ -370,13 +370,13 @@ class Fault:
         for field in fields(self):
             if field.name not in _FOR_ALL | self.spec.takes and getattr(self, field.name) != field.default:
                 takes = ", ".join(sorted(self.spec.takes)) or "nothing"
-                problems.append(f"{field.name}: {self.kind.value} has no use for it; accepted: {takes}")
+                problems.append(f"{field.name}: {self.kind.value} does not take it; accepted: {takes}")
         if self.seconds is not None and self.seconds < 0 and self.kind not in _BEFORE_ITS_TIME:
-            problems.append(f"seconds: {self.seconds} is in the past; accepted: 0 or more")
+            problems.append(f"seconds: {self.seconds} is negative; accepted: 0 or more")
         if self.http_status is not None and not 200 <= self.http_status <= 599:
-            problems.append(f"http_status: {self.http_status} is no answer's; accepted: 200 to 599")
+            problems.append(f"http_status: {self.http_status} is out of range; accepted: 200 to 599")
         if not self.missing:
-            problems.append("missing: none is named; accepted: a list of names of fields")
+            problems.append("missing: is empty; accepted: a list of names of fields")
         if self.health is Health.UNKNOWN:
             problems.append("health: UNKNOWN is never sent; accepted: any other")
         return problems
@@ -388,35 +388,35 @@ class Fault:
         if self.seconds is not None and self.seconds > KEPT_S:
             problems.append(f"seconds: {self.seconds} is too long ago; accepted: 0 to {KEPT_S}")
         if self.path is not None and not any(fnmatchcase(path, self.path) for path in LISTS):
-            problems.append(f"path: {self.path} is no list; accepted: {', '.join(LISTS)}, or a glob")
+            problems.append(f"path: {self.path} matches no list; accepted: {', '.join(LISTS)}, or a glob")
         return problems
 
     def _halt_problems(self) -> list[str]:
         problems = []
         if self.state not in HALTS:
-            problems.append(f"state: {self.state.value} is no halt; accepted: {', '.join(h.value for h in HALTS)}")
+            problems.append(f"state: {self.state.value} is not a halt; accepted: {', '.join(h.value for h in HALTS)}")
         if self.to_s is not None and self.kind is FaultKind.HALT_BOARD and self.to_s - self.from_s < 2:
-            problems.append(f"to_s: {self.to_s} is too soon for a halt; accepted: {self.from_s + 2} or more")
+            problems.append(f"to_s: {self.to_s} makes the halt too short; accepted: {self.from_s + 2} or more")
         if (
             self.to_s is not None
             and self.kind is FaultKind.MAINTENANCE
             and self.to_s - self.from_s < _SHORTEST_MAINTENANCE_S
         ):
             earliest = self.from_s + _SHORTEST_MAINTENANCE_S
-            problems.append(f"to_s: {self.to_s} is too soon for a maintenance; accepted: {earliest} or more")
+            problems.append(f"to_s: {self.to_s} makes the maintenance too short; accepted: {earliest} or more")
         return problems
 
 
 @dataclass(frozen=True, slots=True)
 class FaultPlan:
-    """Faults, and the seed of their chances. Each fault draws for itself, so one does not change another's luck."""
+    """Faults and their seed. Each fault draws from its own generator, so that one does not influence another."""
 
     faults: tuple[Fault, ...] = ()
     seed: int = 1
 
     @property
     def quiet_from_s(self) -> float | None:
-        """When the last trace of the last fault is gone; None for never."""
+        """When the last effect of all faults is over; None for never."""
         ends = [fault.quiet_from_s for fault in self.faults]
         known = [end for end in ends if end is not None]
         return max(known, default=0.0) if len(known) == len(ends) else None

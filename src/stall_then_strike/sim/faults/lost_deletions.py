@@ -1,6 +1,6 @@
-"""Deletions of levels that the venue forgets to send: cut out of the board's deltas, healed by the next snapshot.
+"""Deletions of levels that are missing from the board's deltas; the next snapshot corrects the book.
 
-The venue does so itself now and then: one of 219 recorded messages.
+The venue itself does this now and then: in one of 219 recorded messages.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from stall_then_strike.types.instrument import Lots, Ticks
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class LostDeletion:
-    """One that is still to be lost: of one price, or of any that was the best."""
+    """A deletion that is to be lost: of one price, or (None) of any best price."""
 
     side: Side
     price: Ticks | None
     shown: set[Ticks]
-    """Prices that clients see on that side: a level that was never shown cannot stay behind as a phantom."""
+    """Prices that clients see on that side; a level that was never shown cannot become a phantom."""
     on_lost: Callable[[], None]
 
 
 class LostDeletions:
-    """What the venue will forget to delete."""
+    """The deletions that are to be lost."""
 
     def __init__(self, source: MarketSource) -> None:
-        """It forgets nothing yet."""
+        """Start with none."""
         self._source = source
         self._wire = Wire(source.instrument)
         self._channel = Channel.BOARD.of(source.instrument.product_code)
@@ -41,7 +41,7 @@ class LostDeletions:
     def expect(
         self, side: Side, price: Ticks | None = None, on_lost: Callable[[], None] = lambda: None
     ) -> LostDeletion:
-        """Lose the next deletion of a price, or the next one that leaves a phantom best behind."""
+        """Lose the next deletion of a price, or (None) the next one that leaves a phantom best price behind."""
         depth = self._source.depth()
         shown = {level[0] for level in (depth.bids if side is Side.BUY else depth.asks)}
         lost = LostDeletion(side=side, price=price, shown=shown, on_lost=on_lost)
@@ -49,12 +49,12 @@ class LostDeletions:
         return lost
 
     def withdraw(self, lost: LostDeletion) -> None:
-        """Lose it no more; nothing happens if it was lost already."""
+        """Take a request back; no effect if the deletion was lost already."""
         if lost in self._waiting:
             self._waiting.remove(lost)
 
     def apply(self, frame: Frame) -> Frame:
-        """The frame without what is lost of it: cut out of the text, so that the rest stays byte for byte."""
+        """The frame without its lost deletions. They are cut out of the text; the rest stays byte for byte."""
         if not self._waiting or frame.channel != self._channel:
             return frame
         text = frame.text
@@ -77,7 +77,7 @@ class LostDeletions:
             return price == lost.price
         depth = self._source.depth(1)
         levels = depth.bids if lost.side is Side.BUY else depth.asks
-        # Two ticks off the best that is left, and the floored mid cannot hide it.
+        # At two ticks or more from the remaining best price, the floored mid shows the difference.
         return price in lost.shown and bool(levels) and lost.side.sign * (price - levels[0][0]) >= 2
 
 

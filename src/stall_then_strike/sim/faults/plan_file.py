@@ -1,8 +1,8 @@
 """Reads a plan of faults from a YAML file; `configs/faults.yml` is a documented sample.
 
-The notation is the settings' (`config/layers.py`): numbers are taken from their text, nothing is expanded, a key that
-comes twice or that nobody reads is refused. Everything that is wrong is told at once, each as ``file:line: key: value,
-what is wrong; accepted: what``.
+The notation is that of the settings (`config/layers.py`): numbers are read from their text, nothing is expanded, and
+duplicate or unknown keys are refused. All errors are reported at once, each as ``file:line: key: value, what is wrong;
+accepted: what``.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def _words(members: tuple[Enum, ...]) -> str:
 
 
 class FaultEntry(Section):
-    """One item of ``faults``: what is not given has the default of :class:`Fault`.
+    """One item of ``faults``; keys that are not given have the defaults of :class:`Fault`.
 
-    The descriptions are what a refusal says is accepted.
+    The descriptions follow "accepted:" in error messages.
     """
 
     kind: FaultKind = Field(strict=False, description=_words(tuple(FaultKind)))
@@ -57,7 +57,7 @@ class FaultEntry(Section):
     state: BoardState = Field(default=BoardState.CIRCUIT_BREAK, strict=False, description=_words(HALTS))
 
     def fault(self) -> Fault:
-        """The fault. Raises ValueError for what does not fit together."""
+        """The fault. Raises ValueError for values that do not fit together."""
         given: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
         for name in given.keys() & {"from_s", "to_s", "chance", "seconds"}:
             given[name] = None if given[name] is None else float(given[name])
@@ -72,7 +72,7 @@ class FaultsFile(Section):
 
 
 def load_fault_plan(path: str | Path) -> FaultPlan:
-    """Read and check a plan. Raises ConfigError, whose text lists everything that is wrong and what is accepted."""
+    """Read and check a plan. Raises ConfigError, whose text lists every error and what is accepted."""
     tree = read_file(Path(path))
     try:
         file = FaultsFile.model_validate(tree.plain())
@@ -113,7 +113,7 @@ def _explain(detail: ErrorDetails, tree: Tree) -> str:
 
 
 def _field_at(path: tuple[str | int, ...]) -> tuple[type[BaseModel], FieldInfo | None]:
-    """The section that a path leads into, and the field there; None for a section itself or an unknown key."""
+    """The section at a path, and the field there; None for the section itself or an unknown key."""
     names: list[Any] = list(path)
     if len(names) > 1 and names[0] == "faults":
         return FaultEntry, FaultEntry.model_fields.get(str(names[2])) if len(names) > 2 else None

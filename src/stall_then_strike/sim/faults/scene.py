@@ -1,8 +1,8 @@
 """Faults of the venue as a whole, which begin and end with their windows: its condition, its clock, all sockets.
 
-What is to happen to sockets is said by frames on channels that no client can subscribe (`source.py`), so that it
-happens in its order among what is sent. When several faults set the same thing, the one that began last counts; when
-the last ends, what was before the first comes back.
+Sockets are controlled by frames on channels that no client can subscribe to (`exchange/source.py`), so that it happens
+in order with the other frames. When several faults set the same thing, the one that began last counts; when the last
+one ends, the state before the first is restored.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _AT_END = {FaultKind.HALF_OPEN: END_SILENCE, FaultKind.CUT_NETWORK: END_SILENCE}
 
 
 class FaultScene:
-    """Sets the scene when a fault begins, and clears it when it ends."""
+    """Applies a fault of the venue when its window begins, and removes it when the window ends."""
 
     def __init__(
         self, source: MarketSource, faults: FaultInjector, *, private: PrivateVenue | None, deletions: LostDeletions
     ) -> None:
-        """Without a private side there are no orders that could be late and no signatures to check."""
+        """Without a private side, only public data and sockets are affected."""
         self._source = source
         self._faults = faults
         self._private = private
@@ -55,11 +55,11 @@ class FaultScene:
 
     @property
     def skew_ns(self) -> int:
-        """How far the venue's clock is ahead of the venue's time."""
+        """How far the venue's clock is ahead of venue time."""
         return sum(one.fault.span_ns for one in self._skewed)
 
     def begin(self, armed: ArmedFault, now_ns: int) -> list[Frame]:
-        """The window begins; returns what is to happen to the sockets."""
+        """Begin a fault; return the frames that control the sockets."""
         armed.has_begun = True
         kind = armed.fault.kind
         if kind is FaultKind.LOSE_DELETION:
@@ -88,7 +88,7 @@ class FaultScene:
         return [] if channel is None else [Frame(time_ns=now_ns, channel=channel, text=MAINTENANCE_REASON)]
 
     def end(self, armed: ArmedFault, now_ns: int) -> list[Frame]:
-        """The window ends; returns what is to happen to the sockets."""
+        """End a fault; return the frames that control the sockets."""
         kind = armed.fault.kind
         self._faults.end(armed)
         if kind is FaultKind.LOSE_DELETION:
@@ -119,7 +119,7 @@ class FaultScene:
         self._lost[id(armed)] = [self._deletions.expect(side, on_lost=on_lost) for side in sides]
 
     def _set_load(self) -> None:
-        """Health and delays as the last busy fault has them, or as they were before the first."""
+        """Set health and delays to those of the last busy fault, or back to those before the first."""
         desk = None if self._private is None else self._private.desk
         if self._delays_before is None:
             self._health_before = self._source.condition.health
@@ -142,11 +142,11 @@ class FaultScene:
     def _halt(self, now_ns: int, phases: list[Phase]) -> None:
         if self._private is not None:
             self._private.begin_phases(now_ns, phases)
-        else:  # nobody trades here: which state it is matters to readers only
+        else:  # without accounts the phases have no effect: show the first state only
             self._source.set_condition(state=phases[0].state)
 
     def _run(self, now_ns: int) -> None:
-        """Open the board; the phases' own end may be some parts of a second away, for they last whole ones."""
+        """Open the board now. The phases last whole seconds and may end a fraction of a second later."""
         if self._private is not None:
             self._private.begin_phases(now_ns, [])
         else:
@@ -154,14 +154,14 @@ class FaultScene:
 
 
 def _seconds(armed: ArmedFault, now_ns: int) -> int:
-    """Whole seconds of the window that are left."""
+    """Whole seconds left in the window, at least 1."""
     if armed.to_ns is None:
-        raise AssertionError("a halt without an end is not accepted")
+        raise AssertionError("a halt always has an end")
     return max(1, (armed.to_ns - now_ns) // NS_PER_S)
 
 
 def _slow(delays: Delays, longest_ns: int) -> Delays:
-    """Delays under load: effects take half of the longest to all of it, events and answers less."""
+    """Delays under load: effects take from half of ``longest_ns`` to all of it, events and answers less."""
 
     def at_least(span: Span, share: float) -> Span:
         shortest = max(span[0], int(longest_ns * share / 2))

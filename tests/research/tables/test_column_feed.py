@@ -1,4 +1,4 @@
-"""A run over columns steps over most of a quiet market, and nothing but the time that it takes tells it."""
+"""A run over prepared messages leaves the same rows as one over their text."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app.trader.column_run import ColumnFeed, ColumnRun
 from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import VirtualClock
+from stall_then_strike.research.tables.column_feed import ColumnFeed
 from stall_then_strike.research.tables.columns import Columns
 from stall_then_strike.research.tables.prepare import write_columns
 from stall_then_strike.types.dto import BoardSnapshot, Event
@@ -39,30 +40,29 @@ def messages() -> list[tuple[int, str | None]]:
     ],
     ids=["base", "join", "inside", "narrow limits", "held positions"],
 )
-def test_a_generated_market_is_traded_alike_whatever_is_stepped_over(
+def test_a_generated_market_is_traded_alike_from_text_and_from_columns(
     cfg: AppConfig, messages: list[tuple[int, str | None]], tmp_path: Path
 ) -> None:
     twins(messages, cfg, tmp_path).check()
 
 
-def test_most_boards_are_not_told(messages: list[tuple[int, str | None]], tmp_path: Path) -> None:
+def test_the_trader_is_told_every_message(messages: list[tuple[int, str | None]], tmp_path: Path) -> None:
     write_columns(messages, config(), tmp_path)
     clock, feed = VirtualClock(0), ColumnFeed(Columns(tmp_path))
     trader, told = PaperTrader(config(), clock, feed, RowList()), list[Event]()
     trader.on_input = lambda event, _: told.append(event)
-    asyncio.run(ColumnRun(trader, clock, feed).run())
+    asyncio.run(VirtualRun(trader, clock, feed).run(feed.messages()))
     boards = sum(isinstance(event, BoardSnapshot) for event in told)
-    assert trader.core.record.tally.boards == feed.columns.manifest.boards
-    assert 0 < boards < feed.columns.manifest.boards / 5
+    assert boards == trader.core.record.tally.boards == feed.columns.manifest.boards
 
 
 def test_a_stopped_run_ends_in_good_order(messages: list[tuple[int, str | None]], tmp_path: Path) -> None:
     write_columns(messages, config(), tmp_path, chunk=500)
     clock, feed = VirtualClock(0), ColumnFeed(Columns(tmp_path))
     trader = PaperTrader(config(), clock, feed, RowList())
-    run = ColumnRun(trader, clock, feed)
+    run = VirtualRun(trader, clock, feed)
     trader.on_input = lambda _event, now_ns: run.stop() if now_ns > messages[4_000][0] else None
-    asyncio.run(run.run())
+    asyncio.run(run.run(feed.messages()))
     assert 4_000 < run.messages < 4_300
     assert trader.core.is_done
     assert not feed.statistics().mid_checked, "counts of a tape that was not read to its end say nothing of the run"
