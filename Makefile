@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Three workers on two cores: a third of the tests mostly wait. Files stay together, as they share what they set up.
 WORKERS := 3
 SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-FAST := tests/config tests/engine tests/infra tests/sim tests/tapes tests/types
+FAST := tests/config tests/engine tests/infra tests/sim tests/types
 
 .PHONY: help setup demo test quick compiled check bench results same chaos kills trials fuzz crosscheck soak diagrams lock clean
 
@@ -68,7 +68,7 @@ soak: setup ## an hour of live trading on the embedded exchange, in six minutes:
 diagrams: setup ## draw the order table and the state diagram of docs/design/orders.md from engine/orders.py
 	$(BIN)/python -m studies.order_states
 
-lock: ## write poetry.lock and requirements.lock anew from pyproject.toml (see scripts/lock for more)
+lock: ## write poetry.lock and the lists for pip anew from pyproject.toml (see scripts/lock for more)
 	@scripts/setup poetry
 	scripts/lock
 
