@@ -5,6 +5,8 @@ BIN := .venv/bin
 WORKERS := 3
 SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 FAST := tests/config tests/engine tests/infra tests/sim tests/types
+# Tests start hundreds of commands, and each starts a fifth sooner where its bytecode is kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test quick compiled check bench results same chaos kills trials fuzz crosscheck soak diagrams lock clean
 
