@@ -20,7 +20,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 def pytest_configure() -> None:
-    """Under nohup, or in the background of a script, signals are ignored; the commands that tests start would inherit it."""
+    """Under nohup, or in the background of a script, signals are ignored; what tests start would inherit that."""
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
