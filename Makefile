@@ -1,8 +1,14 @@
 # `make` alone lists what there is. Programs are called from .venv by path: nothing need be activated.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
+# Three workers on two cores: a third of the tests mostly wait. Files stay together, as they share what they set up.
+WORKERS := 3
+SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+FAST := tests/config tests/engine tests/infra tests/sim tests/types
+# Tests start hundreds of commands, and each starts a fifth sooner where its bytecode is kept.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test check bench results same chaos trials fuzz crosscheck soak diagrams lock clean
+.PHONY: help setup demo test quick compiled check bench results same chaos kills trials fuzz crosscheck soak diagrams lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -10,12 +16,21 @@ help: ## list these targets
 setup: ## fill .venv and .tools (nothing to do when nothing changed); PYTHON=... picks the interpreter
 	@scripts/setup
 
-demo: setup ## a minute of paper trading on the embedded exchange
+demo: ## a minute of paper trading on the embedded exchange; sets up only what that needs
+	@scripts/setup run
 	$(BIN)/run_paper --sim --duration 60 --seed 7
 
 test: setup ## all checks and all tests
+	@$(MAKE) --no-print-directory -j2 check compiled
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not alone"
+	$(BIN)/pytest -m alone
+
+quick: setup ## the checks and the tests of the pure and the fast parts, below two minutes
 	@$(MAKE) --no-print-directory check
-	$(BIN)/pytest
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not slow" $(FAST)
+
+compiled: # before tests run side by side: each worker that found nothing compiled would compile it all
+	@$(BIN)/python -m tests.research.replay.compile_first
 
 check: ## the checks that run nothing: lint, format, types, layers
 	$(BIN)/ruff check
@@ -35,14 +50,19 @@ same: setup ## whether two versions do the same, byte for byte: ARGS="--write FI
 chaos: setup ## the live daemon under a thousand mixtures of faults, as a table; ARGS="--seeds 200" for fewer
 	$(BIN)/python -m tests.live $(ARGS)
 
+kills: setup ## the live daemon killed two hundred times at the worst moments; ARGS="--kills 6" for fewer
+	$(BIN)/python -m tests.live.kill_chain $(ARGS)
+
 trials: setup ## the live daemon under what a real venue was seen to do, one case at a time, with figures
 	$(BIN)/python -m tests.live.trials $(ARGS)
 
 fuzz: setup ## the live core in thousands of seeded storms with another hand on the account; ARGS="200 7": how many, from
 	$(BIN)/python -m tests.engine.live_fuzz $(ARGS)
 
-crosscheck: setup ## our replay against hftbacktest, order by order and fill by fill, as tables
-	$(BIN)/python -m tests.research.crosscheck $(ARGS)
+crosscheck: ## our replay against hftbacktest, order by order and fill by fill: tests, then tables; installs it first
+	@scripts/setup crosscheck
+	$(BIN)/pytest studies/crosscheck
+	$(BIN)/python -m studies.crosscheck $(ARGS)
 
 soak: setup ## an hour of live trading on the embedded exchange, in six minutes: what grows?
 	$(BIN)/python -m tests.live.soak
@@ -50,7 +70,7 @@ soak: setup ## an hour of live trading on the embedded exchange, in six minutes:
 diagrams: setup ## draw the order table and the state diagram of docs/design/orders.md from engine/orders.py
 	$(BIN)/python -m studies.order_states
 
-lock: ## write poetry.lock and requirements.lock anew from pyproject.toml (see scripts/lock for more)
+lock: ## write poetry.lock and the lists for pip anew from pyproject.toml (see scripts/lock for more)
 	@scripts/setup poetry
 	scripts/lock
 

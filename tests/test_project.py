@@ -23,6 +23,11 @@ POETRY = ROOT / ".tools/bin/poetry"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCKED: list[dict[str, Any]] = tomllib.loads((ROOT / "poetry.lock").read_text(encoding="utf-8"))["package"]
 
+LISTS = {
+    "requirements.lock": frozenset({"main", "dev", "notebook"}),
+    "requirements-crosscheck.lock": frozenset({"crosscheck"}),
+}
+"""What scripts/setup installs, and the dependency groups of it; the first has all extras."""
 PYTHONS = ("3.11", "3.12", "3.13")
 SYSTEMS = (
     {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"},
@@ -79,47 +84,54 @@ def shared_files() -> list[Path]:
     return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
 
-def test_requirements_lock_has_the_packages_and_hashes_of_poetry_lock() -> None:
-    exported = {name: (version, hashes) for name, (version, _, hashes) in requirements("requirements.lock").items()}
-    locked = {p["name"]: (p["version"], frozenset(file["hash"] for file in p["files"])) for p in LOCKED}
-    assert exported == locked, "run `make lock`"
+def locked(groups: frozenset[str]) -> list[dict[str, Any]]:
+    """Packages of poetry.lock that one of these groups needs."""
+    return [package for package in LOCKED if groups & set(package["groups"])]
 
 
+@pytest.mark.parametrize("path", LISTS)
+def test_list_has_the_packages_and_hashes_of_poetry_lock(path: str) -> None:
+    exported = {name: (version, hashes) for name, (version, _, hashes) in requirements(path).items()}
+    wanted = {p["name"]: (p["version"], frozenset(f["hash"] for f in p["files"])) for p in locked(LISTS[path])}
+    assert exported == wanted, "run `make lock`"
+
+
+@pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system["sys_platform"])
 @pytest.mark.parametrize("python", PYTHONS)
-def test_requirements_lock_has_the_conditions_of_poetry_lock(python: str, system: dict[str, str]) -> None:
+def test_list_has_the_conditions_of_poetry_lock(python: str, system: dict[str, str], path: str) -> None:
     here = {
         **CPYTHON,
         **system,
         "python_version": python,
         "python_full_version": f"{python}.0",
     }
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    extras = PYPROJECT["project"]["optional-dependencies"]
 
-    def is_locked(package: dict[str, Any]) -> bool:
+    def is_wanted(package: dict[str, Any]) -> bool:
         # One condition for all groups, or one for each group that has one.
         markers = package.get("markers", {})
-        of_groups = [markers if isinstance(markers, str) else markers.get(group) for group in package["groups"]]
+        groups = LISTS[path] & set(package["groups"])
+        of_groups = [markers if isinstance(markers, str) else markers.get(group) for group in groups]
         return any(
             marker is None or Marker(marker).evaluate({**here, "extra": extra})
             for marker in of_groups
             for extra in extras  # the list has all of them
         )
 
-    exported = {
-        name
-        for name, (_, marker, _) in requirements("requirements.lock").items()
-        if marker is None or marker.evaluate(here)
-    }
-    assert exported == {package["name"] for package in LOCKED if is_locked(package)}, "run `make lock`"
+    exported = {name for name, (_, marker, _) in requirements(path).items() if marker is None or marker.evaluate(here)}
+    assert exported == {package["name"] for package in locked(LISTS[path]) if is_wanted(package)}, "run `make lock`"
 
 
-def test_requirements_lock_is_what_poetry_exports() -> None:
-    answer = poetry("export", "--all-groups", "--all-extras", "--without-urls")
-    assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.rstrip() == (ROOT / "requirements.lock").read_text(encoding="utf-8").rstrip(), (
-        "run `make lock`"
-    )
+def test_lists_are_what_poetry_exports() -> None:
+    """The two that this asks about differ in what they select; the third is part of the first (`test_operations`)."""
+    for path, selection in (
+        ("requirements.lock", ("--all-extras", "--with", "dev,notebook")),
+        ("requirements-crosscheck.lock", ("--only", "crosscheck")),
+    ):
+        answer = poetry("export", "--without-urls", *selection)
+        assert answer.returncode == 0, answer.stderr
+        assert answer.stdout.rstrip() == (ROOT / path).read_text(encoding="utf-8").rstrip(), "run `make lock`"
 
 
 def test_poetry_lock_fits_pyproject() -> None:

@@ -1,4 +1,4 @@
-"""scripts/setup on a folder of its own, with an empty list: what it keeps, what it starts again, when it is idle."""
+"""scripts/setup on a folder of its own, with empty lists: what it keeps, what it starts again, when it is idle."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, **settings: str) -> Run:
+def run(folder: Path, part: str = "poetry", **settings: str) -> Run:
     """Call the script there with a bare environment."""
     env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PYTHON": sys.executable, **settings}
     return subprocess.run(
-        [folder / "scripts/setup", "poetry"],
+        [folder / "scripts/setup", *part.split()],
         env=env,
         capture_output=True,
         text=True,
@@ -147,3 +147,62 @@ def test_shim_that_does_not_run_is_passed_over(made: Path, environment: Path, tm
     again = run(made, PYTHON="", PATH=f"{tmp_path}:/usr/bin:/bin")
     assert again.returncode == 0, again.stderr
     assert f"Python {sys.version.split()[0]}" in again.stdout
+
+
+# --- the parts of .venv
+
+LISTS = ("requirements.lock", "requirements-run.lock", "requirements-crosscheck.lock")
+BACKEND = """
+import zipfile
+
+def build_editable(folder, config_settings=None, metadata_directory=None):
+    name = "nothing-1-py3-none-any.whl"
+    with zipfile.ZipFile(f"{folder}/{name}", "w") as wheel:
+        wheel.writestr("nothing-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: nothing\\nVersion: 1\\n")
+        wheel.writestr("nothing-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr("nothing-1.dist-info/RECORD", "")
+    return name
+"""
+
+
+@pytest.fixture(scope="module")
+def project(made: Path) -> Path:
+    """The same folder, with a package that needs nothing; only the part for running has been set up."""
+    for name in LISTS:
+        (made / name).write_text(f"# {name}\n", encoding="utf-8")
+    system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    (made / "pyproject.toml").write_text(system, encoding="utf-8")
+    (made / "backend.py").write_text(BACKEND, encoding="utf-8")
+    first = run(made, "run")
+    assert first.returncode == 0, first.stderr
+    assert (made / ".venv/setup-stamp").exists()
+    (made / ".venv/kept").touch()
+    return made
+
+
+def test_each_larger_part_completes_the_environment_and_the_smaller_ones_then_have_nothing_to_do(project: Path) -> None:
+    environment = project / ".venv"
+    for part, smaller in (("run", ()), ("", ("run",)), ("crosscheck", ("run", ""))):
+        larger = run(project, part)
+        assert larger.returncode == 0, larger.stderr
+        assert ("installing" in larger.stdout) is (part != "run")
+        stamp = (environment / "setup-stamp").stat()
+        for other in (part, *smaller):
+            idle = run(project, other)
+            assert (idle.returncode, idle.stdout, idle.stderr) == (0, "", ""), other
+        assert (environment / "setup-stamp").stat() == stamp
+        assert is_kept(environment)
+
+
+def test_changed_list_concerns_the_parts_that_have_it(project: Path) -> None:
+    assert run(project).returncode == 0
+    with (project / "requirements-crosscheck.lock").open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    assert "installing" in run(project, "crosscheck").stdout
+    assert run(project, "").stdout == ""
+
+
+def test_part_that_there_is_not_is_refused(project: Path) -> None:
+    refused = run(project, "everything")
+    assert refused.returncode == 1
+    assert "no such part: everything" in refused.stderr

@@ -16,13 +16,11 @@ import pytest
 from stall_then_strike.app.backtest import is_short
 from stall_then_strike.app.view.panel import jpy
 from stall_then_strike.tapes.tape_tools import generate, write_tape
-from tests.e2e.commands import REPO
+from tests.e2e.commands import REPO, SAMPLE, csv_bytes
 from tests.research.tables.random_tapes import random_tape
 from tests.research.tables.test_prepare import write_tape as write_messages
 
 pytestmark = pytest.mark.timeout(600)
-SAMPLE = REPO / "data/sample/FX_BTC_JPY-20260105T00Z-seed7-180s.jsonl.zst"
-KINDS = ("trades", "orders", "decisions")
 FEES = ("--set", "strategy.stale_ms=5000", "--set", "session.quiet=[]")
 
 
@@ -31,10 +29,6 @@ def backtest(*args: str | Path, cache: Path | None = None) -> subprocess.Complet
     where = [] if cache is None else ["--set", f"backtest.cache_dir={cache}"]
     command = [sys.executable, "-m", "stall_then_strike.app.backtest", *map(str, args), *where]
     return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=300, check=False)
-
-
-def csv_bytes(log_dir: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for kind in KINDS for path in sorted((log_dir / kind).glob("*.csv"))}
 
 
 def output(run: subprocess.CompletedProcess[str]) -> str:

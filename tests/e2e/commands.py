@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
+SAMPLE = REPO / "data/sample/FX_BTC_JPY-20260105T00Z-seed7-180s.jsonl.zst"
+"""Three minutes of generated market."""
 TIMEOUT_S = 60.0
 
 
@@ -104,3 +106,9 @@ def rows(log_dir: Path, kind: str) -> list[dict[str, str]]:
         text = path.read_text()
         found.extend(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))
     return found
+
+
+def csv_bytes(log_dir: Path) -> dict[str, bytes]:
+    """All CSV files by name."""
+    kinds = ("trades", "orders", "decisions")
+    return {path.name: path.read_bytes() for kind in kinds for path in sorted((log_dir / kind).glob("*.csv"))}

@@ -113,6 +113,11 @@ class Place:
         return (self.folder / "logs" / "runtime" / "app.log").read_text()
 
 
+def placed(there: Place) -> int:
+    """How many orders were sent to the exchange."""
+    return sum("sendchildorder" in call for call in there.sent)
+
+
 def environment(folder: Path, key: ApiKey | None) -> dict[str, str]:
     """That of a user with this key, on a machine where nobody else trades."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("BITFLYER_")}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.live_process import Place, place
+from tests.e2e.live_process import place, placed
 from tests.infra.watch.small_disk import fill_up, small_disk
 
 
@@ -15,10 +15,6 @@ from tests.infra.watch.small_disk import fill_up, small_disk
 def disk(tmp_path: Path) -> Iterator[Path]:
     with small_disk(tmp_path, 40) as folder:
         yield folder
-
-
-def placed(there: Place) -> int:
-    return sum("sendchildorder" in call for call in there.sent)
 
 
 @pytest.mark.slow

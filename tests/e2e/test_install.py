@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from tests.e2e.commands import REPO, rows
+from tests.e2e.commands import REPO, SAMPLE, rows
 
 PROJECT: dict[str, Any] = tomllib.loads((REPO / "pyproject.toml").read_text())
 COMMANDS = sorted(PROJECT["project"]["scripts"])
@@ -24,7 +24,6 @@ EXTRAS: dict[str, list[str]] = {
     extra: [Requirement(line).name for line in lines]
     for extra, lines in PROJECT["project"]["optional-dependencies"].items()
 }
-SAMPLE = REPO / "data/sample/FX_BTC_JPY-20260105T00Z-seed7-180s.jsonl.zst"
 TIMEOUT_S = 90
 
 WITHOUT = """
@@ -37,7 +36,13 @@ RUN = WITHOUT + "runpy.run_module(f'stall_then_strike.app.{sys.argv[0]}', run_na
 HELP = WITHOUT + (
     "import importlib\n"
     "for name in sys.argv:\n"
-    "    importlib.import_module(f'stall_then_strike.app.{name}').parser().format_help()\n"
+    "    main = importlib.import_module(f'stall_then_strike.app.{name}').main\n"
+    "    try:\n"
+    "        main(['--help'])\n"
+    "    except SystemExit as end:\n"
+    "        assert end.code == 0, name\n"
+    "    else:\n"
+    "        raise AssertionError(name)\n"
 )
 
 
@@ -107,6 +112,13 @@ def test_paper_trades_without_extras(tmp_path: Path) -> None:
     done = without(BARE, tmp_path, "run_paper", "--sim", "--speed", "max", "--duration", "60", "--seed", "7")
     assert (done.returncode, done.stderr) == (0, "")
     assert rows(tmp_path / "logs", "trades")
+
+
+def test_live_trades_without_extras(tmp_path: Path) -> None:
+    flags = ("--config", REPO / "configs/sim.yml", "--yes", "--duration", "30", "--set", "sim.speed=15")
+    done = without(BARE, tmp_path, "run_live", "--base", REPO / "configs/base.yml", *flags)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert rows(tmp_path / "logs", "orders")
 
 
 def test_backtest_without_extras_gives_the_rows_of_one_with_them(tmp_path: Path) -> None:

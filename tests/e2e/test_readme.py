@@ -20,11 +20,10 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from tests.e2e.commands import REPO, read_line, rows, running
+from tests.e2e.commands import REPO, SAMPLE, read_line, rows, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PAGES: Final = ("README.md", "docs/trading.md", "docs/analysis.md")
-TAPE: Final = REPO / "data/sample/FX_BTC_JPY-20260105T00Z-seed7-180s.jsonl.zst"
 KEY, SECRET = "key-of-the-readme", "made-up"
 TIMEOUT_S: Final = 550
 """For the sweep, which may have to compile."""
@@ -90,7 +89,8 @@ RUN: Final[dict[str, Run]] = {
 NOT_RUN: Final = {
     "make demo": "sets up another environment; what it then runs is the first command of the list above",
     "make test": "is what runs this",
-    "poetry install --all-extras --with notebook,crosscheck": "needs an index with the JSON interface",
+    "make quick": "is a part of it",
+    "poetry install --all-extras --with notebook": "needs an index with the JSON interface",
     "poetry run pytest": "is what runs this",
     "poetry run sweep --tape s3://bucket/a.jsonl.zst --search strategy.stall_T_ms=50:2000:log --trials 200 "
     "--objective pnl,max_drawdown --folds 5 --scheduler tcp://10.0.0.5:8786": "needs a bucket and a cluster",
@@ -156,7 +156,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     """It has traded live for a while, recording, and has two paper runs to compare."""
     folder = tmp_path_factory.mktemp("reader")
     shutil.copy(REPO / ".env.example", folder)
-    shutil.copy(TAPE, folder / "tape.jsonl.zst")
+    shutil.copy(SAMPLE, folder / "tape.jsonl.zst")
     (folder / "configs").symlink_to(REPO / "configs")
     (folder / "latency.txt").write_text("5\n70\n300\n")
     with running("sim_exchange", "--api-key", KEY, "--api-secret", SECRET, "--maintenance", "off") as exchange:

@@ -22,7 +22,7 @@ from stall_then_strike.sim.bitflyer.tickets import Refusal
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import BoardState
 from tests.e2e.commands import REPO, TIMEOUT_S, free_port, rows
-from tests.e2e.live_process import KEY, Place, environment, place, shown_in
+from tests.e2e.live_process import KEY, Place, environment, place, placed, shown_in
 
 K = FaultKind
 QUICK = ("--set", "pybotters.timeout_sec=2", "--set", "ws.connect_timeout_sec=3")
@@ -30,10 +30,6 @@ QUICK = ("--set", "pybotters.timeout_sec=2", "--set", "ws.connect_timeout_sec=3"
 
 def fills(there: Place) -> int:
     return len(there.room.venue.ledger().fills)
-
-
-def placed(there: Place) -> int:
-    return sum("sendchildorder" in call for call in there.sent)
 
 
 def remembered(there: Place) -> int:

@@ -13,14 +13,8 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.config.loader import load_app_config
-from tests.e2e.commands import REPO, free_port, read_line, rows, run, running, start, wait_until
+from tests.e2e.commands import REPO, csv_bytes, free_port, read_line, rows, run, running, start, wait_until
 from tests.shared_data import real_tape_path
-
-KINDS = ("trades", "orders", "decisions")
-
-
-def csv_bytes(log_dir: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for kind in KINDS for path in sorted((log_dir / kind).glob("*.csv"))}
 
 
 def assert_every_order_ended(log_dir: Path) -> None:
@@ -252,7 +246,7 @@ def test_f6_full_disk_stops_quoting_and_exits_with_3(tmp_path: Path) -> None:
     assert all(row["decision_type"] != "strike" for row in decisions[halt:])
 
 
-@pytest.mark.parametrize("kind", ["runtime", *KINDS])
+@pytest.mark.parametrize("kind", ["runtime", "trades", "orders", "decisions"])
 def test_f7_log_folder_that_cannot_be_written_is_an_error_by_name(kind: str, tmp_path: Path) -> None:
     (tmp_path / kind).write_text("a file where the folder should be")
     ended = run("run_paper", "--sim", "--duration", "5", "--log-dir", tmp_path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -215,5 +216,5 @@ class DishonestWire(RuleBasedStateMachine):
         assert step.changes is None, step.changes
 
 
-TestDishonestWire = DishonestWire.TestCase
+TestDishonestWire = pytest.mark.slow(DishonestWire.TestCase)
 TestDishonestWire.settings = properties(120, steps=40)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -38,15 +37,6 @@ from tests.infra.session_rig import (
     is_board,
     live,
 )
-
-
-@pytest.fixture
-async def venue() -> AsyncIterator[Venue]:
-    venue = Venue()
-    await venue.start()
-    yield venue
-    await venue.stop()
-
 
 # --- Start -----------------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from stall_then_strike.infra.clock import SystemClock
@@ -11,14 +9,6 @@ from stall_then_strike.infra.watch.pauses import Pause, PauseKind
 from stall_then_strike.types.dto import NS_PER_S, BoardSnapshot, BookStatus
 from tests.infra.session_rig import BOARD, DELTA, Heard, Venue, eventually, is_board, live
 from tests.machine import Machine
-
-
-@pytest.fixture
-async def venue() -> AsyncIterator[Venue]:
-    venue = Venue()
-    await venue.start()
-    yield venue
-    await venue.stop()
 
 
 @pytest.mark.parametrize("kind", [PauseKind.SLEPT, PauseKind.STOOD])

@@ -61,14 +61,6 @@ def _signed() -> Iterator[None]:
 
 
 @pytest.fixture
-async def venue() -> AsyncIterator[Venue]:
-    venue = Venue()
-    await venue.start()
-    yield venue
-    await venue.stop()
-
-
-@pytest.fixture
 def log_text() -> Iterator[list[str]]:
     lines: list[str] = []
     sink = logger.add(lambda line: lines.append(str(line)), level="DEBUG")

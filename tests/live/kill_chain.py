@@ -2,10 +2,12 @@
 
 The exchange lives in the test's process, at the pace of real time, and goes on while the daemon is dead. The kills are
 drawn from a seed; most are aimed at what cannot be taken back: a send or a cancel on its way, a fill just made.
+``make kills`` runs many.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import signal
@@ -15,18 +17,22 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from random import Random
+from tempfile import mkdtemp
+
+import pytest
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.infra.bitflyer.credentials import KEY_VARIABLE, SECRET_VARIABLE
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.sim.bitflyer import publisher
 from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.limits import Limits
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.exchange.request_log import Audit
-from stall_then_strike.sim.faults.kinds import FaultPlan
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind, FaultPlan
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_S
 from tests.e2e.commands import REPO
@@ -45,6 +51,7 @@ QUIET_S = 10.0
 WIDE = Limits(private_calls=10_000, order_calls=10_000, small_orders=10_000)
 WIDE_LIMITS = {"private_per_5min": 10_000, "orders_per_5min": 10_000, "small_orders_per_min": 10_000}
 """Twenty starts within the venue's five minutes leave little to trade with."""
+LOST_ANSWERS = FaultPlan((Fault(kind=FaultKind.LOSE_ANSWER, path="/v1/me/sendchildorder", chance=0.2),))
 STRATEGY = {"max_inventory_btc": Decimal("0.004")}
 ACCOUNT = {"vanish_sec": Decimal(1)}
 PYBOTTERS = {"timeout_sec": Decimal(1)}
@@ -217,3 +224,49 @@ async def _passes(condition: Callable[[], bool], *, every_s: float = 0.002) -> N
         if condition():
             return
         await asyncio.sleep(every_s)
+
+
+async def run_chains(folder: Path, *, chains: int, kills: int) -> str:
+    """So many accounts at once, each killed so often; what came of them. Raises AssertionError for what must not be.
+
+    Of five accounts one has the venue's real limits, and one loses a share of the answers to its sends.
+    """
+    all_ = [
+        KillChain(folder / str(seed), seed, LOST_ANSWERS if seed % 5 == 4 else None, has_real_limits=seed % 5 == 0)
+        for seed in range(chains)
+    ]
+    for chain in all_:
+        chain.folder.mkdir()
+
+    async def run(chain: KillChain) -> None:
+        try:
+            await chain.run(kills)
+        except (AssertionError, TimeoutError) as error:
+            raise AssertionError(f"seed {chain.seed}, {chain.folder}: {error}") from error
+
+    with pytest.MonkeyPatch.context() as patch:
+        # A daemon cannot trade before the first snapshot, and five seconds of waiting in each life prove nothing.
+        patch.setattr(publisher, "_SNAPSHOT_NS", NS_PER_S)
+        async with asyncio.TaskGroup() as tasks:
+            for chain in all_:
+                tasks.create_task(run(chain))
+    told = "\n".join(f"seed {c.seed}: {c.fills} fills, {c.missed} missed, {dict(c.moments)}" for c in all_)
+    assert sum(chain.fills for chain in all_) > chains * kills // 2, told
+    assert sum(chain.missed for chain in all_) < chains * kills // 2, f"too few kills met their moment: {told}"
+    return told
+
+
+def main() -> None:
+    """Run the long version and print what came of each account."""
+    flags = argparse.ArgumentParser(
+        prog="python -m tests.live.kill_chain", description="The live daemon under kill -9."
+    )
+    flags.add_argument("--chains", type=int, default=10, help="accounts at once (default: %(default)s)")
+    flags.add_argument("--kills", type=int, default=20, help="kills of each (default: %(default)s)")
+    args = flags.parse_args()
+    told = asyncio.run(run_chains(Path(mkdtemp(prefix="kills-")), chains=args.chains, kills=args.kills))
+    sys.stdout.write(f"{told}\n{args.chains * args.kills} kills: nothing lost, nothing counted twice\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -62,6 +62,7 @@ async def locked(work: AtWork, seconds: float) -> float:
         await asyncio.to_thread(holder.__exit__, None, None, None)
 
 
+@pytest.mark.alone
 async def test_lock_of_seconds_holds_up_neither_loop_nor_exits_and_does_not_halt(
     tmp_path: Path, lines: list[str]
 ) -> None:

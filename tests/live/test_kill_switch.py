@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,10 @@ from loguru import logger
 from stall_then_strike.app.shell import cli
 from stall_then_strike.sim.bitflyer.tickets import Refusal
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
-from stall_then_strike.types.dto import AccountReport, Changes, ExecId, Reason
+from stall_then_strike.types.dto import Changes, Reason
 from stall_then_strike.types.errors import JournalError
 from stall_then_strike.types.text import utc_day
-from tests.scenarios.at_work import PLACE, STILL, AtWork, at_work
+from tests.scenarios.at_work import PLACE, STILL, AtWork, at_work, show_another_position
 from tests.scenarios.test_c_restart import JUST_BEFORE_MIDNIGHT_NS, NO_STRIKES, with_a_position
 from tests.signing import SIGNED
 
@@ -63,18 +62,6 @@ async def break_the_journal(work: AtWork) -> None:
             raise JournalError("the journal cannot be written: no space left on device")
 
     work.run.trader.owed._journal = Full()
-
-
-async def show_another_position(work: AtWork) -> None:
-    account = work.run.trader.outbox.executor._account
-    assert account is not None
-
-    class Lying:
-        async def report(self, since: ExecId) -> AccountReport:
-            true = await account.report(since)
-            return replace(true, position=true.position + 50_000)
-
-    work.run.trader.outbox.executor._account = Lying()
 
 
 LOOSE: dict[str, Any] = {"daily_pnl_jpy": -1_000_000, "max_dd_jpy": -1_000_000}

@@ -14,6 +14,7 @@ GROWTH_MB_PER_HOUR = 60.0
 
 
 @SIGNED
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_nothing_grows_and_the_books_are_equal(tmp_path: Path) -> None:
     result = await soak(tmp_path, minutes=10, speed=20)

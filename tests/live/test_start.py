@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.sim.bitflyer.rpc import RpcError
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
-from stall_then_strike.types.dto import AccountReport, Command, Control, ExecId, Reason
-from tests.scenarios.at_work import PLACE, STILL, AtWork, at_work
+from stall_then_strike.types.dto import Command, Control, Reason
+from tests.scenarios.at_work import PLACE, STILL, AtWork, at_work, show_another_position
 from tests.scenarios.test_c_restart import NO_STRIKES, with_a_position
 from tests.signing import SIGNED
 
@@ -132,15 +131,7 @@ async def test_a_halt_that_leaves_the_position_keeps_its_word_to_the_end(after_h
     async with at_work(tmp_path, **STILL, risk=risk, account={"reconcile_sec": 10, "position_checks": 2}) as work:
         await with_a_position(work)
         sent = len(work.calls(PLACE))
-        account = work.run.trader.outbox.executor._account
-        assert account is not None
-
-        class Lying:
-            async def report(self, since: ExecId) -> AccountReport:
-                true = await account.report(since)
-                return replace(true, position=true.position + 50_000)
-
-        work.run.trader.outbox.executor._account = Lying()
+        await show_another_position(work)
         await work.until("halt", lambda: work.core.halted)
         assert (await work.ended() if after_halt == "exit" else await work.stop()) == cli.EXIT_HALTED
         assert len(work.calls(PLACE)) == sent

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from stall_then_strike.sim.bitflyer.venue_account import ChildOrder
 from stall_then_strike.sim.exchange.book_side import Owner
 from stall_then_strike.sim.exchange.request_log import Received
 from stall_then_strike.sim.faults.kinds import Fault
-from stall_then_strike.types.dto import NS_PER_S, Fact, OrderMemo, Side
+from stall_then_strike.types.dto import NS_PER_S, AccountReport, ExecId, Fact, OrderMemo, Side
 from stall_then_strike.types.instrument import Lots, Ticks
 from tests.live.pace import steady_clock
 from tests.live.rig import LiveRoom, live_config, live_room
@@ -244,3 +245,16 @@ async def at_work(
                     await work.task
             if heart is not None:
                 heart.cancel()
+
+
+async def show_another_position(work: AtWork) -> None:
+    """From now on each report on the account has half a thousandth of a bitcoin more than there is."""
+    account = work.run.trader.outbox.executor._account
+    assert account is not None
+
+    class Lying:
+        async def report(self, since: ExecId) -> AccountReport:
+            true = await account.report(since)
+            return replace(true, position=true.position + 50_000)
+
+    work.run.trader.outbox.executor._account = Lying()

@@ -135,6 +135,7 @@ def test_ten_minutes_have_the_figures_of_the_real_feed(seed: int) -> None:
     assert min(b - a for a, b in pairwise(m.tickers)) >= SECOND // 2
 
 
+@pytest.mark.slow
 def test_minute_returns_have_a_realistic_size_over_several_seeds() -> None:
     returns: list[float] = []
     for seed in range(10, 13):
@@ -144,6 +145,7 @@ def test_minute_returns_have_a_realistic_size_over_several_seeds() -> None:
     assert 13_400_000 < mids[9] < 13_800_000
 
 
+@pytest.mark.slow
 def test_an_hour_leaves_nothing_behind_that_grows() -> None:
     source = market()
     sizes: list[tuple[int, int, int]] = []

@@ -23,16 +23,10 @@ from stall_then_strike.tapes.tape_reader import TapeError
 from stall_then_strike.tapes.tape_tools import audit_tape, faults_of
 from stall_then_strike.types.dto import Event, Notice, Tick
 from stall_then_strike.types.errors import FeedError
-from tests.e2e.commands import run
+from tests.e2e.commands import csv_bytes, run
 from tests.live.rig import LiveRoom, live_room
 from tests.research.replay.replay_rig import START_NS, frames
 from tests.signing import SIGNED
-
-KINDS = ("decisions", "orders", "trades")
-
-
-def csvs(log_dir: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for kind in KINDS for path in sorted((log_dir / kind).glob("*.csv"))}
 
 
 def event_logs(folder: Path) -> list[Path]:
@@ -53,7 +47,7 @@ def replayed(paths: list[Path], log_dir: Path) -> dict[str, bytes]:
     with CsvLogs(log_dir, run.cfg.exchange.instrument(), LogConfig()) as logs:
         for path in paths:
             write_again(path, logs)
-    return csvs(log_dir)
+    return csv_bytes(log_dir)
 
 
 def recording(room: LiveRoom, folder: Path, *, enabled: bool = True) -> None:
@@ -74,8 +68,8 @@ async def test_live_runs_are_replayed_row_for_row(tmp_path: Path) -> None:
     logs = event_logs(raw)
     assert [open_run(path).beginning.memo is None for path in logs] == [True, False]
     assert open_run(logs[1]).beginning.exec_ids
-    assert replayed(logs, tmp_path / "again") == csvs(room.logs)
-    assert sum(content.count(b"\n") for content in csvs(room.logs).values()) > 300
+    assert replayed(logs, tmp_path / "again") == csv_bytes(room.logs)
+    assert sum(content.count(b"\n") for content in csv_bytes(room.logs).values()) > 300
     for tape in raw.glob("*Z*.jsonl.zst"):
         if tape not in logs:
             # At ten times the pace a machine that holds its breath for 0.2 s leaves a gap: no fault of the recording.
@@ -96,7 +90,7 @@ async def test_runs_among_faults_are_replayed_row_for_row(seed: int, tmp_path: P
     logs = event_logs(raw)
     kinds = {type(event).__name__ for path in logs for _, event in read_inputs(path)}
     assert kinds >= {"BoardSnapshot", "VenueStatus", "Tick"}
-    assert replayed(logs, tmp_path / "again") == csvs(room.logs)
+    assert replayed(logs, tmp_path / "again") == csv_bytes(room.logs)
 
 
 @SIGNED
@@ -150,19 +144,19 @@ def record_paper(tmp_path: Path, *flags: str | Path) -> tuple[Path, Path]:
 
 def test_simulated_paper_run_in_virtual_time(tmp_path: Path) -> None:
     raw, logs = record_paper(tmp_path, "--sim", "--speed", "max", "--seed", "5", "--duration", "120")
-    assert replayed(event_logs(raw), tmp_path / "again") == csvs(logs)
+    assert replayed(event_logs(raw), tmp_path / "again") == csv_bytes(logs)
     (tape,) = (path for path in raw.glob("*.zst") if path not in event_logs(raw))
     assert faults_of(audit_tape(tape)) == []
     flags = ("--seed", "5", "--duration", "120", "--config", "configs/sim.yml", "--log-dir", tmp_path / "tape")
     ended = run("run_paper", "--tape", tape, *flags)
     assert ended.returncode == 0, ended.stderr
-    assert csvs(tmp_path / "tape") == csvs(logs)  # the recorded tape is the market that was traded
+    assert csv_bytes(tmp_path / "tape") == csv_bytes(logs)  # the recorded tape is the market that was traded
 
 
 @pytest.mark.slow
 def test_paper_run_on_the_embedded_exchange(tmp_path: Path) -> None:
     raw, logs = record_paper(tmp_path, "--sim", "--speed", "10", "--duration", "90")
-    assert replayed(event_logs(raw), tmp_path / "again") == csvs(logs)
+    assert replayed(event_logs(raw), tmp_path / "again") == csv_bytes(logs)
     assert len(list(raw.glob("*.manifest.json"))) >= 1
 
 
@@ -171,10 +165,10 @@ def test_paper_run_on_a_tape_records_its_events_and_not_the_tape_again(tmp_path:
     tape.write_text("".join(f'{{"recv_ns":{f.time_ns},"msg":{f.text}}}\n' for f in frames(60)))
     raw, logs = record_paper(tmp_path, "--tape", tape)
     assert list(raw.glob("*.zst")) == event_logs(raw)
-    assert replayed(event_logs(raw), tmp_path / "again") == csvs(logs)
+    assert replayed(event_logs(raw), tmp_path / "again") == csv_bytes(logs)
     ended = run("tape", "replay", *event_logs(raw), "-o", tmp_path / "by command")
     assert ended.returncode == 0, ended.stderr
-    assert csvs(tmp_path / "by command") == csvs(logs)
+    assert csv_bytes(tmp_path / "by command") == csv_bytes(logs)
 
 
 # --- event logs that are not whole ------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from pybotters.store import DataStore
 from stall_then_strike.infra.bitflyer.store import BitflyerStore, Board, BoardError
 from stall_then_strike.types.dto import Side
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks, fx_btc_jpy
+from tests.infra.session_rig import data
 from tests.shared_data import real_tape
 
 CODE = "FX_BTC_JPY"
@@ -282,9 +283,6 @@ def test_store_routes_boards_by_channel_and_keeps_taking_snapshots() -> None:
     store = BitflyerStore(fx_btc_jpy())
     assert isinstance(store, pybotters.bitFlyerDataStore)
     assert store["board"] is store.board
-
-    def data(channel: str, content: Any) -> dict[str, Any]:
-        return {"jsonrpc": "2.0", "method": "channelMessage", "params": {"channel": channel, "message": content}}
 
     store.onmessage(data(f"lightning_board_{CODE}", message([(90.0, 1)])))
     assert len(store.board) == 0, "a delta means nothing before a snapshot"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
-import pytest
 
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.pyb_session import PyBotterSession
@@ -27,14 +25,6 @@ class Tap:
 
     def on_dropped(self, now_ns: int, why: str) -> None:
         self.heard.append(("dropped", why))
-
-
-@pytest.fixture
-async def venue() -> AsyncIterator[Venue]:
-    venue = Venue()
-    await venue.start()
-    yield venue
-    await venue.stop()
 
 
 async def test_frames_are_told_untouched_and_with_the_stamp_that_the_event_has(venue: Venue) -> None:

@@ -1,29 +1,32 @@
-"""hftbacktest reads what we convert, and sees our book."""
+"""A converted tape: each reader's rows in the order of its stamps, and a book that is ours.
+
+hftbacktest itself reads one in `studies/crosscheck/test_npz.py`.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
+from stall_then_strike.research.tables.npz import (
+    BUY_EVENT,
+    DEPTH_CLEAR_EVENT,
+    EVENT_DTYPE,
+    EXCH_EVENT,
+    LOCAL_EVENT,
+    TRADE_EVENT,
+    write_npz,
+)
 from stall_then_strike.tapes.tape_reader import read_tape
 from stall_then_strike.types.dto import NS_PER_S, Side
 from stall_then_strike.types.instrument import fx_btc_jpy
 from tests.research.replay.replay_rig import START_NS, frames
 from tests.shared_data import real_tape_path
-
-pytest.importorskip("numpy")
-hftbacktest = pytest.importorskip("hftbacktest")
-
-import numpy as np  # noqa: E402 - only where it is installed
-from hftbacktest import types as hft  # noqa: E402
-from hftbacktest.data import correct_event_order, validate_event_order  # noqa: E402
-
-from stall_then_strike.research.tables import npz  # noqa: E402
-from stall_then_strike.research.tables.npz import EVENT_DTYPE, write_npz  # noqa: E402
 
 
 @pytest.fixture(params=["made up", "recorded"])
@@ -35,72 +38,65 @@ def tape(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return path
 
 
-def test_constants_are_theirs() -> None:
-    assert hft.event_dtype == EVENT_DTYPE
-    for name in (
-        *("DEPTH_EVENT", "TRADE_EVENT", "DEPTH_CLEAR_EVENT", "DEPTH_SNAPSHOT_EVENT"),
-        *("EXCH_EVENT", "LOCAL_EVENT", "BUY_EVENT", "SELL_EVENT"),
-    ):
-        assert getattr(npz, name) == getattr(hft, name)
-
-
-def test_order_is_right_for_both_readers_and_theirs(tape: Path, tmp_path: Path) -> None:
-    path = tmp_path / "t.npz"
-    count = write_npz(tape, path, fx_btc_jpy())
-    data = np.load(path)["data"]
-    assert data.dtype == EVENT_DTYPE
-    assert len(data) == count
-    validate_event_order(data)
+def check_order(data: Any) -> None:
+    """Each reader's rows are in the order of its own stamps; nothing is received before it is."""
+    local, exch = (data["ev"] & flag > 0 for flag in (LOCAL_EVENT, EXCH_EVENT))
+    assert (local | exch).all()
+    assert (np.diff(data["local_ts"][local]) >= 0).all()
+    assert (np.diff(data["exch_ts"][exch]) >= 0).all()
     assert (data["local_ts"] >= data["exch_ts"]).all()
-    # The same rows, taken from the local ones, by their own correction.
-    heard = data[data["ev"] & hft.LOCAL_EVENT > 0].astype(hft.event_dtype)  # a file knows no alignment, numba does
-    heard["ev"] &= ~np.uint64(hft.EXCH_EVENT | hft.LOCAL_EVENT)
-    theirs = correct_event_order(
-        heard, np.argsort(heard["exch_ts"], kind="mergesort"), np.argsort(heard["local_ts"], kind="mergesort")
-    )
-    assert Counter(map(tuple, theirs.tolist())) == Counter(map(tuple, data.tolist()))
-    for flag in (hft.EXCH_EVENT, hft.LOCAL_EVENT):
-        assert (theirs[theirs["ev"] & flag > 0] == data[data["ev"] & flag > 0]).all()
 
 
-def test_their_book_is_ours_at_every_second(tape: Path, tmp_path: Path) -> None:
+def test_both_readers_have_the_same_events_each_in_its_own_order(tape: Path, tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    count = write_npz(tape, path, fx_btc_jpy(), feed_latency_ms=30)
+    data = np.load(path)["data"]
+    assert (data.dtype, len(data)) == (EVENT_DTYPE, count)
+    check_order(data)
+    flags = np.uint64(LOCAL_EVENT | EXCH_EVENT)
+    local, exch = (data[data["ev"] & flag > 0] for flag in (LOCAL_EVENT, EXCH_EVENT))
+    for rows in (local, exch):
+        rows["ev"] &= ~flags
+    assert sorted(local.tolist()) == sorted(exch.tolist())
+
+
+def test_book_built_from_the_local_events_is_ours_at_every_second(tape: Path, tmp_path: Path) -> None:
     path = tmp_path / "t.npz"
     write_npz(tape, path, fx_btc_jpy())
-    asset = (
-        hftbacktest.BacktestAsset()
-        .data(str(path))
-        .linear_asset(1.0)
-        .constant_order_latency(10_000_000, 10_000_000)
-        .risk_adverse_queue_model()
-        .no_partial_fill_exchange()
-        .trading_value_fee_model(0.0, 0.0)
-        .tick_size(1.0)
-        .lot_size(1e-8)
-        .last_trades_capacity(10_000)
-    )
-    theirs = hftbacktest.HashMapMarketDepthBacktest([asset])
+    data = np.load(path)["data"]
+    rows = iter(data[data["ev"] & LOCAL_EVENT > 0].tolist())
+    row: Any = next(rows)
     feed, lines = MarketFeed(AppConfig()), list(read_tape(tape))
-    assert theirs.elapse(1) == 0  # its clock begins with the data
+    books: dict[Side, dict[int, int]] = {Side.BUY: {}, Side.SELL: {}}
     done = compared = 0
-    end_ns = lines[-1].recv_ns
-    stamp_ns = lines[0].recv_ns
-    while stamp_ns + NS_PER_S < end_ns:
-        stamp_ns += NS_PER_S
+    for stamp_ns in range(lines[0].recv_ns + NS_PER_S, lines[-1].recv_ns, NS_PER_S):
         while lines[done].recv_ns <= stamp_ns:
             feed.on_text(lines[done].text, lines[done].recv_ns)
             done += 1
-        assert theirs.elapse(stamp_ns - theirs.current_timestamp) == 0
-        if not feed.board.best_bid:
-            continue
-        depth, compared = theirs.depth(0), compared + 1
-        assert (depth.best_bid_tick, depth.best_ask_tick) == (feed.board.best_bid, feed.board.best_ask)
-        for price, lots in list(feed.board.levels(Side.BUY))[:50]:
-            assert round(depth.bid_qty_at_tick(price) * 1e8) == lots
-        for price, lots in list(feed.board.levels(Side.SELL))[:50]:
-            assert round(depth.ask_qty_at_tick(price) * 1e8) == lots
+        while row is not None and row[2] <= stamp_ns:
+            change(books, row)
+            row = next(rows, None)
+        if feed.board.best_bid:
+            compared += 1
+            for side, book in books.items():
+                assert book == dict(feed.board.levels(side))
     assert compared > 20
-    assert len(theirs.last_trades(0)) == feed.statistics().executions
-    theirs.close()
+
+
+def change(books: dict[Side, dict[int, int]], row: Any) -> None:
+    """What one event does to the book."""
+    event, price, size = row[0], round(row[3]), round(row[4] * 1e8)
+    side = Side.BUY if event & BUY_EVENT else Side.SELL
+    book = books[side]
+    if event & 0xFF == TRADE_EVENT:
+        return
+    if event & 0xFF == DEPTH_CLEAR_EVENT:
+        for level in [level for level in book if (level - price) * side.sign >= 0]:
+            del book[level]
+    elif size:
+        book[price] = size
+    else:
+        book.pop(price, None)
 
 
 def test_trades_carry_the_venues_stamp_and_boards_a_constant_latency(tape: Path, tmp_path: Path) -> None:
@@ -108,7 +104,7 @@ def test_trades_carry_the_venues_stamp_and_boards_a_constant_latency(tape: Path,
     write_npz(tape, path, fx_btc_jpy(), feed_latency_ms=30)
     data = np.load(path)["data"]
     latency = data["local_ts"] - data["exch_ts"]
-    is_trade = data["ev"] & 0xFF == hft.TRADE_EVENT
+    is_trade = data["ev"] & 0xFF == TRADE_EVENT
     assert (latency[~is_trade] == 30_000_000).all()
     assert len(set(latency[is_trade].tolist())) > 5
 
@@ -125,6 +121,6 @@ def test_stamps_that_cannot_be_are_bounded(tmp_path: Path) -> None:
     tape.write_text(f'{{"recv_ns":{START_NS},"msg":{{"method":"channelMessage","params":{params}}}}}\n')
     write_npz(tape, path, fx_btc_jpy(), feed_latency_ms=30)
     data = np.load(path)["data"]
-    heard = data[data["ev"] & hft.LOCAL_EVENT > 0]
+    heard = data[data["ev"] & LOCAL_EVENT > 0]
     assert (START_NS - heard["exch_ts"]).tolist() == [0, 10 * NS_PER_S, 30_000_000]
-    validate_event_order(data)
+    check_order(data)

@@ -621,6 +621,7 @@ LIES = sorted(name for name, recipe in RECIPES.items() if SPECS[recipe["kind"]].
 
 @settings(max_examples=10)  # each is three runs of a market
 @given(names=st.lists(st.sampled_from(LIES), min_size=1, max_size=4), seed=st.integers(0, 1_000))
+@pytest.mark.slow
 def test_what_lies_about_the_exchange_does_not_change_its_truth(names: list[str], seed: int) -> None:
     plans = single_plans(30)
     faults = tuple(fault for name in names for fault in plans[name].faults)

@@ -35,8 +35,8 @@ from stall_then_strike.types.dto import (
     TimeInForce,
 )
 from stall_then_strike.types.instrument import Ticks
+from studies.crosscheck.their_book import TheirBook
 from tests.market_script import RowList
-from tests.research.crosscheck.their_book import TheirBook
 
 TRADING = "stall_then_strike.app.trader.trader"
 ANSWER_NS = 1

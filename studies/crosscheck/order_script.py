@@ -29,7 +29,7 @@ from stall_then_strike.types.dto import (
     TimeInForce,
 )
 from stall_then_strike.types.instrument import Lots, Ticks
-from tests.research.crosscheck.their_rules import Fill, Rule, RuledGateway, Theirs, merged
+from studies.crosscheck.their_rules import Fill, Rule, RuledGateway, Theirs, merged
 
 MS = 10**6
 FADE_NS = 200 * MS
@@ -170,3 +170,15 @@ def play(
     trader.gateway.rows = rows
     asyncio.run(VirtualRun(trader, clock, feed).run(messages, settle=False))  # type: ignore[arg-type] # a duck
     return merged(trader.gateway.fills, {str(number): number for number in range(len(orders))}), trader.refused
+
+
+Outcomes = dict[int, tuple[tuple[int, int, int], ...]]
+"""By order: moment, price and size of its fills."""
+
+
+def outcomes(fills: Iterable[Fill], *, later_ns: int = 0) -> Outcomes:
+    """By order, each moment so much later."""
+    found: dict[int, list[tuple[int, int, int]]] = {}
+    for fill in fills:
+        found.setdefault(fill.order, []).append((fill.ts_ns + later_ns, fill.price, fill.size))
+    return {number: tuple(rows) for number, rows in found.items()}

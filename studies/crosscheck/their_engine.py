@@ -1,9 +1,8 @@
-"""hftbacktest itself: a tape as its events, a script of orders, and the strategy written for it."""
+"""hftbacktest itself: a script of orders played to its venue. Needs hftbacktest, as `their_strategy` does."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,45 +10,14 @@ from hftbacktest import GTC, LIMIT, BacktestAsset, HashMapMarketDepthBacktest
 from hftbacktest.types import event_dtype
 from numba import njit
 
-from stall_then_strike.research.tables.npz import (
-    BUY_EVENT,
-    DEPTH_EVENT,
-    EXCH_EVENT,
-    LOCAL_EVENT,
-    TRADE_EVENT,
-    event_rows,
-)
-from stall_then_strike.types.instrument import Instrument
-from tests.research.crosscheck.order_script import Order
-from tests.research.crosscheck.their_rules import ANSWER_NS, Fill, Law, Theirs
-
-AFTER_NS = 3_600 * 10**9
-
-
-def events(tape: Path, instrument: Instrument, *, shift_ns: int = 0) -> Any:
-    """What ``tape convert --to npz`` writes, but with the venue's stamps so long before ours, trades' too."""
-    rows = [row for row in event_rows(tape, instrument, 0) if row[0] & LOCAL_EVENT]
-    data = with_an_end(np.array(rows, dtype=event_dtype))
-    data["ev"] |= EXCH_EVENT
-    data["exch_ts"] = data["local_ts"] - shift_ns
-    return data
-
-
-def with_an_end(data: Any) -> Any:
-    """These events, and long after them one that changes nothing: at the end of its data hftbacktest's time stands."""
-    stamp = int(data["local_ts"].max()) + AFTER_NS
-    last = (DEPTH_EVENT | BUY_EVENT | EXCH_EVENT | LOCAL_EVENT, stamp, stamp, 1.0, 0.0, 0, 0, 0.0)
-    return np.concatenate((data.astype(event_dtype), np.array([last], event_dtype)))
-
-
-def depth_rows(data: Any) -> list[Any]:
-    """The depth events among them, in the order of receipt."""
-    return [row for row in data.tolist() if row[0] & 0xFF != TRADE_EVENT and row[0] & LOCAL_EVENT]
+from studies.crosscheck.order_script import Order
+from studies.crosscheck.their_rules import ANSWER_NS, Fill, Law, Theirs
 
 
 def backtest(data: Any, theirs: Theirs, entry_ns: int, answer_ns: int = ANSWER_NS) -> Any:
     """One of theirs, ready to run."""
-    asset = BacktestAsset().data(data).linear_asset(1.0).constant_order_latency(entry_ns, answer_ns)
+    # A view, not a copy: it takes the address of the events and keeps no hold on them.
+    asset = BacktestAsset().data(data.view(event_dtype)).linear_asset(1.0).constant_order_latency(entry_ns, answer_ns)
     if theirs.law is Law.RISK_ADVERSE:
         asset = asset.risk_adverse_queue_model()
     elif theirs.law is Law.POWER:
@@ -118,6 +86,7 @@ def _play(hbt: Any, actions: Any, left: Any, fills: Any, end_ns: int) -> Any:
 
 
 def as_fills(rows: Any) -> list[Fill]:
+    """What `heard` wrote down, by time."""
     fills = [Fill(*(int(value) for value in row)) for row in rows]
     return sorted(fills, key=lambda fill: (fill.ts_ns, fill.order))
 

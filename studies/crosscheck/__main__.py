@@ -12,9 +12,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tests.research.crosscheck import agreement, order_script
-from tests.research.crosscheck.agreement import Tape
-from tests.research.crosscheck.their_rules import Law, Rule, Theirs
+from studies.crosscheck import agreement, order_script, same_terms
+from studies.crosscheck.same_terms import Tape
+from studies.crosscheck.their_rules import Law, Rule, Theirs
+from tests.e2e.commands import SAMPLE
 from tests.shared_data import TAPE_NAME, shared_folder
 
 MODELS = [Theirs(law=law, partial=partial) for law in Law for partial in (False, True)]
@@ -22,8 +23,8 @@ MODELS = [Theirs(law=law, partial=partial) for law in Law for partial in (False,
 
 def tapes(folder: Path, seconds: float) -> Iterator[tuple[str, Tape, int, int]]:
     """Name, tape, and of its script: pause between orders and longest life, milliseconds."""
-    yield "sample", Tape(agreement.SAMPLE), 100, 5_000
-    made = agreement.generated(folder / "made.jsonl", seconds=seconds, seed=3, lost=0.01)
+    yield "sample", Tape(SAMPLE), 100, 5_000
+    made = same_terms.generated(folder / "made.jsonl", seconds=seconds, seed=3, lost=0.01)
     yield f"generated, {seconds:g} s", made, 100, 75_000
     recorded = shared_folder() / "data" / "bitflyer" / TAPE_NAME
     if recorded.is_file():
@@ -32,7 +33,7 @@ def tapes(folder: Path, seconds: float) -> Iterator[tuple[str, Tape, int, int]]:
 
 def main() -> int:
     """Print the tables; 1 if anything is unexplained."""
-    flags = argparse.ArgumentParser(prog="python -m tests.research.crosscheck", description=__doc__)
+    flags = argparse.ArgumentParser(prog="python -m studies.crosscheck", description=__doc__)
     flags.add_argument("--seconds", type=float, default=300, help="length of the generated tape (default: %(default)g)")
     args = flags.parse_args()
     orders = Table("tape", "theirs", *("orders", "agree"), *(rule.name for rule in Rule), "?", box=box.SIMPLE)
@@ -41,7 +42,7 @@ def main() -> int:
     with TemporaryDirectory() as folder:
         for name, tape, every_ms, longest_ms in tapes(Path(folder), args.seconds):
             for theirs in MODELS:
-                cfg = agreement.settings(theirs.law)
+                cfg = same_terms.settings(theirs.law)
                 script = order_script.script(tape.messages, cfg, seed=1, every_ms=every_ms, longest_ms=longest_ms)
                 found = agreement.explain(tape, cfg, theirs, script)
                 unexplained += len(found.unexplained) + found.code
@@ -50,7 +51,7 @@ def main() -> int:
                 )
                 kind = f"{theirs.law.value}{', partial' if theirs.partial else ''}"
                 orders.add_row(name, kind, str(found.orders), str(found.agree), *counts, str(len(found.unexplained)))
-            compared = agreement.compare(tape, agreement.settings(Law.POWER), Theirs(law=Law.POWER))
+            compared = agreement.compare(tape, same_terms.settings(Law.POWER), Theirs(law=Law.POWER))
             for step in compared.steps:
                 runs.add_row(
                     name,

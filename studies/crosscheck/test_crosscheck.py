@@ -10,20 +10,18 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-import pytest
-
-pytest.importorskip("hftbacktest", reason="hftbacktest is of the optional group crosscheck")
-
 import numpy as np
 import orjson
+import pytest
 
 from stall_then_strike.research.tables.npz import write_npz
 from stall_then_strike.types.instrument import fx_btc_jpy
+from studies.crosscheck import agreement, order_script, pinned, same_terms, their_engine, their_events
+from studies.crosscheck.order_script import Order, outcomes
+from studies.crosscheck.same_terms import Tape, latency_ns, settings
+from studies.crosscheck.their_rules import ANSWER_NS, Law, Rule, Theirs
+from tests.e2e.commands import SAMPLE
 from tests.market_script import MS, START_NS, Script
-from tests.research.crosscheck import agreement, order_script, their_engine
-from tests.research.crosscheck.agreement import SAMPLE, Tape, latency_ns, outcomes, settings
-from tests.research.crosscheck.order_script import Order
-from tests.research.crosscheck.their_rules import ANSWER_NS, Law, Rule, Theirs
 from tests.research.tables.random_tapes import random_tape
 from tests.shared_data import real_tape_path
 
@@ -39,7 +37,7 @@ def sample() -> Tape:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Tape:
-    return agreement.generated(tmp_path_factory.mktemp("made") / "made.jsonl", seconds=160, seed=3, lost=0.02)
+    return same_terms.generated(tmp_path_factory.mktemp("made") / "made.jsonl", seconds=160, seed=3, lost=0.02)
 
 
 # --- each rule alone, on a market made for it
@@ -128,7 +126,7 @@ def at_ns(ms: float) -> int:
     return START_NS + round(ms * MS)
 
 
-def expected(fills: dict[int, list[tuple[float, int, float]]]) -> agreement.Outcomes:
+def expected(fills: dict[int, list[tuple[float, int, float]]]) -> order_script.Outcomes:
     return {
         number: tuple((at_ns(ms), price, round(size * LOTS)) for ms, price, size in rows)
         for number, rows in fills.items()
@@ -140,7 +138,7 @@ def placed(orders: tuple[tuple[float, float, int, int, float], ...]) -> list[Ord
 
 
 def taped(script: Script, path: Path, *, seconds: float = 70) -> Tape:
-    return agreement.written(script.ticker(seconds * 1000).in_order(), path)
+    return same_terms.written(script.ticker(seconds * 1000).in_order(), path)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -161,10 +159,19 @@ def test_each_rule_makes_the_difference_it_is_said_to_make(name: str, tmp_path: 
 # --- scripts of many orders
 
 
+def test_pinned_digest_is_that_of_their_fills(sample: Tape) -> None:
+    cfg, theirs = settings(), Theirs()
+    orders = pinned.script(sample, cfg)
+    fills, _, code = their_engine.play(sample.data, orders, theirs, latency_ns(cfg), sample.end_ns)
+    played = outcomes(fill for fill in fills if fill.ts_ns < sample.end_ns)
+    assert (code, sum(map(len, played.values())), pinned.digest(played)) == (0, pinned.FILLS, pinned.DIGEST)
+    assert (SCRIPTED[theirs].ours, SCRIPTED[theirs].agree) == (pinned.OURS, pinned.AGREE)
+
+
 def test_without_rules_the_ladder_begins_at_the_paper_venue_itself(sample: Tape, tmp_path: Path) -> None:
     cases = [(sample, settings(law), 5_000) for law in Law]
     for seed in range(1, 5):
-        random = agreement.written(believable(seed, 1_000), tmp_path / f"{seed}.jsonl")
+        random = same_terms.written(believable(seed, 1_000), tmp_path / f"{seed}.jsonl")
         cases += [(random, settings(law), 75_000) for law in Law]
     for tape, cfg, longest_ms in cases:
         orders = order_script.script(tape.messages, cfg, seed=3, every_ms=100, longest_ms=longest_ms)
@@ -200,13 +207,13 @@ SCRIPTED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("theirs", SCRIPTED, ids=str)
 def test_every_order_of_a_script_is_explained(theirs: Theirs, sample: Tape) -> None:
-    cfg, pinned = settings(theirs.law), SCRIPTED[theirs]
+    cfg, wanted = settings(theirs.law), SCRIPTED[theirs]
     orders = order_script.script(sample.messages, cfg, seed=1, every_ms=100, longest_ms=5_000)
     found = agreement.explain(sample, cfg, theirs, orders)
     assert found.code == 0
     assert not found.unexplained
-    assert (found.ours, found.theirs, found.agree) == (pinned.ours, pinned.theirs, pinned.agree)
-    assert found.by_rule == pinned.by_rule
+    assert (found.ours, found.theirs, found.agree) == (wanted.ours, wanted.theirs, wanted.agree)
+    assert found.by_rule == wanted.by_rule
     assert found.agree + found.by_rule.total() == len(orders)
 
 
@@ -251,7 +258,7 @@ def test_random_markets_are_explained_too(tmp_path: Path) -> None:
     touched: Counter[Rule] = Counter()
     orders = 0
     for seed in range(1, 4):
-        tape = agreement.written(believable(seed, 700), tmp_path / f"{seed}.jsonl")
+        tape = same_terms.written(believable(seed, 700), tmp_path / f"{seed}.jsonl")
         for theirs in SCRIPTED:
             cfg = settings(theirs.law)
             script = order_script.script(tape.messages, cfg, seed=seed, every_ms=150, longest_ms=20_000)
@@ -284,7 +291,7 @@ def test_feed_latency_is_a_shift_of_their_clock(sample: Tape) -> None:
     cfg, theirs = settings(), Theirs()
     orders = order_script.script(sample.messages, cfg, seed=1, every_ms=400, longest_ms=3_000)
     at_once, _, _ = their_engine.play(sample.data, orders, theirs, latency_ns(cfg), sample.end_ns)
-    earlier = their_engine.events(sample.path, fx_btc_jpy(), shift_ns=FEED_NS)
+    earlier = their_events.events(sample.path, fx_btc_jpy(), shift_ns=FEED_NS)
     entry_ns = latency_ns(cfg) - FEED_NS
     shifted, _, code = their_engine.play(
         earlier, orders, theirs, entry_ns, sample.end_ns, answer_ns=FEED_NS + ANSWER_NS
@@ -302,8 +309,8 @@ def test_npz_differs_by_where_trades_stand_among_board_messages(source: str, sam
     cfg, theirs, npz = settings(), Theirs(), tmp_path / "t.npz"
     write_npz(tape.path, npz, fx_btc_jpy(), feed_latency_ms=FEED_NS / MS)
     orders = order_script.script(tape.messages, cfg, seed=1, every_ms=100, longest_ms=5_000)
-    moved = agreement.written(agreement.restamped(tape, FEED_NS), tmp_path / "moved.jsonl")
-    data = their_engine.with_an_end(np.load(npz)["data"])
+    moved = same_terms.written(same_terms.restamped(tape, FEED_NS), tmp_path / "moved.jsonl")
+    data = their_events.with_an_end(np.load(npz)["data"])
     entry_ns = latency_ns(cfg) - FEED_NS
     result = their_engine.play(data, orders, theirs, entry_ns, moved.end_ns, answer_ns=FEED_NS + ANSWER_NS)
     found = agreement.explain(moved, cfg, theirs, orders, result=result, later_ns=FEED_NS)
@@ -346,7 +353,7 @@ def test_strategy_written_twice_makes_the_same_fills(source: str, sample: Tape, 
     theirs = Theirs(law=Law.POWER)
     cfg = settings(theirs.law, **(wide if source == "made" else {}))
     found = agreement.compare(tape, cfg, theirs)
-    pinned = STRATEGY[source]
+    wanted = STRATEGY[source]
     first, last = found.steps[0], found.steps[-1]
     assert found.theirs.code == 0
     assert [(f.ts_ns, f.side, f.price, f.size) for f in found.ours] == [
@@ -355,9 +362,9 @@ def test_strategy_written_twice_makes_the_same_fills(source: str, sample: Tape, 
     assert last.strikes_same
     assert last.closes == found.theirs.closes
     assert last.pnl_jpy == found.pnl_jpy
-    assert (first.fills, first.pnl_jpy, first.near) == (pinned.ours, Decimal(pinned.ours_jpy), pinned.same)
-    assert (len(found.theirs.fills), found.pnl_jpy) == (pinned.theirs, Decimal(pinned.theirs_jpy))
-    assert next(s.rule for s in found.steps if s.same == s.fills == pinned.theirs) is pinned.explained_by
+    assert (first.fills, first.pnl_jpy, first.near) == (wanted.ours, Decimal(wanted.ours_jpy), pinned.same)
+    assert (len(found.theirs.fills), found.pnl_jpy) == (wanted.theirs, Decimal(wanted.theirs_jpy))
+    assert next(s.rule for s in found.steps if s.same == s.fills == wanted.theirs) is wanted.explained_by
     held = sum(fill.side * fill.size for fill in found.ours)
     assert round(found.theirs.position * LOTS) == held
     assert found.theirs.balance == pytest.approx(-sum(f.side * f.size * f.price for f in found.ours) / LOTS)

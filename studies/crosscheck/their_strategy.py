@@ -21,8 +21,8 @@ from stall_then_strike.engine.strategy_stall import StallThenStrikeStrategy
 from stall_then_strike.engine.venue.budget import Budget
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.types.dto import NS_PER_MS, BoardSnapshot, BoardState, BookStatus, VenueStatus
-from tests.research.crosscheck.their_engine import as_fills, backtest, heard
-from tests.research.crosscheck.their_rules import ANSWER_NS, Fill, Theirs
+from studies.crosscheck.their_engine import as_fills, backtest, heard
+from studies.crosscheck.their_rules import ANSWER_NS, Fill, Theirs
 
 _UNKNOWN, _OK = int(BookStatus.UNKNOWN), int(BookStatus.OK)
 _FAR = 1 << 62
