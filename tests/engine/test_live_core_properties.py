@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from stall_then_strike.types.dto import (
+    AccountReport,
     BookStatus,
     Command,
     Control,
@@ -206,12 +207,14 @@ class DishonestWire(RuleBasedStateMachine):
         self.a_second_look_changes_nothing()
 
     def a_second_look_changes_nothing(self) -> None:
-        """The same report once more."""
+        """The same report once more, unless a fill came after it: then it is out of date and differs rightly."""
         w = self.w
         core = w.core
         before = (core.inventory.memo(), core.halted, [order.memo() for order in core.orders.live()])
-        reports = [event for event, _ in w.fed if type(event).__name__ == "AccountReport"]
-        step = core.on_event(reports[-1], at(w.ms + 1))
+        fed = [event for event, _ in w.fed if isinstance(event, (AccountReport, FillEvent))]
+        if not isinstance(fed[-1], AccountReport):
+            return
+        step = core.on_event(fed[-1], at(w.ms + 1))
         assert before == (core.inventory.memo(), core.halted, [order.memo() for order in core.orders.live()])
         assert step.changes is None, step.changes
 
