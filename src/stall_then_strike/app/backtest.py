@@ -2,8 +2,8 @@
 
 Two engines give the same rows, byte for byte. With the extra ``research``, tapes are prepared once into a cache. The
 compiled engine (`research.replay.compiled`) then runs over arrays; what it cannot reproduce it refuses, and ``auto``
-takes the interpreted one instead: the trader of `run_paper` itself, told of those messages at which it might do
-something (`app.trader.column_run`). Without the extra it is told of all, from their text.
+takes the interpreted one instead: the trader of `run_paper` itself, told every message, from the columns. Without the
+extra it is told every message from its text.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Final
 from loguru import logger
 from rich.console import Console
 
-from stall_then_strike.app.run_paper import PaperRun
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
 from stall_then_strike.app.shell.prompt import leave_out_what_lasts
 from stall_then_strike.app.trader.observe import Observer
+from stall_then_strike.app.trader.paper_run import PaperRun
 from stall_then_strike.app.trader.trader import PaperTrader
 from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.app.view.screen import Screen

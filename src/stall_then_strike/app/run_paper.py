@@ -14,259 +14,33 @@ import argparse
 import asyncio
 import math
 import sys
-from collections.abc import Coroutine, Iterable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from loguru import logger
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.ending import Ending
-from stall_then_strike.app.shell.first_of import first_of
-from stall_then_strike.app.trader.observe import FeedCondition, Observer
-from stall_then_strike.app.trader.own_recording import OwnRecording
-from stall_then_strike.app.trader.realtime import RealtimeRun
-from stall_then_strike.app.trader.trader import PaperTrader
-from stall_then_strike.app.trader.virtual import Message, VirtualRun
+from stall_then_strike.app.trader.paper_run import PaperRun
 from stall_then_strike.app.view.screen import Screen
-from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
-from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
-from stall_then_strike.infra.clock import ScaledClock, SystemClock, VirtualClock
-from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.batch import BatchedJournal
-from stall_then_strike.infra.journal.care import JournalCare
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.logs.log_folder import LogFolder
 from stall_then_strike.infra.logs.run_manifest import Mode, RunManifest
-from stall_then_strike.infra.pyb_session import PyBotterSession
-from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks, written_folders
-from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.exchange.source import iter_frames
 from stall_then_strike.sim.market import Market
-from stall_then_strike.tapes.event_log import Beginning
 from stall_then_strike.tapes.tape_files import is_event_log
-from stall_then_strike.tapes.tape_reader import TapeError, read_tape
-from stall_then_strike.types.dto import NS_PER_S, Reason
+from stall_then_strike.tapes.tape_reader import read_tape
+from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError
 
-_STOP_S: Final = 5.0
-"""How long a stopping run may take to have its cancels confirmed, real seconds."""
-_WATCH_S: Final = 0.1
-_PAPER: Final = "paper"
-"""In the names of recordings."""
 _SIM_START_NS: Final = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) * NS_PER_S
 """Where virtual time starts on the simulated market: a fixed Monday, so that a seed gives the same logs on any day."""
-
-
-class PaperRun:
-    """One run, from an open log folder to its summary."""
-
-    def __init__(
-        self, cfg: AppConfig, logs: CsvLogs, screen: Screen, log_dir: Path, journal: BatchedJournal | None = None
-    ) -> None:
-        """Nothing is started yet. A replay has no ``journal``."""
-        self._cfg = cfg
-        self._logs = logs
-        self._screen = screen
-        self._log_dir = log_dir
-        self._journal = journal
-        self.ending = Ending()
-        """Signals go here. In a hurry, the last paper orders are not waited for."""
-        self.ended = ""
-        """Why it ended, once it has."""
-        self._over = asyncio.Event()
-
-    # --- virtual time
-
-    async def virtual(
-        self,
-        messages: Iterable[Message],
-        *,
-        mode: str,
-        speed: float,
-        duration_s: float | None,
-        ended: str,
-        is_tape: bool = False,
-    ) -> int:
-        """Trade stamped messages; ``ended`` names their natural end. Those of a tape are not recorded once more."""
-        clock, feed = VirtualClock(0), MarketFeed(self._cfg, is_recorded=True)
-        trader = PaperTrader(self._cfg, clock, feed, self._logs, self._journal)
-        observer = Observer(self._cfg, trader, mode, 0)
-        recording = OwnRecording(self._cfg, None, _PAPER, Beginning(is_live=False))
-
-        def flush() -> None:
-            self._logs.flush()
-            recording.drain()
-            if self._journal is not None:
-                self._journal.write_and_tidy()
-
-        paced = not math.isinf(speed)
-        run = VirtualRun(
-            trader,
-            clock,
-            feed,
-            pacer=(lambda start_ns: ScaledClock(speed, start_ns)) if paced else None,
-            on_start=observer.restart,
-            flush=flush,
-        )
-        async with recording, asyncio.TaskGroup() as tasks:
-            recording.attach(trader)
-            owned = self._watchers(tasks, trader, run)
-            if paced:
-                owned.append(tasks.create_task(self._screen.show(lambda: observer.status(FeedCondition()))))
-            frames = messages if is_tape else recording.listen(messages)
-            await run.run(frames, duration_ns=_nanoseconds(duration_s))
-            for task in owned:
-                task.cancel()
-        code = self._finish_virtual(trader, observer, run, ended)
-        if not feed.statistics().board_snapshots and not self.ending.wanted.is_set():
-            raise TapeError(f"no board snapshot of {self._cfg.exchange.product_code} in {run.messages} messages")
-        return code
-
-    async def alone(
-        self,
-        run: VirtualRun[Any],
-        running: Coroutine[Any, Any, None],
-        trader: PaperTrader,
-        observer: Observer,
-        ended: str,
-    ) -> int:
-        """Trade in virtual time whatever ``running`` drives ``run`` over, with nothing to show and to record."""
-        async with asyncio.TaskGroup() as tasks:
-            owned = self._watchers(tasks, trader, run)
-            await running
-            for task in owned:
-                task.cancel()
-        return self._finish_virtual(trader, observer, run, ended)
-
-    def _watchers(
-        self, tasks: asyncio.TaskGroup, trader: PaperTrader, run: VirtualRun[Any]
-    ) -> list[asyncio.Task[None]]:
-        return [tasks.create_task(self._watch(trader)), tasks.create_task(self._stop_virtual(run))]
-
-    async def _stop_virtual(self, run: VirtualRun[Any]) -> None:
-        await self.ending.wanted.wait()
-        run.stop()
-
-    def _finish_virtual(self, trader: PaperTrader, observer: Observer, run: VirtualRun[Any], ended: str) -> int:
-        if run.backwards:
-            logger.warning("{} messages were stamped before an earlier one; they count as of its time", run.backwards)
-        return self._finish(trader, observer, FeedCondition(), self.ending.why or ended)
-
-    # --- real time
-
-    async def realtime(self, *, mode: str, sim: bool, speed: float, duration_s: float | None) -> int:
-        """Trade a feed as it comes."""
-        async with AsyncExitStack() as stack:
-            clock = ScaledClock(speed) if speed != 1.0 else SystemClock()
-            cfg = self._cfg
-            if sim:
-                market = Market(seed=cfg.sim.seed, start_ns=clock.now_ns(), instrument=cfg.exchange.instrument())
-                exchange = await stack.enter_async_context(BitflyerExchange(market, clock=clock))
-                urls = {"base_url": exchange.base_url, "ws_url": exchange.ws_url}
-                cfg = cfg.model_copy(update={"exchange": cfg.exchange.model_copy(update=urls)})
-
-            def on_event(event: MarketEvent) -> None:
-                trader.on_market(event, session.frame_perf_ns)  # made below: an unconnected session tells nothing
-
-            session = PyBotterSession(cfg, clock, on_event)
-            trader = PaperTrader(cfg, clock, session.feed, self._logs, self._journal)
-            recording = OwnRecording(cfg, clock, _PAPER, Beginning(is_live=False))
-            await stack.enter_async_context(recording)
-            recording.attach(trader, session)
-            await stack.enter_async_context(session)
-            observer = Observer(cfg, trader, mode, clock.now_ns())
-            await session.connect_ws()
-            await self._ready(session, speed)
-            observer.restart(clock.now_ns())
-            if not self.ending.wanted.is_set():
-                logger.info("feed is live: {}", cfg.exchange.ws_url)
-            http = BitflyerHttp(session.get_client(), cfg.exchange, clock, timeout=session.call_timeout)
-            async with asyncio.TaskGroup() as tasks:
-                owned = self._start_tasks(tasks, trader, session, http, clock)
-                shown = self._screen.show(lambda: observer.status(_condition(session)))
-                owned.append(tasks.create_task(shown))
-                await self._until_end(trader, None if duration_s is None else duration_s / speed)
-                for task in owned:
-                    task.cancel()
-            return self._finish(trader, observer, _condition(session), self.ending.why)
-
-    def _start_tasks(
-        self,
-        tasks: asyncio.TaskGroup,
-        trader: PaperTrader,
-        session: PyBotterSession,
-        http: BitflyerHttp,
-        clock: ScaledClock,
-    ) -> list[asyncio.Task[None]]:
-        """Start what goes on beside trading, until it is cancelled."""
-        cfg = self._cfg
-        disks = DiskWatch(written_folders(cfg, self._log_dir), cfg.watch.min_free_disk_mb)
-        owned = [
-            tasks.create_task(RealtimeRun(trader, clock, speed=clock.speed).keep_time()),
-            tasks.create_task(trader.send()),
-            tasks.create_task(session.wait_failed()),
-            tasks.create_task(poll_venue_status(http, clock, trader.on_market)),
-            tasks.create_task(self._watch(trader)),
-            tasks.create_task(watch_disks(disks, logger.warning)),
-        ]
-        if self._journal is not None:
-            care = JournalCare(self._journal.journal, cfg.journal.keep_days, clock.now_ns, logger.warning)
-            owned += [tasks.create_task(self._journal.keep_writing()), tasks.create_task(care.run())]
-        return owned
-
-    async def _ready(self, session: PyBotterSession, speed: float) -> None:
-        """Wait for the first whole book, but not past a signal."""
-        # A venue whose time runs slowly sends its snapshots slowly too.
-        limit_s = float(self._cfg.ws.connect_timeout_sec) / min(1.0, speed)
-        await first_of(session.wait_ready(limit_s), self.ending.wanted)
-
-    async def _until_end(self, trader: PaperTrader, seconds: float | None) -> None:
-        """Wait for the end of the run, then until nothing of ours is live."""
-        await self.ending.wait(seconds)
-        trader.stop()
-        is_over = await first_of(self._over.wait(), self.ending.hurry, limit_s=_STOP_S)
-        if not is_over and not self.ending.hurry.is_set():
-            logger.warning("stopped with live paper orders: their cancels were not confirmed in {} s", _STOP_S)
-
-    # --- both
-
-    async def _watch(self, trader: PaperTrader) -> None:
-        """Notice that nothing is live any more, and why; halt on a log that cannot be written."""
-        while True:
-            if self._logs.failure is not None and trader.core.halted is None:
-                trader.halt(Reason.LOG_FAILURE, str(self._logs.failure))
-            if trader.core.is_done:
-                if trader.core.halted is not None:
-                    self.ending.ask(f"halted: {trader.core.halted.label}")
-                self._over.set()
-            await asyncio.sleep(_WATCH_S)
-
-    def _finish(self, trader: PaperTrader, observer: Observer, feed: FeedCondition, ended: str) -> int:
-        halted = trader.core.halted
-        if halted is not None:
-            ended = f"halted: {halted.label}"
-        self.ended = ended
-        self._screen.end(summary_table(observer.summary(feed, log_dir=str(self._log_dir), ended=ended)))
-        logger.info("ended: {}", ended)
-        return cli.EXIT_DONE if halted is None else cli.EXIT_HALTED
-
-
-def _condition(session: PyBotterSession) -> FeedCondition:
-    """What the connection adds to the picture."""
-    transport = session.statistics()
-    return FeedCondition(connected=transport.is_connected, reconnects=max(0, transport.connects - 1))
-
-
-def _nanoseconds(seconds: float | None) -> int | None:
-    return None if seconds is None else int(seconds * NS_PER_S)
 
 
 def parser() -> argparse.ArgumentParser:

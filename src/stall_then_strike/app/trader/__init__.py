@@ -6,6 +6,7 @@ live_trader    the same with a journal: changes are written before quotes are se
 owed_steps     steps on their way into the journal
 realtime       drives a trader by a live feed
 virtual        drives a trader by a list of messages
+paper_run      one paper run, in virtual or real time
 live_run       one live run from pre-flight to the summary
 live_end       how it stops, and what is certain then
 preflight      what must be so before real orders are sent
