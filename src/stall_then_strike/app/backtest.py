@@ -177,7 +177,7 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Scr
             logger.warning("{}", error)
     screen.begin(f"backtest of {tapes}, interpreted{', as the tape is short' if short else ''}", args.log_dir)
     if cfg.record.enabled:
-        columns_ = None  # what is recorded beside a run are all messages, so none may be stepped over
+        columns_ = None  # a recording takes the text of the messages
     elif engine is Engine.INTERPRETED and not short and _has_research():
         columns_ = _columns(cfg, args, screen)
     with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
@@ -245,7 +245,7 @@ def _columns(cfg: AppConfig, args: argparse.Namespace, screen: Screen) -> Column
     from stall_then_strike.research.tables.prepare import BeyondColumns, prepared
 
     try:
-        with cli.interruptible(), compiling(screen.console, "preparing the tapes", READER):
+        with cli.interruptible() as check, compiling(screen.console, "preparing the tapes", READER, check):
             columns_ = prepared(args.tapes, cfg, Path(cfg.backtest.cache_dir))
     except BeyondColumns as error:
         if cfg.backtest.engine is Engine.COMPILED:
@@ -278,7 +278,7 @@ def _compiled(
             if written % _BATCH == 0:
                 logs.flush()
 
-    with cli.interruptible(), compiling(screen.console, "replaying", REPLAY):
+    with cli.interruptible() as check, compiling(screen.console, "replaying", REPLAY, check):
         try:
             outcome = CompiledReplay(cfg, columns_, duration_ns=_duration_ns(args)).run(write)
         finally:

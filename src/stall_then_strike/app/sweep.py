@@ -178,6 +178,11 @@ class Stopper:
         """Whether a stop signal came."""
         return self.stopped
 
+    def check(self) -> None:
+        """Before the runs begin: raise Interrupted if a stop signal came whose exception was lost."""
+        if self.stopped and not self.orderly:
+            raise cli.Interrupted
+
 
 @cli.command("sweep")
 def main(argv: Sequence[str] | None = None) -> int:
@@ -282,7 +287,7 @@ class _Sweep:
 
         args, cfg = self._args, self._cfg
         cache = Path(cfg.backtest.cache_dir).absolute()
-        with compiling(self._console, "preparing the tapes", READER):
+        with compiling(self._console, "preparing the tapes", READER, self._stopper.check):
             tapes, key, columns = prepared_here(args.tapes, cfg, cache)
         plan = self._plan(columns)
         job = Job(base=plan.base, tapes=tapes, key=key, cache=str(cache), sample_ns=plan.sample_ns, program=program())
@@ -373,7 +378,8 @@ class _Sweep:
 
         first_ns = columns.manifest.first_ns
         # If it cannot be compiled, each run says so.
-        with compiling(self._console, "preparing the replay", REPLAY), contextlib.suppress(CannotCompile):
+        check = self._stopper.check
+        with compiling(self._console, "preparing the replay", REPLAY, check), contextlib.suppress(CannotCompile):
             CompiledReplay(self._cfg, columns, span=(first_ns, first_ns + 1)).run()
 
     def _show(self, plan: Plan, records: Any, worth: Any) -> None:

@@ -251,17 +251,28 @@ class Interrupted(BaseException):
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Inside :func:`signals_held`, around work that may be lost: a stop signal raises Interrupted."""
+def interruptible() -> Iterator[Callable[[], None]]:
+    """Inside :func:`signals_held`, around work that may be lost: a stop signal raises Interrupted.
+
+    Yields a function that raises it again. An exception that is raised in a callback from C, as within a compiler, is
+    lost; the work calls the function between its parts.
+    """
+    stopped = ""
 
     def interrupt(number: int, _: object) -> None:
+        nonlocal stopped
         if means_stop(name := signal.Signals(number).name):
+            stopped = name
             raise Interrupted(name)
+
+    def check() -> None:
+        if stopped:
+            raise Interrupted(stopped)
 
     before = {number: signal.signal(number, interrupt) for number in STOP_SIGNALS}
     hear_signals(yes=True)
     try:
-        yield
+        yield check
     finally:
         hear_signals(yes=False)
         for number, handler in before.items():

@@ -5,7 +5,7 @@ Nothing is shown when all functions come from the cache.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
@@ -21,11 +21,11 @@ REPLAY: Final = 115
 
 
 @contextmanager
-def compiling(console: Console, doing: str, functions: int) -> Iterator[None]:
+def compiling(console: Console, doing: str, functions: int, check: Callable[[], None]) -> Iterator[None]:
     """Around work that may compile about ``functions`` functions: show that, the progress and the time it took.
 
     A terminal shows a line with a count; otherwise one line is printed when compiling begins. A final line is printed
-    in both cases.
+    in both cases. ``check`` is called after each function: it raises what ends the command.
     """
     from stall_then_strike.research.replay.jit import compilations
 
@@ -39,6 +39,7 @@ def compiling(console: Console, doing: str, functions: int) -> Iterator[None]:
             status.update(f"{doing}: {min(count, functions)} of about {functions} functions compiled, {once}")
         elif count == 1:
             _say(console, f"{doing}: compiling first, {once}")
+        check()
 
     with ExitStack() as stack:
         status = stack.enter_context(console.status(doing)) if console.is_terminal else None
