@@ -1,9 +1,9 @@
 """``backtest``: recorded tapes as one run, with the decisions, fill rules, logs and summary of paper trading.
 
-Two engines give the same rows, byte for byte. With the extra ``research``, tapes are prepared once into a cache. The
-compiled engine (`research.replay.compiled`) then runs over arrays; what it cannot reproduce it refuses, and ``auto``
-takes the interpreted one instead: the trader of `run_paper` itself, told every message, from the columns. Without the
-extra it is told every message from its text.
+Two engines give the same rows, byte for byte. With the extra ``research``, tapes are prepared once into a cache of
+columns, and the compiled engine (`research.replay.compiled`) runs over them. It refuses runs that it cannot reproduce;
+``auto`` then uses the interpreted engine, which is the trader of `run_paper` and takes every message from the columns.
+Without the extra, the interpreted engine decodes every message from its text.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ if TYPE_CHECKING:
     from stall_then_strike.research.tables.columns import Columns, Ints, Manifest
 
 _BATCH: Final = 2_000
-"""Rows after which the logs get their time."""
+"""Number of rows after which the logs are flushed."""
 _BLOCK: Final = 1 << 20
 _SHORT: Final = 2_000
-"""Messages that are told one by one sooner than the compiled engine is loaded."""
+"""Up to this many messages, interpreting takes less time than loading the compiled engine."""
 _SHORT_BEFORE_COMPILING: Final = 60_000
-"""And sooner than it is compiled."""
+"""Up to this many messages, interpreting is preferred to compiling the engine."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _sets(args: argparse.Namespace) -> list[str]:
-    """Flags as settings."""
+    """The settings made by flags."""
     sets = list(args.sets)
     if args.seed is not None:
         sets.append(f"paper.seed={args.seed}")
@@ -108,10 +108,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"backtest: {words}\n")
         args.tapes = found.tapes
         for latency in (cfg.paper.order_latency, cfg.paper.cancel_latency):
-            quantile_table(latency)  # a file that cannot be used is told of before the tapes are read
+            quantile_table(latency)  # report an unusable file before the tapes are read
         if cfg.backtest.engine is Engine.COMPILED:
             with cli.extra_needed("research", "--engine interpreted"):
-                import numba  # noqa: F401 - whether it is there
+                import numba  # noqa: F401 - only to see whether it is installed
     except ConfigError as error:
         sys.stderr.write(f"backtest: {error}\n")
         return cli.EXIT_USAGE
@@ -149,7 +149,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
 
 
 def _failed(error: BaseException) -> int:
-    """Put an expected failure into words; any other is a bug and is raised."""
+    """Report an expected failure and return the exit code; any other error is a bug and is raised."""
     causes = cli.leaves(error)
     if not all(isinstance(cause, StallThenStrikeError) for cause in causes):
         raise error
@@ -159,7 +159,7 @@ def _failed(error: BaseException) -> int:
 
 
 def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen, manifest: RunManifest) -> int:
-    """Take the engine that is to be taken, and run."""
+    """Choose the engine and run it."""
     tapes, engine = f"{len(args.tapes)} tape(s)", cfg.backtest.engine
     columns_: Columns | None = None
     short = engine is not Engine.COMPILED and is_short(args.tapes)
@@ -177,7 +177,7 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Scr
             logger.warning("{}", error)
     screen.begin(f"backtest of {tapes}, interpreted{', as the tape is short' if short else ''}", args.log_dir)
     if cfg.record.enabled:
-        columns_ = None  # a recording takes the text of the messages
+        columns_ = None  # a recording needs the text of the messages
     elif engine is Engine.INTERPRETED and not short and _has_research():
         columns_ = _columns(cfg, args, screen)
     with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
@@ -188,10 +188,11 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Scr
 
 
 def is_short(tapes: Sequence[Path]) -> bool:
-    """Whether telling every message from its text takes less time than it takes the compiled engine to begin.
+    """Whether interpreting the tapes takes less time than starting the compiled engine.
 
-    Measured in messages, as both scale with the machine: compiling costs as much as about 100,000 of them, loading what
-    was compiled as about 3,000. Some is left for the next run, which compiling pays for. Raises FeedError.
+    Both times are measured in messages, as both scale with the machine: compiling takes as long as interpreting about
+    100,000 messages, loading compiled code as about 3,000. The limits are lower because later runs profit from compiled
+    code. Raises FeedError.
     """
     limit = _SHORT if is_compiled() else _SHORT_BEFORE_COMPILING
     messages = 0
@@ -207,7 +208,7 @@ def is_short(tapes: Sequence[Path]) -> bool:
 
 def _has_research() -> bool:
     try:
-        import numba  # noqa: F401 - whether it is there, and what it needs
+        import numba  # noqa: F401 - only to see whether it and its dependencies are installed
     except ModuleNotFoundError:
         return False
     return True
@@ -238,9 +239,9 @@ def _duration_ns(args: argparse.Namespace) -> int | None:
 
 
 def _columns(cfg: AppConfig, args: argparse.Namespace, screen: Screen) -> Columns | None:
-    """The tapes, prepared; None if columns cannot hold them and another engine than the compiled one may trade them.
+    """The prepared tapes; None if columns cannot hold them and the interpreted engine may be used instead.
 
-    Raises FeedError if there is no market on them. A signal ends it at once.
+    Raises FeedError if the tapes hold no market data. A signal ends this at once.
     """
     from stall_then_strike.research.tables.prepare import BeyondColumns, prepared
 
@@ -264,7 +265,7 @@ def _columns(cfg: AppConfig, args: argparse.Namespace, screen: Screen) -> Column
 def _compiled(
     cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs: CsvLogs, screen: Screen, manifest: RunManifest
 ) -> int:
-    """Replay, write the rows. A signal ends it at once: nothing is at stake."""
+    """Replay and write the rows. A signal ends this at once: nothing is at stake."""
     from stall_then_strike.research.replay.compiled import CompiledReplay
     from stall_then_strike.research.replay.kernel_rows import RowReader
 
@@ -291,9 +292,9 @@ def _compiled(
 
 
 def _summary(cfg: AppConfig, outcome: Outcome, held: Manifest, log_dir: str, ended: str) -> Summary:
-    """What an observer of an interpreted run would have said; there is no decision latency to tell.
+    """The summary that an observer of an interpreted run would give, without a decision latency.
 
-    Counts of frames are the tapes' and not the run's: left out where the run did not come to their end.
+    Frame counts are those of the whole tapes; they are left out if the run did not reach the end.
     """
     unit, tally = cfg.exchange.instrument(), outcome.tally
     is_whole = outcome.messages == held.messages
@@ -334,7 +335,7 @@ def _csv_files(log_dir: Path) -> list[Path]:
 
 
 def output_hash(log_dir: Path) -> str:
-    """SHA-256 of all CSV files of a folder, names included: the whole output of a replay."""
+    """SHA-256 of all CSV files of a folder and their names: the whole output of a replay."""
     digest = hashlib.sha256()
     for path in _csv_files(log_dir):
         digest.update(f"{path.parent.name}/{path.name}\n".encode())

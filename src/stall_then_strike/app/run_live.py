@@ -1,7 +1,7 @@
 """``run_live``: the strategy with real orders.
 
-On bitFlyer with the keys of the environment or ``.env``; with ``env: sim`` in the configuration, on the embedded
-exchange in this process, over real HTTP and WebSocket, without network and keys.
+It runs on bitFlyer with the API key from the environment or ``.env``. With ``env: sim`` in the configuration it runs on
+the embedded exchange in this process, over real HTTP and WebSocket, without network and API key.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"run_live: {error}\n")
         return cli.EXIT_USAGE
-    if credentials is None:  # the embedded exchange is a new one each time: so is its journal, among the logs
+    if credentials is None:  # each embedded exchange is new, and so is its journal, in the log folder
         cfg = cfg.model_copy(update={"journal": cfg.journal.model_copy(update={"dir": str(args.log_dir / _JOURNAL)})})
     try:
         return _run(cfg, args, credentials, alerts)
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _is_confirmed(cfg: AppConfig, layers: Sequence[Path]) -> bool:
-    """Ask the operator. Raises ConfigError where there is nobody to ask."""
+    """Ask the operator for confirmation. Raises ConfigError without a terminal."""
     if not sys.stdin.isatty():
         raise ConfigError("no terminal to ask for confirmation on; accepted: --yes")
     strategy, risk, venue, unit = cfg.strategy, cfg.risk, cfg.exchange, cfg.exchange.instrument()
@@ -104,7 +104,7 @@ def _is_confirmed(cfg: AppConfig, layers: Sequence[Path]) -> bool:
 
 
 def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | None, alerts: Alerts) -> int:
-    """Open what outlives the event loop, and run."""
+    """Open logs and journal, which outlive the event loop, and run."""
     screen = Screen(Console(), live=True)
     now_ns = SystemClock().now_ns()
     with ExitStack() as stack:
@@ -119,7 +119,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | No
         logs = stack.enter_context(CsvLogs(args.log_dir, cfg.exchange.instrument(), cfg.log, start_ns=now_ns))
         for row in lacking:
             logs.write(row)
-        logs.flush()  # they are an earlier run's
+        logs.flush()  # these rows belong to an earlier run
         manifest.begin(logs)
         stack.enter_context(alerts)
         _keep_configuration(cfg, args.log_dir, args.layers)
@@ -138,12 +138,12 @@ def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | No
             code = manifest.exit_code = runner.run(_to_the_end(parts, ending, args.duration))
         manifest.why = ending.why or "not started"
         if journal.is_new and not journal.is_used:
-            journal.discard()  # a start that failed must not bind the file to a key that may be a mistyped one
+            journal.discard()  # a failed start must not bind the file to an API key that may be mistyped
         return code
 
 
 def _keep_configuration(cfg: AppConfig, log_dir: Path, layers: Sequence[Path]) -> None:
-    """Leave the effective configuration beside the runtime log, under the name that the log gives it."""
+    """Write the effective configuration beside the runtime log, under the name that the log mentions."""
     path = log_dir / "runtime" / f"config-{config_digest(cfg)}.yml"
     try:
         path.write_text(effective_yaml(cfg), encoding="utf-8")
@@ -155,10 +155,10 @@ def _keep_configuration(cfg: AppConfig, log_dir: Path, layers: Sequence[Path]) -
 
 
 def _open_journal(cfg: AppConfig, credentials: Credentials | None, now_ns: int) -> Journal:
-    """The journal of the account, for this process alone."""
+    """Open the account's journal and lock it for this process."""
     product, folder = cfg.exchange.product_code, Path(cfg.journal.dir)
     if credentials is None:
-        for old in folder.glob(f"{product}.sqlite3*"):  # nobody else has it: the log folder is ours
+        for old in folder.glob(f"{product}.sqlite3*"):  # nobody else uses it: this process holds the log folder
             old.unlink(missing_ok=True)
     return Journal.open(
         journal_path(folder, product),
@@ -171,9 +171,9 @@ def _open_journal(cfg: AppConfig, credentials: Credentials | None, now_ns: int) 
 
 
 def _lacking_trades(cfg: AppConfig, journal: Journal, log_dir: Path, now_ns: int) -> list[TradeLogRow]:
-    """Rows of fills that a crash kept from the trades CSV of this log folder."""
+    """Rows of fills that are missing from this log folder's trades CSV because of a crash."""
     if journal.swap_log_dir(log_dir) != log_dir.absolute():
-        return []  # the last run logged elsewhere
+        return []  # the last run logged to another folder
     folder = log_dir / TradeLogger.KIND
     drop_cut_rows(folder, (utc_day(now_ns - day * _DAY_NS) for day in range(_DAYS_MENDED + 1)))
     rows = journal.trades_since(now_ns - _DAYS_MENDED * _DAY_NS)
@@ -184,19 +184,19 @@ def _lacking_trades(cfg: AppConfig, journal: Journal, log_dir: Path, now_ns: int
 
 
 def _source(cfg: AppConfig, credentials: Credentials | None) -> tuple[Mode, str]:
-    """The mode of the run, and where its market is."""
+    """The mode of the run and the source of its market data."""
     return ("live-sim", "the embedded exchange") if credentials is None else ("live", cfg.exchange.base_url)
 
 
 async def _to_the_end(parts: LiveParts, ending: Ending, duration_s: float | None) -> int:
-    """Trade, hearing signals only while they can be answered."""
+    """Trade; signals are handled while the run can react to them."""
     with cli.signals_heard(ending.on_signal):
         answer_promptly()
         return await run_live(parts, ending, duration_s)
 
 
 def _failed(error: BaseException) -> int:
-    """Put an expected failure into words; any other is a bug and is raised."""
+    """Report an expected failure and return the exit code; any other error is a bug and is raised."""
     causes = cli.leaves(error)
     if not all(isinstance(cause, ConfigError | LogError | FeedError | JournalError) for cause in causes):
         raise error

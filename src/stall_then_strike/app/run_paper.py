@@ -1,6 +1,6 @@
 """``run_paper``: the strategy on paper.
 
-Four sources of market data, one way of trading them:
+There are four sources of market data; trading is the same on all of them:
 
 - the venue's public feed (default), or another address by ``--set exchange.ws_url=...``
 - ``--sim``: the embedded exchange on loopback, over real HTTP and WebSocket, at ``--speed`` times real time
@@ -40,7 +40,7 @@ from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError
 
 _SIM_START_NS: Final = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) * NS_PER_S
-"""Where virtual time starts on the simulated market: a fixed Monday, so that a seed gives the same logs on any day."""
+"""Start of virtual time on the simulated market: a fixed Monday, so that a seed gives the same logs on any day."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
-    """Open the logs, run, and turn what goes wrong into words and an exit code."""
+    """Open the logs and run; report errors and return the exit code."""
     virtual = args.tape is not None or (args.sim and args.speed is not None and math.isinf(args.speed))
     screen = Screen(Console(), live=not virtual or (args.speed is not None and not math.isinf(args.speed)))
     try:
@@ -103,7 +103,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
                 args.log_dir,
                 cfg.exchange.instrument(),
                 cfg.log,
-                start_ns=None if virtual else SystemClock().now_ns(),  # today's files are there to be followed
+                start_ns=None if virtual else SystemClock().now_ns(),  # a real-time run continues today's files
             ) as logs,
         ):
             manifest.begin(logs)
@@ -121,7 +121,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
 
 
 def _source(cfg: AppConfig, args: argparse.Namespace) -> tuple[Mode, str]:
-    """The mode of the run, and where its market is."""
+    """The mode of the run and the source of its market data."""
     if args.tape is not None:
         return "paper-tape", str(args.tape)
     if args.sim:
@@ -167,7 +167,7 @@ async def _trade(run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen
 
 
 def _failed(error: BaseException, *, sim: bool) -> int:
-    """Put an expected failure into words; any other is a bug and is raised."""
+    """Report an expected failure and return the exit code; any other error is a bug and is raised."""
     causes = cli.leaves(error)
     if not all(isinstance(cause, LogError | FeedError | JournalError) for cause in causes):
         raise error

@@ -1,8 +1,9 @@
-"""``state``: what the daemon remembers, and the operator's word on it.
+"""``state``: shows what the daemon remembers, and lifts a halt.
 
-- ``state`` or ``state show``: halt, trading day, position, day's result, live orders, last fills; also while it runs
-- ``state --log-dir DIR``: the same of the latest run of a log folder, or of another by ``--run``, also on paper
-- ``state resume``: lift a halt; while nothing runs
+- ``state`` or ``state show``: halt, trading day, position, day's result, live orders, last fills; also while a run
+  trades
+- ``state --log-dir DIR``: the same for the latest run of a log folder (``--run``: another one), also for paper runs
+- ``state resume``: lift a halt; only while no run trades
 - ``state export DIR``: orders, fills and facts as CSV
 """
 
@@ -65,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
-    args = flags.parse_intermixed_args(argv)  # so that flags may stand between the command and DIR
+    args = flags.parse_intermixed_args(argv)  # flags are allowed between the command and DIR
     _refuse_mixtures(flags, args)
     try:
         cfg = cli.load(args, cli.CONFIGS / "live.yml")
@@ -89,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse_mixtures(flags: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Exit on arguments that do not go together."""
+    """Exit with an error if arguments do not go together."""
     if (args.command == "export") is not (args.folder is not None):
         flags.error("export needs a folder: state export DIR" if args.folder is None else "DIR goes with export only")
     if args.json and args.command != "show":
@@ -157,7 +158,7 @@ def _resume(path: Path, cfg: AppConfig, args: argparse.Namespace) -> int:
 
 
 def _confirmed(view: StateView) -> bool:
-    """Ask on a terminal."""
+    """Ask for confirmation on the terminal."""
     if not sys.stdin.isatty():
         sys.stderr.write("state: there is no terminal to ask on; lift the halt with --yes\n")
         return False

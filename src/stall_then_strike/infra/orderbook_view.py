@@ -1,20 +1,20 @@
-"""From the displayed book to the snapshots that decisions are taken on: how far to believe it, and without ourselves.
+"""The snapshots that decisions use: the displayed book without our own orders, with a status.
 
-**Belief.** Every board message carries the venue's mid price, rounded down to whole yen. When it is not the middle of
+**Status.** Every board message carries the venue's mid price, rounded down to whole yen. When that is not the middle of
 our book, or the book is crossed or one-sided, the book is SUSPECT until a later message agrees or a snapshot replaces
-it: a deletion does get lost now and then, and nothing else on the wire shows it (no sequence number, no checksum).
-After a disconnect the book is UNKNOWN until the next snapshot.
+it. Deletions do get lost now and then, and nothing else on the wire shows it (no sequence number, no checksum). After
+a disconnect the book is UNKNOWN until the next snapshot.
 
-**Without ourselves.** A quote inside the spread becomes the best, and a strategy that looks for a still best would
-see its own order move it. Our displayed sizes are therefore taken out of the book. What is displayed is not what is
-sent: an order shows up 0.1 s or more after its request, and leaves the book some 0.1 s after the execution that filled
-it was published. The only proof is the level itself, so our part of a level is settled anew when, and only when, that
-level's size changes: then it is our remaining size there, or the whole level if that is less. An order that is not yet
-displayed takes nothing away from others; a filled or cancelled one is taken out until the level shows that it is gone.
+**Own orders.** A quote inside the spread becomes the best, and a strategy that waits for the best to stand still would
+see its own order move it. Our displayed sizes are therefore subtracted. An order is not displayed at once: it appears
+0.1 s or more after its request, and disappears some 0.1 s after its execution was published. Only the level itself
+proves what is displayed, so our part of a level is computed again when, and only when, the level's size changes: it is
+our remaining size there, or the whole level if that is less. An order that is not displayed yet is not subtracted; a
+filled or cancelled one is subtracted until the level shows that it is gone.
 
-The book's age is that of its best prices without ours; sizes may change.
+The book's age counts from the last change of its best prices without our orders; sizes may change.
 
-This file does not know when a book is stale: that needs the time of the question, and is the core's.
+Whether a book is stale depends on the present time, so the core decides that.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from stall_then_strike.types.dto import BoardSnapshot, BookStatus, ClientOrderId
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 
 GONE_AFTER_SNAPSHOTS: Final = 2
-"""So many snapshots (one each 5 s) after our last order at a level ended, its size there is others' in any case.
+"""After this many snapshots (one each 5 s) since our last order at a level ended, the whole level counts as others'.
 
-Needed when somebody's order of the very size of ours came in the batch in which ours went: the level never changed.
+Needed when another order of exactly our size arrived in the batch in which ours left: the level's size never changed.
 """
 
 _snapshot: Final = tuple.__new__
-"""What the class does, by the shortest way: one is made of every board message."""
+"""Builds a BoardSnapshot without the class's own constructor, for speed: one is made for every board message."""
 _OK, _UNKNOWN, _SUSPECT = BookStatus.OK, BookStatus.UNKNOWN, BookStatus.SUSPECT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnQuote:
-    """One order of ours that was sent and is not known to be dead."""
+    """One order of ours that was sent and is not known to have ended."""
 
     side: Side
     price: Ticks
@@ -56,11 +56,11 @@ class _OwnLevel:
         self.side = side
         self.price = price
         self.level = level
-        """Size of the whole level when last looked at."""
+        """Size of the whole level when last read."""
         self.remaining: int = 0
-        """What our orders there sum to."""
+        """Sum of our orders' remaining sizes there."""
         self.displayed: int = 0
-        """Which part of ``level`` is ours."""
+        """The part of ``level`` that is ours."""
         self.snapshots_since_gone = 0
 
 
@@ -68,14 +68,14 @@ class OrderBookView:
     """The best of a board without our own orders, with its age and status."""
 
     def __init__(self, board: Board, instrument: Instrument) -> None:
-        """Watch a board; it counts as unknown until the first snapshot is reported."""
+        """Watch a board. It is UNKNOWN until its first snapshot is reported."""
         if board.product_code != instrument.product_code:
             raise ValueError(f"a board of {board.product_code} is not one of {instrument.product_code}")
         self.board: Final = board
         self.checked = 0
-        """Board messages whose mid price was compared."""
+        """Board messages whose mid price was compared with the book."""
         self.agreed = 0
-        """Those that agreed with the book."""
+        """Those of them that agreed."""
         self._own: dict[tuple[Side, Ticks], _OwnLevel] = {}
         self._status = BookStatus.UNKNOWN
         self._best_bid = Ticks(0)
@@ -85,7 +85,7 @@ class OrderBookView:
         self._best_since_ns = 0
 
     def set_own(self, quotes: Mapping[ClientOrderId, OwnQuote] | Iterable[OwnQuote]) -> None:
-        """Say which orders of ours may be in the book; all of them, each time that one changes."""
+        """Set all orders of ours that may be in the book. To be called whenever one of them changes."""
         own = self._own
         for tracked in own.values():
             tracked.remaining = 0
@@ -100,9 +100,9 @@ class OrderBookView:
             del own[key]
 
     def on_board(self, mid_ticks: int, is_snapshot: bool, now_ns: int) -> None:
-        """Look at the board after it took a message; ``mid_ticks`` is the message's mid price.
+        """Update status and best after the board applied a message; ``mid_ticks`` is the message's mid price.
 
-        A delta while the book is unknown must not be applied, and is not to be reported here.
+        A delta must be neither applied nor reported here while the book is UNKNOWN.
         """
         board = self.board
         raw_bid, raw_ask = board.best_bid, board.best_ask
@@ -129,19 +129,19 @@ class OrderBookView:
         self._status = status
 
     def doubt(self) -> None:
-        """Believe the book less until a message agrees with it: one that told of it could not be understood."""
+        """Make an OK book SUSPECT until a message agrees with it: a board message was refused."""
         if self._status is _OK:
             self._status = _SUSPECT
 
     def on_disconnect(self, now_ns: int) -> None:
-        """Believe nothing until the next snapshot is reported."""
+        """Make the book UNKNOWN until the next snapshot is reported."""
         self._status = _UNKNOWN
         self._best_bid = self._best_ask = Ticks(0)
         self._bid_size = self._ask_size = Lots(0)
         self._best_since_ns = now_ns
 
     def snapshot(self, now_ns: int) -> BoardSnapshot:
-        """The best as of the last message, seen at ``now_ns``."""
+        """The best after the last message, stamped ``now_ns``."""
         best = (self._best_bid, self._bid_size, self._best_ask, self._ask_size)
         return _snapshot(BoardSnapshot, (now_ns, *best, self._best_since_ns, self._status))
 
@@ -172,7 +172,7 @@ class OrderBookView:
         return next(self.levels(side), (Ticks(0), Lots(0)))
 
     def _settle_own(self, is_snapshot: bool, anew: bool) -> None:
-        """Find out which part of each tracked level is ours; ``anew`` also where the size looks unchanged."""
+        """Compute which part of each tracked level is ours. ``anew``: also where the level's size has not changed."""
         done: list[tuple[Side, Ticks]] = []
         for key, at in self._own.items():
             level = self.board.size_at(at.side, at.price)

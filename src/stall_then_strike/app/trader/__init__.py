@@ -1,18 +1,18 @@
-"""A run: the core with its surroundings.
+"""A run: the core and everything around it.
 
-trader         the core, its gateway, logs and counts
-outbox         where actions wait until they are sent, inline or by tasks
-live_trader    the same with a journal: changes are written before quotes are sent
-owed_steps     steps on their way into the journal
-realtime       drives a trader by a live feed
-virtual        drives a trader by a list of messages
+trader         the core with its clock, outbox and logs; the paper trader
+outbox         the queue of actions to send, inline or by tasks
+live_trader    the trader with a journal: changes are written before quotes are sent
+owed_steps     steps that are not in the journal yet
+realtime       drives a trader from a live feed
+virtual        drives a trader from a list of messages
 paper_run      one paper run, in virtual or real time
 live_run       one live run from pre-flight to the summary
-live_end       how it stops, and what is certain then
-preflight      what must be so before real orders are sent
-embedded       the embedded exchange with an account, for a run without keys
-own_recording  recording beside trading
-observe        from a trader to the values that an operator sees
-live_alerts    what is worth an alert
-skew_watch     when a clock is too wrong to trade by
+live_end       stops a live run, and confirms the account's state at the end
+preflight      checks before real orders are sent
+embedded       the embedded exchange with an account, for a run without API key
+own_recording  records while trading
+observe        a trader's status and summary for the operator
+live_alerts    decides which events send an alert
+skew_watch     decides when the clock is too wrong for trading
 """

@@ -1,4 +1,4 @@
-"""The embedded exchange with an account on it, for `run_live` without network and keys."""
+"""The embedded exchange with an account, for `run_live` without network and API key."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Embedded:
 
 
 async def open_embedded(stack: AsyncExitStack, cfg: AppConfig, clock: Clock) -> Embedded:
-    """Start an exchange in this process, until the stack ends: a new market and a new account, open around the clock.
+    """Start an exchange in this process until the stack closes: a new market and account, open around the clock.
 
-    Raises ConfigError for a fault plan that cannot be used.
+    Raises ConfigError for an unusable fault plan.
     """
     market = Market(seed=cfg.sim.seed, start_ns=clock.now_ns(), instrument=cfg.exchange.instrument())
     key = ApiKey(key=token_hex(11), secret=token_urlsafe(32))

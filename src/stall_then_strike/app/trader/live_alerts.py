@@ -1,4 +1,4 @@
-"""Which events of a live run send an alert: halts, long disconnects, a surprise in the account, the day's result."""
+"""Which events of a live run send an alert: halts, long disconnects, surprises in the account, the day's result."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from stall_then_strike.infra.watch.alerts import AlertKind
 from stall_then_strike.types.dto import Fact
 
 PAUSE: Final = "pause"
-"""The fact that the machine slept, that the process stood still, or that a clock was set."""
+"""Name of the fact that the machine slept, the process stood still or a clock was set."""
 JOURNAL: Final = "journal"
-"""The fact that another program locks the journal, or has let go of it."""
+"""Name of the fact that another program locks the journal or has released it."""
 _KINDS: Final[Mapping[str, tuple[AlertKind, str]]] = {
     "halt": (AlertKind.HALT, "trading is halted"),
     "difference": (AlertKind.RECONCILIATION, "the position differs from the venue's"),
@@ -33,7 +33,7 @@ Send = Callable[[AlertKind, str, str], None]
 
 
 class LiveAlerts:
-    """Turns facts about the account, and the state of the connection, into alerts."""
+    """Turns facts about the account and the state of the connection into alerts."""
 
     def __init__(self, send: Send, disconnect_sec: float) -> None:
         """``send`` never blocks. ``disconnect_sec``: real seconds without the venue after which an alert is sent."""
@@ -43,14 +43,14 @@ class LiveAlerts:
         self._is_told = False
 
     def on_fact(self, fact: Fact) -> None:
-        """Take one fact, and send an alert if it is of a kind that needs one."""
+        """Take one fact, and send an alert if its kind needs one."""
         known = _KINDS.get(fact.what)
         if known is not None:
             kind, title = known
             self._send(kind, title, " ".join(word for word in (fact.order_id or "", fact.detail) if word) or title)
 
     def on_connection(self, now_s: float, *, is_up: bool, why: str) -> None:
-        """Look at the connection; to be called now and then."""
+        """Check the connection; to be called regularly."""
         if is_up:
             if self._is_told and self._away_s is not None:
                 self._send(AlertKind.DISCONNECT, "connected again", f"after {now_s - self._away_s:.0f} s")

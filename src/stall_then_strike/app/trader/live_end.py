@@ -1,7 +1,7 @@
-"""The end of a live run: no new orders, cancel all, and wait until the venue has shown that nothing is left.
+"""The end of a live run: no new orders, cancel all, and wait until the venue confirms that nothing is left.
 
-What is not shown is not done: a run whose venue does not confirm says so. After a failure the core is not asked any
-more, and what may be live is cancelled straight over HTTP (:func:`cancel_directly`).
+If the venue does not confirm it, the run says so and counts as failed. After a failure of the core, orders that may be
+live are cancelled directly over HTTP (:func:`cancel_directly`).
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from stall_then_strike.types.dto import NS_PER_S, ExecId, OrderEvent, OrderEvent
 from stall_then_strike.types.errors import VenueError
 
 _HURRY_S: Final = 2.0
-"""How long a run that is told twice to stop waits for its cancels to be taken."""
+"""How long a run waits for the answers to its cancels after a second signal."""
 _LAST_ASK_S: Final = (1.0, 4.0)
-"""First and longest pause before the account is asked once more at the end."""
+"""First and longest pause before the account is requested again at the end."""
 _TELL_S: Final = 5.0
-"""How often the end says what it waits for, if that does not change."""
+"""How often the message about what the end waits for is repeated."""
 _LOOK_S: Final = 0.5
 _EMERGENCY_S: Final = 5.0
-"""How long cancelling after a failure may take."""
+"""Time limit for cancelling after a failure."""
 _LISTING_S: Final = 0.5
-"""From the acceptance of an order to its place in the venue's lists, on a quiet day."""
+"""Time from an order's acceptance to its appearance in the venue's lists, on a quiet day."""
 
 
 class LiveEnd:
-    """How one run stops in good order, and what is known of the account then."""
+    """Stops one run in good order, and knows whether the venue has confirmed the account's state."""
 
     def __init__(
         self,
@@ -51,19 +51,19 @@ class LiveEnd:
         ending: Ending,
         say: Callable[[str], None],
     ) -> None:
-        """``say`` shows the operator a line."""
+        """``say`` shows a line to the operator."""
         self._trader, self._venue, self._session = trader, venue, session
         self._clock, self._ending, self._say = clock, ending, say
         self._core = trader.core
         self.is_over = asyncio.Event()
-        """Set by whoever watches the core, when nothing of ours is live any more."""
+        """Set by the task that watches the core, once nothing of ours is live."""
         self.is_shown = False
-        """Whether the venue has shown the account as we believe it to be."""
+        """Whether the venue's report has confirmed the account as we know it."""
         self.awaited = ""
-        """What the end waits for; empty before."""
+        """What the end waits for; empty before the end."""
 
     async def stop(self, *, flat: bool, limit_s: float) -> None:
-        """Stop trading; return when the venue has shown the account, at the limit, or at a second signal.
+        """Stop trading; return when the venue has confirmed the account, at the limit, or at a second signal.
 
         ``flat``: close the position, too.
         """
@@ -82,10 +82,10 @@ class LiveEnd:
         trader.remember("stop", f"{self._ending.why}; {self.last_words()}")
 
     async def _confirmed(self) -> Literal[True]:
-        """Return when nothing is live and the venue has shown the position that we end with, and each fill of ours.
+        """Return when nothing is live and the venue has reported our final position and each fill of ours.
 
-        What it shows may be news: then the core has more to do, and the account is asked for again after that. A
-        question that cannot be asked or answered is asked again, as far as the budget allows.
+        A report may contain news: the core then acts on it, and the account is requested again after that. A request
+        that fails or does not fit the budget is repeated.
         """
         core = self._core
         pause_s, longest_s = (seconds / self._clock.speed for seconds in _LAST_ASK_S)
@@ -102,14 +102,14 @@ class LiveEnd:
                 self.is_over.clear()  # set again by the watch
 
     def _is_shown_since(self, asked_ns: int) -> bool:
-        """Whether a report that was asked for then or later leaves nothing to be found out."""
+        """Whether the last report was requested at ``asked_ns`` or later and confirms the account as we know it."""
         last, account = self._venue.last, self._core.account
         return last is not None and account is not None and last.asked_ns >= asked_ns and account.is_shown_by(last)
 
-    # --- in words
+    # --- messages
 
     async def _tell_awaited(self, limit_s: float) -> None:
-        """Say what the end waits for, at once, when it changes and every few seconds: silence looks like a hang."""
+        """Say what the end waits for: at once, at each change and every few seconds. Silence would look like a hang."""
         end_s = perf_ns() / NS_PER_S + limit_s
         last, told_s = "", 0.0
         while True:
@@ -122,7 +122,7 @@ class LiveEnd:
             await asyncio.sleep(_LOOK_S)
 
     def _what_is_awaited(self) -> str:
-        """What is missing for the end."""
+        """What the end waits for at the moment."""
         core, unit = self._core, self._core.instrument
         if live := list(core.orders.live()):
             return f"waiting for the end of {'order' if len(live) == 1 else 'orders'} {_names(live)}"
@@ -137,7 +137,7 @@ class LiveEnd:
         return "waiting for the venue to show the account as it is here"
 
     def last_words(self) -> str:
-        """What is live and held at the end, as far as it is known."""
+        """Live orders and position at the end, as far as known."""
         core, unit = self._core, self._core.instrument
         live = list(core.orders.live())
         doubt = "" if self.is_shown else ", not confirmed by the venue"
@@ -150,12 +150,12 @@ class LiveEnd:
 
 
 def _names(orders: Collection[Order]) -> str:
-    """Orders as the venue calls them, or as we do if it has not said."""
+    """Order ids: the venue's, or ours if the venue's is unknown."""
     return ", ".join(order.order_id or f"{order.client_order_id} (no name)" for order in orders)
 
 
 async def cancel_directly(core: Core, http: BitflyerHttp, clock: Clock) -> None:
-    """After a failure: cancel over HTTP what may be live, without the core."""
+    """After a failure: cancel over HTTP the orders that may be live, without the core."""
     live = list(core.orders.live())
     if not live:
         return
@@ -175,9 +175,9 @@ async def _cancel(http: BitflyerHttp, names: Collection[OrderId]) -> None:
 
 
 async def _names_found(core: Core, http: BitflyerHttp, clock: Clock) -> list[OrderId]:
-    """The venue's names of orders whose answers are not awaited any more: orders of their terms that it lists.
+    """The venue's ids of unacknowledged orders: ids of listed orders with the same terms.
 
-    They may have been accepted a moment ago, and are listed a moment later.
+    An order that was accepted a moment ago may be listed only a moment later.
     """
     now_ns = clock.now_ns()
     nameless = [order for order in core.orders.live() if order.order_id is None]
@@ -185,7 +185,7 @@ async def _names_found(core: Core, http: BitflyerHttp, clock: Clock) -> list[Ord
         core.orders.apply(
             OrderEvent(ts_ns=now_ns, kind=OrderEventKind.SEND_UNKNOWN, client_order_id=order.client_order_id)
         )
-    known = [order.order_id for order in nameless if order.order_id is not None]  # by events that were waiting
+    known = [order.order_id for order in nameless if order.order_id is not None]  # named by events that were queued
     if len(known) == len(nameless):
         return known
     await asyncio.sleep(_LISTING_S)

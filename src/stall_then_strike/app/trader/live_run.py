@@ -1,8 +1,8 @@
 """One live run, from pre-flight to the summary.
 
-Order of a start: exchange if it is the embedded one, core as the journal remembers it, recording, session and calls,
-trader; then pre-flight and connection. The core asks for the account, cancels what an earlier run left, and trades.
-Order of an end: see ``live_end``; the trade rows that a crash keeps from the CSV are the next start's.
+Order of the start: the embedded exchange if there is one, the core restored from the journal, recording, session and
+HTTP client, trader; then pre-flight and connection. The core then requests the account, cancels orders of an earlier
+run, and trades. For the end see ``live_end``. After a crash, the next start adds the trade rows missing from the CSV.
 """
 
 from __future__ import annotations
@@ -63,16 +63,16 @@ from stall_then_strike.types.dto import (
 
 _WATCH_S: Final = 0.1
 _LAST_WRITE_S: Final = 10.0
-"""How long the end waits for a program that keeps the journal from being written."""
+"""How long the end waits while another program locks the journal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveParts:
-    """What the command has opened for the run."""
+    """What the command opened for the run."""
 
     cfg: AppConfig
     credentials: Credentials | None
-    """None on the embedded exchange, which makes its own."""
+    """None for the embedded exchange, which makes its own."""
     journal: Journal
     logs: CsvLogs
     log_dir: Path
@@ -81,7 +81,10 @@ class LiveParts:
 
 
 async def run_live(parts: LiveParts, ending: Ending, duration_s: float | None) -> int:
-    """Run to the end; the exit code. Raises ConfigError, FeedError, LogError and JournalError, perhaps in groups."""
+    """Run to the end and return the exit code.
+
+    Raises ConfigError, FeedError, LogError and JournalError, perhaps in exception groups.
+    """
     cfg, credentials = parts.cfg, parts.credentials
     async with AsyncExitStack() as stack:
         speed = float(cfg.sim.speed) if cfg.env == "sim" else 1.0
@@ -100,7 +103,7 @@ async def run_live(parts: LiveParts, ending: Ending, duration_s: float | None) -
 async def open_run(
     parts: LiveParts, cfg: AppConfig, clock: ScaledClock, credentials: Credentials, ending: Ending
 ) -> AsyncIterator[LiveRun]:
-    """A run on a known venue, with all of its parts open. Nothing is sent yet, and nothing is connected.
+    """A run on a given venue, with all its parts open. Nothing is sent or connected yet.
 
     Raises JournalError and LogError.
     """
@@ -115,12 +118,12 @@ async def open_run(
         fills=restored.fills,
     )
     beginning.restore(core)
-    journal.set_patience(0)  # the event loop waits for nobody
+    journal.set_patience(0)  # the event loop must not wait for another program's lock
     if not journal.reserve.keep():
         logger.warning("no room can be kept back beside {}: a halt by a full disk may be lost", journal.path)
 
     def on_event(event: SessionEvent) -> None:
-        run.on_session(event)  # made below: a session that is not connected tells nothing
+        run.on_session(event)  # made below: a session sends no events before it connects
 
     session = PyBotterSession(cfg, clock, on_event, credentials)
     async with OwnRecording(cfg, clock, "live", beginning) as recording, session:
@@ -130,7 +133,7 @@ async def open_run(
 
 
 class LiveRun:
-    """A run whose parts are open; made by :func:`open_run`."""
+    """A run with all its parts open; made by :func:`open_run`."""
 
     def __init__(
         self,
@@ -142,13 +145,13 @@ class LiveRun:
         core: Core,
         session: PyBotterSession,
     ) -> None:
-        """Put the parts together. ``core`` is restored, ``session`` is open and not connected."""
+        """Connect the parts. ``core`` must be restored, ``session`` open but not connected."""
         self._parts, self._cfg, self._clock, self._credentials = parts, cfg, clock, credentials
         self._ending, self.core, self._session = ending, core, session
         self._is_checked = False
-        """Whether the pre-flight is over. Until then a wrong clock is among its findings, and no more."""
+        """Whether the pre-flight is over. Until then a wrong clock is only one of its findings."""
         self._is_past_core = False
-        """Whether answers concern the core no more: it has failed, or the run has ended."""
+        """Whether answers no longer go to the core: it has failed, or the run has ended."""
         self._skew = SkewWatch(int(cfg.risk.max_clock_skew_sec * NS_PER_S))
         self._alerts = LiveAlerts(parts.alerts.send, float(cfg.watch.alert_disconnect_sec))
         self._lag = LoopLag(cfg.watch.lag_warn_ms)
@@ -181,7 +184,7 @@ class LiveRun:
     # --- life
 
     async def run(self, duration_s: float | None) -> int:
-        """From pre-flight to the summary; the exit code."""
+        """Run from pre-flight to the summary; return the exit code."""
         code = await first_of(self._preflight(), self._ending.wanted)
         if code is None:
             return await self._stopped_early()
@@ -212,7 +215,7 @@ class LiveRun:
                 level = "WARNING" if result.verdict is Verdict.WARNING else "ERROR"
                 logger.log(level, "pre-flight: {}: {}; {}", result.name, result.text, result.advice)
         code = exit_code(results)
-        if code == cli.EXIT_USAGE:  # a supervisor starts it again after any other fault, every few seconds
+        if code == cli.EXIT_USAGE:  # after any other code a supervisor restarts the run every few seconds
             faults = (f"{result.name}: {result.text}" for result in results if result.verdict is Verdict.FAULT)
             self._parts.alerts.send(AlertKind.STOP, "not started", self._credentials.redact("; ".join(faults)))
         return code
@@ -248,7 +251,7 @@ class LiveRun:
     def _start_tasks(
         self, tasks: asyncio.TaskGroup, observer: Observer, heartbeat: Heartbeat
     ) -> list[asyncio.Task[None]]:
-        """What goes on beside trading, until it is cancelled."""
+        """Start the background tasks of trading, which run until cancelled."""
         cfg, parts, trader, clock = self._cfg, self._parts, self.trader, self._clock
         timer = RealtimeRun(trader, clock, speed=clock.speed)
         care = JournalCare(parts.journal, cfg.journal.keep_days, clock.now_ns, self._tell_of_journal)
@@ -267,17 +270,17 @@ class LiveRun:
         ]
 
     async def _ready(self) -> None:
-        """Wait for the first whole book and the private channel, but not past a signal."""
+        """Wait for the first complete book and the private channel, or for a signal."""
         limit_s = float(self._cfg.ws.connect_timeout_sec) / min(1.0, self._clock.speed)
         await first_of(self._session.wait_ready(limit_s), self._ending.wanted)
 
     async def _cancel_the_rest(self) -> None:
-        """After a failure: cancel what may be live, without the core."""
+        """After a failure: cancel the orders that may be live, without the core."""
         self._is_past_core = True
         await cancel_directly(self.core, self.http, self._clock)
 
     async def _write_the_rest(self) -> bool:
-        """Have the journal take what it is owed; whether it did."""
+        """Write the owed steps into the journal. Returns whether all were written."""
         has_failed = self.core.halted is Reason.LOG_FAILURE
         if await self.trader.owed.settle(_WATCH_S if has_failed else _LAST_WRITE_S):
             return True
@@ -298,12 +301,12 @@ class LiveRun:
             return cli.EXIT_HALTED
         was_to_be_flat = self._cfg.risk.stop_flat and core.inventory.position != 0
         is_done = self._end.is_shown and not core.orders.any_live and not was_to_be_flat and core.start_fault is None
-        return cli.EXIT_DONE if is_done else cli.EXIT_FAILED  # what is not shown is not done
+        return cli.EXIT_DONE if is_done else cli.EXIT_FAILED  # an unconfirmed end counts as failed
 
     # --- events
 
     def on_session(self, event: SessionEvent) -> None:
-        """Take what the session tells."""
+        """Take one event of the session."""
         if isinstance(event, OrderEvent | FillEvent | PrivateChannel):
             self.trader.on_event(event)
         else:
@@ -319,7 +322,7 @@ class LiveRun:
             self.trader.remember(PAUSE, str(pause))
 
     def _forget_skew(self) -> None:
-        """The clock may have jumped: what answers said before is of another one."""
+        """The clock may have jumped: skews measured before do not count any more."""
         self._skew.restart()
         self.http.skew.forget()
 
@@ -330,8 +333,10 @@ class LiveRun:
             self.trader.halt(Reason.CLOCK_SKEW, why)
 
     def _is_set_right(self, skew_ns: int) -> bool:
-        """Whether the difference from the venue was this run's alone and is gone: the machine's clock has the venue's
-        time by now. It was wrong at the start, or the machine is a virtual one that was frozen with all of its clocks.
+        """Catch up with the machine's clock if that explains the skew. Returns whether it did.
+
+        The machine's clock is right by now, only this run's is behind: the machine's clock was wrong at the start, or
+        it is a virtual machine that was frozen with all its clocks.
         """
         behind_ns = self._clock.behind_ns()
         if behind_ns <= 0 or not self._skew.is_fine(skew_ns - behind_ns):
@@ -344,10 +349,10 @@ class LiveRun:
         self.trader.remember(PAUSE, text)
         return True
 
-    # --- looking after it
+    # --- supervision
 
     async def _watch(self) -> None:
-        """Notice failing logs, long disconnects, and that nothing is live any more."""
+        """Watch for failing logs, long disconnects and the moment when nothing is live any more."""
         core, trader, parts = self.core, self.trader, self._parts
         while True:
             if parts.logs.failure is not None and core.halted is None and core.start_fault is None:
@@ -370,10 +375,10 @@ class LiveRun:
         logger.warning("{}", text)
         self._parts.alerts.send(AlertKind.DISK, "disk space", text)
 
-    # --- in words
+    # --- messages
 
     def _tell_halt(self) -> None:
-        """Say that an earlier run was halted, and what this one will do about what is open."""
+        """Say that an earlier run was halted, and what this run does about open orders and position."""
         if self.core.halted is None:
             return
         is_kept = self.core.kill_switch.keeps_position
@@ -385,7 +390,7 @@ class LiveRun:
         )
 
     def _tell_failure(self, error: Exception) -> None:
-        """Say in the runtime log, and to the operator, what ends the run. One line each: causes in a group are many."""
+        """Report what ends the run, in the runtime log and to the operator. One line per cause in a group."""
         while isinstance(error, ExceptionGroup):
             error = error.exceptions[0]
         what = self._credentials.redact(f"{type(error).__name__}: {error}")
@@ -393,7 +398,7 @@ class LiveRun:
         self._parts.alerts.send(AlertKind.STOP, "failed", f"{what}; {self._end.last_words()}")
 
     def _say(self, text: str) -> None:
-        """Show the operator a line, where no panel shows it."""
+        """Show a line to the operator if there is no panel."""
         if not self._parts.screen.is_panel:
             with suppress(OSError):
                 self._parts.screen.console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The live trader: what the core changes is in the journal before its quotes are sent."""
+"""The live trader: a step's changes are in the journal before its quotes are sent."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Venue(OrderGateway, AccountReader, Protocol):
 
 
 class LiveVenue:
-    """The venue as the executor sees it: orders and questions over HTTP, renewal by the session."""
+    """The venue as the executor uses it: orders and requests over HTTP, reconnecting by the session."""
 
     def __init__(self, http: BitflyerHttp, session: PyBotterSession) -> None:
-        """Both are open."""
+        """Both must be open."""
         self._http, self._session = http, session
         self.last: AccountReport | None = None
         """The newest report."""
@@ -56,16 +56,16 @@ class LiveVenue:
         return await self._http.place(order)
 
     async def cancel(self, order_id: OrderId) -> None:
-        """Ask for a cancel."""
+        """Request a cancel."""
         await self._http.cancel(order_id)
 
     async def report(self, since: ExecId) -> AccountReport:
-        """Ask for the account."""
+        """Request the account."""
         self.last = await self._http.report(since)
         return self.last
 
     def renew(self, why: str) -> None:
-        """Connect anew."""
+        """Reconnect the session."""
         self._session.renew(why)
 
 
@@ -85,17 +85,17 @@ class LiveTrader(Trader):
         locked_sec: float = 120.0,
         on_fact: Callable[[Fact], None] = lambda fact: None,
     ) -> None:
-        """``core`` is made with ``live=True`` and restored; ``on_fact`` hears of what may be worth an alert.
+        """``core`` must be made with ``live=True`` and restored. ``on_fact`` gets facts that may be worth an alert.
 
         ``locked_sec``: how long another program may lock the journal before trading halts, real seconds.
         """
         self.owed = OwedSteps(journal, self, locked_sec=locked_sec)
-        """Steps on their way into the journal."""
+        """Steps that are not in the journal yet."""
         executor = OrderExecutor(venue, self.on_event, clock.now_ns, venue)
         self.outbox = TaskOutbox(executor, self.owed, self.on_event, clock)
         super().__init__(core, clock, feed, logs, self.outbox)
         self.on_asked: Callable[[int], None] | None = None
-        """Called for each request for the account that the core did not make, just before its budget is charged."""
+        """Called for each account request not made by the core, just before the budget is charged."""
         self._view = view
         self._tell_fact = on_fact
 
@@ -107,7 +107,7 @@ class LiveTrader(Trader):
         self._tell_fact(fact)
 
     def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
-        """Take one market event. Of the public executions, those of our orders concern the core."""
+        """Take one market event. Public executions go to the core only if they are of our orders."""
         if isinstance(event, PublicTrades):
             for fill in self._own_prints(event):
                 self.on_event(PrintedFill(ts_ns=event.ts_ns, fill=fill))
@@ -131,20 +131,20 @@ class LiveTrader(Trader):
     # --- the journal
 
     def on_locked(self) -> None:
-        """Strike no more until the journal can be written."""
+        """Stop striking until the journal can be written."""
         self._control(Command.HOLD, Reason.JOURNAL_LOCKED)
 
     def on_locked_long(self, text: str) -> None:
-        """Tell the operator which program holds trading up."""
+        """Tell the operator which program blocks trading."""
         logger.error("{}; no quotes until it lets go", text)
         self.remember(JOURNAL, text)
 
     def on_failed(self, text: str) -> None:
-        """Halt. The halt itself is then owed, too."""
+        """Halt trading. The halt is then an owed step, too."""
         self.halt(Reason.LOG_FAILURE, text)
 
     def on_written(self, text: str) -> None:
-        """Go on."""
+        """Resume striking."""
         self._control(Command.RELEASE, Reason.JOURNAL_LOCKED)
         if text:
             logger.warning("{}", text)
@@ -157,10 +157,10 @@ class LiveTrader(Trader):
             if order.price is not None
         ]
 
-    # --- beside the core
+    # --- outside the core
 
     async def send(self) -> None:
-        """Send actions as they come, for ever, and write what the journal could not take at once."""
+        """Send actions as they come, and write owed steps, for ever."""
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(self.owed.keep_trying())
             try:
@@ -176,7 +176,7 @@ class LiveTrader(Trader):
         self._on_fact(fact)
 
     async def ask_account(self, why: str) -> None:
-        """Ask for the account although the core did not. Returns when the answer, if there is one, was taken in."""
+        """Request the account without the core. Returns when the answer, if any, was processed."""
         now_ns = self.clock.now_ns()
         if self.on_asked is not None:
             self.on_asked(now_ns)

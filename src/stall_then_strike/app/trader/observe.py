@@ -1,4 +1,4 @@
-"""From a running trader to the values that an operator sees. Reads everything, changes nothing."""
+"""Makes the status and the summary that the operator sees from a running trader. Changes nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedCondition:
-    """What the connection adds to the picture. Virtual runs count as connected."""
+    """The connection's part of a status or summary. Virtual runs count as connected."""
 
     connected: bool = True
     reconnects: int = 0
@@ -35,21 +35,21 @@ class FeedCondition:
 
 
 class Observer:
-    """Makes frozen pictures of a trader: its status now, and its summary at the end."""
+    """Makes immutable views of a trader: its status now, and its summary at the end."""
 
     def __init__(self, cfg: AppConfig, trader: Trader, mode: str, start_ns: int) -> None:
-        """``start_ns`` is on the trader's clock; a tape's begins with its first message (pass it to ``restart``)."""
+        """``start_ns`` is by the trader's clock; a tape starts with its first message (see ``restart``)."""
         self._cfg = cfg
         self._trader = trader
         self._mode = mode
         self._start_ns = start_ns
 
     def restart(self, start_ns: int) -> None:
-        """Count the run's length from here."""
+        """Count the run's length from ``start_ns``."""
         self._start_ns = start_ns
 
     def status(self, feed: FeedCondition) -> Status:
-        """This moment."""
+        """The run at this moment."""
         cfg, trader, core = self._cfg, self._trader, self._trader.core
         unit, board, now = core.instrument, core.board, trader.clock.now_ns()
         held = core.inventory.state()
@@ -168,7 +168,7 @@ class Observer:
 
 
 def _account(core: Core, now_ns: int, feed: FeedCondition) -> AccountLine | None:
-    """The account's line; None without an account."""
+    """The line on the account; None without an account."""
     account = core.account
     if account is None:
         return None

@@ -1,9 +1,9 @@
 """Where a trader's actions wait until they are sent, and how they are sent.
 
-:class:`InlineOutbox` is for a gateway that answers without waiting: what is waiting is sent as one batch, and the
-next batch after all of its answers. :class:`TaskOutbox` is for the network. A slow or lost answer must not hold up a
-cancel, so every action is sent by a task of its own, which begins in the next turn of the event loop. How many may be
-in flight at once is bounded.
+:class:`InlineOutbox` is for a gateway that answers at once: all waiting actions are sent as one batch, and the next
+batch follows after all answers. :class:`TaskOutbox` is for the network. A slow or lost answer must not delay a cancel,
+so every action is sent by its own task, which starts in the next turn of the event loop. The number of actions in
+flight is bounded.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ MOST_WAITING: Final = 1_000
 MOST_IN_FLIGHT: Final = 64
 """Actions that may be in flight at once. Each ends within its calls' time limits."""
 _TURNS_OF_A_CALL: Final = 2
-"""Turns of the event loop until a call is with the system: aiohttp prepares it in one and writes it in the next. Calls
-of one step begin so far apart, or the first would wait until the second is prepared as well."""
+"""Turns of the event loop until a call is written: aiohttp prepares it in one turn and writes it in the next. The calls
+of one step start this many turns apart, or the first would wait until the second is prepared as well."""
 _TOO_LATE_S: Final = 2.0
-"""A quote that is so old was decided on before this process stood still, or the machine slept. Real seconds."""
+"""A quote decided this long ago (the process stood still, or the machine slept) is not sent. Real seconds."""
 
 
 class OutboxFull(RuntimeError):
-    """Nothing is sent any more."""
+    """Too many actions are waiting: sending has stopped."""
 
 
 class Outbox(Protocol):
-    """What a trader asks of it."""
+    """What a trader needs of an outbox."""
 
     def __len__(self) -> int:
         """How many actions wait to be sent; those in flight do not count."""
@@ -58,7 +58,7 @@ class Outbox(Protocol):
 
 
 class _Waiting:
-    """Actions that wait to be sent, in order, and the word that there is something to do about them."""
+    """A queue of actions to send, with an event that wakes the sender."""
 
     def __init__(self) -> None:
         self.actions: deque[Action] = deque()
@@ -82,12 +82,12 @@ class InlineOutbox:
     """Sends batch after batch in the caller's task."""
 
     def __init__(self, executor: OrderExecutor, on_sent: Callable[[], None] = lambda: None) -> None:
-        """``on_sent`` is called when all that waited is sent and answered."""
+        """``on_sent`` is called when all waiting actions are sent and answered."""
         self.executor = executor
         self._on_sent = on_sent
         self._waiting = _Waiting()
         self.actions: Final = self._waiting.actions
-        """Those that wait to be sent."""
+        """Actions that wait to be sent."""
 
     def __len__(self) -> int:
         """How many actions wait to be sent."""
@@ -104,7 +104,7 @@ class InlineOutbox:
             await self.send_waiting()
 
     async def send_waiting(self) -> None:
-        """Send what waits, and what its answers lead to."""
+        """Send the waiting actions, and those that their answers lead to."""
         actions = self.actions
         while actions:
             batch = tuple(actions)
@@ -114,32 +114,32 @@ class InlineOutbox:
 
 
 class TaskOutbox:
-    """Sends each action in a task of its own, once the journal has the step that led to it.
+    """Sends each action in its own task, once the journal has the step that led to it.
 
-    Quotes are not sent if the journal cannot be written, or if they were decided on too long ago. Exits wait for the
-    journal only a moment; cancels and questions do not wait.
+    Quotes are not sent if the journal cannot be written, or if they were decided too long ago. Exits wait for the
+    journal only for a moment; cancels and account requests do not wait.
     """
 
     def __init__(self, executor: OrderExecutor, owed: OwedSteps, sink: EventSink, clock: ScaledClock) -> None:
-        """``sink`` hears of quotes that are not sent."""
+        """``sink`` gets an event for each quote that is not sent."""
         self.executor = executor
         self._owed, self._sink, self._clock = owed, sink, clock
         self._too_late_ns = round(_TOO_LATE_S * clock.speed * NS_PER_S)
         self._waiting = _Waiting()
         self._tasks: asyncio.TaskGroup | None = None
-        """None while nothing is sent: before and after :meth:`send`."""
+        """None before and after :meth:`send`, when nothing is sent."""
         self._failure: Exception | None = None
-        """What broke a call of ours, and with it the run."""
+        """The unexpected error of a call, which ends the run."""
         self._answered = asyncio.Event()
         self.in_flight = 0
-        """Actions without their answer."""
+        """Actions that are not answered yet."""
 
     def __len__(self) -> int:
         """How many actions wait to be sent; those in flight do not count."""
         return len(self._waiting.actions)
 
     def put(self, actions: Sequence[Action]) -> None:
-        """Send the actions of one step at once if there is room and nothing waits, else queue them.
+        """Send the actions of one step at once if nothing waits and few enough are in flight, else queue them.
 
         Raises OutboxFull.
         """
@@ -151,7 +151,7 @@ class TaskOutbox:
             self._set_off(self._tasks, action, number * _TURNS_OF_A_CALL)
 
     async def send(self) -> None:
-        """Send actions as they come, for ever. Raises what broke a call, once those in flight have their answers."""
+        """Send actions as they come, for ever. Raises a call's unexpected error once those in flight are answered."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             try:
@@ -163,13 +163,13 @@ class TaskOutbox:
         raise self._failure
 
     async def wait_sent(self) -> None:
-        """Return when nothing waits to be sent and every answer is in, or known not to come."""
+        """Return when nothing waits to be sent and every action is answered or known to stay unanswered."""
         while len(self) or self.in_flight:
             self._answered.clear()
             await self._answered.wait()
 
     def _set_off_waiting(self, tasks: asyncio.TaskGroup) -> None:
-        """Set off what waits, as far as there is room."""
+        """Start sending the waiting actions, as far as the limit of actions in flight allows."""
         while self._failure is None and self._waiting.actions and self.in_flight < MOST_IN_FLIGHT:
             self._set_off(tasks, self._waiting.actions.popleft())
 
@@ -190,7 +190,7 @@ class TaskOutbox:
                 self._not_sent(action, "it was decided on before a pause")
             else:
                 await self.executor.execute((action,))
-        except Exception as error:  # noqa: BLE001 - raised by `send`; here it would cut off the other calls
+        except Exception as error:  # noqa: BLE001 - raised by `send`; raised here it would cancel the other calls
             self._failure = self._failure or error
         finally:
             self.in_flight -= 1
@@ -210,7 +210,7 @@ class TaskOutbox:
 
 
 def _wait_s(action: Action) -> float:
-    """How long an action waits for its step to be written; a cancel and a question change nothing that is not known."""
+    """How long an action waits for its step to be written. Cancels and account requests do not wait: they are safe."""
     if isinstance(action, PlaceLimit):
         return QUOTE_WAIT_S
     return EXIT_WAIT_S if isinstance(action, CloseMarket) else 0.0

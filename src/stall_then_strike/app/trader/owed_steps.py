@@ -1,10 +1,10 @@
-"""Steps on their way into the journal, and what happens while it cannot take them.
+"""Steps that are not in the journal yet, and what happens while the journal is locked.
 
-A step is in the journal before its quotes are sent. Another connection may hold the lock at any time: a thread of ours
-for a millisecond, or an operator's tool for as long as it likes. The event loop does not wait for it. A step that finds
-the journal locked is owed and tried again. Its quotes wait a moment and are then not sent; exits hardly wait. If the
-lock lasts, the strategy makes no more strikes, then the operator is told, and in the end trading halts. Trading halts
-at once if the journal fails for good (a full disk, an I/O error, damage).
+A step must be in the journal before its quotes are sent. Another connection may hold the lock at any time: a thread of
+ours for a millisecond, or an operator's tool for any length of time. The event loop does not wait for the lock: a step
+that finds the journal locked is owed, and writing it is tried again. Its quotes wait for a moment and are then dropped;
+exits hardly wait. If the lock lasts, striking stops, then the operator is told, and finally trading halts. If the
+journal fails for another reason (a full disk, an I/O error, damage), trading halts at once.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from stall_then_strike.types.dto import NS_PER_S, Changes
 from stall_then_strike.types.errors import JournalBusy, JournalError
 
 QUOTE_WAIT_S: Final = 0.1
-"""How long a quote waits for its step to be written. While the journal is locked for longer, there are no strikes."""
+"""How long a quote waits for its step to be written. If the lock lasts longer, striking stops."""
 EXIT_WAIT_S: Final = 0.02
-"""How long a closing order waits. It is sent in any case, but should be in the journal if possible."""
+"""How long a closing order waits for its step to be written. It is sent in any case."""
 TELL_S: Final = 2.0
 _RETRY_S: Final = (0.001, 0.1)
 """First and longest pause before an owed step is tried again."""
 _BACKLOG: Final = 10_000
-"""Steps that may be owed. Beyond that, which takes hours, the oldest are dropped."""
+"""Most owed steps; then the oldest are dropped. Reaching this takes hours."""
 
 
 class ChangeLog(Protocol):
-    """Takes changes to be stored."""
+    """Stores changes."""
 
     def record(self, changes: Changes) -> None:
-        """Store them as one, without waiting. Raises JournalBusy and JournalError."""
+        """Store the changes, all or none, without waiting. Raises JournalBusy and JournalError."""
         ...
 
 
@@ -41,19 +41,19 @@ class Listener(Protocol):
     """Reacts to a journal that cannot be written."""
 
     def on_locked(self) -> None:
-        """The journal has been locked for longer than a quote may wait: no more strikes."""
+        """The journal has been locked for longer than a quote may wait: stop striking."""
         ...
 
     def on_locked_long(self, text: str) -> None:
-        """It has been locked for so long that the operator should know."""
+        """The journal has been locked for so long that the operator should know."""
         ...
 
     def on_failed(self, text: str) -> None:
-        """It cannot be written, or was locked for too long: trading halts."""
+        """The journal cannot be written, or was locked for too long: halt."""
         ...
 
     def on_written(self, text: str) -> None:
-        """Everything owed is written. ``text`` is for the operator; empty if the operator was told nothing before."""
+        """All owed steps are written. ``text`` is for the operator; empty if the lock was not reported before."""
         ...
 
 
@@ -66,7 +66,7 @@ class OwedSteps:
         self._locked_ns = round(locked_sec * NS_PER_S)
         self._steps: deque[Changes] = deque(maxlen=_BACKLOG)
         self.taken = 0
-        """Number of steps so far, and so the number of the last one."""
+        """Number of steps so far; also the number of the last one."""
         self._written = 0
         self._since_ns: int | None = None
         self._is_held = False
@@ -82,13 +82,13 @@ class OwedSteps:
     def add(self, changes: Changes) -> None:
         """Take one more step, and write it at once if possible."""
         if len(self._steps) == _BACKLOG:
-            self._written += 1  # given up
+            self._written += 1  # the oldest step is dropped: it counts as written
         self._steps.append(changes)
         self.taken += 1
         self.write()
 
     def write(self) -> bool:
-        """Write what is owed, in order. Returns whether the journal has all of it now."""
+        """Write the owed steps, in order. Returns whether the journal has all of them now."""
         try:
             while self._steps:
                 self._journal.record(self._steps[0])
@@ -122,7 +122,7 @@ class OwedSteps:
             await self.settle(None)
 
     async def wait_written(self, step: int, limit_s: float) -> bool:
-        """Wait until the journal has this step and all before it, or until the limit. Returns whether it does."""
+        """Wait until the journal has this step and all before it, or until the limit. Returns whether it has them."""
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 while self._written < step:

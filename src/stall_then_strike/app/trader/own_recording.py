@@ -1,7 +1,7 @@
-"""Recording beside trading: the public frames to tapes, and what the core is told to an event log.
+"""Records while trading: public frames to tapes, and the core's events to an event log.
 
-Off by default (``record.enabled``). If the recording cannot be started, neither is the run, because the user asked for
-it. If it fails later, the run says so once and goes on without it.
+Off by default (``record.enabled``). If the recording cannot be started, the run does not start either, because the user
+asked for it. If it fails later, the run says so once and goes on without it.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class OwnRecording:
     """One run's recording, as an async context manager. Does nothing if recording is not enabled."""
 
     def __init__(self, cfg: AppConfig, clock: Clock | None, mode: str, beginning: Beginning) -> None:
-        """Nothing is opened yet. ``clock`` is None in virtual time, where only the stamps of messages tell the time."""
+        """Nothing is opened yet. ``clock`` is None in virtual time, where the messages' stamps are the time."""
         self._cfg, self._clock, self._mode, self._beginning = cfg, clock, mode, beginning
         self._stack = ExitStack()
         self._tape: TapeWriter | None = None
         self._events: EventLog | None = None
 
     async def __aenter__(self) -> Self:
-        """Take the folder and start the threads. Raises LogError."""
+        """Lock the folder and start the threads. Raises LogError."""
         cfg = self._cfg
         if cfg.record.enabled:
             folder = Path(cfg.record.dir)
@@ -65,7 +65,7 @@ class OwnRecording:
                 logger.error("{} {} were not recorded", lost.lost, what)
 
     def attach(self, trader: Trader, session: PyBotterSession | None = None) -> None:
-        """Listen to a trader that has not been told anything yet, and to a session that is not connected."""
+        """Record a trader's events and a session's frames. Call this before the first event and before connecting."""
         events = self._events
         if events is not None:
             trader.on_input = events.on_input
@@ -75,14 +75,14 @@ class OwnRecording:
             session.tap = self._tape
 
     def listen(self, messages: Iterable[Message]) -> Iterator[Message]:
-        """Record messages that come without a session, as they are taken."""
+        """Record messages that come without a session, as the caller takes them."""
         for recv_ns, text in messages:
             if self._tape is not None and text is not None:
                 self._tape.on_frame(text.encode(), recv_ns)
             yield recv_ns, text
 
     def drain(self) -> None:
-        """Wait for the disk, which virtual time would outrun."""
+        """Wait for the disk, because virtual time runs faster than it writes."""
         for stream in (self._tape, self._events):
             if stream is not None:
                 stream.drain()

@@ -1,4 +1,4 @@
-"""One paper run: in virtual time over messages, or in real time on a feed; from the journal to the summary."""
+"""One paper run, from the journal to the summary: in virtual time over messages, or in real time on a feed."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ from stall_then_strike.tapes.tape_reader import TapeError
 from stall_then_strike.types.dto import NS_PER_S, Reason
 
 _STOP_S: Final = 5.0
-"""How long a stopping run may take to have its cancels confirmed, real seconds."""
+"""How long a stopping run waits for its cancels to be confirmed, real seconds."""
 _WATCH_S: Final = 0.1
 _PAPER: Final = "paper"
-"""In the names of recordings."""
+"""Part of the names of recordings."""
 
 
 class PaperRun:
@@ -50,16 +50,16 @@ class PaperRun:
     def __init__(
         self, cfg: AppConfig, logs: CsvLogs, screen: Screen, log_dir: Path, journal: BatchedJournal | None = None
     ) -> None:
-        """Nothing is started yet. A replay has no ``journal``."""
+        """Nothing is started yet. ``journal`` is None for a replay."""
         self._cfg = cfg
         self._logs = logs
         self._screen = screen
         self._log_dir = log_dir
         self._journal = journal
         self.ending = Ending()
-        """Signals go here. In a hurry, the last paper orders are not waited for."""
+        """Takes signals. After a second one, the run does not wait for its last paper orders."""
         self.ended = ""
-        """Why it ended, once it has."""
+        """Why the run ended; empty before."""
         self._over = asyncio.Event()
 
     # --- virtual time
@@ -74,7 +74,7 @@ class PaperRun:
         ended: str,
         is_tape: bool = False,
     ) -> int:
-        """Trade stamped messages; ``ended`` names their natural end. Those of a tape are not recorded once more."""
+        """Trade stamped messages; ``ended`` is the reason given at their end. Messages of a tape are not recorded."""
         clock, feed = VirtualClock(0), MarketFeed(self._cfg, is_recorded=True)
         trader = PaperTrader(self._cfg, clock, feed, self._logs, self._journal)
         observer = Observer(self._cfg, trader, mode, 0)
@@ -117,7 +117,7 @@ class PaperRun:
         observer: Observer,
         ended: str,
     ) -> int:
-        """Trade in virtual time whatever ``running`` drives ``run`` over, with nothing to show and to record."""
+        """Trade in virtual time; ``running`` is a coroutine that drives ``run``. Nothing is shown or recorded."""
         async with asyncio.TaskGroup() as tasks:
             owned = self._watchers(tasks, trader, run)
             await running
@@ -142,7 +142,7 @@ class PaperRun:
     # --- real time
 
     async def realtime(self, *, mode: str, sim: bool, speed: float, duration_s: float | None) -> int:
-        """Trade a feed as it comes."""
+        """Trade a live feed in real time."""
         async with AsyncExitStack() as stack:
             clock = ScaledClock(speed) if speed != 1.0 else SystemClock()
             cfg = self._cfg
@@ -153,7 +153,7 @@ class PaperRun:
                 cfg = cfg.model_copy(update={"exchange": cfg.exchange.model_copy(update=urls)})
 
             def on_event(event: MarketEvent) -> None:
-                trader.on_market(event, session.frame_perf_ns)  # made below: an unconnected session tells nothing
+                trader.on_market(event, session.frame_perf_ns)  # made below: no events before it connects
 
             session = PyBotterSession(cfg, clock, on_event)
             trader = PaperTrader(cfg, clock, session.feed, self._logs, self._journal)
@@ -185,7 +185,7 @@ class PaperRun:
         http: BitflyerHttp,
         clock: ScaledClock,
     ) -> list[asyncio.Task[None]]:
-        """Start what goes on beside trading, until it is cancelled."""
+        """Start the background tasks of trading, which run until cancelled."""
         cfg = self._cfg
         disks = DiskWatch(written_folders(cfg, self._log_dir), cfg.watch.min_free_disk_mb)
         owned = [
@@ -202,13 +202,13 @@ class PaperRun:
         return owned
 
     async def _ready(self, session: PyBotterSession, speed: float) -> None:
-        """Wait for the first whole book, but not past a signal."""
-        # A venue whose time runs slowly sends its snapshots slowly too.
+        """Wait for the first complete book, or for a signal."""
+        # If the venue's time runs slowly, its snapshots come slowly too.
         limit_s = float(self._cfg.ws.connect_timeout_sec) / min(1.0, speed)
         await first_of(session.wait_ready(limit_s), self.ending.wanted)
 
     async def _until_end(self, trader: PaperTrader, seconds: float | None) -> None:
-        """Wait for the end of the run, then until nothing of ours is live."""
+        """Wait for the end of the run, then until no order of ours is live."""
         await self.ending.wait(seconds)
         trader.stop()
         is_over = await first_of(self._over.wait(), self.ending.hurry, limit_s=_STOP_S)
@@ -218,7 +218,7 @@ class PaperRun:
     # --- both
 
     async def _watch(self, trader: PaperTrader) -> None:
-        """Notice that nothing is live any more, and why; halt on a log that cannot be written."""
+        """Watch for the moment when nothing is live any more; halt if a log cannot be written."""
         while True:
             if self._logs.failure is not None and trader.core.halted is None:
                 trader.halt(Reason.LOG_FAILURE, str(self._logs.failure))
@@ -239,7 +239,7 @@ class PaperRun:
 
 
 def _condition(session: PyBotterSession) -> FeedCondition:
-    """What the connection adds to the picture."""
+    """The connection's part of a status or summary."""
     transport = session.statistics()
     return FeedCondition(connected=transport.is_connected, reconnects=max(0, transport.connects - 1))
 

@@ -1,8 +1,7 @@
-"""What must be so before real orders are sent, as a list of findings. It asks and looks; it changes nothing.
+"""The checks before real orders are sent, as a list of results. They read and change nothing.
 
-Nothing here can send or cancel an order: of the venue only questions are asked, six in all, and of the disk only
-whether a file could be made. Questions stop where their answers would say nothing more: without a venue, or with a key
-that it refuses.
+Nothing here can send or cancel an order: the venue gets only six read requests, and on the disk it is only checked
+whether a file could be made. Requests that cannot help are skipped: when the venue is unreachable, or refuses the key.
 """
 
 from __future__ import annotations
@@ -44,13 +43,13 @@ NEEDED_PERMISSIONS: Final = tuple(
         "getcollateral",
     )
 )
-"""Of live trading; that for ``getchildorders`` brings the order events, too."""
+"""Permissions that live trading needs; the one for ``getchildorders`` includes the order events."""
 UNWANTED_PERMISSIONS: Final = ("/v1/me/withdraw", "/v1/me/sendcoin")
-"""What a trading key should not be good for."""
+"""Permissions that a trading key should not have."""
 LEVERAGE: Final = 2
-"""Of an individual's account on the CFD (bitFlyer's product rules)."""
+"""Leverage of an individual's account on the CFD (bitFlyer's product rules)."""
 _SLACK: Final = Decimal("1.05")
-"""The price moves by so much in a day: closer than that is no news."""
+"""Tolerance of the margin check: the price moves by this much in a day."""
 _SHOWN: Final = Decimal("0.0001")
 _CALLS_OF_A_STRIKE: Final = 4
 _KEY_PAGE: Final = "bitFlyer Lightning, page API"
@@ -60,9 +59,9 @@ _A = TypeVar("_A")
 async def preflight(
     cfg: AppConfig, credentials: Credentials | None, http: BitflyerHttp | None, clock: Clock, log_dir: Path
 ) -> list[CheckResult]:
-    """Check all that can be checked, in six calls. Never raises for what it finds.
+    """Run all checks, with six calls to the venue. Never raises for what it finds.
 
-    Without credentials nothing is asked of the account, without ``http`` nothing of a venue. ``http`` must sign with
+    Without ``credentials`` the account is not checked, without ``http`` nothing at the venue. ``http`` must sign with
     these credentials.
     """
     results: list[CheckResult] = []
@@ -81,7 +80,7 @@ async def preflight(
 
 
 def _memory(cfg: AppConfig, credentials: Credentials | None, clock: Clock) -> list[CheckResult]:
-    """What the journal of an earlier run says to a start; nothing if there is none."""
+    """Check what the journal of an earlier run remembers; no result if there is no journal."""
     path = journal_path(cfg.journal.dir, cfg.exchange.product_code)
     if not path.exists():
         return []
@@ -115,7 +114,7 @@ async def _venue(cfg: AppConfig, http: BitflyerHttp, clock: Clock, *, is_private
     results = [_board(condition)]
     if is_private:
         results += await _account(cfg, http, clock)
-    results.insert(1, _clock(cfg, http))  # judged by all answers
+    results.insert(1, _clock(cfg, http))  # uses the dates of all answers
     return results
 
 
@@ -150,7 +149,7 @@ async def _answer(question: Awaitable[_A]) -> _A | VenueError:
 
 
 def _failed(name: str, error: VenueError) -> CheckResult:
-    """A question without an answer."""
+    """The result for a failed request."""
     if isinstance(error, AuthRefused):
         return fault(
             name,
@@ -169,7 +168,7 @@ def _failed(name: str, error: VenueError) -> CheckResult:
 
 
 def _address(cfg: AppConfig) -> CheckResult:
-    """Keys go to the venue over TLS, or stay on this machine."""
+    """Whether requests go to bitFlyer over TLS, or stay on this machine."""
     for key in ("base_url", "ws_url"):
         text: str = getattr(cfg.exchange, key)
         try:
@@ -259,7 +258,7 @@ def _collateral(cfg: AppConfig, margin: Collateral) -> CheckResult:
 
 
 def _margin(cfg: AppConfig, margin: Collateral, price: Decimal | VenueError) -> CheckResult:
-    """Whether the collateral carries the largest position that the strategy may hold, and a strike's two quotes."""
+    """Whether the collateral suffices for the strategy's largest position and the two quotes of a strike."""
     if isinstance(price, VenueError):
         return warning("margin", f"the price cannot be told: {price}", "compare collateral and position by hand")
     unit, strategy = cfg.exchange.instrument(), cfg.strategy
@@ -328,7 +327,7 @@ def _limits(cfg: AppConfig, http: BitflyerHttp, clock: Clock) -> CheckResult:
 
 
 def _folder(name: str, folder: Path) -> CheckResult:
-    """Whether files can be made there; a folder that is not there yet, whether it can be made."""
+    """Whether files can be made in a folder, or whether a missing folder can be made."""
     existing = nearest(folder)
     try:
         with tempfile.TemporaryFile(dir=existing):
@@ -343,7 +342,7 @@ def _folder(name: str, folder: Path) -> CheckResult:
 
 
 def _disk(cfg: AppConfig, folders: Iterable[Path]) -> CheckResult:
-    """Room where logs and journal go."""
+    """Free room on the disks of logs and journal."""
     try:
         free_mb = min(map(free_bytes, folders)) // MB
     except OSError as error:

@@ -1,6 +1,6 @@
 """Real time: the timer for a trader's deadlines on a live feed.
 
-Market events arrive by callback from the session and are decided on at once, in the same turn of the event loop. The
+The session delivers market events by callback, and the trader decides at once, in the same turn of the event loop. The
 timer and the trader's sending are tasks of the caller's TaskGroup; the first that fails ends the run.
 """
 
@@ -19,7 +19,7 @@ class RealtimeRun:
     """The timer of one trader."""
 
     def __init__(self, trader: Trader, clock: Clock, *, speed: float = 1.0) -> None:
-        """``speed`` is how much faster than real seconds ``clock`` runs."""
+        """``speed`` is how many seconds of ``clock`` pass in a real second."""
         self._trader = trader
         self._clock = clock
         self._speed = speed
@@ -27,7 +27,7 @@ class RealtimeRun:
         trader.on_step = self._moved.set
 
     async def keep_time(self) -> None:
-        """Wake the trader at its deadlines, for ever. Look again after each event: it may bring the next one nearer."""
+        """Wake the trader at its deadlines, for ever. Each event may change the next one, so it is read again then."""
         while True:
             left_s = (self._trader.next_deadline_ns - self._clock.now_ns()) / self._speed / 1e9
             if left_s <= 0:
@@ -37,7 +37,7 @@ class RealtimeRun:
                 await self._sleep(min(left_s, _LONGEST_WAIT_S))
 
     async def _sleep(self, seconds: float) -> None:
-        """Sleep until the time is over or the trader has taken a step."""
+        """Sleep for ``seconds``, or until the trader has taken a step."""
         self._moved.clear()
         try:
             async with asyncio.timeout(seconds):

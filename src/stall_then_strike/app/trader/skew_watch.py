@@ -1,4 +1,4 @@
-"""Decides when our clock differs too much from the venue's to go on trading. Pure."""
+"""Decides when our clock differs too much from the venue's to continue trading. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from stall_then_strike.types.dto import NS_PER_S
 
 ANSWERS: Final = 3
-"""How many answers in a row must show it. A single one may just have been slow."""
+"""How many answers in a row must show the skew. A single one may just have been slow."""
 
 
 class SkewWatch:
@@ -18,7 +18,7 @@ class SkewWatch:
         self._limit_ns = limit_ns
         self._far = 0
         self.skew_ns = 0
-        """By how much the venue's clock is at least ahead of ours, as of the last answer."""
+        """How far the venue's clock is ahead of ours, at least, by the last answer."""
 
     def add(self, skew_ns: int) -> str:
         """Take the skew of one answer. Returns why to halt, or an empty text."""

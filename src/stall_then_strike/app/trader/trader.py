@@ -1,8 +1,8 @@
-"""The core with its surroundings: events in from any source, actions out to the outbox, rows out to the logs.
+"""Connects the core: events in from any source, actions out to the outbox, rows out to the logs.
 
-A trader has no loop of its own. ``realtime`` drives it from a live feed and timers, ``virtual`` from a list of stamped
-messages; both call the same methods, so that a tape is traded by the same code as the market. ``PaperTrader`` is here,
-the live one in ``live``; they differ in their venue.
+A trader has no loop. ``realtime`` drives it from a live feed and timers, ``virtual`` from a list of stamped messages;
+both call the same methods, so tapes and live markets are traded by the same code. ``PaperTrader`` is here, the live
+trader in ``live_trader``; they differ in their venue.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ _UNKNOWN: Final = BookStatus.UNKNOWN
 
 RECENT: Final = 30
 _LOG_PAUSE_S: Final = 0.002
-"""How long log rows wait in real time, so that what is being sent goes first: formatting them and waking the threads
-that write them takes about as long as sending."""
+"""How long log rows wait in real time, so that requests are sent first: formatting rows and waking the threads that
+write them takes about as long as sending."""
 
 
 class RowLog(Protocol):
-    """Where CSV rows go."""
+    """Writes CSV rows."""
 
     def write(self, row: TradeLogRow | OrderLogRow | DecisionLogRow) -> None:
         """Take one row without blocking."""
@@ -64,7 +64,7 @@ class RowLog(Protocol):
 
 
 class Feed(Protocol):
-    """Where market events come from: what a trader reads of it."""
+    """The source of market events, as far as a trader reads it."""
 
     @property
     def board(self) -> BookReader:
@@ -77,25 +77,25 @@ class Feed(Protocol):
 
 
 class Trader:
-    """A core with its clock, its logs and its outbox. Subclasses say what market events mean at their venue.
+    """A core with its clock, its logs and its outbox. Subclasses handle market events for their venue.
 
-    The order within a step: changes to the journal, actions to the outbox, rows to the logs. Events that come while a
-    step is being taken wait their turn.
+    Order within a step: changes to the journal, actions to the outbox, rows to the logs. Events that arrive during a
+    step are queued.
     """
 
     def __init__(self, core: Core, clock: Clock, feed: Feed, logs: RowLog, outbox: Outbox) -> None:
-        """Everything is given; nothing is started."""
+        """Nothing is started yet."""
         self.core = core
         self.clock = clock
         self.feed = feed
         self.logs = logs
         self._outbox = outbox
         self.on_step: Callable[[], None] = lambda: None
-        """Called after each step, when the next deadline may have moved."""
+        """Called after each step, because the next deadline may have changed."""
         self.on_input: Callable[[Event, int], None] | None = None
-        """Told of each event just before the core is, with the moment that the core is told."""
+        """Called with each event just before the core gets it, and with the time given to the core."""
         self.latency = LatencyHistogram()
-        """From the text of a board message to the core's answer."""
+        """Time from the receipt of a board message's text to the core's answer."""
         self.recent_decisions: deque[DecisionLogRow] = deque(maxlen=RECENT)
         self.recent_trades: deque[TradeLogRow] = deque(maxlen=RECENT)
         self._inbox: deque[Event] = deque()
@@ -115,9 +115,9 @@ class Trader:
         self.on_event(Tick(ts_ns=self.clock.now_ns()))
 
     def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
-        """Take one market event; executions of others concern no core.
+        """Take one market event. Public executions do not go to the core.
 
-        ``started_ns`` is when its text arrived, on the stopwatch of ``perf_ns``.
+        ``started_ns`` is when its text arrived, by ``perf_ns``.
         """
         if isinstance(event, PublicTrades):
             return
@@ -131,7 +131,7 @@ class Trader:
             self.latency.add(perf_ns() - started_ns)
 
     def _tell_of_gaps(self, board: BoardSnapshot) -> None:
-        """Log when a lost book is known again. The connection logs the loss."""
+        """Log when an UNKNOWN book is known again. The connection logs the loss."""
         if board.status is _UNKNOWN:
             self._unknown_ns = board.ts_ns
         elif self._unknown_ns is not None:
@@ -139,7 +139,7 @@ class Trader:
             self._unknown_ns = None
 
     def on_event(self, event: Event) -> None:
-        """One step of the core. What comes from within a step is taken after it."""
+        """Take one step of the core. An event that arrives during a step is taken after it."""
         if self._is_stepping:
             self._inbox.append(event)
             return
@@ -152,7 +152,7 @@ class Trader:
             self._is_stepping = False
 
     def _step(self, event: Event) -> None:
-        """The one door to the core's steps."""
+        """The only place that calls the core's step."""
         now_ns = self.clock.now_ns()
         if self.on_input is not None:
             self.on_input(event, now_ns)
@@ -162,13 +162,13 @@ class Trader:
         self.on_step()
 
     def _remember(self, changes: Changes) -> None:
-        """Have the journal, if there is one, take what a step changed, before any of its actions is sent."""
+        """Store a step's changes in the journal, if there is one, before any of its actions is sent."""
 
     def _on_fact(self, fact: Fact) -> None:
-        """Tell whoever listens of a fact."""
+        """Called with each fact, for subclasses."""
 
     def _take(self, step: Step) -> None:
-        """Remember, send, then log."""
+        """Process a step: journal, outbox, then logs."""
         changes = step.changes
         if changes is not None:
             self._remember(changes)
@@ -188,7 +188,7 @@ class Trader:
             self._record(self._late_rows.popleft())
 
     async def send(self) -> None:
-        """Send actions as they come, for ever. Log rows wait a moment meanwhile."""
+        """Send actions as they come, for ever. Log rows are delayed a moment meanwhile."""
         self._is_sending = True
         try:
             await self._outbox.send()
@@ -201,7 +201,7 @@ class Trader:
         self._control(Command.HALT, reason, detail)
 
     def stop(self, *, flat: bool = False) -> None:
-        """Cancel and strike no more; ``flat``: close the position, too."""
+        """Cancel all quotes and stop striking; ``flat``: close the position, too."""
         self._control(Command.STOP_FLAT if flat else Command.STOP, Reason.STOPPING)
 
     def _control(self, command: Command, reason: Reason, detail: str = "") -> None:
@@ -224,15 +224,15 @@ class PaperTrader(Trader):
     def __init__(
         self, cfg: AppConfig, clock: Clock, feed: Feed, logs: RowLog, journal: ChangeLog | None = None
     ) -> None:
-        """Everything is given; nothing is started. ``feed`` is where the paper gateway reads the book.
+        """Nothing is started yet. The paper gateway reads the book of ``feed``.
 
-        Without ``journal`` nothing is remembered.
+        Without ``journal`` nothing is stored.
         """
         core = Core(cfg, is_remembered=journal is not None)
         self._journal = journal
         self.paper = PaperGateway(cfg.paper, cfg.session, core.instrument, sink=self.on_event, now_ns=clock.now_ns)
         executor = OrderExecutor(self.paper, self.on_event, clock.now_ns, is_instant=True)
-        # A cancel taken by the paper venue is a deadline that no event tells of: look again after sending.
+        # A cancel in flight at the paper venue is a new deadline without an event: read the deadline after sending.
         self.outbox = InlineOutbox(executor, on_sent=lambda: self.on_step())
         super().__init__(core, clock, feed, logs, self.outbox)
 
@@ -264,5 +264,5 @@ class PaperTrader(Trader):
         super().on_market(event, started_ns)
 
     async def send_waiting(self) -> None:
-        """Send what waits, in virtual time."""
+        """Send the waiting actions, in virtual time."""
         await self.outbox.send_waiting()

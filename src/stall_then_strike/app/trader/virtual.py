@@ -1,8 +1,8 @@
-"""Virtual time: a list of stamped messages traded as fast as the machine can, or at any chosen pace.
+"""Virtual time: trades a list of stamped messages as fast as the machine can, or at a chosen pace.
 
-Time jumps from event to event, deadlines of the core and of the paper venue included, so every stall matures and every
-TTL ends at its exact nanosecond. Nothing depends on how long anything took: the same messages, settings and seed give
-the same rows, byte for byte, at every speed and on every machine.
+Time jumps from event to event, including deadlines of the core and of the paper venue, so every stall matures and every
+TTL ends at its exact nanosecond. Nothing depends on how long the program takes: the same messages, settings and seed
+give the same rows, byte for byte, at every speed and on every machine.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import FeedError
 
 _BREATH: Final = 256
-"""Messages and deadlines after which others get a turn."""
+"""Number of messages and deadlines after which other tasks get a turn."""
 _LONGEST_GAP_NS: Final = 7 * 86_400 * NS_PER_S
-"""A longer gap between two stamps is a broken stamp: a tape may miss days, not weeks."""
+"""Longest gap between two stamps; a longer one means a broken stamp. A tape may miss days, not weeks."""
 _NEVER_NS: Final = 1 << 63
 
 Message = tuple[int, str | None]
-"""Receive stamp and text of one frame; no text: the recording was broken off before this moment."""
+"""Receive stamp and text of one frame; None for the text: the recording was interrupted before this moment."""
 
 M = TypeVar("M", contravariant=True)
 
 
 class RecordedFeed(Protocol[M]):
-    """Decoder of recorded messages, whatever they are recorded as."""
+    """Decoder of recorded messages of one type."""
 
     def on_recorded(self, message: M, recv_ns: int) -> MarketEvent | None:
-        """What a message says; None for nothing that concerns a trader."""
+        """The market event of a message; None if it is of no interest to a trader."""
         ...
 
 
 class VirtualRun(Generic[M]):
-    """Drives one trader through messages, in time that jumps from event to deadline."""
+    """Drives one trader through messages in virtual time."""
 
     def __init__(
         self,
@@ -52,10 +52,10 @@ class VirtualRun(Generic[M]):
         flush: Callable[[], object] = lambda: None,
         is_timed: bool = True,
     ) -> None:
-        """``pacer`` makes, from the first stamp, the clock whose pace to keep; None: as fast as possible.
+        """``pacer`` makes a clock from the first stamp; the run keeps its pace. None: as fast as possible.
 
-        ``on_start`` is told the first stamp. ``flush`` waits for the logs, which time that runs free would outrun.
-        ``is_timed``: the trader measures how long each message takes from its text to the decision.
+        ``on_start`` is called with the first stamp. ``flush`` waits for the logs, which write more slowly than virtual
+        time runs. ``is_timed``: the trader measures the time from each message's text to the decision.
         """
         self._trader = trader
         self._clock = clock
@@ -70,18 +70,18 @@ class VirtualRun(Generic[M]):
         self._turns = 0
         self.messages = 0
         self.backwards = 0
-        """Messages whose stamp was before that of an earlier one."""
+        """Number of messages stamped before an earlier one."""
 
     def stop(self) -> None:
-        """End before the next message."""
+        """End the run before the next message."""
         self._stop = True
 
     async def run(
         self, messages: Iterable[tuple[int, M]], *, duration_ns: int | None = None, settle: bool = True
     ) -> None:
-        """Trade all messages, or those of the first ``duration_ns``; then stop in good order, unless more will come.
+        """Trade all messages, or those of the first ``duration_ns``; ``settle``: then stop in good order.
 
-        A message comes with its receive stamp. Raises FeedError for a stamp that cannot be.
+        Each message comes with its receive stamp. Raises FeedError for an impossible stamp.
         """
         trader, clock = self._trader, self._clock
         waiting = trader.outbox.actions
@@ -107,7 +107,7 @@ class VirtualRun(Generic[M]):
             await self._settle()
 
     def _tell(self, message: M) -> None:
-        """Tell the trader what a message says. A stamp of the past counts as the latest one."""
+        """Give a message's event to the trader. A stamp before an earlier one is replaced by the latest."""
         started_ns = perf_ns() if self._is_timed else None
         event = self._feed.on_recorded(message, self._clock.now_ns())
         if event is not None:
@@ -115,7 +115,7 @@ class VirtualRun(Generic[M]):
         self.messages += 1
 
     def _begin(self, start_ns: int, duration_ns: int | None) -> None:
-        """The first message is there."""
+        """Start the run at the first message's stamp."""
         self._end_ns = _NEVER_NS if duration_ns is None else start_ns + duration_ns
         self._pacer = None if self._make_pacer is None else self._make_pacer(start_ns)
         self._on_start(start_ns)
@@ -128,7 +128,7 @@ class VirtualRun(Generic[M]):
             await self._pass_deadlines(self._trader.next_deadline_ns)
 
     async def _pass_deadlines(self, until_ns: int) -> None:
-        """Wake the trader at each of its deadlines up to this stamp, itself included."""
+        """Wake the trader at each of its deadlines up to and including this stamp."""
         trader, waiting = self._trader, self._trader.outbox.actions
         while (deadline_ns := trader.next_deadline_ns) <= until_ns:
             if self._pacer is not None:
@@ -142,12 +142,12 @@ class VirtualRun(Generic[M]):
                 await self._breathe()
 
     async def _breathe(self) -> None:
-        """Give other tasks (signals, the panel) a turn, and the logs their time."""
+        """Give other tasks (signals, the panel) a turn, and flush the logs."""
         self._flush()
         await asyncio.sleep(0)
 
     def _is_over(self, recv_ns: int) -> bool:
-        """Whether the run ends before a message of this stamp. Raises FeedError for a stamp that cannot be."""
+        """Whether the run ends before a message with this stamp. Raises FeedError for an impossible stamp."""
         gap_ns = recv_ns - self._clock.now_ns()
         if self._stop or recv_ns > self._end_ns:
             return True

@@ -1,17 +1,16 @@
-"""From one frame of text to one event: everything that is public on bitFlyer's realtime channels.
+"""Decodes bitFlyer's public realtime channels: one text frame in, at most one event out.
 
-The feed parses, checks and routes frames, applies board messages to the board and has the view judge it. It knows no
-socket, no clock and no task: a recorded tape goes the same way as the live stream. Messages of the private channel
-are handed on as they are; `private_feed.py` reads them.
+The feed parses, checks and routes frames, applies board messages to the board and has the view update the book's
+status. It knows no socket, no clock and no task: a recorded tape takes the same path as the live stream. Messages of
+the private channel are passed on unread; `private_feed.py` reads them.
 
-What comes over the wire is not trusted. A frame that is not what its channel promises is counted by kind, logged now
-and then, and nothing is raised. If it was about the book, the book lacks what it told: its levels stay as they were,
-and it is in doubt at once, until a message agrees with it. An execution that cannot be read spoils no other of its
-message.
+The wire is not trusted. A frame that breaks its channel's format is counted by kind and logged now and then; nothing is
+raised. If it was a board message, the book misses its changes: the levels stay as they were, and the book is SUSPECT
+until a later message agrees with it. An unreadable execution does not affect the others of its message.
 
 Venue facts (bitFlyer API documentation, realtime API; the rest measured): data comes as JSON-RPC notifications
-``channelMessage``; requests with an id are answered with that id; executions of one product are numbered by ones,
-and ``side`` is empty in an auction; the ticker carries the state of the board; messages missed are not sent again.
+``channelMessage``; requests with an id are answered with that id; execution ids of one product rise by one, and
+``side`` is empty in an auction; the ticker carries the state of the board; missed messages are not sent again.
 """
 
 from __future__ import annotations
@@ -46,23 +45,23 @@ from stall_then_strike.types.instrument import Lots, Ticks
 EXECUTIONS_PREFIX: Final = "lightning_executions_"
 TICKER_PREFIX: Final = "lightning_ticker_"
 EVENTS_CHANNEL: Final = "child_order_events"
-"""The private channel, read by nobody unless the feed was given an ear for it."""
+"""The private channel. Its frames are refused unless the feed was given ``on_private``."""
 
 REMEMBERED_EXECUTIONS: Final = 4_096
-"""So many execution ids are kept to notice one that comes twice."""
+"""How many of the latest execution ids are kept to detect duplicates."""
 
 _HEAD_CHARS: Final = 200
-"""How far into a frame its channel is looked for, if it cannot be parsed."""
+"""How much of an unparsable frame is searched for its channel."""
 
 MAX_TRADES: Final = 10_000
-"""Executions in one message beyond which it is refused. The most seen is 16."""
+"""Most executions in one message; a longer one is refused. The most seen is 16."""
 
 MarketEvent = BoardSnapshot | PublicTrades | VenueStatus
 
 
 @unique
 class Refusal(StrEnum):
-    """Kinds of frames that are not understood."""
+    """Kinds of refused frames."""
 
     TOO_LONG = "too_long"
     NOT_JSON = "not_json"
@@ -76,11 +75,11 @@ class Refusal(StrEnum):
     BAD_EXECUTIONS = "bad_executions"
     BAD_TICKER = "bad_ticker"
     STRAY_REPLY = "stray_reply"
-    """An answer to nothing that was asked on this connection."""
+    """An answer to no request of this connection."""
 
 
 _UNREAD: Final = frozenset({Refusal.TOO_LONG, Refusal.NOT_JSON, Refusal.BATCH, Refusal.BAD_PARAMS})
-"""Frames of which only their beginning may tell what they were about."""
+"""Refused frames whose channel can only be found by searching their beginning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +89,7 @@ class FeedStatistics:
     board_snapshots: int
     board_deltas: int
     deltas_before_snapshot: int
-    """Deltas of a connection that had not brought a snapshot yet: not applied."""
+    """Deltas received before their connection's first snapshot: not applied."""
     execution_messages: int
     executions: int
     tickers: int
@@ -99,13 +98,13 @@ class FeedStatistics:
     """Board messages whose mid price was compared with the book."""
     mid_agreed: int
     execution_gaps: int
-    """Places at which execution ids rose by more than one within a connection: perhaps lost messages."""
+    """How often execution ids rose by more than one within a connection: perhaps lost messages."""
     executions_missing: int
     """Ids that those gaps skipped."""
     execution_duplicates: int
-    """Executions that came again; they are left out."""
+    """Executions received again; they are dropped."""
     refused: Mapping[str, int]
-    """Frames that were not understood, by kind."""
+    """Refused frames, by kind."""
 
 
 class MarketFeed:
@@ -120,12 +119,11 @@ class MarketFeed:
         is_quiet: bool = False,
         is_recorded: bool = False,
     ) -> None:
-        """Feed ``board``, or one of its own; ``is_quiet``: what is refused is counted and not logged.
+        """Feed ``board``, or a new one if None.
 
-        ``is_recorded``: the frames are of a tape, and answers on it are to what its recorder asked.
-
-        ``on_private`` gets the message of each frame of the private channel, with the stamp of its receipt; without
-        it such frames are refused as of an unknown channel.
+        ``on_private`` gets the message of each private frame with its receive stamp; without it such frames are refused
+        as frames of an unknown channel. ``is_quiet``: refused frames are counted but not logged. ``is_recorded``: the
+        frames come from a tape, so answers to any request are accepted: the recorder sent those requests.
         """
         instrument = cfg.exchange.instrument()
         product = instrument.product_code
@@ -136,9 +134,9 @@ class MarketFeed:
         self.executions_channel: Final = EXECUTIONS_PREFIX + product
         self.ticker_channel: Final = TICKER_PREFIX + product
         self.heard_ns: Final[dict[str, int]] = {}
-        """When each channel last delivered something sound, by our stamp."""
+        """Receive stamp of the last valid message of each channel."""
         self.replies: Final[dict[int, str | None]] = {}
-        """Answers to the requests announced by ``expect_replies``: None is yes, a text the venue's error."""
+        """Answers to the requests announced by ``expect_replies``, by id: None for success, or the venue's error."""
 
         self._product = product
         self._on_private = on_private
@@ -169,13 +167,13 @@ class MarketFeed:
     # --- Connection --------------------------------------------------------------------------------------------------
 
     def on_connect(self) -> None:
-        """A new connection begins: its deltas mean nothing before its first snapshot."""
+        """A new connection begins: its deltas are ignored until its first snapshot."""
         self._has_snapshot = False
         self._last_exec_id = 0
         self.heard_ns.clear()
 
     def on_disconnect(self, now_ns: int) -> BoardSnapshot:
-        """The connection is gone: the book is unknown. Returns the snapshot that says so."""
+        """The connection is lost: the book is UNKNOWN. Returns a snapshot with that status."""
         self._has_snapshot = False
         self.view.on_disconnect(now_ns)
         return self.view.snapshot(now_ns)
@@ -188,7 +186,7 @@ class MarketFeed:
     # --- Frames ------------------------------------------------------------------------------------------------------
 
     def on_text(self, text: str | bytes, recv_ns: int) -> MarketEvent | None:
-        """Take one text frame as it came off the wire."""
+        """Take one text frame as received."""
         try:
             if len(text) > self._max_frame_bytes:
                 raise _Refused(Refusal.TOO_LONG, f"{len(text)} bytes")
@@ -204,7 +202,7 @@ class MarketFeed:
             return self._refuse(refused, text[:SHOWN_CHARS], recv_ns, is_of_book=is_of_book)
 
     def on_recorded(self, text: str | None, recv_ns: int) -> MarketEvent | None:
-        """Take one frame of a recording; None says that the recording was broken off before this moment."""
+        """Take one frame of a recording; None means that the recording was interrupted before this moment."""
         if text is not None:
             return self.on_text(text, recv_ns)
         lost = self.on_disconnect(recv_ns)
@@ -219,12 +217,12 @@ class MarketFeed:
             return self._refuse(refused, "", recv_ns, is_of_book=refused.kind is Refusal.BAD_BOARD)
 
     def _names_board(self, head: str | bytes) -> bool:
-        """Whether what cannot be read was about the book, as far as its beginning shows."""
+        """Whether the beginning of an unreadable frame names a board channel."""
         raw = head.encode(errors="replace") if isinstance(head, str) else head
         return any(name in raw for name in self._board_names)
 
     def _refuse(self, refused: _Refused, shown: str | bytes, recv_ns: int, *, is_of_book: bool) -> BoardSnapshot | None:
-        """Count a frame that is not understood; what it told of the book is missing there."""
+        """Count a refused frame. If it was a board message, the book becomes SUSPECT: it misses the frame's changes."""
         self._refusals.add(refused.kind, refused.why, shown, recv_ns)
         if not is_of_book or not self._has_snapshot:
             return None
@@ -232,7 +230,7 @@ class MarketFeed:
         return self.view.snapshot(recv_ns)
 
     def on_binary(self, data: bytes, recv_ns: int) -> None:
-        """Take note of a binary frame; the venue sends none."""
+        """Count a binary frame as refused; the venue sends none."""
         self._refusals.add(Refusal.BINARY, f"{len(data)} bytes", data[:SHOWN_CHARS], recv_ns)
 
     def statistics(self) -> FeedStatistics:
@@ -265,7 +263,7 @@ class MarketFeed:
             return None
         if not is_data:
             raise _Refused(Refusal.UNKNOWN_METHOD)
-        # In order of their rate on the wire.
+        # Most frequent channel first.
         if channel == self.board_channel:
             return self._on_delta(content, recv_ns)
         if channel == self.ticker_channel:
@@ -317,7 +315,7 @@ class MarketFeed:
         return PublicTrades(ts_ns=recv_ns, trades=fresh) if fresh else None
 
     def _take_trades(self, content: list[Any], recv_ns: int) -> list[PublicTrade]:
-        """Those of a message's executions that can be read."""
+        """The readable executions of a message."""
         trades = []
         for item in content:
             try:
@@ -349,7 +347,7 @@ class MarketFeed:
         )
 
     def _is_new(self, exec_id: int) -> bool:
-        """Note an execution's id; False when it was there already."""
+        """Note an execution id. Returns False for a duplicate."""
         if exec_id in self._recent_ids:
             self._execution_duplicates += 1
             return False
@@ -381,7 +379,7 @@ class MarketFeed:
         return VenueStatus(ts_ns=recv_ns, state=state)
 
     def _on_other(self, message: Any) -> None:
-        """Anything but a notification with channel and content: an answer, or garbage."""
+        """Take a message that is not a notification with channel and content: an answer, or garbage."""
         if type(message) is list:
             raise _Refused(Refusal.BATCH)
         if type(message) is not dict:
@@ -404,7 +402,7 @@ class MarketFeed:
 
 
 class _Refused(Exception):
-    """A frame that is not understood, on its way to be counted; never leaves this file."""
+    """Raised for a frame to be refused; caught within this file."""
 
     def __init__(self, kind: Refusal, why: str = "") -> None:
         super().__init__(kind, why)
@@ -413,5 +411,5 @@ class _Refused(Exception):
 
 
 def _name_of(value: Any) -> OrderId:
-    """An order's name off the wire; a trade stands without it."""
+    """The order id of one side of a public trade; NO_ORDER if missing or unusable: the trade is valid without it."""
     return order_name(value) or NO_ORDER

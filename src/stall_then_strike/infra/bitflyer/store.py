@@ -1,20 +1,20 @@
 """The displayed book of one product, as a pybotters data store that is fast enough to be read at every message.
 
-pybotters' own board sorts the whole book for each delta, copies each changed level for each watcher and drops the
-snapshot channel after the first snapshot. This one keeps the public face of that class and replaces what is behind it:
-integer prices sorted by bisection and a dict from price to size for each side, so that the best is a plain attribute,
-a new level costs one search, a deleted one none, and a watcher is woken once per message.
+pybotters' own board sorts the whole book for each delta, copies each changed level for each watcher and unsubscribes
+the snapshot channel after the first snapshot. This board keeps that class's public interface and replaces its
+implementation: for each side a list of integer prices, sorted by bisection, and a dict from price to size. The best is
+a plain attribute, a new level costs one search, a deletion none, and a watcher is woken once per message.
 
-It knows nothing of our own orders, of time or of how far the book can be believed: that is the view's.
+The board knows nothing of our own orders, of time or of the book's status: see `orderbook_view.py`.
 
-Invariants: a message that is refused has changed nothing; no level has size zero or price zero; ``best_bid`` and
-``best_ask`` are those of the last message taken, zero on an empty side. The dicts are the book; the sorted prices hold
-at least every price of the dict, and may hold deleted ones, and some twice, except at the best.
+Invariants: a refused message has changed nothing; no level has size zero or price zero; ``best_bid`` and ``best_ask``
+are those after the last accepted message, zero on an empty side. The dicts are the book. The price lists hold every
+price of their dict; they may also hold deleted prices and duplicates, except at the best.
 
-Venue facts (bitFlyer API documentation, realtime board channels): ``size`` is the whole size at a price and zero
-deletes the level; entries at price 0 appear when an auction executes market orders and mean nothing for the book. The
-book is deliberately not trimmed by ``mid_price``, as pybotters does: that hides the very contradiction by which a lost
-deletion can be noticed.
+Venue facts (bitFlyer API documentation, realtime board channels): ``size`` is the total size at a price and zero
+deletes the level; entries at price 0 appear when an auction executes market orders and mean nothing for the book.
+Unlike pybotters, this board deliberately does not trim the book by ``mid_price``: that would hide the contradiction
+that reveals a lost deletion.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _BUY: Final = Side.BUY
 _SELL: Final = Side.SELL
 
 MAX_LEVELS: Final = 20_000
-"""Levels a side beyond which a message is refused. The whole book of the product has about 1,100 levels."""
+"""Most levels a side; a message that leads to more is refused. The product's whole book has about 1,100 levels."""
 
 SPARE_PRICES: Final = 200
-"""How many deleted prices may linger beside as many as there are levels, before the list is made anew."""
+"""A price list is rebuilt when it is longer than twice the number of levels plus this."""
 
 SNAPSHOT_PREFIX: Final = "lightning_board_snapshot_"
 DELTA_PREFIX: Final = "lightning_board_"
@@ -55,11 +55,11 @@ _NONE: Final = Lots(0)
 
 
 class BoardError(ValueError):
-    """A message that does not describe a book. Nothing was changed."""
+    """The message does not describe a book. Nothing was changed."""
 
 
 class BoardStream(StoreStream):
-    """What ``Board.watch`` gives: at most one change waits, the newest, however slow the consumer is."""
+    """The stream that ``Board.watch`` returns. Only the newest change is queued, however slow the consumer is."""
 
     def __init__(self, store: Board) -> None:
         """Join the store's watchers."""
@@ -71,8 +71,8 @@ class BoardStream(StoreStream):
 class Board(pybotters_bitflyer.Board):
     """Book of one product; implements :class:`~stall_then_strike.types.dto.BookReader`, own orders included.
 
-    Items are the dicts of pybotters: ``product_code``, ``side`` (``asks`` or ``bids``), ``price``, ``size``. They are
-    made when asked for and belong to the caller.
+    Items are pybotters' dicts: ``product_code``, ``side`` (``asks`` or ``bids``), ``price``, ``size``. They are made
+    on request and belong to the caller.
     """
 
     def __init__(self, instrument: Instrument, *, max_levels: int = MAX_LEVELS) -> None:
@@ -85,7 +85,7 @@ class Board(pybotters_bitflyer.Board):
         self.best_ask = Ticks(0)
         self.best_ask_size = Lots(0)
         self._max_levels = max_levels
-        # Floats, because a wrong type on the wire must fail at the multiplication: a str times an int is a long str.
+        # Floats, so that a wrong type on the wire fails at the multiplication: a str times an int is a longer str.
         self._ticks_per_one = float(instrument.ticks_per_one)
         self._lots_per_one = float(instrument.lots_per_one)
         self._bids: dict[Ticks, Lots] = {}
@@ -96,7 +96,7 @@ class Board(pybotters_bitflyer.Board):
     # --- Intake ------------------------------------------------------------------------------------------------------
 
     def apply_delta(self, message: Item) -> int:
-        """Take a ``lightning_board`` message and return its mid price in ticks; raise BoardError if it is not one."""
+        """Apply a ``lightning_board`` message; return its mid price in ticks. Raises BoardError for a bad message."""
         mid, bids, asks = self._decode(message)
         if len(bids) + len(self._bids) > self._max_levels or len(asks) + len(self._asks) > self._max_levels:
             raise BoardError(f"more than {self._max_levels} levels a side")
@@ -108,7 +108,10 @@ class Board(pybotters_bitflyer.Board):
         return mid
 
     def apply_snapshot(self, message: Item) -> int:
-        """Replace the book by a ``lightning_board_snapshot`` message and return its mid price in ticks."""
+        """Replace the book by a ``lightning_board_snapshot`` message; return its mid price in ticks.
+
+        Raises BoardError for a bad message.
+        """
         mid, bids, asks = self._decode(message)
         if len(bids) > self._max_levels or len(asks) > self._max_levels:
             raise BoardError(f"more than {self._max_levels} levels a side")
@@ -128,7 +131,7 @@ class Board(pybotters_bitflyer.Board):
         self._settle("delete", {})
 
     def _decode(self, message: Item) -> tuple[int, list[Level], list[Level]]:
-        """Mid price in ticks and the changed levels of both sides, or BoardError."""
+        """Return the mid price in ticks and the changed levels of both sides. Raises BoardError."""
         try:
             mid, bids, asks = message["mid_price"], message["bids"], message["asks"]
             if bids.__class__ is not list or asks.__class__ is not list:
@@ -148,7 +151,7 @@ class Board(pybotters_bitflyer.Board):
             raise BoardError(str(error)) from None
 
     def _settle(self, operation: Literal["insert", "update", "delete"], message: Item) -> None:
-        """Publish the new best and wake whoever waits."""
+        """Publish the new best and wake the watchers."""
         if sizes := self._bids:
             prices = self._bid_prices
             while (best := prices[-1]) not in sizes:
@@ -191,7 +194,7 @@ class Board(pybotters_bitflyer.Board):
                 yield price, sizes[price]
                 before = price
 
-    # --- pybotters' face ---------------------------------------------------------------------------------------------
+    # --- pybotters' interface ----------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         """Number of levels of both sides."""
@@ -203,7 +206,7 @@ class Board(pybotters_bitflyer.Board):
         yield from (self._item("bids", *level) for level in self.levels(_BUY))
 
     def __reversed__(self) -> Iterator[Item]:
-        """All items, the other way round."""
+        """All items, in reverse order."""
         return reversed(list(self))
 
     def get(self, item: Item) -> Item | None:
@@ -222,13 +225,13 @@ class Board(pybotters_bitflyer.Board):
         return self._item(side, ticks, lots)
 
     def find(self, query: Item | None = None) -> list[Item]:
-        """Items that have all values of the query."""
+        """Items that match all values of the query."""
         if not query:
             return list(self)
         return [item for item in self if all(key in item and item[key] == value for key, value in query.items())]
 
     def sorted(self, query: Item | None = None, limit: int | None = None) -> dict[str, list[Item]]:
-        """Items of each side, best first, at most ``limit`` a side; costs no more than what it returns."""
+        """Items of each side, best first, at most ``limit`` a side; levels behind the last one are not read."""
         wanted = {key: value for key, value in (query or {}).items() if key != "product_code"}
         if query and query.get("product_code", self.product_code) != self.product_code:
             return {"asks": [], "bids": []}
@@ -245,7 +248,7 @@ class Board(pybotters_bitflyer.Board):
         return result
 
     def watch(self) -> BoardStream:
-        """Stream of changes, one per message and only the newest: ``source`` is the message, the book is in the store.
+        """Stream of changes, one per message; only the newest is kept. ``source`` is the message.
 
         ``operation`` is ``update`` for a delta, ``insert`` for a snapshot and ``delete`` when the book was cleared.
         """
@@ -260,7 +263,7 @@ class Board(pybotters_bitflyer.Board):
         }
 
     def _onmessage(self, product_code: str, message: Item) -> None:
-        """pybotters' own door, for deltas."""
+        """pybotters' entry point for deltas."""
         if product_code == self.product_code:
             self.apply_delta(message)
 
@@ -268,15 +271,15 @@ class Board(pybotters_bitflyer.Board):
 def _decode_levels(levels: list[Item], ticks_per_one: float, lots_per_one: float) -> list[Level]:
     """Price in ticks and size in lots of each level, all checked; the hot loop of the project.
 
-    ``floor`` takes what ``int`` takes of a float, refuses what is not a number, and is faster than both.
+    ``floor`` gives what ``int`` gives for a float, raises for what is not a number, and is faster.
     """
-    # Any, because calling Ticks and Lots here would cost as much as all the rest.
+    # Any, because calling Ticks and Lots here would cost as much as the rest of the loop.
     decoded: list[Any] = []
     for level in levels:
         price, size = level["price"], level["size"]
         scaled = price * ticks_per_one
         ticks = floor(scaled)
-        # 0 and 1 go the long way, because False and True are integers too. Sizes are compared with floats for speed.
+        # Prices 0 and 1 are checked in full: False and True are integers too. Comparing sizes with floats is faster.
         if scaled - ticks or ticks < 2 or not size >= 0.0 or size is True or size is False:
             ticks = _checked_ticks(price, size, ticks_per_one)
             if not ticks:
@@ -286,12 +289,12 @@ def _decode_levels(levels: list[Item], ticks_per_one: float, lots_per_one: float
 
 
 def _checked_ticks(price: Any, size: Any, ticks_per_one: float) -> Ticks:
-    """Ticks of an unusual level; zero for one to be ignored; BoardError for one that cannot be."""
+    """Ticks of an unusual level; zero for a level to be ignored. Raises BoardError for an impossible one."""
     if type(size) not in (int, float) or not size >= 0:
         raise BoardError(f"size {size!r} is not a size")
     if type(price) not in (int, float) or not price >= 0:
         raise BoardError(f"price {price!r} is not a price")
-    # The double nearest to a decimal price is also the correctly rounded quotient of its ticks: compare there.
+    # The double nearest to a decimal price equals the correctly rounded quotient of its ticks, so compare those.
     ticks = round(price * ticks_per_one)
     if ticks / ticks_per_one != price:
         raise BoardError(f"price {price!r} is off the grid")
@@ -299,7 +302,7 @@ def _checked_ticks(price: Any, size: Any, ticks_per_one: float) -> Ticks:
 
 
 def _merge(changes: list[Level], sizes: dict[Ticks, Lots], prices: list[Ticks]) -> None:
-    """Put absolute sizes into one side."""
+    """Apply total sizes per price to one side."""
     for ticks, lots in changes:
         if lots:
             if ticks not in sizes:
@@ -312,14 +315,14 @@ def _merge(changes: list[Level], sizes: dict[Ticks, Lots], prices: list[Ticks]) 
 
 
 class BitflyerStore(pybotters_bitflyer.bitFlyerDataStore):
-    """pybotters' bitFlyer stores with our board, and with a snapshot channel that stays subscribed.
+    """pybotters' bitFlyer stores with our board; the snapshot channel stays subscribed.
 
-    The session feeds the board past ``onmessage``, because that is faster; ``onmessage`` works too, for tapes and for
-    programs written against pybotters.
+    The session feeds the board directly, which is faster than ``onmessage``. ``onmessage`` works too, for tapes and
+    for programs written against pybotters.
     """
 
     def __init__(self, instrument: Instrument) -> None:
-        """Make the stores; ``instrument`` is the board's."""
+        """Make the stores. ``instrument`` is the product of the board."""
         self._instrument = instrument
         super().__init__()
 
@@ -336,7 +339,7 @@ class BitflyerStore(pybotters_bitflyer.bitFlyerDataStore):
         return board
 
     def _onmessage(self, msg: Item, ws: ClientWebSocketResponse | None = None) -> None:
-        """Route one parsed message. Unlike pybotters', it never answers a snapshot by unsubscribing the channel."""
+        """Route one parsed message. Unlike pybotters, this does not unsubscribe the channel after a snapshot."""
         channel = msg["params"]["channel"] if "params" in msg else ""
         product_code = self._instrument.product_code
         if channel == SNAPSHOT_PREFIX + product_code:

@@ -1,12 +1,12 @@
 """The journal: orders, fills, facts and the core's memory in one SQLite file.
 
-writer         the daemon's view: what is written, in one transaction a step
-batch          the same for a run with nothing at stake: many steps in one transaction
-journal_rows   rows from values and back
-schema         tables, their versions, and what can be wrong with a file
-reader         the commands' view, also while a daemon writes
+writer         writes a journal, one transaction a step: for live trading
+batch          writes many steps in one transaction: for paper runs
+journal_rows   converts values to rows and back
+schema         tables, migrations and errors of a file
+reader         reads a journal, also while a daemon writes it: for the commands
 care           keeps a journal small while it is written
-halt           the remembered day, and the operator's word that lifts a halt
-instance_lock  one instance a journal and an account
-lock_holders   which program holds the file locked
+halt           the result of the remembered day, and lifting a halt
+instance_lock  one process per journal and per account
+lock_holders   which process holds a lock on the file
 """

@@ -1,7 +1,7 @@
-"""A journal of a run with nothing at stake: what its steps change is gathered, and written together.
+"""The journal of a paper run: the changes of many steps are collected and written in one transaction.
 
-A paper run keeps one beside its manifest, new for each run. Its last moments can be lost, and if it cannot be written
-any more, that is said once and the run goes on: the CSVs have all that matters.
+A paper run keeps a new one beside its manifest. Its last moments can be lost. If it can no longer be written, the run
+logs that once and goes on: the CSVs have everything that matters.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from stall_then_strike.types.dto import Changes, ClientOrderId, OrderMemo
 from stall_then_strike.types.errors import JournalBusy, JournalError
 
 ACCOUNT: Final = "paper"
-"""Stands in the journal for the account: no fingerprint of a key, so that live trading refuses the file."""
+"""The account in a paper journal: not the fingerprint of a key, so live trading refuses the file."""
 WRITE_S: Final = 1.0
-"""How often a run in real time writes, real seconds."""
+"""Time between two writes of a real-time run, real seconds."""
 _LAST_WRITE_S: Final = 5.0
-"""How long the end waits for a program that keeps the journal locked."""
+"""How long the last write waits while another program locks the journal."""
 _MOST: Final = 100_000
-"""Steps that may wait for a program that keeps the journal locked."""
+"""Steps that may wait while another program locks the journal."""
 _CHECKPOINT_RECORDS: Final = 500
 
 
 class BatchedJournal:
-    """The writer, as a context manager. Made by :meth:`open`."""
+    """Writes batches; a context manager. Made by :meth:`open`."""
 
     def __init__(self, journal: Journal) -> None:
-        """For :meth:`open`."""
+        """Only for :meth:`open`."""
         self.journal: Final = journal
         self._waiting: list[Changes] = []
         self._has_failed = False
 
     @classmethod
     def open(cls, path: Path, *, product_code: str, now_ns: int) -> BatchedJournal:
-        """Make a new journal. Raises JournalError, also if there is a file already."""
+        """Make a new journal. Raises JournalError, also if the file exists already."""
         if path.exists():
             raise JournalError(f"{path} is an earlier run's journal without its manifest; move it away")
         journal = Journal.open(path, product_code=product_code, account=ACCOUNT, now_ns=now_ns, locks=path.parent)
-        journal.set_patience(0)  # neither an event loop nor virtual time waits for another program
+        journal.set_patience(0)  # another program's lock must block neither the event loop nor virtual time
         return cls(journal)
 
     def __enter__(self) -> Self:
@@ -53,7 +53,7 @@ class BatchedJournal:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Write what waits, and close for good; a journal in which nothing happened is taken away."""
+        """Write the waiting steps and seal the journal; delete one in which nothing happened."""
         self._write_the_rest()
         if self.journal.is_used:
             self.journal.seal()
@@ -61,15 +61,15 @@ class BatchedJournal:
             self.journal.discard()
         for lock in (journal_lock(self.journal.path), self.journal.path.parent / f"account-{ACCOUNT}.lock"):
             with suppress(OSError):
-                lock.unlink()  # the log folder is this process's alone: nobody waits for them
+                lock.unlink()  # only this process uses the log folder: nobody waits for these locks
 
     def record(self, changes: Changes) -> None:
-        """Take what a step changed, to be written later."""
+        """Queue the changes of a step for the next write."""
         if not self._has_failed:
             self._waiting.append(changes)
 
     def write(self) -> None:
-        """Write what waits, in one transaction."""
+        """Write the waiting steps in one transaction."""
         if not self._waiting:
             return
         try:
@@ -83,13 +83,13 @@ class BatchedJournal:
         self._waiting.clear()
 
     def write_and_tidy(self) -> None:
-        """Write what waits and keep the log short; where nothing minds waiting for the disk."""
+        """Write the waiting steps and keep the write-ahead log short. May wait for the disk."""
         self.write()
         if self.journal.unmoved >= _CHECKPOINT_RECORDS and not self._has_failed:
             try:
                 self.journal.checkpoint()
             except JournalBusy:
-                return  # the next time
+                return  # tried again at the next call
             except JournalError as error:
                 self._fail(error)
 
@@ -101,7 +101,7 @@ class BatchedJournal:
             logger.error("{} steps are not in the journal: another program keeps it locked", len(self._waiting))
 
     async def keep_writing(self) -> None:
-        """Write now and then, for ever: in real time."""
+        """Write periodically, for ever: for a real-time run."""
         while True:
             await asyncio.sleep(WRITE_S)
             self.write()
@@ -113,7 +113,7 @@ class BatchedJournal:
 
 
 def _merged(steps: Sequence[Changes]) -> Changes:
-    """Several steps as one: of an order and of the core's memory, the newest counts."""
+    """Merge steps: the newest state of each order and the newest memo, all fills and facts."""
     orders: dict[ClientOrderId, OrderMemo] = {}
     for step in steps:
         orders.update((order.client_order_id, order) for order in step.orders)

@@ -1,4 +1,4 @@
-"""Keeps a journal small while it is written: checkpoints its log and deletes old rows, off the event loop."""
+"""Keeps a journal small while it is written: checkpoints its log and deletes old rows, in a thread."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _CHECKPOINT_NS: Final = 30 * NS_PER_S
 _CHECKPOINT_RECORDS: Final = 500
 """Some megabytes of log."""
 _SLOW_NS: Final = 60 * NS_PER_S
-"""Pause between two looks for old rows once none are left."""
+"""Time between two searches for old rows once none are left."""
 _BATCHES: Final = 20
-"""Of each kind in one look: a thousand rows a second, where a busy day adds four."""
+"""Batches of each kind of row in one look: a thousand rows a second, while a busy day adds four a second."""
 _BREATH_S: Final = 0.005
 """Pause between two batches, so that the writer gets its turn."""
 _LONG_LOG_BYTES: Final = 64 * 1024 * 1024
-"""A log of this size is worth a warning: some program keeps a read transaction open."""
+"""Size of the log from which on the operator is warned: some program keeps a read transaction open."""
 
 
 class JournalCare:
@@ -33,7 +33,7 @@ class JournalCare:
     def __init__(
         self, journal: Journal, keep_days: int, now_ns: Callable[[], int], tell: Callable[[str], None]
     ) -> None:
-        """``tell`` is called on the event loop with what the operator should know."""
+        """``tell`` is called on the event loop with warnings for the operator."""
         self._journal, self._keep_days, self._now_ns, self._tell = journal, keep_days, now_ns, tell
         self._moved_ns = self._pruned_ns = perf_ns()
         self._is_old_left = True
@@ -42,20 +42,20 @@ class JournalCare:
         self._breath = threading.Event()
 
     async def run(self) -> None:
-        """Look again and again, for ever."""
+        """Look once a second, for ever."""
         while True:
             await asyncio.sleep(_LOOK_S)
             for words in await asyncio.to_thread(lambda: list(self.look())):
                 self._tell(words)
 
     def look(self) -> Iterator[str]:
-        """Do what is due. Yields what the operator should know."""
+        """Do what is due. Yields warnings for the operator."""
         try:
             self._checkpoint()
             self._prune()
             self._trouble = ""
         except JournalBusy:
-            pass  # the writer reports it
+            pass  # the writer reports a lock
         except JournalError as error:
             if str(error) != self._trouble:
                 yield str(error)
@@ -66,7 +66,7 @@ class JournalCare:
         now_ns = perf_ns()
         if now_ns - self._moved_ns < _CHECKPOINT_NS and self._journal.unmoved < _CHECKPOINT_RECORDS:
             return
-        if self._journal.checkpoint():  # or else at the next look
+        if self._journal.checkpoint():  # if not, it is tried again at the next look
             self._moved_ns = now_ns
 
     def _prune(self) -> None:
@@ -83,7 +83,7 @@ class JournalCare:
         self._is_old_left = True
 
     def _long_log(self) -> Iterator[str]:
-        """Warn that the log cannot be reset, and again each time that its size has doubled."""
+        """Warn that the log cannot be reset; repeat the warning each time its size has doubled."""
         size = self._journal.log_bytes
         if size < _LONG_LOG_BYTES:
             self._told_bytes = 0

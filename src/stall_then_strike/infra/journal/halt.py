@@ -1,4 +1,4 @@
-"""The result of the remembered day, and lifting a remembered halt. Both follow the engine's own rules."""
+"""The result of the remembered day, and lifting a remembered halt. Both use the engine's own rules."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from stall_then_strike.types.errors import JournalError
 
 
 def remembered(cfg: AppConfig, memo: CoreMemo) -> InventoryState:
-    """Position and day's result, marked to the last mid that was seen."""
+    """Position and day's result, marked to the last mid seen."""
     return _inventory(cfg, memo).state()
 
 
 def resumed(cfg: AppConfig, memo: CoreMemo) -> CoreMemo:
-    """The memory without its halt. The day's loss and drawdown are counted from here again."""
+    """The memo without its halt. The limits on the day's loss and drawdown count from here again."""
     inventory, switch = _inventory(cfg, memo), KillSwitch(cfg.risk)
     switch.restore(memo.halted, memo.pnl_base)
     switch.resume(inventory)
@@ -34,9 +34,9 @@ def _inventory(cfg: AppConfig, memo: CoreMemo) -> InventoryManager:
 
 
 def lift_halt(path: Path, cfg: AppConfig, *, reason: str, now_ns: int, locks: Path | None = None) -> CoreMemo | None:
-    """Lift the halt that a journal remembers; return what was remembered, None if there was no halt.
+    """Lift the halt in a journal. Returns the memo as it was before, or None if there was no halt.
 
-    Raises JournalError, with nothing changed, while a process trades on the journal or its account.
+    Raises JournalError and changes nothing while a process trades on the journal or its account.
     """
     with JournalReader.open(path) as reader:
         info = reader.info()

@@ -1,11 +1,11 @@
-"""One process per journal and per account: two would each count only half of the orders, fills and calls.
+"""One process per journal and per account: two would each count only part of the orders, fills and calls.
 
-The journal's lock is ``<journal>.lock`` beside it. The account's is ``account-<fingerprint>.lock`` in one folder of
-this machine and user, so that it also holds between two journals: ``stall_then_strike-<uid>`` under the system's folder
-for temporary files, which is ``TMPDIR`` where that is set. (Not under ``XDG_RUNTIME_DIR``: a login session has it, a
-service of the same user may not, and the two would not see each other.) A service with a private /tmp, a container and
-another machine are not seen. The folder itself is held with a shared lock, which keeps systemd's cleaning of old
-temporary files away from it.
+The journal's lock is ``<journal>.lock`` beside it. The account's lock is ``account-<fingerprint>.lock`` in one folder
+per machine and user, so that it also excludes a process with another journal. The folder is ``stall_then_strike-<uid>``
+in the system's folder for temporary files (``TMPDIR`` if set). It is not in ``XDG_RUNTIME_DIR``: a login session has
+that, a service of the same user may not, and they would not see each other's locks. The lock does not reach a service
+with a private /tmp, a container or another machine. A shared lock on the folder itself keeps systemd's clean-up of old
+temporary files from removing it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FINGERPRINT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def account_folder() -> Path:
-    """Where the locks of accounts are on this machine. Raises JournalError if it has no folder for such files."""
+    """The folder of the accounts' locks. Raises JournalError if this machine has no folder for temporary files."""
     user = os.getuid() if hasattr(os, "getuid") else 0
     try:
         return Path(tempfile.gettempdir()) / f"stall_then_strike-{user}"
@@ -38,10 +38,10 @@ def journal_lock(journal: Path) -> Path:
 
 
 class InstanceLock:
-    """Both locks, taken together."""
+    """The locks of a journal and of an account, taken together."""
 
     def __init__(self, journal: Path, account: str, folder: Path | None = None) -> None:
-        """``account`` is a fingerprint: letters, digits, ``-`` and ``_``, else ValueError. Nothing is taken yet."""
+        """``account`` is a fingerprint of letters, digits, ``-`` and ``_``, else ValueError. Nothing is locked yet."""
         if not _FINGERPRINT.fullmatch(account):
             raise ValueError("an account's fingerprint has 1 to 64 letters, digits, - and _")
         self._folder = account_folder() if folder is None else folder
@@ -51,7 +51,7 @@ class InstanceLock:
         self._folder_fd: int | None = None
 
     def take(self) -> None:
-        """Take both. Raises JournalError, with nothing taken, if another process has one or a file cannot be made."""
+        """Take both locks, or none: raises JournalError if another process holds one or a file cannot be made."""
         try:
             self._take(self._journal, f"{self._journal_path} is in use", "stop it first")
             self._hold_folder()
@@ -61,7 +61,7 @@ class InstanceLock:
             raise
 
     def release(self) -> None:
-        """Release both."""
+        """Release both locks."""
         self._account.release()
         fd, self._folder_fd = self._folder_fd, None
         if fd is not None:
@@ -81,7 +81,7 @@ class InstanceLock:
             raise JournalError(f"{lock.path} cannot be locked: {error.strerror}") from error
 
     def _hold_folder(self) -> None:
-        """Make the folder; refuse one that another user put there, who could take our locks away."""
+        """Make the folder and share-lock it. A folder of another user is refused: they could remove our locks."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not hasattr(os, "O_DIRECTORY"):
@@ -89,7 +89,7 @@ class InstanceLock:
             self._folder_fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             if os.fstat(self._folder_fd).st_uid != os.getuid():
                 raise JournalError(f"{self._folder} belongs to another user; have it removed")
-            with suppress(BlockingIOError):  # somebody is just cleaning it
+            with suppress(BlockingIOError):  # a clean-up holds it at the moment
                 share(self._folder_fd)
         except OSError as error:
             raise JournalError(f"{self._folder} cannot be used for locks: {error.strerror}") from error

@@ -1,9 +1,8 @@
-"""Journal rows from values and back, and the questions that both its writer and its readers ask.
+"""Converts values to journal rows and back, and holds the queries of the journal's writer and readers.
 
-The columns of a table are the fields of the value that it keeps, in their order; ``schema`` makes the tables.
-Everything reads back equal, but for text from outside: of that, 2,000 characters are kept, and what is not Unicode is
-replaced.
-Raises sqlite3.Error, and ValueError or KeyError for a row that holds no such value.
+The columns of a table are the fields of the value that it stores, in the same order; ``schema`` makes the tables.
+Values read back equal, except text from outside: it is cut to 2,000 characters, and invalid Unicode is replaced.
+Functions raise sqlite3.Error, and ValueError or KeyError for a row that is not a valid value.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ from stall_then_strike.types.dto import (
 
 DETAIL_CHARS: Final = 2_000
 MAX_NS: Final = 2**63 - 1
-"""Later than every stamp."""
+"""Upper bound of all stamps."""
 
 _REASONS: Final[Mapping[str, Reason]] = {reason.label: reason for reason in Reason}
 _RENAMED: Final[Mapping[str, str]] = {"pnl_jpy": "pnl", "pnl_cum_jpy": "pnl_cum"}
-"""Fields whose columns are called otherwise."""
+"""Fields whose columns have another name."""
 _OF_OUTSIDE: Final = frozenset({"detail", "halt_detail"})
-"""Text that may be of any length and kind."""
+"""Fields with text from outside: of any length, perhaps invalid Unicode."""
 _Value = TypeVar("_Value")
 _Convert = Callable[[Any], Any]
 
@@ -47,18 +46,18 @@ class _Column(NamedTuple):
 
     name: str
     path: str
-    """From the value to what is stored: ``row.price``, ``side.value``."""
+    """Attribute path within the value: ``row.price``, ``side.value``."""
     to_row: _Convert | None = None
-    """From what is there to what is stored; None: as it is."""
+    """Converts the attribute to what is stored; None: stored unchanged."""
     to_value: _Convert | None = None
-    """From what is stored to the field."""
+    """Converts what is stored back to the field; None: unchanged."""
 
 
 class Table(Generic[_Value]):
-    """A table that keeps values of one kind, with a column for each of their fields and for those of values in them."""
+    """A table of values of one class, with a column for each field; the fields of nested values have columns too."""
 
     def __init__(self, name: str, kind: type[_Value]) -> None:
-        """``kind`` is a class with type hints whose objects are made by keywords."""
+        """``kind`` is a class with type hints whose constructor takes keywords."""
         self._make = _maker(kind)
         columns = tuple(_columns(kind))
         self._get = attrgetter(*(column.path for column in columns))
@@ -71,14 +70,14 @@ class Table(Generic[_Value]):
         self.select: Final = f"SELECT {names} FROM {name}"  # noqa: S608 - names of our own
 
     def row(self, value: _Value) -> Sequence[object]:
-        """For :attr:`insert`."""
+        """The parameters of :attr:`insert` for a value."""
         fields = list(self._get(value))
         for at, convert in self._to_row:
             fields[at] = convert(fields[at])
         return fields
 
     def value(self, row: Sequence[Any]) -> _Value:
-        """From a row of :attr:`select`."""
+        """The value of a row of :attr:`select`."""
         fields = list(row)
         for at, convert in self._to_value:
             fields[at] = convert(fields[at])
@@ -86,11 +85,11 @@ class Table(Generic[_Value]):
 
 
 def _maker(kind: type[_Value]) -> Callable[[Iterator[Any]], _Value]:
-    """What makes a value of its next fields, those of values in it included."""
+    """Return a function that builds a value, nested ones included, from an iterator over its fields."""
     hints = get_type_hints(kind)
     if not any(hint in _NESTED for hint in hints.values()):
         names = tuple(hints)
-        return lambda fields: kind(**dict(zip(names, fields, strict=False)))  # what is left is of others
+        return lambda fields: kind(**dict(zip(names, fields, strict=False)))  # the rest belongs to outer values
     parts = [(name, _maker(hint) if hint in _NESTED else next) for name, hint in hints.items()]
     return lambda fields: kind(**{name: take(fields) for name, take in parts})
 
@@ -104,7 +103,7 @@ def _columns(kind: type[Any], path: str = "") -> Iterator[_Column]:
 
 
 def _column(field: str, path: str, hint: Any) -> _Column:
-    """How a field of a type is stored and read."""
+    """The column for a field of a type."""
     name = _RENAMED.get(field, field)
     if isinstance(hint, UnionType):
         return _optional(name, path, get_args(hint)[0])
@@ -116,11 +115,11 @@ def _column(field: str, path: str, hint: Any) -> _Column:
         return _Column(name, f"{path}.value", to_value=hint)
     if hint is bool:
         return _Column(name, path, to_row=int, to_value=bool)
-    return _Column(name, path, to_row=str if hint is str else None)  # words may be an enum's
+    return _Column(name, path, to_row=str if hint is str else None)  # a str field may hold a str enum
 
 
 def _optional(name: str, path: str, hint: Any) -> _Column:
-    """How a field is stored that may be None."""
+    """The column for a field that may be None."""
     if hint is not Reason:
         return _Column(name, path)
     return _Column(
@@ -157,17 +156,17 @@ _RECENT: Final = """
 """
 
 
-# --- Questions --------------------------------------------------------------------------------------------------------
+# --- Queries ----------------------------------------------------------------------------------------------------------
 
 
 def read_meta(db: sqlite3.Connection, name: str) -> str | None:
-    """A note on the journal as a whole."""
+    """An entry of the table ``meta``; None if there is none."""
     row = db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
     return None if row is None else str(row[0])
 
 
 def read_memo(db: sqlite3.Connection) -> CoreMemo | None:
-    """What the core remembers; None before it ever said."""
+    """The core's memo; None if none was ever stored."""
     row = db.execute(MEMO.select).fetchone()
     return None if row is None else MEMO.value(row)
 
@@ -189,7 +188,7 @@ def orders_sent(db: sqlite3.Connection, from_ns: int, until_ns: int) -> Iterator
 
 
 def orders_named(db: sqlite3.Connection, name: str) -> list[OrderMemo]:
-    """The order of a name, ours or the venue's; empty if there is none."""
+    """The orders with this id, ours or the venue's; empty if there is none."""
     query = f"{ORDERS.select} WHERE client_order_id = ?1 OR order_id = ?1 ORDER BY seq"
     return [ORDERS.value(row) for row in db.execute(query, (name,))]
 
@@ -213,13 +212,13 @@ def newest_exec_ids(db: sqlite3.Connection, newest: int) -> list[ExecId]:
 
 
 def facts_within(db: sqlite3.Connection, from_ns: int, until_ns: int) -> Iterator[Fact]:
-    """Facts in ``[from_ns, until_ns)``, in the order in which they became known."""
+    """Facts in ``[from_ns, until_ns)``, oldest first."""
     query = f"{FACTS.select} WHERE ts_ns >= ? AND ts_ns < ? ORDER BY ts_ns, seq"
     return map(FACTS.value, db.execute(query, (from_ns, until_ns)))
 
 
 def facts_named(db: sqlite3.Connection, names: set[str]) -> list[Fact]:
-    """Facts that name an order by any of these names, in the order in which they became known."""
+    """Facts about orders with any of these ids, ours or the venue's, in the order of storing."""
     found: dict[int, Fact] = {}
     for name in names:
         for column in ("client_order_id", "order_id"):

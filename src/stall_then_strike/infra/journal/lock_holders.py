@@ -1,8 +1,8 @@
-"""Who holds a lock on an SQLite file in WAL mode, for the words to the operator. Linux tells it in ``/proc/locks``.
+"""Which processes hold a lock on an SQLite file in WAL mode, for messages to the operator. Read from ``/proc/locks``.
 
-The locks are on bytes of the ``-shm`` file (SQLite, "WAL-mode File Format", section 2.3.1): 120 for the one that
-writes, 123 to 127 for those that read a moment of the log. What cannot be told (another system, a process of another
-namespace) is left out.
+The locks are on bytes of the ``-shm`` file (SQLite, "WAL-mode File Format", section 2.3.1): 120 for the writer, 123 to
+127 for readers of a snapshot of the log. Processes that cannot be found (on other systems than Linux, or in another
+namespace) are left out.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _READING: Final = (123, 127)
 
 
 def writers(database: Path) -> str:
-    """The process that writes, as ``process 1234 (sqlite3)``; empty if none is known. Never this process."""
+    """The process that writes, as ``process 1234 (sqlite3)``; empty if none is known. This process is left out."""
     return ", ".join(_holders(database, "WRITE", _WRITING))
 
 
 def readers(database: Path) -> str:
-    """The processes that read, likewise."""
+    """The processes that read, in the same form."""
     return ", ".join(_holders(database, "READ", _READING))
 
 
@@ -41,7 +41,7 @@ def _holders(database: Path, kind: str, held: tuple[int, int]) -> list[str]:
 
 
 def _locks(lines: list[str], kind: str) -> Iterator[tuple[int, str, int, int]]:
-    """Process, file and bytes of each lock of a kind: ``1: POSIX  ADVISORY  WRITE 1234 fe:01:131 120 120``."""
+    """Process, file and byte range of each lock of a kind, from ``1: POSIX  ADVISORY  WRITE 12 fe:01:131 120 120``."""
     for line in lines:
         words = line.split()
         if len(words) == 8 and words[3] == kind and words[4].isdigit() and words[6].isdigit() and words[7].isdigit():

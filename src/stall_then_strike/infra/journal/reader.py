@@ -1,7 +1,7 @@
-"""Reading a journal, also while a daemon writes it: the commands' view.
+"""Reads a journal for the commands, also while a daemon writes it.
 
-A reader sees one moment: all its answers belong to the same step. It changes nothing and takes no lock that a writer
-would wait for. While it is open, the write-ahead log cannot be reset, so close it soon.
+A reader sees a snapshot: all its answers belong to the same step. It changes nothing and takes no lock that a writer
+waits for. While it is open, the write-ahead log cannot be reset, so close it soon.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalInfo:
-    """A journal as a file, and what it belongs to."""
+    """What kind of file a journal is, whom it belongs to and how much it holds."""
 
     path: Path
     version: int
     product_code: str
     account: str
     size_bytes: int
-    """With its write-ahead log."""
+    """Size of the file and its write-ahead log."""
     orders: int
     fills: int
     facts: int
@@ -45,10 +45,10 @@ class JournalInfo:
 
 
 class JournalReader:
-    """One moment of a journal. Made by :meth:`open`; a context manager. All its methods raise JournalError."""
+    """A snapshot of a journal. Made by :meth:`open`; a context manager. All its methods may raise JournalError."""
 
     def __init__(self, path: Path, db: sqlite3.Connection, version: int, stack: ExitStack) -> None:
-        """For :meth:`open`. ``stack`` lets go of everything."""
+        """Only for :meth:`open`. ``stack`` closes everything."""
         self.path = path
         self._db = db
         self._version = version
@@ -56,7 +56,7 @@ class JournalReader:
 
     @classmethod
     def open(cls, path: Path) -> JournalReader:
-        """Open a journal that exists. Raises JournalError: not there, no journal, of another version, damaged."""
+        """Open an existing journal. Raises JournalError: missing, not a journal, of another version, or damaged."""
         absent = JournalError(f"{path}: no journal yet; it is made when trading starts")
         try:
             if not path.is_file():
@@ -83,7 +83,7 @@ class JournalReader:
             stack.close()
 
     def close(self) -> None:
-        """Let it go."""
+        """Close the file; removes a temporary copy."""
         self._stack.close()
 
     def __enter__(self) -> Self:
@@ -95,7 +95,7 @@ class JournalReader:
         self.close()
 
     def info(self) -> JournalInfo:
-        """What the file is and who has it."""
+        """Facts about the file, and which process holds it."""
         with self._reading():
             counts = [
                 int(self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - one of three words
@@ -115,13 +115,13 @@ class JournalReader:
             )
 
     def log_dir(self) -> Path | None:
-        """The log folder of the last run; None if no run has noted one."""
+        """The log folder of the last run; None if none is stored."""
         with self._reading():
             folder = rows.read_meta(self._db, "log_dir")
             return None if folder is None else Path(folder)
 
     def memo(self) -> CoreMemo | None:
-        """What the core remembers; None before its first memo."""
+        """The core's memo; None if none was ever stored."""
         with self._reading():
             return rows.read_memo(self._db)
 
@@ -135,7 +135,7 @@ class JournalReader:
         return self._each(rows.orders_sent(self._db, from_ns, until_ns))
 
     def order(self, name: str) -> OrderMemo | None:
-        """The order with this name, ours or the venue's."""
+        """The order with this id, ours or the venue's."""
         with self._reading():
             return next(iter(rows.orders_named(self._db, name)), None)
 
@@ -153,7 +153,7 @@ class JournalReader:
         return self._each(rows.facts_within(self._db, from_ns, until_ns))
 
     def facts_of(self, name: str) -> list[Fact]:
-        """Facts about the order with this name, ours or the venue's, under either name, as they became known."""
+        """Facts about the order with this id, ours or the venue's, found under either id, in the order of storing."""
         with self._reading():
             names = {name}
             for order in rows.orders_named(self._db, name):
@@ -176,8 +176,8 @@ class JournalReader:
 def _connected(path: Path, stack: ExitStack) -> sqlite3.Connection:
     """A connection for reading. Raises sqlite3.Error, OSError, JournalError.
 
-    Where this user may not write beside the journal, SQLite can read it only while a daemon has it open. Nobody changes
-    it otherwise: then it is read as it stands, with its write-ahead log as a copy of both.
+    If this user may not write in the journal's folder, SQLite can only read it while a daemon has it open. If no daemon
+    has, nobody changes it: it is then read in place or, if it has a write-ahead log, from a temporary copy of both.
     """
     try:
         db = _connect(path, "mode=ro", stack)

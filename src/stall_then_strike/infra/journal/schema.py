@@ -1,11 +1,11 @@
-"""The journal's tables, the ways in which a file can be wrong, and the migration of older versions.
+"""The journal's tables, the errors of a journal file, and the migration of older versions.
 
-``PRAGMA user_version`` is the number of migrations that a file has had; each runs in one transaction with the number,
-so a file is always of one version. Before the first one a copy is kept beside the file. A released migration is never
-changed: a new one is added at the end.
+``PRAGMA user_version`` is the number of migrations applied to a file. Each migration sets it in its own transaction, so
+a file is always of exactly one version. Before an older file is migrated, a copy is kept beside it. Never change a
+released migration; append a new one.
 
 Integers are INTEGER (prices in ticks, sizes in lots, money in ticks x lots, stamps in nanoseconds; all within 63 bits),
-enums are their words, nothing is a float or a pickle.
+enums are stored as text, nothing is a float or a pickle.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ APPLICATION_ID: Final = 0x53545331
 """Marks the file as ours (``PRAGMA application_id``; "STS1")."""
 
 OLDEST_SQLITE: Final = (3, 37, 0)
-"""The first with STRICT tables."""
+"""The first version with STRICT tables."""
 
 BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 """Result codes that mean that another connection holds the lock."""
 
 Migration = Sequence[str]
-"""Statements."""
+"""SQL statements."""
 
 _FIRST: Final[Migration] = (
     f"PRAGMA application_id = {APPLICATION_ID}",
@@ -116,12 +116,12 @@ MIGRATIONS: Final[Sequence[Migration]] = (_FIRST,)
 
 
 def version_of(db: sqlite3.Connection) -> int:
-    """How many migrations a file has had; zero for an empty one."""
+    """The number of migrations applied to a file; zero for an empty one."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def check_ours(db: sqlite3.Connection, path: Path, newest: int = len(MIGRATIONS)) -> int:
-    """The version of a file that is a journal of this version or an older one. Raises JournalError for any other."""
+    """The version of a journal, zero for an empty file. Raises JournalError for another database or a newer version."""
     version = version_of(db)
     mark = db.execute("PRAGMA application_id").fetchone()[0]
     tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -141,11 +141,10 @@ def migrate(
     migrations: Sequence[Migration] = MIGRATIONS,
     meta: Sequence[tuple[str, str]] = (),
 ) -> Path | None:
-    """Bring a file up to the last migration; return the copy that was kept of an older one.
+    """Apply the missing migrations; return the copy that was kept of an older file, or None.
 
-    ``meta`` is what a new file is told of itself, in the transaction that makes it a journal.
-    A copy of the same version, left by an attempt that failed, is replaced. Raises sqlite3.Error with the file as it
-    was after the last migration that succeeded.
+    ``meta`` is written into a new file in the transaction that makes it a journal. A copy of the same version, left by
+    a failed attempt, is replaced. Raises sqlite3.Error; the file is then as the last successful migration left it.
     """
     version = version_of(db)
     kept: Path | None = None
@@ -172,7 +171,7 @@ def migrate(
 
 @contextmanager
 def journal_errors(path: Path, what: str) -> Iterator[None]:
-    """Say what went wrong with the file ``path``, which could not be ``what``."""
+    """Turn errors of the block into JournalError or JournalBusy: "``path`` cannot be ``what``"."""
     try:
         yield
     except sqlite3.Error as error:
@@ -186,7 +185,7 @@ def journal_errors(path: Path, what: str) -> Iterator[None]:
 
 
 def damaged(path: Path, why: str) -> JournalError:
-    """The error for a file that cannot be trusted."""
+    """The error for a damaged file."""
     return JournalError(
         f"{path} is damaged ({why}); move it away together with its -wal file. A new journal knows no halt and no "
         "result of the day: compare position and orders with the venue before trading on"

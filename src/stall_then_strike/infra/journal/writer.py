@@ -1,21 +1,21 @@
-"""What outlives the process: orders, fills, facts and the core's memory, in one SQLite file per product.
+"""Writes what must survive the process: orders, fills, facts and the core's memo, in one SQLite file per product.
 
-The owner records what a step changed before it sends the step's actions, so a process that is killed at any point
-leaves either the whole step or nothing of it, and never an order at the venue that the file does not know.
+The owner records a step's changes before it sends the step's actions. A process that is killed at any point therefore
+leaves the whole step or nothing of it, and never an order at the venue that the file does not know.
 
-What is safe when. ``synchronous=NORMAL`` in WAL mode: each commit is handed to the operating system, not to the disk. A
+Durability. With ``synchronous=NORMAL`` in WAL mode each commit reaches the operating system, not the disk. A
 ``kill -9`` loses nothing; a power cut can lose the last moments (whole steps, newest first) and cannot damage the file.
-Reconciliation with the venue finds orders and fills of that time, a halt of that time is lost. Waiting for the disk at
-each step would cost milliseconds on the event loop.
+Reconciliation with the venue finds the orders and fills of that time; a halt of that time is lost. Waiting for the disk
+at each step would block the event loop for milliseconds.
 
-The event loop only appends to the write-ahead log, and does not wait for a lock (:meth:`Journal.set_patience`): while
-another connection writes (a thread of this process for a moment, or any program that opened the file),
-:meth:`Journal.record` raises JournalBusy. Moving the log into the file is :meth:`Journal.checkpoint`, forgetting is
-:meth:`Journal.prune`, both for a thread. Other processes may read meanwhile (``journal_reader``); a second trader is
-refused (``instance_lock``).
+Locks. The event loop only appends to the write-ahead log, and does not wait for a lock (:meth:`Journal.set_patience`):
+while another connection writes (a thread of this process for a moment, or any program that opened the file),
+:meth:`Journal.record` raises JournalBusy. :meth:`Journal.checkpoint` moves the log into the file and
+:meth:`Journal.prune` deletes old rows; both are meant for a thread. Other processes may read meanwhile (``reader``); a
+second trader is refused (``instance_lock``).
 
-A full disk: a file beside the journal keeps a little room back. It is given up at the first write that finds none, so
-that what follows, a halt above all, can be written.
+Full disk. A file beside the journal reserves a little room. It is deleted at the first write that finds no room, so
+that later changes, above all a halt, can still be written.
 """
 
 from __future__ import annotations
@@ -47,28 +47,28 @@ from stall_then_strike.types.errors import JournalError
 
 RECENT_ORDERS: Final = 1_000
 RECENT_FILLS: Final = 20_000
-"""How much of the past :meth:`Journal.load` gives back, and pruning leaves whatever its age: as much as the engine's
-order table remembers. An execution id that is forgotten while the venue still lists it would be booked again."""
+"""How many orders and fills :meth:`Journal.load` returns and pruning keeps at any age: as many as the engine's order
+table remembers. If an execution id were forgotten while the venue still lists it, it would be booked again."""
 
 WHOLE_FILLS: Final = 200
-"""How many of the last fills are given back whole: more than the venue's lists can lack."""
+"""How many of the last fills are returned whole: more than the venue's lists can lack."""
 
 PATIENCE_S: Final = 30.0
-"""How long the journal waits, unless told otherwise, for a program that holds its lock."""
+"""Default time to wait for a program that holds the journal's lock."""
 _YIELD_S: Final = 0.05
 """How long a checkpoint or a deletion of old rows waits for the writer."""
 _LOG_BYTES: Final = 16 * 1024 * 1024
-"""What is kept of a write-ahead log that grew, and the size from which on a checkpoint keeps the writer out."""
+"""Size to which SQLite truncates a reset log. Above this size a checkpoint also locks out the writer."""
 _PASSES: Final = 3
-"""How often a checkpoint tries beside the writer."""
+"""How often a checkpoint tries while the writer goes on."""
 _CHECK_S: Final = 2.0
-"""How long the facts, which are only the story, are checked at open; the rest of the file is checked as a whole."""
+"""Time limit for checking the facts at open: trading does not need them. The other tables are checked completely."""
 BATCH: Final = 50
-"""Rows that pruning takes in one transaction: about a millisecond, for which the writer finds the journal busy."""
+"""Rows that pruning deletes in one transaction: the journal is busy for the writer for about a millisecond."""
 _BATCHES_AT_OPEN: Final = 100
 _DAY_NS: Final = 86_400 * NS_PER_S
 _NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
-"""Result codes of a disk that is full: its quota, a limit on files and the shared memory file show as I/O errors."""
+"""Result codes of a full disk. A quota, a limit on file size and a full shared-memory file appear as I/O errors."""
 
 
 def journal_path(folder: str | Path, product_code: str) -> Path:
@@ -87,25 +87,25 @@ class Restored:
     exec_ids: tuple[ExecId, ...]
     """The last :data:`RECENT_FILLS` execution ids that were booked, in that order."""
     fills: tuple[BookedFill, ...]
-    """The last :data:`WHOLE_FILLS` of these, whole."""
+    """The last :data:`WHOLE_FILLS` fills, whole and in the same order."""
 
 
 class Journal:
-    """The one writer of a journal. Made by :meth:`open`; a context manager, for one thread."""
+    """The only writer of a journal. Made by :meth:`open`; a context manager, for one thread."""
 
     def __init__(self, path: Path, db: sqlite3.Connection, lock: InstanceLock, *, is_new: bool, backup: Path | None):
-        """For :meth:`open`."""
+        """Only for :meth:`open`."""
         self.path = path
         self.is_new = is_new
-        """Whether there was no journal before: nothing is remembered, also no halt."""
+        """Whether there was no journal before: nothing is remembered, not even a halt."""
         self.backup = backup
-        """The copy that was kept of a journal of an older version."""
+        """The copy of the older version, if the journal was migrated."""
         self.repeated_fills = 0
-        """Fills whose execution id was in the journal already; they were left as they were."""
+        """Fills whose execution id was in the journal already; the stored row was kept."""
         self._db = db
         self._lock = lock
         self.reserve = Reserve(path.with_name(f"{path.name}.reserve"))
-        """Room that is kept back, once somebody asked for it."""
+        """Reserves room on the disk once its ``keep`` was called."""
         self.is_used = False
         """Whether an order, a fill or a fact was recorded since it was opened."""
         self._records = 0
@@ -123,13 +123,13 @@ class Journal:
         locks: Path | None = None,
         migrations: Sequence[Migration] = MIGRATIONS,
     ) -> Journal:
-        """Open a journal, or make a new one, for this process alone until it is closed.
+        """Open a journal, or make a new one, and lock it for this process until it is closed.
 
-        ``account`` is a fingerprint of the account (never its key): the journal keeps to the one it began with.
-        ``keep_days`` prunes what is older. ``locks`` is the folder of the accounts' locks (``instance_lock``).
+        ``account`` is a fingerprint of the account (never its key); it must be the one that the journal was made with.
+        ``keep_days``: delete older rows. ``locks`` is the folder of the accounts' locks (``instance_lock``).
 
-        Raises JournalError, which names the file and what to do about it: in use, of another product or account, of a
-        newer version, damaged, or not to be written.
+        Raises JournalError, which names the file and the remedy: in use, of another product or account, of a newer
+        version, damaged, or not writable.
         """
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise JournalError(f"SQLite {sqlite3.sqlite_version} is too old; accepted: 3.37 or newer")
@@ -166,19 +166,19 @@ class Journal:
             raise
 
     def close(self) -> None:
-        """Move everything into the file and close it. Safe to call twice. If moving fails, nothing is lost."""
+        """Checkpoint and close the file. Safe to call twice. If the checkpoint fails, nothing is lost."""
         with suppress(sqlite3.Error):
             self._db.close()
         self._lock.release()
 
     def seal(self) -> None:
-        """Close it for good: one plain file then, which readers leave as it is. Where that fails, it is just closed."""
+        """Close the journal as one plain file without a write-ahead log. If that fails, it is just closed."""
         with suppress(sqlite3.Error):
             self._db.execute("PRAGMA journal_mode = DELETE")
         self.close()
 
     def discard(self) -> None:
-        """Close it and delete the file. For a new journal in which nothing happened."""
+        """Close the journal and delete its files. Raises ValueError unless it is new and unused."""
         if not self.is_new or self.is_used:
             raise ValueError("only an empty journal may be taken away")
         with suppress(sqlite3.Error):
@@ -198,17 +198,17 @@ class Journal:
         self.close()
 
     def set_patience(self, seconds: float) -> None:
-        """Set how long a write waits for another program's lock. On an event loop it should not wait at all."""
+        """Set how long a write waits for another program's lock; on an event loop this should be zero."""
         with journal_errors(self.path, "written"):
             self._db.execute(f"PRAGMA busy_timeout = {round(seconds * 1_000)}")
 
     # --- Writing ------------------------------------------------------------------------------------------------------
 
     def record(self, changes: Changes) -> None:
-        """Store a step's changes, all or none. Once this returns they outlive the process.
+        """Store a step's changes, all or none. Once this returns, they survive the process.
 
-        Raises JournalBusy, and JournalError (disk full, I/O error, damage): then none of it is stored, and
-        the same may be tried again.
+        Raises JournalBusy, and JournalError (disk full, I/O error, damage): nothing is stored then, and the call may
+        be repeated.
         """
         with journal_errors(self.path, "written"), self._transaction() as db:
             if changes.orders:
@@ -226,7 +226,7 @@ class Journal:
         self.is_used = self.is_used or bool(changes.orders or changes.fills or changes.facts)
 
     def swap_log_dir(self, log_dir: Path) -> Path | None:
-        """Note where this run logs, and return where the last one did. Raises JournalError."""
+        """Store the log folder of this run and return that of the last one. Raises JournalError."""
         with journal_errors(self.path, "written"), self._transaction() as db:
             before = rows.read_meta(db, "log_dir")
             db.execute("INSERT OR REPLACE INTO meta VALUES ('log_dir', ?)", (str(log_dir.absolute()),))
@@ -249,7 +249,7 @@ class Journal:
     # --- Reading ------------------------------------------------------------------------------------------------------
 
     def load(self) -> Restored:
-        """What was remembered when this run began, and since. Raises JournalError."""
+        """What the journal remembers: memo, recent orders and fills. Raises JournalError."""
         with journal_errors(self.path, "read"):
             return Restored(
                 memo=rows.read_memo(self._db),
@@ -259,7 +259,7 @@ class Journal:
             )
 
     def trades_since(self, from_ns: int) -> list[TradeLogRow]:
-        """Trade-log rows of the fills from a moment on, oldest first. Raises JournalError."""
+        """Trade-log rows of the fills since ``from_ns``, oldest first. Raises JournalError."""
         with journal_errors(self.path, "read"):
             return [fill.row for fill in rows.fills_within(self._db, from_ns, rows.MAX_NS)]
 
@@ -267,7 +267,7 @@ class Journal:
 
     @property
     def log_bytes(self) -> int:
-        """Size of the write-ahead log, with what is kept of it for later; zero where there is none."""
+        """Size of the write-ahead log's file, reusable space included; zero if there is none."""
         try:
             return _log_of(self.path).stat().st_size
         except OSError:
@@ -275,16 +275,16 @@ class Journal:
 
     @property
     def unmoved(self) -> int:
-        """Records and forgotten rows since the log last began anew."""
+        """Records and deleted rows since the log was last reset."""
         return self._records - self._checkpointed
 
     def checkpoint(self) -> bool:
-        """Move the write-ahead log into the file; whether the log began anew, or there was nothing to move.
+        """Move the write-ahead log into the file. Returns whether the log was reset, or there was nothing to move.
 
-        For a thread: it waits for the disk, with a connection of its own, while writers and readers go on. When all was
-        moved the log begins anew, for which SQLite once waits for the disk; that is done here as well, so that the next
-        record need not. If a writer comes between, it is tried again, and at last, when the log has grown long, with
-        the writer kept out for as long as the disk takes. A reader that stays at its moment keeps the log growing.
+        For a thread: it waits for the disk, with its own connection, while writers and readers go on. Once everything
+        is moved, the next write resets the log, and SQLite waits for the disk once. That write is done here, so that
+        the next record need not wait. If a writer interferes, it is tried again; if the log has grown long, finally
+        with the writer locked out while the disk works. A reader that keeps its snapshot open keeps the log growing.
         Raises JournalError.
         """
         records = self._records
@@ -307,11 +307,11 @@ class Journal:
         return is_anew
 
     def prune(self, keep_days: int, now_ns: int, *, batches: int = 1) -> int:
-        """Forget ended orders, fills and facts older than so many days; return how many rows went.
+        """Delete ended orders, fills and facts older than ``keep_days`` days; return the number of deleted rows.
 
-        The newest :data:`RECENT_ORDERS` and :data:`RECENT_FILLS` stay at any age. Each batch is a transaction of about
-        a millisecond with a connection of its own, so this too may run in a thread; it ends early where a writer keeps
-        it waiting. Raises JournalError.
+        The newest :data:`RECENT_ORDERS` and :data:`RECENT_FILLS` are kept at any age. Each batch is a transaction of
+        about a millisecond on a separate connection, so this may run in a thread too. It ends early if a writer holds
+        the lock. Raises JournalError.
         """
         keep = {
             "cutoff": now_ns - keep_days * _DAY_NS,
@@ -356,7 +356,7 @@ def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
 
 
 def _beside(path: Path, timeout_s: float) -> sqlite3.Connection:
-    """A second connection, for another thread than the writer's."""
+    """A second connection, for a thread other than the writer's."""
     db = _connect(path, timeout_s)
     _set_pace(db)
     return db
@@ -367,13 +367,13 @@ def _log_of(path: Path) -> Path:
 
 
 def _move(db: sqlite3.Connection) -> bool:
-    """Move what can be moved of the log into the file; whether that was all."""
+    """Move as much of the log into the file as possible. Returns whether that was all of it."""
     busy, frames, moved = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     return not busy and moved == frames
 
 
 def _begin_anew(path: Path, db: sqlite3.Connection) -> bool:
-    """Move the log and make the one write with which it begins anew; whether it did."""
+    """Move the log, then make the write that resets it. Returns whether it was reset."""
     before = _generation(path)
     if not _move(db):
         return False
@@ -383,7 +383,7 @@ def _begin_anew(path: Path, db: sqlite3.Connection) -> bool:
 
 
 def _generation(path: Path) -> int:
-    """How often the log began anew since it was made (SQLite, "Database File Format", section 4.1)."""
+    """How often the log was reset since it was made (SQLite, "Database File Format", section 4.1)."""
     try:
         with _log_of(path).open("rb") as log:
             return int.from_bytes(log.read(16)[12:])
@@ -392,7 +392,7 @@ def _generation(path: Path) -> int:
 
 
 def _set_pace(db: sqlite3.Connection) -> None:
-    """Never wait for the disk but in a checkpoint, and never checkpoint unasked."""
+    """Wait for the disk only in a checkpoint, and never checkpoint automatically."""
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute("PRAGMA wal_autocheckpoint = 0")
     db.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
@@ -400,7 +400,7 @@ def _set_pace(db: sqlite3.Connection) -> None:
 
 @contextmanager
 def _unless_busy() -> Iterator[None]:
-    """Give up quietly if the writer holds the lock: there will be another time."""
+    """Leave the block quietly if another connection holds the lock: the caller tries again later."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -409,7 +409,7 @@ def _unless_busy() -> Iterator[None]:
 
 
 def _check_whole(db: sqlite3.Connection, path: Path) -> None:
-    """Check what trading needs as a whole, and the facts as far as time allows: weeks of them are gigabytes."""
+    """Check the tables that trading needs completely, the facts within a time limit: weeks of them are gigabytes."""
     for table in ("meta", "memo", "orders", "fills"):
         _check_table(db, path, table)
     limit_ns = perf_ns() + round(_CHECK_S * NS_PER_S)

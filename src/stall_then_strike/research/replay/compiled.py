@@ -1,7 +1,7 @@
-"""Compiled replay: one configuration over prepared columns, to the last integer what an interpreted replay gives.
+"""Compiled replay: one configuration over prepared columns. Every integer equals that of an interpreted replay.
 
-What it cannot promise to reproduce it refuses, before anything runs (`refusals`) or, where its memory turns out too
-small, while it runs (`CannotCompile`): never a result that differs.
+A run that may not be reproduced exactly is refused: before it starts (`refusals`) or, if its arrays turn out too small,
+while it runs (`CannotCompile`). There is never a result that differs.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from stall_then_strike.types.errors import StallThenStrikeError
 from stall_then_strike.types.instrument import Instrument
 
 _ROOM: Final = 1 << 62
-"""Products stay under this, half of what 64 bits hold."""
+"""Upper bound of all products: half of what a signed 64-bit integer holds."""
 _LONGEST_RUN_NS: Final = 20 * 366 * 86_400 * NS_PER_S
 _AFTER_NS: Final = 3 * 86_400 * NS_PER_S
-"""How far past the last stamp the calendar is known; a stopping run takes seconds."""
+"""How far the calendar reaches past the last stamp; a stopping run takes seconds."""
 _ERRORS: Final = {
     x.E_SLOTS: "more orders at once than there are places for",
     x.E_DUE: "too many orders and cancels under way at once",
@@ -48,12 +48,12 @@ _ERRORS: Final = {
 
 
 class CannotCompile(StallThenStrikeError):
-    """This run cannot be replayed by the compiled engine; the interpreted one can."""
+    """The compiled engine cannot replay this run; the interpreted one can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a run ended with, in engine units."""
+    """The results of a run, in engine units."""
 
     messages: int
     backwards: int
@@ -62,25 +62,26 @@ class Outcome:
     realised_today: int
     pnl_today: int
     total: int
-    """Realised and marked since the run began, over all its days."""
+    """Realised and unrealised result since the run began, over all its days."""
     max_fall: int
-    """Deepest fall of that from its peak, zero or negative."""
+    """Largest drawdown of ``total`` from its peak, zero or negative."""
     samples: I64 = field(repr=False)
-    """What ``total`` was at the end of each whole interval of ``sample_ns``; empty unless asked for."""
+    """``total`` at the end of each whole interval of ``sample_ns``; empty unless requested."""
     halted: Reason | None
     tally: dict[str, int]
     """Counts by their name in ``engine.recording.Tally``."""
     reason_rows: dict[Reason, int]
     reason_ns: dict[Reason, int]
     started_ns: int
-    """Stamp of the core's first step, which names its orders, and of the first order at the paper venue."""
+    """Stamp of the core's first step, part of our order ids."""
     first_order_ns: int
+    """Stamp of the first order at the paper venue, part of the venue's order ids."""
     log: Ints = field(repr=False)
-    """Rows as records (`kernel_state.LogRow`), empty unless asked for; `kernel_rows` turns them into log rows."""
+    """Rows as records (`kernel_state.LogRow`), empty unless requested; `kernel_rows` converts them to log rows."""
 
 
 def refusals(cfg: AppConfig, columns: Columns) -> list[str]:
-    """Why the compiled engine will not run this; empty if it will."""
+    """The reasons why the compiled engine refuses this run; empty if it accepts it."""
     limits, unit, held = cfg.exchange.limits, cfg.exchange.instrument(), columns.manifest
     size = unit.to_lots(cfg.strategy.max_inventory_btc) + 2 * unit.to_lots(cfg.strategy.size_min) + unit.min_size
     price = held.highest_price + cfg.strategy.close_band_ticks + 2 * cfg.strategy.quote_offset_ticks + 2
@@ -105,7 +106,7 @@ def refusals(cfg: AppConfig, columns: Columns) -> list[str]:
 
 
 class CompiledReplay:
-    """One configuration on one set of columns. Columns may be shared; a replay runs once."""
+    """One configuration on one set of columns. Columns may be shared; each replay runs only once."""
 
     def __init__(
         self,
@@ -119,8 +120,8 @@ class CompiledReplay:
     ) -> None:
         """``logging``: keep the rows, not only the counts. Raises CannotCompile, ConfigError (a latency file).
 
-        ``span``: trade only messages received from the first stamp on and before the second. The book is then known
-        from what came earlier, as to one who had listened; whether the venue runs is not, until it says so again.
+        ``span``: trade only messages received from the first stamp on and before the second. The book is then known at
+        the start from earlier messages; the state of the board is unknown until the next message reports it.
         """
         if why := refusals(cfg, columns):
             raise CannotCompile(f"not for the compiled engine: {'; '.join(why)}")
@@ -137,15 +138,15 @@ class CompiledReplay:
         state["settings"]["logging"], state["settings"]["end_ns"] = logging, end_ns - 1
         self._sample_ns, self._samples = sample_ns, list[int]()
         self._last_ns = min(end_ns, held.last_ns)
-        """From here on an interval's end is the run's, with what its stop brought."""
+        """A sampling interval that ends here or later is taken after the stop, with its results."""
         self._log: list[I64] = []
         self._on_log: Callable[[Ints, int, int], None] | None = None
 
     def run(self, on_log: Callable[[Ints, int, int], None] | None = None) -> Outcome:
-        """Trade the whole tape. Raises CannotCompile where the state was too small after all.
+        """Trade the whole tape. Raises CannotCompile if the state turns out too small.
 
-        ``on_log`` takes rows as they come, with the outcome's ``started_ns`` and ``first_order_ns``; without it they
-        are kept for the outcome.
+        ``on_log`` takes rows as they are made, with the outcome's ``started_ns`` and ``first_order_ns``; without it
+        they are kept for the outcome.
         """
         state, self._on_log = self._state, on_log
         for chunk in self._columns.chunks():
@@ -164,7 +165,7 @@ class CompiledReplay:
         return self._outcome()
 
     def _begin(self, chunk: Chunk) -> int:
-        """The chunk's first message that is to be traded."""
+        """Index of the chunk's first message to be traded."""
         if self._begun:
             return 0
         self._begun = True
@@ -174,7 +175,7 @@ class CompiledReplay:
         return at
 
     def _trade(self, chunk: Chunk, at: int) -> bool:
-        """One chunk from a message on; False once the run is over."""
+        """Trade a chunk from message ``at`` on. Returns False once the run is over."""
         for stop_at in self._stops(chunk, at):
             columns: list[Any] = [*(column[:stop_at] for column in chunk[:6]), *chunk[6:10]]
             while at < stop_at:
@@ -187,7 +188,7 @@ class CompiledReplay:
         return True
 
     def _stops(self, chunk: Chunk, at: int) -> Iterator[int]:
-        """The chunk's end, and before it the first message after each interval: there the one before it is noted."""
+        """Where to interrupt: before the first message after each sampling interval, and at the chunk's end."""
         if self._sample_ns is not None:
             stamps = np.maximum.accumulate(chunk.recv[at:])
             while (next_ns := self._next_sample_ns()) <= int(stamps[-1]) and next_ns < self._last_ns:
@@ -195,7 +196,7 @@ class CompiledReplay:
                 yield at + ahead
                 reached_ns = min(int(stamps[ahead]), self._last_ns - 1)
                 whole = (reached_ns - self._from_ns) // self._sample_ns
-                self._samples += [self._equity()] * (whole - len(self._samples))  # more than one, over a pause
+                self._samples += [self._equity()] * (whole - len(self._samples))  # more than one after a pause
         yield len(chunk.recv)
 
     def _next_sample_ns(self) -> int:
@@ -214,7 +215,7 @@ class CompiledReplay:
             raise CannotCompile(f"not for the compiled engine: {_ERRORS[error]}")
 
     def _drain(self) -> None:
-        """Take the rows out of the log."""
+        """Empty the log: pass its rows on, or keep them."""
         record = self._state["record"]
         if record["count"]:
             rows = record["rows"][: record["count"]]
@@ -253,7 +254,7 @@ class CompiledReplay:
 
 
 def put_settings(state: Any, cfg: AppConfig) -> None:
-    """Write the settings down, in engine units."""
+    """Write the settings into the state, in engine units."""
     unit: Instrument = cfg.exchange.instrument()
     paper, settings = cfg.paper, state["settings"]
     state["params"] = stall_params(cfg.strategy, unit)
@@ -282,7 +283,7 @@ def put_settings(state: Any, cfg: AppConfig) -> None:
 
 
 def put_budget(budget: Any, cfg: AppConfig) -> None:
-    """Write the limits on calls down."""
+    """Write the limits on calls into the state."""
     allowed, window_ns, reserve = per_limit(cfg.exchange.limits)
     budget["small_lots"] = cfg.exchange.instrument().to_lots(cfg.exchange.limits.small_order_btc)
     for name in allowed._fields:
@@ -292,7 +293,7 @@ def put_budget(budget: Any, cfg: AppConfig) -> None:
 
 
 def put_calendar(state: Any, cfg: AppConfig, first_ns: int, last_ns: int) -> None:
-    """Write down when the day and quiet times begin and end, and all settlements, until well after the last stamp.
+    """Write the boundaries of days and quiet times, and all settlements, until well after the last stamp.
 
     Raises CannotCompile if there are too many.
     """

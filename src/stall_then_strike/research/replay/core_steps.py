@@ -1,9 +1,9 @@
 """The core's step, compiled: `engine.core`, `orders`, `exits` and `dispatch` for one paper account.
 
-What is decided is decided by the engine's own functions, compiled: `decide`, `next_deadline`, `first_gate`,
-`next_step`, `after_close` and those in `kernel_ledger`. Here is only what surrounds them, in the same order as there:
-``tests/research/replay/test_twice.py`` lists what is written twice. Paper trading leaves no order in doubt: nothing of
-that is here.
+All decisions are made by the engine's own functions, compiled: `decide`, `next_deadline`, `first_gate`, `next_step`,
+`after_close` and those in `kernel_ledger`. This module only repeats the code around them, in the same order;
+``tests/research/replay/test_twice.py`` lists what is written twice. Paper trading knows no unacknowledged orders whose
+fate is in doubt, so the engine's code for those has no counterpart here.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ _KILL_PNL, _KILL_DRAWDOWN, _REJECTS = int(Reason.KILL_PNL), int(Reason.KILL_DRAW
 
 @jit
 def _track(state: State, side: int, price: int, size: int, tag: int, reason: int) -> int:
-    """Know a new order and have it sent; returns its number."""
+    """Add a new order and queue it for sending; return its number."""
     state.sent += 1
     slot = 0
     while slot < SLOTS and (state.orders[slot].in_core != 0 or state.orders[slot].at_venue != 0):
@@ -134,7 +134,7 @@ def _track(state: State, side: int, price: int, size: int, tag: int, reason: int
 
 @jit
 def _end(state: State, order: Order) -> None:
-    """An order has ended: it is no longer live."""
+    """Remove an ended order from the live ones."""
     order.state = ENDED
     order.in_core = 0
     kept = 0
@@ -170,7 +170,7 @@ def _begin_closing(state: State, reason: int, flatten: bool) -> None:
 
 @jit
 def _close_ended(state: State, order: Order) -> None:
-    """An order has ended; if it was to close, the next one may have to wait."""
+    """An order has ended; after a closing order, the next one may have to wait."""
     closing = state.closing
     if order.tag != TAG_STALL and closing.is_on != 0:
         remaining = max(0, order.size - order.executed)
@@ -181,7 +181,7 @@ def _close_ended(state: State, order: Order) -> None:
 
 @jit
 def _cancel_due_ns(order: Order) -> int:
-    """When the wanted cancel of an order may be sent; NEVER_NS if none is to be sent."""
+    """When an order's wanted cancel may be sent; NEVER_NS if there is none to send."""
     if order.tag != TAG_STALL or order.cancel_reason == 0 or order.is_named == 0 or order.state == PENDING_CANCEL:
         return NEVER_NS
     return 0 if order.cancel_sent_ns < 0 else order.cancel_sent_ns + RETRY_NS
@@ -189,7 +189,7 @@ def _cancel_due_ns(order: Order) -> int:
 
 @jit
 def _send_cancels(state: State, row: DecisionRow) -> None:
-    """Send the cancels that are due, and say so in the row of the decision."""
+    """Send the cancels that are due, and enter them in the decision's row."""
     now, count, first = state.now_ns, 0, 0
     for n in range(state.live_count):
         if now >= _cancel_due_ns(state.orders[state.live[n]]):
@@ -218,7 +218,7 @@ def _send_cancels(state: State, row: DecisionRow) -> None:
 
 @jit
 def _may_send_cancels(state: State) -> bool:
-    """Whether cancels are due, and there is budget for all of them."""
+    """Whether cancels are due and the budget allows all of them."""
     count = 0
     for n in range(state.live_count):
         if state.now_ns >= _cancel_due_ns(state.orders[state.live[n]]):
@@ -228,7 +228,7 @@ def _may_send_cancels(state: State) -> bool:
 
 @jit
 def _cancel_quotes(state: State, reason: int, did: int) -> None:
-    """Want every live quote cancelled, and decide so."""
+    """Mark every live quote for cancelling, and log the decision."""
     for n in range(state.live_count):
         order = state.orders[state.live[n]]
         if order.tag == TAG_STALL and order.cancel_reason == 0:
@@ -240,7 +240,7 @@ def _cancel_quotes(state: State, reason: int, did: int) -> None:
 
 @jit
 def _retry_cancels(state: State) -> None:
-    """Send cancels that could not go out when they were decided."""
+    """Send cancels that could not be sent when they were decided."""
     for n in range(state.live_count):
         order = state.orders[state.live[n]]
         if order.tag == TAG_STALL and order.cancel_reason != 0 and order.state != PENDING_CANCEL:
@@ -258,7 +258,7 @@ def _halt(state: State, reason: int) -> None:
 
 @jit
 def _go_on(state: State) -> None:
-    """Take the closing one step further."""
+    """Take the next step of closing the position."""
     now, closing, board = state.now_ns, state.closing, state.board
     quotes = others = False
     for n in range(state.live_count):
@@ -273,7 +273,7 @@ def _go_on(state: State) -> None:
     if step == WAIT_MARKET and closing.no_market_ns < 0:
         closing.no_market_ns = now
     if step == SEND or not is_running:
-        closing.no_market_ns = -1  # the wait for a book begins when the venue runs
+        closing.no_market_ns = -1  # the time without a book counts only while the venue runs
     if step in (DONE_FLAT, DONE_DUST):
         closing.is_on = 0
         if step == DONE_DUST:
@@ -328,7 +328,7 @@ def _roll(state: State) -> None:
 
 @jit
 def _see(state: State) -> Situation:
-    """All that a decision depends on."""
+    """Everything that a decision depends on."""
     quotes = cancelling = open_buy = open_sell = 0
     for n in range(state.live_count):
         order = state.orders[state.live[n]]
@@ -398,13 +398,13 @@ def _strike(state: State, bid: int, ask: int) -> None:
         first = _track(state, 1, bid, size, TAG_STALL, _STRIKE)
         quotes += 1
     else:
-        state.sent += 1  # each side has a name, used or not
+        state.sent += 1  # each side uses up an order number, quoted or not
     if ask != 0:
         second = _track(state, -1, ask, size, TAG_STALL, _STRIKE)
         quotes += 1
     else:
         state.sent += 1
-    # The next deadline is asked for before the next decision: it has to know these quotes' TTL.
+    # The next deadline is computed before the next decision, and depends on the TTL of these quotes.
     state.seen.quotes = quotes
     for _ in range(quotes):
         spend_order(state, now, size)
@@ -492,7 +492,7 @@ def _on_fill(state: State, order: Order, price: int, size: int, fee: int, ts_ns:
 
 @jit
 def _on_board(state: State) -> None:
-    """The board has another message; the venue's shell has it already (`State.board`)."""
+    """A board message came; `State.board` holds it already."""
     state.tally.boards += 1
     if state.board.status == _OK:
         mark(state.inventory, state.board.bid, state.board.ask)
@@ -500,7 +500,7 @@ def _on_board(state: State) -> None:
 
 @jit
 def _take_in(state: State, event: Event) -> None:
-    """Fold one event into the state."""
+    """Apply one event to the state."""
     what, order = event.what, state.orders[event.slot]
     if what == EVENT_BOARD:
         _on_board(state)
@@ -522,7 +522,7 @@ def _take_in(state: State, event: Event) -> None:
 
 @jit
 def on_event(state: State, event: Event) -> None:
-    """One step, as `Core.on_event` takes it."""
+    """One step, like `Core.on_event`."""
     state.now_ns = max(state.now_ns, state.clock_ns)
     if state.run_ns == 0:
         state.run_ns = state.now_ns
@@ -540,14 +540,14 @@ def on_event(state: State, event: Event) -> None:
 
 @jit
 def is_done(state: State) -> bool:
-    """Whether a stop, or a halt that ends the run, has left nothing live behind."""
+    """Whether the run is stopping, or ended by a halt, and nothing is live any more."""
     halts = state.kill_switch.halted != 0 and state.settings.exits_on_halt != 0
     return (state.is_stopping != 0 or halts) and state.closing.is_on == 0 and state.live_count == 0
 
 
 @jit
 def core_deadline(state: State) -> int:
-    """When the core wants to be woken: later than its last event."""
+    """The core's next deadline, always after its last event."""
     now, closing, seen = state.now_ns, state.closing, state.seen
     best = NEVER_NS
     if seen.is_set != 0:

@@ -1,4 +1,4 @@
-"""Compiling with numba, typed for mypy, with a cache that cannot be stale (`kernel_cache`)."""
+"""Compiles with numba, typed for mypy, with a cache that cannot be stale (`kernel_cache`)."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if _FOLDER is not None:
 
 
 def jit(function: F) -> F:
-    """The function, compiled at its first call with these types, for other compiled functions; integers are of 64 bits.
+    """Compile a function for calls from other compiled functions, once for given types; integers are int64.
 
-    numba compiles a function once more for every constant that it is called with, and a gate for Python around each:
-    that would be half of all compiling. Here a constant is an integer like any other, and Python calls `entry`.
+    By default numba compiles a function again for every constant argument, and a wrapper for Python around each: that
+    would be half of all compile time. Here a constant is an ordinary integer, and Python calls only `entry` functions.
     """
     return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def entry(function: F) -> F:
-    """A function that Python calls, compiled as by `jit`."""
+    """Compile a function as `jit` does, for calls from Python."""
     return _compiled(function)
 
 
@@ -44,7 +44,7 @@ def _compiled(function: F, **options: bool) -> F:
 
 
 def jit_with(function: F, **callees: Callable[..., Any]) -> F:
-    """Compile a function of another layer, which calls others of its module: the same code, with those compiled."""
+    """Compile a function of another layer with the functions that it calls replaced by compiled ones."""
     if not isinstance(function, types.FunctionType):
         raise TypeError(f"{function!r} is not a plain function")
     bound = types.FunctionType(function.__code__, {**function.__globals__, **callees}, function.__name__)
@@ -56,16 +56,16 @@ class _Compilations(event.Listener):
         self._on_compiled = on_compiled
 
     def on_start(self, event: Any) -> None:
-        """One begins."""
+        """A compilation begins."""
 
     def on_end(self, event: Any) -> None:
-        """One is done."""
+        """A compilation is done."""
         self._on_compiled()
 
 
 @contextmanager
 def compilations(on_compiled: Callable[[], None]) -> Iterator[None]:
-    """Tell of each function that is compiled in the block, once it is; of those that the cache had, nothing."""
+    """Call ``on_compiled`` after each function compiled in the block; functions from the cache do not count."""
     listener = _Compilations(on_compiled)
     event.register(_COMPILE, listener)  # type: ignore[no-untyped-call]  # numba has few types
     try:

@@ -1,10 +1,10 @@
-"""The displayed book of a chunk, asked for one price at a time: no level is touched that nobody asks for.
+"""The displayed book of a chunk, read one price at a time: only requested levels are computed.
 
-A chunk holds the book at its beginning and every change after it, sorted by price. The size at a price is then a short
-list in time; a reader keeps its place in that list (a cursor) and moves on with the tape. Taking through the book walks
-both lists outwards from the best.
+A chunk holds the book at its beginning and every later change, sorted by price. The sizes at one price are a short
+list in order of time; a reader keeps its position in that list (a cursor) and advances with the tape. An order that
+takes through the book walks the initial book and the changes outwards from the best.
 
-The changes' keys are ``rank << 32 | message``: one number to search for.
+The changes' keys are ``rank << 32 | message``, so that a search compares single numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MESSAGE: Final = (1 << 32) - 1
 
 @jit
 def lower_bound(numbers: I64, low: int, high: int, value: int) -> int:
-    """First place in ``[low, high)`` whose number is not below ``value``."""
+    """First index in ``[low, high)`` whose number is not below ``value``; ``high`` if there is none."""
     while low < high:
         middle = (low + high) >> 1
         if numbers[middle] < value:
@@ -32,7 +32,7 @@ def lower_bound(numbers: I64, low: int, high: int, value: int) -> int:
 
 @jit
 def walk_from(levels: Levels, side: int, price: int) -> tuple[int, int]:
-    """Where a walk outwards from a price begins, in the base and in the changes. ``side``: +1 for bids."""
+    """Start indices of a walk outwards from a price, in the base and in the changes. ``side``: +1 for bids."""
     base, keys = levels.base_rank, levels.change_key
     if side > 0:
         rank, base_from, base_end, from_, end = -price, 0, levels.base_asks, 0, levels.changes_asks
@@ -44,7 +44,7 @@ def walk_from(levels: Levels, side: int, price: int) -> tuple[int, int]:
 
 @jit
 def walk(levels: Levels, side: int, in_base: int, in_changes: int, at: int) -> tuple[int, int, int, int]:
-    """The next displayed level after message ``at``: price (0: no more), size, and where the walk then stands."""
+    """The next level displayed after message ``at``: price (0: no more), size, and the walk's new indices."""
     base_end = levels.base_asks if side > 0 else levels.base_end
     end = levels.changes_asks if side > 0 else levels.changes_end
     base, keys = levels.base_rank, levels.change_key
@@ -68,7 +68,7 @@ def walk(levels: Levels, side: int, in_base: int, in_changes: int, at: int) -> t
 
 @jit
 def seek(levels: Levels, side: int, price: int, cursor: Cursor) -> None:
-    """Put the cursor at the chunk's beginning, at this price."""
+    """Set the cursor to this price, at the chunk's beginning."""
     rank = -price if side > 0 else price
     in_base, in_changes = walk_from(levels, side, price)
     base_end = levels.base_asks if side > 0 else levels.base_end
@@ -81,7 +81,7 @@ def seek(levels: Levels, side: int, price: int, cursor: Cursor) -> None:
 
 @jit
 def shown(levels: Levels, cursor: Cursor, at: int) -> int:
-    """Size displayed at the cursor's price after message ``at``, which never goes back."""
+    """Size displayed at the cursor's price after message ``at``, which must not decrease."""
     n = cursor.next
     while n < cursor.end and levels.change_key[n] & _MESSAGE <= at:
         cursor.size = levels.change_size[n]

@@ -1,9 +1,9 @@
-"""Where compiled functions are kept between runs, under a name that says what they were made of.
+"""Where compiled functions are kept between runs: a folder named by a digest of their sources.
 
-numba's own cache looks at the file of the compiled function only: a change in a function that it calls, or in a
-constant that it takes from another layer, would go unnoticed, and a kernel of other constants writes past its arrays.
-So the folder is named by the text of every module that those with compiled functions import, directly or not, and by
-numba's version. Reading this needs no numba.
+numba's own cache only checks the file of the compiled function. A change in a function that it calls, or in a constant
+that it imports, would go unnoticed, and a kernel compiled with other constants can write past its arrays. The digest
+therefore covers the text of every module that the modules with compiled functions import, directly or not, and numba's
+version. This module does not import numba.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ import stall_then_strike
 _NAME: Final = "stall_then_strike"
 _PACKAGE: Final = Path(stall_then_strike.__file__).parent
 _ROOTS: Final = ("research/replay/venue_steps.py", "research/tables/scan.py")
-"""They import all other modules with compiled functions."""
+"""These import all other modules with compiled functions."""
 _LAST: Final = "venue_steps.run"
-"""What is compiled last, the whole replay."""
+"""The function that is compiled last: the whole replay."""
 _IMPORT: Final = re.compile(rf"^\s*from {_NAME}((?:\.\w+)*) import (?:\(([^)]*)\)|(.*))", re.MULTILINE)
 
 
 @cache
 def sources(roots: tuple[str, ...] = _ROOTS) -> str:
-    """A digest of the text of these modules and of all that they import of this package, and of numba's version."""
+    """A digest of the text of these modules and of all that they import from this package, and of numba's version."""
     digest = hashlib.blake2b(_numba().encode(), digest_size=12)
     for path in sorted(imported(roots)):
         digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -39,7 +39,7 @@ def sources(roots: tuple[str, ...] = _ROOTS) -> str:
 
 
 def imported(roots: Iterable[str]) -> set[Path]:
-    """Files of these modules and of all that they import of this package, directly or not."""
+    """Files of these modules and of all that they import from this package, directly or not."""
     found: set[Path] = set()
     due = [_PACKAGE / root for root in roots]
     while due:
@@ -51,7 +51,7 @@ def imported(roots: Iterable[str]) -> set[Path]:
 
 
 def _imports(text: str) -> list[Path]:
-    """Files of the modules that a module's text imports; where the name is one in a module, of that module."""
+    """Files of the modules that a module's text imports; for a name imported from a module, that module's file."""
     files: list[Path] = []
     for module, many, one in _IMPORT.findall(text):
         folder = _PACKAGE.joinpath(*module.split("."))
@@ -68,7 +68,7 @@ def _numba() -> str:
 
 
 def cache_folder() -> Path | None:
-    """A folder of the user's own, made; None where there is none to write to."""
+    """The user's cache folder, created if missing; None if none can be written."""
     folder = _folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,12 +78,12 @@ def cache_folder() -> Path | None:
 
 
 def is_compiled() -> bool:
-    """Whether an earlier run left the whole replay compiled here, as far as the names of files tell."""
+    """Whether an earlier run left the whole replay compiled in the cache, judged by file names."""
     return any(_folder().glob(f"*/{_LAST}-*.{sys.implementation.cache_tag.replace('cpython-', 'py')}.nbi"))
 
 
 def _folder() -> Path:
-    """Under numba's own variable if it is set; kernels of other sources may be there, too."""
+    """Path of the folder, below numba's own variable if set. Kernels of other sources have folders beside it."""
     named = os.environ.get("NUMBA_CACHE_DIR")
     base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / _NAME / "numba"
     return (Path(named) if named else base) / sources()

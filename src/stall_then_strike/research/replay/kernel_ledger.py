@@ -1,8 +1,7 @@
 """Result, limits on calls and log of the compiled replay: the state of `engine.inventory`, `budget` and `recording`.
 
-The rules are the engine's own functions, compiled. What is written here once more is how a limit keeps its stamps (a
-ring instead of a deque) and what of that a strike asks. Products that may pass 64 bits are bounded by
-``compiled.refusals`` before a run begins.
+The rules are the engine's own functions, compiled. Rewritten here is only how a limit keeps its stamps (a ring instead
+of a deque) and what a strike reads of them. ``compiled.refusals`` ensures before a run that products fit 64 bits.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _REJECTS_NS: Final = risk.REJECTS_NS
 
 @jit
 def new_row(state: State, kind: int, ts_ns: int) -> LogRow:
-    """A new row. Where none is kept, it is a place that the next one is written over."""
+    """A new row. If rows are not kept, the next one overwrites it."""
     record = state.record
     row = record.rows[record.count]
     if state.settings.logging != 0:
@@ -54,7 +53,7 @@ def new_row(state: State, kind: int, ts_ns: int) -> LogRow:
 
 @jit
 def count_hold(state: State) -> None:
-    """Count the present reason's time up to now."""
+    """Add the time up to now to the present reason for doing nothing."""
     record = state.record
     if record.hold != 0:
         record.reason_ns[record.hold] += state.now_ns - record.hold_ns
@@ -82,7 +81,7 @@ def _decision_row(state: State, did: int, reason: int) -> DecisionRow:
 
 @jit
 def decision(state: State, did: int, reason: int) -> DecisionRow:
-    """A decision to act: the next reason for doing nothing is a new one. The caller adds prices and actions."""
+    """Log a decision to act, which ends the present reason for doing nothing. The caller adds prices and actions."""
     count_hold(state)
     state.record.hold = 0
     return _decision_row(state, did, reason)
@@ -90,7 +89,7 @@ def decision(state: State, did: int, reason: int) -> DecisionRow:
 
 @jit
 def hold(state: State, did: int, reason: int) -> None:
-    """Nothing is done: a row when the reason is a new one."""
+    """Nothing is done for this reason. Logs a row if the reason is new."""
     if state.record.hold != reason:
         count_hold(state)
         state.record.hold = reason
@@ -102,13 +101,13 @@ def hold(state: State, did: int, reason: int) -> None:
 
 @jit
 def equity(held: Inventory) -> int:
-    """Realised and marked."""
+    """Realised plus unrealised result."""
     return _worth(held.realised, held.position, held.basis, held.mid2)
 
 
 @jit
 def track(held: Inventory) -> None:
-    """The result may have moved: follow its peak and its deepest fall, the day's and the run's."""
+    """Update peak and largest drawdown of the result, the day's and the run's."""
     held.changes += 1
     total = equity(held)
     held.run_peak, held.run_max_drawdown = _peak_and_fall(held.run_peak, held.run_max_drawdown, total)
@@ -117,7 +116,7 @@ def track(held: Inventory) -> None:
 
 @jit
 def apply_fill(held: Inventory, signed: int, price: int, fee: int) -> int:
-    """Book one fill; returns what it realised after its fee."""
+    """Book one fill; return its realised result after the fee."""
     booked: Booked = book_fill(held.position, held.basis, signed, price, fee)
     held.position = booked.position
     held.basis = booked.basis
@@ -154,7 +153,7 @@ def roll_day(held: Inventory) -> None:
 
 @jit
 def too_many_rejects(state: State) -> bool:
-    """Count a refused order; whether there were too many within a minute and nothing is halted yet."""
+    """Count a rejected order. Returns whether there were too many within a minute and trading is not halted yet."""
     switch, now = state.kill_switch, state.now_ns
     kept = 0
     for n in range(switch.rejects_count):
@@ -199,7 +198,7 @@ def _spend(state: State, window: Window, now: int, count: int) -> None:
 
 @jit
 def _room_ns(window: Window, now: int, count: int) -> int:
-    """When so many calls fit into a window beside its reserve."""
+    """When ``count`` calls fit into a window without using its reserve."""
     over = calls(window, now) + count - (window.limit - window.reserve)
     if over <= 0:
         return now
@@ -208,13 +207,13 @@ def _room_ns(window: Window, now: int, count: int) -> int:
 
 @jit
 def _pause_ns(window: Window, now: int, count: int) -> int:
-    """The pause to keep between strikes of so many calls."""
+    """The pause between strikes of ``count`` calls each."""
     return _gap_ns(calls(window, now), count, window.limit - window.reserve, window.window_ns)
 
 
 @jit
 def strike_at(spent: Budget, now: int, size: int) -> int:
-    """When the next strike of two orders may go out."""
+    """When the next strike of two orders may be sent."""
     if spent.free_from_ns >= 0 and now >= spent.free_from_ns:
         return spent.free_from_ns
     is_small = size <= spent.small_lots
@@ -241,7 +240,7 @@ def _limits(spent: Budget) -> PerLimit:
 
 @jit
 def may_send(spent: Budget, now: int, size: int) -> bool:
-    """Whether one closing order fits."""
+    """Whether the limits allow one closing order."""
     own = PerLimit(
         calls(spent.address, now), calls(spent.private, now), calls(spent.orders, now), calls(spent.small, now)
     )
@@ -250,13 +249,13 @@ def may_send(spent: Budget, now: int, size: int) -> bool:
 
 @jit
 def may_cancel(spent: Budget, now: int, orders: int) -> bool:
-    """Whether so many single cancels fit."""
+    """Whether the limits allow ``orders`` single cancels."""
     return _cancels_fit(calls(spent.private, now), _limits(spent), orders)
 
 
 @jit
 def spend_calls(state: State, now: int, count: int) -> None:
-    """Record private calls: they count on the account and on the address."""
+    """Record private calls, which count towards the limits of the account and of the IP address."""
     state.budget.free_from_ns = -1
     _spend(state, state.budget.private, now, count)
     _spend(state, state.budget.address, now, count)

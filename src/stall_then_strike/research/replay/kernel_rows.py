@@ -1,4 +1,4 @@
-"""The compiled replay's numbers as the log rows that an interpreted replay writes: same rows, same order."""
+"""Converts the compiled replay's numbers to the log rows of an interpreted replay: same rows, same order."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ _DID: Final = {
     x.DID_RESUME: "resume",
 }
 _REMEMBERED: Final = 100_000
-"""Orders; far more than can be live."""
+"""How many orders a reader remembers; far more than can be live."""
 _SIDES: Final = {1: Side.BUY, -1: Side.SELL}
 
 R = TypeVar("R")
 
 
 def _reader(declared: type[R]) -> Callable[[list[int]], R]:
-    """A function that gives the numbers of one kind of row their names."""
+    """Return a function that turns the numbers of one kind of row into a named tuple."""
     names = layout(declared).names or ()
-    made: Any = namedtuple("Numbers", names)  # type: ignore[misc]  # its fields are not known before it runs
+    made: Any = namedtuple("Numbers", names)  # type: ignore[misc]  # mypy does not know its fields
     return lambda numbers: cast(R, made._make(numbers[: len(names)]))
 
 
@@ -61,10 +61,10 @@ _new, _decision, _trade, _order = _reader(NewRow), _reader(DecisionRow), _reader
 
 
 class RowReader:
-    """Reads the log in order, and remembers the latest orders that it names."""
+    """Reads the log in order, and remembers its latest orders."""
 
     def __init__(self, cfg: AppConfig) -> None:
-        """``cfg`` is the one of the run."""
+        """``cfg`` must be the configuration of the run."""
         self._ttl_ms = cfg.strategy.ttl_ms
         self._run = self._paper = ""
         self._orders: dict[int, NewRow] = {}
@@ -179,5 +179,5 @@ class RowReader:
 
 
 def log_rows(outcome: Outcome, cfg: AppConfig) -> Iterator[LogRow]:
-    """All rows of a run that was logged. ``cfg`` is the one that it ran with."""
+    """All rows of a run with logging. ``cfg`` must be the configuration of the run."""
     return RowReader(cfg).read(outcome.log, outcome.started_ns, outcome.first_order_ns)

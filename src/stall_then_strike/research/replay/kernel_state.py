@@ -1,10 +1,10 @@
 """The compiled replay's state: one numpy record with named fields, which compiled functions read by name.
 
 The classes below declare the record: a field is a 64-bit integer, another record, or an array of either, and `layout`
-makes the numpy type of it. A compiled function is handed the whole record as one pointer, so that ``state.inventory``
-or ``state.orders[n].price`` cost no more than a place in an array. Nothing of the classes exists at run time but their
-annotations. A field means what its namesake in ``engine`` or ``sim.paper`` means; where that is a yes or no, it is 1 or
-0. Arrays are as large as any run may need: memory that is never touched is never given out by the system.
+makes the numpy type. A compiled function gets the whole record as one pointer, so ``state.inventory`` or
+``state.orders[n].price`` costs no more than an array access. At run time only the annotations of the classes are used.
+A field means what the field of the same name in ``engine`` or ``sim.paper`` means; booleans are 1 or 0. Arrays are as
+large as any run may need: the system allocates no memory that is never touched.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ from stall_then_strike.sim.fill_rules import Queue
 from stall_then_strike.sim.latency import QUANTILES, Spikes
 from stall_then_strike.types.dto import BoardState, BookStatus, Reason
 
-# --- how much there is room for
+# --- capacities
 
 SLOTS: Final = 16
-"""Orders at once."""
+"""Most orders at a time."""
 OUTBOX_ROOM: Final = 256
 INBOX_ROOM: Final = 16_384
 DUE_ROOM: Final = 4_096
 TAKEN_ROOM: Final = 4_096
 MOST_CALLS: Final = 100_000
-"""The highest limit on calls, and on refused orders, that a run may have."""
+"""Highest limit on calls, and on rejected orders, that a run may have."""
 SPARE: Final = 16
 EXPIRIES_PER_ORDER: Final = 4
-"""Places for expiries, of each order that the limit allows in five minutes."""
+"""Room for expiries per order that the limit allows in five minutes."""
 LOG_NUMBERS: Final = 14
-"""In a row of the log, of 64 bits each."""
+"""64-bit numbers in a row of the log."""
 _NUMBER: Final = 8
 _ROW_BYTES: Final = LOG_NUMBERS * _NUMBER
 LOG_ROOM: Final = 65_536
 LOG_SPARE: Final = 32_768
-"""Free rows before each message and deadline; more than any makes, short of a book walked level by level."""
+"""Free log rows before each message and deadline; more than any adds, except if it takes a whole book of levels."""
 CALENDAR_ROOM: Final = 1 << 18
 SETTLEMENTS_ROOM: Final = 1 << 18
 REASONS: Final = max(Reason) + 1
 BASE_ROOM: Final = 2 * (MAX_LEVELS + 1)
 LEVELS_ROOM: Final = MOST_LEVELS + 4 * MAX_LEVELS + 8
-"""No chunk holds more: see ``tables.scan.sheet``."""
+"""Most level changes of a chunk: see ``tables.scan.sheet``."""
 
-# --- numbers for words
+# --- numbers for enums
 
 TAG_STALL, TAG_CLOSE, TAG_DUST = range(3)
 PENDING_NEW, WORKING, PARTIAL, PENDING_CANCEL, ENDED = range(5)
-"""States of an order, as far as a paper account knows them."""
+"""The order states that a paper account uses."""
 DUE_ORDER, DUE_CANCEL = range(2)
 LOG_NEW, LOG_DECISION, LOG_TRADE, LOG_ORDER = range(4)
 DID_STRIKE, DID_CANCEL, DID_CLOSE, DID_HOLD, DID_HALT, DID_RESUME = range(6)
 ACT_NONE, ACT_STRIKE, ACT_CANCEL, ACT_CLOSE = range(4)
 END_PLACED, END_REJECTED, END_CANCELLED, END_EXPIRED = range(4)
-"""What became of an order, in the log; events that tell of it have the same numbers."""
+"""What happened to an order, in the log; the events for it have the same numbers."""
 EVENT_REGISTERED, EVENT_FILL, EVENT_FUNDING, EVENT_TICK, EVENT_BOARD, EVENT_VENUE, EVENT_STOP = range(4, 11)
 RUNNING, UNKNOWN = (BOARD_STATES.index(state) for state in (BoardState.RUNNING, BoardState.UNKNOWN))
 
@@ -69,7 +69,7 @@ E_INBOX = 11
 
 
 class Cursor:
-    """A reader's place in the changes of one price: the next one, their end, and the size displayed before it."""
+    """A reader's position in the changes of one price: the next change, their end, and the size before that change."""
 
     next: int
     end: int
@@ -77,19 +77,19 @@ class Cursor:
 
 
 class Order:
-    """One order of ours: what the core knows of it, then what the paper venue does."""
+    """One order of ours: first the core's fields, then the paper venue's."""
 
     slot: int
-    """Its place in ``State.orders``, free again once neither knows it."""
+    """Its index in ``State.orders``; reused once neither core nor venue knows the order."""
     in_core: int
     at_venue: int
     number: int
-    """Ours, from 1; ``placed`` is the venue's, 0 before it is sent."""
+    """Our number, from 1; ``placed`` is the venue's, 0 before the order is sent."""
     placed: int
     side: int
-    """+1 buys, -1 sells."""
+    """+1: buy, -1: sell."""
     price: int
-    """0: at market."""
+    """0: market order."""
     size: int
     tag: int
     is_ioc: int
@@ -97,7 +97,7 @@ class Order:
     state: int
     executed: int
     cancel_reason: int
-    """0: no cancel is wanted."""
+    """0: no cancel wanted."""
     cancel_sent_ns: int
     """-1: never."""
     is_named: int
@@ -107,33 +107,33 @@ class Order:
     queue: Annotated[Any, Queue]
     traded_ns: int
     level: Cursor
-    """What its price displays."""
+    """The displayed size at its price."""
 
 
 class Request:
-    """Something to send: an order by its slot, or a cancel by the venue's number."""
+    """A request to send: an order by its slot, or a cancel by the venue's number."""
 
     is_cancel: int
     which: int
 
 
 class Event:
-    """What the core is told: it steps once for each, in the order in which they came."""
+    """An event for the core, which takes one step for each, in order."""
 
     what: int
     """EVENT_..."""
     slot: int
-    """Of the order that it is about."""
+    """Slot of its order."""
     ts_ns: int
     detail: int
     price: int
     size: int
     fee: int
-    """Or an amount that is paid."""
+    """A fill's fee, or the amount of a payment."""
 
 
 class Due:
-    """What takes effect later: an order by its slot, or a cancel or an expiry by the venue's number."""
+    """Something that takes effect later: an order by its slot, or a cancel or an expiry by the venue's number."""
 
     at_ns: int
     sequence: int
@@ -142,7 +142,7 @@ class Due:
 
 
 class Taken:
-    """What we took of a displayed level."""
+    """The size that we took of a displayed level."""
 
     side: int
     price: int
@@ -151,20 +151,20 @@ class Taken:
 
 
 class Window:
-    """One limit on calls, with the stamps of those that still count: a ring."""
+    """One limit on calls, with a ring of the stamps that still count."""
 
     limit: int
     window_ns: int
     reserve: int
     room: int
-    """How many places the ring has."""
+    """Capacity of the ring."""
     head: int
     used: int
     stamps: Annotated[I64, MOST_CALLS + SPARE]
 
 
 class Budget:
-    """All limits, and when the next strike may go out."""
+    """All limits, and when the next strike may be sent."""
 
     address: Window
     private: Window
@@ -194,22 +194,22 @@ class Inventory:
 
 
 class Closing:
-    """The way out of the position."""
+    """The state of closing the position."""
 
     is_on: int
     reason: int
     flatten: int
     retry_at_ns: int
     no_market_ns: int
-    """-1: there is one."""
+    """Since when there has been no market to close at; -1: there is one."""
     pause_ns: int
 
 
 class KillSwitch:
-    """Why trading is halted, and the refused orders of the last minute."""
+    """Why trading is halted, and the rejected orders of the last minute."""
 
     halted: int
-    """A reason, or 0."""
+    """The reason, or 0."""
     pnl_base: int
     rejects_room: int
     rejects_count: int
@@ -227,7 +227,7 @@ class Board:
 
 
 class Seen:
-    """What the last decision saw, as far as the next deadline follows from it."""
+    """Those inputs of the last decision that the next deadline depends on."""
 
     is_set: int
     """0 before the first decision."""
@@ -254,7 +254,7 @@ class Segment:
 
 
 class Calendar:
-    """All stretches of the run, and where in them it is."""
+    """All segments of the run's calendar, and the present one."""
 
     count: int
     at: int
@@ -266,17 +266,17 @@ class Calendar:
 
 
 class Levels:
-    """The chunk's displayed book by rank: minus the price of a bid, the price of an ask; bids before asks."""
+    """The chunk's displayed book sorted by rank (a bid's negated price, an ask's price), bids before asks."""
 
     base_asks: int
-    """Where the asks begin among the levels before the chunk, and where they end."""
+    """Index of the first ask among the levels before the chunk; the next field is their end."""
     base_end: int
     changes_asks: int
     changes_end: int
     base_rank: Annotated[I64, BASE_ROOM]
     base_size: Annotated[I64, BASE_ROOM]
     change_key: Annotated[I64, LEVELS_ROOM]
-    """Changes in the chunk: rank << 32 | message."""
+    """Level changes in the chunk: rank << 32 | message."""
     change_size: Annotated[I64, LEVELS_ROOM]
 
 
@@ -284,30 +284,30 @@ class Paper:
     """The paper venue."""
 
     state: int
-    """Of the board, a place in ``columns.BOARD_STATES``."""
+    """State of the board, an index into ``columns.BOARD_STATES``."""
     is_believed: int
-    """Whether there is a book that can be believed."""
+    """Whether the book is OK."""
     at: int
-    """The last message of the chunk whose changes count; -1: none yet."""
+    """The last applied message of the chunk; -1: none yet."""
     bid: int
     ask: int
     placed: int
     placed_ns: int
-    """Stamp of the first order, which names them all."""
+    """Stamp of the first order, part of all order ids."""
     cancels: int
     sequence: int
     fills: int
     position: int
     mid2: int
     settlement: int
-    """The next one's place; -1: not looked up yet."""
+    """Index of the next settlement; -1: not looked up yet."""
     trade: int
-    """The chunk's next trade."""
+    """Index of the chunk's next trade."""
     resting_count: int
     resting: Annotated[I64, SLOTS]
     """Slots of resting orders, in the order of arrival."""
     ranked: Annotated[I64, SLOTS]
-    """Scratch: the same by priority."""
+    """Scratch space: the same slots by priority."""
     due_count: int
     due: Annotated[list[Due], DUE_ROOM]
     taken_count: int
@@ -316,7 +316,7 @@ class Paper:
     expiries_head: int
     expiries_count: int
     expiries: Annotated[list[Due], EXPIRIES_PER_ORDER * (MOST_CALLS + SPARE)]
-    """A ring: all orders live for the same time."""
+    """A ring; entries are in order of time because all orders have the same lifetime."""
     settlements: Annotated[I64, SETTLEMENTS_ROOM]
     order_table_size: int
     order_table: Annotated[I64, QUANTILES + 1]
@@ -347,7 +347,7 @@ class DecisionRow:
     position: int
     action: int
     first: int
-    """Orders that the action is about, 0 for none."""
+    """Numbers of the action's orders, 0 for none."""
     second: int
     action_reason: int
 
@@ -376,7 +376,7 @@ class OrderRow:
 
 
 class LogRow:
-    """One row of the log. Its kind says which of the others it holds: they share their place."""
+    """One row of the log. ``kind`` says which of the other records it holds: they share the same memory."""
 
     kind: int
     ts_ns: int
@@ -387,10 +387,10 @@ class LogRow:
 
 
 class Record:
-    """What is written down of the run."""
+    """What is logged and counted of the run."""
 
     hold: int
-    """Why nothing is being done, or 0; ``hold_ns`` says since when it is not counted yet."""
+    """The reason for doing nothing, or 0; its time is counted up to ``hold_ns``."""
     hold_ns: int
     reason_ns: Annotated[I64, REASONS]
     reason_rows: Annotated[I64, REASONS]
@@ -400,16 +400,16 @@ class Record:
 
 
 class Settings:
-    """What the run was configured with, beside the strategy's own settings."""
+    """The run's settings other than the strategy's own."""
 
     logging: int
     end_ns: int
-    """No message after this is traded."""
+    """Stamp of the end: no later message is traded."""
     exits_on_halt: int
     share: int
     power: int
     maker: int
-    """Rates as numerator and denominator."""
+    """Numerator of the rate; ``maker_per`` is its denominator. The same for the rates below."""
     maker_per: int
     taker: int
     taker_per: int
@@ -429,10 +429,10 @@ class Settings:
 
 
 class State:
-    """A run: the clock, the core, the paper venue, the chunk at hand, and what it was configured with."""
+    """A run: the clock, the core, the paper venue, the present chunk and the settings."""
 
     error: int
-    """What there is no room for (E_...), or 0."""
+    """Which array is too small (E_...), or 0."""
     has_started: int
     clock_ns: int
     messages: int
@@ -440,9 +440,9 @@ class State:
     # the core
     now_ns: int
     run_ns: int
-    """Stamp of its first step, which names its orders."""
+    """Stamp of its first step, part of its order ids."""
     venue: int
-    """State of the board, a place in ``columns.BOARD_STATES``."""
+    """State of the board as the core knows it, an index into ``columns.BOARD_STATES``."""
     is_stopping: int
     checked: int
     sent: int
@@ -465,7 +465,7 @@ class State:
     # around it
     inbox_count: int
     inbox: Annotated[list[Event], INBOX_ROOM]
-    """What the paper venue tells the core."""
+    """Events from the paper venue for the core."""
     paper: Paper
     levels: Levels
     params: Annotated[StallParams, StallParams]
@@ -473,7 +473,7 @@ class State:
 
 
 def layout(declared: type) -> np.dtype[Any]:
-    """The numpy type of a class whose annotations are the fields. Of another layer's, its integers are."""
+    """The numpy type of a class: its annotations are the fields. Of another layer's class, only the integer ones."""
     fields = get_type_hints(declared, include_extras=True)
     if declared is LogRow:
         kinds = {name: layout(hint) for name, hint in fields.items() if hint is not int}
@@ -488,7 +488,7 @@ def layout(declared: type) -> np.dtype[Any]:
 
 
 def _kind(hint: Any) -> tuple[Any, ...]:
-    """Type of a field, and its length if it is an array."""
+    """Type of a field, and its length if an array."""
     if hint is int:
         return (np.int64,)
     if get_origin(hint) is not Annotated:
@@ -508,7 +508,7 @@ TALLY: Final = layout(Tally).names or ()
 
 
 def new_state() -> Ints:
-    """State of a run that has not begun, without settings: an array of one record, for that is what numba takes.
+    """State of a run that has not begun, without settings: an array of one record, as numba requires.
 
     Fields of the record are read and set as ``states[0]["clock_ns"]``.
     """
@@ -524,7 +524,7 @@ def new_state() -> Ints:
 
 
 def put_levels(state: Any, chunk: Chunk) -> None:
-    """Make the chunk's book the present one."""
+    """Copy the chunk's book into the state."""
     levels = state["levels"]
     base, changes = len(chunk.base_rank), len(chunk.level_rank)
     levels["base_asks"], levels["base_end"] = chunk.base_asks, base

@@ -59,14 +59,14 @@ _delay_ns = jit_with(latency.delay_ns, word_at=_word_at)
 _OK, _BOOK_UNKNOWN = int(BookStatus.OK), int(BookStatus.UNKNOWN)
 _FULL = LOG_ROOM - LOG_SPARE
 STOP_OVER = -1
-"""What ``run`` returns when the run is over before the chunk is."""
+"""``run`` returns this if the run is over before the chunk's end."""
 
-# --- what the core is told
+# --- events for the core
 
 
 @jit
 def _tell(state: State, what: int, slot: int, detail: int, ts_ns: int) -> Event:
-    """An event for the core, which steps once the venue is done. The caller adds what else it needs."""
+    """Add an event for the core, which steps once the venue is done. The caller sets the other fields."""
     event = state.inbox[state.inbox_count]
     state.inbox_count += 1
     if state.inbox_count >= INBOX_ROOM:
@@ -81,7 +81,7 @@ def _tell(state: State, what: int, slot: int, detail: int, ts_ns: int) -> Event:
 
 @jit
 def _step(state: State) -> None:
-    """Let the core step once for each event."""
+    """Let the core take a step for each event."""
     for n in range(state.inbox_count):
         on_event(state, state.inbox[n])
     state.inbox_count = 0
@@ -107,7 +107,7 @@ def _push(state: State, at_ns: int, what: int, which: int) -> None:
 
 @jit
 def _slot_of(state: State, placed: int) -> int:
-    """Slot of the order of this number that the paper venue still knows; -1 if it does not."""
+    """Slot of the order with this venue number; -1 if the paper venue no longer knows it."""
     for slot in range(SLOTS):
         if state.orders[slot].at_venue != 0 and state.orders[slot].placed == placed:
             return slot
@@ -118,7 +118,7 @@ def _slot_of(state: State, placed: int) -> int:
 def _send_order(state: State, order: Order) -> None:
     paper, settings, now = state.paper, state.settings, state.clock_ns
     if paper.state > UNKNOWN or order.size < state.params.min_size:
-        state.error = E_REFUSED  # the gates do not let this happen
+        state.error = E_REFUSED  # the gates prevent this
     if paper.placed == 0:
         paper.placed_ns = now
     paper.placed += 1
@@ -145,7 +145,7 @@ def _send_cancel(state: State, placed: int) -> None:
 
 @jit
 def send_waiting(state: State) -> None:
-    """Send what is in the outbox, and what comes of that."""
+    """Send the outbox, and whatever the core's steps on the answers add to it."""
     n = 0
     while n < state.outbox_count:
         request = state.outbox[n]
@@ -188,7 +188,7 @@ def _fill(state: State, order: Order, price: int, size: int, is_maker: bool, ts_
 
 @jit
 def _taken_at(state: State, side: int, price: int) -> int:
-    """Where what we took of a level is noted; -1 if we took nothing."""
+    """Index in ``taken`` of what we took of a level; -1 if nothing."""
     taken = state.paper.taken
     for n in range(state.paper.taken_count):
         if taken[n].price == price and taken[n].side == side:
@@ -198,7 +198,7 @@ def _taken_at(state: State, side: int, price: int) -> int:
 
 @jit
 def _note_taken(state: State, side: int, price: int, lots: int) -> None:
-    """We took of a displayed level: the public book does not know it."""
+    """Note a size that we took of a displayed level, because the public book does not show it."""
     paper = state.paper
     n = _taken_at(state, side, price)
     if n < 0:
@@ -216,7 +216,7 @@ def _note_taken(state: State, side: int, price: int, lots: int) -> None:
 
 @jit
 def _take(state: State, order: Order, ts_ns: int, through: int) -> None:
-    """Match an order with the displayed other side; ``through``: 1 if only prices strictly through its own count."""
+    """Match an order with the other side's display; ``through`` is 1 if only prices better than its own count."""
     paper, side, limit = state.paper, order.side, order.price
     best = paper.ask if side > 0 else paper.bid
     if paper.is_believed == 0 or best == 0 or (limit != 0 and (limit - best) * side < through):
@@ -237,7 +237,7 @@ def _take(state: State, order: Order, ts_ns: int, through: int) -> None:
 
 @jit
 def _rank(state: State, taker: int, price: int) -> int:
-    """Put resting orders into ``ranked``, best price first on each side, then first come; returns how many.
+    """Put resting orders into ``ranked``, by price and then by arrival on each side; return how many.
 
     ``taker``: only those that a taker of this side meets on the way to the price; 0: all.
     """
@@ -270,7 +270,7 @@ def _put(order: Order, queue: Queue) -> None:
 
 @jit
 def _forget_taken(state: State) -> None:
-    """Of a level that shrank, what is left may be just what we took; one that is gone is forgotten."""
+    """Lower what we took of a level to the level's size if that shrank; forget levels that are gone."""
     paper, kept = state.paper, 0
     for n in range(paper.taken_count):
         taken = paper.taken[n]
@@ -289,7 +289,7 @@ def _forget_taken(state: State) -> None:
 
 @jit
 def _requeue(state: State, order: Order, now: int) -> None:
-    """Follow what an order's price displays now."""
+    """Update an order's queue position by the size now displayed at its price."""
     displayed = shown(state.levels, order.level, state.paper.at)
     queue = order.queue
     if order.is_queued == 0:
@@ -302,7 +302,7 @@ def _requeue(state: State, order: Order, now: int) -> None:
 
 @jit
 def _on_book(state: State, now: int) -> None:
-    """See a believable book after a message."""
+    """Apply a message that left the book OK."""
     paper = state.paper
     if paper.bid != 0 and paper.ask != 0:
         paper.mid2 = paper.bid + paper.ask
@@ -322,7 +322,7 @@ def _on_book(state: State, now: int) -> None:
 
 @jit
 def _print(state: State, taker: int, price: int, size: int, now: int) -> None:
-    """One public trade."""
+    """Apply one public trade."""
     paper = state.paper
     left, passed = size, 0
     count = _rank(state, taker, price)
@@ -348,7 +348,7 @@ def _print(state: State, taker: int, price: int, size: int, now: int) -> None:
                 _drop(state, order)
 
 
-# --- what takes effect
+# --- delayed effects
 
 
 @jit
@@ -374,7 +374,7 @@ def _meets_own(state: State, order: Order) -> bool:
 
 @jit
 def _rest(state: State, order: Order, at_ns: int) -> None:
-    """An order stays on the book, for as long as orders live."""
+    """An order rests on the book until it expires."""
     paper = state.paper
     seek(state.levels, order.side, order.price, order.level)
     if paper.is_believed != 0:
@@ -419,12 +419,12 @@ def _end_order(state: State, placed: int, what: int, at_ns: int) -> None:
         _tell(state, what, slot, 0, at_ns)
         _drop(state, state.orders[slot])
     elif what == END_CANCELLED:
-        _tell(state, EVENT_TICK, 0, 0, at_ns)  # the cancel failed: news, but nothing changes
+        _tell(state, EVENT_TICK, 0, 0, at_ns)  # the cancel failed: an event for the core that changes nothing
 
 
 @jit
 def _first_due(state: State) -> int:
-    """Which of the orders and cancels under way is due first; -1: none."""
+    """Index of the order or cancel in flight that is due first; -1: none."""
     due, first = state.paper.due, -1
     for n in range(state.paper.due_count):
         if (
@@ -438,7 +438,7 @@ def _first_due(state: State) -> int:
 
 @jit
 def _pop_due(state: State, n: int) -> tuple[int, int]:
-    """Take one of what is under way out: what it is, and of which order."""
+    """Remove one order or cancel in flight; return its kind and its order."""
     paper = state.paper
     due, last = paper.due[n], paper.due[paper.due_count - 1]
     what, which = due.what, due.which
@@ -452,7 +452,7 @@ def _pop_due(state: State, n: int) -> tuple[int, int]:
 
 @jit
 def advance(state: State, now: int) -> None:
-    """Let everything due by now take effect, against the book as last seen."""
+    """Apply everything that is due by now, against the last known book."""
     paper = state.paper
     if paper.settlement < 0:
         paper.settlement = 0
@@ -490,7 +490,7 @@ def advance(state: State, now: int) -> None:
 
 @jit
 def next_deadline(state: State) -> int:
-    """When the run is to be woken if nothing comes before."""
+    """When the run must be woken if no message comes before."""
     paper, best = state.paper, core_deadline(state)
     for n in range(paper.due_count):
         best = min(best, paper.due[n].at_ns)
@@ -503,7 +503,7 @@ def next_deadline(state: State) -> int:
 
 @entry
 def begin_chunk(states: Sequence[State]) -> None:
-    """The tape goes on in this chunk: cursors begin anew."""
+    """Start a chunk: reset the cursors."""
     state = states[0]
     paper = state.paper
     paper.at = -1
@@ -518,10 +518,10 @@ def begin_chunk(states: Sequence[State]) -> None:
 
 @jit
 def _board_message(state: State, i: int, status: int, bid: int, ask: int, since_ns: int) -> None:
-    """One message of a board channel."""
+    """Apply one message of a board channel."""
     now, paper, board = state.clock_ns, state.paper, state.board
     paper.at = i
-    if status != _BOOK_UNKNOWN:  # a lost connection says nothing of the book
+    if status != _BOOK_UNKNOWN:  # the event of a lost connection carries no best
         paper.bid = bid
         paper.ask = ask
     advance(state, now)
@@ -539,7 +539,7 @@ def _board_message(state: State, i: int, status: int, bid: int, ask: int, since_
 
 @jit
 def _state_message(state: State, venue: int) -> None:
-    """One message on the board's state."""
+    """Apply one message about the board's state."""
     now = state.clock_ns
     advance(state, now)
     state.paper.state = venue
@@ -548,7 +548,7 @@ def _state_message(state: State, venue: int) -> None:
 
 @jit
 def _pass_deadlines(state: State, until_ns: int) -> bool:
-    """Wake at each deadline up to this stamp, itself included; False if the log has to be emptied first."""
+    """Wake at each deadline up to and including this stamp. Returns False if the log must be emptied first."""
     while True:
         deadline = next_deadline(state)
         if deadline > until_ns or state.error != 0:
@@ -563,7 +563,7 @@ def _pass_deadlines(state: State, until_ns: int) -> bool:
 
 
 @entry
-def run(  # noqa: C901 - one loop over columns, each handed to it as it is
+def run(  # noqa: C901 - one loop over columns, each passed as it is
     states: Sequence[State],
     i: int,
     recv_column: Ints,
@@ -619,7 +619,7 @@ def run(  # noqa: C901 - one loop over columns, each handed to it as it is
 
 @entry
 def stop(states: Sequence[State]) -> None:
-    """Stop in good order: cancel, and let what is under way take effect for some seconds."""
+    """Stop in good order: cancel, and let what is in flight take effect for some seconds."""
     state = states[0]
     _tell(state, EVENT_STOP, 0, 0, state.clock_ns)
     _step(state)

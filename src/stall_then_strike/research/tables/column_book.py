@@ -1,7 +1,7 @@
-"""The displayed book of prepared columns as the paper venue reads it, at the message where the replay stands.
+"""The displayed book of prepared columns, as the paper venue reads it, after the replay's current message.
 
-Nothing is kept up to date from message to message: a size is looked up when it is asked for, in the chunk's book
-before its first message and in its changes, which are sorted by price and time (see ``columns``).
+Nothing is updated from message to message: a size is looked up on request, in the chunk's initial book and in its
+changes, which are sorted by price and time (see ``columns``).
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _BUY: Final = Side.BUY
 
 
 class ColumnBook:
-    """A :class:`~stall_then_strike.types.dto.BookReader`. The driver says where it stands."""
+    """A :class:`~stall_then_strike.types.dto.BookReader`. The feed sets its position."""
 
     def __init__(self) -> None:
         """An empty book."""
         self.bid = Ticks(0)
         self.ask = Ticks(0)
-        """The best after the last board message that could be believed."""
+        """The best ask after the last board message whose book was OK."""
         self.at = -1
-        """The message of the chunk after which the book is shown; -1: before the first."""
+        """The book is shown after this message of the chunk; -1: before the first."""
         nothing: Sequence[int] = ()
         self._base = self._base_sizes = self._keys = self._sizes = nothing
 
     def turn_to(self, chunk: Chunk) -> None:
-        """Stand before the first message of a chunk."""
+        """Move to a chunk, before its first message."""
         self.at = -1
         self._base = _view(chunk.base_rank)
         self._base_sizes = _view(chunk.base_size)
@@ -77,5 +77,5 @@ class ColumnBook:
 
 
 def _view(column: Ints) -> Sequence[int]:
-    """A column as plain integers: indexing an array makes numpy's own, slower and not of any size."""
+    """A column that yields Python integers; indexing an array yields numpy's, which are slower and can overflow."""
     return np.ascontiguousarray(column, np.int64).data.cast("B").cast("q")

@@ -1,4 +1,4 @@
-"""A prepared tape as the feed of a trader: the events that its messages said, without reading their text once more."""
+"""A prepared tape as a trader's feed: the events of its messages, without decoding their text again."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from stall_then_strike.types.dto import BoardSnapshot, BookStatus, ExecId, Publi
 from stall_then_strike.types.instrument import Lots, Ticks
 
 Row = tuple[int, int, int, Ticks, Ticks, int]
-"""A message of a chunk: its number there, kind, status, bid, ask, and since when both stood."""
+"""A message of a chunk: its number in the chunk, kind, status, bid, ask, and since when both have been the best."""
 
 _NO_SIZE: Final = Lots(0)
-"""Columns hold no sizes of the best, which no decision reads."""
+"""Stands for the sizes of the best, which columns do not hold and no decision reads."""
 _NO_ID: Final = ExecId(0)
-"""Nor do they hold the numbers of executions."""
+"""Stands for execution ids, which columns do not hold."""
 # Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
 _OK: Final = BookStatus.OK
 _BUY: Final = Side.BUY
@@ -27,24 +27,24 @@ _STATUSES: Final = {int(status): status for status in BookStatus}
 
 
 _snapshot: Final = tuple.__new__
-"""What the class does, by the shortest way: one is made of every board message."""
+"""Builds a BoardSnapshot without the class's own constructor, for speed: one is made for every board message."""
 
 
 class ColumnFeed:
     """Decoder of prepared messages, and the book that they show."""
 
     def __init__(self, columns: Columns) -> None:
-        """The book stands before the first message."""
+        """The book is at its position before the first message."""
         self.columns = columns
         self.board = ColumnBook()
         self._trades: list[tuple[int, Ticks, Lots]] = []
-        """Executions of the chunk: the taker's sign, price and size."""
+        """Executions of the chunk: the taker's side as a sign, price and size."""
         self._trades_from: list[int] = []
-        """The index in ``_trades`` of each message's first execution, and the number of all at the end."""
+        """The index in ``_trades`` of each message's first execution; last, the number of all executions."""
         self._told = 0
 
     def messages(self) -> Iterator[tuple[int, Row]]:
-        """All messages with their receive stamps. The book turns to a chunk when its first message is asked for."""
+        """All messages with their receive stamps. The book moves to a chunk when its first message is requested."""
         for chunk in self.columns.chunks():
             count = len(chunk.recv)
             trades = (chunk.trade_taker, chunk.trade_price, chunk.trade_size)
@@ -56,7 +56,7 @@ class ColumnFeed:
             yield from zip(chunk.recv.tolist(), rows, strict=True)
 
     def on_recorded(self, message: Row, recv_ns: int) -> MarketEvent | None:
-        """What a message said when the tape was prepared. The book shows it from here on."""
+        """The event of a message, as decoded at preparation. The book moves on to after this message."""
         at, kind, number, bid, ask, since_ns = message
         self._told += 1
         book = self.board
@@ -78,7 +78,7 @@ class ColumnFeed:
             yield PublicTrade(exec_id=_NO_ID, taker=_BUY if taker > 0 else _SELL, price=price, size=size)
 
     def statistics(self) -> FeedStatistics:
-        """What the tape's preparation counted; zeros where columns do not say, or the run did not come to the end."""
+        """Counts made at preparation; zero for what columns do not hold, or if the run did not reach the end."""
         held = self.columns.manifest
         is_over = self._told == held.messages
         return FeedStatistics(

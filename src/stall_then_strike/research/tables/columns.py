@@ -1,8 +1,8 @@
-"""A prepared tape on disk: columns in plain files, read a chunk at a time, so that memory stays flat.
+"""A prepared tape on disk: columns in plain files, read one chunk at a time, so that memory use stays constant.
 
-One folder a run of tapes. ``manifest.json`` says what is in it and how it was made; every other file is one column of
-one type without a header. Messages, trades and level changes are numbered within their chunk. See `Chunk` for what the
-columns mean.
+There is one folder per run of tapes. ``manifest.json`` describes its content and how it was made; every other file is
+one column of one type without a header. Messages, trades and level changes are numbered within their chunk. See `Chunk`
+for the meaning of the columns.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ I64 = npt.NDArray[np.int64]
 Ints = npt.NDArray[Any]
 
 VERSION: Final = 3
-"""Of what the files mean. Older ones are made anew."""
+"""Version of the files' meaning. Columns of an older version are prepared again."""
 
 BOARD_STATES: Final = (
     BoardState.RUNNING,
     BoardState.UNKNOWN,
     *(state for state in BoardState if state not in (BoardState.RUNNING, BoardState.UNKNOWN)),
 )
-"""States of the board by their number in the columns: 0 runs, 1 is not known, all others refuse orders."""
+"""States of the board by their number in the columns: 0 is running, 1 is unknown, all others refuse orders."""
 
 KIND_NONE, KIND_BOARD, KIND_TRADES, KIND_STATE = range(4)
-"""Messages by column ``kind``."""
+"""Values of the column ``kind`` of messages."""
 MOST_LEVELS: Final = 1 << 19
-"""Level changes at which a chunk ends early."""
+"""Number of level changes at which a chunk ends early."""
 MANIFEST: Final = "manifest.json"
 _REOPEN: Final = 16
-"""Chunks after which the mapped files are let go, so that pages once read do not count as ours for ever."""
+"""The mapped files are reopened after this many chunks, so that pages read once do not count as our memory for ever."""
 
 MESSAGES: Final = {"recv": "i8", "kind": "i1", "status": "i1", "bid": "i4", "ask": "i4", "since": "i8"}
 TRADES: Final = {"trade_at": "i4", "trade_taker": "i1", "trade_price": "i4", "trade_size": "i8"}
@@ -46,7 +46,7 @@ BASE: Final = {"base_rank": "i4", "base_size": "i8"}
 LEVELS: Final = {"level_rank": "i4", "level_at": "i4", "level_size": "i8"}
 COLUMNS: Final = {**MESSAGES, **TRADES, **BASE, **LEVELS}
 BOUNDS: Final = ("messages", "trades", "base_asks", "base", "level_asks", "levels")
-"""Per chunk: where its part of each group ends, and where the asks begin in it."""
+"""Per chunk: the end of its part of each group of columns, and where the asks begin in it."""
 
 
 class Chunk(NamedTuple):
@@ -55,7 +55,7 @@ class Chunk(NamedTuple):
     recv: Ints
     kind: Ints
     status: Ints
-    """Of a board: BookStatus; of a state: index into BOARD_STATES."""
+    """For a board message a BookStatus, for a state message an index into BOARD_STATES."""
     bid: Ints
     ask: Ints
     since: Ints
@@ -64,12 +64,12 @@ class Chunk(NamedTuple):
     trade_price: Ints
     trade_size: Ints
     base_rank: Ints
-    """The book before the chunk, bids then asks, each by rank: minus the price of a bid, the price of an ask."""
+    """The book before the chunk, bids then asks, each sorted by rank: a bid's negated price, an ask's price."""
     base_size: Ints
     base_asks: int
-    """Where the asks begin."""
+    """Index of the first ask."""
     level_rank: Ints
-    """Changes, bids then asks, each by rank and then by message."""
+    """Level changes, bids then asks, each sorted by rank and then by message."""
     level_at: Ints
     level_size: Ints
     level_asks: int
@@ -77,7 +77,7 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a folder of columns holds."""
+    """Description of a folder of columns."""
 
     version: int
     key: str
@@ -85,25 +85,25 @@ class Manifest:
     messages: int
     boards: int
     level_changes: int
-    """As they stood on the wire, snapshots not counted; ``stored`` of them changed the book."""
+    """Level changes as received, without snapshots; ``stored`` of them changed the book."""
     stored: int
     trades: int
     chunks: int
     first_ns: int
     last_ns: int
-    """The latest stamp; tapes may hold a few that are out of order."""
+    """The latest stamp; a tape may hold a few messages out of order."""
     highest_price: int
     mid_checked: int
     mid_agreed: int
     garbage: int
-    """Frames that were not understood."""
+    """Refused frames."""
 
 
 class Columns:
     """A folder of columns, open for reading."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the manifest. Raises FeedError if this is not a whole folder of this version."""
+        """Read the manifest. Raises FeedError if this is not a complete folder of this version."""
         self.folder = folder
         try:
             held: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -115,7 +115,7 @@ class Columns:
         self._bounds = np.fromfile(folder / "bounds", np.int64).reshape(-1, len(BOUNDS))
 
     def chunks(self) -> Iterator[Chunk]:
-        """All chunks in order. Their arrays are read-only, and valid until the next chunk is asked for."""
+        """All chunks in order. Their arrays are read-only and valid until the next chunk is requested."""
         opened: dict[str, Ints] = {}
         before: Ints = np.zeros(len(BOUNDS), np.int64)
         for number, bounds in enumerate(self._bounds):
@@ -145,5 +145,5 @@ def _chunk(opened: dict[str, Ints], first: dict[str, Any], end: dict[str, Any]) 
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write it last: a folder with a manifest is whole."""
+    """Write the manifest. To be done last: a folder with a manifest is complete."""
     (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")

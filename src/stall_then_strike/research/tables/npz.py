@@ -1,17 +1,17 @@
 """A tape as hftbacktest's event array (``.npz``, version 2.x): ``data`` of ``event_dtype``.
 
 - ``local_ts`` is the receive stamp.
-- ``exch_ts`` of a trade is the venue's own stamp (``exec_date``), but neither later than the receipt (clocks differ)
-  nor more than 10 s before it. Board messages carry no stamp: theirs is the receipt less a constant feed latency, which
-  the caller chooses. At bitFlyer, executions were received a median of 0.1 to 0.8 s after their stamp.
-- A snapshot is a DEPTH_CLEAR_EVENT a side, down to the deepest level known, and its levels as DEPTH_SNAPSHOT_EVENTs. A
-  delta's levels are DEPTH_EVENTs with the new total size, zero for a deletion.
+- ``exch_ts`` of a trade is the venue's own stamp (``exec_date``), limited to at most the receive stamp (clocks differ)
+  and at least 10 s before it. Board messages carry no stamp: theirs is the receive stamp less a constant feed latency,
+  which the caller chooses. At bitFlyer, executions were received a median of 0.1 to 0.8 s after their stamp.
+- A snapshot is one DEPTH_CLEAR_EVENT a side, down to the deepest known level, and its levels as DEPTH_SNAPSHOT_EVENTs.
+  A delta's levels are DEPTH_EVENTs with the new total size, zero for a deletion.
 - A trade's BUY or SELL flag is the taker's side; in an auction it has neither.
-- Prices are in quote currency and sizes in base currency, as floats: what hftbacktest wants.
+- Prices are in quote currency and sizes in base currency, as floats, which hftbacktest requires.
 
-hftbacktest reads the venue's events and ours from the one array, each in the order of its own stamps. Where both orders
-agree a row serves both (EXCH_EVENT and LOCAL_EVENT), else there are two; the same as its ``correct_event_order``, but
-in a window and not in memory as a whole.
+hftbacktest reads exchange events and local events from the same array, each in the order of its own stamps. Where both
+orders agree, one row serves both (EXCH_EVENT and LOCAL_EVENT); elsewhere there are two rows. The result is that of its
+``correct_event_order``, but made in a sliding window instead of with the whole array in memory.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _ROWS: Final = 100_000
 
 @dataclass(slots=True)
 class _Happening:
-    """One event, before it is known how many rows it takes."""
+    """One event, before it is known whether it takes one row or two."""
 
     ev: int
     exch_ns: int
@@ -69,14 +69,14 @@ class _Happening:
     price: int
     size: int
     is_told: bool = False
-    """Whether the exchange's row is out."""
+    """Whether the exchange's row was yielded."""
 
 
 Row = tuple[int, int, int, float, float, int, int, float]
 
 
 def write_npz(tape: Path, path: Path, instrument: Instrument, *, feed_latency_ms: float = FEED_LATENCY_MS) -> int:
-    """Convert one product's messages; how many rows there are. Raises TapeError, OSError."""
+    """Convert one product's messages; return the number of rows. Raises TapeError, OSError."""
     rows = event_rows(tape, instrument, int(feed_latency_ms * NS_PER_MS))
     count = 0
     with tempfile.TemporaryDirectory(prefix=".convert-", dir=path.parent) as folder:
@@ -104,7 +104,7 @@ def _header(count: int) -> bytes:
 
 
 def event_rows(tape: Path, instrument: Instrument, feed_ns: int) -> Iterator[Row]:
-    """Rows in an order that is right for both readers. Raises TapeError, OSError."""
+    """Rows in an order that is right for exchange and local events. Raises TapeError, OSError."""
     per_tick, per_lot = instrument.ticks_per_one, instrument.lots_per_one
     to_come: list[tuple[int, int, _Happening]] = []
     unheard: deque[_Happening] = deque()
@@ -114,7 +114,7 @@ def event_rows(tape: Path, instrument: Instrument, feed_ns: int) -> Iterator[Row
         return (event.ev | flags, event.exch_ns, event.local_ns, price, size, 0, 0, 0.0)
 
     def settled(until_ns: int) -> Iterator[Row]:
-        """Rows of events whose place is certain: nothing that comes later happened before ``until_ns``."""
+        """Rows of events whose place is final: no later event happened before ``until_ns``."""
         while unheard:
             if unheard[0].is_told:
                 yield row(unheard.popleft(), LOCAL_EVENT)
@@ -137,7 +137,7 @@ def event_rows(tape: Path, instrument: Instrument, feed_ns: int) -> Iterator[Row
 
 
 def _happenings(tape: Path, instrument: Instrument, feed_ns: int) -> Iterator[_Happening]:
-    """Events in the order of receipt; a stamp of the past counts as the latest one."""
+    """Events in the order of receipt; a stamp before an earlier one is replaced by the latest."""
     local_ns = 0
     bids: set[int] = set()
     asks: set[int] = set()

@@ -3,17 +3,17 @@
 ``NAME.levels.parquet``, one row a level of a board message, in the tape's order:
 
     recv_ns      Int64     when the message was received, ns since the Unix epoch
-    message      Int64     its number on the tape, from zero; rows of one message belong together
+    message      Int64     number of the message on the tape, from zero; all rows of a message have it
     is_snapshot  Boolean   whether the message replaces the book
     side         Enum      bid, ask
     price_ticks  Int64     price / tick size
-    size_lots    Int64     size / size step, the new total; zero: the level is gone
+    size_lots    Int64     size / size step, the new total size; zero deletes the level
     mid_ticks    Int64     the message's mid price
 
 ``NAME.executions.parquet``, one row an execution:
 
     recv_ns, message       as above
-    exec_ns      Int64     the venue's stamp; null where there is none
+    exec_ns      Int64     the venue's stamp; null if there is none
     exec_id      Int64
     taker        Enum      BUY, SELL; null in an auction
     price_ticks, size_lots
@@ -56,11 +56,11 @@ EXECUTIONS: Final = pl.Schema(
     }
 )
 _ROWS: Final = 200_000
-"""Rows held in memory of each table."""
+"""Rows of each table held in memory."""
 
 
 def write_parquet(tape: Path, stem: Path, instrument: Instrument) -> tuple[Path, Path]:
-    """Convert one product's messages; the two files. Raises TapeError, OSError."""
+    """Convert one product's messages; return the two files. Raises TapeError, OSError."""
     levels_path = stem.with_name(stem.name + ".levels.parquet")
     executions_path = stem.with_name(stem.name + ".executions.parquet")
     with tempfile.TemporaryDirectory(prefix=".convert-", dir=stem.parent) as folder:
@@ -79,7 +79,7 @@ def write_parquet(tape: Path, stem: Path, instrument: Instrument) -> tuple[Path,
 
 
 class _Table:
-    """Rows to pieces, pieces to one file."""
+    """Writes rows to temporary pieces, and joins the pieces to one file."""
 
     def __init__(self, schema: pl.Schema, folder: Path) -> None:
         folder.mkdir()

@@ -1,8 +1,8 @@
-"""A tape, once, into columns.
+"""Prepares tapes as columns, once.
 
-What is stored is what trading would have believed: the best after each message, its age, and how far the book could be
-believed. Plainly spelled board messages and tickers are read by the compiled scanner (`scan.py`); all others go
-through `MarketFeed` itself. Memory is that of one chunk.
+The columns hold what trading would have seen: the best after each message, its age, and the book's status. Board
+messages and tickers in the venue's usual spelling are read by the compiled scanner (`scan.py`); all others go through
+`MarketFeed` itself. Memory use is that of one chunk.
 """
 
 from __future__ import annotations
@@ -84,14 +84,14 @@ from stall_then_strike.types.dto import (
 from stall_then_strike.types.errors import FeedError
 
 _BLOCK: Final = 4 << 20
-"""Bytes of a tape in memory at a time."""
+"""Bytes of a tape read at a time."""
 
 
 class BeyondColumns(FeedError):
-    """A tape's number has no room in columns. Trading needs no columns and takes it."""
+    """A number on a tape is too large for columns. Interpreted trading, which needs no columns, takes it."""
 
     def __init__(self, what: str, lots: int, ticks: int) -> None:
-        """``what`` has this size and price."""
+        """``what`` is the thing with this size and price."""
         super().__init__(f"a {what} of {lots:,} lots at {ticks:,} ticks is beyond what prepared tapes can hold")
 
 
@@ -99,7 +99,7 @@ class ColumnWriter:
     """Appends chunks to the columns' files."""
 
     def __init__(self, folder: Path, s: Sheet) -> None:
-        """The files are made anew; ``with`` closes them."""
+        """Make the files, replacing older ones; ``with`` closes them."""
         self._stack = ExitStack()
         self._files: dict[str, IO[bytes]] = {
             name: self._stack.enter_context((folder / name).open("wb")) for name in (*COLUMNS, "bounds")
@@ -112,7 +112,7 @@ class ColumnWriter:
         self.stored = self.chunks = self.trades = 0
 
     def __enter__(self) -> ColumnWriter:
-        """Nothing more to do."""
+        """Itself; the files are open already."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -120,7 +120,7 @@ class ColumnWriter:
         self._stack.close()
 
     def trade(self, taker: Side, price: int, size: int) -> None:
-        """One execution of the message that comes next."""
+        """Add one execution of the message that is added next."""
         self._trades.append((int(self._sheet.w[W_MESSAGES]), taker.sign, price, size))
 
     def begin(self) -> None:
@@ -133,7 +133,7 @@ class ColumnWriter:
         self._base_asks = int(s.w[W_BIDS])
 
     def end(self) -> None:
-        """Sort the chunk's changes and write everything."""
+        """Sort the chunk's changes and write the chunk."""
         s, ends = self._sheet, self._ends
         messages, levels = int(s.w[W_MESSAGES]), int(s.w[W_LEVELS])
         order = np.argsort(s.keys[:levels], kind="stable")
@@ -171,7 +171,7 @@ _NO_MID: Final = -1
 
 
 class SheetBoard(Board):
-    """The book of a sheet behind the checks of a board: it decodes and refuses as one, and holds no levels itself."""
+    """A board whose levels are in a sheet. It decodes and refuses messages as `Board` does."""
 
     sheet: Sheet
     mid = 0
@@ -207,7 +207,7 @@ class SheetBoard(Board):
 
 
 class Builder:
-    """One pass over messages: the scanner takes what it knows, the feed of live trading the rest."""
+    """One pass over messages: the scanner takes those it can read, live trading's feed the rest."""
 
     def __init__(self, cfg: AppConfig, writer: ColumnWriter, s: Sheet) -> None:
         """``writer`` writes what ``s`` collects."""
@@ -223,7 +223,7 @@ class Builder:
         self.first_ns: int | None = None
 
     def take(self, recv_ns: int, text: str | None) -> None:
-        """One message. Raises FeedError for stamps and sizes that cannot be."""
+        """Take one message. Raises FeedError for impossible stamps and sizes."""
         if is_full(self.sheet):
             self.turn()
         raw = b"" if text is None else text.encode()
@@ -236,7 +236,7 @@ class Builder:
         self._writer.begin()
 
     def take_alone(self, recv_ns: int, text: str | None) -> None:
-        """One message that the scanner left; the chunk has room for it."""
+        """Take one message that the scanner did not take; the chunk has room for it."""
         w = self.sheet.w
         if self.first_ns is None:
             self.first_ns = recv_ns
@@ -253,7 +253,7 @@ class Builder:
         else:
             self._board.mid = _NO_MID
             event = self.feed.on_text(text, now)
-            if isinstance(event, BoardSnapshot) and self._board.mid == _NO_MID:  # refused: it doubts the book
+            if isinstance(event, BoardSnapshot) and self._board.mid == _NO_MID:  # refused: the book is SUSPECT
                 w[W_BOARDS] += 1
                 if w[W_STATUS] == BookStatus.OK:
                     w[W_STATUS] = BookStatus.SUSPECT
@@ -287,9 +287,9 @@ class Builder:
 def write_columns(
     source: Iterable[Message] | Sequence[Path], cfg: AppConfig, folder: Path, *, key: str = "", chunk: int = CHUNK
 ) -> Manifest:
-    """Write columns into an existing folder, of messages or of tapes. Raises FeedError for what cannot be.
+    """Write the columns of messages, or of tapes, into an existing folder. Raises FeedError for impossible values.
 
-    ``chunk`` is how many messages a chunk has at most, up to CHUNK.
+    ``chunk`` is the most messages of a chunk, up to CHUNK.
     """
     s = sheet()
     s.w[W_CHUNK] = min(chunk, CHUNK)
@@ -326,9 +326,9 @@ def write_columns(
 
 
 def read_tapes(tapes: Sequence[Path], builder: Builder) -> None:
-    """All lines of all tapes, as `sequence.one_run` tells them. Raises TapeError, OSError.
+    """Take all lines of all tapes, in the order of `sequence.one_run`. Raises TapeError, OSError.
 
-    Of the stamps, those of the first line, of executions and of odd lines are judged.
+    Only the stamps of the first line, of executions and of lines that the scanner leaves are checked.
     """
     join = Joints()
     for path in tapes:
@@ -352,7 +352,7 @@ def read_tapes(tapes: Sequence[Path], builder: Builder) -> None:
 def _take_lines(
     buffer: bytes, builder: Builder, join: Joints, stamps: Stamps, path: Path, number: int, *, is_last: bool
 ) -> tuple[int, int]:
-    """Take the whole lines of a block: how many bytes and lines that were."""
+    """Take the complete lines of a block; return how many bytes and lines they were."""
     text, at, lines, end = np.frombuffer(buffer, np.uint8), 0, 0, len(buffer)
     while at < end:
         if is_full(builder.sheet):
@@ -386,12 +386,12 @@ def _take_lines(
 
 
 def cache_key(tapes: Sequence[Path], cfg: AppConfig) -> str:
-    """What columns depend on: the tapes' bytes, the product's units, and this version."""
+    """Digest of everything that columns depend on: the tapes' bytes, the product's units, and VERSION."""
     return key_of([tape_digest(path) for path in tapes], cfg)
 
 
 def tape_digest(path: Path) -> bytes:
-    """Of the bytes of one tape. Raises OSError."""
+    """Digest of the bytes of one tape. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").digest()
 
@@ -407,13 +407,13 @@ def key_of(digests: Sequence[bytes], cfg: AppConfig) -> str:
 
 
 def prepared(tapes: Sequence[Path], cfg: AppConfig, cache: Path) -> Columns:
-    """The columns of these tapes as one run, from the cache or made now. Raises TapeError, FeedError, OSError."""
+    """The columns of these tapes as one run, cached or made now. Raises TapeError, FeedError, OSError."""
     key = cache_key(tapes, cfg)
     return held(key, cache) or prepare(tapes, cfg, cache, key=key)
 
 
 def held(key: str, cache: Path) -> Columns | None:
-    """Columns that the cache has."""
+    """The columns with this key in the cache; None if there are none."""
     try:
         return Columns(cache / key)
     except FeedError:
@@ -421,7 +421,7 @@ def held(key: str, cache: Path) -> Columns | None:
 
 
 def prepare(tapes: Sequence[Path], cfg: AppConfig, cache: Path, *, key: str) -> Columns:
-    """Make columns, over what the cache may have under their key. Raises TapeError, FeedError, OSError."""
+    """Make columns, replacing any in the cache with this key. Raises TapeError, FeedError, OSError."""
     folder = cache / key
     shutil.rmtree(folder, ignore_errors=True)
     cache.mkdir(parents=True, exist_ok=True)
@@ -430,7 +430,7 @@ def prepare(tapes: Sequence[Path], cfg: AppConfig, cache: Path, *, key: str) -> 
         write_columns(list(tapes), cfg, making, key=key)
         making.replace(folder)
     except OSError:
-        if not folder.is_dir():  # somebody else made the same meanwhile
+        if not folder.is_dir():  # otherwise another process has made the same meanwhile
             raise
     finally:
         shutil.rmtree(making, ignore_errors=True)

@@ -1,10 +1,10 @@
-"""Board messages from bytes to columns, compiled. What is not exactly as the venue always writes it is left to Python.
+"""Decodes board messages from bytes to columns, compiled. Lines in any unusual spelling are left to Python.
 
-The scanner knows one spelling of a board message and one of a ticker. It takes a line only if the line is spelled so,
-its numbers are short enough to be read exactly, and nothing about it calls for a decision (a price off the grid, a
-book without a snapshot, too many levels). Everything else goes to `MarketFeed`, one line at a time, on the same book.
+The scanner knows one spelling of a board message and one of a ticker. It takes a line only if it has that spelling, its
+numbers are short enough to be read exactly, and it needs no decision (a price off the grid, a book without a snapshot,
+too many levels). Everything else goes to `MarketFeed`, one line at a time, on the same book.
 
-The book of a side is an array of ranks (see ``arrays``) with the best at its end, where most changes are.
+The book of a side is an array of ranks (see `columns.Chunk`) with the best at its end, where most changes are.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ U8 = npt.NDArray[np.uint8]
 F64 = npt.NDArray[np.float64]
 
 CHUNK: Final = 16_384
-"""Messages a chunk, at most and by default."""
+"""Most messages of a chunk, and the default."""
 HIGHEST: Final = 1 << 30
-"""Prices and sizes beyond which 64 bits are not proven to be enough."""
+"""Columns hold prices below this, and sizes below LARGEST: 64 bits are not proven to be enough beyond."""
 LARGEST: Final = 1 << 42
 LONGEST_GAP_NS: Final = 7 * 86_400 * NS_PER_S
 
@@ -34,7 +34,7 @@ LONGEST_GAP_NS: Final = 7 * 86_400 * NS_PER_S
     W_LEVELS,  # in the chunk
     W_TOTAL,
     W_BOARDS,
-    W_CHANGES,  # levels of deltas, as they stood on the wire
+    W_CHANGES,  # levels of deltas, as received
     W_LAST_NS,
     W_HIGHEST,
     W_HAS_SNAPSHOT,
@@ -48,7 +48,7 @@ LONGEST_GAP_NS: Final = 7 * 86_400 * NS_PER_S
     W_ASKS,
     W_ALONE,  # 1: leave the next message to Python
     W_TOO_LONG,
-    W_CHUNK,  # messages a chunk
+    W_CHUNK,  # most messages of a chunk
     WORDS,
 ) = range(20)
 
@@ -65,7 +65,7 @@ _END: Final = np.frombuffer(b"}}}", np.uint8)
 
 
 class Sheet(NamedTuple):
-    """What is being written: the chunk's messages and changes, the book, and scratch."""
+    """The chunk being written: its messages and changes, the book, and scratch space."""
 
     w: I64
     messages: I64
@@ -73,15 +73,15 @@ class Sheet(NamedTuple):
     """Changes: rank << 32 | message."""
     sizes: I64
     rank: I64
-    """Of both sides: two rows."""
+    """Ranks of both sides: two rows."""
     size: I64
     ticks: I64
-    """Of the message at hand: two rows."""
+    """Prices of the current message's levels: two rows."""
     lots: I64
 
 
 class Spelling(NamedTuple):
-    """How the venue begins each kind of message, and the units."""
+    """How each kind of message begins, and the product's units."""
 
     line: U8
     msg: U8
@@ -89,7 +89,7 @@ class Spelling(NamedTuple):
     snapshot: U8
     ticker: U8
     states: U8
-    """Words for the states of the board, each ended by a quotation mark, in the order of BOARD_STATES."""
+    """Names of the board's states in the order of BOARD_STATES, each followed by a quotation mark."""
     ticks_per_one: float
     lots_per_one: float
 
@@ -114,7 +114,7 @@ def spelling(product: str, ticks_per_one: int, lots_per_one: int, states: tuple[
 
 
 def sheet() -> Sheet:
-    """An empty one. The book is unknown."""
+    """An empty sheet. The book is UNKNOWN."""
     room = MOST_LEVELS + 4 * MAX_LEVELS + 8
     w = np.zeros(WORDS, np.int64)
     w[W_STATUS], w[W_ALONE], w[W_CHUNK] = _UNKNOWN, 1, CHUNK
@@ -136,7 +136,7 @@ def sheet() -> Sheet:
 
 @jit
 def _place(s: Sheet, side: int, rank: int) -> int:
-    """First place in a side's ranks (worst first) that is not worse than this one."""
+    """First index in a side's ranks (worst first) whose rank is not worse than this one."""
     low, high = 0, s.w[W_BIDS + side]
     while low < high:
         middle = (low + high) >> 1
@@ -157,7 +157,7 @@ def _note(s: Sheet, rank: int, lots: int) -> None:
 
 @jit
 def _set_level(s: Sheet, side: int, ticks: int, lots: int) -> None:
-    """Put one absolute size into the book; 0 deletes."""
+    """Set the total size of one level; 0 deletes it."""
     rank = ticks if side == 1 else -ticks
     count = s.w[W_BIDS + side]
     at = _place(s, side, rank)
@@ -181,7 +181,7 @@ def _set_level(s: Sheet, side: int, ticks: int, lots: int) -> None:
 
 @entry
 def apply_delta(s: Sheet, bids: int, asks: int) -> None:
-    """Take the changes in scratch: so many of each side."""
+    """Apply the changes in scratch: ``bids`` and ``asks`` are their numbers."""
     for n in range(bids):
         _set_level(s, 0, s.ticks[0, n], s.lots[0, n])
     for n in range(asks):
@@ -190,13 +190,13 @@ def apply_delta(s: Sheet, bids: int, asks: int) -> None:
 
 @jit
 def _replace_side(s: Sheet, side: int, count: int) -> None:
-    """Make the levels in scratch the whole side, and note what differs."""
+    """Replace a side by the levels in scratch, and note the differences."""
     sign = 1 if side == 1 else -1
     ranks = s.ticks[side, :count] * sign
     order = np.argsort(ranks, kind="mergesort")
     old_rank, old_size = s.rank[side, : s.w[W_BIDS + side]].copy(), s.size[side, : s.w[W_BIDS + side]].copy()
     kept = 0
-    for n in range(count - 1, -1, -1):  # worst first; of equal prices the last one written counts
+    for n in range(count - 1, -1, -1):  # worst first; of equal prices the last one counts
         at = order[n]
         if n + 1 < count and ranks[order[n + 1]] == ranks[at]:
             continue
@@ -222,14 +222,14 @@ def _replace_side(s: Sheet, side: int, count: int) -> None:
 
 @entry
 def apply_snapshot(s: Sheet, bids: int, asks: int) -> None:
-    """Replace the book by the levels in scratch."""
+    """Replace the book by the levels in scratch: ``bids`` and ``asks`` are their numbers."""
     _replace_side(s, 0, bids)
     _replace_side(s, 1, asks)
 
 
 @jit
 def best(s: Sheet, side: int) -> int:
-    """Best price of a side; 0 where it is empty."""
+    """Best price of a side; 0 if it is empty."""
     count = s.w[W_BIDS + side]
     if count == 0:
         return 0
@@ -238,7 +238,7 @@ def best(s: Sheet, side: int) -> int:
 
 @entry
 def add_message(s: Sheet, recv: int, kind: int, status: int, bid: int, ask: int, since: int) -> None:
-    """One row of the chunk."""
+    """Add one row to the chunk."""
     row = s.messages[s.w[W_MESSAGES]]
     row[M_RECV], row[M_KIND], row[M_STATUS] = recv, kind, status
     row[M_BID], row[M_ASK], row[M_SINCE] = bid, ask, since
@@ -249,7 +249,7 @@ def add_message(s: Sheet, recv: int, kind: int, status: int, bid: int, ask: int,
 
 @entry
 def add_board(s: Sheet, recv: int, now: int, mid: int) -> None:
-    """One board message, after it was applied: judged as `OrderBookView` does without orders of ours."""
+    """Add one board message that was applied, with the status that `OrderBookView` gives without orders of ours."""
     w = s.w
     bid, ask = best(s, 0), best(s, 1)
     status = _OK if bid != 0 and bid < ask and (bid + ask) // 2 == mid else _SUSPECT
@@ -270,7 +270,7 @@ def add_board(s: Sheet, recv: int, now: int, mid: int) -> None:
 
 @jit
 def _skip(text: U8, at: int, end: int, expected: U8) -> int:
-    """The place after the expected bytes; -1 if they are not there."""
+    """The index after the expected bytes; -1 if the text differs."""
     if at < 0 or at + len(expected) > end:
         return -1
     for n in range(len(expected)):
@@ -281,7 +281,7 @@ def _skip(text: U8, at: int, end: int, expected: U8) -> int:
 
 @jit
 def _number(text: U8, at: int, end: int) -> tuple[float, int]:
-    """A plain decimal number that is read exactly, and the place after it; -1 if it is none."""
+    """A plain decimal number, read exactly, and the index after it; -1 if there is none."""
     whole, begin = 0, at
     while at < end and 48 <= text[at] <= 57 and at - begin < 19:
         whole = whole * 10 + (int(text[at]) - 48)
@@ -312,7 +312,7 @@ def _is(text: U8, at: int, end: int, byte: int) -> bool:
 
 @jit
 def _levels(s: Sheet, p: Spelling, text: U8, at: int, end: int, side: int, key: U8) -> tuple[int, int]:
-    """Read ``[{"price":N,"size":N},...]`` after its key into scratch: how many, and the place after it (-1: no)."""
+    """Read ``[{"price":N,"size":N},...]`` after its key into scratch; return the count and the next index (or -1)."""
     at = _skip(text, at, end, key)
     count = 0
     if _is(text, at, end, 93):
@@ -345,7 +345,7 @@ def _levels(s: Sheet, p: Spelling, text: U8, at: int, end: int, side: int, key: 
 
 @jit
 def _board(s: Sheet, p: Spelling, text: U8, at: int, end: int, recv: int, is_snapshot: bool) -> bool:
-    """A board message after ``"mid_price":``."""
+    """Read a board message from after ``"mid_price":``; False if it is not in the known spelling."""
     w = s.w
     mid, at = _number(text, at, end)
     bids, at = _levels(s, p, text, at, end, 0, _BIDS)
@@ -367,13 +367,13 @@ def _board(s: Sheet, p: Spelling, text: U8, at: int, end: int, recv: int, is_sna
 
 @jit
 def _rest_is_flat(text: U8, at: int, end: int) -> bool:
-    """Whether what follows is ``,"key":value`` again and again and then the end of a ticker, plainly spelled."""
+    """Whether the rest is any number of ``,"key":value`` and then the end of a ticker, in the known spelling."""
     while _is(text, at, end, 44) and _is(text, at + 1, end, 34):
         begin = at + 2
         at = begin
         while at < end and (97 <= text[at] <= 122 or text[at] == 95):
             at += 1
-        # A second state or product would count instead of the first.
+        # A second state or product would override the first (112 is p, 115 is s).
         if at == begin or text[begin] == 112 or (at - begin >= 5 and text[begin] == 115):
             return False
         if not _is(text, at, end, 34) or not _is(text, at + 1, end, 58):
@@ -393,7 +393,7 @@ def _rest_is_flat(text: U8, at: int, end: int) -> bool:
 
 @jit
 def _ticker(s: Sheet, p: Spelling, text: U8, at: int, end: int, recv: int) -> bool:
-    """A ticker after ``"state":"``."""
+    """Read a ticker from after ``"state":"``; False if it is not in the known spelling."""
     state, word = 0, 0
     while word < len(p.states):
         n = 0
@@ -412,7 +412,7 @@ def _ticker(s: Sheet, p: Spelling, text: U8, at: int, end: int, recv: int) -> bo
 
 @entry
 def scan_message(s: Sheet, p: Spelling, text: U8, at: int, end: int, recv: int) -> bool:
-    """Take one message, ``text[at:end]``; False leaves it, and everything, as it was."""
+    """Take one message, ``text[at:end]``. Returns False, with nothing changed, if it is left to Python."""
     if s.w[W_ALONE] != 0 or recv - s.w[W_LAST_NS] > LONGEST_GAP_NS or end - at > s.w[W_TOO_LONG]:
         return False
     after = _skip(text, at, end, p.board)
@@ -427,15 +427,15 @@ def scan_message(s: Sheet, p: Spelling, text: U8, at: int, end: int, recv: int) 
 
 @entry
 def is_full(s: Sheet) -> bool:
-    """Whether the chunk is to be ended before the next message."""
+    """Whether the chunk must end before the next message."""
     return bool(s.w[W_MESSAGES] >= s.w[W_CHUNK] or s.w[W_LEVELS] >= MOST_LEVELS)
 
 
 @entry
 def scan_lines(s: Sheet, p: Spelling, text: U8, at: int, end: int) -> tuple[int, int]:
-    """Take whole lines from ``at`` on: the place of the first that is not taken, and how many were.
+    """Take complete lines from ``at`` on; return the index of the first line not taken, and how many were taken.
 
-    Stops at a line that is left to Python, at one without an end, and when the chunk is full.
+    Stops at a line that is left to Python, at an incomplete one, and when the chunk is full.
     """
     lines = 0
     while not is_full(s):
