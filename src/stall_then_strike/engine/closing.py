@@ -1,9 +1,9 @@
-"""How a position is brought to zero: cancel, wait, close, wait, and once more if something is left.
+"""How a position is brought to zero: cancel the quotes, wait, close, wait, and repeat if something is left.
 
-The venue refuses an order that would meet a resting one of ours (self-trade prevention, -159; since 2024-03), so a
-close is never sent while a quote of ours is live: a kill switch that sends the close first does nothing. A rest under
-the venue's minimum order ("dust") cannot be closed by one order; it is first enlarged in its own direction and then
-closed as a whole.
+The venue refuses an order that would meet a resting order of ours (self-trade prevention, -159; since 2024-03). So a
+close is never sent while a quote of ours is live: a kill switch that sent the close first would achieve nothing. A
+remainder below the venue's minimum order size ("dust") cannot be closed by one order: it is first enlarged in its own
+direction and then closed as a whole.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DUST_TAG: Final = "dust"
 _LONGEST_NS: Final = 16 * NS_PER_S
 
 WAIT_QUOTES, WAIT_ORDER, WAIT_BOOKS, WAIT_PAUSE, WAIT_MARKET, DONE_FLAT, DONE_DUST, SEND = range(8)
-"""What `next_step` answers, as plain integers for the compiler: a `Wait`, a `Done`, or that an order is to be sent."""
+"""The results of `next_step`, as integers for the compiler: a `Wait`, a `Done`, or SEND for an order to send now."""
 
 
 class CloseTerms(NamedTuple):
@@ -31,7 +31,7 @@ class CloseTerms(NamedTuple):
     """+1 buys, -1 sells."""
     size: int
     is_dust: bool
-    """It enlarges a position that is too small to be closed."""
+    """The order enlarges a position that is too small to be closed."""
 
 
 def next_step(
@@ -45,7 +45,7 @@ def next_step(
     retry_at_ns: int,
     has_market: bool,
 ) -> int:
-    """What a closing does now. Pure: research compiles it."""
+    """What a closing must do now. Pure: research compiles it."""
     if quotes_live:
         return WAIT_QUOTES
     if order_live:
@@ -70,15 +70,15 @@ def close_terms(position: int, min_size: int) -> CloseTerms:
 
 
 def close_price(sign: int, bid: int, ask: int, band: int) -> int:
-    """Limit of a closing order that may pay up to ``band`` ticks beyond the best."""
+    """Limit price of a closing order that may pay up to ``band`` ticks beyond the best price."""
     return ask + band if sign > 0 else max(1, bid - band)
 
 
 def after_close(now_ns: int, executed: int, remaining: int, pause_ns: int, base_ns: int) -> tuple[int, int]:
-    """When the next closing order may follow one that has ended, and how long the pause after that would be.
+    """When the next closing order may follow one that has ended, and the pause to make after that one.
 
-    No pause if nothing is left; the shortest one if something was filled; otherwise one that doubles each time. Closes
-    may use the reserve of the venue's limits; refused twice a second they would soon have used it up.
+    There is no pause if nothing is left, and the shortest one if something was filled; otherwise it doubles each time.
+    Closes may use the reserve of the venue's limits, and closes refused twice a second would soon use it up.
     """
     if remaining == 0:
         return now_ns, pause_ns
@@ -94,13 +94,13 @@ class Wait(StrEnum):
     QUOTES = "quotes"
     """Our own quotes must be gone first."""
     ORDER = "order"
-    """A closing order is under way."""
+    """A closing order is live."""
     PAUSE = "pause"
-    """The last one left a rest; ``retry_at_ns`` says until when."""
+    """The last closing order left a remainder, or there was no budget; the pause ends at ``retry_at_ns``."""
     BOOKS = "books"
-    """The venue's last word is another position than ours: a close that need not be now would be of the wrong size."""
+    """The venue's last reported position contradicts ours: a close could have the wrong size, and this one can wait."""
     MARKET = "market"
-    """There is no book, venue or budget to close against."""
+    """There is no book that can be trusted, or the venue is not running."""
 
 
 @unique
@@ -109,7 +109,7 @@ class Done(StrEnum):
 
     FLAT = "flat"
     DUST = "dust"
-    """What is left is under the venue's minimum, and nothing demands to be flat."""
+    """The remainder is below the venue's minimum order size and may stay."""
 
 
 _STEPS: Final[dict[int, Wait | Done]] = {
@@ -125,7 +125,7 @@ _STEPS: Final[dict[int, Wait | Done]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloseOrder:
-    """The order to send now. ``price`` None means at market."""
+    """The order to send now. ``price`` None means a market order."""
 
     side: Side
     size: Lots
@@ -134,24 +134,24 @@ class CloseOrder:
 
 
 class Closing:
-    """One way out of one position, from the decision to flat."""
+    """The closing of one position, from the decision until the position is flat."""
 
     def __init__(self, reason: Reason, cfg: StallStrategyConfig, instrument: Instrument, *, flatten: bool) -> None:
-        """``flatten`` demands zero, dust included; otherwise dust may stay."""
+        """With ``flatten`` dust must be closed too; otherwise it may stay."""
         self.reason = reason
         self.flatten = flatten
         self.is_choice = reason in (Reason.REVERSE, Reason.FLATTEN)
-        """Whether it can wait until it is sure what is held; the kill switch's cannot."""
+        """Whether it can wait until the position is certain; a kill switch's closing cannot."""
         self.retry_at_ns = 0
         self.no_market_ns: int | None = None
-        """Since when it waits for a market."""
+        """Since when it has been waiting for a market; None if it is not."""
         self._close_type = cfg.close_type
         self._band = cfg.close_band_ticks
         self._base_ns = self._pause_ns = cfg.close_retry_ms * NS_PER_MS
         self._min_size = instrument.min_size
 
     def order_ended(self, now_ns: int, *, executed: Lots, remaining: Lots) -> None:
-        """A closing order has ended: see `after_close` for the pause before the next."""
+        """A closing order has ended: set the pause before the next one (`after_close`)."""
         self.retry_at_ns, self._pause_ns = after_close(now_ns, executed, remaining, self._pause_ns, self._base_ns)
 
     def next(
@@ -165,9 +165,10 @@ class Closing:
         blind: bool = False,
         is_sure: bool = True,
     ) -> CloseOrder | Wait | Done:
-        """What to do now. ``best`` is (bid, ask) of a book that can be believed, or None.
+        """What to do now. ``best`` is (bid, ask) of a book that can be trusted, or None.
 
-        ``blind``: go at market without one. ``is_sure``: nothing contradicts ``position``, or this close cannot wait.
+        ``blind``: send a market order even without a book. ``is_sure``: nothing contradicts ``position``, or this
+        closing cannot wait.
         """
         step = next_step(
             now_ns,

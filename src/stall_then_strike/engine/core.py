@@ -1,12 +1,12 @@
-"""One step of the daemon: an event and the present moment in, actions and log rows out.
+"""One step of the daemon: an event and the current time in, actions and log rows out.
 
-``Core`` is fed every event with ``now_ns`` and returns what is to be done and written; ``next_deadline_ns`` says when
-it wants to be woken although nothing happens. It is the same object in live trading, on paper and in replay: only the
-clock, the source of events and the gateway differ. The same events at the same stamps give the same steps.
+``Core`` receives every event with ``now_ns`` and returns what to do and what to write. ``next_deadline_ns`` says when
+it must be woken even without an event. The same class runs live, on paper and in replay: only the clock, the source of
+events and the gateway differ. The same events at the same times give the same steps.
 
-The order of a step: roll the trading day (what comes after its last moment belongs to the next one), take the event in,
-trip the kill switch, let the strategy decide, drive a closing. The owner of every piece of state is here or in one of
-the objects that this one owns.
+The order of a step: roll the trading day (an event after its end belongs to the next day), apply the event, check the
+day's limits, let the strategy decide, advance a closing. Every piece of state is owned by ``Core`` or by one of the
+objects that it owns.
 """
 
 from __future__ import annotations
@@ -86,13 +86,13 @@ _NOT_SENT: Final = OrderEventKind.NOT_SENT
 
 _UNHEALTHY: Final = frozenset({Health.SUPER_BUSY, Health.NO_ORDER, Health.STOP})
 _OVERLOAD_NS: Final = 5 * NS_PER_S
-"""Pause after an answer that the venue is overloaded, or that we went too far without a word of when to come back."""
+"""Least pause after the venue was overloaded, refused our key or restricted the account."""
 _LONGEST_PAUSE_NS: Final = 30 * NS_PER_S
 _MEMO_NS: Final = 5 * NS_PER_S
-"""How old the remembered peak and drawdown of an open position may be."""
+"""How old the journal's peak and drawdown of an open position may be."""
 _TELL_WAIT_NS: Final = 10 * NS_PER_S
 _OF_THE_ACCOUNT: Final = frozenset({Reason.POSITION_MISMATCH, Reason.OPERATOR})
-"""Halts that count also before trading has begun. All others are then faults of this start: it fails."""
+"""Halts that take effect even before trading has begun. Any other halt then makes this start fail."""
 _REASONS: Final = {int(reason): reason for reason in Reason}
 
 _NO_BOARD: Final = BoardSnapshot(
@@ -107,13 +107,13 @@ _NO_BOARD: Final = BoardSnapshot(
 
 
 class Core:
-    """The daemon's state machine. Feed it every event; do what it returns; wake it at its deadline."""
+    """The daemon's state machine. Feed it every event, do what it returns, and wake it at its deadline."""
 
     def __init__(self, cfg: AppConfig, *, live: bool = False, is_remembered: bool = False) -> None:
-        """Start flat, with no book, armed.
+        """Start flat, without a book and with the kill switch armed.
 
-        ``live``: there is an account at a venue, which has to be reconciled. ``is_remembered``: steps say what of them
-        is for the journal; they always do where there is an account.
+        ``live``: there is an account at a venue, which must be reconciled. ``is_remembered``: steps include what the
+        journal must store; with ``live`` they always do.
         """
         self.instrument = cfg.exchange.instrument()
         self.inventory = InventoryManager(cfg.risk, self.instrument)
@@ -161,17 +161,20 @@ class Core:
         self._state = BoardState.UNKNOWN
         self._health = Health.UNKNOWN
         self._refused_close: Side | None = None
-        """The side of the last close, if the venue refused it."""
+        """The side of the last close if the venue refused it, otherwise None."""
         self.obstacles: tuple[OrderId, ...] = ()
-        """Orders of others that it would meet."""
+        """Orders that are not ours and that the refused close would meet."""
         self._margin = MarginPause()
         self._stopping = False
         self._stop_flat = False
         self._held: Reason | None = None
         self.start_fault: Reason | None = None
-        """Why this start failed before trading began; None if it did not. Nothing of it outlives the run."""
+        """Why this start failed before trading began; None if it did not. It is not stored for the next run."""
         self._has_begun = not live
-        """Whether the account was settled in this run and trading began, or a halt's end. Nothing is closed before."""
+        """Whether this run has reconciled the account and begun to trade or to complete a halt.
+
+        Nothing is closed before.
+        """
         self._now_ns = 0
         self._checked = -1
         self._day: date | None = None
@@ -182,7 +185,7 @@ class Core:
         self._halt_ns = 0
         self._halt_detail = ""
         self._is_limit_told = False
-        """Whether a limit of the day was reached, and told of, while the position is left to the operator."""
+        """Whether a limit of the day was reached and reported while the position is left to the operator."""
         self._tell_wait_ns = 0
         self._is_remembered = live or is_remembered
         self._memo_ns = 0
@@ -195,10 +198,10 @@ class Core:
         exec_ids: Iterable[ExecId],
         fills: Iterable[BookedFill] = (),
     ) -> None:
-        """Go on from where an earlier run was left, before the first event. Its live orders are to be cancelled.
+        """Restore an earlier run's state, before the first event. Its live orders are marked for cancellation.
 
-        ``orders`` in the order of sending, the last ended ones among them; ``exec_ids`` of fills counted, oldest first;
-        ``fills`` the last of these.
+        ``orders`` are in the order they were sent and include the last ended ones. ``exec_ids`` are those of the fills
+        counted, oldest first. ``fills`` are the last of these fills.
         """
         memos = tuple(orders)
         self.orders.restore(memos, exec_ids)
@@ -214,11 +217,11 @@ class Core:
         if self.account is not None:
             self.account.restore(memo, fills)
 
-    # --- what the shells may ask
+    # --- queries
 
     @property
     def now_ns(self) -> int:
-        """The moment of the last event."""
+        """The time of the last event."""
         return self._now_ns
 
     @property
@@ -228,7 +231,7 @@ class Core:
 
     @property
     def venue(self) -> tuple[BoardState, Health]:
-        """What the venue last said of itself."""
+        """The board state and the health that the venue last reported."""
         return self._state, self._health
 
     @property
@@ -238,32 +241,32 @@ class Core:
 
     @property
     def hold_reason(self) -> Reason | None:
-        """Why nothing is being done now."""
+        """Why nothing is being done now; None after a decision to act."""
         return self.record.hold_reason
 
     @property
     def is_done(self) -> bool:
-        """Whether a stop, or a halt that ends the process, has left nothing live behind."""
+        """Whether a stop, or a halt that ends the process, is complete: no order is live, no closing is under way."""
         if not self._stopping:
             if self.kill_switch.halted is None or self._cfg.risk.after_halt is not AfterHalt.EXIT:
                 return False
             if self.account is not None and not self.account.was_settled:
-                return False  # a halt may be an earlier run's
+                return False  # the halt may be from an earlier run: the account must be reconciled first
         return self.exits.closing is None and not self.orders.any_live
 
     def book_status(self, now_ns: int) -> BookStatus:
-        """The book's status with its age taken into account."""
+        """The book's status, with its age taken into account."""
         status = self._board.status
         stale = now_ns - self._board.ts_ns >= self.strategy.params.stale_ns
         return BookStatus.STALE if status is _OK and stale else status
 
     def own_orders(self) -> Iterator[Order]:
-        """Orders that may stand in the venue's book: the view takes them out of it."""
+        """Orders of ours that may be in the venue's book; the view removes them from it."""
         return (order for order in self.orders.live() if order.time_in_force is TimeInForce.GTC)
 
     @property
     def next_deadline_ns(self) -> int:
-        """When to send a ``Tick`` if nothing else happens before. Always later than the last event."""
+        """When to send a ``Tick`` if no event comes before. Always later than the last event."""
         now = self._now_ns
         first = self.strategy.next_deadline_ns(now)
         if now < self._change_ns < first:
@@ -281,7 +284,7 @@ class Core:
     # --- the step
 
     def on_event(self, event: Event, now_ns: int) -> Step:
-        """Take one event in and answer it. A ``now_ns`` of the past counts as the latest one seen."""
+        """Process one event and return the step. A ``now_ns`` earlier than the latest one seen counts as that one."""
         now = self._now_ns = now_ns if now_ns > self._now_ns else self._now_ns
         dispatch, record, account = self.dispatch, self.record, self.account
         dispatch.begin(now)
@@ -311,7 +314,7 @@ class Core:
         return Step(tuple(dispatch.actions), tuple(record.rows), changes)
 
     def _go_on_closing(self, now: int) -> None:
-        """Take the closing under way one step further; begin one where a fill came after all was closed."""
+        """Take the closing one step further; begin one if a late fill has left a position that may not be held."""
         if self.exits.closing is None and self.inventory.position and (why := self._must_be_flat()) is not None:
             self.exits.begin(why, flatten=True)
         if (closing := self.exits.closing) is None or not self._has_begun:
@@ -323,12 +326,15 @@ class Core:
         self.exits.go_on(closing, now, best, is_running=is_running, is_sure=is_sure)
 
     def _may_begin(self, account: Account) -> bool:
-        """Whether the account is known, and there is something to do with it: to trade, or to see a halt through."""
+        """Whether the account is reconciled and there is something to do: to trade, or to complete a halt."""
         is_known = account.was_settled and self.start_fault is None
         return is_known and (not self._stopping or self.kill_switch.halted is not None)
 
     def _check_limits(self) -> None:
-        """Trip the kill switch where the day's result or drawdown has reached its limit."""
+        """Trip the kill switch if the day's result or drawdown has reached its limit.
+
+        If a halt has left the position to the operator, the limit is only reported, once.
+        """
         self._checked = self.inventory.changes
         is_left = self.kill_switch.keeps_position
         reached = self.kill_switch.reached(self.inventory) if is_left else self.kill_switch.check(self.inventory)
@@ -345,8 +351,8 @@ class Core:
         self.record.fact("limit", detail=said)
 
     def _take_in(self, event: Event, now: int) -> None:
-        """Fold one event into the state."""
-        if isinstance(event, BoardSnapshot):  # in order of their number
+        """Apply one event to the state."""
+        if isinstance(event, BoardSnapshot):  # the most frequent events are tested first
             self._board = self.dispatch.board = event
             self.record.tally.boards += 1
             if event.status is _OK:
@@ -368,7 +374,7 @@ class Core:
             self._on_venue(event, now)
 
     def _on_venue(self, event: VenueStatus | FundingEvent | VenueRefusal | LimitReading | CallsMade, now: int) -> None:
-        """Fold in what the venue says of itself and of its limits, and what it pays."""
+        """Apply what the venue reports about itself and its limits, and its funding payments."""
         if isinstance(event, VenueStatus):
             self._state = event.state if event.state is not None else self._state
             self._health = event.health if event.health is not None else self._health
@@ -407,7 +413,7 @@ class Core:
                 self.dispatch.cancel_strangers(account.to_cancel)
 
     def _name_obstacles(self, account: Account) -> None:
-        """Say, once of each, which orders of others a refused close would meet: the venue forbids such a trade."""
+        """Report, once each, orders that are not ours and would meet a refused close: the venue forbids self-trades."""
         if self.exits.closing is None or self._refused_close is None:
             self.obstacles = ()
             return
@@ -422,7 +428,7 @@ class Core:
         self.obstacles = tuple(order.order_id for order in in_the_way)
 
     def _on_refusal(self, refusal: VenueRefusal, now: int) -> None:
-        """The venue refused for a reason that concerns what comes next."""
+        """The venue refused a request for a reason that also concerns later requests."""
         self.record.fact("refusal", detail=f"{refusal.kind.value}: {refusal.detail}")
         if refusal.kind is RefusalKind.OVERLOADED:
             self.budget.block(now, max(refusal.until_ns, now + _OVERLOAD_NS), exits=False)
@@ -440,7 +446,7 @@ class Core:
         self._trip(Reason.LIMIT_BREACH if is_restricted else Reason.AUTH_REFUSED, refusal.detail)
 
     def _roll(self, now: int) -> None:
-        """Pass a boundary of the calendar: the day's, or a quiet window's."""
+        """Update the trading day and the quiet window after a boundary of the calendar."""
         day = self.calendar.day(now)
         if self._day is not None and day != self._day:
             result = self.instrument.amount(self.inventory.pnl_today)
@@ -482,7 +488,7 @@ class Core:
                 assert_never(control.command)
 
     def _trip(self, reason: Reason, detail: str = "") -> None:
-        """Halt; before trading has begun, give this start up instead."""
+        """Halt. Before trading has begun, most reasons make this start fail instead."""
         if self._has_begun or reason in _OF_THE_ACCOUNT:
             if self.kill_switch.trip(reason) is not None:
                 self._halt(reason, detail)
@@ -493,7 +499,7 @@ class Core:
             self.record.fact("start_failed", detail=f"{reason.label}{why}")
 
     def _halt(self, reason: Reason, detail: str = "") -> None:
-        """The kill switch has tripped: from here on only exits."""
+        """The kill switch has tripped: report it, and flatten unless the position is left to the operator."""
         state = self.inventory.state()
         day, fall = self.instrument.amount(state.pnl_today_jpy), self.instrument.amount(state.drawdown_jpy)
         why = f" ({detail})" if detail else ""
@@ -510,10 +516,10 @@ class Core:
             self.exits.begin(reason, flatten=True)
 
     def _must_be_flat(self) -> Reason | None:
-        """Why there may be no position at all, whenever and however it came; None if there may.
+        """Why no position may be held, however it arose; None if one may.
 
-        After a restart the position is hearsay until the venue says it, for what was closed by hand meanwhile would be
-        opened the other way; and where trading never began, nothing of this run is open.
+        After a restart the stored position is uncertain until the venue confirms it: if it was closed by hand
+        meanwhile, a close would open the opposite position. Before trading has begun, this run has opened nothing.
         """
         if self.kill_switch.keeps_position or not self._has_begun:
             return None
@@ -523,7 +529,7 @@ class Core:
 
     @property
     def _is_contradicted(self) -> bool:
-        """Whether the venue's last word is another position than ours."""
+        """Whether the venue's last reported position contradicts ours."""
         return self.account is not None and self.account.is_contradicted(self._now_ns)
 
     def _gate(self) -> Reason | None:
@@ -544,7 +550,7 @@ class Core:
         )
 
     def _decide(self, now: int) -> None:
-        """Ask the strategy, and do what it says."""
+        """Ask the strategy for a verdict and carry it out."""
         if self._errors >= self._cfg.risk.max_errors:
             self.exits.cancel_quotes(Reason.INTERNAL_ERROR, now)
             self.exits.retry_cancels(now)
@@ -552,7 +558,7 @@ class Core:
         may_close = self.inventory.position != 0 and self._may_close()
         try:
             verdict = self.strategy.on_board(self._board, now, self._gate(), may_close=may_close)
-        except Exception as error:  # noqa: BLE001 - whatever it is, working orders must not be left alone with it
+        except Exception as error:  # noqa: BLE001 - whatever the error, the quotes must be cancelled
             self._on_error(error, now)
             return
         reason = _REASONS[verdict.reason]
@@ -566,12 +572,12 @@ class Core:
             self.exits.retry_cancels(now)
 
     def _may_close(self) -> bool:
-        """Whether the strategy may close what is held: nothing else is on its way out, and no report denies it."""
+        """Whether the strategy may close the position: no halt, stop or closing is on, and no report contradicts it."""
         is_free = self.kill_switch.halted is None and not self._stopping and self.exits.closing is None
         return is_free and self._has_begun and not self._is_contradicted
 
     def _act(self, verdict: Verdict, reason: Reason, now: int) -> None:
-        """Do what the strategy decided on."""
+        """Carry out a verdict of the strategy."""
         if verdict.move == STRIKE:
             self._strike(verdict, now)
         elif verdict.move == CANCEL:
@@ -585,13 +591,13 @@ class Core:
             self.record.note("INFO", f"reverse move: closing {size:+f} {self.instrument.base}")
 
     def _tell_wait(self, now: int) -> None:
-        """Say now and then which limit holds strikes up; the reason may come and go each second."""
+        """Report now and then which limit delays strikes; the reason may come and go every second."""
         if now >= self._tell_wait_ns and (wait := self.budget.wait(now)) is not None:
             self._tell_wait_ns = now + _TELL_WAIT_NS
             self.record.note("INFO", f"no strike for the budget: {wait.text(now)}")
 
     def _on_error(self, error: Exception, now: int) -> None:
-        """The strategy has failed: take its quotes back, and halt if it does so again and again."""
+        """The strategy raised an exception: cancel its quotes, and halt after ``max_errors`` of them."""
         self._errors += 1
         self.record.note("ERROR", f"strategy failed ({self._errors} of {self._cfg.risk.max_errors}): {error!r}")
         self.record.fact("error", detail=repr(error))
@@ -605,17 +611,17 @@ class Core:
         quotes = self.strategy.strike(verdict, now, (self.dispatch.name(), self.dispatch.name()))
         self.dispatch.strike(quotes, Ticks(verdict.bid), Ticks(verdict.ask))
 
-    # --- what became of our orders
+    # --- events of our orders
 
     def _apply(self, event: OrderEvent | FillEvent) -> bool:
-        """Apply a fact on an order; whether it was news."""
+        """Apply an event of an order; return whether it was news."""
         results = self.orders.apply(event)
         for applied in results:
             self._on_applied(applied, self._now_ns)
         return any(applied.changed for applied in results)
 
     def _count_failures(self, order: Order, event: OrderEvent, now: int) -> None:
-        """Orders that are refused, or do not even leave: a dead line is not to be hammered, nor an empty account."""
+        """Count refused and unsent orders: a dead connection or an account without margin must not be hammered."""
         if event.kind is _REJECTED and event.is_margin:
             self._on_margin(event, now)
         elif event.kind in (_REJECTED, _PROVEN_ABSENT):
@@ -630,7 +636,7 @@ class Core:
             self.budget.block(now, now + min(NS_PER_S << min(self._failures, 5), _LONGEST_PAUSE_NS), exits=False)
 
     def _on_margin(self, event: OrderEvent, now: int) -> None:
-        """The collateral does not carry an order: no quotes for a while, and those on the book free what they bind."""
+        """The margin does not suffice for an order: pause quoting, and cancel quotes to free the margin they bind."""
         if pause_ns := self._margin.refused(now):
             said = f"{event.detail or 'margin is insufficient'}; no quotes for {pause_ns / NS_PER_S:.0f} s"
             self.record.note("WARNING", f"the collateral does not carry an order: {said}")
@@ -662,10 +668,10 @@ class Core:
             if is_refused and self.account is not None and not self.obstacles:
                 self.account.rules.alarm("a close was refused")
 
-    # --- the account
+    # --- the journal
 
     def _changes(self, now: int) -> Changes | None:
-        """What this step leaves to be remembered. Marks alone are, now and then."""
+        """What the journal must store of this step, or None. New marks alone are stored only now and then."""
         touched, record = self.orders.touched, self.record
         marked = self.inventory.changes != self._remembered and now - self._memo_ns >= _MEMO_NS
         if not (touched or record.booked or record.facts or marked):

@@ -1,6 +1,6 @@
 """Reasons outside the strategy that forbid quotes.
 
-Pure, and over plain values, so that research compiles it.
+Pure, over plain values: research compiles it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def first_gate(
     healthy: bool,
     quiet: bool,
 ) -> int:
-    """The first of the gates, in the order in which they are asked, that forbids quotes; 0 if none does.
+    """The reason of the first gate, in the order below, that forbids quotes; 0 if none does.
 
-    ``held`` is the reason for which a shell holds quotes back, or 0.
+    ``held`` is the reason for which the shell holds quotes back (``Command.HOLD``), or 0.
     """
     if halted:
         return _HALTED

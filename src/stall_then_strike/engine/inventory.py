@@ -1,12 +1,12 @@
-"""Position, average price, the results of the trading day and of the run with their drawdowns, in exact integers.
+"""Position, average price, and the results and drawdowns of the trading day and of the run, in exact integers.
 
-Average-price accounting: a fill that adds to the position adds its notional to the *basis*; a fill that reduces it
-takes out the proportional share of the basis and books the difference as realised. The share is rounded down to one
-money unit (1e-8 JPY) and the remainder stays in the basis, so nothing is ever lost: once flat, realised equals the
+Average-price accounting: a fill that adds to the position adds its notional to the *basis*. A fill that reduces the
+position removes the proportional share of the basis and books the difference as realised. The share is rounded down to
+one money unit (1e-8 JPY) and the remainder stays in the basis, so nothing is ever lost: once flat, realised equals the
 cash that moved, to the unit.
 
-All money is signed, in units of one tick times one lot. The basis carries the position's sign: ``position * mid -
-basis`` is what the position has won, long or short.
+All money is signed, in units of one tick times one lot. The basis has the position's sign: ``position * mid - basis``
+is the unrealised result, long or short.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from stall_then_strike.types.instrument import Instrument, Lots, Money, Ticks
 
 
 class Booked(NamedTuple):
-    """Position and basis after a fill, and what it realised."""
+    """Position and basis after a fill, and the result that it realised."""
 
     position: int
     basis: int
@@ -27,11 +27,11 @@ class Booked(NamedTuple):
 
 
 def book_fill(position: int, basis: int, signed: int, price: int, fee: int) -> Booked:
-    """Book a fill of ``signed`` lots (positive: bought). Pure: research compiles it, with integers of 64 bits."""
+    """Book a fill of ``signed`` lots (positive: bought). Pure: research compiles it, with 64-bit integers."""
     realised, opening, held = -fee, signed, abs(position)
     if held != 0 and (signed > 0) != (position > 0):
         closing = min(abs(signed), held)
-        # basis * closing // held, without that product, which may need more than 64 bits.
+        # basis * closing // held, computed without that product because it may need more than 64 bits.
         whole = basis // held
         released = whole * closing + (basis - whole * held) * closing // held
         realised += (price * closing if position > 0 else -price * closing) - released
@@ -43,26 +43,26 @@ def book_fill(position: int, basis: int, signed: int, price: int, fee: int) -> B
 
 
 def worth(realised: int, position: int, basis: int, mid2: int) -> int:
-    """Realised and marked to half of ``mid2``. Without a mark (0) a position is worth what it cost. Pure."""
+    """Realised and unrealised result at half of ``mid2``. Without a mark (0) a position counts at its cost. Pure."""
     if position == 0 or mid2 == 0:
         return realised
     return realised + position * mid2 // 2 - basis
 
 
 def peak_and_fall(peak: int, deepest: int, result: int) -> tuple[int, int]:
-    """The peak of a result and its deepest fall, from that or from its beginning at zero, once it has moved. Pure."""
+    """The new peak of a result that has moved, and its deepest fall from its peak or from zero. Pure."""
     peak = max(peak, result)
     return peak, min(deepest, result - max(0, peak))
 
 
 class InventoryManager:
-    """Owner of the position and of the day's result. Knows the day's limits, but leaves their breach to the caller."""
+    """Owner of the position and of the results. Knows the day's limits, but leaves checking them to the caller."""
 
     def __init__(self, risk: RiskConfig, instrument: Instrument) -> None:
         """Start flat, at the beginning of a day, with no mark."""
         self.daily_limit: Money = instrument.to_money(risk.daily_pnl_jpy)
         self.drawdown_limit: Money = instrument.to_money(risk.max_dd_jpy)
-        # Read at every step, changed only here: plain attributes, for a property costs a call.
+        # Plain attributes, changed only here: they are read at every step, and a property would cost a call.
         self.position = Lots(0)
         """Signed position: positive is long."""
         self.basis = Money(0)
@@ -78,23 +78,23 @@ class InventoryManager:
         self._run_max_drawdown = 0
         self._mid2 = 0
         self._is_unmarked = False
-        """A position was taken over before there was a mark: what it had won or lost by then is not this day's."""
+        """A position was taken over before the first mark: its result up to that mark is not this day's."""
         self.is_marked = True
-        """False from a restart until there is a mid of this run: till then the position is valued at an old one, which
-        neither limits nor the drawdown may be judged by."""
+        """False from a restart until this run's first mid. Until then the position is valued at an old mid, so limits
+        and drawdown must not be judged."""
         self.changes = 0
-        """Counts what may have moved the day's result, so that limits need not be looked at when nothing has."""
+        """Counts what may have moved the day's result, so that the limits are checked only then."""
         self.last_pnl: Money = Money(0)
-        """Realised by the latest fill, after its fee."""
+        """Realised by the last fill, after its fee."""
 
     @property
     def realised_today(self) -> Money:
-        """Realised in this trading day, fees and funding included."""
+        """Realised in this trading day, including fees and funding."""
         return Money(self._realised - self._realised_at_roll)
 
     @property
     def pnl_today(self) -> Money:
-        """Realised and marked, since the day began."""
+        """Realised and unrealised result since the day began."""
         return Money(self._equity() - self._equity_at_roll)
 
     @property
@@ -104,7 +104,7 @@ class InventoryManager:
 
     @property
     def max_drawdown(self) -> Money:
-        """Deepest fall of the day, from its peak or from its beginning: a peak that a resume restarts can be lower."""
+        """Deepest fall of the day, from its peak or from its beginning: a resume may restart the peak below zero."""
         return Money(self._max_drawdown)
 
     @property
@@ -114,16 +114,16 @@ class InventoryManager:
 
     @property
     def run_pnl(self) -> Money:
-        """Realised and marked since this run began. A position that it began with counts from its first mark on."""
+        """Realised and unrealised result since this run began. A position it began with counts from its first mark."""
         return Money(self._equity() - self._equity_at_start)
 
     @property
     def run_max_drawdown(self) -> Money:
-        """Deepest fall of that from its peak, which starts at zero."""
+        """Deepest fall of `run_pnl` from its peak, which starts at zero."""
         return Money(self._run_max_drawdown)
 
     def apply_fill(self, fill: FillEvent) -> Money:
-        """Book one fill and return what it realised after its fee. The caller has removed duplicates."""
+        """Book one fill and return what it realised after its fee. The caller must have removed duplicates."""
         signed = fill.size if fill.side is Side.BUY else -fill.size
         booked = book_fill(self.position, self.basis, signed, fill.price, fill.fee)
         self.position, self.basis = Lots(booked.position), Money(booked.basis)
@@ -133,17 +133,17 @@ class InventoryManager:
         return self.last_pnl
 
     def apply_cash(self, amount: Money) -> None:
-        """Book a payment without a fill (funding, another carry)."""
+        """Book a payment without a fill, such as funding."""
         self._realised += amount
         self._track()
 
     @property
     def cash(self) -> Money:
-        """All that was ever realised, less what the position cost: moves with each fill by its notional."""
+        """All that was ever realised, less the basis. Each fill moves it by its notional and its fee."""
         return Money(self._realised - self.basis)
 
     def take_over(self, position: Lots, basis: Money) -> None:
-        """Hold this position at this cost from now on, whatever was held before; the day's result stays."""
+        """Replace the position and its cost by these. The day's result stays."""
         before = self._equity()
         self.position, self.basis = position, basis
         self._count_from(self._equity() - before)
@@ -151,7 +151,7 @@ class InventoryManager:
         self._track()
 
     def memo(self) -> InventoryMemo:
-        """What is to be remembered of it."""
+        """The part that the journal keeps."""
         return InventoryMemo(
             position=self.position,
             basis=self.basis,
@@ -164,7 +164,7 @@ class InventoryManager:
         )
 
     def restore(self, memo: InventoryMemo) -> None:
-        """Go on from where an earlier run was."""
+        """Restore an earlier run's state."""
         self.position, self.basis = Lots(memo.position), Money(memo.basis)
         self._realised, self._realised_at_roll = memo.realised, memo.realised_at_roll
         self._equity_at_roll, self._peak = memo.equity_at_roll, memo.peak
@@ -175,7 +175,7 @@ class InventoryManager:
         self.changes += 1
 
     def mark(self, best_bid: Ticks, best_ask: Ticks) -> None:
-        """Value the position at the mid of these prices. An odd sum's half tick is rounded against us."""
+        """Value the position at the mid of these prices. Half a money unit is rounded against us."""
         mid2 = best_bid + best_ask
         if mid2 != self._mid2 or not self.is_marked:
             if self._is_unmarked or not self.is_marked:
@@ -185,16 +185,16 @@ class InventoryManager:
                 self._track()
 
     def _mark_first(self, mid2: int) -> None:
-        """Take up the first mark after a take-over without one, or after a restart."""
+        """Process the first mark after a take-over without one, or after a restart."""
         before, self._mid2 = self._equity(), mid2
         if self._is_unmarked:
-            self._count_from(self._equity() - self._realised)  # until now it was worth what it cost
+            self._count_from(self._equity() - self._realised)  # until now it counted at its cost
         else:
-            self._equity_at_start += self._equity() - before  # what moved while nothing ran is not this run's
+            self._equity_at_start += self._equity() - before  # a price move between the runs is not this run's
         self._is_unmarked, self.is_marked = False, True
 
     def roll_day(self) -> None:
-        """Begin a new day: its result starts at zero from the equity as marked now."""
+        """Begin a new day: its result starts at zero, from the equity at the current mark."""
         self.changes += 1
         self._realised_at_roll = self._realised
         self._equity_at_roll = self._equity()
@@ -202,7 +202,7 @@ class InventoryManager:
         self._max_drawdown = 0
 
     def restart_peak(self) -> None:
-        """Count the drawdown from here on, as after an operator's resume."""
+        """Count the drawdown from the current result, after an operator's resume."""
         self.changes += 1
         self._peak = self.pnl_today
 
@@ -223,7 +223,7 @@ class InventoryManager:
         return worth(self._realised, self.position, self.basis, self._mid2)
 
     def _count_from(self, amount: int) -> None:
-        """Leave an amount by which the equity moved out of the results of day and run."""
+        """Exclude an amount by which the equity moved from the results of the day and of the run."""
         self._equity_at_roll += amount
         self._equity_at_start += amount
 

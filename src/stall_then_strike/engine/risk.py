@@ -1,6 +1,6 @@
-"""The kill switch: when it trips, what lifts it.
+"""The kill switch: when it trips and what lifts it.
 
-Pure. It holds the halt and its reason; cancelling and flattening are the core's.
+Pure. It holds the halt and its reason; the core cancels and flattens.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.types.dto import NS_PER_S, Reason
 
 DAY_LIMITS: Final = frozenset({Reason.KILL_PNL, Reason.KILL_DRAWDOWN})
-"""Halts that end with the trading day. All others wait for the operator."""
+"""Halts that end with the trading day. All others last until the operator lifts them."""
 KEEPS_POSITION: Final = frozenset({Reason.POSITION_MISMATCH, Reason.AUTH_REFUSED})
-"""Halts that leave the position to the operator: what is open is not known for sure, or no order would be taken."""
+"""Halts that leave the position to the operator: it is uncertain, or the venue would accept no order."""
 REJECTS_NS: Final = 60 * NS_PER_S
-"""Refused orders within so long count together."""
+"""Refused orders within this time count together."""
 _KILL_PNL: Final = int(Reason.KILL_PNL)
 _KILL_DRAWDOWN: Final = int(Reason.KILL_DRAWDOWN)
 
 
 def limit_reached(pnl: int, pnl_base: int, daily_limit: int, drawdown: int, drawdown_limit: int) -> int:
-    """The reason of the day's limit that is reached, or 0. Pure: research compiles it."""
+    """The limit of the day that is reached, as a reason, or 0. Pure: research compiles it."""
     if pnl - pnl_base <= daily_limit:
         return _KILL_PNL
     return _KILL_DRAWDOWN if drawdown <= drawdown_limit else 0
 
 
 def _outranks(reason: Reason, halted: Reason) -> bool:
-    """Whether a reason takes the place of the one that halts already.
+    """Whether a reason replaces the one that already halts trading.
 
-    A halt that waits for the operator must not be lifted with the day because a limit of the day tripped before it. And
-    once the position is not known for sure, no close may go on, whatever it was for. A refused key needs neither: it is
-    refused again.
+    A halt that must wait for the operator must not end with the day because a limit of the day tripped before it. Once
+    the position is uncertain, no closing may continue, whatever began it. A refused key need not replace a limit of the
+    day: after the day roll it is refused again.
     """
     if reason is Reason.POSITION_MISMATCH:
         return halted is not reason
@@ -42,9 +42,9 @@ def _outranks(reason: Reason, halted: Reason) -> bool:
 
 
 class KillSwitch:
-    """Trips at the day's loss, at the drawdown, on repeated refusals, and on command. Once tripped it stays.
+    """Trips on the day's loss, the drawdown, repeated refusals, and on command. It then stays tripped until lifted.
 
-    The first reason stays too, but for one that outranks it.
+    The first reason stays as well, unless another outranks it.
     """
 
     def __init__(self, risk: RiskConfig) -> None:
@@ -52,25 +52,25 @@ class KillSwitch:
         self._max_rejects = risk.max_rejects
         self._rejects: deque[int] = deque()
         self.halted: Reason | None = None
-        """Why trading is halted, or None. Asked at every step, changed only here."""
+        """Why trading is halted, or None. Read at every step, changed only here."""
         self._pnl_base = 0
 
     @property
     def pnl_base(self) -> int:
-        """Where the day's loss is counted from, money units: its result at the last resume."""
+        """The result from which the day's loss is counted, in money units: that of the last resume, or zero."""
         return self._pnl_base
 
     def restore(self, halted: Reason | None, pnl_base: int) -> None:
-        """Go on as an earlier run was left: a halt survives a restart."""
+        """Restore an earlier run's state: a halt survives a restart."""
         self.halted, self._pnl_base = halted, pnl_base
 
     def check(self, inventory: InventoryManager) -> Reason | None:
-        """Trip if the day's result or drawdown has reached its limit; return the reason if this call tripped."""
+        """Trip if the day's result or drawdown has reached its limit; return the reason if this call tripped it."""
         reached = None if self.halted is not None else self.reached(inventory)
         return None if reached is None else self.trip(reached)
 
     def reached(self, inventory: InventoryManager) -> Reason | None:
-        """Which limit of the day is reached, whether that halts or something else has."""
+        """Which limit of the day is reached, or None; whether or not trading is halted already."""
         if not inventory.is_marked:
             return None
         reason = limit_reached(
@@ -88,7 +88,7 @@ class KillSwitch:
         return None
 
     def trip(self, reason: Reason) -> Reason | None:
-        """Halt. Return the reason if it is now the one that halts, because of this call."""
+        """Halt. Return the reason if this call made it the current one, otherwise None."""
         if self.halted is not None and not _outranks(reason, self.halted):
             return None
         self.halted = reason
@@ -96,16 +96,16 @@ class KillSwitch:
 
     @property
     def keeps_position(self) -> bool:
-        """Whether there is a halt that leaves the position to the operator."""
+        """Whether trading is halted for a reason that leaves the position to the operator."""
         return self.halted in KEEPS_POSITION
 
     def on_day_roll(self) -> Reason | None:
-        """Count the new day's loss from zero, and lift a halt that belongs to the day that ended; return it."""
+        """Count the new day's loss from zero, and lift a halt by a limit of the ended day; return its reason."""
         self._pnl_base = 0
         return self._lift() if self.halted in DAY_LIMITS else None
 
     def resume(self, inventory: InventoryManager) -> Reason | None:
-        """Lift any halt on the operator's word; return it. The same day's limits count anew from here."""
+        """Lift any halt at the operator's command; return its reason. The day's limits count anew from here."""
         if self.halted is not None:
             self._pnl_base = inventory.pnl_today
             inventory.restart_peak()

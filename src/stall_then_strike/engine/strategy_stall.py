@@ -1,12 +1,11 @@
-"""Strike when the best stands still.
+"""Strike when the best bid and ask stand still.
 
-``decide`` is the whole strategy: one pure function over plain integers and NamedTuples, so that research can compile
-it and there is never a second copy of the rules. ``StallThenStrikeStrategy`` feeds it with the daemon's state and turns
-its verdict into actions.
+``decide`` is the whole strategy: one pure function over integers and NamedTuples. Research compiles this same function,
+so the rules exist only once. ``StallThenStrikeStrategy`` feeds it the daemon's state and turns its verdict into orders.
 
-Exits are asked before gates: a reverse move closes, then whatever ends a quote cancels it, and only then may a new
-strike be considered. Every refusal carries the first gate that refused. bitFlyer has no post-only, so both prices are
-clamped to where they cannot take.
+Exits come before gates: a reverse move closes the position, then any reason to end a quote cancels it, and only then is
+a new strike considered. A refusal names the first gate that refused. bitFlyer has no post-only orders, so both prices
+are clamped to where they cannot take.
 """
 
 from __future__ import annotations
@@ -99,9 +98,9 @@ class Situation(NamedTuple):
     gate: int
     """A reason outside the strategy that forbids quotes (halted, venue, quiet time ...), or 0."""
     may_close: int
-    """1 unless a closing is under way or nothing may be started any more."""
+    """1 if the strategy may close the position, otherwise 0."""
     book: int
-    """A :class:`BookStatus`: STALE where what came had waited. How old the last board is, is judged here."""
+    """A :class:`BookStatus`. STALE means that the board had waited to be read; ``decide`` itself checks its age."""
     board_ns: int
     best_since_ns: int
     bid: int
@@ -111,24 +110,24 @@ class Situation(NamedTuple):
     position: int
     basis: int
     open_buy: int
-    """Live buy orders of ours, in lots, counted as if filled; ``open_sell`` alike."""
+    """Remaining lots of our live buy orders, counted as if filled; ``open_sell`` likewise."""
     open_sell: int
     quotes: int
-    """Live quotes of ours."""
+    """Number of our live quotes."""
     cancelling: int
-    """How many of them have a cancel wanted or under way."""
+    """How many of them have a cancel wanted or in flight."""
     struck_ns: int
     struck_bid: int
-    """The best at the strike; ``struck_ask`` alike."""
+    """The best bid at the strike; ``struck_ask`` likewise."""
     struck_ask: int
 
 
 _situation: Final = tuple.__new__
-"""What the class does, by the shortest way: one is made at every step."""
+"""Builds a `Situation` faster than calling the class does: one is made at every step."""
 
 
 class Verdict(NamedTuple):
-    """What to do, why, and the two prices of a strike (0: not on that side)."""
+    """What to do, why, and the two prices of a strike (0: no order on that side)."""
 
     move: int
     reason: int
@@ -144,8 +143,8 @@ _HOLD_SPREAD: Final = Verdict(HOLD, _SPREAD, 0, 0)
 _HOLD_STALL_IMMATURE: Final = Verdict(HOLD, _STALL_IMMATURE, 0, 0)
 
 
-def decide(p: StallParams, s: Situation) -> Verdict:  # noqa: C901 - all rules in one piece: it is compiled as such
-    """Decide. Pure, integer-only, no allocation beyond the answer."""
+def decide(p: StallParams, s: Situation) -> Verdict:  # noqa: C901 - all rules in one function: it is compiled as one
+    """Decide what to do. Pure, over integers only; allocates nothing but the verdict."""
     # Unpacked at once: a field of a NamedTuple costs several times as much to read as a local variable.
     (
         now_ns,
@@ -175,13 +174,13 @@ def decide(p: StallParams, s: Situation) -> Verdict:  # noqa: C901 - all rules i
     elif status != _OK:
         book = _BOOK_UNKNOWN
 
-    # The way out of a position. Doubled, so that a mid between two ticks stays whole.
+    # Exit from the position. Amounts are doubled, so that a mid between two ticks stays an integer.
     if may_close != 0 and book == 0 and abs(position) >= p.min_size:
         lost2 = 2 * basis - position * (best_bid + best_ask)
         if lost2 >= 2 * p.max_reverse * abs(position):
             return Verdict(CLOSE, _REVERSE, 0, 0)
 
-    # The ways out of a quote.
+    # Reasons to cancel quotes.
     if quotes > cancelling:
         if gate != 0:
             return Verdict(CANCEL, gate, 0, 0)
@@ -192,7 +191,7 @@ def decide(p: StallParams, s: Situation) -> Verdict:  # noqa: C901 - all rules i
         if best_bid != struck_bid or best_ask != struck_ask:
             return Verdict(CANCEL, _BEST_MOVED, 0, 0)
 
-    # The gates, in order.
+    # Gates that refuse a strike, in order.
     if gate != 0:
         return Verdict(HOLD, gate, 0, 0)
     if book != 0:
@@ -222,7 +221,7 @@ def decide(p: StallParams, s: Situation) -> Verdict:  # noqa: C901 - all rules i
     bid = min(bid, best_ask - 1)
     ask = max(ask, best_bid + 1)
     if bid >= ask or bid <= 0:
-        # Our two sides would meet each other: the venue refuses that (-159), and we never want it.
+        # Our two orders would trade with each other: the venue refuses that (-159), and we never want it.
         return _HOLD_SPREAD
     return Verdict(STRIKE, _STRIKE, bid if may_buy else 0, ask if may_sell else 0)
 
@@ -230,9 +229,9 @@ def decide(p: StallParams, s: Situation) -> Verdict:  # noqa: C901 - all rules i
 def next_deadline(
     p: StallParams, board_ns: int, best_since_ns: int, quotes: int, struck_ns: int, strike_at_ns: int, now_ns: int
 ) -> int:
-    """When a verdict can change although nothing happens: a stall, a TTL, a stale book, the budget.
+    """When a verdict can change without an event: by a stall, a TTL, a stale book or the budget.
 
-    The arguments are as in `Situation`. NEVER_NS if nothing of that is to come. Pure: research compiles it.
+    The arguments are as in `Situation`. NEVER_NS if none of these is to come. Pure: research compiles it.
     """
     stale_ns = board_ns + p.stale_ns
     own_ns = struck_ns + p.ttl_ns if quotes != 0 else best_since_ns + p.stall_ns
@@ -245,7 +244,7 @@ def next_deadline(
 
 
 class StallThenStrikeStrategy:
-    """The strategy with its memory: when and against which best the present quotes were sent."""
+    """The strategy with its memory: when its current quotes were sent, and the best bid and ask at that time."""
 
     def __init__(
         self,
@@ -257,10 +256,10 @@ class StallThenStrikeStrategy:
         budget: Budget,
         is_ghost: Callable[[Order, int], bool] | None = None,
     ) -> None:
-        """Read the position, the orders and the budget from their owners; change none of them.
+        """The position, the orders and the budget are read from their owners and never changed.
 
-        ``is_ghost`` tells which orders in doubt most likely do not exist: they count as exposure, but not as a strike
-        under way, or one lost answer would end quoting for two minutes.
+        ``is_ghost`` tells which live orders have most probably ended. They count as exposure but not as quotes;
+        otherwise one lost acknowledgement would stop quoting for two minutes.
         """
         self.params = stall_params(cfg, instrument)
         self.size = instrument.to_lots(cfg.size_min)
@@ -275,11 +274,11 @@ class StallThenStrikeStrategy:
         self._board: BoardSnapshot | None = None
         """The board of the last decision."""
         self._quotes = 0
-        """Live quotes at that decision, and ``_strike_at_ns`` what the budget said."""
+        """Number of live quotes at that decision; ``_strike_at_ns`` is the budget's answer then."""
         self._strike_at_ns = 0
 
     def on_board(self, board: BoardSnapshot, now_ns: int, gate: Reason | None, *, may_close: bool) -> Verdict:
-        """Decide on this board at this moment; ``gate`` is a reason of the core's that forbids quotes."""
+        """Decide on this board at ``now_ns``. ``gate`` is the core's reason that forbids quotes, or None."""
         quotes = cancelling = open_buy = open_sell = 0
         if self._orders.any_live:
             for order in self._orders.live():
@@ -318,7 +317,7 @@ class StallThenStrikeStrategy:
         return decide(self.params, situation)
 
     def next_deadline_ns(self, now_ns: int) -> int:
-        """When the last verdict can change although nothing happens; NEVER_NS if it cannot."""
+        """When the last verdict can change without an event; NEVER_NS if it cannot."""
         board = self._board
         if board is None:
             return NEVER_NS
@@ -327,7 +326,7 @@ class StallThenStrikeStrategy:
         )
 
     def strike(self, verdict: Verdict, now_ns: int, names: tuple[ClientOrderId, ClientOrderId]) -> list[PlaceLimit]:
-        """Turn a STRIKE into its orders, and remember the best that it was aimed at."""
+        """Turn a STRIKE into its orders, and remember the best bid and ask that it was decided on."""
         if self._board is None:
             raise AssertionError("a strike follows a decision")
         self._struck_ns = now_ns
@@ -345,6 +344,6 @@ class StallThenStrikeStrategy:
             for name, side, price in zip(names, (Side.BUY, Side.SELL), (verdict.bid, verdict.ask), strict=True)
             if price
         ]
-        # The next deadline is asked for before the next decision: it has to know these quotes' TTL.
+        # The next deadline is computed before the next decision, and must include these quotes' TTL.
         self._quotes = len(quotes)
         return quotes

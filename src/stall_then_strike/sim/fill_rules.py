@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 SHARE_SCALE: Final = 1_000_000
-"""Shares are integers, in parts of this."""
+"""A share is an integer out of this number."""
 
 
 class Queue(NamedTuple):

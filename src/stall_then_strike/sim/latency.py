@@ -1,8 +1,8 @@
 """How long a request takes until it has its effect at the venue. Latencies are drawn by number, without a generator.
 
 The n-th order of a run always has the same latency, and so has the n-th cancel, whatever happened before: a hash of
-seed and number picks a place in a table of quantiles. Everything is integers, so that research compiles these same
-functions and gets the same nanoseconds; floats are used only once, to make the table.
+seed and number picks a place in a table of quantiles. All values are integers, so that research can compile these
+functions and get the same nanoseconds; floats are used only to make the table.
 
 A spike is a period in which the venue is slow for everybody: every request made in it takes longer. Orders and cancels
 of one run have the same spikes.
@@ -23,7 +23,7 @@ from stall_then_strike.types.errors import ConfigError
 QUANTILES: Final = 4_096
 """Steps of the table. The longest latency of an unbounded distribution is its quantile half a step from the end."""
 ORDERS: Final = 1
-"""Number of a stream of draws, as are ``CANCELS`` and ``SPIKES``."""
+"""Number of a stream of draws; ``CANCELS`` and ``SPIKES`` are others."""
 CANCELS: Final = 2
 SPIKES: Final = 3
 _WORD: Final = 0xFFFFFFFF
@@ -41,14 +41,14 @@ class Spikes(NamedTuple):
 
 
 def mixed(word: int) -> int:
-    """Hash of 32 bits; its products stay within 63 bits."""
+    """A 32-bit hash; its products stay within 63 bits."""
     word = ((word >> 16) ^ word) * 0x45D9F3B & _WORD
     word = ((word >> 16) ^ word) * 0x45D9F3B & _WORD
     return (word >> 16) ^ word
 
 
 def word_at(seed: int, number: int) -> int:
-    """The ``number``-th 32 bits of the stream of this seed."""
+    """The ``number``-th 32-bit word of the stream of this seed."""
     return mixed(mixed(seed ^ mixed(number & _WORD)) ^ ((number >> 32) & _WORD))
 
 

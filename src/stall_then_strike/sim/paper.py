@@ -1,20 +1,20 @@
-"""Paper trading: orders filled against public market data, by rule and not by wish.
+"""Paper trading: orders are filled against public market data by fixed rules.
 
 ``PaperGateway`` is an ``OrderGateway`` like the live one. Orders and cancels take effect after latencies drawn from a
-seeded distribution (latency.py), against the book as it was last seen at that moment, never a later one. What it does:
+seeded distribution (latency.py), against the book as last seen at that time, never a later one. The rules:
 
-- An order that crosses the book on arrival takes what is displayed, up to its limit; the rest rests, or expires if it
-  is IOC. What is displayed can be taken once; only what the level grows by later can be taken again.
-- A resting order waits behind the size displayed at its price. Prints at its price serve those ahead first; of the
-  decreases that no print explains, the queue model says how much stood ahead of us: a share, none, or a power law.
+- An order that crosses the book on arrival takes the displayed size up to its limit. The remainder rests, or expires if
+  the order is IOC. Displayed size can be taken once; after that, only what the level grows by can be taken.
+- A resting order waits behind the size displayed at its price. Prints at its price fill those ahead first. Of decreases
+  that no print explains, the queue model says how much stood ahead of us: a share, none, or a power law.
 - A print through its price fills it, up to the print's size; so does a displayed order of the other side that is priced
   through it. A touch without a trade fills nothing. Prints without taker side (auctions) fill nothing.
-- Fills are at the order's own price when it rested, at the displayed price when it took.
+- A fill is at the order's own price if it rested, and at the displayed price if it took.
 - A cancel that arrives after the fill fails, as at the venue. An order that would meet one of ours is refused (-159).
-- An order lives one minute at most: live orders carry ``minute_to_expire: 1`` as a dead-man's hand.
+- An order lives one minute at most: live orders have ``minute_to_expire: 1``, in case nobody is left to cancel them.
 
-What no rule on public data can know: how the market would have reacted to our order. Our orders are therefore never
-added to the book that the strategy sees.
+Public data cannot show how the market would have reacted to our orders. They are therefore never added to the book that
+the strategy sees.
 """
 
 from __future__ import annotations
@@ -62,16 +62,16 @@ _UNKNOWN: Final = BoardState.UNKNOWN
 LIFE_NS: Final = 60 * NS_PER_S
 """How long an order lives."""
 STOP_NS: Final = 5 * NS_PER_S
-"""How long a stopped run may take, in its own time, to have its cancels confirmed."""
+"""How long a stopped run waits, in its own time, for its cancels to be confirmed."""
 _NOT_KNOWN: Final = -1
-"""A stamp that nobody has looked up yet."""
+"""A time that has not been computed yet."""
 UNSEEN_NS: Final = 1 * NS_PER_S
-"""A print is shown in the book within about 0.2 s; after this it no longer explains a decrease."""
+"""The book shows a print within about 0.2 s; after this time the print no longer explains a decrease."""
 
 
 @unique
 class _Due(IntEnum):
-    """What takes effect at a due time; at equal times in the order of asking."""
+    """What takes effect at a due time. At equal times, the entry that was added first takes effect first."""
 
     ORDER = 0
     CANCEL = 1
@@ -87,12 +87,12 @@ class _Resting:
     arrives_ns: int
     remaining: int
     queue: Queue | None = None
-    """None until a believable book has been seen since arrival: no place in a queue, no fill."""
+    """None until a book that can be trusted has been seen since arrival: without a place in a queue no fill."""
     traded_ns: int = 0
 
 
 def queue_rule(cfg: PaperConfig) -> tuple[int, int]:
-    """The queue model as the share and the power of ``fill_rules.share_ahead``."""
+    """The queue model as ``share`` and ``power`` of ``fill_rules.share_ahead``."""
     if cfg.queue_model is QueueModel.POWER:
         return 0, cfg.queue_power
     return int(cfg.queue_cancel_share * SHARE_SCALE) if cfg.queue_model is QueueModel.SHARE else 0, 0
@@ -103,7 +103,7 @@ def _refusal(order: OrderRequest, why: str, code: int) -> Rejected:
 
 
 def _by_priority(orders: Iterable[_Resting]) -> list[_Resting]:
-    """Best price first on each side, then first come. A new list: orders may end while it is gone through."""
+    """Best price first on each side, then oldest first. A new list, because orders may end during its iteration."""
     return sorted(orders, key=lambda order: order.request.side.sign * -(order.request.price or 0))
 
 
@@ -131,7 +131,7 @@ class PaperGateway:
         self._now_ns = now_ns
         self._due: list[tuple[int, int, _Due, OrderId]] = []
         self._expiries: deque[tuple[int, int, _Due, OrderId]] = deque()
-        """In order: all orders live for the same time. Most have ended by then."""
+        """In order of time, because all orders live equally long. Most have ended before their entry is due."""
         self._sequence = 0
         self._placed = 0
         self._run_name = ""
@@ -140,19 +140,19 @@ class PaperGateway:
         self._book: BookReader | None = None
         self._state = _UNKNOWN
         self._taken: dict[tuple[Side, Ticks], int] = {}
-        """What we took of displayed levels, in lots: the public book does not know it."""
+        """What we took of displayed levels, in lots. The public book still shows it."""
         self._fills = 0
         self._position = 0
         self._mid2 = 0
         self._settlement_ns = _NOT_KNOWN
-        """When funding is paid next."""
+        """When the next funding is paid."""
         self._next_ns = NEVER_NS
         """When something takes effect next."""
 
     # --- requests
 
     async def place(self, order: OrderRequest) -> OrderId:
-        """Accept an order; it reaches the book one latency later. Raise Rejected as the venue would."""
+        """Accept an order; it reaches the book one latency later. Raises Rejected where the venue would refuse it."""
         if order.size < self._instrument.min_size:
             raise _refusal(order, "under the minimum order size", -110)
         if order.price is not None and order.price <= 0:
@@ -161,7 +161,7 @@ class PaperGateway:
             raise _refusal(order, f"market state is {self._state}", -204)
         now = self._now_ns()
         self._placed += 1
-        self._run_name = self._run_name or f"{now // NS_PER_MS:x}"  # two runs of a day share their log files
+        self._run_name = self._run_name or f"{now // NS_PER_MS:x}"  # ids must differ: two runs of a day share log files
         order_id = OrderId(f"PAPER-{self._run_name}-{self._placed:06d}")
         arrives = now + self._order_latency.draw_ns(now)
         self._orders[order_id] = _Resting(order, order_id, arrives, order.size)
@@ -169,7 +169,7 @@ class PaperGateway:
         return order_id
 
     async def cancel(self, order_id: OrderId) -> None:
-        """Take a cancel request; its outcome comes as an event one latency later, after the order's own arrival."""
+        """Accept a cancel. Its outcome comes as an event one latency later, but not before the order's arrival."""
         now = self._now_ns()
         arrives = now + self._cancel_latency.draw_ns(now)
         order = self._orders.get(order_id)
@@ -183,7 +183,7 @@ class PaperGateway:
         return self._next_ns if self._next_ns < NEVER_NS else None
 
     def advance(self, now_ns: int) -> None:
-        """Let everything due by now take effect, against the book as last seen."""
+        """Let everything that is due take effect, against the book as last seen."""
         if self._settlement_ns == _NOT_KNOWN:
             self._settlement_ns = self._next_settlement_ns(now_ns)
         elif now_ns < self._next_ns:
@@ -204,11 +204,11 @@ class PaperGateway:
             self._next_ns = self._settlement_ns
 
     def on_status(self, status: VenueStatus) -> None:
-        """Follow the venue's board state: orders are refused unless it runs."""
+        """Follow the venue's board state: orders are refused unless it is running or unknown."""
         self._state = status.state if status.state is not None else self._state
 
     def on_book(self, book: BookReader | None, now_ns: int) -> None:
-        """See the book after a message; None while it cannot be believed: nothing is matched against it then."""
+        """Take the book after a message; None if it cannot be trusted: nothing is then matched against it."""
         self._book = book
         if book is None:
             return
@@ -226,7 +226,7 @@ class PaperGateway:
                 self._drop(order)
 
     def _still_taken(self, book: BookReader) -> Iterator[tuple[tuple[Side, Ticks], int]]:
-        """Of what we took, what may still be displayed: of a level that shrank, all that is left may be ours."""
+        """The part of what we took that may still be displayed: all that is left of a level that shrank may be it."""
         for (side, price), taken in self._taken.items():
             if displayed := book.size_at(side, price):
                 yield (side, price), min(taken, displayed)
@@ -242,7 +242,7 @@ class PaperGateway:
     # --- arrivals and endings
 
     def _take_due(self, now_ns: int) -> tuple[int, int, _Due, OrderId] | None:
-        """The next of what is due by now."""
+        """Remove and return the next entry that is due; None if there is none."""
         due, expiries = self._due, self._expiries
         if expiries and expiries[0][0] <= now_ns and not (due and due[0] < expiries[0]):
             return expiries.popleft()
@@ -250,7 +250,7 @@ class PaperGateway:
 
     @property
     def _is_open(self) -> bool:
-        """Whether the venue matches continuously; not heard of its state counts as yes."""
+        """Whether the venue matches continuously. An unknown state counts as yes."""
         return self._state in (_RUNNING, _UNKNOWN)
 
     def _push(self, at_ns: int, what: _Due, order_id: OrderId) -> None:
@@ -263,7 +263,7 @@ class PaperGateway:
         self._next_ns = min(self._next_ns, at_ns)
 
     def _arrive(self, order: _Resting, now_ns: int) -> None:
-        """An order reaches the book: take what it crosses, rest or expire with the remainder."""
+        """An order reaches the book: it takes what it crosses, and the remainder rests or expires."""
         request = order.request
         refusal = ""
         if not self._is_open:
@@ -324,13 +324,13 @@ class PaperGateway:
             order.queue = fill_rules.after_level(order.queue, displayed, share)
 
     def _print(self, taker: Side, price: Ticks, size: int, now_ns: int) -> None:
-        """One public trade. Best price first, then first come, and never more than it traded."""
+        """Match one public trade: best price first, then oldest first, and never more than was traded."""
         left, passed = size, 0
         for order in _by_priority(self._hit_by(taker, price)):
             if order.queue is None:
                 continue
             if order.request.price == price:
-                # Those ahead of an earlier order of ours are ahead of this one too: count what they took once.
+                # Orders ahead of an earlier order of ours are ahead of this one too: count their fills once.
                 match = fill_rules.match_at_price(max(0, order.queue.ahead - passed), order.remaining, left)
                 passed += match.passed
                 left -= match.passed + match.filled
@@ -347,7 +347,7 @@ class PaperGateway:
                     self._drop(order)
 
     def _hit_by(self, taker: Side, price: Ticks) -> Iterator[_Resting]:
-        """Our resting orders that a taker of this side meets at this price or on the way to it."""
+        """Our resting orders that a taker of this side meets at this price or at a better one."""
         for order in self._resting:
             own = order.request
             if own.side is not taker and own.price is not None and (own.price - price) * own.side.sign >= 0:
@@ -356,8 +356,8 @@ class PaperGateway:
     def _take(self, order: _Resting, now_ns: int, *, through: bool) -> None:
         """Match an order with the displayed other side.
 
-        On arrival it takes, at displayed prices. While it rests (``through``), only sizes priced strictly through it
-        count, and they come to us: the fill is at our price, as maker.
+        On arrival it takes at displayed prices. While it rests (``through``), only sizes priced strictly through it
+        fill it, at its own price, as maker.
         """
         book, request = self._book, order.request
         if book is None:
@@ -366,7 +366,7 @@ class PaperGateway:
         if request.price is not None:
             beyond = (request.price - book.best(other)) * request.side.sign
             if beyond < 0 or (through and beyond == 0):
-                return  # as the walk would find at its first step
+                return  # the loop below would return at its first level
         for price, displayed in book.levels(other):
             if request.price is not None:
                 beyond = (request.price - price) * request.side.sign
@@ -402,7 +402,7 @@ class PaperGateway:
         )
 
     def _settle(self, now_ns: int) -> None:
-        """Pay or receive funding at each settlement passed."""
+        """Pay or receive funding for each settlement that has passed."""
         while self._settlement_ns <= now_ns:
             at_ns = self._settlement_ns
             self._settlement_ns = self._next_settlement_ns(at_ns)

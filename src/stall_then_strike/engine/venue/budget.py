@@ -1,14 +1,14 @@
-"""The venue's rate limits as rolling windows of send stamps, with a reserve that only exits may use.
+"""The venue's rate limits as rolling windows of send times, with a reserve that only exits may use.
 
-The venue's own count, from its headers, is believed where it is higher than ours: somebody else uses the account too.
-After an answer that we went too far or that the venue is overloaded, strikes and questions pause, and exits go out
-rarely.
+If the venue's own count, from its response headers, is higher than ours, it is used: somebody else uses the account
+too. After the venue says that a limit is exceeded or that it is overloaded, strikes and queries pause, and exits are
+sent rarely.
 
-A token bucket of N lets up to 2N-1 calls into one window, and the venue's own window may start at any of our calls;
-only the stamps of the last window prove that no window of that length holds more than N. Pure: ``now_ns`` is given.
+A token bucket of N lets up to 2N-1 calls into one window, and the venue's own window may start at any of our calls.
+Only the send times of the last window prove that no window of that length holds more than N. Pure: ``now_ns`` is given.
 
-Limits (bitFlyer API documentation): all calls of an address, private calls, and order sends per 5 minutes, small orders
-per minute. Single cancels count as private calls only.
+Limits (bitFlyer API documentation): per 5 minutes, all calls of an IP address, private calls, and order sends; per
+minute, small orders. A single cancel counts as a private call only.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from stall_then_strike.types.dto import NS_PER_S, LimitName, LimitReading, Order
 from stall_then_strike.types.instrument import Instrument, Lots
 
 _FREE_SHARE: Final = (1, 2)
-"""Share of a window that strikes may use as fast as they come; beyond it they are spaced."""
+"""Part of the strikes' share of a window that they may use without spacing; beyond it they are spaced."""
 ON_THE_WAY_NS: Final = 1 * NS_PER_S
-"""The venue counts a call when it arrives, so calls that we space by a whole window may be closer there: stay apart."""
+"""Added to every window: the venue counts calls on arrival, where they may be closer together than when sent."""
 
 PUBLIC_CALLS: Final = 25
-"""Public calls in 5 minutes that share the address's limit with the private ones: the board's state each 15 s, the
-pre-flight's. Exits leave them their room; for all else the venue's own count of the address tells of them."""
+"""Public calls in 5 minutes that share the address limit with the private ones: the board state every 15 s, and the
+pre-flight checks. Exits and queries leave room for them; strikes rely on the venue's count of the address."""
 NEVER_NS: Final = 1 << 62
-"""Later than any stamp, and still a number of 64 bits."""
+"""Later than any time stamp, and still a 64-bit integer."""
 _MOST_RESERVED: Final = 16
-"""Reports under way: the core's and the shell's are two, all others never ended."""
+"""At most two reports are in flight, the core's and the shell's; any other reservation is of one that never ended."""
 _FIRST_BREACH_NS: Final = 5 * NS_PER_S
 _LONGEST_BREACH_NS: Final = 600 * NS_PER_S
 _FORGIVEN_NS: Final = 3_600 * NS_PER_S
-"""After so long without a breach the next one is the first again."""
+"""After this time without a breach, the next one counts as the first."""
 _OWN_BREACHES: Final = 3
-"""So many breaches that our own calls brought about, and our count of them is wrong: a person has to look."""
+"""After this many breaches caused by our own calls, our count of them must be wrong, and a person has to look."""
 _HALVINGS: Final = 12
-"""A five-minute window is then known to 0.1 s."""
+"""Steps of a bisection, which locate a time within five minutes to 0.1 s."""
 _EXIT_PAUSE_NS: Final = 5 * NS_PER_S
-"""After a refusal for a limit, how long exits pause too: each further refusal may deepen the penalty."""
+"""How long exits pause too after a refusal for a limit: each further refusal may increase the penalty."""
 
 
 class PerLimit(NamedTuple):
@@ -57,11 +57,10 @@ class PerLimit(NamedTuple):
 
 
 def strike_gap_ns(used: int, calls: int, share: int, window_ns: int) -> int:
-    """Pause to keep between two strikes of so many calls, so that a window of which they may use ``share`` never runs
-    dry with so many used.
+    """Pause between two strikes of ``calls`` each, so that a window of which they may use ``share`` never runs dry.
 
-    None while less than half is used; then rising without bound as the share fills up. Strikes on every stall settle at
-    about 78 % of it. Pure: research compiles it.
+    It is zero until half of the share is used, and then rises without bound as the share fills up. With a strike on
+    every stall, use settles at about 78 % of the share. Pure: research compiles it.
     """
     free = share * _FREE_SHARE[0] // _FREE_SHARE[1]
     if used <= free:
@@ -70,19 +69,19 @@ def strike_gap_ns(used: int, calls: int, share: int, window_ns: int) -> int:
 
 
 def close_fits(own: PerLimit, limit: PerLimit, is_small: bool) -> bool:
-    """Whether one closing order fits beside our own calls; it may use the reserve. Pure: research compiles it."""
+    """Whether one closing order fits besides our own calls. It may use the reserve. Pure: research compiles it."""
     if own.address >= limit.address - PUBLIC_CALLS or own.private >= limit.private or own.orders >= limit.orders:
         return False
     return not is_small or own.small < limit.small
 
 
 def cancels_fit(own_private: int, limit: PerLimit, orders: int) -> bool:
-    """Whether so many single cancels fit; they may use the reserve. Pure: research compiles it."""
+    """Whether this many single cancels fit. They may use the reserve. Pure: research compiles it."""
     return own_private + orders <= min(limit.private, limit.address - PUBLIC_CALLS)
 
 
 def per_limit(limits: LimitsConfig) -> tuple[PerLimit, PerLimit, PerLimit]:
-    """How many calls each limit allows, in how many nanoseconds, and how many of them are kept for exits."""
+    """For each limit: the calls that it allows, its window in nanoseconds, and the calls reserved for exits."""
     five_min, minute = 300 * NS_PER_S + ON_THE_WAY_NS, 60 * NS_PER_S + ON_THE_WAY_NS
     private, orders, small = limits.reserve_private, limits.reserve_orders, limits.reserve_small_orders
     return (
@@ -101,7 +100,7 @@ class WindowUse:
     limit: int
     reserve: int
     others: int = 0
-    """Of ``used``: calls of somebody else's, by the venue's own count."""
+    """How many of ``used`` are not our calls, by the venue's own count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,12 +109,12 @@ class BudgetWait:
 
     until_ns: int
     use: WindowUse | None
-    """The limit that is in the way; None: the venue refused, or nothing could be sent, and strikes pause."""
+    """The limit that is in the way. None: strikes pause because a request was refused or could not be sent."""
     is_spaced: bool
-    """There is room, but strikes are spaced so that it lasts."""
+    """There is room, but strikes are spaced to make it last."""
 
     def text(self, now_ns: int) -> str:
-        """Such as ``small orders 90/100, next in 3.2 s``."""
+        """For example ``small orders 90/100, next in 3.2 s``."""
         use, left = self.use, f"next in {max(0, self.until_ns - now_ns) / NS_PER_S:,.1f} s"
         if use is None:
             return f"pause after a refused or unsent request, {left}"
@@ -124,34 +123,34 @@ class BudgetWait:
 
 
 class SendWindow:
-    """One limit: at most ``limit`` stamps in any ``window_ns``."""
+    """One limit: at most ``limit`` calls in any ``window_ns``."""
 
     def __init__(self, name: str, *, limit: int, window_ns: int, reserve: int) -> None:
-        """``reserve`` of the limit is out of reach for strikes."""
+        """Strikes may not use the last ``reserve`` calls of the limit."""
         self.name = name
         self.limit = limit
         self.window_ns = window_ns
         self.reserve = reserve
         self._share = limit - reserve
-        """What strikes may use."""
+        """The calls that strikes may use."""
         self._stamps: deque[int] = deque()
         self._others = 0
         self._others_until_ns = 0
 
     def used(self, now_ns: int) -> int:
-        """Calls within the window that ends now, those of others included."""
+        """Calls within the window that ends now, including those of others."""
         return self.own(now_ns) + (self._others if now_ns < self._others_until_ns else 0)
 
     def own(self, now_ns: int) -> int:
-        """Calls of ours within the window that ends now."""
+        """Our calls within the window that ends now."""
         stamps, since = self._stamps, now_ns - self.window_ns
         while stamps and stamps[0] <= since:
             stamps.popleft()
         return len(stamps)
 
     def outlook(self, now_ns: int, calls: int) -> tuple[int, int, int]:
-        """For a strike of so many calls: from when on there is room for it, or 0; :meth:`gap_ns`; and until when both
-        stay as they are.
+        """For a strike of this many calls: when there is room for it (0: now), :meth:`gap_ns`, and until when both
+        stay valid.
         """
         used = self.own(now_ns)
         changes_ns = self._stamps[0] + self.window_ns if used else NEVER_NS
@@ -162,7 +161,7 @@ class SendWindow:
         return room_ns, self.gap_ns(used, calls), changes_ns
 
     def gap_by_ns(self, at_ns: int, calls: int) -> int:
-        """:meth:`gap_ns` as of a moment to come, if nothing is spent until then."""
+        """:meth:`gap_ns` at a later time, if nothing is spent until then."""
         stamps, since = self._stamps, at_ns - self.window_ns
         used = len(stamps) + (self._others if at_ns < self._others_until_ns else 0)
         for stamp in stamps:
@@ -172,19 +171,20 @@ class SendWindow:
         return self.gap_ns(used, calls)
 
     def on_reading(self, now_ns: int, remaining: int, reset_ns: int) -> None:
-        """Take the venue's word for how much is left of its present window, if that is less than we think.
+        """Use the venue's count of its current window if it leaves less than ours does.
 
-        Our calls that are on their way are not in its count yet, so what others use is only ever underrated, by those.
+        It does not include our calls in flight, so the use by others may be underestimated by these, never
+        overestimated.
         """
         self._others = max(0, self.limit - remaining - self.own(now_ns))
         self._others_until_ns = min(reset_ns, now_ns + self.window_ns)
 
     def spend(self, now_ns: int, calls: int = 1) -> None:
-        """Record calls that are being made."""
+        """Record calls that are made now."""
         self._stamps.extend([now_ns] * calls)
 
     def give_back(self, at_ns: int, calls: int) -> None:
-        """Take back so many calls recorded at that moment, as far as they still count."""
+        """Remove up to this many of the calls recorded at ``at_ns``, if they still count."""
         stamps = self._stamps
         first = bisect_left(stamps, at_ns)
         count = min(calls, bisect_right(stamps, at_ns) - first)
@@ -194,7 +194,10 @@ class SendWindow:
         stamps.rotate(first)
 
     def free_at_ns(self, now_ns: int, calls: int, *, keep: int) -> int:
-        """When ``calls`` fit while ``keep`` of the limit stays untouched: ``now_ns`` if they do."""
+        """When ``calls`` fit while ``keep`` of the limit stay unused; ``now_ns`` if they fit now.
+
+        Raises ValueError if they never fit.
+        """
         room = self.limit - keep
         if calls > room:
             raise ValueError(f"{self.name}: {calls} calls never fit into {self.limit} with {keep} kept")
@@ -209,7 +212,7 @@ class SendWindow:
         return min(at_ns, self._stamps[over - 1] + self.window_ns) if over <= len(self._stamps) else at_ns
 
     def gap_ns(self, used: int, calls: int) -> int:
-        """`strike_gap_ns` of this window with so many used."""
+        """`strike_gap_ns` of this window with ``used`` calls in it."""
         return strike_gap_ns(used, calls, self._share, self.window_ns)
 
     def use(self, now_ns: int) -> WindowUse:
@@ -220,7 +223,7 @@ class SendWindow:
 
 
 class Budget:
-    """All windows together, in terms of what the strategy does."""
+    """All windows together, in terms of strikes, closes, cancels and queries."""
 
     def __init__(self, limits: LimitsConfig, instrument: Instrument) -> None:
         """Start with nothing used."""
@@ -235,24 +238,24 @@ class Budget:
         self._calls: dict[tuple[int, bool], tuple[tuple[SendWindow, int], ...]] = {}
         self._last_strike_ns: int | None = None
         self._strike_ns: int | None = None
-        """What ``strike_at_ns`` answered; None once anything was spent or told since."""
+        """The last answer of ``strike_at_ns``; None if anything has been spent or reported since."""
         self._asked = (0, Lots(0))
         self._asked_ns = 0
         self._stands_until_ns = 0
-        """When that answer may change by itself. Free stays free."""
+        """When that answer may change without a call. An answer "now" does not."""
         self._blocked_until_ns = 0
         self._exit_from_ns = 0
         self._reserved: deque[tuple[int, int]] = deque(maxlen=_MOST_RESERVED)
-        """Reports that were asked for and have not ended: when, and how many calls were put aside for each."""
+        """Reports requested and not ended: when each was requested, and the calls reserved for it."""
         self._breaches: deque[bool] = deque()
-        """Breaches of the venue's limits in a row: of each, whether our own calls alone had nearly used one up."""
+        """Consecutive breaches of the venue's limits: for each, whether our own calls alone had nearly used one up."""
         self._breach_until_ns = 0
 
     def restore(self, orders: Iterable[OrderMemo]) -> None:
-        """Count what an earlier run sent, for the venue does.
+        """Count what an earlier run sent, because the venue does.
 
-        Of cancels the last of each order is remembered and of questions none; the venue's own count, in the headers of
-        the first answer, makes up for those.
+        Only the last cancel of each order is stored, and no queries. The venue's own count, in the headers of the first
+        response, makes up for the rest.
         """
         memos = list(orders)
         for memo in sorted(memos, key=lambda memo: memo.sent_ns):
@@ -264,10 +267,10 @@ class Budget:
             self._spend_call(stamp)
 
     def strike_at_ns(self, now_ns: int, orders: int, size: Lots) -> int:
-        """When the next strike of so many orders may go out: ``now_ns`` or earlier if now.
+        """When the next strike of this many orders may be sent; ``now_ns`` or earlier means now.
 
-        Each order is counted with its cancel, so that a strike that goes out can also be taken back. Asked at every
-        step, mostly for the same strike: an answer is kept for as long as it stands.
+        Each order is counted together with its cancel, so that a strike that was sent can also be cancelled. This is
+        asked at every step, mostly for the same strike, so the answer is cached while it is valid.
         """
         asked = (orders, size)
         if self._strike_ns is not None and self._asked == asked and self._asked_ns <= now_ns < self._stands_until_ns:
@@ -284,11 +287,11 @@ class Budget:
         if self._last_strike_ns is not None and self._last_strike_ns + gap_ns > at_ns:
             at_ns = self._last_strike_ns + gap_ns
         self._strike_ns, self._asked, self._asked_ns = at_ns, asked, now_ns
-        self._stands_until_ns = NEVER_NS if at_ns <= now_ns else stands_ns  # free stays so until something is spent
+        self._stands_until_ns = NEVER_NS if at_ns <= now_ns else stands_ns  # "now" stays valid until something is spent
         return at_ns
 
     def wait(self, now_ns: int) -> BudgetWait | None:
-        """What the strike that was asked about last waits for; None if it need not. For people: changes no answer."""
+        """What the strike last asked about waits for; None if it need not wait. For display: changes no answer."""
         binding: SendWindow | None = None
         at_ns, room_ns = self._blocked_until_ns, self._blocked_until_ns
         for window, calls in self._strike_calls(*self._asked):
@@ -303,7 +306,7 @@ class Budget:
         return BudgetWait(until_ns=self._spaced_ns(max(now_ns, room_ns), at_ns), use=use, is_spaced=at_ns > room_ns)
 
     def _spaced_ns(self, low_ns: int, high_ns: int) -> int:
-        """About when a spaced strike may go out, if nothing is spent: spacing narrows as calls leave their windows."""
+        """About when a spaced strike may be sent, if nothing is spent: the gap shrinks as calls leave their windows."""
         if self._last_strike_ns is None or high_ns <= low_ns:
             return high_ns
         last_ns = self._last_strike_ns
@@ -317,7 +320,7 @@ class Budget:
         return high_ns
 
     def may_send(self, now_ns: int, size: Lots) -> bool:
-        """Whether one closing order fits; it may use the reserve, and the venue's word on others does not bind it."""
+        """Whether one closing order fits. It may use the reserve, and ignores the venue's count of others' calls."""
         if now_ns < self._exit_from_ns:
             return False
         windows = (self._address, self._private, self._orders, self._small)
@@ -325,20 +328,20 @@ class Budget:
         return close_fits(own, self._limit, size <= self._small_lots)
 
     def may_cancel(self, now_ns: int, orders: int) -> bool:
-        """Whether so many single cancels fit; they may use the reserve, as closing orders may."""
+        """Whether this many single cancels fit. They may use the reserve, as closing orders may."""
         return now_ns >= self._exit_from_ns and cancels_fit(self._private.own(now_ns), self._limit, orders)
 
     def may_ask(self, now_ns: int, calls: int, *, urgent: bool) -> bool:
-        """Whether so many questions fit. Urgent ones may use half of the reserve; the rest is for exits."""
+        """Whether this many queries fit. Urgent ones may use half of the reserve; the rest is for exits."""
         keep = self._private.reserve // 2 if urgent else self._private.reserve
         of_account = self._private.used(now_ns) + calls <= self._private.limit - keep
         of_address = self._address.used(now_ns) + calls <= self._address.limit - PUBLIC_CALLS - keep
         return now_ns >= self._blocked_until_ns and of_account and of_address
 
     def block(self, now_ns: int, until_ns: int, *, exits: bool) -> None:
-        """The venue refused for its limits or its load: no strikes and questions before ``until_ns``.
+        """No strikes or queries before ``until_ns``: a request was refused, or could not be sent.
 
-        ``exits``: those too are to be rare meanwhile, one batch every few seconds.
+        ``exits``: exits pause too, for a few seconds. If each is refused again, one batch is sent every few seconds.
         """
         self._strike_ns = None
         self._blocked_until_ns = max(self._blocked_until_ns, until_ns)
@@ -346,10 +349,11 @@ class Budget:
             self._exit_from_ns = max(self._exit_from_ns, now_ns + _EXIT_PAUSE_NS)
 
     def breach(self, now_ns: int, until_ns: int) -> tuple[int, bool]:
-        """The venue says that a limit is exceeded: pause as it says, and longer with each breach that follows another.
+        """The venue says that a limit is exceeded: pause as long as it says, and longer with each consecutive breach.
 
-        Returns the length of the pause, zero if one is on already, for what is refused then was on its way; and whether
-        this is our own doing: another program on the account or the address uses the limits up too, and that passes.
+        Returns the length of the pause, or zero if one is on already (the refused request was then in flight), and
+        whether this breach and several before it were caused by our own calls. Another program on the account or the
+        address may use the limits up too, and that passes.
         """
         if is_on := now_ns < self._breach_until_ns:
             is_ours = False
@@ -366,7 +370,7 @@ class Budget:
         return (0 if is_on else end_ns - now_ns), is_ours and sum(self._breaches) >= _OWN_BREACHES
 
     def on_reading(self, reading: LimitReading, now_ns: int) -> None:
-        """Compare our count with the venue's."""
+        """Use the venue's count of one limit."""
         self._strike_ns = None
         window = {
             LimitName.PRIVATE: self._private,
@@ -376,20 +380,20 @@ class Budget:
         window.on_reading(now_ns, reading.remaining, reading.reset_ns)
 
     def spend_questions(self, now_ns: int, calls: int) -> None:
-        """Record questions: private calls that are neither an order nor a cancel."""
+        """Record queries: private calls that are neither an order nor a cancel."""
         self._strike_ns = None
         self._spend_call(now_ns, calls)
 
     def reserve_questions(self, now_ns: int, calls: int) -> None:
-        """Count a report that is asked for as the most that it may cost, until :meth:`settle_questions`."""
+        """Count a requested report as the most calls that it may need, until :meth:`settle_questions`."""
         self.spend_questions(now_ns, calls)
         self._reserved.append((now_ns, calls))
 
     def settle_questions(self, now_ns: int, calls: int) -> None:
-        """A report has ended after so many calls. They count as made just now.
+        """A report has ended after this many calls. They count as made now.
 
-        All reservations are alike, so the last one is given back. That of a report which never ends stays: what it cost
-        is not known.
+        All reservations are alike, so the last one is given back. The reservation of a report that never ends stays:
+        its calls are not known.
         """
         if not self._reserved:
             return
@@ -422,12 +426,12 @@ class Budget:
         return tuple(window.use(now_ns) for window in (self._address, self._private, self._orders, self._small))
 
     def _spend_call(self, now_ns: int, calls: int = 1) -> None:
-        """Every private call counts on the account and on the address."""
+        """Record private calls: each counts for the account and for the address."""
         self._private.spend(now_ns, calls)
         self._address.spend(now_ns, calls)
 
     def _strike_calls(self, orders: int, size: Lots) -> tuple[tuple[SendWindow, int], ...]:
-        """The windows that a strike counts in, and how often."""
+        """The windows in which a strike counts, and how many calls in each."""
         key = (orders, size <= self._small_lots)
         if key not in self._calls:
             calls = ((self._address, 2 * orders), (self._private, 2 * orders), (self._orders, orders))

@@ -1,6 +1,6 @@
-"""The trading day and its quiet times, in the operator's zone.
+"""The trading day and its quiet times, in the operator's time zone.
 
-Pure: turns stamps into days and windows, never asks what time it is. Boundaries are computed once a day and then
+Pure: turns time stamps into days and windows, and never reads a clock. Boundaries are computed once a day and then
 compared as integers.
 """
 
@@ -41,7 +41,7 @@ class TradingCalendar:
         return self._until_ns
 
     def quiet(self, now_ns: int) -> str | None:
-        """Why there are to be no quotes now, or None."""
+        """Why no quotes may be sent now, or None."""
         self._load(now_ns)
         for start, end, why in self._windows:
             if start <= now_ns < end:
@@ -49,13 +49,13 @@ class TradingCalendar:
         return None
 
     def next_change_ns(self, now_ns: int) -> int:
-        """The next start or end of a quiet window, or the day roll: nothing here changes before it."""
+        """The next start or end of a quiet window, or the day roll. Nothing here changes before it."""
         self._load(now_ns)
         edges = (edge for start, end, _ in self._windows for edge in (start, end) if edge > now_ns)
         return min(edges, default=self._until_ns)
 
     def next_settlement_ns(self, now_ns: int) -> int | None:
-        """The next funding settlement strictly after ``now_ns``; None where none is configured."""
+        """The next funding settlement strictly after ``now_ns``; None if none is configured."""
         if not self._funding:
             return None
         local = self._local(now_ns)
@@ -66,7 +66,7 @@ class TradingCalendar:
         raise AssertionError("two days hold every time of day")
 
     def _load(self, now_ns: int) -> None:
-        """Make the cached day the one that holds ``now_ns``."""
+        """Make the cached day the one that contains ``now_ns``."""
         if self._from_ns <= now_ns < self._until_ns:
             return
         local = self._local(now_ns)
@@ -77,7 +77,7 @@ class TradingCalendar:
         self._windows = sorted(self._windows_of(day))
 
     def _windows_of(self, day: date) -> Iterable[tuple[int, int, str]]:
-        """Windows that touch the cached day, clipped to it, so that its end is the only other change."""
+        """Windows that overlap the cached day, clipped to it; its end is then the only other change."""
         for base in (day - timedelta(days=1), day, day + timedelta(days=1)):
             for window in self._quiet:
                 start, end = self._span(base, window)
@@ -86,22 +86,22 @@ class TradingCalendar:
                     yield *clipped, window.why
 
     def _span(self, base: date, window: QuietWindow) -> tuple[int, int]:
-        """From the earliest to the latest moment that the clock can mean where it is changed.
+        """Start and end of a window. A local time that occurs twice makes it as long as possible.
 
-        A beginning that is skipped is the moment of the change. A window that is skipped as a whole is as long as on
-        other days.
+        If a clock change skips the start, the window begins at the change. A window that is skipped as a whole keeps
+        its usual length.
         """
         over = timedelta(days=window.end < window.start)
         start = min(self._stamp(base, window.start.replace(fold=fold)) for fold in (0, 1))
         end = max(self._stamp(base + over, window.end.replace(fold=fold)) for fold in (0, 1))
-        if start < self._stamp(base, window.start):  # skipped: of a time that comes twice, the first counts by itself
+        if start < self._stamp(base, window.start):  # skipped (of a time that occurs twice, it is the first)
             start = self._change_after(start)
             length = datetime.combine(base + over, window.end) - datetime.combine(base, window.start)
             end = end if end > start else start + length // timedelta(seconds=1) * NS_PER_S
         return start, end
 
     def _change_after(self, at_ns: int) -> int:
-        """When the clock is next changed, to the second; it is within hours."""
+        """The next clock change after ``at_ns``, to the second. It must be within a day."""
         before, after = at_ns // NS_PER_S, at_ns // NS_PER_S + 86_400
         offset = self._local(at_ns).utcoffset()
         while after - before > 1:
@@ -116,6 +116,6 @@ class TradingCalendar:
         return datetime.fromtimestamp(now_ns // NS_PER_S, self._zone)
 
     def _stamp(self, day: date, at: time) -> int:
-        # Whole microseconds keep the product exact; a float of today's nanoseconds would not.
+        # Integers keep the product exact; a float cannot hold today's time in nanoseconds.
         moment = datetime.combine(day, at, self._zone)
         return int(moment.timestamp()) * NS_PER_S + moment.microsecond * (NS_PER_S // _US_PER_S)
