@@ -160,7 +160,7 @@ class LiveTrader(Trader):
     # --- outside the core
 
     async def send(self) -> None:
-        """Send actions as they come, and write owed steps, for ever."""
+        """Send actions as they come, and write owed steps, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(self.owed.keep_trying())
             try:

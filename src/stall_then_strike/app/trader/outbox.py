@@ -53,7 +53,7 @@ class Outbox(Protocol):
         ...
 
     async def send(self) -> None:
-        """Send actions as they come, for ever."""
+        """Send actions as they come, until cancelled."""
         ...
 
 
@@ -98,7 +98,7 @@ class InlineOutbox:
         self._waiting.add(actions)
 
     async def send(self) -> None:
-        """Send actions as they come, for ever."""
+        """Send actions as they come, until cancelled."""
         while True:
             await self._waiting.wait()
             await self.send_waiting()
@@ -151,7 +151,7 @@ class TaskOutbox:
             self._set_off(self._tasks, action, number * _TURNS_OF_A_CALL)
 
     async def send(self) -> None:
-        """Send actions as they come, for ever. Raises a call's unexpected error once those in flight are answered."""
+        """Send actions as they come, until cancelled. Raises a call's unexpected error when all others are answered."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             try:

@@ -116,7 +116,7 @@ class OwedSteps:
         return not self._steps
 
     async def keep_trying(self) -> None:
-        """Try again whenever something is owed, for ever."""
+        """Try again whenever something is owed, until cancelled."""
         while True:
             await self._fails.wait()
             await self.settle(None)

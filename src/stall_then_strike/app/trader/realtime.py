@@ -27,7 +27,7 @@ class RealtimeRun:
         trader.on_step = self._moved.set
 
     async def keep_time(self) -> None:
-        """Wake the trader at its deadlines, for ever. Each event may change the next one, so it is read again then."""
+        """Wake the trader at its deadlines, until cancelled. Each event may bring an earlier deadline."""
         while True:
             left_s = (self._trader.next_deadline_ns - self._clock.now_ns()) / self._speed / 1e9
             if left_s <= 0:

@@ -188,7 +188,7 @@ class Trader:
             self._record(self._late_rows.popleft())
 
     async def send(self) -> None:
-        """Send actions as they come, for ever. Log rows are delayed a moment meanwhile."""
+        """Send actions as they come, until cancelled. Log rows are delayed a moment meanwhile."""
         self._is_sending = True
         try:
             await self._outbox.send()

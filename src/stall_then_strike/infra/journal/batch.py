@@ -101,7 +101,7 @@ class BatchedJournal:
             logger.error("{} steps are not in the journal: another program keeps it locked", len(self._waiting))
 
     async def keep_writing(self) -> None:
-        """Write periodically, for ever: for a real-time run."""
+        """Write periodically, until cancelled: for a real-time run."""
         while True:
             await asyncio.sleep(WRITE_S)
             self.write()

@@ -42,7 +42,7 @@ class JournalCare:
         self._breath = threading.Event()
 
     async def run(self) -> None:
-        """Look once a second, for ever."""
+        """Look once a second, until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_S)
             for words in await asyncio.to_thread(lambda: list(self.look())):

@@ -2,8 +2,8 @@
 
 All decisions are made by the engine's own functions, compiled: `decide`, `next_deadline`, `first_gate`, `next_step`,
 `after_close` and those in `kernel_ledger`. This module only repeats the code around them, in the same order;
-``tests/research/replay/test_twice.py`` lists what is written twice. Paper trading knows no unacknowledged orders whose
-fate is in doubt, so the engine's code for those has no counterpart here.
+``tests/research/replay/test_twice.py`` lists what is written twice. In paper trading no order is ever in doubt, so the
+engine's code for that has no counterpart here.
 """
 
 from __future__ import annotations

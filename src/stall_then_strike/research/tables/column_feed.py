@@ -78,7 +78,7 @@ class ColumnFeed:
             yield PublicTrade(exec_id=_NO_ID, taker=_BUY if taker > 0 else _SELL, price=price, size=size)
 
     def statistics(self) -> FeedStatistics:
-        """Counts made at preparation; zero for what columns do not hold, or if the run did not reach the end."""
+        """Counts made at preparation. Those that columns do not hold are zero; some also if the run ended early."""
         held = self.columns.manifest
         is_over = self._told == held.messages
         return FeedStatistics(

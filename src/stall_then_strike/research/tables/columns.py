@@ -38,7 +38,7 @@ MOST_LEVELS: Final = 1 << 19
 """Number of level changes at which a chunk ends early."""
 MANIFEST: Final = "manifest.json"
 _REOPEN: Final = 16
-"""The mapped files are reopened after this many chunks, so that pages read once do not count as our memory for ever."""
+"""The mapped files are reopened after this many chunks, so that pages read once do not stay in our memory."""
 
 MESSAGES: Final = {"recv": "i8", "kind": "i1", "status": "i1", "bid": "i4", "ask": "i4", "since": "i8"}
 TRADES: Final = {"trade_at": "i4", "trade_taker": "i1", "trade_price": "i4", "trade_size": "i8"}
