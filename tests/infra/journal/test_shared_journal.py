@@ -93,7 +93,7 @@ def test_log_that_a_reader_keeps_from_beginning_anew_is_told_with_its_size_and_r
     with reading(journal.path) as pid:
         grow(journal, 3)
         (words,) = care.look()
-        assert "sqlite3 has grown to 3 MB and cannot begin anew" in words
+        assert "sqlite3 has grown to 3 MB and cannot be reset" in words
         if Path("/proc/locks").exists():
             assert f"process {pid} (python" in words
         assert list(care.look()) == [], "told once"

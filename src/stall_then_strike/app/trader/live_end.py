@@ -193,7 +193,7 @@ async def _names_found(core: Core, http: BitflyerHttp, clock: Clock) -> list[Ord
     try:
         report = await http.report(since or ExecId(0))
     except VenueError as error:
-        logger.error("orders without a name cannot be found: {}", error)
+        logger.error("orders whose ids are unknown cannot be looked up: {}", error)
         return known
     found = names_and_strangers(report, core.orders)
     return known + [event.order_id for event in found.names if event.order_id is not None]

@@ -90,7 +90,9 @@ def _memory(cfg: AppConfig, credentials: Credentials | None, clock: Clock) -> li
     except JournalError as error:
         return [fault("memory", str(error), "see docs/operations.md on the journal")]
     if credentials is not None and info.account != credentials.fingerprint:
-        advice = "use the key that it began with, or move it away: its halt and its day's result are then forgotten"
+        advice = (
+            "use the key that it was begun with, or move the file away; its halt and day's result are then forgotten"
+        )
         return [fault("memory", f"{path} is of another account, or of another API key", advice)]
     if memo is not None and memo.halted is not None:
         detail = f" ({memo.halt_detail})" if memo.halt_detail else ""
@@ -180,7 +182,7 @@ def _address(cfg: AppConfig) -> CheckResult:
             return fault(
                 "address",
                 f"exchange.{key}: {text} is neither bitFlyer over TLS nor this machine",
-                "keys are not sent there; leave the setting out to have bitFlyer's own",
+                "keys are not sent there; remove the setting to use bitFlyer's address",
                 exit_code=cli.EXIT_USAGE,
             )
     return ok("address", cfg.exchange.base_url)

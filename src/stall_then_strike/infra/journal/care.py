@@ -91,6 +91,6 @@ class JournalCare:
             self._told_bytes = size
             who = readers(self._journal.path) or "a program"
             yield (
-                f"the log of {self._journal.path} has grown to {size / 1e6:,.0f} MB and cannot begin anew: {who} has "
-                "been reading one moment of it for long; end that"
+                f"the log of {self._journal.path} has grown to {size / 1e6:,.0f} MB and cannot be reset: {who} has "
+                "kept one read open for long; end it"
             )
