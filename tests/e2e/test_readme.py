@@ -68,6 +68,7 @@ RUN: Final[dict[str, Run]] = {
     "poetry run state": Run(),
     "poetry run state --json": Run(),
     'poetry run state resume --reason "looked at it"': Run("--yes", codes=(0, 1)),  # there is no halt to lift
+    "poetry run state --log-dir logs": Run(),
     "poetry run state export DIR": Run(words=(("DIR", "exported"),)),
     "poetry run why 07:30:13 --window 5": Run(codes=(0, 1)),  # of today, whatever was then
     "poetry run why -5m": Run(words=(("-5m", "-5s"),), codes=(0, 1)),

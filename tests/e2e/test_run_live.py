@@ -401,8 +401,12 @@ async def test_process_that_stood_still_believes_nothing_of_what_waited(tmp_path
             "the standstill in the log", lambda: "this process stood still for" in there.app_log(), process
         )
         await there.until("another strike", lambda: placed(there) > stopped, process)
-        log = there.app_log()
-        again = log[log.index("this process stood still for") :]
+
+        def since_then() -> str:
+            return there.app_log().partition("this process stood still for")[2]
+
+        await there.until("the strike in the log", lambda: " strike " in since_then(), process)
+        again = since_then()
         assert again.index("private channel is down") < again.index("account reconciled") < again.index(" strike ")
         process.send_signal(signal.SIGTERM)
         assert (await there.ended(process))[0] == 0

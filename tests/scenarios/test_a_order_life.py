@@ -64,6 +64,7 @@ async def test_a4_fill_before_the_order_event(tmp_path: Path) -> None:
         await work.stop_and_check()
 
 
+@pytest.mark.alone  # the late part is late by a tenth of a real second
 async def test_a5_fill_in_parts_last_part_first(tmp_path: Path) -> None:
     """A5: the parts of a fill come in the wrong order."""
     async with at_work(tmp_path, **STILL) as work:

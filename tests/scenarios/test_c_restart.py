@@ -25,7 +25,7 @@ from tests.signing import SIGNED
 pytestmark = SIGNED
 K = FaultKind
 SEND = "/v1/me/sendchildorder"
-NO_STRIKES = {"strategy": {"min_spread_tick": 100_000_000}}
+NO_STRIKES = {"strategy": {"min_spread_tick": 100_000_000, "max_reverse_ticks": 100_000_000}}
 JUST_BEFORE_MIDNIGHT_NS = 1_790_002_775 * 10**9
 """2026-09-21, 25 s before midnight in Tokyo."""
 
