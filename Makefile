@@ -4,6 +4,8 @@ BIN := .venv/bin
 # Three workers on two cores: a third of the tests mostly wait. Files stay together, as they share what they set up.
 WORKERS := 3
 SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# A test of real time can fail for want of the processor beside others: what failed is repeated alone, and has to pass.
+AGAIN = { echo "repeating alone what failed:"; $(BIN)/pytest --last-failed --last-failed-no-failures none -v; }
 FAST := tests/config tests/engine tests/infra tests/sim tests/types
 # Tests start hundreds of commands, and each starts a fifth sooner where its bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
@@ -22,7 +24,7 @@ demo: ## a minute of paper trading on the embedded exchange; sets up only what t
 
 test: setup ## all checks and all tests
 	@$(MAKE) --no-print-directory -j2 check compiled
-	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not alone"
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not alone" || $(AGAIN)
 	$(BIN)/pytest -m alone
 
 quick: setup ## the checks and the tests of the pure and the fast parts, below two minutes

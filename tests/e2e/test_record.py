@@ -18,6 +18,9 @@ from tests.research.replay.replay_rig import frames, manifest, texts
 READY = r"sim_exchange ready rest=(\S+) ws=(\S+)"
 
 
+DROPPED = "the book is unknown until the next snapshot"
+
+
 @contextmanager
 def exchange(*flags: str | Path) -> Iterator[list[str | Path]]:
     """An exchange, and the flags that point a command at it."""
@@ -48,6 +51,8 @@ def test_signal_loses_nothing(number: signal.Signals, tmp_path: Path) -> None:
         flags = ["--set", f"exchange.base_url={rest}", "--set", f"exchange.ws_url={ws}"]
         with running("record", *flags, "--out", raw, "--log-dir", tmp_path / "logs") as process:
             read_line(venue, "stopped: end of tape")
+            logs = tmp_path / "logs" / "runtime"
+            wait_until("the end of the connection", lambda: any(DROPPED in log.read_text() for log in logs.iterdir()))
             process.send_signal(number)
             out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err

@@ -101,7 +101,7 @@ def test_moments_of_a_live_run(live: Path) -> None:
     assert [line["text"] for line in told["timeline"] if line["what"] == "HALT"] == [
         "The day's result reached its limit (kill_pnl)"
     ]
-    halted = next(row for row in decisions if row["reason"] == "halted")
+    halted = next(row for row in decisions if row["reason"] == "halted" and row["decision_type"] == "hold")
     told = ask(halted["ts"])[1]
     assert f"Trading had halted at {halt['ts'][:23]}Z" in told["verdict"]
     assert "reached its limit of -3 JPY (kill_pnl)" in told["verdict"]
