@@ -87,10 +87,9 @@ def script(messages: Iterable[Message], cfg: AppConfig, *, seed: int, every_ms: 
 
 
 class ScriptTrader:
-    """Plays a script to a gateway; ``VirtualRun`` drives it like a trader."""
+    """Plays a script to a gateway; ``VirtualRun`` drives it like a trader. It is its own outbox."""
 
     core = SimpleNamespace(is_done=False)
-    outbox = SimpleNamespace(actions=("there may always be something to send",))
 
     def __init__(self, orders: Sequence[Order], clock: VirtualClock, feed: MarketFeed) -> None:
         self.refused = 0
@@ -98,7 +97,9 @@ class ScriptTrader:
         self._orders, self._clock, self._feed = orders, clock, feed
         actions = [(order.at_ns, 0, number) for number, order in enumerate(orders)]
         actions += [(order.until_ns, 1, number) for number, order in enumerate(orders)]
-        self._actions = sorted(actions, reverse=True)
+        self.actions = sorted(actions, reverse=True)
+        """The rest of the script, the last first."""
+        self.outbox = self
         self._names: dict[int, OrderId] = {}
 
     def sink(self, event: Event) -> None:
@@ -107,7 +108,7 @@ class ScriptTrader:
 
     @property
     def next_deadline_ns(self) -> int:
-        stamps = [self.gateway.next_deadline_ns, self._actions[-1][0] if self._actions else None]
+        stamps = [self.gateway.next_deadline_ns, self.actions[-1][0] if self.actions else None]
         return min((stamp for stamp in stamps if stamp is not None), default=2**62)
 
     def wake(self) -> None:
@@ -123,8 +124,8 @@ class ScriptTrader:
             self.gateway.on_status(event)
 
     async def send_waiting(self) -> None:
-        while self._actions and self._actions[-1][0] <= self._clock.now_ns():
-            _, is_cancel, number = self._actions.pop()
+        while self.actions and self.actions[-1][0] <= self._clock.now_ns():
+            _, is_cancel, number = self.actions.pop()
             if is_cancel:
                 await self.gateway.cancel(self._names[number])
                 continue

@@ -27,7 +27,7 @@ from stall_then_strike.config.loader import config_digest, effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.credentials import Credentials, load_credentials
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.journal.writer import Journal, journal_path
+from stall_then_strike.infra.journal.writer import OWN_FOLDER, Journal, journal_path
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs, TradeLogger
 from stall_then_strike.infra.logs.csv_mending import drop_cut_rows, missing_trades
@@ -38,7 +38,6 @@ from stall_then_strike.types.dto import NS_PER_S, TradeLogRow
 from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError, LoginRefused
 from stall_then_strike.types.text import plain, utc_day
 
-_JOURNAL: Final = "journal"
 _DAY_NS: Final = 86_400 * NS_PER_S
 _DAYS_MENDED: Final = 2
 
@@ -72,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"run_live: {error}\n")
         return cli.EXIT_USAGE
     if credentials is None:  # each embedded exchange is new, and so is its journal, in the log folder
-        cfg = cfg.model_copy(update={"journal": cfg.journal.model_copy(update={"dir": str(args.log_dir / _JOURNAL)})})
+        cfg = cfg.model_copy(update={"journal": cfg.journal.model_copy(update={"dir": str(args.log_dir / OWN_FOLDER)})})
     try:
         return _run(cfg, args, credentials, alerts)
     except (ConfigError, LogError, FeedError, JournalError, BaseExceptionGroup) as error:

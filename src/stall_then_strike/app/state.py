@@ -25,7 +25,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.halt import lift_halt
 from stall_then_strike.infra.journal.reader import JournalReader
-from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.infra.journal.writer import OWN_FOLDER, journal_path
 from stall_then_strike.infra.logs.log_runs import LIVE, LogRuns
 from stall_then_strike.infra.logs.run_manifest import run_journal
 from stall_then_strike.types.errors import ConfigError, JournalError
@@ -118,7 +118,7 @@ def _journal_of(known: LogRuns, wanted: Sequence[str], cfg: AppConfig) -> Path:
     if record.mode == "backtest":
         raise ConfigError(f"{run} is a backtest, which keeps no journal")
     if record.mode in LIVE:
-        return journal_path(cfg.journal.dir if record.mode == "live" else known.folder / "journal", product)
+        return journal_path(cfg.journal.dir if record.mode == "live" else known.folder / OWN_FOLDER, product)
     return run_journal(known.folder, record)
 
 

@@ -88,7 +88,7 @@ def test_log_that_a_reader_keeps_from_beginning_anew_is_told_with_its_size_and_r
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stall_then_strike.infra.journal.care._LONG_LOG_BYTES", 2 * MB)
-    monkeypatch.setattr("stall_then_strike.infra.journal.care._CHECKPOINT_RECORDS", 1)
+    monkeypatch.setattr("stall_then_strike.infra.journal.care.CHECKPOINT_RECORDS", 1)
     care = told_by(journal)
     with reading(journal.path) as pid:
         grow(journal, 3)

@@ -26,7 +26,7 @@ from stall_then_strike.app.story.why_order import (
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.file_lock import holder
 from stall_then_strike.infra.journal.reader import JournalReader
-from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.infra.journal.writer import OWN_FOLDER, journal_path
 from stall_then_strike.infra.logs.log_reader import DecisionLine, LogReader, OrderLine, Span
 from stall_then_strike.infra.logs.log_runs import LIVE, LogRuns
 from stall_then_strike.infra.logs.run_manifest import run_journal
@@ -38,7 +38,6 @@ from stall_then_strike.types.text import plain
 LIFE_NS: Final = 120 * NS_PER_S
 """Longer than an order of ours can be live: the venue expires it after a minute."""
 _HOUR_NS: Final = 3_600 * NS_PER_S
-_IN_JOURNAL: Final = "journal"
 _SKEW_NS: Final = 2 * NS_PER_S
 _REPEATED: Final = ("strike ", "fill ", "pre-flight: ", "close ", "reverse move: ", "closed (")
 """Beginnings of runtime lines that only repeat CSVs and journal."""
@@ -197,7 +196,7 @@ class Sources:
             if not configured.exists():
                 self.notes.append(f"{configured}: no such journal")
             return self._opened(configured)
-        found = self._opened(journal_path(self.log_dir / _IN_JOURNAL, product))
+        found = self._opened(journal_path(self.log_dir / OWN_FOLDER, product))
         for journal in self._opened(configured):
             folder = journal.log_dir()
             if folder in (None, self.log_dir.absolute()):

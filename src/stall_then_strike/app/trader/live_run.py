@@ -51,7 +51,6 @@ from stall_then_strike.infra.watch.loop_lag import LoopLag
 from stall_then_strike.infra.watch.pauses import Pause
 from stall_then_strike.tapes.event_log import Beginning
 from stall_then_strike.types.dto import (
-    NS_PER_MS,
     NS_PER_S,
     CallsMade,
     FillEvent,
@@ -404,13 +403,7 @@ class LiveRun:
                 self._parts.screen.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _condition(self) -> FeedCondition:
-        transport = self._session.statistics()
-        lag_ns = self._lag.p99_ns
-        return FeedCondition(
-            connected=transport.is_connected,
-            reconnects=max(0, transport.connects - 1),
-            lag_p99_ms=None if lag_ns is None else lag_ns / NS_PER_MS,
-        )
+        return FeedCondition.of(self._session.statistics(), self._lag.p99_ns)
 
     def _status(self, observer: Observer) -> Status:
         status = observer.status(self._condition())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 from stall_then_strike.app.trader.trader import Trader
 from stall_then_strike.app.view.status import (
@@ -21,6 +22,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.orders import OrderState
 from stall_then_strike.infra.logging_structured import action_text
+from stall_then_strike.infra.pyb_session import SessionStatistics
 from stall_then_strike.infra.watch.histogram import LatencyHistogram
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 
@@ -32,6 +34,15 @@ class FeedCondition:
     connected: bool = True
     reconnects: int = 0
     lag_p99_ms: float | None = None
+
+    @classmethod
+    def of(cls, transport: SessionStatistics, lag_ns: int | None = None) -> Self:
+        """The condition of a session, and of the event loop if its lag is measured."""
+        return cls(
+            connected=transport.is_connected,
+            reconnects=max(0, transport.connects - 1),
+            lag_p99_ms=None if lag_ns is None else lag_ns / NS_PER_MS,
+        )
 
 
 class Observer:

@@ -170,12 +170,12 @@ class PaperRun:
             http = BitflyerHttp(session.get_client(), cfg.exchange, clock, timeout=session.call_timeout)
             async with asyncio.TaskGroup() as tasks:
                 owned = self._start_tasks(tasks, trader, session, http, clock)
-                shown = self._screen.show(lambda: observer.status(_condition(session)))
+                shown = self._screen.show(lambda: observer.status(FeedCondition.of(session.statistics())))
                 owned.append(tasks.create_task(shown))
                 await self._until_end(trader, None if duration_s is None else duration_s / speed)
                 for task in owned:
                     task.cancel()
-            return self._finish(trader, observer, _condition(session), self.ending.why)
+            return self._finish(trader, observer, FeedCondition.of(session.statistics()), self.ending.why)
 
     def _start_tasks(
         self,
@@ -236,12 +236,6 @@ class PaperRun:
         self._screen.end(summary_table(observer.summary(feed, log_dir=str(self._log_dir), ended=ended)))
         logger.info("ended: {}", ended)
         return cli.EXIT_DONE if halted is None else cli.EXIT_HALTED
-
-
-def _condition(session: PyBotterSession) -> FeedCondition:
-    """The connection's part of a status or summary."""
-    transport = session.statistics()
-    return FeedCondition(connected=transport.is_connected, reconnects=max(0, transport.connects - 1))
 
 
 def _nanoseconds(seconds: float | None) -> int | None:

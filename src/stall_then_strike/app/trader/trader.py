@@ -262,7 +262,3 @@ class PaperTrader(Trader):
         else:
             self.paper.on_status(event)
         super().on_market(event, started_ns)
-
-    async def send_waiting(self) -> None:
-        """Send the waiting actions, in virtual time."""
-        await self.outbox.send_waiting()

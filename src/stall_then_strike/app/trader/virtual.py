@@ -83,8 +83,8 @@ class VirtualRun(Generic[M]):
 
         Each message comes with its receive stamp. Raises FeedError for an impossible stamp.
         """
-        trader, clock = self._trader, self._clock
-        waiting = trader.outbox.actions
+        trader, clock, outbox = self._trader, self._clock, self._trader.outbox
+        waiting = outbox.actions
         for recv_ns, message in messages:
             if not self.messages:
                 self._begin(recv_ns, duration_ns)
@@ -97,7 +97,7 @@ class VirtualRun(Generic[M]):
             clock.advance_to(recv_ns)
             self._tell(message)
             if waiting:
-                await trader.send_waiting()
+                await outbox.send_waiting()
             self._turns += 1
             if self._turns % _BREATH == 0:
                 await self._breathe()
@@ -122,21 +122,22 @@ class VirtualRun(Generic[M]):
 
     async def _settle(self) -> None:
         self._trader.stop()
-        await self._trader.send_waiting()
+        await self._trader.outbox.send_waiting()
         end_ns = self._clock.now_ns() + STOP_NS
         while not self._trader.core.is_done and self._trader.next_deadline_ns <= end_ns:
             await self._pass_deadlines(self._trader.next_deadline_ns)
 
     async def _pass_deadlines(self, until_ns: int) -> None:
         """Wake the trader at each of its deadlines up to and including this stamp."""
-        trader, waiting = self._trader, self._trader.outbox.actions
+        trader, outbox = self._trader, self._trader.outbox
+        waiting = outbox.actions
         while (deadline_ns := trader.next_deadline_ns) <= until_ns:
             if self._pacer is not None:
                 await self._pacer.sleep_until(deadline_ns)
             self._clock.advance_to(deadline_ns)
             trader.wake()
             if waiting:
-                await trader.send_waiting()
+                await outbox.send_waiting()
             self._turns += 1
             if self._turns % _BREATH == 0:
                 await self._breathe()

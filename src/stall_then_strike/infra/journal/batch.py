@@ -15,7 +15,7 @@ from typing import Final, Self
 from loguru import logger
 
 from stall_then_strike.infra.journal.instance_lock import journal_lock
-from stall_then_strike.infra.journal.writer import Journal
+from stall_then_strike.infra.journal.writer import CHECKPOINT_RECORDS, Journal
 from stall_then_strike.types.dto import Changes, ClientOrderId, OrderMemo
 from stall_then_strike.types.errors import JournalBusy, JournalError
 
@@ -27,7 +27,6 @@ _LAST_WRITE_S: Final = 5.0
 """How long the last write waits while another program locks the journal."""
 _MOST: Final = 100_000
 """Steps that may wait while another program locks the journal."""
-_CHECKPOINT_RECORDS: Final = 500
 
 
 class BatchedJournal:
@@ -85,7 +84,7 @@ class BatchedJournal:
     def write_and_tidy(self) -> None:
         """Write the waiting steps and keep the write-ahead log short. May wait for the disk."""
         self.write()
-        if self.journal.unmoved >= _CHECKPOINT_RECORDS and not self._has_failed:
+        if self.journal.unmoved >= CHECKPOINT_RECORDS and not self._has_failed:
             try:
                 self.journal.checkpoint()
             except JournalBusy:

@@ -9,14 +9,12 @@ from typing import Final
 
 from stall_then_strike.infra.clock import perf_ns
 from stall_then_strike.infra.journal.lock_holders import readers
-from stall_then_strike.infra.journal.writer import Journal
+from stall_then_strike.infra.journal.writer import CHECKPOINT_RECORDS, Journal
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import JournalBusy, JournalError
 
 _LOOK_S: Final = 1.0
 _CHECKPOINT_NS: Final = 30 * NS_PER_S
-_CHECKPOINT_RECORDS: Final = 500
-"""Some megabytes of log."""
 _SLOW_NS: Final = 60 * NS_PER_S
 """Time between two searches for old rows once none are left."""
 _BATCHES: Final = 20
@@ -64,7 +62,7 @@ class JournalCare:
 
     def _checkpoint(self) -> None:
         now_ns = perf_ns()
-        if now_ns - self._moved_ns < _CHECKPOINT_NS and self._journal.unmoved < _CHECKPOINT_RECORDS:
+        if now_ns - self._moved_ns < _CHECKPOINT_NS and self._journal.unmoved < CHECKPOINT_RECORDS:
             return
         if self._journal.checkpoint():  # if not, it is tried again at the next look
             self._moved_ns = now_ns

@@ -70,6 +70,11 @@ _DAY_NS: Final = 86_400 * NS_PER_S
 _NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 """Result codes of a full disk. A quota, a limit on file size and a full shared-memory file appear as I/O errors."""
 
+CHECKPOINT_RECORDS: Final = 500
+"""Records after which the write-ahead log is to be moved into the file: some megabytes of log."""
+OWN_FOLDER: Final = "journal"
+"""Folder in a log folder for the journals of runs on the embedded exchange, instead of ``journal.dir``."""
+
 
 def journal_path(folder: str | Path, product_code: str) -> Path:
     """The file of a product in a folder of journals (``journal.dir``)."""

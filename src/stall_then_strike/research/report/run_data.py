@@ -16,7 +16,7 @@ import polars as pl
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.journal.reader import JournalReader
-from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.infra.journal.writer import OWN_FOLDER, journal_path
 from stall_then_strike.infra.logs.log_runs import LIVE, LogRuns
 from stall_then_strike.infra.logs.run_manifest import RunRecord, run_journal
 from stall_then_strike.research.figures.activity import (
@@ -284,7 +284,7 @@ class _Story:
 def _journal_of(folder: Path, cfg: AppConfig, records: Sequence[RunRecord | None]) -> Path | None:
     """The journal that has to be there for these runs, if it is; None if they have none, or not one for all."""
     if any(record is None or record.mode in LIVE for record in records):
-        path = journal_path(folder / "journal", cfg.exchange.product_code)
+        path = journal_path(folder / OWN_FOLDER, cfg.exchange.product_code)
     elif len(records) == 1 and records[0] is not None:
         path = run_journal(folder, records[0])
     else:
