@@ -362,7 +362,7 @@ def test_strategy_written_twice_makes_the_same_fills(source: str, sample: Tape, 
     assert last.strikes_same
     assert last.closes == found.theirs.closes
     assert last.pnl_jpy == found.pnl_jpy
-    assert (first.fills, first.pnl_jpy, first.near) == (wanted.ours, Decimal(wanted.ours_jpy), pinned.same)
+    assert (first.fills, first.pnl_jpy, first.near) == (wanted.ours, Decimal(wanted.ours_jpy), wanted.same)
     assert (len(found.theirs.fills), found.pnl_jpy) == (wanted.theirs, Decimal(wanted.theirs_jpy))
     assert next(s.rule for s in found.steps if s.same == s.fills == wanted.theirs) is wanted.explained_by
     held = sum(fill.side * fill.size for fill in found.ours)
