@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from stall_then_strike.config.models import StallStrategyConfig
 from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.infra.watch.pauses import Pause, PauseKind
 from stall_then_strike.types.dto import NS_PER_S, BoardSnapshot, BookStatus
-from tests.infra.session_rig import BOARD, DELTA, Heard, Venue, eventually, is_board, live
+from tests.infra.session_rig import BOARD, DELTA, Heard, Venue, config, eventually, is_board, live
 from tests.machine import Machine
 
 
@@ -47,6 +49,20 @@ async def test_short_stop_makes_the_book_stale_until_what_waited_is_taken(venue:
         await venue.send(BOARD, DELTA)
         await heard.wait(is_board(BookStatus.OK), after=count)
         assert session.statistics().drops == 0
+
+
+async def test_book_is_trusted_however_soon_it_grows_stale(venue: Venue) -> None:
+    """The checks for pauses are farther apart than this strategy lets a book grow old."""
+    heard, strategy = Heard(), StallStrategyConfig(stale_ms=5)
+    cfg = config(venue.url).model_copy(update={"strategy": strategy})
+    async with PyBotterSession(cfg, SystemClock(), heard) as session:
+        await session.connect_ws()
+        await session.wait_ready()
+        begun_ns = session._pauses._looked_ns
+        await eventually(lambda: session._pauses._looked_ns > begun_ns)
+        count = len(heard.events)
+        await venue.send(BOARD, DELTA)
+        await heard.wait(is_board(BookStatus.OK), after=count)
 
 
 async def test_clock_that_is_set_is_told_and_changes_nothing(venue: Venue) -> None:

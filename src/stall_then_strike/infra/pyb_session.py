@@ -69,6 +69,8 @@ if TYPE_CHECKING:
 # All in real seconds, whatever the clock's speed.
 POLL_S: Final = 0.02
 """Time between two checks of the connection."""
+_LATE_NS: Final = int(3 * POLL_S * NS_PER_S)
+"""A shorter gap between two checks is no sign of a backlog, however soon the strategy calls a book stale."""
 ACK_LIMIT_S: Final = 10.0
 """How long the login and the acknowledgement of a subscription may take together."""
 CLOSE_LIMIT_S: Final = 2.0
@@ -179,7 +181,7 @@ class PyBotterSession:
         self._watcher: asyncio.Task[None] | None = None
         self._retired: ClientWebSocketResponse | None = None
         self._to_close: list[ClientWebSocketResponse] = []
-        self._pauses = PauseWatch(clock.sources, cfg.strategy.stale_ms * NS_PER_MS)
+        self._pauses = PauseWatch(clock.sources, max(_LATE_NS, cfg.strategy.stale_ms * NS_PER_MS))
         self._has_book = False
         """Whether a complete book has arrived on the current connection."""
         self._renewal = ""
