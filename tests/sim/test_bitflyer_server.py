@@ -517,6 +517,18 @@ async def test_maximal_speed_waits_for_a_client_and_loses_nothing() -> None:
             assert client.texts[1:] == expected
 
 
+async def test_maximal_speed_keeps_a_client_that_subscribes_while_its_queue_is_full() -> None:
+    source: MarketSource = Market(seed=1, start_ns=START_NS)
+    async with BitflyerExchange(source, clock=None, queue_frames=4) as venue, listening(venue, *ALL) as client:
+        sent = -1
+        while venue.statistics().frames_sent != sent:  # until nothing more can be sent to a client that does not read
+            sent = venue.statistics().frames_sent
+            await asyncio.sleep(0.2)
+        await client.subscribe(BOARD)
+        await asyncio.sleep(0.1)
+        await client.read_until(lambda: len(client.answers) == 2)
+
+
 async def test_maximal_speed_goes_on_when_a_slow_client_leaves() -> None:
     source: MarketSource = Market(seed=1, start_ns=START_NS)
     async with BitflyerExchange(source, clock=None, queue_frames=4) as venue, listening(venue, BOARD) as good:

@@ -163,21 +163,22 @@ class Connection:
             trouble = None if self._reply_trouble is None else self._reply_trouble(message.data)
             answer = self.rpc.receive(message.data)
             if trouble is None:
-                self._reply(answer)
+                await self._reply(answer)
             else:
                 late = tasks.create_task(self._reply_late(trouble, answer))
                 self._late_replies.add(late)
                 late.add_done_callback(self._late_replies.discard)
         return not is_last
 
-    def _reply(self, answer: str | None) -> None:
-        if answer is not None and not self.outbox.offer(answer):
-            self.abort()
+    async def _reply(self, answer: str | None) -> None:
+        """Queue an answer; wait for room, and meanwhile read no more requests."""
+        if answer is not None:
+            await self.outbox.put(answer)
 
     async def _reply_late(self, trouble: LateReply, answer: str | None) -> None:
         passage = await trouble()
         if passage is Passage.LEAVES:
-            self._reply(answer)
+            await self._reply(answer)
         elif passage is Passage.CUT:
             self.abort()
 
