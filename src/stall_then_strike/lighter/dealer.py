@@ -42,6 +42,7 @@ from stall_then_strike.lighter.own_orders import ClientIndexes, OwnOrders
 from stall_then_strike.lighter.sender import Sender
 from stall_then_strike.lighter.signer import Signer
 from stall_then_strike.lighter.tokens import Tokens
+from stall_then_strike.lighter.ws import WS_BATCH, LighterSocket
 from stall_then_strike.types.errors import BatchFailed, VenueError
 from stall_then_strike.types.names import NS_PER_S
 
@@ -398,6 +399,16 @@ class LighterDealer:
             "creates": [ticket.told() for ticket in creates],
             "flushed": flushed,
         }
+
+    async def send_over(self, socket: LighterSocket | None) -> None:
+        """Send transactions over this socket, at most 15 in a message, or with None over REST again.
+
+        Not part of the specification, whose batches always go over REST.
+        """
+        if socket is None:
+            await self._sender.route(self.calls.send, REST_BATCH)
+        else:
+            await self._sender.route(socket.send_signed, WS_BATCH)
 
     async def _submit(self, intent: Intent, *, is_urgent: bool = False) -> dict[str, Any]:
         """Send at once, or queue and flush when it is time. Returns what became of the intent."""

@@ -125,7 +125,7 @@ class KeyLine:
     ) -> None:
         """``send`` raises VenueError unless all was accepted; ``on_trouble`` receives one line for the log."""
         self.api_key_index: Final = api_key_index
-        self.batch_limit: Final = batch_limit
+        self.batch_limit = batch_limit
         self._signer = signer
         self._send = send
         self._enquiry = enquiry
@@ -139,6 +139,11 @@ class KeyLine:
         self._floor = 0
         """All nonces below are known to be consumed."""
         self._deadline_ns = 0
+
+    async def route(self, send: Callable[[Sequence[SignedTx]], Awaitable[None]], batch_limit: int) -> None:
+        """Send over another connection from now on, once what is under way is decided."""
+        async with self._lock:
+            self._send, self.batch_limit = send, batch_limit
 
     async def send_all(self, items: Sequence[Item]) -> None:
         """Send in order, in as few messages as possible; afterwards each item has a status."""

@@ -8,12 +8,13 @@ has placed anything. Keys take turns only for messages that consist of creates a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, assert_never
 
 from stall_then_strike.lighter.intents import CancelAll, CancelOrder, Intent, ModifyOrder, NewOrder
 from stall_then_strike.lighter.key_line import Item, KeyLine, Status
 from stall_then_strike.lighter.own_orders import OwnOrders
+from stall_then_strike.lighter.signer import SignedTx
 
 
 class Sender:
@@ -26,6 +27,11 @@ class Sender:
         self._used: set[int] = set()
         self._turn = 0
         self._orders = orders
+
+    async def route(self, send: Callable[[Sequence[SignedTx]], Awaitable[None]], batch_limit: int) -> None:
+        """Send over another connection from now on."""
+        for line in self._lines.values():
+            await line.route(send, batch_limit)
 
     async def send(self, intents: Sequence[Intent]) -> list[Item]:
         """Send in order; returns one decided item per intent (a cancel of all may have several, the worst is given)."""

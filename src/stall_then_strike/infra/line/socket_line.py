@@ -141,6 +141,14 @@ class LineOwner(Protocol):
         """Wait until this message may go out."""
         ...
 
+    def on_ready(self) -> None:
+        """The shared connection is up and greeted."""
+        ...
+
+    def on_dropped(self, why: str) -> None:
+        """The shared connection ended."""
+        ...
+
     def on_tick(self, now_s: float) -> None:
         """About once a second on the shared connection."""
         ...
@@ -237,8 +245,10 @@ class SocketLine:
         self.counts.drops += 1
         self.ready.clear()
         why = self.last_error
-        if self.owner.tap is not None and not self.name:
-            self.owner.tap.on_dropped(self.owner.clock.now_ns(), why)
+        if not self.name:
+            self.owner.on_dropped(why)
+            if self.owner.tap is not None:
+                self.owner.tap.on_dropped(self.owner.clock.now_ns(), why)
         for entry in self.owner.subscriptions_of(self.name):
             entry.asked_s = None
             if entry.is_live:
@@ -337,6 +347,8 @@ class SocketLine:
     def greeted(self) -> None:
         """The connection can be used: subscribe what is wanted."""
         self.ready.set()
+        if not self.name:
+            self.owner.on_ready()
         for entry in self.owner.subscriptions_of(self.name):
             self.ask(entry)
 

@@ -282,6 +282,12 @@ class BaseWebSocketManager:
     async def before_send(self, message: Mapping[str, Any]) -> None:
         """Wait until the venue's limits allow this message."""
 
+    def on_ready(self) -> None:
+        """The shared connection is up and greeted; subscriptions follow."""
+
+    def on_dropped(self, why: str) -> None:
+        """The shared connection ended."""
+
     def on_tick(self, now_s: float) -> None:
         """Called about once a second while the shared connection is up."""
 
