@@ -34,7 +34,7 @@ from stall_then_strike.infra.line.own_machine import is_own_machine
 from stall_then_strike.lighter import order_forms
 from stall_then_strike.lighter.calls import REST_BATCH, Calls
 from stall_then_strike.lighter.dealer_config import DealerConfig
-from stall_then_strike.lighter.intents import COI_MAX, CancelAll, CancelOrder, Intent, NewOrder, index_of
+from stall_then_strike.lighter.intents import COI_MAX, CancelAll, CancelOrder, Intent, ModifyOrder, NewOrder, index_of
 from stall_then_strike.lighter.key_line import Item, KeyLine, Status
 from stall_then_strike.lighter.limiter import Limiter
 from stall_then_strike.lighter.markets import Market, Markets, Number
@@ -389,7 +389,7 @@ class LighterDealer:
         indexes = [*(cancel_order_indices or ()), *(self.orders.order_index(coi) or coi for coi in own)]
         cancels = [_Ticket(self._cancel_of(index)) for index in indexes]
         creates = [
-            _Ticket(order_forms.limit_order(self.market, self._client_indexes.new(), price, size))
+            self._ticket(order_forms.limit_order(self.market, self._client_indexes.new(), price, size))
             for price, size in new_limit_orders or ()
         ]
         self._queue += [*cancels, *creates]
@@ -412,11 +412,16 @@ class LighterDealer:
 
     async def _submit(self, intent: Intent, *, is_urgent: bool = False) -> dict[str, Any]:
         """Send at once, or queue and flush when it is time. Returns what became of the intent."""
-        ticket = _Ticket(intent)
+        ticket = self._ticket(intent)
         if self._is_immediate:
             await self._send([ticket])
             return ticket.told()
         return await self._enqueue(ticket, is_urgent=is_urgent)
+
+    def _ticket(self, intent: Intent) -> _Ticket:
+        if isinstance(intent, NewOrder | ModifyOrder):
+            self.orders.on_planned(intent)
+        return _Ticket(intent)
 
     async def _enqueue(self, ticket: _Ticket, *, is_urgent: bool = False) -> dict[str, Any]:
         if self._is_closed:

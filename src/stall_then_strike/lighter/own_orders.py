@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stall_then_strike.infra.clock import Clock
-from stall_then_strike.lighter.intents import NewOrder, market_of
+from stall_then_strike.lighter.intents import ModifyOrder, NewOrder, market_of
 from stall_then_strike.types.names import NS_PER_MS
 
 MOST_KEPT: Final = 20_000
@@ -81,19 +81,25 @@ class OwnOrders:
         order = self._by_index.get(index)
         return otherwise if order is None or order.market_index is None else order.market_index
 
-    def on_sent(self, order: NewOrder, api_key_index: int) -> None:
-        """An order of ours was accepted, or may have been."""
-        entry = self._entry(order.client_order_index)
-        entry.client_order_index = order.client_order_index
-        entry.market_index = order.market_index
-        entry.api_key_index = api_key_index
-        entry.base_amount, entry.price, entry.is_plain = order.base_amount, order.price, True
+    def on_planned(self, intent: NewOrder | ModifyOrder) -> None:
+        """An order or a change of one is queued: from now on its terms are what later changes start from."""
+        if isinstance(intent, NewOrder):
+            entry = self._entry(intent.client_order_index)
+            entry.client_order_index, entry.is_plain = intent.client_order_index, True
+        else:
+            entry = self._entry(intent.index)
+        entry.market_index = intent.market_index
+        entry.base_amount, entry.price = intent.base_amount, intent.price
 
-    def on_modified(self, index: int, base_amount: int, price: int) -> None:
-        """A change of an order was accepted."""
-        entry = self._by_index.get(index)
+    def on_sent(self, order: NewOrder, api_key_index: int) -> None:
+        """An order of ours was accepted by this key, or may have been."""
+        self._entry(order.client_order_index).api_key_index = api_key_index
+
+    def on_refused(self, intent: NewOrder | ModifyOrder) -> None:
+        """It did not come to that: the order's terms are unknown until it is listed."""
+        entry = self._by_index.get(intent.client_order_index if isinstance(intent, NewOrder) else intent.index)
         if entry is not None:
-            entry.base_amount, entry.price = base_amount, price
+            entry.base_amount = entry.price = None
 
     def on_listed(self, orders: Iterable[Mapping[str, Any]]) -> None:
         """The venue listed these orders."""

@@ -95,15 +95,11 @@ class Sender:
     def _book(self, key: int, part: Sequence[Item]) -> None:
         self._used.add(key)
         for item in part:
-            if item.status is Status.REFUSED:
-                continue
-            match item.intent:
-                case NewOrder():
-                    self._orders.on_sent(item.intent, key)
-                case ModifyOrder():
-                    self._orders.on_modified(item.intent.index, item.intent.base_amount, item.intent.price)
-                case CancelOrder() | CancelAll():
-                    pass
+            intent = item.intent
+            if isinstance(intent, NewOrder) and item.status is not Status.REFUSED:
+                self._orders.on_sent(intent, key)
+            elif isinstance(intent, NewOrder | ModifyOrder) and item.status is not Status.ACCEPTED:
+                self._orders.on_refused(intent)
 
 
 def _worst(copies: Sequence[Item]) -> Item:
