@@ -173,8 +173,12 @@ async def _broken(request: web.Request) -> web.StreamResponse:
 async def opened_gate(upstream: str) -> AsyncIterator[Gate]:
     gate = Gate(upstream)
     async with aiohttp.ClientSession() as session:
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await gate.handle(request, session)
+
         app = web.Application()
-        app.router.add_route("*", "/{tail:.*}", lambda request: gate.handle(request, session))
+        app.router.add_route("*", "/{tail:.*}", handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         try:
