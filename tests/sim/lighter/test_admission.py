@@ -111,7 +111,11 @@ def test_cancel_all_and_leverage_that_are_refused() -> None:
 
 
 def test_what_is_not_simulated_says_so() -> None:
-    order = dict.fromkeys(("MarketIndex", "ClientOrderIndex", "BaseAmount", "Price", "IsAsk", "Type", "TimeInForce", "ReduceOnly", "TriggerPrice", "OrderExpiry"), 1)  # fmt: skip
+    names = (
+        "MarketIndex", "ClientOrderIndex", "BaseAmount", "Price", "IsAsk", "Type", "TimeInForce", "ReduceOnly",
+        "TriggerPrice", "OrderExpiry",
+    )  # fmt: skip
+    order = dict.fromkeys(names, 1)
     receipt = Client().send(TxType.CREATE_GROUPED_ORDERS, {"GroupingType": 1, "Orders": [order]})
     assert (receipt.code, receipt.message) == (21505, "unsupported tx type: grouped orders are not simulated")
 

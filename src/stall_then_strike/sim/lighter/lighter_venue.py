@@ -96,6 +96,8 @@ class LighterVenue:
         self._tokens: dict[str, int] = {}
         self.mishap: Callable[[Transaction], bool] | None = None
         """A fault: whether an accepted transaction silently has no effect."""
+        self.refusal: Callable[[], Refusal | None] | None = None
+        """A fault: how a transaction or batch is refused, whatever is in it; None when it is not."""
 
     # --- accounts -------------------------------------------------------------------------------------------------
 
@@ -160,11 +162,13 @@ class LighterVenue:
     def _take(self, given: list[tuple[int, str]], now_ns: int, *, is_protected: bool) -> Receipt:
         self.floor.move_to(now_ns)
         try:
+            if self.refusal is not None and (refusal := self.refusal()) is not None:
+                raise refusal
             txs = [decode(tx_type, info, self.settings.chain_id) for tx_type, info in given]
             admission = Admission(self.accounts, self._queued, now_ns)
             admission.check_batch(txs, verifies=self.settings.verifies_orders, is_protected=is_protected)
-        except Refusal as refusal:
-            return Receipt(refusal.code, refusal.message)
+        except Refusal as refused:
+            return Receipt(refused.code, refused.message)
         due_ns = 0
         for tx in txs:
             due_ns = self._accept(tx, now_ns)
