@@ -6,10 +6,12 @@ Everything is sent through this module, so that each order is tracked, charged t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from stall_then_strike.engine.closing import CloseOrder
 from stall_then_strike.engine.orders import Order, Orders
 from stall_then_strike.engine.recording import Recorder
+from stall_then_strike.engine.strategy import Quote, Strategy
 from stall_then_strike.engine.venue.budget import Budget
 from stall_then_strike.types.dto import (
     Action,
@@ -21,9 +23,12 @@ from stall_then_strike.types.dto import (
     OrderId,
     PlaceLimit,
     Reason,
+    Side,
     TimeInForce,
 )
 from stall_then_strike.types.instrument import NO_PRICE, Instrument, Ticks
+
+_BUY: Final = Side.BUY
 
 
 class Dispatch:
@@ -52,17 +57,39 @@ class Dispatch:
         self._sent += 1
         return ClientOrderId(f"{self._run_name}-{self._sent}")
 
-    def strike(self, quotes: Sequence[PlaceLimit], bid: Ticks, ask: Ticks) -> None:
-        """Send the quotes of a strike."""
-        now, record = self._now_ns, self._record
+    def quote(self, quotes: Sequence[Quote], strategy: Strategy, reason: Reason) -> None:
+        """Send new quotes of a strategy; one of size zero only uses up an order number."""
+        sent: list[PlaceLimit] = []
         for quote in quotes:
-            self._track(quote)
-        self._budget.spend_strike(now, len(quotes), quotes[0].size)
-        record.tally.strikes += 1
-        self.actions.extend(quotes)
-        self.decision("strike", Reason.STRIKE, tuple(quotes), bid, ask)
-        sides = " / ".join(f"{q.side} {self._instrument.price(q.price)}" for q in quotes)
-        record.note("INFO", f"strike {self._instrument.size(quotes[0].size)} {self._instrument.base}: {sides}")
+            name = self.name()
+            if quote.size:
+                sent.append(self._place(name, quote, strategy.tag, reason))
+        if not sent:
+            return
+        self._record.tally.strikes += 1
+        self.actions.extend(sent)
+        bid = max((q.price for q in sent if q.side is _BUY), default=NO_PRICE)
+        ask = min((q.price for q in sent if q.side is not _BUY), default=NO_PRICE)
+        self.decision(strategy.word, reason, tuple(sent), bid, ask)
+        unit = self._instrument
+        sides = " / ".join(f"{q.side} {unit.price(q.price)}" for q in sent)
+        size = " or ".join(f"{unit.size(size)}" for size in sorted({q.size for q in sent}))
+        self._record.note("INFO", f"{strategy.word} {size} {unit.base}: {sides}")
+
+    def _place(self, name: ClientOrderId, quote: Quote, tag: str, reason: Reason) -> PlaceLimit:
+        """Track one new quote and charge the budget."""
+        action = PlaceLimit(
+            client_order_id=name,
+            side=quote.side,
+            price=quote.price,
+            size=quote.size,
+            ttl_ms=quote.ttl_ms,
+            tag=tag,
+            reason=reason,
+        )
+        self._track(action, quote.key)
+        self._budget.spend_strike(self._now_ns, 1, quote.size)
+        return action
 
     def cancel(self, due: Sequence[tuple[Order, OrderId]], reason: Reason) -> CancelAllStall:
         """Cancel these orders, by the venue's ids."""
@@ -117,8 +144,8 @@ class Dispatch:
         meta = DecisionMeta(decision_type=decision_type, reason=reason, entry_bid=entry_bid, entry_ask=entry_ask)
         self._record.decision(meta, self.board, actions)
 
-    def _track(self, action: PlaceLimit | CloseMarket) -> None:
-        """Track an order before it is sent."""
+    def _track(self, action: PlaceLimit | CloseMarket, key: int = 0) -> None:
+        """Track an order before it is sent. ``key`` is the strategy's number of a quote."""
         self._record.fact("send", client_order_id=action.client_order_id, detail=action.reason.label)
         self._orders.add(
             Order(
@@ -131,5 +158,6 @@ class Dispatch:
                 tag=action.tag,
                 reason=action.reason,
                 sent_ns=self._now_ns,
+                key=key,
             )
         )

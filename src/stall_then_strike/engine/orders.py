@@ -138,6 +138,7 @@ _ACCEPTED: Final = OrderEventKind.ACCEPTED
 _REGISTERED: Final = OrderEventKind.REGISTERED
 _SEND_UNKNOWN: Final = OrderEventKind.SEND_UNKNOWN
 _CANCEL_FAILED: Final = OrderEventKind.CANCEL_FAILED
+_GTC: Final = TimeInForce.GTC
 
 _CANCEL_OVER: Final = frozenset({_K.CANCEL_FAILED, _K.CANCEL_UNSENT})
 
@@ -158,6 +159,8 @@ class Order:
     reason: Reason
     """Why it was sent."""
     sent_ns: int
+    key: int = 0
+    """The strategy's number of a quote of this run; zero for any other order."""
     state: OrderState = OrderState.PENDING_NEW
     order_id: OrderId | None = None
     executed: Lots = Lots(0)
@@ -187,6 +190,11 @@ class Order:
     def terms(self) -> OrderTerms:
         """Side, price and size."""
         return OrderTerms(self.side, self.price, self.size)
+
+    @property
+    def is_quote(self) -> bool:
+        """Whether it rests on the book. Orders that close a position do not."""
+        return self.time_in_force is _GTC
 
     @property
     def remaining(self) -> Lots:
@@ -302,11 +310,13 @@ class Orders:
         """Whether there is an order with this client order id."""
         return name in self._live or name in self._ended
 
-    def live(self, tag: str | None = None) -> Sequence[Order]:
-        """Live orders of one tag or all, in the order they were sent."""
-        if tag is None:
-            return list(self._live.values())
-        return [order for order in self._live.values() if order.tag == tag]
+    def live(self) -> Sequence[Order]:
+        """Live orders, in the order they were sent."""
+        return list(self._live.values())
+
+    def quotes(self) -> Sequence[Order]:
+        """Live quotes, in the order they were sent."""
+        return [order for order in self._live.values() if order.is_quote]
 
     @property
     def early(self) -> Mapping[OrderId, Sequence[OrderEvent | FillEvent]]:

@@ -10,7 +10,6 @@ from typing import Final
 
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Order, OrderState
-from stall_then_strike.engine.strategy_stall import STALL_TAG
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     Action,
@@ -174,7 +173,7 @@ class Recorder:
         tally.fills += 1
         tally.volume += fill.size
         tally.fees += fill.fee
-        if order.tag == STALL_TAG:
+        if order.is_quote:
             tally.touched += order.executed == fill.size
             tally.filled += order.state is OrderState.FILLED
         self._trade(fill, order.tag, realised, order.client_order_id, order.order_id)
@@ -235,7 +234,7 @@ class Recorder:
             self.fact(kind.value, client_order_id=order.client_order_id, order_id=order.order_id, detail=event.detail)
         if kind is _ACCEPTED:
             tally.placed += 1
-            tally.quotes += order.tag == STALL_TAG
+            tally.quotes += order.is_quote
             self._order(order, "place", order.reason.label, event.ts_ns)
         elif kind in (_REJECTED, _NOT_SENT, _PROVEN_ABSENT):
             tally.rejected += 1
