@@ -11,7 +11,7 @@ objects that it owns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import date
 from typing import Final, assert_never
 
@@ -238,10 +238,6 @@ class Core:
         stale = now_ns - self._board.ts_ns >= self._stale_ns
         return BookStatus.STALE if status is _OK and stale else status
 
-    def own_orders(self) -> Iterator[Order]:
-        """Orders of ours that may be in the venue's book; the view removes them from it."""
-        return iter(self.orders.quotes())
-
     @property
     def next_deadline_ns(self) -> int:
         """When to send a ``Tick`` if no event comes before. Always later than the last event."""
@@ -268,8 +264,7 @@ class Core:
         """Process one event and return the step. A ``now_ns`` earlier than the latest one seen counts as that one."""
         now = self._now_ns = now_ns if now_ns > self._now_ns else self._now_ns
         dispatch, record, account = self.dispatch, self.record, self.account
-        dispatch.begin(now)
-        record.begin(now)
+        dispatch.now_ns = record.now_ns = now
         if now >= self._change_ns:
             self._roll(now)
         self._take_in(event, now)
@@ -292,7 +287,7 @@ class Core:
             self.orders.touched.clear()
         if not dispatch.actions and not record.rows and changes is None:
             return NOTHING
-        return Step(tuple(dispatch.actions), tuple(record.rows), changes)
+        return Step(dispatch.take() if dispatch.actions else (), record.take(), changes)
 
     def _go_on_closing(self, now: int) -> None:
         """Take the closing one step further; begin one if a late fill has left a position that may not be held."""
@@ -336,8 +331,9 @@ class Core:
         if isinstance(event, BoardSnapshot):  # the most frequent events are tested first
             self._board = self.dispatch.board = event
             self.record.tally.boards += 1
-            if event.status is _OK:
-                self.inventory.mark(event.best_bid_price, event.best_ask_price)
+            inventory, mid2 = self.inventory, event.best_bid_price + event.best_ask_price
+            if event.status is _OK and (mid2 != inventory.mid2 or not inventory.is_marked):
+                inventory.mark(event.best_bid_price, event.best_ask_price)
         elif isinstance(event, OrderEvent):
             self._apply(event)
         elif isinstance(event, Tick):
@@ -427,7 +423,8 @@ class Core:
         self._trip(Reason.LIMIT_BREACH if is_restricted else Reason.AUTH_REFUSED, refusal.detail)
 
     def _roll(self, now: int) -> None:
-        """Update the trading day and the quiet window after a boundary of the calendar."""
+        """Update the trading day and the quiet window after a boundary of the calendar, and at the first step."""
+        self.dispatch.begin_run(now)
         day = self.calendar.day(now)
         if self._day is not None and day != self._day:
             result = self.instrument.amount(self.inventory.pnl_today)
@@ -522,7 +519,7 @@ class Core:
                 self._stopping,
                 self.exits.closing is not None,
                 self._held or 0,
-                account is None or (account.is_settled and not account.is_failing(self._now_ns)),
+                account is None or account.is_sure(self._now_ns),
                 self._now_ns < self._margin.until_ns,
                 self._state is _RUNNING,
                 self._health not in _UNHEALTHY,
@@ -553,7 +550,7 @@ class Core:
             reason = self.quoting.carry_out(wish, gate, now)
             if reason is not None and reason is not self.record.hold_reason:
                 self._hold(reason, now)
-        if self.orders.any_live:
+        if self.quoting.has_cancels:
             self.exits.retry_cancels(now)
 
     def _may_close(self) -> bool:
@@ -590,10 +587,11 @@ class Core:
 
     def _apply(self, event: OrderEvent | FillEvent) -> bool:
         """Apply an event of an order; return whether it was news."""
-        results = self.orders.apply(event)
-        for applied in results:
+        is_news = False
+        for applied in self.orders.apply(event):
+            is_news = is_news or applied.changed
             self._on_applied(applied, self._now_ns)
-        return any(applied.changed for applied in results)
+        return is_news
 
     def _count_failures(self, order: Order, event: OrderEvent, now: int) -> None:
         """Count refused and unsent orders: a dead connection or an account without margin must not be hammered."""
@@ -662,13 +660,13 @@ class Core:
         if not (touched or record.booked or record.facts or marked):
             return None
         self._memo_ns, self._remembered = now, self.inventory.changes
-        orders = tuple(order.memo() for order in touched.values())
+        orders = tuple([order.memo() for order in touched.values()])
         touched.clear()
         memo = CoreMemo(
             ts_ns=now,
             day="" if self._day is None else self._day.isoformat(),
             inventory=self.inventory.memo(),
-            halted=self.halted,
+            halted=self.kill_switch.halted,
             halt_ns=self.kill_switch.since_ns,
             halt_detail=self.kill_switch.detail,
             pnl_base=self.kill_switch.pnl_base,

@@ -38,19 +38,22 @@ class Dispatch:
         """Start without actions."""
         self.actions: list[Action] = []
         self._instrument, self._orders, self._budget, self._record = instrument, orders, budget, record
-        self._now_ns = 0
+        self.now_ns = 0
+        """The time of the step, set by the core."""
         self.board: BoardSnapshot | None = None
         """The board that decisions are made on."""
         self._sent = 0
         self._run_name = ""
 
-    def begin(self, now_ns: int) -> None:
-        """Begin a step."""
-        self._now_ns = now_ns
-        if self.actions:
-            self.actions = []
-        if not self._run_name:
-            self._run_name = f"{now_ns // 1_000_000:x}"
+    def begin_run(self, now_ns: int) -> None:
+        """The first step: the run's orders are named after its time."""
+        self._run_name = self._run_name or f"{now_ns // 1_000_000:x}"
+
+    def take(self) -> tuple[Action, ...]:
+        """The actions of the step that ends."""
+        actions = tuple(self.actions)
+        self.actions = []
+        return actions
 
     def name(self) -> ClientOrderId:
         """A client order id for a new order, unique across runs."""
@@ -59,22 +62,26 @@ class Dispatch:
 
     def quote(self, quotes: Sequence[Quote], strategy: Strategy, reason: Reason) -> None:
         """Send new quotes of a strategy; one of size zero only uses up an order number."""
+        unit = self._instrument
         sent: list[PlaceLimit] = []
+        sides: list[str] = []
+        bid = ask = NO_PRICE
         for quote in quotes:
             name = self.name()
-            if quote.size:
-                sent.append(self._place(name, quote, strategy.tag, reason))
-        if not sent:
-            return
-        self._record.tally.strikes += 1
-        self.actions.extend(sent)
-        bid = max((q.price for q in sent if q.side is _BUY), default=NO_PRICE)
-        ask = min((q.price for q in sent if q.side is not _BUY), default=NO_PRICE)
-        self.decision(strategy.word, reason, tuple(sent), bid, ask)
-        unit = self._instrument
-        sides = " / ".join(f"{q.side} {unit.price(q.price)}" for q in sent)
-        size = " or ".join(f"{unit.size(size)}" for size in sorted({q.size for q in sent}))
-        self._record.note("INFO", f"{strategy.word} {size} {unit.base}: {sides}")
+            if not quote.size:
+                continue
+            if quote.side is _BUY:
+                bid = max(bid, quote.price)
+            else:
+                ask = min(ask or quote.price, quote.price)
+            sent.append(self._place(name, quote, strategy.tag, reason))
+            sides.append(f"{quote.side} {unit.price(quote.price)}")
+        if sent:
+            self._record.tally.strikes += 1
+            self.actions.extend(sent)
+            self.decision(strategy.word, reason, tuple(sent), bid, ask)
+            size = unit.size(sent[0].size)
+            self._record.note("INFO", f"{strategy.word} {size} {unit.base}: {' / '.join(sides)}")
 
     def _place(self, name: ClientOrderId, quote: Quote, tag: str, reason: Reason) -> PlaceLimit:
         """Track one new quote and charge the budget."""
@@ -88,14 +95,14 @@ class Dispatch:
             reason=reason,
         )
         self._track(action, quote.key)
-        self._budget.spend_strike(self._now_ns, 1, quote.size)
+        self._budget.spend_strike(self.now_ns, 1, quote.size)
         return action
 
     def cancel(self, due: Sequence[tuple[Order, OrderId]], reason: Reason) -> CancelAllStall:
         """Cancel these orders, by the venue's ids."""
-        self._budget.spend_cancel(self._now_ns, len(due))
+        self._budget.spend_cancel(self.now_ns, len(due))
         for order, name in due:
-            self._orders.cancel_sent(order, self._now_ns)
+            self._orders.cancel_sent(order, self.now_ns)
             why = order.cancel_reason or reason
             self._record.fact("cancel", client_order_id=order.client_order_id, order_id=name, detail=why.label)
         action = CancelAllStall(order_ids=tuple(name for _, name in due), reason=reason)
@@ -104,7 +111,7 @@ class Dispatch:
 
     def cancel_strangers(self, names: Sequence[OrderId]) -> None:
         """Cancel orders on the book that are orphans or not ours."""
-        self._budget.spend_cancel(self._now_ns, len(names))
+        self._budget.spend_cancel(self.now_ns, len(names))
         for name in names:
             self._record.fact("cancel", order_id=name, detail=Reason.ORPHAN.label)
         action = CancelAllStall(order_ids=tuple(names), reason=Reason.ORPHAN)
@@ -122,7 +129,7 @@ class Dispatch:
             reason=reason,
         )
         self._track(action)
-        self._budget.spend_order(self._now_ns, order.size)
+        self._budget.spend_order(self.now_ns, order.size)
         self._record.tally.closes += 1
         self.actions.append(action)
         self.decision("close", reason, (action,))
@@ -157,7 +164,7 @@ class Dispatch:
                 ttl_ms=action.ttl_ms if isinstance(action, PlaceLimit) else 0,
                 tag=action.tag,
                 reason=action.reason,
-                sent_ns=self._now_ns,
+                sent_ns=self.now_ns,
                 key=key,
             )
         )

@@ -224,7 +224,7 @@ class Order:
             cancel_reason=self.cancel_reason,
             cancel_sent_ns=self.cancel_sent_ns,
             registered_ns=self.registered_ns,
-            is_live=self.is_live,
+            is_live=self.state not in TERMINAL,
         )
 
 
@@ -315,8 +315,8 @@ class Orders:
         return list(self._live.values())
 
     def quotes(self) -> Sequence[Order]:
-        """Live quotes, in the order they were sent."""
-        return [order for order in self._live.values() if order.is_quote]
+        """Live orders that rest on the venue's book, or will, in the order they were sent."""
+        return [order for order in self._live.values() if order.time_in_force is _GTC]
 
     @property
     def early(self) -> Mapping[OrderId, Sequence[OrderEvent | FillEvent]]:
@@ -367,9 +367,10 @@ class Orders:
 
     def add(self, order: Order) -> None:
         """Add a new order, before it is sent. Raises ValueError if its client order id exists."""
-        if order.client_order_id in self:
-            raise ValueError(f"order {order.client_order_id} exists already")
-        self._live[order.client_order_id] = self.touched[order.client_order_id] = order
+        name = order.client_order_id
+        if name in self._live or name in self._ended:
+            raise ValueError(f"order {name} exists already")
+        self._live[name] = self.touched[name] = order
         self.any_live = True
 
     def cancel_sent(self, order: Order, now_ns: int) -> None:

@@ -45,6 +45,8 @@ class Quoting:
         """When the strategy wants to be asked again without an event."""
         self.room_ns = 0
         """When the budget allows the new quotes of the last wish."""
+        self.has_cancels = False
+        """Whether a cancel was wanted when the strategy was last asked."""
         self._min_size = instrument.min_size
         self._budget, self._dispatch, self._exits = budget, dispatch, exits
         self._orders, self._inventory = orders, inventory
@@ -52,7 +54,7 @@ class Quoting:
         self._last_key = 0
         self._wished: tuple[Quote, ...] = ()
         """The quotes of the last wish that was carried out."""
-        self._wished_keys: frozenset[int] = frozenset()
+        self._wished_keys: set[int] = set()
         self._is_loose = False
         """Whether a quote is live that the last wish did not name: one that was thought to have ended."""
 
@@ -71,15 +73,16 @@ class Quoting:
         """What the strategy has now."""
         open_buy = open_sell = 0
         quotes: list[LiveQuote] = []
-        self._is_loose = False
+        self._is_loose = self.has_cancels = False
         if self._orders.any_live:
             for order in self._orders.live():
                 if order.side is _BUY:
                     open_buy += order.remaining
                 else:
                     open_sell += order.remaining
+                is_ending = order.cancel_reason is not None
+                self.has_cancels = self.has_cancels or is_ending
                 if order.is_quote and not self._has_ended(order, now_ns):
-                    is_ending = order.cancel_reason is not None
                     quotes.append(LiveQuote(order.key, order.side, order.price or NO_PRICE, order.remaining, is_ending))
                     self._is_loose = self._is_loose or not (is_ending or order.key in self._wished_keys)
         strategy, inventory = self.strategy, self._inventory
@@ -117,11 +120,11 @@ class Quoting:
         quotes, reason = (wish.quotes, wish.reason) if gate is None else ((), gate)
         if quotes == self._wished and not self._is_loose:
             return reason
-        is_idle = not self._cancel_all_but(quotes, reason, now_ns)
+        is_idle = not (self._orders.any_live and self._cancel_all_but(quotes, reason, now_ns))
         new = [quote for quote in quotes if quote.key > self._last_key]
         if new and now_ns < self.room_ns:
             return Reason.BUDGET if is_idle else None
-        self._wished, self._wished_keys = quotes, frozenset(quote.key for quote in quotes)
+        self._wished, self._wished_keys = quotes, {quote.key for quote in quotes}
         if new:
             self._last_key = new[-1].key
             self._dispatch.quote(new, self.strategy, reason)
