@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -27,7 +28,6 @@ from typing import Any, Final, Literal, Protocol, Self
 import orjson
 from aiohttp import web
 
-from stall_then_strike.sim.bitflyer.hub import RealtimeHub
 from stall_then_strike.sim.bitflyer.limits import AddressCalls
 from stall_then_strike.sim.bitflyer.private_rest import PrivateRest, RestCall
 from stall_then_strike.sim.bitflyer.private_venue import PrivateVenue
@@ -51,6 +51,7 @@ from stall_then_strike.sim.faults.injector import FaultInjector
 from stall_then_strike.sim.faults.kinds import FaultKind, FaultPlan, Site
 from stall_then_strike.sim.faults.lost_deletions import LostDeletions
 from stall_then_strike.sim.faults.scene import FaultScene
+from stall_then_strike.sim.hub import PingWatch, RealtimeHub
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, Side
 from stall_then_strike.types.instrument import Ticks
 
@@ -129,7 +130,7 @@ class BitflyerExchange:
         self._feed = FaultyFeed(source, self.faults, self._scene, private)
         self._calls = FaultyCalls(self.faults, now_ns=self._now_ns, sleep_until=self._wait_until, audit=self.audit)
         self._hub = RealtimeHub(
-            ping_s=ping_s,
+            watch=PingWatch(interval_s=ping_s),
             queue_frames=queue_frames,
             new_session=self._new_session,
             reply_trouble=self._calls.reply_trouble,
@@ -355,8 +356,9 @@ class BitflyerExchange:
         response.headers.update(answer.headers)
         return response
 
-    def _new_session(self) -> RpcSession:
-        return RpcSession(None if self._private is None else self._log_in, on_request=self._on_request)
+    def _new_session(self, _request: web.Request, on_change: Callable[[], None]) -> RpcSession:
+        log_in = None if self._private is None else self._log_in
+        return RpcSession(log_in, on_change=on_change, on_request=self._on_request)
 
     def _log_in(self, params: Any) -> str:
         if self._private is None:

@@ -17,7 +17,6 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from stall_then_strike.sim.bitflyer.hub import LateReply, Passage
 from stall_then_strike.sim.bitflyer.limits import Reading
 from stall_then_strike.sim.bitflyer.private_wire import Number, to_json
 from stall_then_strike.sim.bitflyer.public_rest import OVER_LIMIT
@@ -26,6 +25,7 @@ from stall_then_strike.sim.bitflyer.wire import error_body
 from stall_then_strike.sim.exchange.request_log import Audit, Received
 from stall_then_strike.sim.faults.injector import FaultInjector
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind, Site
+from stall_then_strike.sim.hub import LateReply, Passage
 from stall_then_strike.types.dto import NS_PER_S
 
 REALTIME_PATH: Final = "/json-rpc"

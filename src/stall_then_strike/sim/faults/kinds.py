@@ -4,7 +4,7 @@ A :class:`Fault` says what goes wrong (its kind), to what (channel, event type, 
 (chance, count, how many are skipped first) and when (``[from_s, to_s)``, seconds of venue time since the exchange was
 made, or since the fault was injected). `injector.py` decides which faults strike. It is asked where they strike: frames
 in `faulty_feed.py`, HTTP in `faulty_calls.py`, the venue's condition in `scene.py`, answers on sockets in
-`bitflyer/hub.py`, orders in `bitflyer/desk.py`, lists in `bitflyer/private_rest.py`.
+`sim/hub.py`, orders in `bitflyer/desk.py`, lists in `bitflyer/private_rest.py`.
 
 Most faults change what a client sees, not what happened: ledger, order states and audit stay correct. Only faults of
 effects change what happens (a lost request, an order that vanished or was refused, an ignored cancel), and the ledger
