@@ -28,11 +28,12 @@ from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.ledger import Rounding
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar, Maintenance
-from stall_then_strike.sim.bitflyer_server import BitflyerExchange, address
+from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.exchange.source import MarketSource
 from stall_then_strike.sim.faults.catalogue import random_plan
 from stall_then_strike.sim.faults.kinds import FaultPlan
 from stall_then_strike.sim.faults.plan_file import load_fault_plan
+from stall_then_strike.sim.hub import address
 from stall_then_strike.sim.market import Market
 from stall_then_strike.tapes.tape_reader import Stamps, TapeError, TapeSource
 from stall_then_strike.types.errors import ConfigError

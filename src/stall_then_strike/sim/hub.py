@@ -73,6 +73,10 @@ class Session(Protocol):
         """Handle one text frame; return the answer's frame, or None for no answer."""
         ...
 
+    def close(self) -> None:
+        """The connection has ended."""
+        ...
+
 
 NewSession = Callable[[web.Request, Callable[[], None]], Session]
 """Called with a client's handshake, and with what the session has to call after its subscriptions changed."""
@@ -358,6 +362,7 @@ class RealtimeHub:
         finally:
             connection.outbox.close()
             self._connections.remove(connection)
+            session.close()
             self.counters.ended_requests += connection.session.requests
             self.counters.ended_errors += connection.session.errors
             self._notify()
@@ -375,6 +380,12 @@ class RealtimeHub:
                 connection.abort()
         self.counters.frames += queued
         return queued
+
+    def broadcast(self, text: str) -> None:
+        """Queue a frame for every client that has room, whatever it is subscribed to."""
+        for connection in self._connections:
+            if not connection.is_silent:
+                connection.outbox.offer(text)
 
     async def publish_waiting(self, channel: str, text: str, account: str | None = None) -> None:
         """As :meth:`publish`, but wait for room."""
@@ -420,3 +431,9 @@ class RealtimeHub:
     def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def address(host: str, port: int) -> str:
+    """Host and port for a URL, to connect from this machine: a wildcard address becomes the loopback address."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - nothing is bound here
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,15 @@
+"""What makes the exchange Lighter: signed transactions, many markets, cross margin, REST and a stream.
+
+Each module knows only those above it.
+
+    crypto/         field, curve, hash and signatures
+    clearing/       markets, accounts, orders and their matching
+    venue_events    what happens, for the streams
+    transactions    what a client signs, and its hash
+    admission       what is checked before the answer
+    lighter_venue   accounts, markets, and transactions until their effect
+    forms           JSON objects
+    rest            the REST calls
+    crowd           order flow in all markets
+    realtime/       the stream: channels, their frames, requests on a socket
+"""
