@@ -39,7 +39,6 @@ from stall_then_strike.sim.lighter.crypto.ecgfp5 import ORDER
 from stall_then_strike.sim.lighter.crypto.schnorr import public_key, token_hash, verify
 from stall_then_strike.sim.lighter.transactions import Attribute, Refusal, Transaction, TxType, decode
 from stall_then_strike.sim.lighter.venue_events import (
-    FundingFell,
     OrderChanged,
     PositionChanged,
     PricesChanged,
@@ -109,7 +108,6 @@ class LighterVenue:
         self._agenda = Agenda()
         self._events: list[VenueEvent] = []
         self._sequence = count(13_000_000_000)
-        self._funding_ids = count(1)
         trade_ids = count(19_000_000_001)
         self.pits = {
             market.market_id: TradingPit(market, self.accounts, trade_ids=trade_ids, block_of=self.block_of)
@@ -406,12 +404,6 @@ class LighterVenue:
         if after != before:
             self.accounts.prices[market] = after
             self._report([PricesChanged(market)])
-
-    def pay_funding(self, market: int, rate: int, now_ns: int) -> None:
-        """Let an hour's funding fall due: ``rate`` in 1/1,000,000 of the index price, positive when longs pay."""
-        self._move_to(now_ns)
-        paid = self.accounts.pay_funding(market, rate, now_ns, next(self._funding_ids))
-        self._report([FundingFell(account.index, market, entry) for account, entry in paid])
 
     # --- time -----------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """Everything that leaves the stream of itself: it drives venue and crowd in venue time and returns the frames. Pure.
 
 Books are published 50 ms after their first change, trades as they happen, figures every half second when something in
-them changed, the height every half second. Premiums are sampled each minute and funding falls due on the hour. A
-frame's text is written only when somebody may be listening (:attr:`LiveFeed.is_wanted`); numbering goes on regardless.
+them changed, the height every half second. A frame's text is written only when somebody may be listening
+(:attr:`LiveFeed.is_wanted`); numbering goes on regardless.
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ from stall_then_strike.sim.lighter.lighter_venue import LighterVenue
 from stall_then_strike.sim.lighter.realtime.account_channels import AccountChannels
 from stall_then_strike.sim.lighter.realtime.book_channel import BookChannel
 from stall_then_strike.sim.lighter.realtime.channel_names import Subject, Topic
-from stall_then_strike.sim.lighter.realtime.market_figures import HOUR_NS, MINUTE_NS, MarketFigures
+from stall_then_strike.sim.lighter.realtime.market_figures import Funding, MarketFigures
 from stall_then_strike.sim.lighter.venue_events import BookChanged, PricesChanged, Traded, VenueEvent
-from stall_then_strike.types.dto import NS_PER_MS, Side
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 
 Message = dict[str, Any]
 P = ParamSpec("P")
 _BOOK_NS: Final = 50 * NS_PER_MS
 _FIGURES_NS: Final = 500 * NS_PER_MS
 _TRADES_SHOWN: Final = 50
+_HOUR_NS: Final = 3_600 * NS_PER_S
+_QUIET_RATE: Final = 12
 _FIRST_NONCE: Final = 9_000_000_000
 
 
@@ -48,10 +50,9 @@ class LiveFeed:
         self._nonce = _FIRST_NONCE
         markets = venue.accounts.markets
         self.books = {market: BookChannel(terms) for market, terms in markets.items()}
-        self.figures = {market: MarketFigures(terms, self._now_ns) for market, terms in markets.items()}
+        self.figures = {market: MarketFigures(terms) for market, terms in markets.items()}
         self._book_ns: int | None = None
         self._figures_ns = _next(self._now_ns, _FIGURES_NS)
-        self._minute_ns = _next(self._now_ns, MINUTE_NS)
         self._frames: list[Frame] = []
         self._take(venue.advance(self._now_ns))
         self._publish_books()
@@ -166,8 +167,6 @@ class LiveFeed:
         if self._crowd is not None:
             self._crowd.set_prices(now_ns)
             self._take(self.venue.advance(now_ns))
-        if now_ns >= self._minute_ns:
-            self._close_minute()
         changed = [market for market, figures in sorted(self.figures.items()) if figures.has_changed]
         for market in changed:
             self.figures[market].has_changed = False
@@ -177,16 +176,6 @@ class LiveFeed:
             every = Subject(Topic.MARKET_STATS)
             self._send(every, self._figures_message, "update", every, changed)
         self._send(Subject(Topic.HEIGHT), self._height, "update")
-
-    def _close_minute(self) -> None:
-        for market, figures in self.figures.items():
-            book = self.books[market]
-            figures.sample(book.depth(Side.BUY), book.depth(Side.SELL), self.venue.accounts.prices[market].underlying)
-        if self._minute_ns % HOUR_NS == 0:
-            for market, figures in self.figures.items():
-                self.venue.pay_funding(market, figures.close_hour(self._minute_ns), self._minute_ns)
-            self._take(self.venue.advance(self._now_ns))
-        self._minute_ns = _next(self._now_ns, MINUTE_NS)
 
     # --- messages -------------------------------------------------------------------------------------------------
 
@@ -234,10 +223,10 @@ class LiveFeed:
         prices, everyone = self.venue.accounts.prices[market], self.venue.accounts.by_index.values()
         held = sum(abs(account.size_in(market)) for account in everyone) // 2
         return self.figures[market].row(
-            mark=prices.mark,
-            index=prices.underlying,
+            prices=prices,
             mid=self.books[market].mid,
             open_interest=held * prices.mark,
+            funding=Funding(_QUIET_RATE, _QUIET_RATE, self._now_ns // _HOUR_NS * _HOUR_NS),
             now_ns=self._now_ns,
         )
 
