@@ -124,10 +124,10 @@ class Listener:
         return await self.answer(type="jsonapi/sendtx", data=data)
 
     async def ended(self, seconds: float = 10) -> int | None:
-        """Read to the end of the connection; return the close code."""
+        """Read to the end of the connection; return the code of the server's close frame, None without one."""
         while (frame := await self.ws.receive(timeout=seconds)).type is aiohttp.WSMsgType.TEXT:
             self.messages.append(orjson.loads(frame.data))
-        return self.ws.close_code
+        return int(frame.data) if frame.type is aiohttp.WSMsgType.CLOSE else None
 
 
 @asynccontextmanager
@@ -154,8 +154,6 @@ def fixtures_2026() -> Json:
     return found
 
 
-
-
 def differences(ours: Any, theirs: Any, *, optional: frozenset[str] = frozenset(), path: str = "") -> list[str]:
     """Where our message has another form than a captured one; keys in ``optional`` may be missing or additional."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
@@ -171,4 +169,6 @@ def differences(ours: Any, theirs: Any, *, optional: frozenset[str] = frozenset(
         return differences(ours[0], theirs[0], optional=optional, path=f"{path}[]") if ours and theirs else []
     numbers = {"int", "float"}
     kinds = {type(ours).__name__, type(theirs).__name__}
-    return [] if len(kinds) == 1 or kinds == numbers else [f"{path} is {type(ours).__name__}, not {type(theirs).__name__}"]
+    return (
+        [] if len(kinds) == 1 or kinds == numbers else [f"{path} is {type(ours).__name__}, not {type(theirs).__name__}"]
+    )
