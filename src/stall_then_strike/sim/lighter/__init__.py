@@ -7,8 +7,8 @@ Each module knows only those above it.
     venue_events    what happens, for the streams
     transactions    what a client signs, and its hash
     admission       what is checked before the answer
-    lighter_venue   accounts, markets, and transactions until their effect
     forms           JSON objects
+    lighter_venue   accounts, markets, and transactions until their effect
     rest            the REST calls
     crowd           order flow in all markets
     realtime/       the stream: channels, their frames, requests on a socket

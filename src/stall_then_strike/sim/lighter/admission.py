@@ -164,8 +164,9 @@ class Admission:
     def _check_room(self, account: Account, market: int, client_index: int) -> None:
         """The account's client indices and its count of live orders."""
         if client_index:
-            taken = {*account.client_indices, *self._queued.get(account.index, ()), *self._fresh}
-            _require(client_index not in taken, 21728, "client order index already exists")
+            places = (account.client_indices, self._queued.get(account.index, ()), self._fresh)
+            is_taken = any(client_index in taken for taken in places)
+            _require(not is_taken, 21728, "client order index already exists")
             self._fresh.add(client_index)
         self._added += 1
         _require(len(account.orders) + self._added <= _MOST_LIVE, 21717, "maximum active orders per account reached")

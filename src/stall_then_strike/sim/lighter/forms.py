@@ -5,8 +5,10 @@ Zero-valued optional fields are absent, as Go's encoder leaves them out. Amounts
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
+
+import orjson
 
 from stall_then_strike.sim.lighter.clearing.accounts import PICO, Account, Accounts, Position
 from stall_then_strike.sim.lighter.clearing.contracts import (
@@ -17,6 +19,7 @@ from stall_then_strike.sim.lighter.clearing.contracts import (
     usdc_text,
 )
 from stall_then_strike.sim.lighter.clearing.records import FundingPaid, LighterOrder, LighterTrade, Party, TxRecord
+from stall_then_strike.sim.lighter.venue_events import OrderChanged, Traded, VenueEvent
 from stall_then_strike.types.dto import NS_PER_MS
 
 Json = dict[str, Any]
@@ -336,4 +339,43 @@ def details_form(market: LighterMarket, plan: Plan, day: Mapping[str, Any]) -> J
             "rfq_enabled": False,
         },
         "strategy_index": 0,
+    }
+
+
+def event_info(market: int, events: Sequence[VenueEvent], error: str) -> str:
+    """The short form of what a transaction did: the last trade and its orders, or the order that it touched."""
+    info: Json = {"m": market}
+    trades = [event.trade for event in events if isinstance(event, Traded)]
+    orders = {event.order.order_index: event.order for event in events if isinstance(event, OrderChanged)}
+    if trades:
+        last = trades[-1]
+        info["t"] = {"p": last.price, "s": last.size, "tf": last.taker.fee, "mf": last.maker.fee}
+        info["mo"] = _short(orders.get(last.maker.order_index))
+        info["to"] = _short(orders.get(last.taker.order_index))
+    elif orders:
+        info["to"] = _short(next(iter(orders.values()), None))
+    return orjson.dumps({**info, "ae": error}).decode()
+
+
+def _short(order: LighterOrder | None) -> dict[str, int]:
+    if order is None:
+        return {}
+    return {
+        "i": order.order_index,
+        "u": order.client_index,
+        "a": order.account,
+        "is": order.size,
+        "p": order.price,
+        "rs": order.remaining,
+        "ia": int(order.is_ask),
+        "ot": order.type,
+        "f": order.in_force,
+        "ro": int(order.is_reduce_only),
+        "tp": order.trigger_price,
+        "e": order.expiry_ms,
+        "st": order.status,
+        "ts": 0,
+        "t0": 0,
+        "t1": 0,
+        "c0": 0,
     }

@@ -6,4 +6,6 @@ Each module knows only those above it.
     records        orders, trades and transactions as they are shown
     accounts       collateral, positions and their margin, in exact integers
     trading_pit    one market: orders, matching, the rules at each trade
+    funding_rates  what an hour's funding costs
+    trading_floor  all markets in time: switches, triggers, funding
 """

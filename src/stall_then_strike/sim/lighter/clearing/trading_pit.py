@@ -85,6 +85,8 @@ class TradingPit:
         self.engine = MatchingEngine()
         self.live: dict[int, LighterOrder] = {}
         """Open and pending orders by order index."""
+        self.pending: dict[int, LighterOrder] = {}
+        """Those that wait for a trigger price."""
         self.accounts = accounts
         self.trade_ids = trade_ids
         self.block_of = block_of
@@ -131,7 +133,7 @@ class TradingPit:
             number=self.new_number(is_ask=order.is_ask),
             updated_ns=now_ns,
         )
-        if not changed.remaining:
+        if changed.filled and not changed.remaining:
             self._end(changed, Status.FILLED, now_ns, outcome)
         else:
             self._enter(changed, now_ns, tx_hash, outcome)
@@ -154,7 +156,7 @@ class TradingPit:
     def trigger(self, order: LighterOrder, now_ns: int, tx_hash: str) -> list[VenueEvent]:
         """Send a pending order into the book: its trigger price was reached."""
         outcome = Outcome(self.market.market_id)
-        del self.live[order.order_index]
+        self._remove(order)
         self._match(replace(order, trigger_ns=now_ns, updated_ns=now_ns), now_ns, tx_hash, outcome)
         return self._finish(outcome, now_ns)
 
@@ -220,6 +222,8 @@ class TradingPit:
     def _keep(self, order: LighterOrder, outcome: Outcome) -> None:
         account = self.accounts.by_index[order.account]
         self.live[order.order_index] = account.orders[order.order_index] = order
+        if order.status is Status.PENDING:
+            self.pending[order.order_index] = order
         if order.client_index:
             account.client_indices[order.client_index] = order.order_index
         outcome.orders[order.order_index] = order
@@ -228,10 +232,12 @@ class TradingPit:
         """Take a live order out of the book."""
         self.engine.cancel(OrderId(str(order.order_index)))
         self.live.pop(order.order_index, None)
+        self.pending.pop(order.order_index, None)
 
     def _end(self, order: LighterOrder, status: Status, now_ns: int, outcome: Outcome) -> None:
         account = self.accounts.by_index[order.account]
         self.live.pop(order.order_index, None)
+        self.pending.pop(order.order_index, None)
         account.orders.pop(order.order_index, None)
         if account.client_indices.get(order.client_index) == order.order_index:
             del account.client_indices[order.client_index]
