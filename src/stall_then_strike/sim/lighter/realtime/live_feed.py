@@ -20,17 +20,15 @@ from stall_then_strike.sim.lighter.lighter_venue import LighterVenue
 from stall_then_strike.sim.lighter.realtime.account_channels import AccountChannels
 from stall_then_strike.sim.lighter.realtime.book_channel import BookChannel
 from stall_then_strike.sim.lighter.realtime.channel_names import Subject, Topic
-from stall_then_strike.sim.lighter.realtime.market_figures import Funding, MarketFigures
+from stall_then_strike.sim.lighter.realtime.market_figures import market_figures
 from stall_then_strike.sim.lighter.venue_events import BookChanged, PricesChanged, Traded, VenueEvent
-from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
+from stall_then_strike.types.dto import NS_PER_MS
 
 Message = dict[str, Any]
 P = ParamSpec("P")
 _BOOK_NS: Final = 50 * NS_PER_MS
 _FIGURES_NS: Final = 500 * NS_PER_MS
 _TRADES_SHOWN: Final = 50
-_HOUR_NS: Final = 3_600 * NS_PER_S
-_QUIET_RATE: Final = 12
 _FIRST_NONCE: Final = 9_000_000_000
 
 
@@ -50,7 +48,8 @@ class LiveFeed:
         self._nonce = _FIRST_NONCE
         markets = venue.accounts.markets
         self.books = {market: BookChannel(terms) for market, terms in markets.items()}
-        self.figures = {market: MarketFigures(terms) for market, terms in markets.items()}
+        self._moved: set[int] = set()
+        """Markets whose figures have changed since they were published."""
         self._book_ns: int | None = None
         self._figures_ns = _next(self._now_ns, _FIGURES_NS)
         self._frames: list[Frame] = []
@@ -101,7 +100,7 @@ class LiveFeed:
             case Topic.TRADE:
                 return self._trades_snapshot(subject)
             case Topic.MARKET_STATS:
-                return self._figures_message("subscribed", subject, sorted(self.figures))
+                return self._figures_message("subscribed", subject, sorted(self.books))
             case Topic.HEIGHT:
                 return self._height("subscribed")
             case _:
@@ -133,7 +132,7 @@ class LiveFeed:
                 case Traded():
                     trades.setdefault(event.market, []).append(event.trade)
                 case PricesChanged():
-                    self.figures[event.market].has_changed = True
+                    self._moved.add(event.market)
                 case _:
                     pass
         for market, made in trades.items():
@@ -145,10 +144,7 @@ class LiveFeed:
             listener(events)
 
     def _publish_trades(self, market: int, trades: list[LighterTrade]) -> None:
-        figures = self.figures[market]
-        for trade in trades:
-            figures.day.add(trade.time_ns, trade.price, trade.size)
-        figures.has_changed = True
+        self._moved.add(market)
         subject = Subject(Topic.TRADE, market=market)
         self._send(subject, self._trades_message, "update", subject, trades)
 
@@ -167,9 +163,8 @@ class LiveFeed:
         if self._crowd is not None:
             self._crowd.set_prices(now_ns)
             self._take(self.venue.advance(now_ns))
-        changed = [market for market, figures in sorted(self.figures.items()) if figures.has_changed]
+        changed, self._moved = sorted(self._moved), set()
         for market in changed:
-            self.figures[market].has_changed = False
             one = Subject(Topic.MARKET_STATS, market=market)
             self._send(one, self._figures_message, "update", one, [])
         if changed:
@@ -220,15 +215,7 @@ class LiveFeed:
         }
 
     def _row(self, market: int) -> Message:
-        prices, everyone = self.venue.accounts.prices[market], self.venue.accounts.by_index.values()
-        held = sum(abs(account.size_in(market)) for account in everyone) // 2
-        return self.figures[market].row(
-            prices=prices,
-            mid=self.books[market].mid,
-            open_interest=held * prices.mark,
-            funding=Funding(_QUIET_RATE, _QUIET_RATE, self._now_ns // _HOUR_NS * _HOUR_NS),
-            now_ns=self._now_ns,
-        )
+        return market_figures(self.venue.floor, market, self.books[market].mid)
 
     def _height(self, kind: str) -> Message:
         return {
