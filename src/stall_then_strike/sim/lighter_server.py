@@ -344,6 +344,7 @@ class LighterExchange:
     def take_on_stream(self, types: Sequence[int], infos: Sequence[str]) -> Accepted:
         """Hand in transactions that came on a socket. Raises Refusal."""
         now_ns = self._read_clock()
+        self.venue.limits.charge("sendTx", None, self.venue.sender(infos[0]) if infos else None, now_ns)
         if len(types) == 1 == len(infos):
             receipt = self.venue.submit(types[0], infos[0], now_ns)
         else:

@@ -28,7 +28,6 @@ from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 _API: Final = "/api/v1/"
 _SIGNATURE: Final = re.compile(r'"Sig":"[^"]*",?')
 """Left out of what is recorded."""
-_SENDER: Final = re.compile(r'"AccountIndex\\?":(\d+)')
 Answering = Callable[[Query, str], Json]
 """An answer to parameters and a token, which may be empty."""
 
@@ -95,9 +94,9 @@ class LighterRest:
 
     def _payer(self, given: Mapping[str, str]) -> Account | None:
         """The account that a call counts for: the one it names, or that signed its first transaction."""
-        named = given.get("account_index")
-        found = named if named is not None else _SENDER.search(given.get("tx_info", given.get("tx_infos", "")))
-        index = found if isinstance(found, str) else found.group(1) if found is not None else ""
+        index = given.get("account_index")
+        if index is None:
+            return self._venue.sender(given.get("tx_info", given.get("tx_infos", "")))
         is_number = index.isascii() and index.isdigit()
         return self._venue.accounts.by_index.get(int(index)) if is_number else None
 
