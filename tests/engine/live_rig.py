@@ -14,7 +14,6 @@ from random import Random
 from typing import Any
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.core import Core
 from stall_then_strike.types.dto import (
     AccountReport,
     BoardState,
@@ -49,7 +48,7 @@ from stall_then_strike.types.dto import (
     VenueStatus,
 )
 from stall_then_strike.types.instrument import Lots, Money, Ticks
-from tests.engine.core_rig import BUY, MIN, MS, SELL, at, board
+from tests.engine.core_rig import BUY, MIN, MS, SELL, at, board, core_of
 
 K = OrderEventKind
 EXPIRY_MS = 60_000
@@ -258,7 +257,7 @@ class Wire:
         self.starts.append(self.ms)
         self.run += 1
         self.private.clear()
-        self.core = Core(self.cfg, live=True)
+        self.core = core_of(self.cfg, live=True)
         journal = self.journal
         self.born = (journal.memo, tuple(journal.orders.values()), tuple(journal.fills), tuple(journal.booked[-200:]))
         self.core.restore(*self.born)
@@ -617,7 +616,7 @@ class Wire:
 
     def replayed(self) -> list[Step]:
         """What another core makes of the same run."""
-        again = Core(self.cfg, live=True)
+        again = core_of(self.cfg, live=True)
         again.restore(*self.born)
         return [again.on_event(event, now) for event, now in self.fed]
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stall_then_strike.config.models import LimitsConfig, QuoteMode, RiskConfig, StallStrategyConfig
+from stall_then_strike.config.models import ExchangeConfig, QuoteMode, RiskConfig, StallStrategyConfig
 from stall_then_strike.engine import strategy_stall
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Order, Orders
@@ -30,6 +30,7 @@ from stall_then_strike.engine.strategy_stall import (
     decide,
 )
 from stall_then_strike.engine.venue.budget import NEVER_NS, Budget
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_limits
 from stall_then_strike.types.dto import BookStatus, ClientOrderId, OrderEvent, OrderEventKind, Reason, TimeInForce
 from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
 from tests.engine.core_rig import BUY, MIN, MS, SELL, START_NS, at, board, fill, properties
@@ -365,7 +366,7 @@ class Rig:
         instrument = fx_btc_jpy()
         self.inventory = InventoryManager(RiskConfig(), instrument)
         self.orders = Orders()
-        self.budget = Budget(LimitsConfig(), instrument)
+        self.budget = Budget(bitflyer_limits(ExchangeConfig()))
         self.strategy = StallThenStrikeStrategy(
             StallStrategyConfig(**keys), instrument, inventory=self.inventory, orders=self.orders, budget=self.budget
         )

@@ -18,13 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from stall_then_strike.config.models import LatencyConfig, LatencyKind, PaperConfig, SessionConfig
+from stall_then_strike.config.models import AppConfig, LatencyConfig, LatencyKind, PaperConfig, SessionConfig
 from stall_then_strike.engine.executor import OrderExecutor
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.sim.latency import ORDERS, Latency
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
     BoardState,
+    CancelRequest,
     ClientOrderId,
     Event,
     ExecId,
@@ -42,7 +44,7 @@ from stall_then_strike.types.dto import (
     TimeInForce,
     VenueStatus,
 )
-from stall_then_strike.types.errors import Rejected
+from stall_then_strike.types.errors import Rejected, VenueError
 from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
 from tests.engine.core_rig import BTC, BUY, MIN, MS, SELL, START_NS, at, properties
 
@@ -98,6 +100,7 @@ class Venue:
             PaperConfig(**settings),
             session or SessionConfig(),
             fx_btc_jpy(),
+            bitflyer_rules(AppConfig()),
             sink=self.events.append,
             now_ns=self.clock.now_ns,
         )
@@ -143,11 +146,14 @@ class Venue:
             size=Lots(size),
             time_in_force=time_in_force,
         )
-        return at_once(self.gateway.place(request))
+        (answer,) = at_once(self.gateway.send([request]))
+        if isinstance(answer, VenueError):
+            raise answer
+        return answer
 
     def cancel(self, ms: float, order_id: OrderId) -> None:
         self.to(ms)
-        at_once(self.gateway.cancel(order_id))
+        at_once(self.gateway.send([CancelRequest(order_id=order_id)]))
 
     def fills(self, order_id: OrderId | None = None) -> list[tuple[int, int]]:
         """(price, size) of the fills of one order, or of all."""

@@ -107,26 +107,22 @@ _NO_BOARD: Final = BoardSnapshot(
 class Core:
     """The daemon's state machine. Feed it every event, do what it returns, and wake it at its deadline."""
 
-    def __init__(
-        self, cfg: AppConfig, shared: Shared | None = None, *, live: bool = False, is_remembered: bool = False
-    ) -> None:
+    def __init__(self, cfg: AppConfig, shared: Shared, *, is_remembered: bool = False) -> None:
         """Start flat, without a book and with the kill switch armed.
 
-        ``shared`` is what the account's instruments share; without it, this is the only instrument of an account, at a
-        venue if ``live``, on paper otherwise. ``is_remembered``: steps include what the journal must store; with an
-        account at a venue they always do.
+        ``shared`` is what the account's instruments share. ``is_remembered``: steps include what the journal must
+        store; with an account at a venue they always do.
         """
         self.instrument = cfg.exchange.instrument()
-        self.shared = Shared(cfg, self.instrument, live=live) if shared is None else shared
-        live = self.shared.is_live
-        self.budget, self.kill_switch = self.shared.budget, self.shared.kill_switch
-        self.calendar, self._margin = self.shared.calendar, self.shared.margin
+        self.shared, live, venue = shared, shared.is_live, shared.venue
+        self.budget, self.kill_switch = shared.budget, shared.kill_switch
+        self.calendar, self._margin = shared.calendar, shared.margin
         self.inventory = InventoryManager(cfg.risk, self.instrument)
         self.orders = Orders()
         self.record = Recorder(self.instrument, self.inventory, is_remembered=live or is_remembered)
-        self.dispatch = Dispatch(self.instrument, self.orders, self.budget, self.record)
+        self.dispatch = Dispatch(self.instrument, self.orders, self.budget, self.record, own_names=venue.own_names)
         self.dispatch.board = _NO_BOARD
-        self.account = self.shared.account(
+        self.account = shared.account(
             self.instrument, orders=self.orders, inventory=self.inventory, record=self.record, apply=self._apply
         )
         is_ghost = None if self.account is None else self.account.is_ghost
@@ -141,6 +137,7 @@ class Core:
         self.exits = Exits(
             cfg,
             self.instrument,
+            venue,
             orders=self.orders,
             inventory=self.inventory,
             budget=self.budget,

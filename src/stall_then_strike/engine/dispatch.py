@@ -12,6 +12,7 @@ from stall_then_strike.engine.orders import Order, Orders
 from stall_then_strike.engine.recording import Recorder
 from stall_then_strike.engine.venue.budget import Budget
 from stall_then_strike.types.dto import (
+    NS_PER_MS,
     Action,
     BoardSnapshot,
     CancelAllStall,
@@ -29,28 +30,34 @@ from stall_then_strike.types.instrument import NO_PRICE, Instrument, Ticks
 class Dispatch:
     """Collector of one step's actions."""
 
-    def __init__(self, instrument: Instrument, orders: Orders, budget: Budget, record: Recorder) -> None:
-        """Start without actions."""
+    def __init__(
+        self, instrument: Instrument, orders: Orders, budget: Budget, record: Recorder, *, own_names: bool = False
+    ) -> None:
+        """Start without actions. ``own_names``: the venue knows our orders by our names."""
         self.actions: list[Action] = []
         self._instrument, self._orders, self._budget, self._record = instrument, orders, budget, record
         self._now_ns = 0
         self.board: BoardSnapshot | None = None
         """The board that decisions are made on."""
+        self._own_names = own_names
         self._sent = 0
-        self._run_name = ""
+        self._run_ms = 0
 
     def begin(self, now_ns: int) -> None:
         """Begin a step."""
         self._now_ns = now_ns
         if self.actions:
             self.actions = []
-        if not self._run_name:
-            self._run_name = f"{now_ns // 1_000_000:x}"
+        self._run_ms = self._run_ms or now_ns // NS_PER_MS
 
     def name(self) -> ClientOrderId:
-        """A client order id for a new order, unique across runs."""
+        """A client order id for a new order, unique across runs.
+
+        For a venue that takes it, it is a number of 48 bits: milliseconds of the start, plus one for each order (a run
+        sends less than one a millisecond).
+        """
         self._sent += 1
-        return ClientOrderId(f"{self._run_name}-{self._sent}")
+        return ClientOrderId(f"{self._run_ms + self._sent}" if self._own_names else f"{self._run_ms:x}-{self._sent}")
 
     def strike(self, quotes: Sequence[PlaceLimit], bid: Ticks, ask: Ticks) -> None:
         """Send the quotes of a strike."""
@@ -123,6 +130,7 @@ class Dispatch:
         self._orders.add(
             Order(
                 client_order_id=action.client_order_id,
+                order_id=OrderId(action.client_order_id) if self._own_names else None,
                 side=action.side,
                 price=action.price,
                 size=action.size,

@@ -17,8 +17,9 @@ from stall_then_strike.engine.orders import Order, Orders, OrderState
 from stall_then_strike.engine.recording import Recorder
 from stall_then_strike.engine.strategy_stall import STALL_TAG
 from stall_then_strike.engine.venue.budget import Budget
+from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.types.dto import NS_PER_S, Action, OrderId, Reason
-from stall_then_strike.types.instrument import Instrument, Ticks
+from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 
 # Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
 _PENDING_CANCEL: Final = OrderState.PENDING_CANCEL
@@ -36,6 +37,7 @@ class Exits:
         self,
         cfg: AppConfig,
         instrument: Instrument,
+        venue: VenueRules,
         *,
         orders: Orders,
         inventory: InventoryManager,
@@ -46,8 +48,9 @@ class Exits:
     ) -> None:
         """``is_ghost`` tells which live orders a close need not wait for; None if no order can be in doubt."""
         self._strategy = cfg.strategy
+        self._waits_for_quotes = venue.refuses_self_trade
+        self._min_size = Lots(1) if venue.closes_dust else instrument.min_size
         self._blind_ns = int(cfg.risk.flatten_blind_sec * NS_PER_S)
-        self._instrument = instrument
         self._orders, self._inventory, self._budget = orders, inventory, budget
         self._record, self._dispatch, self._is_ghost = record, dispatch, is_ghost
         self.closing: Closing | None = None
@@ -96,7 +99,7 @@ class Exits:
 
     def begin(self, reason: Reason, *, flatten: bool) -> None:
         """Begin a closing, replacing the current one."""
-        self.closing = Closing(reason, self._strategy, self._instrument, flatten=flatten)
+        self.closing = Closing(reason, self._strategy, self._min_size, flatten=flatten)
 
     def go_on(
         self,
@@ -117,7 +120,7 @@ class Exits:
         step = closing.next(
             now_ns,
             position=self._inventory.position,
-            quotes_live=STALL_TAG in live,
+            quotes_live=self._waits_for_quotes and STALL_TAG in live,
             order_live=any(tag != STALL_TAG for tag in live),
             best=best,
             is_sure=is_sure,

@@ -11,7 +11,7 @@ seeded distribution (latency.py), against the book as last seen at that time, ne
   through it. A touch without a trade fills nothing. Prints without taker side (auctions) fill nothing.
 - A fill is at the order's own price if it rested, and at the displayed price if it took.
 - A cancel that arrives after the fill fails, as at the venue. An order that would meet one of ours is refused (-159).
-- An order lives one minute at most: live orders have ``minute_to_expire: 1``, in case nobody is left to cancel them.
+- An order lives as long as the venue's shortest expiry at most, as live orders do.
 
 Public data cannot show how the market would have reacted to our orders. They are therefore never added to the book that
 the strategy sees.
@@ -21,15 +21,16 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, unique
 from typing import Final
 
 from stall_then_strike.config.models import PaperConfig, QueueModel, SessionConfig
-from stall_then_strike.engine.gateway import EventSink
+from stall_then_strike.engine.gateway import EventSink, Reply, Request
 from stall_then_strike.engine.venue.budget import NEVER_NS
 from stall_then_strike.engine.venue.calendar import TradingCalendar
+from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.sim import fill_rules
 from stall_then_strike.sim.fill_rules import SHARE_SCALE, Queue
 from stall_then_strike.sim.latency import CANCELS, ORDERS, Latency
@@ -38,6 +39,7 @@ from stall_then_strike.types.dto import (
     NS_PER_S,
     BoardState,
     BookReader,
+    CancelRequest,
     ExecId,
     FillEvent,
     FundingEvent,
@@ -59,8 +61,6 @@ _SELL: Final = Side.SELL
 _RUNNING: Final = BoardState.RUNNING
 _UNKNOWN: Final = BoardState.UNKNOWN
 
-LIFE_NS: Final = 60 * NS_PER_S
-"""How long an order lives."""
 STOP_NS: Final = 5 * NS_PER_S
 """How long a stopped run waits, in its own time, for its cancels to be confirmed."""
 _NOT_KNOWN: Final = -1
@@ -115,6 +115,7 @@ class PaperGateway:
         cfg: PaperConfig,
         session: SessionConfig,
         instrument: Instrument,
+        venue: VenueRules,
         *,
         sink: EventSink,
         now_ns: Callable[[], int],
@@ -127,6 +128,7 @@ class PaperGateway:
         self._funding_rate = cfg.funding_rate.as_integer_ratio()
         self._calendar = TradingCalendar(session, cfg.funding_times)
         self._instrument = instrument
+        self._life_ns = venue.expiry_ns
         self._sink = sink
         self._now_ns = now_ns
         self._due: list[tuple[int, int, _Due, OrderId]] = []
@@ -151,14 +153,21 @@ class PaperGateway:
 
     # --- requests
 
-    async def place(self, order: OrderRequest) -> OrderId:
-        """Accept an order; it reaches the book one latency later. Raises Rejected where the venue would refuse it."""
+    async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
+        """Answer orders and cancels in place."""
+        return [
+            self._cancel(request.order_id) if isinstance(request, CancelRequest) else self._place(request)
+            for request in batch
+        ]
+
+    def _place(self, order: OrderRequest) -> OrderId | Rejected:
+        """Accept an order, which reaches the book one latency later, or refuse it where the venue would."""
         if order.size < self._instrument.min_size:
-            raise _refusal(order, "under the minimum order size", -110)
+            return _refusal(order, "under the minimum order size", -110)
         if order.price is not None and order.price <= 0:
-            raise _refusal(order, "price too low", -106)
+            return _refusal(order, "price too low", -106)
         if not self._is_open:
-            raise _refusal(order, f"market state is {self._state}", -204)
+            return _refusal(order, f"market state is {self._state}", -204)
         now = self._now_ns()
         self._placed += 1
         self._run_name = self._run_name or f"{now // NS_PER_MS:x}"  # ids must differ: two runs of a day share log files
@@ -168,12 +177,13 @@ class PaperGateway:
         self._push(arrives, _Due.ORDER, order_id)
         return order_id
 
-    async def cancel(self, order_id: OrderId) -> None:
+    def _cancel(self, order_id: OrderId) -> OrderId:
         """Accept a cancel. Its outcome comes as an event one latency later, but not before the order's arrival."""
         now = self._now_ns()
         arrives = now + self._cancel_latency.draw_ns(now)
         order = self._orders.get(order_id)
         self._push(max(arrives, order.arrives_ns) if order else arrives, _Due.CANCEL, order_id)
+        return order_id
 
     # --- time and market
 
@@ -285,7 +295,7 @@ class PaperGateway:
             if self._book is not None:
                 order.queue = fill_rules.join(self._book.size_at(request.side, request.price))
             self._resting.append(order)
-            self._push(now_ns + LIFE_NS, _Due.EXPIRY, order.order_id)
+            self._push(now_ns + self._life_ns, _Due.EXPIRY, order.order_id)
 
     def _end(self, order_id: OrderId, kind: OrderEventKind, now_ns: int) -> None:
         """A cancel or an expiry reaches the book."""
