@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.engine.venue.shared import Shared
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.types.dto import (
@@ -111,17 +112,17 @@ def fill(
     )
 
 
-def core_of(cfg: AppConfig, *, live: bool = False) -> Core:
-    """A core with bitFlyer's rules."""
-    return Core(cfg, Shared(cfg, bitflyer_rules(cfg), live=live))
+def core_of(cfg: AppConfig, rules: VenueRules | None = None, *, live: bool = False) -> Core:
+    """A core at a venue, by default with bitFlyer's rules."""
+    return Core(cfg, Shared(cfg, rules or bitflyer_rules(cfg), live=live))
 
 
 class Desk:
     """A core, the market that it sees, and all that it answered."""
 
-    def __init__(self, cfg: AppConfig | None = None, *, live: bool = False) -> None:
-        self.cfg = cfg or config()
-        self.core = core_of(self.cfg, live=live)
+    def __init__(self, cfg: AppConfig | None = None, rules: VenueRules | None = None, *, live: bool = False) -> None:
+        self.cfg, self.rules = cfg or config(), rules
+        self.core = core_of(self.cfg, rules, live=live)
         self.ms: float = 0
         self.fed: list[tuple[Event, int]] = []
         self.steps: list[Step] = []
