@@ -92,9 +92,10 @@ class Account:
     order_count: int = 0
     """Orders ever made."""
     volume: Volume = _NOTHING
-    quota: int = 1_000
-    """Transactions left of the volume quota (premium)."""
+    quota_used: int = 0
+    """Transactions paid from the volume quota (premium)."""
     free_after_ns: int = 0
+    """When one more transaction costs nothing."""
 
     def size_in(self, market: int) -> int:
         """The signed position in a market."""
