@@ -1,4 +1,4 @@
-"""What makes the exchange Lighter: signed transactions, many markets, cross margin, REST.
+"""What makes the exchange Lighter: signed transactions, many markets, cross margin, REST and a stream.
 
 Each module knows only those above it.
 
@@ -14,4 +14,6 @@ Each module knows only those above it.
     market_calls    what the REST calls about markets answer
     account_calls   what those about accounts, orders and transactions answer
     rest            the REST calls: routes, tokens, limits
+    crowd           order flow in all markets
+    realtime/       the stream: channels, their frames, requests on a socket
 """

@@ -7,5 +7,6 @@ Each module knows only those above it.
     accounts       collateral, positions and their margin, in exact integers
     trading_pit    one market: orders, matching, the rules at each trade
     funding_rates  what an hour's funding costs
+    day_figures    a market's trades of the last day
     trading_floor  all markets in time: switches, triggers, funding
 """
