@@ -78,7 +78,7 @@ class LiveTrader(Trader):
         locked_sec: float = 120.0,
         on_fact: Callable[[Fact], None] = lambda fact: None,
     ) -> None:
-        """``core`` must be one of an account at a venue, and restored. ``on_fact`` gets facts that may be worth an alert.
+        """``core`` must have an account, and be restored. ``on_fact`` gets facts that may be worth an alert.
 
         ``locked_sec``: how long another program may lock the journal before trading halts, real seconds.
         """

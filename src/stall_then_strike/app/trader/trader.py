@@ -240,7 +240,7 @@ class PaperTrader(Trader):
         self.paper = PaperGateway(
             cfg.paper, cfg.session, core.instrument, venue, sink=self.on_event, now_ns=clock.now_ns
         )
-        executor = OrderExecutor(self.paper, self.on_event, clock.now_ns, batch=MOST_WAITING)
+        executor = OrderExecutor(self.paper, self.on_event, clock.now_ns, batch=MOST_WAITING, post_only=venue.post_only)
         # A cancel in flight at the paper venue is a new deadline without an event: read the deadline after sending.
         self.outbox = InlineOutbox(executor, on_sent=lambda: self.on_step())
         super().__init__(core, clock, feed, logs, self.outbox)
