@@ -154,9 +154,9 @@ def test_nothing_is_lost_doubled_or_left_behind(seed: int) -> None:
     assert not any(pit.live for pit in history.venue.pits.values()), "all have expired"
     states = {history.venue.txs[tx].status for tx in history.accepted}
     assert states == {TxStatus.EXECUTED, TxStatus.FAILED}
-    assert len(history.watcher.trade_ids) > 50
+    assert len(history.watcher.trade_ids) > 20
     kinds = {order.status for order in history.watcher.orders.values()}
-    assert len(kinds) >= 8, "histories reach most ends of an order"
+    assert len(kinds) >= 7, "histories reach most ends of an order"
 
 
 def test_the_same_seed_has_the_same_history() -> None:
