@@ -15,7 +15,7 @@ PREMIUM = Account(2, "0x2", Plan.PREMIUM)
 
 
 def taken(
-    limits: CallLimits, call: str, owner: Account | None, now_ns: int, *, address: str | None = "a", most: int = 5_000
+    limits: CallLimits, call: str, owner: Account | None, now_ns: int, *, address: str = "a", most: int = 5_000
 ) -> int:
     """How many calls in a row are welcome."""
     for count in range(most):
@@ -69,11 +69,3 @@ def test_an_owner_is_limited_wherever_it_calls_from() -> None:
 
 def test_off_everything_is_welcome() -> None:
     assert taken(CallLimits(Plan.STANDARD, is_on=False), "trades", STANDARD, 0) == 5_000
-
-
-def test_sends_on_a_socket_count_for_their_owner_only() -> None:
-    limits = CallLimits(Plan.STANDARD, is_on=True)
-    assert taken(limits, "sendTx", STANDARD, 0, address=None) == 60
-    assert taken(limits, "sendTx", STANDARD, 0, address="a") == 0
-    assert taken(limits, "orderBooks", None, 0, address="a") == 60
-    assert taken(limits, "sendTx", PREMIUM, 0, address=None) == 4_000

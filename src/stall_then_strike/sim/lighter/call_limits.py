@@ -74,18 +74,14 @@ class CallLimits:
         self._is_on = is_on
         self._budgets: dict[tuple[str, Plan, str], Budget] = {}
 
-    def charge(self, call: str, address: str | None, owner: Account | None, now_ns: int) -> None:
-        """Count a call. Raises Refusal (23000, HTTP 429) over a limit.
-
-        ``owner`` is the account that the call is about, ``address`` None for a message on a socket, which has limits of
-        its own.
-        """
+    def charge(self, call: str, address: str, owner: Account | None, now_ns: int) -> None:
+        """Count a call; ``owner`` is the account that it is about. Raises Refusal (23000, HTTP 429) over a limit."""
         if not self._is_on:
             return
         plan = self._plan if owner is None else owner.plan
         weight = 1 if plan is Plan.STANDARD else WEIGHTS.get(call, OTHER_WEIGHT)
         total = STANDARD_REQUESTS if plan is Plan.STANDARD else PREMIUM_WEIGHT
-        due = [] if address is None else [(self._budget("ip", plan, address, total), weight)]
+        due = [(self._budget("ip", plan, address, total), weight)]
         if owner is not None and plan is Plan.PREMIUM and call in SENDS:
             due.append((self._budget("sends", plan, owner.l1_address, PREMIUM_SENDS), 1))
         elif owner is not None:
