@@ -341,9 +341,11 @@ class LighterExchange:
 
     # --- the stream's desk ----------------------------------------------------------------------------------------
 
-    def take_on_stream(self, types: Sequence[int], infos: Sequence[str]) -> Accepted:
+    def take_on_stream(self, types: Sequence[int], infos: Sequence[str], address: str) -> Accepted:
         """Hand in transactions that came on a socket. Raises Refusal."""
         now_ns = self._read_clock()
+        payer = self.venue.sender(infos[0]) if infos else None
+        self.venue.limits.charge("sendTx" if len(types) == 1 else "sendTxBatch", address, payer, now_ns)
         if len(types) == 1 == len(infos):
             receipt = self.venue.submit(types[0], infos[0], now_ns)
         else:
@@ -399,5 +401,5 @@ class _Desk:
     def snapshot(self, subject: Subject) -> str | None:
         return self._exchange.first_frame(subject)
 
-    def send(self, types: Sequence[int], infos: Sequence[str]) -> Accepted:
-        return self._exchange.take_on_stream(types, infos)
+    def send(self, types: Sequence[int], infos: Sequence[str], address: str) -> Accepted:
+        return self._exchange.take_on_stream(types, infos, address)

@@ -12,6 +12,7 @@ turn comes, end without a word but in the transaction's record.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -45,6 +46,7 @@ FREE_EVERY_NS: Final = 15 * NS_PER_S
 _FREE: Final = frozenset({TxType.CANCEL_ORDER, TxType.UPDATE_LEVERAGE})
 CHAIN_ID: Final = 304
 NO_MARKET: Final = 255
+_SENDER: Final = re.compile(r'"AccountIndex\\?":\s*(\d{1,16})\b')
 _TXS_KEPT: Final = 20_000
 _TOKENS_KEPT: Final = 1_000
 
@@ -123,10 +125,8 @@ class LighterVenue:
         """Open an account with ``micro`` micro-USDC. Raises ValueError for an index that is taken."""
         taken = self.accounts.by_index
         index = max((other for other in taken if other < 2**47), default=100_000) + 1 if index is None else index
-        if index in taken:
-            raise ValueError(f"account {index} exists already")
         address = f"0x{self._random.getrandbits(160):040x}" if l1_address is None else l1_address
-        account = taken[index] = Account(index, address, self.settings.plan if plan is None else plan)
+        account = self.accounts.new_account(index, address, self.settings.plan if plan is None else plan)
         self.accounts.deposit(account, micro)
         return account
 
@@ -141,6 +141,11 @@ class LighterVenue:
     def account(self, index: int) -> Account:
         """An account. Raises Refusal (21100)."""
         return as_account(self.accounts, index)
+
+    def sender(self, info: str) -> Account | None:
+        """The account that a transaction, or the first of a batch's JSON list, says it comes from."""
+        found = _SENDER.search(info)
+        return None if found is None else self.accounts.by_index.get(int(found.group(1)))
 
     def next_nonce(self, index: int, api_key_index: int) -> int:
         """What the key's next transaction must carry. Raises Refusal (21100, 21109)."""
