@@ -77,7 +77,7 @@ class LighterDesk:
     def send(self, types: Sequence[int], infos: Sequence[str], address: str) -> Accepted:
         """Hand in transactions that came on a socket. Raises Refusal."""
         now_ns = self._settled_ns()
-        payer = self._venue.accounts.by_index.get(_sender(infos))
+        payer = self._venue.sender(infos[0]) if infos else None
         self._venue.limits.charge("sendTx" if len(types) == 1 else "sendTxBatch", address, payer, now_ns)
         if len(types) == 1 == len(infos):
             receipt = self._venue.submit(types[0], infos[0], now_ns)
@@ -87,7 +87,8 @@ class LighterDesk:
             raise Refusal(receipt.code, receipt.message)
         for tx_type, info in zip(types, infos, strict=True):
             if tx_type == TxType.CREATE_ORDER and self._faults.take(Site.EVENTS, now_ns) is not None:
-                self._feed.accounts.silenced.add((_sender([info]), orjson.loads(info)["ClientOrderIndex"]))
+                order = orjson.loads(info)
+                self._feed.accounts.silenced.add((order["AccountIndex"], order["ClientOrderIndex"]))
         self._wake()
         return Accepted(receipt.tx_hashes, receipt.due_ns // NS_PER_MS)
 
@@ -100,13 +101,3 @@ class LighterDesk:
     def _refusal(self) -> Refusal | None:
         fault = self._faults.take(Site.TX, self._feed.now_ns)
         return None if fault is None else Refusal(fault.code, TX_REFUSALS[fault.code])
-
-
-def _sender(infos: Sequence[str]) -> int:
-    """The account that signed the first transaction; -1 when it says none."""
-    try:
-        info = orjson.loads(infos[0])
-    except (IndexError, orjson.JSONDecodeError):
-        return -1
-    account = info.get("AccountIndex") if isinstance(info, dict) else None
-    return account if type(account) is int else -1
