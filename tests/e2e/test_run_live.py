@@ -6,8 +6,6 @@ import asyncio
 import os
 import pty
 import signal
-import subprocess
-import sys
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +20,7 @@ from stall_then_strike.sim.bitflyer.tickets import Refusal
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import BoardState
 from tests.e2e.commands import REPO, TIMEOUT_S, free_port, rows
+from tests.e2e.forked import forked
 from tests.e2e.live_process import KEY, Place, environment, place, placed, shown_in
 
 K = FaultKind
@@ -112,19 +111,14 @@ async def test_stop_flat_ends_flat(tmp_path: Path) -> None:
 async def test_embedded_exchange_needs_no_keys_and_leaves_equal_books(tmp_path: Path) -> None:
     log_dir = tmp_path / "logs"
     done = await asyncio.to_thread(
-        subprocess.run,
-        [
-            *(sys.executable, "-m", "stall_then_strike.app.run_live"),
-            *("--base", str(REPO / "configs/base.yml"), "--config", str(REPO / "configs/sim.yml"), "--yes"),
-            *("--set", "sim.speed=20", "--duration", "60", "--set", "watch.min_free_disk_mb=1"),
-            *("--log-dir", str(log_dir)),
-        ],
+        forked,
+        "run_live",
+        *("--base", str(REPO / "configs/base.yml"), "--config", str(REPO / "configs/sim.yml"), "--yes"),
+        *("--set", "sim.speed=20", "--duration", "60", "--set", "watch.min_free_disk_mb=1"),
+        *("--log-dir", str(log_dir)),
         cwd=tmp_path,
         env=environment(tmp_path, None),
-        capture_output=True,
-        text=True,
         timeout=TIMEOUT_S,
-        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     with JournalReader.open(log_dir / "journal" / "FX_BTC_JPY.sqlite3") as reader:
