@@ -22,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -32,6 +33,7 @@ REPO: Final = Path(__file__).resolve().parents[2]
 COMMANDS: Final = frozenset(
     {
         "backtest",
+        "calibrate",
         "doctor",
         "record",
         "report",
@@ -39,12 +41,13 @@ COMMANDS: Final = frozenset(
         "run_paper",
         "sim_exchange",
         "state",
+        "sweep",
         "tape",
         "watchdog",
         "why",
     }
 )
-"""Those that import no thread and start no process."""
+"""What they import starts no thread, which a fork would lose."""
 _SIZE: Final = 8
 """Bytes that tell how long a request is."""
 
@@ -217,6 +220,8 @@ def _become(task: Mapping[str, Any], *files: int) -> NoReturn:
     os.chdir(task["cwd"])
     os.environ.clear()
     os.environ.update(task["env"])
+    if os.environ.get("PYTHONWARNINGS") == "error":
+        warnings.simplefilter("error")
     time.tzset()
     tempfile.tempdir = None
     sys.argv = list(task["args"])
