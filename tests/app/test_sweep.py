@@ -73,11 +73,11 @@ def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An hour of the generated market."""
-    path = tmp_path_factory.mktemp("hour") / "tape.jsonl"
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty minutes of the generated market."""
+    path = tmp_path_factory.mktemp("long") / "tape.jsonl"
     with path.open("w") as file:
-        for frame in frames(3_600):
+        for frame in frames(1_200):
             file.write(f'{{"recv_ns":{frame.time_ns},"msg":{frame.text}}}\n')
     return path
 
@@ -198,17 +198,17 @@ def test_refusals(args: tuple[str, ...], code: int, words: str, tape: Path, tmp_
 # --- on a cluster
 
 
-def test_a_worker_that_is_killed_in_the_middle_changes_nothing(hour: Path, tmp_path: Path) -> None:
-    """200 sets over an hour of generated market on two workers, one of which dies while it has runs."""
+def test_a_worker_that_is_killed_in_the_middle_changes_nothing(long: Path, tmp_path: Path) -> None:
+    """200 sets over minutes of generated market on two workers, one of which dies while it has runs."""
     sets = (
         *("--grid", "strategy.stall_T_ms=100,150,200,250,300,400,500,700,1000,1500"),
         *("--grid", "strategy.ttl_ms=200,400,800,1500", "--grid", "strategy.max_reverse_ticks=2,20,100,500,1500"),
     )
-    assert sweep(hour, *sets, "--serial", "--out", tmp_path / "serial").returncode == 0
+    assert sweep(long, *sets, "--serial", "--out", tmp_path / "serial").returncode == 0
     folder = tmp_path / "cluster"
     with (
         cluster(tmp_path, workers=2) as dask,
-        sweeping(hour, *sets, "--scheduler", dask.address, "--out", folder) as process,
+        sweeping(long, *sets, "--scheduler", dask.address, "--out", folder) as process,
     ):
         wait_until("some runs", lambda: known(folder))
         dask.send(1, signal.SIGSTOP)  # its runs, and those it gets later, do not finish

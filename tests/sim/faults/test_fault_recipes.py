@@ -1,7 +1,7 @@
 """Recipes of the catalogue against a client that keeps trading: they strike, and the exchange is well afterwards.
 
-Those that strike with certainty do so in `tests/live/test_fault_matrix.py`, against the daemon; here are those that leave
-it to chance, and mixtures.
+Those that strike with certainty do so in `tests/live/test_fault_matrix.py`, against the daemon; here are those that
+leave it to chance, and mixtures.
 """
 
 from __future__ import annotations
