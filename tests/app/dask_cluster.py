@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from distributed import Client
+
 from tests.e2e.commands import wait_until
 
 
@@ -39,8 +41,6 @@ class Cluster:
 
     def processing(self) -> dict[str, int]:
         """How many tasks each worker has, by its name."""
-        from distributed import Client  # a second of the processor, which most workers of a test run can do without
-
         with Client(self.address, set_as_default=False, timeout=30) as client:
             names = {address: worker["name"] for address, worker in client.scheduler_info()["workers"].items()}
             return {names[address]: len(tasks) for address, tasks in client.processing().items() if address in names}
