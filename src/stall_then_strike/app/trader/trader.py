@@ -119,16 +119,20 @@ class Trader:
 
         ``started_ns`` is when its text arrived, by ``perf_ns``.
         """
-        if isinstance(event, PublicTrades):
-            return
         if not isinstance(event, BoardSnapshot):
-            self.on_event(event)
+            if isinstance(event, PublicTrades):
+                self._on_prints(event)
+            else:
+                self.on_event(event)
             return
         if event.status is _UNKNOWN or self._unknown_ns is not None:
             self._tell_of_gaps(event)
         self.on_event(event)
         if started_ns is not None:
             self.latency.add(perf_ns() - started_ns)
+
+    def _on_prints(self, message: PublicTrades) -> None:
+        """Called with public executions, for subclasses."""
 
     def _tell_of_gaps(self, board: BoardSnapshot) -> None:
         """Log when an UNKNOWN book is known again. The connection logs the loss."""
