@@ -341,9 +341,11 @@ class LighterExchange:
 
     # --- the stream's desk ----------------------------------------------------------------------------------------
 
-    def take_on_stream(self, types: Sequence[int], infos: Sequence[str]) -> Accepted:
+    def take_on_stream(self, types: Sequence[int], infos: Sequence[str], address: str) -> Accepted:
         """Hand in transactions that came on a socket. Raises Refusal."""
         now_ns = self._read_clock()
+        payer = self.venue.accounts.by_index.get(_sender(infos))
+        self.venue.limits.charge("sendTx" if len(types) == 1 else "sendTxBatch", address, payer, now_ns)
         if len(types) == 1 == len(infos):
             receipt = self.venue.submit(types[0], infos[0], now_ns)
         else:
@@ -352,8 +354,7 @@ class LighterExchange:
             raise Refusal(receipt.code, receipt.message)
         for tx_type, info in zip(types, infos, strict=True):
             if tx_type == TxType.CREATE_ORDER and self.faults.take(Site.EVENTS, now_ns) is not None:
-                order = orjson.loads(info)
-                self.feed.accounts.silenced.add((order["AccountIndex"], order["ClientOrderIndex"]))
+                self.feed.accounts.silenced.add((_sender([info]), orjson.loads(info)["ClientOrderIndex"]))
         self.wake()
         return Accepted(receipt.tx_hashes, receipt.due_ns // NS_PER_MS)
 
@@ -399,5 +400,15 @@ class _Desk:
     def snapshot(self, subject: Subject) -> str | None:
         return self._exchange.first_frame(subject)
 
-    def send(self, types: Sequence[int], infos: Sequence[str]) -> Accepted:
-        return self._exchange.take_on_stream(types, infos)
+    def send(self, types: Sequence[int], infos: Sequence[str], address: str) -> Accepted:
+        return self._exchange.take_on_stream(types, infos, address)
+
+
+def _sender(infos: Sequence[str]) -> int:
+    """The account that signed the first transaction; -1 when it says none."""
+    try:
+        info = orjson.loads(infos[0])
+    except (IndexError, orjson.JSONDecodeError):
+        return -1
+    account = info.get("AccountIndex") if isinstance(info, dict) else None
+    return account if type(account) is int else -1

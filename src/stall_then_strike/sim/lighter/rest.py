@@ -22,12 +22,10 @@ from stall_then_strike.sim.lighter.forms import Json
 from stall_then_strike.sim.lighter.lighter_venue import OK, LighterVenue, Receipt
 from stall_then_strike.sim.lighter.market_calls import Call, MarketCalls
 from stall_then_strike.sim.lighter.query import INVALID_PARAM, Query, invalid_param
-from stall_then_strike.sim.lighter.transactions import Refusal
+from stall_then_strike.sim.lighter.transactions import Refusal, without_signatures
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 
 _API: Final = "/api/v1/"
-_SIGNATURE: Final = re.compile(r'"Sig":"[^"]*",?')
-"""Left out of what is recorded."""
 _SENDER: Final = re.compile(r'"AccountIndex\\?":(\d+)')
 Answering = Callable[[Query, str], Json]
 """An answer to parameters and a token, which may be empty."""
@@ -80,7 +78,7 @@ class LighterRest:
         return handle
 
     def _record(self, request: web.Request, given: Mapping[str, str], now_ns: int, status: int, answer: str) -> None:
-        shown = {name: _SIGNATURE.sub("", value) for name, value in given.items() if name != "auth"}
+        shown = {name: without_signatures(value) for name, value in given.items() if name != "auth"}
         self._audit.add(
             Received(
                 time_ns=now_ns,
