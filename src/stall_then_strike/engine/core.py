@@ -603,10 +603,11 @@ class Core:
 
     def _apply(self, event: OrderEvent | FillEvent) -> bool:
         """Apply an event of an order; return whether it was news."""
-        results = self.orders.apply(event)
-        for applied in results:
+        is_news = False
+        for applied in self.orders.apply(event):
             self._on_applied(applied, self._now_ns)
-        return any(applied.changed for applied in results)
+            is_news = is_news or applied.changed
+        return is_news
 
     def _count_failures(self, order: Order, event: OrderEvent, now: int) -> None:
         """Count refused and unsent orders: a dead connection or an account without margin must not be hammered."""

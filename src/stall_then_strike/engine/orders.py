@@ -139,6 +139,7 @@ _REGISTERED: Final = OrderEventKind.REGISTERED
 _SEND_UNKNOWN: Final = OrderEventKind.SEND_UNKNOWN
 _CANCEL_FAILED: Final = OrderEventKind.CANCEL_FAILED
 
+_NONE: Final = Lots(0)
 _CANCEL_OVER: Final = frozenset({_K.CANCEL_FAILED, _K.CANCEL_UNSENT})
 
 
@@ -191,7 +192,8 @@ class Order:
     @property
     def remaining(self) -> Lots:
         """The size that can still be filled if the order is live."""
-        return Lots(max(0, self.size - self.executed))
+        left = self.size - self.executed
+        return Lots(left) if left > 0 else _NONE
 
     @property
     def is_live(self) -> bool:
