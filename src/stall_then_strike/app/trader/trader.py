@@ -119,16 +119,14 @@ class Trader:
 
         ``started_ns`` is when its text arrived, by ``perf_ns``.
         """
-        if isinstance(event, PublicTrades):
-            return
-        if not isinstance(event, BoardSnapshot):
+        if isinstance(event, BoardSnapshot):
+            if event.status is _UNKNOWN or self._unknown_ns is not None:
+                self._tell_of_gaps(event)
             self.on_event(event)
-            return
-        if event.status is _UNKNOWN or self._unknown_ns is not None:
-            self._tell_of_gaps(event)
-        self.on_event(event)
-        if started_ns is not None:
-            self.latency.add(perf_ns() - started_ns)
+            if started_ns is not None:
+                self.latency.add(perf_ns() - started_ns)
+        elif not isinstance(event, PublicTrades):
+            self.on_event(event)
 
     def _tell_of_gaps(self, board: BoardSnapshot) -> None:
         """Log when an UNKNOWN book is known again. The connection logs the loss."""
@@ -244,7 +242,7 @@ class PaperTrader(Trader):
     def next_deadline_ns(self) -> int:
         """When :meth:`wake` is to be called if no event comes before."""
         core_ns, paper_ns = self.core.next_deadline_ns, self.paper.next_deadline_ns
-        return core_ns if paper_ns is None or core_ns < paper_ns else paper_ns
+        return core_ns if core_ns < paper_ns else paper_ns
 
     def wake(self) -> None:
         """A deadline has come."""
