@@ -172,14 +172,16 @@ class Trader:
             self._remember(changes)
         if step.actions:
             self._outbox.put(step.actions)
-        if step.rows:
-            if self._is_sending and not self._late_rows:
+        if not self._is_sending:
+            for row in step.rows:
+                self._record(row)
+        elif step.rows:
+            if not self._late_rows:
                 asyncio.get_running_loop().call_later(_LOG_PAUSE_S, self._log_rows)
             self._late_rows.extend(step.rows)
-            if not self._is_sending:
-                self._log_rows()
-        for fact in changes.facts if changes is not None else ():
-            self._on_fact(fact)
+        if changes is not None:
+            for fact in changes.facts:
+                self._on_fact(fact)
 
     def _log_rows(self) -> None:
         while self._late_rows:
