@@ -16,7 +16,7 @@ from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.gateway import AccountReader, OrderGateway
 from stall_then_strike.engine.venue.reconciler import REPORT_CALLS
-from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.orderbook_view import OrderBookView, OwnQuote
@@ -106,13 +106,10 @@ class LiveTrader(Trader):
     def _on_fact(self, fact: Fact) -> None:
         self._tell_fact(fact)
 
-    def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
-        """Take one market event. Public executions go to the core only if they are of our orders."""
-        if isinstance(event, PublicTrades):
-            for fill in self._own_prints(event):
-                self.on_event(PrintedFill(ts_ns=event.ts_ns, fill=fill))
-        else:
-            super().on_market(event, started_ns)
+    def _on_prints(self, message: PublicTrades) -> None:
+        """Public executions go to the core only if they are of our orders."""
+        for fill in self._own_prints(message):
+            self.on_event(PrintedFill(ts_ns=message.ts_ns, fill=fill))
 
     def _own_prints(self, message: PublicTrades) -> Iterator[FillEvent]:
         known = self.core.orders.by_id
@@ -153,7 +150,7 @@ class LiveTrader(Trader):
     def _own_quotes(self) -> list[OwnQuote]:
         return [
             OwnQuote(side=order.side, price=order.price, remaining=order.remaining)
-            for order in self.core.own_orders()
+            for order in self.core.orders.quotes()
             if order.price is not None
         ]
 

@@ -125,8 +125,13 @@ class Trader:
             self.on_event(event)
             if started_ns is not None:
                 self.latency.add(perf_ns() - started_ns)
-        elif not isinstance(event, PublicTrades):
+        elif isinstance(event, PublicTrades):
+            self._on_prints(event)
+        else:
             self.on_event(event)
+
+    def _on_prints(self, message: PublicTrades) -> None:
+        """Called with public executions, for subclasses."""
 
     def _tell_of_gaps(self, board: BoardSnapshot) -> None:
         """Log when an UNKNOWN book is known again. The connection logs the loss."""
