@@ -36,6 +36,8 @@ from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import config_digest
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.venue.shared import Shared
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
 from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, perf_ns
@@ -108,7 +110,7 @@ async def open_run(
     """
     journal = parts.journal
     restored = journal.load()
-    core = Core(cfg, live=True)
+    core = Core(cfg, Shared(cfg, bitflyer_rules(cfg), live=True))
     beginning = Beginning(
         is_live=True,
         memo=restored.memo,
