@@ -155,3 +155,21 @@ async def test_an_audit_has_the_requests_without_their_secrets() -> None:
             assert not any(order["Sig"][:40] in record.body for order in orders)
             assert "Sig" not in record.body
         assert len(exchange.venue.txs) == 2
+
+
+async def test_an_exchange_can_be_started_again_on_its_port() -> None:
+    async with streaming() as exchange, listening(exchange) as client:
+        trader = Trader(exchange, exchange.add_account())
+        await client.send_tx(TxType.CREATE_ORDER, trader.order(1, 100, 300_000))
+    async with exchange, listening(exchange) as client:
+        found = await client.subscribe(f"account_all_orders/{trader.account}", trader.token())
+        assert [order["client_order_index"] for order in found["orders"]["0"]] == [1]
+
+
+async def test_transactions_have_another_name_for_older_clients() -> None:
+    async with streaming() as exchange, listening(exchange) as client:
+        trader = Trader(exchange, exchange.add_account())
+        await client.subscribe(f"executed_transaction/{trader.account}", trader.token())
+        taken = await client.send_tx(TxType.CREATE_ORDER, trader.order(1, 100, 300_000))
+        told = await client.of("update/executed_transaction")
+        assert [tx["hash"] for tx in told["txs"]] == [taken["tx_hash"]]
