@@ -104,6 +104,7 @@ class Admission:
         if verifies and not verify(key.public_key, tx.hash, tx.signature):
             raise Refusal(21120, "invalid signature")
         self._check_nonce(tx, key.nonce)
+        _check_attributes(tx.attributes)
         self._check_body(tx, account, is_protected=is_protected)
         self._nonces[tx.api_key_index] = tx.nonce + 1
 
@@ -211,6 +212,14 @@ class Admission:
         if market is not None:
             _require(mode == 0, 21713, "invalid cancel all time in force")
             _require(market in self._accounts.markets, 21602, "invalid market index")
+
+
+def _check_attributes(attributes: Mapping[int, int]) -> None:
+    """Nobody has approved an integrator here; the self-trade attributes have few values."""
+    _require(not attributes.get(Attribute.INTEGRATOR_ACCOUNT), 21149, "integrator is not approved")
+    is_known = attributes.get(Attribute.SELF_TRADE_MODE, 0) in range(4)
+    is_known = is_known and attributes.get(Attribute.SELF_TRADE_EQUALITY, 0) in range(2)
+    _require(is_known, INVALID_TX_INFO, "invalid tx info")
 
 
 def check_group(grouping: int, orders: Sequence[Mapping[str, int]]) -> None:
