@@ -330,7 +330,7 @@ def test_credentials_in_the_configuration_are_refused_and_not_shown(tmp_path: Pa
     override = write(tmp_path, "pybotters: {api_secret: hunter2}\nexchange: {x: {api_key: hunter2}}\n")
     said = refusal(BASE, override, "api_key=hunter2")
     assert "hunter2" not in said
-    assert "credentials belong in .env" in said
+    assert "credentials belong in .env or accounts.toml" in said
 
 
 # --- There and back --------------------------------------------------------------------------------------------------

@@ -82,6 +82,52 @@ def test_healthy_venue_is_ready_on_one_line_a_finding(venue: str, tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == []
 
 
+def accounts(folder: Path, mode: int = 0o600) -> None:
+    """Two accounts of bitFlyer, of which the second has the keys of the venue."""
+    path = folder / "accounts.toml"
+    path.write_text(
+        f'[[accounts]]\nname = "old"\nexchange = "BITFLYER"\napi_key = "other-{KEY}"\nsecret = "other-{SECRET}"\n'
+        f'[[accounts]]\nname = "main"\nexchange = "BITFLYER"\napi_key = "{KEY}"\nsecret = "{SECRET}"\n'
+    )
+    path.chmod(mode)
+
+
+def test_account_of_the_file_is_chosen_by_its_name_and_trades_with_its_own_key(venue: str, tmp_path: Path) -> None:
+    accounts(tmp_path)
+    for name, code, verdict in (("main", 0, "ok"), ("old", 2, "fault"), ("none", 2, "fault")):
+        more = ("--set", f"account.name={name}", "--set", "journal.dir=j", "--log-dir", "l")
+        done = doctor(tmp_path, *flags(venue, tmp_path, *more), key="unused", secret="unused")
+        assert (done.returncode, done.stderr) == (code, "")
+        assert verdicts(done.stdout).get("api key", "fault") == verdict
+        assert KEY not in done.stdout
+        assert SECRET not in done.stdout
+    assert "account.name: 'none': no such account of BITFLYER in" in " ".join(done.stdout.split())
+    assert "accepted: 'old', 'main'" in " ".join(done.stdout.split())
+
+
+def test_accounts_that_others_may_read_are_not_traded_with(venue: str, tmp_path: Path) -> None:
+    accounts(tmp_path, 0o644)
+    named = ("--set", "account.name=main")
+    done = doctor(tmp_path, *flags(venue, tmp_path, *named), key=None, secret=None)
+    assert done.returncode == 2
+    assert "accounts.toml: other users may read or change it; accepted: chmod 600" in " ".join(done.stdout.split())
+    live = forked(
+        "run_live",
+        "--yes",
+        *flags(venue, tmp_path, *named),
+        cwd=tmp_path,
+        env=environment(tmp_path, None, None, 80),
+        timeout=TIMEOUT_S,
+    )
+    assert (live.returncode, live.stdout) == (2, "")
+    assert (
+        live.stderr == "run_live: accounts.toml: other users may read or change it; accepted: chmod 600 accounts.toml\n"
+    )
+    shown = doctor(tmp_path, *flags(venue, tmp_path, "--check", *named), key=None, secret=None)
+    assert (shown.returncode, SECRET in shown.stdout) == (0, False)
+    assert "  name: main\n" in shown.stdout
+
+
 def test_wrong_secret_is_named_and_not_shown(venue: str, tmp_path: Path) -> None:
     done = doctor(tmp_path, *flags(venue, tmp_path), secret="another-secret")
     assert (done.returncode, done.stderr) == (2, "")

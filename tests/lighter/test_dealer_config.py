@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from stall_then_strike.infra.accounts_file import ExchangeCredentials
 from stall_then_strike.lighter import DealerConfig
 from stall_then_strike.lighter.markets import Markets
 from stall_then_strike.types.errors import ConfigError
@@ -143,3 +145,20 @@ def test_wrong_file_names_file_and_key(tmp_path: Path, text: str, message: str) 
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere.json: cannot be read"):
         DealerConfig.from_file(tmp_path / "nowhere.json")
+
+
+def test_account_of_the_accounts_file_becomes_a_dealers_settings() -> None:
+    account = ExchangeCredentials(
+        name="deep",
+        exchange="XLIGHTER",
+        api_key=SecretStr("0xADDRESS"),
+        secret=SecretStr(KEY),
+        account_index=225671,
+        api_key_index=2,
+    )
+    cfg = DealerConfig.from_account(account, GIVEN["base_url"], symbol="BTC", jitter_ms=(0, 0))
+    assert (cfg.account_index, cfg.symbol, cfg.jitter_ms, cfg.keys()) == (225671, "BTC", (0, 0), {2: KEY})
+    wrong = account.model_copy(update={"secret": SecretStr(KEY + "0")})
+    with pytest.raises(ConfigError, match="account 'deep' of XLIGHTER: secret: not a key") as caught:
+        DealerConfig.from_account(wrong, GIVEN["base_url"])
+    assert KEY[2:] not in repr(caught.value) + repr(caught.value.__context__)

@@ -79,11 +79,10 @@ async def examine(cfg: AppConfig, args: argparse.Namespace) -> list[CheckResult]
     credentials: Credentials | None = None
     if cfg.env == "live":
         try:
-            credentials = load_credentials()
+            credentials = load_credentials(account=cfg.account.name)
         except ConfigError as error:
-            results.append(
-                fault("credentials", str(error), "copy .env.example to .env and fill it in", exit_code=cli.EXIT_USAGE)
-            )
+            advice = "copy .env.example to .env, or accounts.example.toml to accounts.toml, and fill it in"
+            results.append(fault("credentials", str(error), advice, exit_code=cli.EXIT_USAGE))
     else:
         results.append(ok("credentials", "paper trading needs none"))
     timeout = aiohttp.ClientTimeout(total=float(cfg.pybotters.timeout_sec))

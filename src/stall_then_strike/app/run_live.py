@@ -1,7 +1,7 @@
 """``run_live``: the strategy with real orders.
 
-It runs on bitFlyer with the API key from the environment or ``.env``. With ``env: sim`` in the configuration it runs on
-the embedded exchange in this process, over real HTTP and WebSocket, without network and API key.
+It runs on bitFlyer with the API key from the environment, ``.env`` or ``accounts.toml``. With ``env: sim`` in the
+configuration it runs on the embedded exchange in this process, over real HTTP and WebSocket, without network and key.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
             return cli.EXIT_DONE
-        credentials = None if cfg.env == "sim" else load_credentials()
+        credentials = None if cfg.env == "sim" else load_credentials(account=cfg.account.name)
         alerts = Alerts(load_alert_urls(), pause_sec=float(cfg.watch.alert_pause_sec), clock=SystemClock())
         if not args.yes and not _is_confirmed(cfg, args.layers):
             sys.stderr.write("run_live: not started\n")

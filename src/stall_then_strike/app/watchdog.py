@@ -194,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.now and not args.yes and not _is_sure(cfg):
             sys.stdout.write("nothing was sent\n")
             return cli.EXIT_FAILED
-        credentials = load_credentials()
+        credentials = load_credentials(account=cfg.account.name)
         with cli.signals_held(), sign_for(URL(cfg.exchange.base_url).host or ""):
             return _now(cfg, credentials) if args.now else _watch(cfg, credentials, args)
     except (ConfigError, AuthRefused) as error:

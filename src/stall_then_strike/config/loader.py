@@ -78,12 +78,13 @@ def effective_tree(cfg: AppConfig) -> dict[str, Any]:
 
 
 def config_digest(cfg: AppConfig) -> str:
-    """Twelve hex digits that are equal for equal effective configurations, addresses and folders left out.
+    """Twelve hex digits that are equal for equal effective configurations, addresses, folders and account left out.
 
     They say what a run is told to do and not where, so two runs on different ports are equal.
     """
     plain = cfg.model_copy(update={"exchange": AppConfig().exchange.model_copy(update={"limits": cfg.exchange.limits})})
-    plain = plain.model_copy(update={"journal": AppConfig().journal})
+    account = cfg.account.model_copy(update={"name": ""})
+    plain = plain.model_copy(update={"journal": AppConfig().journal, "account": account})
     return sha256(effective_yaml(plain).encode()).hexdigest()[:12]
 
 
@@ -126,7 +127,7 @@ def _unknown(path: tuple[str | int, ...], value: object, model: type[BaseModel])
     shown = "" if is_secret(name) else f" (given {show(value)})"
     hint = ""
     if is_secret(name):
-        hint = "; credentials belong in .env"
+        hint = "; credentials belong in .env or accounts.toml"
     elif "." not in name and (close := difflib.get_close_matches(name, model.model_fields, n=1, cutoff=0.6)):
         hint = f"; did you mean {_dotted((*path[:-1], close[0]))}?"
     else:

@@ -102,7 +102,13 @@ class ForeignOrders(StrEnum):
 
 
 class AccountConfig(Section):
-    """Reconciliation of the account with the venue (live only)."""
+    """The account, and its reconciliation with the venue (live only)."""
+
+    name: str = Field(
+        default="",
+        max_length=100,
+        description="account of accounts.toml to trade with; empty: the key of the environment or .env",
+    )
 
     reconcile_sec: Number = Field(
         default=Decimal(60), ge=10, le=3_600, description="pause between two reconciliations without a doubt, seconds"

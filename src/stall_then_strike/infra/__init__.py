@@ -3,6 +3,7 @@
 pyb_session         the venue's connections, and their watchdogs
 http_bitflyer       orders and the account over REST
 orderbook_view      the displayed book without our own orders
+accounts_file       accounts.toml: several accounts and their keys
 logging_runtime     the log that people read
 logging_structured  the CSV logs for analysis
 clock               the only module that reads a clock

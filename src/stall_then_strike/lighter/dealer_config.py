@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from stall_then_strike.infra.accounts_file import ExchangeCredentials
 from stall_then_strike.lighter.markets import Market
 from stall_then_strike.lighter.signer import Secret
 from stall_then_strike.types.errors import ConfigError
@@ -108,6 +109,19 @@ class DealerConfig:
             return cls(**section)
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
+
+    @classmethod
+    def from_account(cls, account: ExchangeCredentials, base_url: str, **settings: Any) -> DealerConfig:
+        """For an account of ``accounts.toml``: its number, and its secret as the one API key.
+
+        ``settings`` are further fields. Raises ConfigError.
+        """
+        key = {KEY_INDEX: account.api_key_index, PRIVATE_KEY: account.secret.get_secret_value()}
+        try:
+            return cls(base_url=base_url, account_index=account.account_index or 0, api_keys=[key], **settings)
+        except ConfigError as error:
+            problem = str(error).replace(f"api_keys[0].{PRIVATE_KEY}", "secret")
+        raise ConfigError(f"account {account.name!r} of {account.exchange}: {problem}")
 
     def _check_address(self) -> None:
         try:

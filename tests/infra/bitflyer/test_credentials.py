@@ -16,8 +16,9 @@ KEY, SECRET = "key-for-tests", "secret-for-tests="
 
 
 @pytest.fixture(autouse=True)
-def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("BITFLYER_API_KEY", "BITFLYER_API_SECRET"):
+def _no_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("BITFLYER_API_KEY", "BITFLYER_API_SECRET", "STALL_ACCOUNTS_FILE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -95,6 +96,54 @@ def test_blank_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("BITFLYER_API_SECRET", f"{SECRET}\n")
     with pytest.raises(ConfigError, match="environment: BITFLYER_API_SECRET: contains a blank"):
         load_credentials(tmp_path / ".env")
+
+
+ACCOUNTS = "".join(
+    f'[[accounts]]\nname = "{name}"\nexchange = "{exchange}"\napi_key = "{name}-key"\nsecret = "{name}-secret"\n{more}'
+    for name, exchange, more in (
+        ("main", "BITFLYER", ""),
+        ("deep", "XLIGHTER", "account_index = 1\napi_key_index = 4\n"),
+        ("second", "bitflyer", ""),
+    )
+)
+
+
+def accounts_file(folder: Path, text: str) -> None:
+    path = folder / "accounts.toml"
+    path.write_text(text)
+    path.chmod(0o600)
+
+
+def test_named_account_wins_over_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accounts_file(tmp_path, ACCOUNTS)
+    monkeypatch.setenv("BITFLYER_API_KEY", KEY)
+    monkeypatch.setenv("BITFLYER_API_SECRET", SECRET)
+    found = load_credentials(account="second")
+    assert found == Credentials(key="second-key", secret="second-secret")
+    assert (found.source, found.is_exposed) == ("account 'second' of accounts.toml", False)
+    assert load_credentials() == Credentials(key=KEY, secret=SECRET)
+    with pytest.raises(ConfigError, match=r"account\.name: 'deep': no such account of BITFLYER .* 'main', 'second'"):
+        load_credentials(account="deep")
+
+
+def test_only_account_is_taken_where_there_are_no_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accounts_file(tmp_path, ACCOUNTS.partition('[[accounts]]\nname = "second"')[0])
+    assert load_credentials().key == "main-key"
+    monkeypatch.setenv("BITFLYER_API_KEY", KEY)
+    with pytest.raises(ConfigError, match="BITFLYER_API_SECRET: neither"):  # half a pair is a mistake, not an absence
+        load_credentials()
+    monkeypatch.delenv("BITFLYER_API_KEY")
+    accounts_file(tmp_path, ACCOUNTS)
+    with pytest.raises(
+        ConfigError, match=r"account\.name: not given, and accounts\.toml has 2; accepted: 'main', 'sec"
+    ):
+        load_credentials()
+
+
+def test_accounts_of_other_exchanges_do_not_count(tmp_path: Path) -> None:
+    accounts_file(tmp_path, ACCOUNTS.replace('"BITFLYER"', '"OTHER"').replace('"bitflyer"', '"OTHER"'))
+    with pytest.raises(ConfigError, match=r"neither in the environment nor in .*or an account of bitFlyer in accounts"):
+        load_credentials()
 
 
 def test_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The API key and its secret: where they come from, and which hosts may receive them.
 
-They are read from the environment or from a ``.env`` file, and never written, logged or shown. The names of locks and
-journals identify a key by its fingerprint, from which the key cannot be recovered.
+They are read from the environment, a ``.env`` file or ``accounts.toml``, and never written, logged or shown. The names
+of locks and journals identify a key by its fingerprint, from which the key cannot be recovered.
 
 pybotters signs only requests to bitFlyer's host names. :func:`sign_for` adds a host of this machine, for the embedded
 exchange, and no other: a signed request to another host would give away the key and a signature.
@@ -21,6 +21,7 @@ from typing import Final, TypeVar
 import pybotters
 from dotenv import dotenv_values
 
+from stall_then_strike.infra.accounts_file import BITFLYER, AccountConfigurationManager, ExchangeCredentials
 from stall_then_strike.infra.line.own_machine import is_own_machine
 from stall_then_strike.types.errors import ConfigError
 
@@ -62,11 +63,27 @@ class Credentials:
         return text.replace(self.secret, "***").replace(self.key, "***")
 
 
-def load_credentials(env_file: Path = Path(".env")) -> Credentials:
-    """Read each from the environment, or else from the file; an empty value counts as missing.
+def load_credentials(env_file: Path = Path(".env"), *, account: str = "") -> Credentials:
+    """The account of that name in ``accounts.toml``; without a name, what the environment or the file has.
 
-    Raises ConfigError, which names the variable and the file, never a value.
+    An empty value counts as missing, and the environment wins. If neither has anything, the only account of bitFlyer in
+    ``accounts.toml`` is taken. Raises ConfigError, which names the variable or key and the file, never a value.
     """
+    if account:
+        accounts = AccountConfigurationManager()
+        return _of_account(accounts, accounts.get_exchange_credentials(BITFLYER, account))
+    return _from_variables(env_file)
+
+
+def _of_account(accounts: AccountConfigurationManager, found: ExchangeCredentials) -> Credentials:
+    return Credentials(
+        key=found.api_key.get_secret_value(),
+        secret=found.secret.get_secret_value(),
+        source=f"account {found.name!r} of {accounts.path}",
+    )
+
+
+def _from_variables(env_file: Path) -> Credentials:
     found = _read_file(env_file)
     from_file: list[str] = []
     values: list[str] = []
@@ -83,10 +100,12 @@ def load_credentials(env_file: Path = Path(".env")) -> Credentials:
         if not all("!" <= character <= "~" for character in value):
             raise ConfigError(f"{where}: contains a blank, or a character that is not ASCII; {_ACCEPTED}")
         values.append(value)
+    if len(missing) == 2 and (accounts := AccountConfigurationManager()).of_exchange(BITFLYER):
+        return _of_account(accounts, accounts.get_exchange_credentials(BITFLYER))
     if missing:
         raise ConfigError(
             f"{' and '.join(missing)}: neither in the environment nor in {env_file.absolute()}; "
-            f"{_ACCEPTED} (.env.example shows the form)"
+            f"{_ACCEPTED} (.env.example shows the form), or an account of bitFlyer in accounts.toml"
         )
     return Credentials(
         key=values[0],
