@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from stall_then_strike.lighter import DealerConfig, LighterDealer
-from stall_then_strike.lighter.dealer import MARKET_FRESH_NS
+from stall_then_strike.lighter.instruments import FRESH_NS
 from stall_then_strike.lighter.intents import COI_MAX
 from stall_then_strike.lighter.markets import Markets
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
@@ -412,10 +412,10 @@ async def test_list_of_markets_is_cached_with_its_age(tmp_path: Path, caplog: py
         asked = at.requests("orderBooks")
         fresh = await dealer.refresh_markets(cache)
         assert (at.requests("orderBooks"), fresh.source) == (asked, str(cache))
-        Markets(fresh.all(), as_of_ns=fresh.as_of_ns - 2 * MARKET_FRESH_NS).save(cache)
+        Markets(fresh.all(), as_of_ns=fresh.as_of_ns - 2 * FRESH_NS).save(cache)
         await dealer.refresh_markets(cache)
         assert at.requests("orderBooks") == asked + 1
-        Markets(fresh.all(), as_of_ns=fresh.as_of_ns - 5 * MARKET_FRESH_NS).save(cache)
+        Markets(fresh.all(), as_of_ns=fresh.as_of_ns - 5 * FRESH_NS).save(cache)
         cfg = config("http://127.0.0.1:9", at.venue.add_account())
     other = LighterDealer(cfg)
     with caplog.at_level(logging.WARNING, "LighterDealer"):

@@ -99,11 +99,11 @@ def test_largest_quote_binds_every_order() -> None:
 
 
 def test_unknown_market_names_the_accepted_ones() -> None:
-    with pytest.raises(ConfigError, match=r"symbol 'ETH-USDC': no such market .*accepted: ETH, BTC, SOL"):
-        Markets().named("ETH-USDC")
+    with pytest.raises(ConfigError, match=r"symbol 'ETH-USD': no such market .*accepted: ETH, BTC, SOL"):
+        Markets().named("ETH-USD")
     with pytest.raises(ConfigError, match=r"market_index 4: its scales are unknown .*accepted: 0, 1, 2"):
         Markets().indexed(4)
-    assert Markets().named("eth") is ETH
+    assert Markets().named("eth") is Markets().named("XLIGHTER:SWAP:ETH-USDC") is ETH
 
 
 def test_cache_keeps_everything_and_its_age(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ dealer         LighterDealer: orders, cancels and queries with as little code as
 dealer_config  its settings, from code or from a JSON file
 order_forms    its calls as exact integers for one market
 intents        what is to be done, before nonce and signature
-markets        index, scales and minimums of each market
+markets        index, scales, minimums and names of each market
+instruments    LighterInstrumentLoader: the venue's markets, asked for and cached
 own_orders     client order index, order index, market and key of each order
 sender         which key sends what
 key_line       one key: its nonces, and what arrived after an error

@@ -189,10 +189,10 @@ class Calls:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             failure: VenueError = _transport_failure(name, error)
         else:
-            body = _decode(text)
-            if status == CODE_OK and body is not None and body.get("code", CODE_OK) == CODE_OK:
-                return body
-            failure = refusal(name, status, body, text, self._clock.now_ns())
+            answer = _answer(name, status, text, self._clock.now_ns())
+            if isinstance(answer, dict):
+                return answer
+            failure = answer
             if isinstance(failure, Throttled):
                 self._limiter.pause_until(failure.retry_at_ns)
         raise failure  # outside `except`: a chained exception could hold the headers with the token
@@ -247,3 +247,30 @@ def by_code(name: str, detail: str, code: int) -> VenueError:
 
 def _line(said: object) -> str:
     return "".join(c if c.isprintable() else " " for c in str(said)[:_SHOWN])
+
+
+def _answer(name: str, status: int, text: str, now_ns: int) -> dict[str, Any] | VenueError:
+    """The decoded answer if it is a success, or else the error to raise."""
+    body = _decode(text)
+    if status == CODE_OK and body is not None and body.get("code", CODE_OK) == CODE_OK:
+        return body
+    return refusal(name, status, body, text, now_ns)
+
+
+async def ask_order_books(base_url: str, clock: Clock, *, limit_s: float = CALL_LIMIT_S) -> dict[str, Any]:
+    """All markets of a venue, for which neither an account nor the SDK is needed. Raises VenueError."""
+    name = "orderBooks"
+    answer: dict[str, Any] | VenueError
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=limit_s)) as session,
+            session.get(f"{base_url}/api/v1/{name}", allow_redirects=False) as response,
+        ):
+            answer = _answer(name, response.status, await _read(response), clock.now_ns())
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        answer = _transport_failure(name, error)
+    if isinstance(answer, OutcomeUnknown):
+        raise NoAnswer(name, answer.detail, code=answer.code)
+    if isinstance(answer, VenueError):
+        raise answer
+    return answer

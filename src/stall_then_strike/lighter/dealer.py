@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,13 +26,12 @@ from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
 
 from stall_then_strike.infra.clock import Clock, SystemClock
-from stall_then_strike.infra.line.own_machine import is_own_machine
 from stall_then_strike.lighter import order_forms
 from stall_then_strike.lighter.calls import REST_BATCH, Calls
 from stall_then_strike.lighter.dealer_config import DealerConfig
+from stall_then_strike.lighter.instruments import LighterInstrumentLoader, cache_file
 from stall_then_strike.lighter.intents import COI_MAX, CancelAll, CancelOrder, Intent, ModifyOrder, NewOrder, index_of
 from stall_then_strike.lighter.key_line import Item, KeyLine, Status
 from stall_then_strike.lighter.limiter import Limiter
@@ -44,11 +42,7 @@ from stall_then_strike.lighter.signer import Signer
 from stall_then_strike.lighter.tokens import Tokens
 from stall_then_strike.lighter.ws import WS_BATCH, LighterSocket
 from stall_then_strike.types.errors import BatchFailed, VenueError
-from stall_then_strike.types.names import NS_PER_S
 
-MARKET_FRESH_NS: Final = 3_600 * NS_PER_S
-"""A cached list of markets younger than this is not asked for again."""
-_HOUR_NS: Final = 3_600 * NS_PER_S
 _STANDARD_KEY: Final = "LighterDealer"
 
 
@@ -135,7 +129,7 @@ class LighterDealer:
         """A dealer that knows its market's scales. Asks the venue for its markets unless a fresh list is cached."""
         dealer = cls(cfg, logger)
         try:
-            await dealer.refresh_markets(_cache_file(cfg.base_url))
+            await dealer.refresh_markets(cache_file(cfg.base_url))
         except BaseException:
             await dealer.signer.aclose()
             raise
@@ -169,32 +163,21 @@ class LighterDealer:
 
     async def refresh_markets(self, cache: Path | None = None) -> Markets:
         """Read the venue's markets, or the cache if it is fresh, and find the configured one. Raises ConfigError."""
-        cached = Markets.load(cache) if cache is not None else None
-        now_ns = self._clock.now_ns()
-        if cached is not None:
-            self.markets = cached
-        if cached is None or cached.age_ns(now_ns) >= MARKET_FRESH_NS or self._configured() is None:
-            try:
-                body = await self.calls.order_books()
-            except VenueError as error:
-                age_h = self.markets.age_ns(now_ns) // _HOUR_NS
-                self.log.warning("%s; going on with the %s, %d h old", error, self.markets.source, age_h)
-            else:
-                self._take_markets(Markets.from_wire(body, as_of_ns=now_ns, source=self.cfg.base_url), cache)
+        loader = LighterInstrumentLoader(
+            self.cfg.base_url,
+            cache=cache,
+            clock=self._clock,
+            ask=self.calls.order_books,
+            on_trouble=lambda line: self.log.warning("%s", line),
+            markets=self.markets,
+        )
+        self.markets = await loader.load(lambda markets: self._configured(markets) is not None)
         self._choose()
         return self.markets
 
-    def _take_markets(self, found: Markets, cache: Path | None) -> None:
-        self.markets = found
-        if cache is not None:
-            try:
-                found.save(cache)
-            except OSError as error:
-                self.log.warning("the list of markets is not cached: %s", error)
-
-    def _configured(self) -> Market | None:
+    def _configured(self, markets: Markets) -> Market | None:
         cfg = self.cfg
-        return self.markets.find(cfg.symbol) if cfg.symbol is not None else self.markets.at(cfg.market_index or 0)
+        return markets.find(cfg.symbol) if cfg.symbol is not None else markets.at(cfg.market_index or 0)
 
     def _choose(self) -> None:
         """Set the market of this dealer. Raises ConfigError."""
@@ -451,15 +434,6 @@ class LighterDealer:
         if dropped := len(self._queue) - before:
             self.log.warning("%d queued transactions dropped after an error", dropped)
             del self._queue[before:]
-
-
-def _cache_file(base_url: str) -> Path | None:
-    """Where the list of markets of a venue is kept; None for this machine, whose venues come and go."""
-    parts = urlsplit(base_url)
-    if is_own_machine(parts.hostname or ""):
-        return None
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "stall-then-strike" / f"lighter-{parts.hostname}-{parts.port or parts.scheme}.json"
 
 
 def _of_index(orders: Sequence[Mapping[str, Any]], index: int) -> dict[str, Any]:

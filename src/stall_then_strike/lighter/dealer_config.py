@@ -63,7 +63,7 @@ class DealerConfig:
 
     def __post_init__(self) -> None:
         """Check everything."""
-        self._check_address()
+        self.base_url = checked_address(self.base_url)
         _require_whole("account_index", self.account_index, 0, 2**48 - 2)
         if not isinstance(self.l1_private_key, str):
             raise ConfigError("l1_private_key: not a text; accepted: the key as hex, or nothing")
@@ -123,16 +123,6 @@ class DealerConfig:
             problem = str(error).replace(f"api_keys[0].{PRIVATE_KEY}", "secret")
         raise ConfigError(f"account {account.name!r} of {account.exchange}: {problem}")
 
-    def _check_address(self) -> None:
-        try:
-            parts = urlsplit(self.base_url)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except (ValueError, AttributeError, TypeError):
-            usable = False
-        if not usable:
-            raise ConfigError(f"base_url: {self.base_url!r}; accepted: http:// or https://, a host, perhaps a port")
-        self.base_url = self.base_url.rstrip("/")
-
     def _check_market(self) -> None:
         _require_text("symbol", self.symbol)
         if self.market_index is not None:
@@ -146,6 +136,18 @@ class DealerConfig:
         for name in ("size_scale", "price_scale"):
             if getattr(self, name) is not None:
                 _require_whole(name, getattr(self, name), 1, 10**12)
+
+
+def checked_address(url: str, name: str = "base_url") -> str:
+    """The address of an API without a slash at its end. Raises ConfigError, which names the field."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except (ValueError, AttributeError, TypeError):
+        usable = False
+    if not usable:
+        raise ConfigError(f"{name}: {url!r}; accepted: http:// or https://, a host, perhaps a port")
+    return url.rstrip("/")
 
 
 def _require_whole(name: str, value: object, least: int, most: int) -> None:

@@ -4,8 +4,12 @@ A size travels as ``size x 10^size_decimals`` (BaseAmount), a price as ``price x
 whole price from 1 is a valid tick. The native signer takes C integers and wraps silently: a price of 2^32 + 5 would be
 signed as 5. So a value that is no whole number of steps, or out of range, raises UnfitOrder here.
 
-Venue facts: ETH is market 0, BTC is market 1, spot markets start at 2048, and symbols are ``ETH``, not ``ETH-USDC``
-(orderBooks of 2025-12-08). The minimums bind resting orders and modifies; IOC orders are exempt from them, but not from
+A market has several names. The venue lists the perpetual as ``ETH`` and the spot market as ``ETH/USDC``. Users may also
+write ``ETH-USDC``, ``ETH/USDC:USDC`` and ``XLIGHTER:SWAP:ETH-USDC`` for the perpetual, ``XLIGHTER:SPOT:ETH-USDC`` for
+the spot market.
+
+Venue facts: ETH is market 0, BTC is market 1, spot markets start at 2048 (orderBooks of 2025-12-08). Perpetuals are
+priced and settled in USDC. The minimums bind resting orders and modifies; IOC orders are exempt from them, but not from
 the largest quote amount (the venue's rollup circuits).
 """
 
@@ -14,12 +18,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
 from stall_then_strike.types.errors import ConfigError, UnfitOrder
-from stall_then_strike.types.instrument import Instrument, Lots
+from stall_then_strike.types.instrument import Instrument, Lots, Money
 from stall_then_strike.types.names import NS_PER_S
 
 Number = float | int | str | Decimal
@@ -29,6 +33,10 @@ BASE_MAX: Final = 2**48 - 1
 """Largest BaseAmount that the signer takes."""
 PRICE_MAX: Final = 2**32 - 1
 """Largest Price and TriggerPrice that the signer takes."""
+EXCHANGE: Final = "XLIGHTER"
+_ALIAS: Final = "LIGHTER"
+SETTLE: Final = "USDC"
+_FIRST_SPOT: Final = 2048
 _MOST_DECIMALS: Final = 12
 _SHOWN: Final = 12
 _NEVER_QUOTE: Final = Decimal("281474976.710655")
@@ -43,6 +51,11 @@ def exact(value: Number, what: str) -> Decimal:
     if not number.is_finite():
         raise UnfitOrder(f"{what} {value!r} is not a finite number")
     return number
+
+
+def _steps(least: Decimal, step: Decimal) -> int:
+    """The least whole number of steps that reaches a minimum."""
+    return int((least / step).to_integral_value(ROUND_CEILING))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,17 +81,45 @@ class Market:
             raise ValueError(f"market {self.symbol}: {self.size_decimals} and {self.price_decimals} decimals")
         if not (self.min_base.is_finite() and self.min_quote.is_finite() and self.max_quote.is_finite()):
             raise ValueError(f"market {self.symbol}: a limit is not a number")
-        lot = Decimal(1).scaleb(-self.size_decimals)
+        tick, lot = Decimal(1).scaleb(-self.price_decimals), Decimal(1).scaleb(-self.size_decimals)
+        base, _, quote = self.symbol.partition("/")
         object.__setattr__(
             self,
             "instrument",
             Instrument(
                 product_code=self.symbol,
-                tick_size=Decimal(1).scaleb(-self.price_decimals),
+                tick_size=tick,
                 lot_size=lot,
-                min_size=Lots(int(self.min_base / lot)),
+                min_size=Lots(_steps(self.min_base, lot)),
+                min_notional=Money(_steps(self.min_quote, tick * lot)),
+                base=base,
+                quote=quote or SETTLE,
             ),
         )
+
+    @property
+    def market_type(self) -> str:
+        """``SWAP`` for a perpetual, ``SPOT`` for a spot market."""
+        return "SPOT" if self.market_index >= _FIRST_SPOT else "SWAP"
+
+    @property
+    def ticker(self) -> str:
+        """``ETH-USDC`` for a perpetual, ``ETH/USDC`` for a spot market: no two markets share one."""
+        return self.symbol if self.market_type == "SPOT" else f"{self.symbol}-{SETTLE}"
+
+    @property
+    def full_name(self) -> str:
+        """Such as ``XLIGHTER:SWAP:ETH-USDC``."""
+        return f"{EXCHANGE}:{self._typed_name}"
+
+    @property
+    def _typed_name(self) -> str:
+        return f"{self.market_type}:{self.instrument.base}-{self.instrument.quote}"
+
+    def names(self) -> tuple[str, ...]:
+        """Every form in which users may name it."""
+        settled = () if self.market_type == "SPOT" else (f"{self.symbol}/{SETTLE}:{SETTLE}",)
+        return (self.symbol, self.ticker, *settled, self.full_name, f"{_ALIAS}:{self._typed_name}")
 
     @property
     def size_scale(self) -> int:
@@ -167,7 +208,8 @@ class Markets:
     ) -> None:
         """``as_of_ns`` is when the venue said so; ``source`` is named in errors."""
         self._by_index = {market.market_index: market for market in markets}
-        self._by_symbol = {market.symbol: market for market in self._by_index.values()}
+        self._by_name = {name.upper(): market for market in self._by_index.values() for name in market.names()}
+        self._by_name |= {market.symbol: market for market in self._by_index.values()}
         self.as_of_ns = as_of_ns
         self.source = source
 
@@ -183,15 +225,15 @@ class Markets:
         return max(0, now_ns - self.as_of_ns)
 
     def find(self, symbol: str) -> Market | None:
-        """The market of that symbol; of its upper case if the venue does not list it as given."""
-        return self._by_symbol.get(symbol) or self._by_symbol.get(symbol.upper())
+        """The market of that name, in any of its forms; of its upper case if there is none as given."""
+        return self._by_name.get(symbol) or self._by_name.get(symbol.upper())
 
     def at(self, market_index: int) -> Market | None:
         """The market of that index."""
         return self._by_index.get(market_index)
 
     def named(self, symbol: str) -> Market:
-        """The market of that symbol. Raises ConfigError that names the accepted ones."""
+        """The market of that name. Raises ConfigError that lists accepted ones."""
         found = self.find(symbol)
         if found is None:
             raise ConfigError(f"symbol {symbol!r}: no such market ({self.source}); accepted: {self._some()}")

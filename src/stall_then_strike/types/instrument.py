@@ -66,6 +66,8 @@ class Instrument:
     """Smallest size step, in base currency."""
     min_size: Lots
     """Smallest order that the venue accepts."""
+    min_notional: Money = NO_MONEY
+    """Least price times size of a resting order; zero if the venue has no such limit."""
     base: str = ""
     """The asset that is traded; by default from the code."""
     quote: str = ""

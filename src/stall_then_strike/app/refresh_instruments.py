@@ -1,0 +1,143 @@
+"""``refresh_instruments``: ask an exchange for its instruments, keep the list, and show it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import orjson
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.wide_table import print_table
+from stall_then_strike.infra.accounts_file import XLIGHTER, exchange_named
+from stall_then_strike.lighter.dealer_config import checked_address
+from stall_then_strike.lighter.instruments import MAINNET, LighterInstrumentLoader, cache_file
+from stall_then_strike.lighter.markets import SETTLE, Market
+from stall_then_strike.types.errors import ConfigError, VenueError
+from stall_then_strike.types.names import NS_PER_S
+from stall_then_strike.types.text import plain, utc_iso
+
+_HEADS: Final = ("name", "id", "type", "state", "tick", "lot", "least size", "least value")
+_LEFT: Final = frozenset({"name", "type", "state"})
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's flags."""
+    flags = argparse.ArgumentParser(
+        prog="refresh_instruments",
+        description="Ask an exchange for its instruments, keep the list, and show it. Needs no account.",
+    )
+    flags.add_argument(
+        "--exchange",
+        metavar="NAME",
+        type=_exchange,
+        default=XLIGHTER,
+        help="XLIGHTER or LIGHTER (default: %(default)s)",
+    )
+    flags.add_argument("--base-url", metavar="URL", default=MAINNET, help="address of the API (default: %(default)s)")
+    flags.add_argument(
+        "--cache",
+        metavar="FILE",
+        type=Path,
+        help="keep the list there (default: in ~/.cache/stall-then-strike; of an exchange on this machine, nowhere)",
+    )
+    flags.add_argument("--json", action="store_true", help="one JSON value, for programs")
+    return flags
+
+
+@cli.command("refresh_instruments", patient=True)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and return the exit code."""
+    args = parser().parse_args(argv)
+    troubles: list[str] = []
+    try:
+        base_url = checked_address(args.base_url, "--base-url")
+        cache = args.cache or cache_file(base_url)
+        loader = LighterInstrumentLoader(base_url, cache=cache, on_trouble=troubles.append)
+        with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
+            runner.run(loader.refresh())
+    except ConfigError as error:
+        sys.stderr.write(f"refresh_instruments: {error}\n")
+        return cli.EXIT_USAGE
+    except VenueError as error:
+        sys.stderr.write(f"refresh_instruments: {error}\n")
+        return cli.EXIT_FAILED
+    _show_json(loader) if args.json else _show_table(loader)
+    for trouble in troubles:
+        sys.stderr.write(f"refresh_instruments: {trouble}\n")
+    return cli.EXIT_FAILED if troubles else cli.EXIT_DONE
+
+
+def _exchange(text: str) -> str:
+    """The exchange's name, for argparse."""
+    if exchange_named(text) != XLIGHTER:
+        raise argparse.ArgumentTypeError(f"{text!r} has no list of instruments; accepted: XLIGHTER, LIGHTER")
+    return XLIGHTER
+
+
+def _show_table(loader: LighterInstrumentLoader) -> None:
+    markets, where = loader.markets, f"kept in {loader.cache}" if loader.cache else "not kept"
+    table = Table(
+        title=f"{len(markets)} instruments of {loader.base_url}, {utc_iso(markets.as_of_ns)[:19]}Z, {where}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for head in _HEADS:
+        table.add_column(head, justify="left" if head in _LEFT else "right", no_wrap=True)
+    for market in markets.all():
+        unit = market.instrument
+        table.add_row(
+            market.ticker,
+            str(market.market_index),
+            market.market_type,
+            "open" if market.is_active else "closed",
+            plain(unit.tick_size),
+            plain(unit.lot_size),
+            plain(unit.size(unit.min_size)),
+            f"{plain(unit.amount(unit.min_notional))} {unit.quote}",
+        )
+    print_table(Console(highlight=False, markup=False), table)
+
+
+def _show_json(loader: LighterInstrumentLoader) -> None:
+    shown = {
+        "exchange": XLIGHTER,
+        "source": loader.base_url,
+        "as_of": utc_iso(loader.markets.as_of_ns),
+        "age_sec": loader.age_ns() // NS_PER_S,
+        "cache": None if loader.cache is None else str(loader.cache),
+        "instruments": [_row(market) for market in loader.markets.all()],
+    }
+    sys.stdout.write(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+def _row(market: Market) -> dict[str, object]:
+    """One instrument. Amounts are texts, because they are decimals."""
+    unit = market.instrument
+    return {
+        "symbol": market.ticker,
+        "full_name": market.full_name,
+        "exchange_symbol": market.symbol,
+        "market_id": market.market_index,
+        "market_type": market.market_type,
+        "is_active": market.is_active,
+        "base": unit.base,
+        "quote": unit.quote,
+        "settle": SETTLE if market.market_type == "SWAP" else None,
+        "tick_size": plain(unit.tick_size),
+        "lot_size": plain(unit.lot_size),
+        "min_size": plain(unit.size(unit.min_size)),
+        "min_notional": plain(unit.amount(unit.min_notional)),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
