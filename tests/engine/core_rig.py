@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.strategy import MakeStrategy
+from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.types.dto import (
     Action,
     BoardSnapshot,
@@ -112,9 +114,11 @@ def fill(
 class Desk:
     """A core, the market that it sees, and all that it answered."""
 
-    def __init__(self, cfg: AppConfig | None = None, *, live: bool = False) -> None:
+    def __init__(
+        self, cfg: AppConfig | None = None, *, live: bool = False, strategy: MakeStrategy = stall_then_strike
+    ) -> None:
         self.cfg = cfg or config()
-        self.core = Core(self.cfg, live=live)
+        self.core = Core(self.cfg, live=live, strategy=strategy)
         self.ms: float = 0
         self.fed: list[tuple[Event, int]] = []
         self.steps: list[Step] = []

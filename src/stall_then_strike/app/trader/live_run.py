@@ -36,6 +36,8 @@ from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import config_digest
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.strategy import MakeStrategy
+from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
 from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, perf_ns
@@ -77,6 +79,7 @@ class LiveParts:
     log_dir: Path
     screen: Screen
     alerts: Alerts
+    strategy: MakeStrategy = stall_then_strike
 
 
 async def run_live(parts: LiveParts, ending: Ending, duration_s: float | None) -> int:
@@ -108,7 +111,7 @@ async def open_run(
     """
     journal = parts.journal
     restored = journal.load()
-    core = Core(cfg, live=True)
+    core = Core(cfg, strategy=parts.strategy, live=True)
     beginning = Beginning(
         is_live=True,
         memo=restored.memo,

@@ -19,6 +19,8 @@ from stall_then_strike.app.trader.owed_steps import ChangeLog
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
+from stall_then_strike.engine.strategy import MakeStrategy
+from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.infra.bitflyer.feed import FeedStatistics, MarketEvent
 from stall_then_strike.infra.clock import Clock, perf_ns
 from stall_then_strike.infra.watch.histogram import LatencyHistogram
@@ -226,13 +228,20 @@ class PaperTrader(Trader):
     """One core, one paper gateway, one executor."""
 
     def __init__(
-        self, cfg: AppConfig, clock: Clock, feed: Feed, logs: RowLog, journal: ChangeLog | None = None
+        self,
+        cfg: AppConfig,
+        clock: Clock,
+        feed: Feed,
+        logs: RowLog,
+        journal: ChangeLog | None = None,
+        *,
+        strategy: MakeStrategy = stall_then_strike,
     ) -> None:
         """Nothing is started yet. The paper gateway reads the book of ``feed``.
 
         Without ``journal`` nothing is stored.
         """
-        core = Core(cfg, is_remembered=journal is not None)
+        core = Core(cfg, strategy=strategy, is_remembered=journal is not None)
         self._journal = journal
         self.paper = PaperGateway(cfg.paper, cfg.session, core.instrument, sink=self.on_event, now_ns=clock.now_ns)
         executor = OrderExecutor(self.paper, self.on_event, clock.now_ns, is_instant=True)
