@@ -10,7 +10,7 @@ import pytest
 from stall_then_strike.engine.strategy import LiveQuote, Quote, Wish
 from stall_then_strike.types.dto import BookStatus, Command, Notice, OrderEventKind, OrderMemo, PlaceLimit, Reason, Side
 from stall_then_strike.types.instrument import Lots, Ticks
-from tests.engine.core_rig import BUY, MIN, SELL, Desk, config
+from tests.engine.core_rig import BUY, MIN, SELL, Desk, at, config
 from tests.engine.toys import Puppet
 
 K, R = OrderEventKind, Reason
@@ -33,7 +33,8 @@ class Stage(Desk):
 
     def wish(self, *quotes: Quote, reason: Reason = R.QUOTING, flatten: bool = False) -> None:
         self.puppet.wish = Wish(quotes, reason, flatten)
-        self.board(self.ms + 10)
+        if not self.board(self.ms + 10).actions:
+            self.tick(self.ms)  # at rest it is not asked about a board that shows nothing new
 
     def named(self, number: int) -> PlaceLimit:
         """Our order of this number, on the book."""
@@ -221,7 +222,8 @@ def test_orders_of_an_earlier_run_have_no_key_and_are_cancelled() -> None:
     before.named(0)
     again = Stage(1_000, [order.memo() for order in before.core.orders.live()])
     again.wish(quote(1, 9_980))
-    assert [(q.key, q.is_ending) for q in again.live] == [(0, True)]
+    again.tick(again.ms)
+    assert [(q.key, q.is_ending) for q in again.live] == [(0, True), (1, False)]
     assert [q.price for q in again.quotes] == [9_980], "its keys begin anew"
     assert [cancel.order_ids for cancel in again.cancels] == [(f"V-{before.quotes[0].client_order_id}",)]
 
@@ -236,3 +238,45 @@ def test_bug_when_told_of_an_end_is_an_error_of_the_strategy(monkeypatch: pytest
         stage.tell(stage.ms, K.EXPIRED, first.client_order_id)
     assert [cancel.reason for cancel in stage.cancels] == [R.INTERNAL_ERROR]
     assert stage.cancels[0].order_ids == (f"V-{stage.quotes[1].client_order_id}",)
+
+
+def test_strategy_at_rest_is_asked_again_only_when_it_sees_something_new() -> None:
+    stage = Stage()
+    stage.board(stage.ms + 10)
+    stage.puppet.holding = None
+    for _ in range(5):
+        stage.board(stage.ms + 10)
+    assert stage.puppet.holding is None, "the same best, no position, no orders"
+    stage.board(stage.ms + 10, bid=10_001)
+    assert stage.puppet.holding is not None
+    stage.puppet.holding = None
+    stage.control(stage.ms, Command.HOLD, R.JOURNAL_LOCKED)
+    assert stage.puppet.holding is not None
+
+
+def test_strategy_at_rest_is_asked_when_its_wish_ends_and_when_the_board_is_stale() -> None:
+    stage = Stage(strategy={"stale_ms": 700})
+    stage.puppet.wish = Wish((), R.QUOTING, until_ns=at(300))
+    stage.tick(10)
+    stage.board(100)
+    stage.puppet.market = None
+    assert stage.core.next_deadline_ns == at(300)
+    stage.tick(300)
+    assert stage.puppet.market is not None
+    stage.board(400)
+    assert stage.core.next_deadline_ns == at(1_100)
+    stage.tick(1_100)
+    assert stage.puppet.market.status is BookStatus.STALE
+
+
+def test_position_or_orders_keep_the_strategy_asked() -> None:
+    stage = Stage()
+    stage.wish(quote(1))
+    stage.puppet.holding = None
+    stage.board(stage.ms + 10)
+    assert stage.live
+    stage.filled(stage.ms, stage.named(0))
+    stage.board(stage.ms + 10)
+    stage.puppet.holding = None
+    stage.board(stage.ms + 10)
+    assert stage.live == ()

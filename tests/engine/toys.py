@@ -6,7 +6,6 @@ import random
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.strategy import Holding, Market, Quote, Wish
-from stall_then_strike.engine.venue.budget import NEVER_NS
 from stall_then_strike.types.dto import Reason, Side
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 
@@ -39,9 +38,6 @@ class Follower:
             self._quote = self._quote._replace(key=self._quote.key + 1, price=price)
         return Wish((self._quote,), Reason.BEST_MOVED)
 
-    def next_deadline_ns(self, now_ns: int) -> int:
-        return NEVER_NS
-
     def on_ended(self, key: int, executed: Lots) -> None:
         self.ended.append((key, executed))
 
@@ -57,10 +53,6 @@ class Stumbler(Follower):
         wish = super().on_event(market, holding, gate, now_ns)
         self._stumble(0.02 if holding.quotes else 0.0)
         return wish
-
-    def next_deadline_ns(self, now_ns: int) -> int:
-        self._stumble(0.01)
-        return super().next_deadline_ns(now_ns)
 
     def on_ended(self, key: int, executed: Lots) -> None:
         self._stumble(0.2)
