@@ -178,9 +178,12 @@ def test_flatten_takes_quotes_back_and_closes() -> None:
     assert [(close.side, close.size) for close in stage.closes] == [(SELL, MIN)]
 
 
-def test_flatten_without_a_position_does_nothing() -> None:
+def test_flatten_without_a_position_only_takes_quotes_back() -> None:
     stage = Stage()
-    stage.wish(reason=R.FLATTEN, flatten=True)
+    stage.wish(quote(1))
+    stage.named(0)
+    stage.wish(quote(1), quote(2), reason=R.FLATTEN, flatten=True)
+    assert (len(stage.quotes), len(stage.cancels)) == (1, 1)
     assert stage.core.exits.closing is None
     assert stage.said("close") == []
 
@@ -200,11 +203,13 @@ def test_quote_of_size_zero_uses_up_its_key_and_its_number() -> None:
         (quote(1, price=0),),
         (quote(1, size=MIN - 1),),
         (quote(1, size=-MIN),),
+        (quote(1)._replace(price=Ticks(9_990.5)),),
+        (quote(1)._replace(side="BUY"),),
         (quote(2), quote(1)),
         (quote(1), quote(1, 9_980)),
         tuple(quote(key) for key in range(1, 400)),
     ],
-    ids=["price", "size", "negative", "order of keys", "key twice", "more than ever fit"],
+    ids=["price", "size", "negative", "float", "word", "order of keys", "key twice", "more than ever fit"],
 )
 def test_wish_that_cannot_be_true_is_an_error_of_the_strategy(quotes: tuple[Quote, ...]) -> None:
     stage = Stage()

@@ -88,7 +88,9 @@ class Quoting:
         budget_ns = self._budget.strike_at_ns(now_ns, self._batch, self._size)
         held = (inventory.position, inventory.basis, open_buy, open_sell, quotes, self._last_key, budget_ns, may_close)
         wish = self.strategy.on_event(market, _holding(Holding, held), gate, now_ns)
-        wanted, _, flatten, until_ns = wish
+        wanted, reason, flatten, until_ns = wish
+        if type(reason) is not Reason:
+            raise ValueError(f"{reason!r} is no reason")
         self.deadline_ns = until_ns if until_ns > now_ns else NEVER_NS
         if wanted is not self._wished:
             self._look_at(wanted, now_ns)
@@ -131,7 +133,8 @@ class Quoting:
                 raise ValueError(f"the key of a new quote is {quote.key}, which does not count up from {before}")
             before = quote.key
             if quote.size:
-                if quote.size < self._min_size or quote.price <= 0:
+                is_order = {type(quote.size), type(quote.price)} == {int} and type(quote.side) is Side
+                if not is_order or quote.size < self._min_size or quote.price <= 0:
                     raise ValueError(f"no order can be {quote}")
                 sizes.append(quote.size)
         self.room_ns = self._budget.strike_at_ns(now_ns, len(sizes), min(sizes)) if sizes else 0
@@ -144,8 +147,9 @@ class Quoting:
         Returns why nothing was done, or None if something was. A quote and the one that replaces it may be live
         together until the venue confirms the cancel.
         """
-        quotes, reason = (wish.quotes, wish.reason) if gate is None else ((), gate)
-        if (quotes is self._wished or quotes == self._wished) and not self._is_loose:
+        quotes = () if gate is not None or wish.flatten else tuple(wish.quotes)
+        reason = gate or wish.reason
+        if quotes == self._wished and not self._is_loose:
             return reason
         is_idle = not (self._orders.any_live and self._cancel_all_but(quotes, reason, now_ns))
         new = [quote for quote in quotes if quote.key > self._last_key]

@@ -14,6 +14,8 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
+from stall_then_strike.engine.venue.shared import Shared
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.tapes.event_codec import decode, decode_event
 from stall_then_strike.tapes.event_log import ASKED, LOST, VERSION, Asked, Beginning
 from stall_then_strike.tapes.tape_reader import LineFile, TapeError
@@ -80,7 +82,8 @@ def replay_steps(path: Path, strategy: MakeStrategy = stall_then_strike) -> Iter
     ``strategy`` must be the one of the run.
     """
     run = open_run(path)
-    core = Core(run.cfg, strategy=strategy, live=run.beginning.is_live)
+    shared = Shared(run.cfg, bitflyer_rules(run.cfg), live=run.beginning.is_live)
+    core = Core(run.cfg, shared, strategy=strategy)
     if run.beginning.is_live:
         run.beginning.restore(core)
     for now_ns, item in read_inputs(path):

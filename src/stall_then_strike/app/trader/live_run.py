@@ -38,6 +38,8 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
+from stall_then_strike.engine.venue.shared import Shared
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
 from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, perf_ns
@@ -111,7 +113,7 @@ async def open_run(
     """
     journal = parts.journal
     restored = journal.load()
-    core = Core(cfg, strategy=parts.strategy, live=True)
+    core = Core(cfg, Shared(cfg, bitflyer_rules(cfg), live=True), strategy=parts.strategy)
     beginning = Beginning(
         is_live=True,
         memo=restored.memo,

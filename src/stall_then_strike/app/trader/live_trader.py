@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from loguru import logger
@@ -14,8 +14,7 @@ from stall_then_strike.app.trader.owed_steps import ChangeLog, OwedSteps
 from stall_then_strike.app.trader.trader import RowLog, Trader
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
-from stall_then_strike.engine.gateway import AccountReader, OrderGateway
-from stall_then_strike.engine.venue.reconciler import REPORT_CALLS
+from stall_then_strike.engine.gateway import AccountReader, OrderGateway, Reply, Request
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
@@ -28,8 +27,6 @@ from stall_then_strike.types.dto import (
     ExecId,
     Fact,
     FillEvent,
-    OrderId,
-    OrderRequest,
     PrintedFill,
     PublicTrades,
     Reason,
@@ -51,13 +48,9 @@ class LiveVenue:
         self.last: AccountReport | None = None
         """The newest report."""
 
-    async def place(self, order: OrderRequest) -> OrderId:
-        """Send an order."""
-        return await self._http.place(order)
-
-    async def cancel(self, order_id: OrderId) -> None:
-        """Request a cancel."""
-        await self._http.cancel(order_id)
+    async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
+        """Send orders and cancels."""
+        return await self._http.send(batch)
 
     async def report(self, since: ExecId) -> AccountReport:
         """Request the account."""
@@ -85,14 +78,17 @@ class LiveTrader(Trader):
         locked_sec: float = 120.0,
         on_fact: Callable[[Fact], None] = lambda fact: None,
     ) -> None:
-        """``core`` must be made with ``live=True`` and restored. ``on_fact`` gets facts that may be worth an alert.
+        """``core`` must have an account, and be restored. ``on_fact`` gets facts that may be worth an alert.
 
         ``locked_sec``: how long another program may lock the journal before trading halts, real seconds.
         """
         self.owed = OwedSteps(journal, self, locked_sec=locked_sec)
         """Steps that are not in the journal yet."""
-        executor = OrderExecutor(venue, self.on_event, clock.now_ns, venue)
-        self.outbox = TaskOutbox(executor, self.owed, self.on_event, clock)
+        rules = core.shared.venue
+        executor = OrderExecutor(
+            venue, self.on_event, clock.now_ns, venue, batch=rules.batch, post_only=rules.post_only
+        )
+        self.outbox = TaskOutbox(executor, self.owed, self.on_event, clock, batch=rules.batch)
         super().__init__(core, clock, feed, logs, self.outbox)
         self.on_asked: Callable[[int], None] | None = None
         """Called for each account request not made by the core, just before the budget is charged."""
@@ -177,7 +173,7 @@ class LiveTrader(Trader):
         now_ns = self.clock.now_ns()
         if self.on_asked is not None:
             self.on_asked(now_ns)
-        self.core.budget.reserve_questions(now_ns, REPORT_CALLS)
+        self.core.budget.reserve_questions(now_ns, self.core.shared.venue.report_calls)
         account = self.core.account
         since = None if account is None else account.rules.since
         await self.outbox.executor.execute((Reconcile(since=since or ExecId(0), why=why),))
