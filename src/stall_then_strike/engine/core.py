@@ -332,23 +332,34 @@ class Core:
             self._apply(event)
         elif isinstance(event, Tick):
             pass
+        elif isinstance(event, VenueStatus):
+            self._state = event.state if event.state is not None else self._state
+            self._health = event.health if event.health is not None else self._health
         elif isinstance(event, FillEvent):
             self._apply(event)
             if self.account is not None:
                 self.account.on_told(event, now)
         elif isinstance(event, Control):
             self._on_control(event, now)
-        elif isinstance(event, PrivateChannel | AccountReport | ReportFailed | PrintedFill):
-            if self.account is not None:
-                self._on_account(self.account, event, now)
         else:
             self._on_venue(event, now)
 
-    def _on_venue(self, event: VenueStatus | FundingEvent | VenueRefusal | LimitReading | CallsMade, now: int) -> None:
-        """Apply what the venue reports about itself and its limits, and its funding payments."""
-        if isinstance(event, VenueStatus):
-            self._state = event.state if event.state is not None else self._state
-            self._health = event.health if event.health is not None else self._health
+    def _on_venue(
+        self,
+        event: PrivateChannel
+        | AccountReport
+        | ReportFailed
+        | PrintedFill
+        | FundingEvent
+        | VenueRefusal
+        | LimitReading
+        | CallsMade,
+        now: int,
+    ) -> None:
+        """Apply what the venue reports about the account and its limits, and its funding payments."""
+        if isinstance(event, PrivateChannel | AccountReport | ReportFailed | PrintedFill):
+            if self.account is not None:
+                self._on_account(self.account, event, now)
         elif isinstance(event, FundingEvent):
             self.inventory.apply_cash(event.amount)
             self.record.funding(event)
