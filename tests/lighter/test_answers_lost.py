@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -84,9 +85,7 @@ async def test_mixtures_of_all_troubles(seed: int) -> None:
         hurry(at)
         for fault in HARSH.values():
             path = ALL if fault.path and rng.random() < 0.5 else fault.path
-            at.venue.faults.inject(
-                Fault(kind=fault.kind, path=path, seconds=fault.seconds, code=fault.code, chance=0.07)
-            )
+            at.venue.faults.inject(replace(fault, path=path, chance=0.07))
         await at.dealer.refresh_markets()
         orders = [await at.dealer.create_limit_order(2000.0 + n, 0.01) for n in range(20)]
         await at.dealer.flush()
