@@ -35,7 +35,7 @@ def hurry(at: Rig) -> None:
     for line in at.dealer._sender._lines.values():
         line._between_s = 0.005
     at.dealer.limiter.pause_until = lambda until_ns: None
-    at.dealer.calls._limit_s = 0.1
+    at.dealer.calls._limit_s = 0.2
 
 
 async def place_change_and_cancel(at: Rig, count: int) -> None:
@@ -105,6 +105,7 @@ async def test_venue_that_stays_away_leaves_a_report_of_what_is_in_doubt() -> No
         assert caught.value.results[0]["status"] == "unknown"
         assert caught.value.results[0]["client_order_index"] == order["client_order_index"]
         at.venue.faults.lift()
+        at.dealer.calls._limit_s = 10.0
         await at.settled()
         found = await at.dealer.fetch_order(order["client_order_index"])
         assert found["status"] == "open", "it was there; its client order index finds it"
