@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import TypeVar
 
 from stall_then_strike.engine.gateway import AccountReader, EventSink, OrderGateway, Request
 from stall_then_strike.types.dto import (
@@ -41,8 +40,6 @@ from stall_then_strike.types.errors import (
     Throttled,
     VenueError,
 )
-
-_R = TypeVar("_R")
 
 
 class OrderExecutor:
@@ -78,7 +75,7 @@ class OrderExecutor:
                 calls.append(self._report(action))
             elif isinstance(action, RenewFeed) and self._account is not None:
                 self._account.renew(action.why)
-        await side_by_side(calls)
+        await _side_by_side(calls)
 
     def _requests(self, action: Action) -> Iterable[Request]:
         if isinstance(action, CancelAllStall):
@@ -163,15 +160,13 @@ def _of_cancel(error: VenueError) -> OrderEventKind:
     return OrderEventKind.CANCEL_UNSENT if may_repeat else OrderEventKind.CANCEL_FAILED
 
 
-async def side_by_side(calls: Sequence[Coroutine[None, None, _R]]) -> Sequence[_R]:
-    """The results of calls that are made concurrently.
-
-    If one fails, the others are in flight already: its error is raised once they have ended.
-    """
+async def _side_by_side(calls: Sequence[Coroutine[None, None, None]]) -> None:
+    """Make calls concurrently. If one fails, the others are in flight already: it is raised once they have ended."""
     if len(calls) < 2:
-        return [await call for call in calls]
+        for call in calls:
+            await call
+        return
     ends = await asyncio.gather(*calls, return_exceptions=True)
-    failures = [end for end in ends if isinstance(end, BaseException)]
+    failures = [end for end in ends if end is not None]
     if failures:
         raise BaseExceptionGroup("calls that failed", failures) if len(failures) > 1 else failures[0]
-    return [end for end in ends if not isinstance(end, BaseException)]
