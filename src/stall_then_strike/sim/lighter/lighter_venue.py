@@ -123,10 +123,8 @@ class LighterVenue:
         """Open an account with ``micro`` micro-USDC. Raises ValueError for an index that is taken."""
         taken = self.accounts.by_index
         index = max((other for other in taken if other < 2**47), default=100_000) + 1 if index is None else index
-        if index in taken:
-            raise ValueError(f"account {index} exists already")
         address = f"0x{self._random.getrandbits(160):040x}" if l1_address is None else l1_address
-        account = taken[index] = Account(index, address, self.settings.plan if plan is None else plan)
+        account = self.accounts.new_account(index, address, self.settings.plan if plan is None else plan)
         self.accounts.deposit(account, micro)
         return account
 

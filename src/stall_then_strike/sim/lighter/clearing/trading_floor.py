@@ -19,6 +19,7 @@ from stall_then_strike.sim.lighter.clearing.accounts import Account, Accounts, P
 from stall_then_strike.sim.lighter.clearing.contracts import MICRO, LighterMarket
 from stall_then_strike.sim.lighter.clearing.day_figures import DayFigures
 from stall_then_strike.sim.lighter.clearing.funding_rates import FundingRates
+from stall_then_strike.sim.lighter.clearing.liquidation import is_closed_out, is_unhealthy, open_pool, order_of, sales
 from stall_then_strike.sim.lighter.clearing.records import (
     MARKET_STRIDE,
     LighterOrder,
@@ -165,6 +166,9 @@ class TradingFloor:
         for order in list(pit.pending.values()):
             if _is_reached(order, mark) and order.order_index in pit.pending:
                 self.report(pit.trigger(order, now_ns, self._internal_hash(now_ns)))
+        for account in list(self.accounts.by_index.values()):
+            if account.size_in(market):
+                self._check_health(account, now_ns)
 
     def day_of(self, market: int) -> dict[str, float | int | str]:
         """What the last day's trades made of a market, as details and statistics show it."""
@@ -196,8 +200,22 @@ class TradingFloor:
                 self.trades[event.market].append(trade)
                 self.days[event.market].add(trade.time_ns, trade.price, trade.size)
 
+    def _check_health(self, account: Account, now_ns: int) -> None:
+        """Liquidate an account that no longer holds its maintenance requirement."""
+        health = self.accounts.health(account)
+        if not is_unhealthy(health):
+            return
+        self.clear(account, now_ns, status=Status.CANCELED_LIQUIDATION)
+        is_too_late = is_closed_out(self.accounts, account, health)
+        for sale in list(sales(self.accounts, account)) if is_too_late else sales(self.accounts, account):
+            if is_too_late:
+                pit, pool = self.pits[sale.market], open_pool(self.accounts)
+                self.report(pit.hand_over(account, pool, sale.zero_price, now_ns, self._internal_hash(now_ns)))
+            elif is_unhealthy(self.accounts.health(account)):
+                self.place(account, order_of(sale), now_ns)
+
     def _minute(self, now_ns: int) -> None:
-        """Sample the premiums; on the hour, let funding fall due."""
+        """Sample the premiums; on the hour, let funding fall due; look at everybody's health."""
         for market, pit in self.pits.items():
             underlying = self.accounts.prices[market].underlying
             rates = self.funding[market]
@@ -207,6 +225,8 @@ class TradingFloor:
                 paid = self.accounts.pay_funding(market, rate, now_ns, next(self._funding_ids))
                 self.report(FundingFell(account.index, market, entry) for account, entry in paid)
                 self.report([PricesChanged(market)])
+        for account in list(self.accounts.by_index.values()):
+            self._check_health(account, now_ns)
         self.agenda.at(now_ns + _MINUTE_NS, self._minute)
 
     def _switch(self, account: Account, time_ms: int, now_ns: int) -> None:
