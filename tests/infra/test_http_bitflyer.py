@@ -15,6 +15,7 @@ import pybotters
 import pytest
 
 from stall_then_strike.config.models import ExchangeConfig
+from stall_then_strike.infra.bitflyer.bitflyer_rules import LimitName
 from stall_then_strike.infra.bitflyer.credentials import sign_for
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.http_bitflyer import MAX_PAGES, BitflyerHttp
@@ -31,7 +32,6 @@ from stall_then_strike.types.dto import (
     ClientOrderId,
     ExecId,
     Health,
-    LimitName,
     LimitReading,
     OrderId,
     OrderRequest,

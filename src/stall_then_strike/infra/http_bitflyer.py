@@ -46,7 +46,6 @@ from stall_then_strike.types.dto import (
     AccountReport,
     CancelRequest,
     ExecId,
-    LimitName,
     LimitReading,
     OrderId,
     OrderRequest,
@@ -120,7 +119,7 @@ class BitflyerHttp:
         self._on_skew = on_skew
         self._redact = redact
         self.skew: Final = ClockSkew()
-        self.limits: Final[dict[LimitName, LimitReading]] = {}
+        self.limits: Final[dict[str, LimitReading]] = {}
         """The newest reading of each limit."""
         self.private_calls = 0
         """Private calls made so far, orders and cancels included."""
