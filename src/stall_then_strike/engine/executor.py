@@ -68,20 +68,22 @@ class OrderExecutor:
 
     async def execute(self, actions: Sequence[Action]) -> None:
         """Send all actions; return when each has been answered or has failed."""
-        requests = [request for action in actions for request in self._requests(action)]
-        calls = [self._send(requests[at : at + self._batch]) for at in range(0, len(requests), self._batch)]
+        requests: list[Request] = []
+        reports = []
         for action in actions:
             if isinstance(action, Reconcile):
-                calls.append(self._report(action))
-            elif isinstance(action, RenewFeed) and self._account is not None:
-                self._account.renew(action.why)
-        await _side_by_side(calls)
+                reports.append(self._report(action))
+            elif isinstance(action, RenewFeed):
+                if self._account is not None:
+                    self._account.renew(action.why)
+            else:
+                requests += self._requests(action)
+        batches = [self._send(requests[at : at + self._batch]) for at in range(0, len(requests), self._batch)]
+        await _side_by_side([*batches, *reports])
 
-    def _requests(self, action: Action) -> Iterable[Request]:
+    def _requests(self, action: PlaceLimit | CancelAllStall | CloseMarket) -> Iterable[Request]:
         if isinstance(action, CancelAllStall):
             return [CancelRequest(order_id=order_id) for order_id in action.order_ids]
-        if not isinstance(action, PlaceLimit | CloseMarket):
-            return ()
         is_quote = isinstance(action, PlaceLimit)
         return [
             OrderRequest(
