@@ -280,7 +280,14 @@ class LighterExchange:
             on_change()
 
         session_id = str(UUID(int=self._session_ids.getrandbits(128), version=4))
-        session = StreamSession(self._desk, caller, session_id, on_change=changed, on_request=self._record)
+        session = StreamSession(
+            self._desk,
+            caller,
+            session_id,
+            is_readonly=request.query.get("readonly") == "true",
+            on_change=changed,
+            on_request=self._record,
+        )
         self._sessions.append(session)
         return session
 
