@@ -317,13 +317,13 @@ class LighterExchange:
                 self.hub.end_silence()
                 self._calls.mend()
             case channel if channel == SHUT_DOWN:
-                self._tasks.create_task(self._shut_down(order.time_ns, int(order.text)))
+                self._calls.is_restarting = True
+                self.hub.broadcast(orjson.dumps({"type": "shutdown", "close_in_ms": int(order.text)}).decode())
+                self._tasks.create_task(self._close_at(order.time_ns + int(order.text) * NS_PER_MS))
             case channel if channel == END_RESTART:
                 self._calls.is_restarting = False
 
-    async def _shut_down(self, now_ns: int, notice_ms: int) -> None:
-        """Say that the server closes, and do so."""
-        self.hub.broadcast(orjson.dumps({"type": "shutdown", "close_in_ms": notice_ms}).decode())
-        self._calls.is_restarting = True
-        await self._clock.sleep_until(now_ns + notice_ms * NS_PER_MS)
+    async def _close_at(self, time_ns: int) -> None:
+        """Close all sockets when the notice of a restart is over."""
+        await self._clock.sleep_until(time_ns)
         await self.hub.close_all(1012, CLOSE_REASON)

@@ -301,3 +301,12 @@ async def test_a_balance_is_not_streamed() -> None:
         await here.client.of("update/account_all_positions")
         assert [m["type"] for m in here.client.messages] == ["update/account_all_positions"]
         assert here.exchange.faults.struck == {"lose_frame": 2}
+
+
+async def test_a_restart_that_is_over_at_once_does_not_keep_the_server_closed() -> None:
+    async with room() as here:
+        here.inject(FaultKind.SHUTDOWN, seconds=0.01, to_s=1e-6)
+        assert (await here.client.of("shutdown"))["close_in_ms"] == 10
+        assert await here.client.ended() == 1012
+        async with listening(here.exchange):
+            pass
