@@ -20,13 +20,12 @@ from stall_then_strike.sim.faults.lighter_catalogue import LIGHTER_RECIPES
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS
 from stall_then_strike.sim.lighter.clearing.records import OrderTerms
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
-from stall_then_strike.sim.lighter.realtime.stream_limits import NO_STREAM_LIMITS
 from stall_then_strike.sim.lighter.transactions import TxType
 from stall_then_strike.sim.lighter_server import LighterExchange
 from stall_then_strike.types.dto import NS_PER_S
 from tests.live.pace import steady_clock
 from tests.sim.exchange_rig import START_NS
-from tests.sim.lighter.stream_rig import ETH, Listener, Trader, streaming
+from tests.sim.lighter.stream_rig import ETH, NO_STREAM_LIMITS, Listener, Trader, streaming
 
 DURATION_S = 20.0
 SPEED = 10.0

@@ -13,4 +13,5 @@ pools             what the liquidity pool's channels say
 account_parts     what those of all accounts say
 account_channels  messages of the private channels
 live_feed         all frames in venue time
+reception         who is on the stream, and for what
 """
