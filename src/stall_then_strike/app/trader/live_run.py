@@ -36,6 +36,8 @@ from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import config_digest
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.strategy import MakeStrategy
+from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.shared import Shared
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
@@ -79,6 +81,7 @@ class LiveParts:
     log_dir: Path
     screen: Screen
     alerts: Alerts
+    strategy: MakeStrategy = stall_then_strike
 
 
 async def run_live(parts: LiveParts, ending: Ending, duration_s: float | None) -> int:
@@ -110,7 +113,7 @@ async def open_run(
     """
     journal = parts.journal
     restored = journal.load()
-    core = Core(cfg, Shared(cfg, bitflyer_rules(cfg), live=True))
+    core = Core(cfg, Shared(cfg, bitflyer_rules(cfg), live=True), strategy=parts.strategy)
     beginning = Beginning(
         is_live=True,
         memo=restored.memo,
