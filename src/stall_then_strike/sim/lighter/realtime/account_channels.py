@@ -110,7 +110,7 @@ class AccountChannels:
         self.is_watched: Callable[[int], bool] = lambda _account: True
         """Whether anybody is subscribed to a channel of an account; the messages of others are not made."""
         self.silenced: set[str] = set()
-        """Hashes of the transactions whose orders a fault keeps out of all messages."""
+        """Hashes of the transactions whose orders a fault keeps out of all updates."""
 
     # --- updates --------------------------------------------------------------------------------------------------
 
