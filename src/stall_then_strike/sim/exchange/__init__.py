@@ -3,6 +3,7 @@
 Each module knows only those above it.
 
     source       what a market is: frames in venue time, and the state behind them
+    markets      several products of one venue, advanced together
     book_side    one side of a book
     auction      the price of an auction
     matching     price-time priority
