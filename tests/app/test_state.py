@@ -274,3 +274,11 @@ def test_wrong_setting_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> N
 def test_flags_may_stand_between_command_and_folder(tmp_path: Path) -> None:
     filled(tmp_path).close()
     assert main(["export", "--set", f"journal.dir={path_in(tmp_path).parent}", str(tmp_path / "out")]) == 0
+
+
+@pytest.mark.parametrize(("folder", "said"), [("absent", "absent: no such folder"), (".", ": no runs")])
+def test_log_folder_without_a_run_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], folder: str, said: str
+) -> None:
+    assert main(["--log-dir", str(tmp_path / folder)]) == 2
+    assert said in capsys.readouterr().err

@@ -62,10 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
     args = flags.parse_args(argv)
-    if args.runs:
-        return _list_runs(args.folder)
     logger.disable("stall_then_strike")  # warnings of the tape reader are meant for a trader
     try:
+        if args.runs:
+            sys.stdout.write(LogRuns.of(args.folder).listing())
+            return cli.EXIT_DONE
         with cli.extra_needed("research"):
             from stall_then_strike.research.figures.log_rows import ReportInputError
             from stall_then_strike.research.report.write import write_report
@@ -112,15 +113,6 @@ def _zone(text: str) -> str:
     else:
         return text
     raise argparse.ArgumentTypeError(f"{text!r} is not a zone; accepted: IANA names such as Asia/Tokyo or UTC")
-
-
-def _list_runs(folder: Path) -> int:
-    """Print the runs of a log folder."""
-    if not folder.is_dir():
-        sys.stderr.write(f"report: {folder}: no such folder\n")
-        return cli.EXIT_USAGE
-    sys.stdout.write(LogRuns(folder).listing())
-    return cli.EXIT_DONE
 
 
 def _tell_run(folder: Path, wanted: Sequence[str]) -> None:

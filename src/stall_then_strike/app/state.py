@@ -71,11 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         cfg = cli.load(args, cli.CONFIGS / "live.yml")
         if args.runs:
-            sys.stdout.write(LogRuns(args.log_dir).listing())
+            sys.stdout.write(LogRuns.of(args.log_dir).listing())
             return cli.EXIT_DONE
         path = journal_path(cfg.journal.dir, cfg.exchange.product_code)
         if args.log_dir is not None:
-            path = _journal_of(LogRuns(args.log_dir), args.wanted, cfg)
+            path = _journal_of(LogRuns.of(args.log_dir), args.wanted, cfg)
         if args.command == "resume":
             return _resume(path, cfg, args)
         if args.command == "export":
@@ -108,7 +108,8 @@ def _journal_of(known: LogRuns, wanted: Sequence[str], cfg: AppConfig) -> Path:
     chosen = known.chosen(wanted)
     record = known.record(chosen[0]) if len(chosen) == 1 else None
     if record is None:
-        raise ConfigError(f"{known.folder}: {len(chosen)} runs are chosen; accepted: one of those that --runs lists")
+        found = f"{len(chosen)} runs are chosen; accepted: one of those that --runs lists" if chosen else "no runs"
+        raise ConfigError(f"{known.folder}: {found}")
     run, product = f"run {record.run} of {known.folder}", cfg.exchange.product_code
     if record.product != product:
         raise ConfigError(

@@ -22,7 +22,6 @@ from stall_then_strike.engine.gates import first_gate
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Applied, Order, Orders, OrderState
 from stall_then_strike.engine.recording import Recorder
-from stall_then_strike.engine.risk import KillSwitch
 from stall_then_strike.engine.strategy_stall import (
     CANCEL,
     CLOSE,
@@ -33,9 +32,8 @@ from stall_then_strike.engine.strategy_stall import (
     Verdict,
 )
 from stall_then_strike.engine.venue.account import Account
-from stall_then_strike.engine.venue.budget import NEVER_NS, Budget
-from stall_then_strike.engine.venue.calendar import TradingCalendar
-from stall_then_strike.engine.venue.margin import MarginPause
+from stall_then_strike.engine.venue.budget import NEVER_NS
+from stall_then_strike.engine.venue.shared import Shared
 from stall_then_strike.types.dto import (
     NOTHING,
     NS_PER_S,
@@ -109,33 +107,27 @@ _NO_BOARD: Final = BoardSnapshot(
 class Core:
     """The daemon's state machine. Feed it every event, do what it returns, and wake it at its deadline."""
 
-    def __init__(self, cfg: AppConfig, *, live: bool = False, is_remembered: bool = False) -> None:
+    def __init__(
+        self, cfg: AppConfig, shared: Shared | None = None, *, live: bool = False, is_remembered: bool = False
+    ) -> None:
         """Start flat, without a book and with the kill switch armed.
 
-        ``live``: there is an account at a venue, which must be reconciled. ``is_remembered``: steps include what the
-        journal must store; with ``live`` they always do.
+        ``shared`` is what the account's instruments share; without it, this is the only instrument of an account, at a
+        venue if ``live``, on paper otherwise. ``is_remembered``: steps include what the journal must store; with an
+        account at a venue they always do.
         """
         self.instrument = cfg.exchange.instrument()
+        self.shared = Shared(cfg, self.instrument, live=live) if shared is None else shared
+        live = self.shared.is_live
+        self.budget, self.kill_switch = self.shared.budget, self.shared.kill_switch
+        self.calendar, self._margin = self.shared.calendar, self.shared.margin
         self.inventory = InventoryManager(cfg.risk, self.instrument)
         self.orders = Orders()
-        self.budget = Budget(cfg.exchange.limits, self.instrument)
-        self.kill_switch = KillSwitch(cfg.risk)
-        self.calendar = TradingCalendar(cfg.session)
         self.record = Recorder(self.instrument, self.inventory, is_remembered=live or is_remembered)
         self.dispatch = Dispatch(self.instrument, self.orders, self.budget, self.record)
         self.dispatch.board = _NO_BOARD
-        self.account = (
-            Account(
-                cfg.account,
-                self.instrument,
-                orders=self.orders,
-                inventory=self.inventory,
-                budget=self.budget,
-                record=self.record,
-                apply=self._apply,
-            )
-            if live
-            else None
+        self.account = self.shared.account(
+            self.instrument, orders=self.orders, inventory=self.inventory, record=self.record, apply=self._apply
         )
         is_ghost = None if self.account is None else self.account.is_ghost
         self.strategy = StallThenStrikeStrategy(
@@ -164,7 +156,6 @@ class Core:
         """The side of the last close if the venue refused it, otherwise None."""
         self.obstacles: tuple[OrderId, ...] = ()
         """Orders that are not ours and that the refused close would meet."""
-        self._margin = MarginPause()
         self._stopping = False
         self._stop_flat = False
         self._held: Reason | None = None
@@ -181,9 +172,6 @@ class Core:
         self._change_ns = 0
         self._quiet: str | None = None
         self._errors = 0
-        self._failures = 0
-        self._halt_ns = 0
-        self._halt_detail = ""
         self._is_limit_told = False
         """Whether a limit of the day was reached and reported while the position is left to the operator."""
         self._tell_wait_ns = 0
@@ -212,7 +200,7 @@ class Core:
             return
         self.inventory.restore(memo.inventory)
         self.kill_switch.restore(memo.halted, memo.pnl_base)
-        self._halt_ns, self._halt_detail = memo.halt_ns, memo.halt_detail
+        self.kill_switch.tell(memo.halt_ns, memo.halt_detail)
         self._day = date.fromisoformat(memo.day) if memo.day else None
         if self.account is not None:
             self.account.restore(memo, fills)
@@ -509,7 +497,7 @@ class Core:
         result = f"day {day:+,.0f} {quote}, drawdown {fall:,.0f} {quote}"
         self.record.note("CRITICAL", f"HALT {reason.label}{why}: {result}; {then}")
         self.record.fact("halt", detail=f"{reason.label}{why}")
-        self._halt_ns, self._halt_detail = self._now_ns, detail
+        self.kill_switch.tell(self._now_ns, detail)
         self.dispatch.decision("halt", reason)
         self.exits.closing = None
         if flatten and self._has_begun:
@@ -628,12 +616,12 @@ class Core:
             if self._has_begun and (tripped := self.kill_switch.on_reject(now)) is not None:
                 self._halt(tripped)
         elif event.kind is _ACCEPTED:
-            self._failures = 0
+            self.shared.unsent = 0
         elif event.kind is _REGISTERED:
             self._margin.on_book(order)
         elif event.kind is _NOT_SENT:
-            self._failures += 1
-            self.budget.block(now, now + min(NS_PER_S << min(self._failures, 5), _LONGEST_PAUSE_NS), exits=False)
+            self.shared.unsent += 1
+            self.budget.block(now, now + min(NS_PER_S << min(self.shared.unsent, 5), _LONGEST_PAUSE_NS), exits=False)
 
     def _on_margin(self, event: OrderEvent, now: int) -> None:
         """The margin does not suffice for an order: pause quoting, and cancel quotes to free the margin they bind."""
@@ -684,8 +672,8 @@ class Core:
             day="" if self._day is None else self._day.isoformat(),
             inventory=self.inventory.memo(),
             halted=self.halted,
-            halt_ns=self._halt_ns,
-            halt_detail=self._halt_detail,
+            halt_ns=self.kill_switch.since_ns,
+            halt_detail=self.kill_switch.detail,
             pnl_base=self.kill_switch.pnl_base,
             cash_base=None if self.account is None else self.account.rules.cash_base,
             since=None if self.account is None else self.account.rules.since,

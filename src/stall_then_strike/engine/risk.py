@@ -53,7 +53,13 @@ class KillSwitch:
         self._rejects: deque[int] = deque()
         self.halted: Reason | None = None
         """Why trading is halted, or None. Read at every step, changed only here."""
+        self.since_ns, self.detail = 0, ""
+        """When it tripped last, and what was said about it."""
         self._pnl_base = 0
+
+    def tell(self, since_ns: int, detail: str) -> None:
+        """Keep when trading was halted and what was said about it, for the journal."""
+        self.since_ns, self.detail = since_ns, detail
 
     @property
     def pnl_base(self) -> int:

@@ -230,7 +230,7 @@ class PyBotterSession:
                 await self._client.close()
                 self._client = None
         if error is None:
-            self._outcome.raise_untold()
+            self._outcome.raise_unraised()
 
     async def connect_ws(self) -> None:
         """Start to connect and return at once; ``wait_ready`` waits for the result."""

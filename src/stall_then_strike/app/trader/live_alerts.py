@@ -40,7 +40,7 @@ class LiveAlerts:
         self._send = send
         self._limit_s = disconnect_sec
         self._away_s: float | None = None
-        self._is_told = False
+        self._is_alerted = False
 
     def on_fact(self, fact: Fact) -> None:
         """Take one fact, and send an alert if its kind needs one."""
@@ -52,11 +52,11 @@ class LiveAlerts:
     def on_connection(self, now_s: float, *, is_up: bool, why: str) -> None:
         """Check the connection; to be called regularly."""
         if is_up:
-            if self._is_told and self._away_s is not None:
+            if self._is_alerted and self._away_s is not None:
                 self._send(AlertKind.DISCONNECT, "connected again", f"after {now_s - self._away_s:.0f} s")
-            self._away_s, self._is_told = None, False
+            self._away_s, self._is_alerted = None, False
             return
         self._away_s = now_s if self._away_s is None else self._away_s
-        if not self._is_told and now_s - self._away_s >= self._limit_s:
-            self._is_told = True
+        if not self._is_alerted and now_s - self._away_s >= self._limit_s:
+            self._is_alerted = True
             self._send(AlertKind.DISCONNECT, "not connected", why or "no private channel")

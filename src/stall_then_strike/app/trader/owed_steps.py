@@ -70,7 +70,7 @@ class OwedSteps:
         self._written = 0
         self._since_ns: int | None = None
         self._is_held = False
-        self._is_told = False
+        self._is_reported = False
         self._has_failed = False
         self._fails = asyncio.Event()
         self._wrote = asyncio.Event()
@@ -138,25 +138,25 @@ class OwedSteps:
         if locked_ns >= QUOTE_WAIT_S * NS_PER_S and not self._is_held:
             self._is_held = True
             self._listener.on_locked()
-        if locked_ns >= TELL_S * NS_PER_S and not self._is_told:
-            self._is_told = True
+        if locked_ns >= TELL_S * NS_PER_S and not self._is_reported:
+            self._is_reported = True
             self._listener.on_locked_long(why)
         if locked_ns >= self._locked_ns:
             self._on_failure(f"{why}, for {locked_ns / NS_PER_S:,.0f} s")
 
     def _on_failure(self, why: str) -> None:
         if not self._has_failed:
-            self._has_failed = self._is_told = True
+            self._has_failed = self._is_reported = True
             self._listener.on_failed(why)
 
     def _on_written(self) -> None:
         self._fails.clear()
         self._wrote.set()
         text = ""
-        if self._is_told:
+        if self._is_reported:
             after = "" if self._since_ns is None else f", after {(perf_ns() - self._since_ns) / NS_PER_S:,.1f} s"
             text = f"the journal can be written again{after}"
-        is_news = self._is_held or self._is_told
-        self._since_ns, self._is_held, self._is_told, self._has_failed = None, False, False, False
+        is_news = self._is_held or self._is_reported
+        self._since_ns, self._is_held, self._is_reported, self._has_failed = None, False, False, False
         if is_news:
             self._listener.on_written(text)

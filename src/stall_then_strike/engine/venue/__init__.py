@@ -9,5 +9,6 @@ Pure, as all of the engine.
     reconciler   when to query the account, and how a report is compared with our state
     budget       rate limits as rolling windows, with a reserve for exits
     calendar     the trading day and its quiet times
+    shared       what the instruments of one account share
     margin       the pause after an order was refused for insufficient margin
 """

@@ -300,16 +300,16 @@ class Journal:
             closing(_beside(self.path, _YIELD_S)) as db,
             closing(_beside(self.path, _YIELD_S)) as gate,
         ):
-            is_anew = any(_begin_anew(self.path, db) for _ in range(_PASSES))
-            if not is_anew and self.log_bytes > _LOG_BYTES:
+            was_reset = any(_reset_log(self.path, db) for _ in range(_PASSES))
+            if not was_reset and self.log_bytes > _LOG_BYTES:
                 with _unless_busy():
                     gate.execute("BEGIN IMMEDIATE")
                     _move(db)
                     gate.execute("ROLLBACK")
-                    is_anew = _begin_anew(self.path, db)
-        if is_anew:
+                    was_reset = _reset_log(self.path, db)
+        if was_reset:
             self._checkpointed = records
-        return is_anew
+        return was_reset
 
     def prune(self, keep_days: int, now_ns: int, *, batches: int = 1) -> int:
         """Delete ended orders, fills and facts older than ``keep_days`` days; return the number of deleted rows.
@@ -377,7 +377,7 @@ def _move(db: sqlite3.Connection) -> bool:
     return not busy and moved == frames
 
 
-def _begin_anew(path: Path, db: sqlite3.Connection) -> bool:
+def _reset_log(path: Path, db: sqlite3.Connection) -> bool:
     """Move the log, then make the write that resets it. Returns whether it was reset."""
     before = _generation(path)
     if not _move(db):

@@ -17,7 +17,7 @@ class Outcome:
         """Start neither ready nor failed."""
         self.is_ready = False
         self.failure: BaseException | None = None
-        self._is_told = False
+        self._was_raised = False
         """Whether the failure was raised to a caller already."""
         self._failed = asyncio.Event()
         self._either = asyncio.Event()
@@ -40,7 +40,7 @@ class Outcome:
             async with asyncio.timeout(limit_s):
                 await self._either.wait()
         if self.failure is not None:
-            self._is_told = True
+            self._was_raised = True
             raise self.failure
         return self.is_ready
 
@@ -49,10 +49,10 @@ class Outcome:
         await self._failed.wait()
         if self.failure is None:
             raise AssertionError("a failure is set before it is announced")
-        self._is_told = True
+        self._was_raised = True
         raise self.failure
 
-    def raise_untold(self) -> None:
+    def raise_unraised(self) -> None:
         """Raise the failure unless it was raised before."""
-        if self.failure is not None and not self._is_told:
+        if self.failure is not None and not self._was_raised:
             raise self.failure

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from stall_then_strike.infra.file_lock import holder
 from stall_then_strike.infra.logging_structured import columns
@@ -49,8 +49,15 @@ class RunRows:
 class LogRuns:
     """The manifests of a log folder, read once. A run that is still going has all rows up to each file's end."""
 
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """The runs of a log folder that must exist. Raises ConfigError."""
+        if not folder.is_dir():
+            raise ConfigError(f"{folder}: no such folder; accepted: a log folder of run_live or run_paper")
+        return cls(folder)
+
     def __init__(self, folder: Path) -> None:
-        """Read the manifests; a folder without any has no known runs."""
+        """Read the manifests; a folder without any, or one that does not exist, has no known runs."""
         self.folder = folder
         self.records: list[RunRecord] = read_records(folder / FOLDER)
         """In the order of the runs."""
@@ -158,12 +165,12 @@ def _spans(records: list[RunRecord], path: Path, name: str) -> list[tuple[int, _
     for record in reversed(records):
         # A file that is shorter than at the run's start was started again: its rows are of this run or a later one.
         start = record.files.get(name, 0)
-        is_anew = name in record.anew or start > end
+        starts_file = name in record.anew or start > end
         from_ = 0 if start > end else start
         if max(from_, begin) < end:
             found.append((record.run, (from_, end)))
         end = from_
-        if is_anew:
+        if starts_file:
             break
     if begin < end:
         found.append((UNKNOWN, (0, end)))

@@ -68,7 +68,7 @@ class _Happening:
     local_ns: int
     price: int
     size: int
-    is_told: bool = False
+    has_exchange_row: bool = False
     """Whether the exchange's row was yielded."""
 
 
@@ -116,14 +116,14 @@ def event_rows(tape: Path, instrument: Instrument, feed_ns: int) -> Iterator[Row
     def settled(until_ns: int) -> Iterator[Row]:
         """Rows of events whose place is final: no later event happened before ``until_ns``."""
         while unheard:
-            if unheard[0].is_told:
+            if unheard[0].has_exchange_row:
                 yield row(unheard.popleft(), LOCAL_EVENT)
                 continue
             exch_ns, _, event = to_come[0]
             if exch_ns >= until_ns:
                 return
             heapq.heappop(to_come)
-            event.is_told = True
+            event.has_exchange_row = True
             if event is unheard[0]:
                 yield row(unheard.popleft(), EXCH_EVENT | LOCAL_EVENT)
             else:

@@ -1,0 +1,61 @@
+"""What the instruments of one account share. Pure.
+
+One key and one collateral serve all of them: a call for one is missing to the others, and a limit of the day counts
+the account's result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.inventory import InventoryManager
+from stall_then_strike.engine.orders import Orders
+from stall_then_strike.engine.recording import Recorder
+from stall_then_strike.engine.risk import KillSwitch
+from stall_then_strike.engine.venue.account import Account
+from stall_then_strike.engine.venue.budget import Budget
+from stall_then_strike.engine.venue.calendar import TradingCalendar
+from stall_then_strike.engine.venue.margin import MarginPause
+from stall_then_strike.types.dto import FillEvent, OrderEvent
+from stall_then_strike.types.instrument import Instrument
+
+
+class Shared:
+    """The shared parts of one account, handed to the core of each of its instruments."""
+
+    def __init__(self, cfg: AppConfig, instrument: Instrument, *, live: bool = False) -> None:
+        """Start armed, with nothing spent. ``live``: there is an account at a venue, which must be reconciled."""
+        self.is_live = live
+        self.budget = Budget(cfg.exchange.limits, instrument)
+        self.kill_switch = KillSwitch(cfg.risk)
+        self.calendar = TradingCalendar(cfg.session)
+        self.margin = MarginPause()
+        self.unsent = 0
+        """Orders in a row that could not be sent."""
+        self._cfg = cfg
+
+    def account(
+        self,
+        instrument: Instrument,
+        *,
+        orders: Orders,
+        inventory: InventoryManager,
+        record: Recorder,
+        apply: Callable[[OrderEvent | FillEvent], bool],
+    ) -> Account | None:
+        """The account as the core with these orders and this inventory must reconcile it; None on paper.
+
+        ``apply`` is as in `Account`.
+        """
+        if not self.is_live:
+            return None
+        return Account(
+            self._cfg.account,
+            instrument,
+            orders=orders,
+            inventory=inventory,
+            budget=self.budget,
+            record=record,
+            apply=apply,
+        )
