@@ -1,6 +1,7 @@
 """bitFlyer: its messages and answers as values in our units, its login, its requests.
 
 feed           public channel messages to events
+feeds          several products on one connection
 store          the displayed book as a pybotters data store
 private_feed   private channel messages to events
 private_side   whether the private channel is live
