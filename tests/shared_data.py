@@ -38,6 +38,14 @@ def real_tape_path() -> Path:
     return path
 
 
+def lighter_file(name: str) -> Path:
+    """A file of Lighter's captured messages and signing vectors; skips the test where it is absent."""
+    path = shared_folder() / "data" / "lighter" / name
+    if not path.is_file():
+        pytest.skip(f"not here: {path} (set STS_SHARED to the folder that holds data/lighter)")
+    return path
+
+
 def real_tape() -> list[Recorded]:
     """All messages of the recorded tape."""
     return [Recorded(**orjson.loads(line)) for line in real_tape_path().read_bytes().splitlines()]

@@ -14,7 +14,8 @@ Invariants (checked by a hypothesis machine in the tests):
 - an auction trades at one price, market orders first, then by price and time.
 
 Venue facts: time in force GTC, IOC and FOK, MARKET without a price; in an auction market orders count as simultaneous
-(bitFlyer API and circuit-breaker documentation). Self-trades are not prevented here.
+(bitFlyer API and circuit-breaker documentation). Rules that depend on the accounts behind the orders (self-trades,
+margin, orders that may only reduce) belong to a :class:`Referee`, which a venue may send along with an order.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, unique
 from heapq import heappop, heappush
+from typing import NamedTuple, Protocol
 
 from stall_then_strike.sim.exchange.auction import clearing_price
 from stall_then_strike.sim.exchange.book_side import BookSide, Order, Owner
@@ -65,6 +67,33 @@ class Submitted:
     fate: Fate
     trades: tuple[Trade, ...]
     remaining: Lots
+
+
+class Ruling(NamedTuple):
+    """What a referee says of the next match: so many lots trade, then the rest of the maker may have to leave.
+
+    No lots and no leaving maker ends the taker's matching. ``is_void``: the lots leave both orders without a trade.
+    """
+
+    lots: int
+    drops_maker: bool = False
+    is_void: bool = False
+
+
+class Referee(Protocol):
+    """The venue's judgement of each match of one order, asked before it happens and told after it."""
+
+    def rule(self, maker: Order, lots: Lots) -> Ruling:
+        """How many of at most ``lots`` trade with that maker. Must not touch the book."""
+        ...
+
+    def settle(self, trade: Trade) -> None:
+        """The match happened."""
+        ...
+
+    def dropped(self, maker: Order) -> None:
+        """The maker left the book as the ruling said, or was voided to nothing; ``remaining`` is what it had left."""
+        ...
 
 
 class MatchingEngine:
@@ -150,10 +179,12 @@ class MatchingEngine:
         price: Ticks | None = None,
         time_in_force: TimeInForce = TimeInForce.GTC,
         expires_ns: int | None = None,
+        referee: Referee | None = None,
     ) -> Submitted:
         """Match an order; the remainder of a GTC limit order rests. ``price`` None means MARKET, which never rests.
 
-        Raises ValueError for a size or price that is not positive, and for an id that is resting already.
+        A ``referee`` judges each match of this order; an order that it stops never rests. It knows no auctions and no
+        FOK orders. Raises ValueError for a size or price that is not positive, and for an id that is resting already.
         """
         if size <= 0 or (price is not None and price <= 0):
             raise ValueError(f"order {order_id}: size and price must be positive, got {size} at {price}")
@@ -165,11 +196,15 @@ class MatchingEngine:
         worst_key = None if price is None else opposite.sign * price
         if time_in_force is TimeInForce.FOK and opposite.available(worst_key, size) < size:
             return Submitted(fate=Fate.EXPIRED, trades=(), remaining=size)
-        trades = self._match(opposite, worst_key, order_id, owner, side, size)
-        left = Lots(trades[-1].taker_remaining if trades else size)
+        is_stopped = False
+        if referee is None:
+            trades = self._match(opposite, worst_key, order_id, owner, side, size)
+            left = Lots(trades[-1].taker_remaining if trades else size)
+        else:
+            trades, left, is_stopped = self._match_judged(opposite, worst_key, order_id, owner, side, size, referee)
         if not left:
             return Submitted(fate=Fate.FILLED, trades=trades, remaining=left)
-        if price is None or time_in_force is not TimeInForce.GTC:
+        if is_stopped or price is None or time_in_force is not TimeInForce.GTC:
             return Submitted(fate=Fate.EXPIRED, trades=trades, remaining=left)
         order = self._name(order_id, owner, side, price, size, expires_ns)
         order.remaining = left
@@ -310,23 +345,63 @@ class MatchingEngine:
     ) -> tuple[Trade, ...]:
         trades: list[Trade] = []
         left = size
-        while left and opposite.keys and (worst_key is None or opposite.keys[-1] >= worst_key):
-            maker = next(iter(opposite.levels[opposite.keys[-1]].orders.values()))
+        while (maker := _front(opposite, worst_key)) is not None and left:
             lots = min(left, maker.remaining)
-            opposite.shrink(maker, lots)
-            if not maker.remaining:
-                del self._orders[maker.order_id]
             left -= lots
-            trades.append(
-                Trade(
-                    price=maker.price,
-                    size=Lots(lots),
-                    taker_side=side,
-                    maker_id=maker.order_id,
-                    maker_owner=maker.owner,
-                    taker_id=taker_id,
-                    taker_owner=owner,
-                    taker_remaining=Lots(left),
-                )
-            )
+            trades.append(self._trade(opposite, maker, taker_id, owner, side, lots, left))
         return tuple(trades)
+
+    def _match_judged(
+        self,
+        opposite: BookSide,
+        worst_key: int | None,
+        taker_id: OrderId,
+        owner: Owner,
+        side: Side,
+        size: int,
+        referee: Referee,
+    ) -> tuple[tuple[Trade, ...], Lots, bool]:
+        """The trades that the referee allows, what is left of the taker, and whether the referee stopped it."""
+        trades: list[Trade] = []
+        left = size
+        while (maker := _front(opposite, worst_key)) is not None and left:
+            lots, drops_maker, is_void = referee.rule(maker, Lots(min(left, maker.remaining)))
+            if lots > 0 and is_void:
+                left -= lots
+                drops_maker = drops_maker or lots >= maker.remaining
+                if not drops_maker:
+                    opposite.shrink(maker, lots)
+            elif lots > 0:
+                left -= lots
+                trade = self._trade(opposite, maker, taker_id, owner, side, lots, left)
+                trades.append(trade)
+                referee.settle(trade)
+            if drops_maker and self.cancel(maker.order_id) is not None:
+                referee.dropped(maker)
+            elif lots <= 0:
+                return tuple(trades), Lots(left), True
+        return tuple(trades), Lots(left), False
+
+    def _trade(
+        self, opposite: BookSide, maker: Order, taker_id: OrderId, owner: Owner, side: Side, lots: int, left: int
+    ) -> Trade:
+        opposite.shrink(maker, lots)
+        if not maker.remaining:
+            del self._orders[maker.order_id]
+        return Trade(
+            price=maker.price,
+            size=Lots(lots),
+            taker_side=side,
+            maker_id=maker.order_id,
+            maker_owner=maker.owner,
+            taker_id=taker_id,
+            taker_owner=owner,
+            taker_remaining=Lots(left),
+        )
+
+
+def _front(side: BookSide, worst_key: int | None) -> Order | None:
+    """The first order that trades at ``worst_key`` or better."""
+    if not side.keys or (worst_key is not None and side.keys[-1] < worst_key):
+        return None
+    return next(iter(side.levels[side.keys[-1]].orders.values()))

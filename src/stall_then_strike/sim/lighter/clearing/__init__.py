@@ -1,0 +1,11 @@
+"""Who holds what, and how orders become trades: Lighter's rules over the neutral matching engine. Pure.
+
+Each module knows only those above it.
+
+    contracts      the terms of a market, and the fees of a plan
+    records        orders, trades and transactions as they are shown
+    accounts       collateral, positions and their margin, in exact integers
+    trading_pit    one market: orders, matching, the rules at each trade
+    funding_rates  what an hour's funding costs
+    trading_floor  all markets in time: switches, triggers, funding
+"""

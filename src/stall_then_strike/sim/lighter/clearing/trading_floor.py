@@ -1,0 +1,230 @@
+"""All markets and accounts in time: what happens at once, and what is planned. Pure.
+
+Orders and prices have their effect at once here; how long a client's transaction takes is not this module's subject. It
+plans what comes by itself: orders and switches that end, the premium of each minute, the funding of each hour.
+
+Venue facts: orders with a trigger price wait for the mark price (a stop-loss to sell for one at or below it, a
+take-profit to sell for one at or above it); a dead man's switch cancels all orders at its time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from itertools import count
+from typing import Final
+
+from stall_then_strike.sim.exchange.agenda import Agenda
+from stall_then_strike.sim.lighter.clearing.accounts import Account, Accounts, Prices
+from stall_then_strike.sim.lighter.clearing.contracts import MICRO, LighterMarket
+from stall_then_strike.sim.lighter.clearing.funding_rates import FundingRates
+from stall_then_strike.sim.lighter.clearing.records import (
+    MARKET_STRIDE,
+    LighterOrder,
+    LighterTrade,
+    OrderTerms,
+    OrderType,
+    Status,
+)
+from stall_then_strike.sim.lighter.clearing.trading_pit import TradingPit
+from stall_then_strike.sim.lighter.venue_events import (
+    FundingFell,
+    PositionChanged,
+    PricesChanged,
+    Traded,
+    VenueEvent,
+)
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Side
+
+_BLOCK_NS: Final = 80 * NS_PER_MS
+"""Measured in December 2025: 78 blocks in 6 seconds."""
+_FIRST_BLOCK: Final = 230_000_000
+_MINUTE_NS: Final = 60 * NS_PER_S
+_HOUR_NS: Final = 60 * _MINUTE_NS
+_DAY_NS: Final = 24 * _HOUR_NS
+_TRADES_KEPT: Final = 10_000
+
+
+class TradingFloor:
+    """The markets and accounts of the venue."""
+
+    def __init__(self, markets: Iterable[LighterMarket], start_ns: int) -> None:
+        """Open the markets at ``start_ns``, with empty books and no accounts."""
+        self.accounts = Accounts(markets)
+        self.agenda = Agenda()
+        self.now_ns = start_ns
+        self.events: list[VenueEvent] = []
+        """What has happened and was not collected yet."""
+        self.sequence = count(13_000_000_000)
+        self._start_ns = start_ns
+        trade_ids = count(19_000_000_001)
+        terms = self.accounts.markets.values()
+        self.pits = {
+            market.market_id: TradingPit(market, self.accounts, trade_ids=trade_ids, block_of=self.block_of)
+            for market in terms
+        }
+        self.funding = {market.market_id: FundingRates(market) for market in terms}
+        self.trades: dict[int, deque[LighterTrade]] = {market: deque(maxlen=_TRADES_KEPT) for market in self.pits}
+        """The newest trades of each market, oldest first."""
+        self._funding_ids = count(1)
+        self.agenda.at(start_ns - start_ns % _MINUTE_NS + _MINUTE_NS, self._minute)
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def next_due_ns(self) -> int | None:
+        """When something is planned; None when nothing is."""
+        times = [pit.engine.next_expiry_ns() for pit in self.pits.values()]
+        return min((time_ns for time_ns in (*times, self.agenda.next_ns()) if time_ns is not None), default=None)
+
+    def move_to(self, now_ns: int) -> None:
+        """Let everything planned up to ``now_ns`` happen."""
+        while (due_ns := self.next_due_ns()) is not None and due_ns <= now_ns:
+            self.now_ns = max(self.now_ns, due_ns)
+            for pit in self.pits.values():
+                if pit.engine.next_expiry_ns() is not None:
+                    self.report(pit.expire(due_ns))
+            if self.agenda.next_ns() == due_ns:
+                self.agenda.step()
+        self.now_ns = max(self.now_ns, now_ns)
+
+    def block_of(self, now_ns: int) -> int:
+        """The block height at a time."""
+        return _FIRST_BLOCK + (now_ns - self._start_ns) // _BLOCK_NS
+
+    # --- orders ---------------------------------------------------------------------------------------------------
+
+    def place(self, owner: Account, terms: OrderTerms, now_ns: int, tx_hash: str | None = None) -> int:
+        """Make an order and match it; return its index. Without a client's hash its trades carry an internal one."""
+        pit = self.pits[terms.market]
+        number = pit.new_number(is_ask=terms.is_ask)
+        order = LighterOrder(
+            order_index=pit.index_of(number),
+            client_index=terms.client_index,
+            market=terms.market,
+            account=owner.index,
+            is_ask=terms.is_ask,
+            size=terms.size,
+            remaining=terms.size,
+            price=terms.price,
+            type=terms.type,
+            in_force=terms.in_force,
+            number=number,
+            is_reduce_only=terms.is_reduce_only,
+            trigger_price=terms.trigger_price,
+            expiry_ms=terms.expiry_at(now_ns),
+            self_trade_mode=terms.self_trade_mode,
+            is_self_by_master=terms.is_self_by_master,
+            created_ns=now_ns,
+            updated_ns=now_ns,
+        )
+        owner.order_count += 1
+        self.report(pit.enter(order, now_ns, tx_hash or self._internal_hash(now_ns)))
+        if order.order_index in pit.pending:
+            self.agenda.at(order.expiry_ms * NS_PER_MS, lambda at_ns: self._expire_pending(order, at_ns))
+        return order.order_index
+
+    def cancel(self, order: LighterOrder, now_ns: int, status: Status = Status.CANCELED) -> None:
+        """End a live order."""
+        self.report(self.pits[order.market].cancel(order, now_ns, status))
+
+    def clear(self, account: Account, now_ns: int, market: int | None = None, status: Status = Status.CANCELED) -> None:
+        """End an account's live orders, in one market or in all."""
+        for order in list(account.orders.values()):
+            if market in {None, order.market}:
+                self.cancel(order, now_ns, status)
+
+    def find(self, account: Account, market: int, index: int) -> LighterOrder | None:
+        """The live order that an order index or, below 2^48, a client order index names."""
+        order = account.orders.get(account.client_indices.get(index, 0) if index < MARKET_STRIDE else index)
+        return order if order is not None and order.market == market else None
+
+    def set_switch(self, account: Account, time_ms: int) -> None:
+        """Set the account's dead man's switch to a time, in place of an earlier one; zero turns it off."""
+        account.cancel_all_ms = time_ms
+        if time_ms:
+            self.agenda.at(time_ms * NS_PER_MS, lambda at_ns: self._switch(account, time_ms, at_ns))
+
+    def set_leverage(self, account: Account, market: int, fraction: int) -> None:
+        """Set the initial margin fraction of a market's position."""
+        self.accounts.position(account, market).fraction = fraction
+        self.report([PositionChanged(account.index, market)])
+
+    # --- prices ---------------------------------------------------------------------------------------------------
+
+    def set_prices(self, market: int, underlying: int, mark: int, now_ns: int) -> None:
+        """Set a market's index price and mark price; orders that waited for it are sent."""
+        before = self.accounts.prices[market]
+        after = Prices(mark, underlying, before.funding)
+        if after == before:
+            return
+        self.accounts.prices[market] = after
+        self.report([PricesChanged(market)])
+        pit = self.pits[market]
+        for order in list(pit.pending.values()):
+            if _is_reached(order, mark) and order.order_index in pit.pending:
+                self.report(pit.trigger(order, now_ns, self._internal_hash(now_ns)))
+
+    def day_of(self, market: int) -> dict[str, float | int | str]:
+        """What the last day's trades made of a market, as details and statistics show it; from the trades kept."""
+        terms, prices = self.accounts.markets[market], self.accounts.prices[market]
+        day = [trade for trade in self.trades[market] if trade.time_ns > self.now_ns - _DAY_NS]
+        unit = 10**terms.price_decimals
+        size, quote = sum(trade.size for trade in day), sum(trade.quote for trade in day)
+        low, high = min((trade.price for trade in day), default=0), max((trade.price for trade in day), default=0)
+        change = (day[-1].price - day[0].price) * 100 / day[0].price if day else 0.0
+        interest = sum(abs(account.size_in(market)) for account in self.accounts.by_index.values()) // 2
+        return {
+            "last_trade_price": self.pits[market].last_price / unit,
+            "daily_trades_count": len(day),
+            "daily_base_token_volume": size / 10**terms.size_decimals,
+            "daily_quote_token_volume": quote / MICRO,
+            "daily_price_low": low / unit,
+            "daily_price_high": high / unit,
+            "daily_price_change": change,
+            "open_interest": interest / 10**terms.size_decimals,
+            "mark_price": terms.price_text(prices.mark),
+            "index_price": terms.price_text(prices.underlying),
+        }
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def report(self, events: Iterable[VenueEvent]) -> None:
+        """Keep what happened until it is collected, and the trades for longer."""
+        for event in events:
+            self.events.append(event)
+            if isinstance(event, Traded):
+                self.trades[event.market].append(event.trade)
+
+    def _minute(self, now_ns: int) -> None:
+        """Sample the premiums; on the hour, let funding fall due."""
+        for market, pit in self.pits.items():
+            underlying = self.accounts.prices[market].underlying
+            rates = self.funding[market]
+            rates.sample(pit.engine.depth(Side.BUY), pit.engine.depth(Side.SELL), underlying)
+            if now_ns % _HOUR_NS == 0:
+                rate = rates.close(now_ns, underlying).rate
+                paid = self.accounts.pay_funding(market, rate, now_ns, next(self._funding_ids))
+                self.report(FundingFell(account.index, market, entry) for account, entry in paid)
+                self.report([PricesChanged(market)])
+        self.agenda.at(now_ns + _MINUTE_NS, self._minute)
+
+    def _switch(self, account: Account, time_ms: int, now_ns: int) -> None:
+        """Let the dead man's switch fall, unless another time was set since."""
+        if account.cancel_all_ms == time_ms:
+            self.clear(account, now_ns)
+            account.cancel_all_ms = 0
+
+    def _expire_pending(self, order: LighterOrder, now_ns: int) -> None:
+        pending = self.pits[order.market].pending.get(order.order_index)
+        if pending is not None:
+            self.cancel(pending, now_ns, Status.CANCELED_EXPIRED)
+
+    def _internal_hash(self, now_ns: int) -> str:
+        """The synthetic hash of a trade without a client's transaction: sequence, time, zeros."""
+        return f"{next(self.sequence):016x}{now_ns // NS_PER_MS:016x}".ljust(80, "0")
+
+
+def _is_reached(order: LighterOrder, mark: int) -> bool:
+    """Whether the mark price has reached a trigger."""
+    is_stop = order.type in {OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT}
+    return mark <= order.trigger_price if order.is_ask == is_stop else mark >= order.trigger_price
