@@ -175,6 +175,8 @@ class Core:
         self._is_limit_told = False
         """Whether a limit of the day was reached and reported while the position is left to the operator."""
         self._tell_wait_ns = 0
+        self.restored: CoreMemo | None = None
+        """The memo of an earlier run."""
         self._is_remembered = live or is_remembered
         self._memo_ns = 0
         self._remembered = -1
@@ -196,6 +198,7 @@ class Core:
         self.budget.restore(memos)
         for order in self.orders.live():
             order.cancel_reason = Reason.ORPHAN
+        self.restored = memo
         if memo is None:
             return
         self.inventory.restore(memo.inventory)
@@ -324,8 +327,8 @@ class Core:
         If a halt has left the position to the operator, the limit is only reported, once.
         """
         self._checked = self.inventory.changes
-        is_left = self.kill_switch.keeps_position
-        reached = self.kill_switch.reached(self.inventory) if is_left else self.kill_switch.check(self.inventory)
+        is_left, day = self.kill_switch.keeps_position, self.shared.day or self.inventory
+        reached = self.kill_switch.reached(day) if is_left else self.kill_switch.check(day)
         if reached is None or (is_left and self._is_limit_told):
             return
         risk, is_day = self._cfg.risk, reached is Reason.KILL_PNL
@@ -463,7 +466,7 @@ class Core:
                         self.exits.begin(Reason.FLATTEN, flatten=True)
             case Command.RESUME:
                 self._errors = 0
-                if (lifted := self.kill_switch.resume(self.inventory)) is not None:
+                if (lifted := self.kill_switch.resume(self.shared.day or self.inventory)) is not None:
                     why = control.detail or control.reason.label
                     self.record.note("WARNING", f"halt ({lifted.label}) lifted: {why}; limits count from here")
                     self.dispatch.decision("resume", Reason.RESUMED)
@@ -529,7 +532,8 @@ class Core:
                 self._stopping,
                 self.exits.closing is not None,
                 self._held or 0,
-                account is None or (account.is_settled and not account.is_failing(self._now_ns)),
+                account is None
+                or (account.is_settled and self.shared.is_whole and not account.is_failing(self._now_ns)),
                 self._now_ns < self._margin.until_ns,
                 self._state is _RUNNING,
                 self._health not in _UNHEALTHY,

@@ -37,6 +37,8 @@ class Dispatch:
         self.board: BoardSnapshot | None = None
         """The board that decisions are made on."""
         self._sent = 0
+        self.mark = ""
+        """Part of the names that tells an instrument from the account's others; empty for the first."""
         self._run_name = ""
 
     def begin(self, now_ns: int) -> None:
@@ -50,7 +52,7 @@ class Dispatch:
     def name(self) -> ClientOrderId:
         """A client order id for a new order, unique across runs."""
         self._sent += 1
-        return ClientOrderId(f"{self._run_name}-{self._sent}")
+        return ClientOrderId(f"{self._run_name}{self.mark}-{self._sent}")
 
     def strike(self, quotes: Sequence[PlaceLimit], bid: Ticks, ask: Ticks) -> None:
         """Send the quotes of a strike."""

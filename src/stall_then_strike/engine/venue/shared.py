@@ -12,7 +12,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Orders
 from stall_then_strike.engine.recording import Recorder
-from stall_then_strike.engine.risk import KillSwitch
+from stall_then_strike.engine.risk import Day, KillSwitch
 from stall_then_strike.engine.venue.account import Account
 from stall_then_strike.engine.venue.budget import Budget
 from stall_then_strike.engine.venue.calendar import TradingCalendar
@@ -31,6 +31,10 @@ class Shared:
         self.kill_switch = KillSwitch(cfg.risk)
         self.calendar = TradingCalendar(cfg.session)
         self.margin = MarginPause()
+        self.day: Day | None = None
+        """The day's result of several instruments together; None if there is only one."""
+        self.is_whole = True
+        """Whether the account is reconciled for every instrument."""
         self.unsent = 0
         """Orders in a row that could not be sent."""
         self._cfg = cfg
