@@ -41,12 +41,20 @@ class InstrumentConfig(Section):
 
 
 def filled_in(tree: Any) -> Any:
-    """A raw configuration whose instruments have every key; one that is not understood is left to the models."""
+    """A raw configuration whose instruments have every key, and whose ``exchange`` and ``strategy`` are the first's.
+
+    What is not understood is left to the models.
+    """
     if not isinstance(tree, Mapping) or not isinstance(items := tree.get("instruments"), list | tuple):
         return tree
     exchange, strategy = (_mapping(tree.get(name)) for name in ("exchange", "strategy"))
     units = {name: exchange[name] for name in _UNITS[1:] if name in exchange}
-    return {**tree, "instruments": [_filled(item, units, strategy) for item in items]}
+    filled = [_filled(item, units, strategy) for item in items]
+    tree = {**tree, "instruments": filled}
+    if filled and isinstance(first := filled[0], Mapping):
+        tree["exchange"] = {**exchange, **{name: first[name] for name in _UNITS if name in first}}
+        tree["strategy"] = first["strategy"]
+    return tree
 
 
 def _filled(item: Any, units: Mapping[str, Any], strategy: Mapping[str, Any]) -> Any:

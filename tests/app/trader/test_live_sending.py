@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from stall_then_strike.app.trader.live_trader import LiveTrader
+from stall_then_strike.app.trader.live_trader import LivePlace, LiveTrader
 from stall_then_strike.app.trader.outbox import MOST_IN_FLIGHT
 from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.types.dto import (
@@ -64,7 +65,9 @@ class Story:
 async def sending(story: Story) -> AsyncIterator[LiveTrader]:
     cfg = config()
     feed = MarketFeed(cfg)
-    trader = LiveTrader(Core(cfg, live=True), SystemClock(), feed, feed.view, story, story, story)
+    core = Core(cfg, live=True)
+    place = LivePlace(core=core, feed=feed, logs=story, venue=story)
+    trader = LiveTrader(Portfolio(cfg.risk, [core]), SystemClock(), [place], story)
     async with asyncio.TaskGroup() as tasks:
         sender = tasks.create_task(trader.send())
         await asyncio.sleep(0)

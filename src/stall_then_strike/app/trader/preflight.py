@@ -109,6 +109,10 @@ def _memory(cfg: AppConfig, credentials: Credentials | None, clock: Clock) -> li
 # --- the venue -------------------------------------------------------------------------------------------------------
 
 
+OF_INSTRUMENT: Final = frozenset({"venue", "margin", "open orders", "position"})
+"""The checks that concern one instrument; the others concern the account or this machine."""
+
+
 async def _venue(cfg: AppConfig, http: BitflyerHttp, clock: Clock, *, is_private: bool) -> list[CheckResult]:
     condition = await _answer(http.get_board_state())
     if isinstance(condition, VenueError):
