@@ -332,7 +332,7 @@ class Wire:
                 assert action.size == max(MIN, abs(core.inventory.position))
                 assert core.account is not None
                 assert core.account.was_settled, "a close of what nobody has seen"
-                standing = [o for o in core.orders.live("stall") if not core.account.is_ghost(o, now)]
+                standing = [o for o in core.orders.quotes() if not core.account.is_ghost(o, now)]
                 assert not standing, "-159"
 
     # --- the agenda

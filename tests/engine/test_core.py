@@ -697,10 +697,10 @@ def test_at_the_limit_one_side_is_quoted() -> None:
 
 def test_own_orders_are_those_that_rest() -> None:
     desk, bid, ask = struck_desk()
-    assert [order.client_order_id for order in desk.core.own_orders()] == list(names([bid, ask]))
+    assert [order.client_order_id for order in desk.core.orders.quotes()] == list(names([bid, ask]))
     desk, close = reversing_desk()
     assert close.client_order_id in desk.core.orders
-    assert list(desk.core.own_orders()) == [], "a close never stands in the book"
+    assert list(desk.core.orders.quotes()) == [], "a close never stands in the book"
 
 
 def test_names_are_never_used_twice() -> None:

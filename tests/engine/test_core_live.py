@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from stall_then_strike.engine.strategy import Holding
 from stall_then_strike.engine.strategy_stall import StallThenStrikeStrategy
 from stall_then_strike.types.dto import (
-    BoardSnapshot,
     BoardState,
     BookStatus,
     Command,
@@ -563,15 +563,15 @@ def test_a_close_without_answer_holds_up_the_next_until_two_lists_lack_it() -> N
 # --- a strategy that fails
 
 
-def fail(_self: object, _board: BoardSnapshot, _now_ns: int, _gate: object, *, may_close: bool) -> None:
-    raise ZeroDivisionError(f"no rule for {may_close}")
+def fail(_self: object, _market: object, holding: Holding, _gate: object, _now_ns: int) -> None:
+    raise ZeroDivisionError(f"no rule for {holding.position}")
 
 
 def test_a_strategy_that_fails_loses_its_quotes_and_at_last_its_trade(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = settled_desk(WAITING)
     bid, ask = struck(desk)
     with monkeypatch.context() as broken:
-        broken.setattr(StallThenStrikeStrategy, "on_board", fail)
+        broken.setattr(StallThenStrikeStrategy, "on_event", fail)
         desk.board(desk.ms + 10)
         assert desk.cancels[-1].order_ids == (f"V-{bid.client_order_id}", f"V-{ask.client_order_id}")
         assert desk.cancels[-1].reason is R.INTERNAL_ERROR

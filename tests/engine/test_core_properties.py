@@ -116,7 +116,7 @@ class AnyVenue(RuleBasedStateMachine):
 
     def take(self, action: Any) -> None:
         now = at(self.ms)
-        live_quotes = list(self.core.orders.live("stall"))
+        live_quotes = list(self.core.orders.quotes())
         if isinstance(action, CancelAllStall):
             self.private += [now] * len(action.order_ids)
             for order in self.orders.values():
@@ -282,8 +282,8 @@ class AnyVenue(RuleBasedStateMachine):
     def exposure_never_exceeds_the_limit(self) -> None:
         """What the core knows, with every live order of its filled; closes only ever reduce, dust adds a minimum."""
         position = self.core.inventory.position
-        buys = sum(o.remaining for o in self.core.orders.live("stall") if o.side is BUY)
-        sells = sum(o.remaining for o in self.core.orders.live("stall") if o.side is SELL)
+        buys = sum(o.remaining for o in self.core.orders.quotes() if o.side is BUY)
+        sells = sum(o.remaining for o in self.core.orders.quotes() if o.side is SELL)
         late = sum(
             abs(event.size) for order in self.orders.values() for event in order.untold if isinstance(event, FillEvent)
         )

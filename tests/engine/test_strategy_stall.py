@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stall_then_strike.config.models import LimitsConfig, QuoteMode, RiskConfig, StallStrategyConfig
 from stall_then_strike.engine import strategy_stall
 from stall_then_strike.engine.inventory import InventoryManager
-from stall_then_strike.engine.orders import Order, Orders
+from stall_then_strike.engine.strategy import Holding, LiveQuote, Quote, Wish
 from stall_then_strike.engine.strategy_stall import (
     CANCEL,
     CLOSE,
@@ -21,7 +21,6 @@ from stall_then_strike.engine.strategy_stall import (
     MODE_INSIDE,
     MODE_JOIN,
     MODE_MID,
-    STALL_TAG,
     STRIKE,
     Situation,
     StallParams,
@@ -30,7 +29,7 @@ from stall_then_strike.engine.strategy_stall import (
     decide,
 )
 from stall_then_strike.engine.venue.budget import NEVER_NS, Budget
-from stall_then_strike.types.dto import BookStatus, ClientOrderId, OrderEvent, OrderEventKind, Reason, TimeInForce
+from stall_then_strike.types.dto import BookStatus, Reason
 from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
 from tests.engine.core_rig import BUY, MIN, MS, SELL, START_NS, at, board, fill, properties
 
@@ -359,41 +358,39 @@ def test_every_situation_has_one_answer_with_a_known_reason(s: Situation) -> Non
 
 
 class Rig:
-    """The strategy with the real owners of what it reads."""
+    """The strategy, with the test as the engine: what it wishes is live at once, and stays until the test ends it."""
 
     def __init__(self, **keys: Any) -> None:
         instrument = fx_btc_jpy()
         self.inventory = InventoryManager(RiskConfig(), instrument)
-        self.orders = Orders()
         self.budget = Budget(LimitsConfig(), instrument)
-        self.strategy = StallThenStrikeStrategy(
-            StallStrategyConfig(**keys), instrument, inventory=self.inventory, orders=self.orders, budget=self.budget
+        self.strategy = StallThenStrikeStrategy(StallStrategyConfig(**keys), instrument)
+        self.live: list[LiveQuote] = []
+
+    def holding(self, now_ns: int) -> Holding:
+        return Holding(
+            position=self.inventory.position,
+            basis=self.inventory.basis,
+            open_buy=sum(quote.remaining for quote in self.live if quote.side is BUY),
+            open_sell=sum(quote.remaining for quote in self.live if quote.side is SELL),
+            quotes=tuple(self.live),
+            last_key=max((quote.key for quote in self.live), default=0),
+            budget_ns=self.budget.strike_at_ns(now_ns, 2, Lots(MIN)),
+            may_close=True,
         )
 
-    def ask(self, ms: float, board_ms: float = 0, **keys: Any) -> Verdict:
-        return self.strategy.on_board(board(board_ms, **keys), at(ms), None, may_close=True)
+    def ask(self, ms: float, board_ms: float = 0, **keys: Any) -> Wish:
+        return self.strategy.on_event(board(board_ms, **keys), self.holding(at(ms)), None, at(ms))
 
     def deadline_ms(self, ms: float) -> float | None:
         stamp = self.strategy.next_deadline_ns(at(ms))
         return None if stamp == NEVER_NS else (stamp - START_NS) / MS
 
-    def strike(self, ms: float) -> None:
-        verdict = self.ask(ms, ms)
-        assert verdict.move == STRIKE
-        for quote in self.strategy.strike(verdict, at(ms), (ClientOrderId("b"), ClientOrderId("a"))):
-            self.orders.add(
-                Order(
-                    client_order_id=quote.client_order_id,
-                    side=quote.side,
-                    price=quote.price,
-                    size=quote.size,
-                    time_in_force=TimeInForce.GTC,
-                    ttl_ms=quote.ttl_ms,
-                    tag=quote.tag,
-                    reason=quote.reason,
-                    sent_ns=at(ms),
-                )
-            )
+    def strike(self, ms: float) -> Wish:
+        wish = self.ask(ms, ms)
+        assert wish.reason is R.STRIKE
+        self.live = [LiveQuote(q.key, q.side, q.price, q.size, is_ending=False) for q in wish.quotes]
+        return wish
 
 
 def test_configuration_becomes_units() -> None:
@@ -402,46 +399,47 @@ def test_configuration_becomes_units() -> None:
     assert (p.size, p.min_size, p.max_inventory) == (MIN, MIN, 200 * MIN)
 
 
-def test_strike_is_one_order_a_side_under_the_given_names() -> None:
+def test_strike_wishes_one_quote_a_side_with_new_keys() -> None:
     rig = Rig()
-    quotes = rig.strategy.strike(rig.ask(250, 250), at(250), (ClientOrderId("b"), ClientOrderId("a")))
-    assert [(q.client_order_id, q.side, q.price, q.size, q.ttl_ms, q.tag) for q in quotes] == [
-        ("b", BUY, 10_049, MIN, 800, STALL_TAG),
-        ("a", SELL, 10_051, MIN, 800, STALL_TAG),
-    ]
+    first = rig.strike(250)
+    assert first.quotes == (Quote(1, BUY, Ticks(10_049), MIN, 800), Quote(2, SELL, Ticks(10_051), MIN, 800))
+    rig.live = []
+    assert [quote.key for quote in rig.strike(500).quotes] == [3, 4]
 
 
 def test_one_sided_strike_is_one_order() -> None:
+    """The other side only uses up its key."""
     rig = Rig()
     rig.inventory.apply_fill(fill(BUY, 10_050, 200 * MIN))
-    verdict = rig.strategy.on_board(board(250), at(250), None, may_close=False)
-    (quote,) = rig.strategy.strike(verdict, at(250), (ClientOrderId("b"), ClientOrderId("a")))
-    assert (quote.side, quote.client_order_id) == (SELL, "a")
+    buy, sell = rig.ask(250, 250).quotes
+    assert (buy.side, buy.key, buy.size) == (BUY, 1, 0)
+    assert (sell.side, sell.key, sell.size) == (SELL, 2, MIN)
 
 
-def test_strike_before_any_decision_is_a_bug() -> None:
-    with pytest.raises(AssertionError, match="follows a decision"):
-        Rig().strategy.strike(Verdict(STRIKE, R.STRIKE, 1, 2), 0, (ClientOrderId("b"), ClientOrderId("a")))
-
-
-def test_orders_are_read_with_what_remains_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_live_quotes_are_read_with_what_remains_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Situation] = []
     monkeypatch.setattr(strategy_stall, "decide", lambda p, s: (seen.append(s), decide(p, s))[1])
     rig = Rig(max_reverse_ticks=1000)
-    rig.strike(250)
-    rig.orders.apply(fill(BUY, 10_049, 40_000, name="b"))
+    struck = rig.strike(250)
+    rig.live[0] = rig.live[0]._replace(remaining=Lots(60_000))
     rig.inventory.apply_fill(fill(BUY, 10_049, 40_000))
-    assert rig.ask(300, 300) == Verdict(HOLD, R.QUOTING, 0, 0)
+    assert rig.ask(300, 300) == Wish(struck.quotes, R.QUOTING)
     s = seen[-1]
     assert (s.quotes, s.cancelling, s.open_buy, s.open_sell, s.position) == (2, 0, 60_000, 100_000, 40_000)
 
 
 def test_best_of_the_strike_is_what_moves_are_measured_against() -> None:
     rig = Rig()
-    rig.strike(250)
-    assert rig.ask(300, 300).move == HOLD
-    assert rig.ask(310, 310, bid=10_001) == Verdict(CANCEL, R.BEST_MOVED, 0, 0)
-    assert rig.ask(320, 320).move == HOLD, "and back again is no move"
+    struck = rig.strike(250)
+    assert rig.ask(300, 300) == Wish(struck.quotes, R.QUOTING)
+    assert rig.ask(310, 310, bid=10_001) == Wish((), R.BEST_MOVED)
+    assert rig.ask(320, 320) == Wish((), R.QUOTING), "and back again is no move, but what was taken back stays so"
+
+
+def test_reverse_move_wishes_to_be_flat() -> None:
+    rig = Rig()
+    rig.inventory.apply_fill(fill(BUY, 10_060, MIN))
+    assert rig.ask(100, 100) == Wish((), R.REVERSE, flatten=True)
 
 
 def test_without_a_decision_there_is_no_deadline() -> None:
@@ -470,7 +468,7 @@ def test_deadline_of_an_exhausted_budget_is_when_it_allows_a_strike() -> None:
     while rig.budget.strike_at_ns(at(0), 2, Lots(MIN)) <= at(0):
         rig.budget.spend_strike(at(0), 2, Lots(MIN))
     free = rig.budget.strike_at_ns(at(0), 2, Lots(MIN))
-    rig.strategy.on_board(board(1), at(1), None, may_close=True)
+    rig.ask(1, 1)
     now = at(1)
     deadlines = []
     while (deadline := rig.strategy.next_deadline_ns(now)) <= free:
@@ -481,13 +479,6 @@ def test_deadline_of_an_exhausted_budget_is_when_it_allows_a_strike() -> None:
 def test_ended_quotes_set_no_deadline() -> None:
     rig = Rig()
     rig.strike(250)
-    for name in "ab":
-        rig.orders.apply(OrderEvent(ts_ns=0, kind=OrderEventKind.CANCELLED, client_order_id=ClientOrderId(name)))
+    rig.live = []
     rig.ask(600, 600, since_ms=500)
     assert rig.deadline_ms(600) == 750, "the next stall, not the old TTL"
-
-
-def test_prices_are_ticks() -> None:
-    rig = Rig()
-    quotes = rig.strategy.strike(rig.ask(250, 250), at(250), (ClientOrderId("b"), ClientOrderId("a")))
-    assert quotes[0].price == Ticks(10_049)

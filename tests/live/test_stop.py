@@ -13,7 +13,7 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.infra.watch.heartbeat import heartbeat_path, read_beat
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
-from stall_then_strike.types.dto import BoardSnapshot, BookStatus, Reason
+from stall_then_strike.types.dto import BookStatus, Reason
 from tests.scenarios.at_work import CANCEL, PLACE, STILL, AtWork, at_work
 from tests.scenarios.test_c_restart import with_a_position
 from tests.signing import SIGNED
@@ -201,17 +201,17 @@ async def test_bug_in_the_strategy_costs_its_quotes_and_then_the_day(tmp_path: P
     """One exception cancels the quotes and trading goes on; the third of a day halts."""
     async with at_work(tmp_path) as work:
         await work.until("both quotes", lambda: len(work.resting) == 2)
-        strategy, decide = work.core.strategy, work.core.strategy.on_board
+        strategy, decide = work.core.strategy, work.core.strategy.on_event
         left = 1
 
-        def fails(board: BoardSnapshot, *args: Any, **more: Any) -> Any:
+        def fails(*seen: Any) -> Any:
             nonlocal left
             if left:
                 left -= 1
                 raise Broken("made by the test")
-            return decide(board, *args, **more)
+            return decide(*seen)
 
-        strategy.on_board = fails  # type: ignore[method-assign]
+        strategy.on_event = fails  # type: ignore[method-assign]
         await work.until("error", lambda: work.facts("error"))
         await work.new_strikes()
         assert work.core.halted is None

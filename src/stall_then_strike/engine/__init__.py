@@ -4,7 +4,9 @@ Nothing here does I/O, reads a clock or draws a random number, so a list of stam
 
     portfolio       one account: the cores of its instruments
     core            one step of the engine for one instrument; it combines the other modules
+    strategy        the seam: what a strategy sees, and the wish that it answers with
     strategy_stall  stall, then strike: one function over integers
+    quoting         a wish made true: quotes are compared by key with what is live, then sent and cancelled
     orders          the life cycle of an order
     inventory       position, average price, the day's result and drawdown
     risk            the kill switch

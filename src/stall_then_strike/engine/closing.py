@@ -140,8 +140,8 @@ class Closing:
         """With ``flatten`` dust must be closed too; otherwise it may stay."""
         self.reason = reason
         self.flatten = flatten
-        self.is_choice = reason in (Reason.REVERSE, Reason.FLATTEN)
-        """Whether it can wait until the position is certain; a kill switch's closing cannot."""
+        self.is_choice = not flatten or reason is Reason.FLATTEN
+        """Whether the strategy or a stop wants it: then it can wait until the position is certain."""
         self.retry_at_ns = 0
         self.no_market_ns: int | None = None
         """Since when it has been waiting for a market; None if it is not."""

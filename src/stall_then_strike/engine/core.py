@@ -11,7 +11,7 @@ objects that it owns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import date
 from typing import Final, assert_never
 
@@ -21,21 +21,16 @@ from stall_then_strike.engine.exits import Exits
 from stall_then_strike.engine.gates import first_gate
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Applied, Order, Orders, OrderState
+from stall_then_strike.engine.quoting import Quoting
 from stall_then_strike.engine.recording import Recorder
-from stall_then_strike.engine.strategy_stall import (
-    CANCEL,
-    CLOSE,
-    HOLD,
-    STALL_TAG,
-    STRIKE,
-    StallThenStrikeStrategy,
-    Verdict,
-)
+from stall_then_strike.engine.strategy import MakeStrategy
+from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.account import Account
 from stall_then_strike.engine.venue.budget import NEVER_NS
 from stall_then_strike.engine.venue.shared import Shared
 from stall_then_strike.types.dto import (
     NOTHING,
+    NS_PER_MS,
     NS_PER_S,
     AccountReport,
     BoardSnapshot,
@@ -66,7 +61,6 @@ from stall_then_strike.types.dto import (
     Side,
     Step,
     Tick,
-    TimeInForce,
     VenueRefusal,
     VenueStatus,
 )
@@ -74,6 +68,7 @@ from stall_then_strike.types.instrument import Lots, Ticks
 
 # Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
 _OK: Final = BookStatus.OK
+_STALE: Final = BookStatus.STALE
 _RUNNING: Final = BoardState.RUNNING
 _BUDGET: Final = Reason.BUDGET
 _ACCEPTED: Final = OrderEventKind.ACCEPTED
@@ -92,6 +87,11 @@ _TELL_WAIT_NS: Final = 10 * NS_PER_S
 _OF_THE_ACCOUNT: Final = frozenset({Reason.POSITION_MISMATCH, Reason.OPERATOR})
 """Halts that take effect even before trading has begun. Any other halt then makes this start fail."""
 _REASONS: Final = {int(reason): reason for reason in Reason}
+_BOOK_GATES: Final = {
+    BookStatus.UNKNOWN: Reason.BOOK_UNKNOWN,
+    BookStatus.SUSPECT: Reason.BOOK_SUSPECT,
+    BookStatus.STALE: Reason.BOOK_STALE,
+}
 
 _NO_BOARD: Final = BoardSnapshot(
     ts_ns=0,
@@ -107,8 +107,38 @@ _NO_BOARD: Final = BoardSnapshot(
 class Core:
     """The daemon's state machine. Feed it every event, do what it returns, and wake it at its deadline."""
 
+    obstacles: tuple[OrderId, ...] = ()
+    """Orders that are not ours and that the refused close would meet."""
+    start_fault: Reason | None = None
+    """Why this start failed before trading began; None if it did not. It is not stored for the next run."""
+    _board = _NO_BOARD
+    _state = BoardState.UNKNOWN
+    _health = Health.UNKNOWN
+    _refused_close: Side | None = None
+    """The side of the last close if the venue refused it, otherwise None."""
+    _stopping = False
+    _stop_flat = False
+    _held: Reason | None = None
+    _now_ns = 0
+    _checked = -1
+    _day: date | None = None
+    _change_ns = 0
+    _quiet: str | None = None
+    _errors = 0
+    _is_limit_told = False
+    """Whether a limit of the day was reached and reported while the position is left to the operator."""
+    _tell_wait_ns = 0
+    _memo_ns = 0
+    _remembered = -1
+
     def __init__(
-        self, cfg: AppConfig, shared: Shared | None = None, *, live: bool = False, is_remembered: bool = False
+        self,
+        cfg: AppConfig,
+        shared: Shared | None = None,
+        *,
+        strategy: MakeStrategy = stall_then_strike,
+        live: bool = False,
+        is_remembered: bool = False,
     ) -> None:
         """Start flat, without a book and with the kill switch armed.
 
@@ -116,70 +146,30 @@ class Core:
         venue if ``live``, on paper otherwise. ``is_remembered``: steps include what the journal must store; with an
         account at a venue they always do.
         """
-        self.instrument = cfg.exchange.instrument()
-        self.shared = Shared(cfg, self.instrument, live=live) if shared is None else shared
-        live = self.shared.is_live
+        self.instrument = unit = cfg.exchange.instrument()
+        self.shared = Shared(cfg, unit, live=live) if shared is None else shared
         self.budget, self.kill_switch = self.shared.budget, self.shared.kill_switch
         self.calendar, self._margin = self.shared.calendar, self.shared.margin
-        self.inventory = InventoryManager(cfg.risk, self.instrument)
-        self.orders = Orders()
-        self.record = Recorder(self.instrument, self.inventory, is_remembered=live or is_remembered)
-        self.dispatch = Dispatch(self.instrument, self.orders, self.budget, self.record)
+        self._is_remembered = self.shared.is_live or is_remembered
+        self.inventory = inventory = InventoryManager(cfg.risk, unit)
+        self.orders = orders = Orders()
+        self.record = record = Recorder(unit, inventory, is_remembered=self._is_remembered)
+        self.dispatch = Dispatch(unit, orders, self.budget, record)
         self.dispatch.board = _NO_BOARD
-        self.account = self.shared.account(
-            self.instrument, orders=self.orders, inventory=self.inventory, record=self.record, apply=self._apply
-        )
+        self.account = self.shared.account(unit, orders=orders, inventory=inventory, record=record, apply=self._apply)
         is_ghost = None if self.account is None else self.account.is_ghost
-        self.strategy = StallThenStrikeStrategy(
-            cfg.strategy,
-            self.instrument,
-            inventory=self.inventory,
-            orders=self.orders,
-            budget=self.budget,
-            is_ghost=is_ghost,
-        )
-        self.exits = Exits(
-            cfg,
-            self.instrument,
-            orders=self.orders,
-            inventory=self.inventory,
-            budget=self.budget,
-            record=self.record,
-            dispatch=self.dispatch,
-            is_ghost=is_ghost,
-        )
+        self.exits = Exits(cfg, unit, self.budget, self.dispatch, orders, inventory, record, is_ghost)
+        self.strategy = strategy(cfg, unit)
+        self.quoting = Quoting(self.strategy, unit, self.budget, self.dispatch, self.exits, orders, inventory, is_ghost)
         self._cfg = cfg
-        self._board = _NO_BOARD
-        self._state = BoardState.UNKNOWN
-        self._health = Health.UNKNOWN
-        self._refused_close: Side | None = None
-        """The side of the last close if the venue refused it, otherwise None."""
-        self.obstacles: tuple[OrderId, ...] = ()
-        """Orders that are not ours and that the refused close would meet."""
-        self._stopping = False
-        self._stop_flat = False
-        self._held: Reason | None = None
-        self.start_fault: Reason | None = None
-        """Why this start failed before trading began; None if it did not. It is not stored for the next run."""
-        self._has_begun = not live
+        self._stale_ns = cfg.strategy.stale_ms * NS_PER_MS
+        self._has_begun = self.account is None
         """Whether this run has reconciled the account and begun to trade or to complete a halt.
 
         Nothing is closed before.
         """
-        self._now_ns = 0
-        self._checked = -1
-        self._day: date | None = None
-        self._change_ns = 0
-        self._quiet: str | None = None
-        self._errors = 0
-        self._is_limit_told = False
-        """Whether a limit of the day was reached and reported while the position is left to the operator."""
-        self._tell_wait_ns = 0
         self.restored: CoreMemo | None = None
         """The memo of an earlier run."""
-        self._is_remembered = live or is_remembered
-        self._memo_ns = 0
-        self._remembered = -1
 
     def restore(
         self,
@@ -248,18 +238,17 @@ class Core:
     def book_status(self, now_ns: int) -> BookStatus:
         """The book's status, with its age taken into account."""
         status = self._board.status
-        stale = now_ns - self._board.ts_ns >= self.strategy.params.stale_ns
+        stale = now_ns - self._board.ts_ns >= self._stale_ns
         return BookStatus.STALE if status is _OK and stale else status
-
-    def own_orders(self) -> Iterator[Order]:
-        """Orders of ours that may be in the venue's book; the view removes them from it."""
-        return (order for order in self.orders.live() if order.time_in_force is TimeInForce.GTC)
 
     @property
     def next_deadline_ns(self) -> int:
         """When to send a ``Tick`` if no event comes before. Always later than the last event."""
         now = self._now_ns
-        first = self.strategy.next_deadline_ns(now)
+        first = NEVER_NS
+        for stamp in (self.quoting.deadline_ns, self.quoting.room_ns):
+            if now < stamp < first:
+                first = stamp
         if now < self._change_ns < first:
             first = self._change_ns
         if now < self._margin.until_ns < first:
@@ -278,8 +267,7 @@ class Core:
         """Process one event and return the step. A ``now_ns`` earlier than the latest one seen counts as that one."""
         now = self._now_ns = now_ns if now_ns > self._now_ns else self._now_ns
         dispatch, record, account = self.dispatch, self.record, self.account
-        dispatch.begin(now)
-        record.begin(now)
+        dispatch.now_ns = record.now_ns = now
         if now >= self._change_ns:
             self._roll(now)
         self._take_in(event, now)
@@ -302,7 +290,7 @@ class Core:
             self.orders.touched.clear()
         if not dispatch.actions and not record.rows and changes is None:
             return NOTHING
-        return Step(tuple(dispatch.actions), tuple(record.rows), changes)
+        return Step(dispatch.take() if dispatch.actions else (), record.take(), changes)
 
     def _go_on_closing(self, now: int) -> None:
         """Take the closing one step further; begin one if a late fill has left a position that may not be held."""
@@ -346,8 +334,9 @@ class Core:
         if isinstance(event, BoardSnapshot):  # the most frequent events are tested first
             self._board = self.dispatch.board = event
             self.record.tally.boards += 1
-            if event.status is _OK:
-                self.inventory.mark(event.best_bid_price, event.best_ask_price)
+            inventory, mid2 = self.inventory, event.best_bid_price + event.best_ask_price
+            if event.status is _OK and (mid2 != inventory.mid2 or not inventory.is_marked):
+                inventory.mark(event.best_bid_price, event.best_ask_price)
         elif isinstance(event, OrderEvent):
             self._apply(event)
         elif isinstance(event, Tick):
@@ -437,7 +426,8 @@ class Core:
         self._trip(Reason.LIMIT_BREACH if is_restricted else Reason.AUTH_REFUSED, refusal.detail)
 
     def _roll(self, now: int) -> None:
-        """Update the trading day and the quiet window after a boundary of the calendar."""
+        """Update the trading day and the quiet window after a boundary of the calendar, and at the first step."""
+        self.dispatch.begin_run(now)
         day = self.calendar.day(now)
         if self._day is not None and day != self._day:
             result = self.instrument.amount(self.inventory.pnl_today)
@@ -532,8 +522,7 @@ class Core:
                 self._stopping,
                 self.exits.closing is not None,
                 self._held or 0,
-                account is None
-                or (account.is_settled and self.shared.is_whole and not account.is_failing(self._now_ns)),
+                account is None or (self.shared.is_whole and account.is_sure(self._now_ns)),
                 self._now_ns < self._margin.until_ns,
                 self._state is _RUNNING,
                 self._health not in _UNHEALTHY,
@@ -542,25 +531,29 @@ class Core:
         )
 
     def _decide(self, now: int) -> None:
-        """Ask the strategy for a verdict and carry it out."""
+        """Ask the strategy what it wants and carry it out."""
         if self._errors >= self._cfg.risk.max_errors:
             self.exits.cancel_quotes(Reason.INTERNAL_ERROR, now)
             self.exits.retry_cancels(now)
             return
-        may_close = self.inventory.position != 0 and self._may_close()
+        board, gate = self._board, self._gate()
+        if board.status is _OK and now - board.ts_ns >= self._stale_ns:
+            board = board._replace(status=_STALE)
+        if gate is None and board.status is not _OK:
+            gate = _BOOK_GATES[board.status]
+        may_close = self.inventory.position != 0 and board.status is _OK and self._may_close()
         try:
-            verdict = self.strategy.on_board(self._board, now, self._gate(), may_close=may_close)
+            wish = self.quoting.ask(board, gate, now, may_close=may_close)
         except Exception as error:  # noqa: BLE001 - whatever the error, the quotes must be cancelled
             self._on_error(error, now)
             return
-        reason = _REASONS[verdict.reason]
-        if verdict.move != HOLD:
-            self._act(verdict, reason, now)
-        elif reason is not self.record.hold_reason:
-            if reason is _BUDGET:
-                self._tell_wait(now)
-            self.record.hold(reason, self._board)
-        if self.orders.any_live:
+        if wish.flatten and may_close:
+            self._close(wish.reason, now)
+        else:
+            reason = self.quoting.carry_out(wish, gate, now)
+            if reason is not None and reason is not self.record.hold_reason:
+                self._hold(reason, now)
+        if self.quoting.has_cancels:
             self.exits.retry_cancels(now)
 
     def _may_close(self) -> bool:
@@ -568,25 +561,19 @@ class Core:
         is_free = self.kill_switch.halted is None and not self._stopping and self.exits.closing is None
         return is_free and self._has_begun and not self._is_contradicted
 
-    def _act(self, verdict: Verdict, reason: Reason, now: int) -> None:
-        """Carry out a verdict of the strategy."""
-        if verdict.move == STRIKE:
-            self._strike(verdict, now)
-        elif verdict.move == CANCEL:
-            actions = self.exits.cancel_quotes(reason, now)
-            self.dispatch.decision("cancel", reason, actions)
-        elif verdict.move == CLOSE:
-            self.exits.begin(Reason.REVERSE, flatten=False)
-            actions = self.exits.cancel_quotes(Reason.REVERSE, now)
-            self.dispatch.decision("close", Reason.REVERSE, actions)
-            size = self.instrument.size(self.inventory.position)
-            self.record.note("INFO", f"reverse move: closing {size:+f} {self.instrument.base}")
+    def _close(self, reason: Reason, now: int) -> None:
+        """Close the position, as the strategy wishes; its quotes go first."""
+        self.exits.begin(reason, flatten=False)
+        self.dispatch.decision("close", reason, self.exits.cancel_quotes(reason, now))
+        size = self.instrument.size(self.inventory.position)
+        self.record.note("INFO", f"{self.strategy.close_word}: closing {size:+f} {self.instrument.base}")
 
-    def _tell_wait(self, now: int) -> None:
-        """Report now and then which limit delays strikes; the reason may come and go every second."""
-        if now >= self._tell_wait_ns and (wait := self.budget.wait(now)) is not None:
+    def _hold(self, reason: Reason, now: int) -> None:
+        """Record a new reason for doing nothing; now and then also which limit is in the way, as it may come and go."""
+        if reason is _BUDGET and now >= self._tell_wait_ns and (wait := self.budget.wait(now)) is not None:
             self._tell_wait_ns = now + _TELL_WAIT_NS
-            self.record.note("INFO", f"no strike for the budget: {wait.text(now)}")
+            self.record.note("INFO", f"no {self.strategy.word} for the budget: {wait.text(now)}")
+        self.record.hold(reason, self._board)
 
     def _on_error(self, error: Exception, now: int) -> None:
         """The strategy raised an exception: cancel its quotes, and halt after ``max_errors`` of them."""
@@ -599,18 +586,15 @@ class Core:
         if self._errors >= self._cfg.risk.max_errors:
             self._trip(Reason.INTERNAL_ERROR, repr(error))
 
-    def _strike(self, verdict: Verdict, now: int) -> None:
-        quotes = self.strategy.strike(verdict, now, (self.dispatch.name(), self.dispatch.name()))
-        self.dispatch.strike(quotes, Ticks(verdict.bid), Ticks(verdict.ask))
-
     # --- events of our orders
 
     def _apply(self, event: OrderEvent | FillEvent) -> bool:
         """Apply an event of an order; return whether it was news."""
-        results = self.orders.apply(event)
-        for applied in results:
+        is_news = False
+        for applied in self.orders.apply(event):
+            is_news = is_news or applied.changed
             self._on_applied(applied, self._now_ns)
-        return any(applied.changed for applied in results)
+        return is_news
 
     def _count_failures(self, order: Order, event: OrderEvent, now: int) -> None:
         """Count refused and unsent orders: a dead connection or an account without margin must not be hammered."""
@@ -653,7 +637,17 @@ class Core:
         elif isinstance(event, OrderEvent) and not applied.anomaly and not applied.is_repeat:
             self.record.order_event(order, event)
             self._count_failures(order, event, now)
-        if not order.is_live and applied.changed and order.tag != STALL_TAG and self.exits.closing is not None:
+        if applied.changed and not order.is_live:
+            self._on_ended(order, now)
+
+    def _on_ended(self, order: Order, now: int) -> None:
+        """An order has just ended: tell the strategy, or the closing that sent it."""
+        if order.key:
+            try:
+                self.strategy.on_ended(order.key, order.executed)
+            except Exception as error:  # noqa: BLE001 - whatever the error, the quotes must be cancelled
+                self._on_error(error, now)
+        elif not order.is_quote and self.exits.closing is not None:
             self.exits.closing.order_ended(now, executed=order.executed, remaining=order.remaining)
             is_refused = order.state is OrderState.REJECTED
             self._refused_close = order.side if is_refused else None
@@ -669,13 +663,13 @@ class Core:
         if not (touched or record.booked or record.facts or marked):
             return None
         self._memo_ns, self._remembered = now, self.inventory.changes
-        orders = tuple(order.memo() for order in touched.values())
+        orders = tuple([order.memo() for order in touched.values()])
         touched.clear()
         memo = CoreMemo(
             ts_ns=now,
             day="" if self._day is None else self._day.isoformat(),
             inventory=self.inventory.memo(),
-            halted=self.halted,
+            halted=self.kill_switch.halted,
             halt_ns=self.kill_switch.since_ns,
             halt_detail=self.kill_switch.detail,
             pnl_base=self.kill_switch.pnl_base,

@@ -6,10 +6,12 @@ Everything is sent through this module, so that each order is tracked, charged t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from stall_then_strike.engine.closing import CloseOrder
 from stall_then_strike.engine.orders import Order, Orders
 from stall_then_strike.engine.recording import Recorder
+from stall_then_strike.engine.strategy import Quote, Strategy
 from stall_then_strike.engine.venue.budget import Budget
 from stall_then_strike.types.dto import (
     Action,
@@ -21,9 +23,12 @@ from stall_then_strike.types.dto import (
     OrderId,
     PlaceLimit,
     Reason,
+    Side,
     TimeInForce,
 )
 from stall_then_strike.types.instrument import NO_PRICE, Instrument, Ticks
+
+_BUY: Final = Side.BUY
 
 
 class Dispatch:
@@ -33,7 +38,8 @@ class Dispatch:
         """Start without actions."""
         self.actions: list[Action] = []
         self._instrument, self._orders, self._budget, self._record = instrument, orders, budget, record
-        self._now_ns = 0
+        self.now_ns = 0
+        """The time of the step, set by the core."""
         self.board: BoardSnapshot | None = None
         """The board that decisions are made on."""
         self._sent = 0
@@ -41,36 +47,64 @@ class Dispatch:
         """Part of the names that tells an instrument from the account's others; empty for the first."""
         self._run_name = ""
 
-    def begin(self, now_ns: int) -> None:
-        """Begin a step."""
-        self._now_ns = now_ns
-        if self.actions:
-            self.actions = []
-        if not self._run_name:
-            self._run_name = f"{now_ns // 1_000_000:x}"
+    def begin_run(self, now_ns: int) -> None:
+        """The first step: the run's orders are named after its time."""
+        self._run_name = self._run_name or f"{now_ns // 1_000_000:x}"
+
+    def take(self) -> tuple[Action, ...]:
+        """The actions of the step that ends."""
+        actions = tuple(self.actions)
+        self.actions = []
+        return actions
 
     def name(self) -> ClientOrderId:
         """A client order id for a new order, unique across runs."""
         self._sent += 1
         return ClientOrderId(f"{self._run_name}{self.mark}-{self._sent}")
 
-    def strike(self, quotes: Sequence[PlaceLimit], bid: Ticks, ask: Ticks) -> None:
-        """Send the quotes of a strike."""
-        now, record = self._now_ns, self._record
+    def quote(self, quotes: Sequence[Quote], strategy: Strategy, reason: Reason) -> None:
+        """Send new quotes of a strategy; one of size zero only uses up an order number."""
+        unit = self._instrument
+        sent: list[PlaceLimit] = []
+        sides: list[str] = []
+        bid = ask = NO_PRICE
         for quote in quotes:
-            self._track(quote)
-        self._budget.spend_strike(now, len(quotes), quotes[0].size)
-        record.tally.strikes += 1
-        self.actions.extend(quotes)
-        self.decision("strike", Reason.STRIKE, tuple(quotes), bid, ask)
-        sides = " / ".join(f"{q.side} {self._instrument.price(q.price)}" for q in quotes)
-        record.note("INFO", f"strike {self._instrument.size(quotes[0].size)} {self._instrument.base}: {sides}")
+            name = self.name()
+            if not quote.size:
+                continue
+            if quote.side is _BUY:
+                bid = max(bid, quote.price)
+            else:
+                ask = min(ask or quote.price, quote.price)
+            sent.append(self._place(name, quote, strategy.tag, reason))
+            sides.append(f"{quote.side} {unit.price(quote.price)}")
+        if sent:
+            self._record.tally.strikes += 1
+            self.actions.extend(sent)
+            self.decision(strategy.word, reason, tuple(sent), bid, ask)
+            size = unit.size(sent[0].size)
+            self._record.note("INFO", f"{strategy.word} {size} {unit.base}: {' / '.join(sides)}")
+
+    def _place(self, name: ClientOrderId, quote: Quote, tag: str, reason: Reason) -> PlaceLimit:
+        """Track one new quote and charge the budget."""
+        action = PlaceLimit(
+            client_order_id=name,
+            side=quote.side,
+            price=quote.price,
+            size=quote.size,
+            ttl_ms=quote.ttl_ms,
+            tag=tag,
+            reason=reason,
+        )
+        self._track(action, quote.key)
+        self._budget.spend_strike(self.now_ns, 1, quote.size)
+        return action
 
     def cancel(self, due: Sequence[tuple[Order, OrderId]], reason: Reason) -> CancelAllStall:
         """Cancel these orders, by the venue's ids."""
-        self._budget.spend_cancel(self._now_ns, len(due))
+        self._budget.spend_cancel(self.now_ns, len(due))
         for order, name in due:
-            self._orders.cancel_sent(order, self._now_ns)
+            self._orders.cancel_sent(order, self.now_ns)
             why = order.cancel_reason or reason
             self._record.fact("cancel", client_order_id=order.client_order_id, order_id=name, detail=why.label)
         action = CancelAllStall(order_ids=tuple(name for _, name in due), reason=reason)
@@ -79,7 +113,7 @@ class Dispatch:
 
     def cancel_strangers(self, names: Sequence[OrderId]) -> None:
         """Cancel orders on the book that are orphans or not ours."""
-        self._budget.spend_cancel(self._now_ns, len(names))
+        self._budget.spend_cancel(self.now_ns, len(names))
         for name in names:
             self._record.fact("cancel", order_id=name, detail=Reason.ORPHAN.label)
         action = CancelAllStall(order_ids=tuple(names), reason=Reason.ORPHAN)
@@ -97,7 +131,7 @@ class Dispatch:
             reason=reason,
         )
         self._track(action)
-        self._budget.spend_order(self._now_ns, order.size)
+        self._budget.spend_order(self.now_ns, order.size)
         self._record.tally.closes += 1
         self.actions.append(action)
         self.decision("close", reason, (action,))
@@ -119,8 +153,8 @@ class Dispatch:
         meta = DecisionMeta(decision_type=decision_type, reason=reason, entry_bid=entry_bid, entry_ask=entry_ask)
         self._record.decision(meta, self.board, actions)
 
-    def _track(self, action: PlaceLimit | CloseMarket) -> None:
-        """Track an order before it is sent."""
+    def _track(self, action: PlaceLimit | CloseMarket, key: int = 0) -> None:
+        """Track an order before it is sent. ``key`` is the strategy's number of a quote."""
         self._record.fact("send", client_order_id=action.client_order_id, detail=action.reason.label)
         self._orders.add(
             Order(
@@ -132,6 +166,7 @@ class Dispatch:
                 ttl_ms=action.ttl_ms if isinstance(action, PlaceLimit) else 0,
                 tag=action.tag,
                 reason=action.reason,
-                sent_ns=self._now_ns,
+                sent_ns=self.now_ns,
+                key=key,
             )
         )

@@ -15,7 +15,6 @@ from stall_then_strike.engine.dispatch import Dispatch
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Order, Orders, OrderState
 from stall_then_strike.engine.recording import Recorder
-from stall_then_strike.engine.strategy_stall import STALL_TAG
 from stall_then_strike.engine.venue.budget import Budget
 from stall_then_strike.types.dto import NS_PER_S, Action, OrderId, Reason
 from stall_then_strike.types.instrument import Instrument, Ticks
@@ -36,12 +35,11 @@ class Exits:
         self,
         cfg: AppConfig,
         instrument: Instrument,
-        *,
+        budget: Budget,
+        dispatch: Dispatch,
         orders: Orders,
         inventory: InventoryManager,
-        budget: Budget,
         record: Recorder,
-        dispatch: Dispatch,
         is_ghost: Callable[[Order, int], bool] | None,
     ) -> None:
         """``is_ghost`` tells which live orders a close need not wait for; None if no order can be in doubt."""
@@ -54,19 +52,17 @@ class Exits:
 
     # --- cancels
 
-    def cancel_quotes(self, reason: Reason, now_ns: int) -> tuple[Action, ...]:
-        """Mark every live quote for cancellation; send the cancels of those with an order id."""
-        for order in self._orders.live(STALL_TAG):
+    def cancel_quotes(self, reason: Reason, now_ns: int, these: Sequence[Order] | None = None) -> tuple[Action, ...]:
+        """Mark these live quotes, or all, for cancellation; send the cancels of those with an order id."""
+        for order in self._orders.quotes() if these is None else these:
             if order.cancel_reason is None:
                 order.cancel_reason = reason
         return self._send_cancels(now_ns)
 
     def retry_cancels(self, now_ns: int) -> None:
         """Send wanted cancels that are not in flight: they had no order id or no budget, or they failed."""
-        for order in self._orders.live():
-            if order.cancel_reason is None or order.tag != STALL_TAG:
-                continue
-            if order.state is not _PENDING_CANCEL:
+        for order in self._orders.quotes():
+            if order.cancel_reason is not None and order.state is not _PENDING_CANCEL:
                 if actions := self._send_cancels(now_ns):
                     self._dispatch.decision("cancel", order.cancel_reason, actions)
                 return
@@ -83,10 +79,10 @@ class Exits:
     def _unsent_cancels(self) -> Sequence[tuple[Order, OrderId, int]]:
         """Quotes with an order id whose cancel is wanted but not in flight, and when it may be sent."""
         found: list[tuple[Order, OrderId, int]] = []
-        for order in self._orders.live():
-            if order.cancel_reason is None or order.tag != STALL_TAG:
+        for order in self._orders.quotes():
+            if order.cancel_reason is None or order.order_id is None:
                 continue
-            if order.order_id is not None and order.state is not _PENDING_CANCEL:
+            if order.state is not _PENDING_CANCEL:
                 pause_ns = GHOST_RETRY_NS if order.absences > 1 else RETRY_NS
                 at_ns = 0 if order.cancel_sent_ns is None else order.cancel_sent_ns + pause_ns
                 found.append((order, order.order_id, at_ns))
@@ -113,12 +109,12 @@ class Exits:
         """
         waited_ns = closing.no_market_ns
         ghost = self._is_ghost
-        live = [order.tag for order in self._orders.live() if ghost is None or not ghost(order, now_ns)]
+        is_quote = [order.is_quote for order in self._orders.live() if ghost is None or not ghost(order, now_ns)]
         step = closing.next(
             now_ns,
             position=self._inventory.position,
-            quotes_live=STALL_TAG in live,
-            order_live=any(tag != STALL_TAG for tag in live),
+            quotes_live=True in is_quote,
+            order_live=False in is_quote,
             best=best,
             is_sure=is_sure,
             # Paper trading cannot fill orders without a book.

@@ -76,7 +76,8 @@ class InventoryManager:
         self._equity_at_start = 0
         self._run_peak = 0
         self._run_max_drawdown = 0
-        self._mid2 = 0
+        self.mid2 = 0
+        """Twice the mid at which the position is valued."""
         self._is_unmarked = False
         """A position was taken over before the first mark: its result up to that mark is not this day's."""
         self.is_marked = True
@@ -147,7 +148,7 @@ class InventoryManager:
         before = self._equity()
         self.position, self.basis = position, basis
         self._count_from(self._equity() - before)
-        self._is_unmarked = not self._mid2
+        self._is_unmarked = not self.mid2
         self._track()
 
     def memo(self) -> InventoryMemo:
@@ -160,7 +161,7 @@ class InventoryManager:
             equity_at_roll=self._equity_at_roll,
             peak=self._peak,
             max_drawdown=self._max_drawdown,
-            mid2=self._mid2,
+            mid2=self.mid2,
         )
 
     def restore(self, memo: InventoryMemo) -> None:
@@ -168,7 +169,7 @@ class InventoryManager:
         self.position, self.basis = Lots(memo.position), Money(memo.basis)
         self._realised, self._realised_at_roll = memo.realised, memo.realised_at_roll
         self._equity_at_roll, self._peak = memo.equity_at_roll, memo.peak
-        self._max_drawdown, self._mid2 = memo.max_drawdown, memo.mid2
+        self._max_drawdown, self.mid2 = memo.max_drawdown, memo.mid2
         self._realised_at_start, self._equity_at_start = self._realised, self._equity()
         self._run_peak = self._run_max_drawdown = 0
         self.is_marked = False
@@ -177,16 +178,16 @@ class InventoryManager:
     def mark(self, best_bid: Ticks, best_ask: Ticks) -> None:
         """Value the position at the mid of these prices. Half a money unit is rounded against us."""
         mid2 = best_bid + best_ask
-        if mid2 != self._mid2 or not self.is_marked:
+        if mid2 != self.mid2 or not self.is_marked:
             if self._is_unmarked or not self.is_marked:
                 self._mark_first(mid2)
-            self._mid2 = mid2
+            self.mid2 = mid2
             if self.position:
                 self._track()
 
     def _mark_first(self, mid2: int) -> None:
         """Process the first mark after a take-over without one, or after a restart."""
-        before, self._mid2 = self._equity(), mid2
+        before, self.mid2 = self._equity(), mid2
         if self._is_unmarked:
             self._count_from(self._equity() - self._realised)  # until now it counted at its cost
         else:
@@ -220,7 +221,7 @@ class InventoryManager:
         )
 
     def _equity(self) -> int:
-        return worth(self._realised, self.position, self.basis, self._mid2)
+        return worth(self._realised, self.position, self.basis, self.mid2)
 
     def _count_from(self, amount: int) -> None:
         """Exclude an amount by which the equity moved from the results of the day and of the run."""
@@ -231,5 +232,7 @@ class InventoryManager:
         self.changes += 1
         if not self.is_marked:
             return
-        self._peak, self._max_drawdown = peak_and_fall(self._peak, self._max_drawdown, self.pnl_today)
-        self._run_peak, self._run_max_drawdown = peak_and_fall(self._run_peak, self._run_max_drawdown, self.run_pnl)
+        equity = self._equity()
+        of_day, of_run = equity - self._equity_at_roll, equity - self._equity_at_start
+        self._peak, self._max_drawdown = peak_and_fall(self._peak, self._max_drawdown, of_day)
+        self._run_peak, self._run_max_drawdown = peak_and_fall(self._run_peak, self._run_max_drawdown, of_run)

@@ -138,6 +138,7 @@ _ACCEPTED: Final = OrderEventKind.ACCEPTED
 _REGISTERED: Final = OrderEventKind.REGISTERED
 _SEND_UNKNOWN: Final = OrderEventKind.SEND_UNKNOWN
 _CANCEL_FAILED: Final = OrderEventKind.CANCEL_FAILED
+_GTC: Final = TimeInForce.GTC
 
 _CANCEL_OVER: Final = frozenset({_K.CANCEL_FAILED, _K.CANCEL_UNSENT})
 
@@ -158,6 +159,8 @@ class Order:
     reason: Reason
     """Why it was sent."""
     sent_ns: int
+    key: int = 0
+    """The strategy's number of a quote of this run; zero for any other order."""
     state: OrderState = OrderState.PENDING_NEW
     order_id: OrderId | None = None
     executed: Lots = Lots(0)
@@ -189,6 +192,11 @@ class Order:
         return OrderTerms(self.side, self.price, self.size)
 
     @property
+    def is_quote(self) -> bool:
+        """Whether it rests on the book. Orders that close a position do not."""
+        return self.time_in_force is _GTC
+
+    @property
     def remaining(self) -> Lots:
         """The size that can still be filled if the order is live."""
         return Lots(max(0, self.size - self.executed))
@@ -216,7 +224,7 @@ class Order:
             cancel_reason=self.cancel_reason,
             cancel_sent_ns=self.cancel_sent_ns,
             registered_ns=self.registered_ns,
-            is_live=self.is_live,
+            is_live=self.state not in TERMINAL,
         )
 
 
@@ -302,11 +310,13 @@ class Orders:
         """Whether there is an order with this client order id."""
         return name in self._live or name in self._ended
 
-    def live(self, tag: str | None = None) -> Sequence[Order]:
-        """Live orders of one tag or all, in the order they were sent."""
-        if tag is None:
-            return list(self._live.values())
-        return [order for order in self._live.values() if order.tag == tag]
+    def live(self) -> Sequence[Order]:
+        """Live orders, in the order they were sent."""
+        return list(self._live.values())
+
+    def quotes(self) -> Sequence[Order]:
+        """Live orders that rest on the venue's book, or will, in the order they were sent."""
+        return [order for order in self._live.values() if order.time_in_force is _GTC]
 
     @property
     def early(self) -> Mapping[OrderId, Sequence[OrderEvent | FillEvent]]:
@@ -357,9 +367,10 @@ class Orders:
 
     def add(self, order: Order) -> None:
         """Add a new order, before it is sent. Raises ValueError if its client order id exists."""
-        if order.client_order_id in self:
-            raise ValueError(f"order {order.client_order_id} exists already")
-        self._live[order.client_order_id] = self.touched[order.client_order_id] = order
+        name = order.client_order_id
+        if name in self._live or name in self._ended:
+            raise ValueError(f"order {name} exists already")
+        self._live[name] = self.touched[name] = order
         self.any_live = True
 
     def cancel_sent(self, order: Order, now_ns: int) -> None:

@@ -10,7 +10,6 @@ from typing import Final
 
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Order, OrderState
-from stall_then_strike.engine.strategy_stall import STALL_TAG
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     Action,
@@ -87,24 +86,21 @@ class Recorder:
         self.facts: list[Fact] = []
         self._instrument = instrument
         self._inventory = inventory
-        self._now_ns = 0
+        self.now_ns = 0
+        """The time of the step, set by the core."""
         self.hold_reason: Reason | None = None
         """The reason for doing nothing, None after a decision to act. Read at every step, changed only here."""
         self._hold_ns = 0
 
-    def begin(self, now_ns: int) -> None:
-        """Begin a step."""
-        self._now_ns = now_ns
-        if self.rows:
-            self.rows = []
-        if self.facts:
-            self.facts = []
-        if self.booked:
-            self.booked = []
+    def take(self) -> tuple[Row, ...]:
+        """The rows of the step that ends. The next one begins without rows, facts and fills."""
+        rows = tuple(self.rows)
+        self.rows, self.facts, self.booked = [], [], []
+        return rows
 
     def note(self, level: str, text: str) -> None:
         """Add a line for the runtime log."""
-        self.rows.append(Notice(ts_ns=self._now_ns, level=level, text=text))
+        self.rows.append(Notice(ts_ns=self.now_ns, level=level, text=text))
 
     def fact(
         self,
@@ -118,7 +114,7 @@ class Recorder:
         if not self._is_remembered:
             return
         self.facts.append(
-            Fact(ts_ns=self._now_ns, what=what, client_order_id=client_order_id, order_id=order_id, detail=detail)
+            Fact(ts_ns=self.now_ns, what=what, client_order_id=client_order_id, order_id=order_id, detail=detail)
         )
 
     def anomaly(self, text: str) -> None:
@@ -137,8 +133,8 @@ class Recorder:
         self.tally.reason_rows[meta.reason] = self.tally.reason_rows.get(meta.reason, 0) + 1
         self.rows.append(
             DecisionLogRow(
-                ts_ns=self._now_ns,
-                best_age_ms=(self._now_ns - board.best_since_ns) // NS_PER_MS if board.best_since_ns else 0,
+                ts_ns=self.now_ns,
+                best_age_ms=(self.now_ns - board.best_since_ns) // NS_PER_MS if board.best_since_ns else 0,
                 spread_ticks=board.spread_ticks,
                 inventory=self._inventory.position,
                 decision_type=meta.decision_type,
@@ -159,14 +155,14 @@ class Recorder:
 
     def finish(self, now_ns: int) -> None:
         """Count the current reason's time up to ``now_ns``."""
-        self._now_ns = max(now_ns, self._now_ns)
+        self.now_ns = max(now_ns, self.now_ns)
         self._count_hold()
 
     def _count_hold(self) -> None:
         if (reason := self.hold_reason) is not None:
             held = self.tally.reason_ns
-            held[reason] = held.get(reason, 0) + self._now_ns - self._hold_ns
-        self._hold_ns = self._now_ns
+            held[reason] = held.get(reason, 0) + self.now_ns - self._hold_ns
+        self._hold_ns = self.now_ns
 
     def fill(self, order: Order, fill: FillEvent, realised: Money) -> None:
         """Record a fill of our order, after it was booked."""
@@ -174,7 +170,7 @@ class Recorder:
         tally.fills += 1
         tally.volume += fill.size
         tally.fees += fill.fee
-        if order.tag == STALL_TAG:
+        if order.is_quote:
             tally.touched += order.executed == fill.size
             tally.filled += order.state is OrderState.FILLED
         self._trade(fill, order.tag, realised, order.client_order_id, order.order_id)
@@ -235,7 +231,7 @@ class Recorder:
             self.fact(kind.value, client_order_id=order.client_order_id, order_id=order.order_id, detail=event.detail)
         if kind is _ACCEPTED:
             tally.placed += 1
-            tally.quotes += order.tag == STALL_TAG
+            tally.quotes += order.is_quote
             self._order(order, "place", order.reason.label, event.ts_ns)
         elif kind in (_REJECTED, _NOT_SENT, _PROVEN_ABSENT):
             tally.rejected += 1

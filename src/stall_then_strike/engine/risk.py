@@ -88,20 +88,16 @@ class KillSwitch:
         """Why trading is halted, or None. Read at every step, changed only here."""
         self.since_ns, self.detail = 0, ""
         """When it tripped last, and what was said about it."""
-        self._pnl_base = 0
+        self.pnl_base = 0
+        """The result from which the day's loss is counted, in money units: that of the last resume, or zero."""
 
     def tell(self, since_ns: int, detail: str) -> None:
         """Keep when trading was halted and what was said about it, for the journal."""
         self.since_ns, self.detail = since_ns, detail
 
-    @property
-    def pnl_base(self) -> int:
-        """The result from which the day's loss is counted, in money units: that of the last resume, or zero."""
-        return self._pnl_base
-
     def restore(self, halted: Reason | None, pnl_base: int) -> None:
         """Restore an earlier run's state: a halt survives a restart."""
-        self.halted, self._pnl_base = halted, pnl_base
+        self.halted, self.pnl_base = halted, pnl_base
 
     def check(self, day: Day) -> Reason | None:
         """Trip if the day's result or drawdown has reached its limit; return the reason if this call tripped it."""
@@ -112,7 +108,7 @@ class KillSwitch:
         """Which limit of the day is reached, or None; whether or not trading is halted already."""
         if not day.is_marked:
             return None
-        reason = limit_reached(day.pnl_today, self._pnl_base, day.daily_limit, day.drawdown, day.drawdown_limit)
+        reason = limit_reached(day.pnl_today, self.pnl_base, day.daily_limit, day.drawdown, day.drawdown_limit)
         return Reason(reason) if reason else None
 
     def on_reject(self, now_ns: int) -> Reason | None:
@@ -138,13 +134,14 @@ class KillSwitch:
 
     def on_day_roll(self) -> Reason | None:
         """Count the new day's loss from zero, and lift a halt by a limit of the ended day; return its reason."""
-        self._pnl_base = 0
+        self.pnl_base = 0
+        """The result from which the day's loss is counted, in money units: that of the last resume, or zero."""
         return self._lift() if self.halted in DAY_LIMITS else None
 
     def resume(self, day: Day) -> Reason | None:
         """Lift any halt at the operator's command; return its reason. The day's limits count anew from here."""
         if self.halted is not None:
-            self._pnl_base = day.pnl_today
+            self.pnl_base = day.pnl_today
             day.restart_peak()
         return self._lift()
 

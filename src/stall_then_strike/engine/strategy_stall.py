@@ -1,7 +1,8 @@
 """Strike when the best bid and ask stand still.
 
 ``decide`` is the whole strategy: one pure function over integers and NamedTuples. Research compiles this same function,
-so the rules exist only once. ``StallThenStrikeStrategy`` feeds it the daemon's state and turns its verdict into orders.
+so the rules exist only once. ``StallThenStrikeStrategy`` feeds it what the strategy sees and turns its verdict into a
+wish.
 
 Exits come before gates: a reverse move closes the position, then any reason to end a quote cancels it, and only then is
 a new strike considered. A refusal names the first gate that refused. bitFlyer has no post-only orders, so both prices
@@ -10,23 +11,13 @@ are clamped to where they cannot take.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from stall_then_strike.config.models import QuoteMode, StallStrategyConfig
-from stall_then_strike.engine.inventory import InventoryManager
-from stall_then_strike.engine.orders import Order, Orders
-from stall_then_strike.engine.venue.budget import NEVER_NS, Budget
-from stall_then_strike.types.dto import (
-    NS_PER_MS,
-    BoardSnapshot,
-    BookStatus,
-    ClientOrderId,
-    PlaceLimit,
-    Reason,
-    Side,
-)
-from stall_then_strike.types.instrument import Instrument, Ticks
+from stall_then_strike.config.models import AppConfig, QuoteMode, StallStrategyConfig
+from stall_then_strike.engine.strategy import Holding, Market, Quote, Wish
+from stall_then_strike.engine.venue.budget import NEVER_NS
+from stall_then_strike.types.dto import NS_PER_MS, BookStatus, Reason, Side
+from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 
 STALL_TAG: Final = "stall"
 
@@ -42,7 +33,6 @@ MODE_JOIN: Final = 2
 _MODES: Final = {QuoteMode.MID: MODE_MID, QuoteMode.INSIDE: MODE_INSIDE, QuoteMode.JOIN: MODE_JOIN}
 
 # Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
-_BUY: Final = Side.BUY
 _OK: Final = int(BookStatus.OK)
 _SUSPECT: Final = int(BookStatus.SUSPECT)
 _STALE: Final = int(BookStatus.STALE)
@@ -244,106 +234,73 @@ def next_deadline(
 
 
 class StallThenStrikeStrategy:
-    """The strategy with its memory: when its current quotes were sent, and the best bid and ask at that time."""
+    """The strategy with its memory: its last quotes, when they were sent, and the best bid and ask at that time."""
 
-    def __init__(
-        self,
-        cfg: StallStrategyConfig,
-        instrument: Instrument,
-        *,
-        inventory: InventoryManager,
-        orders: Orders,
-        budget: Budget,
-        is_ghost: Callable[[Order, int], bool] | None = None,
-    ) -> None:
-        """The position, the orders and the budget are read from their owners and never changed.
+    tag = STALL_TAG
+    word = "strike"
+    close_word = "reverse move"
+    batch = 2
 
-        ``is_ghost`` tells which live orders have most probably ended. They count as exposure but not as quotes;
-        otherwise one lost acknowledgement would stop quoting for two minutes.
-        """
+    def __init__(self, cfg: StallStrategyConfig, instrument: Instrument) -> None:
+        """Start without quotes."""
         self.params = stall_params(cfg, instrument)
         self.size = instrument.to_lots(cfg.size_min)
         self._ttl_ms = cfg.ttl_ms
-        self._inventory = inventory
-        self._orders = orders
-        self._budget = budget
-        self._is_ghost = is_ghost
-        self._struck_ns = 0
-        self._struck_bid = 0
-        self._struck_ask = 0
-        self._board: BoardSnapshot | None = None
-        """The board of the last decision."""
-        self._quotes = 0
-        """Number of live quotes at that decision; ``_strike_at_ns`` is the budget's answer then."""
-        self._strike_at_ns = 0
+        self._key = 0
+        """The highest key given to a quote."""
+        self._quotes: tuple[Quote, ...] = ()
+        """The quotes of the last strike, until they are to be cancelled."""
+        self._holds: dict[int, Wish] = {}
+        """Wishes that leave these quotes as they are, by reason: nearly every wish is one of these."""
+        self._struck = (0, 0, 0)
+        """When they were sent, and the best bid and ask at that time."""
+        self._seen = (0, 0, 0, 0)
+        """What the next deadline depends on: the stamps of board and best, the live quotes, the budget's answer."""
 
-    def on_board(self, board: BoardSnapshot, now_ns: int, gate: Reason | None, *, may_close: bool) -> Verdict:
-        """Decide on this board at ``now_ns``. ``gate`` is the core's reason that forbids quotes, or None."""
-        quotes = cancelling = open_buy = open_sell = 0
-        if self._orders.any_live:
-            for order in self._orders.live():
-                if order.tag == STALL_TAG and (self._is_ghost is None or not self._is_ghost(order, now_ns)):
-                    quotes += 1
-                    cancelling += order.cancel_reason is not None
-                if order.side is _BUY:
-                    open_buy += order.remaining
-                else:
-                    open_sell += order.remaining
-        strike_at_ns = self._budget.strike_at_ns(now_ns, 2, self.size)
-        self._board, self._quotes, self._strike_at_ns = board, quotes, strike_at_ns
-        situation = _situation(
-            Situation,
-            (
-                now_ns,
-                0 if gate is None else gate,
-                may_close,
-                board.status,
-                board.ts_ns,
-                board.best_since_ns,
-                board.best_bid_price,
-                board.best_ask_price,
-                strike_at_ns,
-                self._inventory.position,
-                self._inventory.basis,
-                open_buy,
-                open_sell,
-                quotes,
-                cancelling,
-                self._struck_ns,
-                self._struck_bid,
-                self._struck_ask,
-            ),
-        )
-        return decide(self.params, situation)
+    def on_event(self, market: Market, holding: Holding, gate: Reason | None, now_ns: int) -> Wish:
+        """What is wanted now."""
+        ts_ns, bid, _, ask, _, since_ns, status = market
+        position, basis, open_buy, open_sell, live, _, budget_ns, may_close = holding
+        cancelling = sum(quote.is_ending for quote in live) if live else 0
+        quotes = len(live)
+        self._seen = (ts_ns, since_ns, quotes, budget_ns)
+        now_and_book = (now_ns, gate or 0, may_close, status, ts_ns, since_ns, bid, ask, budget_ns)
+        held = (position, basis, open_buy, open_sell, quotes, cancelling)
+        verdict = decide(self.params, _situation(Situation, (*now_and_book, *held, *self._struck)))
+        if verdict.move == HOLD:
+            return self._holds.get(verdict.reason) or self._hold(verdict.reason)
+        return self._act(verdict, market, now_ns)
+
+    def _hold(self, reason: int) -> Wish:
+        wish = self._holds[reason] = Wish(self._quotes, Reason(reason))
+        return wish
+
+    def _act(self, verdict: Verdict, market: Market, now_ns: int) -> Wish:
+        """The wish of a verdict to change something."""
+        self._holds.clear()
+        if verdict.move != STRIKE:
+            self._quotes = ()
+            return Wish((), Reason(verdict.reason), verdict.move == CLOSE)
+        self._struck = (now_ns, market.best_bid_price, market.best_ask_price)
+        self._quotes = (self._quote(Side.BUY, verdict.bid), self._quote(Side.SELL, verdict.ask))
+        # The next deadline is computed before the next decision, and must include these quotes' TTL.
+        self._seen = (market.ts_ns, market.best_since_ns, 2, self._seen[3])
+        return Wish(self._quotes, Reason.STRIKE)
+
+    def _quote(self, side: Side, price: int) -> Quote:
+        """The next quote; of size zero without a price, so that each side of a strike has its number."""
+        self._key += 1
+        return Quote(self._key, side, Ticks(price), self.size if price else Lots(0), self._ttl_ms)
 
     def next_deadline_ns(self, now_ns: int) -> int:
-        """When the last verdict can change without an event; NEVER_NS if it cannot."""
-        board = self._board
-        if board is None:
-            return NEVER_NS
-        return next_deadline(
-            self.params, board.ts_ns, board.best_since_ns, self._quotes, self._struck_ns, self._strike_at_ns, now_ns
-        )
+        """When the last wish can change without an event; NEVER_NS if it cannot."""
+        board_ns, since_ns, quotes, budget_ns = self._seen
+        return next_deadline(self.params, board_ns, since_ns, quotes, self._struck[0], budget_ns, now_ns)
 
-    def strike(self, verdict: Verdict, now_ns: int, names: tuple[ClientOrderId, ClientOrderId]) -> list[PlaceLimit]:
-        """Turn a STRIKE into its orders, and remember the best bid and ask that it was decided on."""
-        if self._board is None:
-            raise AssertionError("a strike follows a decision")
-        self._struck_ns = now_ns
-        self._struck_bid, self._struck_ask = self._board.best_bid_price, self._board.best_ask_price
-        quotes = [
-            PlaceLimit(
-                client_order_id=name,
-                side=side,
-                price=Ticks(price),
-                size=self.size,
-                ttl_ms=self._ttl_ms,
-                tag=STALL_TAG,
-                reason=Reason.STRIKE,
-            )
-            for name, side, price in zip(names, (Side.BUY, Side.SELL), (verdict.bid, verdict.ask), strict=True)
-            if price
-        ]
-        # The next deadline is computed before the next decision, and must include these quotes' TTL.
-        self._quotes = len(quotes)
-        return quotes
+    def on_ended(self, key: int, executed: Lots) -> None:
+        """Nothing to do: the next decision counts the quotes that are live."""
+
+
+def stall_then_strike(cfg: AppConfig, instrument: Instrument) -> StallThenStrikeStrategy:
+    """The strategy of a configuration."""
+    return StallThenStrikeStrategy(cfg.strategy, instrument)

@@ -111,7 +111,7 @@ class ShowingVenue:
     def own(self) -> dict[ClientOrderId, OwnQuote]:
         return {
             order.client_order_id: OwnQuote(side=order.side, price=order.price, remaining=order.remaining)
-            for order in self.core.own_orders()
+            for order in self.core.orders.quotes()
             if order.price is not None
         }
 

@@ -333,7 +333,7 @@ def test_an_order_without_a_name_or_from_before_the_channel_says_nothing_of_it(n
         desk.channel(sent_ms + 1_000, is_live=True)
     for ms in (4_000, 12_000, 20_000):
         desk.report(sent_ms + ms)
-    assert len(list(desk.core.orders.live("stall"))) >= 2
+    assert len(list(desk.core.orders.quotes())) >= 2
     assert not desk.of(RenewFeed)
 
 

@@ -19,7 +19,7 @@ from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.gateway import AccountReader, OrderGateway
 from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.engine.venue.reconciler import REPORT_CALLS
-from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.orderbook_view import OwnQuote
@@ -128,13 +128,10 @@ class LiveTrader(Trader):
     def _on_fact(self, fact: Fact) -> None:
         self._tell_fact(fact)
 
-    def on_market(self, event: MarketEvent, started_ns: int | None = None, number: int = 0) -> None:
-        """Take one market event. Public executions go to the core only if they are of our orders."""
-        if isinstance(event, PublicTrades):
-            for fill in self._own_prints(event, number):
-                self.on_event(PrintedFill(ts_ns=event.ts_ns, fill=fill), number)
-        else:
-            super().on_market(event, started_ns, number)
+    def _on_prints(self, message: PublicTrades, number: int) -> None:
+        """Public executions go to the core only if they are of our orders."""
+        for fill in self._own_prints(message, number):
+            self.on_event(PrintedFill(ts_ns=message.ts_ns, fill=fill), number)
 
     def _own_prints(self, message: PublicTrades, number: int) -> Iterator[FillEvent]:
         known = self.seats[number].core.orders.by_id
@@ -212,6 +209,6 @@ class LiveTrader(Trader):
 def _own_quotes(core: Core) -> list[OwnQuote]:
     return [
         OwnQuote(side=order.side, price=order.price, remaining=order.remaining)
-        for order in core.own_orders()
+        for order in core.orders.quotes()
         if order.price is not None
     ]

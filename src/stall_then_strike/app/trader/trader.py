@@ -138,16 +138,20 @@ class Trader:
 
         ``started_ns`` is when its text arrived, by ``perf_ns``.
         """
-        if isinstance(event, PublicTrades):
-            return
         if not isinstance(event, BoardSnapshot):
-            self.on_event(event, number)
+            if isinstance(event, PublicTrades):
+                self._on_prints(event, number)
+            else:
+                self.on_event(event, number)
             return
         if event.status is _UNKNOWN or self._unknown_ns:
             self._tell_of_gaps(event, number)
         self.on_event(event, number)
         if started_ns is not None:
             self.latency.add(perf_ns() - started_ns)
+
+    def _on_prints(self, message: PublicTrades, number: int) -> None:
+        """Called with public executions, for subclasses."""
 
     def _tell_of_gaps(self, board: BoardSnapshot, number: int) -> None:
         """Log when an UNKNOWN book is known again. The connection logs the loss."""

@@ -116,10 +116,10 @@ class Account:
         """Whether the account is reconciled, so that trading may rely on it."""
         return self.rules.is_settled
 
-    def is_failing(self, now_ns: int) -> bool:
-        """Whether queries of the account have failed for so long that quoting must stop."""
-        failing_ns = self.rules.failing_ns
-        return failing_ns is not None and now_ns - failing_ns >= self._failing_ns
+    def is_sure(self, now_ns: int) -> bool:
+        """Whether it is reconciled, and its queries have not failed for so long that quoting must stop."""
+        rules = self.rules
+        return rules.is_settled and (rules.failing_ns is None or now_ns - rules.failing_ns < self._failing_ns)
 
     def is_contradicted(self, now_ns: int) -> bool:
         """Whether the venue's last reported position contradicts ours; then a close that can wait must wait."""
@@ -219,9 +219,12 @@ class Account:
             self.rules.witnesses.expect(fill, now_ns)
 
     def on_time(self, now_ns: int) -> None:
-        """Check what has lasted too long."""
-        self._look_at_prints(now_ns)
-        self._look_at_doubt(now_ns)
+        """Check what has lasted too long; most of the time nothing waits."""
+        rules = self.rules
+        if rules.witnesses.waiting:
+            self._look_at_prints(now_ns)
+        if not rules.is_settled or rules.failing_ns is not None or self._unsure_ns is not None:
+            self._look_at_doubt(now_ns)
 
     def _look_at_prints(self, now_ns: int) -> None:
         """Handle fills that the private channel did not report in time."""

@@ -39,7 +39,8 @@ class Witnesses:
     def __init__(self) -> None:
         """Start without fills."""
         self._told: OrderedDict[ExecId, Witness] = OrderedDict()
-        self._waiting: OrderedDict[ExecId, tuple[int, FillEvent]] = OrderedDict()
+        self.waiting: OrderedDict[ExecId, tuple[int, FillEvent]] = OrderedDict()
+        """Fills that only the public channel has reported, and when each is overdue."""
         self.numbers_agree = False
         """Whether both channels have reported an execution under the same id."""
 
@@ -52,7 +53,7 @@ class Witnesses:
         if Witness.PRIVATE | Witness.PUBLIC in told:
             self.numbers_agree = True
         if by is not Witness.PUBLIC:
-            self._waiting.pop(exec_id, None)
+            self.waiting.pop(exec_id, None)
 
     def is_proven(self, exec_id: ExecId) -> bool:
         """Whether the fill is certain, so that a list that lacks it must be stale."""
@@ -66,17 +67,17 @@ class Witnesses:
 
     def expect(self, fill: FillEvent, now_ns: int) -> None:
         """The public channel reported a fill first: the private one has ``GRACE_NS`` from now to follow."""
-        if len(self._waiting) < _KEEP_WAITING:
-            self._waiting.setdefault(fill.exec_id, (now_ns + GRACE_NS, fill))
+        if len(self.waiting) < _KEEP_WAITING:
+            self.waiting.setdefault(fill.exec_id, (now_ns + GRACE_NS, fill))
 
     def overdue(self, now_ns: int) -> list[FillEvent]:
         """Fills that the private channel did not report in time. Each is returned once."""
-        found = [fill for at_ns, fill in self._waiting.values() if at_ns <= now_ns]
+        found = [fill for at_ns, fill in self.waiting.values() if at_ns <= now_ns]
         for fill in found:
-            del self._waiting[fill.exec_id]
+            del self.waiting[fill.exec_id]
         return found
 
     @property
     def next_ns(self) -> int | None:
         """When the next fill will be overdue; None if none is waiting."""
-        return next((at_ns for at_ns, _ in self._waiting.values()), None)
+        return next((at_ns for at_ns, _ in self.waiting.values()), None)

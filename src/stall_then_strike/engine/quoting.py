@@ -1,0 +1,146 @@
+"""A strategy's wish made true: its quotes are compared by key with what is live, then sent and cancelled.
+
+This is the only caller of the strategy and the only place that sends quotes. What a key means is told in `strategy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from stall_then_strike.engine.dispatch import Dispatch
+from stall_then_strike.engine.exits import Exits
+from stall_then_strike.engine.inventory import InventoryManager
+from stall_then_strike.engine.orders import Order, Orders
+from stall_then_strike.engine.strategy import Holding, LiveQuote, Market, Quote, Strategy, Wish
+from stall_then_strike.engine.venue.budget import NEVER_NS, Budget
+from stall_then_strike.types.dto import Reason, Side
+from stall_then_strike.types.instrument import NO_PRICE, Instrument, Lots
+
+_BUY: Final = Side.BUY
+_holding: Final = tuple.__new__
+"""Builds a `Holding` faster than calling the class does: one is made at every step."""
+
+
+class Quoting:
+    """Owner of the strategy, of its last wish, and of the keys that were sent."""
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        instrument: Instrument,
+        budget: Budget,
+        dispatch: Dispatch,
+        exits: Exits,
+        orders: Orders,
+        inventory: InventoryManager,
+        is_ghost: Callable[[Order, int], bool] | None,
+    ) -> None:
+        """``is_ghost`` tells which live orders have most probably ended; None if no order can be in doubt.
+
+        They count as exposure but not as quotes; otherwise one lost acknowledgement would stop quoting for two minutes.
+        """
+        self.strategy = strategy
+        self.deadline_ns = NEVER_NS
+        """When the strategy wants to be asked again without an event."""
+        self.room_ns = 0
+        """When the budget allows the new quotes of the last wish."""
+        self.has_cancels = False
+        """Whether a cancel was wanted when the strategy was last asked."""
+        self._min_size = instrument.min_size
+        self._budget, self._dispatch, self._exits = budget, dispatch, exits
+        self._orders, self._inventory = orders, inventory
+        self._is_ghost = is_ghost
+        self._last_key = 0
+        self._wished: tuple[Quote, ...] = ()
+        """The quotes of the last wish that was carried out."""
+        self._wished_keys: set[int] = set()
+        self._is_loose = False
+        """Whether a quote is live that the last wish did not name: one that was thought to have ended."""
+
+    # --- asking
+
+    def ask(self, market: Market, gate: Reason | None, now_ns: int, *, may_close: bool) -> Wish:
+        """The strategy's wish. Raises whatever the strategy raises, and ValueError for a wish that cannot be true."""
+        wish = self.strategy.on_event(market, self._holding(now_ns, may_close), gate, now_ns)
+        deadline_ns = self.strategy.next_deadline_ns(now_ns)
+        self.deadline_ns = deadline_ns if deadline_ns > now_ns else NEVER_NS
+        if wish.quotes != self._wished:
+            self._look_at(wish.quotes, now_ns)
+        return wish
+
+    def _holding(self, now_ns: int, may_close: bool) -> Holding:
+        """What the strategy has now."""
+        open_buy = open_sell = 0
+        quotes: list[LiveQuote] = []
+        self._is_loose = self.has_cancels = False
+        if self._orders.any_live:
+            for order in self._orders.live():
+                if order.side is _BUY:
+                    open_buy += order.remaining
+                else:
+                    open_sell += order.remaining
+                is_ending = order.cancel_reason is not None
+                self.has_cancels = self.has_cancels or is_ending
+                if order.is_quote and not self._has_ended(order, now_ns):
+                    quotes.append(LiveQuote(order.key, order.side, order.price or NO_PRICE, order.remaining, is_ending))
+                    self._is_loose = self._is_loose or not (is_ending or order.key in self._wished_keys)
+        strategy, inventory = self.strategy, self._inventory
+        budget_ns = self._budget.strike_at_ns(now_ns, strategy.batch, strategy.size)
+        held = (inventory.position, inventory.basis, open_buy, open_sell, tuple(quotes), self._last_key)
+        return _holding(Holding, (*held, budget_ns, may_close))
+
+    def _has_ended(self, order: Order, now_ns: int) -> bool:
+        return self._is_ghost is not None and self._is_ghost(order, now_ns)
+
+    def _look_at(self, quotes: tuple[Quote, ...], now_ns: int) -> None:
+        """Check the new quotes, and when there is room for them. Raises ValueError for a mistake of the strategy."""
+        before = self._last_key
+        sizes: list[Lots] = []
+        for quote in quotes:
+            if quote.key <= self._last_key:
+                continue
+            if quote.key <= before:
+                raise ValueError(f"the key of a new quote is {quote.key}, which does not count up from {before}")
+            before = quote.key
+            if quote.size:
+                if quote.size < self._min_size or quote.price <= 0:
+                    raise ValueError(f"no order can be {quote}")
+                sizes.append(quote.size)
+        self.room_ns = self._budget.strike_at_ns(now_ns, len(sizes), min(sizes)) if sizes else 0
+
+    # --- acting
+
+    def carry_out(self, wish: Wish, gate: Reason | None, now_ns: int) -> Reason | None:
+        """Cancel the quotes that are live and not wanted, send those that are wanted and new.
+
+        Returns why nothing was done, or None if something was. A quote and the one that replaces it may be live
+        together until the venue confirms the cancel.
+        """
+        quotes, reason = (wish.quotes, wish.reason) if gate is None else ((), gate)
+        if quotes == self._wished and not self._is_loose:
+            return reason
+        is_idle = not (self._orders.any_live and self._cancel_all_but(quotes, reason, now_ns))
+        new = [quote for quote in quotes if quote.key > self._last_key]
+        if new and now_ns < self.room_ns:
+            return Reason.BUDGET if is_idle else None
+        self._wished, self._wished_keys = quotes, {quote.key for quote in quotes}
+        if new:
+            self._last_key = new[-1].key
+            self._dispatch.quote(new, self.strategy, reason)
+            is_idle = False
+        return reason if is_idle else None
+
+    def _cancel_all_but(self, quotes: tuple[Quote, ...], reason: Reason, now_ns: int) -> bool:
+        """Cancel the live quotes that are not among these, with the same terms. Returns whether there were any."""
+        wanted = {(quote.key, quote.side, quote.price, quote.size) for quote in quotes}
+        unwanted = [
+            order
+            for order in self._orders.quotes()
+            if order.cancel_reason is None and (order.key, order.side, order.price, order.size) not in wanted
+        ]
+        if all(self._has_ended(order, now_ns) for order in unwanted):
+            return False
+        actions = self._exits.cancel_quotes(reason, now_ns, unwanted)
+        self._dispatch.decision("cancel", reason, actions)
+        return True

@@ -1,0 +1,19 @@
+"""How far a frame of the socket walks while the daemon trades: a bound that only a longer path breaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.live.walk import FILL, NOTHING, STRIKE, walked
+from tests.signing import SIGNED
+
+pytestmark = SIGNED
+
+
+async def test_a_frame_takes_no_more_steps_than_it_did(tmp_path: Path) -> None:
+    walker = await walked(tmp_path, 4)
+    walks = {kind: walker.shortest(kind) for kind in (NOTHING, STRIKE, FILL)}
+    assert walks[NOTHING].count <= 45
+    assert walks[NOTHING].files <= 15
+    assert walks[STRIKE].count <= 140
+    assert walks[FILL].count <= 138
