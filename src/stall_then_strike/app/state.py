@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = flags.parse_intermixed_args(argv)  # flags are allowed between the command and DIR
     _refuse_mixtures(flags, args)
     try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml")
+        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
         if args.runs:
             sys.stdout.write(LogRuns.of(args.log_dir).listing())
             return cli.EXIT_DONE

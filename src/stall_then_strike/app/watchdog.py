@@ -182,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.yes and not args.now:
         flags.error("--yes needs --now")
     try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml")
+        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
         cli.require_open_files()
         if args.check:
             sys.stdout.write(effective_yaml(cfg))

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A leading space keeps argparse from taking -5m for a flag.
     args = parser().parse_args([f" {text}" if AGO.fullmatch(text) else text for text in given])
     try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml")
+        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
         now_ns = SystemClock().now_ns()
         zone = cfg.session.timezone
         known = LogRuns(args.log_dir)

@@ -41,7 +41,6 @@ from stall_then_strike.types.instrument import Instrument, Money
 
 MONEY_PER_ONE: Final = 10**10
 """Units of the account's money in one of the quote currency: fine enough for prices of 0.01 and sizes of 1e-8."""
-_NOTHING: Final = ()
 
 
 class Taken(NamedTuple):
@@ -132,8 +131,11 @@ class Portfolio:
         self._shared = self.first.shared
         if any(core.shared is not self._shared for core in self.cores):
             raise ValueError("the cores of an account share what is the account's")
-        self._is_one = len(self.cores) == 1
-        self.day: Final = None if self._is_one else DayResult(risk, [(c.instrument, c.inventory) for c in self.cores])
+        self.alone: Final = self.first if len(self.cores) == 1 else None
+        """The core of an account's only instrument: it may be fed directly, for its steps are the account's."""
+        self.day: Final = (
+            None if self.alone is not None else DayResult(risk, [(c.instrument, c.inventory) for c in self.cores])
+        )
         self._shared.day = self.day
         for number, core in enumerate(self.cores):
             core.dispatch.mark = f"i{number}" if number else ""
@@ -158,8 +160,8 @@ class Portfolio:
             return
         base = newest.pnl_base
         if newest is account:
-            base = 0 if self._is_one else base  # of more instruments than this one: count the whole day
-        elif not self._is_one:
+            base = 0 if self.alone is not None else base  # of more instruments than this one: count the whole day
+        elif self.alone is None:
             base *= _scale(next(core.instrument for core in self.cores if core.restored is newest))
         switch = self._shared.kill_switch
         switch.restore(newest.halted, base)
@@ -195,8 +197,6 @@ class Portfolio:
     @property
     def next_deadline_ns(self) -> int:
         """When to call :meth:`on_time` if no event comes before."""
-        if self._is_one:
-            return self.first.next_deadline_ns
         return min(core.next_deadline_ns for core in self.cores)
 
     # --- the step
@@ -206,9 +206,9 @@ class Portfolio:
 
         Commands go to every instrument. What the venue says of the account (refusals, limits) may come with any number.
         """
-        if self._is_one:
-            step = self.first.on_event(event, now_ns)
-            return _NOTHING if step is NOTHING else (Taken(0, step),)
+        if self.alone is not None:
+            step = self.alone.on_event(event, now_ns)
+            return () if step is NOTHING else (Taken(0, step),)
         now = self._now_ns = max(now_ns, self._now_ns)
         taken = self._roll(now)
         if isinstance(event, Control) and event.command is not Command.HALT:

@@ -101,7 +101,7 @@ async def test_more_than_may_be_under_way_waits_its_turn() -> None:
     story = Story()
     async with sending(story) as trader:
         for _ in range(2):
-            trader._take(Step((Reconcile(since=ExecId(0), why="test"),) * MOST_IN_FLIGHT))
+            trader._take(trader.seats[0], Step((Reconcile(since=ExecId(0), why="test"),) * MOST_IN_FLIGHT))
         async with asyncio.timeout(LIMIT_S):
             while story.asked < MOST_IN_FLIGHT:  # noqa: ASYNC110 - the turns of the loop are what is waited for
                 await asyncio.sleep(0)

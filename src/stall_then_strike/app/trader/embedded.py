@@ -16,6 +16,7 @@ from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
+from stall_then_strike.sim.exchange.flow import FlowModel
 from stall_then_strike.sim.exchange.markets import Markets
 from stall_then_strike.sim.exchange.source import MarketSource
 from stall_then_strike.sim.faults.plan_file import load_fault_plan
@@ -36,11 +37,15 @@ class Embedded:
         return exchange.model_copy(update={"base_url": self.exchange.base_url, "ws_url": self.exchange.ws_url})
 
 
-def open_markets(instruments: Sequence[Instrument], seed: int, start_ns: int) -> list[Market]:
+def open_markets(
+    instruments: Sequence[Instrument], seed: int, start_ns: int, model: FlowModel | None = None
+) -> list[Market]:
     """A market for each product, with seeds that count up, so that a product alone is the first of several."""
-    first = Market(seed=seed, start_ns=start_ns, instrument=instruments[0])
-    others = enumerate(instruments[1:], start=seed + 1)
-    return [first, *(Market(seed=one, start_ns=start_ns, instrument=unit, ids=first.ids) for one, unit in others)]
+    markets: list[Market] = []
+    for number, unit in enumerate(instruments):
+        ids = markets[0].ids if markets else None
+        markets.append(Market(seed=seed + number, start_ns=start_ns, instrument=unit, model=model, ids=ids))
+    return markets
 
 
 def source_of(markets: Sequence[Market]) -> MarketSource:

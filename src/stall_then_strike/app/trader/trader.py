@@ -25,6 +25,7 @@ from stall_then_strike.infra.clock import Clock, perf_ns
 from stall_then_strike.infra.watch.histogram import LatencyHistogram
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
+    NOTHING,
     NS_PER_S,
     BoardSnapshot,
     BookReader,
@@ -104,6 +105,7 @@ class Trader:
     def __init__(self, portfolio: Portfolio, clock: Clock, seats: Sequence[Seat]) -> None:
         """Nothing is started yet. ``seats`` are in the order of the portfolio's cores."""
         self.portfolio = portfolio
+        self._alone = portfolio.alone
         self.seats = tuple(seats)
         first = self.seats[0]
         self.core, self.feed, self.logs = first.core, first.feed, first.logs
@@ -179,8 +181,13 @@ class Trader:
         now_ns = self.clock.now_ns()
         if self.on_input is not None:
             self.on_input(event, now_ns)
-        for taken in self.portfolio.on_event(event, now_ns, number):
-            self._take(self.seats[taken.number], taken.step)
+        if (core := self._alone) is not None:  # the account is its only instrument: see `Portfolio.alone`
+            step = core.on_event(event, now_ns)
+            if step is not NOTHING:
+                self._take(self.seats[0], step)
+        else:
+            for taken in self.portfolio.on_event(event, now_ns, number):
+                self._take(self.seats[taken.number], taken.step)
         self.on_step()
 
     def _remember(self, changes: Changes, seat: Seat) -> None:
