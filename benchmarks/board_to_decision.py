@@ -29,6 +29,8 @@ import pybotters
 from benchmarks.messages import PRODUCT, Load
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.venue.shared import Shared
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.types.dto import NS_PER_MS, BoardSnapshot, BoardState, BookStatus, Health, VenueStatus
 from stall_then_strike.types.instrument import Lots, Ticks
@@ -73,7 +75,7 @@ class Comparison:
 def _core() -> tuple[AppConfig, Core]:
     """A core with a running venue and a stall that never matures."""
     cfg = AppConfig.model_validate({"strategy": {"stall_T_ms": 86_400_000}})
-    core = Core(cfg)
+    core = Core(cfg, Shared(cfg, bitflyer_rules(cfg)))
     core.on_event(VenueStatus(ts_ns=START_NS, state=BoardState.RUNNING, health=Health.NORMAL), START_NS)
     return cfg, core
 

@@ -36,6 +36,28 @@ def line_of(path: Path, key: str) -> int:
     return next(n for n, line in enumerate(path.read_text().splitlines(), 1) if line.lstrip().startswith(key))
 
 
+# --- Neutral names ---------------------------------------------------------------------------------------------------
+
+
+def test_keys_that_name_an_asset_have_a_neutral_name(tmp_path: Path) -> None:
+    mine = write(tmp_path, "strategy: {max_inventory: 0.5}\nrisk:\n  daily_pnl: -7\n  max_drawdown: -5\n")
+    cfg = load_app_config(BASE, mine, ["exchange.limits.small_order=0.2"])
+    assert (cfg.strategy.max_inventory_btc, cfg.exchange.limits.small_order_btc) == (Decimal("0.5"), Decimal("0.2"))
+    assert (cfg.risk.daily_pnl_jpy, cfg.risk.max_dd_jpy) == (-7, -5)
+    assert load_app_config(BASE, mine, ["risk.daily_pnl_jpy=-3"]).risk.daily_pnl_jpy == -3, "a later layer wins"
+
+
+@pytest.mark.parametrize("keys", ["daily_pnl_jpy: -7\n  daily_pnl: -7", "daily_pnl: -7\n  daily_pnl_jpy: -7"])
+def test_a_source_that_gives_a_key_by_both_names_is_refused(tmp_path: Path, keys: str) -> None:
+    mine = write(tmp_path, f"risk:\n  {keys}\n")
+    assert refusal(BASE, mine) == f"{mine}:3: risk: daily_pnl_jpy and daily_pnl are the same; accepted: one of them"
+
+
+def test_a_fault_of_a_neutral_key_names_its_line(tmp_path: Path) -> None:
+    mine = write(tmp_path, "risk:\n  daily_pnl: 7\n")
+    assert refusal(BASE, mine).startswith(f"{mine}:2: risk.daily_pnl_jpy: 7")
+
+
 # --- What is accepted ------------------------------------------------------------------------------------------------
 
 

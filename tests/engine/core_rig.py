@@ -13,6 +13,9 @@ from hypothesis import HealthCheck, settings
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.venue.rules import VenueRules
+from stall_then_strike.engine.venue.shared import Shared
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.types.dto import (
     Action,
     BoardSnapshot,
@@ -42,7 +45,7 @@ from stall_then_strike.types.dto import (
 from stall_then_strike.types.instrument import Lots, Money, Ticks
 from tests.market_script import START_NS, config
 
-__all__ = ["BUY", "MS", "SELL", "START_NS", "Desk", "board", "config", "fill", "properties"]
+__all__ = ["BUY", "MS", "SELL", "START_NS", "Desk", "board", "config", "core_of", "fill", "properties"]
 
 MS = 10**6
 BTC = 10**8
@@ -109,12 +112,17 @@ def fill(
     )
 
 
+def core_of(cfg: AppConfig, rules: VenueRules | None = None, *, live: bool = False) -> Core:
+    """A core at a venue, by default with bitFlyer's rules."""
+    return Core(cfg, Shared(cfg, rules or bitflyer_rules(cfg), live=live))
+
+
 class Desk:
     """A core, the market that it sees, and all that it answered."""
 
-    def __init__(self, cfg: AppConfig | None = None, *, live: bool = False) -> None:
-        self.cfg = cfg or config()
-        self.core = Core(self.cfg, live=live)
+    def __init__(self, cfg: AppConfig | None = None, rules: VenueRules | None = None, *, live: bool = False) -> None:
+        self.cfg, self.rules = cfg or config(), rules
+        self.core = core_of(self.cfg, rules, live=live)
         self.ms: float = 0
         self.fed: list[tuple[Event, int]] = []
         self.steps: list[Step] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.types.dto import (
     BookedFill,
     ClientOrderId,
@@ -22,8 +23,8 @@ from tests.engine.venue.reports import report
 class LiveDesk(Desk):
     """A desk whose core has an account."""
 
-    def __init__(self, cfg: AppConfig | None = None) -> None:
-        super().__init__(cfg, live=True)
+    def __init__(self, cfg: AppConfig | None = None, rules: VenueRules | None = None) -> None:
+        super().__init__(cfg, rules, live=True)
 
     def channel(self, ms: float, *, is_live: bool) -> Step:
         return self.feed(PrivateChannel(ts_ns=at(ms), is_live=is_live), ms)
@@ -41,7 +42,7 @@ class LiveDesk(Desk):
                 orders.update((order.client_order_id, order) for order in step.changes.orders)
                 fills.extend(step.changes.fills)
                 memo = step.changes.memo or memo
-        again = LiveDesk(cfg or self.cfg)
+        again = LiveDesk(cfg or self.cfg, self.rules)
         again.ms = self.ms + 1
         again.core.restore(memo, orders.values(), [fill.exec_id for fill in fills], fills)
         return again

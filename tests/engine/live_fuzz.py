@@ -1,9 +1,9 @@
 """A live core among lost answers, late, doubled and reordered events, races in every report, and another hand on the
 account: what may not happen is a halt for books that differ, for here they always can be explained.
 
-    python -m tests.engine.live_fuzz 5000 [first seed]
+    python -m tests.engine.live_fuzz 5000 [first seed [other]]
 
-prints a table. The operations are drawn from a seed; the wire is `live_rig.py`.
+prints a table; ``other``: at a venue with other rules. The operations are drawn from a seed; the wire is `live_rig.py`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from dataclasses import replace
 from random import Random
 from typing import Final
 
-from stall_then_strike.types.dto import BookStatus, Command, Control, Reason
+from stall_then_strike.engine.venue.rules import VenueRules
+from stall_then_strike.types.dto import BookStatus, Command, Control, FundingEvent, Reason
+from stall_then_strike.types.instrument import Money
 from tests.engine.core_rig import BUY, MIN, SELL, at, config
 from tests.engine.live_rig import STORM, Weather, Wire
+from tests.engine.venue.other_rules import OTHER_RULES
 
 UNIT: Final = 10**8
 """One JPY in money units."""
@@ -73,7 +76,10 @@ def pause(wire: Wire, random: Random) -> None:
 
 
 def funding(wire: Wire, random: Random) -> None:
-    wire.account.cash += wire.account.basis * random.randint(-30, 30) // 10_000
+    paid = wire.account.basis * random.randint(-30, 30) // 10_000
+    wire.account.cash += paid
+    if wire.rules.carry_share is None and wire.channel_up:
+        wire.feed(FundingEvent(ts_ns=at(wire.ms), amount=Money(paid), what="funding"))
 
 
 def resume(wire: Wire, random: Random) -> None:
@@ -94,9 +100,9 @@ OPERATIONS: Final[list[tuple[int, Callable[[Wire, Random], None]]]] = [
 ]
 
 
-def run(seed: int) -> str:
-    """One run: what was wrong with it, or nothing."""
-    random, wire = Random(seed), Wire(CFG, seed)
+def run(seed: int, rules: VenueRules | None = None) -> str:
+    """One run: what was wrong with it, or nothing. Without ``rules`` the venue has bitFlyer's."""
+    random, wire = Random(seed), Wire(CFG, seed, rules)
     weights = [weight for weight, _ in OPERATIONS]
     wire.pass_time(4_000, alive_ms=100)
     for _ in range(STEPS):
@@ -130,10 +136,11 @@ def main() -> int:
     """Run so many seeds; the exit code says whether all was right."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000
     first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    rules = OTHER_RULES if sys.argv[3:] == ["other"] else None
     found: Counter[str] = Counter()
     for seed in range(first, first + count):
         try:
-            wrong = run(seed)
+            wrong = run(seed, rules)
         except AssertionError as error:
             wrong = str(error) or "assertion"
         found[wrong or "right"] += 1

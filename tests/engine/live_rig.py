@@ -8,13 +8,15 @@ measures: all that is to happen lies on one agenda, ordered by virtual milliseco
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.venue.rules import Ended, VenueRules
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.types.dto import (
     AccountReport,
     BoardState,
@@ -49,10 +51,9 @@ from stall_then_strike.types.dto import (
     VenueStatus,
 )
 from stall_then_strike.types.instrument import Lots, Money, Ticks
-from tests.engine.core_rig import BUY, MIN, MS, SELL, at, board
+from tests.engine.core_rig import BUY, MIN, MS, SELL, at, board, core_of
 
 K = OrderEventKind
-EXPIRY_MS = 60_000
 
 
 @dataclass
@@ -173,8 +174,9 @@ class Account:
         position, basis, cash = before[-1] if before else (0, 0, 10**15)
         return position, basis, cash + self.cash - self.past[-1][3]
 
-    def listed(self, ms: int, lag_ms: int) -> tuple[ReportedOrder, ...]:
-        """What ``getchildorders`` shows: nothing that died unfilled, nothing that came within the lag."""
+    def listed(self, ms: int, lag_ms: int, ended: Ended) -> tuple[ReportedOrder, ...]:
+        """What the venue lists: the active orders, and of the ended ones those that it shows. Nothing newer than the
+        lag."""
         states = {
             "active": ReportedState.ACTIVE,
             "filled": ReportedState.COMPLETED,
@@ -192,7 +194,8 @@ class Account:
                 placed_ns=at(order.placed_ms),
             )
             for order in list(self.orders.values())[-100:]
-            if order.state in states and (order.state == "active" or order.executed) and order.placed_ms + lag_ms <= ms
+            if order.state in states and order.placed_ms + lag_ms <= ms
+            if order.state == "active" or ended is Ended.ALL or (ended is Ended.EXECUTED and order.executed)
         )
 
 
@@ -223,8 +226,9 @@ class Journal:
 class Wire:
     """A live core, the account that it trades on, and all that lies between them."""
 
-    def __init__(self, cfg: AppConfig, seed: int) -> None:
+    def __init__(self, cfg: AppConfig, seed: int, rules: VenueRules | None = None) -> None:
         self.cfg = cfg
+        self.rules = rules or bitflyer_rules(cfg)
         self.random = Random(seed)
         self.weather = Weather()
         self.account = Account()
@@ -243,8 +247,8 @@ class Wire:
         self.crash: str = ""
         """How the next step that wants something is to be cut short."""
         self.actions: list[tuple[int, Any]] = []
-        self.private: list[int] = []
-        self.sends: list[int] = []
+        self.calls: dict[str, deque[tuple[int, int]]] = {limit.name: deque() for limit in self.rules.limits}
+        """What counted in each limit, and when."""
         self.questions: list[int] = []
         self.starts: list[int] = []
         self.wakes = 0
@@ -257,8 +261,10 @@ class Wire:
         """A new process on the same journal."""
         self.starts.append(self.ms)
         self.run += 1
-        self.private.clear()
-        self.core = Core(self.cfg, live=True)
+        for limit in self.rules.limits:
+            if limit.query:  # the journal does not have the queries of the run before
+                self.calls[limit.name].clear()
+        self.core = core_of(self.cfg, self.rules, live=True)
         journal = self.journal
         self.born = (journal.memo, tuple(journal.orders.values()), tuple(journal.fills), tuple(journal.booked[-200:]))
         self.core.restore(*self.born)
@@ -301,14 +307,12 @@ class Wire:
             if how != "before storing":
                 self.journal.store(step)
             if how == "after sending":
-                for action in step.actions:
-                    self.send(action)
+                self.send(step)
             self.kill()
             return
         self.journal.store(step)
         self.check(step)
-        for action in step.actions:
-            self.send(action)
+        self.send(step)
         assert self.core.next_deadline_ns > at(self.ms), "a deadline that has passed: a busy loop"
 
     def check(self, step: Step) -> None:
@@ -328,12 +332,11 @@ class Wire:
                 cap = core.strategy.params.max_inventory
                 assert signed * core.inventory.position + same <= cap, "exposure beyond the cap"
             elif isinstance(action, CloseMarket):
-                assert action.size >= MIN
-                assert action.size == max(MIN, abs(core.inventory.position))
+                assert action.size == max(1 if self.rules.closes_dust else MIN, abs(core.inventory.position))
                 assert core.account is not None
                 assert core.account.was_settled, "a close of what nobody has seen"
                 standing = [o for o in core.orders.quotes() if not core.account.is_ghost(o, now)]
-                assert not standing, "-159"
+                assert not self.rules.refuses_self_trade or not standing, "-159"
 
     # --- the agenda
 
@@ -421,30 +424,37 @@ class Wire:
 
     # --- requests
 
-    def send(self, action: Any) -> None:
-        if isinstance(action, PlaceLimit | CloseMarket):
-            self.private.append(at(self.ms))
-            self.sends.append(at(self.ms))
-            self.place(action)
-        elif isinstance(action, CancelAllStall):
-            for order_id in action.order_ids:
-                self.private.append(at(self.ms))
-                self.cancel(order_id)
-        elif isinstance(action, Reconcile):
-            self.private += [at(self.ms)] * 4
-            self.questions.append(self.ms)
-            self.report(action)
-        elif isinstance(action, RenewFeed):
-            self.later(1, lambda: self.channel_goes(500))
-        else:
-            raise AssertionError(f"no request: {action}")
-        for stamps in (self.private, self.sends):
-            while stamps and stamps[0] <= at(self.ms) - 300_000 * MS:
-                stamps.pop(0)
-        limits = self.cfg.exchange.limits
-        assert len(self.private) <= limits.private_per_5min
-        assert len(self.sends) <= limits.orders_per_5min
-        assert sum(stamp > at(self.ms) - 60_000 * MS for stamp in self.sends) <= limits.small_orders_per_min
+    def send(self, step: Step) -> None:
+        batch = self.rules.batch
+        if quotes := [action for action in step.actions if isinstance(action, PlaceLimit)]:
+            self.charge(send=-(-len(quotes) // batch), size=quotes[0].size)
+        for action in step.actions:
+            if isinstance(action, PlaceLimit | CloseMarket):
+                if isinstance(action, CloseMarket):
+                    self.charge(send=1, size=action.size)
+                self.place(action)
+            elif isinstance(action, CancelAllStall):
+                self.charge(cancel=-(-len(action.order_ids) // batch))
+                for order_id in action.order_ids:
+                    self.cancel(order_id)
+            elif isinstance(action, Reconcile):
+                self.charge(query=4)
+                self.questions.append(self.ms)
+                self.report(action)
+            elif isinstance(action, RenewFeed):
+                self.later(1, lambda: self.channel_goes(500))
+            else:
+                raise AssertionError(f"no request: {action}")
+
+    def charge(self, *, send: int = 0, size: int = 0, cancel: int = 0, query: int = 0) -> None:
+        """Count calls as the venue does. No window may hold more than its limit."""
+        for limit in self.rules.limits:
+            sends = send if limit.up_to is None or size <= limit.up_to else 0
+            calls = self.calls[limit.name]
+            calls.append((at(self.ms), sends * limit.send + cancel * limit.cancel + query * limit.query))
+            while calls[0][0] <= at(self.ms) - limit.window_ns:
+                calls.popleft()
+            assert sum(count for _, count in calls) <= limit.most, f"{limit.name} is exceeded"
 
     def refusal(self) -> VenueRefusal | None:
         kind = self.random.choice([RefusalKind.OVERLOADED] * 6 + [RefusalKind.THROTTLED, None, None])
@@ -471,7 +481,7 @@ class Wire:
             self.answer(random.choice([200, 10_000]), say(K.SEND_UNKNOWN))
             return
         self.count += 1
-        order_id = OrderId(f"V{self.count}")
+        order_id = OrderId(name if self.rules.own_names else f"V{self.count}")
         order = VenueOrder(
             order_id=order_id,
             terms=OrderTerms(action.side, action.price, action.size),
@@ -502,7 +512,8 @@ class Wire:
             if order.is_alive:
                 self.end(order, "expired")
         elif order.is_ours:
-            self.later(max(1, order.placed_ms + EXPIRY_MS - self.ms), lambda: self.end(order, "expired"))
+            life_ms = self.rules.expiry_ns // MS
+            self.later(max(1, order.placed_ms + life_ms - self.ms), lambda: self.end(order, "expired"))
 
     def execute(self, order: VenueOrder, size: int) -> None:
         if order.state == "active" and size:
@@ -518,8 +529,8 @@ class Wire:
 
     def cancel(self, order_id: OrderId) -> None:
         weather, random = self.weather, self.random
-        order = self.account.orders[order_id]
-        assert order.is_ours, "a cancel of an order that is not ours"
+        order = self.account.orders.get(order_id)
+        assert order is None or order.is_ours, "a cancel of an order that is not ours"
         unsent = OrderEvent(ts_ns=at(self.ms), kind=K.CANCEL_UNSENT, order_id=order_id)
         if random.random() < weather.refused:
             refusal = self.refusal()
@@ -532,7 +543,9 @@ class Wire:
             return
 
         def take_effect() -> None:
-            if order.state == "active":
+            if order is None:
+                assert self.rules.own_names, "a cancel of an order that never was"
+            elif order.state == "active":
                 self.end(order, "cancelled")
             else:
                 self.announce(self.fact(K.CANCEL_FAILED, order))
@@ -549,7 +562,7 @@ class Wire:
         partial = random.random() < weather.report_partial
 
         def orders() -> None:
-            seen["orders"] = self.account.listed(self.ms, weather.listing_ms)
+            seen["orders"] = self.account.listed(self.ms, weather.listing_ms, self.rules.ended)
 
         def fills() -> None:
             before = self.ms - lag_ms
@@ -617,7 +630,7 @@ class Wire:
 
     def replayed(self) -> list[Step]:
         """What another core makes of the same run."""
-        again = Core(self.cfg, live=True)
+        again = core_of(self.cfg, self.rules, live=True)
         again.restore(*self.born)
         return [again.on_event(event, now) for event, now in self.fed]
 

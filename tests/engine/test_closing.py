@@ -9,7 +9,7 @@ import pytest
 from stall_then_strike.config.models import CloseType, StallStrategyConfig
 from stall_then_strike.engine.closing import CLOSE_TAG, DUST_TAG, CloseOrder, Closing, Done, Wait
 from stall_then_strike.types.dto import Reason, Side
-from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
+from stall_then_strike.types.instrument import Lots, Ticks
 from tests.engine.core_rig import BUY, MIN, MS, SELL
 
 BEST = (Ticks(10_000), Ticks(10_100))
@@ -18,7 +18,7 @@ BEST = (Ticks(10_000), Ticks(10_100))
 def asked(
     position: int, *, flatten: bool = True, now: int = 0, closing: Closing | None = None, **keys: Any
 ) -> CloseOrder | Wait | Done:
-    one = closing or Closing(Reason.FLATTEN, StallStrategyConfig(), fx_btc_jpy(), flatten=flatten)
+    one = closing or Closing(Reason.FLATTEN, StallStrategyConfig(), Lots(MIN), flatten=flatten)
     situation = {"quotes_live": False, "order_live": False, "best": BEST, **keys}
     return one.next(now, position=Lots(position), **situation)
 
@@ -55,7 +55,7 @@ def test_what_to_do_next(position: int, flatten: bool, situation: dict[str, Any]
 
 
 def test_rest_is_tried_again_after_a_pause() -> None:
-    closing = Closing(Reason.REVERSE, StallStrategyConfig(close_retry_ms=500), fx_btc_jpy(), flatten=False)
+    closing = Closing(Reason.REVERSE, StallStrategyConfig(close_retry_ms=500), Lots(MIN), flatten=False)
     assert asked(MIN, closing=closing, now=0) == order(SELL, MIN)
     closing.order_ended(100 * MS, executed=Lots(1), remaining=Lots(MIN - 1))
     assert closing.retry_at_ns == 600 * MS
@@ -65,7 +65,7 @@ def test_rest_is_tried_again_after_a_pause() -> None:
 
 
 def test_close_that_gets_nothing_is_tried_ever_more_rarely_until_one_gets_something() -> None:
-    closing = Closing(Reason.REVERSE, StallStrategyConfig(close_retry_ms=500), fx_btc_jpy(), flatten=False)
+    closing = Closing(Reason.REVERSE, StallStrategyConfig(close_retry_ms=500), Lots(MIN), flatten=False)
     pauses = []
     for _ in range(8):
         closing.order_ended(0, executed=Lots(0), remaining=MIN)
@@ -77,7 +77,7 @@ def test_close_that_gets_nothing_is_tried_ever_more_rarely_until_one_gets_someth
 
 
 def test_close_that_was_filled_whole_needs_no_pause() -> None:
-    closing = Closing(Reason.FLATTEN, StallStrategyConfig(), fx_btc_jpy(), flatten=True)
+    closing = Closing(Reason.FLATTEN, StallStrategyConfig(), Lots(MIN), flatten=True)
     closing.order_ended(100 * MS, executed=MIN, remaining=Lots(0))
     assert asked(MIN, closing=closing, now=100 * MS) == order(SELL, MIN)
 
@@ -88,14 +88,14 @@ def test_close_that_was_filled_whole_needs_no_pause() -> None:
 )
 def test_ioc_close_pays_up_to_its_band(position: int, band: int, price: int) -> None:
     cfg = StallStrategyConfig(close_type=CloseType.IOC, close_band_ticks=band)
-    answer = asked(position, closing=Closing(Reason.REVERSE, cfg, fx_btc_jpy(), flatten=True))
+    answer = asked(position, closing=Closing(Reason.REVERSE, cfg, Lots(MIN), flatten=True))
     assert isinstance(answer, CloseOrder)
     assert answer.price == price
 
 
 def test_ioc_enlarges_dust_within_the_band_of_its_own_side() -> None:
     cfg = StallStrategyConfig(close_type=CloseType.IOC, close_band_ticks=30)
-    answer = asked(MIN - 1, closing=Closing(Reason.FLATTEN, cfg, fx_btc_jpy(), flatten=True))
+    answer = asked(MIN - 1, closing=Closing(Reason.FLATTEN, cfg, Lots(MIN), flatten=True))
     assert answer == order(BUY, MIN, DUST_TAG, 10_130)
 
 

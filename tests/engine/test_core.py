@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.core import Core
 from stall_then_strike.types.dto import (
     BoardState,
     BookStatus,
@@ -29,7 +28,21 @@ from stall_then_strike.types.dto import (
     TradeLogRow,
 )
 from stall_then_strike.types.instrument import Money
-from tests.engine.core_rig import BUY, MIN, MS, SELL, START_NS, Desk, at, config, fill, names, open_desk, struck_desk
+from tests.engine.core_rig import (
+    BUY,
+    MIN,
+    MS,
+    SELL,
+    START_NS,
+    Desk,
+    at,
+    config,
+    core_of,
+    fill,
+    names,
+    open_desk,
+    struck_desk,
+)
 
 K, R = OrderEventKind, Reason
 JPY = 10**8
@@ -140,7 +153,7 @@ def test_quiet_time_begins_and_ends_by_deadline() -> None:
 
 
 def test_deadline_of_a_fresh_core_is_later_than_now() -> None:
-    assert Core(config()).next_deadline_ns > 0
+    assert core_of(config()).next_deadline_ns > 0
 
 
 def test_clock_that_steps_back_counts_as_standing_still() -> None:
@@ -365,7 +378,7 @@ def test_same_events_give_the_same_steps() -> None:
     desk.cancelled(1_600, *names([bid, ask]))
     desk.board(1_700, bid=9_000, ask=9_100)
     desk.wait(20_000, alive_ms=90)
-    again = Core(config())
+    again = core_of(config())
     assert [again.on_event(event, now) for event, now in desk.fed] == desk.steps
     assert sum(bool(step.actions) for step in desk.steps) == 3
     assert sum(bool(step.rows) for step in desk.steps) > 10

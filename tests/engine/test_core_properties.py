@@ -13,7 +13,6 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from stall_then_strike.engine.core import Core
 from stall_then_strike.types.dto import (
     BoardState,
     BookStatus,
@@ -38,7 +37,7 @@ from stall_then_strike.types.dto import (
     VenueStatus,
 )
 from stall_then_strike.types.instrument import Lots, Money, Ticks
-from tests.engine.core_rig import BUY, MIN, MS, SELL, at, board, config, properties
+from tests.engine.core_rig import BUY, MIN, MS, SELL, at, board, config, core_of, properties
 
 K = OrderEventKind
 MAX = 3 * MIN
@@ -80,7 +79,7 @@ class AnyVenue(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.core = Core(CFG)
+        self.core = core_of(CFG)
         self.ms = 0
         self.fed: list[tuple[Event, int]] = []
         self.steps: list[Step] = []
@@ -339,7 +338,7 @@ class AnyVenue(RuleBasedStateMachine):
         else:
             raise AssertionError(f"never flat: {self.core.inventory.position}, {list(self.core.orders.live())}")
         assert self.core.inventory.position == self.told_position == 0
-        again = Core(CFG)
+        again = core_of(CFG)
         assert [again.on_event(event, now) for event, now in self.fed] == self.steps, "not deterministic"
 
     def settle(self) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
 from stall_then_strike.engine.executor import OrderExecutor
+from stall_then_strike.engine.gateway import Reply, Request
 from stall_then_strike.types.dto import (
     Action,
     CancelAllStall,
+    CancelRequest,
     ClientOrderId,
     CloseMarket,
     Event,
@@ -44,26 +46,29 @@ K = OrderEventKind
 
 
 class ScriptedGateway:
-    """A venue that gives order x the id V-x, or raises; a gate can delay all answers."""
+    """A venue that gives order x the id V-x, or an error; a gate can delay all answers."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
         self.open = asyncio.Event()
         self.open.set()
-        self.asked: list[OrderRequest | OrderId] = []
+        self.batches: list[Sequence[Request]] = []
 
-    async def place(self, order: OrderRequest) -> OrderId:
-        self.asked.append(order)
+    @property
+    def asked(self) -> list[Request]:
+        return [request for batch in self.batches for request in batch]
+
+    async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
+        self.batches.append(batch)
         await self.open.wait()
+        return [self.answer(request) for request in batch]
+
+    def answer(self, request: Request) -> Reply:
+        if isinstance(self.error, VenueError):
+            return self.error
         if self.error is not None:
             raise self.error
-        return OrderId(f"V-{order.client_order_id}")
-
-    async def cancel(self, order_id: OrderId) -> None:
-        self.asked.append(order_id)
-        await self.open.wait()
-        if self.error is not None:
-            raise self.error
+        return OrderId(f"V-{request.client_order_id}") if isinstance(request, OrderRequest) else request.order_id
 
 
 def quote(name: str, side: Side = BUY) -> PlaceLimit:
@@ -91,6 +96,10 @@ def close(name: str, price: int | None = None) -> CloseMarket:
 
 def cancel(*ids: str) -> CancelAllStall:
     return CancelAllStall(order_ids=tuple(OrderId(name) for name in ids), reason=Reason.TTL)
+
+
+def name_of(request: Request) -> str:
+    return request.client_order_id if isinstance(request, OrderRequest) else request.order_id
 
 
 async def sent(gateway: ScriptedGateway, *actions: Action, now_ns: Callable[[], int] = lambda: 77) -> list[Event]:
@@ -179,7 +188,7 @@ async def test_failed_cancel_says_whether_to_ask_again(
 async def test_cancel_that_was_taken_is_no_event_yet() -> None:
     gateway = ScriptedGateway()
     assert await sent(gateway, cancel("V-a", "V-b")) == []
-    assert gateway.asked == ["V-a", "V-b"]
+    assert gateway.asked == [CancelRequest(order_id=OrderId("V-a")), CancelRequest(order_id=OrderId("V-b"))]
 
 
 async def test_nothing_to_do_asks_nothing() -> None:
@@ -198,18 +207,36 @@ async def test_calls_of_a_batch_leave_side_by_side_in_order() -> None:
         tasks.create_task(executor.execute([quote("b"), quote("a", SELL), cancel("V-x", "V-y"), close("c")]))
         for _ in range(5):
             await asyncio.sleep(0)
-        assert [getattr(asked, "client_order_id", asked) for asked in gateway.asked] == ["b", "a", "V-x", "V-y", "c"]
+        assert list(map(name_of, gateway.asked)) == ["b", "a", "V-x", "V-y", "c"]
         assert events == []
         gateway.open.set()
     assert [event.order_id for event in events if isinstance(event, OrderEvent)] == ["V-b", "V-a", "V-c"]
 
 
+async def test_a_venue_with_batches_gets_them_in_order_and_answers_each_item() -> None:
+    class Full(ScriptedGateway):
+        def answer(self, request: Request) -> Reply:
+            return Rejected("send", "no") if name_of(request) in {"a", "V-y"} else super().answer(request)
+
+    gateway, events = Full(), list[Event]()
+    executor = OrderExecutor(gateway, events.append, lambda: 0, batch=3, post_only=True)
+    await executor.execute([quote("b"), quote("a", SELL), cancel("V-x", "V-y"), close("c")])
+    assert [list(map(name_of, batch)) for batch in gateway.batches] == [["b", "a", "V-x"], ["V-y", "c"]]
+    assert [r.post_only for r in gateway.asked if isinstance(r, OrderRequest)] == [True, True, False]
+    assert [(e.kind, e.client_order_id or e.order_id) for e in events if isinstance(e, OrderEvent)] == [
+        (K.ACCEPTED, "b"),
+        (K.REJECTED, "a"),
+        (K.CANCEL_FAILED, "V-y"),
+        (K.ACCEPTED, "c"),
+    ]
+
+
 async def test_one_failure_of_a_batch_leaves_the_others_alone() -> None:
     class Fussy(ScriptedGateway):
-        async def place(self, order: OrderRequest) -> OrderId:
-            if order.side is SELL:
-                raise Rejected("place", "no sells today")
-            return await super().place(order)
+        def answer(self, request: Request) -> Reply:
+            if isinstance(request, OrderRequest) and request.side is SELL:
+                return Rejected("place", "no sells today")
+            return super().answer(request)
 
     events = await sent(Fussy(), quote("b"), quote("a", SELL))
     assert {(e.client_order_id, e.kind) for e in events if isinstance(e, OrderEvent)} == {
@@ -236,10 +263,10 @@ async def test_a_bug_in_one_call_of_a_batch_orphans_no_other() -> None:
     """The others are sent already: their acknowledgements are awaited before the bug is raised."""
 
     class Breaking(ScriptedGateway):
-        async def place(self, order: OrderRequest) -> OrderId:
-            if order.client_order_id == "bad":
+        def answer(self, request: Request) -> Reply:
+            if name_of(request) == "bad":
                 raise ZeroDivisionError("a bug")
-            return await super().place(order)
+            return super().answer(request)
 
     gateway, events = Breaking(), list[Event]()
     gateway.open.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.engine.live_fuzz import run
+from tests.engine.venue.other_rules import OTHER_RULES
 
 EACH = 25
 
@@ -13,4 +14,11 @@ EACH = 25
 @pytest.mark.slow
 def test_no_halt_is_false_and_all_books_are_equal(first: int) -> None:
     wrong = {seed: found for seed in range(first, first + EACH) if (found := run(seed))}
+    assert not wrong
+
+
+@pytest.mark.parametrize("first", [0])
+@pytest.mark.slow
+def test_nor_are_they_at_a_venue_with_other_rules(first: int) -> None:
+    wrong = {seed: found for seed in range(first, first + EACH) if (found := run(seed, OTHER_RULES))}
     assert not wrong

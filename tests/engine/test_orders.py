@@ -125,6 +125,8 @@ EXPECTED: Mapping[OrderState, Mapping[OrderEventKind | Local, OrderState]] = {
         K.PROVEN_ABSENT: S.REJECTED,
         K.CANCELLED: S.CANCELLED,
         K.EXPIRED: S.EXPIRED,
+        K.SEND_UNKNOWN: S.PENDING_CANCEL,
+        K.NOT_SENT: S.REJECTED,
         K.CANCEL_FAILED: S.WORKING,
         K.CANCEL_UNSENT: S.WORKING,
         Local.CANCEL_SENT: S.PENDING_CANCEL,

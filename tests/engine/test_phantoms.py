@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stall_then_strike.engine.venue.reconciler import Books, Reconciler
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.types.dto import AccountReport, ExecId
 from stall_then_strike.types.instrument import Lots, Money, fx_btc_jpy
 from tests.engine.core_rig import BUY, MIN, at, config, fill
@@ -23,7 +24,7 @@ def report(ms: float, position: int = 0) -> AccountReport:
 
 
 def test_a_difference_that_a_suspect_explains_waits_for_the_second_list() -> None:
-    rules = Reconciler(config().account, fx_btc_jpy())
+    rules = Reconciler(config().account, fx_btc_jpy(), bitflyer_rules(config()))
     rules.note_fill(at(0), fill(BUY, 100, MIN, exec_id=9))
     # The one at 15 s was not answered: at 23 s the difference is old enough to count, its cause only just suspected.
     seen = [rules.compare(report(ms), MIN) for ms in (2_000, 4_000, 8_000, 23_000, 25_000)]
@@ -31,7 +32,7 @@ def test_a_difference_that_a_suspect_explains_waits_for_the_second_list() -> Non
 
 
 def test_a_difference_that_suspects_do_not_explain_is_broken() -> None:
-    rules = Reconciler(config().account, fx_btc_jpy())
+    rules = Reconciler(config().account, fx_btc_jpy(), bitflyer_rules(config()))
     rules.note_fill(at(0), fill(BUY, 100, MIN, exec_id=9))
     seen = [rules.compare(report(ms), 3 * MIN) for ms in (2_000, 4_000, 8_000, 23_000)]
     assert seen == [Books.DIFFER, Books.DIFFER, Books.DIFFER, Books.BROKEN]

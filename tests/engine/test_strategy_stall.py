@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stall_then_strike.config.models import LimitsConfig, QuoteMode, RiskConfig, StallStrategyConfig
+from stall_then_strike.config.models import ExchangeConfig, QuoteMode, RiskConfig, StallStrategyConfig
 from stall_then_strike.engine import strategy_stall
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.strategy import Holding, LiveQuote, Quote, Wish
@@ -29,6 +29,7 @@ from stall_then_strike.engine.strategy_stall import (
     decide,
 )
 from stall_then_strike.engine.venue.budget import NEVER_NS, Budget
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_limits
 from stall_then_strike.types.dto import BookStatus, Reason
 from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
 from tests.engine.core_rig import BUY, MIN, MS, SELL, START_NS, at, board, fill, properties
@@ -363,7 +364,7 @@ class Rig:
     def __init__(self, **keys: Any) -> None:
         instrument = fx_btc_jpy()
         self.inventory = InventoryManager(RiskConfig(), instrument)
-        self.budget = Budget(LimitsConfig(), instrument)
+        self.budget = Budget(bitflyer_limits(ExchangeConfig()))
         self.strategy = StallThenStrikeStrategy(StallStrategyConfig(**keys), instrument)
         self.live: list[LiveQuote] = []
 

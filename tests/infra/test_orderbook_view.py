@@ -105,6 +105,13 @@ def test_mid_of_message_must_be_the_middle_rounded_down(desk: Desk, mid: int, st
     assert desk.take({}, {110: 0.3}, mid=mid).status is status
 
 
+def test_a_venue_without_mid_prices_is_believed_unless_the_book_is_crossed_or_one_sided(desk: Desk) -> None:
+    for price, status in ((108, OK), (110, SUSPECT)):
+        desk.board.apply_delta({"mid_price": 0, "bids": [{"price": price, "size": 1.0}], "asks": []})
+        desk.view.on_board(None, False, desk.now_ns)
+        assert desk.view.snapshot(desk.now_ns).status is status
+
+
 def test_suspicion_ends_with_a_message_that_agrees_or_a_snapshot(desk: Desk) -> None:
     assert desk.take({98: 1}, mid=120).status is SUSPECT
     assert desk.take({97: 1}, mid=120).status is SUSPECT

@@ -25,7 +25,7 @@ from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.instruments import InstrumentConfig
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.venue.corrections import is_taken_back
-from stall_then_strike.engine.venue.evidence import EXPIRY_NS
+from stall_then_strike.infra.bitflyer.bitflyer_rules import EXPIRY_NS
 from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.infra.journal.reader import JournalReader

@@ -14,7 +14,7 @@ from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
-from stall_then_strike.engine.venue.evidence import EXPIRY_NS
+from stall_then_strike.infra.bitflyer.bitflyer_rules import EXPIRY_NS
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.sim.bitflyer.venue_account import ChildOrder

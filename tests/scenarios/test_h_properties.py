@@ -42,7 +42,7 @@ from stall_then_strike.types.dto import (
     TimeInForce,
 )
 from stall_then_strike.types.instrument import Lots, Money, Ticks
-from tests.engine.core_rig import properties
+from tests.engine.core_rig import core_of, properties
 from tests.market_script import START_NS, RowList, config
 from tests.scenarios.at_work import QUICK, at_work
 from tests.scenarios.test_d_rest_and_limits import exposure
@@ -102,9 +102,9 @@ def stories(draw: st.DrawFn) -> Story:
     return Story(sizes, tuple(fills), tuple(heard))
 
 
-def core_of(story: Story) -> Core:
+def told_core(story: Story) -> Core:
     """One that an earlier run left these orders to, before the first report."""
-    core = Core(config(), live=True)
+    core = core_of(config(), live=True)
     orders = [
         OrderMemo(
             client_order_id=ClientOrderId(f"c{number}"),
@@ -181,7 +181,7 @@ def books(core: Core) -> tuple[int, int]:
 @properties(200)
 def test_ledger_conserves_size_and_cash(story: Story) -> None:
     """H: whatever was heard, doubled or lost, after the account's word position and cash are the venue's."""
-    core = core_of(story)
+    core = told_core(story)
     tell(core, story.heard, START_NS + NS_PER_S)
     told = {fill.exec_id: fill for fill in story.heard}.values()
     assert books(core)[0] == sum(fill.side.sign * fill.size for fill in told)
@@ -194,7 +194,7 @@ def test_ledger_conserves_size_and_cash(story: Story) -> None:
 @properties(200)
 def test_reconcile_converges_in_one_pass(story: Story) -> None:
     """H: one report books every fill and ends every order that it lists; the positions then agree."""
-    core = core_of(story)
+    core = told_core(story)
     tell(core, story.heard, START_NS + NS_PER_S)
     show(core, story, START_NS + 4 * NS_PER_S)
     assert books(core) == (story.position, story.cash)
@@ -209,7 +209,7 @@ def test_reconcile_converges_in_one_pass(story: Story) -> None:
 @properties(200)
 def test_reconcile_is_idempotent(story: Story) -> None:
     """H: the same report once more books nothing, changes no order and sends nothing new."""
-    core = core_of(story)
+    core = told_core(story)
     show(core, story, START_NS + 4 * NS_PER_S)
     before = books(core), [(order.client_order_id, order.state) for order in core.orders.live()]
     shown = report(story, START_NS + 4 * NS_PER_S)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from stall_then_strike.sim.lighter.clearing.contracts import Plan
 from stall_then_strike.sim.lighter.clearing.records import Status
 
 pytest.importorskip("lighter")
 
-from tests.sim.lighter.sdk_rig import ETH, client, exchange, good, lighter, refused, until
+from tests.sim.lighter.sdk_rig import ETH, QUICK, client, exchange, good, lighter, refused, until
 
 
 async def limit(signer: Any, client_index: int, size: int, price: int, *, is_ask: bool) -> Any:
@@ -129,3 +131,111 @@ async def test_orders_are_their_owners_alone() -> None:
             await orders.account_active_orders(token[:-1] + "0", other.account_index)
         with refused(20001):
             await orders.account_active_orders("", other.account_index)
+
+
+async def test_every_call_answers_as_the_sdk_reads_it() -> None:
+    """The SDK's classes find in each answer what they name; trades, positions and orders exist."""
+    async with exchange(replace(QUICK, plan=Plan.PREMIUM)) as venue, client(venue) as maker, client(venue) as taker:
+        api, index = taker.api_client, taker.account_index
+        await until(venue, await limit(maker, 1, 100, 310_000, is_ask=True))
+        await until(venue, good(await taker.create_market_order(ETH, 2, 60, 320_000, False)))
+        token, _ = taker.create_auth_token_with_expiry()
+        orders, accounts, root = lighter.OrderApi(api), lighter.AccountApi(api), lighter.RootApi(api)
+        transactions, charts = lighter.TransactionApi(api), lighter.CandlestickApi(api)
+        span = (0, 5_000_000_000_000, 10)
+        assert (await root.status()).network_id == 304
+        assert (await root.info()).contract_address.startswith("0x")
+        assert len((await orders.order_books()).order_books) == 5
+        assert (await orders.order_book_details(market_id=ETH)).order_book_details[0].last_trade_price == 3_100.0
+        book = await orders.order_book_orders(ETH, 10)
+        assert [row.remaining_base_amount for row in book.asks] == ["0.0040"]
+        assert (await orders.exchange_stats()).daily_trades_count == 1
+        own = await orders.trades("timestamp", 10, authorization=token, account_index=index)
+        assert [trade.taker_fee for trade in own.trades] == [280]
+        assert len((await orders.trades("block_height", 10)).trades) == 1
+        found = await orders.account_orders(token, client_order_indexes="2", account_index=index)
+        assert [order.status for order in found.orders] == ["filled"]
+        assert (await accounts.apikeys(index)).api_keys[0].api_key_index == 4
+        assert (await accounts.accounts_by_l1_address(venue.venue.account(index).l1_address)).sub_accounts
+        assert (await accounts.account_limits(index, token)).user_tier == "premium"
+        assert (await accounts.position_funding(index, 10, authorization=token)).position_fundings == []
+        assert (await accounts.liquidations(token, index, 10)).liquidations == []
+        assert (await charts.candles(ETH, "1m", *span)).c[0].v == 0.006
+        assert (await charts.fundings(ETH, "1h", *span)).fundings == []
+        assert len((await lighter.FundingApi(api).funding_rates()).funding_rates) == 5
+        assert len((await transactions.txs(10)).txs) == 2
+        assert len((await transactions.account_txs(10, "account_index", str(index))).txs) == 1
+        assert (await lighter.BlockApi(api).current_height()).height > 0
+
+
+async def test_the_sdks_ways_to_buy_at_the_market() -> None:
+    """They read the best price from orderBookOrders as text with all decimals."""
+    async with exchange() as venue, client(venue) as maker, client(venue) as taker:
+        await until(venue, *[await limit(maker, n, 1_000, 310_000 + n, is_ask=True) for n in (1, 2)])
+        assert await taker.get_best_price(ETH, is_ask=False) == 310_001
+        await until(venue, good(await taker.create_market_order_limited_slippage(ETH, 1, 50, 0.001, False)))
+        await until(venue, good(await taker.create_market_order_quote_amount(ETH, 2, 31.1, 0.001, False)))
+        assert venue.venue.account(taker.account_index).size_in(ETH) == 150
+
+
+async def test_stops_wait_for_the_mark_price() -> None:
+    async with exchange() as venue, client(venue) as maker, client(venue) as signer:
+        await until(venue, await limit(maker, 1, 100, 310_000, is_ask=True))
+        await until(venue, good(await signer.create_market_order(ETH, 1, 100, 320_000, False)))
+        await until(venue, good(await signer.create_sl_order(ETH, 2, 100, 300_000, 290_000, True, reduce_only=True)))
+        account = venue.venue.account(signer.account_index)
+        assert [order.status for order in account.orders.values()] == [Status.PENDING]
+        await until(venue, await limit(maker, 2, 100, 299_000, is_ask=False))
+        venue.venue.set_prices(ETH, 299_900, venue.venue.now_ns)
+        assert account.size_in(ETH) == 0
+
+
+async def test_keys_rotate_and_each_has_its_nonces() -> None:
+    async with exchange() as venue:
+        first = venue.add_account()
+        keys = (first, venue.add_key(first.account_index, 5), venue.add_key(first.account_index, 6))
+        async with client(venue, *keys) as signer:
+            answers = await asyncio.gather(*(limit(signer, n, 100, 310_000 + n, is_ask=True) for n in range(1, 10)))
+            await until(venue, *answers)
+            account = venue.venue.account(first.account_index)
+            assert {key: entry.nonce for key, entry in account.keys.items()} == {4: 3, 5: 3, 6: 3}
+            assert len(account.orders) == 9
+
+
+async def test_a_standard_account_has_sixty_calls_a_minute() -> None:
+    async with exchange() as venue, client(venue) as signer:
+        api = lighter.TransactionApi(signer.api_client)
+        for _ in range(60):
+            await api.next_nonce(signer.account_index, 4)
+        with refused(23000):
+            await api.next_nonce(signer.account_index, 4)
+        with refused(23000):
+            await signer.send_tx(15, signer.sign_cancel_order(ETH, 5, nonce=0, api_key_index=4)[1])
+
+
+async def test_the_volume_quota_of_a_premium_account() -> None:
+    settings = replace(QUICK, plan=Plan.PREMIUM, has_volume_quota=True)
+    async with exchange(settings) as venue, client(venue) as signer:
+        free = await limit(signer, 1, 100, 310_000, is_ask=True)
+        assert (free.message, free.volume_quota_remaining) == ('{"ratelimit": "didn\'t use volume quota"}', 1_000)
+        paid = await limit(signer, 2, 100, 310_000, is_ask=True)
+        assert (paid.message, paid.volume_quota_remaining) == ('{"ratelimit": "999 volume quota remaining."}', 999)
+        cancelled = good(await signer.cancel_order(ETH, 1))
+        assert cancelled.volume_quota_remaining == 999
+        venue.venue.account(signer.account_index).quota_used = 1_000
+        with refused(23000):
+            await signer.send_tx(*signer.sign_modify_order(ETH, 2, 100, 310_000, nonce=3, api_key_index=4)[:2])
+
+
+async def test_what_the_exchange_received_is_recorded_without_secrets() -> None:
+    async with exchange() as venue, client(venue) as signer:
+        token, _ = signer.create_auth_token_with_expiry()
+        await limit(signer, 1, 100, 310_000, is_ask=True)
+        await lighter.OrderApi(signer.api_client).account_active_orders(token, signer.account_index)
+        records = venue.audit.records()
+        assert [record.what for record in records] == [
+            "GET /api/v1/nextNonce", "POST /api/v1/sendTx", "GET /api/v1/accountActiveOrders",
+        ]  # fmt: skip
+        assert "Price" in records[1].body
+        assert "Sig" not in records[1].body
+        assert not any(token.rpartition(":")[2] in record.body + record.answer for record in records)

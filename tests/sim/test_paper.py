@@ -18,13 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from stall_then_strike.config.models import LatencyConfig, LatencyKind, PaperConfig, SessionConfig
+from stall_then_strike.config.models import AppConfig, LatencyConfig, LatencyKind, PaperConfig, SessionConfig
 from stall_then_strike.engine.executor import OrderExecutor
+from stall_then_strike.engine.venue.rules import VenueRules
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.sim.latency import ORDERS, Latency
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
     BoardState,
+    CancelRequest,
     ClientOrderId,
     Event,
     ExecId,
@@ -42,9 +45,10 @@ from stall_then_strike.types.dto import (
     TimeInForce,
     VenueStatus,
 )
-from stall_then_strike.types.errors import Rejected
+from stall_then_strike.types.errors import Rejected, VenueError
 from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
 from tests.engine.core_rig import BTC, BUY, MIN, MS, SELL, START_NS, at, properties
+from tests.engine.venue.other_rules import OTHER_RULES
 
 K = OrderEventKind
 IOC, GTC = TimeInForce.IOC, TimeInForce.GTC
@@ -85,7 +89,14 @@ def at_once(request: Coroutine[Any, Any, T]) -> T:
 class Venue:
     """A paper gateway with a clock, a book, and all that it told."""
 
-    def __init__(self, *, start_ns: int = START_NS, session: SessionConfig | None = None, **keys: Any) -> None:
+    def __init__(
+        self,
+        *,
+        start_ns: int = START_NS,
+        session: SessionConfig | None = None,
+        rules: VenueRules | None = None,
+        **keys: Any,
+    ) -> None:
         settings: dict[str, Any] = {
             "order_latency": constant(ORDER_MS),
             "cancel_latency": constant(CANCEL_MS),
@@ -98,6 +109,7 @@ class Venue:
             PaperConfig(**settings),
             session or SessionConfig(),
             fx_btc_jpy(),
+            rules or bitflyer_rules(AppConfig()),
             sink=self.events.append,
             now_ns=self.clock.now_ns,
         )
@@ -132,7 +144,14 @@ class Venue:
         self.gateway.on_status(VenueStatus(ts_ns=at(ms), state=state))
 
     def place(
-        self, ms: float, side: Side, price: int | None, size: int = MIN, time_in_force: TimeInForce = GTC
+        self,
+        ms: float,
+        side: Side,
+        price: int | None,
+        size: int = MIN,
+        time_in_force: TimeInForce = GTC,
+        *,
+        post_only: bool = False,
     ) -> OrderId:
         self.to(ms)
         self._names += 1
@@ -142,12 +161,16 @@ class Venue:
             price=None if price is None else Ticks(price),
             size=Lots(size),
             time_in_force=time_in_force,
+            post_only=post_only,
         )
-        return at_once(self.gateway.place(request))
+        (answer,) = at_once(self.gateway.send([request]))
+        if isinstance(answer, VenueError):
+            raise answer
+        return answer
 
     def cancel(self, ms: float, order_id: OrderId) -> None:
         self.to(ms)
-        at_once(self.gateway.cancel(order_id))
+        at_once(self.gateway.send([CancelRequest(order_id=order_id)]))
 
     def fills(self, order_id: OrderId | None = None) -> list[tuple[int, int]]:
         """(price, size) of the fills of one order, or of all."""
@@ -715,6 +738,42 @@ def test_venue_draws_from_its_seed(key: str) -> None:
         return [told for order in orders for told in venue.told(order)]
 
     assert ends(1) == ends(1) != ends(2)
+
+
+# --- A venue with other rules -----------------------------------------------------------------------------------------
+
+
+def test_where_self_trades_are_not_refused_the_resting_order_ends_and_the_new_one_goes_on() -> None:
+    venue = Venue(rules=OTHER_RULES)
+    venue.book(0, {90: BTC}, {110: BTC})
+    resting = venue.place(0, BUY, 100)
+    passed = venue.place(100, BUY, 95)
+    close = venue.place(200, SELL, 96, 2 * MIN, IOC)
+    venue.to(1_000)
+    assert venue.told(resting)[-1][1] == K.CANCELLED
+    assert venue.told(passed)[-1][1] == K.REGISTERED
+    assert venue.told(close)[-1][1] == K.EXPIRED, "nobody else bids as much"
+
+
+@pytest.mark.parametrize(("price", "kind"), [(109, K.REGISTERED), (110, K.CANCELLED)])
+def test_a_post_only_order_that_would_take_ends(price: int, kind: OrderEventKind) -> None:
+    venue = Venue(rules=OTHER_RULES)
+    venue.book(0, {90: BTC}, {110: BTC})
+    order = venue.place(0, BUY, price, post_only=True)
+    venue.to(1_000)
+    assert venue.told(order)[-1][1] == kind
+    assert not venue.fills(order)
+
+
+def test_where_names_are_ours_the_venues_id_is_our_name_and_orders_live_as_long_as_it_says() -> None:
+    venue = Venue(rules=OTHER_RULES)
+    venue.book(0, {90: BTC}, {110: BTC})
+    order = venue.place(0, BUY, 100)
+    assert order == "n1"
+    venue.to(ORDER_MS + 299_999)
+    assert venue.told(order)[-1][1] == K.REGISTERED
+    venue.to(ORDER_MS + 300_000)
+    assert venue.told(order)[-1][1] == K.EXPIRED
 
 
 # --- As the executor's gateway ----------------------------------------------------------------------------------------

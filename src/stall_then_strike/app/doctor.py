@@ -25,9 +25,10 @@ from stall_then_strike.app.trader.preflight import preflight
 from stall_then_strike.app.view.checks import CheckResult, exit_code, fault, ok, show
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.credentials import Credentials, is_own_machine, load_credentials, sign_for
+from stall_then_strike.infra.bitflyer.credentials import Credentials, load_credentials, sign_for
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.infra.line.own_machine import is_own_machine
 from stall_then_strike.infra.watch.alerts import URLS_VARIABLE, Alerts, load_alert_urls
 from stall_then_strike.types.errors import ConfigError
 

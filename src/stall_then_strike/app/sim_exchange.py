@@ -33,18 +33,18 @@ from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.ledger import Rounding
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar, Maintenance
-from stall_then_strike.sim.bitflyer_server import BitflyerExchange, address
+from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.exchange.markets import products_of
 from stall_then_strike.sim.exchange.source import MarketSource
 from stall_then_strike.sim.faults.catalogue import random_plan
 from stall_then_strike.sim.faults.kinds import FaultPlan
 from stall_then_strike.sim.faults.plan_file import load_fault_plan
+from stall_then_strike.sim.hub import address
 from stall_then_strike.sim.market import Market
 from stall_then_strike.tapes.tape_reader import Stamps, TapeError, TapeSource
 from stall_then_strike.types.errors import ConfigError
 from stall_then_strike.types.instrument import Instrument, fx_btc_jpy
 
-_MAX_PORT: Final = 65_535
 _CHAOS_S: Final = 600.0
 """Length of a chaos plan when the run has no known end."""
 _TIME_OF_DAY: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     flags.add_argument(
-        "--port", metavar="N", type=_port, default=0, help="port to listen on (default: 0, the system chooses)"
+        "--port", metavar="N", type=cli.port, default=0, help="port to listen on (default: 0, the system chooses)"
     )
     source = flags.add_mutually_exclusive_group()
     source.add_argument("--seed", metavar="N", type=int, default=1, help="seed of the market (default: %(default)s)")
@@ -249,13 +249,6 @@ async def _until_end(exchange: BitflyerExchange, ending: Ending, duration_s: flo
     """Wait for the first thing that ends the run."""
     has_ended = await first_of(exchange.wait_ended(), ending.wanted, limit_s=duration_s)
     ending.ask("end of tape" if has_ended else "duration over")  # no effect after a signal: the first reason is kept
-
-
-def _port(text: str) -> int:
-    """A port number, for argparse."""
-    if not text.isascii() or not text.isdigit() or int(text) > _MAX_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port; accepted: 0 to {_MAX_PORT}")
-    return int(text)
 
 
 def _product(text: str) -> Instrument:

@@ -7,6 +7,9 @@ The reader accepts a part of YAML 1.2's core schema. Numbers with a fraction or 
 their text (``0.001`` is one thousandth, ``1e-8`` needs no dot). The conversions of YAML 1.1 do not happen: ``06:00`` is
 text and not 360, ``2026-11-21`` is text, ``no`` is text and not false. Duplicate keys, anchors, aliases and tags of
 other languages are refused. Nothing is expanded: ``${HOME}`` is seven characters.
+
+Some keys of the specification name an asset, whatever is traded. A source may give them by a neutral name instead; the
+tree has the specification's.
 """
 
 from __future__ import annotations
@@ -40,6 +43,14 @@ RESOLVERS: Final = {
 }
 # PyYAML looks up the empty scalar under the empty string.
 RESOLVERS[""] = RESOLVERS.pop("\0")
+
+NEUTRAL_NAMES: Final[Mapping[tuple[str, str], str]] = {
+    ("strategy", "max_inventory"): "max_inventory_btc",
+    ("risk", "daily_pnl"): "daily_pnl_jpy",
+    ("risk", "max_drawdown"): "max_dd_jpy",
+    ("limits", "small_order"): "small_order_btc",
+}
+"""The specification's key for a section and a neutral name."""
 
 _SECRET: Final = re.compile(r"secret|token|passw|api_?key|credential", re.IGNORECASE)
 
@@ -145,7 +156,7 @@ def read_file(path: Path) -> Tree:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}; accepted: a YAML file") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start}); accepted: a YAML file") from error
-    tree = _parse(text, str(path), with_lines=True)
+    tree = _specified(_parse(text, str(path), with_lines=True))
     if not isinstance(tree.value, dict):
         what = "is empty" if tree.value is None else f"holds {show(tree.plain())} and not a mapping"
         raise ConfigError(f"{path}: {what}; accepted: a mapping of sections, such as `strategy:`")
@@ -162,7 +173,23 @@ def read_set(text: str, flag: str = "--set") -> Tree:
     tree = _parse(value, source, with_lines=False)
     for step in reversed(steps):
         tree = Tree({step: tree}, Origin(source))
-    return tree
+    return _specified(tree)
+
+
+def _specified(tree: Tree, section: str = "") -> Tree:
+    """A source with the specification's keys for neutral names. Raises ConfigError if it gives both for one."""
+    if isinstance(tree.value, list):
+        return Tree([_specified(item, section) for item in tree.value], tree.origin)
+    if not isinstance(tree.value, dict):
+        return tree
+    children: dict[str, Tree] = {}
+    for key, child in tree.value.items():
+        name = NEUTRAL_NAMES.get((section, key), key)
+        if name in children:
+            neutral = next(short for (_, short), long in NEUTRAL_NAMES.items() if long == name)
+            raise ConfigError(f"{child.origin}: {section}: {name} and {neutral} are the same; accepted: one of them")
+        children[name] = _specified(child, key)
+    return Tree(children, tree.origin)
 
 
 def show(value: object) -> str:

@@ -1,9 +1,9 @@
 """How a position is brought to zero: cancel the quotes, wait, close, wait, and repeat if something is left.
 
-The venue refuses an order that would meet a resting order of ours (self-trade prevention, -159; since 2024-03). So a
-close is never sent while a quote of ours is live: a kill switch that sent the close first would achieve nothing. A
-remainder below the venue's minimum order size ("dust") cannot be closed by one order: it is first enlarged in its own
-direction and then closed as a whole.
+A venue may refuse an order that would meet a resting order of ours. There a close is never sent while a quote of ours
+is live: a kill switch that sent the close first would achieve nothing. A remainder below the venue's
+minimum order size ("dust") cannot be closed by one order: it is first enlarged in its own direction and then closed as
+a whole.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from stall_then_strike.config.models import CloseType, StallStrategyConfig
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Reason, Side
-from stall_then_strike.types.instrument import Instrument, Lots, Ticks
+from stall_then_strike.types.instrument import Lots, Ticks
 
 CLOSE_TAG: Final = "close"
 DUST_TAG: Final = "dust"
@@ -136,8 +136,11 @@ class CloseOrder:
 class Closing:
     """The closing of one position, from the decision until the position is flat."""
 
-    def __init__(self, reason: Reason, cfg: StallStrategyConfig, instrument: Instrument, *, flatten: bool) -> None:
-        """With ``flatten`` dust must be closed too; otherwise it may stay."""
+    def __init__(self, reason: Reason, cfg: StallStrategyConfig, min_size: Lots, *, flatten: bool) -> None:
+        """``min_size`` is the smallest close that the venue takes.
+
+        With ``flatten`` dust must be closed too; otherwise it may stay.
+        """
         self.reason = reason
         self.flatten = flatten
         self.is_choice = not flatten or reason is Reason.FLATTEN
@@ -148,7 +151,7 @@ class Closing:
         self._close_type = cfg.close_type
         self._band = cfg.close_band_ticks
         self._base_ns = self._pause_ns = cfg.close_retry_ms * NS_PER_MS
-        self._min_size = instrument.min_size
+        self._min_size = min_size
 
     def order_ended(self, now_ns: int, *, executed: Lots, remaining: Lots) -> None:
         """A closing order has ended: set the pause before the next one (`after_close`)."""

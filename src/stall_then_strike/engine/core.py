@@ -134,31 +134,29 @@ class Core:
     def __init__(
         self,
         cfg: AppConfig,
-        shared: Shared | None = None,
+        shared: Shared,
         *,
         strategy: MakeStrategy = stall_then_strike,
-        live: bool = False,
         is_remembered: bool = False,
     ) -> None:
         """Start flat, without a book and with the kill switch armed.
 
-        ``shared`` is what the account's instruments share; without it, this is the only instrument of an account, at a
-        venue if ``live``, on paper otherwise. ``is_remembered``: steps include what the journal must store; with an
-        account at a venue they always do.
+        ``shared`` is what the account's instruments share. ``is_remembered``: steps include what the journal must
+        store; with an account at a venue they always do.
         """
         self.instrument = unit = cfg.exchange.instrument()
-        self.shared = Shared(cfg, unit, live=live) if shared is None else shared
-        self.budget, self.kill_switch = self.shared.budget, self.shared.kill_switch
-        self.calendar, self._margin = self.shared.calendar, self.shared.margin
-        self._is_remembered = self.shared.is_live or is_remembered
+        self.shared = shared
+        self.budget, self.kill_switch = shared.budget, shared.kill_switch
+        self.calendar, self._margin = shared.calendar, shared.margin
+        self._is_remembered = shared.is_live or is_remembered
         self.inventory = inventory = InventoryManager(cfg.risk, unit)
         self.orders = orders = Orders()
         self.record = record = Recorder(unit, inventory, is_remembered=self._is_remembered)
-        self.dispatch = Dispatch(unit, orders, self.budget, record)
+        self.dispatch = Dispatch(unit, orders, self.budget, record, own_names=shared.venue.own_names)
         self.dispatch.board = _NO_BOARD
-        self.account = self.shared.account(unit, orders=orders, inventory=inventory, record=record, apply=self._apply)
+        self.account = shared.account(unit, orders=orders, inventory=inventory, record=record, apply=self._apply)
         is_ghost = None if self.account is None else self.account.is_ghost
-        self.exits = Exits(cfg, unit, self.budget, self.dispatch, orders, inventory, record, is_ghost)
+        self.exits = Exits(cfg, unit, shared.venue, self.budget, self.dispatch, orders, inventory, record, is_ghost)
         self.strategy = strategy(cfg, unit)
         self.quoting = Quoting(self.strategy, unit, self.budget, self.dispatch, self.exits, orders, inventory, is_ghost)
         self._cfg = cfg

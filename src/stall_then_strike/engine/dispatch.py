@@ -14,6 +14,7 @@ from stall_then_strike.engine.recording import Recorder
 from stall_then_strike.engine.strategy import Quote, Strategy
 from stall_then_strike.engine.venue.budget import Budget
 from stall_then_strike.types.dto import (
+    NS_PER_MS,
     Action,
     BoardSnapshot,
     CancelAllStall,
@@ -34,22 +35,25 @@ _BUY: Final = Side.BUY
 class Dispatch:
     """Collector of one step's actions."""
 
-    def __init__(self, instrument: Instrument, orders: Orders, budget: Budget, record: Recorder) -> None:
-        """Start without actions."""
+    def __init__(
+        self, instrument: Instrument, orders: Orders, budget: Budget, record: Recorder, *, own_names: bool = False
+    ) -> None:
+        """Start without actions. ``own_names``: the venue knows our orders by our names."""
         self.actions: list[Action] = []
         self._instrument, self._orders, self._budget, self._record = instrument, orders, budget, record
         self.now_ns = 0
         """The time of the step, set by the core."""
         self.board: BoardSnapshot | None = None
         """The board that decisions are made on."""
+        self._own_names = own_names
         self._sent = 0
-        self.mark = ""
-        """Part of the names that tells an instrument from the account's others; empty for the first."""
-        self._run_name = ""
+        self._run_ms = 0
+        self.number, self.instruments = 0, 1
+        """Which of the account's instruments this is, and how many there are: names are unique among all of them."""
 
     def begin_run(self, now_ns: int) -> None:
         """The first step: the run's orders are named after its time."""
-        self._run_name = self._run_name or f"{now_ns // 1_000_000:x}"
+        self._run_ms = self._run_ms or now_ns // NS_PER_MS
 
     def take(self) -> tuple[Action, ...]:
         """The actions of the step that ends."""
@@ -58,9 +62,14 @@ class Dispatch:
         return actions
 
     def name(self) -> ClientOrderId:
-        """A client order id for a new order, unique across runs."""
+        """A client order id for a new order, unique across runs.
+
+        For a venue that takes it, it is a number of 48 bits: milliseconds of the start, plus one for each order (a run
+        sends less than one a millisecond).
+        """
         self._sent += 1
-        return ClientOrderId(f"{self._run_name}{self.mark}-{self._sent}")
+        name = self._sent * self.instruments + self.number
+        return ClientOrderId(f"{self._run_ms + name}" if self._own_names else f"{self._run_ms:x}-{name}")
 
     def quote(self, quotes: Sequence[Quote], strategy: Strategy, reason: Reason) -> None:
         """Send new quotes of a strategy; one of size zero only uses up an order number."""
@@ -159,6 +168,7 @@ class Dispatch:
         self._orders.add(
             Order(
                 client_order_id=action.client_order_id,
+                order_id=OrderId(action.client_order_id) if self._own_names else None,
                 side=action.side,
                 price=action.price,
                 size=action.size,

@@ -1,21 +1,22 @@
 """Actions to gateway calls, and their answers to events.
 
 The only module of ``engine`` that awaits. It knows only the gateway's protocols, never HTTP, and decides nothing: it
-sends the calls of one batch concurrently and passes each answer to the sink as it arrives. An order without an answer
-is reported as SEND_UNKNOWN and never repeated. A cancel is harmless to repeat, so one that may have had no effect is
-reported as CANCEL_UNSENT, and the core tries again.
+cuts the requests of a step into the venue's batches, sends these concurrently and passes each answer to the sink as it
+arrives. An order without an answer is reported as SEND_UNKNOWN and never repeated. A cancel is harmless to repeat, so
+one that may have had no effect is reported as CANCEL_UNSENT, and the core tries again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import assert_never
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import TypeVar
 
-from stall_then_strike.engine.gateway import AccountReader, EventSink, OrderGateway
+from stall_then_strike.engine.gateway import AccountReader, EventSink, OrderGateway, Request
 from stall_then_strike.types.dto import (
     Action,
     CancelAllStall,
+    CancelRequest,
     ClientOrderId,
     CloseMarket,
     OrderEvent,
@@ -41,6 +42,8 @@ from stall_then_strike.types.errors import (
     VenueError,
 )
 
+_R = TypeVar("_R")
+
 
 class OrderExecutor:
     """Sends actions through one gateway."""
@@ -52,78 +55,58 @@ class OrderExecutor:
         now_ns: Callable[[], int],
         account: AccountReader | None = None,
         *,
-        is_instant: bool = False,
+        batch: int = 1,
+        post_only: bool = False,
     ) -> None:
         """``now_ns`` stamps the answers, because the executor has no clock. ``account`` serves Reconcile.
 
-        ``is_instant``: the gateway never waits, so the calls are made one after the other.
+        ``batch`` and ``post_only`` are as in `VenueRules`. A batch is answered as a whole.
         """
         self._gateway = gateway
         self._account = account
         self._sink = sink
         self._now_ns = now_ns
-        self._is_instant = is_instant
+        self._batch = batch
+        self._post_only = post_only
 
     async def execute(self, actions: Sequence[Action]) -> None:
         """Send all actions; return when each has been answered or has failed."""
-        calls = [call for action in actions for call in self._calls(action)]
-        if len(calls) > 1 and not self._is_instant:
-            # If one fails, the others are in flight already, and their answers must be awaited.
-            ends = await asyncio.gather(*calls, return_exceptions=True)
-            failures = [end for end in ends if isinstance(end, BaseException)]
-            if failures:
-                raise BaseExceptionGroup("calls that failed", failures) if len(failures) > 1 else failures[0]
-            return
-        for call in calls:
-            await call
-
-    def _calls(self, action: Action) -> Iterator[Coroutine[None, None, None]]:
-        if isinstance(action, PlaceLimit):
-            yield self._place(action, TimeInForce.GTC)
-        elif isinstance(action, CloseMarket):
-            yield self._place(action, TimeInForce.IOC)
-        elif isinstance(action, CancelAllStall):
-            for order_id in action.order_ids:
-                yield self._cancel(order_id)
-        elif isinstance(action, Reconcile):
-            yield self._report(action)
-        elif isinstance(action, RenewFeed):
-            if self._account is not None:
+        requests = [request for action in actions for request in self._requests(action)]
+        calls = [self._send(requests[at : at + self._batch]) for at in range(0, len(requests), self._batch)]
+        for action in actions:
+            if isinstance(action, Reconcile):
+                calls.append(self._report(action))
+            elif isinstance(action, RenewFeed) and self._account is not None:
                 self._account.renew(action.why)
-        else:
-            assert_never(action)
+        await side_by_side(calls)
 
-    async def _place(self, action: PlaceLimit | CloseMarket, time_in_force: TimeInForce) -> None:
-        request = OrderRequest(
-            client_order_id=action.client_order_id,
-            side=action.side,
-            price=action.price,
-            size=action.size,
-            time_in_force=time_in_force,
-        )
-        name = action.client_order_id
-        try:
-            order_id = await self._gateway.place(request)
-        except OutcomeUnknown as error:
-            self._tell(OrderEventKind.SEND_UNKNOWN, client_order_id=name, detail=str(error))
-        except (Retryable, Throttled) as error:
-            self._tell(OrderEventKind.NOT_SENT, client_order_id=name, detail=str(error))
-            self._tell_refusal(error)
-        except VenueError as error:
-            is_margin = isinstance(error, MarginRefused)
-            self._tell(OrderEventKind.REJECTED, client_order_id=name, detail=str(error), is_margin=is_margin)
-            self._tell_refusal(error)
-        else:
-            self._tell(OrderEventKind.ACCEPTED, client_order_id=name, order_id=order_id)
+    def _requests(self, action: Action) -> Iterable[Request]:
+        if isinstance(action, CancelAllStall):
+            return [CancelRequest(order_id=order_id) for order_id in action.order_ids]
+        if not isinstance(action, PlaceLimit | CloseMarket):
+            return ()
+        is_quote = isinstance(action, PlaceLimit)
+        return [
+            OrderRequest(
+                client_order_id=action.client_order_id,
+                side=action.side,
+                price=action.price,
+                size=action.size,
+                time_in_force=TimeInForce.GTC if is_quote else TimeInForce.IOC,
+                post_only=is_quote and self._post_only,
+            )
+        ]
 
-    async def _cancel(self, order_id: OrderId) -> None:
-        try:
-            await self._gateway.cancel(order_id)
-        except (Retryable, Throttled, AuthRefused, OutcomeUnknown) as error:
-            self._tell(OrderEventKind.CANCEL_UNSENT, order_id=order_id, detail=str(error))
-            self._tell_refusal(error)
-        except VenueError as error:
-            self._tell(OrderEventKind.CANCEL_FAILED, order_id=order_id, detail=str(error))
+    async def _send(self, batch: Sequence[Request]) -> None:
+        for request, answer in zip(batch, await self._gateway.send(batch), strict=True):
+            error = answer if isinstance(answer, VenueError) else None
+            order_id = None if isinstance(answer, VenueError) else answer
+            if isinstance(request, OrderRequest):
+                self._tell(_of_order(error), request.client_order_id, order_id, error)
+            elif error is not None:
+                self._tell(_of_cancel(error), None, request.order_id, error)
+            if error is not None:
+                self._tell_refusal(error)
 
     async def _report(self, action: Reconcile) -> None:
         if self._account is None:
@@ -137,22 +120,16 @@ class OrderExecutor:
             self._sink(report)
 
     def _tell(
-        self,
-        kind: OrderEventKind,
-        *,
-        client_order_id: ClientOrderId | None = None,
-        order_id: OrderId | None = None,
-        detail: str = "",
-        is_margin: bool = False,
+        self, kind: OrderEventKind, name: ClientOrderId | None, order_id: OrderId | None, error: VenueError | None
     ) -> None:
         self._sink(
             OrderEvent(
                 ts_ns=self._now_ns(),
                 kind=kind,
-                client_order_id=client_order_id,
+                client_order_id=name,
                 order_id=order_id,
-                detail=detail,
-                is_margin=is_margin,
+                detail="" if error is None else str(error),
+                is_margin=kind is OrderEventKind.REJECTED and isinstance(error, MarginRefused),
             )
         )
 
@@ -169,3 +146,32 @@ class OrderExecutor:
         else:
             return
         self._sink(VenueRefusal(ts_ns=now_ns, kind=kind, until_ns=until_ns, detail=str(error)))
+
+
+def _of_order(error: VenueError | None) -> OrderEventKind:
+    """What an answer to an order means."""
+    if error is None:
+        return OrderEventKind.ACCEPTED
+    if isinstance(error, OutcomeUnknown):
+        return OrderEventKind.SEND_UNKNOWN
+    return OrderEventKind.NOT_SENT if isinstance(error, Retryable | Throttled) else OrderEventKind.REJECTED
+
+
+def _of_cancel(error: VenueError) -> OrderEventKind:
+    """What a failed cancel means: only a definite refusal is not repeated."""
+    may_repeat = isinstance(error, Retryable | Throttled | AuthRefused | OutcomeUnknown)
+    return OrderEventKind.CANCEL_UNSENT if may_repeat else OrderEventKind.CANCEL_FAILED
+
+
+async def side_by_side(calls: Sequence[Coroutine[None, None, _R]]) -> Sequence[_R]:
+    """The results of calls that are made concurrently.
+
+    If one fails, the others are in flight already: its error is raised once they have ended.
+    """
+    if len(calls) < 2:
+        return [await call for call in calls]
+    ends = await asyncio.gather(*calls, return_exceptions=True)
+    failures = [end for end in ends if isinstance(end, BaseException)]
+    if failures:
+        raise BaseExceptionGroup("calls that failed", failures) if len(failures) > 1 else failures[0]
+    return [end for end in ends if not isinstance(end, BaseException)]

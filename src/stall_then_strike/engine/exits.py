@@ -16,8 +16,9 @@ from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Order, Orders, OrderState
 from stall_then_strike.engine.recording import Recorder
 from stall_then_strike.engine.venue.budget import Budget
+from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.types.dto import NS_PER_S, Action, OrderId, Reason
-from stall_then_strike.types.instrument import Instrument, Ticks
+from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 
 # Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
 _PENDING_CANCEL: Final = OrderState.PENDING_CANCEL
@@ -35,6 +36,7 @@ class Exits:
         self,
         cfg: AppConfig,
         instrument: Instrument,
+        venue: VenueRules,
         budget: Budget,
         dispatch: Dispatch,
         orders: Orders,
@@ -44,8 +46,9 @@ class Exits:
     ) -> None:
         """``is_ghost`` tells which live orders a close need not wait for; None if no order can be in doubt."""
         self._strategy = cfg.strategy
+        self._waits_for_quotes = venue.refuses_self_trade
+        self._min_size = Lots(1) if venue.closes_dust else instrument.min_size
         self._blind_ns = int(cfg.risk.flatten_blind_sec * NS_PER_S)
-        self._instrument = instrument
         self._orders, self._inventory, self._budget = orders, inventory, budget
         self._record, self._dispatch, self._is_ghost = record, dispatch, is_ghost
         self.closing: Closing | None = None
@@ -92,7 +95,7 @@ class Exits:
 
     def begin(self, reason: Reason, *, flatten: bool) -> None:
         """Begin a closing, replacing the current one."""
-        self.closing = Closing(reason, self._strategy, self._instrument, flatten=flatten)
+        self.closing = Closing(reason, self._strategy, self._min_size, flatten=flatten)
 
     def go_on(
         self,
@@ -113,7 +116,7 @@ class Exits:
         step = closing.next(
             now_ns,
             position=self._inventory.position,
-            quotes_live=True in is_quote,
+            quotes_live=self._waits_for_quotes and True in is_quote,
             order_live=False in is_quote,
             best=best,
             is_sure=is_sure,

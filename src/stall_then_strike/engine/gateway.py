@@ -9,29 +9,31 @@ Implementations: the live one uses HTTP; ``sim.paper`` fills by rule against pub
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from stall_then_strike.types.dto import AccountReport, Event, ExecId, OrderId, OrderRequest
+from stall_then_strike.types.dto import AccountReport, CancelRequest, Event, ExecId, OrderId, OrderRequest
+from stall_then_strike.types.errors import VenueError
 
 EventSink = Callable[[Event], None]
 """Where events go: never blocks, never raises."""
 
+Request = OrderRequest | CancelRequest
+
+Reply = OrderId | VenueError
+"""Of an order: the venue's id of it, an acceptance, not yet an order on the book. Of a cancel: the id of the order, the
+request was accepted and its outcome arrives as an event. Or else the error, which says what may have happened: a
+Retryable, Rejected, AuthRefused, Throttled or OutcomeUnknown."""
+
 
 class OrderGateway(Protocol):
-    """Order entry at one venue for one product."""
+    """Order entry at one venue."""
 
-    async def place(self, order: OrderRequest) -> OrderId:
-        """Send an order and return the venue's order id: an acceptance, not yet an order on the book.
+    async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
+        """Send orders and cancels, at most `VenueRules.batch` of them; one answer for each, in the same order.
 
-        Raises Retryable, Rejected, AuthRefused, Throttled or OutcomeUnknown.
-        """
-        ...
-
-    async def cancel(self, order_id: OrderId) -> None:
-        """Request a cancel. A return means that the venue accepted the request; its outcome arrives as an event.
-
-        Raises Retryable, Rejected, AuthRefused, Throttled or OutcomeUnknown.
+        An error of the venue is an answer and not raised. What is sent after a failed request of the same batch, and
+        in which call, is the gateway's affair; each answer is of its own request.
         """
         ...
 
@@ -42,7 +44,7 @@ class AccountReader(Protocol):
     async def report(self, since: ExecId) -> AccountReport:
         """Query orders, executions after ``since``, positions and collateral, in this order.
 
-        Raises Retryable, Rejected, AuthRefused or Throttled.
+        Raises Retryable, Rejected, AuthRefused or Throttled, with the number of calls made.
         """
         ...
 

@@ -2,8 +2,8 @@
 
 Average-price accounting: a fill that adds to the position adds its notional to the *basis*. A fill that reduces the
 position removes the proportional share of the basis and books the difference as realised. The share is rounded down to
-one money unit (1e-8 JPY) and the remainder stays in the basis, so nothing is ever lost: once flat, realised equals the
-cash that moved, to the unit.
+one money unit and the remainder stays in the basis, so nothing is ever lost: once flat, realised equals the cash that
+moved, to the unit.
 
 All money is signed, in units of one tick times one lot. The basis has the position's sign: ``position * mid - basis``
 is the unrealised result, long or short.

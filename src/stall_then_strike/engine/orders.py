@@ -103,6 +103,8 @@ NEXT: Final[Mapping[OrderState, Mapping[OrderEventKind | Local, OrderState]]] = 
         **_ENDS,
         _K.ACCEPTED: _S.PENDING_CANCEL,
         _K.REGISTERED: _S.PENDING_CANCEL,
+        _K.SEND_UNKNOWN: _S.PENDING_CANCEL,  # where our own names do, an order can be cancelled before it is answered
+        _K.NOT_SENT: _S.REJECTED,
         _K.CANCEL_FAILED: _S.WORKING,
         _K.CANCEL_UNSENT: _S.WORKING,
         Local.FILLED_PART: _S.PENDING_CANCEL,
@@ -121,14 +123,18 @@ NEXT: Final[Mapping[OrderState, Mapping[OrderEventKind | Local, OrderState]]] = 
     _S.REJECTED: {_K.CANCEL_FAILED: _S.REJECTED},
 }
 
+_NO_NEWS: Final = (_K.CANCEL_UNSENT, _K.SEND_UNKNOWN)
+"""Answers that say nothing. An event may overtake the one to an order that the venue knows by our name."""
+
 REPEATS: Final[Mapping[OrderState, frozenset[OrderEventKind]]] = {
-    _S.WORKING: frozenset({_K.REGISTERED}),
-    _S.FILLED: frozenset({_K.CANCEL_UNSENT}),
+    _S.WORKING: frozenset({_K.REGISTERED, _K.SEND_UNKNOWN}),
+    _S.PARTIAL: frozenset({_K.SEND_UNKNOWN}),
+    _S.FILLED: frozenset(_NO_NEWS),
     # An order ends once. Whether it was cancelled or expired makes no difference afterwards, and its ORDER event may
     # arrive after its end.
-    _S.CANCELLED: frozenset({_K.REGISTERED, _K.CANCELLED, _K.EXPIRED, _K.CANCEL_FAILED, _K.CANCEL_UNSENT}),
-    _S.EXPIRED: frozenset({_K.REGISTERED, _K.CANCELLED, _K.EXPIRED, _K.CANCEL_UNSENT}),
-    _S.REJECTED: frozenset({_K.REJECTED, _K.CANCEL_UNSENT}),
+    _S.CANCELLED: frozenset({_K.REGISTERED, _K.CANCELLED, _K.EXPIRED, _K.CANCEL_FAILED, *_NO_NEWS}),
+    _S.EXPIRED: frozenset({_K.REGISTERED, _K.CANCELLED, _K.EXPIRED, *_NO_NEWS}),
+    _S.REJECTED: frozenset({_K.REJECTED, *_NO_NEWS}),
 }
 """Inputs that are redundant in a state, and not an anomaly."""
 
@@ -205,6 +211,11 @@ class Order:
     def is_live(self) -> bool:
         """Whether it can still be filled."""
         return self.state not in TERMINAL
+
+    @property
+    def is_in_flight(self) -> bool:
+        """Whether its acknowledgement is still to come: after a sleep of this machine even a long time later."""
+        return self.state is OrderState.PENDING_NEW and self.accepted_ns is None and self.lost_ns is None
 
     def memo(self) -> OrderMemo:
         """The part that the journal keeps."""
@@ -371,6 +382,8 @@ class Orders:
         if name in self._live or name in self._ended:
             raise ValueError(f"order {name} exists already")
         self._live[name] = self.touched[name] = order
+        if order.order_id is not None:
+            self._by_id[order.order_id] = name
         self.any_live = True
 
     def cancel_sent(self, order: Order, now_ns: int) -> None:

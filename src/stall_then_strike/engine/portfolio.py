@@ -138,7 +138,7 @@ class Portfolio:
         )
         self._shared.day = self.day
         for number, core in enumerate(self.cores):
-            core.dispatch.mark = f"i{number}" if number else ""
+            core.dispatch.number, core.dispatch.instruments = number, len(self.cores)
             if core.account is not None and number:
                 core.account.counts_cash = False
         self._now_ns = 0
@@ -210,6 +210,9 @@ class Portfolio:
             step = self.alone.on_event(event, now_ns)
             return () if step is NOTHING else (Taken(0, step),)
         now = self._now_ns = max(now_ns, self._now_ns)
+        if not self._change_ns:
+            for core in self.cores:
+                core.dispatch.begin_run(now)  # one run: its orders have one series of names
         taken = self._roll(now)
         if isinstance(event, Control) and event.command is not Command.HALT:
             for each in range(len(self.cores)):

@@ -16,7 +16,7 @@ are exclusive.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar
 
@@ -25,6 +25,8 @@ import pybotters
 from loguru import logger
 
 from stall_then_strike.config.models import ExchangeConfig
+from stall_then_strike.engine.executor import side_by_side
+from stall_then_strike.engine.gateway import Reply, Request
 from stall_then_strike.infra.bitflyer.answers import (
     AnswerReader,
     BadAnswer,
@@ -35,12 +37,14 @@ from stall_then_strike.infra.bitflyer.answers import (
     Position,
     read_json,
 )
+from stall_then_strike.infra.bitflyer.bitflyer_rules import MINUTE_TO_EXPIRE
 from stall_then_strike.infra.bitflyer.error_table import Answer, limit_readings, no_answer, refusal, transport_error
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.line.clock_skew import ClockSkew, read_date
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     AccountReport,
+    CancelRequest,
     ExecId,
     LimitName,
     LimitReading,
@@ -54,7 +58,6 @@ from stall_then_strike.types.dto import (
 from stall_then_strike.types.errors import VenueError
 from stall_then_strike.types.instrument import Lots, Ticks
 
-MINUTE_TO_EXPIRE: Final = 1
 ORDERS_ASKED: Final = 100
 """Rows of `getchildorders` in a report."""
 PAGE: Final = 500
@@ -123,6 +126,19 @@ class BitflyerHttp:
         """Private calls made so far, orders and cancels included."""
 
     # --- orders -----------------------------------------------------------------------------------------------------
+
+    async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
+        """Send orders and cancels side by side, each in a call of its own; the answers are in the same order."""
+        return await side_by_side([self._answer(request) for request in batch])
+
+    async def _answer(self, request: Request) -> Reply:
+        try:
+            if isinstance(request, CancelRequest):
+                await self.cancel(request.order_id)
+                return request.order_id
+            return await self.place(request)
+        except VenueError as error:
+            return error
 
     async def place(self, order: OrderRequest) -> OrderId:
         """Send an order and return its acceptance id. The venue may still reject it when it registers it."""

@@ -1,9 +1,9 @@
 """The snapshots that decisions use: the displayed book without our own orders, with a status.
 
-**Status.** Every board message carries the venue's mid price, rounded down to whole yen. When that is not the middle of
-our book, or the book is crossed or one-sided, the book is SUSPECT until a later message agrees or a snapshot replaces
-it. Deletions do get lost now and then, and nothing else on the wire shows it (no sequence number, no checksum). After
-a disconnect the book is UNKNOWN until the next snapshot.
+**Status.** If the venue's board messages carry its mid price, rounded down to a tick, and that is not the middle of our
+book, or if the book is crossed or one-sided, the book is SUSPECT until a later message agrees or a snapshot replaces
+it. At bitFlyer deletions do get lost now and then, and nothing else on the wire shows it (no sequence number, no
+checksum). After a disconnect the book is UNKNOWN until the next snapshot.
 
 **Own orders.** A quote inside the spread becomes the best, and a strategy that waits for the best to stand still would
 see its own order move it. Our displayed sizes are therefore subtracted. An order is not displayed at once: it appears
@@ -99,14 +99,16 @@ class OrderBookView:
         for key in [key for key, at in own.items() if not at.remaining and not at.displayed]:
             del own[key]
 
-    def on_board(self, mid_ticks: int, is_snapshot: bool, now_ns: int) -> None:
-        """Update status and best after the board applied a message; ``mid_ticks`` is the message's mid price.
+    def on_board(self, mid_ticks: int | None, is_snapshot: bool, now_ns: int) -> None:
+        """Update status and best after the board applied a message; ``mid_ticks`` is its mid price, if it has one.
 
         A delta must be neither applied nor reported here while the book is UNKNOWN.
         """
         board = self.board
         raw_bid, raw_ask = board.best_bid, board.best_ask
-        status = _OK if raw_bid and raw_bid < raw_ask and (raw_bid + raw_ask) // 2 == mid_ticks else _SUSPECT
+        status = _SUSPECT
+        if raw_bid and raw_bid < raw_ask and (mid_ticks is None or (raw_bid + raw_ask) // 2 == mid_ticks):
+            status = _OK
         was_unknown = self._status is _UNKNOWN
         self.checked += 1
         self.agreed += status is _OK

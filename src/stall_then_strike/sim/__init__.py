@@ -3,6 +3,7 @@
 bitflyer_server  bitFlyer on loopback: one port for REST and the realtime API
 lighter_server   Lighter on loopback: one port for its REST API
 market           seeded order flow around one book, published as bitFlyer does
+hub              sockets: connections, their queues, their watch
 paper            our orders filled against public data
 fill_rules       the rules of paper fills, as pure functions
 latency          how long a request takes until it has its effect

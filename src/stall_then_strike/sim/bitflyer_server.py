@@ -20,16 +20,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from email.utils import formatdate
 from types import TracebackType
-from typing import Any, Final, Literal, Protocol, Self
+from typing import Any, Final, Literal, Self
 
 import orjson
 from aiohttp import web
 
-from stall_then_strike.sim.bitflyer.hub import RealtimeHub
 from stall_then_strike.sim.bitflyer.limits import AddressCalls
 from stall_then_strike.sim.bitflyer.private_rest import PrivateRest, RestCall
 from stall_then_strike.sim.bitflyer.private_venue import PrivateVenue
@@ -47,6 +47,7 @@ from stall_then_strike.sim.exchange.source import (
     Channel,
     Frame,
     MarketSource,
+    VenueClock,
 )
 from stall_then_strike.sim.faults.faulty_calls import DATE_OFF_S, REALTIME_PATH, FaultyCalls
 from stall_then_strike.sim.faults.faulty_feed import FaultyFeed
@@ -54,6 +55,7 @@ from stall_then_strike.sim.faults.injector import FaultInjector
 from stall_then_strike.sim.faults.kinds import FaultKind, FaultPlan, Site
 from stall_then_strike.sim.faults.lost_deletions import LostDeletions
 from stall_then_strike.sim.faults.scene import FaultScene
+from stall_then_strike.sim.hub import PingWatch, RealtimeHub, address
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, Side
 from stall_then_strike.types.instrument import Ticks
 
@@ -61,18 +63,6 @@ _BACKLOG_FRAMES: Final = 10_000
 """Frames that a frozen feed keeps for the thaw: about a quarter of an hour."""
 _STRIDE_NS: Final = 60 * NS_PER_S
 """A market that lags behind its clock, for instance after the machine slept, catches up in steps of this length."""
-
-
-class VenueClock(Protocol):
-    """What the exchange needs of a clock."""
-
-    def now_ns(self) -> int:
-        """Nanoseconds since the Unix epoch, never going backwards."""
-        ...
-
-    async def sleep_until(self, deadline_ns: int) -> None:
-        """Return when ``now_ns`` has reached the deadline; at once if it already has."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +125,7 @@ class BitflyerExchange:
         self._feed = FaultyFeed(source, self.faults, self._scene, private)
         self._calls = FaultyCalls(self.faults, now_ns=self._now_ns, sleep_until=self._wait_until, audit=self.audit)
         self._hub = RealtimeHub(
-            ping_s=ping_s,
+            watch=PingWatch(interval_s=ping_s),
             queue_frames=queue_frames,
             new_session=self._new_session,
             reply_trouble=self._calls.reply_trouble,
@@ -362,8 +352,9 @@ class BitflyerExchange:
         response.headers.update(answer.headers)
         return response
 
-    def _new_session(self) -> RpcSession:
-        return RpcSession(None if self._private is None else self._log_in, on_request=self._on_request)
+    def _new_session(self, _request: web.Request, on_change: Callable[[], None]) -> RpcSession:
+        log_in = None if self._private is None else self._log_in
+        return RpcSession(log_in, on_change=on_change, on_request=self._on_request)
 
     def _log_in(self, params: Any) -> str:
         if self._private is None:
@@ -406,9 +397,3 @@ class BitflyerExchange:
         elif order.channel == END_SILENCE:
             self._hub.end_silence()
             self._calls.mend()
-
-
-def address(host: str, port: int) -> str:
-    """Host and port for a URL, to connect from this machine: a wildcard address becomes the loopback address."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - nothing is bound here
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

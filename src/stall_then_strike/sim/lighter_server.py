@@ -1,7 +1,8 @@
-"""Lighter on loopback: one port that speaks REST under ``/api/v1/``.
+"""Lighter on loopback: one port that speaks REST under ``/api/v1/`` and WebSocket at ``/stream``.
 
-The venue itself is pure (`lighter/lighter_venue.py`); this file gives it a clock and a socket. A task lets what is due
-have its effect, and every call does so, too, before it reads.
+The venue, its crowd and what they publish are pure (`lighter/`); this file gives them a clock and sockets, and puts the
+faults (`faults/`) between them and the clients. A task lets what is due happen, and every call does so, too, before it
+reads.
 
 All tasks live in the exchange's task group or in its server's requests. None survives the exit.
 """
@@ -9,30 +10,57 @@ All tasks live in the exchange's task group or in its server's requests. None su
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from random import Random
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Self
+from uuid import UUID
 
+import orjson
 from aiohttp import web
 
-from stall_then_strike.sim.exchange.request_log import Audit
+from stall_then_strike.sim.exchange.flow import FlowModel
+from stall_then_strike.sim.exchange.request_log import Audit, Received
+from stall_then_strike.sim.exchange.source import (
+    ABORT_SOCKETS,
+    CLOSE_SOCKETS,
+    CONTROL_PREFIX,
+    END_SILENCE,
+    SILENCE_SOCKETS,
+    Frame,
+    VenueClock,
+)
+from stall_then_strike.sim.faults.injector import FaultInjector
+from stall_then_strike.sim.faults.kinds import TX_REFUSALS, FaultPlan, Site
+from stall_then_strike.sim.faults.lighter_calls import STREAM_PATH, LighterCalls
+from stall_then_strike.sim.faults.lighter_frames import LighterFrames
+from stall_then_strike.sim.faults.lighter_scene import CLOSE_REASON, END_RESTART, SHUT_DOWN, LighterScene
+from stall_then_strike.sim.hub import RealtimeHub, address
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, MICRO, LighterMarket, Plan
-from stall_then_strike.sim.lighter.lighter_venue import LighterVenue, VenueSettings
+from stall_then_strike.sim.lighter.crowd import Crowd
+from stall_then_strike.sim.lighter.lighter_venue import OK, LighterVenue, VenueSettings
+from stall_then_strike.sim.lighter.realtime.channel_names import Subject
+from stall_then_strike.sim.lighter.realtime.keepalive import Keepalive
+from stall_then_strike.sim.lighter.realtime.live_feed import LiveFeed
+from stall_then_strike.sim.lighter.realtime.stream import (
+    INVALID_AUTH,
+    INVALID_CHANNEL,
+    LARGEST_BATCH,
+    TOO_MANY_CONNECTIONS,
+    Accepted,
+    StreamSession,
+)
+from stall_then_strike.sim.lighter.realtime.stream_limits import Callers, StreamLimits
 from stall_then_strike.sim.lighter.rest import LighterRest
+from stall_then_strike.sim.lighter.transactions import Refusal, Transaction, TxType
 from stall_then_strike.sim.lighter.venue_events import VenueEvent
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 
-
-class VenueClock(Protocol):
-    """What the exchange needs of a clock."""
-
-    def now_ns(self) -> int:
-        """Nanoseconds since the Unix epoch, never going backwards."""
-        ...
-
-    async def sleep_until(self, deadline_ns: int) -> None:
-        """Return when ``now_ns`` has reached the deadline; at once if it already has."""
-        ...
+_STRIDE_NS: Final = 60 * NS_PER_S
+"""A venue that lags behind its clock, for instance after the machine slept, catches up in steps of this length."""
 
 
 class Credentials(NamedTuple):
@@ -44,8 +72,25 @@ class Credentials(NamedTuple):
     """Hexadecimal, with 0x."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStatistics:
+    """Counts since the exchange was made."""
+
+    clients: int
+    """Connected now."""
+    connections: int
+    frames_sent: int
+    requests: int
+    errors: int
+    slow_clients_cut: int
+    ended_clients: int
+    """Ended by the server for silence, a missing pong or age."""
+    refused: Mapping[str, int]
+    """Connections, messages and subscriptions refused over a limit."""
+
+
 class LighterExchange:
-    """Async context manager: the venue is up inside the block."""
+    """Async context manager: the venue is up inside the block. It can be started again on the same port."""
 
     def __init__(
         self,
@@ -55,36 +100,76 @@ class LighterExchange:
         seed: int = 0,
         plan: Plan = Plan.STANDARD,
         settings: VenueSettings | None = None,
+        has_crowd: bool = False,
+        models: Mapping[int, FlowModel] | None = None,
+        faults: FaultPlan | None = None,
+        limits: StreamLimits | None = None,
+        keepalive: Keepalive | None = None,
+        queue_frames: int = 4_096,
         host: str = "127.0.0.1",
         port: int = 0,
         audit: Audit | None = None,
     ) -> None:
-        """Open nothing yet. ``settings`` has its own plan and overrides ``plan``. Port 0 lets the system choose."""
+        """Open nothing yet. ``settings`` has its own plan and overrides ``plan``. Port 0 lets the system choose.
+
+        ``has_crowd`` fills the markets with other participants, by ``models`` where a market has one; without it books
+        hold what clients send. The windows of ``faults`` count from now; more can be injected at any time through
+        :attr:`faults`. ``limits`` are those of the stream, ``queue_frames`` bounds each client's queue.
+        """
         self._clock = clock
         self._host = host
         self._port = port
         self.audit = Audit() if audit is None else audit
         settings = VenueSettings(plan=plan) if settings is None else settings
-        self.venue = LighterVenue(markets, start_ns=clock.now_ns(), seed=seed, settings=settings)
-        self.listeners: list[Callable[[list[VenueEvent]], None]] = []
-        """Called with what has happened, in its order."""
+        start_ns = clock.now_ns()
+        self.venue = LighterVenue(markets, start_ns=start_ns, seed=seed, settings=settings)
+        self.crowd = Crowd(self.venue, seed=seed, start_ns=start_ns, models=models) if has_crowd else None
+        self.feed = LiveFeed(self.venue, self.crowd)
+        self.keepalive = Keepalive() if keepalive is None else keepalive
+        self.faults = FaultInjector(faults, start_ns=start_ns, now_ns=clock.now_ns)
+        self.faults.on_change = self.wake
+        self._frames = LighterFrames(self.feed, self.faults, LighterScene(self.faults, self.keepalive))
+        self._calls = LighterCalls(self.faults, now_ns=clock.now_ns, sleep_until=clock.sleep_until, audit=self.audit)
+        self._desk = _Desk(self)
+        self._callers = Callers(StreamLimits() if limits is None else limits)
+        self._sessions: list[StreamSession] = []
+        self._session_ids = Random(f"sessions {seed}")
+        self.hub = RealtimeHub(
+            watch=self.keepalive,
+            queue_frames=queue_frames,
+            new_session=self._new_session,
+            reply_trouble=self._calls.reply_trouble,
+            has_compression=True,
+        )
+        self._wanted: frozenset[str] = frozenset()
+        self._watched: frozenset[int] = frozenset()
+        self.feed.is_wanted = lambda key: key in self._wanted
+        self.feed.accounts.is_watched = lambda account: account in self._watched
+        self.venue.mishap = self._mishap
+        self.venue.refusal = self._refusal
         self._rest = LighterRest(self.venue, now_ns=self._read_clock, audit=self.audit)
         self._rest.took = self.wake
         self._tasks: asyncio.TaskGroup | None = None
         self._nap: asyncio.Task[None] | None = None
-        self._woken = asyncio.Event()
         self._stack = AsyncExitStack()
+
+    # --- life -----------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         """Listen and start. Raises OSError when the port is not available."""
-        app = web.Application()
+        app = web.Application(middlewares=[self._calls.middleware()])
+        app.router.add_get(STREAM_PATH, self._serve_stream)
         app.router.add_routes(self._rest.routes())
+        # A handler ends when its client disconnects: a fault may hold an answer back for ever.
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         async with AsyncExitStack() as stack:
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, self._host, self._port).start()
             self._host, self._port = runner.addresses[0][:2]
+            self._calls.open()
+            stack.callback(self._calls.close)
+            stack.push_async_callback(self.hub.close_all)
             tasks = self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
             pump = tasks.create_task(self._pump())
             stack.callback(pump.cancel)
@@ -103,12 +188,17 @@ class LighterExchange:
     @property
     def base_url(self) -> str:
         """Address for REST, without ``/api/v1``."""
-        return f"http://{self._host}:{self._port}"
+        return f"http://{address(self._host, self._port)}"
 
     @property
     def ws_url(self) -> str:
         """Address of the stream."""
-        return f"ws://{self._host}:{self._port}/stream"
+        return f"ws://{address(self._host, self._port)}{STREAM_PATH}"
+
+    @property
+    def listeners(self) -> list[Callable[[list[VenueEvent]], None]]:
+        """Called with what has happened in the venue, in its order."""
+        return self.feed.listeners
 
     def add_account(self, usdc: int = 10_000, *, api_key_index: int = 4, plan: Plan | None = None) -> Credentials:
         """Open an account with that many USDC and a throw-away key."""
@@ -120,39 +210,194 @@ class LighterExchange:
         private = self.venue.add_key(self.venue.account(account_index), api_key_index)
         return Credentials(account_index, api_key_index, f"0x{private.hex()}")
 
+    async def wait_subscribed(self, channel: str, clients: int = 1) -> None:
+        """Return when ``clients`` clients are subscribed to a channel, named as in a request."""
+        await self.hub.wait_subscribed(channel, clients)
+
+    def statistics(self) -> StreamStatistics:
+        """Counts of the stream so far."""
+        counters, refused = self.hub.counters, Counter[str]()
+        for caller in self._callers.by_address.values():
+            refused += caller.refused
+        return StreamStatistics(
+            clients=self.hub.connections,
+            connections=counters.connections,
+            frames_sent=counters.frames,
+            requests=self.hub.requests,
+            errors=self.hub.errors,
+            slow_clients_cut=counters.slow_clients,
+            ended_clients=counters.silent_clients,
+            refused=refused,
+        )
+
     def settle(self) -> None:
-        """Let what is due have its effect now, and tell the listeners."""
-        events = self.venue.advance(self._clock.now_ns())
-        if events:
-            for listener in self.listeners:
-                listener(events)
+        """Let what is due happen now, tell the listeners and send the frames."""
+        now_ns = self._clock.now_ns()
+        while (step_ns := min(now_ns, self.feed.now_ns + _STRIDE_NS)) < now_ns:
+            self._advance(step_ns)
+        self._advance(now_ns)
 
     def wake(self) -> None:
         """Make the pump look again when the next thing is due."""
-        self._woken.set()
         if self._nap is not None:
             self._nap.cancel()
 
-    # --- inside ---------------------------------------------------------------------------------------------------
+    # --- time -----------------------------------------------------------------------------------------------------
 
     def _read_clock(self) -> int:
         """The current time, at which everything due has had its effect."""
         self.settle()
-        return self.venue.now_ns
+        return self.feed.now_ns
+
+    def _advance(self, until_ns: int) -> None:
+        for frame in self._frames.advance(until_ns):
+            if frame.channel.startswith(CONTROL_PREFIX):
+                self._control_sockets(frame)
+            else:
+                self.hub.publish(frame.channel, frame.text)
 
     async def _pump(self) -> None:
-        """Let what is due have its effect when it is due."""
+        """Let what is due happen when it is due."""
         if self._tasks is None:
             raise AssertionError("the pump runs in the exchange's task group")
         while True:
-            self._woken.clear()
             self.settle()
-            due_ns = self.venue.next_due_ns()
-            if due_ns is None:
-                await self._woken.wait()
-                continue
-            self._nap = self._tasks.create_task(self._clock.sleep_until(due_ns))
+            wake_ns = self._frames.next_wake_ns()
+            if wake_ns is None:
+                raise AssertionError("the feed never ends")
+            self._nap = self._tasks.create_task(self._clock.sleep_until(wake_ns))
             try:
                 await asyncio.wait((self._nap,))
             finally:
                 self._nap.cancel()
+            await asyncio.sleep(0)  # a clock that lags does not yield
+
+    # --- sockets --------------------------------------------------------------------------------------------------
+
+    async def _serve_stream(self, request: web.Request) -> web.StreamResponse:
+        if not self._callers.at(request.remote or "").may_connect(self._clock.now_ns()):
+            return web.json_response({"code": TOO_MANY_CONNECTIONS, "message": "Too Many Connections!"}, status=429)
+        return await self.hub.serve(request)
+
+    def _new_session(self, request: web.Request, on_change: Callable[[], None]) -> StreamSession:
+        caller = self._callers.at(request.remote or "")
+        caller.connections += 1
+
+        def changed() -> None:
+            self._note_subscriptions()
+            on_change()
+
+        session_id = str(UUID(int=self._session_ids.getrandbits(128), version=4))
+        session = StreamSession(self._desk, caller, session_id, on_change=changed, on_request=self._record)
+        self._sessions.append(session)
+        return session
+
+    def _note_subscriptions(self) -> None:
+        """What anybody is subscribed to, for the feed to leave the rest unwritten."""
+        self._sessions = [session for session in self._sessions if not session.is_closed]
+        subjects = {key: subject for session in self._sessions for key, subject in session.subjects.items()}
+        self._wanted = frozenset(subjects)
+        self._watched = frozenset(one.account for one in subjects.values() if one.account is not None)
+
+    def _record(self, what: str, body: str, answer: str) -> None:
+        self.audit.add(
+            Received(time_ns=self._clock.now_ns(), transport="ws", account=None, what=what, body=body, answer=answer)
+        )
+
+    def _control_sockets(self, order: Frame) -> None:
+        if self._tasks is None:
+            return
+        match order.channel:
+            case channel if channel == CLOSE_SOCKETS:
+                self._tasks.create_task(self.hub.close_all(1012, order.text))
+            case channel if channel == ABORT_SOCKETS:
+                self.hub.abort_all()
+            case channel if channel == SILENCE_SOCKETS:
+                self.hub.silence_all()
+            case channel if channel == END_SILENCE:
+                self.hub.end_silence()
+                self._calls.mend()
+            case channel if channel == SHUT_DOWN:
+                self._tasks.create_task(self._shut_down(order.time_ns, int(order.text)))
+            case channel if channel == END_RESTART:
+                self._calls.is_restarting = False
+
+    async def _shut_down(self, now_ns: int, notice_ms: int) -> None:
+        """Say that the server closes, and do so."""
+        self.hub.broadcast(orjson.dumps({"type": "shutdown", "close_in_ms": notice_ms}).decode())
+        self._calls.is_restarting = True
+        await self._clock.sleep_until(now_ns + notice_ms * NS_PER_MS)
+        await self.hub.close_all(1012, CLOSE_REASON)
+
+    # --- faults of transactions -----------------------------------------------------------------------------------
+
+    def _mishap(self, tx: Transaction) -> bool:
+        """Whether an accepted order is cancelled without a word as it takes effect."""
+        return tx.type is TxType.CREATE_ORDER and self.faults.take(Site.EFFECT, self.venue.now_ns) is not None
+
+    def _refusal(self) -> Refusal | None:
+        fault = self.faults.take(Site.TX, self._clock.now_ns())
+        return None if fault is None else Refusal(fault.code, TX_REFUSALS[fault.code])
+
+    # --- the stream's desk ----------------------------------------------------------------------------------------
+
+    def take_on_stream(self, types: Sequence[int], infos: Sequence[str]) -> Accepted:
+        """Hand in transactions that came on a socket. Raises Refusal."""
+        now_ns = self._read_clock()
+        if len(types) == 1 == len(infos):
+            receipt = self.venue.submit(types[0], infos[0], now_ns)
+        else:
+            receipt = self.venue.submit_batch(types, infos, now_ns, most=LARGEST_BATCH)
+        if receipt.code != OK:
+            raise Refusal(receipt.code, receipt.message)
+        for tx_type, info in zip(types, infos, strict=True):
+            if tx_type == TxType.CREATE_ORDER and self.faults.take(Site.EVENTS, now_ns) is not None:
+                order = orjson.loads(info)
+                self.feed.accounts.silenced.add((order["AccountIndex"], order["ClientOrderIndex"]))
+        self.wake()
+        return Accepted(receipt.tx_hashes, receipt.due_ns // NS_PER_MS)
+
+    def first_frame(self, subject: Subject) -> str | None:
+        """The first message of a channel; None when a fault has lost it."""
+        now_ns = self._read_clock()
+        text = orjson.dumps(self.feed.snapshot(subject)).decode()
+        frame = self._frames.snapshot(Frame(time_ns=now_ns, channel=subject.key, text=text))
+        return None if frame is None else frame.text
+
+    def check_token(self, token: str, subject: Subject) -> None:
+        """Raise Refusal unless the token opens the channel."""
+        now_ns = self._clock.now_ns()
+        if self.faults.take(Site.AUTH, now_ns) is not None:
+            raise Refusal(INVALID_AUTH, f"invalid auth: expired token: {subject.wire}")
+        try:
+            account = self.venue.authenticate(token, now_ns)
+        except Refusal as refusal:
+            raise Refusal(refusal.code, f"{refusal.message}: {subject.wire}") from None
+        if account != subject.account:
+            raise Refusal(INVALID_AUTH, f"invalid auth: account index mismatch: {subject.wire}")
+
+
+class _Desk:
+    """The exchange as the requests on its stream see it."""
+
+    def __init__(self, exchange: LighterExchange) -> None:
+        self._exchange = exchange
+
+    def now_ns(self) -> int:
+        return self._exchange.feed.now_ns
+
+    def check_subject(self, subject: Subject) -> None:
+        venue = self._exchange.venue
+        if subject.market is not None and subject.market not in venue.pits:
+            raise Refusal(INVALID_CHANNEL, f"Invalid Channel:  ({subject.topic})")
+        if subject.account is not None:
+            venue.account(subject.account)
+
+    def check_token(self, token: str, subject: Subject) -> None:
+        self._exchange.check_token(token, subject)
+
+    def snapshot(self, subject: Subject) -> str | None:
+        return self._exchange.first_frame(subject)
+
+    def send(self, types: Sequence[int], infos: Sequence[str]) -> Accepted:
+        return self._exchange.take_on_stream(types, infos)

@@ -10,8 +10,9 @@ seeded distribution (latency.py), against the book as last seen at that time, ne
 - A print through its price fills it, up to the print's size; so does a displayed order of the other side that is priced
   through it. A touch without a trade fills nothing. Prints without taker side (auctions) fill nothing.
 - A fill is at the order's own price if it rested, and at the displayed price if it took.
-- A cancel that arrives after the fill fails, as at the venue. An order that would meet one of ours is refused (-159).
-- An order lives one minute at most: live orders have ``minute_to_expire: 1``, in case nobody is left to cancel them.
+- A cancel that arrives after the fill fails, as at the venue. An order that would meet one of ours is refused, or ends
+  the resting one, as the venue's rules say. A post-only order that would take is cancelled.
+- An order lives as long as the venue's shortest expiry at most, as live orders do.
 
 Public data cannot show how the market would have reacted to our orders. They are therefore never added to the book that
 the strategy sees.
@@ -21,15 +22,16 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, unique
 from typing import Final
 
 from stall_then_strike.config.models import PaperConfig, QueueModel, SessionConfig
-from stall_then_strike.engine.gateway import EventSink
+from stall_then_strike.engine.gateway import EventSink, Reply, Request
 from stall_then_strike.engine.venue.budget import NEVER_NS
 from stall_then_strike.engine.venue.calendar import TradingCalendar
+from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.sim import fill_rules
 from stall_then_strike.sim.fill_rules import SHARE_SCALE, Queue
 from stall_then_strike.sim.latency import CANCELS, ORDERS, Latency
@@ -38,6 +40,7 @@ from stall_then_strike.types.dto import (
     NS_PER_S,
     BoardState,
     BookReader,
+    CancelRequest,
     ExecId,
     FillEvent,
     FundingEvent,
@@ -51,7 +54,7 @@ from stall_then_strike.types.dto import (
     VenueStatus,
 )
 from stall_then_strike.types.errors import Rejected
-from stall_then_strike.types.instrument import Instrument, Lots, Money, Ticks
+from stall_then_strike.types.instrument import NO_PRICE, Instrument, Lots, Money, Ticks
 
 # Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
 _BUY: Final = Side.BUY
@@ -59,8 +62,6 @@ _SELL: Final = Side.SELL
 _RUNNING: Final = BoardState.RUNNING
 _UNKNOWN: Final = BoardState.UNKNOWN
 
-LIFE_NS: Final = 60 * NS_PER_S
-"""How long an order lives."""
 STOP_NS: Final = 5 * NS_PER_S
 """How long a stopped run waits, in its own time, for its cancels to be confirmed."""
 _NOT_KNOWN: Final = -1
@@ -115,6 +116,7 @@ class PaperGateway:
         cfg: PaperConfig,
         session: SessionConfig,
         instrument: Instrument,
+        venue: VenueRules,
         *,
         sink: EventSink,
         now_ns: Callable[[], int],
@@ -127,6 +129,7 @@ class PaperGateway:
         self._funding_rate = cfg.funding_rate.as_integer_ratio()
         self._calendar = TradingCalendar(session, cfg.funding_times)
         self._instrument = instrument
+        self._venue = venue
         self._sink = sink
         self._now_ns = now_ns
         self._due: list[tuple[int, int, _Due, OrderId]] = []
@@ -151,29 +154,38 @@ class PaperGateway:
 
     # --- requests
 
-    async def place(self, order: OrderRequest) -> OrderId:
-        """Accept an order; it reaches the book one latency later. Raises Rejected where the venue would refuse it."""
+    async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
+        """Answer orders and cancels in place."""
+        return [
+            self._cancel(request.order_id) if isinstance(request, CancelRequest) else self._place(request)
+            for request in batch
+        ]
+
+    def _place(self, order: OrderRequest) -> OrderId | Rejected:
+        """Accept an order, which reaches the book one latency later, or refuse it where the venue would."""
         if order.size < self._instrument.min_size:
-            raise _refusal(order, "under the minimum order size", -110)
+            return _refusal(order, "under the minimum order size", -110)
         if order.price is not None and order.price <= 0:
-            raise _refusal(order, "price too low", -106)
+            return _refusal(order, "price too low", -106)
         if not self._is_open:
-            raise _refusal(order, f"market state is {self._state}", -204)
+            return _refusal(order, f"market state is {self._state}", -204)
         now = self._now_ns()
         self._placed += 1
         self._run_name = self._run_name or f"{now // NS_PER_MS:x}"  # ids must differ: two runs of a day share log files
-        order_id = OrderId(f"PAPER-{self._run_name}-{self._placed:06d}")
+        name = order.client_order_id if self._venue.own_names else f"PAPER-{self._run_name}-{self._placed:06d}"
+        order_id = OrderId(name)
         arrives = now + self._order_latency.draw_ns(now)
         self._orders[order_id] = _Resting(order, order_id, arrives, order.size)
         self._push(arrives, _Due.ORDER, order_id)
         return order_id
 
-    async def cancel(self, order_id: OrderId) -> None:
+    def _cancel(self, order_id: OrderId) -> OrderId:
         """Accept a cancel. Its outcome comes as an event one latency later, but not before the order's arrival."""
         now = self._now_ns()
         arrives = now + self._cancel_latency.draw_ns(now)
         order = self._orders.get(order_id)
         self._push(max(arrives, order.arrives_ns) if order else arrives, _Due.CANCEL, order_id)
+        return order_id
 
     # --- time and market
 
@@ -268,13 +280,19 @@ class PaperGateway:
         refusal = ""
         if not self._is_open:
             refusal = f"market state is {self._state} (-204)"
-        elif self._meets_own(order):
+        elif self._venue.refuses_self_trade and any(self._own_met_by(order)):
             refusal = "an own order would be met (-159)"
         if refusal:
             self._report(order, OrderEventKind.REJECTED, now_ns, refusal)
             del self._orders[order.order_id]
             return
         self._report(order, OrderEventKind.REGISTERED, now_ns)
+        for met in tuple(self._own_met_by(order)):
+            self._end(met.order_id, OrderEventKind.CANCELLED, now_ns)
+        if request.post_only and self._would_take(request):
+            self._report(order, OrderEventKind.CANCELLED, now_ns)
+            del self._orders[order.order_id]
+            return
         self._take(order, now_ns, through=False)
         if not order.remaining:
             del self._orders[order.order_id]
@@ -285,7 +303,7 @@ class PaperGateway:
             if self._book is not None:
                 order.queue = fill_rules.join(self._book.size_at(request.side, request.price))
             self._resting.append(order)
-            self._push(now_ns + LIFE_NS, _Due.EXPIRY, order.order_id)
+            self._push(now_ns + self._venue.expiry_ns, _Due.EXPIRY, order.order_id)
 
     def _end(self, order_id: OrderId, kind: OrderEventKind, now_ns: int) -> None:
         """A cancel or an expiry reaches the book."""
@@ -300,13 +318,20 @@ class PaperGateway:
         self._resting.remove(order)
         del self._orders[order.order_id]
 
-    def _meets_own(self, order: _Resting) -> bool:
-        price = order.request.price
-        return any(
-            price is None or (price - other.request.price) * order.request.side.sign >= 0
-            for other in self._resting
-            if other.request.side is not order.request.side and other.request.price is not None
-        )
+    def _own_met_by(self, order: _Resting) -> Iterator[_Resting]:
+        """Our resting orders that an order would trade with."""
+        request = order.request
+        for other in self._resting:
+            price = other.request.price
+            if other.request.side is request.side or price is None:
+                continue
+            if request.price is None or (request.price - price) * request.side.sign >= 0:
+                yield other
+
+    def _would_take(self, request: OrderRequest) -> bool:
+        """Whether a limit order would trade with the displayed book."""
+        best = NO_PRICE if self._book is None else self._book.best(request.side.opposite)
+        return bool(best) and request.price is not None and (request.price - best) * request.side.sign >= 0
 
     # --- fills
 

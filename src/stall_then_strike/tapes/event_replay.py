@@ -12,6 +12,8 @@ from typing import Any
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.venue.shared import Shared
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.tapes.event_codec import decode, decode_event
 from stall_then_strike.tapes.event_log import ASKED, LOST, VERSION, Asked, Beginning
 from stall_then_strike.tapes.tape_reader import LineFile, TapeError
@@ -75,7 +77,7 @@ def read_inputs(path: Path) -> Iterator[tuple[int, Event | Asked]]:
 def replay_steps(path: Path) -> Iterator[tuple[int, Step]]:
     """The steps of a new core, one per event, with their times. Raises TapeError, OSError."""
     run = open_run(path)
-    core = Core(run.cfg, live=run.beginning.is_live)
+    core = Core(run.cfg, Shared(run.cfg, bitflyer_rules(run.cfg), live=run.beginning.is_live))
     if run.beginning.is_live:
         run.beginning.restore(core)
     for now_ns, item in read_inputs(path):

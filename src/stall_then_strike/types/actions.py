@@ -1,4 +1,4 @@
-"""Actions: what the core wants done, and an order as a gateway sends it."""
+"""Actions: what the core wants done, and requests as a gateway sends them."""
 
 from __future__ import annotations
 
@@ -79,3 +79,12 @@ class OrderRequest:
     price: Ticks | None
     size: Lots
     time_in_force: TimeInForce
+    post_only: bool = False
+    """It must not take: the venue ends it instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequest:
+    """One cancel as a gateway sends it."""
+
+    order_id: OrderId

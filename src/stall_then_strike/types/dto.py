@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from stall_then_strike.types.actions import (
     Action,
     CancelAllStall,
+    CancelRequest,
     CloseMarket,
     OrderRequest,
     PlaceLimit,
@@ -91,6 +92,7 @@ __all__ = [
     "BookedFill",
     "CallsMade",
     "CancelAllStall",
+    "CancelRequest",
     "Changes",
     "ClientOrderId",
     "CloseMarket",

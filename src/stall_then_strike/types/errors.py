@@ -7,6 +7,7 @@
       LogError            a log cannot be written: quoting stops, exit 1
       JournalError        the journal cannot be opened, read or written: nothing new is sent, exit 1
         JournalBusy         another program holds its lock: try again
+      UnfitOrder          an order that the market cannot take as it is: nothing was sent, correct the call
       FeedError           the venue's feed cannot be received (no connection, no first snapshot): exit 1
         LoginRefused        the venue refuses our key for its private channel: exit 2
       VenueError          an order request went wrong; carries the request and the venue's code
@@ -20,11 +21,14 @@
         Throttled           a rate limit was exceeded: only exits before ``retry_at_ns``
           Restricted          the venue restricts this account's orders for a long time
         OutcomeUnknown      it may be live: resolve by evidence, never send again
+        BatchFailed         some orders of a batch were not accepted: its results tell which, and why
 
 Refusals by the engine (a limit, a gate) are values with a reason, not exceptions.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class StallThenStrikeError(Exception):
@@ -45,6 +49,10 @@ class JournalError(StallThenStrikeError):
 
 class JournalBusy(JournalError):
     """Another program holds the journal's lock. The same call may be tried again."""
+
+
+class UnfitOrder(StallThenStrikeError, ValueError):
+    """A price, size or index that the market or the wire cannot hold. Raised before anything is sent."""
 
 
 class FeedError(StallThenStrikeError):
@@ -116,3 +124,12 @@ class Restricted(Throttled):
 
 class OutcomeUnknown(VenueError):
     """The request may or may not have taken effect."""
+
+
+class BatchFailed(VenueError):
+    """Some requests of a batch were refused or have an unknown outcome; the others were accepted."""
+
+    def __init__(self, request: str, detail: str, *, results: tuple[Mapping[str, object], ...]) -> None:
+        """``results`` has one entry per request, in the order in which they were sent."""
+        super().__init__(request, detail)
+        self.results = results

@@ -51,8 +51,8 @@ def base_of(product_code: str) -> str:
 
 
 def quote_of(product_code: str) -> str:
-    """The currency of a product's prices and money, from its code: ``JPY``."""
-    return product_code.split("_")[-1] if "_" in product_code else "JPY"
+    """The currency of a product's prices and money, from its code: ``JPY``; empty if it has only one part."""
+    return product_code.split("_")[-1] if "_" in product_code else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,23 +66,19 @@ class Instrument:
     """Smallest size step, in base currency."""
     min_size: Lots
     """Smallest order that the venue accepts."""
+    base: str = ""
+    """The asset that is traded; by default from the code."""
+    quote: str = ""
+    """The currency of prices and money; by default from the code."""
     ticks_per_one: int = field(init=False)
     lots_per_one: int = field(init=False)
 
     def __post_init__(self) -> None:
-        """Derive the integer scales that the hot path multiplies by."""
+        """Derive the names, and the integer scales that the hot path multiplies by."""
+        object.__setattr__(self, "base", self.base or base_of(self.product_code))
+        object.__setattr__(self, "quote", self.quote or quote_of(self.product_code))
         object.__setattr__(self, "ticks_per_one", _reciprocal("tick_size", self.tick_size))
         object.__setattr__(self, "lots_per_one", _reciprocal("lot_size", self.lot_size))
-
-    @property
-    def base(self) -> str:
-        """The asset that is traded."""
-        return base_of(self.product_code)
-
-    @property
-    def quote(self) -> str:
-        """The currency of prices and money."""
-        return quote_of(self.product_code)
 
     def to_ticks(self, price: Decimal | int | str) -> Ticks:
         """Convert a price to ticks, exactly."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from stall_then_strike.app.trader.live_trader import LivePlace, LiveTrader
 from stall_then_strike.app.trader.outbox import MOST_IN_FLIGHT
-from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.gateway import Reply, Request
 from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import SystemClock
@@ -17,15 +17,14 @@ from stall_then_strike.types.dto import (
     Changes,
     DecisionLogRow,
     ExecId,
-    OrderId,
     OrderLogRow,
-    OrderRequest,
     PrivateChannel,
     Reconcile,
     Step,
     TradeLogRow,
 )
 from stall_then_strike.types.errors import NotSent
+from tests.engine.core_rig import core_of
 from tests.market_script import config
 
 LIMIT_S = 10.0
@@ -45,11 +44,8 @@ class Story:
     def write(self, row: TradeLogRow | OrderLogRow | DecisionLogRow) -> None:
         self.heard.append("log")
 
-    async def place(self, order: OrderRequest) -> OrderId:
-        raise NotSent("sendchildorder", "nothing is placed here")
-
-    async def cancel(self, order_id: OrderId) -> None:
-        raise NotSent("cancelchildorder", "nothing is cancelled here")
+    async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
+        return [NotSent("send", "nothing is sent here") for _ in batch]
 
     async def report(self, since: ExecId) -> AccountReport:
         self.heard.append("sent")
@@ -65,7 +61,7 @@ class Story:
 async def sending(story: Story) -> AsyncIterator[LiveTrader]:
     cfg = config()
     feed = MarketFeed(cfg)
-    core = Core(cfg, live=True)
+    core = core_of(cfg, live=True)
     place = LivePlace(core=core, feed=feed, logs=story, venue=story)
     trader = LiveTrader(Portfolio(cfg.risk, [core]), SystemClock(), [place], story)
     async with asyncio.TaskGroup() as tasks:

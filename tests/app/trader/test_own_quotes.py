@@ -32,6 +32,7 @@ from stall_then_strike.types.dto import (
     Side,
     Tick,
 )
+from tests.engine.core_rig import core_of
 from tests.market_script import MS, config
 from tests.shared_data import Recorded, real_tape
 
@@ -160,7 +161,7 @@ class ShowingVenue:
 
 def traded(*, shows: bool, quote_mode: str) -> ShowingVenue:
     cfg = config(strategy={"quote_mode": quote_mode})
-    venue = ShowingVenue(Core(cfg), MarketFeed(cfg), shows)
+    venue = ShowingVenue(core_of(cfg), MarketFeed(cfg), shows)
     venue.run(real_tape())
     return venue
 

@@ -25,10 +25,11 @@ from stall_then_strike.types.dto import BoardState, BookStatus, Health, Side
 
 TS = 1_795_246_213_123_456_789  # 2026-11-21T07:30:13Z
 
-EMPTY = Status(ts_ns=TS, mode="paper · bitFlyer")
+EMPTY = Status(ts_ns=TS, mode="paper · bitFlyer", product="FX_BTC_JPY")
 FULL = Status(
     ts_ns=TS,
     mode="paper · embedded exchange",
+    product="FX_BTC_JPY",
     uptime_s=754,
     reason="stall_immature",
     connected=True,

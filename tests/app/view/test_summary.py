@@ -16,6 +16,7 @@ TS = 1_795_246_213_123_456_789
 
 RUN = Summary(
     mode="paper · embedded exchange",
+    product="FX_BTC_JPY",
     duration_s=3_661.5,
     counts=Counts(
         messages=219, strikes=120, placed=240, filled=31, partly_filled=4, fills=39, cancels=205, closes=12, rejects=1,
@@ -111,6 +112,7 @@ def test_minute_line_is_one_line_that_says_how_it_stands() -> None:
         Status(
             ts_ns=TS,
             mode="paper",
+            product="FX_BTC_JPY",
             uptime_s=60,
             reason="quoting",
             connected=True,

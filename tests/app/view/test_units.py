@@ -23,7 +23,7 @@ from tests.engine.live_desk import settle, settled_desk, struck
         ("FX_BTC_JPY", "BTC", "JPY"),
         ("ETH_JPY", "ETH", "JPY"),
         ("ETH_BTC", "ETH", "BTC"),
-        ("BTCJPY28", "BTCJPY28", "JPY"),
+        ("BTCJPY28", "BTCJPY28", ""),
     ],
 )
 def test_assets_by_the_products_code(product: str, base: str, quote: str) -> None:

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stall_then_strike.config.models import LimitsConfig
-from stall_then_strike.engine.venue.budget import ON_THE_WAY_NS, PUBLIC_CALLS, Budget, SendWindow
+from stall_then_strike.config.models import ExchangeConfig, LimitsConfig
+from stall_then_strike.engine.venue.budget import ON_THE_WAY_NS, Budget, SendWindow
+from stall_then_strike.engine.venue.rules import Limit
+from stall_then_strike.infra.bitflyer.bitflyer_rules import PUBLIC_CALLS, bitflyer_limits
 from stall_then_strike.types.dto import (
     NS_PER_S,
     ClientOrderId,
@@ -25,7 +27,7 @@ from stall_then_strike.types.dto import (
     Side,
     TimeInForce,
 )
-from stall_then_strike.types.instrument import Lots, fx_btc_jpy
+from stall_then_strike.types.instrument import Lots
 from tests.engine.core_rig import MS, properties
 
 SMALL, LARGE = Lots(100_000), Lots(10**8)
@@ -33,14 +35,19 @@ MINUTE, FIVE_MINUTES = 60 * NS_PER_S, 300 * NS_PER_S
 
 
 def window(limit: int = 5, seconds: int = 10, reserve: int = 2) -> SendWindow:
-    return SendWindow("test", limit=limit, window_ns=seconds * NS_PER_S, reserve=reserve)
+    length_ns = seconds * NS_PER_S - ON_THE_WAY_NS
+    return SendWindow(Limit(name="test", most=limit, window_ns=length_ns, reserve=reserve))
+
+
+def budget_of(limits: LimitsConfig) -> Budget:
+    return Budget(bitflyer_limits(ExchangeConfig(limits=limits)))
 
 
 class Calls:
     """What the venue would count: stamps of every call, by limit."""
 
     def __init__(self, limits: LimitsConfig) -> None:
-        self.budget = Budget(limits, fx_btc_jpy())
+        self.budget = budget_of(limits)
         self.limits = limits
         self.private: list[int] = []
         self.orders: list[int] = []
@@ -88,7 +95,7 @@ class Calls:
 
 
 def test_the_wait_names_the_limit_that_is_in_the_way_and_until_when() -> None:
-    budget = Budget(LimitsConfig(small_orders_per_min=20, reserve_small_orders=4), fx_btc_jpy())
+    budget = budget_of(LimitsConfig(small_orders_per_min=20, reserve_small_orders=4))
     for _ in range(16):
         budget.spend_order(0, SMALL)
     now = 10 * NS_PER_S
@@ -99,7 +106,7 @@ def test_the_wait_names_the_limit_that_is_in_the_way_and_until_when() -> None:
 
 
 def test_the_wait_says_when_strikes_are_only_spaced() -> None:
-    budget = Budget(LimitsConfig(), fx_btc_jpy())
+    budget = budget_of(LimitsConfig())
     for _ in range(30):
         budget.spend_strike(NS_PER_S, 2, SMALL)
     at = budget.strike_at_ns(NS_PER_S, 2, SMALL)
@@ -111,7 +118,7 @@ def test_the_wait_says_when_strikes_are_only_spaced() -> None:
 
 
 def test_the_wait_tells_of_others_and_of_a_pause() -> None:
-    budget, now = Budget(LimitsConfig(), fx_btc_jpy()), 100 * NS_PER_S
+    budget, now = budget_of(LimitsConfig()), 100 * NS_PER_S
     budget.strike_at_ns(now, 2, SMALL)
     budget.on_reading(LimitReading(limit=LimitName.PRIVATE, remaining=10, reset_ns=now + 5 * NS_PER_S, ts_ns=now), now)
     budget.strike_at_ns(now, 2, SMALL)
@@ -133,7 +140,7 @@ def test_the_wait_tells_of_others_and_of_a_pause() -> None:
 )
 def test_the_wait_is_the_answer_and_asking_for_it_changes_none(steps: list[tuple[str, int]]) -> None:
     limits = LimitsConfig(small_orders_per_min=30, private_per_5min=120, reserve_private=20)
-    budget, silent, now = Budget(limits, fx_btc_jpy()), Budget(limits, fx_btc_jpy()), 0
+    budget, silent, now = budget_of(limits), budget_of(limits), 0
     for what, ms in steps:
         now += ms * MS
         for one in (budget, silent):
@@ -201,7 +208,7 @@ def test_no_pause_below_half_of_the_share_then_rising_ones() -> None:
 
 
 def test_use_says_what_the_panel_shows() -> None:
-    budget = Budget(LimitsConfig(), fx_btc_jpy())
+    budget = budget_of(LimitsConfig())
     budget.spend_strike(0, 2, SMALL)
     budget.spend_cancel(0, 2)
     budget.spend_order(0, LARGE)
@@ -219,7 +226,7 @@ def test_use_says_what_the_panel_shows() -> None:
 
 @pytest.mark.parametrize(("size", "counts"), [(Lots(10_000_000), True), (Lots(10_000_001), False)])
 def test_orders_of_a_tenth_or_less_are_small(size: Lots, counts: bool) -> None:
-    budget = Budget(LimitsConfig(), fx_btc_jpy())
+    budget = budget_of(LimitsConfig())
     budget.spend_order(0, size)
     assert budget.use(0)[-1].used == counts
 
@@ -371,15 +378,14 @@ def test_memory_is_bounded_by_the_limits() -> None:
     for now in range(0, 3_600 * NS_PER_S, 200 * MS):
         if calls.strike(now, SMALL):
             calls.cancel(now, 2)
-    windows = (calls.budget._private, calls.budget._orders, calls.budget._small)
-    assert all(len(w._stamps) <= w.limit for w in windows)
+    assert all(len(w._stamps) <= w.limit for w in calls.budget._windows)
 
 
 # --- the venue's word, refusals, questions, restarts (live)
 
 
 def budget(**limits: int) -> Budget:
-    return Budget(LimitsConfig(**limits), fx_btc_jpy())
+    return budget_of(LimitsConfig(**limits))
 
 
 def used(found: Budget, now: int, name: str = "private") -> int:

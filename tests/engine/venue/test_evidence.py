@@ -8,6 +8,7 @@ import pytest
 
 from stall_then_strike.engine.orders import Order, Orders, OrderState
 from stall_then_strike.engine.venue.evidence import is_ghost, names_and_strangers, overdue_at_ns, states
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.types.dto import (
     NS_PER_S,
     ClientOrderId,
@@ -20,11 +21,11 @@ from stall_then_strike.types.dto import (
     TimeInForce,
 )
 from stall_then_strike.types.instrument import Lots, Ticks
-from tests.engine.core_rig import BUY, MIN, MS, SELL, at, fill
+from tests.engine.core_rig import BUY, MIN, MS, SELL, at, config, fill
 from tests.engine.venue.reports import listed, report
 
 K, S = OrderEventKind, OrderState
-VANISH_NS = 60 * NS_PER_S
+RULES = bitflyer_rules(config())
 DOUBT_NS = 3 * NS_PER_S
 
 
@@ -73,7 +74,7 @@ def test_a_listed_order_with_the_terms_of_one_without_answer_is_that_order() -> 
     """A1: the acknowledgement was lost but the order is live."""
     orders = Orders()
     unanswered(orders)
-    found = names_and_strangers(report(500, listed("V", placed_ms=50)), orders)
+    found = names_and_strangers(report(500, listed("V", placed_ms=50)), orders, RULES)
     assert [(event.client_order_id, event.order_id) for event in found.names] == [("a", "V")]
     assert not found.strangers
 
@@ -86,7 +87,7 @@ def test_other_terms_or_another_time_are_a_strangers(others: dict[str, Any]) -> 
     """C8: a manual order is never taken for ours."""
     orders = Orders()
     unanswered(orders)
-    found = names_and_strangers(report(95_000, listed("F", **others)), orders)
+    found = names_and_strangers(report(95_000, listed("F", **others)), orders, RULES)
     assert not found.names
     assert [order.order_id for order in found.strangers] == ["F"]
 
@@ -95,7 +96,7 @@ def test_two_listed_orders_of_the_same_terms_name_two_orders() -> None:
     orders = Orders()
     unanswered(orders, "a")
     unanswered(orders, "b")
-    found = names_and_strangers(report(500, listed("V"), listed("W"), listed("X")), orders)
+    found = names_and_strangers(report(500, listed("V"), listed("W"), listed("X")), orders, RULES)
     assert [(event.client_order_id, event.order_id) for event in found.names] == [("a", "V"), ("b", "W")]
     assert [order.order_id for order in found.strangers] == ["X"]
 
@@ -103,7 +104,7 @@ def test_two_listed_orders_of_the_same_terms_name_two_orders() -> None:
 def test_an_order_whose_answer_is_on_its_way_is_no_stranger_yet() -> None:
     orders = Orders()
     order = sent(orders)
-    found = names_and_strangers(report(500, listed("V")), orders)
+    found = names_and_strangers(report(500, listed("V")), orders, RULES)
     assert not found.names
     assert not found.strangers
     assert order.order_id is None
@@ -114,8 +115,8 @@ def test_an_execution_names_the_order_without_answer() -> None:
     orders = Orders()
     unanswered(orders)
     parts = [fill(BUY, 10_049, MIN // 2, exec_id=number, name=None, order_id="V") for number in (1, 2)]
-    assert not names_and_strangers(report(500, fills=parts), orders).names, "its order may yet be listed"
-    found = names_and_strangers(report(2_100, fills=parts), orders)
+    assert not names_and_strangers(report(500, fills=parts), orders, RULES).names, "its order may yet be listed"
+    found = names_and_strangers(report(2_100, fills=parts), orders, RULES)
     assert [(event.client_order_id, event.order_id) for event in found.names] == [("a", "V")]
     assert not found.foreign_fills
 
@@ -125,7 +126,9 @@ def test_an_execution_of_a_listed_order_with_other_terms_names_nothing() -> None
     orders = Orders()
     unanswered(orders)
     done = listed("F", price=10_060, size=2 * MIN, executed=MIN)
-    found = names_and_strangers(report(3_000, done, fills=[fill(BUY, 10_049, MIN, name=None, order_id="F")]), orders)
+    found = names_and_strangers(
+        report(3_000, done, fills=[fill(BUY, 10_049, MIN, name=None, order_id="F")]), orders, RULES
+    )
     assert not found.names
 
 
@@ -140,7 +143,7 @@ def test_an_execution_of_a_listed_order_with_other_terms_names_nothing() -> None
 def test_an_execution_that_cannot_be_of_the_order_does_not_name_it(strange: Any) -> None:
     orders = Orders()
     unanswered(orders)
-    found = names_and_strangers(report(10_000, fills=[strange]), orders)
+    found = names_and_strangers(report(10_000, fills=[strange]), orders, RULES)
     assert not found.names
     assert found.foreign_fills == [strange]
 
@@ -149,7 +152,7 @@ def test_executions_that_together_exceed_the_order_do_not_name_it() -> None:
     orders = Orders()
     unanswered(orders)
     parts = [fill(BUY, 10_049, MIN * 3 // 4, exec_id=number, name=None, order_id="F") for number in (1, 2)]
-    found = names_and_strangers(report(10_000, fills=parts), orders)
+    found = names_and_strangers(report(10_000, fills=parts), orders, RULES)
     assert not found.names
     assert found.foreign_fills == parts
 
@@ -158,9 +161,9 @@ def test_an_execution_that_an_answer_on_its_way_may_name_is_nobodys_yet() -> Non
     """A3: the acknowledgement arrives after the fill."""
     orders = Orders()
     strange = fill(BUY, 10_049, MIN, name=None, order_id="F", ms=1_000)
-    assert names_and_strangers(report(1_100, fills=[strange]), orders).foreign_fills == [strange]
+    assert names_and_strangers(report(1_100, fills=[strange]), orders, RULES).foreign_fills == [strange]
     sent(orders, "a", 500)
-    found = names_and_strangers(report(9_000, fills=[strange]), orders)
+    found = names_and_strangers(report(9_000, fills=[strange]), orders, RULES)
     assert not found.foreign_fills
     assert not found.names
 
@@ -174,7 +177,7 @@ def test_an_execution_of_an_order_with_other_terms_is_a_strangers_at_once() -> N
     terms = OrderTerms(BUY, Ticks(10_060), Lots(MIN))
     orders.apply(OrderEvent(ts_ns=at(90), kind=K.REGISTERED, order_id=OrderId("G"), terms=terms))
     done = listed("F", price=None, size=MIN, executed=MIN, state=ReportedState.COMPLETED)
-    found = names_and_strangers(report(200, done, fills=[by_list, by_event]), orders)
+    found = names_and_strangers(report(200, done, fills=[by_list, by_event]), orders, RULES)
     assert found.foreign_fills == [by_list, by_event]
 
 
@@ -183,17 +186,19 @@ def test_a_counted_execution_is_nobodys_again() -> None:
     orders = Orders()
     strange = fill(BUY, 10_049, MIN, name=None, order_id="F")
     orders.count_stranger(strange)
-    assert not names_and_strangers(report(60_000, fills=[strange]), orders).foreign_fills
+    assert not names_and_strangers(report(60_000, fills=[strange]), orders, RULES).foreign_fills
 
 
 def test_an_order_believed_ended_that_is_still_listed_is_an_orphan() -> None:
     orders = Orders()
     working(orders)
     tell(orders, K.CANCELLED, ms=1_000)
-    assert not names_and_strangers(report(2_000, listed("V-a")), orders).orphans, "the list may be older than the end"
-    assert names_and_strangers(report(4_000, listed("V-a")), orders).orphans == ["V-a"]
+    assert not names_and_strangers(report(2_000, listed("V-a")), orders, RULES).orphans, (
+        "the list may be older than the end"
+    )
+    assert names_and_strangers(report(4_000, listed("V-a")), orders, RULES).orphans == ["V-a"]
     gone = listed("V-a", state=ReportedState.CANCELED, executed=1)
-    assert not names_and_strangers(report(4_000, gone), orders).orphans
+    assert not names_and_strangers(report(4_000, gone), orders, RULES).orphans
 
 
 def test_an_ended_order_whose_cancel_the_venue_refuses_is_no_orphan() -> None:
@@ -201,9 +206,9 @@ def test_an_ended_order_whose_cancel_the_venue_refuses_is_no_orphan() -> None:
     orders = Orders()
     working(orders)
     tell(orders, K.CANCELLED, ms=1_000)
-    assert names_and_strangers(report(5_000, listed("V-a")), orders).orphans == ["V-a"]
+    assert names_and_strangers(report(5_000, listed("V-a")), orders, RULES).orphans == ["V-a"]
     tell(orders, K.CANCEL_FAILED, ms=5_200)
-    assert not names_and_strangers(report(7_000, listed("V-a")), orders).orphans
+    assert not names_and_strangers(report(7_000, listed("V-a")), orders, RULES).orphans
 
 
 def test_an_orphan_of_an_earlier_run_is_found_too() -> None:
@@ -213,7 +218,7 @@ def test_an_orphan_of_an_earlier_run_is_found_too() -> None:
     tell(before, K.CANCELLED, ms=1_000)
     orders = Orders()
     orders.restore([order.memo()], [])
-    assert names_and_strangers(report(4_000, listed("V-a")), orders).orphans == ["V-a"]
+    assert names_and_strangers(report(4_000, listed("V-a")), orders, RULES).orphans == ["V-a"]
 
 
 # --- what became of it?
@@ -222,7 +227,7 @@ def test_an_orphan_of_an_earlier_run_is_found_too() -> None:
 def look(orders: Orders, at_ms: float, *lists: Any, is_complete: bool = True) -> list[OrderEventKind]:
     made = report(at_ms + 100, *lists, asked_ms=at_ms, is_complete=is_complete)
     kinds = []
-    for event in states(made, orders, VANISH_NS):
+    for event in states(made, orders, RULES):
         kinds.append(event.kind)
         orders.apply(event)
     return kinds
@@ -351,10 +356,10 @@ def test_a_ghost_was_missed_twice_and_sent_long_ago() -> None:
     orders = Orders()
     order = unanswered(orders)
     look(orders, 3_000)
-    assert not is_ghost(order, at(20_000), DOUBT_NS)
+    assert not is_ghost(order, at(20_000), RULES)
     look(orders, 5_000)
-    assert not is_ghost(order, at(8_999), DOUBT_NS)
-    assert is_ghost(order, at(9_000), DOUBT_NS)
+    assert not is_ghost(order, at(8_999), RULES)
+    assert is_ghost(order, at(9_000), RULES)
     assert order.is_live, "it still counts as exposure"
 
 
@@ -363,7 +368,7 @@ def test_a_ghost_that_speaks_is_none() -> None:
     order = unanswered(orders)
     assert look(orders, 3_000) + look(orders, 5_000) == []
     tell(orders, K.REGISTERED, order_id="V", ms=10_000)
-    assert not is_ghost(order, at(20_000), DOUBT_NS)
+    assert not is_ghost(order, at(20_000), RULES)
     assert look(orders, 12_500) == [], "one list after it came up is not two"
 
 
@@ -383,7 +388,7 @@ def test_when_news_are_overdue(kinds: list[OrderEventKind], others: dict[str, An
     for kind in kinds:
         tell(orders, kind, order_id=None if kind is K.SEND_UNKNOWN else "V", ms=100)
     expected = None if overdue_ms is None else at(overdue_ms)
-    assert overdue_at_ns(order, DOUBT_NS) == expected
+    assert overdue_at_ns(order, DOUBT_NS, RULES) == expected
 
 
 def test_a_cancel_without_outcome_and_a_refused_one_are_overdue() -> None:
@@ -391,9 +396,9 @@ def test_a_cancel_without_outcome_and_a_refused_one_are_overdue() -> None:
     orders = Orders()
     order = working(orders)
     orders.cancel_sent(order, at(1_000))
-    assert overdue_at_ns(order, DOUBT_NS) == at(4_000)
+    assert overdue_at_ns(order, DOUBT_NS, RULES) == at(4_000)
     tell(orders, K.CANCEL_FAILED, ms=1_100)
-    assert overdue_at_ns(order, DOUBT_NS) == order.sent_ns
+    assert overdue_at_ns(order, DOUBT_NS, RULES) == order.sent_ns
     assert order.sent_ns + MS < at(1_100)
 
 
@@ -401,11 +406,13 @@ def test_request_that_was_on_its_way_while_the_machine_slept_may_have_been_taken
     orders, hour_ms = Orders(), 3_600_000.0
     order = sent(orders)
     for at_ms in (hour_ms, hour_ms + 3_000):
-        assert list(states(report(at_ms), orders, VANISH_NS)) == [], "its answer is still to come"
+        assert list(states(report(at_ms), orders, RULES)) == [], "its answer is still to come"
     tell(orders, K.SEND_UNKNOWN, ms=hour_ms + 5_000)
     late = listed("V-late", placed_ms=hour_ms + 4_000)
-    assert [event.order_id for event in names_and_strangers(report(hour_ms + 8_000, late), orders).names] == ["V-late"]
+    assert [event.order_id for event in names_and_strangers(report(hour_ms + 8_000, late), orders, RULES).names] == [
+        "V-late"
+    ]
     dead_ms = hour_ms + 5_000 + 120_000 + 100  # when it was asked for
-    assert list(states(report(dead_ms - 1), orders, VANISH_NS)) == []
-    assert [event.kind for event in states(report(dead_ms), orders, VANISH_NS)] == [K.PROVEN_ABSENT]
+    assert list(states(report(dead_ms - 1), orders, RULES)) == []
+    assert [event.kind for event in states(report(dead_ms), orders, RULES)] == [K.PROVEN_ABSENT]
     assert order.lost_ns == at(hour_ms + 5_000)

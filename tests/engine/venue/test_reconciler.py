@@ -8,6 +8,7 @@ import pytest
 
 from stall_then_strike.engine.orders import Order, Orders
 from stall_then_strike.engine.venue.reconciler import PERIOD, Books, Payment, Reconciler
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.types.dto import (
     ClientOrderId,
     ExecId,
@@ -26,7 +27,8 @@ HELD = 10_000_000 * MIN
 
 
 def rules(**account: Any) -> Reconciler:
-    return Reconciler(config(account=account).account, fx_btc_jpy())
+    cfg = config(account=account)
+    return Reconciler(cfg.account, fx_btc_jpy(), bitflyer_rules(cfg))
 
 
 def settled(ms: float = 0) -> Reconciler:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from stall_then_strike.engine.venue.witnesses import GRACE_NS, Witness, Witnesses
+from stall_then_strike.engine.venue.witnesses import Witness, Witnesses
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.types.dto import (
     ExecId,
     FillEvent,
@@ -26,6 +27,7 @@ from tests.engine.core_rig import BUY, MIN, MS, SELL, at, config, fill
 from tests.engine.live_desk import LiveDesk, settle, settled_desk, struck
 from tests.engine.venue.reports import UNIT
 
+GRACE_NS = bitflyer_rules(config()).print_grace_ns
 GRACE_MS = GRACE_NS / MS
 PATIENT = config(strategy={"max_reverse_ticks": 10**6})
 
@@ -66,7 +68,7 @@ def agreed_desk(cfg: Any = PATIENT) -> tuple[LiveDesk, PlaceLimit, PlaceLimit]:
 
 
 def test_two_channels_or_one_list_prove_a_fill_and_one_channel_does_not() -> None:
-    keeper = Witnesses()
+    keeper = Witnesses(GRACE_NS)
     for number, by in enumerate((Witness.PRIVATE, Witness.PUBLIC, Witness.LISTED, Witness.REMEMBERED)):
         keeper.add(ExecId(number), by)
     assert [keeper.is_proven(ExecId(number)) for number in range(5)] == [False, False, True, True, False]
@@ -79,7 +81,7 @@ def test_two_channels_or_one_list_prove_a_fill_and_one_channel_does_not() -> Non
 
 
 def test_what_only_the_public_channel_told_is_overdue_after_a_grace_and_given_once() -> None:
-    keeper = Witnesses()
+    keeper = Witnesses(GRACE_NS)
     early, late = fill(BUY, 100, MIN, exec_id=7), fill(BUY, 100, MIN, exec_id=8)
     for one in (early, late):
         keeper.add(one.exec_id, Witness.PUBLIC)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from stall_then_strike.app.trader.virtual import Message
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.research.calibration.fill_replay import (
     ARRIVAL,
@@ -31,6 +32,7 @@ from stall_then_strike.sim.paper import PaperGateway, queue_rule
 from stall_then_strike.types.dto import (
     BoardSnapshot,
     BookStatus,
+    CancelRequest,
     ClientOrderId,
     Event,
     FillEvent,
@@ -42,7 +44,7 @@ from stall_then_strike.types.dto import (
     Side,
     TimeInForce,
 )
-from stall_then_strike.types.errors import Rejected
+from stall_then_strike.types.errors import VenueError
 from stall_then_strike.types.instrument import Lots, Ticks
 from tests.market_script import config
 from tests.research.tables.random_tapes import MID, random_tape
@@ -74,7 +76,12 @@ class Paper:
         self.now_ns = 0
         self.feed = MarketFeed(cfg, is_quiet=True)
         self.venue = PaperGateway(
-            cfg.paper, cfg.session, cfg.exchange.instrument(), sink=self.told.append, now_ns=lambda: self.now_ns
+            cfg.paper,
+            cfg.session,
+            cfg.exchange.instrument(),
+            bitflyer_rules(cfg),
+            sink=self.told.append,
+            now_ns=lambda: self.now_ns,
         )
 
     def see(self, now_ns: int, text: str | None) -> None:
@@ -111,12 +118,12 @@ async def on_paper(messages: list[Message], cfg: AppConfig, wish: Wish) -> list[
         while due and due[0] <= now_ns:
             paper.now_ns = due.pop(0)
             if order_id:
-                await paper.venue.cancel(order_id)
+                await paper.venue.send([CancelRequest(order_id=order_id)])
             else:
-                try:
-                    order_id = await paper.venue.place(request)
-                except Rejected:
+                (answer,) = await paper.venue.send([request])
+                if isinstance(answer, VenueError):
                     return None
+                order_id = answer
         paper.now_ns = before_ns
         paper.see(now_ns, text)
     if any(isinstance(event, OrderEvent) and event.kind is OrderEventKind.REJECTED for event in paper.told):

@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from stall_then_strike.sim.exchange.book_side import Owner
-from stall_then_strike.sim.exchange.matching import Fate, MatchingEngine, Submitted
+from stall_then_strike.sim.exchange.book_side import Order, Owner
+from stall_then_strike.sim.exchange.matching import Fate, MatchingEngine, Referee, Ruling, Submitted, Trade
 from stall_then_strike.types.dto import OrderId, Side, TimeInForce
 from stall_then_strike.types.instrument import Lots, Ticks
 
@@ -27,6 +27,7 @@ def send(
     price: int | None = None,
     tif: TimeInForce = GTC,
     expires_ns: int | None = None,
+    referee: Referee | None = None,
 ) -> Submitted:
     return engine.submit(
         order_id=OrderId(name),
@@ -36,6 +37,7 @@ def send(
         price=None if price is None else Ticks(price),
         time_in_force=tif,
         expires_ns=expires_ns,
+        referee=referee,
     )
 
 
@@ -161,6 +163,68 @@ def test_a_name_that_rests_is_refused() -> None:
     engine = asks_of(("a", 101, 5))
     with pytest.raises(ValueError, match="already rests"):
         send(engine, "a", SELL, 1, 105)
+
+
+class Scripted:
+    """A referee that rules as it was told, maker by maker."""
+
+    def __init__(self, **rulings: Ruling) -> None:
+        self.rulings = rulings
+        self.settled: list[tuple[str, int]] = []
+        self.left: list[tuple[str, int]] = []
+
+    def rule(self, maker: Order, lots: Lots) -> Ruling:
+        lots_allowed, *flags = self.rulings.get(maker.order_id, Ruling(lots))
+        return Ruling(min(lots, lots_allowed), *flags)
+
+    def settle(self, trade: Trade) -> None:
+        self.settled.append((trade.maker_id, trade.size))
+
+    def dropped(self, maker: Order) -> None:
+        self.left.append((maker.order_id, maker.remaining))
+
+
+@pytest.mark.parametrize(
+    ("ruling", "trades", "left", "depth", "fate", "remaining"),
+    [
+        (Ruling(5), [("a", 5), ("b", 5)], [], [(102, 2)], Fate.FILLED, 0),
+        (Ruling(0), [], [], [(101, 5), (102, 7)], Fate.EXPIRED, 10),
+        (Ruling(0, drops_maker=True), [("b", 7)], [("a", 5)], [], Fate.RESTING, 3),
+        (Ruling(2, drops_maker=True), [("a", 2), ("b", 7)], [("a", 3)], [], Fate.RESTING, 1),
+        (Ruling(5, is_void=True), [("b", 5)], [("a", 5)], [(102, 2)], Fate.FILLED, 0),
+    ],
+    ids=["all", "stop", "drop", "part, then drop", "void"],
+)
+def test_a_referee_rules_each_match(
+    ruling: Ruling,
+    trades: list[tuple[str, int]],
+    left: list[tuple[str, int]],
+    depth: list[tuple[int, int]],
+    fate: Fate,
+    remaining: int,
+) -> None:
+    engine, referee = asks_of(("a", 101, 5), ("b", 102, 7)), Scripted(a=ruling)
+    outcome = send(engine, "taker", BUY, 10, 102, referee=referee)
+    assert referee.settled == trades == [(t.maker_id, t.size) for t in outcome.trades]
+    assert referee.left == left
+    assert engine.depth(SELL) == depth
+    assert (outcome.fate, outcome.remaining) == (fate, remaining)
+    assert engine.depth(BUY) == ([(102, remaining)] if fate is Fate.RESTING else [])
+
+
+def test_void_lots_leave_the_rest_of_a_larger_maker() -> None:
+    engine, referee = asks_of(("a", 101, 5)), Scripted(a=Ruling(5, is_void=True))
+    outcome = send(engine, "taker", BUY, 2, 101, referee=referee)
+    assert (outcome.fate, outcome.trades, engine.depth(SELL)) == (Fate.FILLED, (), [(101, 3)])
+    assert referee.left == []
+
+
+def test_a_referee_that_allows_everything_changes_nothing() -> None:
+    outcomes = [
+        send(asks_of(("a", 101, 5), ("b", 102, 7)), "taker", BUY, 9, 102, referee=referee)
+        for referee in (None, Scripted())
+    ]
+    assert outcomes[0] == outcomes[1]
 
 
 @dataclass

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stall_then_strike.sim.faults.catalogue import RECIPES, SHORTEST_S, random_plan, single_plans
 from stall_then_strike.sim.faults.injector import FaultInjector
-from stall_then_strike.sim.faults.kinds import ALL_KINDS, SPECS, Fault, FaultKind, FaultPlan, Site
+from stall_then_strike.sim.faults.kinds import SPECS, Fault, FaultKind, FaultPlan, FaultVenue, Site, kinds_of
 from stall_then_strike.types.dto import BoardState, Health
 from tests.sim.exchange_rig import SECOND
 
@@ -68,7 +68,8 @@ def test_all_mistakes_of_a_fault_are_told_at_once() -> None:
 
 
 def test_every_kind_has_rules_and_a_recipe() -> None:
-    assert set(SPECS) == set(ALL_KINDS) == {recipe["kind"] for recipe in RECIPES.values()}
+    assert set(SPECS) == set(FaultKind)
+    assert set(kinds_of(FaultVenue.BITFLYER)) == {recipe["kind"] for recipe in RECIPES.values()}
 
 
 def test_end_of_a_fault_counts_what_is_still_under_way() -> None:
@@ -96,7 +97,7 @@ def test_random_plan_leaves_the_last_third_in_peace(seed: int, duration_s: float
 def test_random_plans_differ_and_reach_every_kind() -> None:
     plans = [random_plan(seed, 60) for seed in range(300)]
     assert len(set(plans)) > 290
-    assert {fault.kind for plan in plans for fault in plan.faults} == set(ALL_KINDS)
+    assert {fault.kind for plan in plans for fault in plan.faults} == set(kinds_of(FaultVenue.BITFLYER))
 
 
 def test_plans_of_nothing_and_of_too_short_runs_are_refused() -> None:

@@ -49,6 +49,7 @@ LONGEST_S: Final = 1_000_000_000
 """Thirty years; beyond, stamps exceed 64 bits and calendars."""
 OPEN_FILES: Final = 128
 """Open files that a run needs: sockets, logs, journal, libraries. With 24 it fails at random places."""
+MAX_PORT: Final = 65_535
 FASTEST: Final = 100.0
 """Above this speed sockets cannot keep up; virtual time (``max``) has no such limit."""
 
@@ -329,6 +330,13 @@ def speed(text: str) -> float:
     if not 0 < value <= FASTEST:
         raise argparse.ArgumentTypeError(f"{text!r} is not a speed; accepted: above 0 to {FASTEST:g}, or max")
     return value
+
+
+def port(text: str) -> int:
+    """A port number, for argparse."""
+    if not text.isascii() or not text.isdigit() or int(text) > MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; accepted: 0 to {MAX_PORT}")
+    return int(text)
 
 
 def _float(text: str) -> float:

@@ -25,7 +25,7 @@ QUOTE_TAG: Final = "stall"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
-    """A fill with its effect. Money in JPY."""
+    """A fill with its effect. Money in quote currency."""
 
     ts_ns: int
     exec_id: int | None

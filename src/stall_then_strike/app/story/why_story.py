@@ -212,7 +212,7 @@ def _time_line(
     lines += (_of_decision(row) for row in found.decisions.within if row.decision_type != "hold")
     for life in found.orders:
         lines += _of_life(life, units)
-    lines += (_of_fact(fact) for fact in facts)
+    lines += (_of_fact(fact, units) for fact in facts)
     lines += (_of_fill(fill, units) for fill in found.fills)
     lines += (
         Happening(
@@ -270,7 +270,7 @@ def _of_life(life: OrderLife, units: Instrument) -> Iterable[Happening]:
     if life.source == "journal":
         for fact in life.facts:
             if fact.what != "fill":
-                yield _of_fact(fact, life)
+                yield _of_fact(fact, units, life)
         return
     name = life.client_order_id or life.order_id
     if life.sent_ns is not None:
@@ -297,8 +297,9 @@ def _terms(life: OrderLife) -> str:
     return f"{life.side} {plain(life.size)} @ {at}"
 
 
-def _of_fact(fact: Fact, life: OrderLife | None = None) -> Happening:
+def _of_fact(fact: Fact, units: Instrument, life: OrderLife | None = None) -> Happening:
     what, text = FACTS.get(fact.what, (fact.what, ""))
+    text = text.replace("{quote}", units.quote)
     detail = fact.detail
     if life is not None and fact.what == "send":
         text, detail = _terms(life), ""

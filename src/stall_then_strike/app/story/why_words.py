@@ -88,15 +88,16 @@ FACTS: Final[Mapping[str, tuple[str, str]]] = {
     "difference": ("account", "our books and the venue's differ"),
     "behind": ("account", ""),
     "unreconciled": ("account", ""),
-    "funding": ("account", "funding or carry, JPY"),
-    "collateral": ("account", "collateral moved without a fill, JPY"),
+    "funding": ("account", "funding or carry, {quote}"),
+    "collateral": ("account", "collateral moved without a fill, {quote}"),
     "pause": ("pause", ""),
     "journal": ("journal", ""),
     "day": ("day", "trading day"),
     "start": ("start", "run started, configuration"),
     "stop": ("stop", "run ended"),
 }
-"""Facts of the journal: a word for the time line, and the text before the detail. Others are shown as they are."""
+"""Facts of the journal: a word for the time line, and the text before the detail (``{quote}``: the currency). Others
+are shown as they are."""
 
 LOUD: Final = frozenset(
     {

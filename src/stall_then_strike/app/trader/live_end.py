@@ -19,11 +19,10 @@ from stall_then_strike.app.trader.live_trader import LiveTrader, LiveVenue
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.orders import Order
 from stall_then_strike.engine.venue.evidence import names_and_strangers
-from stall_then_strike.engine.venue.reconciler import REPORT_CALLS
 from stall_then_strike.infra.clock import Clock, ScaledClock, perf_ns
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.pyb_session import PyBotterSession
-from stall_then_strike.types.dto import NS_PER_S, ExecId, OrderEvent, OrderEventKind, OrderId
+from stall_then_strike.types.dto import NS_PER_S, CancelRequest, ExecId, OrderEvent, OrderEventKind, OrderId
 from stall_then_strike.types.errors import VenueError
 
 _HURRY_S: Final = 2.0
@@ -91,7 +90,7 @@ class LiveEnd:
         pause_s, longest_s = (seconds / self._clock.speed for seconds in _LAST_ASK_S)
         while True:
             await self.is_over.wait()
-            calls = REPORT_CALLS * len(portfolio.cores)
+            calls = portfolio.first.shared.venue.report_calls * len(portfolio.cores)
             if portfolio.first.budget.may_ask(self._clock.now_ns(), calls, urgent=True):
                 asked_ns = self._clock.now_ns()
                 await self._trader.ask_account("stopping")
@@ -181,9 +180,9 @@ async def cancel_directly(core: Core, http: BitflyerHttp, clock: Clock) -> None:
 
 
 async def _cancel(http: BitflyerHttp, names: Collection[OrderId]) -> None:
-    answers = await asyncio.gather(*map(http.cancel, names), return_exceptions=True)
+    answers = await http.send([CancelRequest(order_id=name) for name in names])
     for name, answer in zip(names, answers, strict=True):
-        if isinstance(answer, BaseException):
+        if isinstance(answer, VenueError):
             logger.error("{}: {}", name, answer)
 
 
@@ -208,5 +207,5 @@ async def _names_found(core: Core, http: BitflyerHttp, clock: Clock) -> list[Ord
     except VenueError as error:
         logger.error("orders whose ids are unknown cannot be looked up: {}", error)
         return known
-    found = names_and_strangers(report, core.orders)
+    found = names_and_strangers(report, core.orders, core.shared.venue)
     return known + [event.order_id for event in found.names if event.order_id is not None]

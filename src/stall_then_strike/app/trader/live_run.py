@@ -38,8 +38,10 @@ from stall_then_strike.config.loader import config_digest
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.portfolio import Portfolio
+from stall_then_strike.engine.venue.shared import Shared
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
-from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
+from stall_then_strike.infra.bitflyer.venue_status import PERIOD_S, poll_venue_status
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, perf_ns
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.journal.care import JournalCare
@@ -112,9 +114,10 @@ async def open_run(
     """
     journal = parts.journal
     cores, beginnings = list[Core](), list[Beginning]()
+    shared = Shared(cfg, bitflyer_rules(cfg), live=True)
     for each in cfg.by_instrument():
         restored = journal.load(each.exchange.product_code)
-        core = Core(each, cores[0].shared if cores else None, live=True)
+        core = Core(each, shared)
         beginning = Beginning(
             is_live=True,
             memo=restored.memo,
@@ -280,6 +283,7 @@ class LiveRun:
         """Start the background tasks of trading, which run until cancelled."""
         cfg, parts, trader, clock = self._cfg, self._parts, self.trader, self._clock
         timer = RealtimeRun(trader, clock, speed=clock.speed)
+        period_s = PERIOD_S * len(self.https)  # as many calls of this address for several instruments as for one
         care = JournalCare(parts.journal, cfg.journal.keep_days, clock.now_ns, self._tell_of_journal)
         disks = DiskWatch(written_folders(cfg, parts.log_dir, Path(cfg.journal.dir)), cfg.watch.min_free_disk_mb)
         return [
@@ -287,7 +291,9 @@ class LiveRun:
             tasks.create_task(trader.send()),
             tasks.create_task(self._session.wait_failed()),
             *(
-                tasks.create_task(poll_venue_status(http, clock, partial(trader.on_market, number=number)))
+                tasks.create_task(
+                    poll_venue_status(http, clock, partial(trader.on_market, number=number), period_s=period_s)
+                )
                 for number, http in enumerate(self.https)
             ),
             tasks.create_task(heartbeat.run()),

@@ -16,9 +16,8 @@ from stall_then_strike.app.trader.owed_steps import ChangeLog, OwedSteps
 from stall_then_strike.app.trader.trader import RowLog, Seat, Trader
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
-from stall_then_strike.engine.gateway import AccountReader, OrderGateway
+from stall_then_strike.engine.gateway import AccountReader, OrderGateway, Reply, Request
 from stall_then_strike.engine.portfolio import Portfolio
-from stall_then_strike.engine.venue.reconciler import REPORT_CALLS
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
@@ -32,8 +31,6 @@ from stall_then_strike.types.dto import (
     ExecId,
     Fact,
     FillEvent,
-    OrderId,
-    OrderRequest,
     PrintedFill,
     PublicTrades,
     Reason,
@@ -55,13 +52,9 @@ class LiveVenue:
         self.last: AccountReport | None = None
         """The newest report."""
 
-    async def place(self, order: OrderRequest) -> OrderId:
-        """Send an order."""
-        return await self._http.place(order)
-
-    async def cancel(self, order_id: OrderId) -> None:
-        """Request a cancel."""
-        await self._http.cancel(order_id)
+    async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
+        """Send orders and cancels."""
+        return await self._http.send(batch)
 
     async def report(self, since: ExecId) -> AccountReport:
         """Request the account."""
@@ -115,8 +108,9 @@ class LiveTrader(Trader):
 
     def _outbox(self, place: LivePlace, number: int, clock: ScaledClock) -> TaskOutbox:
         sink = self.on_event if number == 0 else partial(self._on_answer, number)
-        executor = OrderExecutor(place.venue, sink, clock.now_ns, place.venue)
-        return TaskOutbox(executor, self.owed, sink, clock)
+        venue, rules = place.venue, place.core.shared.venue
+        executor = OrderExecutor(venue, sink, clock.now_ns, venue, batch=rules.batch, post_only=rules.post_only)
+        return TaskOutbox(executor, self.owed, sink, clock, batch=rules.batch)
 
     def _on_answer(self, number: int, event: Event) -> None:
         self.on_event(event, number)
@@ -194,7 +188,7 @@ class LiveTrader(Trader):
                 now_ns = self.clock.now_ns()
                 if self.on_asked is not None:
                     self.on_asked(now_ns)
-                seat.core.budget.reserve_questions(now_ns, REPORT_CALLS)
+                seat.core.budget.reserve_questions(now_ns, seat.core.shared.venue.report_calls)
                 account = seat.core.account
                 since = None if account is None else account.rules.since
                 question = Reconcile(since=since or ExecId(0), why=why)

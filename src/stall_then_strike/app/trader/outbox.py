@@ -68,7 +68,6 @@ class _Waiting:
         if len(self.actions) + len(actions) > MOST_WAITING:
             raise OutboxFull(f"more than {MOST_WAITING} actions wait to be sent")
         self.actions.extend(actions)
-        self.wake()
 
     def wake(self) -> None:
         self._changed.set()
@@ -96,6 +95,7 @@ class InlineOutbox:
     def put(self, actions: Sequence[Action]) -> None:
         """Take the actions of one step. Raises OutboxFull."""
         self._waiting.add(actions)
+        self._waiting.wake()
 
     async def send(self) -> None:
         """Send actions as they come, until cancelled."""
@@ -120,9 +120,12 @@ class TaskOutbox:
     journal only for a moment; cancels and account requests do not wait.
     """
 
-    def __init__(self, executor: OrderExecutor, owed: OwedSteps, sink: EventSink, clock: ScaledClock) -> None:
-        """``sink`` gets an event for each quote that is not sent."""
+    def __init__(
+        self, executor: OrderExecutor, owed: OwedSteps, sink: EventSink, clock: ScaledClock, *, batch: int = 1
+    ) -> None:
+        """``sink`` gets an event for each quote that is not sent. ``batch`` is as in `VenueRules`."""
         self.executor = executor
+        self._batch = batch
         self._owed, self._sink, self._clock = owed, sink, clock
         self._too_late_ns = round(_TOO_LATE_S * clock.speed * NS_PER_S)
         self._waiting = _Waiting()
@@ -139,16 +142,12 @@ class TaskOutbox:
         return len(self._waiting.actions)
 
     def put(self, actions: Sequence[Action]) -> None:
-        """Send the actions of one step at once if nothing waits and few enough are in flight, else queue them.
-
-        Raises OutboxFull.
-        """
-        is_broken = self._failure is not None
-        if is_broken or self._tasks is None or len(self) or self.in_flight + len(actions) > MOST_IN_FLIGHT:
-            self._waiting.add(actions)
-            return
-        for number, action in enumerate(actions):
-            self._set_off(self._tasks, action, number * _TURNS_OF_A_CALL)
+        """Send the actions of one step at once, as far as the limit of actions in flight allows. Raises OutboxFull."""
+        self._waiting.add(actions)
+        if self._tasks is None:
+            self._waiting.wake()
+        else:
+            self._set_off_waiting(self._tasks)
 
     async def send(self) -> None:
         """Send actions as they come, until cancelled. Raises a call's unexpected error when all others are answered."""
@@ -170,26 +169,35 @@ class TaskOutbox:
 
     def _set_off_waiting(self, tasks: asyncio.TaskGroup) -> None:
         """Start sending the waiting actions, as far as the limit of actions in flight allows."""
+        turns = 0
         while self._failure is None and self._waiting.actions and self.in_flight < MOST_IN_FLIGHT:
-            self._set_off(tasks, self._waiting.actions.popleft())
+            self.in_flight += 1
+            tasks.create_task(self._send(self._next_batch(), turns, self._owed.taken, self._clock.now_ns()))
+            turns += _TURNS_OF_A_CALL
 
-    def _set_off(self, tasks: asyncio.TaskGroup, action: Action, turns: int = 0) -> None:
-        self.in_flight += 1
-        tasks.create_task(self._send(action, turns, self._owed.taken, self._clock.now_ns()))
+    def _next_batch(self) -> Sequence[Action]:
+        """Remove and return the actions that are sent together: one, or quotes that fit into one call."""
+        waiting = self._waiting.actions
+        batch = [waiting.popleft()]
+        while waiting and len(batch) < self._batch and isinstance(batch[0], PlaceLimit):
+            if not isinstance(waiting[0], PlaceLimit):
+                break
+            batch.append(waiting.popleft())
+        return batch
 
-    async def _send(self, action: Action, turns: int, step: int, decided_ns: int) -> None:
+    async def _send(self, batch: Sequence[Action], turns: int, step: int, decided_ns: int) -> None:
         try:
             for _ in range(turns):
                 await asyncio.sleep(0)
-            is_written = not self._owed or await self._owed.wait_written(step, _wait_s(action))
-            if not isinstance(action, PlaceLimit):
-                await self.executor.execute((action,))
+            is_written = not self._owed or await self._owed.wait_written(step, _wait_s(batch[0]))
+            if not isinstance(batch[0], PlaceLimit):
+                await self.executor.execute(batch)
             elif not is_written:
-                self._not_sent(action, "the journal cannot be written")
+                self._not_sent(batch, "the journal cannot be written")
             elif self._clock.now_ns() - decided_ns >= self._too_late_ns:
-                self._not_sent(action, "it was decided on before a pause")
+                self._not_sent(batch, "it was decided on before a pause")
             else:
-                await self.executor.execute((action,))
+                await self.executor.execute(batch)
         except Exception as error:  # noqa: BLE001 - raised by `send`; raised here it would cancel the other calls
             self._failure = self._failure or error
         finally:
@@ -198,15 +206,17 @@ class TaskOutbox:
             if len(self) or self._failure is not None:
                 self._waiting.wake()
 
-    def _not_sent(self, quote: PlaceLimit, why: str) -> None:
-        self._sink(
-            OrderEvent(
-                ts_ns=self._clock.now_ns(),
-                kind=OrderEventKind.NOT_SENT,
-                client_order_id=quote.client_order_id,
-                detail=why,
-            )
-        )
+    def _not_sent(self, quotes: Sequence[Action], why: str) -> None:
+        for quote in quotes:
+            if isinstance(quote, PlaceLimit):
+                self._sink(
+                    OrderEvent(
+                        ts_ns=self._clock.now_ns(),
+                        kind=OrderEventKind.NOT_SENT,
+                        client_order_id=quote.client_order_id,
+                        detail=why,
+                    )
+                )
 
 
 def _wait_s(action: Action) -> float:

@@ -17,7 +17,6 @@ from loguru import logger
 from stall_then_strike.app.trader.live_trader import LiveTrader
 from stall_then_strike.app.trader.trader import Trader
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.venue.reconciler import REPORT_CALLS
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.tapes.event_log import Asked, Beginning, EventLog
@@ -70,7 +69,8 @@ class OwnRecording:
         if events is not None:
             trader.on_input = events.on_input
             if isinstance(trader, LiveTrader):
-                trader.on_asked = lambda now_ns: events.on_input(Asked(REPORT_CALLS), now_ns)
+                calls = trader.core.shared.venue.report_calls
+                trader.on_asked = lambda now_ns: events.on_input(Asked(calls), now_ns)
         if session is not None:
             session.tap = self._tape
 

@@ -14,12 +14,14 @@ from typing import Final, Protocol
 
 from loguru import logger
 
-from stall_then_strike.app.trader.outbox import InlineOutbox, Outbox
+from stall_then_strike.app.trader.outbox import MOST_WAITING, InlineOutbox, Outbox
 from stall_then_strike.app.trader.owed_steps import ChangeLog
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.portfolio import Portfolio
+from stall_then_strike.engine.venue.shared import Shared
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.bitflyer.feed import FeedStatistics, MarketEvent
 from stall_then_strike.infra.clock import Clock, perf_ns
 from stall_then_strike.infra.watch.histogram import LatencyHistogram
@@ -259,10 +261,13 @@ class PaperTrader(Trader):
 
         Without ``journal`` nothing is stored.
         """
-        core = Core(cfg, is_remembered=journal is not None)
+        venue = bitflyer_rules(cfg)
+        core = Core(cfg, Shared(cfg, venue), is_remembered=journal is not None)
         self._journal = journal
-        self.paper = PaperGateway(cfg.paper, cfg.session, core.instrument, sink=self.on_event, now_ns=clock.now_ns)
-        executor = OrderExecutor(self.paper, self.on_event, clock.now_ns, is_instant=True)
+        self.paper = PaperGateway(
+            cfg.paper, cfg.session, core.instrument, venue, sink=self.on_event, now_ns=clock.now_ns
+        )
+        executor = OrderExecutor(self.paper, self.on_event, clock.now_ns, batch=MOST_WAITING, post_only=venue.post_only)
         # A cancel in flight at the paper venue is a new deadline without an event: read the deadline after sending.
         self.outbox = InlineOutbox(executor, on_sent=lambda: self.on_step())
         super().__init__(Portfolio(cfg.risk, [core]), clock, [Seat(0, core, feed, logs, self.outbox)])

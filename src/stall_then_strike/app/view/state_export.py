@@ -1,4 +1,4 @@
-"""A journal as CSV, in the format of the CSV logs: BTC and JPY as plain decimals, stamps in ISO 8601, UTC."""
+"""A journal as CSV, in the format of the CSV logs: sizes and money as plain decimals, stamps in ISO 8601, UTC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A journal for the operator: values in JPY and BTC, as tables of 80 columns and as a JSON object."""
+"""A journal for the operator: values in the instrument's assets, as tables of 80 columns and as a JSON object."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Result:
     is_today: bool
     """Whether that trading day is today's."""
     position: Decimal
-    """BTC, signed."""
+    """Base asset, signed."""
     avg_price: Decimal | None
-    """JPY."""
+    """Quote currency."""
     pnl_jpy: Decimal
     realised_jpy: Decimal
     drawdown_jpy: Decimal
@@ -62,7 +62,7 @@ class LiveOrder:
     order_id: str
     side: str
     price: Decimal | None
-    """JPY; None at market."""
+    """Quote currency; None at market."""
     size: Decimal
     remaining: Decimal
     state: str

@@ -21,11 +21,11 @@ class WorkingOrder:
 
     side: Side
     price: Decimal | None
-    """JPY; None at market."""
+    """Quote currency; None at market."""
     size: Decimal
-    """BTC."""
+    """Base asset."""
     remaining: Decimal
-    """BTC not filled yet."""
+    """Not filled yet, base asset."""
     age_ms: int
     state: str
     """As in the order table: ``working``, ``partial``, ``pending_cancel`` ..."""
@@ -50,9 +50,9 @@ class FillLine:
     ts_ns: int
     side: Side
     price: Decimal
-    """JPY."""
+    """Quote currency."""
     size: Decimal
-    """BTC."""
+    """Base asset."""
     pnl_jpy: Decimal
     """Realised by this fill."""
     tag: str = ""
@@ -125,7 +125,7 @@ class Status:
     """UTC, on the run's own clock; in a replay the tape's."""
     mode: str
     """Such as ``paper · embedded exchange``."""
-    product: str = "FX_BTC_JPY"
+    product: str = ""
     uptime_s: float = 0.0
     halted: str | None = None
     """Why trading is halted; None while it is not."""
@@ -148,9 +148,9 @@ class Status:
     """From this age on the best prices count as standing still."""
 
     position: Decimal = ZERO
-    """BTC, signed."""
+    """Base asset, signed."""
     max_position: Decimal | None = None
-    """BTC, on either side."""
+    """On either side, base asset."""
     avg_price: Decimal | None = None
     pnl_today_jpy: Decimal = ZERO
     """Realised and marked."""
@@ -204,7 +204,7 @@ class Summary:
     """A whole run."""
 
     mode: str
-    product: str = "FX_BTC_JPY"
+    product: str = ""
     duration_s: float
     counts: Counts = Counts()
     realised_jpy: Decimal = ZERO
@@ -219,9 +219,9 @@ class Summary:
     """Result of that day, realised and marked, including earlier runs of the day."""
     day_max_drawdown_jpy: Decimal = ZERO
     position: Decimal = ZERO
-    """BTC at the end, signed."""
+    """At the end, base asset, signed."""
     volume: Decimal = ZERO
-    """BTC traded."""
+    """Traded, base asset."""
     mid_checks: int = 0
     """Messages whose mid price was compared with the book's."""
     mid_agreed: int = 0

@@ -1,4 +1,4 @@
-"""A run in brief: one line a minute while it runs, one table at its end. Money in yen, times in UTC."""
+"""A run in brief: one line a minute while it runs, one table at its end. Money in quote currency, times in UTC."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from stall_then_strike.research.sweep.plan import Plan
 from stall_then_strike.research.sweep.result import front, has_fills, out_of_sample, ranked
 from stall_then_strike.research.sweep.runs import Record
 from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.instrument import quote_of
 
 UNKNOWN: Final = "–"
 _LINE_NS: Final = 30 * NS_PER_S
@@ -77,7 +78,8 @@ class SweepProgress:
 def best_table(records: Sequence[Record], plan: Plan, count: int) -> Table:
     """The best parameter sets over the whole tape."""
     best = ranked(records, plan.whole.name, plan.objectives[0])
-    figures = ("pnl JPY", "drawdown JPY", "fills", "filled", "Sharpe", "markout 1 s")
+    quote = _quote(plan)
+    figures = (f"pnl {quote}", f"drawdown {quote}", "fills", "filled", "Sharpe", "markout 1 s")
     table = _table(
         f"best of {len(best):,} parameter sets, by {plan.objectives[0]}", "set", *short_names(plan.keys), *figures
     )
@@ -103,10 +105,17 @@ def best_table(records: Sequence[Record], plan: Plan, count: int) -> Table:
     return table
 
 
+def _quote(plan: Plan) -> str:
+    """The currency of money."""
+    code: str = plan.base["exchange"]["product_code"]
+    return quote_of(code)
+
+
 def fold_table(records: Sequence[Record], plan: Plan) -> Table:
     """Results of each train span's choice on the test span after it."""
     rows = out_of_sample(records, plan)
-    figures = ("train JPY", "test JPY", "train Sharpe", "test Sharpe", "rank")
+    quote = _quote(plan)
+    figures = (f"train {quote}", f"test {quote}", "train Sharpe", "test Sharpe", "rank")
     title = "out of sample: chosen on the train span, tried on the test span"
     table = _table(title, "fold", "set", *short_names(plan.keys), *figures)
     for row in rows:
@@ -122,7 +131,7 @@ def fold_table(records: Sequence[Record], plan: Plan) -> Table:
         )
     tested = [row["test_pnl"] for row in rows if row["test_pnl"] is not None]
     table.caption = (
-        f"test spans together: {sum(tested):,.2f} JPY, {sum(pnl > 0 for pnl in tested)} of {len(rows)} above 0"
+        f"test spans together: {sum(tested):,.2f} {quote}, {sum(pnl > 0 for pnl in tested)} of {len(rows)} above 0"
     )
     return table
 

@@ -2,6 +2,7 @@
 
 Pure, as all of the engine.
 
+    rules        the venue's rules
     account      compares our orders, position and cash with the venue's, and acts on differences
     evidence     what a report proves about our orders, and which order an execution belongs to
     corrections  execution ids: the venue's, and those of our corrections

@@ -25,7 +25,6 @@ from stall_then_strike.engine.recording import Recorder
 from stall_then_strike.engine.venue.budget import Budget
 from stall_then_strike.engine.venue.corrections import is_taken_back, reinstated_id, taken_back_id, taken_over_id
 from stall_then_strike.engine.venue.evidence import (
-    LAG_NS,
     Evidence,
     Owner,
     is_ghost,
@@ -34,7 +33,8 @@ from stall_then_strike.engine.venue.evidence import (
     owner,
     states,
 )
-from stall_then_strike.engine.venue.reconciler import PERIOD, REPORT_CALLS, Books, Reconciler
+from stall_then_strike.engine.venue.reconciler import PERIOD, Books, Reconciler
+from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.engine.venue.witnesses import Witness
 from stall_then_strike.types.dto import (
     NO_ORDER,
@@ -74,6 +74,7 @@ class Account:
         self,
         cfg: AccountConfig,
         instrument: Instrument,
+        venue: VenueRules,
         *,
         orders: Orders,
         inventory: InventoryManager,
@@ -97,7 +98,8 @@ class Account:
         self._renewed_ns = 0
         self._ask_ns = 0
         self._ask_why = ""
-        self.rules = Reconciler(cfg, instrument)
+        self._venue = venue
+        self.rules = Reconciler(cfg, instrument, venue)
         self.strangers: tuple[ReportedOrder, ...] = ()
         """Orders on the book in the last report that are not ours."""
         self.to_cancel: list[OrderId] = []
@@ -146,7 +148,7 @@ class Account:
 
     def is_ghost(self, order: Order, now_ns: int) -> bool:
         """Whether a close need not wait for this order (`evidence.is_ghost`)."""
-        return is_ghost(order, now_ns, self.rules.doubt_ns)
+        return is_ghost(order, now_ns, self._venue)
 
     # --- questions
 
@@ -158,12 +160,13 @@ class Account:
         if not is_news and now_ns < self._ask_ns:
             return None
         self._ask_ns, self._ask_why = self.rules.due(self._orders, now_ns)
-        if now_ns < self._ask_ns or not self._budget.may_ask(now_ns, REPORT_CALLS, urgent=self._ask_why != PERIOD):
+        calls, is_urgent = self._venue.report_calls, self._ask_why != PERIOD
+        if now_ns < self._ask_ns or not self._budget.may_ask(now_ns, calls, urgent=is_urgent):
             return None
         why = self._ask_why
         if why != PERIOD:
             self._record.fact("ask", detail=why)
-        self._budget.reserve_questions(now_ns, REPORT_CALLS)
+        self._budget.reserve_questions(now_ns, calls)
         self.rules.asked(now_ns)
         self._ask_ns, self._ask_why = self.rules.due(self._orders, now_ns)
         return Reconcile(since=self.rules.since or ExecId(0), why=why)
@@ -173,7 +176,7 @@ class Account:
         if self.rules.is_asking:
             return None
         self._record.fact("ask", detail=why)
-        self._budget.reserve_questions(now_ns, REPORT_CALLS)
+        self._budget.reserve_questions(now_ns, self._venue.report_calls)
         self.rules.asked(now_ns)
         self._ask_ns, self._ask_why = self.rules.due(self._orders, now_ns)
         return Reconcile(since=self.rules.since or ExecId(0), why=why)
@@ -206,10 +209,11 @@ class Account:
             return
         terms = self._orders.early_terms(fill.order_id)
         nameless = [order for order in self._orders.live() if order.order_id is None]
-        is_old = now_ns <= self.rules.taken_ns + LAG_NS  # may be included in the position that was taken over
+        # May be included in the position that was taken over.
+        is_old = now_ns <= self.rules.taken_ns + self._venue.lag_ns
         if is_old or (terms is None and not self._orders.is_stranger(fill.order_id)):
             return
-        if terms is None or owner(fill, terms, nameless, now_ns, total=fill.size) is Owner.STRANGER:
+        if terms is None or owner(fill, terms, nameless, now_ns, self._venue, total=fill.size) is Owner.STRANGER:
             self._book(fill, FOREIGN_TAG, now_ns)
 
     def on_printed(self, fill: FillEvent, now_ns: int) -> None:
@@ -264,7 +268,7 @@ class Account:
         if self.rules.since is None:
             self._begin(report, now_ns)
         self.rules.look(report)
-        found = names_and_strangers(report, self._orders, is_behind=self.rules.is_behind)
+        found = names_and_strangers(report, self._orders, self._venue, is_behind=self.rules.is_behind)
         late = self._take_orders(report, found, now_ns) + self._untold
         self._untold = False
         halt = self._take_position(report, now_ns)
@@ -323,7 +327,7 @@ class Account:
             if fill.order_id is not None and self._orders.by_id(fill.order_id) is not None:
                 is_old = self.rules.live_ns <= fill.ts_ns <= report.asked_ns - self.rules.doubt_ns
                 late += self._apply(fill) and is_old
-        for event in states(report, self._orders, self.rules.vanish_ns, is_behind=self.rules.is_behind):
+        for event in states(report, self._orders, self._venue, is_behind=self.rules.is_behind):
             is_late = self._is_late(event, report.asked_ns)
             late += self._apply(event) and is_late
         late += sum(self._is_untold(order, report.asked_ns) for order in self._orders.live())
@@ -367,7 +371,7 @@ class Account:
         order = None if event.order_id is None else self._orders.by_id(event.order_id)
         if order is None or order.sent_ns < self.rules.live_ns:
             return False
-        overdue_ns = overdue_at_ns(order, self.rules.doubt_ns)
+        overdue_ns = overdue_at_ns(order, self.rules.doubt_ns, self._venue)
         return overdue_ns is not None and overdue_ns <= asked_ns
 
     def _is_untold(self, order: Order, asked_ns: int) -> bool:
@@ -376,7 +380,7 @@ class Account:
         The venue may have lost it. But every order that ends unfilled while the channel is silently dead looks the
         same, and then nothing else would show the failure before the next fill.
         """
-        is_untold = order.order_id is not None and order.registered_ns is None
+        is_untold = order.accepted_ns is not None and order.registered_ns is None
         return is_untold and order.sent_ns >= self.rules.live_ns and self.is_ghost(order, asked_ns)
 
     def _take_position(self, report: AccountReport, now_ns: int) -> Reason | None:

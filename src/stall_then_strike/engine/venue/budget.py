@@ -6,31 +6,26 @@ sent rarely.
 
 A token bucket of N lets up to 2N-1 calls into one window, and the venue's own window may start at any of our calls.
 Only the send times of the last window prove that no window of that length holds more than N. Pure: ``now_ns`` is given.
-
-Limits (bitFlyer API documentation): per 5 minutes, all calls of an IP address, private calls, and order sends; per
-minute, small orders. A single cancel counts as a private call only.
+Which limits there are, and what a call counts in each, is the venue's (`VenueRules.limits`).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
-from stall_then_strike.config.models import LimitsConfig
-from stall_then_strike.types.dto import NS_PER_S, LimitName, LimitReading, OrderMemo
-from stall_then_strike.types.instrument import Instrument, Lots
+from stall_then_strike.engine.venue.rules import Limit
+from stall_then_strike.types.dto import NS_PER_S, LimitReading, OrderMemo
+from stall_then_strike.types.instrument import Lots
 
 _FREE_SHARE: Final = (1, 2)
 """Part of the strikes' share of a window that they may use without spacing; beyond it they are spaced."""
 ON_THE_WAY_NS: Final = 1 * NS_PER_S
 """Added to every window: the venue counts calls on arrival, where they may be closer together than when sent."""
 
-PUBLIC_CALLS: Final = 25
-"""Public calls in 5 minutes that share the address limit with the private ones: the board state every 15 s, and the
-pre-flight checks. Exits and queries leave room for them; strikes rely on the venue's count of the address."""
 NEVER_NS: Final = 1 << 62
 """Later than any time stamp, and still a 64-bit integer."""
 _MOST_RESERVED: Final = 16
@@ -47,15 +42,6 @@ _EXIT_PAUSE_NS: Final = 5 * NS_PER_S
 """How long exits pause too after a refusal for a limit: each further refusal may increase the penalty."""
 
 
-class PerLimit(NamedTuple):
-    """One number for each limit of the venue."""
-
-    address: int
-    private: int
-    orders: int
-    small: int
-
-
 def strike_gap_ns(used: int, calls: int, share: int, window_ns: int) -> int:
     """Pause between two strikes of ``calls`` each, so that a window of which they may use ``share`` never runs dry.
 
@@ -68,27 +54,12 @@ def strike_gap_ns(used: int, calls: int, share: int, window_ns: int) -> int:
     return window_ns * calls * (used - free) // (share * max(1, share - used))
 
 
-def close_fits(own: PerLimit, limit: PerLimit, is_small: bool) -> bool:
-    """Whether one closing order fits besides our own calls. It may use the reserve. Pure: research compiles it."""
-    if own.address >= limit.address - PUBLIC_CALLS or own.private >= limit.private or own.orders >= limit.orders:
-        return False
-    return not is_small or own.small < limit.small
+def exits_fit(own: int, calls: int, limit: int, elsewhere: int) -> bool:
+    """Whether exits of this many calls fit besides our own calls, in one limit. They may use the reserve.
 
-
-def cancels_fit(own_private: int, limit: PerLimit, orders: int) -> bool:
-    """Whether this many single cancels fit. They may use the reserve. Pure: research compiles it."""
-    return own_private + orders <= min(limit.private, limit.address - PUBLIC_CALLS)
-
-
-def per_limit(limits: LimitsConfig) -> tuple[PerLimit, PerLimit, PerLimit]:
-    """For each limit: the calls that it allows, its window in nanoseconds, and the calls reserved for exits."""
-    five_min, minute = 300 * NS_PER_S + ON_THE_WAY_NS, 60 * NS_PER_S + ON_THE_WAY_NS
-    private, orders, small = limits.reserve_private, limits.reserve_orders, limits.reserve_small_orders
-    return (
-        PerLimit(limits.address_per_5min, limits.private_per_5min, limits.orders_per_5min, limits.small_orders_per_min),
-        PerLimit(five_min, five_min, five_min, minute),
-        PerLimit(private, private, orders, small),
-    )
+    Pure: research compiles it.
+    """
+    return own + calls <= limit - elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,15 +94,14 @@ class BudgetWait:
 
 
 class SendWindow:
-    """One limit: at most ``limit`` calls in any ``window_ns``."""
+    """One limit, and the calls that count in it."""
 
-    def __init__(self, name: str, *, limit: int, window_ns: int, reserve: int) -> None:
-        """Strikes may not use the last ``reserve`` calls of the limit."""
-        self.name = name
-        self.limit = limit
-        self.window_ns = window_ns
-        self.reserve = reserve
-        self._share = limit - reserve
+    def __init__(self, rule: Limit) -> None:
+        """Strikes may not use the limit's reserve."""
+        self.rule = rule
+        self.name, self.limit, self.reserve = rule.name, rule.most, rule.reserve
+        self.window_ns = rule.window_ns + ON_THE_WAY_NS
+        self._share = rule.most - rule.reserve
         """The calls that strikes may use."""
         self._stamps: deque[int] = deque()
         self._others = 0
@@ -215,6 +185,15 @@ class SendWindow:
         """`strike_gap_ns` of this window with ``used`` calls in it."""
         return strike_gap_ns(used, calls, self._share, self.window_ns)
 
+    def fits_exits(self, now_ns: int, calls: int) -> bool:
+        """`exits_fit` in this window. The venue's count of others' calls is ignored."""
+        return exits_fit(self.own(now_ns), calls, self.limit, self.rule.elsewhere)
+
+    def fits_queries(self, now_ns: int, calls: int, *, urgent: bool) -> bool:
+        """Whether queries fit. Urgent ones may use half of the reserve; the rest is for exits."""
+        keep = self.reserve // 2 if urgent else self.reserve
+        return self.used(now_ns) + calls <= self.limit - self.rule.elsewhere - keep
+
     def use(self, now_ns: int) -> WindowUse:
         """A frozen view."""
         used = self.used(now_ns)
@@ -225,21 +204,16 @@ class SendWindow:
 class Budget:
     """All windows together, in terms of strikes, closes, cancels and queries."""
 
-    def __init__(self, limits: LimitsConfig, instrument: Instrument) -> None:
-        """Start with nothing used."""
-        self._limit, window_ns, reserve = per_limit(limits)
-        self._address, self._private, self._orders, self._small = (
-            SendWindow(name, limit=limit, window_ns=length, reserve=kept)
-            for name, limit, length, kept in zip(
-                ("address", "private", "orders", "small orders"), self._limit, window_ns, reserve, strict=True
-            )
-        )
-        self._small_lots = instrument.to_lots(limits.small_order_btc)
-        self._calls: dict[tuple[int, bool], tuple[tuple[SendWindow, int], ...]] = {}
+    def __init__(self, limits: Iterable[Limit], batch: int = 1) -> None:
+        """Start with nothing used. ``batch`` is the most orders or cancels in one call."""
+        self._windows = tuple(SendWindow(limit) for limit in limits)
+        self._batch = batch
         self._last_strike_ns: int | None = None
         self._strike_ns: int | None = None
         """The last answer of ``strike_at_ns``; None if anything has been spent or reported since."""
         self._asked = (0, Lots(0))
+        self._asked_calls: Sequence[tuple[SendWindow, int]] = ()
+        """The windows in which that strike counts, and how many calls in each."""
         self._asked_ns = 0
         self._stands_until_ns = 0
         """When that answer may change without a call. An answer "now" does not."""
@@ -258,13 +232,11 @@ class Budget:
         response, makes up for the rest.
         """
         memos = list(orders)
-        for memo in sorted(memos, key=lambda memo: memo.sent_ns):
-            self._orders.spend(memo.sent_ns)
-            if memo.size <= self._small_lots:
-                self._small.spend(memo.sent_ns)
-        cancels = [memo.cancel_sent_ns for memo in memos if memo.cancel_sent_ns is not None]
-        for stamp in sorted([*(memo.sent_ns for memo in memos), *cancels]):
-            self._spend_call(stamp)
+        for window in self._windows:
+            spent = [(memo.sent_ns, window.rule.sends(1, memo.size)) for memo in memos]
+            spent += [(memo.cancel_sent_ns, window.rule.cancel) for memo in memos if memo.cancel_sent_ns is not None]
+            for stamp, calls in sorted(spent):
+                window.spend(stamp, calls)
 
     def strike_at_ns(self, now_ns: int, orders: int, size: Lots) -> int:
         """When the next strike of this many orders may be sent; ``now_ns`` or earlier means now.
@@ -273,10 +245,12 @@ class Budget:
         asked at every step, mostly for the same strike, so the answer is cached while it is valid.
         """
         asked = (orders, size)
-        if self._strike_ns is not None and self._asked == asked and self._asked_ns <= now_ns < self._stands_until_ns:
+        if self._asked != asked:
+            self._asked, self._asked_calls = asked, self._strike_calls(orders, size)
+        elif self._strike_ns is not None and self._asked_ns <= now_ns < self._stands_until_ns:
             return self._strike_ns
         at_ns, gap_ns, stands_ns = self._blocked_until_ns, 0, NEVER_NS
-        for window, calls in self._strike_calls(orders, size):
+        for window, calls in self._asked_calls:
             window_room_ns, window_gap_ns, changes_ns = window.outlook(now_ns, calls)
             if window_room_ns > at_ns:
                 at_ns = window_room_ns
@@ -286,7 +260,7 @@ class Budget:
                 stands_ns = changes_ns
         if self._last_strike_ns is not None and self._last_strike_ns + gap_ns > at_ns:
             at_ns = self._last_strike_ns + gap_ns
-        self._strike_ns, self._asked, self._asked_ns = at_ns, asked, now_ns
+        self._strike_ns, self._asked_ns = at_ns, now_ns
         self._stands_until_ns = NEVER_NS if at_ns <= now_ns else stands_ns  # "now" stays valid until something is spent
         return at_ns
 
@@ -294,7 +268,7 @@ class Budget:
         """What the strike last asked about waits for; None if it need not wait. For display: changes no answer."""
         binding: SendWindow | None = None
         at_ns, room_ns = self._blocked_until_ns, self._blocked_until_ns
-        for window, calls in self._strike_calls(*self._asked):
+        for window, calls in self._asked_calls:
             window_room_ns, gap_ns, _ = window.outlook(now_ns, calls)
             spaced_ns = 0 if self._last_strike_ns is None or not gap_ns else self._last_strike_ns + gap_ns
             room_ns = max(room_ns, window_room_ns)
@@ -310,10 +284,9 @@ class Budget:
         if self._last_strike_ns is None or high_ns <= low_ns:
             return high_ns
         last_ns = self._last_strike_ns
-        calls = self._strike_calls(*self._asked)
         for _ in range(_HALVINGS):
             mid_ns = (low_ns + high_ns) // 2
-            if last_ns + max(window.gap_by_ns(mid_ns, count) for window, count in calls) <= mid_ns:
+            if last_ns + max(window.gap_by_ns(mid_ns, count) for window, count in self._asked_calls) <= mid_ns:
                 high_ns = mid_ns
             else:
                 low_ns = mid_ns
@@ -323,20 +296,22 @@ class Budget:
         """Whether one closing order fits. It may use the reserve, and ignores the venue's count of others' calls."""
         if now_ns < self._exit_from_ns:
             return False
-        windows = (self._address, self._private, self._orders, self._small)
-        own = PerLimit(*(window.own(now_ns) for window in windows))
-        return close_fits(own, self._limit, size <= self._small_lots)
+        spent = ((window, window.rule.sends(1, size)) for window in self._windows)
+        return all(window.fits_exits(now_ns, calls) for window, calls in spent if calls)
 
     def may_cancel(self, now_ns: int, orders: int) -> bool:
         """Whether this many single cancels fit. They may use the reserve, as closing orders may."""
-        return now_ns >= self._exit_from_ns and cancels_fit(self._private.own(now_ns), self._limit, orders)
+        if now_ns < self._exit_from_ns:
+            return False
+        spent = ((window, self._calls(orders) * window.rule.cancel) for window in self._windows)
+        return all(window.fits_exits(now_ns, calls) for window, calls in spent if calls)
 
     def may_ask(self, now_ns: int, calls: int, *, urgent: bool) -> bool:
         """Whether this many queries fit. Urgent ones may use half of the reserve; the rest is for exits."""
-        keep = self._private.reserve // 2 if urgent else self._private.reserve
-        of_account = self._private.used(now_ns) + calls <= self._private.limit - keep
-        of_address = self._address.used(now_ns) + calls <= self._address.limit - PUBLIC_CALLS - keep
-        return now_ns >= self._blocked_until_ns and of_account and of_address
+        if now_ns < self._blocked_until_ns:
+            return False
+        spent = ((window, calls * window.rule.query) for window in self._windows)
+        return all(window.fits_queries(now_ns, count, urgent=urgent) for window, count in spent if count)
 
     def block(self, now_ns: int, until_ns: int, *, exits: bool) -> None:
         """No strikes or queries before ``until_ns``: a request was refused, or could not be sent.
@@ -360,8 +335,7 @@ class Budget:
         else:
             if now_ns - self._breach_until_ns >= _FORGIVEN_NS:
                 self._breaches.clear()
-            windows = (self._address, self._private, self._orders, self._small)
-            is_ours = any(10 * window.own(now_ns) >= 9 * window.limit for window in windows)
+            is_ours = any(10 * window.own(now_ns) >= 9 * window.limit for window in self._windows)
             self._breaches.append(is_ours)
         least_ns = min(_FIRST_BREACH_NS << min(len(self._breaches) - 1, 10), _LONGEST_BREACH_NS)
         end_ns = max(until_ns, self._breach_until_ns if is_on else now_ns + least_ns)
@@ -372,17 +346,15 @@ class Budget:
     def on_reading(self, reading: LimitReading, now_ns: int) -> None:
         """Use the venue's count of one limit."""
         self._strike_ns = None
-        window = {
-            LimitName.PRIVATE: self._private,
-            LimitName.ORDERS: self._orders,
-            LimitName.ADDRESS: self._address,
-        }[reading.limit]
-        window.on_reading(now_ns, reading.remaining, reading.reset_ns)
+        for window in self._windows:
+            if window.name == reading.limit:
+                window.on_reading(now_ns, reading.remaining, reading.reset_ns)
 
     def spend_questions(self, now_ns: int, calls: int) -> None:
-        """Record queries: private calls that are neither an order nor a cancel."""
+        """Record queries."""
         self._strike_ns = None
-        self._spend_call(now_ns, calls)
+        for window in self._windows:
+            window.spend(now_ns, calls * window.rule.query)
 
     def reserve_questions(self, now_ns: int, calls: int) -> None:
         """Count a requested report as the most calls that it may need, until :meth:`settle_questions`."""
@@ -398,42 +370,40 @@ class Budget:
         if not self._reserved:
             return
         asked_ns, reserved = self._reserved.pop()
-        self._private.give_back(asked_ns, reserved)
-        self._address.give_back(asked_ns, reserved)
+        for window in self._windows:
+            window.give_back(asked_ns, reserved * window.rule.query)
         self.spend_questions(now_ns, calls)
 
     def spend_strike(self, now_ns: int, orders: int, size: Lots) -> None:
         """Record a strike's sends."""
-        for _ in range(orders):
-            self.spend_order(now_ns, size)
+        self._spend_sends(now_ns, self._calls(orders), size)
         self._last_strike_ns = now_ns
 
     def spend_order(self, now_ns: int, size: Lots) -> None:
         """Record one order send."""
-        self._strike_ns = None
-        self._spend_call(now_ns)
-        self._orders.spend(now_ns)
-        if size <= self._small_lots:
-            self._small.spend(now_ns)
+        self._spend_sends(now_ns, 1, size)
 
     def spend_cancel(self, now_ns: int, orders: int) -> None:
-        """Record single cancels."""
+        """Record the cancels of this many orders."""
         self._strike_ns = None
-        self._spend_call(now_ns, orders)
+        for window in self._windows:
+            window.spend(now_ns, self._calls(orders) * window.rule.cancel)
 
     def use(self, now_ns: int) -> tuple[WindowUse, ...]:
         """All windows, for the panel."""
-        return tuple(window.use(now_ns) for window in (self._address, self._private, self._orders, self._small))
+        return tuple(window.use(now_ns) for window in self._windows)
 
-    def _spend_call(self, now_ns: int, calls: int = 1) -> None:
-        """Record private calls: each counts for the account and for the address."""
-        self._private.spend(now_ns, calls)
-        self._address.spend(now_ns, calls)
+    def _spend_sends(self, now_ns: int, calls: int, size: Lots) -> None:
+        self._strike_ns = None
+        for window in self._windows:
+            window.spend(now_ns, window.rule.sends(calls, size))
 
-    def _strike_calls(self, orders: int, size: Lots) -> tuple[tuple[SendWindow, int], ...]:
-        """The windows in which a strike counts, and how many calls in each."""
-        key = (orders, size <= self._small_lots)
-        if key not in self._calls:
-            calls = ((self._address, 2 * orders), (self._private, 2 * orders), (self._orders, orders))
-            self._calls[key] = (*calls, (self._small, orders)) if key[1] else calls
-        return self._calls[key]
+    def _calls(self, orders: int) -> int:
+        """How many calls the sends or cancels of this many orders are, if they are sent together."""
+        return -(-orders // self._batch)
+
+    def _strike_calls(self, orders: int, size: Lots) -> Sequence[tuple[SendWindow, int]]:
+        """The windows in which a strike counts, and how many calls in each. Its cancels may go out one by one."""
+        rules = ((window, window.rule) for window in self._windows)
+        counted = [(window, rule.sends(self._calls(orders), size) + orders * rule.cancel) for window, rule in rules]
+        return [(window, calls) for window, calls in counted if calls]

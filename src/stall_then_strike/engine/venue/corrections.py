@@ -13,7 +13,7 @@ from typing import Final
 from stall_then_strike.types.dto import ExecId
 
 MAX_EXEC_ID: Final = 2**62 - 1
-"""Highest execution id accepted from the venue: half the database's integers. The venue's ids have ten digits."""
+"""Highest execution id accepted from the venue: half the database's integers."""
 
 
 def taken_back_id(exec_id: ExecId) -> ExecId:

@@ -1,8 +1,8 @@
 """When to query the account, and whether its position and cash agree with ours. Pure.
 
 The account is queried when the private channel comes up (start, reconnect), periodically, and in doubt: when news of an
-order are overdue, when an execution matches no known order, when the positions differ. A report costs at least four
-private calls, so only the first doubts within two minutes lead to a query within a second; later ones wait longer.
+order are overdue, when an execution matches no known order, when the positions differ. A report costs several calls, so
+only the first doubts within two minutes lead to a query within a second; later ones wait longer.
 
 Two figures are compared. *Position*: ours and the venue's must be equal. A difference may be a fill in flight, so it
 counts only if it persists over several reports. *Cash*: collateral minus the cost of the open position changes with
@@ -11,7 +11,7 @@ it is small, and a deposit or withdrawal otherwise.
 
 The venue's lists may lag its channels by tens of seconds. A report that lacks a fill with two witnesses is stale: what
 else it lacks proves nothing. The venue's position is stale too if it equals ours before the newest fills, and does not
-contradict ours if those fills are certain. Neither is assumed for longer than ``account.list_lag_sec``.
+contradict ours if those fills are certain. Neither is assumed for longer than ``history_lag_ns`` of the venue's rules.
 """
 
 from __future__ import annotations
@@ -24,13 +24,12 @@ from typing import Final
 
 from stall_then_strike.config.models import AccountConfig
 from stall_then_strike.engine.orders import Orders
-from stall_then_strike.engine.venue.evidence import LAG_NS, overdue_at_ns
+from stall_then_strike.engine.venue.evidence import overdue_at_ns
+from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.engine.venue.witnesses import Witness, Witnesses
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, AccountReport, BookedFill, ExecId, FillEvent, OrderId
 from stall_then_strike.types.instrument import Instrument
 
-REPORT_CALLS: Final = 8
-"""The most private calls that one report may cost: they are reserved, and the unused ones are returned."""
 PERIOD: Final = "period"
 """The reason of a query without a doubt."""
 _LEAST_GAP_NS: Final = 1 * NS_PER_S
@@ -46,13 +45,8 @@ _PHANTOM_NS: Final = 10 * NS_PER_S
 """A fill that is older and not listed is a phantom fill, unless the lists are stale."""
 _BROKEN_NS: Final = 2 * _PHANTOM_NS
 """How long a difference must persist; phantom fills that cause it are found in half of that."""
-_CARRY_SHARE: Final = 200
-"""A payment of up to 1/200 of the position's value is carry: funding is at most 0.375 %, leverage points are 0.04 % a
-day."""
 _DRIFT_NS: Final = 20 * NS_PER_S
 """Period of the queries while rounding makes our cash drift from the account's."""
-_SMALL: Final = 10
-"""A payment below this many units of the quote currency is not a deposit, and can wait for the next periodic report."""
 
 
 @unique
@@ -82,20 +76,20 @@ class Payment:
 class Reconciler:
     """Decides when to query the account, and compares its reports. It changes no order and no position."""
 
-    def __init__(self, cfg: AccountConfig, instrument: Instrument) -> None:
+    def __init__(self, cfg: AccountConfig, instrument: Instrument, venue: VenueRules) -> None:
         """Start without any report."""
+        self.venue: Final = venue
         self._period_ns = int(cfg.reconcile_sec * NS_PER_S)
         self.doubt_ns = cfg.doubt_ms * NS_PER_MS
-        self.vanish_ns = int(cfg.vanish_sec * NS_PER_S)
         self._position_checks = cfg.position_checks
-        self._list_lag_ns = int(cfg.list_lag_sec * NS_PER_S)
+        self._list_lag_ns = venue.history_lag_ns
         self._unit = instrument.ticks_per_one * instrument.lots_per_one
         """One unit of the quote currency, in money units."""
         self._is_whole = True
         """Whether the collateral had whole units in all reports: then a difference below one means nothing."""
         self._drifts = False
         """Whether rounding was booked: then the account is queried more often, because our cash is used for limits."""
-        self.witnesses = Witnesses()
+        self.witnesses = Witnesses(venue.print_grace_ns)
         self.since: ExecId | None = None
         """Executions up to this one are accounted for; None before the very first report."""
         self.cash_base: int | None = None
@@ -179,7 +173,7 @@ class Reconciler:
         # At the start the channel gets some time to come up.
         at_ns, why = (self._began_ns + _LONGEST_GAP_NS if last is None else last + period_ns), PERIOD
         for order in orders.live():
-            overdue_ns = overdue_at_ns(order, self.doubt_ns)
+            overdue_ns = overdue_at_ns(order, self.doubt_ns, self.venue)
             if overdue_ns is not None and max(overdue_ns, soon) < at_ns:
                 at_ns, why = max(overdue_ns, soon), f"order {order.client_order_id} is {order.state.value}"
         for events in orders.early.values():
@@ -206,7 +200,7 @@ class Reconciler:
             return "the private channel came up"
         if self._alarm or self._suspects:
             return self._alarm or "the venue does not list an execution"
-        if self._odd_cash is None or (self._is_whole and abs(self._odd_cash) < _SMALL * self._unit):
+        if self._odd_cash is None or (self._is_whole and abs(self._odd_cash) < self.venue.small_payment):
             return ""
         return "the collateral moved"
 
@@ -276,10 +270,10 @@ class Reconciler:
         newest = max((fill.exec_id for fill in report.fills), default=ExecId(0))
         for at_ns, fill in self._recent:
             # A list that shows a later execution is not too old to show this one.
-            may_lack = fill.exec_id > newest or at_ns > report.asked_ns - LAG_NS
+            may_lack = fill.exec_id > newest or at_ns > report.asked_ns - self.venue.lag_ns
             if not may_lack or at_ns < report.asked_ns - self._list_lag_ns:
                 self.witnesses.forget(fill.exec_id)
-        lacking = self._missing(report, heard_before_ns=report.asked_ns - LAG_NS)
+        lacking = self._missing(report, heard_before_ns=report.asked_ns - self.venue.lag_ns)
         self.is_behind = any(map(self.witnesses.is_proven, lacking))
 
     def compare(self, report: AccountReport, position: int) -> Books:
@@ -308,7 +302,7 @@ class Reconciler:
         self._differences += 1
         if self._is_explained(position, report.asked_ns):
             # A fill during the report's calls also makes a difference, but that is gone in the next report.
-            self.is_behind = self.is_behind or report.asked_ns - self._differs_ns >= LAG_NS
+            self.is_behind = self.is_behind or report.asked_ns - self._differs_ns >= self.venue.lag_ns
             self._unexplained = 0
             return Books.BEHIND
         self._unexplained += 1
@@ -383,10 +377,10 @@ class Reconciler:
             return None
         both = min(seen, amount, key=abs)
         held, self._held, self._odd_cash = self._held, abs(report.basis), (amount - both) or None
-        if abs(both) < _SMALL * self._unit:
+        if abs(both) < self.venue.small_payment:
             self._drifts = self._is_whole
             return Payment(both, is_carry=True, what="rounding or carry")
-        if abs(both) <= held // _CARRY_SHARE:
+        if self.venue.carry_share is not None and abs(both) <= held // self.venue.carry_share:
             return Payment(both, is_carry=True, what="funding or carry")
         self.cash_base += both
         return Payment(both, is_carry=False)
@@ -397,7 +391,7 @@ class Reconciler:
         With rounded collateral a small drift may come close to such a sum by chance, so small amounts must match
         exactly.
         """
-        tolerance = self._unit if self._is_whole and abs(amount) >= _SMALL * self._unit else 1
+        tolerance = self._unit if self._is_whole and abs(amount) >= self.venue.small_payment else 1
         for _, realised in reversed(self._results):
             amount += realised
             if abs(amount) < tolerance:
@@ -439,7 +433,7 @@ class Reconciler:
         than those that the position lacks, and the venue's current position shows how many they are. If that does not
         match because it is stale too, their stamps decide some reports later.
         """
-        doubtful = sum(fill.ts_ns <= self.taken_ns + LAG_NS for fill in strange)
+        doubtful = sum(fill.ts_ns <= self.taken_ns + self.venue.lag_ns for fill in strange)
         if not doubtful:
             return strange
         ordered = sorted(strange, key=lambda fill: fill.exec_id)

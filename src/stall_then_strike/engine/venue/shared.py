@@ -7,6 +7,7 @@ the account's result.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.inventory import InventoryManager
@@ -17,6 +18,7 @@ from stall_then_strike.engine.venue.account import Account
 from stall_then_strike.engine.venue.budget import Budget
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.engine.venue.margin import MarginPause
+from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.types.dto import FillEvent, OrderEvent
 from stall_then_strike.types.instrument import Instrument
 
@@ -24,10 +26,11 @@ from stall_then_strike.types.instrument import Instrument
 class Shared:
     """The shared parts of one account, handed to the core of each of its instruments."""
 
-    def __init__(self, cfg: AppConfig, instrument: Instrument, *, live: bool = False) -> None:
+    def __init__(self, cfg: AppConfig, venue: VenueRules, *, live: bool = False) -> None:
         """Start armed, with nothing spent. ``live``: there is an account at a venue, which must be reconciled."""
         self.is_live = live
-        self.budget = Budget(cfg.exchange.limits, instrument)
+        self.venue: Final = venue
+        self.budget = Budget(venue.limits, venue.batch)
         self.kill_switch = KillSwitch(cfg.risk)
         self.calendar = TradingCalendar(cfg.session)
         self.margin = MarginPause()
@@ -57,6 +60,7 @@ class Shared:
         return Account(
             self._cfg.account,
             instrument,
+            self.venue,
             orders=orders,
             inventory=inventory,
             budget=self.budget,

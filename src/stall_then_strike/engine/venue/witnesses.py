@@ -15,10 +15,8 @@ from collections import OrderedDict
 from enum import Flag, auto
 from typing import Final
 
-from stall_then_strike.types.dto import NS_PER_MS, ExecId, FillEvent
+from stall_then_strike.types.dto import ExecId, FillEvent
 
-GRACE_NS: Final = 500 * NS_PER_MS
-"""How much later than the public channel the private one may report a fill. Both use one connection."""
 _KEEP: Final = 5_000
 _KEEP_WAITING: Final = 200
 
@@ -36,8 +34,9 @@ class Witness(Flag):
 class Witnesses:
     """The sources of each of our fills."""
 
-    def __init__(self) -> None:
-        """Start without fills."""
+    def __init__(self, grace_ns: int) -> None:
+        """Start without fills. ``grace_ns``: how much later than the public channel the private one may report one."""
+        self._grace_ns = grace_ns
         self._told: OrderedDict[ExecId, Witness] = OrderedDict()
         self.waiting: OrderedDict[ExecId, tuple[int, FillEvent]] = OrderedDict()
         """Fills that only the public channel has reported, and when each is overdue."""
@@ -66,9 +65,9 @@ class Witnesses:
             self._told[exec_id] &= ~Witness.REMEMBERED
 
     def expect(self, fill: FillEvent, now_ns: int) -> None:
-        """The public channel reported a fill first: the private one has ``GRACE_NS`` from now to follow."""
+        """The public channel reported a fill first: the private one has ``grace_ns`` from now to follow."""
         if len(self.waiting) < _KEEP_WAITING:
-            self.waiting.setdefault(fill.exec_id, (now_ns + GRACE_NS, fill))
+            self.waiting.setdefault(fill.exec_id, (now_ns + self._grace_ns, fill))
 
     def overdue(self, now_ns: int) -> list[FillEvent]:
         """Fills that the private channel did not report in time. Each is returned once."""

@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, TypeVar
 
 import pybotters
 from dotenv import dotenv_values
 
+from stall_then_strike.infra.line.own_machine import is_own_machine
 from stall_then_strike.types.errors import ConfigError
 
 KEY_VARIABLE: Final = "BITFLYER_API_KEY"
@@ -111,16 +111,6 @@ def _read_file(env_file: Path) -> dict[str, str | None]:
     except OSError as error:
         failure = f"cannot be read: {error.strerror}; accepted: a file that this user may read"
     raise ConfigError(f"{env_file}: {failure}")
-
-
-def is_own_machine(host: str) -> bool:
-    """Whether a host name or address can only mean this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def is_venue_host(host: str) -> bool:

@@ -3,8 +3,11 @@
 connection_rules  when to reconnect, and when a silent channel counts as dead
 handshakes        WebSocket handshakes: paced, counted, their failures explained
 close_words       the venue's reason for closing a socket
+websocket         reusable manager of WebSocket connections to any venue
+socket_line       one of its connections: handshake, reading, writing, keepalive
 frame_tap         interface of a listener to raw frames
 outcome           whether a feed is ready or has failed
 refusals          unreadable messages and missing fields: counted, logged now and then
 clock_skew        how far the venue's clock is from ours
+own_machine       which hosts are this machine
 """

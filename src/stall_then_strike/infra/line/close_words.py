@@ -24,9 +24,15 @@ class HearingSocket(ClientWebSocketResponse):
     async def receive(self, *args: Any, **kwargs: Any) -> Any:
         """Read the next message."""
         message: Any = await super().receive(*args, **kwargs)
-        if message.type is aiohttp.WSMsgType.CLOSE and isinstance(message.extra, str):
-            self.close_words = "".join(c if c.isprintable() else " " for c in message.extra[:_LONGEST])
+        if message.type is aiohttp.WSMsgType.CLOSE:
+            self.close_words = close_words(message)
         return message
+
+
+def close_words(message: aiohttp.WSMessage) -> str:
+    """The reason of a close frame as one printable line; empty if it gives none."""
+    words = message.extra if isinstance(message.extra, str) else ""
+    return "".join(c if c.isprintable() else " " for c in words[:_LONGEST])
 
 
 def hear_closes(client: pybotters.Client) -> None:

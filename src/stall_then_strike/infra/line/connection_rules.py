@@ -6,6 +6,7 @@ session's clock, which may run faster than real time if the venue is simulated.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -115,3 +116,28 @@ class Silences:
                 yield text, must_renew
             else:
                 yield text, False
+
+
+class Backoff:
+    """Pauses between failed connections: first, twice as long, and so on up to the longest, each with jitter."""
+
+    def __init__(
+        self, first_s: float, longest_s: float, *, most_tries: int | None, rng: random.Random | None = None
+    ) -> None:
+        """``most_tries`` counts failures in a row; None never ends."""
+        self._first_s, self._longest_s, self._most = first_s, longest_s, most_tries
+        self._rng = rng or random.Random()
+        self.tries = 0
+        """Failures since the last connection that lasted."""
+
+    def on_lasted(self) -> None:
+        """A connection lasted long enough to count as good."""
+        self.tries = 0
+
+    def next_pause(self) -> float | None:
+        """Seconds until the next try, between half of the step and the whole; None if there is none."""
+        self.tries += 1
+        if self._most is not None and self.tries >= self._most:
+            return None
+        step_s = min(self._longest_s, self._first_s * 2.0 ** min(self.tries - 1, 32))
+        return step_s * (1 + self._rng.random()) / 2

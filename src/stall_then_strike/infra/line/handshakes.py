@@ -75,7 +75,7 @@ class Handshakes:
         self, _session: aiohttp.ClientSession, _context: SimpleNamespace, request: aiohttp.TraceRequestExceptionParams
     ) -> None:
         if _is_handshake(request) and not isinstance(request.exception, asyncio.CancelledError):
-            self._on_failed(_in_words(request.exception))
+            self._on_failed(connect_failure(request.exception))
 
     def _on_failed(self, why: str) -> None:
         self.failed += 1
@@ -89,7 +89,7 @@ def _is_handshake(
     return request.headers.get("Upgrade", "").lower() == "websocket"
 
 
-def _in_words(error: BaseException) -> str:
+def connect_failure(error: BaseException) -> str:
     """Why a connect failed, for the operator."""
     match error:
         case aiohttp.ClientConnectorDNSError():

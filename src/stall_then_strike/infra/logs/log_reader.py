@@ -31,7 +31,7 @@ _Row = TypeVar("_Row", "DecisionLine", "OrderLine", "TradeLine")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionLine:
-    """A row of the decision log. Sizes in BTC, prices in JPY; None for an empty cell."""
+    """A row of the decision log. Sizes in the base asset, prices in quote currency; None for an empty cell."""
 
     ts_ns: int
     best_age_ms: int
@@ -65,7 +65,7 @@ class OrderLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeLine:
-    """A row of the trade log. Money in JPY."""
+    """A row of the trade log. Money in quote currency."""
 
     ts_ns: int
     order_id: str

@@ -16,8 +16,9 @@ import numpy as np
 from stall_then_strike.config.models import AfterHalt, AppConfig, CloseType, LatencyConfig
 from stall_then_strike.engine.inventory import worth
 from stall_then_strike.engine.strategy_stall import stall_params
-from stall_then_strike.engine.venue.budget import NEVER_NS, per_limit
+from stall_then_strike.engine.venue.budget import NEVER_NS, ON_THE_WAY_NS
 from stall_then_strike.engine.venue.calendar import TradingCalendar
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_limits
 from stall_then_strike.research.replay import kernel_state as x
 from stall_then_strike.research.replay.kernel_state import LOG_ROW, MOST_CALLS, SPARE, TALLY, new_state, put_levels
 from stall_then_strike.research.replay.venue_steps import STOP_OVER, begin_chunk, run, stop
@@ -82,13 +83,13 @@ class Outcome:
 
 def refusals(cfg: AppConfig, columns: Columns) -> list[str]:
     """The reasons why the compiled engine refuses this run; empty if it accepts it."""
-    limits, unit, held = cfg.exchange.limits, cfg.exchange.instrument(), columns.manifest
+    unit, held = cfg.exchange.instrument(), columns.manifest
     size = unit.to_lots(cfg.strategy.max_inventory_btc) + 2 * unit.to_lots(cfg.strategy.size_min) + unit.min_size
     price = held.highest_price + cfg.strategy.close_band_ticks + 2 * cfg.strategy.quote_offset_ticks + 2
     found = []
     if held.product != cfg.exchange.product_code:
         found.append(f"the tape is of {held.product}")
-    calls = max(per_limit(limits)[0])
+    calls = max(limit.most for limit in bitflyer_limits(cfg.exchange))
     if calls > MOST_CALLS or cfg.risk.max_rejects > MOST_CALLS:
         found.append(f"exchange.limits or risk.max_rejects above {MOST_CALLS:,}")
     if 2 * price * size * max(1, size // unit.min_size) >= _ROOM or size * size >= _ROOM:
@@ -284,12 +285,14 @@ def put_settings(state: Any, cfg: AppConfig) -> None:
 
 def put_budget(budget: Any, cfg: AppConfig) -> None:
     """Write the limits on calls into the state."""
-    allowed, window_ns, reserve = per_limit(cfg.exchange.limits)
-    budget["small_lots"] = cfg.exchange.instrument().to_lots(cfg.exchange.limits.small_order_btc)
-    for name in allowed._fields:
+    limits = bitflyer_limits(cfg.exchange)
+    for name, limit in zip(("address", "private", "orders", "small"), limits, strict=True):
         window = budget[name]
-        window["limit"], window["window_ns"] = getattr(allowed, name), getattr(window_ns, name)
-        window["reserve"], window["room"] = getattr(reserve, name), max(allowed) + SPARE
+        window["limit"], window["window_ns"] = limit.most, limit.window_ns + ON_THE_WAY_NS
+        window["reserve"], window["elsewhere"] = limit.reserve, limit.elsewhere
+        window["room"] = max(limit.most for limit in limits) + SPARE
+        if limit.up_to is not None:
+            budget["small_lots"] = limit.up_to
 
 
 def put_calendar(state: Any, cfg: AppConfig, first_ns: int, last_ns: int) -> None:

@@ -11,7 +11,6 @@ from typing import Final
 from stall_then_strike.engine import inventory, risk
 from stall_then_strike.engine.inventory import Booked
 from stall_then_strike.engine.venue import budget
-from stall_then_strike.engine.venue.budget import PerLimit
 from stall_then_strike.research.replay.jit import jit
 from stall_then_strike.research.replay.kernel_state import (
     ACT_NONE,
@@ -30,7 +29,7 @@ from stall_then_strike.research.replay.kernel_state import (
 from stall_then_strike.types.dto import NS_PER_MS
 
 book_fill, _worth, _peak_and_fall = jit(inventory.book_fill), jit(inventory.worth), jit(inventory.peak_and_fall)
-_gap_ns, _close_fits, _cancels_fit = jit(budget.strike_gap_ns), jit(budget.close_fits), jit(budget.cancels_fit)
+_gap_ns, _exits_fit = jit(budget.strike_gap_ns), jit(budget.exits_fit)
 _REJECTS_NS: Final = risk.REJECTS_NS
 
 # --- the log
@@ -234,23 +233,23 @@ def strike_at(spent: Budget, now: int, size: int) -> int:
 
 
 @jit
-def _limits(spent: Budget) -> PerLimit:
-    return PerLimit(spent.address.limit, spent.private.limit, spent.orders.limit, spent.small.limit)
+def _has_room(window: Window, now: int, count: int) -> bool:
+    """Whether exits of ``count`` calls fit into a window."""
+    return _exits_fit(calls(window, now), count, window.limit, window.elsewhere)
 
 
 @jit
 def may_send(spent: Budget, now: int, size: int) -> bool:
     """Whether the limits allow one closing order."""
-    own = PerLimit(
-        calls(spent.address, now), calls(spent.private, now), calls(spent.orders, now), calls(spent.small, now)
-    )
-    return _close_fits(own, _limits(spent), size <= spent.small_lots)
+    if size <= spent.small_lots and not _has_room(spent.small, now, 1):
+        return False
+    return _has_room(spent.address, now, 1) and _has_room(spent.private, now, 1) and _has_room(spent.orders, now, 1)
 
 
 @jit
 def may_cancel(spent: Budget, now: int, orders: int) -> bool:
     """Whether the limits allow ``orders`` single cancels."""
-    return _cancels_fit(calls(spent.private, now), _limits(spent), orders)
+    return _has_room(spent.address, now, orders) and _has_room(spent.private, now, orders)
 
 
 @jit

@@ -156,6 +156,7 @@ class Window:
     limit: int
     window_ns: int
     reserve: int
+    elsewhere: int
     room: int
     """Capacity of the ring."""
     head: int

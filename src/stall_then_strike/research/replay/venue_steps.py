@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stall_then_strike.engine.venue.budget import NEVER_NS
+from stall_then_strike.infra.bitflyer.bitflyer_rules import EXPIRY_NS
 from stall_then_strike.research.replay.core_steps import core_deadline, is_done, on_event
 from stall_then_strike.research.replay.jit import entry, jit, jit_with
 from stall_then_strike.research.replay.kernel_book import seek, shown, walk, walk_from
@@ -47,7 +48,7 @@ from stall_then_strike.research.replay.kernel_state import (
 from stall_then_strike.research.tables.columns import KIND_BOARD, KIND_STATE, KIND_TRADES, Ints
 from stall_then_strike.sim import fill_rules, latency
 from stall_then_strike.sim.fill_rules import Queue
-from stall_then_strike.sim.paper import LIFE_NS, STOP_NS, UNSEEN_NS
+from stall_then_strike.sim.paper import STOP_NS, UNSEEN_NS
 from stall_then_strike.types.dto import BookStatus
 
 _join, _match, _fee = jit(fill_rules.join), jit(fill_rules.match_at_price), jit(fill_rules.fee)
@@ -386,7 +387,7 @@ def _rest(state: State, order: Order, at_ns: int) -> None:
         state.error = E_EXPIRIES
         return
     due = paper.expiries[(paper.expiries_head + paper.expiries_count) % paper.expiries_room]
-    due.at_ns = at_ns + LIFE_NS
+    due.at_ns = at_ns + EXPIRY_NS
     due.sequence = paper.sequence
     due.which = order.placed
     paper.expiries_count += 1

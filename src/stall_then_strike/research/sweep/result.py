@@ -20,6 +20,7 @@ from stall_then_strike.research.sweep.plan import Keys, Plan, Range, as_json, ke
 from stall_then_strike.research.sweep.runs import METRICS, Record
 from stall_then_strike.research.sweep.sweep_journal import RESULTS, replace_file
 from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.instrument import quote_of
 
 _TYPES: Final = {int: pl.Int64(), float: pl.Float64(), str: pl.String()}
 
@@ -142,7 +143,7 @@ def head(plan: Plan, *, command: str, tapes: Sequence[str]) -> dict[str, Any]:
         "observation_s": plan.sample_ns / NS_PER_S,
         "trials": plan.trials,
         "config": as_json(plan.base),
-        "currency": "JPY",
+        "currency": quote_of(plan.base["exchange"]["product_code"]),
         "deflated_sharpe": None,
     }
 

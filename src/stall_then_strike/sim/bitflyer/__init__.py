@@ -3,7 +3,6 @@
 wire           public JSON, written from integers
 publisher      frames of the public channels, made from the matching engine
 rpc            JSON-RPC of the realtime API
-hub            sockets: connections, their queues, their pings
 public_rest    public REST calls
 keys           API keys and signatures
 limits         rate limits, as the venue counts calls

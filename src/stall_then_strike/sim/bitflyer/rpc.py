@@ -74,6 +74,11 @@ class RpcSession:
     """The account that has logged in."""
     requests: int = 0
     errors: int = 0
+    greeting: str | None = None
+    """bitFlyer sends nothing of itself."""
+
+    def close(self) -> None:
+        """The connection has ended: nothing is kept elsewhere."""
 
     def receive(self, text: str | bytes) -> str | None:
         """Handle one text frame; return the answer's frame, or None for no answer."""

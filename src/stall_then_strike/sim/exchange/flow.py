@@ -3,7 +3,7 @@
 Modelled:
 
 - *Fair price.* A random walk in steps of 100 ms with slowly changing volatility, a trend that comes and goes within
-  minutes, and a jump every few minutes. It is not visible outside this module.
+  minutes, and a jump every few minutes. No participant is told; an index price may follow it.
 - *Makers* place orders at a distance from the fair price and leave after a random time. Distance, rate and patience
   come in bands (:data:`BANDS`): few and impatient orders at the touch, many and patient ones far away. Some join the
   best price, some improve it by one tick. They never take.
@@ -33,10 +33,10 @@ from typing import Final, Protocol
 from stall_then_strike.sim.exchange.book_side import Owner
 from stall_then_strike.sim.exchange.matching import MatchingEngine
 from stall_then_strike.types.dto import NS_PER_S, OrderId, Side, TimeInForce
-from stall_then_strike.types.instrument import Instrument, Lots, Ticks
+from stall_then_strike.types.instrument import Lots, Ticks
 
 FLOW: Final = Owner("flow")
-"""Owner of every order of this module."""
+"""Owner of this module's orders, unless the venue knows them by another name."""
 
 _STEP_NS: Final = NS_PER_S // 10
 _STEP_S: Final = 0.1
@@ -110,6 +110,20 @@ _ROUND_WEIGHTS: Final = (30, 18, 10, 12, 14, 12, 4)
 _ODD_SHARE: Final = 0.25
 
 
+class SizeUnits(Protocol):
+    """In what units sizes are drawn. :class:`~stall_then_strike.types.instrument.Instrument` has them."""
+
+    @property
+    def lots_per_one(self) -> int:
+        """Lots of a size of one; most orders are between 0.01 and 0.5."""
+        ...
+
+    @property
+    def min_size(self) -> Lots:
+        """Smallest order."""
+        ...
+
+
 class OrderEntry(Protocol):
     """The venue as a participant sees it."""
 
@@ -147,9 +161,12 @@ class _What(IntEnum):
 class OrderFlow:
     """The participants. Call :meth:`step` at :meth:`next_ns`, in venue time."""
 
-    def __init__(self, rng: Random, *, start_ns: int, instrument: Instrument, model: FlowModel) -> None:
-        """Leave the book empty; :meth:`populate` fills it."""
+    def __init__(
+        self, rng: Random, *, start_ns: int, instrument: SizeUnits, model: FlowModel, owner: Owner = FLOW
+    ) -> None:
+        """Leave the book empty; :meth:`populate` fills it. ``owner`` is whose the makers' orders are in the book."""
         self._rng = rng
+        self._owner = owner
         self._model = model
         self._lots_per_one = instrument.lots_per_one
         self._min_size = instrument.min_size
@@ -163,6 +180,11 @@ class OrderFlow:
         self._count = 0
         self._shift_ns = 0
         self._start_ns = start_ns
+
+    @property
+    def fair(self) -> float:
+        """The hidden fair price, in ticks, for a venue that publishes an index price."""
+        return self._fair
 
     def populate(self, venue: OrderEntry) -> None:
         """Fill the book as after a long time: each band holds its average number of orders."""
@@ -209,9 +231,9 @@ class OrderFlow:
         """Send orders into an auction: market orders on both sides, and limit orders beyond the fair price."""
         for side in Side:
             for _ in range(3):
-                venue.submit(now_ns, owner=FLOW, side=side, size=self._taker_size(1.0))
+                venue.submit(now_ns, owner=self._owner, side=side, size=self._taker_size(1.0))
                 price = Ticks(max(1, int(self._fair + side.sign * self._rng.uniform(0, 3 * self._model.guard))))
-                order_id = venue.submit(now_ns, owner=FLOW, side=side, size=self._maker_size(1.0), price=price)
+                order_id = venue.submit(now_ns, owner=self._owner, side=side, size=self._maker_size(1.0), price=price)
                 patience_ns = int(self._rng.expovariate(0.2) * NS_PER_S)
                 self._schedule(now_ns - self._shift_ns + patience_ns, _What.LEAVE, order_id)
 
@@ -238,7 +260,7 @@ class OrderFlow:
             for order in engine.resting(side):
                 if side.sign * (order.price - danger) <= 0:
                     break
-                if order.owner == FLOW and random() < model.pull_chance:
+                if order.owner == self._owner and random() < model.pull_chance:
                     pulled.append(order.order_id)
             for order_id in pulled:
                 venue.cancel(now_ns, order_id)
@@ -247,7 +269,7 @@ class OrderFlow:
             if best is not None and side.sign * (best - limit) > 0 and random() < model.snipe_chance:
                 venue.submit(
                     now_ns,
-                    owner=FLOW,
+                    owner=self._owner,
                     side=side.opposite,
                     size=self._taker_size(2.5),
                     price=limit,
@@ -281,7 +303,9 @@ class OrderFlow:
         return Ticks(max(1, int(self._fair - side.sign * distance)))
 
     def _place(self, venue: OrderEntry, now_ns: int, side: Side, price: Ticks, band: Band) -> None:
-        order_id = venue.submit(now_ns, owner=FLOW, side=side, size=self._maker_size(band.size_factor), price=price)
+        order_id = venue.submit(
+            now_ns, owner=self._owner, side=side, size=self._maker_size(band.size_factor), price=price
+        )
         patience_ns = int(self._rng.expovariate(1 / band.patience_s) * NS_PER_S)
         self._schedule(now_ns - self._shift_ns + patience_ns, _What.LEAVE, order_id)
 
@@ -307,10 +331,10 @@ class OrderFlow:
         self._last_taker = side
         size = self._taker_size(1.0)
         if rng.random() < 0.5:
-            venue.submit(now_ns, owner=FLOW, side=side, size=size)
+            venue.submit(now_ns, owner=self._owner, side=side, size=size)
         else:
             price = Ticks(best + side.sign * int(rng.expovariate(1 / 500)))
-            venue.submit(now_ns, owner=FLOW, side=side, size=size, price=price, time_in_force=TimeInForce.IOC)
+            venue.submit(now_ns, owner=self._owner, side=side, size=size, price=price, time_in_force=TimeInForce.IOC)
 
     def _taker_size(self, factor: float) -> Lots:
         size = factor * 0.02 * exp(self._rng.gauss(0, 1.1))

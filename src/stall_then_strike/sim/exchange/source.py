@@ -149,6 +149,18 @@ class MarketSource(Protocol):
         ...
 
 
+class VenueClock(Protocol):
+    """What the exchange needs of a clock."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the Unix epoch, never going backwards."""
+        ...
+
+    async def sleep_until(self, deadline_ns: int) -> None:
+        """Return when ``now_ns`` has reached the deadline; at once if it already has."""
+        ...
+
+
 def iter_frames(source: MarketSource, until_ns: int | None = None) -> Iterator[Frame]:
     """Advance a market as fast as its frames are consumed, up to and including ``until_ns`` or to its end.
 

@@ -54,7 +54,8 @@ def _bare(path: str) -> dict[str, Any]:
     return {"path": path, "missing": OPTIONAL[path]}
 
 
-RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
+Recipes = Mapping[str, Mapping[str, Any]]
+RECIPES: Final[Recipes] = {
     # The public feed.
     "lose_deltas": {"kind": _K.LOSE_FRAME, "channel": "lightning_board_FX*", "chance": 0.3},
     "mute_board": {"kind": _K.LOSE_FRAME, "channel": "lightning_board_FX*"},
@@ -148,7 +149,7 @@ RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "clock_skew": {"kind": _K.CLOCK_SKEW},
     "clock_behind": {"kind": _K.CLOCK_SKEW, "seconds": -2.0},
 }
-"""Faults by name, without their windows."""
+"""Faults of bitFlyer's exchange by name, without their windows; Lighter's are in `lighter_catalogue.py`."""
 
 _LONGEST_SHARE: Final = 0.1
 """Longest delay as a share of the run."""
@@ -157,7 +158,7 @@ _AS_THEY_ARE: Final = frozenset({_K.CLOCK_SKEW, _K.WRONG_DATE, _K.STALE_LIST})
 _SHORTEST_WINDOW_S: Final = 7.0
 
 
-def single_plans(duration_s: float) -> dict[str, FaultPlan]:
+def single_plans(duration_s: float, recipes: Recipes = RECIPES) -> dict[str, FaultPlan]:
     """One plan per recipe, by name, with its fault from a fifth of the run to half of it.
 
     Raises ValueError for less than :data:`SHORTEST_S`. Faults of logins, handshakes and answers come with a cut of all
@@ -165,9 +166,13 @@ def single_plans(duration_s: float) -> dict[str, FaultPlan]:
     """
     _check(duration_s)
     plans: dict[str, FaultPlan] = {}
-    for name in RECIPES:
+    for name, recipe in recipes.items():
         fault = _fault(
-            name, duration_s, from_s=duration_s / 5, to_s=max(duration_s / 2, duration_s / 5 + _SHORTEST_WINDOW_S)
+            name,
+            recipe,
+            duration_s,
+            from_s=duration_s / 5,
+            to_s=max(duration_s / 2, duration_s / 5 + _SHORTEST_WINDOW_S),
         )
         faults = [fault]
         if fault.spec.site in {Site.REPLY, Site.AUTH, Site.HANDSHAKE}:
@@ -176,7 +181,7 @@ def single_plans(duration_s: float) -> dict[str, FaultPlan]:
     return plans
 
 
-def random_plan(seed: int, duration_s: float, *, max_faults: int = 6) -> FaultPlan:
+def random_plan(seed: int, duration_s: float, *, max_faults: int = 6, recipes: Recipes = RECIPES) -> FaultPlan:
     """Up to ``max_faults`` faults of a run, drawn from a seed; the last third of the run is free of them.
 
     Raises ValueError for less than :data:`SHORTEST_S` and for ``max_faults`` below 1.
@@ -185,8 +190,10 @@ def random_plan(seed: int, duration_s: float, *, max_faults: int = 6) -> FaultPl
     if max_faults < 1:
         raise ValueError(f"max_faults: {max_faults} is too small; accepted: 1 or more")
     rng = Random(f"chaos {seed}")
-    names = sorted(RECIPES)
-    faults = [_drawn(rng, rng.choice(names), duration_s) for _ in range(rng.randint(1, max_faults))]
+    names = sorted(recipes)
+    faults = [
+        _drawn(rng, name := rng.choice(names), recipes[name], duration_s) for _ in range(rng.randint(1, max_faults))
+    ]
     return FaultPlan(tuple(faults), seed=seed)
 
 
@@ -198,19 +205,19 @@ def _check(duration_s: float) -> None:
         raise ValueError(f"{duration_s:g} s is too short for faults and recovery; accepted: {SHORTEST_S:g} or more")
 
 
-def _fault(name: str, duration_s: float, **more: Any) -> Fault:
+def _fault(name: str, wanted: Mapping[str, Any], duration_s: float, **more: Any) -> Fault:
     """A recipe as a fault of a run."""
-    recipe = dict(RECIPES[name])
+    recipe = dict(wanted)
     seconds = recipe.get("seconds", SPECS[recipe["kind"]].seconds)
     if "seconds" in SPECS[recipe["kind"]].takes and recipe["kind"] not in _AS_THEY_ARE:
         recipe["seconds"] = min(seconds, duration_s * _LONGEST_SHARE)
     return Fault(**{**recipe, "name": name, **more})
 
 
-def _drawn(rng: Random, name: str, duration_s: float) -> Fault:
+def _drawn(rng: Random, name: str, recipe: Mapping[str, Any], duration_s: float) -> Fault:
     """A recipe with a random window and, unless it is a scene, a random chance and count."""
     latest_s = duration_s * 2 / 3
-    probe = _fault(name, duration_s, to_s=duration_s)
+    probe = _fault(name, recipe, duration_s, to_s=duration_s)
     if probe.quiet_from_s is None:
         raise AssertionError("a fault with to_s has an end")
     latest_s -= max(0.0, probe.quiet_from_s - duration_s)

@@ -1,8 +1,6 @@
-"""Faults of frames: lost, late, duplicated, reordered or wrong.
+"""Faults inside bitFlyer's frames: wrong figures, missing fields, executions that never were.
 
-It wraps a :class:`~stall_then_strike.sim.exchange.source.MarketSource` and is passive like it. Late frames wait in its
-own outbox and leave by their stamps, and windows begin and end by theirs, so that everything happens in venue time at
-any speed and in virtual time. While the injector is idle and nothing waits, frames pass through unchanged.
+The faults of time, and the windows, are in `frame_faults.py`.
 """
 
 from __future__ import annotations
@@ -11,8 +9,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from fnmatch import fnmatchcase
-from heapq import heappop, heappush
 from typing import Any, Final
 
 from stall_then_strike.sim.bitflyer.ledger import Fill
@@ -21,9 +17,10 @@ from stall_then_strike.sim.bitflyer.private_wire import EVENTS_CHANNEL, Number, 
 from stall_then_strike.sim.bitflyer.venue_account import ChildOrder, ChildState
 from stall_then_strike.sim.bitflyer.wire import Wire
 from stall_then_strike.sim.exchange.markets import products_of
-from stall_then_strike.sim.exchange.source import CONTROL_PREFIX, Frame, MarketSource
+from stall_then_strike.sim.exchange.source import Frame, MarketSource
+from stall_then_strike.sim.faults.frame_faults import FrameFaults
 from stall_then_strike.sim.faults.injector import ArmedFault, FaultInjector
-from stall_then_strike.sim.faults.kinds import Fault, FaultKind, Site
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.sim.faults.scene import FaultScene
 from stall_then_strike.types.dto import ExecId, OrderId
 from stall_then_strike.types.instrument import Ticks
@@ -38,168 +35,33 @@ _MID: Final = '"mid_price":'
 class _Phantom:
     """A planned phantom execution; it is sent if its order is still live then."""
 
+    feed: FaultyFeed
     armed: ArmedFault
     account: str
     acceptance_id: str
 
+    def frame(self, now_ns: int) -> Frame | None:
+        """The execution."""
+        return self.feed.phantom(self, now_ns)
 
-_Waiting = Frame | _Phantom
 
-
-class FaultyFeed:
-    """A market source with faults; the exchange advances it in place of its source."""
+class FaultyFeed(FrameFaults[MarketSource]):
+    """A market source with faults."""
 
     def __init__(
         self, source: MarketSource, faults: FaultInjector, scene: FaultScene, private: PrivateVenue | None = None
     ) -> None:
         """Nobody else may advance ``source``."""
-        self._source = source
-        self._faults = faults
-        self._scene = scene
+        super().__init__(source, faults, scene)
         self._private = private
         self._products = products_of(source)
         self._private_wire = PrivateWire(source.instrument)
-        self._waiting: list[tuple[int, int, _Waiting]] = []
-        self._entered = 0
-        self._swapped: dict[tuple[str, str | None], list[int]] = {}
-        """Outbox numbers of the frames that change places with the next frame of their channel and account."""
         self._phantoms = 0
         self._edits: dict[FaultKind, Callable[[Fault, Frame], Frame]] = {
             FaultKind.WRONG_MID: self._with_wrong_mid,
             FaultKind.WRONG_OUTSTANDING: self._with_wrong_outstanding,
             FaultKind.LOSE_FIELDS: self._without_fields,
         }
-
-    # --- as a source ----------------------------------------------------------------------------------------------
-
-    def next_wake_ns(self) -> int | None:
-        """When :meth:`advance` next has something to do; None when the market has ended and no frame waits."""
-        wake_ns = self._source.next_wake_ns()
-        moments = [] if wake_ns is None else [wake_ns, *self._scene_moments()]
-        if self._waiting:
-            moments.append(self._waiting[0][0])
-        return min(moments, default=None)
-
-    def advance(self, until_ns: int) -> list[Frame]:
-        """Advance to a time and return the frames that left by then, in order."""
-        if self._faults.is_idle and not self._waiting:
-            return self._source.advance(until_ns)
-        sent: list[Frame] = []
-        while (moment_ns := min(self._scene_moments(), default=until_ns + 1)) <= until_ns:
-            sent += self._walk(moment_ns)
-            sent += self._turn(moment_ns)
-        sent += self._walk(until_ns)
-        self._faults.forget(until_ns)
-        return sent
-
-    # --- windows --------------------------------------------------------------------------------------------------
-
-    def _scene_moments(self) -> list[int]:
-        moments = []
-        for one in self._faults.at(Site.SCENE):
-            moment_ns = one.to_ns if one.has_begun else one.from_ns
-            if moment_ns is not None:
-                moments.append(moment_ns)
-        return moments
-
-    def _turn(self, moment_ns: int) -> list[Frame]:
-        """Begin and end the scenes that are due. A time in the past (the fault was just injected) means now."""
-        now_ns = max(moment_ns, self._source.now_ns)
-        frames: list[Frame] = []
-        for one in list(self._faults.at(Site.SCENE)):
-            if not one.has_begun and one.from_ns <= moment_ns:
-                frames += self._scene.begin(one, now_ns)
-                if one.to_ns is None and one.fault.quiet_from_s is not None:  # over as soon as begun
-                    frames += self._scene.end(one, now_ns)
-            elif one.has_begun and one.to_ns is not None and one.to_ns <= moment_ns:
-                frames += self._scene.end(one, now_ns)
-        return frames
-
-    # --- frames ---------------------------------------------------------------------------------------------------
-
-    def _walk(self, until_ns: int) -> list[Frame]:
-        sent: list[Frame] = []
-        for frame in self._source.advance(until_ns):
-            sent += self._due(frame.time_ns)
-            if frame.channel.startswith(CONTROL_PREFIX):
-                sent.append(frame)
-                continue
-            # The frames that wait for this one are released even if this one is held back itself.
-            passed = self._swapped.pop((frame.channel, frame.account), [])
-            sent += self._through(frame)
-            sent += self._now(passed, frame.time_ns)
-        return sent + self._due(until_ns)
-
-    def _due(self, until_ns: int) -> list[Frame]:
-        frames: list[Frame] = []
-        while self._waiting and self._waiting[0][0] <= until_ns:
-            time_ns, _, waiting = heappop(self._waiting)
-            frame = self._phantom(waiting, time_ns) if isinstance(waiting, _Phantom) else waiting
-            if frame is not None:
-                frames.append(replace(frame, time_ns=time_ns))
-        return frames
-
-    def _now(self, numbers: list[int], now_ns: int) -> list[Frame]:
-        """Release the frames that waited for the one that just passed."""
-        if not numbers:
-            return []
-        taken = [entry for entry in self._waiting if entry[1] in numbers]
-        self._waiting = sorted(entry for entry in self._waiting if entry[1] not in numbers)
-        return [replace(frame, time_ns=now_ns) for _, _, frame in sorted(taken) if isinstance(frame, Frame)]
-
-    def _wait(self, time_ns: int, waiting: _Waiting) -> int:
-        self._entered += 1
-        heappush(self._waiting, (time_ns, self._entered, waiting))
-        return self._entered
-
-    def _through(self, frame: Frame) -> list[Frame]:
-        frames = [frame]
-        for one in list(self._faults.at(Site.FRAME)):
-            frames = [result for f in frames for result in self._struck(one, f)]
-        return frames
-
-    def _struck(self, one: ArmedFault, frame: Frame) -> list[Frame]:
-        """The frames that leave now after one fault may have struck a frame."""
-        fault = one.fault
-        if not fnmatchcase(frame.channel, fault.channel or fault.spec.channel):
-            return [frame]
-        event = fault.event or fault.spec.event
-        hit, rest = frame, list[Frame]()
-        if event is not None:
-            split = self._split(frame, event)
-            if split is None:
-                return [frame]
-            hit, rest = split
-        if fault.kind is FaultKind.PHANTOM_EXECUTION:
-            self._plan_phantoms(one, hit)
-            return [frame]
-        if not one.strikes(frame.time_ns):
-            return [frame]
-        if (edit := self._edits.get(fault.kind)) is not None:
-            return [*rest, edit(fault, hit)]
-        return self._displaced(one, frame, hit, rest)
-
-    def _displaced(self, one: ArmedFault, frame: Frame, hit: Frame, rest: list[Frame]) -> list[Frame]:
-        """The frames that leave now when a fault of time strikes. ``frame`` is split into ``hit`` and ``rest``."""
-        late_ns = frame.time_ns + one.fault.span_ns
-        match one.fault.kind:
-            case FaultKind.LOSE_FRAME:
-                pass
-            case FaultKind.DELAY_FRAME:
-                self._wait(late_ns, hit)
-            case FaultKind.DUPLICATE_FRAME:
-                if late_ns == frame.time_ns:
-                    return [frame, hit]
-                self._wait(late_ns, hit)
-                return [frame]
-            case FaultKind.REORDER_FRAME:
-                self._swapped.setdefault((hit.channel, hit.account), []).append(self._wait(late_ns, hit))
-            case FaultKind.FREEZE_FEED:
-                if one.fault.backlog and one.to_ns is not None:
-                    self._wait(one.to_ns, hit)
-            case _:
-                raise AssertionError(f"{one.fault.kind.value} does not strike frames")
-        return rest
 
     # --- inside a frame -------------------------------------------------------------------------------------------
 
@@ -215,6 +77,16 @@ class FaultyFeed:
             return frame, []
         rest = [row for row in rows if row.get("event_type") != event]
         return self._with_rows(frame, hit), [self._with_rows(frame, rest)]
+
+    def _defers(self, one: ArmedFault, hit: Frame) -> bool:
+        if one.fault.kind is not FaultKind.PHANTOM_EXECUTION:
+            return False
+        self._plan_phantoms(one, hit)
+        return True
+
+    def _edited(self, one: ArmedFault, frame: Frame) -> Frame | None:
+        edit = self._edits.get(one.fault.kind)
+        return None if edit is None else edit(one.fault, frame)
 
     def _with_rows(self, frame: Frame, rows: list[dict[str, Any]]) -> Frame:
         return replace(frame, text=self._private_wire.message(rows))
@@ -233,7 +105,7 @@ class FaultyFeed:
         for row in rows:
             if row.get("outstanding_size") is None:  # removed by another fault
                 continue
-            unit = self._products[row["product_code"]].instrument if "product_code" in row else self._source.instrument
+            unit = self._products[row["product_code"]].instrument if "product_code" in row else self.source.instrument
             wrong = Decimal(row["outstanding_size"]) + unit.size(fault.lots)
             row["outstanding_size"] = Number(plain(wrong))
         return self._with_rows(frame, rows)
@@ -247,10 +119,10 @@ class FaultyFeed:
         if one.is_on(registered.time_ns) and registered.account is not None:
             for row in _rows(registered):
                 if row.get("child_order_acceptance_id") is not None:
-                    phantom = _Phantom(one, registered.account, row["child_order_acceptance_id"])
+                    phantom = _Phantom(self, one, registered.account, row["child_order_acceptance_id"])
                     self._wait(registered.time_ns + one.fault.span_ns, phantom)
 
-    def _phantom(self, phantom: _Phantom, now_ns: int) -> Frame | None:
+    def phantom(self, phantom: _Phantom, now_ns: int) -> Frame | None:
         """An EXECUTION of an order's remaining size, if the order is live and the fault strikes."""
         found = self._live(phantom)
         if found is None or found[1].state is not ChildState.ACTIVE or not phantom.armed.strikes(now_ns):

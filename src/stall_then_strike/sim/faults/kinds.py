@@ -4,7 +4,7 @@ A :class:`Fault` says what goes wrong (its kind), to what (channel, event type, 
 (chance, count, how many are skipped first) and when (``[from_s, to_s)``, seconds of venue time since the exchange was
 made, or since the fault was injected). `injector.py` decides which faults strike. It is asked where they strike: frames
 in `faulty_feed.py`, HTTP in `faulty_calls.py`, the venue's condition in `scene.py`, answers on sockets in
-`bitflyer/hub.py`, orders in `bitflyer/desk.py`, lists in `bitflyer/private_rest.py`.
+`sim/hub.py`, orders in `bitflyer/desk.py`, lists in `bitflyer/private_rest.py`.
 
 Most faults change what a client sees, not what happened: ledger, order states and audit stay correct. Only faults of
 effects change what happens (a lost request, an order that vanished or was refused, an ignored cancel), and the ledger
@@ -130,8 +130,41 @@ class FaultKind(StrEnum):
     CLOCK_SKEW = "clock_skew"
     """The venue's clock is ahead by ``seconds`` (behind, if negative): `Date`, limits' reset, signatures."""
 
+    # Lighter: frames.
+    OFFSET_JUMP = "offset_jump"
+    """From this frame on, the book's offset is higher by ``by``; nothing is missing."""
+    NONCE_GAP = "nonce_gap"
+    """``begin_nonce`` of a book update is ``by`` above the nonce of the message before, though nothing is missing."""
+    CROSSED_SNAPSHOT = "crossed_snapshot"
+    """A book's snapshot has an ask at its best bid."""
 
-ALL_KINDS: Final = tuple(FaultKind)
+    # Lighter: transactions.
+    REFUSE_TX = "refuse_tx"
+    """A transaction is refused with ``code`` before it takes effect, over REST and the socket, whatever is in it."""
+    SILENT_CANCEL = "silent_cancel"
+    """An order is accepted with 200 and cancelled as it takes effect; no channel says so, only the closed orders do."""
+    UNSEEN_ORDER = "unseen_order"
+    """An order that was sent over the socket has no order events."""
+
+    # Lighter: answers.
+    STALE_NONCE = "stale_nonce"
+    """``nextNonce`` is ``by`` too low."""
+    NULL_LIST = "null_list"
+    """The list in the answer is null."""
+
+    # Lighter: sockets.
+    CLOSE_IDLE = "close_idle"
+    """A client that has sent nothing for ``seconds`` is disconnected."""
+    SHUTDOWN = "shutdown"
+    """The server says that it closes in ``seconds``, does so, and refuses handshakes until the window ends."""
+
+
+@unique
+class FaultVenue(StrEnum):
+    """Which embedded exchange shows a kind of fault."""
+
+    BITFLYER = "bitFlyer"
+    LIGHTER = "Lighter"
 
 
 @unique
@@ -149,6 +182,9 @@ class Site(StrEnum):
     MARGIN = "margin"
     REGISTRATION = "registration"
     CANCEL = "cancel"
+    TX = "tx"
+    EFFECT = "effect"
+    EVENTS = "events"
     SCENE = "scene"
     """The venue as a whole: the fault begins and ends once, with its window."""
 
@@ -168,6 +204,7 @@ class KindSpec:
     http_status: int = 200
     needs_end: bool = False
     """Whether ``to_s`` must be given."""
+    venues: frozenset[FaultVenue] = frozenset(FaultVenue)
 
 
 def _spec(
@@ -179,7 +216,9 @@ def _spec(
     path: str = "*",
     http_status: int = 200,
     needs_end: bool = False,
+    venue: FaultVenue | None = FaultVenue.BITFLYER,
 ) -> KindSpec:
+    """The rules of a kind, by default one of bitFlyer's exchange alone; None for one that every exchange shows."""
     return KindSpec(
         site=site,
         takes=frozenset(takes),
@@ -189,48 +228,50 @@ def _spec(
         path=path,
         http_status=http_status,
         needs_end=needs_end,
+        venues=frozenset(FaultVenue) if venue is None else frozenset({venue}),
     )
 
 
 _PRIVATE: Final = "child_order_events"
 _K = FaultKind
+_L: Final = FaultVenue.LIGHTER
 SPECS: Final[dict[FaultKind, KindSpec]] = {
-    _K.LOSE_FRAME: _spec(Site.FRAME, "channel", "event"),
-    _K.DELAY_FRAME: _spec(Site.FRAME, "channel", "event", "seconds", seconds=2.0),
-    _K.DUPLICATE_FRAME: _spec(Site.FRAME, "channel", "event", "seconds"),
-    _K.REORDER_FRAME: _spec(Site.FRAME, "channel", "event", "seconds", seconds=5.0),
-    _K.FREEZE_FEED: _spec(Site.FRAME, "channel", "backlog", needs_end=True),
+    _K.LOSE_FRAME: _spec(Site.FRAME, "channel", "event", venue=None),
+    _K.DELAY_FRAME: _spec(Site.FRAME, "channel", "event", "seconds", seconds=2.0, venue=None),
+    _K.DUPLICATE_FRAME: _spec(Site.FRAME, "channel", "event", "seconds", venue=None),
+    _K.REORDER_FRAME: _spec(Site.FRAME, "channel", "event", "seconds", seconds=5.0, venue=None),
+    _K.FREEZE_FEED: _spec(Site.FRAME, "channel", "backlog", needs_end=True, venue=None),
     _K.WRONG_MID: _spec(Site.FRAME, "channel", "ticks", channel="lightning_board_*"),
     _K.WRONG_OUTSTANDING: _spec(Site.FRAME, "lots", channel=_PRIVATE, event="EXECUTION"),
     _K.LOSE_FIELDS: _spec(Site.FRAME, "event", "missing", "blank", channel=_PRIVATE, event="EXECUTION"),
     _K.PHANTOM_EXECUTION: _spec(Site.FRAME, "seconds", channel=_PRIVATE, event="ORDER"),
     _K.LOSE_DELETION: _spec(Site.SCENE, "count"),
-    _K.LOSE_REPLY: _spec(Site.REPLY, "method"),
-    _K.DELAY_REPLY: _spec(Site.REPLY, "method", "seconds", seconds=2.0),
-    _K.CUT_REPLY: _spec(Site.REPLY, "method"),
-    _K.REFUSE_AUTH: _spec(Site.AUTH),
+    _K.LOSE_REPLY: _spec(Site.REPLY, "method", venue=None),
+    _K.DELAY_REPLY: _spec(Site.REPLY, "method", "seconds", seconds=2.0, venue=None),
+    _K.CUT_REPLY: _spec(Site.REPLY, "method", venue=None),
+    _K.REFUSE_AUTH: _spec(Site.AUTH, venue=None),
     _K.FAIL_AUTH: _spec(Site.AUTH),
-    _K.CLOSE_SOCKETS: _spec(Site.SCENE),
-    _K.ABORT_SOCKETS: _spec(Site.SCENE),
-    _K.HALF_OPEN: _spec(Site.SCENE),
-    _K.REFUSE_SOCKETS: _spec(Site.HANDSHAKE),
-    _K.RESET_SOCKETS: _spec(Site.HANDSHAKE),
-    _K.CUT_NETWORK: _spec(Site.SCENE, needs_end=True),
-    _K.RESET_NETWORK: _spec(Site.SCENE, needs_end=True),
-    _K.LOSE_REQUEST: _spec(Site.CALL, "path"),
-    _K.RESET_REQUEST: _spec(Site.CALL, "path"),
-    _K.OVER_LIMIT: _spec(Site.CALL, "path", "seconds", seconds=60.0),
-    _K.SERVER_ERROR: _spec(Site.CALL, "path", "http_status", http_status=500),
+    _K.CLOSE_SOCKETS: _spec(Site.SCENE, venue=None),
+    _K.ABORT_SOCKETS: _spec(Site.SCENE, venue=None),
+    _K.HALF_OPEN: _spec(Site.SCENE, venue=None),
+    _K.REFUSE_SOCKETS: _spec(Site.HANDSHAKE, venue=None),
+    _K.RESET_SOCKETS: _spec(Site.HANDSHAKE, venue=None),
+    _K.CUT_NETWORK: _spec(Site.SCENE, needs_end=True, venue=None),
+    _K.RESET_NETWORK: _spec(Site.SCENE, needs_end=True, venue=None),
+    _K.LOSE_REQUEST: _spec(Site.CALL, "path", venue=None),
+    _K.RESET_REQUEST: _spec(Site.CALL, "path", venue=None),
+    _K.OVER_LIMIT: _spec(Site.CALL, "path", "seconds", seconds=60.0, venue=None),
+    _K.SERVER_ERROR: _spec(Site.CALL, "path", "http_status", http_status=500, venue=None),
     _K.OVERLOADED: _spec(Site.CALL, "path", path="/v1/me/sendchildorder"),
     _K.ORDER_NOT_FOUND: _spec(Site.CALL, path="/v1/me/cancelchildorder"),
-    _K.LOSE_ANSWER: _spec(Site.ANSWER, "path"),
-    _K.RESET_ANSWER: _spec(Site.ANSWER, "path"),
-    _K.DELAY_ANSWER: _spec(Site.ANSWER, "path", "seconds", seconds=2.0),
-    _K.ERROR_AFTER_EFFECT: _spec(Site.ANSWER, "path", "http_status", http_status=502),
-    _K.HTML_PAGE: _spec(Site.ANSWER, "path", "http_status"),
-    _K.TRUNCATED_JSON: _spec(Site.ANSWER, "path"),
-    _K.EMPTY_BODY: _spec(Site.ANSWER, "path"),
-    _K.JSON_ARRAY: _spec(Site.ANSWER, "path"),
+    _K.LOSE_ANSWER: _spec(Site.ANSWER, "path", venue=None),
+    _K.RESET_ANSWER: _spec(Site.ANSWER, "path", venue=None),
+    _K.DELAY_ANSWER: _spec(Site.ANSWER, "path", "seconds", seconds=2.0, venue=None),
+    _K.ERROR_AFTER_EFFECT: _spec(Site.ANSWER, "path", "http_status", http_status=502, venue=None),
+    _K.HTML_PAGE: _spec(Site.ANSWER, "path", "http_status", venue=None),
+    _K.TRUNCATED_JSON: _spec(Site.ANSWER, "path", venue=None),
+    _K.EMPTY_BODY: _spec(Site.ANSWER, "path", venue=None),
+    _K.JSON_ARRAY: _spec(Site.ANSWER, "path", venue=None),
     _K.STUCK_REMAINING: _spec(Site.ANSWER, "path"),
     _K.STRIP_ANSWER: _spec(Site.ANSWER, "path", "missing", "blank", path="/v1/me/getexecutions"),
     _K.WRONG_DATE: _spec(Site.ANSWER, "path", "seconds", seconds=20.0),
@@ -243,9 +284,32 @@ SPECS: Final[dict[FaultKind, KindSpec]] = {
     _K.HALT_BOARD: _spec(Site.SCENE, "seconds", "state", seconds=2.0, needs_end=True),
     _K.MAINTENANCE: _spec(Site.SCENE, needs_end=True),
     _K.CLOCK_SKEW: _spec(Site.SCENE, "seconds", seconds=120.0),
+    _K.OFFSET_JUMP: _spec(Site.FRAME, "channel", "by", channel="order_book/*", venue=_L),
+    _K.NONCE_GAP: _spec(Site.FRAME, "channel", "by", channel="order_book/*", event="update", venue=_L),
+    _K.CROSSED_SNAPSHOT: _spec(Site.FRAME, "channel", channel="order_book/*", event="subscribed", venue=_L),
+    _K.REFUSE_TX: _spec(Site.TX, "code", venue=_L),
+    _K.SILENT_CANCEL: _spec(Site.EFFECT, venue=_L),
+    _K.UNSEEN_ORDER: _spec(Site.EVENTS, venue=_L),
+    _K.STALE_NONCE: _spec(Site.ANSWER, "by", path="/api/v1/nextNonce", venue=_L),
+    _K.NULL_LIST: _spec(Site.ANSWER, "path", path="/api/v1/accountActiveOrders", venue=_L),
+    _K.CLOSE_IDLE: _spec(Site.SCENE, "seconds", seconds=1.0, needs_end=True, venue=_L),
+    _K.SHUTDOWN: _spec(Site.SCENE, "seconds", seconds=1.0, needs_end=True, venue=_L),
 }
 """The rules of each kind."""
 
+
+def kinds_of(venue: FaultVenue) -> tuple[FaultKind, ...]:
+    """The kinds that an exchange shows."""
+    return tuple(kind for kind, spec in SPECS.items() if venue in spec.venues)
+
+
+TX_REFUSALS: Final[Mapping[int, str]] = {
+    21_104: "invalid nonce",
+    21_120: "invalid signature",
+    21_136: "please update your SDK version",
+    21_506: "too many pending txs",
+}
+"""Lighter's refusals of transactions that a fault can show, and their messages (that of 21136 is not known)."""
 HALTS: Final = (BoardState.CIRCUIT_BREAK, BoardState.CLOSED, BoardState.STARTING, BoardState.PREOPEN)
 _SPREADING: Final = frozenset({_K.DELAY_FRAME, _K.DUPLICATE_FRAME, _K.REORDER_FRAME, _K.DELAY_REPLY, _K.DELAY_ANSWER})
 """Kinds that have effects for ``seconds`` beyond their window."""
@@ -264,8 +328,9 @@ _V = TypeVar("_V")
 class Fault:
     """One fault. Raises ValueError with a line ``field: why; accepted: what`` for each mistake.
 
-    ``channel`` and ``path`` are globs on full names (``lightning_board_*``, ``/v1/me/*``), where ``*`` also matches
-    slashes; ``event`` and ``method`` are exact. None means the kind's default (:data:`SPECS`), which is mostly any.
+    ``channel`` and ``path`` are globs on full names (``lightning_board_*``, ``order_book/0``, ``/v1/me/*``), where
+    ``*`` also matches slashes; ``event`` and ``method`` are exact. None means the kind's default (:data:`SPECS`), which
+    is mostly any.
     """
 
     kind: FaultKind
@@ -282,10 +347,11 @@ class Fault:
     """Number of matching things that are skipped first: 1 skips the first login and strikes from the second on."""
     channel: str | None = None
     event: str | None = None
-    """``event_type`` in `child_order_events`: only events of that type are struck, not others in the same frame."""
+    """``event_type`` in `child_order_events`: only events of that type are struck, not others in the same frame. On
+    Lighter ``subscribed`` or ``update``, the first part of a frame's type."""
     path: str | None = None
     method: str | None = None
-    """JSON-RPC method: ``auth``, ``subscribe`` or ``unsubscribe``."""
+    """JSON-RPC method: ``auth``, ``subscribe`` or ``unsubscribe``; on Lighter a message's type, ``jsonapi/sendtx``."""
     seconds: float | None = None
     """Seconds of venue time; the meaning depends on the kind."""
     ticks: int = 1_000
@@ -302,6 +368,10 @@ class Fault:
     health: Health = Health.SUPER_BUSY
     state: BoardState = BoardState.CIRCUIT_BREAK
     """The board's state during a halt."""
+    by: int = 1
+    """How far a number of Lighter's is off."""
+    code: int = 21_104
+    """Lighter's error code."""
 
     def __post_init__(self) -> None:
         """Report all mistakes at once."""
@@ -377,6 +447,11 @@ class Fault:
             problems.append(f"http_status: {self.http_status} is out of range; accepted: 200 to 599")
         if not self.missing:
             problems.append("missing: is empty; accepted: a list of names of fields")
+        if self.by < 1:
+            problems.append(f"by: {self.by} is too small; accepted: 1 or more")
+        if self.code not in TX_REFUSALS:
+            accepted = ", ".join(map(str, TX_REFUSALS))
+            problems.append(f"code: {self.code} is not a refusal; accepted: {accepted}")
         if self.health is Health.UNKNOWN:
             problems.append("health: UNKNOWN is never sent; accepted: any other")
         return problems

@@ -18,7 +18,16 @@ from pydantic_core import ErrorDetails
 
 from stall_then_strike.config.fields import Number, Section
 from stall_then_strike.config.layers import Tree, read_file, show
-from stall_then_strike.sim.faults.kinds import HALTS, Fault, FaultKind, FaultPlan
+from stall_then_strike.sim.faults.kinds import (
+    HALTS,
+    SPECS,
+    TX_REFUSALS,
+    Fault,
+    FaultKind,
+    FaultPlan,
+    FaultVenue,
+    kinds_of,
+)
 from stall_then_strike.types.dto import BoardState, Health
 from stall_then_strike.types.errors import ConfigError
 
@@ -55,6 +64,8 @@ class FaultEntry(Section):
     backlog: bool = Field(default=False, description="true or false")
     health: Health = Field(default=Health.SUPER_BUSY, strict=False, description=_words(_HEALTHS))
     state: BoardState = Field(default=BoardState.CIRCUIT_BREAK, strict=False, description=_words(HALTS))
+    by: int = Field(default=1, description="a whole number, 1 or more")
+    code: int = Field(default=21_104, description=", ".join(map(str, TX_REFUSALS)))
 
     def fault(self) -> Fault:
         """The fault. Raises ValueError for values that do not fit together."""
@@ -71,8 +82,8 @@ class FaultsFile(Section):
     faults: tuple[FaultEntry, ...] = Field(strict=False, description="a list of faults, each with a kind")
 
 
-def load_fault_plan(path: str | Path) -> FaultPlan:
-    """Read and check a plan. Raises ConfigError, whose text lists every error and what is accepted."""
+def load_fault_plan(path: str | Path, venue: FaultVenue = FaultVenue.BITFLYER) -> FaultPlan:
+    """Read and check a plan for an exchange. Raises ConfigError, whose text lists every error and what is accepted."""
     tree = read_file(Path(path))
     try:
         file = FaultsFile.model_validate(tree.plain())
@@ -81,6 +92,10 @@ def load_fault_plan(path: str | Path) -> FaultPlan:
     faults: list[Fault] = []
     problems: list[str] = []
     for index, entry in enumerate(file.faults):
+        if venue not in SPECS[entry.kind].venues:
+            origin = tree.nearest(("faults", index, "kind")).origin
+            problems.append(f"{origin}: faults.{index}.kind: {_not_shown(entry.kind, venue)}")
+            continue
         try:
             faults.append(entry.fault())
         except ValueError as error:
@@ -91,6 +106,10 @@ def load_fault_plan(path: str | Path) -> FaultPlan:
     if problems:
         raise _refusal(problems)
     return FaultPlan(tuple(faults), seed=file.seed)
+
+
+def _not_shown(kind: FaultKind, venue: FaultVenue) -> str:
+    return f"{kind.value} is no fault of {venue.value}'s exchange; accepted: {_words(kinds_of(venue))}"
 
 
 def _refusal(problems: list[str]) -> ConfigError:

@@ -1,7 +1,6 @@
 """Faults of the venue as a whole, which begin and end with their windows: its condition, its clock, all sockets.
 
-Sockets are controlled by frames on channels that no client can subscribe to (`exchange/source.py`), so that it happens
-in order with the other frames. When several faults set the same thing, the one that began last counts; when the last
+When several faults set the same thing, the one that began last counts; when the last
 one ends, the state before the first is restored.
 """
 
@@ -12,38 +11,23 @@ from dataclasses import replace
 from stall_then_strike.sim.bitflyer.desk import Delays, Span
 from stall_then_strike.sim.bitflyer.private_venue import MAINTENANCE_REASON, PrivateVenue
 from stall_then_strike.sim.bitflyer.venue_hours import Phase
-from stall_then_strike.sim.exchange.source import (
-    ABORT_SOCKETS,
-    CLOSE_SOCKETS,
-    END_SILENCE,
-    SILENCE_SOCKETS,
-    Frame,
-    MarketSource,
-)
+from stall_then_strike.sim.exchange.source import CLOSE_SOCKETS, Frame, MarketSource
 from stall_then_strike.sim.faults.injector import ArmedFault, FaultInjector
 from stall_then_strike.sim.faults.kinds import FaultKind
 from stall_then_strike.sim.faults.lost_deletions import LostDeletion, LostDeletions
+from stall_then_strike.sim.faults.socket_scene import SocketScene
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, Side
 
-_AT_BEGIN = {
-    FaultKind.CLOSE_SOCKETS: CLOSE_SOCKETS,
-    FaultKind.ABORT_SOCKETS: ABORT_SOCKETS,
-    FaultKind.RESET_NETWORK: ABORT_SOCKETS,
-    FaultKind.HALF_OPEN: SILENCE_SOCKETS,
-    FaultKind.CUT_NETWORK: SILENCE_SOCKETS,
-}
-_AT_END = {FaultKind.HALF_OPEN: END_SILENCE, FaultKind.CUT_NETWORK: END_SILENCE}
 
-
-class FaultScene:
+class FaultScene(SocketScene):
     """Applies a fault of the venue when its window begins, and removes it when the window ends."""
 
     def __init__(
         self, source: MarketSource, faults: FaultInjector, *, private: PrivateVenue | None, deletions: LostDeletions
     ) -> None:
         """Without a private side, only public data and sockets are affected."""
+        super().__init__(faults, MAINTENANCE_REASON)
         self._source = source
-        self._faults = faults
         self._private = private
         self._deletions = deletions
         self._lost: dict[int, list[LostDeletion]] = {}
@@ -60,12 +44,12 @@ class FaultScene:
 
     def begin(self, armed: ArmedFault, now_ns: int) -> list[Frame]:
         """Begin a fault; return the frames that control the sockets."""
-        armed.has_begun = True
         kind = armed.fault.kind
         if kind is FaultKind.LOSE_DELETION:
+            armed.has_begun = True
             self._expect_deletions(armed)
             return []
-        armed.count()
+        frames = super().begin(armed, now_ns)
         if kind is FaultKind.BUSY:
             self._busy.append(armed)
             self._set_load()
@@ -83,14 +67,13 @@ class FaultScene:
             part = _seconds(armed, now_ns) // 3
             states = (BoardState.CLOSED, BoardState.STARTING, BoardState.PREOPEN)
             self._halt(now_ns, [Phase(state=state, seconds=part) for state in states])
-            return [Frame(time_ns=now_ns, channel=CLOSE_SOCKETS, text=MAINTENANCE_REASON)]
-        channel = _AT_BEGIN.get(kind)
-        return [] if channel is None else [Frame(time_ns=now_ns, channel=channel, text=MAINTENANCE_REASON)]
+            return self.control(CLOSE_SOCKETS, now_ns)
+        return frames
 
     def end(self, armed: ArmedFault, now_ns: int) -> list[Frame]:
         """End a fault; return the frames that control the sockets."""
         kind = armed.fault.kind
-        self._faults.end(armed)
+        frames = super().end(armed, now_ns)
         if kind is FaultKind.LOSE_DELETION:
             for lost in self._lost.pop(id(armed), []):
                 self._deletions.withdraw(lost)
@@ -103,8 +86,7 @@ class FaultScene:
         elif armed is self._halting:
             self._halting = None
             self._run(now_ns)
-        channel = _AT_END.get(kind)
-        return [] if channel is None else [Frame(time_ns=now_ns, channel=channel, text="")]
+        return frames
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
@@ -113,7 +95,7 @@ class FaultScene:
             armed.count()
             if armed.fault.count is None or armed.is_spent:
                 self._lost.pop(id(armed), None)
-                self._faults.end(armed)
+                self.faults.end(armed)
 
         sides = [armed.rng.choice((Side.BUY, Side.SELL)) for _ in range(armed.fault.count or 1)]
         self._lost[id(armed)] = [self._deletions.expect(side, on_lost=on_lost) for side in sides]

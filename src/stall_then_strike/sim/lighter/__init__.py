@@ -1,4 +1,4 @@
-"""What makes the exchange Lighter: signed transactions, many markets, cross margin, REST.
+"""What makes the exchange Lighter: signed transactions, many markets, cross margin, REST and a stream.
 
 Each module knows only those above it.
 
@@ -6,8 +6,14 @@ Each module knows only those above it.
     clearing/       markets, accounts, orders and their matching
     venue_events    what happens, for the streams
     transactions    what a client signs, and its hash
+    call_limits     calls a minute by address and owner
     admission       what is checked before the answer
     forms           JSON objects
     lighter_venue   accounts, markets, and transactions until their effect
-    rest            the REST calls
+    query           the parameters of a call
+    market_calls    what the REST calls about markets answer
+    account_calls   what those about accounts, orders and transactions answer
+    rest            the REST calls: routes, tokens, limits
+    crowd           order flow in all markets
+    realtime/       the stream: channels, their frames, requests on a socket
 """

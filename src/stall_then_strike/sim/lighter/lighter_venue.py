@@ -11,14 +11,16 @@ turn comes, end without a word but in the transaction's record.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, NamedTuple
 
 from stall_then_strike.sim.lighter.admission import MOST_IN_BATCH, Admission, as_account, check_token, invalid_auth
+from stall_then_strike.sim.lighter.call_limits import TOO_MANY_REQUESTS, CallLimits
 from stall_then_strike.sim.lighter.clearing.accounts import Account, ApiKey
-from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, LighterMarket, Plan
+from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, MICRO, LighterMarket, Plan
 from stall_then_strike.sim.lighter.clearing.records import (
     MARKET_STRIDE,
     InForce,
@@ -33,9 +35,14 @@ from stall_then_strike.sim.lighter.crypto.schnorr import public_key, token_hash,
 from stall_then_strike.sim.lighter.forms import event_info
 from stall_then_strike.sim.lighter.transactions import Attribute, Refusal, Transaction, TxType, decode
 from stall_then_strike.sim.lighter.venue_events import TxDone, VenueEvent
-from stall_then_strike.types.dto import NS_PER_MS
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 
 OK: Final = 200
+QUOTA_START: Final = 1_000
+QUOTA_QUOTE: Final = 5 * MICRO
+"""Trading so much earns one transaction; the venue's own number moves between 3 and 10 USD."""
+FREE_EVERY_NS: Final = 15 * NS_PER_S
+_FREE: Final = frozenset({TxType.CANCEL_ORDER, TxType.UPDATE_LEVERAGE})
 CHAIN_ID: Final = 304
 NO_MARKET: Final = 255
 _TXS_KEPT: Final = 20_000
@@ -54,6 +61,10 @@ class VenueSettings:
     """Off, signatures of transactions are not checked, for speed; hashes and tokens always are."""
     delay_ms: tuple[int, int] = (200, 300)
     """From acceptance to effect, shortest and longest."""
+    limits_calls: bool = True
+    """Whether the limits per minute are enforced."""
+    has_volume_quota: bool = False
+    """Whether premium accounts pay for orders, modifies and cancel-alls from a quota that trading refills."""
 
 
 class Receipt(NamedTuple):
@@ -64,6 +75,10 @@ class Receipt(NamedTuple):
     tx_hashes: tuple[str, ...] = ()
     due_ns: int = 0
     """When the last of them has its effect."""
+    quota: int | None = None
+    """What is left of the volume quota; None for an account without one."""
+    http_status: int = 400
+    """Of a refusal over REST."""
 
     @property
     def tx_hash(self) -> str:
@@ -88,6 +103,7 @@ class LighterVenue:
         self.accounts = self.floor.accounts
         self.pits = self.floor.pits
         self.trades = self.floor.trades
+        self.limits = CallLimits(self.settings.plan, is_on=self.settings.limits_calls)
         self._random = Random(seed)
         self.txs: dict[str, TxRecord] = {}
         """Transactions by hash, oldest first."""
@@ -107,10 +123,8 @@ class LighterVenue:
         """Open an account with ``micro`` micro-USDC. Raises ValueError for an index that is taken."""
         taken = self.accounts.by_index
         index = max((other for other in taken if other < 2**47), default=100_000) + 1 if index is None else index
-        if index in taken:
-            raise ValueError(f"account {index} exists already")
         address = f"0x{self._random.getrandbits(160):040x}" if l1_address is None else l1_address
-        account = taken[index] = Account(index, address, self.settings.plan if plan is None else plan)
+        account = self.accounts.new_account(index, address, self.settings.plan if plan is None else plan)
         self.accounts.deposit(account, micro)
         return account
 
@@ -167,12 +181,27 @@ class LighterVenue:
             txs = [decode(tx_type, info, self.settings.chain_id) for tx_type, info in given]
             admission = Admission(self.accounts, self._queued, now_ns)
             admission.check_batch(txs, verifies=self.settings.verifies_orders, is_protected=is_protected)
+            message, quota = self._pay_quota(self.accounts.by_index[txs[0].account], txs, now_ns)
         except Refusal as refused:
-            return Receipt(refused.code, refused.message)
+            return Receipt(refused.code, refused.message, http_status=refused.http_status)
         due_ns = 0
         for tx in txs:
             due_ns = self._accept(tx, now_ns)
-        return Receipt(OK, '{"ratelimit": "didn\'t use volume quota"}', tuple(tx.hash.hex() for tx in txs), due_ns)
+        return Receipt(OK, message, tuple(tx.hash.hex() for tx in txs), due_ns, quota)
+
+    def _pay_quota(self, account: Account, txs: Sequence[Transaction], now_ns: int) -> tuple[str, int | None]:
+        """Take the cost of transactions from the volume quota; return the answer's message and what is left."""
+        if not self.settings.has_volume_quota or account.plan is not Plan.PREMIUM:
+            return _message("didn't use volume quota"), None
+        cost = sum(tx.type not in _FREE for tx in txs)
+        left = QUOTA_START + account.volume.quote // QUOTA_QUOTE - account.quota_used
+        if cost == 0 or (cost == 1 and now_ns >= account.free_after_ns):
+            account.free_after_ns = now_ns + FREE_EVERY_NS if cost else account.free_after_ns
+            return _message("didn't use volume quota"), left
+        if cost > left:
+            raise Refusal(TOO_MANY_REQUESTS, "Too Many Requests! volume quota is used up", 429)
+        account.quota_used += cost
+        return _message(f"{left - cost} volume quota remaining."), left - cost
 
     def _accept(self, tx: Transaction, now_ns: int) -> int:
         """Consume the nonce and plan the effect; return its time."""
@@ -321,3 +350,7 @@ class LighterVenue:
     def day_of(self, market: int) -> dict[str, float | int | str]:
         """What the last day's trades made of a market; see :meth:`TradingFloor.day_of`."""
         return self.floor.day_of(market)
+
+
+def _message(text: str) -> str:
+    return json.dumps({"ratelimit": text})

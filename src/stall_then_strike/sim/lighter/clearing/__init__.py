@@ -5,7 +5,9 @@ Each module knows only those above it.
     contracts      the terms of a market, and the fees of a plan
     records        orders, trades and transactions as they are shown
     accounts       collateral, positions and their margin, in exact integers
+    liquidation    what becomes of an account without its maintenance requirement
     trading_pit    one market: orders, matching, the rules at each trade
     funding_rates  what an hour's funding costs
+    day_figures    a market's trades of the last day
     trading_floor  all markets in time: switches, triggers, funding
 """

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from stall_then_strike.sim.lighter.clearing.contracts import FRACTION_ONE, Fees, LighterMarket, Plan
-from stall_then_strike.sim.lighter.clearing.records import FundingPaid, LighterOrder, LighterTrade
+from stall_then_strike.sim.lighter.clearing.records import Change, FundingPaid, LighterOrder, LighterTrade
 
 PICO: Final = 10**6
 """Pico-USDC in a micro-USDC."""
@@ -92,9 +92,10 @@ class Account:
     order_count: int = 0
     """Orders ever made."""
     volume: Volume = _NOTHING
-    quota: int = 1_000
-    """Transactions left of the volume quota (premium)."""
+    quota_used: int = 0
+    """Transactions paid from the volume quota (premium)."""
     free_after_ns: int = 0
+    """When one more transaction costs nothing."""
 
     def size_in(self, market: int) -> int:
         """The signed position in a market."""
@@ -128,16 +129,6 @@ class Health(NamedTuple):
         return after.value * self.maintenance >= self.value * after.maintenance
 
 
-class Change(NamedTuple):
-    """What a trade did to one side, for the record."""
-
-    size_before: int
-    entry_quote_before: int
-    fraction: int
-    has_sign_changed: bool
-    pnl: int
-
-
 class Accounts:
     """All accounts of the venue, and where money that leaves them goes."""
 
@@ -150,6 +141,13 @@ class Accounts:
         """Fees collected, in pico-USDC."""
         self.deposits = 0
         """Deposits less withdrawals, in pico-USDC."""
+
+    def new_account(self, index: int, l1_address: str, plan: Plan = Plan.STANDARD) -> Account:
+        """Open an account without money. Raises ValueError for an index that is taken."""
+        if index in self.by_index:
+            raise ValueError(f"account {index} exists already")
+        account = self.by_index[index] = Account(index, l1_address, plan)
+        return account
 
     # --- money ----------------------------------------------------------------------------------------------------
 

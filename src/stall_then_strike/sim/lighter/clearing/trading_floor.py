@@ -17,7 +17,9 @@ from typing import Final
 from stall_then_strike.sim.exchange.agenda import Agenda
 from stall_then_strike.sim.lighter.clearing.accounts import Account, Accounts, Prices
 from stall_then_strike.sim.lighter.clearing.contracts import MICRO, LighterMarket
+from stall_then_strike.sim.lighter.clearing.day_figures import DayFigures
 from stall_then_strike.sim.lighter.clearing.funding_rates import FundingRates
+from stall_then_strike.sim.lighter.clearing.liquidation import is_closed_out, is_unhealthy, open_pool, order_of, sales
 from stall_then_strike.sim.lighter.clearing.records import (
     MARKET_STRIDE,
     LighterOrder,
@@ -41,7 +43,6 @@ _BLOCK_NS: Final = 80 * NS_PER_MS
 _FIRST_BLOCK: Final = 230_000_000
 _MINUTE_NS: Final = 60 * NS_PER_S
 _HOUR_NS: Final = 60 * _MINUTE_NS
-_DAY_NS: Final = 24 * _HOUR_NS
 _TRADES_KEPT: Final = 10_000
 
 
@@ -66,6 +67,8 @@ class TradingFloor:
         self.funding = {market.market_id: FundingRates(market) for market in terms}
         self.trades: dict[int, deque[LighterTrade]] = {market: deque(maxlen=_TRADES_KEPT) for market in self.pits}
         """The newest trades of each market, oldest first."""
+        self.days = {market: DayFigures() for market in self.pits}
+        """Each market's last 24 hours."""
         self._funding_ids = count(1)
         self.agenda.at(start_ns - start_ns % _MINUTE_NS + _MINUTE_NS, self._minute)
 
@@ -163,24 +166,24 @@ class TradingFloor:
         for order in list(pit.pending.values()):
             if _is_reached(order, mark) and order.order_index in pit.pending:
                 self.report(pit.trigger(order, now_ns, self._internal_hash(now_ns)))
+        for account in list(self.accounts.by_index.values()):
+            if account.size_in(market):
+                self._check_health(account, now_ns)
 
     def day_of(self, market: int) -> dict[str, float | int | str]:
-        """What the last day's trades made of a market, as details and statistics show it; from the trades kept."""
-        terms, prices = self.accounts.markets[market], self.accounts.prices[market]
-        day = [trade for trade in self.trades[market] if trade.time_ns > self.now_ns - _DAY_NS]
+        """What the last day's trades made of a market, as details and statistics show it."""
+        terms, prices, day = self.accounts.markets[market], self.accounts.prices[market], self.days[market]
+        day.forget(self.now_ns)
         unit = 10**terms.price_decimals
-        size, quote = sum(trade.size for trade in day), sum(trade.quote for trade in day)
-        low, high = min((trade.price for trade in day), default=0), max((trade.price for trade in day), default=0)
-        change = (day[-1].price - day[0].price) * 100 / day[0].price if day else 0.0
         interest = sum(abs(account.size_in(market)) for account in self.accounts.by_index.values()) // 2
         return {
             "last_trade_price": self.pits[market].last_price / unit,
-            "daily_trades_count": len(day),
-            "daily_base_token_volume": size / 10**terms.size_decimals,
-            "daily_quote_token_volume": quote / MICRO,
-            "daily_price_low": low / unit,
-            "daily_price_high": high / unit,
-            "daily_price_change": change,
+            "daily_trades_count": day.trades,
+            "daily_base_token_volume": day.base / 10**terms.size_decimals,
+            "daily_quote_token_volume": day.quote / MICRO,
+            "daily_price_low": day.low / unit,
+            "daily_price_high": day.high / unit,
+            "daily_price_change": day.change,
             "open_interest": interest / 10**terms.size_decimals,
             "mark_price": terms.price_text(prices.mark),
             "index_price": terms.price_text(prices.underlying),
@@ -193,10 +196,26 @@ class TradingFloor:
         for event in events:
             self.events.append(event)
             if isinstance(event, Traded):
-                self.trades[event.market].append(event.trade)
+                trade = event.trade
+                self.trades[event.market].append(trade)
+                self.days[event.market].add(trade.time_ns, trade.price, trade.size)
+
+    def _check_health(self, account: Account, now_ns: int) -> None:
+        """Liquidate an account that no longer holds its maintenance requirement."""
+        health = self.accounts.health(account)
+        if not is_unhealthy(health):
+            return
+        self.clear(account, now_ns, status=Status.CANCELED_LIQUIDATION)
+        is_too_late = is_closed_out(self.accounts, account, health)
+        for sale in list(sales(self.accounts, account)) if is_too_late else sales(self.accounts, account):
+            if is_too_late:
+                pit, pool = self.pits[sale.market], open_pool(self.accounts)
+                self.report(pit.hand_over(account, pool, sale.zero_price, now_ns, self._internal_hash(now_ns)))
+            elif is_unhealthy(self.accounts.health(account)):
+                self.place(account, order_of(sale), now_ns)
 
     def _minute(self, now_ns: int) -> None:
-        """Sample the premiums; on the hour, let funding fall due."""
+        """Sample the premiums; on the hour, let funding fall due; look at everybody's health."""
         for market, pit in self.pits.items():
             underlying = self.accounts.prices[market].underlying
             rates = self.funding[market]
@@ -206,6 +225,8 @@ class TradingFloor:
                 paid = self.accounts.pay_funding(market, rate, now_ns, next(self._funding_ids))
                 self.report(FundingFell(account.index, market, entry) for account, entry in paid)
                 self.report([PricesChanged(market)])
+        for account in list(self.accounts.by_index.values()):
+            self._check_health(account, now_ns)
         self.agenda.at(now_ns + _MINUTE_NS, self._minute)
 
     def _switch(self, account: Account, time_ms: int, now_ns: int) -> None:

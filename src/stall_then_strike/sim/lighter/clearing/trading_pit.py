@@ -27,13 +27,15 @@ from typing import Final
 
 from stall_then_strike.sim.exchange.book_side import Order, Owner
 from stall_then_strike.sim.exchange.matching import Fate, MatchingEngine, Ruling, Trade
-from stall_then_strike.sim.lighter.clearing.accounts import Account, Accounts, Change
+from stall_then_strike.sim.lighter.clearing.accounts import Account, Accounts
 from stall_then_strike.sim.lighter.clearing.contracts import LighterMarket
+from stall_then_strike.sim.lighter.clearing.liquidation import fee_of, needed_lots
 from stall_then_strike.sim.lighter.clearing.records import (
     MARKET_STRIDE,
     InForce,
     LighterOrder,
     LighterTrade,
+    OrderType,
     Party,
     Status,
 )
@@ -151,6 +153,38 @@ class TradingPit:
         outcome = Outcome(self.market.market_id)
         for gone in self.engine.expire(now_ns):
             self._end(self.live[int(gone.order_id)], Status.CANCELED_EXPIRED, now_ns, outcome)
+        return self._finish(outcome, now_ns)
+
+    def hand_over(self, loser: Account, pool: Account, price: int, now_ns: int, tx_hash: str) -> list[VenueEvent]:
+        """Give an account's position to the liquidity pool at a price, beside the book."""
+        outcome, market = Outcome(self.market.market_id), self.market.market_id
+        size = loser.size_in(market)
+        changes = [
+            self.accounts.trade(loser, market, -size, price, 0),
+            self.accounts.trade(pool, market, size, price, 0),
+        ]
+        numbers = [self.new_number(is_ask=size > 0), self.new_number(is_ask=size < 0)]
+        taker, maker = (
+            Party.of(account.index, self.index_of(number), 0, 0, change)
+            for account, number, change in zip((loser, pool), numbers, changes, strict=True)
+        )
+        trade = LighterTrade(
+            trade_id=next(self.trade_ids),
+            tx_hash=tx_hash,
+            market=market,
+            price=price,
+            size=abs(size),
+            maker=maker,
+            taker=taker,
+            is_maker_ask=size < 0,
+            time_ns=now_ns,
+            block_height=self.block_of(now_ns),
+            kind="liquidation",
+        )
+        for account in (loser, pool):
+            account.trades.append(trade)
+            outcome.accounts[account.index] = None
+        outcome.trades.append(trade)
         return self._finish(outcome, now_ns)
 
     def trigger(self, order: LighterOrder, now_ns: int, tx_hash: str) -> list[VenueEvent]:
@@ -310,11 +344,7 @@ class Judge:
         if resting.is_reduce_only:
             allowed = min(allowed, self._pit.reducible(resting))
         if allowed <= 0:
-            self.verdict = (
-                Status.CANCELED_REDUCE_ONLY
-                if self.order.is_reduce_only and not self._pit.reducible(self.order)
-                else Status.CANCELED_TOO_MUCH_SLIPPAGE
-            )
+            self.verdict = self._why_none()
             return Ruling(0)
         return self._with_margin(resting, owner, int(maker.price), allowed)
 
@@ -323,7 +353,7 @@ class Judge:
         pit, size, price = self._pit, int(trade.size), int(trade.price)
         resting = pit.live[int(trade.maker_id)]
         owner, taker = pit.accounts.by_index[resting.account], self._taker
-        maker_fee, taker_fee = pit.accounts.fees_of(owner).maker, pit.accounts.fees_of(taker).taker
+        maker_fee, taker_fee = pit.accounts.fees_of(owner).maker, self._fee(price)
         signed = size if resting.is_ask else -size  # the taker's
         made = pit.accounts.trade(owner, pit.market.market_id, -signed, price, maker_fee)
         took = pit.accounts.trade(taker, pit.market.market_id, signed, price, taker_fee)
@@ -333,11 +363,12 @@ class Judge:
             market=pit.market.market_id,
             price=price,
             size=size,
-            maker=_party(resting, maker_fee, made),
-            taker=_party(self.order, taker_fee, took),
+            maker=Party.of(owner.index, resting.order_index, resting.client_index, maker_fee, made),
+            taker=Party.of(taker.index, self.order.order_index, self.order.client_index, taker_fee, took),
             is_maker_ask=resting.is_ask,
             time_ns=self._now_ns,
             block_height=pit.block_of(self._now_ns),
+            kind="liquidation" if self._is_liquidation else "trade",
         )
         self._record(record, owner, taker)
         if self.order.type.is_market:
@@ -356,6 +387,13 @@ class Judge:
         self._pit.end_maker(resting, self._reason, self._now_ns, self._outcome)
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _why_none(self) -> Status:
+        """Why nothing trades with a maker that is fit."""
+        if self._is_liquidation:
+            return Status.CANCELED_LIQUIDATION
+        has_nothing = self.order.is_reduce_only and not self._pit.reducible(self.order)
+        return Status.CANCELED_REDUCE_ONLY if has_nothing else Status.CANCELED_TOO_MUCH_SLIPPAGE
 
     def _drop(self, reason: Status) -> Ruling:
         self._reason = reason
@@ -387,8 +425,21 @@ class Judge:
             self.verdict = Status.CANCELED_SELF_TRADE
         return self._drop(Status.CANCELED_SELF_TRADE) if mode in {0, 2} else Ruling(0)
 
+    @property
+    def _is_liquidation(self) -> bool:
+        return self.order.type is OrderType.LIQUIDATION
+
+    def _fee(self, price: int) -> int:
+        """The taker's fee, in 1/1,000,000."""
+        if self._is_liquidation:
+            return fee_of(price, self.order.price)
+        return self._pit.accounts.fees_of(self._taker).taker
+
     def _bounded(self, price: int, lots: int) -> int:
-        """How many lots a market order's average allows at a price."""
+        """How many lots a market order's average allows at a price, or a liquidation needs."""
+        if self._is_liquidation:
+            market = self._pit.market.market_id
+            return min(lots, needed_lots(self._pit.accounts, self._taker, market, price, self._fee(price)))
         if not self.order.type.is_market:
             return lots
         loss = self.order.price - price if self.order.is_ask else price - self.order.price
@@ -399,8 +450,8 @@ class Judge:
         accounts, market = self._pit.accounts, self._pit.market.market_id
         signed = lots if resting.is_ask else -lots
         taker = self._taker
-        after = accounts.health_after(taker, market, signed, price, accounts.fees_of(taker).taker)
-        if not accounts.health(taker).allows(after):
+        after = accounts.health_after(taker, market, signed, price, self._fee(price))
+        if not self._is_liquidation and not accounts.health(taker).allows(after):
             self.verdict = Status.CANCELED_MARGIN_NOT_ALLOWED
             return Ruling(0)
         after = accounts.health_after(owner, market, -signed, price, accounts.fees_of(owner).maker)
@@ -425,18 +476,4 @@ def _filled(order: LighterOrder, size: int, price: int, now_ns: int) -> LighterO
         filled=order.filled + size,
         filled_quote=order.filled_quote + size * price,
         updated_ns=now_ns,
-    )
-
-
-def _party(order: LighterOrder, fee: int, change: Change) -> Party:
-    return Party(
-        account=order.account,
-        order_index=order.order_index,
-        client_index=order.client_index,
-        fee=fee,
-        size_before=change.size_before,
-        entry_quote_before=change.entry_quote_before,
-        fraction_before=change.fraction,
-        has_sign_changed=change.has_sign_changed,
-        pnl=change.pnl,
     )

@@ -1,9 +1,9 @@
-"""The WebSocket side of the exchange on loopback: connections, their queues, their pings.
+"""The WebSocket side of an exchange on loopback: connections, their queues, their watch. It knows no venue.
 
-Each connection has one reader (its request's own task), one writer and one pinger; all end together. Frames wait in a
-bounded queue. A client that reads too slowly is disconnected, as at the venue; at maximal speed the server waits for it
-instead. The server pings every 15 s and drops a peer that has not answered by the next ping (interval measured 2026-09;
-compression is not negotiated, measured too). Pings run in real time, whatever the speed of the market.
+Each connection has one reader (its request's own task), one writer and one watch; all end together. Frames wait in a
+bounded queue. A client that reads too slowly is disconnected, as at the venues; at maximal speed the server waits for
+it instead. What a connection's requests mean is its session's matter (:class:`Session`); when it is dropped for its
+silence is its watch's: :class:`PingWatch` is bitFlyer's. Watches run in real time, whatever the speed of the market.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum, unique
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
 from loguru import logger
-
-from stall_then_strike.sim.bitflyer.rpc import RpcSession
 
 _CLOSE_HANDSHAKE_S: Final = 1.0
 _MAX_REQUEST_BYTES: Final = 1 << 20
@@ -40,6 +39,47 @@ LateReply = Callable[[], Coroutine[Any, Any, Passage]]
 """Waits as long as the answer is held up, and returns what happens to it."""
 ReplyTrouble = Callable[[str | bytes], LateReply | None]
 """Called for each request; None lets its answer leave at once."""
+
+
+class Session(Protocol):
+    """The requests of one connection: text in, text out."""
+
+    @property
+    def greeting(self) -> str | None:
+        """The first frame, sent right after the handshake; None for none."""
+        ...
+
+    @property
+    def channels(self) -> AbstractSet[str]:
+        """The subscribed channels, by the names under which frames are published."""
+        ...
+
+    @property
+    def account(self) -> str | None:
+        """The account that has logged in; None before a login, and where subscriptions carry their own tokens."""
+        ...
+
+    @property
+    def requests(self) -> int:
+        """Requests so far."""
+        ...
+
+    @property
+    def errors(self) -> int:
+        """Requests that failed, whether or not the error was sent."""
+        ...
+
+    def receive(self, text: str | bytes) -> str | None:
+        """Handle one text frame; return the answer's frame, or None for no answer."""
+        ...
+
+    def close(self) -> None:
+        """The connection has ended."""
+        ...
+
+
+NewSession = Callable[[web.Request, Callable[[], None]], Session]
+"""Called with a client's handshake, and with what the session has to call after its subscriptions changed."""
 
 
 class Outbox:
@@ -101,19 +141,21 @@ class Connection:
         self,
         request: web.Request,
         ws: web.WebSocketResponse,
-        rpc: RpcSession,
+        session: Session,
         queue_frames: int,
         reply_trouble: ReplyTrouble | None,
     ) -> None:
         """Called after the handshake."""
         self._request = request
         self.ws = ws
-        self.rpc = rpc
+        self.session = session
         self.outbox = Outbox(queue_frames)
         self.is_silent = False
         self._reply_trouble = reply_trouble
         self._late_replies: set[asyncio.Task[None]] = set()
-        self._has_answered_ping = True
+        self.has_answered_ping = True
+        self.opened_s = self.heard_s = asyncio.get_running_loop().time()
+        """When it was opened, and when its peer last sent a frame of any kind: seconds of the loop's clock."""
 
     def silence(self) -> None:
         """Let nothing pass any more, in either direction; the connection stays open."""
@@ -149,6 +191,7 @@ class Connection:
     async def _read_one(self, tasks: asyncio.TaskGroup) -> bool:
         """Handle one message; return whether more may come."""
         message = await self.ws.receive()
+        self.heard_s = asyncio.get_running_loop().time()
         is_last = message.type not in {WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG}
         if self.is_silent:
             if message.type is WSMsgType.CLOSE:  # not answered either; the client hangs up, which cancels this task
@@ -156,12 +199,12 @@ class Connection:
         elif message.type is WSMsgType.PING:
             await self.ws.pong(message.data)
         elif message.type is WSMsgType.PONG:
-            self._has_answered_ping = True
+            self.has_answered_ping = True
         elif message.type is WSMsgType.CLOSE:
             await self.ws.close(drain=False)  # the peer may be gone already
         elif not is_last:
             trouble = None if self._reply_trouble is None else self._reply_trouble(message.data)
-            answer = self.rpc.receive(message.data)
+            answer = self.session.receive(message.data)
             if trouble is None:
                 await self._reply(answer)
             else:
@@ -190,20 +233,39 @@ class Connection:
         except ConnectionError:
             self.abort()
 
-    async def ping(self, interval_s: float) -> None:
-        """Ping until the peer leaves a ping unanswered."""
+
+class Watch(Protocol):
+    """Decides when a connection ends although its peer has not closed it."""
+
+    async def until_over(self, connection: Connection) -> tuple[int, str] | None:
+        """Return when the connection is to end: code and reason of its close frame, None to cut it without one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingWatch:
+    """A ping frame every ``interval_s``; a peer that has not answered by the next one is cut.
+
+    bitFlyer pings every 15 s (measured 2026-09; compression is not negotiated, measured too).
+    """
+
+    interval_s: float = 15.0
+
+    async def until_over(self, connection: Connection) -> None:
+        """Return when a ping was left unanswered."""
         try:
             while True:
-                await asyncio.sleep(interval_s)
-                if self.is_silent:
+                await asyncio.sleep(self.interval_s)
+                if connection.is_silent:
                     continue
-                if not self._has_answered_ping:
-                    return
-                self._has_answered_ping = False
-                async with asyncio.timeout(interval_s):  # a peer that does not read blocks the ping as well
-                    await self.ws.ping()
+                if not connection.has_answered_ping:
+                    break
+                connection.has_answered_ping = False
+                async with asyncio.timeout(self.interval_s):  # a peer that does not read blocks the ping as well
+                    await connection.ws.ping()
         except (TimeoutError, ConnectionError):
-            return
+            pass
+        logger.warning("client disconnected: no pong within {} s", self.interval_s)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -225,15 +287,17 @@ class RealtimeHub:
     def __init__(
         self,
         *,
-        ping_s: float,
+        watch: Watch,
         queue_frames: int,
-        new_session: Callable[[], RpcSession] = RpcSession,
+        new_session: NewSession,
         reply_trouble: ReplyTrouble | None = None,
+        has_compression: bool = False,
     ) -> None:
-        """``ping_s`` is in real seconds; ``queue_frames`` bounds each client's queue."""
+        """``queue_frames`` bounds each client's queue; ``has_compression`` offers permessage-deflate."""
         self._new_session = new_session
         self._reply_trouble = reply_trouble
-        self._ping_s = ping_s
+        self._watch = watch
+        self._has_compression = has_compression
         self._queue_frames = queue_frames
         self._connections: list[Connection] = []
         self._changed = asyncio.Event()
@@ -246,21 +310,21 @@ class RealtimeHub:
 
     @property
     def requests(self) -> int:
-        """JSON-RPC requests of all connections so far."""
-        return self.counters.ended_requests + sum(c.rpc.requests for c in self._connections)
+        """Requests of all connections so far."""
+        return self.counters.ended_requests + sum(c.session.requests for c in self._connections)
 
     @property
     def errors(self) -> int:
         """Requests that failed, whether or not the error was sent."""
-        return self.counters.ended_errors + sum(c.rpc.errors for c in self._connections)
+        return self.counters.ended_errors + sum(c.session.errors for c in self._connections)
 
     def subscribers(self, channel: str | None = None, account: str | None = None) -> list[Connection]:
         """Connections subscribed to a channel (None: to any), of one account (None: of all), in order of connecting."""
         return [
             c
             for c in self._connections
-            if (c.rpc.channels if channel is None else channel in c.rpc.channels)
-            and (account is None or c.rpc.account == account)
+            if (c.session.channels if channel is None else channel in c.session.channels)
+            and (account is None or c.session.account == account)
             and not c.is_silent
         ]
 
@@ -274,31 +338,33 @@ class RealtimeHub:
         ws = web.WebSocketResponse(
             autoping=False,
             autoclose=False,
-            compress=False,
+            compress=self._has_compression,
             max_msg_size=_MAX_REQUEST_BYTES,
             timeout=_CLOSE_HANDSHAKE_S,
         )
         await ws.prepare(request)
-        session = self._new_session()
-        session.on_change = self._notify
+        session = self._new_session(request, self._notify)
         connection = Connection(request, ws, session, self._queue_frames, self._reply_trouble)
+        if session.greeting is not None:
+            connection.outbox.offer(session.greeting)
         self._connections.append(connection)
         self.counters.connections += 1
         try:
             async with asyncio.TaskGroup() as tasks:
                 writer = tasks.create_task(connection.write())
-                pinger = tasks.create_task(self._watch(connection))
+                watch = tasks.create_task(self._end_in_time(connection))
                 await connection.read(tasks)
                 connection.outbox.close()
                 writer.cancel()
-                pinger.cancel()
+                watch.cancel()
         except* ConnectionError:
             connection.abort()
         finally:
             connection.outbox.close()
             self._connections.remove(connection)
-            self.counters.ended_requests += connection.rpc.requests
-            self.counters.ended_errors += connection.rpc.errors
+            session.close()
+            self.counters.ended_requests += connection.session.requests
+            self.counters.ended_errors += connection.session.errors
             self._notify()
         return ws
 
@@ -314,6 +380,12 @@ class RealtimeHub:
                 connection.abort()
         self.counters.frames += queued
         return queued
+
+    def broadcast(self, text: str) -> None:
+        """Queue a frame for every client that has room, whatever it is subscribed to."""
+        for connection in self._connections:
+            if not connection.is_silent:
+                connection.outbox.offer(text)
 
     async def publish_waiting(self, channel: str, text: str, account: str | None = None) -> None:
         """As :meth:`publish`, but wait for room."""
@@ -348,12 +420,20 @@ class RealtimeHub:
             if connection.is_silent:
                 connection.abort()
 
-    async def _watch(self, connection: Connection) -> None:
-        await connection.ping(self._ping_s)
-        logger.warning("client disconnected: no pong within {} s", self._ping_s)
+    async def _end_in_time(self, connection: Connection) -> None:
+        farewell = await self._watch.until_over(connection)
         self.counters.silent_clients += 1
-        connection.abort()
+        if farewell is None:
+            connection.abort()
+        else:
+            await connection.close(*farewell)
 
     def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def address(host: str, port: int) -> str:
+    """Host and port for a URL, to connect from this machine: a wildcard address becomes the loopback address."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - nothing is bound here
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,195 @@
+"""``sim_lighter``: run Lighter's exchange on loopback, for any client of its API.
+
+Several markets with a seeded crowd, and one account with a throw-away key to trade on. The first lines on standard
+output are meant for scripts: ``sim_lighter ready rest=URL ws=URL markets=ETH:0,...`` when the port is open, then
+``sim_lighter account index=N key_index=N key=HEX plan=PLAN``. The key is valid for this process only. Clients sign for
+chain 304, as the SDK does at any address that it does not know.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.shell.first_of import first_of
+from stall_then_strike.infra.clock import ScaledClock, SystemClock
+from stall_then_strike.sim.faults.catalogue import random_plan
+from stall_then_strike.sim.faults.kinds import FaultPlan, FaultVenue
+from stall_then_strike.sim.faults.lighter_catalogue import LIGHTER_RECIPES
+from stall_then_strike.sim.faults.plan_file import load_fault_plan
+from stall_then_strike.sim.hub import address
+from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, LighterMarket, Plan
+from stall_then_strike.sim.lighter_server import Credentials, LighterExchange
+from stall_then_strike.types.errors import ConfigError
+
+_CHAOS_S: Final = 600.0
+"""Length of a chaos plan when the run has no known end."""
+_BY_SYMBOL: Final = {market.symbol: market for market in MARKETS}
+_LARGEST_USDC: Final = 10**9
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's flags."""
+    flags = argparse.ArgumentParser(
+        prog="sim_lighter",
+        description="Lighter's API for several perpetuals on this machine: REST and WebSocket, with a demo account.",
+    )
+    flags.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    flags.add_argument(
+        "--port", metavar="N", type=cli.port, default=0, help="port to listen on (default: 0, the system chooses)"
+    )
+    flags.add_argument(
+        "--seed", metavar="N", type=int, default=1, help="seed of markets and key (default: %(default)s)"
+    )
+    flags.add_argument(
+        "--plan",
+        choices=[plan.value for plan in Plan],
+        default=Plan.STANDARD.value,
+        help="the account's plan, which decides fees and limits (default: %(default)s)",
+    )
+    flags.add_argument(
+        "--markets",
+        metavar="A,B,...",
+        type=_markets,
+        default=MARKETS,
+        help=f"which markets are open (default: {','.join(_BY_SYMBOL)})",
+    )
+    flags.add_argument(
+        "--collateral", metavar="USDC", type=_usdc, default=10_000, help="at the start (default: %(default)s)"
+    )
+    flags.add_argument(
+        "--speed", metavar="X", type=_speed, default=1.0, help="multiple of real time (default: %(default)g)"
+    )
+    flags.add_argument(
+        "--duration", metavar="SECONDS", type=cli.positive_seconds, help="stop after this time, in real seconds"
+    )
+    trouble = flags.add_argument_group("faults").add_mutually_exclusive_group()
+    trouble.add_argument(
+        "--faults",
+        metavar="FILE",
+        type=Path,
+        help="file with a plan of faults (sample: configs/faults-lighter.yml)",
+    )
+    trouble.add_argument(
+        "--chaos",
+        metavar="SEED",
+        type=int,
+        help="random faults from a seed, in the first two thirds of the run (without --duration: of ten minutes)",
+    )
+    return flags
+
+
+@cli.command("sim_lighter")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and return the exit code."""
+    args = parser().parse_args(argv)
+    try:
+        cli.require_open_files()
+    except ConfigError as error:
+        sys.stderr.write(f"sim_lighter: {error}\n")
+        return cli.EXIT_USAGE
+    try:
+        plan = _fault_plan(args)
+    except ConfigError as error:
+        sys.stderr.write(f"sim_lighter: --faults {error}\n")
+        return cli.EXIT_USAGE
+    except ValueError as error:
+        sys.stderr.write(f"sim_lighter: --chaos {error} of the exchange's time (--duration times --speed)\n")
+        return cli.EXIT_USAGE
+    with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
+        return runner.run(_serve(plan, args))
+
+
+def _fault_plan(args: argparse.Namespace) -> FaultPlan | None:
+    """The plan of faults. Raises ConfigError for the file, ValueError for a run that is too short for chaos."""
+    if args.faults is not None:
+        return load_fault_plan(cli.settings_file(args.faults), FaultVenue.LIGHTER)
+    if args.chaos is None:
+        return None
+    duration_s = _CHAOS_S if args.duration is None else args.duration * args.speed
+    return random_plan(args.chaos, duration_s, recipes=LIGHTER_RECIPES)
+
+
+async def _serve(plan: FaultPlan | None, args: argparse.Namespace) -> int:
+    """Serve until a signal or the end of the duration."""
+    ending = Ending()
+    exchange = LighterExchange(
+        clock=SystemClock() if args.speed == 1.0 else ScaledClock(args.speed),
+        markets=args.markets,
+        seed=args.seed,
+        plan=Plan(args.plan),
+        has_crowd=True,
+        faults=plan,
+        host=args.host,
+        port=args.port,
+    )
+    account = exchange.add_account(args.collateral)
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(exchange)
+        except OSError as error:
+            where = address(args.host, args.port)
+            sys.stderr.write(f"sim_lighter: cannot listen on {where}: {error.strerror or error}\n")
+            return cli.EXIT_FAILED
+        _announce(exchange, account, args.plan)
+        with cli.signals_heard(ending.on_signal):
+            await first_of(asyncio.Event().wait(), ending.wanted, limit_s=args.duration)
+            ending.ask("duration over")  # no effect after a signal: the first reason is kept
+    counts = exchange.statistics()
+    sys.stdout.write(
+        f"stopped: {ending.why}; {counts.connections} connections, {counts.frames_sent} frames, "
+        f"{sum(exchange.audit.counts.values())} requests\n"
+    )
+    if plan is not None:
+        struck = ", ".join(f"{name} {number}" for name, number in sorted(exchange.faults.struck.items()))
+        sys.stdout.write(f"faults that struck: {struck or 'none'}\n")
+    return cli.EXIT_DONE
+
+
+def _announce(exchange: LighterExchange, account: Credentials, plan: str) -> None:
+    markets = ",".join(f"{market.symbol}:{number}" for number, market in exchange.venue.accounts.markets.items())
+    sys.stdout.write(
+        f"sim_lighter ready rest={exchange.base_url} ws={exchange.ws_url} markets={markets}\n"
+        f"sim_lighter account index={account.account_index} key_index={account.api_key_index} "
+        f"key={account.private_key} plan={plan}\n"
+        "(Ctrl-C stops the exchange)\n"
+    )
+    sys.stdout.flush()
+
+
+def _markets(text: str) -> tuple[LighterMarket, ...]:
+    """Symbols of markets, for argparse."""
+    symbols = text.split(",")
+    unknown = [symbol for symbol in symbols if symbol not in _BY_SYMBOL]
+    if unknown or len(set(symbols)) < len(symbols):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a list of markets; accepted: each once, of {','.join(_BY_SYMBOL)}"
+        )
+    return tuple(_BY_SYMBOL[symbol] for symbol in symbols)
+
+
+def _usdc(text: str) -> int:
+    """A positive whole amount, for argparse."""
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _LARGEST_USDC:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an amount; accepted: whole USDC above 0 to {_LARGEST_USDC:,}"
+        )
+    return int(text)
+
+
+def _speed(text: str) -> float:
+    """A finite speed, for argparse."""
+    if text == "max":
+        raise argparse.ArgumentTypeError("'max' is not a speed here; accepted: a positive multiple of real time")
+    return cli.speed(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

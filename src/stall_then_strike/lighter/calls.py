@@ -1,0 +1,249 @@
+"""The REST calls of the dealer, through the SDK's API classes, with a limit on each and errors that say what to do.
+
+The SDK builds paths, parameters and headers; its own reading of answers is not used, because it raises different
+exceptions for 400, 401, 429 and 5xx, leaves missing fields out, and allows five minutes for a call. Here each call ends
+in the decoded JSON or in a `VenueError` (types/errors.py): NotSent when no connection was made, Throttled for 429 and
+for the firewall's HTML, AuthRefused, MarginRefused or Rejected for the venue's codes, OutcomeUnknown (for questions
+NoAnswer) when it may or may not have arrived.
+
+Venue facts: success is HTTP 200 with ``code`` 200, or without a code; errors are HTTP 400 (401 for 20013, 429 for
+23000) with ``{"code", "message"}``; a firewall in front may answer 403, 405 or 429 with HTML and refuses for a minute.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import aiohttp
+
+from stall_then_strike.infra.clock import Clock
+from stall_then_strike.lighter.limiter import Limiter
+from stall_then_strike.lighter.signer import SignedTx, load_sdk
+from stall_then_strike.lighter.tokens import Tokens
+from stall_then_strike.types.errors import (
+    AuthRefused,
+    MarginRefused,
+    NoAnswer,
+    NotSent,
+    OutcomeUnknown,
+    Rejected,
+    Throttled,
+    VenueError,
+)
+from stall_then_strike.types.names import NS_PER_S
+
+REST_BATCH: Final = 50
+"""Most transactions in one sendTxBatch (else 21514)."""
+CALL_LIMIT_S: Final = 10.0
+MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+CODE_OK: Final = 200
+INVALID_NONCE: Final = 21104
+COI_EXISTS: Final = 21728
+TX_NOT_FOUND: Final = frozenset({21500, 29404})
+TOO_MANY_REQUESTS: Final = 23000
+_AUTH: Final = frozenset({20013, 20558, 21108, 21109, 21110, 21120, 21136})
+_MARGIN: Final = frozenset({21301, 21304, 21507, 21508, 21739})
+_FIREWALL: Final = frozenset({403, 405, 429})
+_COOLDOWN_S: Final = {403: 60, 405: 60, 429: 2}
+_SHOWN: Final = 200
+
+
+class Calls:
+    """The calls that one dealer makes."""
+
+    def __init__(
+        self,
+        api_client: Any,
+        account_index: int,
+        limiter: Limiter,
+        tokens: Tokens,
+        clock: Clock,
+        *,
+        limit_s: float = CALL_LIMIT_S,
+    ) -> None:
+        """``api_client`` is the SDK's; ``limit_s`` bounds each call."""
+        sdk = load_sdk()
+        self._tx = sdk.TransactionApi(api_client)
+        self._order = sdk.OrderApi(api_client)
+        self._account_api = sdk.AccountApi(api_client)
+        self._account_index = account_index
+        self._limiter = limiter
+        self._tokens = tokens
+        self._clock = clock
+        self._limit_s = limit_s
+        self.made = 0
+        """Calls made so far."""
+
+    # --- transactions ------------------------------------------------------------------------------------------------
+
+    async def send(self, batch: Sequence[SignedTx]) -> None:
+        """Send one transaction, or several of one key as a batch. Returns when the venue has accepted all of them."""
+        if len(batch) == 1:
+            call = self._tx.send_tx_without_preload_content
+            await self._act("sendTx", call, tx_type=batch[0].tx_type, tx_info=batch[0].tx_info)
+            return
+        types, infos = json.dumps([tx.tx_type for tx in batch]), json.dumps([tx.tx_info for tx in batch])
+        await self._act("sendTxBatch", self._tx.send_tx_batch_without_preload_content, tx_types=types, tx_infos=infos)
+
+    async def next_nonce(self, api_key_index: int) -> int:
+        """The nonce that the venue expects next from this key. It may lag just after an acceptance."""
+        body = await self._ask(
+            "nextNonce",
+            self._tx.next_nonce_without_preload_content,
+            account_index=self._account_index,
+            api_key_index=api_key_index,
+        )
+        nonce = body.get("nonce", 0)  # the venue leaves out zeros
+        if not isinstance(nonce, int):
+            raise NoAnswer("nextNonce", "the answer has no nonce")
+        return nonce
+
+    async def has_tx(self, tx_hash: str) -> bool:
+        """Whether the venue knows a transaction of this hash."""
+        try:
+            await self._ask("tx", self._tx.tx_without_preload_content, by="hash", value=tx_hash)
+        except Rejected as error:
+            if error.code in TX_NOT_FOUND:
+                return False
+            raise
+        return True
+
+    # --- the account -------------------------------------------------------------------------------------------------
+
+    async def active_orders(self, market_index: int | None) -> list[dict[str, Any]]:
+        """Open orders of one market, or of all."""
+        market = {} if market_index is None else {"market_id": market_index}
+        return await self._orders(
+            "accountActiveOrders", self._order.account_active_orders_without_preload_content, market
+        )
+
+    async def orders_of(self, client_order_indices: Sequence[int]) -> list[dict[str, Any]]:
+        """Orders, active and recent inactive ones, of up to twenty client order indices."""
+        wanted = {"client_order_indexes": ",".join(map(str, client_order_indices))}
+        return await self._orders("accountOrders", self._order.account_orders_without_preload_content, wanted)
+
+    async def inactive_orders(self, limit: int = 100) -> list[dict[str, Any]]:
+        """The newest orders that ended."""
+        call = self._order.account_inactive_orders_without_preload_content
+        return await self._orders("accountInactiveOrders", call, {"limit": limit})
+
+    async def account(self) -> dict[str, Any]:
+        """The account with its positions. Raises Rejected if it does not exist."""
+        body = await self._ask(
+            "account", self._account_api.account_without_preload_content, by="index", value=str(self._account_index)
+        )
+        accounts = body.get("accounts") or []
+        if not accounts or not isinstance(accounts[0], dict):
+            raise NoAnswer("account", "the answer has no account")
+        return accounts[0]
+
+    # --- public ------------------------------------------------------------------------------------------------------
+
+    async def order_books(self) -> dict[str, Any]:
+        """All markets."""
+        return await self._ask("orderBooks", self._order.order_books_without_preload_content)
+
+    async def book_orders(self, market_index: int, limit: int) -> dict[str, Any]:
+        """The best resting orders of both sides."""
+        call = self._order.order_book_orders_without_preload_content
+        return await self._ask("orderBookOrders", call, market_id=market_index, limit=limit)
+
+    # --- one call ----------------------------------------------------------------------------------------------------
+
+    async def _orders(
+        self, name: str, call: Callable[..., Awaitable[Any]], query: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        try:
+            body = await self._ask_signed(name, call, query)
+        except AuthRefused:
+            self._tokens.forget()  # ended early by the venue's clock, or refused once: a new one decides
+            body = await self._ask_signed(name, call, query)
+        orders = body.get("orders")
+        return [order for order in orders if isinstance(order, dict)] if isinstance(orders, list) else []
+
+    async def _ask_signed(
+        self, name: str, call: Callable[..., Awaitable[Any]], query: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        token = str.__str__(self._tokens.current())
+        return await self._ask(name, call, authorization=token, account_index=self._account_index, **query)
+
+    async def _ask(self, name: str, call: Callable[..., Awaitable[Any]], **query: Any) -> dict[str, Any]:
+        """A question: without effect, so a lost answer is NoAnswer."""
+        try:
+            return await self._call(name, call, query)
+        except OutcomeUnknown as error:
+            raise NoAnswer(name, error.detail, code=error.code) from None
+
+    async def _act(self, name: str, call: Callable[..., Awaitable[Any]], **form: Any) -> dict[str, Any]:
+        return await self._call(name, call, form)
+
+    async def _call(self, name: str, call: Callable[..., Awaitable[Any]], given: Mapping[str, Any]) -> dict[str, Any]:
+        await self._limiter.admit(name)
+        self.made += 1
+        try:
+            response = await call(**given, _request_timeout=self._limit_s)
+            async with response:
+                status, text = response.status, await _read(response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            failure: VenueError = _transport_failure(name, error)
+        else:
+            body = _decode(text)
+            if status == CODE_OK and body is not None and body.get("code", CODE_OK) == CODE_OK:
+                return body
+            failure = refusal(name, status, body, text, self._clock.now_ns())
+            if isinstance(failure, Throttled):
+                self._limiter.pause_until(failure.retry_at_ns)
+        raise failure  # outside `except`: a chained exception could hold the headers with the token
+
+
+async def _read(response: aiohttp.ClientResponse) -> str:
+    body = await response.content.read(MAX_BODY_BYTES)
+    while more := await response.content.read(MAX_BODY_BYTES):
+        body += more
+        if len(body) > MAX_BODY_BYTES:
+            response.close()
+            break
+    return body.decode("utf-8", errors="replace")
+
+
+def _decode(text: str) -> dict[str, Any] | None:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _transport_failure(name: str, error: Exception) -> VenueError:
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
+        return NotSent(name, f"no connection ({type(error).__name__})")
+    return OutcomeUnknown(name, f"no answer ({type(error).__name__})")
+
+
+def refusal(name: str, status: int, body: Mapping[str, Any] | None, text: str, now_ns: int) -> VenueError:
+    """What an answer that is no success means. Pure."""
+    code = body.get("code") if body is not None else None
+    code = code if isinstance(code, int) else None
+    said = body.get("message") if body is not None else None
+    detail = f"HTTP {status}: {_line(said)}" if said else f"HTTP {status} {'with' if body else 'without'} JSON"
+    if code == TOO_MANY_REQUESTS or status in _FIREWALL:
+        cooldown_s = _COOLDOWN_S.get(status, 2) if body is not None or status != 429 else 60
+        return Throttled(name, detail, retry_at_ns=now_ns + cooldown_s * NS_PER_S, code=code)
+    if body is None or code is None or status >= 500:
+        return OutcomeUnknown(name, detail if text or status != CODE_OK else "an empty answer", code=code)
+    return by_code(name, detail, code)
+
+
+def by_code(name: str, detail: str, code: int) -> VenueError:
+    """The error of a refusal that carries the venue's code, over REST or over the socket. Pure."""
+    if code in _AUTH:
+        return AuthRefused(name, detail, code=code)
+    if code in _MARGIN:
+        return MarginRefused(name, detail, code=code)
+    return Rejected(name, detail, code=code)
+
+
+def _line(said: object) -> str:
+    return "".join(c if c.isprintable() else " " for c in str(said)[:_SHOWN])

@@ -1,0 +1,138 @@
+"""Signatures by the SDK's native library, and what a missing SDK means.
+
+Nothing here calls the network. The library asks the venue for a nonce by itself, blocking, when it is given none: so
+key and nonce are always passed. It is loaded on first use, because it belongs to the optional extra ``lighter``.
+
+One signature takes 0.5 to 3 ms. The signer gives the event loop a turn after each (`sign_all`), so a batch of fifty
+never holds it for longer than one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, assert_never
+
+from stall_then_strike.lighter.intents import CancelAll, CancelOrder, Intent, ModifyOrder, NewOrder
+from stall_then_strike.types.errors import ConfigError, UnfitOrder
+
+EXTRA: Final = "lighter"
+TOKEN_LONGEST_S: Final = 8 * 3_600
+"""The venue refuses a token whose deadline is farther ahead."""
+_HIDDEN: Final = 12
+
+
+def load_sdk() -> Any:
+    """The module ``lighter``. Raises ConfigError if the extra is not installed."""
+    try:
+        import lighter
+    except ModuleNotFoundError as error:
+        package = (error.name or "lighter").partition(".")[0]
+        raise ConfigError(
+            f"needs {package} from the extra {EXTRA}, which is not installed; "
+            f"accepted: pip install 'stall-then-strike[{EXTRA}]'"
+        ) from error
+    return lighter
+
+
+class Secret(str):
+    """A text that ``repr`` does not show, also within a list or dictionary."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Only that it is there."""
+        return "'***'" if self else "''"
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells two secrets apart without showing them."""
+        return hashlib.sha256(self.encode()).hexdigest()[:_HIDDEN]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedTx:
+    """A signed transaction, ready to be sent. The venue accepts it until ``ExpiredAt``, ten minutes after signing."""
+
+    tx_type: int
+    tx_info: str
+    tx_hash: str
+    nonce: int
+
+
+class Signer:
+    """Signs for the keys of one account. The clock of expiries is the machine's, read by the native library."""
+
+    def __init__(
+        self, base_url: str, account_index: int, keys: Mapping[int, Secret], chain_id: int | None = None
+    ) -> None:
+        """Load the library and register the keys. Raises ConfigError, which never shows a key."""
+        sdk = load_sdk()
+        plain = {index: str.__str__(secret) for index, secret in keys.items()}
+        try:
+            self.client: Final[Any] = sdk.SignerClient(
+                url=base_url, account_index=account_index, api_private_keys=plain, chain_id=chain_id
+            )
+        except Exception as error:  # noqa: BLE001 - the SDK raises bare Exception; its text may show the key
+            raise ConfigError(
+                f"api_keys: the signer does not accept a key ({type(error).__name__}); "
+                "accepted: 80 hex digits, with or without 0x"
+            ) from None
+        self._sdk = sdk
+
+    async def aclose(self) -> None:
+        """Close the SDK's connections."""
+        await self.client.close()
+
+    def sign(self, intent: Intent, api_key_index: int, nonce: int) -> SignedTx:
+        """Sign one intent. Raises UnfitOrder if the library refuses it."""
+        client, given = self.client, {"nonce": nonce, "api_key_index": api_key_index}
+        match intent:
+            case NewOrder():
+                made = client.sign_create_order(
+                    intent.market_index,
+                    intent.client_order_index,
+                    intent.base_amount,
+                    intent.price,
+                    intent.is_ask,
+                    int(intent.order_type),
+                    int(intent.tif),
+                    reduce_only=intent.reduce_only,
+                    order_expiry=intent.order_expiry,
+                    **given,
+                )
+            case CancelOrder():
+                made = client.sign_cancel_order(intent.market_index, intent.index, **given)
+            case ModifyOrder():
+                made = client.sign_modify_order(
+                    intent.market_index, intent.index, intent.base_amount, intent.price, intent.trigger_price, **given
+                )
+            case CancelAll():
+                made = client.sign_cancel_all_orders(client.CANCEL_ALL_TIF_IMMEDIATE, 0, **given)
+            case _:
+                assert_never(intent)
+        tx_type, tx_info, tx_hash, error = made
+        if error is not None:
+            raise UnfitOrder(f"the signer refuses {intent}: {error}")
+        return SignedTx(tx_type=tx_type, tx_info=tx_info, tx_hash=tx_hash, nonce=nonce)
+
+    async def sign_all(self, intents: Iterable[Intent], api_key_index: int, first_nonce: int) -> list[SignedTx]:
+        """Sign with consecutive nonces, and let other tasks run in between."""
+        signed = []
+        for nonce, intent in enumerate(intents, first_nonce):
+            signed.append(self.sign(intent, api_key_index, nonce))
+            await asyncio.sleep(0)
+        return signed
+
+    def token(self, api_key_index: int, lifetime_s: int, now_s: int) -> Secret:
+        """An auth token that ends ``lifetime_s`` after ``now_s``. Raises ConfigError."""
+        if not 0 < lifetime_s <= TOKEN_LONGEST_S:
+            raise ValueError(f"a token lives at most {TOKEN_LONGEST_S} s, got {lifetime_s}")
+        text, error = self.client.create_auth_token_with_expiry(
+            lifetime_s, timestamp=now_s, api_key_index=api_key_index
+        )
+        if error is not None:
+            raise ConfigError(f"api_keys: no token can be made with key {api_key_index}: {error}")
+        return Secret(text)

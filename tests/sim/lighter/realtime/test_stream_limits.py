@@ -1,0 +1,43 @@
+"""What one address may do."""
+
+from __future__ import annotations
+
+from stall_then_strike.sim.lighter.realtime.stream_limits import NO_STREAM_LIMITS, Caller, Callers, StreamLimits
+from tests.sim.exchange_rig import SECOND
+
+
+def test_a_minute_rolls() -> None:
+    caller = Caller(StreamLimits(messages=2))
+    assert [caller.may_send(n * SECOND) for n in (0, 30, 59)] == [True, True, False]
+    assert [caller.may_send(n * SECOND) for n in (60, 61, 90)] == [True, False, True]
+    assert caller.refused == {"message": 2}
+
+
+def test_connections_are_limited_in_number_and_rate() -> None:
+    caller = Caller(StreamLimits(connections=2, handshakes=3))
+    for _ in range(2):
+        assert caller.may_connect(0)
+        caller.connections += 1
+    assert not caller.may_connect(0)
+    caller.connections = 0
+    assert [caller.may_connect(n * SECOND) for n in (1, 2, 61)] == [True, False, True]
+
+
+def test_subscriptions_are_limited_by_connection_and_in_all() -> None:
+    caller = Caller(StreamLimits(subscriptions=2, all_subscriptions=3))
+    assert [caller.may_subscribe(n) for n in (0, 1, 2)] == [True, True, False]
+    caller.subscriptions = 3
+    assert not caller.may_subscribe(0)
+
+
+def test_nothing_is_limited_without_limits() -> None:
+    caller = Caller(NO_STREAM_LIMITS)
+    caller.connections = caller.subscriptions = 10_000
+    assert all(caller.may_connect(0) and caller.may_send(0) and caller.may_subscribe(10_000) for _ in range(1_000))
+
+
+def test_each_address_counts_for_itself() -> None:
+    callers = Callers(StreamLimits(messages=1))
+    assert callers.at("a").may_send(0)
+    assert not callers.at("a").may_send(0)
+    assert callers.at("b").may_send(0)
