@@ -84,6 +84,12 @@ class DayResult:
         self.track()
         return Money(self.pnl_today - self._peak)
 
+    @property
+    def max_drawdown(self) -> Money:
+        """Deepest fall of the day."""
+        self.track()
+        return Money(self._max_drawdown)
+
     def track(self) -> None:
         """Follow the result to its peak and to its deepest fall."""
         if self.is_marked:

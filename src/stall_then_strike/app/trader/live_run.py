@@ -216,16 +216,19 @@ class LiveRun:
             CallsMade(ts_ns=self._clock.now_ns(), calls=sum(http.private_calls for http in self.https))
         )
         self._tell_halt()
-        observer = Observer(self._cfg, self.trader, self._mode, self._clock.now_ns())
+        observers = [
+            Observer(each, self.trader, self._mode, self._clock.now_ns(), number)
+            for number, each in enumerate(self._each)
+        ]
         try:
-            await self._trade(observer, duration_s)
+            await self._trade(observers, duration_s)
         except Exception as error:
             self._tell_failure(error)
             raise
         finally:
             await self._cancel_the_rest()
             is_written = await self._write_the_rest()
-        code = self._finish(observer)
+        code = self._finish(observers)
         return code if is_written or code != cli.EXIT_DONE else cli.EXIT_FAILED
 
     async def _preflight(self) -> int:
@@ -257,15 +260,16 @@ class LiveRun:
             return cli.EXIT_HALTED
         return cli.EXIT_FAILED if self.portfolio.any_live else cli.EXIT_DONE
 
-    async def _trade(self, observer: Observer, duration_s: float | None) -> None:
+    async def _trade(self, observers: Sequence[Observer], duration_s: float | None) -> None:
         """Connect, trade to the end, and stop in good order."""
         heartbeat = Heartbeat(heartbeat_path(self._cfg), SystemClock(), period_sec=float(self._cfg.watch.heartbeat_sec))
         async with asyncio.TaskGroup() as tasks:
-            owned = self._start_tasks(tasks, observer, heartbeat)
+            owned = self._start_tasks(tasks, observers[0], heartbeat)
             self.trader.remember("start", config_digest(self._cfg))
             await self._session.connect_ws()
             await self._ready()
-            observer.restart(self._clock.now_ns())
+            for observer in observers:
+                observer.restart(self._clock.now_ns())
             if not self._ending.wanted.is_set():
                 logger.info("feed and private channel are live: {}", self._cfg.exchange.ws_url)
                 text = f"{', '.join(self._cfg.products)}, {self._mode}"
@@ -323,14 +327,15 @@ class LiveRun:
         logger.critical("{} steps are not in the journal: it does not know how this run ended", len(self.trader.owed))
         return False
 
-    def _finish(self, observer: Observer) -> int:
+    def _finish(self, observers: Sequence[Observer]) -> int:
         portfolio, parts = self.portfolio, self._parts
         halted = portfolio.halted
         ended = self._ending.why if halted is None else f"halted: {halted.label}"
         if portfolio.any_live or not self._end.is_shown:
             ended = f"{ended}; NOT CONFIRMED by the venue"
-        summary = observer.summary(self._condition(), log_dir=str(parts.log_dir), ended=ended)
-        parts.screen.end(summary_table(summary))
+        for observer in observers:
+            summary = observer.summary(self._condition(), log_dir=str(parts.log_dir), ended=ended)
+            parts.screen.end(summary_table(summary))
         logger.info("ended: {}", ended)
         parts.alerts.send(AlertKind.STOP, "stopped", f"{ended}; {self._end.last_words()}")
         if halted is not None:

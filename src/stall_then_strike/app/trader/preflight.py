@@ -24,6 +24,7 @@ from stall_then_strike.infra.bitflyer.answers import BoardCondition, Collateral,
 from stall_then_strike.infra.bitflyer.credentials import Credentials, is_venue_host
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.infra.journal.halt import newest
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.infra.line.own_machine import is_own_machine
@@ -87,7 +88,7 @@ def _memory(cfg: AppConfig, credentials: Credentials | None, clock: Clock) -> li
         return []
     try:
         with JournalReader.open(path) as reader:
-            info, memo = reader.info(), reader.memo()
+            info, memo = reader.info(), newest(reader.account_memo(), reader.memo())
     except JournalError as error:
         return [fault("memory", str(error), "see docs/operations.md on the journal")]
     if credentials is not None and info.account != credentials.fingerprint:
