@@ -479,8 +479,11 @@ class Core:
 
     def _halt(self, reason: Reason, detail: str = "") -> None:
         """The kill switch has tripped: report it, and flatten unless the position is left to the operator."""
-        state = self.inventory.state()
-        day, fall = self.instrument.amount(state.pnl_today_jpy), self.instrument.amount(state.drawdown_jpy)
+        if (together := self.shared.day) is not None:
+            day, fall = together.figures()
+        else:
+            state = self.inventory.state()
+            day, fall = self.instrument.amount(state.pnl_today_jpy), self.instrument.amount(state.drawdown_jpy)
         why = f" ({detail})" if detail else ""
         flatten = not self.kill_switch.keeps_position
         then = "flattening" if flatten else "the position is left to the operator"

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from stall_then_strike.config.models import RiskConfig
@@ -89,6 +90,10 @@ class DayResult:
         """Deepest fall of the day."""
         self.track()
         return Money(self._max_drawdown)
+
+    def figures(self) -> tuple[Decimal, Decimal]:
+        """Result and drawdown in the quote currency."""
+        return Decimal(self.pnl_today) / MONEY_PER_ONE, Decimal(self.drawdown) / MONEY_PER_ONE
 
     def track(self) -> None:
         """Follow the result to its peak and to its deepest fall."""

@@ -7,7 +7,8 @@ the account's result.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from decimal import Decimal
+from typing import Final, Protocol
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.inventory import InventoryManager
@@ -23,6 +24,14 @@ from stall_then_strike.types.dto import FillEvent, OrderEvent
 from stall_then_strike.types.instrument import Instrument
 
 
+class AccountDay(Day, Protocol):
+    """The day's result of several instruments together."""
+
+    def figures(self) -> tuple[Decimal, Decimal]:
+        """Result and drawdown in the quote currency."""
+        ...
+
+
 class Shared:
     """The shared parts of one account, handed to the core of each of its instruments."""
 
@@ -34,7 +43,7 @@ class Shared:
         self.kill_switch = KillSwitch(cfg.risk)
         self.calendar = TradingCalendar(cfg.session)
         self.margin = MarginPause()
-        self.day: Day | None = None
+        self.day: AccountDay | None = None
         """The day's result of several instruments together; None if there is only one."""
         self.is_whole = True
         """Whether the account is reconciled for every instrument."""
