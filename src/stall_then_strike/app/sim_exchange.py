@@ -34,7 +34,7 @@ from stall_then_strike.sim.bitflyer.ledger import Rounding
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar, Maintenance
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.markets import products_of
+from stall_then_strike.sim.exchange.several_markets import products_of
 from stall_then_strike.sim.exchange.source import MarketSource
 from stall_then_strike.sim.faults.catalogue import random_plan
 from stall_then_strike.sim.faults.kinds import FaultPlan

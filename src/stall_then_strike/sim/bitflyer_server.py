@@ -8,7 +8,7 @@ is in `bitflyer/wire.py`, `rpc.py` and `public_rest.py`. The market decides when
 - without a clock, frames leave as fast as the subscribed clients read them. The market stands still while nobody is
   subscribed, and HTTP is answered at once.
 
-Several products are one source (`exchange/markets.py`), each with its private side.
+Several products are one source (`exchange/several_markets.py`), each with its private side.
 
 With a private side (`private_venue.py`) the venue has accounts. `private_rest.py` answers their calls at the market's
 current time, and each answer leaves after its own delay.
@@ -36,8 +36,8 @@ from stall_then_strike.sim.bitflyer.private_venue import PrivateVenue
 from stall_then_strike.sim.bitflyer.public_rest import PublicRest
 from stall_then_strike.sim.bitflyer.rpc import INTERNAL_ERROR, RpcError, RpcSession
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
-from stall_then_strike.sim.exchange.markets import products_of
 from stall_then_strike.sim.exchange.request_log import Audit, Received
+from stall_then_strike.sim.exchange.several_markets import products_of
 from stall_then_strike.sim.exchange.source import (
     ABORT_SOCKETS,
     CLOSE_SOCKETS,

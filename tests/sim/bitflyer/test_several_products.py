@@ -13,7 +13,7 @@ import pytest
 from stall_then_strike.sim.bitflyer.limits import AddressCalls, Limits
 from stall_then_strike.sim.bitflyer.private_rest import PrivateRest
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
-from stall_then_strike.sim.exchange.markets import Markets
+from stall_then_strike.sim.exchange.several_markets import Markets
 from stall_then_strike.sim.exchange.source import iter_frames
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import Side

@@ -17,7 +17,7 @@ from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, Privat
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.exchange.flow import FlowModel
-from stall_then_strike.sim.exchange.markets import Markets
+from stall_then_strike.sim.exchange.several_markets import Markets
 from stall_then_strike.sim.exchange.source import MarketSource
 from stall_then_strike.sim.faults.plan_file import load_fault_plan
 from stall_then_strike.sim.market import Market

@@ -28,8 +28,8 @@ from stall_then_strike.sim.bitflyer.ledger import RATE_ONE
 from stall_then_strike.sim.bitflyer.limits import AddressCalls
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar, next_daily_ns
 from stall_then_strike.sim.bitflyer.wire import Wire, error_body, rest_time
-from stall_then_strike.sim.exchange.markets import products_of
 from stall_then_strike.sim.exchange.request_log import Audit, Received
+from stall_then_strike.sim.exchange.several_markets import products_of
 from stall_then_strike.sim.exchange.source import Execution, MarketSource
 from stall_then_strike.types.text import plain
 

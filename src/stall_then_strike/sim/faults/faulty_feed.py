@@ -16,7 +16,7 @@ from stall_then_strike.sim.bitflyer.private_venue import PrivateVenue
 from stall_then_strike.sim.bitflyer.private_wire import EVENTS_CHANNEL, Number, PrivateWire
 from stall_then_strike.sim.bitflyer.venue_account import ChildOrder, ChildState
 from stall_then_strike.sim.bitflyer.wire import Wire
-from stall_then_strike.sim.exchange.markets import products_of
+from stall_then_strike.sim.exchange.several_markets import products_of
 from stall_then_strike.sim.exchange.source import Frame, MarketSource
 from stall_then_strike.sim.faults.frame_faults import FrameFaults
 from stall_then_strike.sim.faults.injector import ArmedFault, FaultInjector
