@@ -1,11 +1,13 @@
 # `make` alone lists what there is. Programs are called from .venv by path: nothing need be activated.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-# Three workers on two cores: a third of the tests mostly wait. Files stay together, as they share what they set up.
-WORKERS := 3
+# Four workers on two cores: half of their time tests wait. Files stay together, as they share what they set up.
+WORKERS := 4
 SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # A test of real time can fail for want of the processor beside others: what failed is repeated alone, and has to pass.
 AGAIN = { echo "repeating alone what failed:"; $(BIN)/pytest --last-failed --last-failed-no-failures none -v; }
+# The folders in which tests are marked so.
+ALONE := tests/live tests/scenarios
 FAST := tests/config tests/engine tests/infra tests/sim tests/types
 # Tests start hundreds of commands, and each starts a fifth sooner where its bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
@@ -25,14 +27,17 @@ demo: ## a minute of paper trading on the embedded exchange; sets up only what t
 test: setup ## all checks and all tests
 	@$(MAKE) --no-print-directory -j2 check compiled
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not alone" || $(AGAIN)
-	$(BIN)/pytest -m alone
+	$(BIN)/pytest -m alone $(ALONE)
 
+quick: WORKERS := 3
 quick: setup ## the checks and the tests of the pure and the fast parts, below two minutes
 	@$(MAKE) --no-print-directory check
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not slow" $(FAST)
 
-compiled: # before tests run side by side: each worker that found nothing compiled would compile it all
+# Before tests run side by side: each worker that found nothing compiled would compile it all, kernels and tests.
+compiled:
 	@$(BIN)/python -m tests.research.replay.compile_first
+	@$(BIN)/pytest --collect-only -qq >/dev/null || true # what is wrong is told when they run
 
 check: ## the checks that run nothing: lint, format, types, layers
 	$(BIN)/ruff check

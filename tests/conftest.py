@@ -19,6 +19,10 @@ settings.register_profile("ci", settings.get_profile("here"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
+WAITING = {"e2e", "live", "scenarios"}
+"""Folders of tests in real time."""
+
+
 def pytest_configure() -> None:
     """Under nohup, or in the background of a script, signals are ignored; what tests start would inherit that."""
     for number in (signal.SIGINT, signal.SIGHUP):
@@ -31,8 +35,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several workers share the tests, those of a file stay together; files that take long come first."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
-    slow: Counter[Path] = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])
+    seconds: Counter[Path] = Counter()
+    for item in items:
+        seconds[item.path] += expected_seconds(item)
+    items.sort(key=lambda item: -seconds[item.path])
+
+
+def expected_seconds(item: pytest.Item) -> int:
+    """About how long it takes, which decides nothing but the order."""
+    slow = item.get_closest_marker("slow")
+    if slow is not None:
+        return int(slow.args[0]) if slow.args else 5
+    return 2 if WAITING & set(item.path.parts) else 0
 
 
 @pytest.fixture(scope="session", autouse=True)

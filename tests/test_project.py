@@ -214,3 +214,13 @@ def test_git_ignores_secrets_and_what_runs_leave(name: str) -> None:
 )
 def test_git_keeps_the_folders_that_runs_fill(folder: str) -> None:
     assert ROOT / folder / ".gitkeep" in shared_files()
+
+
+def test_tests_that_want_the_machine_for_themselves_are_where_make_looks_for_them() -> None:
+    told = re.search(r"^ALONE := (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert told is not None
+    marked = [path for path in (ROOT / "tests").rglob("test_*.py") if "pytest.mark.alone" in path.read_text("utf-8")]
+    homes = [ROOT / folder for folder in told[1].split()]
+    there = [path for path in marked if any(home in path.parents for home in homes)]
+    assert there
+    assert [path for path in marked if path not in there and path != Path(__file__)] == []

@@ -108,8 +108,8 @@ class ScriptTrader:
 
     @property
     def next_deadline_ns(self) -> int:
-        stamps = [self.gateway.next_deadline_ns, self.actions[-1][0] if self.actions else None]
-        return min((stamp for stamp in stamps if stamp is not None), default=2**62)
+        gateway_ns: int = self.gateway.next_deadline_ns
+        return min(gateway_ns, self.actions[-1][0]) if self.actions else gateway_ns
 
     def wake(self) -> None:
         self.gateway.advance(self._clock.now_ns())

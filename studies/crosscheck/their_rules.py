@@ -151,9 +151,8 @@ class RuledGateway(PaperGateway):
         heapq.heappush(self._held, (event.ts_ns + ANSWER_NS, self._told, event))
 
     @property
-    def next_deadline_ns(self) -> int | None:
-        stamps = [stamp for stamp in (super().next_deadline_ns, self._held[0][0] if self._held else None) if stamp]
-        return min(stamps, default=None)
+    def next_deadline_ns(self) -> int:
+        return min(super().next_deadline_ns, self._held[0][0]) if self._held else super().next_deadline_ns
 
     def advance(self, now_ns: int) -> None:
         while self._held and self._held[0][0] <= now_ns:

@@ -17,6 +17,7 @@ from stall_then_strike.app.backtest import is_short
 from stall_then_strike.app.view.panel import jpy
 from stall_then_strike.tapes.tape_tools import generate, write_tape
 from tests.e2e.commands import REPO, SAMPLE, csv_bytes
+from tests.e2e.forked import forked
 from tests.research.tables.random_tapes import random_tape
 from tests.research.tables.test_prepare import write_tape as write_messages
 
@@ -27,8 +28,7 @@ FEES = ("--set", "strategy.stale_ms=5000", "--set", "session.quiet=[]")
 def backtest(*args: str | Path, cache: Path | None = None) -> subprocess.CompletedProcess[str]:
     """One run to its end."""
     where = [] if cache is None else ["--set", f"backtest.cache_dir={cache}"]
-    command = [sys.executable, "-m", "stall_then_strike.app.backtest", *map(str, args), *where]
-    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=300, check=False)
+    return forked("backtest", *args, *where, timeout=300)
 
 
 def output(run: subprocess.CompletedProcess[str]) -> str:
@@ -106,8 +106,7 @@ def test_a_run_that_is_recorded_is_told_every_message(tape: Path, tmp_path: Path
     plain = backtest(tape, "--engine", "interpreted", "--log-dir", tmp_path / "b", *FEES, cache=tmp_path / "cache")
     assert output(told) == output(plain)
     (events,) = (tmp_path / "raw").glob("*.events.jsonl.zst")
-    command = [sys.executable, "-m", "stall_then_strike.app.tape", "replay", str(events), "-o", str(tmp_path / "again")]
-    subprocess.run(command, cwd=REPO, capture_output=True, timeout=120, check=True)
+    assert forked("tape", "replay", events, "-o", tmp_path / "again", timeout=120).returncode == 0
     assert csv_bytes(tmp_path / "again") == csv_bytes(tmp_path / "a")
 
 

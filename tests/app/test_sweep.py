@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,42 +17,34 @@ from polars.testing import assert_frame_equal
 
 from tests.app.dask_cluster import cluster
 from tests.e2e.commands import REPO, free_port, wait_until
+from tests.e2e.forked import Forked, forked
 from tests.research.replay.replay_rig import frames
 from tests.research.tables.random_tapes import random_tape
 from tests.research.tables.test_prepare import write_tape
 
-pytestmark = pytest.mark.timeout(600)  # the first run compiles everything
+pytestmark = [pytest.mark.slow(4), pytest.mark.timeout(600)]  # the first run compiles everything
 GRID = ("--grid", "strategy.stall_T_ms=50,100,150,200", "--grid", "strategy.ttl_ms=200,500,900")
+
+
+STRICT = {**os.environ, "PYTHONWARNINGS": "error"}
 
 
 def command(tape: Path, *args: str | Path) -> list[str]:
     """A sweep of these arguments, its cache beside the tape."""
     quick = ["--set", "strategy.stale_ms=5000", "--set", "session.quiet=[]", "--observe", "10"]
     where = ["--set", f"backtest.cache_dir={tape.parent / 'cache'}"]
-    return [
-        *(sys.executable, "-W", "error", "-m", "stall_then_strike.app.sweep", "--tape", str(tape)),
-        *(map(str, args)),
-        *quick,
-        *where,
-    ]
+    return ["sweep", "--tape", str(tape), *map(str, args), *quick, *where]
 
 
 def sweep(tape: Path, *args: str | Path) -> subprocess.CompletedProcess[str]:
     """One run of the command to its end."""
-    return subprocess.run(command(tape, *args), cwd=REPO, capture_output=True, text=True, timeout=500, check=False)
+    return forked(*command(tape, *args), env=STRICT, timeout=500)
 
 
 @contextmanager
-def sweeping(tape: Path, *args: str | Path) -> Iterator[subprocess.Popen[str]]:
+def sweeping(tape: Path, *args: str | Path) -> Iterator[Forked]:
     """A running command, which is ended with the block."""
-    process = subprocess.Popen(
-        command(tape, *args),
-        cwd=REPO,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
+    process = Forked(*command(tape, *args), env=STRICT)
     try:
         yield process
     finally:
@@ -82,11 +73,11 @@ def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An hour of the generated market."""
-    path = tmp_path_factory.mktemp("hour") / "tape.jsonl"
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty minutes of the generated market."""
+    path = tmp_path_factory.mktemp("long") / "tape.jsonl"
     with path.open("w") as file:
-        for frame in frames(3_600):
+        for frame in frames(1_200):
             file.write(f'{{"recv_ns":{frame.time_ns},"msg":{frame.text}}}\n')
     return path
 
@@ -140,7 +131,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(tape: Path, tmp_path: Path
     with sweeping(tape, *many, "--out", folder) as process:
         wait_until("some runs", lambda: known(folder) >= 3)
         process.kill()
-        process.wait(timeout=60)
+        process.communicate(timeout=60)
     before = known(folder)
     assert before < 96
     with (folder / "runs.jsonl").open("ab") as file:
@@ -207,17 +198,17 @@ def test_refusals(args: tuple[str, ...], code: int, words: str, tape: Path, tmp_
 # --- on a cluster
 
 
-def test_a_worker_that_is_killed_in_the_middle_changes_nothing(hour: Path, tmp_path: Path) -> None:
-    """200 sets over an hour of generated market on two workers, one of which dies while it has runs."""
+def test_a_worker_that_is_killed_in_the_middle_changes_nothing(long: Path, tmp_path: Path) -> None:
+    """200 sets over minutes of generated market on two workers, one of which dies while it has runs."""
     sets = (
         *("--grid", "strategy.stall_T_ms=100,150,200,250,300,400,500,700,1000,1500"),
         *("--grid", "strategy.ttl_ms=200,400,800,1500", "--grid", "strategy.max_reverse_ticks=2,20,100,500,1500"),
     )
-    assert sweep(hour, *sets, "--serial", "--out", tmp_path / "serial").returncode == 0
+    assert sweep(long, *sets, "--serial", "--out", tmp_path / "serial").returncode == 0
     folder = tmp_path / "cluster"
     with (
         cluster(tmp_path, workers=2) as dask,
-        sweeping(hour, *sets, "--scheduler", dask.address, "--out", folder) as process,
+        sweeping(long, *sets, "--scheduler", dask.address, "--out", folder) as process,
     ):
         wait_until("some runs", lambda: known(folder))
         dask.send(1, signal.SIGSTOP)  # its runs, and those it gets later, do not finish

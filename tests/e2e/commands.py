@@ -14,14 +14,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[2]
+from tests.e2e.forked import COMMANDS, REPO, Forked
+
+Process = subprocess.Popen[str] | Forked
 SAMPLE = REPO / "data/sample/FX_BTC_JPY-20260105T00Z-seed7-180s.jsonl.zst"
 """Three minutes of generated market."""
 TIMEOUT_S = 60.0
 
 
-def start(command: str, *args: str | Path, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
-    """Start one of the project's commands, with the interpreter that runs the tests."""
+def start(command: str, *args: str | Path, stdout: int = subprocess.PIPE) -> Process:
+    """Start one of the project's commands, or another one, with the interpreter that runs the tests."""
+    env = {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
+    if command in COMMANDS:
+        return Forked(command, *args, stdout=stdout, env=env)
     script = Path(sys.executable).parent / command
     program = [script] if script.exists() else [sys.executable, "-m", f"stall_then_strike.app.{command}"]
     return subprocess.Popen(
@@ -31,7 +36,7 @@ def start(command: str, *args: str | Path, stdout: int = subprocess.PIPE) -> sub
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120"},
+        env=env,
     )
 
 
@@ -42,11 +47,11 @@ def run(command: str, *args: str | Path) -> subprocess.CompletedProcess[str]:
         out, err = process.communicate(timeout=TIMEOUT_S)
     finally:
         process.kill()
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    return subprocess.CompletedProcess(process.args, process.wait(), out, err)
 
 
 @contextmanager
-def running(command: str, *args: str | Path) -> Iterator[subprocess.Popen[str]]:
+def running(command: str, *args: str | Path) -> Iterator[Process]:
     """One that is ended with the block, however the block ends."""
     process = start(command, *args)
     try:
@@ -56,7 +61,7 @@ def running(command: str, *args: str | Path) -> Iterator[subprocess.Popen[str]]:
         process.communicate(timeout=TIMEOUT_S)
 
 
-def read_line(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
+def read_line(process: Process, pattern: str) -> re.Match[str]:
     """The first line of standard output that matches, within the time limit."""
     if process.stdout is None:
         raise AssertionError("its output is not captured")

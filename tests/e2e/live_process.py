@@ -9,11 +9,9 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.sim.bitflyer.keys import ApiKey
@@ -22,6 +20,7 @@ from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_S
 from tests.e2e.commands import REPO, TIMEOUT_S
+from tests.e2e.forked import Forked
 from tests.live.rig import OPEN_ALL_DAY, LiveRoom, live_config
 
 KEY = ApiKey(key="CANARY-key-of-tests", secret="CANARY-secret-of-tests")
@@ -33,7 +32,7 @@ class Place:
 
     def __init__(self, folder: Path, room: LiveRoom) -> None:
         self.folder, self.room = folder, room
-        self.processes: list[subprocess.Popen[str]] = []
+        self.processes: list[Forked] = []
 
     @property
     def exchange(self) -> BitflyerExchange:
@@ -53,34 +52,26 @@ class Place:
     def live_flags(self, *more: str) -> list[str]:
         return [*self.flags, "--log-dir", str(self.folder / "logs"), "--yes", *more]
 
-    def start(self, command: str, *args: str, key: ApiKey | None = KEY, stdin: Any = subprocess.DEVNULL) -> Any:
+    def start(self, command: str, *args: str, key: ApiKey | None = KEY, stdin: int = subprocess.DEVNULL) -> Forked:
         """Start a command in the folder, with a key in its environment or without one."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"stall_then_strike.app.{command}", *args],
-            cwd=self.folder,
-            env=environment(self.folder, key),
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = Forked(command, *args, cwd=self.folder, env=environment(self.folder, key), stdin=stdin)
         self.processes.append(process)
         return process
 
-    async def ended(self, process: subprocess.Popen[str], *secrets: str) -> tuple[int, str, str]:
+    async def ended(self, process: Forked, *secrets: str) -> tuple[int, str, str]:
         """Exit code and words of a process, none of which is a secret."""
         out, err = await asyncio.to_thread(process.communicate, timeout=TIMEOUT_S)
         assert "Traceback" not in out + err
         for secret in (KEY.key, KEY.secret, *secrets):
             assert secret not in out + err
             assert shown_in(self.folder, secret) == []
-        return process.returncode, out, err
+        return process.wait(), out, err
 
     async def run(self, command: str, *args: str, key: ApiKey | None = KEY) -> tuple[int, str, str]:
         secrets = () if key is None else (key.secret,)
         return await self.ended(self.start(command, *args, key=key), *secrets)
 
-    async def until(self, what: str, condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    async def until(self, what: str, condition: Callable[[], object], process: Forked) -> None:
         """Wait for something at the exchange while a process runs."""
         try:
             async with asyncio.timeout(TIMEOUT_S):

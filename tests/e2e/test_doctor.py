@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,10 +20,10 @@ from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import BoardState, Reason
 from tests.e2e.commands import REPO, TIMEOUT_S, free_port, read_line, running
+from tests.e2e.forked import forked
 from tests.infra.journal.journal_rig import TS, changes, memo
 from tests.sim.private_rig import NO_CALENDAR, QUIET
 
-COMMAND = (sys.executable, "-m", "stall_then_strike.app.doctor")
 KEY, SECRET = "demo-key-of-tests", "demo-secret-of-tests"
 
 
@@ -49,16 +48,7 @@ def doctor(
     folder: Path, *args: str, key: str | None = KEY, secret: str | None = SECRET, columns: int = 80
 ) -> subprocess.CompletedProcess[str]:
     """Run it in a folder of its own: no ``.env`` of the developer's is found there."""
-    return subprocess.run(
-        [*COMMAND, *args],
-        cwd=folder,
-        env=environment(folder, key, secret, columns),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    return forked("doctor", *args, cwd=folder, env=environment(folder, key, secret, columns), timeout=TIMEOUT_S)
 
 
 def verdicts(out: str) -> dict[str, str]:

@@ -21,8 +21,9 @@ from typing import Final, NamedTuple
 import pytest
 
 from tests.e2e.commands import REPO, SAMPLE, read_line, rows, running
+from tests.e2e.forked import COMMANDS, forked
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow(2), pytest.mark.timeout(600)]
 PAGES: Final = ("README.md", "docs/trading.md", "docs/analysis.md")
 KEY, SECRET = "key-of-the-readme", "made-up"
 TIMEOUT_S: Final = 550
@@ -87,6 +88,9 @@ RUN: Final[dict[str, Run]] = {
     "poetry run report data/results/calibration": Run(),
     "poetry run calibrate data/journal/FX_BTC_JPY.sqlite3 --latencies-only": Run(),
 }
+AS_INSTALLED: Final = {line.split()[2]: line for line in reversed(RUN) if line.startswith("poetry run ")}.values()
+"""The first line of each command: by its script, through bash. The others are forked."""
+SHELL: Final = set("*?$&|<>;`")
 NOT_RUN: Final = {
     "make demo": "sets up another environment; what it then runs is the first command of the list above",
     "make test": "is what runs this",
@@ -125,18 +129,25 @@ class Room(NamedTuple):
     folder: Path
     venue: str
 
-    def run(self, line: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """A command line in bash, where ``poetry run`` is this environment."""
+    def run(
+        self, line: str, folder: Path | None = None, *, as_installed: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """A command line in bash, where ``poetry run`` is this environment; or forked, if it asks no shell for more."""
+        line = line.replace("VENUE", self.venue)
+        where = folder or self.folder
         own = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "TMPDIR": str(folder or self.folder),
+            "TMPDIR": str(where),
             "BITFLYER_API_KEY": KEY,
             "BITFLYER_API_SECRET": SECRET,
             "COLUMNS": "120",
         }
+        command, *words = shlex.split(line.removeprefix("poetry run "))
+        if command in COMMANDS and not as_installed and not SHELL & set(line):
+            return forked(command, *words, cwd=where, env={**os.environ, **own}, timeout=TIMEOUT_S)
         with subprocess.Popen(
-            ["bash", "-c", 'poetry() { shift; "$@"; }\n' + line.replace("VENUE", self.venue)],
-            cwd=folder or self.folder,
+            ["bash", "-c", 'poetry() { shift; "$@"; }\n' + line],
+            cwd=where,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -186,6 +197,6 @@ def test_line_runs(line: str, room: Room, tmp_path: Path) -> None:
     folder = shutil.copytree(room.folder, tmp_path / "copy", symlinks=True)
     if "run_paper" in line or "backtest" in line:
         shutil.rmtree(folder / "logs")  # of the live run, and a folder belongs to runs of one kind
-    done = room.run(f"{command} {how.flags}", folder)
+    done = room.run(f"{command} {how.flags}", folder, as_installed=line in AS_INSTALLED)
     assert done.returncode in how.codes, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr

@@ -9,7 +9,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,27 +17,37 @@ from typing import Any
 import aiohttp
 import pytest
 
-COMMAND = (sys.executable, "-m", "stall_then_strike.app.sim_exchange")
+from tests.e2e.forked import Forked, forked
+
 READY = re.compile(r"sim_exchange ready rest=(http://\S+:\d+) ws=(ws://\S+:\d+/json-rpc) product=(\w+)\n")
 DELTA = '{"jsonrpc":"2.0","method":"channelMessage","params":{"channel":"lightning_board_FX_BTC_JPY","message":{}}}'
 
 
 @asynccontextmanager
-async def running(*flags: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, re.Match[str]]]:
-    process = await asyncio.create_subprocess_exec(*COMMAND, *flags, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+async def running(*flags: str) -> AsyncIterator[tuple[Forked, re.Match[str]]]:
+    process = Forked("sim_exchange", *flags)
     try:
-        assert process.stdout is not None
-        ready = READY.fullmatch((await asyncio.wait_for(process.stdout.readline(), 20)).decode())
+        ready = READY.fullmatch(await line_of(process))
         assert ready is not None
         yield process, ready
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+        process.kill()
+        await asyncio.to_thread(process.communicate)
+
+
+async def line_of(process: Forked) -> str:
+    """Its next line."""
+    assert process.stdout is not None
+    return await asyncio.to_thread(process.stdout.readline)
+
+
+async def end_of(process: Forked) -> tuple[str, str]:
+    """What it has still to say, once it has ended."""
+    return await asyncio.to_thread(process.communicate, 20)
 
 
 def run(*flags: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *flags], capture_output=True, text=True, timeout=30, check=False)
+    return forked("sim_exchange", *flags, timeout=30)
 
 
 async def first_message(ws_url: str) -> Any:
@@ -56,11 +65,11 @@ async def test_signal_stops_a_serving_exchange_in_good_order(number: signal.Sign
         async with aiohttp.ClientSession() as session, session.get(f"{rest}/v1/gethealth?product_code={product}") as r:
             assert await r.json() == {"status": "NORMAL"}
         process.send_signal(number)
-        out, err = await asyncio.wait_for(process.communicate(), 10)
+        out, err = await end_of(process)
         assert process.returncode == 0
-        assert err == b""
-        assert b"--set exchange.ws_url=" + ws.encode() in out
-        assert f"stopped: {number.name}; 1 connections".encode() in out
+        assert err == ""
+        assert f"--set exchange.ws_url={ws}" in out
+        assert f"stopped: {number.name}; 1 connections" in out
 
 
 async def call(rest: str, key: str, secret: str, order: str = "") -> tuple[int, Any]:
@@ -78,8 +87,7 @@ async def call(rest: str, key: str, secret: str, order: str = "") -> tuple[int, 
 @pytest.mark.parametrize("flags", [(), ("--api-key", "demo", "--api-secret", "made-up", "--collateral", "7")])
 async def test_printed_key_is_accepted(flags: tuple[str, ...]) -> None:
     async with running("--speed", "20", "--maintenance", "off", *flags) as (process, ready):
-        assert process.stdout is not None
-        line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+        line = await line_of(process)
         account = re.fullmatch(r"sim_exchange account key=(\S{4,}) secret=(\S{7,})\n", line)
         assert account is not None
         status, answer = await call(ready[1], account[1], account[2])
@@ -109,9 +117,9 @@ async def test_tape_is_played_to_its_end_and_the_command_with_it(tmp_path: Path)
     tape.write_text("".join(f'{{"recv_ns":{n},"msg":{DELTA}}}\n' for n in range(3)))
     async with running("--tape", str(tape), "--speed", "max") as (process, ready):
         assert (await first_message(ready[2]))["params"]["message"] == {}
-        out, _ = await asyncio.wait_for(process.communicate(), 10)
+        out, _ = await end_of(process)
         assert process.returncode == 0
-        assert b"stopped: end of tape" in out
+        assert "stopped: end of tape" in out
 
 
 @pytest.mark.parametrize(
@@ -127,8 +135,7 @@ async def test_urls_can_be_used_whatever_the_host(host: str, shown: str) -> None
     async with running("--host", host) as (process, ready):
         assert re.match(f"http://{shown}:", ready[1])
         assert "params" in await first_message(ready[2])
-        assert process.stdout is not None
-        line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+        line = await line_of(process)
         account = re.fullmatch(r"sim_exchange account key=(\S+) secret=(\S+)\n", line)
         assert account is not None
         assert (await call(ready[1], account[1], account[2]))[0] == 200
@@ -147,9 +154,9 @@ async def test_faults_of_a_file_strike_and_are_counted(tmp_path: Path) -> None:
         async with aiohttp.ClientSession() as session, session.get(f"{ready[1]}/v1/gethealth") as answer:
             assert answer.status == 503
         process.send_signal(signal.SIGINT)
-        out, err = await asyncio.wait_for(process.communicate(), 10)
-        assert (process.returncode, err) == (0, b"")
-        assert b"faults that struck: server_error 1" in out
+        out, err = await end_of(process)
+        assert (process.returncode, err) == (0, "")
+        assert "faults that struck: server_error 1" in out
 
 
 def test_chaos_runs() -> None:

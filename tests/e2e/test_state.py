@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import pty
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.types.dto import Reason
-from tests.e2e.commands import REPO, TIMEOUT_S
+from tests.e2e.commands import TIMEOUT_S
+from tests.e2e.forked import Forked
 from tests.infra.journal.journal_rig import TS, changes, memo, open_in, path_in
 
 
@@ -21,22 +20,14 @@ def test_resume_asks_on_a_terminal(tmp_path: Path, answer: str, code: int, is_ha
     with open_in(tmp_path) as journal:
         journal.record(changes(memo=memo(halted=Reason.OPERATOR, halt_ns=TS, halt_detail="by hand")))
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "stall_then_strike.app.state", "resume", "--set", f"journal.dir={tmp_path / 'journal'}"],
-        cwd=REPO,
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-    )
+    where = ("--set", f"journal.dir={tmp_path / 'journal'}")
+    process = Forked("state", "resume", *where, stdin=theirs, env={**os.environ, "TMPDIR": str(tmp_path)})
     os.close(theirs)
     try:
         os.write(ours, answer.encode())
         out, err = process.communicate(timeout=TIMEOUT_S)
     finally:
         process.kill()
-        process.communicate()
         os.close(ours)
     assert (process.returncode, err) == (code, "")
     assert "HALTED: operator" in out, "it shows what it asks about"

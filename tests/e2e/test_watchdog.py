@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -20,12 +19,12 @@ import pytest
 
 from stall_then_strike.infra.watch.heartbeat import age_sec, read_beat
 from stall_then_strike.sim.bitflyer.keys import ApiKey
-from tests.e2e.commands import read_line, run, running, wait_until
+from tests.e2e.commands import Process, read_line, run, running, wait_until
 from tests.sim.private_rig import sign
 
 KEY = ApiKey(key="demo-key", secret="made-up-secret")
-WATCHDOG = ("python", "-m", "stall_then_strike.app.watchdog")
-EXCHANGE = ("python", "-m", "stall_then_strike.app.sim_exchange")
+WATCHDOG = ("watchdog",)
+EXCHANGE = ("sim_exchange",)
 ALERT_TOKEN = "made-up-token"
 LIMIT_S = 2
 
@@ -115,7 +114,7 @@ def place(tmp_path: Path, keys: None) -> Iterator[Place]:
 
 
 @contextmanager
-def trading(place: Place) -> Iterator[subprocess.Popen[str]]:
+def trading(place: Place) -> Iterator[Process]:
     """A trader, alive and watched."""
     with running("python", "-c", TRADER, place.heartbeat) as trader:
         wait_until("the watch over it", lambda: "the trader is alive: watching" in place.log)
@@ -123,7 +122,7 @@ def trading(place: Place) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def watching(place: Place) -> Iterator[subprocess.Popen[str]]:
+def watching(place: Place) -> Iterator[Process]:
     with running(*WATCHDOG, *place.flags()) as dog:
         wait_until("the watchdog's start", lambda: "waiting for a heartbeat" in place.log)
         yield dog

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,23 +13,15 @@ import pytest
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.types.text import utc_iso
-from tests.e2e.commands import REPO, TIMEOUT_S, rows
+from tests.e2e.commands import TIMEOUT_S, rows
+from tests.e2e.forked import forked
 
 Answer = tuple[int, dict[str, Any]]
 Ask = Callable[..., Answer]
 
 
 def command(module: str, *args: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run one as a module: also in a checkout whose commands are not installed."""
-    return subprocess.run(
-        [sys.executable, "-m", f"stall_then_strike.app.{module}", *map(str, args)],
-        cwd=REPO,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    return forked(module, *args, timeout=TIMEOUT_S)
 
 
 def asker(log_dir: Path) -> Ask:

@@ -39,7 +39,7 @@ from stall_then_strike.sim.exchange.request_log import Audit
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind, FaultPlan
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.instrument import fx_btc_jpy
-from tests.e2e.commands import REPO
+from tests.e2e.forked import Forked
 from tests.live.chaos import LIFE_S, to_all
 from tests.live.rig import OPEN_ALL_DAY, TWO, LiveRoom, live_config
 from tests.live.witness import SEND, Witness
@@ -123,7 +123,7 @@ class KillChain:
 
     # --- a life
 
-    async def _start(self, room: LiveRoom, number: int) -> asyncio.subprocess.Process:
+    def _start(self, room: LiveRoom, number: int) -> Forked:
         cfg = room.cfg
         sets: Mapping[str, object] = {
             "exchange.base_url": cfg.exchange.base_url,
@@ -142,18 +142,11 @@ class KillChain:
             sets = {**sets, "instruments": json.dumps(self.instruments, default=float)}
         flags = [part for name, value in sets.items() for part in ("--set", f"{name}={value}")]
         with (self.folder / f"life-{number}.txt").open("w") as out:
-            return await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "stall_then_strike.app.run_live", "--yes", "--log-dir", str(room.logs), *flags),
-                cwd=REPO,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-                    KEY_VARIABLE: self.key.key,
-                    SECRET_VARIABLE: self.key.secret,
-                },
+            return Forked(
+                *("run_live", "--yes", "--log-dir", str(room.logs), *flags),
+                stdout=out.fileno(),
+                stderr=out.fileno(),
+                env={**os.environ, KEY_VARIABLE: self.key.key, SECRET_VARIABLE: self.key.secret},
             )
 
     async def _kill(self, room: LiveRoom, number: int) -> None:
@@ -176,7 +169,7 @@ class KillChain:
         target = 0 if moment == "start" else count() + draw.choice((1, 1, 2, 3, 5))
         self.moments[moment] += 1
         logins = counts["auth"]
-        process = await self._start(room, number)
+        process = self._start(room, number)
         try:
             if moment != "start":
                 async with asyncio.timeout(START_S):
@@ -192,7 +185,7 @@ class KillChain:
         finally:
             if process.returncode is None:
                 process.kill()
-            await process.wait()
+            await asyncio.to_thread(process.wait)
 
     def _forgive(self, number: int, code: int) -> None:
         """A machine that stands still keeps answers from the pre-flight: such a start is for a supervisor to repeat."""
@@ -217,7 +210,7 @@ class KillChain:
     async def _live_on(self, room: LiveRoom, number: int) -> None:
         """The last life: it trades, and is stopped in good order."""
         counts, born_ns = room.exchange.audit.counts, room.clock.now_ns()
-        process = await self._start(room, number)
+        process = self._start(room, number)
         try:
             target = counts[SEND] + 4
             async with asyncio.timeout(LAST_S):
@@ -229,12 +222,12 @@ class KillChain:
                 await _passes(lambda: not self._in_doubt(room, born_ns) or process.returncode is not None, every_s=0.5)
                 assert process.returncode is None, f"the last life ended by itself: exit {process.returncode}"
                 process.send_signal(signal.SIGTERM)
-                code = await process.wait()
+                code = await asyncio.to_thread(process.wait)
                 assert code == cli.EXIT_DONE, f"the last life ended with exit code {code}"
         finally:
             if process.returncode is None:
                 process.kill()
-                await process.wait()
+                await asyncio.to_thread(process.wait)
 
 
 async def _passes(condition: Callable[[], bool], *, every_s: float = 0.002) -> None:

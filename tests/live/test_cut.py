@@ -86,7 +86,7 @@ async def test_cut_in_fast_time(tmp_path: Path, is_port_closed: bool) -> None:
             await in_room(tmp_path, clock, is_port_closed=is_port_closed)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(40)
 @pytest.mark.timeout(300)
 async def test_cut_in_real_time(tmp_path: Path) -> None:
     await in_room(tmp_path, SystemClock(), is_port_closed=False, **REAL)

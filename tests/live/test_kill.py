@@ -11,7 +11,7 @@ import pytest
 
 from tests.live.kill_chain import run_chains
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow(80), pytest.mark.timeout(600)]
 
 
 async def test_a_daemon_that_is_killed_again_and_again_loses_nothing(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.live.trials import TRIALS, Figures
 from tests.signing import SIGNED
 
-pytestmark = [SIGNED, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [SIGNED, pytest.mark.slow(8), pytest.mark.timeout(180)]
 
 
 @pytest.mark.parametrize("name", TRIALS)

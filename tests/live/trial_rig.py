@@ -48,7 +48,7 @@ async def still(folder: Path, *, speed: float = 5.0, **more: Any) -> AsyncIterat
 
 
 @asynccontextmanager
-async def lively(folder: Path, *, speed: float = 15.0, **more: Any) -> AsyncIterator[AtWork]:
+async def lively(folder: Path, *, speed: float = 25.0, **more: Any) -> AsyncIterator[AtWork]:
     """At work in the exchange's own market."""
     room: dict[str, Any] = {"account": OFTEN, "settings": SETTINGS, "seed": 7, **more}
     with scaled_constants(speed):

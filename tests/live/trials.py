@@ -315,7 +315,7 @@ async def whole_yen(folder: Path, note: Figures, *, settled: Rounding | None = N
     """Answers, or books as well, are in whole yen, in four minutes of trading: no lasting doubt, a true figure."""
     settings = replace(SETTINGS, shown_yen=Rounding.DOWN, settled_yen=settled)
     drifts: list[float] = []
-    async with lively(folder, settings=settings, account={}) as work:
+    async with lively(folder, speed=15.0, settings=settings, account={}) as work:
         for _ in range(24):
             await stay(work, 10)
             await booked(work)

@@ -124,7 +124,7 @@ def test_two_runs_of_a_command_are_compared_with_each_other(tmp_path: Path, caps
     assert "exit codes: 1, 2, now 2, 2" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 @pytest.mark.timeout(600)
 def test_this_version_writes_the_rows_that_are_expected_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     code = same.main(["--quick", "--rows", "--only", "s*", "--against", str(same.EXPECTED)])

@@ -181,8 +181,8 @@ def read_for_ever(descriptor: int) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads its own memory use from /proc")
-def test_f9_two_hours_of_market_at_maximal_speed_keep_memory_flat(tmp_path: Path) -> None:
-    """Resident memory after ten minutes of market and after two hours differ by less than 4 MB."""
+def test_f9_an_hour_of_market_at_maximal_speed_keeps_memory_flat(tmp_path: Path) -> None:
+    """Resident memory after ten minutes of market and after an hour differ by less than 3 MB."""
 
     def resident_mb() -> float:
         gc.collect()
@@ -193,12 +193,12 @@ def test_f9_two_hours_of_market_at_maximal_speed_keep_memory_flat(tmp_path: Path
 
     def messages() -> Iterator[tuple[int, str]]:
         following = 10
-        for frame in iter_frames(Market(seed=11, start_ns=START_NS), until_ns=START_NS + 7_200 * 10**9):
+        for frame in iter_frames(Market(seed=11, start_ns=START_NS), until_ns=START_NS + 3_600 * 10**9):
             if frame.time_ns >= START_NS + following * 60 * 10**9:
                 at_minute[following] = resident_mb()
                 following += 10
             yield frame.time_ns, frame.text
-        at_minute[120] = resident_mb()
+        at_minute[60] = resident_mb()
 
     cfg = config(risk=ROOMY)
     with CsvLogs(tmp_path, cfg.exchange.instrument(), LogConfig()) as logs:
@@ -206,8 +206,8 @@ def test_f9_two_hours_of_market_at_maximal_speed_keep_memory_flat(tmp_path: Path
         trader = PaperTrader(cfg, clock, feed, logs)
         asyncio.run(VirtualRun(trader, clock, feed, flush=logs.flush).run(messages()))
         assert logs.failure is None
-    assert trader.core.record.tally.strikes > 1_000
+    assert trader.core.record.tally.strikes > 500
     assert trader.core.book_status(clock.now_ns()) in (BookStatus.OK, BookStatus.STALE)
-    assert at_minute[120] - at_minute[10] < 4, at_minute
+    assert at_minute[60] - at_minute[10] < 3, at_minute
     assert max(at_minute.values()) - at_minute[10] < 6, at_minute
-    assert clock.now_ns() - START_NS >= 7_199 * 1_000 * MS
+    assert clock.now_ns() - START_NS >= 3_599 * 1_000 * MS

@@ -117,7 +117,7 @@ class Venue:
 
     def to(self, ms: float) -> None:
         """Let time pass, deadline by deadline."""
-        while (deadline := self.gateway.next_deadline_ns) is not None and deadline <= at(ms):
+        while (deadline := self.gateway.next_deadline_ns) <= at(ms):
             self.clock.advance_to(deadline)
             self.gateway.advance(deadline)
         self.clock.advance_to(at(ms))

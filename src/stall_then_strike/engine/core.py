@@ -339,23 +339,34 @@ class Core:
             self._apply(event)
         elif isinstance(event, Tick):
             pass
+        elif isinstance(event, VenueStatus):
+            self._state = event.state if event.state is not None else self._state
+            self._health = event.health if event.health is not None else self._health
         elif isinstance(event, FillEvent):
             self._apply(event)
             if self.account is not None:
                 self.account.on_told(event, now)
         elif isinstance(event, Control):
             self._on_control(event, now)
-        elif isinstance(event, PrivateChannel | AccountReport | ReportFailed | PrintedFill):
-            if self.account is not None:
-                self._on_account(self.account, event, now)
         else:
             self._on_venue(event, now)
 
-    def _on_venue(self, event: VenueStatus | FundingEvent | VenueRefusal | LimitReading | CallsMade, now: int) -> None:
-        """Apply what the venue reports about itself and its limits, and its funding payments."""
-        if isinstance(event, VenueStatus):
-            self._state = event.state if event.state is not None else self._state
-            self._health = event.health if event.health is not None else self._health
+    def _on_venue(
+        self,
+        event: PrivateChannel
+        | AccountReport
+        | ReportFailed
+        | PrintedFill
+        | FundingEvent
+        | VenueRefusal
+        | LimitReading
+        | CallsMade,
+        now: int,
+    ) -> None:
+        """Apply what the venue reports about the account and its limits, and its funding payments."""
+        if isinstance(event, PrivateChannel | AccountReport | ReportFailed | PrintedFill):
+            if self.account is not None:
+                self._on_account(self.account, event, now)
         elif isinstance(event, FundingEvent):
             self.inventory.apply_cash(event.amount)
             self.record.funding(event)
@@ -533,16 +544,18 @@ class Core:
 
     def _decide(self, now: int) -> None:
         """Ask the strategy what it wants and carry it out."""
-        if self._errors >= self._cfg.risk.max_errors:
+        if self._errors and self._errors >= self._cfg.risk.max_errors:
             self.exits.cancel_quotes(Reason.INTERNAL_ERROR, now)
             self.exits.retry_cancels(now)
             return
         board, gate = self._board, self._gate()
-        if board.status is _OK and now - board.ts_ns >= self._stale_ns:
-            board = board._replace(status=_STALE)
-        if gate is None and board.status is not _OK:
-            gate = _BOOK_GATES[board.status]
-        may_close = self.inventory.position != 0 and board.status is _OK and self._may_close()
+        status = board.status
+        if status is _OK and now - board.ts_ns >= self._stale_ns:
+            status = _STALE
+            board = board._replace(status=status)
+        if status is not _OK and gate is None:
+            gate = _BOOK_GATES[status]
+        may_close = self.inventory.position != 0 and status is _OK and self._may_close()
         try:
             wish = self.quoting.ask(board, gate, now, may_close=may_close)
         except Exception as error:  # noqa: BLE001 - whatever the error, the quotes must be cancelled

@@ -146,6 +146,7 @@ _SEND_UNKNOWN: Final = OrderEventKind.SEND_UNKNOWN
 _CANCEL_FAILED: Final = OrderEventKind.CANCEL_FAILED
 _GTC: Final = TimeInForce.GTC
 
+_NONE: Final = Lots(0)
 _CANCEL_OVER: Final = frozenset({_K.CANCEL_FAILED, _K.CANCEL_UNSENT})
 
 
@@ -205,7 +206,8 @@ class Order:
     @property
     def remaining(self) -> Lots:
         """The size that can still be filled if the order is live."""
-        return Lots(max(0, self.size - self.executed))
+        left = self.size - self.executed
+        return Lots(left) if left > 0 else _NONE
 
     @property
     def is_live(self) -> bool:

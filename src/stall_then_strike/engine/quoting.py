@@ -72,23 +72,41 @@ class Quoting:
     def _holding(self, now_ns: int, may_close: bool) -> Holding:
         """What the strategy has now."""
         open_buy = open_sell = 0
-        quotes: list[LiveQuote] = []
+        quotes: tuple[LiveQuote, ...] = ()
         self._is_loose = self.has_cancels = False
         if self._orders.any_live:
-            for order in self._orders.live():
-                if order.side is _BUY:
-                    open_buy += order.remaining
-                else:
-                    open_sell += order.remaining
-                is_ending = order.cancel_reason is not None
-                self.has_cancels = self.has_cancels or is_ending
-                if order.is_quote and not self._has_ended(order, now_ns):
-                    quotes.append(LiveQuote(order.key, order.side, order.price or NO_PRICE, order.remaining, is_ending))
-                    self._is_loose = self._is_loose or not (is_ending or order.key in self._wished_keys)
+            quotes, open_buy, open_sell = self._live(now_ns)
         strategy, inventory = self.strategy, self._inventory
         budget_ns = self._budget.strike_at_ns(now_ns, strategy.batch, strategy.size)
-        held = (inventory.position, inventory.basis, open_buy, open_sell, tuple(quotes), self._last_key)
-        return _holding(Holding, (*held, budget_ns, may_close))
+        return _holding(
+            Holding,
+            (
+                inventory.position,
+                inventory.basis,
+                open_buy,
+                open_sell,
+                quotes,
+                self._last_key,
+                budget_ns,
+                may_close,
+            ),
+        )
+
+    def _live(self, now_ns: int) -> tuple[tuple[LiveQuote, ...], int, int]:
+        """The live quotes, and the remaining lots of all live buy and sell orders."""
+        open_buy = open_sell = 0
+        quotes: list[LiveQuote] = []
+        for order in self._orders.live():
+            side, remaining, is_ending = order.side, order.remaining, order.cancel_reason is not None
+            if side is _BUY:
+                open_buy += remaining
+            else:
+                open_sell += remaining
+            self.has_cancels = self.has_cancels or is_ending
+            if order.is_quote and not self._has_ended(order, now_ns):
+                quotes.append(LiveQuote(order.key, side, order.price or NO_PRICE, remaining, is_ending))
+                self._is_loose = self._is_loose or not (is_ending or order.key in self._wished_keys)
+        return tuple(quotes), open_buy, open_sell
 
     def _has_ended(self, order: Order, now_ns: int) -> bool:
         return self._is_ghost is not None and self._is_ghost(order, now_ns)

@@ -261,12 +261,34 @@ class StallThenStrikeStrategy:
         """What is wanted now."""
         ts_ns, bid, _, ask, _, since_ns, status = market
         position, basis, open_buy, open_sell, live, _, budget_ns, may_close = holding
+        struck_ns, struck_bid, struck_ask = self._struck
         cancelling = sum(quote.is_ending for quote in live) if live else 0
         quotes = len(live)
         self._seen = (ts_ns, since_ns, quotes, budget_ns)
-        now_and_book = (now_ns, gate or 0, may_close, status, ts_ns, since_ns, bid, ask, budget_ns)
-        held = (position, basis, open_buy, open_sell, quotes, cancelling)
-        verdict = decide(self.params, _situation(Situation, (*now_and_book, *held, *self._struck)))
+        situation = _situation(
+            Situation,
+            (
+                now_ns,
+                gate or 0,
+                may_close,
+                status,
+                ts_ns,
+                since_ns,
+                bid,
+                ask,
+                budget_ns,
+                position,
+                basis,
+                open_buy,
+                open_sell,
+                quotes,
+                cancelling,
+                struck_ns,
+                struck_bid,
+                struck_ask,
+            ),
+        )
+        verdict = decide(self.params, situation)
         if verdict.move == HOLD:
             return self._holds.get(verdict.reason) or self._hold(verdict.reason)
         return self._act(verdict, market, now_ns)

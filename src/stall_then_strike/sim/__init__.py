@@ -1,7 +1,8 @@
 """Simulated venues: an exchange on loopback, and paper fills.
 
 bitflyer_server  bitFlyer on loopback: one port for REST and the realtime API
-lighter_server   Lighter on loopback: one port for its REST API
+lighter_server   Lighter on loopback: one port for its REST API and its stream
+lighter_desk     where requests on Lighter's stream meet venue and faults
 market           seeded order flow around one book, published as bitFlyer does
 hub              sockets: connections, their queues, their watch
 paper            our orders filled against public data

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from random import Random
@@ -34,29 +34,21 @@ from stall_then_strike.sim.exchange.source import (
     VenueClock,
 )
 from stall_then_strike.sim.faults.injector import FaultInjector
-from stall_then_strike.sim.faults.kinds import TX_REFUSALS, FaultPlan, Site
+from stall_then_strike.sim.faults.kinds import FaultPlan
 from stall_then_strike.sim.faults.lighter_calls import STREAM_PATH, LighterCalls
 from stall_then_strike.sim.faults.lighter_frames import LighterFrames
 from stall_then_strike.sim.faults.lighter_scene import CLOSE_REASON, END_RESTART, SHUT_DOWN, LighterScene
 from stall_then_strike.sim.hub import RealtimeHub, address
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, MICRO, LighterMarket, Plan
 from stall_then_strike.sim.lighter.crowd import Crowd
-from stall_then_strike.sim.lighter.lighter_venue import OK, LighterVenue, VenueSettings
-from stall_then_strike.sim.lighter.realtime.channel_names import Subject
+from stall_then_strike.sim.lighter.lighter_venue import LighterVenue, VenueSettings
 from stall_then_strike.sim.lighter.realtime.keepalive import Keepalive
 from stall_then_strike.sim.lighter.realtime.live_feed import LiveFeed
-from stall_then_strike.sim.lighter.realtime.stream import (
-    INVALID_AUTH,
-    INVALID_CHANNEL,
-    LARGEST_BATCH,
-    TOO_MANY_CONNECTIONS,
-    Accepted,
-    StreamSession,
-)
+from stall_then_strike.sim.lighter.realtime.stream import TOO_MANY_CONNECTIONS, StreamSession
 from stall_then_strike.sim.lighter.realtime.stream_limits import Callers, StreamLimits
 from stall_then_strike.sim.lighter.rest import LighterRest
-from stall_then_strike.sim.lighter.transactions import Refusal, Transaction, TxType
 from stall_then_strike.sim.lighter.venue_events import VenueEvent
+from stall_then_strike.sim.lighter_desk import LighterDesk
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 
 _STRIDE_NS: Final = 60 * NS_PER_S
@@ -130,7 +122,9 @@ class LighterExchange:
         self.faults.on_change = self.wake
         self._frames = LighterFrames(self.feed, self.faults, LighterScene(self.faults, self.keepalive))
         self._calls = LighterCalls(self.faults, now_ns=clock.now_ns, sleep_until=clock.sleep_until, audit=self.audit)
-        self._desk = _Desk(self)
+        self._desk = LighterDesk(
+            self.venue, self.feed, self._frames, self.faults, settled_ns=self._read_clock, wake=self.wake
+        )
         self._callers = Callers(StreamLimits() if limits is None else limits)
         self._sessions: list[StreamSession] = []
         self._session_ids = Random(f"sessions {seed}")
@@ -145,8 +139,6 @@ class LighterExchange:
         self._watched: frozenset[int] = frozenset()
         self.feed.is_wanted = lambda key: key in self._wanted
         self.feed.accounts.is_watched = lambda account: account in self._watched
-        self.venue.mishap = self._mishap
-        self.venue.refusal = self._refusal
         self._rest = LighterRest(self.venue, now_ns=self._read_clock, audit=self.audit)
         self._rest.took = self.wake
         self._tasks: asyncio.TaskGroup | None = None
@@ -328,76 +320,3 @@ class LighterExchange:
         self._calls.is_restarting = True
         await self._clock.sleep_until(now_ns + notice_ms * NS_PER_MS)
         await self.hub.close_all(1012, CLOSE_REASON)
-
-    # --- faults of transactions -----------------------------------------------------------------------------------
-
-    def _mishap(self, tx: Transaction) -> bool:
-        """Whether an accepted order is cancelled without a word as it takes effect."""
-        return tx.type is TxType.CREATE_ORDER and self.faults.take(Site.EFFECT, self.venue.now_ns) is not None
-
-    def _refusal(self) -> Refusal | None:
-        fault = self.faults.take(Site.TX, self._clock.now_ns())
-        return None if fault is None else Refusal(fault.code, TX_REFUSALS[fault.code])
-
-    # --- the stream's desk ----------------------------------------------------------------------------------------
-
-    def take_on_stream(self, types: Sequence[int], infos: Sequence[str]) -> Accepted:
-        """Hand in transactions that came on a socket. Raises Refusal."""
-        now_ns = self._read_clock()
-        if len(types) == 1 == len(infos):
-            receipt = self.venue.submit(types[0], infos[0], now_ns)
-        else:
-            receipt = self.venue.submit_batch(types, infos, now_ns, most=LARGEST_BATCH)
-        if receipt.code != OK:
-            raise Refusal(receipt.code, receipt.message)
-        for tx_type, info in zip(types, infos, strict=True):
-            if tx_type == TxType.CREATE_ORDER and self.faults.take(Site.EVENTS, now_ns) is not None:
-                order = orjson.loads(info)
-                self.feed.accounts.silenced.add((order["AccountIndex"], order["ClientOrderIndex"]))
-        self.wake()
-        return Accepted(receipt.tx_hashes, receipt.due_ns // NS_PER_MS)
-
-    def first_frame(self, subject: Subject) -> str | None:
-        """The first message of a channel; None when a fault has lost it."""
-        now_ns = self._read_clock()
-        text = orjson.dumps(self.feed.snapshot(subject)).decode()
-        frame = self._frames.snapshot(Frame(time_ns=now_ns, channel=subject.key, text=text))
-        return None if frame is None else frame.text
-
-    def check_token(self, token: str, subject: Subject) -> None:
-        """Raise Refusal unless the token opens the channel."""
-        now_ns = self._clock.now_ns()
-        if self.faults.take(Site.AUTH, now_ns) is not None:
-            raise Refusal(INVALID_AUTH, f"invalid auth: expired token: {subject.wire}")
-        try:
-            account = self.venue.authenticate(token, now_ns)
-        except Refusal as refusal:
-            raise Refusal(refusal.code, f"{refusal.message}: {subject.wire}") from None
-        if account != subject.account:
-            raise Refusal(INVALID_AUTH, f"invalid auth: account index mismatch: {subject.wire}")
-
-
-class _Desk:
-    """The exchange as the requests on its stream see it."""
-
-    def __init__(self, exchange: LighterExchange) -> None:
-        self._exchange = exchange
-
-    def now_ns(self) -> int:
-        return self._exchange.feed.now_ns
-
-    def check_subject(self, subject: Subject) -> None:
-        venue = self._exchange.venue
-        if subject.market is not None and subject.market not in venue.pits:
-            raise Refusal(INVALID_CHANNEL, f"Invalid Channel:  ({subject.topic})")
-        if subject.account is not None:
-            venue.account(subject.account)
-
-    def check_token(self, token: str, subject: Subject) -> None:
-        self._exchange.check_token(token, subject)
-
-    def snapshot(self, subject: Subject) -> str | None:
-        return self._exchange.first_frame(subject)
-
-    def send(self, types: Sequence[int], infos: Sequence[str]) -> Accepted:
-        return self._exchange.take_on_stream(types, infos)

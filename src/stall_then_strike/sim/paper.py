@@ -190,9 +190,9 @@ class PaperGateway:
     # --- time and market
 
     @property
-    def next_deadline_ns(self) -> int | None:
-        """When something takes effect next, or None."""
-        return self._next_ns if self._next_ns < NEVER_NS else None
+    def next_deadline_ns(self) -> int:
+        """When something takes effect next; NEVER_NS if nothing will."""
+        return self._next_ns
 
     def advance(self, now_ns: int) -> None:
         """Let everything that is due take effect, against the book as last seen."""
@@ -210,10 +210,10 @@ class PaperGateway:
             else:
                 self._end(order_id, OrderEventKind.EXPIRED, at_ns)
         self._settle(now_ns)
-        first = [entries[0][0] for entries in (self._due, self._expiries) if entries]
-        self._next_ns = min(first, default=NEVER_NS)
-        if self._settlement_ns < self._next_ns:
-            self._next_ns = self._settlement_ns
+        self._next_ns = self._settlement_ns
+        for entries in (self._due, self._expiries):
+            if entries and entries[0][0] < self._next_ns:
+                self._next_ns = entries[0][0]
 
     def on_status(self, status: VenueStatus) -> None:
         """Follow the venue's board state: orders are refused unless it is running or unknown."""

@@ -30,15 +30,16 @@ class Side(StrEnum):
     BUY = "BUY"
     SELL = "SELL"
 
-    @property
-    def sign(self) -> int:
-        """+1 for a buy, -1 for a sell."""
-        return 1 if self is Side.BUY else -1
+    sign: int
+    """+1 for a buy, -1 for a sell."""
+    opposite: Side
+    """The other side."""
 
-    @property
-    def opposite(self) -> Side:
-        """The other side."""
-        return Side.SELL if self is Side.BUY else Side.BUY
+
+# Plain attributes: they are read for every order at every message, and in Python 3.11 a property that reads members off
+# their class costs ten times as much.
+Side.BUY.sign, Side.SELL.sign = 1, -1
+Side.BUY.opposite, Side.SELL.opposite = Side.SELL, Side.BUY
 
 
 @unique

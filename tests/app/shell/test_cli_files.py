@@ -17,6 +17,7 @@ RUNS = {
     "record": ["--duration", "1"],
     "watchdog": ["--alive"],
     "sim_exchange": ["--duration", "1"],
+    "sim_lighter": ["--duration", "1"],
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 from stall_then_strike.app.trader.owed_steps import ChangeLog
@@ -17,13 +18,13 @@ from stall_then_strike.types.dto import OrderLogRow, TradeLogRow
 from tests.market_script import RowList, config
 from tests.research.replay.replay_rig import START_NS, frames
 
-FRAMES = frames(240)
+four_minutes = cache(partial(frames, 240))
 
 
 def traded(journal: ChangeLog | None) -> tuple[PaperTrader, RowList]:
     clock, feed, log = VirtualClock(0), MarketFeed(config()), RowList()
     trader = PaperTrader(config(), clock, feed, log, journal)
-    asyncio.run(VirtualRun(trader, clock, feed).run((frame.time_ns, frame.text) for frame in FRAMES))
+    asyncio.run(VirtualRun(trader, clock, feed).run((frame.time_ns, frame.text) for frame in four_minutes()))
     return trader, log
 
 

@@ -1,4 +1,8 @@
-"""Every recipe of the catalogue, alone, against a client that keeps trading: it strikes, and the client recovers."""
+"""Recipes of the catalogue against a client that keeps trading: they strike, and the exchange is well afterwards.
+
+Those that strike with certainty do so in `tests/live/test_fault_matrix.py`, against the daemon; here are those that
+leave it to chance, and mixtures.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ import pytest
 
 from stall_then_strike.sim.bitflyer.private_wire import LISTS
 from stall_then_strike.sim.exchange.flow import FlowModel
-from stall_then_strike.sim.faults.catalogue import RECIPES, random_plan, single_plans
+from stall_then_strike.sim.faults.catalogue import random_plan, single_plans
 from stall_then_strike.sim.faults.kinds import FaultPlan
 from stall_then_strike.types.dto import NS_PER_S
 from tests.live.pace import steady_clock
@@ -92,18 +96,16 @@ async def run(plan: FaultPlan) -> tuple[dict[str, int], bool]:
 
 
 @pytest.mark.slow
-async def test_every_recipe_strikes_and_passes() -> None:
+async def test_every_recipe_of_chance_strikes_and_passes() -> None:
     plans = single_plans(DURATION_S)
-    names = sorted(plans)
-    results = {}
-    for some in (names[n : n + 11] for n in range(0, len(names), 11)):
-        results |= dict(zip(some, await asyncio.gather(*(run(plans[name]) for name in some)), strict=True))
-    assert set(results) == set(RECIPES)
+    names = sorted(name for name, plan in plans.items() if any(fault.chance < 1 for fault in plan.faults))
+    assert names
+    results = dict(zip(names, await asyncio.gather(*(run(plans[name]) for name in names)), strict=True))
     assert [name for name, (struck, _) in results.items() if name not in struck] == []
     assert [name for name, (_, is_well) in results.items() if not is_well] == []
 
 
 @pytest.mark.slow
 async def test_random_plans_pass() -> None:
-    results = await asyncio.gather(*(run(random_plan(seed, DURATION_S)) for seed in range(8)))
+    results = await asyncio.gather(*(run(random_plan(seed, DURATION_S)) for seed in range(4)))
     assert [seed for seed, (_, is_well) in enumerate(results) if not is_well] == []

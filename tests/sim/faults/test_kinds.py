@@ -51,6 +51,12 @@ def injector(*faults: Fault, seed: int = 1, now_s: float = 0.0) -> FaultInjector
             {"kind": FaultKind.STALE_LIST, "path": "/v1/me/getbalance"},
             "matches no list; accepted: /v1/me/getexecutions",
         ),
+        ({"kind": FaultKind.STALE_NONCE, "by": 0}, "by: 0 is too small; accepted: 1 or more"),
+        (
+            {"kind": FaultKind.REFUSE_TX, "code": 1},
+            "code: 1 is not a refusal; accepted: 21104, 21120, 21136, 21506",
+        ),
+        ({"kind": FaultKind.SHUTDOWN}, "to_s: is missing; accepted: a number, because shutdown needs an end"),
         ({"kind": FaultKind.WRONG_MID, "blank": True}, "blank: wrong_mid does not take it; accepted: channel, ticks"),
     ],
 )

@@ -11,7 +11,8 @@ from stall_then_strike.sim.faults.plan_file import FaultEntry, load_fault_plan
 from stall_then_strike.types.dto import BoardState, Health
 from stall_then_strike.types.errors import ConfigError
 
-SAMPLE = Path(__file__).parents[3] / "configs" / "faults.yml"
+CONFIGS = Path(__file__).parents[3] / "configs"
+SAMPLE, LIGHTER_SAMPLE = CONFIGS / "faults.yml", CONFIGS / "faults-lighter.yml"
 
 
 def write(folder: Path, text: str) -> Path:
@@ -26,6 +27,28 @@ def test_sample_is_accepted_and_shows_nearly_every_kind() -> None:
     assert len(set(kinds_of(FaultVenue.BITFLYER)) - kinds) <= 4
     assert plan.quiet_from_s is not None
     assert plan.quiet_from_s <= 720
+
+
+def test_lighters_sample_shows_all_kinds_of_its_own() -> None:
+    plan = load_fault_plan(LIGHTER_SAMPLE, FaultVenue.LIGHTER)
+    own = set(kinds_of(FaultVenue.LIGHTER)) - set(kinds_of(FaultVenue.BITFLYER))
+    assert own <= {fault.kind for fault in plan.faults}
+    assert plan.quiet_from_s is not None
+    assert plan.quiet_from_s <= 420
+
+
+def test_a_kind_of_another_venue_is_refused_with_its_place(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, "faults:\n  - { kind: lose_frame }\n  - { kind: wrong_mid }\n  - { kind: null_list, code: 21120 }\n"
+    )
+    with pytest.raises(ConfigError) as refused:
+        load_fault_plan(path, FaultVenue.LIGHTER)
+    [_, first, second] = str(refused.value).splitlines()
+    assert ":3: faults.1.kind: wrong_mid is no fault of Lighter's exchange; accepted: lose_frame, " in first
+    assert "wrong_mid" not in first.partition("accepted:")[2]
+    assert ":4: faults.2.code: null_list does not take it; accepted: path" in second
+    with pytest.raises(ConfigError, match="null_list is no fault of bitFlyer's exchange"):
+        load_fault_plan(path)
 
 
 def test_file_gives_the_faults_that_code_would() -> None:

@@ -44,8 +44,9 @@ def token_of(credentials: Credentials, deadline_s: int) -> str:
 class Trader:
     """An account's own transactions, signed here."""
 
-    def __init__(self, exchange: LighterExchange, credentials: Credentials) -> None:
+    def __init__(self, exchange: LighterExchange, credentials: Credentials, *, is_signed: bool = True) -> None:
         self.exchange = exchange
+        self.is_signed = is_signed
         self.credentials = credentials
         self.account = credentials.account_index
         self.nonce = 0
@@ -61,10 +62,12 @@ class Trader:
         head = {"AccountIndex": self.account, "ApiKeyIndex": self.credentials.api_key_index}
         tail = {"ExpiredAt": self.now_ms + 599_000, "Nonce": self.nonce, "Sig": base64.b64encode(bytes(80)).decode()}
         info: Json = {**head, **body, **tail}
+        self.nonce += 1
+        if not self.is_signed:
+            return info
         private = bytes.fromhex(self.credentials.private_key.removeprefix("0x"))
         digest = decode(tx_type, orjson.dumps(info).decode(), CHAIN_ID).hash
         info["Sig"] = base64.b64encode(sign(private, digest, _RANDOM.randrange)).decode()
-        self.nonce += 1
         return info
 
     def order(self, client_index: int, size: int, price: int, *, is_ask: bool = False, **more: int) -> Json:

@@ -151,3 +151,12 @@ def test_orders_without_a_signature() -> None:
     )
     assert client.venue.cancel(index, client.venue.now_ns)
     assert not client.venue.cancel(index, client.venue.now_ns)
+
+
+def test_the_sender_of_a_transaction_or_a_batch() -> None:
+    client = Client()
+    info = client.text(TxType.CANCEL_ORDER, {"MarketIndex": 0, "Index": 7})
+    assert client.venue.sender(info) is client.account
+    assert client.venue.sender(orjson.dumps([info, info]).decode()) is client.account
+    for text in ("", "{}", '{"AccountIndex":5}', '{"AccountIndex":99999999999999999999}'):
+        assert client.venue.sender(text) is None

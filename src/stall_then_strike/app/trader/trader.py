@@ -142,17 +142,16 @@ class Trader:
 
         ``started_ns`` is when its text arrived, by ``perf_ns``.
         """
-        if not isinstance(event, BoardSnapshot):
-            if isinstance(event, PublicTrades):
-                self._on_prints(event, number)
-            else:
-                self.on_event(event, number)
-            return
-        if event.status is _UNKNOWN or self._unknown_ns:
-            self._tell_of_gaps(event, number)
-        self.on_event(event, number)
-        if started_ns is not None:
-            self.latency.add(perf_ns() - started_ns)
+        if isinstance(event, BoardSnapshot):
+            if event.status is _UNKNOWN or self._unknown_ns:
+                self._tell_of_gaps(event, number)
+            self.on_event(event, number)
+            if started_ns is not None:
+                self.latency.add(perf_ns() - started_ns)
+        elif isinstance(event, PublicTrades):
+            self._on_prints(event, number)
+        else:
+            self.on_event(event, number)
 
     def _on_prints(self, message: PublicTrades, number: int) -> None:
         """Called with public executions, for subclasses."""
@@ -205,14 +204,16 @@ class Trader:
             self._remember(changes, seat)
         if step.actions:
             seat.outbox.put(step.actions)
-        if step.rows:
-            if self._is_sending and not self._late_rows:
+        if not self._is_sending:
+            for row in step.rows:
+                self._record(seat, row)
+        elif step.rows:
+            if not self._late_rows:
                 asyncio.get_running_loop().call_later(_LOG_PAUSE_S, self._log_rows)
-            self._late_rows.extend((seat, row) for row in step.rows)
-            if not self._is_sending:
-                self._log_rows()
-        for fact in changes.facts if changes is not None else ():
-            self._on_fact(fact)
+            self._late_rows.extend([(seat, row) for row in step.rows])
+        if changes is not None:
+            for fact in changes.facts:
+                self._on_fact(fact)
 
     def _log_rows(self) -> None:
         while self._late_rows:
@@ -279,8 +280,8 @@ class PaperTrader(Trader):
     @property
     def next_deadline_ns(self) -> int:
         """When :meth:`wake` is to be called if no event comes before."""
-        core_ns, paper_ns = super().next_deadline_ns, self.paper.next_deadline_ns
-        return core_ns if paper_ns is None or core_ns < paper_ns else paper_ns
+        core_ns, paper_ns = self.core.next_deadline_ns, self.paper.next_deadline_ns
+        return core_ns if core_ns < paper_ns else paper_ns
 
     def wake(self) -> None:
         """A deadline has come."""

@@ -81,44 +81,59 @@ class VirtualRun(Generic[M]):
     ) -> None:
         """Trade all messages, or those of the first ``duration_ns``; ``settle``: then stop in good order.
 
-        Each message comes with its receive stamp. Raises FeedError for an impossible stamp.
+        Each message comes with its receive stamp; one before an earlier stamp is replaced by the latest. Raises
+        FeedError for an impossible stamp.
         """
         trader, clock, outbox = self._trader, self._clock, self._trader.outbox
-        waiting = outbox.actions
+        core, waiting, on_recorded = trader.core, outbox.actions, self._feed.on_recorded
+        latest_ns = _NEVER_NS
         for recv_ns, message in messages:
-            if not self.messages:
-                self._begin(recv_ns, duration_ns)
-            elif self._is_over(recv_ns):
+            is_next = latest_ns <= recv_ns < trader.next_deadline_ns and recv_ns <= self._end_ns
+            if not (is_next and not self._stop) and not await self._reach(recv_ns, duration_ns):
                 break
-            elif trader.next_deadline_ns <= recv_ns:
-                await self._pass_deadlines(recv_ns)
             if self._pacer is not None:
                 await self._pacer.sleep_until(recv_ns)
             clock.advance_to(recv_ns)
-            self._tell(message)
+            latest_ns = clock.now_ns()
+            started_ns = perf_ns() if self._is_timed else None
+            event = on_recorded(message, latest_ns)
+            if event is not None:
+                trader.on_market(event, started_ns)
+            self.messages += 1
             if waiting:
                 await outbox.send_waiting()
             self._turns += 1
             if self._turns % _BREATH == 0:
                 await self._breathe()
-            if trader.core.is_done:
+            if core.is_done:
                 break
         if self.messages and settle:
             await self._settle()
-
-    def _tell(self, message: M) -> None:
-        """Give a message's event to the trader. A stamp before an earlier one is replaced by the latest."""
-        started_ns = perf_ns() if self._is_timed else None
-        event = self._feed.on_recorded(message, self._clock.now_ns())
-        if event is not None:
-            self._trader.on_market(event, started_ns)
-        self.messages += 1
 
     def _begin(self, start_ns: int, duration_ns: int | None) -> None:
         """Start the run at the first message's stamp."""
         self._end_ns = _NEVER_NS if duration_ns is None else start_ns + duration_ns
         self._pacer = None if self._make_pacer is None else self._make_pacer(start_ns)
         self._on_start(start_ns)
+
+    async def _reach(self, recv_ns: int, duration_ns: int | None) -> bool:
+        """Go to a message that is the first, comes after a deadline or is stamped before an earlier one.
+
+        Returns False if the run ends before it. Raises FeedError for an impossible stamp.
+        """
+        if not self.messages:
+            self._begin(recv_ns, duration_ns)
+            return True
+        if self._stop or recv_ns > self._end_ns:
+            return False
+        gap_ns = recv_ns - self._clock.now_ns()
+        if gap_ns < 0:
+            self.backwards += 1
+        elif gap_ns > _LONGEST_GAP_NS:
+            days = gap_ns // (86_400 * NS_PER_S)
+            raise FeedError(f"message {self.messages + 1} is stamped {days:,} days after the one before it")
+        await self._pass_deadlines(recv_ns)
+        return True
 
     async def _settle(self) -> None:
         self._trader.stop()
@@ -146,15 +161,3 @@ class VirtualRun(Generic[M]):
         """Give other tasks (signals, the panel) a turn, and flush the logs."""
         self._flush()
         await asyncio.sleep(0)
-
-    def _is_over(self, recv_ns: int) -> bool:
-        """Whether the run ends before a message with this stamp. Raises FeedError for an impossible stamp."""
-        gap_ns = recv_ns - self._clock.now_ns()
-        if self._stop or recv_ns > self._end_ns:
-            return True
-        if gap_ns < 0:
-            self.backwards += 1
-        elif gap_ns > _LONGEST_GAP_NS:
-            days = gap_ns // (86_400 * NS_PER_S)
-            raise FeedError(f"message {self.messages + 1} is stamped {days:,} days after the one before it")
-        return False

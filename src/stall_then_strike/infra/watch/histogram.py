@@ -23,11 +23,15 @@ class LatencyHistogram:
 
     def add(self, duration_ns: int) -> None:
         """Count one duration; a negative one counts as zero."""
-        duration_ns = max(0, duration_ns)
-        shift = max(0, duration_ns.bit_length() - _SUB_BITS - 1)
+        if duration_ns < 0:
+            duration_ns = 0
+        elif duration_ns > self.max_ns:
+            self.max_ns = duration_ns
+        shift = duration_ns.bit_length() - _SUB_BITS - 1
+        if shift < 0:
+            shift = 0
         self._counts[(shift << _SUB_BITS) + (duration_ns >> shift)] += 1
         self.count += 1
-        self.max_ns = max(self.max_ns, duration_ns)
 
     def percentile_ns(self, percent: float) -> int | None:
         """The middle of the bucket in which this percentile lies; None while empty."""

@@ -3,8 +3,9 @@
 A :class:`Fault` says what goes wrong (its kind), to what (channel, event type, path or JSON-RPC method), how often
 (chance, count, how many are skipped first) and when (``[from_s, to_s)``, seconds of venue time since the exchange was
 made, or since the fault was injected). `injector.py` decides which faults strike. It is asked where they strike: frames
-in `faulty_feed.py`, HTTP in `faulty_calls.py`, the venue's condition in `scene.py`, answers on sockets in
-`sim/hub.py`, orders in `bitflyer/desk.py`, lists in `bitflyer/private_rest.py`.
+in `frame_faults.py`, HTTP in `call_faults.py`, sockets and the venue's condition in `socket_scene.py` and `scene.py`,
+answers on sockets in `sim/hub.py`, bitFlyer's orders in `bitflyer/desk.py`, its lists in `bitflyer/private_rest.py`,
+Lighter's transactions in `sim/lighter_desk.py`.
 
 Most faults change what a client sees, not what happened: ledger, order states and audit stay correct. Only faults of
 effects change what happens (a lost request, an order that vanished or was refused, an ignored cancel), and the ledger
@@ -154,7 +155,7 @@ class FaultKind(StrEnum):
 
     # Lighter: sockets.
     CLOSE_IDLE = "close_idle"
-    """A client that has sent nothing for ``seconds`` is disconnected."""
+    """A client that has sent nothing for ``seconds`` of real time is disconnected."""
     SHUTDOWN = "shutdown"
     """The server says that it closes in ``seconds``, does so, and refuses handshakes until the window ends."""
 

@@ -35,7 +35,7 @@ LIGHTER_RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
     # Private channels.
     "lose_order_events": {"kind": _K.LOSE_FRAME, "channel": "account_*orders/*", "event": "update", "chance": 0.5},
     "mute_private": {"kind": _K.LOSE_FRAME, "channel": _PRIVATE, "event": "update"},
-    "late_order_events": {"kind": _K.DELAY_FRAME, "channel": "account_*orders/*", "seconds": 2.0, "chance": 0.5},
+    "late_order_events": {"kind": _K.DELAY_FRAME, "channel": "account_*orders/*", "seconds": 2.0},
     "twice_own_trades": {"kind": _K.DUPLICATE_FRAME, "channel": "account_all*", "seconds": 0.3},
     "disordered_private": {"kind": _K.REORDER_FRAME, "channel": _PRIVATE, "chance": 0.5, "seconds": 2.0},
     "unstreamed_balance": {"kind": _K.LOSE_FRAME, "channel": "user_stats/*", "event": "update"},

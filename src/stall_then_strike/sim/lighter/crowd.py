@@ -19,13 +19,14 @@ from stall_then_strike.sim.exchange.book_side import Owner
 from stall_then_strike.sim.exchange.flow import FlowModel, OrderFlow
 from stall_then_strike.sim.exchange.matching import MatchingEngine
 from stall_then_strike.sim.lighter.clearing.contracts import MICRO, LighterMarket
+from stall_then_strike.sim.lighter.clearing.liquidation import POOL_INDEX
 from stall_then_strike.sim.lighter.clearing.records import InForce, OrderTerms
 from stall_then_strike.sim.lighter.lighter_venue import LighterVenue
 from stall_then_strike.types.dto import OrderId, Side, TimeInForce
 from stall_then_strike.types.instrument import Lots, Ticks
 
-MAKER: Final = 2**48 - 2
-"""The index of the venue's liquidity pool."""
+MAKER: Final = POOL_INDEX
+"""The venue's liquidity pool, as in the captured fills."""
 TAKER: Final = MAKER - 1
 _COLLATERAL: Final = 10**12 * MICRO
 _ONE_WORTH: Final = 90_000 * MICRO

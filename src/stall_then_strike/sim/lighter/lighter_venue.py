@@ -12,6 +12,7 @@ turn comes, end without a word but in the transaction's record.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -45,6 +46,7 @@ FREE_EVERY_NS: Final = 15 * NS_PER_S
 _FREE: Final = frozenset({TxType.CANCEL_ORDER, TxType.UPDATE_LEVERAGE})
 CHAIN_ID: Final = 304
 NO_MARKET: Final = 255
+_SENDER: Final = re.compile(r'"AccountIndex\\?":\s*(\d{1,16})\b')
 _TXS_KEPT: Final = 20_000
 _TOKENS_KEPT: Final = 1_000
 
@@ -139,6 +141,11 @@ class LighterVenue:
     def account(self, index: int) -> Account:
         """An account. Raises Refusal (21100)."""
         return as_account(self.accounts, index)
+
+    def sender(self, info: str) -> Account | None:
+        """The account that a transaction, or the first of a batch's JSON list, says it comes from."""
+        found = _SENDER.search(info)
+        return None if found is None else self.accounts.by_index.get(int(found.group(1)))
 
     def next_nonce(self, index: int, api_key_index: int) -> int:
         """What the key's next transaction must carry. Raises Refusal (21100, 21109)."""

@@ -7,7 +7,6 @@ none: the signature is the authority.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -22,13 +21,10 @@ from stall_then_strike.sim.lighter.forms import Json
 from stall_then_strike.sim.lighter.lighter_venue import OK, LighterVenue, Receipt
 from stall_then_strike.sim.lighter.market_calls import Call, MarketCalls
 from stall_then_strike.sim.lighter.query import INVALID_PARAM, Query, invalid_param
-from stall_then_strike.sim.lighter.transactions import Refusal
+from stall_then_strike.sim.lighter.transactions import Refusal, without_signatures
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 
 _API: Final = "/api/v1/"
-_SIGNATURE: Final = re.compile(r'"Sig":"[^"]*",?')
-"""Left out of what is recorded."""
-_SENDER: Final = re.compile(r'"AccountIndex\\?":(\d+)')
 Answering = Callable[[Query, str], Json]
 """An answer to parameters and a token, which may be empty."""
 
@@ -66,38 +62,35 @@ class LighterRest:
         async def handle(request: web.Request) -> web.Response:
             form = {} if request.method == "GET" else await request.post()
             given = {**request.query, **{key: text for key, text in form.items() if isinstance(text, str)}}
-            now_ns = self._now_ns()
+            now_ns, payer = self._now_ns(), self._payer(given)
             try:
-                self._venue.limits.charge(name, request.remote or "", self._payer(given), now_ns)
+                self._venue.limits.charge(name, request.remote or "", payer, now_ns)
                 token = request.headers.get("Authorization") or given.get("auth", "")
                 status, body = 200, call(Query(given), token)
             except Refusal as refusal:
                 status, body = refusal.http_status, {"code": refusal.code, "message": refusal.message}
             text = orjson.dumps(body)
-            self._record(request, given, now_ns, status, text.decode())
+            shown = {key: without_signatures(value) for key, value in given.items() if key != "auth"}
+            self._audit.add(
+                Received(
+                    time_ns=now_ns,
+                    transport="rest",
+                    account=None if payer is None else str(payer.index),
+                    what=f"{request.method} {request.path}",
+                    body=orjson.dumps(shown).decode(),
+                    http_status=status,
+                    answer=text.decode(),
+                )
+            )
             return web.Response(body=text, status=status, content_type="application/json")
 
         return handle
 
-    def _record(self, request: web.Request, given: Mapping[str, str], now_ns: int, status: int, answer: str) -> None:
-        shown = {name: _SIGNATURE.sub("", value) for name, value in given.items() if name != "auth"}
-        self._audit.add(
-            Received(
-                time_ns=now_ns,
-                transport="rest",
-                account=None,
-                what=f"{request.method} {request.path}",
-                body=orjson.dumps(shown).decode(),
-                http_status=status,
-                answer=answer,
-            )
-        )
-
     def _payer(self, given: Mapping[str, str]) -> Account | None:
         """The account that a call counts for: the one it names, or that signed its first transaction."""
-        named = given.get("account_index")
-        found = named if named is not None else _SENDER.search(given.get("tx_info", given.get("tx_infos", "")))
-        index = found if isinstance(found, str) else found.group(1) if found is not None else ""
+        index = given.get("account_index")
+        if index is None:
+            return self._venue.sender(given.get("tx_info", given.get("tx_infos", "")))
         is_number = index.isascii() and index.isdigit()
         return self._venue.accounts.by_index.get(int(index)) if is_number else None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, unique
@@ -72,6 +73,7 @@ _MOST_ATTRIBUTES: Final = 4
 _PAIRS: Final = 8
 _MOST_GROUPED: Final = 3
 
+_SIGNATURE: Final = re.compile(r',?[\\"]*Sig[\\"]+:[\\"]+[A-Za-z0-9+/=]*[\\"]+')
 INVALID_TX_INFO: Final = 21501
 UNSUPPORTED_TX_TYPE: Final = 21505
 
@@ -181,3 +183,8 @@ def _whole(fields: Mapping[str, Any], name: str) -> int:
     if type(value) is not int:
         raise TypeError(name)
     return value
+
+
+def without_signatures(text: str) -> str:
+    """A text with transactions, plain or encoded in JSON, for a log: no signature is left in it."""
+    return _SIGNATURE.sub("", text)

@@ -11,7 +11,7 @@ import pytest
 
 from stall_then_strike.sim.lighter.realtime.stream_limits import StreamLimits
 from stall_then_strike.sim.lighter.transactions import TxType
-from tests.sim.lighter.stream_rig import ETH, Trader, captured, listening, streaming
+from tests.sim.lighter.stream_rig import Trader, captured, listening, streaming
 
 
 def code_of(message: dict[str, Any]) -> int:
@@ -137,7 +137,7 @@ async def test_one_connection_too_many_is_refused_and_a_closed_one_makes_room() 
             assert (await client.subscribe("ticker/0"))["type"] == "subscribed/ticker"
 
 
-async def test_an_audit_has_the_requests_without_their_tokens() -> None:
+async def test_an_audit_has_the_requests_without_their_secrets() -> None:
     async with streaming() as exchange, listening(exchange) as client:
         trader = Trader(exchange, exchange.add_account())
         token = trader.token()
@@ -145,4 +145,31 @@ async def test_an_audit_has_the_requests_without_their_tokens() -> None:
         [record] = exchange.audit.records("subscribe")
         assert (record.transport, record.answer) == ("ws", "ok")
         assert token not in record.body
-        assert exchange.venue.pits[ETH].live == {}
+        orders = [trader.order(n, 100, 300_000) for n in (1, 2)]
+        await client.send_tx(TxType.CREATE_ORDER, orders[0])
+        infos = orjson.dumps([orjson.dumps(orders[1]).decode()]).decode()
+        await client.answer(type="jsonapi/sendtxbatch", data={"tx_types": "[14]", "tx_infos": infos})
+        for record in (*exchange.audit.records("jsonapi/sendtx"), *exchange.audit.records("jsonapi/sendtxbatch")):
+            assert record.answer == "ok"
+            assert "300000" in record.body
+            assert not any(order["Sig"][:40] in record.body for order in orders)
+            assert "Sig" not in record.body
+        assert len(exchange.venue.txs) == 2
+
+
+async def test_an_exchange_can_be_started_again_on_its_port() -> None:
+    async with streaming() as exchange, listening(exchange) as client:
+        trader = Trader(exchange, exchange.add_account())
+        await client.send_tx(TxType.CREATE_ORDER, trader.order(1, 100, 300_000))
+    async with exchange, listening(exchange) as client:
+        found = await client.subscribe(f"account_all_orders/{trader.account}", trader.token())
+        assert [order["client_order_index"] for order in found["orders"]["0"]] == [1]
+
+
+async def test_transactions_have_another_name_for_older_clients() -> None:
+    async with streaming() as exchange, listening(exchange) as client:
+        trader = Trader(exchange, exchange.add_account())
+        await client.subscribe(f"executed_transaction/{trader.account}", trader.token())
+        taken = await client.send_tx(TxType.CREATE_ORDER, trader.order(1, 100, 300_000))
+        told = await client.of("update/executed_transaction")
+        assert [tx["hash"] for tx in told["txs"]] == [taken["tx_hash"]]

@@ -6,7 +6,9 @@ Each module knows only those above it.
     records        orders, trades and transactions as they are shown
     accounts       collateral, positions and their margin, in exact integers
     liquidation    what becomes of an account without its maintenance requirement
-    trading_pit    one market: orders, matching, the rules at each trade
+    order_table    the live orders of one market
+    match_rules    what is decided at each match
+    trading_pit    one market: orders come in, are changed, and end
     funding_rates  what an hour's funding costs
     day_figures    a market's trades of the last day
     trading_floor  all markets in time: switches, triggers, funding

@@ -23,7 +23,7 @@ import orjson
 
 from stall_then_strike.sim.lighter.realtime.channel_names import Subject, UnknownChannel, read_channel
 from stall_then_strike.sim.lighter.realtime.stream_limits import Caller
-from stall_then_strike.sim.lighter.transactions import Refusal
+from stall_then_strike.sim.lighter.transactions import Refusal, without_signatures
 
 INVALID_PARAM: Final = 20_001
 INVALID_AUTH: Final = 20_013
@@ -71,8 +71,8 @@ class StreamDesk(Protocol):
         """The first message of a channel; None when a fault has lost it."""
         ...
 
-    def send(self, types: Sequence[int], infos: Sequence[str]) -> Accepted:
-        """Hand in transactions as JSON texts. Raises Refusal when the venue refuses them."""
+    def send(self, types: Sequence[int], infos: Sequence[str], address: str) -> Accepted:
+        """Hand in transactions of an address as JSON texts. Raises Refusal when the venue refuses them."""
         ...
 
 
@@ -134,8 +134,7 @@ class StreamSession:
         except Refusal as error:
             self.errors += 1
             answer, said = _error(error, request_id), f"{error.code} {error.message}"
-        shown = {name: value for name, value in request.items() if name != "auth"}
-        self.on_request(kind, orjson.dumps(shown).decode() if shown else "", said)
+        self.on_request(kind, _without_secrets(request), said)
         return answer
 
     # --- inside ---------------------------------------------------------------------------------------------------
@@ -183,13 +182,13 @@ class StreamSession:
             tx_type, info = data.get("tx_type"), data.get("tx_info")
             if type(tx_type) is not int or not isinstance(info, dict):
                 raise Refusal(INVALID_PARAM, "invalid param ")
-            accepted = self.desk.send([tx_type], [orjson.dumps(info).decode()])
+            accepted = self.desk.send([tx_type], [orjson.dumps(info).decode()], self.caller.address)
             hashes: object = accepted.hashes[0]
         else:
             types, infos = _texts(data, "tx_types", int), _texts(data, "tx_infos", str)
             if len(types) > LARGEST_BATCH:
                 raise Refusal(TOO_MANY_IN_BATCH, "too many transactions in a batch")
-            accepted = self.desk.send(types, infos)
+            accepted = self.desk.send(types, infos, self.caller.address)
             hashes = list(accepted.hashes)
         answer = {"code": 200, "tx_hash": hashes, "predicted_execution_time_ms": accepted.predicted_ms}
         return _text({"type": kind, **({} if request_id is None else {"id": request_id}), **answer})
@@ -239,6 +238,12 @@ def _texts(data: Mapping[str, Any], name: str, kind: type) -> list[Any]:
     if not isinstance(values, list) or not all(type(value) is kind for value in values):
         raise Refusal(INVALID_PARAM, "invalid param ")
     return values
+
+
+def _without_secrets(request: Mapping[str, Any]) -> str:
+    """The request as a text, without token and signatures."""
+    shown = {name: value for name, value in request.items() if name != "auth"}
+    return without_signatures(orjson.dumps(shown).decode()) if shown else ""
 
 
 def _error(error: Refusal, request_id: object) -> str:

@@ -61,6 +61,7 @@ class Caller:
     """One address."""
 
     limits: StreamLimits
+    address: str = ""
     connections: int = 0
     subscriptions: int = 0
     refused: Counter[str] = field(default_factory=Counter)
@@ -104,7 +105,7 @@ class Callers:
         """The caller of an address."""
         caller = self.by_address.get(address)
         if caller is None:
-            caller = self.by_address[address] = Caller(self.limits)
+            caller = self.by_address[address] = Caller(self.limits, address)
         return caller
 
 

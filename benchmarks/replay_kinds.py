@@ -1,0 +1,149 @@
+"""What each kind of message costs an interpreted replay: ``python -m benchmarks.replay_kinds``.
+
+A message's time goes from its being handed out to the request for the next one: the deadlines before it, the paper
+venue, the core, what is sent and its answers. The median of each kind hardly depends on what else the machine does, so
+versions can be compared on a busy one; the sum of the medians stands for the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from loguru import logger
+
+from stall_then_strike.app.shell.prompt import leave_out_what_lasts
+from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.virtual import VirtualRun
+from stall_then_strike.config.loader import load_app_config
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
+from stall_then_strike.infra.clock import VirtualClock, perf_ns
+from stall_then_strike.research.tables.column_feed import ColumnFeed
+from stall_then_strike.research.tables.columns import Columns
+from stall_then_strike.research.tables.prepare import write_columns
+from stall_then_strike.sim.exchange.source import iter_frames
+from stall_then_strike.sim.market import Market
+from stall_then_strike.tapes.tape_reader import read_tape
+from stall_then_strike.types.instrument import fx_btc_jpy
+
+START_NS: Final = 1_767_571_200 * 10**9
+QUIET: Final = "board, nothing follows"
+WOKEN: Final = "board after a deadline, nothing follows"
+
+
+class CountingLog:
+    """Counts rows and drops them."""
+
+    rows = 0
+
+    def write(self, row: object) -> None:
+        """Take one."""
+        self.rows += 1
+
+
+class Kinds:
+    """The times of one replay's messages, by kind."""
+
+    def __init__(self, trader: PaperTrader, log: CountingLog) -> None:
+        """Nothing is measured yet."""
+        self._tally, self._trader, self._log = trader.core.record.tally, trader, log
+        self.times: defaultdict[str, list[int]] = defaultdict(list)
+        self._steps = 0
+        trader.on_input = lambda event, now_ns: self._count()
+
+    def _count(self) -> None:
+        self._steps += 1
+
+    def measured(self, messages: Iterable[Any]) -> Iterator[Any]:
+        """The messages, each timed until the next is asked for."""
+        tally, log = self._tally, self._log
+        for message in messages:
+            before = (tally.strikes, tally.fills, log.rows, tally.boards)
+            self._steps = 0
+            started_ns = perf_ns()
+            yield message
+            taken_ns = perf_ns() - started_ns
+            strikes, fills, rows, boards = (tally.strikes, tally.fills, log.rows, tally.boards)
+            is_board = boards > before[3]
+            if fills > before[1]:
+                kind = "fill"
+            elif strikes > before[0]:
+                kind = "strike: two orders sent and accepted"
+            elif rows > before[2]:
+                kind = "other rows: orders arrive, end; reasons change"
+            elif not is_board:
+                kind = "print or ticker, nothing follows"
+            else:
+                kind = QUIET if self._steps == 1 else WOKEN
+            self.times[kind].append(taken_ns)
+
+
+def generated(path: Path, messages: int) -> None:
+    """A tape of the embedded market."""
+    market = Market(seed=7, start_ns=START_NS, instrument=fx_btc_jpy())
+    with path.open("w") as file:
+        for frame in islice(iter_frames(market), messages):
+            file.write(f'{{"recv_ns":{frame.time_ns},"msg":{frame.text}}}\n')
+
+
+def replay(cfg: AppConfig, feed: ColumnFeed | MarketFeed, messages: Iterable[Any], clock: VirtualClock) -> Kinds:
+    """Trade all messages; return their times."""
+    log = CountingLog()
+    trader = PaperTrader(cfg, clock, feed, log)
+    kinds = Kinds(trader, log)
+    run: VirtualRun[Any] = VirtualRun(trader, clock, feed, is_timed=isinstance(feed, MarketFeed))
+    leave_out_what_lasts()
+    asyncio.run(run.run(kinds.measured(messages)))
+    return kinds
+
+
+def show(name: str, kinds: Kinds, levels: int, seconds: float) -> None:
+    """Print one table."""
+    sums = {kind: median(times) * len(times) for kind, times in kinds.times.items()}
+    whole, count = sum(sums.values()), sum(map(len, kinds.times.values()))
+    print(
+        f"\nfrom {name}: {levels / whole * 1e3:.3f} M level changes/s by medians, {levels / seconds / 1e6:.3f} by time"
+    )
+    print(f"{'':<50}{'messages':>10}{'median us':>11}{'share':>8}")
+    for kind, total in sorted(sums.items(), key=lambda item: -item[1]):
+        times = kinds.times[kind]
+        print(f"{kind:<50}{len(times):>10,}{median(times) / 1e3:>11.1f}{total / whole:>8.0%}")
+    print(f"{'all':<50}{count:>10,}{whole / count / 1e3:>11.1f}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.replay_kinds", description=__doc__)
+    parser.add_argument("--messages", type=int, default=60_000, help="of the generated tape")
+    args = parser.parse_args(arguments)
+    logger.remove()
+    cfg = load_app_config(Path("configs/base.yml"), Path("configs/sim.yml"), [])
+    with tempfile.TemporaryDirectory() as folder:
+        tape, columns = Path(folder) / "tape.jsonl", Path(folder) / "columns"
+        generated(tape, args.messages)
+        columns.mkdir()
+        levels = write_columns([tape], cfg, columns).level_changes
+        prepared = ColumnFeed(Columns(columns))
+        text = list(read_tape(tape))
+        print(f"load {os.getloadavg()[0]:.1f}")
+        for name, feed, messages in (
+            ("prepared columns", prepared, prepared.messages()),
+            ("text", MarketFeed(cfg), text),
+        ):
+            started = time.perf_counter()
+            kinds = replay(cfg, feed, messages, VirtualClock(0))
+            show(name, kinds, levels, time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main()
