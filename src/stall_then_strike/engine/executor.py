@@ -170,8 +170,16 @@ async def side_by_side(calls: Sequence[Coroutine[None, None, _R]]) -> Sequence[_
     """
     if len(calls) < 2:
         return [await call for call in calls]
-    ends = await asyncio.gather(*calls, return_exceptions=True)
-    failures = [end for end in ends if isinstance(end, BaseException)]
+    failures: list[Exception] = []
+    ends: dict[int, _R] = {}
+
+    async def end(number: int, call: Coroutine[None, None, _R]) -> None:
+        try:
+            ends[number] = await call  # perhaps an error, as an answer
+        except Exception as failure:  # noqa: BLE001 - raised below
+            failures.append(failure)
+
+    await asyncio.gather(*(end(number, call) for number, call in enumerate(calls)))
     if failures:
-        raise BaseExceptionGroup("calls that failed", failures) if len(failures) > 1 else failures[0]
-    return [end for end in ends if not isinstance(end, BaseException)]
+        raise ExceptionGroup("calls that failed", failures) if len(failures) > 1 else failures[0]
+    return [ends[number] for number in range(len(calls))]
