@@ -84,7 +84,7 @@ TWICE = (
     ),
     Twice(
         "stamps within a limit",
-        "calls _spend spend_calls spend_order _room_ns _pause_ns strike_at _limits may_send may_cancel",
+        "calls _spend spend_calls spend_order _room_ns _pause_ns strike_at _has_room may_send may_cancel",
         "engine.venue.budget.Budget",
         "hold:budget trade:close cancel:ttl",
     ),
