@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from stall_then_strike.engine.executor import OrderExecutor, side_by_side
+from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.gateway import Reply, Request
 from stall_then_strike.types.dto import (
     Action,
@@ -308,28 +308,3 @@ async def test_a_restriction_is_told_apart_from_a_used_up_limit() -> None:
         _, refusal = await sent(ScriptedGateway(error), quote("a"))
         assert isinstance(refusal, VenueRefusal)
         assert (refusal.kind, refusal.until_ns) == (kind, 9)
-
-
-async def test_an_error_that_is_an_answer_is_no_failure_beside_others() -> None:
-    async def answer(value: Exception | int) -> Exception | int:
-        await asyncio.sleep(0)
-        return value
-
-    refused = Rejected("cancelchildorder", "Order not found")
-    assert await side_by_side([answer(1), answer(refused), answer(2)]) == [1, refused, 2]
-
-
-async def test_a_failure_is_raised_once_all_calls_have_ended() -> None:
-    heard: list[int] = []
-
-    async def call(number: int) -> None:
-        await asyncio.sleep(0)
-        if number != 1:
-            raise OSError(number)
-        heard.append(number)
-
-    with pytest.raises(OSError, match="2"):
-        await side_by_side([call(2), call(1)])
-    assert heard == [1]
-    with pytest.raises(ExceptionGroup):
-        await side_by_side([call(2), call(3)])

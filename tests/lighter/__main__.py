@@ -68,17 +68,18 @@ def main() -> int:
                 outcomes[name] = future.result()
             else:
                 failures[name] = f"{type(error).__name__}: {error}"
-            sys.stderr.write(f"{len(outcomes) + len(failures)} of {len(wanted)} trials: {name}\n")
+            wrong = sum(not outcome.is_good for outcome in outcomes.values()) + len(failures)
+            sys.stderr.write(f"{len(outcomes) + len(failures)} of {len(wanted)} trials, {wrong} wrong: {name}\n")
     Console(width=120).print(table({name: outcomes[name] for name in wanted if name in outcomes}))
-    wrong = [name for name, outcome in outcomes.items() if not outcome.is_good]
+    bad = [name for name, outcome in outcomes.items() if not outcome.is_good]
     for name, failure in failures.items():
         sys.stdout.write(f"{name}: {failure}\n")
     orders = sum(outcome.orders for outcome in outcomes.values())
     sys.stdout.write(
-        f"{len(wanted)} trials with {orders:,} orders, {len(wrong)} wrong, {len(failures)} unfinished;"
+        f"{len(wanted)} trials with {orders:,} orders, {len(bad)} wrong, {len(failures)} unfinished;"
         f" {time.monotonic() - started_s:.0f} s\n"
     )
-    return 1 if wrong or failures else 0
+    return 1 if bad or failures else 0
 
 
 def table(outcomes: Mapping[str, Outcome]) -> Table:

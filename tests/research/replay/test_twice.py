@@ -45,7 +45,7 @@ TWICE = (
     Twice(
         "what a decision sees",
         "_see",
-        "engine.strategy_stall.StallThenStrikeStrategy",
+        "engine.quoting.Quoting",
         "hold:budget hold:quoting hold:position_limit hold:stall_immature hold:spread hold:book_suspect hold:closing",
     ),
     Twice("gates' inputs", "_see", "engine.core.Core", "hold:halted hold:venue_not_running hold:quiet_time"),
