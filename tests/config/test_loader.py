@@ -239,7 +239,7 @@ def test_conflict_between_layers_is_told_of_the_layer_that_gave_the_key() -> Non
         ("strategi:\n  ttl_ms: 800\n", 1, "strategi", "did you mean strategy?"),
         ("env: paper\nmax_dd_jpy: -1\n", 2, "max_dd_jpy", "did you mean risk.max_dd_jpy"),
         ("strategy.ttl_ms: 800\n", 1, "strategy.ttl_ms", "one level of the YAML per dot"),
-        ("xyzzy: 800\n", 1, "xyzzy", "accepted: env, exchange, pybotters, ws, strategy, risk"),
+        ("xyzzy: 800\n", 1, "xyzzy", "accepted: env, exchange, instruments, pybotters, ws, strategy, risk"),
         (
             "session:\n  quiet:\n    - {start: 01:00, stop: 02:00, why: x}\n",
             3,
@@ -393,3 +393,68 @@ def test_any_configuration_reads_back_equal(tmp_path_factory: pytest.TempPathFac
 def test_switch_that_is_not_true_or_false_is_told_what_is_accepted() -> None:
     with pytest.raises(ConfigError, match=r"record\.enabled: 5 is not accepted; accepted: true or false"):
         load_app_config(BASE, None, ["record.enabled=5"])
+
+
+# --- Several instruments ----------------------------------------------------------------------------------------------
+
+TWO = """
+strategy: {ttl_ms: 500}
+instruments:
+  - product_code: FX_BTC_JPY
+  - product_code: ETH_JPY
+    tick_size: 0.1
+    size_min: 0.01
+    strategy: {size_min: 0.02, stall_T_ms: 400}
+"""
+
+
+def test_an_instrument_takes_what_it_does_not_give_from_exchange_and_strategy(tmp_path: Path) -> None:
+    cfg = load_app_config(BASE, write(tmp_path, TWO))
+    first, second = cfg.by_instrument()
+    assert cfg.products == ("FX_BTC_JPY", "ETH_JPY")
+    assert (first.exchange, first.strategy) == (cfg.exchange, cfg.strategy)
+    assert first.strategy.ttl_ms == second.strategy.ttl_ms == 500
+    assert (second.strategy.size_min, second.strategy.stall_T_ms) == (Decimal("0.02"), 400)
+    unit = second.exchange.instrument()
+    assert (unit.product_code, unit.tick_size, unit.lot_size, unit.min_size) == (
+        "ETH_JPY",
+        Decimal("0.1"),
+        Decimal("1e-8"),
+        1_000_000,
+    )
+    assert second.exchange.base_url == cfg.exchange.base_url
+    assert second.by_instrument() == (second,), "one instrument is itself"
+
+
+def test_several_instruments_are_written_and_read_back(tmp_path: Path) -> None:
+    cfg = load_app_config(BASE, write(tmp_path, TWO))
+    assert load_app_config(BASE, write(tmp_path, effective_yaml(cfg), "again.yml")) == cfg
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "size_min: 0.02",
+            "size_min: 0.001",
+            ":8: instruments.1.strategy.size_min: 0.001 is under the venue's minimum",
+        ),
+        ("ETH_JPY", "FX_BTC_JPY", ":5: instruments.1.product_code: FX_BTC_JPY is given twice"),
+        ("tick_size: 0.1", "tick_size: 0.3", ":6: instruments.1.tick_size: 0.3 does not divide one evenly"),
+        ("tick_size: 0.1", "tick: 0.1", ":6: instruments.1.tick: unknown key"),
+        ("stall_T_ms: 400", "stall_T_ms: 0", ":8: instruments.1.strategy.stall_T_ms: 0 is not accepted"),
+    ],
+)
+def test_a_fault_of_an_instrument_names_file_line_and_key(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert said in refusal(BASE, write(tmp_path, TWO.replace(old, new)))
+
+
+def test_an_instrument_needs_its_product(tmp_path: Path) -> None:
+    text = TWO.replace("- product_code: ETH_JPY\n    tick_size", "- tick_size")
+    assert "instruments.1.product_code: is missing" in refusal(BASE, write(tmp_path, text))
+
+
+def test_channels_may_be_of_any_instrument(tmp_path: Path) -> None:
+    text = TWO + "ws: {channels: [lightning_ticker_ETH_JPY]}\n"
+    assert load_app_config(BASE, write(tmp_path, text)).ws.channels == ("lightning_ticker_ETH_JPY",)
+    assert "accepted: lightning_board_snapshot_FX" in refusal(BASE, write(tmp_path, text.replace("ETH_JPY]", "X_JPY]")))

@@ -32,10 +32,12 @@ def main() -> int:
     flags.add_argument("--speed", type=float, default=SPEED, help="times real time, at most (default: %(default)g)")
     flags.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     flags.add_argument("--rooms", type=int, default=ROOMS, help="runs at once in each (default: %(default)s)")
+    flags.add_argument("--instruments", type=int, choices=(1, 2), default=1, help="traded at once (default: 1)")
     args = flags.parse_args()
     names = [name for name in RECIPES if fnmatchcase(name, args.only)]
-    alone = [Scenario(recipe=name, seed=7 + turn) for name in names for turn in range(args.repeat)]
-    scenarios = alone + [Scenario(seed=args.first + number) for number in range(args.seeds)]
+    both = args.instruments == 2
+    alone = [Scenario(recipe=n, seed=7 + turn, is_double=both) for n in names for turn in range(args.repeat)]
+    scenarios = alone + [Scenario(seed=args.first + number, is_double=both) for number in range(args.seeds)]
     folder, outcomes = Path(mkdtemp(prefix="chaos-")), list[Outcome]()
     started_s = time.monotonic()
     with workers(args.jobs) as pool:

@@ -12,18 +12,20 @@ import shutil
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, TypeVar
 
 from loguru import logger
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.engine.venue.account import Account
 from stall_then_strike.infra.bitflyer.credentials import sign_for
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.sim.exchange.request_log import Audit
@@ -32,9 +34,10 @@ from stall_then_strike.sim.faults.kinds import FaultKind, FaultPlan
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import FeedError, LoginRefused
 from tests.live.pace import scaled_constants, steady_clock
-from tests.live.rig import SHORT, LiveRoom, live_room
+from tests.live.rig import SHORT, TWO, LiveRoom, live_room
 from tests.live.witness import Witness
 
+_Told = TypeVar("_Told")
 PLAN_S = 45.0
 """Length of the plans, venue time; they leave its last third alone."""
 RECOVERY_S = 300.0
@@ -66,10 +69,12 @@ class Scenario:
 
     recipe: str = ""
     seed: int = 7
+    is_double: bool = False
+    """Whether two instruments are traded."""
 
     @property
     def name(self) -> str:
-        return self.recipe or f"seed {self.seed}"
+        return (self.recipe or f"seed {self.seed}") + " with two instruments" * self.is_double
 
     def plan(self) -> FaultPlan:
         return single_plans(PLAN_S)[self.recipe] if self.recipe else random_plan(self.seed, PLAN_S)
@@ -125,12 +130,14 @@ async def run_under(scenario: Scenario, folder: Path, clock: ScaledClock) -> Out
 
 
 async def _trade(scenario: Scenario, plan: FaultPlan, folder: Path, clock: ScaledClock, outcome: Outcome) -> None:
-    witness = Witness()
-    audit = Audit(sink=witness.on_received)
+    witnesses = [Witness(number) for number in range(1 + scenario.is_double)]
+    audit = Audit(sink=to_all([witness.on_received for witness in witnesses]))
     origin_ns = clock.now_ns()
-    async with live_room(folder, clock=clock, seed=scenario.seed, sections=SECTIONS, faults=plan, audit=audit) as room:
-        witness.enter(room)
-        room.attend = witness.attend
+    market: dict[str, Any] = {"seed": scenario.seed, "instruments": TWO if scenario.is_double else ()}
+    async with live_room(folder, clock=clock, sections=SECTIONS, faults=plan, audit=audit, **market) as room:
+        for witness in witnesses:
+            witness.enter(room)
+        room.attend = to_all([witness.attend for witness in witnesses])
         has_phantoms = any(fault.kind is FaultKind.PHANTOM_EXECUTION for fault in plan.faults)
         last_s = FINDING_OUT_S if has_phantoms else LAST_S
         quiet_ns = origin_ns + round((plan.quiet_from_s or 0.0) * NS_PER_S)
@@ -141,26 +148,40 @@ async def _trade(scenario: Scenario, plan: FaultPlan, folder: Path, clock: Scale
             if outcome.starts:
                 await room.pass_time(RESTART_S)
             outcome.starts += 1
-            outcome.exit_code, recovered_ns = await start(room, witness, quiet_ns, end_ns, last_s)
+            outcome.exit_code, recovered_ns = await start(room, witnesses, quiet_ns, end_ns, last_s)
             is_over = recovered_ns is not None or outcome.exit_code == cli.EXIT_HALTED or room.clock.now_ns() >= end_ns
         if recovered_ns is not None:
             outcome.recovery_s = (recovered_ns - quiet_ns) / NS_PER_S
         last_ns = room.clock.now_ns() + round(LIFE_S * NS_PER_S)
-        while room.venue.accounts["main"].live and room.clock.now_ns() < last_ns:
+        venues = list(room.venue.products.values())
+        while any(venue.accounts["main"].live for venue in venues) and room.clock.now_ns() < last_ns:
             await room.pass_time(1)
-        outcome.strikes = len(witness.strikes_ns)
-        outcome.fills = len(room.venue.ledger().fills)
+        outcome.strikes = sum(len(witness.strikes_ns) for witness in witnesses)
+        outcome.fills = sum(len(venue.ledger().fills) for venue in venues)
         outcome.struck = sum(room.exchange.faults.struck.values())
-        outcome.halted = " ".join(dict.fromkeys(reason.label for _, reason in witness.halts))
-        outcome.longest_s = room.venue.desk.counters.longest_life_ns / NS_PER_S
-        judge(room, witness, plan, outcome)
+        halts = sorted(halt for witness in witnesses for halt in witness.halts)
+        outcome.halted = " ".join(dict.fromkeys(reason.label for _, reason in halts))
+        outcome.longest_s = max(venue.desk.counters.longest_life_ns for venue in venues) / NS_PER_S
+        judge(room, witnesses, plan, outcome)
 
 
-async def start(room: LiveRoom, witness: Witness, quiet_ns: int, end_ns: int, last_s: float) -> tuple[int, int | None]:
+def to_all(listeners: Sequence[Callable[[_Told], None]]) -> Callable[[_Told], None]:
+    """A listener that tells all of these."""
+
+    def tell(what: _Told) -> None:
+        for listener in listeners:
+            listener(what)
+
+    return tell
+
+
+async def start(
+    room: LiveRoom, witnesses: Sequence[Witness], quiet_ns: int, end_ns: int, last_s: float
+) -> tuple[int, int | None]:
     """One run, ended when it has recovered or time is up: its exit code, and when it had recovered."""
     ending = Ending()
     async with asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(_end_when_recovered(room, witness, ending, quiet_ns, end_ns, last_s))
+        watching = tasks.create_task(_end_when_recovered(room, witnesses, ending, quiet_ns, end_ns, last_s))
         try:
             code = await room.run(ending=ending)
         except* LoginRefused:
@@ -168,34 +189,39 @@ async def start(room: LiveRoom, witness: Witness, quiet_ns: int, end_ns: int, la
         except* FeedError:
             code = cli.EXIT_FAILED
         watching.cancel()
-    core = room.last.core if room.last is not None else None
-    is_settled = core is not None and core.account is not None and core.account.was_settled
-    strike_ns = next((at for at in witness.strikes_ns if at >= quiet_ns), None)
+    is_settled = all(account is not None and account.was_settled for account in _accounts(room))
+    strikes = [next((at for at in witness.strikes_ns if at >= quiet_ns), None) for witness in witnesses]
+    strike_ns = None if None in strikes else max(at for at in strikes if at is not None)
     return code, strike_ns if is_settled and code == cli.EXIT_DONE else None
 
 
+def _accounts(room: LiveRoom) -> list[Account | None]:
+    """The account as each core of the last run knows it."""
+    return [None] if room.last is None else [core.account for core in room.last.portfolio.cores]
+
+
 async def _end_when_recovered(
-    room: LiveRoom, witness: Witness, ending: Ending, quiet_ns: int, end_ns: int, last_s: float
+    room: LiveRoom, witnesses: Sequence[Witness], ending: Ending, quiet_ns: int, end_ns: int, last_s: float
 ) -> None:
     clock = room.clock
     while clock.now_ns() < end_ns:
-        core = room.last.core if room.last is not None else None
-        if witness.strikes_ns and witness.strikes_ns[-1] >= quiet_ns and core is not None:
+        if all(witness.strikes_ns and witness.strikes_ns[-1] >= quiet_ns for witness in witnesses):
             await room.pass_time(last_s)
-            if core.account is not None and core.account.is_settled:
+            if all(account is not None and account.is_settled for account in _accounts(room)):
                 ending.ask("recovered")
                 return
         await room.pass_time(0.5)
     ending.ask("out of time")
 
 
-def judge(room: LiveRoom, witness: Witness, plan: FaultPlan, outcome: Outcome) -> None:
+def judge(room: LiveRoom, witnesses: Sequence[Witness], plan: FaultPlan, outcome: Outcome) -> None:
     """Raise AssertionError for what must not be."""
     phantoms = sum(fault.kind is FaultKind.PHANTOM_EXECUTION for fault in plan.faults)
     room.check(is_truth_known=not (phantoms and outcome.halted))
     unit = room.cfg.exchange.instrument()
     late_ns = round(float(SHORT["timeout_sec"]) * room.speed * NS_PER_S)
-    witness.check(late_ns=late_ns, slack=phantoms * int(unit.to_lots(room.cfg.strategy.size_min)))
+    for witness in witnesses:
+        witness.check(late_ns=late_ns, slack=phantoms * int(unit.to_lots(room.cfg.strategy.size_min)))
     assert outcome.longest_s <= LIFE_S, f"an order lived for {outcome.longest_s:.1f} s"
     assert not room.exchange.statistics().http_refused, "calls over a limit"
     assert set(outcome.halted.split()) <= halts_of(plan), f"halted: {outcome.halted}"
@@ -225,7 +251,7 @@ async def _run_all(scenarios: Iterable[Scenario], folder: Path, speed: float, ro
 
     async def run(scenario: Scenario) -> Outcome:
         async with slots:
-            place = folder / f"{scenario.recipe or 'mixture'}-{scenario.seed}"
+            place = folder / f"{scenario.recipe or 'mixture'}-{scenario.seed}{'-double' * scenario.is_double}"
             place.mkdir(parents=True)
             with logger.contextualize(place=str(place)):
                 before = len(unheard)

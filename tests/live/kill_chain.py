@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
+from typing import Any
 
 import pytest
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.trader.embedded import open_accounts, open_markets, source_of
+from stall_then_strike.config.instruments import InstrumentConfig
 from stall_then_strike.infra.bitflyer.credentials import KEY_VARIABLE, SECRET_VARIABLE
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.reader import JournalReader
@@ -29,15 +33,15 @@ from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.sim.bitflyer import publisher
 from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.limits import Limits
-from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
+from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.exchange.request_log import Audit
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind, FaultPlan
-from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.instrument import fx_btc_jpy
 from tests.e2e.forked import Forked
-from tests.live.chaos import LIFE_S
-from tests.live.rig import OPEN_ALL_DAY, LiveRoom, live_config
+from tests.live.chaos import LIFE_S, to_all
+from tests.live.rig import OPEN_ALL_DAY, TWO, LiveRoom, live_config
 from tests.live.witness import SEND, Witness
 
 CANCEL = "POST /v1/me/cancelchildorder"
@@ -61,8 +65,16 @@ class KillChain:
     """Lives of a daemon on one exchange."""
 
     def __init__(
-        self, folder: Path, seed: int, faults: FaultPlan | None = None, *, has_real_limits: bool = False
+        self,
+        folder: Path,
+        seed: int,
+        faults: FaultPlan | None = None,
+        *,
+        has_real_limits: bool = False,
+        instruments: Sequence[Mapping[str, Any]] = (),
     ) -> None:
+        self.instruments = instruments
+        """Those of the account, if it trades several."""
         self.folder, self.seed, self.faults, self.has_real_limits = folder, seed, faults, has_real_limits
         self.key = ApiKey(key=f"key-of-chain-{seed}", secret="made-up-for-tests")
         self.chance = Random(f"kills {seed}")
@@ -75,33 +87,38 @@ class KillChain:
     async def run(self, kills: int) -> None:
         """Kill so often, then let it trade and stop it; raise AssertionError for what must not be."""
         clock = SystemClock()
-        market = Market(seed=self.seed, start_ns=clock.now_ns())
+        units = [InstrumentConfig.model_validate(one).instrument() for one in self.instruments] or [fx_btc_jpy()]
+        markets = open_markets(units, self.seed, clock.now_ns())
         limits = Limits() if self.has_real_limits else WIDE
         settings = PrivateSettings(seed=self.seed, calendar=OPEN_ALL_DAY, limits=limits)
-        venue = PrivateVenue(market, [self.key], settings)
-        witness = Witness()
-        audit = Audit(sink=witness.on_received)
+        venue = open_accounts(markets, [self.key], settings)
+        venues = list(venue.products.values())
+        witnesses = [Witness(number) for number in range(len(units))]
+        audit = Audit(sink=to_all([witness.on_received for witness in witnesses]))
         async with BitflyerExchange(
-            market,
+            source_of(markets),
             clock=clock,
             private=venue,
             audit=audit,
             faults=self.faults,
             ip_limit=500 if self.has_real_limits else None,
         ) as exchange:
-            cfg = live_config(exchange, self.folder, strategy=STRATEGY, account=ACCOUNT, pybotters=PYBOTTERS)
+            sections = {"strategy": STRATEGY, "account": ACCOUNT, "pybotters": PYBOTTERS}
+            cfg = live_config(exchange, self.folder, instruments=self.instruments, **sections)
             room = LiveRoom(self.folder, clock, venue, exchange, cfg)
-            witness.enter(room)
+            for witness in witnesses:
+                witness.enter(room)
             for number in range(kills):
                 await self._kill(room, number)
                 self._look(room)
             await self._live_on(room, kills)
-            while venue.accounts["main"].live:
+            while any(one.accounts["main"].live for one in venues):
                 await room.pass_time(0.1)
             room.check()
-            self.fills = len(venue.ledger().fills)
-            assert witness.widest <= room.cfg.exchange.instrument().to_lots(cfg.strategy.max_inventory_btc)
-            assert venue.desk.counters.longest_life_ns <= LIFE_S * NS_PER_S
+            self.fills = sum(len(one.ledger().fills) for one in venues)
+            widest = units[0].to_lots(cfg.strategy.max_inventory_btc)
+            assert max(witness.widest for witness in witnesses) <= widest
+            assert max(one.desk.counters.longest_life_ns for one in venues) <= LIFE_S * NS_PER_S
             assert not exchange.statistics().http_refused, "calls over a limit"
 
     # --- a life
@@ -121,6 +138,8 @@ class KillChain:
         }
         if not self.has_real_limits:
             sets = {**sets, **{f"exchange.limits.{name}": count for name, count in WIDE_LIMITS.items()}}
+        if self.instruments:
+            sets = {**sets, "instruments": json.dumps(self.instruments, default=float)}
         flags = [part for name, value in sets.items() for part in ("--set", f"{name}={value}")]
         with (self.folder / f"life-{number}.txt").open("w") as out:
             return Forked(
@@ -141,11 +160,11 @@ class KillChain:
             "fill": draw.uniform(0.0, 0.1),
             "later": draw.uniform(0.1, 2.0),
         }[moment]
-        counts, ledger = room.exchange.audit.counts, room.venue.accounts["main"].ledger
+        counts, venues = room.exchange.audit.counts, list(room.venue.products.values())
         count: Callable[[], int] = {
             "start": lambda: 1 << 30,
             "cancel": lambda: counts[CANCEL],
-            "fill": lambda: len(ledger.fills),
+            "fill": lambda: sum(len(one.accounts["main"].ledger.fills) for one in venues),
         }.get(moment, lambda: counts[SEND])
         target = 0 if moment == "start" else count() + draw.choice((1, 1, 2, 3, 5))
         self.moments[moment] += 1
@@ -219,13 +238,19 @@ async def _passes(condition: Callable[[], bool], *, every_s: float = 0.002) -> N
         await asyncio.sleep(every_s)
 
 
-async def run_chains(folder: Path, *, chains: int, kills: int) -> str:
+async def run_chains(folder: Path, *, chains: int, kills: int, instruments: Sequence[Mapping[str, Any]] = ()) -> str:
     """So many accounts at once, each killed so often; what came of them. Raises AssertionError for what must not be.
 
     Of five accounts one has the venue's real limits, and one loses a share of the answers to its sends.
     """
     all_ = [
-        KillChain(folder / str(seed), seed, LOST_ANSWERS if seed % 5 == 4 else None, has_real_limits=seed % 5 == 0)
+        KillChain(
+            folder / str(seed),
+            seed,
+            LOST_ANSWERS if seed % 5 == 4 else None,
+            has_real_limits=seed % 5 == 0,
+            instruments=instruments,
+        )
         for seed in range(chains)
     ]
     for chain in all_:
@@ -256,8 +281,11 @@ def main() -> None:
     )
     flags.add_argument("--chains", type=int, default=10, help="accounts at once (default: %(default)s)")
     flags.add_argument("--kills", type=int, default=20, help="kills of each (default: %(default)s)")
+    flags.add_argument("--instruments", type=int, choices=(1, 2), default=1, help="traded at once (default: 1)")
     args = flags.parse_args()
-    told = asyncio.run(run_chains(Path(mkdtemp(prefix="kills-")), chains=args.chains, kills=args.kills))
+    traded = TWO if args.instruments == 2 else ()
+    folder = Path(mkdtemp(prefix="kills-"))
+    told = asyncio.run(run_chains(folder, chains=args.chains, kills=args.kills, instruments=traded))
     sys.stdout.write(f"{told}\n{args.chains * args.kills} kills: nothing lost, nothing counted twice\n")
 
 

@@ -10,7 +10,7 @@ import asyncio
 import csv
 import io
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -19,8 +19,10 @@ from typing import Any
 from rich.console import Console
 
 from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.trader.embedded import open_accounts, open_markets, source_of
 from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, open_run
 from stall_then_strike.app.view.screen import Screen
+from stall_then_strike.config.instruments import InstrumentConfig
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
@@ -31,23 +33,32 @@ from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import Journal, journal_path
 from stall_then_strike.infra.logging_structured import CsvLogs
+from stall_then_strike.infra.logs.log_folder import log_folders
 from stall_then_strike.infra.watch.alerts import Alerts, AlertUrls
 from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.exchange.flow import FlowModel
-from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_S, BookedFill
+from stall_then_strike.types.instrument import fx_btc_jpy
 
 KEY = ApiKey(key="key-of-the-room", secret="made up for tests")
+TWO = ({"product_code": "FX_BTC_JPY"}, {"product_code": "ETH_JPY", "tick_size": Decimal("0.1")})
+"""Two instruments, the second with prices in tenths."""
 OPEN_ALL_DAY = Calendar(maintenance=None, breaker=None, funding_at_s=(), rollover_at_s=None)
 """Nothing is done by the clock: what a test sees must not depend on the hour at which it runs."""
 SHORT = {"timeout_sec": Decimal("0.5")}
 """Real seconds: a lost answer is to be noticed soon, also at speed."""
 
 
-def live_config(exchange: BitflyerExchange, folder: Path, **sections: Mapping[str, Any]) -> AppConfig:
+def live_config(
+    exchange: BitflyerExchange,
+    folder: Path,
+    *,
+    instruments: Sequence[Mapping[str, Any]] = (),
+    **sections: Mapping[str, Any],
+) -> AppConfig:
     """Live settings for an exchange on loopback, with pauses short enough for fast time."""
     tree: dict[str, Any] = {
         "env": "live",
@@ -55,6 +66,7 @@ def live_config(exchange: BitflyerExchange, folder: Path, **sections: Mapping[st
         "pybotters": dict(SHORT),
         "ws": {"reconnect_min_sec": Decimal("0.05")},
         "journal": {"dir": str(folder / "journal")},
+        "instruments": list(instruments),
         "risk": {"daily_pnl_jpy": Decimal(-1_000_000), "max_dd_jpy": Decimal(-1_000_000)},
     }
     for name, keys in sections.items():
@@ -83,17 +95,23 @@ class LiveRoom:
     async def run(self, duration_s: float | None = None, ending: Ending | None = None) -> int:
         """One run, for so many seconds of the exchange's time; its exit code."""
         cfg = self.cfg
+        first, *others = cfg.by_instrument()
         with ExitStack() as stack:
             journal = stack.enter_context(
                 Journal.open(
                     journal_path(cfg.journal.dir, cfg.exchange.product_code),
                     product_code=cfg.exchange.product_code,
+                    others=cfg.products[1:],
                     account=self.credentials.fingerprint,
                     now_ns=self.clock.now_ns(),
                     locks=self.folder,
                 )
             )
-            logs = stack.enter_context(CsvLogs(self.logs, cfg.exchange.instrument(), cfg.log))
+            folders = log_folders(self.logs, cfg)
+            logs, *more_logs = (
+                stack.enter_context(CsvLogs(folder, each.exchange.instrument(), cfg.log))
+                for folder, each in zip(folders, (first, *others), strict=True)
+            )
             stack.enter_context(sign_for("127.0.0.1"))
             parts = LiveParts(
                 cfg=cfg,
@@ -103,6 +121,7 @@ class LiveRoom:
                 log_dir=self.logs,
                 screen=Screen(Console(file=self.console, width=200), live=False),
                 alerts=self.alerts,
+                more_logs=more_logs,
                 strategy=self.strategy,
             )
             async with open_run(parts, cfg, self.clock, self.credentials, ending or Ending()) as run:
@@ -120,22 +139,24 @@ class LiveRoom:
 
     # --- what is left behind
 
-    def rows(self, kind: str) -> list[dict[str, str]]:
+    def rows(self, kind: str, number: int = 0) -> list[dict[str, str]]:
         found: list[dict[str, str]] = []
-        for path in sorted((self.logs / kind).glob("*.csv")):
+        for path in sorted((log_folders(self.logs, self.cfg)[number] / kind).glob("*.csv")):
             found.extend(csv.DictReader(path.read_text().splitlines()))
         return found
 
-    def journal(self) -> tuple[list[BookedFill], Any]:
-        """The booked fills, and what the core remembers."""
+    def journal(self, number: int = 0) -> tuple[list[BookedFill], Any]:
+        """The booked fills of an instrument, and what its core remembers."""
         path = journal_path(self.cfg.journal.dir, self.cfg.exchange.product_code)
         with JournalReader.open(path) as reader:
-            return list(reader.fills()), reader.memo()
+            of = reader.of(self.cfg.products[number])
+            return list(of.fills()), of.memo()
 
     def working(self) -> list[str]:
         """Orders on the book, or on their way there, for longer than they may live."""
         now_ns = self.clock.now_ns()
-        live = self.venue.accounts["main"].live.values()
+        accounts = [venue.accounts["main"] for venue in self.venue.products.values()]
+        live = [order for account in accounts for order in account.live.values()]
         return [o.acceptance_id for o in live if now_ns - o.accepted_ns > EXPIRY_NS + 5 * NS_PER_S]
 
     def check(self, *, is_truth_known: bool = True) -> None:
@@ -144,16 +165,21 @@ class LiveRoom:
         Executions that never were and were taken back again may be in CSV and journal, as pairs. Without
         ``is_truth_known`` there was no time to find them out: then only CSV and journal have to agree, and limits hold.
         """
-        ledger = self.venue.ledger()
-        unit = self.cfg.exchange.instrument()
-        booked, memo = self.journal()
+        for number, venue in enumerate(self.venue.products.values()):
+            self._check(number, venue, is_truth_known=is_truth_known)
+        assert self.venue.statistics().limit_breaches == 0, "limits"
+        assert not self.working(), "orders that work for too long"
+
+    def _check(self, number: int, venue: PrivateVenue, *, is_truth_known: bool) -> None:
+        ledger, unit = venue.ledger(), venue.market.instrument
+        booked, memo = self.journal(number)
         ids = {fill.exec_id for fill in booked}
         real = [fill for fill in booked if fill.exec_id > 0 and not is_taken_back(fill.exec_id, ids.__contains__)]
         true_ids = sorted(fill.exec_id for fill in ledger.fills)
         assert sorted(fill.exec_id for fill in real) == true_ids or not is_truth_known, "journal"
         rows = Counter(
             (row["order_id"], row["side"], Decimal(row["price"]), Decimal(row["size"]), row["tag"])
-            for row in self.rows("trades")
+            for row in self.rows("trades", number)
         )
         assert rows == Counter(
             (f.row.order_id, f.row.side.value, unit.price(f.row.price), unit.size(f.row.size), f.row.tag)
@@ -164,8 +190,6 @@ class LiveRoom:
             assert held.position == ledger.position, "position"
             flow = -sum(fill.side.sign * fill.price * fill.size for fill in ledger.fills)
             assert held.realised - held.basis == flow + ledger.funding, "cash"
-        assert self.venue.statistics().limit_breaches == 0, "limits"
-        assert not self.working(), "orders that work for too long"
 
 
 @asynccontextmanager
@@ -179,18 +203,21 @@ async def live_room(
     start_ns: int | None = None,
     clock: ScaledClock | None = None,
     sections: Mapping[str, Mapping[str, Any]] | None = None,
+    instruments: Sequence[Mapping[str, Any]] = (),
     **more: Any,
 ) -> AsyncIterator[LiveRoom]:
     """An exchange in fast time, by default from now on, or on a clock that runs already; ``more`` goes to it.
 
-    ``sections`` change settings.
+    ``sections`` change settings. ``instruments`` are those of the account if there are several.
     """
     clock = ScaledClock(speed, start_ns) if clock is None else clock
-    market = Market(seed=seed, start_ns=clock.now_ns(), model=model)
+    units = [InstrumentConfig.model_validate(one).instrument() for one in instruments] or [fx_btc_jpy()]
+    markets = open_markets(units, seed, clock.now_ns(), model)
     settings = PrivateSettings(seed=seed, calendar=OPEN_ALL_DAY) if settings is None else settings
-    venue = PrivateVenue(market, [KEY], settings)
-    async with BitflyerExchange(market, clock=clock, private=venue, **more) as exchange:
-        yield LiveRoom(folder, clock, venue, exchange, live_config(exchange, folder, **(sections or {})))
+    venue = open_accounts(markets, [KEY], settings)
+    async with BitflyerExchange(source_of(markets), clock=clock, private=venue, **more) as exchange:
+        cfg = live_config(exchange, folder, instruments=instruments, **(sections or {}))
+        yield LiveRoom(folder, clock, venue, exchange, cfg)
 
 
 async def ended(task: asyncio.Task[int], seconds: float = 60.0) -> int:

@@ -48,6 +48,7 @@ def why_no_quotes(core: Core, now_ns: int) -> Reason | None:
         (core._stopping, Reason.STOPPING),
         (core.exits.closing is not None, Reason.CLOSING),
         (core.account is None or not core.account.is_sure(now_ns), Reason.ACCOUNT_UNKNOWN),
+        (not core.shared.is_whole, Reason.ACCOUNT_UNKNOWN),
         (now_ns < core._margin.until_ns, Reason.MARGIN),
         (state is not BoardState.RUNNING, Reason.VENUE_NOT_RUNNING),
         (health in {Health.SUPER_BUSY, Health.NO_ORDER, Health.STOP}, Reason.VENUE_UNHEALTHY),
@@ -57,9 +58,10 @@ def why_no_quotes(core: Core, now_ns: int) -> Reason | None:
 
 
 class Witness:
-    """Of all runs in one room."""
+    """Of one instrument, in all runs in one room."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
         self.wrongs: list[str] = []
         self.issued: Counter[tuple[Side, int, int]] = Counter()
         """Quotes that the core wanted sent."""
@@ -88,7 +90,8 @@ class Witness:
 
     def attend(self, run: LiveRun) -> None:
         """Look at every step of a run that is about to begin."""
-        core, on_event = run.core, run.core.on_event
+        core = run.portfolio.cores[self.number]
+        on_event = core.on_event
         self._last = self._unsaid = None
 
         def watched(event: Event, now_ns: int) -> Step:
@@ -133,11 +136,14 @@ class Witness:
             return
         room = self._room
         body = json.loads(record.body, parse_float=Decimal) if record.body else {}
+        venue = list(room.venue.products.values())[self.number]
+        unit = venue.market.instrument
+        if body.get("product_code") != unit.product_code:
+            return
         if body.get("child_order_type") == "LIMIT" and body.get("time_in_force") == "GTC":
-            unit = room.cfg.exchange.instrument()
             terms = (Side(body["side"]), int(unit.to_ticks(body["price"])), int(unit.to_lots(Decimal(body["size"]))))
             self.arrived.append((record.time_ns, terms))
-        account = room.venue.accounts["main"]
+        account = venue.accounts["main"]
         position = account.ledger.position
         long = position + sum(o.remaining for o in account.live.values() if o.side is Side.BUY)
         short = -position + sum(o.remaining for o in account.live.values() if o.side is Side.SELL)
@@ -160,6 +166,6 @@ class Witness:
             assert not late, f"{len(late)} quotes arrived after the halt"
         cap = room.cfg.exchange.instrument().to_lots(room.cfg.strategy.max_inventory_btc) + slack
         assert self.widest <= cap, f"{self.widest} lots could have been held, {cap} are allowed"
-        rows = room.rows("decisions")
+        rows = room.rows("decisions", self.number)
         assert len(rows) == self.decisions, f"{len(rows)} rows of {self.decisions} in the decision log"
         assert all(row["reason"] for row in rows), "a decision without a reason"

@@ -31,7 +31,7 @@ from stall_then_strike.infra.journal.writer import OWN_FOLDER, Journal, journal_
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs, TradeLogger
 from stall_then_strike.infra.logs.csv_mending import drop_cut_rows, missing_trades
-from stall_then_strike.infra.logs.log_folder import LogFolder
+from stall_then_strike.infra.logs.log_folder import LogFolder, log_folders
 from stall_then_strike.infra.logs.run_manifest import Mode, RunManifest
 from stall_then_strike.infra.watch.alerts import Alerts, load_alert_urls
 from stall_then_strike.types.dto import NS_PER_S, TradeLogRow
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
     try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml")
+        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
         cli.require_open_files()
         if cfg.env == "paper":
             raise ConfigError(f"env: {cfg.env} is not for this command; accepted: live or sim")
@@ -82,13 +82,12 @@ def _is_confirmed(cfg: AppConfig, layers: Sequence[Path]) -> bool:
     """Ask the operator for confirmation. Raises ConfigError without a terminal."""
     if not sys.stdin.isatty():
         raise ConfigError("no terminal to ask for confirmation on; accepted: --yes")
-    strategy, risk, venue, unit = cfg.strategy, cfg.risk, cfg.exchange, cfg.exchange.instrument()
+    risk, venue, unit = cfg.risk, cfg.exchange, cfg.exchange.instrument()
     where = "on the embedded exchange" if cfg.env == "sim" else f"at {venue.base_url}, with REAL ORDERS"
     day, fall = (f"{plain(limit)} {unit.quote}" for limit in (risk.daily_pnl_jpy, risk.max_dd_jpy))
+    sizes = "".join(_sizes(each, where) for each in cfg.by_instrument())
     question = (
-        f"{venue.product_code} {where}\n"
-        f"  a quote      {plain(strategy.size_min)} {unit.base}\n"
-        f"  position     at most {plain(strategy.max_inventory_btc)} {unit.base} either way\n"
+        f"{sizes}"
         f"  halt at      {day} a day, or {fall} drawdown\n"
         f"  settings of  {' and '.join(map(str, layers))}\n"
         "The checks come next, then trading. Type yes to start: "
@@ -102,6 +101,16 @@ def _is_confirmed(cfg: AppConfig, layers: Sequence[Path]) -> bool:
         return False
 
 
+def _sizes(cfg: AppConfig, where: str) -> str:
+    """What would be traded of one instrument."""
+    strategy, unit = cfg.strategy, cfg.exchange.instrument()
+    return (
+        f"{unit.product_code} {where}\n"
+        f"  a quote      {plain(strategy.size_min)} {unit.base}\n"
+        f"  position     at most {plain(strategy.max_inventory_btc)} {unit.base} either way\n"
+    )
+
+
 def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | None, alerts: Alerts) -> int:
     """Open logs and journal, which outlive the event loop, and run."""
     screen = Screen(Console(), live=True)
@@ -113,29 +122,36 @@ def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | No
         stack.enter_context(setup_runtime_logging(args.log_dir / "runtime", cfg.log, console=console))
         journal = stack.enter_context(_open_journal(cfg, credentials, now_ns))
         mode, venue = _source(cfg, credentials)
-        manifest = stack.enter_context(RunManifest(args.log_dir, cfg, mode, venue))
-        lacking = _lacking_trades(cfg, journal, args.log_dir, now_ns)
-        logs = stack.enter_context(CsvLogs(args.log_dir, cfg.exchange.instrument(), cfg.log, start_ns=now_ns))
-        for row in lacking:
-            logs.write(row)
-        logs.flush()  # these rows belong to an earlier run
-        manifest.begin(logs)
+        is_same_folder = journal.swap_log_dir(args.log_dir) == args.log_dir.absolute()
+        manifests, all_logs = list[RunManifest](), list[CsvLogs]()
+        for each, folder in zip(cfg.by_instrument(), log_folders(args.log_dir, cfg), strict=True):
+            manifest = stack.enter_context(RunManifest(folder, each, mode, venue))
+            lacking = _lacking_trades(each, journal, folder, now_ns) if is_same_folder else []
+            logs = stack.enter_context(CsvLogs(folder, each.exchange.instrument(), cfg.log, start_ns=now_ns))
+            for row in lacking:
+                logs.write(row)
+            logs.flush()  # these rows belong to an earlier run
+            manifest.begin(logs)
+            manifests.append(manifest)
+            all_logs.append(logs)
         stack.enter_context(alerts)
         _keep_configuration(cfg, args.log_dir, args.layers)
-        screen.begin(f"live trading of {cfg.exchange.product_code}", args.log_dir)
+        screen.begin(f"live trading of {' and '.join(cfg.products)}", args.log_dir)
         parts = LiveParts(
             cfg=cfg,
             credentials=credentials,
             journal=journal,
-            logs=logs,
+            logs=all_logs[0],
+            more_logs=all_logs[1:],
             log_dir=args.log_dir,
             screen=screen,
             alerts=alerts,
         )
         ending = Ending()
         with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-            code = manifest.exit_code = runner.run(_to_the_end(parts, ending, args.duration))
-        manifest.why = ending.why or "not started"
+            code = runner.run(_to_the_end(parts, ending, args.duration))
+        for manifest in manifests:
+            manifest.exit_code, manifest.why = code, ending.why or "not started"
         if journal.is_new and not journal.is_used:
             journal.discard()  # a failed start must not bind the file to an API key that may be mistyped
         return code
@@ -162,6 +178,7 @@ def _open_journal(cfg: AppConfig, credentials: Credentials | None, now_ns: int) 
     return Journal.open(
         journal_path(folder, product),
         product_code=product,
+        others=cfg.products[1:],
         account="embedded" if credentials is None else credentials.fingerprint,
         now_ns=now_ns,
         keep_days=cfg.journal.keep_days,
@@ -171,11 +188,9 @@ def _open_journal(cfg: AppConfig, credentials: Credentials | None, now_ns: int) 
 
 def _lacking_trades(cfg: AppConfig, journal: Journal, log_dir: Path, now_ns: int) -> list[TradeLogRow]:
     """Rows of fills that are missing from this log folder's trades CSV because of a crash."""
-    if journal.swap_log_dir(log_dir) != log_dir.absolute():
-        return []  # the last run logged to another folder
     folder = log_dir / TradeLogger.KIND
     drop_cut_rows(folder, (utc_day(now_ns - day * _DAY_NS) for day in range(_DAYS_MENDED + 1)))
-    rows = journal.trades_since(now_ns - _DAYS_MENDED * _DAY_NS)
+    rows = journal.trades_since(now_ns - _DAYS_MENDED * _DAY_NS, cfg.exchange.product_code)
     lacking = missing_trades(folder, rows, cfg.exchange.instrument())
     if lacking:
         logger.warning("{} fills of the last run were not in the trades CSV: added", len(lacking))

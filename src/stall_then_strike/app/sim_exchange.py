@@ -2,8 +2,9 @@
 
 The market is generated from a seed (endless, with one account to trade on) or played from a tape (ends with the tape,
 public only). The first lines on standard output are meant for scripts: ``sim_exchange ready rest=URL ws=URL
-product=CODE`` when the port is open, then, with an account, ``sim_exchange account key=KEY secret=SECRET``. The pair is
-given by the operator or generated at each start, and is valid for this process only.
+product=CODE`` when the port is open, with commas between the codes of several products, then, with an account,
+``sim_exchange account key=KEY secret=SECRET``. The pair is given by the operator or generated at each start, and is
+valid for this process only.
 """
 
 from __future__ import annotations
@@ -20,15 +21,20 @@ from pathlib import Path
 from secrets import token_hex, token_urlsafe
 from typing import Final
 
+from pydantic import ValidationError
+
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
+from stall_then_strike.app.trader.embedded import open_accounts, open_markets, source_of
+from stall_then_strike.config.instruments import InstrumentConfig
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.ledger import Rounding
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar, Maintenance
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
+from stall_then_strike.sim.exchange.several_markets import products_of
 from stall_then_strike.sim.exchange.source import MarketSource
 from stall_then_strike.sim.faults.catalogue import random_plan
 from stall_then_strike.sim.faults.kinds import FaultPlan
@@ -37,6 +43,7 @@ from stall_then_strike.sim.hub import address
 from stall_then_strike.sim.market import Market
 from stall_then_strike.tapes.tape_reader import Stamps, TapeError, TapeSource
 from stall_then_strike.types.errors import ConfigError
+from stall_then_strike.types.instrument import Instrument, fx_btc_jpy
 
 _CHAOS_S: Final = 600.0
 """Length of a chaos plan when the run has no known end."""
@@ -65,6 +72,14 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument(
         "--duration", metavar="SECONDS", type=cli.positive_seconds, help="stop after this time, in real seconds"
+    )
+    flags.add_argument(
+        "--also",
+        metavar="CODE=TICK",
+        type=_product,
+        action="append",
+        default=[],
+        help="trade a further product, such as ETH_JPY=0.1, in price steps of TICK; may be repeated; not with --tape",
     )
     account = flags.add_argument_group("account (not with --tape)")
     account.add_argument("--api-key", metavar="TEXT", help="key that is accepted (default: a new one, printed)")
@@ -110,6 +125,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = flags.parse_args(argv)
     if args.tape is not None and (args.api_key is not None or args.api_secret is not None):
         flags.error("--api-key and --api-secret: not allowed with --tape, which has no account")
+    if args.tape is not None and args.also:
+        flags.error("--also: not allowed with --tape, which is of one product")
+    codes = [fx_btc_jpy().product_code, *(unit.product_code for unit in args.also)]
+    if len(set(codes)) < len(codes):
+        flags.error("--also: a product is given twice; FX_BTC_JPY is there without it")
     try:
         cli.require_open_files()
     except ConfigError as error:
@@ -124,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"sim_exchange: --chaos {error} of the exchange's time (--duration times --speed)\n")
         return cli.EXIT_USAGE
     try:
-        source, clock = _market(args)
+        markets, source, clock = _market(args)
     except TapeError as error:
         sys.stderr.write(f"sim_exchange: --tape {error}\n")
         return cli.EXIT_USAGE
@@ -133,23 +153,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return cli.EXIT_USAGE
     try:
         with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-            return runner.run(_serve(source, clock, plan, args))
+            return runner.run(_serve(markets, source, clock, plan, args))
     except* TapeError as broken:
         sys.stderr.write("".join(f"sim_exchange: {error}\n" for error in broken.exceptions))
     return cli.EXIT_FAILED
 
 
-def _market(args: argparse.Namespace) -> tuple[MarketSource, ScaledClock | None]:
-    """The market and its clock (None at maximal speed). Raises OSError and TapeError for the tape."""
+def _market(args: argparse.Namespace) -> tuple[list[Market], MarketSource, ScaledClock | None]:
+    """The generated markets, what the exchange advances, and its clock (None at maximal speed).
+
+    A tape has no markets of its own. Raises OSError and TapeError for the tape.
+    """
     is_paced = not math.isinf(args.speed)
     if args.tape is not None:
         tape, stamps = TapeSource(args.tape), Stamps()
         stamps.take(tape.start_ns, "")
         if why := stamps.fault(at_end=True):
             sys.stderr.write(f"sim_exchange: --tape {args.tape}: {why}; it is played as it stands\n")
-        return tape, ScaledClock(args.speed, tape.start_ns) if is_paced else None
+        return [], tape, ScaledClock(args.speed, tape.start_ns) if is_paced else None
     clock = SystemClock() if args.speed == 1.0 else ScaledClock(args.speed if is_paced else 1.0)
-    return Market(seed=args.seed, start_ns=clock.now_ns()), clock if is_paced else None
+    markets = open_markets([fx_btc_jpy(), *args.also], args.seed, clock.now_ns())
+    return markets, source_of(markets), clock if is_paced else None
 
 
 def _fault_plan(args: argparse.Namespace) -> FaultPlan | None:
@@ -163,14 +187,18 @@ def _fault_plan(args: argparse.Namespace) -> FaultPlan | None:
 
 
 async def _serve(
-    source: MarketSource, clock: ScaledClock | None, plan: FaultPlan | None, args: argparse.Namespace
+    markets: list[Market],
+    source: MarketSource,
+    clock: ScaledClock | None,
+    plan: FaultPlan | None,
+    args: argparse.Namespace,
 ) -> int:
     """Serve until a signal, the end of the duration or the end of the tape."""
     ending = Ending()
     async with AsyncExitStack() as stack:
         key = ApiKey(key=args.api_key or token_hex(11), secret=args.api_secret or token_urlsafe(32))
         private: PrivateVenue | None = None
-        if isinstance(source, Market):
+        if markets:
             settings = PrivateSettings(
                 seed=args.seed,
                 collateral_jpy=args.collateral,
@@ -178,7 +206,7 @@ async def _serve(
                 shown_yen=None if args.yen == "exact" else Rounding.DOWN,
                 settled_yen=Rounding.DOWN if args.yen == "settled" else None,
             )
-            private = PrivateVenue(source, [key], settings)
+            private = open_accounts(markets, [key], settings)
         exchange = BitflyerExchange(source, clock=clock, host=args.host, port=args.port, private=private, faults=plan)
         try:
             await stack.enter_async_context(exchange)
@@ -201,10 +229,10 @@ async def _serve(
 
 
 def _announce(exchange: BitflyerExchange, key: ApiKey | None) -> None:
-    product = exchange.source.instrument.product_code
+    products = ",".join(products_of(exchange.source))
     account = "" if key is None else f"sim_exchange account key={key.key} secret={key.secret}\n"
     sys.stdout.write(
-        f"sim_exchange ready rest={exchange.base_url} ws={exchange.ws_url} product={product}\n{account}"
+        f"sim_exchange ready rest={exchange.base_url} ws={exchange.ws_url} product={products}\n{account}"
         "to trade on it on paper, from another terminal (Ctrl-C here stops the exchange):\n"
         f"  run_paper --set exchange.base_url={exchange.base_url} --set exchange.ws_url={exchange.ws_url}\n"
     )
@@ -221,6 +249,19 @@ async def _until_end(exchange: BitflyerExchange, ending: Ending, duration_s: flo
     """Wait for the first thing that ends the run."""
     has_ended = await first_of(exchange.wait_ended(), ending.wanted, limit_s=duration_s)
     ending.ask("end of tape" if has_ended else "duration over")  # no effect after a signal: the first reason is kept
+
+
+def _product(text: str) -> Instrument:
+    """A further product, for argparse."""
+    code, _, tick = text.partition("=")
+    try:
+        cfg = InstrumentConfig.model_validate({"product_code": code, "tick_size": Decimal(tick)})
+    except (ValidationError, ArithmeticError):
+        words = (
+            f"{text!r} is not a product; accepted: CODE=TICK, such as ETH_JPY=0.1, with a tick that divides 1 evenly"
+        )
+        raise argparse.ArgumentTypeError(words) from None
+    return cfg.instrument()
 
 
 def _yen(text: str) -> Decimal:

@@ -12,24 +12,27 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.view.state_export import export
-from stall_then_strike.app.view.state_view import StateView, as_json, render, take_view
+from stall_then_strike.app.view.state_view import StateView, account_result, as_json, render, take_view
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.halt import lift_halt
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import OWN_FOLDER, journal_path
+from stall_then_strike.infra.logs.log_folder import log_folders
 from stall_then_strike.infra.logs.log_runs import LIVE, LogRuns
 from stall_then_strike.infra.logs.run_manifest import run_journal
 from stall_then_strike.types.errors import ConfigError, JournalError
-from stall_then_strike.types.text import utc_iso
+from stall_then_strike.types.instrument import quote_of
+from stall_then_strike.types.text import plain, utc_iso
 
 _REASON_CHARS: Final = 500
 
@@ -69,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = flags.parse_intermixed_args(argv)  # flags are allowed between the command and DIR
     _refuse_mixtures(flags, args)
     try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml")
+        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
         if args.runs:
             sys.stdout.write(LogRuns.of(args.log_dir).listing())
             return cli.EXIT_DONE
@@ -123,22 +126,36 @@ def _journal_of(known: LogRuns, wanted: Sequence[str], cfg: AppConfig) -> Path:
     return run_journal(known.folder, record)
 
 
-def _view(path: Path, cfg: AppConfig) -> StateView:
+def _views(path: Path, cfg: AppConfig) -> tuple[list[StateView], dict[str, Decimal] | None]:
+    """A view for each instrument, and the day's result of several together; None if there are not several."""
+    now_ns = SystemClock().now_ns()
     with JournalReader.open(path) as reader:
-        return take_view(reader, cfg, SystemClock().now_ns())
+        memo = reader.account_memo() if len(cfg.products) > 1 else None
+        together = None if memo is None else account_result(memo)
+        return [take_view(reader, each, now_ns) for each in cfg.by_instrument()], together
 
 
 def _show(path: Path, cfg: AppConfig, *, is_json: bool) -> int:
-    view = _view(path, cfg)
+    views, together = _views(path, cfg)
     if is_json:
-        sys.stdout.write(orjson.dumps(as_json(view), option=orjson.OPT_INDENT_2).decode() + "\n")
-    else:
-        Console(highlight=False).print(render(view))
+        shown: dict[str, Any] = as_json(views[0])
+        if len(views) > 1:
+            figures = {name.replace(" ", "_"): plain(amount) for name, amount in (together or {}).items()}
+            shown = {"account": figures, "instruments": [as_json(view) for view in views]}
+        sys.stdout.write(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode() + "\n")
+        return cli.EXIT_DONE
+    console = Console(highlight=False)
+    for name, amount in (together or {}).items():
+        console.print(f"all instruments, {name}: {amount:+,.2f} {quote_of(views[0].product_code)}")
+    for view in views:
+        if len(views) > 1:
+            console.print(f"\n{view.product_code}", style="bold")
+        console.print(render(view))
     return cli.EXIT_DONE
 
 
 def _resume(path: Path, cfg: AppConfig, args: argparse.Namespace) -> int:
-    view = _view(path, cfg)
+    view = _views(path, cfg)[0][0]
     if view.held_by is not None:
         raise JournalError(f"{path} is in use by {view.held_by}; stop it first")
     if view.halt is None:
@@ -174,8 +191,12 @@ def _confirmed(view: StateView) -> bool:
 
 def _export(path: Path, cfg: AppConfig, folder: Path) -> int:
     try:
+        counts: dict[str, int] = {}
         with JournalReader.open(path) as reader:
-            counts = export(reader, cfg.exchange.instrument(), folder)
+            for each, place in zip(cfg.by_instrument(), log_folders(folder, cfg), strict=True):
+                unit = each.exchange.instrument()
+                rows = export(reader.of(unit.product_code), unit, place)
+                counts |= {str(place.relative_to(folder) / name): count for name, count in rows.items()}
     except OSError as error:
         sys.stderr.write(f"state: {error.filename or folder} cannot be written: {error.strerror}\n")
         return cli.EXIT_FAILED

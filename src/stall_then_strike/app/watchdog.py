@@ -62,7 +62,7 @@ class CancelsAll(Protocol):
 
 
 class Watchdog:
-    """Watches one product's trader."""
+    """Watches one account's trader."""
 
     def __init__(
         self,
@@ -182,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.yes and not args.now:
         flags.error("--yes needs --now")
     try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml")
+        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
         cli.require_open_files()
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
@@ -224,7 +224,7 @@ def _is_sure(cfg: AppConfig) -> bool:
     if not sys.stdin.isatty():
         raise ConfigError("--now asks before it cancels, and there is no terminal; accepted: --now --yes")
     sys.stdout.write(
-        f"Cancel ALL orders of {cfg.exchange.product_code} at {cfg.exchange.base_url}, also those entered by hand? "
+        f"Cancel ALL orders of {' and '.join(cfg.products)} at {cfg.exchange.base_url}, also those entered by hand? "
         "Type yes: "
     )
     sys.stdout.flush()
@@ -247,7 +247,7 @@ def _now(cfg: AppConfig, credentials: Credentials) -> int:
 
 def _watch(cfg: AppConfig, credentials: Credentials, args: argparse.Namespace) -> int:
     clock = SystemClock()
-    source = f"watchdog {cfg.exchange.product_code}"
+    source = f"watchdog {' and '.join(cfg.products)}"
     # No pause between alerts: each change is sent once, and each matters.
     alerts = Alerts(load_alert_urls(), pause_sec=0, clock=clock, source=source)
     with (
@@ -289,7 +289,7 @@ def _client(cfg: AppConfig, credentials: Credentials) -> pybotters.Client:
 
 def _cancel_all(cfg: AppConfig, credentials: Credentials, client: pybotters.Client) -> CancelAll:
     limit = aiohttp.ClientTimeout(total=float(cfg.pybotters.timeout_sec))
-    return CancelAll(client, credentials, cfg.exchange.product_code, limit)
+    return CancelAll(client, credentials, cfg.products, limit)
 
 
 def _on_off(is_on: bool) -> str:

@@ -21,7 +21,9 @@ from stall_then_strike.app.story.why_runs import runs_for
 from stall_then_strike.app.story.why_sources import Sources
 from stall_then_strike.app.story.why_story import MOMENT_S, ORDER_S, tell
 from stall_then_strike.app.story.why_view import as_json, render
+from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.logs.log_folder import log_folders
 from stall_then_strike.infra.logs.log_runs import LogRuns
 from stall_then_strike.types.errors import ConfigError, JournalError
 
@@ -55,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     )
     cli.add_run_flags(flags, default="the run with rows of it")
     flags.add_argument("--local", action="store_true", help="TIME without an offset is in session.timezone, not UTC")
+    flags.add_argument("--product", metavar="CODE", help="which of several instruments (default: the first)")
     flags.add_argument("--json", action="store_true", help="print one JSON object")
     return flags
 
@@ -66,9 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A leading space keeps argparse from taking -5m for a flag.
     args = parser().parse_args([f" {text}" if AGO.fullmatch(text) else text for text in given])
     try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml")
+        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
         now_ns = SystemClock().now_ns()
         zone = cfg.session.timezone
+        first, home = cfg.products[0], args.log_dir
+        number = _number(cfg, args.product)
+        cfg, args.log_dir = cfg.by_instrument()[number], log_folders(home, cfg)[number]
         known = LogRuns(args.log_dir)
         if args.runs:
             sys.stdout.write(known.listing())
@@ -78,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         asked = parse_asked(args.asked, now_ns=now_ns, zone=zone if args.local else "UTC")
         is_named = any(text.partition("=")[0].strip() == "journal.dir" for text in args.sets)
         runs = runs_for(asked, known, args.wanted, MOMENT_S if args.window is None else args.window)
-        with Sources(cfg, args.log_dir, known, runs, is_journal_named=is_named) as sources:
+        with Sources(cfg, args.log_dir, known, runs, is_journal_named=is_named, home=home, first=first) as sources:
             story = tell(sources, asked, args.window, now_ns=now_ns)
         story = replace(story, runs=tuple(map(known.line, runs if known.records else known.with_rows)))
     except ConfigError as error:
@@ -92,6 +98,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         Console(highlight=False).print(render(story, zone))
     return cli.EXIT_DONE if story.is_found else cli.EXIT_FAILED
+
+
+def _number(cfg: AppConfig, product: str | None) -> int:
+    """Which of the configuration's instruments is asked about. Raises ConfigError."""
+    if product is None:
+        return 0
+    if product not in cfg.products:
+        raise ConfigError(f"--product {product}: no instrument of the settings; accepted: {', '.join(cfg.products)}")
+    return cfg.products.index(product)
 
 
 def _window(text: str) -> float:

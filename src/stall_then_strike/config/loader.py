@@ -105,8 +105,8 @@ def _explain(detail: ErrorDetails, tree: Tree) -> Iterator[str]:
         # This comes from a validator over several keys. Its lines start with the key, relative to its own section.
         for line in str(detail["ctx"]["error"]).splitlines():
             key, _, text = line.partition(": ")
-            full = (*path, *key.split("."))
-            given = tree.at(full)
+            full = (*path, *(int(step) if step.isdigit() else step for step in key.split(".")))
+            given = tree.at(full) or tree.at(_inherited(full))
             yield f"{given.origin if given else 'built-in default'}: {_dotted(full)}: {text}"
         return
     node = tree.nearest(path)
@@ -119,6 +119,13 @@ def _explain(detail: ErrorDetails, tree: Tree) -> Iterator[str]:
         annotation = model if field is None else _annotation_at(field, path)
         wrong = f" ({detail['ctx']['error']})" if kind == "value_error" else ""
         yield f"{say} {show(node.plain())} is not accepted{wrong}; accepted: {_accepted(annotation, field)}"
+
+
+def _inherited(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Where an instrument's key is taken from if it is not given: ``strategy`` or ``exchange``."""
+    if path[0] != "instruments":
+        return path
+    return path[2:] if "strategy" in path else ("exchange", *path[2:])
 
 
 def _unknown(path: tuple[str | int, ...], value: object, model: type[BaseModel]) -> str:

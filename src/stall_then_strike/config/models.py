@@ -8,11 +8,12 @@ bounds.
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from stall_then_strike.config.fields import Section, raise_all
+from stall_then_strike.config.instruments import InstrumentConfig, filled_in
 from stall_then_strike.config.replay import (
     BacktestConfig,
     Engine,
@@ -46,6 +47,7 @@ __all__ = [
     "Engine",
     "ExchangeConfig",
     "ForeignOrders",
+    "InstrumentConfig",
     "JournalConfig",
     "LatencyConfig",
     "LatencyKind",
@@ -74,6 +76,9 @@ class AppConfig(Section):
         default="paper", description="paper, live, or sim (paper or live on the embedded exchange)"
     )
     exchange: ExchangeConfig = Field(default_factory=ExchangeConfig)
+    instruments: tuple[InstrumentConfig, ...] = Field(
+        default=(), strict=False, description="several products of the account, instead of the one of exchange"
+    )
     pybotters: PybottersConfig = Field(default_factory=PybottersConfig)
     ws: WsConfig = Field(default_factory=WsConfig)
     strategy: StallStrategyConfig = Field(default_factory=StallStrategyConfig)
@@ -88,31 +93,31 @@ class AppConfig(Section):
     log: LogConfig = Field(default_factory=LogConfig)
     sim: SimConfig = Field(default_factory=SimConfig)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, tree: Any) -> Any:
+        return filled_in(tree)
+
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
         """Check across sections. Each text starts with the key that has to be changed."""
-        venue, strategy = self.exchange, self.strategy
         problems = []
-        if strategy.size_min < venue.size_min:
-            problems.append(
-                f"strategy.size_min: {strategy.size_min} is under the venue's minimum; "
-                f"accepted: {venue.size_min} or more"
-            )
-        for key, size in (("size_min", strategy.size_min), ("max_inventory_btc", strategy.max_inventory_btc)):
-            if size % venue.size_step:
-                problems.append(
-                    f"strategy.{key}: {size} is off the venue's step; accepted: multiples of {venue.size_step:f}"
-                )
-        if strategy.max_inventory_btc < strategy.size_min:
-            problems.append(
-                f"strategy.max_inventory_btc: {strategy.max_inventory_btc} is under strategy.size_min; "
-                f"accepted: {strategy.size_min} or more"
-            )
-        unit = venue.tick_size * venue.size_step
-        for key, limit in (("daily_pnl_jpy", self.risk.daily_pnl_jpy), ("max_dd_jpy", self.risk.max_dd_jpy)):
-            if limit % unit:
-                problems.append(f"risk.{key}: {limit} is finer than money is counted; accepted: multiples of {unit:f}")
-        channels = [f"lightning_{kind}_{venue.product_code}" for kind in PUBLIC_CHANNEL_KINDS]
+        if self.instruments:
+            for number, one in enumerate(self.instruments):
+                at = f"instruments.{number}."
+                problems += _strategy_problems(one, one.strategy, at)
+                problems += _money_problems(one, self.risk)
+        else:
+            problems += _strategy_problems(self.exchange, self.strategy, "") + _money_problems(self.exchange, self.risk)
+        codes = self.products
+        problems.extend(
+            f"instruments.{number}.product_code: {code} is given twice; accepted: each product once"
+            for number, code in enumerate(codes)
+            if code in codes[:number]
+        )
+        if len(codes) > 1 and self.record.enabled:
+            problems.append("record.enabled: several instruments cannot be recorded while trading; accepted: false")
+        channels = [f"lightning_{kind}_{code}" for code in codes for kind in PUBLIC_CHANNEL_KINDS]
         problems.extend(
             f"ws.channels: {channel} is no public channel of the product; accepted: {', '.join(channels)}"
             for channel in self.ws.channels
@@ -120,3 +125,60 @@ class AppConfig(Section):
         )
         raise_all(problems)
         return self
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """The product codes of all instruments, in order."""
+        return tuple(one.product_code for one in self.instruments) or (self.exchange.product_code,)
+
+    def by_instrument(self) -> tuple[AppConfig, ...]:
+        """The configuration of each instrument alone, in order; this one itself if there is only one."""
+        if not self.instruments:
+            return (self,)
+        return tuple(
+            self.model_copy(
+                update={
+                    "exchange": self.exchange.model_copy(
+                        update={
+                            "product_code": one.product_code,
+                            "tick_size": one.tick_size,
+                            "size_step": one.size_step,
+                            "size_min": one.size_min,
+                        }
+                    ),
+                    "strategy": one.strategy,
+                    "instruments": (),
+                }
+            )
+            for one in self.instruments
+        )
+
+
+def _strategy_problems(venue: ExchangeConfig | InstrumentConfig, strategy: StallStrategyConfig, at: str) -> list[str]:
+    """What does not fit between a product's units and a strategy. ``at`` goes before each key."""
+    problems = []
+    if strategy.size_min < venue.size_min:
+        problems.append(
+            f"{at}strategy.size_min: {strategy.size_min} is under the venue's minimum; "
+            f"accepted: {venue.size_min} or more"
+        )
+    for key, size in (("size_min", strategy.size_min), ("max_inventory_btc", strategy.max_inventory_btc)):
+        if size % venue.size_step:
+            problems.append(
+                f"{at}strategy.{key}: {size} is off the venue's step; accepted: multiples of {venue.size_step:f}"
+            )
+    if strategy.max_inventory_btc < strategy.size_min:
+        problems.append(
+            f"{at}strategy.max_inventory_btc: {strategy.max_inventory_btc} is under {at}strategy.size_min; "
+            f"accepted: {strategy.size_min} or more"
+        )
+    return problems
+
+
+def _money_problems(venue: ExchangeConfig | InstrumentConfig, risk: RiskConfig) -> list[str]:
+    unit = venue.tick_size * venue.size_step
+    return [
+        f"risk.{key}: {limit} is finer than money is counted; accepted: multiples of {unit:f}"
+        for key, limit in (("daily_pnl_jpy", risk.daily_pnl_jpy), ("max_dd_jpy", risk.max_dd_jpy))
+        if limit % unit
+    ]

@@ -11,7 +11,7 @@ from stall_then_strike.config.fields import Number, Section
 
 
 class JournalConfig(Section):
-    """What outlives the process: one SQLite file for each product."""
+    """What outlives the process: one SQLite file for each account."""
 
     dir: str = Field(default="data/journal", min_length=1, description="folder of the journals")
     keep_days: int = Field(

@@ -46,6 +46,18 @@ class LimitsConfig(Section):
         return self
 
 
+def unit_problems(tick_size: Decimal, size_step: Decimal, size_min: Decimal) -> list[str]:
+    """What is wrong with a product's units; each text starts with its key."""
+    problems = [
+        f"{name}: {step} does not divide one evenly; accepted: 1, 0.5, 0.1, 0.01 and the like"
+        for name, step in (("tick_size", tick_size), ("size_step", size_step))
+        if 1 % step
+    ]
+    if size_min % size_step:
+        problems.append(f"size_min: {size_min} is off the venue's step; accepted: multiples of {size_step:f}")
+    return problems
+
+
 class ExchangeConfig(Section):
     """The venue, its addresses and the product's units."""
 
@@ -80,16 +92,7 @@ class ExchangeConfig(Section):
 
     @model_validator(mode="after")
     def _units_fit(self) -> Self:
-        problems = []
-        for name in ("tick_size", "size_step"):
-            step: Decimal = getattr(self, name)
-            if 1 % step:
-                problems.append(f"{name}: {step} does not divide one evenly; accepted: 1, 0.5, 0.1, 0.01 and the like")
-        if self.size_min % self.size_step:
-            problems.append(
-                f"size_min: {self.size_min} is off the venue's step; accepted: multiples of {self.size_step:f}"
-            )
-        raise_all(problems)
+        raise_all(unit_problems(self.tick_size, self.size_step, self.size_min))
         return self
 
 

@@ -2,7 +2,8 @@
 
 Nothing here does I/O, reads a clock or draws a random number, so a list of stamped events is enough to replay a run.
 
-    core            one step of the engine; it combines the other modules
+    portfolio       one account: the cores of its instruments
+    core            one step of the engine for one instrument; it combines the other modules
     strategy        the seam: what a strategy sees, and the wish that it answers with
     strategy_stall  stall, then strike: one function over integers
     quoting         a wish made true: quotes are compared by key with what is live, then sent and cancelled

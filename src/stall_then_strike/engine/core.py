@@ -154,6 +154,8 @@ class Core:
 
         Nothing is closed before.
         """
+        self.restored: CoreMemo | None = None
+        """The memo of an earlier run."""
         self._stopping = self._stop_flat = False
         self._held: Reason | None = None
         self._day: date | None = None
@@ -180,6 +182,7 @@ class Core:
         self.budget.restore(memos)
         for order in self.orders.live():
             order.cancel_reason = Reason.ORPHAN
+        self.restored = memo
         if memo is None:
             return
         self.inventory.restore(memo.inventory)
@@ -306,8 +309,8 @@ class Core:
         If a halt has left the position to the operator, the limit is only reported, once.
         """
         self._checked = self.inventory.changes
-        is_left = self.kill_switch.keeps_position
-        reached = self.kill_switch.reached(self.inventory) if is_left else self.kill_switch.check(self.inventory)
+        is_left, day = self.kill_switch.keeps_position, self.shared.day or self.inventory
+        reached = self.kill_switch.reached(day) if is_left else self.kill_switch.check(day)
         if reached is None or (is_left and self._is_limit_told):
             return
         risk, is_day = self._cfg.risk, reached is Reason.KILL_PNL
@@ -458,7 +461,7 @@ class Core:
                         self.exits.begin(Reason.FLATTEN, flatten=True)
             case Command.RESUME:
                 self._errors = 0
-                if (lifted := self.kill_switch.resume(self.inventory)) is not None:
+                if (lifted := self.kill_switch.resume(self.shared.day or self.inventory)) is not None:
                     why = control.detail or control.reason.label
                     self.record.note("WARNING", f"halt ({lifted.label}) lifted: {why}; limits count from here")
                     self.dispatch.decision("resume", Reason.RESUMED)
@@ -483,8 +486,11 @@ class Core:
 
     def _halt(self, reason: Reason, detail: str = "") -> None:
         """The kill switch has tripped: report it, and flatten unless the position is left to the operator."""
-        state = self.inventory.state()
-        day, fall = self.instrument.amount(state.pnl_today_jpy), self.instrument.amount(state.drawdown_jpy)
+        if (together := self.shared.day) is not None:
+            day, fall = together.figures()
+        else:
+            state = self.inventory.state()
+            day, fall = self.instrument.amount(state.pnl_today_jpy), self.instrument.amount(state.drawdown_jpy)
         why = f" ({detail})" if detail else ""
         flatten = not self.kill_switch.keeps_position
         then = "flattening" if flatten else "the position is left to the operator"
@@ -524,7 +530,7 @@ class Core:
                 self._stopping,
                 self.exits.closing is not None,
                 self._held or 0,
-                account is None or account.is_sure(self._now_ns),
+                account is None or (self.shared.is_whole and account.is_sure(self._now_ns)),
                 self._now_ns < self._margin.until_ns,
                 self._state is _RUNNING,
                 self._health not in _UNHEALTHY,

@@ -48,6 +48,8 @@ class Dispatch:
         self._own_names = own_names
         self._sent = 0
         self._run_ms = 0
+        self.number, self.instruments = 0, 1
+        """Which of the account's instruments this is, and how many there are: names are unique among all of them."""
 
     def begin_run(self, now_ns: int) -> None:
         """The first step: the run's orders are named after its time."""
@@ -66,7 +68,8 @@ class Dispatch:
         sends less than one a millisecond).
         """
         self._sent += 1
-        return ClientOrderId(f"{self._run_ms + self._sent}" if self._own_names else f"{self._run_ms:x}-{self._sent}")
+        name = self._sent * self.instruments + self.number
+        return ClientOrderId(f"{self._run_ms + name}" if self._own_names else f"{self._run_ms:x}-{name}")
 
     def quote(self, quotes: Sequence[Quote], strategy: Strategy, reason: Reason) -> None:
         """Send new quotes of a strategy; one of size zero only uses up an order number."""

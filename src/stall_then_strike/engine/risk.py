@@ -6,11 +6,11 @@ Pure. It holds the halt and its reason; the core cancels and flattens.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import Final, Protocol
 
 from stall_then_strike.config.models import RiskConfig
-from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.types.dto import NS_PER_S, Reason
+from stall_then_strike.types.instrument import Money
 
 DAY_LIMITS: Final = frozenset({Reason.KILL_PNL, Reason.KILL_DRAWDOWN})
 """Halts that end with the trading day. All others last until the operator lifts them."""
@@ -41,6 +41,39 @@ def _outranks(reason: Reason, halted: Reason) -> bool:
     return halted in DAY_LIMITS and reason not in DAY_LIMITS and reason is not Reason.AUTH_REFUSED
 
 
+class Day(Protocol):
+    """The day's result as the kill switch reads it: of one instrument, or of an account's instruments together."""
+
+    @property
+    def daily_limit(self) -> Money:
+        """The result at which to halt."""
+        ...
+
+    @property
+    def drawdown_limit(self) -> Money:
+        """The fall from the peak at which to halt."""
+        ...
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the result is known, so that limits may be judged."""
+        ...
+
+    @property
+    def pnl_today(self) -> Money:
+        """Realised and unrealised result since the day began."""
+        ...
+
+    @property
+    def drawdown(self) -> Money:
+        """Fall from the day's peak."""
+        ...
+
+    def restart_peak(self) -> None:
+        """Count the drawdown from the current result."""
+        ...
+
+
 class KillSwitch:
     """Trips on the day's loss, the drawdown, repeated refusals, and on command. It then stays tripped until lifted.
 
@@ -66,18 +99,16 @@ class KillSwitch:
         """Restore an earlier run's state: a halt survives a restart."""
         self.halted, self.pnl_base = halted, pnl_base
 
-    def check(self, inventory: InventoryManager) -> Reason | None:
+    def check(self, day: Day) -> Reason | None:
         """Trip if the day's result or drawdown has reached its limit; return the reason if this call tripped it."""
-        reached = None if self.halted is not None else self.reached(inventory)
+        reached = None if self.halted is not None else self.reached(day)
         return None if reached is None else self.trip(reached)
 
-    def reached(self, inventory: InventoryManager) -> Reason | None:
+    def reached(self, day: Day) -> Reason | None:
         """Which limit of the day is reached, or None; whether or not trading is halted already."""
-        if not inventory.is_marked:
+        if not day.is_marked:
             return None
-        reason = limit_reached(
-            inventory.pnl_today, self.pnl_base, inventory.daily_limit, inventory.drawdown, inventory.drawdown_limit
-        )
+        reason = limit_reached(day.pnl_today, self.pnl_base, day.daily_limit, day.drawdown, day.drawdown_limit)
         return Reason(reason) if reason else None
 
     def on_reject(self, now_ns: int) -> Reason | None:
@@ -107,11 +138,11 @@ class KillSwitch:
         """The result from which the day's loss is counted, in money units: that of the last resume, or zero."""
         return self._lift() if self.halted in DAY_LIMITS else None
 
-    def resume(self, inventory: InventoryManager) -> Reason | None:
+    def resume(self, day: Day) -> Reason | None:
         """Lift any halt at the operator's command; return its reason. The day's limits count anew from here."""
         if self.halted is not None:
-            self.pnl_base = inventory.pnl_today
-            inventory.restart_peak()
+            self.pnl_base = day.pnl_today
+            day.restart_peak()
         return self._lift()
 
     def _lift(self) -> Reason | None:

@@ -33,7 +33,7 @@ Venue facts: channels and their rates as in the feed; at the daily maintenance t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -46,6 +46,7 @@ from yarl import URL
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import EVENTS_CHANNEL, FeedStatistics, MarketEvent, MarketFeed
+from stall_then_strike.infra.bitflyer.feeds import Feeds
 from stall_then_strike.infra.bitflyer.login import KeyPair
 from stall_then_strike.infra.bitflyer.private_feed import PrivateStatistics
 from stall_then_strike.infra.bitflyer.private_side import PrivateEvent, PrivateSide
@@ -127,6 +128,7 @@ class PyBotterSession:
         clock: ScaledClock,
         on_event: Callable[[SessionEvent], None],
         credentials: KeyPair | None,
+        others: Sequence[Callable[[SessionEvent], None]] = (),
     ) -> None: ...
 
     def __init__(
@@ -135,18 +137,27 @@ class PyBotterSession:
         clock: ScaledClock,
         on_event: Callable[[MarketEvent], None] | Callable[[SessionEvent], None],
         credentials: KeyPair | None = None,
+        others: Sequence[Callable[[SessionEvent], None]] = (),
     ) -> None:
-        """Open nothing yet. For a host that is not bitFlyer's, `credentials.sign_for` must be active."""
+        """Open nothing yet. For a host that is not bitFlyer's, `credentials.sign_for` must be active.
+
+        If ``cfg`` has several instruments, ``on_event`` gets the events of the first, ``others`` those of the others.
+        """
         self._cfg = cfg
         self._url = cfg.exchange.ws_url
         self._clock = clock
-        self._on_event = cast("Callable[[SessionEvent], None]", on_event)  # see the overloads
+        self._sinks = (cast("Callable[[SessionEvent], None]", on_event), *others)  # see the overloads
         self._credentials = credentials
-        instrument = cfg.exchange.instrument()
-        self._store = BitflyerStore(instrument)
-        private = None if credentials is None else PrivateSide(credentials, instrument, self._on_event)
+        each = cfg.by_instrument()
+        units = [one.exchange.instrument() for one in each]
+        if len(units) != len(self._sinks):
+            raise ValueError("give a sink of events for each instrument")
+        self._store = BitflyerStore(units[0])
+        private = None if credentials is None else PrivateSide(credentials, units, self._sinks)
         self._private = private
-        self.feed: Final = MarketFeed(cfg, self._store.board, None if private is None else private.on_message)
+        self.feed: Final = MarketFeed(each[0], self._store.board, None if private is None else private.on_message)
+        """The first instrument's feed; it also takes what belongs to no product."""
+        self.feeds: Final = Feeds((self.feed, *map(MarketFeed, each[1:])))
         call_s = float(cfg.pybotters.timeout_sec)
         self.call_timeout: Final = aiohttp.ClientTimeout(total=call_s)
         """Limit of one HTTP call. The client's own limit is longer: it includes the delay before a handshake."""
@@ -158,19 +169,10 @@ class PyBotterSession:
         self.on_pause: Callable[[Pause], None] = lambda pause: None
         """Called on a sleep, a standstill or a clock step, after the connection was given up if need be."""
 
-        feed = self.feed
-        channels = dict.fromkeys(
-            (
-                feed.snapshot_channel,
-                feed.board_channel,
-                feed.executions_channel,
-                feed.ticker_channel,
-                *cfg.ws.channels,
-            )
-        )
+        channels = dict.fromkeys((*self.feeds.channels, *cfg.ws.channels))
         if credentials is not None:
             channels[EVENTS_CHANNEL] = None  # subscribed last
-        self._subscriptions = Subscriptions(channels, feed.replies)
+        self._subscriptions = Subscriptions(channels, self.feed.replies)
         self._silences = self._limits_of_silence()
 
         self._handshakes = Handshakes(self._url, float(cfg.ws.reconnect_min_sec), self._on_handshake)
@@ -181,9 +183,7 @@ class PyBotterSession:
         self._watcher: asyncio.Task[None] | None = None
         self._retired: ClientWebSocketResponse | None = None
         self._to_close: list[ClientWebSocketResponse] = []
-        self._pauses = PauseWatch(clock.sources, max(_LATE_NS, cfg.strategy.stale_ms * NS_PER_MS))
-        self._has_book = False
-        """Whether a complete book has arrived on the current connection."""
+        self._pauses = PauseWatch(clock.sources, max(_LATE_NS, min(one.strategy.stale_ms for one in each) * NS_PER_MS))
         self._renewal = ""
         """Why ``renew`` was called for the current connection; empty if it was not."""
         self._outcome = Outcome()
@@ -268,7 +268,8 @@ class PyBotterSession:
         """
         limit_s = float(self._cfg.ws.connect_timeout_sec) if timeout_sec is None else timeout_sec
         if not await self._outcome.wait_ready(limit_s):
-            missing = "private channel" if self._has_book else f"board of {self._cfg.exchange.product_code}"
+            without = " and ".join(self.feeds.without_book)
+            missing = f"board of {without}" if without else "private channel"
             raise FeedError(f"no {missing} from {self._url} within {limit_s:g} s: {self._why_not_ready()}")
 
     async def wait_failed(self) -> NoReturn:
@@ -345,13 +346,14 @@ class PyBotterSession:
             now_ns = self._clock.now_ns()
             if self.tap is not None:
                 self.tap.on_frame(data, now_ns)
-            event = self.feed.on_text(data, now_ns)
+            feeds = self.feeds
+            number = 0 if feeds.is_one else feeds.number_of(data)
+            event = feeds.all[number].on_text(data, now_ns)
             if event is not None:
                 if self._pauses.is_behind and type(event) is BoardSnapshot and event.status is BookStatus.OK:
                     event = event._replace(status=BookStatus.STALE)
-                self._on_event(event)
-                if not self._has_book and type(event) is BoardSnapshot and event.status is not BookStatus.UNKNOWN:
-                    self._has_book = True
+                self._sinks[number](event)
+                if not feeds.has_books and feeds.note_book(number, event):
                     self._look_whether_ready()
             elif (
                 self._private is not None
@@ -364,7 +366,7 @@ class PyBotterSession:
             self._outcome.fail(error)
 
     def _look_whether_ready(self) -> None:
-        if self._has_book and (self._private is None or self._private.is_live):
+        if self.feeds.has_books and (self._private is None or self._private.is_live):
             self._outcome.set_ready()
 
     def _on_binary(self, data: bytes, ws: ClientWebSocketResponse) -> None:
@@ -403,7 +405,7 @@ class PyBotterSession:
         now_ns, now_s = self._clock.now_ns(), asyncio.get_running_loop().time()
         self._ws = ws
         self._connected_s = now_s
-        self.feed.on_connect()
+        self.feeds.on_connect()
         self.feed.expect_replies(self._subscriptions.channels)
         self._silences.restart(now_ns, now_s)
         if self.tap is not None:
@@ -421,17 +423,18 @@ class PyBotterSession:
         if ws is None:
             return
         self._retired = ws
-        self._has_book = False
         _log.warning("{}; the book is unknown until the next snapshot", self._handshakes.last_error)
+        now_ns = self._clock.now_ns()
+        unknown = self.feeds.on_disconnect(now_ns)
         if self._outcome.failure is not None:
             return
-        now_ns = self._clock.now_ns()
         if self.tap is not None:
             self.tap.on_dropped(now_ns, self._handshakes.last_error)
         try:
             if self._private is not None:
                 self._private.on_dropped(now_ns)
-            self._on_event(self.feed.on_disconnect(now_ns))
+            for sink, book in zip(self._sinks, unknown, strict=True):
+                sink(book)
         except Exception as error:  # noqa: BLE001 - called by pybotters, which would swallow it
             self._outcome.fail(error)
 
@@ -486,23 +489,23 @@ class PyBotterSession:
         return f"the channel {fault.channel} was refused: {fault.refusal}"
 
     def _limits_of_silence(self) -> Silences:
-        feed, ws = self.feed, self._cfg.ws
+        ws = self._cfg.ws
         quiet_ns = int(ws.snapshot_silence_sec * NS_PER_S)
         executions_ns = int(ws.executions_silence_sec * NS_PER_S)
-        return Silences(
-            (
+        limits: list[Silence] = []
+        for feed in self.feeds.all:
+            limits += (
                 Silence(feed.snapshot_channel, quiet_ns, is_vital=True),
                 Silence(feed.board_channel, quiet_ns, is_vital=True),
                 Silence(feed.ticker_channel, quiet_ns, is_vital=False),
                 Silence(feed.executions_channel, executions_ns, is_vital=False, may_pause=True),
-            ),
-            lesser_pause_ns=executions_ns,
-        )
+            )
+        return Silences(tuple(limits), lesser_pause_ns=executions_ns)
 
     def _silent_channel(self) -> str:
         """Which channel's silence calls for a new connection; empty if none does."""
         now_ns, now_s = self._clock.now_ns(), asyncio.get_running_loop().time()
-        for text, must_renew in self._silences.found(self.feed.heard_ns, now_ns, now_s):
+        for text, must_renew in self._silences.found(self.feeds.heard_ns, now_ns, now_s):
             if must_renew:
                 return text
             _log.warning("{}; the connection is kept", text)

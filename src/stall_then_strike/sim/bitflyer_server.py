@@ -8,6 +8,8 @@ is in `bitflyer/wire.py`, `rpc.py` and `public_rest.py`. The market decides when
 - without a clock, frames leave as fast as the subscribed clients read them. The market stands still while nobody is
   subscribed, and HTTP is answered at once.
 
+Several products are one source (`exchange/several_markets.py`), each with its private side.
+
 With a private side (`private_venue.py`) the venue has accounts. `private_rest.py` answers their calls at the market's
 current time, and each answer leaves after its own delay.
 
@@ -35,6 +37,7 @@ from stall_then_strike.sim.bitflyer.public_rest import PublicRest
 from stall_then_strike.sim.bitflyer.rpc import INTERNAL_ERROR, RpcError, RpcSession
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.exchange.request_log import Audit, Received
+from stall_then_strike.sim.exchange.several_markets import products_of
 from stall_then_strike.sim.exchange.source import (
     ABORT_SOCKETS,
     CLOSE_SOCKETS,
@@ -99,12 +102,15 @@ class BitflyerExchange:
 
         ``clock`` should start near the source's time, because everything older is sent at once; None means maximal
         speed. Port 0 lets the system choose at the first start. ``ping_s`` is in real seconds. ``ip_limit`` is the
-        number of HTTP calls per address in five minutes, None for no limit. ``private`` must belong to the same market.
+        number of HTTP calls per address in five minutes, None for no limit. ``private`` must belong to the same market;
+        of several products it is the first one's, and the others are made beside it.
         ``audit`` records everything received; the default keeps the newest records. The windows of ``faults`` count
         from the source's current time; more can be injected at any time through :attr:`faults`.
         """
-        if private is not None and private.market is not source:
-            raise ValueError("the private side is of another market")
+        if private is not None:
+            sides: dict[str, MarketSource] = {code: venue.market for code, venue in private.products.items()}
+            if sides != products_of(source):
+                raise ValueError("the private side is of another market")
         self._private = private
         self._source = source
         self._clock = clock
@@ -129,7 +135,8 @@ class BitflyerExchange:
         self._rest = PublicRest(source, now_ns=self._now_ns, addresses=addresses, calendar=calendar, audit=self.audit)
         self._private_rest = None if private is None else PrivateRest(private, addresses, self.audit)
         if private is not None and self._private_rest is not None:
-            private.desk.mishaps = self.faults
+            for venue in private.products.values():
+                venue.desk.mishaps = self.faults
             self._private_rest.shown_ns = self.faults.shown_ns
         self._tasks: asyncio.TaskGroup | None = None
         self._nap: asyncio.Task[None] | None = None

@@ -33,6 +33,20 @@ _ID_STEP: Final = 611_953
 """Coprime to the cycle: the six digits do not count up, and repeat only after a million orders."""
 
 
+class OrderIds:
+    """Acceptance ids: ``JRF``, UTC second, six digits that do not count up (API docs, tape)."""
+
+    def __init__(self, seed: int) -> None:
+        """Begin anywhere in the cycle of the six digits."""
+        self._issued = Random(f"ids {seed}").randrange(_ID_CYCLE)
+
+    def new(self, now_ns: int) -> OrderId:
+        """A fresh id."""
+        self._issued += 1
+        digits = self._issued * _ID_STEP % _ID_CYCLE
+        return OrderId(f"JRF{second_text(now_ns // NS_PER_S, '%Y%m%d-%H%M%S')}-{digits:06d}")
+
+
 class Outsider(Protocol):
     """A participant from outside the flow, with orders in the book and acting in the market's time."""
 
@@ -57,16 +71,25 @@ class Market:
     """An endless :class:`~stall_then_strike.sim.exchange.source.MarketSource`."""
 
     def __init__(
-        self, *, seed: int, start_ns: int, instrument: Instrument | None = None, model: FlowModel | None = None
+        self,
+        *,
+        seed: int,
+        start_ns: int,
+        instrument: Instrument | None = None,
+        model: FlowModel | None = None,
+        ids: OrderIds | None = None,
     ) -> None:
-        """Open the board with a full book at ``start_ns``, by default for ``FX_BTC_JPY``."""
+        """Open the board with a full book at ``start_ns``, by default for ``FX_BTC_JPY``.
+
+        ``ids``: those of another market of the venue, so that no id is issued twice.
+        """
         self._instrument = instrument if instrument is not None else fx_btc_jpy()
         self._now_ns = start_ns
         self._condition = Condition()
         self._closed_since_ns: int | None = None
         self._outsider: Outsider | None = None
         self._engine = MatchingEngine()
-        self._ids_issued = Random(f"ids {seed}").randrange(_ID_CYCLE)
+        self.ids = OrderIds(seed) if ids is None else ids
         self._publisher = Publisher(
             Random(f"publisher {seed}"), engine=self._engine, instrument=self._instrument, start_ns=start_ns
         )
@@ -221,10 +244,8 @@ class Market:
         return self._publisher.mid()
 
     def new_order_id(self, now_ns: int) -> OrderId:
-        """A fresh acceptance id: ``JRF``, UTC second, six digits that do not count up (API docs, tape)."""
-        self._ids_issued += 1
-        digits = self._ids_issued * _ID_STEP % _ID_CYCLE
-        return OrderId(f"JRF{second_text(now_ns // NS_PER_S, '%Y%m%d-%H%M%S')}-{digits:06d}")
+        """A fresh acceptance id."""
+        return self.ids.new(now_ns)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

@@ -94,9 +94,13 @@ class Changes:
     """What a step changed that must outlive the process. Stored as one, before the step's actions are sent."""
 
     ts_ns: int
+    product: str = ""
+    """The instrument of orders, fills, facts and memo; empty for the first one of the account."""
     orders: tuple[OrderMemo, ...] = ()
     """Every order that the step touched, as it is now."""
     fills: tuple[BookedFill, ...] = ()
     facts: tuple[Fact, ...] = ()
     memo: CoreMemo | None = None
     """None if nothing of it changed."""
+    account: CoreMemo | None = None
+    """The memo of the account as a whole, if it trades several instruments and the memo changed."""

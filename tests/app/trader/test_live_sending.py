@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from stall_then_strike.app.trader.live_trader import LiveTrader
+from stall_then_strike.app.trader.live_trader import LivePlace, LiveTrader
 from stall_then_strike.app.trader.outbox import MOST_IN_FLIGHT
 from stall_then_strike.engine.gateway import Reply, Request
+from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import SystemClock
@@ -71,7 +72,9 @@ class Story:
 async def sending(story: Story, rules: VenueRules | None = None) -> AsyncIterator[LiveTrader]:
     cfg = config()
     feed = MarketFeed(cfg)
-    trader = LiveTrader(core_of(cfg, rules, live=True), SystemClock(), feed, feed.view, story, story, story)
+    core = core_of(cfg, rules, live=True)
+    place = LivePlace(core=core, feed=feed, logs=story, venue=story)
+    trader = LiveTrader(Portfolio(cfg.risk, [core]), SystemClock(), [place], story)
     async with asyncio.TaskGroup() as tasks:
         sender = tasks.create_task(trader.send())
         await asyncio.sleep(0)
@@ -105,7 +108,7 @@ async def test_more_than_may_be_under_way_waits_its_turn() -> None:
     story = Story()
     async with sending(story) as trader:
         for _ in range(2):
-            trader._take(Step((Reconcile(since=ExecId(0), why="test"),) * MOST_IN_FLIGHT))
+            trader._take(trader.seats[0], Step((Reconcile(since=ExecId(0), why="test"),) * MOST_IN_FLIGHT))
         async with asyncio.timeout(LIMIT_S):
             while story.asked < MOST_IN_FLIGHT:  # noqa: ASYNC110 - the turns of the loop are what is waited for
                 await asyncio.sleep(0)
@@ -141,7 +144,7 @@ async def test_quotes_of_a_step_go_out_as_the_venue_takes_them(rules: VenueRules
         client_order_id=ClientOrderId("3"), side=SELL, price=None, size=Lots(MIN), tag="close", reason=Reason.REVERSE
     )
     async with sending(story, rules) as trader:
-        trader._take(Step((*quotes, close)))
+        trader._take(trader.seats[0], Step((*quotes, close)))
         async with asyncio.timeout(LIMIT_S):
             await trader.outbox.wait_sent()
     assert story.batches == batches

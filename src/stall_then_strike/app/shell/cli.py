@@ -164,8 +164,11 @@ def settings_file(named: Path) -> Path:
     return own if named.parent == CONFIGS and not named.exists() and own.is_file() else named
 
 
-def load(args: argparse.Namespace, default_override: Path | None) -> AppConfig:
-    """Read the configuration that the flags name, and put its files into ``args.layers``. Raises ConfigError."""
+def load(args: argparse.Namespace, default_override: Path | None, *, takes_several: bool = False) -> AppConfig:
+    """Read the configuration that the flags name, and put its files into ``args.layers``. Raises ConfigError.
+
+    ``takes_several``: the command can do with several instruments.
+    """
     named = {"--base": args.base, "--config": args.config or default_override}
     files = [settings_file(path) for path in named.values() if path is not None]
     if args.config == CONFIGS / _LIVE:
@@ -176,7 +179,11 @@ def load(args: argparse.Namespace, default_override: Path | None) -> AppConfig:
             hint = f", or no {flag} for the package's own, {own}" if own.is_file() else ""
             raise ConfigError(f"{flag} {path}: no such file in {Path.cwd()}; accepted: a YAML file{hint}")
     args.layers = files
-    return load_app_config(files[0], files[1] if len(files) > 1 else None, args.sets)
+    cfg = load_app_config(files[0], files[1] if len(files) > 1 else None, args.sets)
+    if len(cfg.products) > 1 and not takes_several:
+        given = ", ".join(cfg.products)
+        raise ConfigError(f"instruments: {given}: only run_live trades several; accepted: one for this command")
+    return cfg
 
 
 @contextmanager

@@ -58,9 +58,24 @@ class Records:
 class Sources:
     """Logs and journals to search. A context manager that closes the journals."""
 
-    def __init__(self, cfg: AppConfig, log_dir: Path, known: LogRuns, runs: Sequence[int], *, is_journal_named: bool):
-        """Open what exists and note what does not in ``notes``. Only rows of ``runs`` are read; if empty, all rows."""
+    def __init__(
+        self,
+        cfg: AppConfig,
+        log_dir: Path,
+        known: LogRuns,
+        runs: Sequence[int],
+        *,
+        is_journal_named: bool,
+        home: Path | None = None,
+        first: str | None = None,
+    ):
+        """Open what exists and note what does not in ``notes``. Only rows of ``runs`` are read; if empty, all rows.
+
+        ``cfg`` is of one instrument, ``log_dir`` has its CSVs. If it is not the account's first, ``home`` is the log
+        folder of the account, and ``first`` the product of the first instrument, after which the journal is named.
+        """
         self.cfg, self.log_dir = cfg, log_dir
+        self._home, self._first = home or log_dir, first or cfg.exchange.product_code
         self.units = cfg.exchange.instrument()
         self._known, self._runs = known, runs
         self.logs = LogReader(log_dir, known.rows(runs) if runs else None)
@@ -95,7 +110,7 @@ class Sources:
         if self._runs:
             return any(map(self._known.is_running, self._runs))
         try:
-            in_folder = holder(self.log_dir / ".lock")
+            in_folder = holder(self._home / ".lock")
         except OSError:
             in_folder = None
         return in_folder is not None or any(journal.info().held_by is not None for journal in self._journals)
@@ -190,16 +205,15 @@ class Sources:
             self.journal = next(filter(knows, self._journals), self.journal)
 
     def _open_live(self, *, is_journal_named: bool) -> list[JournalReader]:
-        product = self.cfg.exchange.product_code
-        configured = journal_path(self.cfg.journal.dir, product)
+        configured = journal_path(self.cfg.journal.dir, self._first)
         if is_journal_named:
             if not configured.exists():
                 self.notes.append(f"{configured}: no such journal")
             return self._opened(configured)
-        found = self._opened(journal_path(self.log_dir / OWN_FOLDER, product))
+        found = self._opened(journal_path(self._home / OWN_FOLDER, self._first))
         for journal in self._opened(configured):
             folder = journal.log_dir()
-            if folder in (None, self.log_dir.absolute()):
+            if folder in (None, self._home.absolute()):
                 found.append(journal)
                 continue
             journal.close()
@@ -214,7 +228,7 @@ class Sources:
         if not path.exists():
             return []
         try:
-            return [JournalReader.open(path)]
+            return [JournalReader.open(path).of(self.cfg.exchange.product_code)]
         except JournalError as error:
             self.notes.append(str(error))
             return []
@@ -261,7 +275,7 @@ class Sources:
         return lives
 
     def _runtime(self, from_ns: int, until_ns: int, found: Records) -> list[RuntimeLine]:
-        folder = self.log_dir / "runtime"
+        folder = self._home / "runtime"
         lines = runtime_lines(folder, max(0, from_ns - _SKEW_NS), until_ns + _SKEW_NS)
         expected = [f"fill {fill.side} {plain(fill.size)} @ {plain(fill.price)} " for fill in found.fills]
         expected += [

@@ -1,7 +1,8 @@
-"""The embedded exchange with an account, for `run_live` without network and API key."""
+"""The embedded exchange with an account, for `run_live` without network and API key, and its products."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,12 @@ from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
+from stall_then_strike.sim.exchange.flow import FlowModel
+from stall_then_strike.sim.exchange.several_markets import Markets
+from stall_then_strike.sim.exchange.source import MarketSource
 from stall_then_strike.sim.faults.plan_file import load_fault_plan
 from stall_then_strike.sim.market import Market
+from stall_then_strike.types.instrument import Instrument
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,18 +37,44 @@ class Embedded:
         return exchange.model_copy(update={"base_url": self.exchange.base_url, "ws_url": self.exchange.ws_url})
 
 
+def open_markets(
+    instruments: Sequence[Instrument], seed: int, start_ns: int, model: FlowModel | None = None
+) -> list[Market]:
+    """A market for each product, with seeds that count up, so that a product alone is the first of several."""
+    markets: list[Market] = []
+    for number, unit in enumerate(instruments):
+        ids = markets[0].ids if markets else None
+        markets.append(Market(seed=seed + number, start_ns=start_ns, instrument=unit, model=model, ids=ids))
+    return markets
+
+
+def source_of(markets: Sequence[Market]) -> MarketSource:
+    """What an exchange with these products advances."""
+    return Markets(markets) if len(markets) > 1 else markets[0]
+
+
+def open_accounts(markets: Sequence[Market], keys: Sequence[ApiKey], settings: PrivateSettings) -> PrivateVenue:
+    """The accounts in all products; returns the private side of the first."""
+    first = PrivateVenue(markets[0], keys, settings)
+    for market in markets[1:]:
+        PrivateVenue(market, beside=first)
+    return first
+
+
 async def open_embedded(stack: AsyncExitStack, cfg: AppConfig, clock: Clock) -> Embedded:
     """Start an exchange in this process until the stack closes: a new market and account, open around the clock.
 
     Raises ConfigError for an unusable fault plan.
     """
-    market = Market(seed=cfg.sim.seed, start_ns=clock.now_ns(), instrument=cfg.exchange.instrument())
+    markets = open_markets([one.exchange.instrument() for one in cfg.by_instrument()], cfg.sim.seed, clock.now_ns())
     key = ApiKey(key=token_hex(11), secret=token_urlsafe(32))
     settings = PrivateSettings(
         seed=cfg.sim.seed, collateral_jpy=cfg.sim.collateral_jpy, calendar=Calendar(maintenance=None)
     )
-    venue = PrivateVenue(market, [key], settings)
+    venue = open_accounts(markets, [key], settings)
     faults = load_fault_plan(cli.settings_file(Path(cfg.sim.faults))) if cfg.sim.faults else None
-    exchange = await stack.enter_async_context(BitflyerExchange(market, clock=clock, private=venue, faults=faults))
+    exchange = await stack.enter_async_context(
+        BitflyerExchange(source_of(markets), clock=clock, private=venue, faults=faults)
+    )
     credentials = Credentials(key=key.key, secret=key.secret, source="embedded exchange")
     return Embedded(exchange=exchange, venue=venue, credentials=credentials)

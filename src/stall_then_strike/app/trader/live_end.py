@@ -7,7 +7,7 @@ live are cancelled directly over HTTP (:func:`cancel_directly`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Final, Literal
 
@@ -44,16 +44,16 @@ class LiveEnd:
     def __init__(
         self,
         trader: LiveTrader,
-        venue: LiveVenue,
+        venues: Sequence[LiveVenue],
         session: PyBotterSession,
         clock: ScaledClock,
         ending: Ending,
         say: Callable[[str], None],
     ) -> None:
-        """``say`` shows a line to the operator."""
-        self._trader, self._venue, self._session = trader, venue, session
+        """``venues`` are those of the trader's instruments. ``say`` shows a line to the operator."""
+        self._trader, self._venues, self._session = trader, venues, session
         self._clock, self._ending, self._say = clock, ending, say
-        self._core = trader.core
+        self._portfolio = trader.portfolio
         self.is_over = asyncio.Event()
         """Set by the task that watches the core, once nothing of ours is live."""
         self.is_shown = False
@@ -75,8 +75,8 @@ class LiveEnd:
         if not self.is_shown:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_HURRY_S):
-                    await trader.outbox.wait_sent()
-        is_left = self._core.orders.any_live or not self.is_shown
+                    await trader.wait_sent()
+        is_left = self._portfolio.any_live or not self.is_shown
         logger.log("ERROR" if is_left else "INFO", "end of trading: {}", self.last_words())
         trader.remember("stop", f"{self._ending.why}; {self.last_words()}")
 
@@ -86,24 +86,28 @@ class LiveEnd:
         A report may contain news: the core then acts on it, and the account is requested again after that. A request
         that fails or does not fit the budget is repeated.
         """
-        core = self._core
+        portfolio = self._portfolio
         pause_s, longest_s = (seconds / self._clock.speed for seconds in _LAST_ASK_S)
         while True:
             await self.is_over.wait()
-            if core.budget.may_ask(self._clock.now_ns(), core.shared.venue.report_calls, urgent=True):
+            calls = portfolio.first.shared.venue.report_calls * len(portfolio.cores)
+            if portfolio.first.budget.may_ask(self._clock.now_ns(), calls, urgent=True):
                 asked_ns = self._clock.now_ns()
                 await self._trader.ask_account("stopping")
-                if self._is_shown_since(asked_ns) and core.is_done:
+                if self._is_shown_since(asked_ns) and portfolio.is_done:
                     return True
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, longest_s)
-            if not core.is_done:
+            if not portfolio.is_done:
                 self.is_over.clear()  # set again by the watch
 
     def _is_shown_since(self, asked_ns: int) -> bool:
-        """Whether the last report was requested at ``asked_ns`` or later and confirms the account as we know it."""
-        last, account = self._venue.last, self._core.account
-        return last is not None and account is not None and last.asked_ns >= asked_ns and account.is_shown_by(last)
+        """Whether the last reports were requested at ``asked_ns`` or later and confirm the account as we know it."""
+        for venue, core in zip(self._venues, self._portfolio.cores, strict=True):
+            last, account = venue.last, core.account
+            if last is None or account is None or last.asked_ns < asked_ns or not account.is_shown_by(last):
+                return False
+        return True
 
     # --- messages
 
@@ -122,30 +126,39 @@ class LiveEnd:
 
     def _what_is_awaited(self) -> str:
         """What the end waits for at the moment."""
-        core, unit = self._core, self._core.instrument
-        if live := list(core.orders.live()):
+        if live := self._live():
             return f"waiting for the end of {'order' if len(live) == 1 else 'orders'} {_names(live)}"
-        if core.exits.closing is not None:
-            held = f"{unit.size(core.inventory.position):+f} {unit.base}"
-            way = f", with an order in its way that is not ours: {', '.join(core.obstacles)}" if core.obstacles else ""
-            return f"closing {held} ({core.exits.closing.reason.label}){way}"
-        if core.account is not None and core.account.to_cancel:
-            return f"waiting for the end of what should not be on the book: {', '.join(core.account.to_cancel)}"
+        for core in self._portfolio.cores:
+            if core.exits.closing is not None:
+                why, obstacles = core.exits.closing.reason.label, ", ".join(core.obstacles)
+                way = f", with an order in its way that is not ours: {obstacles}" if obstacles else ""
+                return f"closing {_held(core)} ({why}){way}"
+        for core in self._portfolio.cores:
+            if core.account is not None and core.account.to_cancel:
+                return f"waiting for the end of what should not be on the book: {', '.join(core.account.to_cancel)}"
         if not self._session.statistics().is_private_live:
             return "waiting for the venue, which does not answer now, to show the account"
         return "waiting for the venue to show the account as it is here"
 
     def last_words(self) -> str:
         """Live orders and position at the end, as far as known."""
-        core, unit = self._core, self._core.instrument
-        live = list(core.orders.live())
+        live = self._live()
         doubt = "" if self.is_shown else ", not confirmed by the venue"
-        if core.exits.closing is not None and core.obstacles:
-            doubt += f"; in the way of its close, and not ours: {', '.join(core.obstacles)}"
-        position = f"position {unit.size(core.inventory.position):+f} {unit.base}{doubt}"
+        for core in self._portfolio.cores:
+            if core.exits.closing is not None and core.obstacles:
+                doubt += f"; in the way of its close, and not ours: {', '.join(core.obstacles)}"
+        position = f"position {' and '.join(map(_held, self._portfolio.cores))}{doubt}"
         if not live:
             return f"no order of ours is live; {position}"
         return f"NOT CONFIRMED: {_names(live)}; what rests expires by itself within a minute; {position}"
+
+    def _live(self) -> list[Order]:
+        return [order for core in self._portfolio.cores for order in core.orders.live()]
+
+
+def _held(core: Core) -> str:
+    unit = core.instrument
+    return f"{unit.size(core.inventory.position):+f} {unit.base}"
 
 
 def _names(orders: Collection[Order]) -> str:

@@ -8,9 +8,10 @@ run, and trades. For the end see ``live_end``. After a crash, the next start add
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,25 +24,26 @@ from stall_then_strike.app.shell.first_of import first_of
 from stall_then_strike.app.trader.embedded import open_embedded
 from stall_then_strike.app.trader.live_alerts import PAUSE, LiveAlerts
 from stall_then_strike.app.trader.live_end import LiveEnd, cancel_directly
-from stall_then_strike.app.trader.live_trader import LiveTrader, LiveVenue
+from stall_then_strike.app.trader.live_trader import LivePlace, LiveTrader, LiveVenue
 from stall_then_strike.app.trader.observe import FeedCondition, Observer
 from stall_then_strike.app.trader.own_recording import OwnRecording
-from stall_then_strike.app.trader.preflight import preflight
+from stall_then_strike.app.trader.preflight import OF_INSTRUMENT, preflight
 from stall_then_strike.app.trader.realtime import RealtimeRun
 from stall_then_strike.app.trader.skew_watch import SkewWatch
-from stall_then_strike.app.view.checks import Verdict, exit_code, show
+from stall_then_strike.app.view.checks import CheckResult, Verdict, exit_code, show
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.app.view.status import Status
 from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import config_digest
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.shared import Shared
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
-from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
+from stall_then_strike.infra.bitflyer.venue_status import PERIOD_S, poll_venue_status
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, perf_ns
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.journal.care import JournalCare
@@ -78,9 +80,11 @@ class LiveParts:
     """None for the embedded exchange, which makes its own."""
     journal: Journal
     logs: CsvLogs
+    """The first instrument's; ``more_logs`` are those of the others."""
     log_dir: Path
     screen: Screen
     alerts: Alerts
+    more_logs: Sequence[CsvLogs] = ()
     strategy: MakeStrategy = stall_then_strike
 
 
@@ -112,26 +116,34 @@ async def open_run(
     Raises JournalError and LogError.
     """
     journal = parts.journal
-    restored = journal.load()
-    core = Core(cfg, Shared(cfg, bitflyer_rules(cfg), live=True), strategy=parts.strategy)
-    beginning = Beginning(
-        is_live=True,
-        memo=restored.memo,
-        orders=restored.orders,
-        exec_ids=restored.exec_ids,
-        fills=restored.fills,
-    )
-    beginning.restore(core)
+    cores, beginnings = list[Core](), list[Beginning]()
+    shared = Shared(cfg, bitflyer_rules(cfg), live=True)
+    for each in cfg.by_instrument():
+        restored = journal.load(each.exchange.product_code)
+        core = Core(each, shared, strategy=parts.strategy)
+        beginning = Beginning(
+            is_live=True,
+            memo=restored.memo,
+            orders=restored.orders,
+            exec_ids=restored.exec_ids,
+            fills=restored.fills,
+        )
+        beginning.restore(core)
+        cores.append(core)
+        beginnings.append(beginning)
+    portfolio = Portfolio(cfg.risk, cores)
+    portfolio.restore(journal.account())
     journal.set_patience(0)  # the event loop must not wait for another program's lock
     if not journal.reserve.keep():
         logger.warning("no room can be kept back beside {}: a halt by a full disk may be lost", journal.path)
 
-    def on_event(event: SessionEvent) -> None:
-        run.on_session(event)  # made below: a session sends no events before it connects
+    def on_event(event: SessionEvent, number: int = 0) -> None:
+        run.on_session(event, number)  # made below: a session sends no events before it connects
 
-    session = PyBotterSession(cfg, clock, on_event, credentials)
-    async with OwnRecording(cfg, clock, "live", beginning) as recording, session:
-        run = LiveRun(parts, cfg, clock, credentials, ending, core, session)
+    others = [partial(on_event, number=number) for number in range(1, len(cores))]
+    session = PyBotterSession(cfg, clock, on_event, credentials, others)
+    async with OwnRecording(cfg, clock, "live", beginnings[0]) as recording, session:
+        run = LiveRun(parts, cfg, clock, credentials, ending, portfolio, session)
         recording.attach(run.trader, session)
         yield run
 
@@ -146,12 +158,13 @@ class LiveRun:
         clock: ScaledClock,
         credentials: Credentials,
         ending: Ending,
-        core: Core,
+        portfolio: Portfolio,
         session: PyBotterSession,
     ) -> None:
-        """Connect the parts. ``core`` must be restored, ``session`` open but not connected."""
+        """Connect the parts. ``portfolio`` must be restored, ``session`` open but not connected."""
         self._parts, self._cfg, self._clock, self._credentials = parts, cfg, clock, credentials
-        self._ending, self.core, self._session = ending, core, session
+        self._ending, self.portfolio, self._session = ending, portfolio, session
+        self.core = portfolio.first
         self._is_checked = False
         """Whether the pre-flight is over. Until then a wrong clock is only one of its findings."""
         self._is_past_core = False
@@ -160,28 +173,35 @@ class LiveRun:
         self._alerts = LiveAlerts(parts.alerts.send, float(cfg.watch.alert_disconnect_sec))
         self._lag = LoopLag(cfg.watch.lag_warn_ms)
         session.on_pause = self._on_pause
-        self.http = BitflyerHttp(
-            session.get_client(),
-            cfg.exchange,
-            clock,
-            timeout=session.call_timeout,
-            on_reading=self._on_reading,
-            on_skew=self._on_skew,
-            redact=credentials.redact,
-        )
-        venue = LiveVenue(self.http, session)
+        self._each = cfg.by_instrument()
+        self.https = [
+            BitflyerHttp(
+                session.get_client(),
+                each.exchange,
+                clock,
+                timeout=session.call_timeout,
+                on_reading=self._on_reading,
+                on_skew=self._on_skew,
+                redact=credentials.redact,
+            )
+            for each in self._each
+        ]
+        self.http = self.https[0]
+        venues = [LiveVenue(http, session) for http in self.https]
         self.trader = LiveTrader(
-            core,
+            portfolio,
             clock,
-            session.feed,
-            session.view,
-            parts.logs,
+            [
+                LivePlace(core=core, feed=feed, logs=logs, venue=venue)
+                for core, feed, logs, venue in zip(
+                    portfolio.cores, session.feeds.all, (parts.logs, *parts.more_logs), venues, strict=True
+                )
+            ],
             parts.journal,
-            venue,
             locked_sec=float(cfg.journal.locked_sec),
             on_fact=self._alerts.on_fact,
         )
-        self._end = LiveEnd(self.trader, venue, session, clock, ending, self._say)
+        self._end = LiveEnd(self.trader, venues, session, clock, ending, self._say)
         where = "embedded exchange" if parts.credentials is None else cfg.exchange.base_url
         self._mode = f"live · {where}"
 
@@ -195,22 +215,33 @@ class LiveRun:
         if code != cli.EXIT_DONE:
             return code
         self._is_checked = True
-        self.trader.on_event(CallsMade(ts_ns=self._clock.now_ns(), calls=self.http.private_calls))
+        self.trader.on_event(
+            CallsMade(ts_ns=self._clock.now_ns(), calls=sum(http.private_calls for http in self.https))
+        )
         self._tell_halt()
-        observer = Observer(self._cfg, self.trader, self._mode, self._clock.now_ns())
+        observers = [
+            Observer(each, self.trader, self._mode, self._clock.now_ns(), number)
+            for number, each in enumerate(self._each)
+        ]
         try:
-            await self._trade(observer, duration_s)
+            await self._trade(observers, duration_s)
         except Exception as error:
             self._tell_failure(error)
             raise
         finally:
             await self._cancel_the_rest()
             is_written = await self._write_the_rest()
-        code = self._finish(observer)
+        code = self._finish(observers)
         return code if is_written or code != cli.EXIT_DONE else cli.EXIT_FAILED
 
     async def _preflight(self) -> int:
-        results = await preflight(self._cfg, self._credentials, self.http, self._clock, self._parts.log_dir)
+        results: list[CheckResult] = []
+        for each, http in zip(self._each, self.https, strict=True):
+            found = await preflight(each, self._credentials, http, self._clock, self._parts.log_dir)
+            if results:
+                product = each.exchange.product_code
+                found = [replace(one, name=f"{one.name} {product}") for one in found if one.name in OF_INSTRUMENT]
+            results += found
         show(results, self._parts.screen.console)
         for result in results:
             if result.verdict is Verdict.OK:
@@ -228,28 +259,29 @@ class LiveRun:
         """A signal came before trading began; an earlier run may have left orders."""
         await self._cancel_the_rest()
         logger.info("ended before trading: {}; {}", self._ending.why, self._end.last_words())
-        if self.core.halted is not None:
+        if self.portfolio.halted is not None:
             return cli.EXIT_HALTED
-        return cli.EXIT_FAILED if self.core.orders.any_live else cli.EXIT_DONE
+        return cli.EXIT_FAILED if self.portfolio.any_live else cli.EXIT_DONE
 
-    async def _trade(self, observer: Observer, duration_s: float | None) -> None:
+    async def _trade(self, observers: Sequence[Observer], duration_s: float | None) -> None:
         """Connect, trade to the end, and stop in good order."""
         heartbeat = Heartbeat(heartbeat_path(self._cfg), SystemClock(), period_sec=float(self._cfg.watch.heartbeat_sec))
         async with asyncio.TaskGroup() as tasks:
-            owned = self._start_tasks(tasks, observer, heartbeat)
+            owned = self._start_tasks(tasks, observers[0], heartbeat)
             self.trader.remember("start", config_digest(self._cfg))
             await self._session.connect_ws()
             await self._ready()
-            observer.restart(self._clock.now_ns())
+            for observer in observers:
+                observer.restart(self._clock.now_ns())
             if not self._ending.wanted.is_set():
                 logger.info("feed and private channel are live: {}", self._cfg.exchange.ws_url)
-                text = f"{self._cfg.exchange.product_code}, {self._mode}"
+                text = f"{', '.join(self._cfg.products)}, {self._mode}"
                 self._parts.alerts.send(AlertKind.START, "started", text)
             await self._ending.wait(None if duration_s is None else duration_s / self._clock.speed)
             await self._end.stop(flat=self._cfg.risk.stop_flat, limit_s=float(self._cfg.account.stop_sec))
             for task in owned:
                 task.cancel()
-        if not self.core.orders.any_live:
+        if not self.portfolio.any_live:
             heartbeat.stopped()
 
     def _start_tasks(
@@ -258,13 +290,19 @@ class LiveRun:
         """Start the background tasks of trading, which run until cancelled."""
         cfg, parts, trader, clock = self._cfg, self._parts, self.trader, self._clock
         timer = RealtimeRun(trader, clock, speed=clock.speed)
+        period_s = PERIOD_S * len(self.https)  # as many calls of this address for several instruments as for one
         care = JournalCare(parts.journal, cfg.journal.keep_days, clock.now_ns, self._tell_of_journal)
         disks = DiskWatch(written_folders(cfg, parts.log_dir, Path(cfg.journal.dir)), cfg.watch.min_free_disk_mb)
         return [
             tasks.create_task(timer.keep_time()),
             tasks.create_task(trader.send()),
             tasks.create_task(self._session.wait_failed()),
-            tasks.create_task(poll_venue_status(self.http, clock, trader.on_market)),
+            *(
+                tasks.create_task(
+                    poll_venue_status(http, clock, partial(trader.on_market, number=number), period_s=period_s)
+                )
+                for number, http in enumerate(self.https)
+            ),
             tasks.create_task(heartbeat.run()),
             tasks.create_task(self._lag.run()),
             tasks.create_task(self._watch()),
@@ -281,40 +319,43 @@ class LiveRun:
     async def _cancel_the_rest(self) -> None:
         """After a failure: cancel the orders that may be live, without the core."""
         self._is_past_core = True
-        await cancel_directly(self.core, self.http, self._clock)
+        for core, http in zip(self.portfolio.cores, self.https, strict=True):
+            await cancel_directly(core, http, self._clock)
 
     async def _write_the_rest(self) -> bool:
         """Write the owed steps into the journal. Returns whether all were written."""
-        has_failed = self.core.halted is Reason.LOG_FAILURE
+        has_failed = self.portfolio.halted is Reason.LOG_FAILURE
         if await self.trader.owed.settle(_WATCH_S if has_failed else _LAST_WRITE_S):
             return True
         logger.critical("{} steps are not in the journal: it does not know how this run ended", len(self.trader.owed))
         return False
 
-    def _finish(self, observer: Observer) -> int:
-        core, parts = self.core, self._parts
-        halted = core.halted
+    def _finish(self, observers: Sequence[Observer]) -> int:
+        portfolio, parts = self.portfolio, self._parts
+        halted = portfolio.halted
         ended = self._ending.why if halted is None else f"halted: {halted.label}"
-        if core.orders.any_live or not self._end.is_shown:
+        if portfolio.any_live or not self._end.is_shown:
             ended = f"{ended}; NOT CONFIRMED by the venue"
-        summary = observer.summary(self._condition(), log_dir=str(parts.log_dir), ended=ended)
-        parts.screen.end(summary_table(summary))
+        for observer in observers:
+            summary = observer.summary(self._condition(), log_dir=str(parts.log_dir), ended=ended)
+            parts.screen.end(summary_table(summary))
         logger.info("ended: {}", ended)
         parts.alerts.send(AlertKind.STOP, "stopped", f"{ended}; {self._end.last_words()}")
         if halted is not None:
             return cli.EXIT_HALTED
-        was_to_be_flat = self._cfg.risk.stop_flat and core.inventory.position != 0
-        is_done = self._end.is_shown and not core.orders.any_live and not was_to_be_flat and core.start_fault is None
+        is_held = any(core.inventory.position for core in portfolio.cores)
+        was_to_be_flat = self._cfg.risk.stop_flat and is_held
+        is_done = self._end.is_shown and not portfolio.any_live and not was_to_be_flat and portfolio.start_fault is None
         return cli.EXIT_DONE if is_done else cli.EXIT_FAILED  # an unconfirmed end counts as failed
 
     # --- events
 
-    def on_session(self, event: SessionEvent) -> None:
-        """Take one event of the session."""
+    def on_session(self, event: SessionEvent, number: int = 0) -> None:
+        """Take one event of the session, of the instrument with this number."""
         if isinstance(event, OrderEvent | FillEvent | PrivateChannel):
-            self.trader.on_event(event)
+            self.trader.on_event(event, number)
         else:
-            self.trader.on_market(event, self._session.frame_perf_ns)
+            self.trader.on_market(event, self._session.frame_perf_ns, number)
 
     def _on_reading(self, reading: LimitReading) -> None:
         if not self._is_past_core:
@@ -328,12 +369,14 @@ class LiveRun:
     def _forget_skew(self) -> None:
         """The clock may have jumped: skews measured before do not count any more."""
         self._skew.restart()
-        self.http.skew.forget()
+        for http in self.https:
+            http.skew.forget()
 
     def _on_skew(self, skew_ns: int) -> None:
         why = self._skew.add(skew_ns)
-        core, is_watched = self.core, self._is_checked and not self._is_past_core
-        if why and is_watched and core.halted is None and core.start_fault is None and not self._is_set_right(skew_ns):
+        portfolio, is_watched = self.portfolio, self._is_checked and not self._is_past_core
+        is_sound = portfolio.halted is None and portfolio.start_fault is None
+        if why and is_watched and is_sound and not self._is_set_right(skew_ns):
             self.trader.halt(Reason.CLOCK_SKEW, why)
 
     def _is_set_right(self, skew_ns: int) -> bool:
@@ -357,17 +400,18 @@ class LiveRun:
 
     async def _watch(self) -> None:
         """Watch for failing logs, long disconnects and the moment when nothing is live any more."""
-        core, trader, parts = self.core, self.trader, self._parts
+        portfolio, trader, parts = self.portfolio, self.trader, self._parts
         while True:
-            if parts.logs.failure is not None and core.halted is None and core.start_fault is None:
-                trader.halt(Reason.LOG_FAILURE, str(parts.logs.failure))
+            failure = next((one.failure for one in (parts.logs, *parts.more_logs) if one.failure is not None), None)
+            if failure is not None and portfolio.halted is None and portfolio.start_fault is None:
+                trader.halt(Reason.LOG_FAILURE, str(failure))
             transport = self._session.statistics()
             self._alerts.on_connection(perf_ns() / NS_PER_S, is_up=transport.is_private_live, why=transport.last_error)
-            if core.start_fault is not None:
-                self._ending.ask(f"this start failed: {core.start_fault.label}")
-            if core.is_done:
-                if core.halted is not None:
-                    self._ending.ask(f"halted: {core.halted.label}")
+            if portfolio.start_fault is not None:
+                self._ending.ask(f"this start failed: {portfolio.start_fault.label}")
+            if portfolio.is_done:
+                if portfolio.halted is not None:
+                    self._ending.ask(f"halted: {portfolio.halted.label}")
                 self._end.is_over.set()
             await asyncio.sleep(_WATCH_S)
 

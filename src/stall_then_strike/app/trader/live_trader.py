@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from loguru import logger
@@ -11,19 +13,21 @@ from loguru import logger
 from stall_then_strike.app.trader.live_alerts import JOURNAL
 from stall_then_strike.app.trader.outbox import TaskOutbox
 from stall_then_strike.app.trader.owed_steps import ChangeLog, OwedSteps
-from stall_then_strike.app.trader.trader import RowLog, Trader
+from stall_then_strike.app.trader.trader import RowLog, Seat, Trader
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.gateway import AccountReader, OrderGateway, Reply, Request
+from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
-from stall_then_strike.infra.orderbook_view import OrderBookView, OwnQuote
+from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.types.dto import (
     AccountReport,
     Changes,
     Command,
+    Event,
     ExecId,
     Fact,
     FillEvent,
@@ -62,53 +66,69 @@ class LiveVenue:
         self._session.renew(why)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivePlace:
+    """One instrument of a live trader."""
+
+    core: Core
+    """Made with an account, and restored."""
+    feed: MarketFeed
+    logs: RowLog
+    venue: Venue
+    """Sends this instrument's orders."""
+
+
 class LiveTrader(Trader):
-    """One core, one venue, one journal."""
+    """The cores of one account, one venue, one journal."""
 
     def __init__(
         self,
-        core: Core,
+        portfolio: Portfolio,
         clock: ScaledClock,
-        feed: MarketFeed,
-        view: OrderBookView,
-        logs: RowLog,
+        places: Sequence[LivePlace],
         journal: ChangeLog,
-        venue: Venue,
         *,
         locked_sec: float = 120.0,
         on_fact: Callable[[Fact], None] = lambda fact: None,
     ) -> None:
-        """``core`` must have an account, and be restored. ``on_fact`` gets facts that may be worth an alert.
+        """``places`` are in the order of the portfolio's cores. ``on_fact`` gets facts that may be worth an alert.
 
         ``locked_sec``: how long another program may lock the journal before trading halts, real seconds.
         """
         self.owed = OwedSteps(journal, self, locked_sec=locked_sec)
         """Steps that are not in the journal yet."""
-        rules = core.shared.venue
-        executor = OrderExecutor(
-            venue, self.on_event, clock.now_ns, venue, batch=rules.batch, post_only=rules.post_only
-        )
-        self.outbox = TaskOutbox(executor, self.owed, self.on_event, clock, batch=rules.batch)
-        super().__init__(core, clock, feed, logs, self.outbox)
+        self.outboxes = [self._outbox(place, number, clock) for number, place in enumerate(places)]
+        self.outbox = self.outboxes[0]
+        seats = [Seat(n, one.core, one.feed, one.logs, self.outboxes[n]) for n, one in enumerate(places)]
+        super().__init__(portfolio, clock, seats)
         self.on_asked: Callable[[int], None] | None = None
         """Called for each account request not made by the core, just before the budget is charged."""
-        self._view = view
+        self._views = [place.feed.view for place in places]
         self._tell_fact = on_fact
 
-    def _remember(self, changes: Changes) -> None:
+    def _outbox(self, place: LivePlace, number: int, clock: ScaledClock) -> TaskOutbox:
+        sink = self.on_event if number == 0 else partial(self._on_answer, number)
+        venue, rules = place.venue, place.core.shared.venue
+        executor = OrderExecutor(venue, sink, clock.now_ns, venue, batch=rules.batch, post_only=rules.post_only)
+        return TaskOutbox(executor, self.owed, sink, clock, batch=rules.batch)
+
+    def _on_answer(self, number: int, event: Event) -> None:
+        self.on_event(event, number)
+
+    def _remember(self, changes: Changes, seat: Seat) -> None:
         self.owed.add(changes)
-        self._view.set_own(self._own_quotes())
+        self._views[seat.number].set_own(_own_quotes(seat.core))
 
     def _on_fact(self, fact: Fact) -> None:
         self._tell_fact(fact)
 
-    def _on_prints(self, message: PublicTrades) -> None:
+    def _on_prints(self, message: PublicTrades, number: int) -> None:
         """Public executions go to the core only if they are of our orders."""
-        for fill in self._own_prints(message):
-            self.on_event(PrintedFill(ts_ns=message.ts_ns, fill=fill))
+        for fill in self._own_prints(message, number):
+            self.on_event(PrintedFill(ts_ns=message.ts_ns, fill=fill), number)
 
-    def _own_prints(self, message: PublicTrades) -> Iterator[FillEvent]:
-        known = self.core.orders.by_id
+    def _own_prints(self, message: PublicTrades, number: int) -> Iterator[FillEvent]:
+        known = self.seats[number].core.orders.by_id
         for trade in message.trades:
             for side, order_id in ((Side.BUY, trade.buy_order_id), (Side.SELL, trade.sell_order_id)):
                 if known(order_id) is not None:
@@ -143,13 +163,6 @@ class LiveTrader(Trader):
             logger.warning("{}", text)
             self.remember(JOURNAL, text)
 
-    def _own_quotes(self) -> list[OwnQuote]:
-        return [
-            OwnQuote(side=order.side, price=order.price, remaining=order.remaining)
-            for order in self.core.orders.quotes()
-            if order.price is not None
-        ]
-
     # --- outside the core
 
     async def send(self) -> None:
@@ -170,10 +183,26 @@ class LiveTrader(Trader):
 
     async def ask_account(self, why: str) -> None:
         """Request the account without the core. Returns when the answer, if any, was processed."""
-        now_ns = self.clock.now_ns()
-        if self.on_asked is not None:
-            self.on_asked(now_ns)
-        self.core.budget.reserve_questions(now_ns, self.core.shared.venue.report_calls)
-        account = self.core.account
-        since = None if account is None else account.rules.since
-        await self.outbox.executor.execute((Reconcile(since=since or ExecId(0), why=why),))
+        async with asyncio.TaskGroup() as tasks:
+            for seat, outbox in zip(self.seats, self.outboxes, strict=True):
+                now_ns = self.clock.now_ns()
+                if self.on_asked is not None:
+                    self.on_asked(now_ns)
+                seat.core.budget.reserve_questions(now_ns, seat.core.shared.venue.report_calls)
+                account = seat.core.account
+                since = None if account is None else account.rules.since
+                question = Reconcile(since=since or ExecId(0), why=why)
+                tasks.create_task(outbox.executor.execute((question,)))
+
+    async def wait_sent(self) -> None:
+        """Return when nothing waits to be sent and every action is answered or known to stay unanswered."""
+        for outbox in self.outboxes:
+            await outbox.wait_sent()
+
+
+def _own_quotes(core: Core) -> list[OwnQuote]:
+    return [
+        OwnQuote(side=order.side, price=order.price, remaining=order.remaining)
+        for order in core.orders.quotes()
+        if order.price is not None
+    ]

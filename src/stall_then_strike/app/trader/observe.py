@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Self
 
 from stall_then_strike.app.trader.trader import Trader
@@ -21,6 +22,7 @@ from stall_then_strike.app.view.status import (
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.orders import OrderState
+from stall_then_strike.engine.portfolio import MONEY_PER_ONE, Portfolio
 from stall_then_strike.infra.logging_structured import action_text
 from stall_then_strike.infra.pyb_session import SessionStatistics
 from stall_then_strike.infra.watch.histogram import LatencyHistogram
@@ -45,11 +47,40 @@ class FeedCondition:
         )
 
 
-class Observer:
-    """Makes immutable views of a trader: its status now, and its summary at the end."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayFigures:
+    """The account's day, in the quote currency."""
 
-    def __init__(self, cfg: AppConfig, trader: Trader, mode: str, start_ns: int) -> None:
-        """``start_ns`` is by the trader's clock; a tape starts with its first message (see ``restart``)."""
+    pnl_today: Decimal
+    realised_today: Decimal
+    drawdown: Decimal
+    max_drawdown: Decimal
+
+    @classmethod
+    def of(cls, portfolio: Portfolio) -> Self:
+        """That of its only instrument, or of all together."""
+        day, one = portfolio.day or portfolio.first.inventory, portfolio.first.instrument.to_money(1)
+        units = one if portfolio.day is None else MONEY_PER_ONE
+        return cls(
+            pnl_today=Decimal(day.pnl_today) / units,
+            realised_today=Decimal(day.realised_today) / units,
+            drawdown=Decimal(day.drawdown) / units,
+            max_drawdown=Decimal(day.max_drawdown) / units,
+        )
+
+
+class Observer:
+    """Makes immutable views of a trader: its status now, and its summary at the end.
+
+    An observer is of one instrument. If the account has several, the status has the result and the live orders of all.
+    """
+
+    def __init__(self, cfg: AppConfig, trader: Trader, mode: str, start_ns: int, number: int = 0) -> None:
+        """``cfg`` is that of the instrument with this number.
+
+        ``start_ns`` is by the trader's clock; a tape starts with its first message (see ``restart``).
+        """
+        self._seat = trader.seats[number]
         self._cfg = cfg
         self._trader = trader
         self._mode = mode
@@ -61,17 +92,17 @@ class Observer:
 
     def status(self, feed: FeedCondition) -> Status:
         """The run at this moment."""
-        cfg, trader, core = self._cfg, self._trader, self._trader.core
+        cfg, trader, core = self._cfg, self._trader, self._seat.core
         unit, board, now = core.instrument, core.board, trader.clock.now_ns()
-        held = core.inventory.state()
+        held, day = core.inventory.state(), DayFigures.of(trader.portfolio)
         state, health = core.venue
         reason = core.hold_reason
-        last = trader.recent_decisions[-1] if trader.recent_decisions else None
+        last = self._seat.recent_decisions[-1] if self._seat.recent_decisions else None
         known = board.best_bid_price > 0 and board.best_ask_price > 0
         return Status(
             ts_ns=now,
             mode=self._mode,
-            product=cfg.exchange.product_code,
+            product=" + ".join(one.instrument.product_code for one in trader.portfolio.cores),
             uptime_s=(now - self._start_ns) / NS_PER_S,
             halted=None if core.halted is None else core.halted.label,
             reason=last.reason.label if last is not None else reason.label if reason is not None else "",
@@ -89,24 +120,25 @@ class Observer:
             position=unit.size(core.inventory.position),
             max_position=cfg.strategy.max_inventory_btc,
             avg_price=unit.price(held.avg_price) if held.size else None,
-            pnl_today_jpy=unit.amount(held.pnl_today_jpy),
-            realised_today_jpy=unit.amount(held.realised_today_jpy),
+            pnl_today_jpy=day.pnl_today,
+            realised_today_jpy=day.realised_today,
             pnl_limit_jpy=cfg.risk.daily_pnl_jpy,
-            drawdown_jpy=unit.amount(held.drawdown_jpy),
-            max_drawdown_jpy=unit.amount(held.max_drawdown_jpy),
+            drawdown_jpy=day.drawdown,
+            max_drawdown_jpy=day.max_drawdown,
             drawdown_limit_jpy=cfg.risk.max_dd_jpy,
             account=_account(core, now, feed),
             orders=tuple(
                 WorkingOrder(
                     side=order.side,
-                    price=None if order.price is None else unit.price(order.price),
-                    size=unit.size(order.size),
-                    remaining=unit.size(order.remaining),
+                    price=None if order.price is None else one.instrument.price(order.price),
+                    size=one.instrument.size(order.size),
+                    remaining=one.instrument.size(order.remaining),
                     age_ms=(now - order.sent_ns) // NS_PER_MS,
                     state=order.state.value,
                     tag=order.tag,
                 )
-                for order in core.orders.live()
+                for one in trader.portfolio.cores
+                for order in one.orders.live()
             ),
             decisions=tuple(
                 DecisionLine(
@@ -115,7 +147,7 @@ class Observer:
                     reason=row.reason.label,
                     detail="; ".join(action_text(action, unit) for action in row.actions),
                 )
-                for row in trader.recent_decisions
+                for row in self._seat.recent_decisions
             ),
             fills=tuple(
                 FillLine(
@@ -126,7 +158,7 @@ class Observer:
                     pnl_jpy=unit.amount(row.pnl_jpy),
                     tag=row.tag,
                 )
-                for row in trader.recent_trades
+                for row in self._seat.recent_trades
             ),
             budget_wait="" if (wait := core.budget.wait(now)) is None else wait.text(now),
             budget=tuple(BudgetUse(name=use.name, used=use.used, limit=use.limit) for use in core.budget.use(now)),
@@ -136,10 +168,10 @@ class Observer:
 
     def summary(self, feed: FeedCondition, *, log_dir: str, ended: str) -> Summary:
         """The run as a whole, at its end."""
-        core, now = self._trader.core, self._trader.clock.now_ns()
+        core, now = self._seat.core, self._trader.clock.now_ns()
         core.record.finish(now)
         unit, tally = core.instrument, core.record.tally
-        checks = self._trader.feed.statistics()
+        checks = self._seat.feed.statistics()
         return Summary(
             mode=self._mode,
             product=unit.product_code,
@@ -162,7 +194,7 @@ class Observer:
         )
 
     def _counts(self, feed: FeedCondition) -> Counts:
-        tally = self._trader.core.record.tally
+        tally = self._seat.core.record.tally
         return Counts(
             messages=tally.boards,
             strikes=tally.strikes,
@@ -174,7 +206,7 @@ class Observer:
             closes=tally.closes,
             rejects=tally.rejected,
             reconnects=feed.reconnects,
-            garbage=sum(self._trader.feed.statistics().refused.values()),
+            garbage=sum(self._seat.feed.statistics().refused.values()),
         )
 
 

@@ -25,6 +25,7 @@ from stall_then_strike.infra.bitflyer.bitflyer_rules import LimitName
 from stall_then_strike.infra.bitflyer.credentials import Credentials, is_venue_host
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.infra.journal.halt import newest
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.infra.line.own_machine import is_own_machine
@@ -88,7 +89,7 @@ def _memory(cfg: AppConfig, credentials: Credentials | None, clock: Clock) -> li
         return []
     try:
         with JournalReader.open(path) as reader:
-            info, memo = reader.info(), reader.memo()
+            info, memo = reader.info(), newest(reader.account_memo(), reader.memo())
     except JournalError as error:
         return [fault("memory", str(error), "see docs/operations.md on the journal")]
     if credentials is not None and info.account != credentials.fingerprint:
@@ -109,6 +110,10 @@ def _memory(cfg: AppConfig, credentials: Credentials | None, clock: Clock) -> li
 
 
 # --- the venue -------------------------------------------------------------------------------------------------------
+
+
+OF_INSTRUMENT: Final = frozenset({"venue", "margin", "open orders", "position"})
+"""The checks that concern one instrument; the others concern the account or this machine."""
 
 
 async def _venue(cfg: AppConfig, http: BitflyerHttp, clock: Clock, *, is_private: bool) -> list[CheckResult]:

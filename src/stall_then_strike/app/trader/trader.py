@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from loguru import logger
@@ -19,6 +19,7 @@ from stall_then_strike.app.trader.owed_steps import ChangeLog
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
+from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.shared import Shared
@@ -80,127 +81,155 @@ class Feed(Protocol):
         ...
 
 
+class Seat:
+    """One instrument of a trader: its core, and what belongs to this core alone."""
+
+    def __init__(self, number: int, core: Core, feed: Feed, logs: RowLog, outbox: Outbox) -> None:
+        """``number`` is the instrument's in the portfolio."""
+        self.number, self.core, self.feed, self.logs, self.outbox = number, core, feed, logs, outbox
+        self.recent_decisions: deque[DecisionLogRow] = deque(maxlen=RECENT)
+        self.recent_trades: deque[TradeLogRow] = deque(maxlen=RECENT)
+
+    def record(self, row: TradeLogRow | OrderLogRow | DecisionLogRow) -> None:
+        """Log a row, and keep the newest for the panel."""
+        if isinstance(row, DecisionLogRow):
+            self.recent_decisions.append(row)
+        elif isinstance(row, TradeLogRow):
+            self.recent_trades.append(row)
+        self.logs.write(row)
+
+
 class Trader:
-    """A core with its clock, its logs and its outbox. Subclasses handle market events for their venue.
+    """A portfolio with its clock, and for each core its logs and outbox. Subclasses handle their venue's events.
 
     Order within a step: changes to the journal, actions to the outbox, rows to the logs. Events that arrive during a
     step are queued.
     """
 
-    def __init__(self, core: Core, clock: Clock, feed: Feed, logs: RowLog, outbox: Outbox) -> None:
-        """Nothing is started yet."""
-        self.core = core
+    def __init__(self, portfolio: Portfolio, clock: Clock, seats: Sequence[Seat]) -> None:
+        """Nothing is started yet. ``seats`` are in the order of the portfolio's cores."""
+        self.portfolio = portfolio
+        self._alone = portfolio.alone
+        self.seats = tuple(seats)
+        first = self.seats[0]
+        self.core, self.feed, self.logs = first.core, first.feed, first.logs
+        """Those of the first instrument, or of the only one."""
+        self.recent_decisions, self.recent_trades = first.recent_decisions, first.recent_trades
         self.clock = clock
-        self.feed = feed
-        self.logs = logs
-        self._outbox = outbox
         self.on_step: Callable[[], None] = lambda: None
         """Called after each step, because the next deadline may have changed."""
         self.on_input: Callable[[Event, int], None] | None = None
         """Called with each event just before the core gets it, and with the time given to the core."""
         self.latency = LatencyHistogram()
         """Time from the receipt of a board message's text to the core's answer."""
-        self.recent_decisions: deque[DecisionLogRow] = deque(maxlen=RECENT)
-        self.recent_trades: deque[TradeLogRow] = deque(maxlen=RECENT)
-        self._inbox: deque[Event] = deque()
+        self._inbox: deque[tuple[Event, int]] = deque()
         self._is_stepping = False
-        self._late_rows: deque[Row] = deque()
+        self._late_rows: deque[tuple[Seat, Row]] = deque()
         self._is_sending = False
-        self._unknown_ns: int | None = None
+        self._unknown_ns: dict[int, int] = {}
+        """Since when the book of an instrument is unknown, by its number."""
         self._runtime = logger.opt(depth=1)
 
     @property
     def next_deadline_ns(self) -> int:
         """When :meth:`wake` is to be called if no event comes before."""
-        return self.core.next_deadline_ns
+        return self.portfolio.next_deadline_ns
 
     def wake(self) -> None:
         """A deadline has come."""
         self.on_event(Tick(ts_ns=self.clock.now_ns()))
 
-    def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
-        """Take one market event. Public executions do not go to the core.
+    def on_market(self, event: MarketEvent, started_ns: int | None = None, number: int = 0) -> None:
+        """Take one market event of an instrument. Public executions do not go to the core.
 
         ``started_ns`` is when its text arrived, by ``perf_ns``.
         """
         if isinstance(event, BoardSnapshot):
-            if event.status is _UNKNOWN or self._unknown_ns is not None:
-                self._tell_of_gaps(event)
-            self.on_event(event)
+            if event.status is _UNKNOWN or self._unknown_ns:
+                self._tell_of_gaps(event, number)
+            self.on_event(event, number)
             if started_ns is not None:
                 self.latency.add(perf_ns() - started_ns)
         elif isinstance(event, PublicTrades):
-            self._on_prints(event)
+            self._on_prints(event, number)
         else:
-            self.on_event(event)
+            self.on_event(event, number)
 
-    def _on_prints(self, message: PublicTrades) -> None:
+    def _on_prints(self, message: PublicTrades, number: int) -> None:
         """Called with public executions, for subclasses."""
 
-    def _tell_of_gaps(self, board: BoardSnapshot) -> None:
+    def _tell_of_gaps(self, board: BoardSnapshot, number: int) -> None:
         """Log when an UNKNOWN book is known again. The connection logs the loss."""
         if board.status is _UNKNOWN:
-            self._unknown_ns = board.ts_ns
-        elif self._unknown_ns is not None:
-            self._runtime.info("the book is known again after {:.1f} s", (board.ts_ns - self._unknown_ns) / NS_PER_S)
-            self._unknown_ns = None
+            self._unknown_ns[number] = board.ts_ns
+        elif (since_ns := self._unknown_ns.pop(number, None)) is not None:
+            of = f" of {self.seats[number].core.instrument.product_code}" if len(self.seats) > 1 else ""
+            self._runtime.info("the book{} is known again after {:.1f} s", of, (board.ts_ns - since_ns) / NS_PER_S)
 
-    def on_event(self, event: Event) -> None:
-        """Take one step of the core. An event that arrives during a step is taken after it."""
+    def on_event(self, event: Event, number: int = 0) -> None:
+        """Take an event of the instrument with this number. One that arrives during a step is taken after it."""
         if self._is_stepping:
-            self._inbox.append(event)
+            self._inbox.append((event, number))
             return
         self._is_stepping = True
         try:
-            self._step(event)
+            self._step(event, number)
             while self._inbox:
-                self._step(self._inbox.popleft())
+                self._step(*self._inbox.popleft())
         finally:
             self._is_stepping = False
 
-    def _step(self, event: Event) -> None:
-        """The only place that calls the core's step."""
+    def _step(self, event: Event, number: int) -> None:
+        """The only place that calls the portfolio's step."""
         now_ns = self.clock.now_ns()
         if self.on_input is not None:
             self.on_input(event, now_ns)
-        step = self.core.on_event(event, now_ns)
-        if step is not NOTHING:
-            self._take(step)
+        if (core := self._alone) is not None:  # the account is its only instrument: see `Portfolio.alone`
+            step = core.on_event(event, now_ns)
+            if step is not NOTHING:
+                self._take(self.seats[0], step)
+        else:
+            for taken in self.portfolio.on_event(event, now_ns, number):
+                self._take(self.seats[taken.number], taken.step)
         self.on_step()
 
-    def _remember(self, changes: Changes) -> None:
+    def _remember(self, changes: Changes, seat: Seat) -> None:
         """Store a step's changes in the journal, if there is one, before any of its actions is sent."""
 
     def _on_fact(self, fact: Fact) -> None:
         """Called with each fact, for subclasses."""
 
-    def _take(self, step: Step) -> None:
+    def _take(self, seat: Seat, step: Step) -> None:
         """Process a step: journal, outbox, then logs."""
         changes = step.changes
         if changes is not None:
-            self._remember(changes)
+            self._remember(changes, seat)
         if step.actions:
-            self._outbox.put(step.actions)
+            seat.outbox.put(step.actions)
         if not self._is_sending:
             for row in step.rows:
-                self._record(row)
+                self._record(seat, row)
         elif step.rows:
             if not self._late_rows:
                 asyncio.get_running_loop().call_later(_LOG_PAUSE_S, self._log_rows)
-            self._late_rows.extend(step.rows)
+            self._late_rows.extend([(seat, row) for row in step.rows])
         if changes is not None:
             for fact in changes.facts:
                 self._on_fact(fact)
 
     def _log_rows(self) -> None:
         while self._late_rows:
-            self._record(self._late_rows.popleft())
+            self._record(*self._late_rows.popleft())
 
     async def send(self) -> None:
         """Send actions as they come, until cancelled. Log rows are delayed a moment meanwhile."""
         self._is_sending = True
         try:
-            await self._outbox.send()
+            if len(self.seats) == 1:
+                await self.seats[0].outbox.send()
+            async with asyncio.TaskGroup() as tasks:
+                for seat in self.seats:
+                    tasks.create_task(seat.outbox.send())
         finally:
             self._is_sending = False
             self._log_rows()
@@ -216,15 +245,13 @@ class Trader:
     def _control(self, command: Command, reason: Reason, detail: str = "") -> None:
         self.on_event(Control(ts_ns=self.clock.now_ns(), command=command, reason=reason, detail=detail))
 
-    def _record(self, row: Row) -> None:
-        if isinstance(row, Notice):
+    def _record(self, seat: Seat, row: Row) -> None:
+        if not isinstance(row, Notice):
+            seat.record(row)
+        elif len(self.seats) > 1:
+            self._runtime.log(row.level, f"{seat.core.instrument.product_code}: {row.text}")
+        else:
             self._runtime.log(row.level, row.text)
-            return
-        if isinstance(row, DecisionLogRow):
-            self.recent_decisions.append(row)
-        elif isinstance(row, TradeLogRow):
-            self.recent_trades.append(row)
-        self.logs.write(row)
 
 
 class PaperTrader(Trader):
@@ -253,9 +280,9 @@ class PaperTrader(Trader):
         executor = OrderExecutor(self.paper, self.on_event, clock.now_ns, batch=MOST_WAITING, post_only=venue.post_only)
         # A cancel in flight at the paper venue is a new deadline without an event: read the deadline after sending.
         self.outbox = InlineOutbox(executor, on_sent=lambda: self.on_step())
-        super().__init__(core, clock, feed, logs, self.outbox)
+        super().__init__(Portfolio(cfg.risk, [core]), clock, [Seat(0, core, feed, logs, self.outbox)])
 
-    def _remember(self, changes: Changes) -> None:
+    def _remember(self, changes: Changes, seat: Seat) -> None:
         if self._journal is not None:
             self._journal.record(changes)
 
@@ -270,7 +297,7 @@ class PaperTrader(Trader):
         self.paper.advance(self.clock.now_ns())
         super().wake()
 
-    def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
+    def on_market(self, event: MarketEvent, started_ns: int | None = None, number: int = 0) -> None:
         """Take one market event: the paper venue sees it first, as the market would have, then the core."""
         self.paper.advance(self.clock.now_ns())
         if isinstance(event, BoardSnapshot):
@@ -280,4 +307,4 @@ class PaperTrader(Trader):
             self.paper.on_trades(event)
         else:
             self.paper.on_status(event)
-        super().on_market(event, started_ns)
+        super().on_market(event, started_ns, number)

@@ -14,8 +14,9 @@ from rich.text import Text
 
 from stall_then_strike.app.view.panel import UNKNOWN, jpy, price
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.portfolio import MONEY_PER_ONE
 from stall_then_strike.engine.venue.calendar import TradingCalendar
-from stall_then_strike.infra.journal.halt import remembered
+from stall_then_strike.infra.journal.halt import newest, remembered
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.types.dto import CoreMemo
 from stall_then_strike.types.instrument import base_of, quote_of
@@ -103,16 +104,17 @@ class StateView:
     fills: tuple[Fill, ...]
 
 
-def take_view(reader: JournalReader, cfg: AppConfig, now_ns: int) -> StateView:
-    """Read a journal. Raises JournalError."""
+def take_view(journal: JournalReader, cfg: AppConfig, now_ns: int) -> StateView:
+    """Read what a journal remembers of the instrument of ``cfg``. Raises JournalError."""
     units = cfg.exchange.instrument()
+    reader = journal.of(units.product_code)
     info, memo = reader.info(), reader.memo()
-    halt = None
-    if memo is not None and memo.halted is not None:
-        halt = Halt(reason=memo.halted.label, ts_ns=memo.halt_ns, detail=memo.halt_detail)
+    halted, halt = newest(reader.account_memo(), memo), None
+    if halted is not None and halted.halted is not None:
+        halt = Halt(reason=halted.halted.label, ts_ns=halted.halt_ns, detail=halted.halt_detail)
     return StateView(
         path=info.path,
-        product_code=info.product_code,
+        product_code=units.product_code,
         account=info.account,
         version=info.version,
         size_bytes=info.size_bytes,
@@ -166,6 +168,19 @@ def _result(memo: CoreMemo, cfg: AppConfig, today: str) -> Result:
         max_drawdown_jpy=units.amount(state.max_drawdown_jpy),
         since_resume_jpy=units.amount(state.pnl_today_jpy - memo.pnl_base),
     )
+
+
+def account_result(memo: CoreMemo) -> dict[str, Decimal]:
+    """The day's result of several instruments together, by name, in the quote currency."""
+    held = memo.inventory
+    figures = {
+        "day": held.realised,
+        "realised": held.realised - held.realised_at_roll,
+        "drawdown": held.realised - held.peak,
+        "deepest drawdown": held.max_drawdown,
+        "since the last resume": held.realised - memo.pnl_base,
+    }
+    return {name: Decimal(amount) / MONEY_PER_ONE for name, amount in figures.items()}
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------

@@ -106,6 +106,8 @@ class Account:
         """Orders on the book in the last report that must be cancelled."""
         self.reported_ns: int | None = None
         """When the last report was processed."""
+        self.counts_cash = True
+        """Whether reports are compared with our cash; another instrument of the account may do that."""
         self.was_settled = False
         """Whether the account was reconciled at least once in this run."""
         self.why_renew = ""
@@ -165,6 +167,16 @@ class Account:
         if why != PERIOD:
             self._record.fact("ask", detail=why)
         self._budget.reserve_questions(now_ns, calls)
+        self.rules.asked(now_ns)
+        self._ask_ns, self._ask_why = self.rules.due(self._orders, now_ns)
+        return Reconcile(since=self.rules.since or ExecId(0), why=why)
+
+    def ask_along(self, now_ns: int, why: str) -> Reconcile | None:
+        """A query that goes with that of another instrument of the account; None while an answer is awaited."""
+        if self.rules.is_asking:
+            return None
+        self._record.fact("ask", detail=why)
+        self._budget.reserve_questions(now_ns, self._venue.report_calls)
         self.rules.asked(now_ns)
         self._ask_ns, self._ask_why = self.rules.due(self._orders, now_ns)
         return Reconcile(since=self.rules.since or ExecId(0), why=why)
@@ -406,6 +418,8 @@ class Account:
         return Reason.POSITION_MISMATCH
 
     def _take_cash(self, report: AccountReport) -> None:
+        if not self.counts_cash:
+            return
         self.rules.note_held(report.basis)
         payment = self.rules.payment(report, self._inventory.cash)
         if payment is None:

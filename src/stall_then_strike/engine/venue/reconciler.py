@@ -103,7 +103,8 @@ class Reconciler:
         self.failing_ns: int | None = None
         """Since when queries of the account fail; None while they succeed."""
         self._asked_ns: int | None = None
-        self._is_asking = False
+        self.is_asking = False
+        """Whether an answer is awaited."""
         self._asks: deque[int] = deque()
         """Times of the queries in the last ``_MANY_NS``."""
         self.taken_ns = 0
@@ -160,7 +161,7 @@ class Reconciler:
 
     def due(self, orders: Orders, now_ns: int) -> tuple[int, str]:
         """When to query the account next, and why."""
-        if self._is_asking and self._asked_ns is not None:
+        if self.is_asking and self._asked_ns is not None:
             return self._asked_ns + _LOST_NS, "the last answer is lost"
         last, drifts = self._asked_ns, self._drifts or self._odd_cash is not None
         period_ns = min(self._period_ns, _DRIFT_NS) if drifts else self._period_ns
@@ -210,7 +211,7 @@ class Reconciler:
     def asked(self, now_ns: int) -> None:
         """A report was requested."""
         self._asked_ns = now_ns
-        self._is_asking = True
+        self.is_asking = True
         self._asks.append(now_ns)
         if self._alarm:
             self._again_ns = now_ns + _PHANTOM_NS + _LEAST_GAP_NS
@@ -220,12 +221,12 @@ class Reconciler:
 
     def failed(self, now_ns: int) -> None:
         """The query failed."""
-        self._is_asking = False
+        self.is_asking = False
         self.failing_ns = self.failing_ns or now_ns
 
     def answered(self) -> None:
         """A report arrived."""
-        self._is_asking = False
+        self.is_asking = False
         self.failing_ns = None
 
     # --- the books
@@ -234,9 +235,13 @@ class Reconciler:
         """A fill was booked, with the result ``realised``."""
         self._recent.append((now_ns, fill))
         if realised:
-            self._results.append((now_ns, realised))
+            self.note_result(now_ns, realised)
         while self._results and self._results[0][0] < now_ns - self._list_lag_ns:
             self._results.popleft()
+
+    def note_result(self, now_ns: int, realised: int) -> None:
+        """Something was realised that the collateral may show late."""
+        self._results.append((now_ns, realised))
 
     def remember(self, booked: BookedFill) -> None:
         """An earlier run booked this fill. Its sources are unknown, so it counts as certain while lists may lack it."""

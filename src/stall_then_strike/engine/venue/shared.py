@@ -7,13 +7,14 @@ the account's result.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from decimal import Decimal
+from typing import Final, Protocol
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Orders
 from stall_then_strike.engine.recording import Recorder
-from stall_then_strike.engine.risk import KillSwitch
+from stall_then_strike.engine.risk import Day, KillSwitch
 from stall_then_strike.engine.venue.account import Account
 from stall_then_strike.engine.venue.budget import Budget
 from stall_then_strike.engine.venue.calendar import TradingCalendar
@@ -21,6 +22,14 @@ from stall_then_strike.engine.venue.margin import MarginPause
 from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.types.dto import FillEvent, OrderEvent
 from stall_then_strike.types.instrument import Instrument
+
+
+class AccountDay(Day, Protocol):
+    """The day's result of several instruments together."""
+
+    def figures(self) -> tuple[Decimal, Decimal]:
+        """Result and drawdown in the quote currency."""
+        ...
 
 
 class Shared:
@@ -34,6 +43,10 @@ class Shared:
         self.kill_switch = KillSwitch(cfg.risk)
         self.calendar = TradingCalendar(cfg.session)
         self.margin = MarginPause()
+        self.day: AccountDay | None = None
+        """The day's result of several instruments together; None if there is only one."""
+        self.is_whole = True
+        """Whether the account is reconciled for every instrument."""
         self.unsent = 0
         """Orders in a row that could not be sent."""
         self._cfg = cfg

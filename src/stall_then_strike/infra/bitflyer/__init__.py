@@ -2,6 +2,7 @@
 
 bitflyer_rules  the venue's rules as data
 feed            public channel messages to events
+feeds           several products on one connection
 store           the displayed book as a pybotters data store
 private_feed    private channel messages to events
 private_side    whether the private channel is live

@@ -10,6 +10,7 @@ those entered by hand. It is not documented whether it catches orders that are a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import aiohttp
@@ -24,20 +25,30 @@ _UNAUTHORIZED: Final = 401
 
 
 class CancelAll:
-    """Cancels all live orders of one product, over a client that holds the key."""
+    """Cancels all live orders of some products, over a client that holds the key."""
 
     def __init__(
-        self, client: pybotters.Client, credentials: Credentials, product_code: str, limit: aiohttp.ClientTimeout
+        self, client: pybotters.Client, credentials: Credentials, products: Sequence[str], limit: aiohttp.ClientTimeout
     ) -> None:
         """``limit`` applies to each call."""
         self._client = client
         self._credentials = credentials
-        self._product_code = product_code
+        self._products = tuple(products)
         self._limit = limit
 
     async def send(self) -> None:
-        """Send the request once. Raises AuthRefused, or NoAnswer for anything else but a plain 200."""
-        await self._call("POST", PATH, {"product_code": self._product_code})
+        """Send the request once for each product, whatever becomes of the others.
+
+        Raises AuthRefused, or NoAnswer for anything else but a plain 200.
+        """
+        failures = []
+        for product_code in self._products:
+            try:
+                await self._call("POST", PATH, {"product_code": product_code})
+            except (AuthRefused, NoAnswer) as failure:
+                failures.append(failure)
+        if failures:
+            raise failures[0]
 
     async def check_key(self) -> None:
         """Check that the key may cancel. Raises AuthRefused if not, NoAnswer if the venue did not say."""

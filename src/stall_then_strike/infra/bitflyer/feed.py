@@ -138,7 +138,7 @@ class MarketFeed:
         self.replies: Final[dict[int, str | None]] = {}
         """Answers to the requests announced by ``expect_replies``, by id: None for success, or the venue's error."""
 
-        self._product = product
+        self.product: Final = product
         self._on_private = on_private
         self._max_frame_bytes = cfg.ws.max_frame_bytes
         self._ticks_per_one = float(instrument.ticks_per_one)
@@ -163,6 +163,11 @@ class MarketFeed:
         self._refusals = Refusals("frame(s)", is_quiet=is_quiet)
         self._absent = Absences(is_quiet=is_quiet)
         self._board_names = tuple(f'"{name}"'.encode() for name in (self.board_channel, self.snapshot_channel))
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The public channels, in the order in which to subscribe them."""
+        return (self.snapshot_channel, self.board_channel, self.executions_channel, self.ticker_channel)
 
     # --- Connection --------------------------------------------------------------------------------------------------
 
@@ -365,7 +370,7 @@ class MarketFeed:
         if type(content) is not dict:
             raise _Refused(Refusal.BAD_TICKER, "not an object")
         product, word = content.get("product_code"), content.get("state")
-        if (product is not None and product != self._product) or (word is not None and type(word) is not str):
+        if (product is not None and product != self.product) or (word is not None and type(word) is not str):
             raise _Refused(Refusal.BAD_TICKER, "of another product, or state is not a word")
         self._tickers += 1
         self.heard_ns[self.ticker_channel] = recv_ns

@@ -10,12 +10,15 @@ price, size of the fill, commission, sfd and the outstanding size; one message m
 the commission is 0 and SFD is abolished. On spot products the commission is in the base currency, so a non-zero one is
 converted at the fill's price; that the CFD would do the same is not verified. A fill counts even if its commission is
 unreadable: a fee can be corrected later, while a lost fill hurts at once.
+
+If an account trades several products, an event that does not name its product is read as one of each. Its order id
+decides whose it is; its terms, in the ticks of an unknown product, prove nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum, unique
@@ -96,9 +99,10 @@ class PrivateStatistics:
 class PrivateFeed:
     """Decoder of the order events of one product."""
 
-    def __init__(self, instrument: Instrument) -> None:
-        """Start without any messages."""
+    def __init__(self, instrument: Instrument, others: Collection[str] = ()) -> None:
+        """Start without any messages. Events of the products ``others`` are read by their own decoders."""
         self._instrument = instrument
+        self._others = frozenset(others)
         self._refusals = Refusals("private event(s)")
         self.absent: Final = Absences()
         self._messages = 0
@@ -119,7 +123,8 @@ class PrivateFeed:
                 event = self._event(item, recv_ns)
             except _Refused as refused:
                 if refused.kind is PrivateRefusal.OTHER_PRODUCT:
-                    self._refusals.count(refused.kind)
+                    if item["product_code"] not in self._others:
+                        self._refusals.count(refused.kind)
                 else:
                     self._refusals.add(refused.kind, refused.why, _shown(item), recv_ns)
                 continue
@@ -166,7 +171,7 @@ class PrivateFeed:
             order_id=name,
             detail="" if reason is None else plain(reason),
             is_margin=reason is not None and _MARGIN.search(plain(reason)) is not None,
-            terms=self._terms(item, recv_ns) if kind == "ORDER" else None,
+            terms=self._terms(item, recv_ns) if kind == "ORDER" and (product or not self._others) else None,
         )
 
     def _terms(self, item: dict[str, Any], recv_ns: int) -> OrderTerms | None:

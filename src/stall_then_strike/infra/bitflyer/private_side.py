@@ -6,7 +6,7 @@ ends. This module does not know the connection; the session reports its changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from loguru import logger
@@ -24,13 +24,17 @@ _log = logger.bind(channel="ws")
 class PrivateSide:
     """The part of a session that exists only with credentials."""
 
-    def __init__(self, pair: KeyPair, instrument: Instrument, on_event: Callable[[PrivateEvent], None]) -> None:
-        """Listen to nothing before ``open``."""
+    def __init__(
+        self, pair: KeyPair, instruments: Sequence[Instrument], sinks: Sequence[Callable[[PrivateEvent], None]]
+    ) -> None:
+        """Listen to nothing before ``open``. Each instrument's sink gets its events and those of the channel."""
         self._pair = pair
-        self._on_event = on_event
+        self._sinks = tuple(sinks)
         self._ear = LoginEar()
         self._is_refusal_told = False
-        self.feed = PrivateFeed(instrument)
+        codes = {instrument.product_code for instrument in instruments}
+        self._feeds = [PrivateFeed(unit, codes - {unit.product_code}) for unit in instruments]
+        self.feed = self._feeds[0]
         self.is_live = False
 
     def open(self) -> None:
@@ -50,18 +54,23 @@ class PrivateSide:
         """The venue acknowledged the channel."""
         self.is_live = True
         _log.info("the private channel is live")
-        self._on_event(PrivateChannel(ts_ns=now_ns, is_live=True))
+        self._tell(PrivateChannel(ts_ns=now_ns, is_live=True))
 
     def on_message(self, content: Any, recv_ns: int) -> None:
         """Handle one message of the channel."""
-        for event in self.feed.decode(content, recv_ns):
-            self._on_event(event)
+        for feed, sink in zip(self._feeds, self._sinks, strict=True):
+            for event in feed.decode(content, recv_ns):
+                sink(event)
 
     def on_dropped(self, now_ns: int) -> None:
         """The connection is lost or was given up."""
         if self.is_live:
             self.is_live = False
-            self._on_event(PrivateChannel(ts_ns=now_ns, is_live=False))
+            self._tell(PrivateChannel(ts_ns=now_ns, is_live=False))
+
+    def _tell(self, event: PrivateChannel) -> None:
+        for sink in self._sinks:
+            sink(event)
 
     def refused(self, url: str, words: str) -> str:
         """The text for the operator that the venue at ``url`` refused the channel, without secrets."""

@@ -34,7 +34,7 @@ def _inventory(cfg: AppConfig, memo: CoreMemo) -> InventoryManager:
 
 
 def lift_halt(path: Path, cfg: AppConfig, *, reason: str, now_ns: int, locks: Path | None = None) -> CoreMemo | None:
-    """Lift the halt in a journal. Returns the memo as it was before, or None if there was no halt.
+    """Lift the halt in a journal, for all its instruments. Returns the memo that had it, or None if there was no halt.
 
     Raises JournalError and changes nothing while a process trades on the journal or its account.
     """
@@ -42,11 +42,37 @@ def lift_halt(path: Path, cfg: AppConfig, *, reason: str, now_ns: int, locks: Pa
         info = reader.info()
     if info.held_by is not None:
         raise JournalError(f"{path} is in use by {info.held_by}; stop it first")
-    product_code = cfg.exchange.product_code
-    with Journal.open(path, product_code=product_code, account=info.account, now_ns=now_ns, locks=locks) as journal:
-        memo = journal.load().memo
-        if memo is None or memo.halted is None:
+    first, *others = info.products
+    with Journal.open(
+        path, product_code=first, others=others, account=info.account, now_ns=now_ns, locks=locks
+    ) as journal:
+        account, memos = journal.account(), {product: journal.load(product).memo for product in info.products}
+        halted = newest(account, *memos.values())
+        if halted is None or halted.halted is None:
             return None
-        fact = Fact(ts_ns=now_ns, what="resume", detail=f"after {memo.halted.label}: {reason}")
-        journal.record(Changes(ts_ns=now_ns, facts=(fact,), memo=resumed(cfg, memo)))
-        return memo
+        for product, memo in memos.items():
+            fact = Fact(ts_ns=now_ns, what="resume", detail=f"after {halted.halted.label}: {reason}")
+            changed = None if memo is None else resumed(cfg, memo) if memo.halted is not None else memo
+            journal.record(
+                Changes(
+                    ts_ns=now_ns,
+                    product=product,
+                    facts=(fact,) if product == first else (),
+                    memo=changed,
+                    account=None if account is None else _resumed_account(account),
+                )
+            )
+        return halted
+
+
+def newest(*memos: CoreMemo | None) -> CoreMemo | None:
+    """The memo that knows best whether trading is halted: the newest, the first of several. None if there is none."""
+    return max((memo for memo in memos if memo is not None), key=lambda memo: memo.ts_ns, default=None)
+
+
+def _resumed_account(memo: CoreMemo) -> CoreMemo:
+    """The memo of an account of several instruments without its halt: flat, its result is all realised."""
+    held = memo.inventory
+    result = held.realised - held.equity_at_roll
+    lifted = replace(memo, halted=None, halt_ns=0, halt_detail="")
+    return replace(lifted, pnl_base=result, inventory=replace(held, peak=result))

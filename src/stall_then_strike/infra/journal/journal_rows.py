@@ -1,6 +1,9 @@
 """Converts values to journal rows and back, and holds the queries of the journal's writer and readers.
 
-The columns of a table are the fields of the value that it stores, in the same order; ``schema`` makes the tables.
+The columns of a table are the fields of the value that it stores, in the same order, and the instrument that it
+belongs to; ``schema`` makes the tables. The memo of the account as a whole, if it trades several instruments, is the
+memo of the instrument :data:`ALL`.
+
 Values read back equal, except text from outside: it is cut to 2,000 characters, and invalid Unicode is replaced.
 Functions raise sqlite3.Error, and ValueError or KeyError for a row that is not a valid value.
 """
@@ -26,6 +29,9 @@ from stall_then_strike.types.dto import (
 )
 
 DETAIL_CHARS: Final = 2_000
+ALL: Final = "*"
+"""Stands for all instruments of the account, where the name of one is expected."""
+_ITS: Final = f"(?1 = '{ALL}' OR product = ?1)"
 MAX_NS: Final = 2**63 - 1
 """Upper bound of all stamps."""
 
@@ -65,15 +71,16 @@ class Table(Generic[_Value]):
         self._to_value = [(at, column.to_value) for at, column in enumerate(columns) if column.to_value is not None]
         self.columns: Final = tuple(column.name for column in columns)
         names = ", ".join(self.columns)
-        marks = ", ".join("?" * len(self.columns))
-        self.insert: Final = f"INSERT INTO {name} ({names}) VALUES ({marks})"  # noqa: S608 - names of our own
+        marks = ", ".join("?" * (len(self.columns) + 1))
+        self.insert: Final = f"INSERT INTO {name} ({names}, product) VALUES ({marks})"  # noqa: S608 - names of our own
         self.select: Final = f"SELECT {names} FROM {name}"  # noqa: S608 - names of our own
 
-    def row(self, value: _Value) -> Sequence[object]:
-        """The parameters of :attr:`insert` for a value."""
+    def row(self, value: _Value, product: str) -> Sequence[object]:
+        """The parameters of :attr:`insert` for a value of an instrument."""
         fields = list(self._get(value))
         for at, convert in self._to_row:
             fields[at] = convert(fields[at])
+        fields.append(product)
         return fields
 
     def value(self, row: Sequence[Any]) -> _Value:
@@ -140,18 +147,19 @@ ORDERS: Final = Table("orders", OrderMemo)
 FILLS: Final = Table("fills", BookedFill)
 FACTS: Final = Table("facts", Fact)
 
-_MEMO: Final = f"(id, {', '.join(MEMO.columns)}) VALUES (1{', ?' * len(MEMO.columns)})"
-PUT_MEMO: Final = f"INSERT OR REPLACE INTO memo {_MEMO}"
+PUT_MEMO: Final = f"INSERT OR REPLACE{MEMO.insert.removeprefix('INSERT')}"
 PUT_ORDER: Final = (
     f"{ORDERS.insert} ON CONFLICT (client_order_id) DO UPDATE SET "
     f"{', '.join(f'{name} = excluded.{name}' for name in ORDERS.columns[1:])}"
 )
-PUT_FILL: Final = f"{FILLS.insert} ON CONFLICT (exec_id) DO NOTHING"
+PUT_FILL: Final = f"{FILLS.insert} ON CONFLICT (product, exec_id) DO NOTHING"
 PUT_FACT: Final = FACTS.insert
 _RECENT: Final = """
     WHERE seq IN (
-        SELECT seq FROM orders WHERE is_live = 1
-        UNION ALL SELECT seq FROM (SELECT seq FROM orders WHERE is_live = 0 ORDER BY seq DESC LIMIT ?)
+        SELECT seq FROM orders WHERE is_live = 1 AND product = ?1
+        UNION ALL SELECT seq FROM (
+            SELECT seq FROM orders WHERE is_live = 0 AND product = ?1 ORDER BY seq DESC LIMIT ?2
+        )
     )
 """
 
@@ -165,26 +173,33 @@ def read_meta(db: sqlite3.Connection, name: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def read_memo(db: sqlite3.Connection) -> CoreMemo | None:
-    """The core's memo; None if none was ever stored."""
-    row = db.execute(MEMO.select).fetchone()
+def products(db: sqlite3.Connection) -> list[str]:
+    """The instruments with a memo, the one that the journal was made for first."""
+    first = read_meta(db, "product_code") or ""
+    found = {name for (name,) in db.execute("SELECT product FROM memo WHERE product != ?", (ALL,))} - {first}
+    return [first, *sorted(found)]
+
+
+def read_memo(db: sqlite3.Connection, product: str) -> CoreMemo | None:
+    """The memo of an instrument's core; None if none was ever stored."""
+    row = db.execute(f"{MEMO.select} WHERE product = ?", (product,)).fetchone()
     return None if row is None else MEMO.value(row)
 
 
-def live_orders(db: sqlite3.Connection) -> Iterator[OrderMemo]:
-    """Orders that may still be filled, in the order of sending."""
-    return map(ORDERS.value, db.execute(f"{ORDERS.select} WHERE is_live = 1 ORDER BY seq"))
+def live_orders(db: sqlite3.Connection, product: str) -> Iterator[OrderMemo]:
+    """Orders of an instrument, or of all, that may still be filled, in the order of sending."""
+    return map(ORDERS.value, db.execute(f"{ORDERS.select} WHERE is_live = 1 AND {_ITS} ORDER BY seq", (product,)))
 
 
-def recent_orders(db: sqlite3.Connection, newest: int) -> Iterator[OrderMemo]:
-    """Orders that may still be filled, and the newest of the others, in the order of sending."""
-    return map(ORDERS.value, db.execute(f"{ORDERS.select} {_RECENT} ORDER BY seq", (newest,)))
+def recent_orders(db: sqlite3.Connection, product: str, newest: int) -> Iterator[OrderMemo]:
+    """Orders of an instrument that may still be filled, and the newest of the others, in the order of sending."""
+    return map(ORDERS.value, db.execute(f"{ORDERS.select} {_RECENT} ORDER BY seq", (product, newest)))
 
 
-def orders_sent(db: sqlite3.Connection, from_ns: int, until_ns: int) -> Iterator[OrderMemo]:
-    """Orders sent in ``[from_ns, until_ns)``, oldest first."""
-    query = f"{ORDERS.select} WHERE sent_ns >= ? AND sent_ns < ? ORDER BY sent_ns, seq"
-    return map(ORDERS.value, db.execute(query, (from_ns, until_ns)))
+def orders_sent(db: sqlite3.Connection, product: str, from_ns: int, until_ns: int) -> Iterator[OrderMemo]:
+    """Orders of an instrument, or of all, sent in ``[from_ns, until_ns)``, oldest first."""
+    query = f"{ORDERS.select} WHERE {_ITS} AND sent_ns >= ?2 AND sent_ns < ?3 ORDER BY sent_ns, seq"
+    return map(ORDERS.value, db.execute(query, (product, from_ns, until_ns)))
 
 
 def orders_named(db: sqlite3.Connection, name: str) -> list[OrderMemo]:
@@ -193,28 +208,35 @@ def orders_named(db: sqlite3.Connection, name: str) -> list[OrderMemo]:
     return [ORDERS.value(row) for row in db.execute(query, (name,))]
 
 
-def fills_within(db: sqlite3.Connection, from_ns: int, until_ns: int) -> Iterator[BookedFill]:
-    """Fills in ``[from_ns, until_ns)``, oldest first."""
-    query = f"{FILLS.select} WHERE ts_ns >= ? AND ts_ns < ? ORDER BY ts_ns, seq"
-    return map(FILLS.value, db.execute(query, (from_ns, until_ns)))
+def product_of(db: sqlite3.Connection, name: str) -> str | None:
+    """The instrument of the order with this id, ours or the venue's; None if there is none."""
+    query = "SELECT product FROM orders WHERE client_order_id = ?1 OR order_id = ?1 ORDER BY seq LIMIT 1"
+    row = db.execute(query, (name,)).fetchone()
+    return None if row is None else str(row[0])
 
 
-def newest_fills(db: sqlite3.Connection, newest: int) -> list[BookedFill]:
-    """The fills booked last, oldest first."""
-    rows = db.execute(f"{FILLS.select} ORDER BY seq DESC LIMIT ?", (newest,))
+def fills_within(db: sqlite3.Connection, product: str, from_ns: int, until_ns: int) -> Iterator[BookedFill]:
+    """Fills of an instrument, or of all, in ``[from_ns, until_ns)``, oldest first."""
+    query = f"{FILLS.select} WHERE {_ITS} AND ts_ns >= ?2 AND ts_ns < ?3 ORDER BY ts_ns, seq"
+    return map(FILLS.value, db.execute(query, (product, from_ns, until_ns)))
+
+
+def newest_fills(db: sqlite3.Connection, product: str, newest: int) -> list[BookedFill]:
+    """The fills of an instrument booked last, oldest first."""
+    rows = db.execute(f"{FILLS.select} WHERE product = ? ORDER BY seq DESC LIMIT ?", (product, newest))
     return [FILLS.value(row) for row in rows][::-1]
 
 
-def newest_exec_ids(db: sqlite3.Connection, newest: int) -> list[ExecId]:
-    """The execution ids booked last, in the order of booking."""
-    rows = db.execute("SELECT exec_id FROM fills ORDER BY seq DESC LIMIT ?", (newest,))
+def newest_exec_ids(db: sqlite3.Connection, product: str, newest: int) -> list[ExecId]:
+    """The execution ids of an instrument booked last, in the order of booking."""
+    rows = db.execute("SELECT exec_id FROM fills WHERE product = ? ORDER BY seq DESC LIMIT ?", (product, newest))
     return [ExecId(number) for (number,) in rows][::-1]
 
 
-def facts_within(db: sqlite3.Connection, from_ns: int, until_ns: int) -> Iterator[Fact]:
-    """Facts in ``[from_ns, until_ns)``, oldest first."""
-    query = f"{FACTS.select} WHERE ts_ns >= ? AND ts_ns < ? ORDER BY ts_ns, seq"
-    return map(FACTS.value, db.execute(query, (from_ns, until_ns)))
+def facts_within(db: sqlite3.Connection, product: str, from_ns: int, until_ns: int) -> Iterator[Fact]:
+    """Facts of an instrument, or of all, in ``[from_ns, until_ns)``, oldest first."""
+    query = f"{FACTS.select} WHERE {_ITS} AND ts_ns >= ?2 AND ts_ns < ?3 ORDER BY ts_ns, seq"
+    return map(FACTS.value, db.execute(query, (product, from_ns, until_ns)))
 
 
 def facts_named(db: sqlite3.Connection, names: set[str]) -> list[Fact]:

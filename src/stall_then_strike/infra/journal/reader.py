@@ -1,7 +1,8 @@
 """Reads a journal for the commands, also while a daemon writes it.
 
 A reader sees a snapshot: all its answers belong to the same step. It changes nothing and takes no lock that a writer
-waits for. While it is open, the write-ahead log cannot be reset, so close it soon.
+waits for. A journal of an older version is read from a renewed copy. While it is open, the write-ahead log cannot be
+reset, so close it soon.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from urllib.parse import quote
 from stall_then_strike.infra.file_lock import holder
 from stall_then_strike.infra.journal import journal_rows as rows
 from stall_then_strike.infra.journal.instance_lock import journal_lock
-from stall_then_strike.infra.journal.schema import MIGRATIONS, check_ours, journal_errors, primary_code
+from stall_then_strike.infra.journal.schema import MIGRATIONS, check_ours, journal_errors, migrate, primary_code
 from stall_then_strike.types.dto import BookedFill, CoreMemo, Fact, OrderMemo
 from stall_then_strike.types.errors import JournalError
 
@@ -34,6 +35,9 @@ class JournalInfo:
     path: Path
     version: int
     product_code: str
+    """The first instrument."""
+    products: tuple[str, ...]
+    """All instruments of which something is remembered, the first one first."""
     account: str
     size_bytes: int
     """Size of the file and its write-ahead log."""
@@ -45,14 +49,20 @@ class JournalInfo:
 
 
 class JournalReader:
-    """A snapshot of a journal. Made by :meth:`open`; a context manager. All its methods may raise JournalError."""
+    """A snapshot of a journal, of all instruments or of one. Made by :meth:`open`; a context manager.
 
-    def __init__(self, path: Path, db: sqlite3.Connection, version: int, stack: ExitStack) -> None:
+    All its methods may raise JournalError.
+    """
+
+    def __init__(
+        self, path: Path, db: sqlite3.Connection, version: int, stack: ExitStack, product: str = rows.ALL
+    ) -> None:
         """Only for :meth:`open`. ``stack`` closes everything."""
         self.path = path
         self._db = db
         self._version = version
         self._stack = stack
+        self._product = product
 
     @classmethod
     def open(cls, path: Path) -> JournalReader:
@@ -72,10 +82,7 @@ class JournalReader:
                 if not version:
                     raise absent
                 if version < len(MIGRATIONS):
-                    raise JournalError(
-                        f"{path} is of journal version {version}, not {len(MIGRATIONS)}; "
-                        "it is renewed when trading starts"
-                    )
+                    db = _renewed(db, path, stack)
                 return cls(path, db, version, stack.pop_all())
         except OSError as error:
             raise JournalError(f"{error.filename or path} cannot be read: {error.strerror or error}") from error
@@ -106,6 +113,7 @@ class JournalReader:
                 path=self.path,
                 version=self._version,
                 product_code=rows.read_meta(self._db, "product_code") or "",
+                products=tuple(rows.products(self._db)),
                 account=rows.read_meta(self._db, "account") or "",
                 size_bytes=sum(os.stat(file).st_size for file in files if file.exists()),
                 orders=counts[0],
@@ -120,19 +128,34 @@ class JournalReader:
             folder = rows.read_meta(self._db, "log_dir")
             return None if folder is None else Path(folder)
 
+    def of(self, product: str) -> Self:
+        """The same snapshot, limited to an instrument. Close it only once."""
+        return type(self)(self.path, self._db, self._version, self._stack, product)
+
     def memo(self) -> CoreMemo | None:
-        """The core's memo; None if none was ever stored."""
+        """The memo of the instrument's core, by default of the first; None if none was ever stored."""
         with self._reading():
-            return rows.read_memo(self._db)
+            product = rows.products(self._db)[0] if self._product == rows.ALL else self._product
+            return rows.read_memo(self._db, product)
+
+    def account_memo(self) -> CoreMemo | None:
+        """The memo of the account as a whole; None if it never traded several instruments."""
+        with self._reading():
+            return rows.read_memo(self._db, rows.ALL)
+
+    def product_of(self, name: str) -> str | None:
+        """The instrument of the order with this id, ours or the venue's; None if there is none."""
+        with self._reading():
+            return rows.product_of(self._db, name)
 
     def live_orders(self) -> list[OrderMemo]:
         """Orders that are not known to have ended, in the order of sending."""
         with self._reading():
-            return list(rows.live_orders(self._db))
+            return list(rows.live_orders(self._db, self._product))
 
     def orders(self, from_ns: int = 0, until_ns: int = rows.MAX_NS) -> Iterator[OrderMemo]:
         """Orders sent in ``[from_ns, until_ns)``, oldest first."""
-        return self._each(rows.orders_sent(self._db, from_ns, until_ns))
+        return self._each(rows.orders_sent(self._db, self._product, from_ns, until_ns))
 
     def order(self, name: str) -> OrderMemo | None:
         """The order with this id, ours or the venue's."""
@@ -141,16 +164,17 @@ class JournalReader:
 
     def fills(self, from_ns: int = 0, until_ns: int = rows.MAX_NS) -> Iterator[BookedFill]:
         """Fills in ``[from_ns, until_ns)``, oldest first."""
-        return self._each(rows.fills_within(self._db, from_ns, until_ns))
+        return self._each(rows.fills_within(self._db, self._product, from_ns, until_ns))
 
     def newest_fills(self, count: int) -> list[BookedFill]:
         """The newest fills, oldest first."""
         with self._reading():
-            return rows.newest_fills(self._db, count)
+            product = rows.products(self._db)[0] if self._product == rows.ALL else self._product
+            return rows.newest_fills(self._db, product, count)
 
     def facts(self, from_ns: int = 0, until_ns: int = rows.MAX_NS) -> Iterator[Fact]:
         """Facts in ``[from_ns, until_ns)``, oldest first."""
-        return self._each(rows.facts_within(self._db, from_ns, until_ns))
+        return self._each(rows.facts_within(self._db, self._product, from_ns, until_ns))
 
     def facts_of(self, name: str) -> list[Fact]:
         """Facts about the order with this id, ours or the venue's, found under either id, in the order of storing."""
@@ -195,6 +219,16 @@ def _connected(path: Path, stack: ExitStack) -> sqlite3.Connection:
     for file in (path, log):
         shutil.copyfile(file, folder / file.name)
     return _connect(folder / path.name, "mode=rw", stack)
+
+
+def _renewed(old: sqlite3.Connection, path: Path, stack: ExitStack) -> sqlite3.Connection:
+    """A connection to a temporary copy of the newest version."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="journal-")))
+    db = _connect(folder / path.name, "mode=rwc", stack)
+    old.backup(db)
+    migrate(db, folder / path.name)
+    db.execute("BEGIN")
+    return db
 
 
 def _connect(path: Path, mode: str, stack: ExitStack) -> sqlite3.Connection:

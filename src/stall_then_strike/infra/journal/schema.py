@@ -112,7 +112,68 @@ _FIRST: Final[Migration] = (
     "CREATE INDEX facts_by_order_id ON facts (order_id) WHERE order_id IS NOT NULL",
 )
 
-MIGRATIONS: Final[Sequence[Migration]] = (_FIRST,)
+_OF_PRODUCT: Final = "(SELECT value FROM meta WHERE name = 'product_code')"
+_SECOND: Final[Migration] = (
+    # One file for each product becomes one for each account: every row has its product.
+    "ALTER TABLE orders ADD COLUMN product TEXT NOT NULL DEFAULT ''",
+    f"UPDATE orders SET product = {_OF_PRODUCT}",  # noqa: S608 - no text from outside
+    "CREATE INDEX orders_ended_of_product ON orders (product, seq) WHERE is_live = 0",
+    "ALTER TABLE facts ADD COLUMN product TEXT NOT NULL DEFAULT ''",
+    f"UPDATE facts SET product = {_OF_PRODUCT}",  # noqa: S608 - no text from outside
+    "ALTER TABLE memo RENAME TO memo_of_first",
+    """
+    CREATE TABLE memo (
+        product TEXT PRIMARY KEY,
+        ts_ns INTEGER NOT NULL,
+        day TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        basis INTEGER NOT NULL,
+        realised INTEGER NOT NULL,
+        realised_at_roll INTEGER NOT NULL,
+        equity_at_roll INTEGER NOT NULL,
+        peak INTEGER NOT NULL,
+        max_drawdown INTEGER NOT NULL,
+        mid2 INTEGER NOT NULL,
+        halted TEXT,
+        halt_ns INTEGER NOT NULL,
+        halt_detail TEXT NOT NULL,
+        pnl_base INTEGER NOT NULL,
+        cash_base INTEGER,
+        since INTEGER
+    ) STRICT, WITHOUT ROWID
+    """,
+    f"""
+    INSERT INTO memo SELECT {_OF_PRODUCT}, ts_ns, day, position, basis, realised, realised_at_roll, equity_at_roll,
+        peak, max_drawdown, mid2, halted, halt_ns, halt_detail, pnl_base, cash_base, since FROM memo_of_first
+    """,  # noqa: S608 - no text from outside
+    "DROP TABLE memo_of_first",
+    "ALTER TABLE fills RENAME TO fills_of_first",
+    """
+    CREATE TABLE fills (
+        seq INTEGER PRIMARY KEY,
+        exec_id INTEGER NOT NULL,
+        client_order_id TEXT,
+        ts_ns INTEGER NOT NULL,
+        order_id TEXT NOT NULL,
+        side TEXT NOT NULL,
+        price INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        fee INTEGER NOT NULL,
+        tag TEXT NOT NULL,
+        pnl INTEGER NOT NULL,
+        pnl_cum INTEGER NOT NULL,
+        inventory_after INTEGER NOT NULL,
+        product TEXT NOT NULL,
+        UNIQUE (product, exec_id)
+    ) STRICT
+    """,
+    f"INSERT INTO fills SELECT *, {_OF_PRODUCT} FROM fills_of_first",  # noqa: S608 - no text from outside
+    "DROP TABLE fills_of_first",
+    "CREATE INDEX fills_by_ts_ns ON fills (ts_ns)",
+    "CREATE INDEX fills_of_product ON fills (product, seq)",
+)
+
+MIGRATIONS: Final[Sequence[Migration]] = (_FIRST, _SECOND)
 
 
 def version_of(db: sqlite3.Connection) -> int:

@@ -1,4 +1,6 @@
-"""Writes what must survive the process: orders, fills, facts and the core's memo, in one SQLite file per product.
+"""Writes what must survive the process: orders, fills, facts and the core's memo, in one SQLite file per account.
+
+The file is named after the account's first instrument, and every row has its instrument.
 
 The owner records a step's changes before it sends the step's actions. A process that is killed at any point therefore
 leaves the whole step or nothing of it, and never an order at the venue that the file does not know.
@@ -24,6 +26,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Final, Self
 
@@ -77,7 +80,7 @@ OWN_FOLDER: Final = "journal"
 
 
 def journal_path(folder: str | Path, product_code: str) -> Path:
-    """The file of a product in a folder of journals (``journal.dir``)."""
+    """The file of an account in a folder of journals (``journal.dir``), by the product of its first instrument."""
     return Path(folder) / f"{product_code}.sqlite3"
 
 
@@ -108,6 +111,7 @@ class Journal:
         self.repeated_fills = 0
         """Fills whose execution id was in the journal already; the stored row was kept."""
         self._db = db
+        self._product = rows.read_meta(db, "product_code") or ""
         self._lock = lock
         self.reserve = Reserve(path.with_name(f"{path.name}.reserve"))
         """Reserves room on the disk once its ``keep`` was called."""
@@ -124,12 +128,14 @@ class Journal:
         product_code: str,
         account: str,
         now_ns: int,
+        others: Sequence[str] = (),
         keep_days: int | None = None,
         locks: Path | None = None,
         migrations: Sequence[Migration] = MIGRATIONS,
     ) -> Journal:
         """Open a journal, or make a new one, and lock it for this process until it is closed.
 
+        ``product_code`` is the first instrument, ``others`` are the products of the account's other instruments.
         ``account`` is a fingerprint of the account (never its key); it must be the one that the journal was made with.
         ``keep_days``: delete older rows. ``locks`` is the folder of the accounts' locks (``instance_lock``).
 
@@ -160,6 +166,7 @@ class Journal:
                 _set_pace(db)
                 new = () if version else (("product_code", product_code), ("account", account))
                 backup = migrate(db, path, migrations, new)
+                _check_instruments(db, path, (product_code, *others))
                 journal = cls(path, db, lock, is_new=not version, backup=backup)
                 if keep_days is not None:
                     journal.prune(keep_days, now_ns, batches=_BATCHES_AT_OPEN)
@@ -216,16 +223,19 @@ class Journal:
         be repeated.
         """
         with journal_errors(self.path, "written"), self._transaction() as db:
+            of = repeat(changes.product or self._product)
             if changes.orders:
-                db.executemany(rows.PUT_ORDER, map(rows.ORDERS.row, changes.orders))
+                db.executemany(rows.PUT_ORDER, map(rows.ORDERS.row, changes.orders, of))
             repeated = 0
             if changes.fills:
-                stored = db.executemany(rows.PUT_FILL, map(rows.FILLS.row, changes.fills)).rowcount
+                stored = db.executemany(rows.PUT_FILL, map(rows.FILLS.row, changes.fills, of)).rowcount
                 repeated = len(changes.fills) - stored
             if changes.facts:
-                db.executemany(rows.PUT_FACT, map(rows.FACTS.row, changes.facts))
+                db.executemany(rows.PUT_FACT, map(rows.FACTS.row, changes.facts, of))
             if changes.memo is not None:
-                db.execute(rows.PUT_MEMO, rows.MEMO.row(changes.memo))
+                db.execute(rows.PUT_MEMO, rows.MEMO.row(changes.memo, next(of)))
+            if changes.account is not None:
+                db.execute(rows.PUT_MEMO, rows.MEMO.row(changes.account, rows.ALL))
         self.repeated_fills += repeated
         self._records += 1
         self.is_used = self.is_used or bool(changes.orders or changes.fills or changes.facts)
@@ -253,20 +263,30 @@ class Journal:
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 
-    def load(self) -> Restored:
-        """What the journal remembers: memo, recent orders and fills. Raises JournalError."""
+    def load(self, product: str = "") -> Restored:
+        """What the journal remembers of an instrument, by default of the first: memo, recent orders and fills.
+
+        Raises JournalError.
+        """
+        product = product or self._product
         with journal_errors(self.path, "read"):
             return Restored(
-                memo=rows.read_memo(self._db),
-                orders=tuple(rows.recent_orders(self._db, RECENT_ORDERS)),
-                exec_ids=tuple(rows.newest_exec_ids(self._db, RECENT_FILLS)),
-                fills=tuple(rows.newest_fills(self._db, WHOLE_FILLS)),
+                memo=rows.read_memo(self._db, product),
+                orders=tuple(rows.recent_orders(self._db, product, RECENT_ORDERS)),
+                exec_ids=tuple(rows.newest_exec_ids(self._db, product, RECENT_FILLS)),
+                fills=tuple(rows.newest_fills(self._db, product, WHOLE_FILLS)),
             )
 
-    def trades_since(self, from_ns: int) -> list[TradeLogRow]:
-        """Trade-log rows of the fills since ``from_ns``, oldest first. Raises JournalError."""
+    def account(self) -> CoreMemo | None:
+        """The memo of the account as a whole; None if it never traded several instruments. Raises JournalError."""
         with journal_errors(self.path, "read"):
-            return [fill.row for fill in rows.fills_within(self._db, from_ns, rows.MAX_NS)]
+            return rows.read_memo(self._db, rows.ALL)
+
+    def trades_since(self, from_ns: int, product: str = "") -> list[TradeLogRow]:
+        """Trade-log rows of an instrument's fills since ``from_ns``, oldest first. Raises JournalError."""
+        with journal_errors(self.path, "read"):
+            fills = rows.fills_within(self._db, product or self._product, from_ns, rows.MAX_NS)
+            return [fill.row for fill in fills]
 
     # --- Keeping it small: for another thread -------------------------------------------------------------------------
 
@@ -432,6 +452,20 @@ def _check_table(db: sqlite3.Connection, path: Path, table: str) -> None:
     for (verdict,) in db.execute(f"PRAGMA integrity_check({table})"):
         if verdict != "ok":
             raise damaged(path, " ".join(str(verdict).split()))
+
+
+def _check_instruments(db: sqlite3.Connection, path: Path, products: Sequence[str]) -> None:
+    """Refuse to leave a position or an order of another run's instrument alone, and to trade one of two journals."""
+    for other in products[1:]:
+        if (file := path.with_name(f"{other}{path.suffix}")) != path and file.exists():
+            raise JournalError(f"{file} is a journal of {other} alone; give {other} first, or move it away")
+    for (of,) in db.execute(
+        "SELECT product FROM memo WHERE position != 0 UNION SELECT product FROM orders WHERE is_live = 1"
+    ):
+        if of not in (*products, rows.ALL):
+            raise JournalError(
+                f"{path} has a position or an order of {of}, which this run does not trade; add it to instruments"
+            )
 
 
 def _check_owner(db: sqlite3.Connection, path: Path, product_code: str, account: str) -> None:

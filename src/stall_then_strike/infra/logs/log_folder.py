@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Self
 
+from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.file_lock import FileLock, hold
 from stall_then_strike.types.errors import LogError
 
@@ -47,3 +48,9 @@ class LogFolder:
         if fd is not None:
             os.close(fd)
         self._lock.release()
+
+
+def log_folders(log_dir: Path, cfg: AppConfig) -> list[Path]:
+    """The folders of each instrument's logs: the log folder itself for the first, one named after the product in it for
+    each of the others."""
+    return [log_dir, *(log_dir / code for code in cfg.products[1:])]

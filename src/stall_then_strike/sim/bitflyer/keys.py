@@ -75,6 +75,11 @@ class Keyring:
         self.skew_ns = 0
         """How far the clock that checks timestamps is ahead of venue time (set by a fault)."""
 
+    @property
+    def accounts(self) -> list[str]:
+        """The names of the accounts, sorted."""
+        return sorted({key.account for key in self._keys.values()})
+
     def check_rest(self, headers: Mapping[str, str], *, method: str, target: str, body: bytes, now_ns: int) -> ApiKey:
         """The key that signed a request. ``target`` is the path and query as received. Raises AuthRefused."""
         given: dict[str, str] = {}

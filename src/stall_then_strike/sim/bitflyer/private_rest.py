@@ -1,5 +1,7 @@
 """bitFlyer's private REST calls on a :class:`~.private_venue.PrivateVenue`. Pure: a request in, an answer out.
 
+A venue with several products answers each call for the product that the call names, and counts all calls together.
+
 A call is checked, in this order, against the limit of its address, its signature, the account's limits and its own
 rules. A refused call counts against the limits that it has passed.
 
@@ -16,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 from stall_then_strike.sim.bitflyer.keys import ApiKey, AuthRefused
@@ -65,13 +67,18 @@ class RestAnswer:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """An authenticated call. For a stale list, account and time are those of the past."""
+    """An authenticated call. For a stale list, the time is in the past."""
 
-    account: Account
     key: ApiKey
     query: Mapping[str, str]
     body: bytes
     now_ns: int
+    is_stale: bool
+
+    def account(self, venue: PrivateVenue) -> Account:
+        """The caller's account in a product, at the call's time."""
+        account = venue.accounts[self.key.account]
+        return account.at(self.now_ns) if self.is_stale else account
 
 
 _Call = Callable[[_Asked], str]
@@ -85,9 +92,10 @@ class PrivateRest:
         self._audit = audit
         self._venue = venue
         self._addresses = addresses
-        self._market = venue.market
-        self._wire = PrivateWire(venue.market.instrument, shown=venue.settings.shown_yen)
-        self._small_lots = venue.market.instrument.to_lots(venue.settings.limits.small_size)
+        self._wires = {
+            code: PrivateWire(one.market.instrument, shown=venue.settings.shown_yen)
+            for code, one in venue.products.items()
+        }
         self._calls: dict[tuple[str, str], _Call] = {
             ("POST", "/v1/me/sendchildorder"): self._send,
             ("POST", "/v1/me/cancelchildorder"): self._cancel,
@@ -159,41 +167,47 @@ class PrivateRest:
             else:
                 query = dict(parse_qsl(request.target.partition("?")[2], keep_blank_values=True))
                 seen_ns = self.shown_ns(request.path, now_ns) if request.path in LISTS else now_ns
-                seen = account if seen_ns == now_ns else account.at(seen_ns)
-                answer = _attempt(call, _Asked(seen, key, query, request.body, seen_ns))
+                answer = _attempt(call, _Asked(key, query, request.body, seen_ns, seen_ns != now_ns))
         return _with(_with(answer, private), orders, "X-OrderRequest")
 
     # --- orders -----------------------------------------------------------------------------------------------------
 
     def _send(self, asked: _Asked) -> str:
-        instrument = self._market.instrument
-        ticket = read_ticket(read_body(asked.body, instrument), instrument)
-        if ticket.size <= self._small_lots and not asked.account.calls.small_order(asked.now_ns):
+        venue, fields = self._ordered(asked)
+        account, unit = asked.account(venue), venue.market.instrument
+        ticket = read_ticket(fields, unit)
+        small = unit.to_lots(venue.settings.limits.small_size)
+        if ticket.size <= small and not account.calls.small_order(asked.now_ns):
             self.refused += 1
             raise RefusedError(Refusal(status=-1, message="Over API limit per minute", http_status=429))
-        taken = self._venue.desk.place(asked.now_ns, asked.account, ticket)
+        taken = venue.desk.place(asked.now_ns, account, ticket)
         if isinstance(taken, Refusal):
             raise RefusedError(taken)
         return to_json({"child_order_acceptance_id": taken})
 
     def _cancel(self, asked: _Asked) -> str:
-        ticket = read_cancel(read_body(asked.body, self._market.instrument))
-        return _empty(self._venue.desk.cancel(asked.now_ns, asked.account, ticket))
+        venue, fields = self._ordered(asked)
+        return _empty(venue.desk.cancel(asked.now_ns, asked.account(venue), read_cancel(fields)))
 
     def _cancel_all(self, asked: _Asked) -> str:
-        read_body(asked.body, self._market.instrument)
-        return _empty(self._venue.desk.cancel_all(asked.now_ns, asked.account))
+        venue, _ = self._ordered(asked)
+        return _empty(venue.desk.cancel_all(asked.now_ns, asked.account(venue)))
+
+    def _ordered(self, asked: _Asked) -> tuple[PrivateVenue, dict[str, Any]]:
+        """The product that an order request is for, and the request's fields."""
+        fields = read_body(asked.body)
+        return self._listed(fields.get("product_code")), fields
 
     # --- queries ----------------------------------------------------------------------------------------------------
 
     def _child_orders(self, asked: _Asked) -> str:
-        self._check_product(asked)
+        venue = self._asked_for(asked)
         state = asked.query.get("child_order_state")
         if state is not None and state not in _LISTED_STATES:
             refuse(-108, "Invalid child_order_state")
         wanted = [
             order
-            for order in reversed(asked.account.orders.values())
+            for order in reversed(asked.account(venue).orders.values())
             if _is_listed(order, asked.now_ns)
             and (state is None or order.state == state)
             and _is_asked_for(asked, order.acceptance_id, order.registered_id)
@@ -206,46 +220,57 @@ class PrivateRest:
         if before or after:
             active = []
         rows = [*active, *_page(ended, _row_id, _MAX_COUNT, before, after)]
-        return to_json([self._wire.child_order(order) for order in rows[:count]])
+        return to_json([self._wire(venue).child_order(order) for order in rows[:count]])
 
     def _executions(self, asked: _Asked) -> str:
-        self._check_product(asked)
+        venue = self._asked_for(asked)
         fills = (
             fill
-            for fill in reversed(asked.account.ledger.fills)
+            for fill in reversed(asked.account(venue).ledger.fills)
             if _is_asked_for(asked, fill.order_id, fill.registered_id)
         )
         rows = _page(fills, lambda fill: fill.exec_id, *_bounds(asked.query))
-        return to_json([self._wire.fill(fill) for fill in rows])
+        return to_json([self._wire(venue).fill(fill) for fill in rows])
 
     def _positions(self, asked: _Asked) -> str:
-        self._check_product(asked)
-        ledger, mark = asked.account.ledger, self._venue.mark(asked.now_ns)
+        venue = self._asked_for(asked)
+        ledger, mark = asked.account(venue).ledger, venue.mark(asked.now_ns)
         side = Side.BUY if ledger.position > 0 else Side.SELL
-        return to_json([self._wire.lot(lot, side, mark) for lot in ledger.lots])
+        return to_json([self._wire(venue).lot(lot, side, mark) for lot in ledger.lots])
 
     def _collateral(self, asked: _Asked) -> str:
-        return to_json(self._wire.collateral(asked.account.margin(self._venue.mark(asked.now_ns))))
+        venue = self._venue.finest
+        return to_json(self._wire(venue).collateral(asked.account(venue).margin(venue.mark(asked.now_ns))))
 
     def _balance(self, asked: _Asked) -> str:
-        margin = asked.account.margin(self._market.mid())
+        venue = self._venue.finest
+        margin, wire = asked.account(venue).margin(venue.market.mid()), self._wire(venue)
         yen: Row = {
             "currency_code": "JPY",
-            "amount": self._wire.money(margin.collateral),
-            "available": self._wire.money(max(0, margin.available)),
+            "amount": wire.money(margin.collateral),
+            "available": wire.money(max(0, margin.available)),
         }
         return to_json([yen, {"currency_code": "BTC", "amount": Number("0.0"), "available": Number("0.0")}])
 
     def _commission(self, asked: _Asked) -> str:
-        self._check_product(asked)
+        self._asked_for(asked)
         return to_json({"commission_rate": Number("0.0")})
 
     def _permissions(self, asked: _Asked) -> str:
         return to_json(sorted(asked.key.permissions))
 
-    def _check_product(self, asked: _Asked) -> None:
-        if asked.query.get("product_code", "BTC_JPY").upper() != self._market.instrument.product_code:
+    def _asked_for(self, asked: _Asked) -> PrivateVenue:
+        """The product that a query is for."""
+        return self._listed(asked.query.get("product_code", "BTC_JPY"))
+
+    def _listed(self, code: Any) -> PrivateVenue:
+        venue = self._venue.products.get(code.upper()) if isinstance(code, str) else None
+        if venue is None:
             refuse(-100, "Invalid product")
+        return venue
+
+    def _wire(self, venue: PrivateVenue) -> PrivateWire:
+        return self._wires[venue.market.instrument.product_code]
 
 
 def _attempt(call: _Call, asked: _Asked) -> RestAnswer:

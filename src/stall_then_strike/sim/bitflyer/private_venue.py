@@ -1,5 +1,9 @@
 """The private side of the exchange: accounts in a market, without a socket.
 
+A venue with several products has a :class:`PrivateVenue` for each. All but the first are made ``beside`` the first,
+which holds what the products share: keys, cash and the limits on calls. Each product has its own orders, position,
+calendar and board state. The collateral is the first product's; a result is booked to the product that made it.
+
 It joins keys, accounts, desk and calendar. It acts in the market's time as its
 :class:`~stall_then_strike.sim.market.Outsider`, so that the same requests at the same times have the same effects at
 any speed and in virtual time. A request arrives at a time that the market has reached: over HTTP through
@@ -23,7 +27,7 @@ from stall_then_strike.sim.bitflyer.keys import ApiKey, AuthRefused, Keyring
 from stall_then_strike.sim.bitflyer.ledger import Ledger, LedgerState, Rounding, Yen
 from stall_then_strike.sim.bitflyer.limits import AccountCalls, Limits
 from stall_then_strike.sim.bitflyer.rpc import INVALID_PARAMS, RpcError
-from stall_then_strike.sim.bitflyer.venue_account import Account
+from stall_then_strike.sim.bitflyer.venue_account import Account, Margin
 from stall_then_strike.sim.bitflyer.venue_hours import Breaker, Calendar, Phase, next_daily_ns
 from stall_then_strike.sim.exchange.agenda import Agenda
 from stall_then_strike.sim.exchange.book_side import Order
@@ -78,21 +82,35 @@ class PrivateStatistics:
 class PrivateVenue:
     """Accounts that trade in a market. It joins the market, which nobody else may have joined."""
 
-    def __init__(self, market: Market, keys: Iterable[ApiKey], settings: PrivateSettings | None = None) -> None:
-        """Open an account for every account name in ``keys``. Raises ValueError for the name of the flow."""
-        self.settings = settings if settings is not None else PrivateSettings()
+    def __init__(
+        self,
+        market: Market,
+        keys: Iterable[ApiKey] = (),
+        settings: PrivateSettings | None = None,
+        *,
+        beside: PrivateVenue | None = None,
+    ) -> None:
+        """Open an account for every account name in ``keys``. Raises ValueError for the name of the flow.
+
+        ``beside``: this is another product of that venue, with its keys, accounts and, by default, its settings.
+        """
+        if settings is None:
+            settings = PrivateSettings() if beside is None else beside.settings
+        self.settings: PrivateSettings = settings
         self.market = market
-        keys = list(keys)
-        names = sorted({key.account for key in keys})
+        code = market.instrument.product_code
+        self.products: dict[str, PrivateVenue] = {} if beside is None else beside.products
+        """The venue's products by their codes, the first one first; shared between them."""
+        if code in self.products:
+            raise ValueError(f"the venue has {code} already")
+        self.keyring: Keyring = (
+            Keyring(list(keys), max_skew_ns=settings.max_skew_ns) if beside is None else beside.keyring
+        )
+        names = self.keyring.accounts
         if FLOW in names:
             raise ValueError(f"an account cannot be called {FLOW!r}")
-        self.keyring = Keyring(keys, max_skew_ns=self.settings.max_skew_ns)
-        cash = market.instrument.to_money(self.settings.collateral_jpy)
-        rounding = self.settings.settled_yen
-        yen = None if rounding is None else Yen(one=market.instrument.to_money(1), rounding=rounding)
-        self.accounts = {
-            name: Account(name, Ledger(cash, settled=yen), AccountCalls(self.settings.limits)) for name in names
-        }
+        self.accounts = {name: self._open(name, beside) for name in names}
+        self.products[code] = self
         self._marks: deque[tuple[int, Ticks]] = deque([(market.now_ns, market.mid())], maxlen=_MARKS)
         self._answers = Random(f"answers {self.settings.seed}")
         self._agenda = Agenda()
@@ -100,7 +118,7 @@ class PrivateVenue:
             market,
             self.accounts,
             self._agenda,
-            rng=Random(f"desk {self.settings.seed}"),
+            rng=Random(f"desk {self.settings.seed}" + ("" if beside is None else f" {code}")),
             delays=self.settings.delays,
             price_band=self.settings.price_band,
         )
@@ -139,6 +157,11 @@ class PrivateVenue:
             limit_breaches=sum(account.calls.breaches for account in self.accounts.values()),
             live_orders=sum(len(account.live) for account in self.accounts.values()),
         )
+
+    @property
+    def finest(self) -> PrivateVenue:
+        """The product with the finest units of money, in which a margin over all products is exact."""
+        return max(self.products.values(), key=lambda one: one.market.instrument.to_money(1))
 
     # --- for the server ---------------------------------------------------------------------------------------------
 
@@ -195,6 +218,24 @@ class PrivateVenue:
         """End the accounts' expired orders."""
         self.desk.on_expired(now_ns, orders)
         self._tell(now_ns)
+
+    def _open(self, name: str, beside: PrivateVenue | None) -> Account:
+        """An account in this product; the first product holds its cash."""
+        unit, rounding = self.market.instrument, self.settings.settled_yen
+        yen = None if rounding is None else Yen(one=unit.to_money(1), rounding=rounding)
+        cash = unit.to_money(self.settings.collateral_jpy if beside is None else 0)
+        calls = AccountCalls(self.settings.limits) if beside is None else beside.accounts[name].calls
+        return Account(name, Ledger(cash, settled=yen), calls, with_others=partial(self._with_others, name))
+
+    def _with_others(self, name: str, here: Margin, time_ns: int | None) -> Margin:
+        """An account's margin in this product and in the venue's others."""
+        unit = int(self.market.instrument.to_money(1))
+        for other in self.products.values():
+            if other is not self:
+                account = other.accounts[name] if time_ns is None else other.accounts[name].at(time_ns)
+                mark = other.mark(other.market.now_ns if time_ns is None else time_ns)
+                here = here.plus(account.margin_here(mark), unit, int(other.market.instrument.to_money(1)))
+        return here
 
     def _tell(self, now_ns: int) -> None:
         """Send the events; those of one step share a message."""

@@ -15,6 +15,7 @@ Not simulated: the edge cache of up to a second on ``getboard`` and ``getticker`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
 from typing import Final
@@ -28,6 +29,7 @@ from stall_then_strike.sim.bitflyer.limits import AddressCalls
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar, next_daily_ns
 from stall_then_strike.sim.bitflyer.wire import Wire, error_body, rest_time
 from stall_then_strike.sim.exchange.request_log import Audit, Received
+from stall_then_strike.sim.exchange.several_markets import products_of
 from stall_then_strike.sim.exchange.source import Execution, MarketSource
 from stall_then_strike.types.text import plain
 
@@ -45,6 +47,14 @@ def error_answer(http_status: int, status: int, message: str) -> web.Response:
     return web.json_response(text=error_body(status, message), status=http_status)
 
 
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """A product and its encoder."""
+
+    source: MarketSource
+    wire: Wire
+
+
 class PublicRest:
     """Answers the public calls from a source's current state."""
 
@@ -59,8 +69,7 @@ class PublicRest:
     ) -> None:
         """``addresses`` counts each address's calls, ``calendar`` has the funding, ``audit`` records every call."""
         self._audit = audit
-        self._source = source
-        self._wire = Wire(source.instrument)
+        self._listings = {code: _Listing(one, Wire(one.instrument)) for code, one in products_of(source).items()}
         self._now_ns = now_ns
         self._addresses = addresses
         self._calendar = calendar
@@ -85,18 +94,18 @@ class PublicRest:
     # --- calls ----------------------------------------------------------------------------------------------------
 
     def _markets(self, _request: web.Request) -> web.Response:
-        markets = [{"product_code": self._source.instrument.product_code, "market_type": "FX"}]
+        markets = [{"product_code": code, "market_type": "FX"} for code in self._listings]
         return web.json_response(text=orjson.dumps(markets).decode())
 
-    def _board(self, _request: web.Request) -> web.Response:
-        return web.json_response(text=self._wire.board(self._source.depth()))
+    def _board(self, _request: web.Request, of: _Listing) -> web.Response:
+        return web.json_response(text=of.wire.board(of.source.depth()))
 
-    def _board_state(self, _request: web.Request) -> web.Response:
-        condition = self._source.condition
+    def _board_state(self, _request: web.Request, of: _Listing) -> web.Response:
+        condition = of.source.condition
         return web.json_response(text=f'{{"health":"{condition.health.value}","state":"{condition.state.value}"}}')
 
-    def _health(self, _request: web.Request) -> web.Response:
-        return web.json_response(text=f'{{"status":"{self._source.condition.health.value}"}}')
+    def _health(self, _request: web.Request, of: _Listing) -> web.Response:
+        return web.json_response(text=f'{{"status":"{of.source.condition.health.value}"}}')
 
     def _funding_rate(self, request: web.Request) -> web.Response:
         if "product_code" not in request.query:
@@ -105,7 +114,7 @@ class PublicRest:
             )
         return self._of_product(self._known_funding_rate)(request)
 
-    def _known_funding_rate(self, _request: web.Request) -> web.Response:
+    def _known_funding_rate(self, _request: web.Request, _of: _Listing) -> web.Response:
         if not self._calendar.funding_at_s:
             return web.json_response(text='{"current_funding_rate":0.0,"next_funding_rate_settledate":null}')
         rate = Decimal(self._calendar.funding_rate) / RATE_ONE
@@ -114,35 +123,35 @@ class PublicRest:
             text=f'{{"current_funding_rate":{plain(rate)},"next_funding_rate_settledate":"{rest_time(settled_ns)}"}}'
         )
 
-    def _ticker(self, _request: web.Request) -> web.Response:
-        ticker = self._source.ticker()
+    def _ticker(self, _request: web.Request, of: _Listing) -> web.Response:
+        ticker = of.source.ticker()
         if ticker is None:  # a tape before its first ticker
             return error_answer(500, -208, "Order is not accepted. Please try again later.")
-        return web.json_response(text=self._wire.ticker(ticker, rest=True))
+        return web.json_response(text=of.wire.ticker(ticker, rest=True))
 
-    def _executions(self, request: web.Request) -> web.Response:
+    def _executions(self, request: web.Request, of: _Listing) -> web.Response:
         try:
             count = int(request.query.get("count", _DEFAULT_COUNT))
             before = int(request.query.get("before", 0))
             after = int(request.query.get("after", 0))
         except ValueError:
             return error_answer(400, -100, "Invalid parameter")
-        page = _page(self._source.executions(), count, before, after)
-        return web.json_response(text=self._wire.executions(page, rest=True))
+        page = _page(of.source.executions(), count, before, after)
+        return web.json_response(text=of.wire.executions(page, rest=True))
 
     def _not_found(self, _request: web.Request) -> web.Response:
         return web.Response(status=404, text=NOT_FOUND_PAGE, content_type="text/html")
 
     # --- wrappers -------------------------------------------------------------------------------------------------
 
-    def _of_product(self, call: Callable[[web.Request], web.Response]) -> Callable[[web.Request], web.Response]:
-        """Refuse every product except the listed one."""
+    def _of_product(
+        self, call: Callable[[web.Request, _Listing], web.Response]
+    ) -> Callable[[web.Request], web.Response]:
+        """Refuse every product that is not listed."""
 
         def checked(request: web.Request) -> web.Response:
-            asked = request.query.get("product_code", "BTC_JPY")
-            if asked.upper() != self._source.instrument.product_code:
-                return error_answer(400, -100, "Invalid product")
-            return call(request)
+            listing = self._listings.get(request.query.get("product_code", "BTC_JPY").upper())
+            return error_answer(400, -100, "Invalid product") if listing is None else call(request, listing)
 
         return checked
 

@@ -67,17 +67,14 @@ class CancelTicket:
     registered_id: str | None
 
 
-def read_body(body: bytes, instrument: Instrument) -> dict[str, Any]:
-    """The JSON object of a request for this product; numbers with a point are exact decimals. Raises RefusedError."""
+def read_body(body: bytes) -> dict[str, Any]:
+    """The JSON object of a request; numbers with a point are exact decimals. Raises RefusedError."""
     try:
         value: Any = json.loads(body, parse_float=Decimal, parse_constant=_no_number)
     except (ValueError, RecursionError):
         refuse(-108, "Invalid JSON")
     if not isinstance(value, dict):
         refuse(-108, "Invalid parameter")
-    product = value.get("product_code")
-    if not isinstance(product, str) or product.upper() != instrument.product_code:
-        refuse(-100, "Invalid product")
     return value
 
 
@@ -130,7 +127,7 @@ def _size(value: Any, instrument: Instrument) -> Lots:
     except ValueError:
         refuse(-110, "The size has too many decimals.")
     if lots < instrument.min_size:
-        refuse(-110, f"The minimum order size is {instrument.size(instrument.min_size)} BTC.")
+        refuse(-110, f"The minimum order size is {instrument.size(instrument.min_size)} {instrument.base}.")
     return lots
 
 

@@ -1,15 +1,17 @@
 """One account at the exchange: its orders as the venue knows them, its ledger, its margin. Pure values and sums.
 
-Margin is counted in ticks x lots like all money. Venue facts: leverage is 2 for individuals; the available margin is
-the appraised margin less what positions and orders require (product rules). An order requires margin for the size that
-it would open beyond closing the position, and orders of both sides are summed: the strictest reading, because the exact
-rule is not published.
+Margin is counted in ticks x lots like all money. An account that trades several products has an :class:`Account` for
+each; they share cash, margin and limits, and each counts margin in the money units of its own product.
+
+Venue facts: leverage is 2 for individuals; the available margin is the appraised margin less what positions and orders
+require (product rules). An order requires margin for the size that it would open beyond closing the position, and
+orders of both sides are summed: the strictest reading, because the exact rule is not published.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum, unique
 from typing import Final
@@ -117,10 +119,30 @@ class Margin:
         """Margin for new orders; negative when there is too little."""
         return Money(self.collateral + self.open_profit - self.for_positions - self.for_orders)
 
+    def plus(self, other: Margin, units: int, others_units: int) -> Margin:
+        """The sum of two products' margins. ``units`` are the money units of one yen; what is lost is rounded up.
+
+        The sum is exact if this product's units are at least as fine as the other's.
+        """
+
+        def less(amount: int) -> int:
+            return amount * units // others_units
+
+        return Margin(
+            collateral=Money(self.collateral + less(other.collateral)),
+            open_profit=Money(self.open_profit + less(other.open_profit)),
+            for_positions=Money(self.for_positions - less(-other.for_positions)),
+            for_orders=Money(self.for_orders - less(-other.for_orders)),
+        )
+
+
+def _alone(margin: Margin, _time_ns: int | None) -> Margin:
+    return margin
+
 
 @dataclass(slots=True)
 class Account:
-    """An account. ``orders`` keeps the live orders and every executed one, in order of acceptance."""
+    """An account in one product. ``orders`` keeps the live orders and every executed one, in order of acceptance."""
 
     name: str
     ledger: Ledger
@@ -128,9 +150,20 @@ class Account:
     orders: dict[OrderId, ChildOrder] = field(default_factory=dict)
     registered: dict[str, ChildOrder] = field(default_factory=dict)
     live: dict[OrderId, ChildOrder] = field(default_factory=dict)
+    with_others: Callable[[Margin, int | None], Margin] = _alone
+    """Adds the account's margin in its other products, now or at a past time."""
+    past_ns: int | None = None
+    """The time that a past account shows; None for the account itself."""
 
     def margin(self, mark: Ticks, *extra: tuple[Side, Ticks | None, Lots]) -> Margin:
-        """The account's margin with its live orders and, as if live, the orders in ``extra`` (side, price, size)."""
+        """The account's margin, over all its products, with its live orders and the orders in ``extra`` as if live.
+
+        An order of ``extra`` is a side, a price and a size.
+        """
+        return self.with_others(self.margin_here(mark, *extra), self.past_ns)
+
+    def margin_here(self, mark: Ticks, *extra: tuple[Side, Ticks | None, Lots]) -> Margin:
+        """The part of :meth:`margin` that belongs to this product."""
         orders = [(o.side, o.price, o.remaining) for o in self.live.values()]
         return Margin(
             collateral=self.ledger.cash,
@@ -165,7 +198,7 @@ class Account:
             if order.accepted_ns <= time_ns
         }
         live = {name: order for name, order in orders.items() if order.state in LIVE_STATES}
-        return Account(self.name, ledger, self.calls, orders, live=live)
+        return Account(self.name, ledger, self.calls, orders, live=live, with_others=self.with_others, past_ns=time_ns)
 
 
 def _for_orders(position: Lots, mark: Ticks, orders: Iterable[tuple[Side, Ticks | None, Lots]]) -> int:

@@ -14,14 +14,15 @@ from typing import Any, Final
 from stall_then_strike.sim.bitflyer.ledger import Fill
 from stall_then_strike.sim.bitflyer.private_venue import PrivateVenue
 from stall_then_strike.sim.bitflyer.private_wire import EVENTS_CHANNEL, Number, PrivateWire
-from stall_then_strike.sim.bitflyer.venue_account import ChildState
+from stall_then_strike.sim.bitflyer.venue_account import ChildOrder, ChildState
 from stall_then_strike.sim.bitflyer.wire import Wire
+from stall_then_strike.sim.exchange.several_markets import products_of
 from stall_then_strike.sim.exchange.source import Frame, MarketSource
 from stall_then_strike.sim.faults.frame_faults import FrameFaults
 from stall_then_strike.sim.faults.injector import ArmedFault, FaultInjector
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.sim.faults.scene import FaultScene
-from stall_then_strike.types.dto import ExecId
+from stall_then_strike.types.dto import ExecId, OrderId
 from stall_then_strike.types.instrument import Ticks
 from stall_then_strike.types.text import plain
 
@@ -53,7 +54,7 @@ class FaultyFeed(FrameFaults[MarketSource]):
         """Nobody else may advance ``source``."""
         super().__init__(source, faults, scene)
         self._private = private
-        self._wire = Wire(source.instrument)
+        self._products = products_of(source)
         self._private_wire = PrivateWire(source.instrument)
         self._phantoms = 0
         self._edits: dict[FaultKind, Callable[[Fault, Frame], Frame]] = {
@@ -95,15 +96,17 @@ class FaultyFeed(FrameFaults[MarketSource]):
         if not found:
             return frame
         digits, comma, rest = tail.partition(",")
-        mid = self.source.instrument.to_ticks(Decimal(digits))
-        return replace(frame, text=f"{head}{found}{self._wire.price(Ticks(mid + fault.ticks))}{comma}{rest}")
+        unit = next(one.instrument for code, one in self._products.items() if frame.channel.endswith(f"_{code}"))
+        mid = unit.to_ticks(Decimal(digits))
+        return replace(frame, text=f"{head}{found}{Wire(unit).price(Ticks(mid + fault.ticks))}{comma}{rest}")
 
     def _with_wrong_outstanding(self, fault: Fault, frame: Frame) -> Frame:
         rows = _rows(frame)
         for row in rows:
             if row.get("outstanding_size") is None:  # removed by another fault
                 continue
-            wrong = Decimal(row["outstanding_size"]) + self.source.instrument.size(fault.lots)
+            unit = self._products[row["product_code"]].instrument if "product_code" in row else self.source.instrument
+            wrong = Decimal(row["outstanding_size"]) + unit.size(fault.lots)
             row["outstanding_size"] = Number(plain(wrong))
         return self._with_rows(frame, rows)
 
@@ -121,25 +124,33 @@ class FaultyFeed(FrameFaults[MarketSource]):
 
     def phantom(self, phantom: _Phantom, now_ns: int) -> Frame | None:
         """An EXECUTION of an order's remaining size, if the order is live and the fault strikes."""
-        account = None if self._private is None else self._private.accounts.get(phantom.account)
-        live = [] if account is None else [o for o in account.live.values() if o.acceptance_id == phantom.acceptance_id]
-        if not live or live[0].state is not ChildState.ACTIVE or not phantom.armed.strikes(now_ns):
+        found = self._live(phantom)
+        if found is None or found[1].state is not ChildState.ACTIVE or not phantom.armed.strikes(now_ns):
             return None
-        order = live[0]
-        newest = max((execution.exec_id for execution in self.source.executions()), default=2_600_000_000)
+        source, order = found
+        newest = max((execution.exec_id for execution in source.executions()), default=2_600_000_000)
         self._phantoms += 1
         fill = Fill(
             exec_id=ExecId(newest + _PHANTOM_STEP + self._phantoms),
             time_ns=now_ns,
             side=order.side,
-            price=order.price or self.source.depth(1).mid,
+            price=order.price or source.depth(1).mid,
             size=order.remaining,
             order_id=order.acceptance_id,
             registered_id=order.registered_id,
         )
-        row = {**self._private_wire.executed(order, fill), "outstanding_size": 0}
+        row = {**PrivateWire(source.instrument).executed(order, fill), "outstanding_size": 0}
         text = self._private_wire.message([row])
         return Frame(time_ns=now_ns, channel=EVENTS_CHANNEL, text=text, account=phantom.account)
+
+    def _live(self, phantom: _Phantom) -> tuple[MarketSource, ChildOrder] | None:
+        """The live order that a phantom is planned for, and its product."""
+        for code, venue in {} if self._private is None else self._private.products.items():
+            account = venue.accounts.get(phantom.account)
+            order = None if account is None else account.live.get(OrderId(phantom.acceptance_id))
+            if order is not None:
+                return self._products[code], order
+        return None
 
 
 def _rows(frame: Frame) -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """Deletions of levels that are missing from the board's deltas; the next snapshot corrects the book.
 
+Of a venue with several products, the first one's deletions are lost.
+
 The venue itself does this now and then: in one of 219 recorded messages.
 """
 

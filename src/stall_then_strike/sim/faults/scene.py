@@ -102,10 +102,10 @@ class FaultScene(SocketScene):
 
     def _set_load(self) -> None:
         """Set health and delays to those of the last busy fault, or back to those before the first."""
-        desk = None if self._private is None else self._private.desk
+        desks = [venue.desk for venue in self._venues()]
         if self._delays_before is None:
             self._health_before = self._source.condition.health
-            self._delays_before = Delays() if desk is None else desk.delays
+            self._delays_before = desks[0].delays if desks else Delays()
         before = self._delays_before
         if self._busy:
             fault = self._busy[-1].fault
@@ -114,24 +114,28 @@ class FaultScene(SocketScene):
             health, delays = self._health_before, before
             self._delays_before = None
         self._source.set_condition(health=health)
-        if desk is not None:
+        for desk in desks:
             desk.delays = delays
+
+    def _venues(self) -> list[PrivateVenue]:
+        """The private sides of all products; a fault of the venue affects each."""
+        return [] if self._private is None else list(self._private.products.values())
 
     def _set_clock(self) -> None:
         if self._private is not None:
             self._private.keyring.skew_ns = self.skew_ns
 
     def _halt(self, now_ns: int, phases: list[Phase]) -> None:
-        if self._private is not None:
-            self._private.begin_phases(now_ns, phases)
-        else:  # without accounts the phases have no effect: show the first state only
+        for venue in self._venues():
+            venue.begin_phases(now_ns, phases)
+        if self._private is None:  # without accounts the phases have no effect: show the first state only
             self._source.set_condition(state=phases[0].state)
 
     def _run(self, now_ns: int) -> None:
         """Open the board now. The phases last whole seconds and may end a fraction of a second later."""
-        if self._private is not None:
-            self._private.begin_phases(now_ns, [])
-        else:
+        for venue in self._venues():
+            venue.begin_phases(now_ns, [])
+        if self._private is None:
             self._source.set_condition(state=BoardState.RUNNING)
 
 

@@ -1,0 +1,94 @@
+"""Two instruments of one account, traded by one process: the ledger of each, and what they share."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from stall_then_strike.app.shell import cli
+from stall_then_strike.engine.portfolio import MONEY_PER_ONE
+from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.journal.halt import lift_halt
+from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.types.dto import Reason
+from tests.live.chaos import ROOMS, SPEED, Scenario, run_all, workers
+from tests.live.kill_chain import run_chains
+from tests.live.rig import TWO, LiveRoom, live_room
+from tests.live.witness import SEND
+from tests.signing import SIGNED
+
+MIXTURES = 6
+CALM = {"pybotters": {"timeout_sec": Decimal(3)}}
+"""No fault is meant: a busy machine shall not make one."""
+
+
+def journal_of(room: LiveRoom) -> Path:
+    return journal_path(room.cfg.journal.dir, room.cfg.exchange.product_code)
+
+
+@SIGNED
+async def test_both_trade_and_both_ledgers_are_equal(tmp_path: Path) -> None:
+    async with live_room(tmp_path, instruments=TWO, speed=5, sections=CALM) as room:
+        assert await room.run(30) == cli.EXIT_DONE
+        room.check()
+        venues = room.venue.products
+        fills = [len(venue.ledger().fills) for venue in venues.values()]
+        assert min(fills) >= 2, fills
+        with JournalReader.open(journal_of(room)) as reader:
+            assert reader.info().products == ("FX_BTC_JPY", "ETH_JPY")
+            names = [order.client_order_id for order in reader.orders()]
+            memo, parts = reader.account_memo(), [reader.of(code).memo() for code in venues]
+        assert len(names) == len(set(names))
+        assert memo is not None
+        lost = [
+            venue.market.instrument.amount(part.inventory.realised)
+            for venue, part in zip(venues.values(), parts, strict=True)
+            if part is not None and not part.inventory.position
+        ]
+        if len(lost) == len(parts):
+            assert Decimal(memo.inventory.realised) / MONEY_PER_ONE == sum(lost)
+
+
+@SIGNED
+async def test_one_limit_halts_both_and_is_remembered_and_lifted_for_both(tmp_path: Path) -> None:
+    sections = {**CALM, "risk": {"daily_pnl_jpy": Decimal(-15), "max_dd_jpy": Decimal(-15)}}
+    async with live_room(tmp_path, instruments=TWO, speed=5, sections=sections) as room:
+        assert await room.run(300) == cli.EXIT_HALTED
+        room.check()
+        run = room.last
+        assert run is not None
+        assert run.portfolio.halted in {Reason.KILL_PNL, Reason.KILL_DRAWDOWN}
+        parts = [core.instrument.amount(core.inventory.pnl_today) for core in run.portfolio.cores]
+        assert run.portfolio.day is not None
+        assert sum(parts) == Decimal(run.portfolio.day.pnl_today) / MONEY_PER_ONE
+        assert sum(parts) <= -14, parts
+        assert [venue.ledger().position for venue in room.venue.products.values()] == [0, 0], "both are closed"
+        sent = room.exchange.audit.counts[SEND]
+        assert await room.run(20) == cli.EXIT_HALTED, "still halted"
+        assert room.exchange.audit.counts[SEND] == sent
+        halted = lift_halt(journal_of(room), room.cfg, reason="test", now_ns=SystemClock().now_ns(), locks=tmp_path)
+        assert halted is not None
+        assert await room.run(10) == cli.EXIT_DONE, "the limits count from the resume"
+        room.check()
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_mixtures_of_faults_with_two_instruments(tmp_path: Path) -> None:
+    """``python -m tests.live --instruments 2`` runs many."""
+    scenarios = [Scenario(seed=seed, is_double=True) for seed in range(MIXTURES)]
+    with workers(1) as pool:
+        outcomes = pool.submit(run_all, scenarios, tmp_path, speed=SPEED, rooms=ROOMS).result()
+    bad = [str(outcome) for outcome in outcomes if not outcome.is_good]
+    assert not bad, "\n\n".join(bad)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_daemon_of_two_instruments_that_is_killed_again_and_again_loses_nothing(tmp_path: Path) -> None:
+    """``python -m tests.live.kill_chain --instruments 2`` does it two hundred times."""
+    assert await run_chains(tmp_path, chains=2, kills=4, instruments=TWO)
