@@ -25,7 +25,7 @@ import pytest
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.trader.embedded import open_accounts, open_markets, source_of
-from stall_then_strike.config.instruments import InstrumentConfig
+from stall_then_strike.config.products import InstrumentConfig
 from stall_then_strike.infra.bitflyer.credentials import KEY_VARIABLE, SECRET_VARIABLE
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.reader import JournalReader

@@ -22,8 +22,8 @@ from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.trader.embedded import open_accounts, open_markets, source_of
 from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, open_run
 from stall_then_strike.app.view.screen import Screen
-from stall_then_strike.config.instruments import InstrumentConfig
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.products import InstrumentConfig
 from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.corrections import is_taken_back

@@ -27,7 +27,7 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
 from stall_then_strike.app.trader.embedded import open_accounts, open_markets, source_of
-from stall_then_strike.config.instruments import InstrumentConfig
+from stall_then_strike.config.products import InstrumentConfig
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.ledger import Rounding

@@ -3,7 +3,7 @@
 models       all settings as one value, and every section under one name
 venue        the venue and the connections to it
 trading      strategy, risk, account, trading day
-instruments  several products of one account
+products     several products of one account
 running      journal, recordings, watching, logs
 replay       paper fills, replays, the embedded exchange
 fields       what settings are made of: decimals, times of day, sections

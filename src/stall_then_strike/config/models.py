@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from stall_then_strike.config.fields import Section, raise_all
-from stall_then_strike.config.instruments import InstrumentConfig, filled_in
+from stall_then_strike.config.products import InstrumentConfig, filled_in
 from stall_then_strike.config.replay import (
     BacktestConfig,
     Engine,
