@@ -4,11 +4,11 @@ run_live      trade the strategy with real orders
 run_paper     trade the strategy on paper: public feed, embedded exchange or tape
 sim_exchange  run the embedded exchange on its own
 sim_lighter   run Lighter's exchange on loopback
-refresh_instruments  ask an exchange for its instruments, and keep the list
 doctor        check whether live trading could begin
 state         show and change what is remembered between runs
 why           explain what happened around a moment or an order
 watchdog      cancel all orders when the trader's heartbeat ends
+refresh_instruments  ask an exchange for its instruments, and keep the list
 record        record public channels to tapes
 tape          inspect, check, cut, merge, convert and replay tapes
 backtest      replay tapes as one run
