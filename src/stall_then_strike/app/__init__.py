@@ -8,7 +8,6 @@ doctor        check whether live trading could begin
 state         show and change what is remembered between runs
 why           explain what happened around a moment or an order
 watchdog      cancel all orders when the trader's heartbeat ends
-refresh_instruments  ask an exchange for its instruments, and keep the list
 record        record public channels to tapes
 tape          inspect, check, cut, merge, convert and replay tapes
 backtest      replay tapes as one run
@@ -17,6 +16,7 @@ calibrate     compare paper fills with live ones
 report        write a report on a run or a sweep as one HTML file
 shell/        shared by all commands: flags, errors, output, stopping
 trader/       a run: the core and what surrounds it, the live daemon
+lighter_commands/  an account on Lighter on a terminal, and its instruments
 view/         what an operator sees
 story/        the answers of ``why``
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app.refresh_instruments import main
+from stall_then_strike.app.lighter_commands.refresh_instruments import main
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.lighter.markets import Markets
 from stall_then_strike.sim.lighter_server import LighterExchange
