@@ -32,6 +32,7 @@ from stall_then_strike.infra.logging_structured import action_text
 from stall_then_strike.infra.pyb_session import SessionStatistics
 from stall_then_strike.infra.watch.histogram import LatencyHistogram
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
+from stall_then_strike.types.instrument import Instrument
 
 MOST_A_SECOND: Final = 5
 """Snapshots made in a second of real time, however many readers there are."""
@@ -143,14 +144,14 @@ def _instrument(cfg: AppConfig, seat: Seat, now: int) -> InstrumentSnapshot:
         book=core.book_status(now),
         message_age_ms=(now - board.ts_ns) // NS_PER_MS if board.ts_ns else None,
         stale_ms=cfg.strategy.stale_ms,
-        best_bid=unit.price(board.best_bid_price) if known else None,
-        best_ask=unit.price(board.best_ask_price) if known else None,
+        best_bid=_price(unit, board.best_bid_price) if known else None,
+        best_ask=_price(unit, board.best_ask_price) if known else None,
         spread_ticks=board.spread_ticks if known else None,
         best_age_ms=(now - board.best_since_ns) // NS_PER_MS if known else None,
         stall_ms=cfg.strategy.stall_T_ms,
         position=unit.size(held.position),
         max_position=cfg.strategy.max_inventory_btc,
-        avg_price=unit.price(held.state().avg_price) if held.position else None,
+        avg_price=_price(unit, held.state().avg_price) if held.position else None,
         day=DayFigures(
             pnl=unit.amount(held.pnl_today),
             realised=unit.amount(held.realised_today),
@@ -170,6 +171,11 @@ def _instrument(cfg: AppConfig, seat: Seat, now: int) -> InstrumentSnapshot:
     )
 
 
+def _price(unit: Instrument, ticks: int) -> Decimal:
+    """A price with all decimals of its instrument, so that it keeps its width."""
+    return unit.price(ticks).quantize(unit.tick_size.normalize())
+
+
 def _orders(seat: Seat) -> tuple[LiveOrder, ...]:
     unit = seat.core.instrument
     return tuple(
@@ -178,7 +184,7 @@ def _orders(seat: Seat) -> tuple[LiveOrder, ...]:
             client_order_id=order.client_order_id,
             order_id=order.order_id,
             side=order.side,
-            price=None if order.price is None else unit.price(order.price),
+            price=None if order.price is None else _price(unit, order.price),
             size=unit.size(order.size),
             remaining=unit.size(order.remaining),
             state=order.state.value,
