@@ -12,7 +12,7 @@ FAST := tests/config tests/engine tests/infra tests/sim tests/types
 # Tests start hundreds of commands, and each starts a fifth sooner where its bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test quick compiled check bench results same chaos kills trials fuzz crosscheck soak diagrams lock clean
+.PHONY: help setup demo test quick compiled check bench results same chaos lighter kills trials fuzz crosscheck soak diagrams lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ same: setup ## whether two versions do the same, byte for byte: ARGS="--write FI
 
 chaos: setup ## the live daemon under a thousand mixtures of faults, as a table; ARGS="--seeds 200" for fewer
 	$(BIN)/python -m tests.live $(ARGS)
+
+lighter: setup ## a thousand orders on Lighter under each fault and fifty mixtures, as a table; ARGS="--orders 60" for fewer
+	$(BIN)/python -m tests.lighter $(ARGS)
 
 kills: setup ## the live daemon killed two hundred times at the worst moments; ARGS="--kills 6" for fewer
 	$(BIN)/python -m tests.live.kill_chain $(ARGS)

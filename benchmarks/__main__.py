@@ -11,6 +11,7 @@ from pathlib import Path
 from loguru import logger
 
 from benchmarks import board_to_decision, journal_record, live_latency, loopback_latency, messages
+from stall_then_strike.types.errors import ConfigError
 
 
 def machine() -> str:
@@ -79,6 +80,23 @@ def live(quick: bool) -> None:
         print(f"{'':<16}{'times':<24}{times[0]:>22}{times[1]:>22}")
 
 
+def orders_on_lighter(quick: bool) -> None:
+    """The adapter for Lighter beside the SDK's own client."""
+    try:
+        from benchmarks import lighter_orders
+
+        result = lighter_orders.measure(100 if quick else 1_000)
+    except (ModuleNotFoundError, ConfigError) as error:
+        print(f"\norders on Lighter: not measured ({error})")
+        return
+    print(f"\nsigned orders a second on Lighter over loopback, {result.orders} orders each, best of three:")
+    print(f"in batches {result.batched:,.0f}, one by one {result.single:,.0f}, the SDK's own client {result.sdk:,.0f}")
+    print(
+        f"from the call to the signed bytes, an order: ours {result.own_us:,.0f} us, "
+        f"the SDK's library {result.signing_us:,.0f} us; our share {result.own_share:.1%}"
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print everything."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -89,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     decisions(quick)
     loopback(quick)
     journal(quick)
+    orders_on_lighter(quick)
     live(quick)
 
 

@@ -64,7 +64,7 @@ async def asking(venue: Venue) -> AsyncIterator[CancelAll]:
     try:
         with signing_on_loopback():
             async with pybotters.Client(apis=KEYS.apis(), base_url=url) as client:
-                yield CancelAll(client, KEYS, "FX_BTC_JPY", aiohttp.ClientTimeout(total=5))
+                yield CancelAll(client, KEYS, ("FX_BTC_JPY",), aiohttp.ClientTimeout(total=5))
     finally:
         await runner.cleanup()
 
@@ -229,4 +229,4 @@ async def test_good_key_passes_and_a_dead_venue_is_no_answer() -> None:
     with signing_on_loopback():
         async with pybotters.Client(apis=KEYS.apis(), base_url="http://127.0.0.1:9") as client:
             with pytest.raises(NoAnswer):
-                await CancelAll(client, KEYS, "P", aiohttp.ClientTimeout(total=5)).send()
+                await CancelAll(client, KEYS, ("P",), aiohttp.ClientTimeout(total=5)).send()

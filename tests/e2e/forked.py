@@ -40,6 +40,7 @@ COMMANDS: Final = frozenset(
         "run_live",
         "run_paper",
         "sim_exchange",
+        "sim_lighter",
         "state",
         "sweep",
         "tape",

@@ -15,34 +15,30 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-COMMAND = (sys.executable, "-m", "stall_then_strike.app.sim_lighter")
+from tests.e2e.forked import REPO, Forked, forked
+
 READY = re.compile(r"sim_lighter ready rest=(http://\S+:\d+) ws=(ws://\S+:\d+/stream) markets=(\S+)\n")
 ACCOUNT = re.compile(r"sim_lighter account index=(\d+) key_index=(\d+) key=0x([0-9a-f]{80}) plan=(\w+)\n")
 ETH_ONLY = ("--markets", "ETH")
 
 
 @asynccontextmanager
-async def running(
-    *flags: str, cwd: Path | None = None
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, re.Match[str], re.Match[str]]]:
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND, *flags, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd
-    )
+async def running(*flags: str, cwd: Path = REPO) -> AsyncIterator[tuple[Forked, re.Match[str], re.Match[str]]]:
+    process = Forked("sim_lighter", *flags, cwd=cwd)
     try:
         assert process.stdout is not None
-        lines = [(await asyncio.wait_for(process.stdout.readline(), 30)).decode() for _ in range(2)]
+        lines = [await asyncio.to_thread(process.stdout.readline) for _ in range(2)]
         ready, account = READY.fullmatch(lines[0]), ACCOUNT.fullmatch(lines[1])
         assert ready is not None, lines
         assert account is not None, lines
         yield process, ready, account
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+        process.kill()
+        await asyncio.to_thread(process.communicate)
 
 
-def run(*flags: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *flags], capture_output=True, text=True, timeout=60, check=False, cwd=cwd)
+def run(*flags: str, cwd: Path = REPO) -> subprocess.CompletedProcess[str]:
+    return forked("sim_lighter", *flags, cwd=cwd, timeout=60)
 
 
 async def test_rest_and_stream_are_served_from_any_folder_until_a_signal(tmp_path: Path) -> None:
@@ -63,9 +59,9 @@ async def test_rest_and_stream_are_served_from_any_folder_until_a_signal(tmp_pat
                 assert float(book["bids"][0]["price"]) < float(book["asks"][0]["price"])
                 assert (await ws.receive_json(timeout=10))["order_book"]["begin_nonce"] == book["nonce"]
         process.send_signal(signal.SIGINT)
-        out, err = await asyncio.wait_for(process.communicate(), 20)
-        assert (process.returncode, err) == (0, b"")
-        assert b"stopped: SIGINT; 1 connections" in out
+        out, err = await asyncio.to_thread(process.communicate, 20)
+        assert (process.returncode, err) == (0, "")
+        assert "stopped: SIGINT; 1 connections" in out
 
 
 async def test_printed_key_signs_for_the_sdk() -> None:

@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.strategy import MakeStrategy
+from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.engine.venue.shared import Shared
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
@@ -112,17 +114,30 @@ def fill(
     )
 
 
-def core_of(cfg: AppConfig, rules: VenueRules | None = None, *, live: bool = False) -> Core:
-    """A core at a venue, by default with bitFlyer's rules."""
-    return Core(cfg, Shared(cfg, rules or bitflyer_rules(cfg), live=live))
+def core_of(
+    cfg: AppConfig,
+    rules: VenueRules | None = None,
+    *,
+    live: bool = False,
+    strategy: MakeStrategy = stall_then_strike,
+) -> Core:
+    """A core at a venue, by default with bitFlyer's rules and our strategy."""
+    return Core(cfg, Shared(cfg, rules or bitflyer_rules(cfg), live=live), strategy=strategy)
 
 
 class Desk:
     """A core, the market that it sees, and all that it answered."""
 
-    def __init__(self, cfg: AppConfig | None = None, rules: VenueRules | None = None, *, live: bool = False) -> None:
+    def __init__(
+        self,
+        cfg: AppConfig | None = None,
+        rules: VenueRules | None = None,
+        *,
+        live: bool = False,
+        strategy: MakeStrategy = stall_then_strike,
+    ) -> None:
         self.cfg, self.rules = cfg or config(), rules
-        self.core = core_of(self.cfg, rules, live=live)
+        self.core = core_of(self.cfg, rules, live=live, strategy=strategy)
         self.ms: float = 0
         self.fed: list[tuple[Event, int]] = []
         self.steps: list[Step] = []

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from stall_then_strike.infra.bitflyer.bitflyer_rules import LimitName
 from stall_then_strike.types.dto import (
     AccountReport,
     BookStatus,
@@ -19,7 +20,6 @@ from stall_then_strike.types.dto import (
     Control,
     ExecId,
     FillEvent,
-    LimitName,
     LimitReading,
     OrderId,
     Reason,

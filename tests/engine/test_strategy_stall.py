@@ -383,10 +383,6 @@ class Rig:
     def ask(self, ms: float, board_ms: float = 0, **keys: Any) -> Wish:
         return self.strategy.on_event(board(board_ms, **keys), self.holding(at(ms)), None, at(ms))
 
-    def deadline_ms(self, ms: float) -> float | None:
-        stamp = self.strategy.next_deadline_ns(at(ms))
-        return None if stamp == NEVER_NS else (stamp - START_NS) / MS
-
     def strike(self, ms: float) -> Wish:
         wish = self.ask(ms, ms)
         assert wish.reason is R.STRIKE
@@ -424,7 +420,7 @@ def test_live_quotes_are_read_with_what_remains_of_them(monkeypatch: pytest.Monk
     struck = rig.strike(250)
     rig.live[0] = rig.live[0]._replace(remaining=Lots(60_000))
     rig.inventory.apply_fill(fill(BUY, 10_049, 40_000))
-    assert rig.ask(300, 300) == Wish(struck.quotes, R.QUOTING)
+    assert rig.ask(300, 300)[:3] == (struck.quotes, R.QUOTING, False)
     s = seen[-1]
     assert (s.quotes, s.cancelling, s.open_buy, s.open_sell, s.position) == (2, 0, 60_000, 100_000, 40_000)
 
@@ -432,54 +428,43 @@ def test_live_quotes_are_read_with_what_remains_of_them(monkeypatch: pytest.Monk
 def test_best_of_the_strike_is_what_moves_are_measured_against() -> None:
     rig = Rig()
     struck = rig.strike(250)
-    assert rig.ask(300, 300) == Wish(struck.quotes, R.QUOTING)
-    assert rig.ask(310, 310, bid=10_001) == Wish((), R.BEST_MOVED)
-    assert rig.ask(320, 320) == Wish((), R.QUOTING), "and back again is no move, but what was taken back stays so"
+    assert rig.ask(300, 300)[:3] == (struck.quotes, R.QUOTING, False)
+    assert rig.ask(310, 310, bid=10_001)[:3] == ((), R.BEST_MOVED, False)
+    assert rig.ask(320, 320)[:3] == ((), R.QUOTING, False), "back again is no move, and what is taken back stays so"
 
 
 def test_reverse_move_wishes_to_be_flat() -> None:
     rig = Rig()
     rig.inventory.apply_fill(fill(BUY, 10_060, MIN))
-    assert rig.ask(100, 100) == Wish((), R.REVERSE, flatten=True)
+    assert rig.ask(100, 100)[:3] == ((), R.REVERSE, True)
 
 
-def test_without_a_decision_there_is_no_deadline() -> None:
-    assert Rig().deadline_ms(0) is None
+def until_ms(wish: Wish) -> float | None:
+    return None if wish.until_ns >= NEVER_NS else (wish.until_ns - START_NS) / MS
 
 
-def test_next_deadline_is_the_stall_then_the_stale_book() -> None:
+def test_wish_holds_until_the_stall_is_mature() -> None:
     rig = Rig()
-    rig.ask(0)
-    assert rig.deadline_ms(0) == 250
-    rig.ask(250)
-    assert rig.deadline_ms(250) == 700
-    rig.ask(700)
-    assert rig.deadline_ms(700) is None, "only a message helps now"
+    assert until_ms(rig.ask(0)) == 250
+    assert until_ms(rig.ask(700)) is None, "the book is stale: only a message helps now"
 
 
-def test_deadline_after_a_strike_is_its_ttl_before_anything_else_is_heard() -> None:
+def test_strike_holds_until_its_ttl_whatever_is_heard() -> None:
     """The answers may be late: the TTL must not wait for them."""
-    rig = Rig(ttl_ms=100)
-    rig.strike(250)
-    assert rig.deadline_ms(250) == 350
+    assert until_ms(Rig(ttl_ms=100).strike(250)) == 350
 
 
-def test_deadline_of_an_exhausted_budget_is_when_it_allows_a_strike() -> None:
+def test_wish_without_budget_holds_until_there_is_some() -> None:
     rig = Rig(stall_T_ms=1)
     while rig.budget.strike_at_ns(at(0), 2, Lots(MIN)) <= at(0):
         rig.budget.spend_strike(at(0), 2, Lots(MIN))
-    free = rig.budget.strike_at_ns(at(0), 2, Lots(MIN))
-    rig.ask(1, 1)
-    now = at(1)
-    deadlines = []
-    while (deadline := rig.strategy.next_deadline_ns(now)) <= free:
-        deadlines.append(now := deadline)
-    assert deadlines[-1] == rig.budget.strike_at_ns(at(1), 2, Lots(MIN))
+    wish = rig.ask(1, 1)
+    assert wish.reason is R.BUDGET
+    assert wish.until_ns == rig.budget.strike_at_ns(at(1), 2, Lots(MIN))
 
 
-def test_ended_quotes_set_no_deadline() -> None:
+def test_ended_quotes_end_no_wish() -> None:
     rig = Rig()
     rig.strike(250)
     rig.live = []
-    rig.ask(600, 600, since_ms=500)
-    assert rig.deadline_ms(600) == 750, "the next stall, not the old TTL"
+    assert until_ms(rig.ask(600, 600, since_ms=500)) == 750, "the next stall, not the old TTL"

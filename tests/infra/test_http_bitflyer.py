@@ -15,6 +15,7 @@ import pybotters
 import pytest
 
 from stall_then_strike.config.models import ExchangeConfig
+from stall_then_strike.infra.bitflyer.bitflyer_rules import LimitName
 from stall_then_strike.infra.bitflyer.credentials import sign_for
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.http_bitflyer import MAX_PAGES, BitflyerHttp
@@ -27,10 +28,10 @@ from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import (
     NS_PER_S,
     BoardState,
+    CancelRequest,
     ClientOrderId,
     ExecId,
     Health,
-    LimitName,
     LimitReading,
     OrderId,
     OrderRequest,
@@ -319,6 +320,23 @@ async def test_orders_the_venue_does_not_take_are_rejected_with_its_number(bad: 
         with pytest.raises(Rejected) as caught:
             await d.http.place(bad)
         assert (caught.value.code, caught.value.request) == (code, "sendchildorder")
+
+
+async def test_each_item_of_a_batch_has_its_own_answer_and_an_error_is_one() -> None:
+    """A single one and several: an error must not hide the others' answers."""
+    unknown = CancelRequest(order_id=OrderId("JRF20260101-000000-000000"))
+    async with desk() as d:
+        first, refused, gone = await d.http.send([request(price=BID - 5), request(size=1), unknown])
+        assert isinstance(first, str)
+        await d.listed(lambda states: states == {ReportedState.ACTIVE})
+        assert [(type(answer), getattr(answer, "code", 0)) for answer in (refused, gone)] == [
+            (Rejected, -110),
+            (Rejected, -111),
+        ]
+        assert await d.http.send([CancelRequest(order_id=OrderId(first))]) == [first]
+        (again,) = await d.http.send([unknown])
+        assert isinstance(again, Rejected)
+        assert await d.http.send([]) == []
 
 
 async def test_self_trade_and_unknown_order_are_rejected() -> None:

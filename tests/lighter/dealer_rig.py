@@ -1,18 +1,15 @@
-"""A dealer on the exchange on loopback, and a gate between them that loses, delays and refuses what it is told to."""
+"""A dealer on the exchange on loopback."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from enum import Enum, auto
+from dataclasses import dataclass, replace
 from typing import Any
 
-import aiohttp
 import pytest
-from aiohttp import web
 
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.lighter import DealerConfig, LighterDealer
@@ -61,7 +58,6 @@ class Rig:
     venue: LighterExchange
     dealer: LighterDealer
     keys: tuple[Credentials, ...]
-    gate: Gate | None = None
 
     @property
     def account(self) -> int:
@@ -97,93 +93,11 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(
-    *, settings: VenueSettings = QUICK, n_keys: int = 1, gated: bool = False, **more: Any
-) -> AsyncIterator[Rig]:
+async def rig(*, settings: VenueSettings = QUICK, n_keys: int = 1, **more: Any) -> AsyncIterator[Rig]:
     async with AsyncExitStack() as stack:
         venue = await stack.enter_async_context(exchange(settings))
         keys = [venue.add_account(api_key_index=4)]
         keys += [venue.add_key(keys[0].account_index, 4 + n) for n in range(1, n_keys)]
-        gate = await stack.enter_async_context(opened_gate(venue.base_url)) if gated else None
-        url = gate.base_url if gate is not None else venue.base_url
-        dealer = await LighterDealer.create(config(url, *keys, **more))
+        dealer = await LighterDealer.create(config(venue.base_url, *keys, **more))
         await stack.enter_async_context(dealer)
-        yield Rig(venue, dealer, tuple(keys), gate)
-
-
-class Trouble(Enum):
-    """What the gate does to one request."""
-
-    PASS = auto()
-    LOST_BEFORE = auto()
-    """The connection breaks before the venue hears of it."""
-    LOST_AFTER = auto()
-    """The venue takes it, and the answer is lost."""
-    THROTTLED = auto()
-    BAD_GATEWAY = auto()
-    """HTML, before the venue hears of it."""
-    BAD_GATEWAY_AFTER = auto()
-    """HTML, although the venue took it."""
-    STALE = auto()
-    """Yesterday's answer to the same question: the one before the last."""
-
-
-@dataclass
-class Gate:
-    """A proxy in front of the exchange. ``plan`` decides for each request, by its name and number."""
-
-    upstream: str
-    base_url: str = ""
-    plan: Callable[[str, int], Trouble] = lambda name, number: Trouble.PASS
-    seen: dict[str, int] = field(default_factory=dict)
-    answers: dict[str, list[bytes]] = field(default_factory=dict)
-
-    async def handle(self, request: web.Request, session: aiohttp.ClientSession) -> web.StreamResponse:
-        name = request.path.rpartition("/")[2]
-        number = self.seen[name] = self.seen.get(name, 0) + 1
-        trouble = self.plan(name, number)
-        if trouble is Trouble.LOST_BEFORE:
-            return await _broken(request)
-        if trouble is Trouble.THROTTLED:
-            return web.json_response({"code": 23000, "message": "Too Many Requests!"}, status=429)
-        if trouble is Trouble.BAD_GATEWAY:
-            return web.Response(text="<html>bad gateway</html>", status=502, content_type="text/html")
-        headers = {k: v for k, v in request.headers.items() if k.lower() in ("authorization", "content-type")}
-        url = f"{self.upstream}{request.path_qs}"
-        async with session.request(request.method, url, data=await request.read(), headers=headers) as answer:
-            body, status = await answer.read(), answer.status
-        past = self.answers.setdefault(name, [])
-        past.append(body)
-        if trouble is Trouble.LOST_AFTER:
-            return await _broken(request)
-        if trouble is Trouble.BAD_GATEWAY_AFTER:
-            return web.Response(text="<html>bad gateway</html>", status=502, content_type="text/html")
-        if trouble is Trouble.STALE and len(past) > 1:
-            body = past[-2]
-        return web.Response(body=body, status=status, content_type="application/json")
-
-
-async def _broken(request: web.Request) -> web.StreamResponse:
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()
-
-
-@asynccontextmanager
-async def opened_gate(upstream: str) -> AsyncIterator[Gate]:
-    gate = Gate(upstream)
-    async with aiohttp.ClientSession() as session:
-
-        async def handle(request: web.Request) -> web.StreamResponse:
-            return await gate.handle(request, session)
-
-        app = web.Application()
-        app.router.add_route("*", "/{tail:.*}", handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            gate.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            yield gate
-        finally:
-            await runner.cleanup()
+        yield Rig(venue, dealer, tuple(keys))

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import re
 import subprocess
 import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stall_then_strike.lighter import DealerConfig, LighterDealer
+from stall_then_strike.lighter.dealer import MARKET_FRESH_NS
 from stall_then_strike.lighter.intents import COI_MAX
+from stall_then_strike.lighter.markets import Markets
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.types.errors import BatchFailed, ConfigError, NotSent, Rejected, UnfitOrder
 from tests.lighter.dealer_rig import BTC, ETH, Rig, config, exchange, rig, sent
@@ -400,6 +404,36 @@ async def test_unreachable_venue_leaves_the_built_in_table_and_a_warning(caplog:
     assert "going on with the built-in table" in caplog.text
 
 
+async def test_list_of_markets_is_cached_with_its_age(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache = tmp_path / "markets.json"
+    async with rig() as at:
+        dealer = at.dealer
+        await dealer.refresh_markets(cache)
+        asked = at.requests("orderBooks")
+        fresh = await dealer.refresh_markets(cache)
+        assert (at.requests("orderBooks"), fresh.source) == (asked, str(cache))
+        Markets(fresh.all(), as_of_ns=fresh.as_of_ns - 2 * MARKET_FRESH_NS).save(cache)
+        await dealer.refresh_markets(cache)
+        assert at.requests("orderBooks") == asked + 1
+        Markets(fresh.all(), as_of_ns=fresh.as_of_ns - 5 * MARKET_FRESH_NS).save(cache)
+        cfg = config("http://127.0.0.1:9", at.venue.add_account())
+    other = LighterDealer(cfg)
+    with caplog.at_level(logging.WARNING, "LighterDealer"):
+        await other.refresh_markets(cache)
+    await other.aclose()
+    assert re.search(r"going on with the .*markets\.json, 5 h old", caplog.text)
+
+
+async def test_two_keys_of_one_index_in_one_process_are_refused() -> None:
+    async with rig() as at, exchange() as second:
+        key = second.add_account()
+        assert key.account_index == at.account
+        with pytest.raises(ConfigError, match=r"key 4 is in use with another private key or address"):
+            await LighterDealer.create(config(second.base_url, key))
+        await at.dealer.aclose()
+        await (await LighterDealer.create(config(second.base_url, key))).aclose()
+
+
 async def test_given_logger_is_used() -> None:
     lines: list[str] = []
 
@@ -435,6 +469,7 @@ async def test_signing_a_batch_makes_no_call_and_lets_other_tasks_run() -> None:
         counter.cancel()
         made = at.venue.audit.counts.total() - calls
         assert made == 2, "the nonce once, and the batch"
+        assert at.dealer.calls.made == 3, "the list of markets at the start"
         assert turns >= 20
 
 

@@ -1,6 +1,6 @@
 """Which functions of ours a frame of the socket walks through while the whole daemon trades.
 
-    python -m tests.live.walk           calls and files of a frame that leads to nothing, to a strike, to a fill
+    python -m tests.live.walk           calls and files of a board frame that leads to nothing, to a strike, of a fill
     python -m tests.live.walk --list    and the calls by name
 
 A walk begins where pybotters hands the frame over and ends when that call returns. What then happens in tasks (the
@@ -77,7 +77,7 @@ class Walker:
                 sys.setprofile(None)
             if tally.fills > fills:
                 self.walks.append(Walk(FILL, +calls, builtins))
-            elif tally.strikes > strikes:
+            elif tally.strikes > strikes and core.board is not board:
                 self.walks.append(Walk(STRIKE, +calls, builtins))
             elif core.board is not board and not placed and is_same_best(board, core.board):
                 self.walks.append(Walk(NOTHING, +calls, builtins))

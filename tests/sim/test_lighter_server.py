@@ -190,6 +190,29 @@ async def test_stops_wait_for_the_mark_price() -> None:
         assert account.size_in(ETH) == 0
 
 
+async def test_an_order_with_a_stop_and_a_profit_target() -> None:
+    async with exchange() as venue, client(venue) as maker, client(venue) as signer:
+        make, expiry = lighter.signer_client.CreateOrderTxReq, signer.DEFAULT_28_DAY_ORDER_EXPIRY
+        legs = [
+            make(ETH, 1, 100, 310_000, 0, signer.ORDER_TYPE_LIMIT, 1, 0, 0, expiry),
+            make(ETH, 2, 0, 290_000, 1, signer.ORDER_TYPE_STOP_LOSS, 0, 1, 300_000, expiry),
+            make(ETH, 3, 0, 315_000, 1, signer.ORDER_TYPE_TAKE_PROFIT, 0, 1, 320_000, expiry),
+        ]
+        await until(venue, good(await signer.create_grouped_orders(3, legs)))
+        token, _ = signer.create_auth_token_with_expiry()
+        orders = lighter.OrderApi(signer.api_client)
+        shown = (await orders.account_active_orders(token, signer.account_index)).orders
+        by_client_index = {order.client_order_index: order for order in shown}
+        assert [by_client_index[n].trigger_status for n in (1, 2, 3)] == ["na", "parent-order", "parent-order"]
+        assert by_client_index[1].to_trigger_order_id_0 == by_client_index[2].order_id
+        assert by_client_index[2].to_cancel_order_id_0 == by_client_index[3].order_id
+        await until(venue, await limit(maker, 1, 100, 310_000, is_ask=True))
+        await until(venue, await limit(maker, 2, 100, 316_000, is_ask=False))
+        venue.venue.set_prices(ETH, 320_000, venue.venue.now_ns)
+        closed = (await orders.account_inactive_orders(token, signer.account_index, 10)).orders
+        assert {o.client_order_index: o.status for o in closed} == {1: "filled", 2: "canceled-oco", 3: "filled"}
+
+
 async def test_keys_rotate_and_each_has_its_nonces() -> None:
     async with exchange() as venue:
         first = venue.add_account()

@@ -107,30 +107,6 @@ _NO_BOARD: Final = BoardSnapshot(
 class Core:
     """The daemon's state machine. Feed it every event, do what it returns, and wake it at its deadline."""
 
-    obstacles: tuple[OrderId, ...] = ()
-    """Orders that are not ours and that the refused close would meet."""
-    start_fault: Reason | None = None
-    """Why this start failed before trading began; None if it did not. It is not stored for the next run."""
-    _board = _NO_BOARD
-    _state = BoardState.UNKNOWN
-    _health = Health.UNKNOWN
-    _refused_close: Side | None = None
-    """The side of the last close if the venue refused it, otherwise None."""
-    _stopping = False
-    _stop_flat = False
-    _held: Reason | None = None
-    _now_ns = 0
-    _checked = -1
-    _day: date | None = None
-    _change_ns = 0
-    _quiet: str | None = None
-    _errors = 0
-    _is_limit_told = False
-    """Whether a limit of the day was reached and reported while the position is left to the operator."""
-    _tell_wait_ns = 0
-    _memo_ns = 0
-    _remembered = -1
-
     def __init__(
         self,
         cfg: AppConfig,
@@ -160,7 +136,19 @@ class Core:
         self.strategy = strategy(cfg, unit)
         self.quoting = Quoting(self.strategy, unit, self.budget, self.dispatch, self.exits, orders, inventory, is_ghost)
         self._cfg = cfg
-        self._stale_ns = cfg.strategy.stale_ms * NS_PER_MS
+        self._stale_ns, self._max_errors = cfg.strategy.stale_ms * NS_PER_MS, cfg.risk.max_errors
+        self._start()
+
+    def _start(self) -> None:
+        """The state of a run that has seen nothing yet."""
+        self._board = _NO_BOARD
+        self._state, self._health = BoardState.UNKNOWN, Health.UNKNOWN
+        self._refused_close: Side | None = None
+        """The side of the last close if the venue refused it, otherwise None."""
+        self.obstacles: tuple[OrderId, ...] = ()
+        """Orders that are not ours and that the refused close would meet."""
+        self.start_fault: Reason | None = None
+        """Why this start failed before trading began; None if it did not. It is not stored for the next run."""
         self._has_begun = self.account is None
         """Whether this run has reconciled the account and begun to trade or to complete a halt.
 
@@ -168,6 +156,14 @@ class Core:
         """
         self.restored: CoreMemo | None = None
         """The memo of an earlier run."""
+        self._stopping = self._stop_flat = False
+        self._held: Reason | None = None
+        self._day: date | None = None
+        self._quiet: str | None = None
+        self._is_limit_told = False
+        """Whether a limit of the day was reached and reported while the position is left to the operator."""
+        self._now_ns = self._change_ns = self._tell_wait_ns = self._memo_ns = self._errors = 0
+        self._checked = self._remembered = -1
 
     def restore(
         self,
@@ -244,7 +240,7 @@ class Core:
         """When to send a ``Tick`` if no event comes before. Always later than the last event."""
         now = self._now_ns
         first = NEVER_NS
-        for stamp in (self.quoting.deadline_ns, self.quoting.room_ns):
+        for stamp in (self.quoting.deadline_ns, self.quoting.room_ns, self._board.ts_ns + self._stale_ns):
             if now < stamp < first:
                 first = stamp
         if now < self._change_ns < first:
@@ -274,14 +270,14 @@ class Core:
             self._has_begun = self._has_begun or self._may_begin(account)
         if self.inventory.changes != self._checked and self._has_begun:
             self._check_limits()
-        self._decide(now)
+        is_board = isinstance(event, BoardSnapshot)
+        self._decide(now, is_board)
         if self.inventory.position or self.exits.closing is not None:
             self._go_on_closing(now)
         changes: Changes | None = None
-        if account is not None:
-            is_news = bool(dispatch.actions) or not isinstance(event, BoardSnapshot)
-            if (question := account.ask(now, is_news=is_news)) is not None:
-                dispatch.actions.append(question)
+        is_news = not is_board or bool(dispatch.actions)
+        if account is not None and (question := account.ask(now, is_news=is_news)) is not None:
+            dispatch.actions.append(question)
         if self._is_remembered:
             changes = self._changes(now)
         elif self.orders.touched:
@@ -330,11 +326,11 @@ class Core:
     def _take_in(self, event: Event, now: int) -> None:
         """Apply one event to the state."""
         if isinstance(event, BoardSnapshot):  # the most frequent events are tested first
-            self._board = self.dispatch.board = event
+            _, bid, _, ask, _, _, status = self._board = self.dispatch.board = event
             self.record.tally.boards += 1
-            inventory, mid2 = self.inventory, event.best_bid_price + event.best_ask_price
-            if event.status is _OK and (mid2 != inventory.mid2 or not inventory.is_marked):
-                inventory.mark(event.best_bid_price, event.best_ask_price)
+            inventory = self.inventory
+            if status is _OK and (bid + ask != inventory.mid2 or not inventory.is_marked):
+                inventory.mark(bid, ask)
         elif isinstance(event, OrderEvent):
             self._apply(event)
         elif isinstance(event, Tick):
@@ -542,32 +538,37 @@ class Core:
             )
         )
 
-    def _decide(self, now: int) -> None:
-        """Ask the strategy what it wants and carry it out."""
-        if self._errors and self._errors >= self._cfg.risk.max_errors:
+    def _decide(self, now: int, is_board: bool) -> None:
+        """Ask the strategy what it wants and carry it out. ``is_board``: the event was a board."""
+        if self._errors >= self._max_errors:
             self.exits.cancel_quotes(Reason.INTERNAL_ERROR, now)
             self.exits.retry_cancels(now)
             return
-        board, gate = self._board, self._gate()
+        board, gate, quoting = self._board, self._gate(), self.quoting
         status = board.status
         if status is _OK and now - board.ts_ns >= self._stale_ns:
             status = _STALE
             board = board._replace(status=status)
-        if status is not _OK and gate is None:
+        if gate is None and status is not _OK:
             gate = _BOOK_GATES[status]
+        if is_board and self.record.hold_reason is not None and quoting.still_holds(board, gate, now):
+            return
         may_close = self.inventory.position != 0 and status is _OK and self._may_close()
         try:
-            wish = self.quoting.ask(board, gate, now, may_close=may_close)
+            wish = quoting.ask(board, gate, now, may_close)
         except Exception as error:  # noqa: BLE001 - whatever the error, the quotes must be cancelled
             self._on_error(error, now)
             return
-        if wish.flatten and may_close:
+        reason: Reason | None = None
+        if quoting.is_true:
+            reason = gate or wish.reason
+        elif may_close and wish.flatten:
             self._close(wish.reason, now)
         else:
-            reason = self.quoting.carry_out(wish, gate, now)
-            if reason is not None and reason is not self.record.hold_reason:
-                self._hold(reason, now)
-        if self.quoting.has_cancels:
+            reason = quoting.carry_out(wish, gate, now)
+        if reason is not None and reason is not self.record.hold_reason:
+            self._hold(reason, now)
+        if quoting.has_cancels:
             self.exits.retry_cancels(now)
 
     def _may_close(self) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import TypeVar
 
 from stall_then_strike.engine.gateway import AccountReader, EventSink, OrderGateway, Request
 from stall_then_strike.types.dto import (
@@ -42,8 +41,6 @@ from stall_then_strike.types.errors import (
     VenueError,
 )
 
-_R = TypeVar("_R")
-
 
 class OrderExecutor:
     """Sends actions through one gateway."""
@@ -71,20 +68,22 @@ class OrderExecutor:
 
     async def execute(self, actions: Sequence[Action]) -> None:
         """Send all actions; return when each has been answered or has failed."""
-        requests = [request for action in actions for request in self._requests(action)]
-        calls = [self._send(requests[at : at + self._batch]) for at in range(0, len(requests), self._batch)]
+        requests: list[Request] = []
+        reports = []
         for action in actions:
             if isinstance(action, Reconcile):
-                calls.append(self._report(action))
-            elif isinstance(action, RenewFeed) and self._account is not None:
-                self._account.renew(action.why)
-        await side_by_side(calls)
+                reports.append(self._report(action))
+            elif isinstance(action, RenewFeed):
+                if self._account is not None:
+                    self._account.renew(action.why)
+            else:
+                requests += self._requests(action)
+        batches = [self._send(requests[at : at + self._batch]) for at in range(0, len(requests), self._batch)]
+        await _side_by_side([*batches, *reports])
 
-    def _requests(self, action: Action) -> Iterable[Request]:
+    def _requests(self, action: PlaceLimit | CancelAllStall | CloseMarket) -> Iterable[Request]:
         if isinstance(action, CancelAllStall):
             return [CancelRequest(order_id=order_id) for order_id in action.order_ids]
-        if not isinstance(action, PlaceLimit | CloseMarket):
-            return ()
         is_quote = isinstance(action, PlaceLimit)
         return [
             OrderRequest(
@@ -163,15 +162,13 @@ def _of_cancel(error: VenueError) -> OrderEventKind:
     return OrderEventKind.CANCEL_UNSENT if may_repeat else OrderEventKind.CANCEL_FAILED
 
 
-async def side_by_side(calls: Sequence[Coroutine[None, None, _R]]) -> Sequence[_R]:
-    """The results of calls that are made concurrently.
-
-    If one fails, the others are in flight already: its error is raised once they have ended.
-    """
+async def _side_by_side(calls: Sequence[Coroutine[None, None, None]]) -> None:
+    """Make calls concurrently. If one fails, the others are in flight already: it is raised once they have ended."""
     if len(calls) < 2:
-        return [await call for call in calls]
+        for call in calls:
+            await call
+        return
     ends = await asyncio.gather(*calls, return_exceptions=True)
-    failures = [end for end in ends if isinstance(end, BaseException)]
+    failures = [end for end in ends if end is not None]
     if failures:
         raise BaseExceptionGroup("calls that failed", failures) if len(failures) > 1 else failures[0]
-    return [end for end in ends if not isinstance(end, BaseException)]

@@ -42,12 +42,14 @@ class Quoting:
         """
         self.strategy = strategy
         self.deadline_ns = NEVER_NS
-        """When the strategy wants to be asked again without an event."""
+        """When the last wish can change without an event."""
         self.room_ns = 0
         """When the budget allows the new quotes of the last wish."""
+        self.is_true = False
+        """Whether what is live is what was wished, so that there is nothing to carry out."""
         self.has_cancels = False
         """Whether a cancel was wanted when the strategy was last asked."""
-        self._min_size = instrument.min_size
+        self._min_size, self._batch, self._size = instrument.min_size, strategy.batch, strategy.size
         self._budget, self._dispatch, self._exits = budget, dispatch, exits
         self._orders, self._inventory = orders, inventory
         self._is_ghost = is_ghost
@@ -55,6 +57,11 @@ class Quoting:
         self._wished: tuple[Quote, ...] = ()
         """The quotes of the last wish that was carried out."""
         self._wished_keys: set[int] = set()
+        self._is_still = False
+        """Whether the last wish changed nothing and waits for no budget; `still_holds` tells the rest."""
+        self._seen: tuple[int, ...] = ()
+        """The last market without its stamp; ``_seen_gate`` is the gate then."""
+        self._seen_gate: Reason | None = None
         self._is_loose = False
         """Whether a quote is live that the last wish did not name: one that was thought to have ended."""
 
@@ -65,53 +72,57 @@ class Quoting:
 
     # --- asking
 
-    def ask(self, market: Market, gate: Reason | None, now_ns: int, *, may_close: bool) -> Wish:
-        """The strategy's wish. Raises whatever the strategy raises, and ValueError for a wish that cannot be true."""
-        wish = self.strategy.on_event(market, self._holding(now_ns, may_close), gate, now_ns)
-        deadline_ns = self.strategy.next_deadline_ns(now_ns)
-        self.deadline_ns = deadline_ns if deadline_ns > now_ns else NEVER_NS
-        if wish.quotes != self._wished:
-            self._look_at(wish.quotes, now_ns)
-        return wish
+    def still_holds(self, market: Market, gate: Reason | None, now_ns: int) -> bool:
+        """Whether the strategy need not be asked about a new board, because all that it sees is as it was.
 
-    def _holding(self, now_ns: int, may_close: bool) -> Holding:
-        """What the strategy has now."""
+        It was asked before with the same prices and sizes, gate and budget, it had no position and no orders, and its
+        wish was to do nothing until a time that has not come.
+        """
+        if not self._is_still or now_ns >= self.deadline_ns or gate is not self._seen_gate:
+            return False
+        return market[1:] == self._seen and not (self._inventory.position or self._orders.any_live)
+
+    def ask(self, market: Market, gate: Reason | None, now_ns: int, may_close: bool) -> Wish:
+        """The strategy's wish. Raises whatever the strategy raises, and ValueError for a wish that cannot be true."""
         open_buy = open_sell = 0
         quotes: tuple[LiveQuote, ...] = ()
-        self._is_loose = self.has_cancels = False
+        self._is_loose = self.has_cancels = self._is_still = False
         if self._orders.any_live:
-            quotes, open_buy, open_sell = self._live(now_ns)
-        strategy, inventory = self.strategy, self._inventory
-        budget_ns = self._budget.strike_at_ns(now_ns, strategy.batch, strategy.size)
-        return _holding(
-            Holding,
-            (
-                inventory.position,
-                inventory.basis,
-                open_buy,
-                open_sell,
-                quotes,
-                self._last_key,
-                budget_ns,
-                may_close,
-            ),
-        )
+            open_buy, open_sell, quotes = self._exposure(now_ns)
+        inventory = self._inventory
+        budget_ns = self._budget.strike_at_ns(now_ns, self._batch, self._size)
+        held = (inventory.position, inventory.basis, open_buy, open_sell, quotes, self._last_key, budget_ns, may_close)
+        wish = self.strategy.on_event(market, _holding(Holding, held), gate, now_ns)
+        wanted, reason, flatten, until_ns = wish
+        if type(reason) is not Reason:
+            raise ValueError(f"{reason!r} is no reason")
+        self.deadline_ns = until_ns if until_ns > now_ns else NEVER_NS
+        if wanted is not self._wished:
+            self._look_at(wanted, now_ns)
+            self.is_true = False
+        else:
+            self.room_ns = 0
+            self.is_true = not (flatten or self._is_loose or (gate is not None and wanted))
+            self._is_still = self.is_true and budget_ns <= now_ns
+            self._seen, self._seen_gate = market[1:], gate
+        return wish
 
-    def _live(self, now_ns: int) -> tuple[tuple[LiveQuote, ...], int, int]:
-        """The live quotes, and the remaining lots of all live buy and sell orders."""
+    def _exposure(self, now_ns: int) -> tuple[int, int, tuple[LiveQuote, ...]]:
+        """The remaining lots of our live buys and sells, and the live quotes."""
         open_buy = open_sell = 0
         quotes: list[LiveQuote] = []
         for order in self._orders.live():
-            side, remaining, is_ending = order.side, order.remaining, order.cancel_reason is not None
-            if side is _BUY:
+            remaining = order.remaining
+            if order.side is _BUY:
                 open_buy += remaining
             else:
                 open_sell += remaining
+            is_ending = order.cancel_reason is not None
             self.has_cancels = self.has_cancels or is_ending
             if order.is_quote and not self._has_ended(order, now_ns):
-                quotes.append(LiveQuote(order.key, side, order.price or NO_PRICE, remaining, is_ending))
+                quotes.append(LiveQuote(order.key, order.side, order.price or NO_PRICE, remaining, is_ending))
                 self._is_loose = self._is_loose or not (is_ending or order.key in self._wished_keys)
-        return tuple(quotes), open_buy, open_sell
+        return open_buy, open_sell, tuple(quotes)
 
     def _has_ended(self, order: Order, now_ns: int) -> bool:
         return self._is_ghost is not None and self._is_ghost(order, now_ns)
@@ -127,7 +138,8 @@ class Quoting:
                 raise ValueError(f"the key of a new quote is {quote.key}, which does not count up from {before}")
             before = quote.key
             if quote.size:
-                if quote.size < self._min_size or quote.price <= 0:
+                is_order = {type(quote.size), type(quote.price)} == {int} and type(quote.side) is Side
+                if not is_order or quote.size < self._min_size or quote.price <= 0:
                     raise ValueError(f"no order can be {quote}")
                 sizes.append(quote.size)
         self.room_ns = self._budget.strike_at_ns(now_ns, len(sizes), min(sizes)) if sizes else 0
@@ -140,7 +152,8 @@ class Quoting:
         Returns why nothing was done, or None if something was. A quote and the one that replaces it may be live
         together until the venue confirms the cancel.
         """
-        quotes, reason = (wish.quotes, wish.reason) if gate is None else ((), gate)
+        quotes = () if gate is not None or wish.flatten else tuple(wish.quotes)
+        reason = gate or wish.reason
         if quotes == self._wished and not self._is_loose:
             return reason
         is_idle = not (self._orders.any_live and self._cancel_all_but(quotes, reason, now_ns))

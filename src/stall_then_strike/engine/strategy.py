@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.venue.budget import NEVER_NS
 from stall_then_strike.types.dto import BoardSnapshot, Reason, Side
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 
@@ -44,6 +45,8 @@ class Wish(NamedTuple):
     """Why quotes are sent, cancelled or left as they are, for the decision log."""
     flatten: bool = False
     """Close the position. All quotes are then taken back first."""
+    until_ns: int = NEVER_NS
+    """When the wish can change without an event: then, at the latest, the strategy is asked again."""
 
 
 class LiveQuote(NamedTuple):
@@ -93,15 +96,11 @@ class Strategy(Protocol):
     size: Lots
 
     def on_event(self, market: Market, holding: Holding, gate: Reason | None, now_ns: int) -> Wish:
-        """What is wanted now. Called at every step.
+        """What is wanted now. Called at every step, except when a new board shows nothing new to a strategy at rest.
 
         ``gate`` is the engine's reason that forbids quotes, or None. While there is one, no quote is left or sent,
         whatever is wished, and the reason in the log is the gate.
         """
-        ...
-
-    def next_deadline_ns(self, now_ns: int) -> int:
-        """When the wish can change without an event; NEVER_NS if it cannot. Called after each ``on_event``."""
         ...
 
     def on_ended(self, key: int, executed: Lots) -> None:

@@ -112,8 +112,9 @@ class Situation(NamedTuple):
     struck_ask: int
 
 
-_situation: Final = tuple.__new__
-"""Builds a `Situation` faster than calling the class does: one is made at every step."""
+_new: Final = tuple.__new__
+"""Builds a `Situation` and a `Wish` faster than calling the class does: one of each is made at every step."""
+_REASONS: Final = {int(reason): reason for reason in Reason}
 
 
 class Verdict(NamedTuple):
@@ -250,74 +251,54 @@ class StallThenStrikeStrategy:
         """The highest key given to a quote."""
         self._quotes: tuple[Quote, ...] = ()
         """The quotes of the last strike, until they are to be cancelled."""
-        self._holds: dict[int, Wish] = {}
-        """Wishes that leave these quotes as they are, by reason: nearly every wish is one of these."""
-        self._struck = (0, 0, 0)
-        """When they were sent, and the best bid and ask at that time."""
-        self._seen = (0, 0, 0, 0)
-        """What the next deadline depends on: the stamps of board and best, the live quotes, the budget's answer."""
+        self._struck_ns = 0
+        """When they were sent; ``_struck_bid`` and ``_struck_ask`` are the best prices at that time."""
+        self._struck_bid = self._struck_ask = 0
 
     def on_event(self, market: Market, holding: Holding, gate: Reason | None, now_ns: int) -> Wish:
         """What is wanted now."""
         ts_ns, bid, _, ask, _, since_ns, status = market
         position, basis, open_buy, open_sell, live, _, budget_ns, may_close = holding
-        struck_ns, struck_bid, struck_ask = self._struck
-        cancelling = sum(quote.is_ending for quote in live) if live else 0
-        quotes = len(live)
-        self._seen = (ts_ns, since_ns, quotes, budget_ns)
-        situation = _situation(
-            Situation,
-            (
-                now_ns,
-                gate or 0,
-                may_close,
-                status,
-                ts_ns,
-                since_ns,
-                bid,
-                ask,
-                budget_ns,
-                position,
-                basis,
-                open_buy,
-                open_sell,
-                quotes,
-                cancelling,
-                struck_ns,
-                struck_bid,
-                struck_ask,
-            ),
+        quotes, struck_ns = len(live), self._struck_ns
+        situation = (
+            now_ns,
+            gate or 0,
+            may_close,
+            status,
+            ts_ns,
+            since_ns,
+            bid,
+            ask,
+            budget_ns,
+            position,
+            basis,
+            open_buy,
+            open_sell,
+            quotes,
+            sum([quote.is_ending for quote in live]) if quotes else 0,
+            struck_ns,
+            self._struck_bid,
+            self._struck_ask,
         )
-        verdict = decide(self.params, situation)
-        if verdict.move == HOLD:
-            return self._holds.get(verdict.reason) or self._hold(verdict.reason)
-        return self._act(verdict, market, now_ns)
-
-    def _hold(self, reason: int) -> Wish:
-        wish = self._holds[reason] = Wish(self._quotes, Reason(reason))
-        return wish
-
-    def _act(self, verdict: Verdict, market: Market, now_ns: int) -> Wish:
-        """The wish of a verdict to change something."""
-        self._holds.clear()
-        if verdict.move != STRIKE:
+        move, reason, buy_at, sell_at = decide(self.params, _new(Situation, situation))
+        if move == STRIKE:
+            quotes, struck_ns = 2, now_ns  # their TTL counts from now, whenever the next decision is
+            self._strike(market, now_ns, buy_at, sell_at)
+        elif move != HOLD:
             self._quotes = ()
-            return Wish((), Reason(verdict.reason), verdict.move == CLOSE)
-        self._struck = (now_ns, market.best_bid_price, market.best_ask_price)
-        self._quotes = (self._quote(Side.BUY, verdict.bid), self._quote(Side.SELL, verdict.ask))
-        # The next deadline is computed before the next decision, and must include these quotes' TTL.
-        self._seen = (market.ts_ns, market.best_since_ns, 2, self._seen[3])
-        return Wish(self._quotes, Reason.STRIKE)
+        # The engine itself asks again when the board is stale.
+        until_ns = next_deadline(self.params, NEVER_NS, since_ns, quotes, struck_ns, budget_ns, now_ns)
+        return _new(Wish, (self._quotes, _REASONS[reason], move == CLOSE, until_ns))
+
+    def _strike(self, market: Market, now_ns: int, bid: int, ask: int) -> None:
+        """Want new quotes at these prices from now on, and remember what they were decided on."""
+        self._struck_ns, self._struck_bid, self._struck_ask = now_ns, market.best_bid_price, market.best_ask_price
+        self._quotes = (self._quote(Side.BUY, bid), self._quote(Side.SELL, ask))
 
     def _quote(self, side: Side, price: int) -> Quote:
         """The next quote; of size zero without a price, so that each side of a strike has its number."""
         self._key += 1
         return Quote(self._key, side, Ticks(price), self.size if price else Lots(0), self._ttl_ms)
-
-    def next_deadline_ns(self, now_ns: int) -> int:
-        """When the last wish can change without an event; NEVER_NS if it cannot."""
-        board_ns, since_ns, quotes, budget_ns = self._seen
-        return next_deadline(self.params, board_ns, since_ns, quotes, self._struck[0], budget_ns, now_ns)
 
     def on_ended(self, key: int, executed: Lots) -> None:
         """Nothing to do: the next decision counts the quotes that are live."""

@@ -16,6 +16,7 @@ are exclusive.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar
@@ -25,7 +26,6 @@ import pybotters
 from loguru import logger
 
 from stall_then_strike.config.models import ExchangeConfig
-from stall_then_strike.engine.executor import side_by_side
 from stall_then_strike.engine.gateway import Reply, Request
 from stall_then_strike.infra.bitflyer.answers import (
     AnswerReader,
@@ -46,7 +46,6 @@ from stall_then_strike.types.dto import (
     AccountReport,
     CancelRequest,
     ExecId,
-    LimitName,
     LimitReading,
     OrderId,
     OrderRequest,
@@ -120,7 +119,7 @@ class BitflyerHttp:
         self._on_skew = on_skew
         self._redact = redact
         self.skew: Final = ClockSkew()
-        self.limits: Final[dict[LimitName, LimitReading]] = {}
+        self.limits: Final[dict[str, LimitReading]] = {}
         """The newest reading of each limit."""
         self.private_calls = 0
         """Private calls made so far, orders and cancels included."""
@@ -129,7 +128,9 @@ class BitflyerHttp:
 
     async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
         """Send orders and cancels side by side, each in a call of its own; the answers are in the same order."""
-        return await side_by_side([self._answer(request) for request in batch])
+        if len(batch) == 1:
+            return [await self._answer(batch[0])]
+        return await asyncio.gather(*map(self._answer, batch))
 
     async def _answer(self, request: Request) -> Reply:
         try:

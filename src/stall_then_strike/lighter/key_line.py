@@ -171,9 +171,8 @@ class KeyLine:
             if self._clock.now_ns() >= self._deadline_ns:
                 self._give_up(message, error)
                 return
-            if not isinstance(error, Throttled):  # for a throttled one the limiter waits
-                await self._pause(pause_s)
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            await self._pause(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             if not isinstance(error, Retryable | Throttled):
                 await self._resolve(message, error)
 

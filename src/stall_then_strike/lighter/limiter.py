@@ -93,8 +93,6 @@ class Limiter:
         self._rng = rng or random.Random()
         self._turn = asyncio.Lock()
         self._paused_until_ns = 0
-        self.waited_ns = 0
-        """Time that calls have waited for room so far, jitter not included."""
 
     def used(self) -> tuple[int, int]:
         """What the window holds now, and its limit."""
@@ -112,7 +110,6 @@ class Limiter:
         weight = 1 if self._is_standard else WEIGHTS.get(call, OTHER_WEIGHT)
         async with self._turn:
             while (wait_ns := self._wait_ns(call, weight)) > 0:
-                self.waited_ns += wait_ns
                 await self._clock.sleep_until(self._clock.now_ns() + wait_ns)
             now_ns = self._clock.now_ns()
             self._all.take(weight, now_ns)

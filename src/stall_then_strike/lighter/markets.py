@@ -29,8 +29,6 @@ BASE_MAX: Final = 2**48 - 1
 """Largest BaseAmount that the signer takes."""
 PRICE_MAX: Final = 2**32 - 1
 """Largest Price and TriggerPrice that the signer takes."""
-SPOT_FROM: Final = 2048
-"""Least index of a spot market."""
 _MOST_DECIMALS: Final = 12
 _SHOWN: Final = 12
 _NEVER_QUOTE: Final = Decimal("281474976.710655")
@@ -81,11 +79,6 @@ class Market:
                 min_size=Lots(int(self.min_base / lot)),
             ),
         )
-
-    @property
-    def is_spot(self) -> bool:
-        """Whether this is a spot market."""
-        return self.market_index >= SPOT_FROM
 
     @property
     def size_scale(self) -> int:

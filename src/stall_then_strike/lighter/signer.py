@@ -3,17 +3,17 @@
 Nothing here calls the network. The library asks the venue for a nonce by itself, blocking, when it is given none: so
 key and nonce are always passed. It is loaded on first use, because it belongs to the optional extra ``lighter``.
 
-One signature takes 0.5 to 3 ms. The signer gives the event loop a turn after each (`sign_all`), so a batch of fifty
-never holds it for longer than one.
+One signature takes 0.5 to 3 ms, so who signs many gives the event loop a turn after each. The library keeps one private
+key per account and key index, for the whole process: two signers that differ in it, or in the chain, would sign for
+each other. The second is refused.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, assert_never
+from typing import Any, ClassVar, Final, assert_never
 
 from stall_then_strike.lighter.intents import CancelAll, CancelOrder, Intent, ModifyOrder, NewOrder
 from stall_then_strike.types.errors import ConfigError, UnfitOrder
@@ -65,26 +65,52 @@ class SignedTx:
 class Signer:
     """Signs for the keys of one account. The clock of expiries is the machine's, read by the native library."""
 
+    _held: ClassVar[dict[tuple[int, int], tuple[str, int]]] = {}
+    """By account and key index: whose key the library has, and how many signers use it."""
+
     def __init__(
         self, base_url: str, account_index: int, keys: Mapping[int, Secret], chain_id: int | None = None
     ) -> None:
         """Load the library and register the keys. Raises ConfigError, which never shows a key."""
         sdk = load_sdk()
+        self._holds: dict[tuple[int, int], str] = {}
+        for index, secret in keys.items():
+            self._hold((account_index, index), f"{secret.fingerprint} for {base_url}")
         plain = {index: str.__str__(secret) for index, secret in keys.items()}
         try:
             self.client: Final[Any] = sdk.SignerClient(
                 url=base_url, account_index=account_index, api_private_keys=plain, chain_id=chain_id
             )
         except Exception as error:  # noqa: BLE001 - the SDK raises bare Exception; its text may show the key
+            self._release()
             raise ConfigError(
                 f"api_keys: the signer does not accept a key ({type(error).__name__}); "
                 "accepted: 80 hex digits, with or without 0x"
             ) from None
-        self._sdk = sdk
 
     async def aclose(self) -> None:
         """Close the SDK's connections."""
+        self._release()
         await self.client.close()
+
+    def _hold(self, place: tuple[int, int], whose: str) -> None:
+        other, users = self._held.get(place, (whose, 0))
+        if other != whose:
+            self._release()
+            raise ConfigError(
+                f"api_keys: account {place[0]}, key {place[1]} is in use with another private key or address; "
+                "accepted: one of them at a time in one process"
+            )
+        self._held[place] = (whose, users + 1)
+        self._holds[place] = whose
+
+    def _release(self) -> None:
+        for place, whose in self._holds.items():
+            users = self._held[place][1] - 1
+            self._held[place] = (whose, users)
+            if not users:
+                del self._held[place]
+        self._holds = {}
 
     def sign(self, intent: Intent, api_key_index: int, nonce: int) -> SignedTx:
         """Sign one intent. Raises UnfitOrder if the library refuses it."""
@@ -117,14 +143,6 @@ class Signer:
         if error is not None:
             raise UnfitOrder(f"the signer refuses {intent}: {error}")
         return SignedTx(tx_type=tx_type, tx_info=tx_info, tx_hash=tx_hash, nonce=nonce)
-
-    async def sign_all(self, intents: Iterable[Intent], api_key_index: int, first_nonce: int) -> list[SignedTx]:
-        """Sign with consecutive nonces, and let other tasks run in between."""
-        signed = []
-        for nonce, intent in enumerate(intents, first_nonce):
-            signed.append(self.sign(intent, api_key_index, nonce))
-            await asyncio.sleep(0)
-        return signed
 
     def token(self, api_key_index: int, lifetime_s: int, now_s: int) -> Secret:
         """An auth token that ends ``lifetime_s`` after ``now_s``. Raises ConfigError."""

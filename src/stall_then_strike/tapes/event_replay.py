@@ -12,6 +12,8 @@ from typing import Any
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.strategy import MakeStrategy
+from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.shared import Shared
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.tapes.event_codec import decode, decode_event
@@ -74,10 +76,14 @@ def read_inputs(path: Path) -> Iterator[tuple[int, Event | Asked]]:
                 raise TapeError(f"{path}:{number}: {error}") from error
 
 
-def replay_steps(path: Path) -> Iterator[tuple[int, Step]]:
-    """The steps of a new core, one per event, with their times. Raises TapeError, OSError."""
+def replay_steps(path: Path, strategy: MakeStrategy = stall_then_strike) -> Iterator[tuple[int, Step]]:
+    """The steps of a new core, one per event, with their times. Raises TapeError, OSError.
+
+    ``strategy`` must be the one of the run.
+    """
     run = open_run(path)
-    core = Core(run.cfg, Shared(run.cfg, bitflyer_rules(run.cfg), live=run.beginning.is_live))
+    shared = Shared(run.cfg, bitflyer_rules(run.cfg), live=run.beginning.is_live)
+    core = Core(run.cfg, shared, strategy=strategy)
     if run.beginning.is_live:
         run.beginning.restore(core)
     for now_ns, item in read_inputs(path):
@@ -87,9 +93,9 @@ def replay_steps(path: Path) -> Iterator[tuple[int, Step]]:
             yield now_ns, core.on_event(item, now_ns)
 
 
-def replay_events(path: Path) -> Iterator[Row]:
+def replay_events(path: Path, strategy: MakeStrategy = stall_then_strike) -> Iterator[Row]:
     """The rows of those steps, in order."""
-    for _, step in replay_steps(path):
+    for _, step in replay_steps(path, strategy):
         yield from step.rows
 
 

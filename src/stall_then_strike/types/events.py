@@ -204,22 +204,13 @@ class VenueRefusal:
     detail: str
 
 
-@unique
-class LimitName(StrEnum):
-    """The limits that the venue reports in its headers."""
-
-    PRIVATE = "private"
-    ORDERS = "orders"
-    ADDRESS = "address"
-    """All calls from this address, public ones included. Answers to public calls report it."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitReading:
     """The venue's own count of a limit's calls, from an answer's ``x-ratelimit-*`` headers."""
 
     ts_ns: int
-    limit: LimitName
+    limit: str
+    """The name of a limit of the venue's rules."""
     remaining: int
     reset_ns: int
     """When the venue's window ends, on our clock."""

@@ -6,25 +6,34 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import pytest
+
 from stall_then_strike.app.trader.live_trader import LivePlace, LiveTrader
 from stall_then_strike.app.trader.outbox import MOST_IN_FLIGHT
 from stall_then_strike.engine.gateway import Reply, Request
 from stall_then_strike.engine.portfolio import Portfolio
+from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.types.dto import (
     AccountReport,
     Changes,
+    ClientOrderId,
+    CloseMarket,
     DecisionLogRow,
     ExecId,
     OrderLogRow,
+    PlaceLimit,
     PrivateChannel,
+    Reason,
     Reconcile,
     Step,
     TradeLogRow,
 )
 from stall_then_strike.types.errors import NotSent
-from tests.engine.core_rig import core_of
+from stall_then_strike.types.instrument import Lots, Ticks
+from tests.engine.core_rig import BUY, MIN, SELL, core_of
+from tests.engine.venue.other_rules import OTHER_RULES
 from tests.market_script import config
 
 LIMIT_S = 10.0
@@ -37,6 +46,7 @@ class Story:
         self.heard: list[str] = []
         self.may_answer = asyncio.Event()
         self.asked = 0
+        self.batches: list[int] = []
 
     def record(self, changes: Changes) -> None:
         self.heard.append("journal")
@@ -45,6 +55,7 @@ class Story:
         self.heard.append("log")
 
     async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
+        self.batches.append(len(batch))
         return [NotSent("send", "nothing is sent here") for _ in batch]
 
     async def report(self, since: ExecId) -> AccountReport:
@@ -58,10 +69,10 @@ class Story:
 
 
 @asynccontextmanager
-async def sending(story: Story) -> AsyncIterator[LiveTrader]:
+async def sending(story: Story, rules: VenueRules | None = None) -> AsyncIterator[LiveTrader]:
     cfg = config()
     feed = MarketFeed(cfg)
-    core = core_of(cfg, live=True)
+    core = core_of(cfg, rules, live=True)
     place = LivePlace(core=core, feed=feed, logs=story, venue=story)
     trader = LiveTrader(Portfolio(cfg.risk, [core]), SystemClock(), [place], story)
     async with asyncio.TaskGroup() as tasks:
@@ -110,3 +121,30 @@ async def test_more_than_may_be_under_way_waits_its_turn() -> None:
         async with asyncio.timeout(LIMIT_S):
             await trader.outbox.wait_sent()
         assert story.asked >= 2 * MOST_IN_FLIGHT
+
+
+@pytest.mark.parametrize(("rules", "batches"), [(None, [1, 1, 1]), (OTHER_RULES, [2, 1])], ids=["one by one", "batch"])
+async def test_quotes_of_a_step_go_out_as_the_venue_takes_them(rules: VenueRules | None, batches: list[int]) -> None:
+    """And a close by itself, because it does not wait for the journal as long as quotes do."""
+    story = Story()
+    story.may_answer.set()
+    quotes = tuple(
+        PlaceLimit(
+            client_order_id=ClientOrderId(name),
+            side=side,
+            price=Ticks(price),
+            size=Lots(MIN),
+            ttl_ms=800,
+            tag="stall",
+            reason=Reason.STRIKE,
+        )
+        for name, side, price in (("1", BUY, 10_000), ("2", SELL, 10_100))
+    )
+    close = CloseMarket(
+        client_order_id=ClientOrderId("3"), side=SELL, price=None, size=Lots(MIN), tag="close", reason=Reason.REVERSE
+    )
+    async with sending(story, rules) as trader:
+        trader._take(trader.seats[0], Step((*quotes, close)))
+        async with asyncio.timeout(LIMIT_S):
+            await trader.outbox.wait_sent()
+    assert story.batches == batches

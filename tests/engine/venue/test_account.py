@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from stall_then_strike.infra.bitflyer.bitflyer_rules import LimitName
 from stall_then_strike.types.dto import (
     BookStatus,
     CancelAllStall,
     Event,
-    LimitName,
     LimitReading,
     Notice,
     OrderEvent,

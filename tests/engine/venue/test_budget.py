@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 from stall_then_strike.config.models import ExchangeConfig, LimitsConfig
 from stall_then_strike.engine.venue.budget import ON_THE_WAY_NS, Budget, SendWindow
 from stall_then_strike.engine.venue.rules import Limit
-from stall_then_strike.infra.bitflyer.bitflyer_rules import PUBLIC_CALLS, bitflyer_limits
+from stall_then_strike.infra.bitflyer.bitflyer_rules import PUBLIC_CALLS, LimitName, bitflyer_limits
 from stall_then_strike.types.dto import (
     NS_PER_S,
     ClientOrderId,
-    LimitName,
     LimitReading,
     OrderMemo,
     Reason,

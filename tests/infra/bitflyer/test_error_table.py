@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from stall_then_strike.infra.bitflyer.bitflyer_rules import LimitName
 from stall_then_strike.infra.bitflyer.error_table import IRREGULAR_S, THROTTLED_S, Answer, limit_readings, refusal
-from stall_then_strike.types.dto import NS_PER_S, LimitName, LimitReading
+from stall_then_strike.types.dto import NS_PER_S, LimitReading
 from stall_then_strike.types.errors import (
     AuthRefused,
     MarginRefused,

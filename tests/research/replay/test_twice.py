@@ -45,7 +45,7 @@ TWICE = (
     Twice(
         "what a decision sees",
         "_see",
-        "engine.strategy_stall.StallThenStrikeStrategy",
+        "engine.quoting.Quoting",
         "hold:budget hold:quoting hold:position_limit hold:stall_immature hold:spread hold:book_suspect hold:closing",
     ),
     Twice("gates' inputs", "_see", "engine.core.Core", "hold:halted hold:venue_not_running hold:quiet_time"),
@@ -84,7 +84,7 @@ TWICE = (
     ),
     Twice(
         "stamps within a limit",
-        "calls _spend spend_calls spend_order _room_ns _pause_ns strike_at _limits may_send may_cancel",
+        "calls _spend spend_calls spend_order _room_ns _pause_ns strike_at _has_room may_send may_cancel",
         "engine.venue.budget.Budget",
         "hold:budget trade:close cancel:ttl",
     ),

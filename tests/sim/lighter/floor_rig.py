@@ -72,7 +72,8 @@ class Floor(TradingFloor):
         live = {order.order_index for pit in self.pits.values() for order in pit.live.values()}
         assert live == {index for account in self.accounts.by_index.values() for index in account.orders}
         for pit in self.pits.values():
-            assert len(pit.engine) + len(pit.pending) == len(pit.live)
+            waiting = sum(order.waits_for_parent for order in pit.live.values())
+            assert len(pit.engine) + len(pit.pending) + waiting == len(pit.live)
 
 
 def usdc(pico: int) -> float:

@@ -49,6 +49,9 @@ STOP = {"Type": 2, "TimeInForce": 0, "TriggerPrice": 300_000}
         (21501, {"Price": "310000"}),
         (21100, {"AccountIndex": 5}),
         (21109, {"ApiKeyIndex": 5}),
+        (21149, {"L2TxAttributes": {"1": 77, "2": 10}}),
+        (21501, {"L2TxAttributes": {"6": 4}}),
+        (21501, {"L2TxAttributes": {"7": 2}}),
         (21104, {"Nonce": 1}),
         (21104, {"Nonce": -1}),
     ],
@@ -110,14 +113,44 @@ def test_cancel_all_and_leverage_that_are_refused() -> None:
     assert client.leverage(500, mode=1).code == 21132
 
 
-def test_what_is_not_simulated_says_so() -> None:
-    names = (
-        "MarketIndex", "ClientOrderIndex", "BaseAmount", "Price", "IsAsk", "Type", "TimeInForce", "ReduceOnly",
-        "TriggerPrice", "OrderExpiry",
-    )  # fmt: skip
-    order = dict.fromkeys(names, 1)
-    receipt = Client().send(TxType.CREATE_GROUPED_ORDERS, {"GroupingType": 1, "Orders": [order]})
-    assert (receipt.code, receipt.message) == (21505, "unsupported tx type: grouped orders are not simulated")
+def leg(**changes: int) -> dict[str, int]:
+    return {
+        "MarketIndex": 0, "ClientOrderIndex": 0, "BaseAmount": 0, "Price": 290_000, "IsAsk": 1, "Type": 2,
+        "TimeInForce": 0, "ReduceOnly": 1, "TriggerPrice": 300_000, "OrderExpiry": NOW_MS + 60 * MINUTE_MS, **changes,
+    }  # fmt: skip
+
+
+PARENT = leg(BaseAmount=100, Price=310_000, IsAsk=0, Type=0, TimeInForce=1, ReduceOnly=0, TriggerPrice=0)
+STOP_LEG = leg()
+PROFIT_LEG = leg(Type=4, TriggerPrice=320_000)
+
+
+@pytest.mark.parametrize(
+    ("code", "grouping", "orders"),
+    [
+        (200, 1, [PARENT, STOP_LEG]),
+        (200, 2, [STOP_LEG, PROFIT_LEG]),
+        (200, 3, [PARENT, STOP_LEG, PROFIT_LEG]),
+        (200, 1, [{**PARENT, "Type": 1, "TimeInForce": 0, "OrderExpiry": 0}, PROFIT_LEG]),
+        (21743, 0, [PARENT, STOP_LEG]),
+        (21743, 1, [PARENT, STOP_LEG, PROFIT_LEG]),
+        (21743, 3, [PARENT, STOP_LEG]),
+        (21743, 1, [STOP_LEG, PROFIT_LEG]),
+        (21743, 1, [PARENT, {**STOP_LEG, "BaseAmount": 100}]),
+        (21743, 1, [PARENT, {**STOP_LEG, "IsAsk": 0}]),
+        (21743, 1, [PARENT, {**STOP_LEG, "OrderExpiry": NOW_MS + 61 * MINUTE_MS}]),
+        (21743, 1, [PARENT, {**STOP_LEG, "MarketIndex": 1}]),
+        (21743, 2, [STOP_LEG, STOP_LEG]),
+        (21743, 2, [PARENT, STOP_LEG]),
+        (21743, 2, [STOP_LEG, {**PROFIT_LEG, "ReduceOnly": 0, "BaseAmount": 100}]),
+        (21743, 2, [STOP_LEG, {**PROFIT_LEG, "BaseAmount": 100}]),
+        (21729, 1, [PARENT, {**STOP_LEG, "TriggerPrice": 0}]),
+        (21728, 1, [{**PARENT, "ClientOrderIndex": 5}, {**STOP_LEG, "ClientOrderIndex": 5}]),
+    ],
+)
+def test_groups(code: int, grouping: int, orders: list[dict[str, int]]) -> None:
+    receipt = Client().send(TxType.CREATE_GROUPED_ORDERS, {"GroupingType": grouping, "Orders": orders})
+    assert receipt.code == code
 
 
 def test_a_client_index_is_taken_from_acceptance_until_the_order_ends() -> None:

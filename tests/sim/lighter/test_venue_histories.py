@@ -74,6 +74,8 @@ class History:
         index = self.random.choice(
             (self.random.randint(1, max(1, self.client_index)), 2**48 + self.random.randint(1, 50))
         )
+        if chance < 0.05:
+            return TxType.CREATE_GROUPED_ORDERS, self.group(market, near)
         if chance < 0.55:
             return TxType.CREATE_ORDER, self.order(market, near)
         if chance < 0.75:
@@ -101,6 +103,20 @@ class History:
             "TriggerPrice": price if kind in {2, 4} else 0,
             "OrderExpiry": 0 if in_force == 0 and kind < 2 else now_ms + self.random.randint(5, 15) * MINUTE_MS + 1_000,
         }  # fmt: skip
+
+    def group(self, market: int, price: int) -> dict[str, Any]:
+        """A parent that rests, with a stop-loss and a take-profit."""
+        parent = {**self.order(market, price), "Type": 0, "TimeInForce": 1, "TriggerPrice": 0, "ReduceOnly": 0}
+        parent["OrderExpiry"] = self.venue.now_ns // MS + 10 * MINUTE_MS
+        side = 1 if parent["IsAsk"] else -1
+        child = {**parent, "IsAsk": 1 - parent["IsAsk"], "BaseAmount": 0, "TimeInForce": 0, "ReduceOnly": 1}
+        away = price // 1_000
+        legs = [
+            {**child, "ClientOrderIndex": 0, "Type": kind, "TriggerPrice": price + sign * side * away,
+             "Price": price + sign * side * 2 * away}
+            for kind, sign in ((2, 1), (4, -1))
+        ]  # fmt: skip
+        return {"GroupingType": 3, "Orders": [parent, *legs]}
 
     def send(self) -> None:
         """One transaction or a batch, for one client."""
@@ -155,6 +171,7 @@ def test_nothing_is_lost_doubled_or_left_behind(seed: int) -> None:
     states = {history.venue.txs[tx].status for tx in history.accepted}
     assert states == {TxStatus.EXECUTED, TxStatus.FAILED}
     assert len(history.watcher.trade_ids) > 20
+    assert any(order.children and order.filled for order in history.watcher.orders.values()), "groups were set going"
     kinds = {order.status for order in history.watcher.orders.values()}
     assert len(kinds) >= 7, "histories reach most ends of an order"
 

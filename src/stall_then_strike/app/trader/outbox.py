@@ -179,9 +179,7 @@ class TaskOutbox:
         """Remove and return the actions that are sent together: one, or quotes that fit into one call."""
         waiting = self._waiting.actions
         batch = [waiting.popleft()]
-        while waiting and len(batch) < self._batch and isinstance(batch[0], PlaceLimit):
-            if not isinstance(waiting[0], PlaceLimit):
-                break
+        while waiting and len(batch) < self._batch and type(batch[0]) is type(waiting[0]) is PlaceLimit:
             batch.append(waiting.popleft())
         return batch
 

@@ -21,6 +21,7 @@ from stall_then_strike.config.models import AppConfig, ForeignOrders
 from stall_then_strike.engine.risk import DAY_LIMITS, KEEPS_POSITION
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.bitflyer.answers import BoardCondition, Collateral, Position
+from stall_then_strike.infra.bitflyer.bitflyer_rules import LimitName
 from stall_then_strike.infra.bitflyer.credentials import Credentials, is_venue_host
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
@@ -29,7 +30,7 @@ from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.infra.line.own_machine import is_own_machine
 from stall_then_strike.infra.watch.disk_watch import MB, free_bytes, nearest, written_folders
-from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, LimitName, ReportedOrder, ReportedState
+from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, ReportedOrder, ReportedState
 from stall_then_strike.types.errors import AuthRefused, JournalError, Retryable, Throttled, VenueError
 from stall_then_strike.types.text import plain, utc_iso
 

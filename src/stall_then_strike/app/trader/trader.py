@@ -20,6 +20,8 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.portfolio import Portfolio
+from stall_then_strike.engine.strategy import MakeStrategy
+from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.shared import Shared
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.bitflyer.feed import FeedStatistics, MarketEvent
@@ -256,14 +258,21 @@ class PaperTrader(Trader):
     """One core, one paper gateway, one executor."""
 
     def __init__(
-        self, cfg: AppConfig, clock: Clock, feed: Feed, logs: RowLog, journal: ChangeLog | None = None
+        self,
+        cfg: AppConfig,
+        clock: Clock,
+        feed: Feed,
+        logs: RowLog,
+        journal: ChangeLog | None = None,
+        *,
+        strategy: MakeStrategy = stall_then_strike,
     ) -> None:
         """Nothing is started yet. The paper gateway reads the book of ``feed``.
 
         Without ``journal`` nothing is stored.
         """
         venue = bitflyer_rules(cfg)
-        core = Core(cfg, Shared(cfg, venue), is_remembered=journal is not None)
+        core = Core(cfg, Shared(cfg, venue), strategy=strategy, is_remembered=journal is not None)
         self._journal = journal
         self.paper = PaperGateway(
             cfg.paper, cfg.session, core.instrument, venue, sink=self.on_event, now_ns=clock.now_ns

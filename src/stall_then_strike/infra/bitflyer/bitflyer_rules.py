@@ -6,11 +6,12 @@ the account, order sends; per minute: small orders. A single cancel counts as a 
 
 from __future__ import annotations
 
+from enum import StrEnum, unique
 from typing import Final
 
 from stall_then_strike.config.models import AppConfig, ExchangeConfig
 from stall_then_strike.engine.venue.rules import Ended, Limit, VenueRules
-from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, LimitName
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 
 MINUTE_TO_EXPIRE: Final = 1
 """Of every order that we send."""
@@ -21,13 +22,23 @@ PUBLIC_CALLS: Final = 25
 pre-flight checks."""
 REPORT_CALLS: Final = 8
 """Lists of orders (two if the first is full), up to four pages of executions, positions, collateral."""
-SMALL_ORDERS: Final = "small orders"
 _WINDOW_NS: Final = 300 * NS_PER_S
 _SMALL_WINDOW_NS: Final = 60 * NS_PER_S
 _SMALL_PAYMENT: Final = 10
 """JPY."""
 _CARRY_SHARE: Final = 200
 """Funding is at most 0.375 % of the position's value, leverage points are 0.04 % a day."""
+
+
+@unique
+class LimitName(StrEnum):
+    """The limits. The venue's answers report all but the last in headers."""
+
+    PRIVATE = "private"
+    ORDERS = "orders"
+    ADDRESS = "address"
+    """All calls from this address, public ones included. Answers to public calls report it."""
+    SMALL = "small orders"
 
 
 def bitflyer_rules(cfg: AppConfig) -> VenueRules:
@@ -56,11 +67,11 @@ def bitflyer_rules(cfg: AppConfig) -> VenueRules:
 
 
 def bitflyer_limits(exchange: ExchangeConfig) -> tuple[Limit, ...]:
-    """The four limits. The first three have the names under which the venue's answers tell their use."""
+    """The four limits."""
     limits = exchange.limits
     return (
         Limit(
-            name=LimitName.ADDRESS.value,
+            name=LimitName.ADDRESS,
             most=limits.address_per_5min,
             window_ns=_WINDOW_NS,
             reserve=limits.reserve_private,
@@ -70,7 +81,7 @@ def bitflyer_limits(exchange: ExchangeConfig) -> tuple[Limit, ...]:
             query=1,
         ),
         Limit(
-            name=LimitName.PRIVATE.value,
+            name=LimitName.PRIVATE,
             most=limits.private_per_5min,
             window_ns=_WINDOW_NS,
             reserve=limits.reserve_private,
@@ -79,14 +90,14 @@ def bitflyer_limits(exchange: ExchangeConfig) -> tuple[Limit, ...]:
             query=1,
         ),
         Limit(
-            name=LimitName.ORDERS.value,
+            name=LimitName.ORDERS,
             most=limits.orders_per_5min,
             window_ns=_WINDOW_NS,
             reserve=limits.reserve_orders,
             send=1,
         ),
         Limit(
-            name=SMALL_ORDERS,
+            name=LimitName.SMALL,
             most=limits.small_orders_per_min,
             window_ns=_SMALL_WINDOW_NS,
             reserve=limits.reserve_small_orders,

@@ -36,7 +36,8 @@ from typing import Any, Final
 import aiohttp
 
 from stall_then_strike.infra.bitflyer.answers import BadAnswer, read_json
-from stall_then_strike.types.dto import NS_PER_S, LimitName, LimitReading
+from stall_then_strike.infra.bitflyer.bitflyer_rules import LimitName
+from stall_then_strike.types.dto import NS_PER_S, LimitReading
 from stall_then_strike.types.errors import (
     AuthRefused,
     MarginRefused,

@@ -195,8 +195,9 @@ class SocketLine:
 
     async def _pause(self, pause_s: float) -> None:
         """Wait, but not longer than until ended."""
-        self._over = asyncio.get_running_loop().create_future()
-        await asyncio.wait((self._over,), timeout=pause_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._ended.wait()
 
     async def _connection(self, session: aiohttp.ClientSession) -> float:
         """One connection from handshake to end; returns how long it was up, in seconds."""

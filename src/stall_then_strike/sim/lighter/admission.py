@@ -18,7 +18,7 @@ from typing import Final
 
 from stall_then_strike.sim.lighter.clearing.accounts import Account, Accounts
 from stall_then_strike.sim.lighter.clearing.contracts import FRACTION_ONE, LighterMarket
-from stall_then_strike.sim.lighter.clearing.records import MARKET_STRIDE, InForce, OrderType
+from stall_then_strike.sim.lighter.clearing.records import MARKET_STRIDE, Grouping, InForce, OrderType
 from stall_then_strike.sim.lighter.crypto.schnorr import verify
 from stall_then_strike.sim.lighter.transactions import INVALID_TX_INFO, Attribute, Refusal, Transaction, TxType
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
@@ -33,6 +33,7 @@ _LARGEST_BASE: Final = MARKET_STRIDE - 1
 _MOST_LIVE: Final = 1_500
 _MOST_LIVE_IN_MARKET: Final = 1_000
 _ACCIDENTAL_PERCENT: Final = 20
+_TRIGGERED: Final = frozenset(kind for kind in OrderType if kind.has_trigger)
 _AUTH_AHEAD_S: Final = 8 * 3600
 
 
@@ -103,6 +104,7 @@ class Admission:
         if verifies and not verify(key.public_key, tx.hash, tx.signature):
             raise Refusal(21120, "invalid signature")
         self._check_nonce(tx, key.nonce)
+        _check_attributes(tx.attributes)
         self._check_body(tx, account, is_protected=is_protected)
         self._nonces[tx.api_key_index] = tx.nonce + 1
 
@@ -122,7 +124,9 @@ class Admission:
                 if is_protected:
                     self._check_accident(body)
             case TxType.CREATE_GROUPED_ORDERS:
-                raise Refusal(21505, "unsupported tx type: grouped orders are not simulated")
+                check_group(body["GroupingType"], tx.orders)
+                for order in tx.orders:
+                    self._check_order(order, account)
             case TxType.CANCEL_ORDER:
                 self._market(body)
                 _require(0 < body["Index"] < 2**60, 21700, "invalid order index")
@@ -208,6 +212,35 @@ class Admission:
         if market is not None:
             _require(mode == 0, 21713, "invalid cancel all time in force")
             _require(market in self._accounts.markets, 21602, "invalid market index")
+
+
+def _check_attributes(attributes: Mapping[int, int]) -> None:
+    """Nobody has approved an integrator here; the self-trade attributes have few values."""
+    _require(not attributes.get(Attribute.INTEGRATOR_ACCOUNT), 21149, "integrator is not approved")
+    is_known = attributes.get(Attribute.SELF_TRADE_MODE, 0) in range(4)
+    is_known = is_known and attributes.get(Attribute.SELF_TRADE_EQUALITY, 0) in range(2)
+    _require(is_known, INVALID_TX_INFO, "invalid tx info")
+
+
+def check_group(grouping: int, orders: Sequence[Mapping[str, int]]) -> None:
+    """Check how the orders of a group fit together. Raises Refusal (21743)."""
+    fits = grouping in set(Grouping) and len(orders) == (
+        3 if grouping == Grouping.ONE_TRIGGERS_A_ONE_CANCELS_THE_OTHER else 2
+    )
+    _require(fits, 21743, "invalid grouping")
+    if grouping == Grouping.ONE_CANCELS_THE_OTHER:
+        first, waiting = None, list(orders)
+        fits = all(order["ReduceOnly"] == 1 for order in orders)
+    else:
+        first, *waiting = orders
+        fits = first["Type"] in {OrderType.LIMIT, OrderType.MARKET}
+        fits = fits and all(order["IsAsk"] != first["IsAsk"] and order["BaseAmount"] == 0 for order in waiting)
+        fits = fits and first["OrderExpiry"] in {0, waiting[0]["OrderExpiry"]}
+    kinds = {order["Type"] in {OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT} for order in waiting}
+    fits = fits and all(order["Type"] in _TRIGGERED for order in waiting) and len(kinds) == len(waiting)
+    for name in ("MarketIndex", "OrderExpiry", "IsAsk", "BaseAmount"):
+        fits = fits and len({order[name] for order in waiting}) == 1
+    _require(fits and len({order["MarketIndex"] for order in orders}) == 1, 21743, "invalid grouping")
 
 
 def _check_kind(body: Mapping[str, int]) -> None:

@@ -34,6 +34,7 @@ def pico_text(pico: int) -> str:
 
 def order_form(order: LighterOrder, market: LighterMarket, block_height: int) -> Json:
     """An order."""
+    first, second = (*order.children, 0, 0)[:2]
     return {
         "order_index": order.order_index,
         "client_order_index": order.client_index,
@@ -59,11 +60,11 @@ def order_form(order: LighterOrder, market: LighterMarket, block_height: int) ->
         "status": order.status.word,
         "trigger_status": _trigger_status(order),
         "trigger_time": order.trigger_ns // NS_PER_MS,
-        "parent_order_index": 0,
-        "parent_order_id": "0",
-        "to_trigger_order_id_0": "0",
-        "to_trigger_order_id_1": "0",
-        "to_cancel_order_id_0": "0",
+        "parent_order_index": order.parent_index,
+        "parent_order_id": str(order.parent_index),
+        "to_trigger_order_id_0": str(first),
+        "to_trigger_order_id_1": str(second),
+        "to_cancel_order_id_0": str(order.sibling_index),
         "integrator_fee_collector_index": "0",
         "integrator_taker_fee": "0",
         "integrator_maker_fee": "0",
@@ -81,6 +82,8 @@ _IN_FORCE: Final = ("immediate-or-cancel", "good-till-time", "post-only")
 def _trigger_status(order: LighterOrder) -> str:
     if not order.type.has_trigger:
         return "na"
+    if order.waits_for_parent:
+        return "parent-order"
     return "ready" if order.trigger_ns else "mark-price"
 
 
@@ -181,7 +184,7 @@ def position_form(accounts: Accounts, account: Account, market_id: int) -> Json:
         "initial_margin_fraction": decimal_text(position.fraction, 2),
         "open_order_count": len(orders) - pending,
         "pending_order_count": pending,
-        "position_tied_order_count": 0,
+        "position_tied_order_count": sum(order.is_reduce_only for order in orders),
         "sign": -1 if size < 0 else 1,
         "position": market.size_text(abs(size)),
         "avg_entry_price": market.price_text(position.entry_quote // abs(size) if size else 0),
@@ -360,6 +363,7 @@ def event_info(market: int, events: Sequence[VenueEvent], error: str) -> str:
 def _short(order: LighterOrder | None) -> dict[str, int]:
     if order is None:
         return {}
+    first, second = (*order.children, 0, 0)[:2]
     return {
         "i": order.order_index,
         "u": order.client_index,
@@ -375,7 +379,7 @@ def _short(order: LighterOrder | None) -> dict[str, int]:
         "e": order.expiry_ms,
         "st": order.status,
         "ts": 0,
-        "t0": 0,
-        "t1": 0,
-        "c0": 0,
+        "t0": first,
+        "t1": second,
+        "c0": order.sibling_index,
     }

@@ -24,6 +24,7 @@ from stall_then_strike.sim.lighter.clearing.accounts import Account, ApiKey
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, MICRO, LighterMarket, Plan
 from stall_then_strike.sim.lighter.clearing.records import (
     MARKET_STRIDE,
+    Grouping,
     InForce,
     OrderTerms,
     OrderType,
@@ -213,8 +214,7 @@ class LighterVenue:
     def _accept(self, tx: Transaction, now_ns: int) -> int:
         """Consume the nonce and plan the effect; return its time."""
         self.accounts.by_index[tx.account].keys[tx.api_key_index].nonce = tx.nonce + 1
-        if client_index := tx.body.get("ClientOrderIndex"):
-            self._queued.setdefault(tx.account, set()).add(client_index)
+        self._queued.setdefault(tx.account, set()).update(tx.client_indices)
         shortest, longest = (ms * NS_PER_MS for ms in self.settings.delay_ms)
         key = (tx.account, tx.api_key_index)
         due_ns = max(now_ns + self._random.randint(shortest, longest), self._last_due.get(key, 0))
@@ -238,7 +238,7 @@ class LighterVenue:
 
     def _carry_out(self, tx: Transaction, record: TxRecord, now_ns: int) -> None:
         """Let a transaction have its effect."""
-        self._queued.get(tx.account, set()).discard(tx.body.get("ClientOrderIndex", 0))
+        self._queued[tx.account].difference_update(tx.client_indices)
         first = len(self.floor.events)
         error = "transaction expired" if tx.expired_at_ms * NS_PER_MS <= now_ns else ""
         if not error and (self.mishap is None or not self.mishap(tx)):
@@ -258,7 +258,7 @@ class LighterVenue:
         """Do what the transaction says; return why it cannot be done, or nothing."""
         account, body = self.accounts.by_index[tx.account], tx.body
         match tx.type:
-            case TxType.CREATE_ORDER:
+            case TxType.CREATE_ORDER | TxType.CREATE_GROUPED_ORDERS:
                 return self._create(account, tx, now_ns, tx_hash)
             case TxType.CANCEL_ORDER:
                 order = self.floor.find(account, body["MarketIndex"], body["Index"])
@@ -273,31 +273,34 @@ class LighterVenue:
                 self.floor.set_switch(account, body["Time"])
             case TxType.UPDATE_LEVERAGE:
                 self.floor.set_leverage(account, body["MarketIndex"], body["InitialMarginFraction"])
-            case TxType.CREATE_GROUPED_ORDERS:
-                raise AssertionError("refused at admission")
         return ""
 
     def _create(self, account: Account, tx: Transaction, now_ns: int, tx_hash: str) -> str:
-        body = tx.body
-        if body["ClientOrderIndex"] in account.client_indices:
+        if any(index in account.client_indices for index in tx.client_indices):
             return "client order index already exists"
-        if 0 < body["OrderExpiry"] * NS_PER_MS <= now_ns:
+        if any(0 < order["OrderExpiry"] * NS_PER_MS <= now_ns for order in tx.new_orders):
             return "order expired"
-        terms = OrderTerms(
-            market=body["MarketIndex"],
-            is_ask=bool(body["IsAsk"]),
-            size=body["BaseAmount"],
-            price=body["Price"],
-            type=OrderType(body["Type"]),
-            in_force=InForce(body["TimeInForce"]),
-            client_index=body["ClientOrderIndex"],
-            is_reduce_only=bool(body["ReduceOnly"]),
-            trigger_price=body["TriggerPrice"],
-            expiry_ms=body["OrderExpiry"],
-            self_trade_mode=tx.attributes.get(Attribute.SELF_TRADE_MODE, 0),
-            is_self_by_master=tx.attributes.get(Attribute.SELF_TRADE_EQUALITY) == 1,
-        )
-        self.floor.place(account, terms, now_ns, tx_hash)
+        terms = [
+            OrderTerms(
+                market=order["MarketIndex"],
+                is_ask=bool(order["IsAsk"]),
+                size=order["BaseAmount"],
+                price=order["Price"],
+                type=OrderType(order["Type"]),
+                in_force=InForce(order["TimeInForce"]),
+                client_index=order["ClientOrderIndex"],
+                is_reduce_only=bool(order["ReduceOnly"]),
+                trigger_price=order["TriggerPrice"],
+                expiry_ms=order["OrderExpiry"],
+                self_trade_mode=tx.attributes.get(Attribute.SELF_TRADE_MODE, 0),
+                is_self_by_master=tx.attributes.get(Attribute.SELF_TRADE_EQUALITY) == 1,
+            )
+            for order in tx.new_orders
+        ]
+        if tx.type is TxType.CREATE_ORDER:
+            self.floor.place(account, terms[0], now_ns, tx_hash)
+        else:
+            self.floor.place_group(account, Grouping(tx.body["GroupingType"]), terms, now_ns, tx_hash)
         return ""
 
     def _modify(self, account: Account, tx: Transaction, now_ns: int, tx_hash: str) -> str:
@@ -308,8 +311,7 @@ class LighterVenue:
         if not order.type.has_trigger and (body["TriggerPrice"] or not body["BaseAmount"]):
             return "invalid modify of a plain order"
         terms = replace(order, version=tx.attributes.get(Attribute.ORDER_VERSION, order.version))
-        pit = self.pits[order.market]
-        self.floor.report(pit.modify(terms, body["BaseAmount"], body["Price"], body["TriggerPrice"], now_ns, tx_hash))
+        self.floor.modify(terms, body["BaseAmount"], body["Price"], body["TriggerPrice"], now_ns, tx_hash)
         return ""
 
     # --- without a signature --------------------------------------------------------------------------------------

@@ -107,6 +107,16 @@ class Transaction:
     hash: bytes
 
     @property
+    def new_orders(self) -> tuple[Mapping[str, int], ...]:
+        """The orders that it makes."""
+        return (self.body,) if self.type is TxType.CREATE_ORDER else self.orders
+
+    @property
+    def client_indices(self) -> list[int]:
+        """The client order indices of new orders, those without one left out."""
+        return [order["ClientOrderIndex"] for order in self.new_orders if order["ClientOrderIndex"]]
+
+    @property
     def skips_nonces(self) -> bool:
         """Whether any larger nonce is welcome."""
         return self.attributes.get(Attribute.SKIP_NONCE) == 1

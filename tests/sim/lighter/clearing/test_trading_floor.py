@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from stall_then_strike.sim.lighter.clearing.records import OrderType, Status
+from stall_then_strike.sim.lighter.clearing.records import Grouping, LighterOrder, OrderTerms, OrderType, Status
 from stall_then_strike.sim.lighter.venue_events import FundingFell, PricesChanged, Traded
 from tests.sim.lighter.floor_rig import BTC, ETH, IOC, PRICE, SECOND, START_NS, Floor
 
@@ -152,3 +154,96 @@ def test_days_figures() -> None:
     floor.move_to(START_NS + 25 * HOUR)
     assert floor.day_of(ETH)["daily_trades_count"] == 0
     assert len(floor.happened(Traded)) == 2
+
+
+STOP = OrderTerms(
+    market=ETH, is_ask=True, size=0, price=PRICE - 500, type=OrderType.STOP_LOSS, in_force=IOC, is_reduce_only=True,
+    trigger_price=PRICE - 200, expiry_ms=after(9_000),
+)  # fmt: skip
+PROFIT = replace(STOP, type=OrderType.TAKE_PROFIT, trigger_price=PRICE + 200)
+PARENT = OrderTerms(market=ETH, is_ask=False, size=100, price=PRICE, expiry_ms=after(9_000))
+OTO, OCO, OTOCO = Grouping
+
+
+def group(floor: Floor, grouping: Grouping, *terms: OrderTerms) -> list[LighterOrder]:
+    indices = floor.place_group(floor.me, grouping, terms, floor.now_ns)
+    return [floor.order(floor.me, index) for index in indices]
+
+
+def test_a_parents_fill_sets_its_children_going() -> None:
+    floor = Floor()
+    parent, stop, profit = group(floor, OTOCO, PARENT, STOP, PROFIT)
+    assert (parent.status, stop.status, profit.status) == (Status.OPEN, Status.PENDING, Status.PENDING)
+    assert parent.children == (stop.order_index, profit.order_index)
+    assert stop.sibling_index == profit.order_index
+    floor.set_prices(ETH, PRICE - 300, PRICE - 300, floor.now_ns)
+    assert floor.status(floor.me, stop) is Status.PENDING, "it waits for its parent, not for the price"
+    floor.set_prices(ETH, PRICE, PRICE, floor.now_ns)
+    floor.sell(floor.other, 40)
+    assert floor.order(floor.me, stop.order_index).waits_for_parent
+    floor.sell(floor.other, 60)
+    changed = floor.order(floor.me, stop.order_index)
+    assert (changed.waits_for_parent, changed.size) == (False, 100)
+    floor.check()
+    floor.buy(floor.other, 100, PRICE - 400)
+    floor.set_prices(ETH, PRICE - 200, PRICE - 200, floor.now_ns)
+    assert floor.status(floor.me, stop) is Status.FILLED
+    assert floor.status(floor.me, profit) is Status.CANCELED_OCO
+    assert floor.me.size_in(ETH) == 0
+    floor.check()
+
+
+def test_a_part_of_a_parent_is_its_childs_size() -> None:
+    floor = Floor()
+    floor.sell(floor.other, 30)
+    parent, stop = group(floor, OTO, replace(PARENT, in_force=IOC, expiry_ms=0), STOP)
+    assert (parent.filled, parent.is_live) == (30, False)
+    assert (stop.waits_for_parent, stop.size, stop.status) == (False, 30, Status.PENDING)
+
+
+def test_children_end_with_a_parent_that_filled_nothing_or_was_cancelled() -> None:
+    for filled in (0, 30):
+        floor = Floor()
+        parent, stop, profit = group(floor, OTOCO, PARENT, STOP, PROFIT)
+        if filled:
+            floor.sell(floor.other, filled)
+        floor.cancel(floor.order(floor.me, parent.order_index), floor.now_ns)
+        assert {floor.status(floor.me, order) for order in (stop, profit)} == {Status.CANCELED_CHILD}
+        floor.check()
+    floor = Floor()
+    parent, stop = group(floor, OTO, replace(PARENT, expiry_ms=after(400)), replace(STOP, expiry_ms=after(400)))
+    floor.move_to(START_NS + 400 * SECOND)
+    assert floor.status(floor.me, parent) is Status.CANCELED_EXPIRED
+    assert not floor.me.orders
+
+
+def test_clearing_takes_whole_groups() -> None:
+    floor = Floor()
+    group(floor, OTOCO, PARENT, STOP, PROFIT)
+    floor.clear(floor.me, floor.now_ns)
+    assert not floor.me.orders
+    assert len(floor.me.closed) == 3
+    floor.check()
+
+
+def test_one_cancels_the_other_when_it_is_triggered_not_when_it_is_cancelled() -> None:
+    floor = Floor()
+    floor.hold(floor.me, 100)
+    stop, profit = group(floor, OCO, STOP, PROFIT)
+    floor.set_prices(ETH, PRICE + 200, PRICE + 200, floor.now_ns)
+    assert floor.status(floor.me, profit) is Status.CANCELED_NOT_ENOUGH_LIQUIDITY
+    assert floor.status(floor.me, stop) is Status.CANCELED_OCO
+    floor.set_prices(ETH, PRICE, PRICE, floor.now_ns)
+    stop, profit = group(floor, OCO, STOP, PROFIT)
+    floor.cancel(stop, floor.now_ns)
+    assert floor.status(floor.me, profit) is Status.PENDING
+
+
+def test_a_child_whose_price_is_reached_already_goes_at_once() -> None:
+    floor = Floor()
+    floor.buy(floor.other, 500, PRICE - 300)
+    parent, stop = group(floor, OTO, replace(PARENT, price=PRICE + 10), replace(STOP, trigger_price=PRICE + 5))
+    floor.sell(floor.other, 100, PRICE + 10)
+    assert floor.status(floor.me, parent) is Status.FILLED
+    assert floor.status(floor.me, stop) is Status.FILLED
+    floor.check()

@@ -130,7 +130,11 @@ async def test_the_transaction_comes_last_and_another_accounts_messages_do_not_c
         done = await client.of("update/account_tx")
         theirs = [m["type"] for m in captured("ws_account_20251012.jsonl") if m["type"].startswith("update/")]
         assert [message["type"] for message in client.messages] == theirs[:5]
+        [captured_tx, *_] = [m["txs"][0] for m in captured("ws_account_20251012.jsonl") if m.get("txs")]
         [tx] = done["txs"]
+        assert differences(tx, captured_tx, optional=ADDED) == []
+        for text in ("info", "event_info"):
+            assert differences(orjson.loads(tx[text]), orjson.loads(captured_tx[text])) == []
         assert (tx["hash"], tx["status"], tx["nonce"]) == (taken["tx_hash"], 2, 0)
         assert orjson.loads(tx["event_info"])["t"] == {"p": 310_000, "s": 60, "tf": 0, "mf": 0}
 
@@ -235,3 +239,18 @@ def test_nothing_is_made_for_accounts_that_nobody_watches() -> None:
     room.place(room.maker, 100, 310_000, is_ask=True)
     room.place(room.taker, 60, 320_000, takes=True)
     assert room.frames(room.maker) == []
+
+
+def test_funding_comes_with_its_round_and_leaves_trades_and_orders_alone() -> None:
+    room = Room()
+    room.place(room.maker, 10_000, 310_000, is_ask=True)
+    room.place(room.taker, 10_000, 320_000, takes=True)
+    room.frames(room.taker)
+    hour_s = 3_600 - START_NS // SECOND % 3_600
+    messages = room.frames(room.taker, hour_s)
+    assert topics(messages) == ["user_stats", "account_all_assets", "account_all", "account_all_positions"]
+    [paid] = messages[2]["funding_histories"][str(ETH)]
+    assert (paid["rate"], paid["position_side"], paid["position_size"]) == ("0.0012", "long", "1.0000")
+    assert paid["change"] == "-0.037200"
+    assert messages[3]["last_funding_round"] == START_NS // SECOND + hour_s
+    assert messages[0]["stats"]["collateral"] == "10000.000000", "it is booked when the position is next touched"

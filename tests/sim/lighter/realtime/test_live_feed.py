@@ -11,7 +11,8 @@ import pytest
 
 from stall_then_strike.sim.exchange.flow import FlowModel
 from stall_then_strike.sim.exchange.source import Frame
-from stall_then_strike.sim.lighter.clearing.contracts import MARKETS
+from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, MICRO
+from stall_then_strike.sim.lighter.clearing.records import OrderTerms
 from stall_then_strike.sim.lighter.crowd import MAKER, TAKER, Crowd
 from stall_then_strike.sim.lighter.lighter_venue import LighterVenue
 from stall_then_strike.sim.lighter.realtime.channel_names import Subject, Topic, read_channel
@@ -180,3 +181,19 @@ def test_prices_follow_the_flow_and_an_empty_market_stands_still() -> None:
     assert still.venue.accounts.prices[BTC][:2] == (start, start)
     assert still.snapshot(Subject(Topic.ORDER_BOOK, BTC))["order_book"]["bids"] == []
     assert still.snapshot(Subject(Topic.TRADE, BTC))["trades"] is None
+
+
+def test_a_liquidation_has_its_own_list_beside_no_trades() -> None:
+    made = feed(1, MARKETS[:1], has_crowd=False)
+    venue, price = made.venue, MARKETS[0].start_price
+    loser, other = venue.add_account(100 * MICRO).index, venue.add_account(10**6 * MICRO).index
+    for account, is_ask, limit in ((other, True, price), (loser, False, price), (other, False, price - 14_000)):
+        venue.place(account, OrderTerms(market=0, is_ask=is_ask, size=6_000, price=limit), START_NS)
+    made.advance(START_NS + 1)
+    venue.set_prices(0, price - 13_700, START_NS + 2)
+    [update] = by_channel(made.advance(START_NS + 3))["trade/0"]
+    assert update["trades"] is None
+    [forced] = update["liquidation_trades"]
+    assert (forced["type"], forced["ask_account_id"], forced["is_maker_ask"]) == ("liquidation", loser, False)
+    snapshot = made.snapshot(read_channel("trade/0"))
+    assert [len(snapshot[name]) for name in ("trades", "liquidation_trades")] == [1, 1]

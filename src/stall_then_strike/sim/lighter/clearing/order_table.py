@@ -6,6 +6,7 @@ operation always agree.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -29,6 +30,8 @@ class Outcome:
         self.tx_hash = tx_hash
         self.flipped: dict[int, None] = {}
         """Accounts whose position has closed or changed its side, in order."""
+        self.loose: deque[LighterOrder] = deque()
+        """Orders of groups that have ended or been triggered: others depend on them."""
         self._market = market
         self._orders: dict[int, LighterOrder] = {}
         self._trades: list[LighterTrade] = []
@@ -83,7 +86,7 @@ class OrderTable:
         """Keep an order's new state; it is live."""
         account = self.owner(order)
         self.live[order.order_index] = account.orders[order.order_index] = order
-        if order.status is Status.PENDING:
+        if order.status is Status.PENDING and not order.waits_for_parent:
             self.pending[order.order_index] = order
         if order.client_index:
             account.client_indices[order.client_index] = order.order_index
@@ -104,6 +107,30 @@ class OrderTable:
         ended = replace(order, status=status, remaining=0, updated_ns=outcome.now_ns)
         account.closed.append(ended)
         outcome.changed(ended)
+        if ended.children:
+            outcome.loose.append(ended)
+
+    def follow(self, outcome: Outcome) -> list[LighterOrder]:
+        """Set the children of parents going, or end them; return the siblings that a triggered order cancels.
+
+        What a parent has filled is its children's size. The children of one that has filled nothing, or that its owner
+        has cancelled, end.
+        """
+        doomed: list[LighterOrder] = []
+        while outcome.loose:
+            order = outcome.loose.popleft()
+            for child in (self.live.get(index) for index in order.children):
+                if child is None:
+                    continue
+                if order.filled and order.status is not Status.CANCELED:
+                    self.keep(
+                        replace(child, waits_for_parent=False, size=order.filled, remaining=order.filled), outcome
+                    )
+                else:
+                    self.end(child, Status.CANCELED_CHILD, outcome)
+            if order.is_live and (sibling := self.live.get(order.sibling_index)) is not None:
+                doomed.append(sibling)
+        return doomed
 
     def reducible(self, order: LighterOrder) -> int:
         """How much of the position an order that may only reduce can close."""

@@ -77,6 +77,15 @@ class OrderType(Worded):
 
 
 @unique
+class Grouping(IntEnum):
+    """How the orders of a group depend on each other."""
+
+    ONE_TRIGGERS_THE_OTHER = 1
+    ONE_CANCELS_THE_OTHER = 2
+    ONE_TRIGGERS_A_ONE_CANCELS_THE_OTHER = 3
+
+
+@unique
 class InForce(Worded):
     """How long an order stays."""
 
@@ -139,6 +148,13 @@ class LighterOrder:
     """0 cancels the resting order, 1 the new one, 2 both, 3 reduces both."""
     is_self_by_master: bool = False
     """Whether orders of other accounts of the same L1 address count as its own."""
+    parent_index: int = 0
+    """The order whose fill makes this one wait for its trigger price; until then it only waits."""
+    children: tuple[int, ...] = ()
+    """The orders that this one's fill sets going."""
+    sibling_index: int = 0
+    """The order that is cancelled when this one is triggered."""
+    waits_for_parent: bool = False
     version: int = 0
     created_ns: int = 0
     updated_ns: int = 0

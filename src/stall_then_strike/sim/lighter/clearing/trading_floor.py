@@ -10,7 +10,8 @@ take-profit to sell for one at or above it); a dead man's switch cancels all ord
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Final
 
@@ -22,6 +23,7 @@ from stall_then_strike.sim.lighter.clearing.funding_rates import FundingRates
 from stall_then_strike.sim.lighter.clearing.liquidation import is_closed_out, is_unhealthy, open_pool, order_of, sales
 from stall_then_strike.sim.lighter.clearing.records import (
     MARKET_STRIDE,
+    Grouping,
     LighterOrder,
     LighterTrade,
     OrderTerms,
@@ -98,9 +100,39 @@ class TradingFloor:
 
     def place(self, owner: Account, terms: OrderTerms, now_ns: int, tx_hash: str | None = None) -> int:
         """Make an order and match it; return its index. Without a client's hash its trades carry an internal one."""
+        order = self._new_order(owner, terms, now_ns)
+        self._enter(order, now_ns, tx_hash or self._internal_hash(now_ns))
+        return order.order_index
+
+    def place_group(
+        self, owner: Account, grouping: Grouping, group: Sequence[OrderTerms], now_ns: int, tx_hash: str | None = None
+    ) -> list[int]:
+        """Make orders that depend on each other: a parent first, if there is one, then one or two with triggers."""
+        orders = [self._new_order(owner, terms, now_ns) for terms in group]
+        has_parent = grouping is not Grouping.ONE_CANCELS_THE_OTHER
+        parent, waiting = (orders[0], orders[1:]) if has_parent else (None, orders)
+        indices = [order.order_index for order in waiting]
+        linked = [
+            replace(
+                order,
+                parent_index=0 if parent is None else parent.order_index,
+                waits_for_parent=has_parent,
+                sibling_index=sibling if len(indices) > 1 else 0,
+            )
+            for order, sibling in zip(waiting, reversed(indices), strict=True)
+        ]
+        if parent is not None:
+            linked.append(replace(parent, children=tuple(indices)))
+        hash_ = tx_hash or self._internal_hash(now_ns)
+        for order in linked:
+            self._enter(order, now_ns, hash_)
+        return [order.order_index for order in orders]
+
+    def _new_order(self, owner: Account, terms: OrderTerms, now_ns: int) -> LighterOrder:
         pit = self.pits[terms.market]
         number = pit.new_number(is_ask=terms.is_ask)
-        order = LighterOrder(
+        owner.order_count += 1
+        return LighterOrder(
             order_index=pit.index_of(number),
             client_index=terms.client_index,
             market=terms.market,
@@ -120,11 +152,17 @@ class TradingFloor:
             created_ns=now_ns,
             updated_ns=now_ns,
         )
-        owner.order_count += 1
-        self.report(pit.enter(order, now_ns, tx_hash or self._internal_hash(now_ns)))
-        if order.order_index in pit.pending:
+
+    def _enter(self, order: LighterOrder, now_ns: int, tx_hash: str) -> None:
+        self.report(self.pits[order.market].enter(order, now_ns, tx_hash))
+        if order.type.has_trigger:
             self.agenda.at(order.expiry_ms * NS_PER_MS, lambda at_ns: self._expire_pending(order, at_ns))
-        return order.order_index
+        self._pull_triggers(order.market, now_ns)
+
+    def modify(self, order: LighterOrder, size: int, price: int, trigger_price: int, now_ns: int, tx_hash: str) -> None:
+        """Change a live order and match it again."""
+        self.report(self.pits[order.market].modify(order, size, price, trigger_price, now_ns, tx_hash))
+        self._pull_triggers(order.market, now_ns)
 
     def cancel(self, order: LighterOrder, now_ns: int, status: Status = Status.CANCELED) -> None:
         """End a live order."""
@@ -133,7 +171,7 @@ class TradingFloor:
     def clear(self, account: Account, now_ns: int, market: int | None = None, status: Status = Status.CANCELED) -> None:
         """End an account's live orders, in one market or in all."""
         for order in list(account.orders.values()):
-            if market in {None, order.market}:
+            if market in {None, order.market} and order.order_index in account.orders:
                 self.cancel(order, now_ns, status)
 
     def find(self, account: Account, market: int, index: int) -> LighterOrder | None:
@@ -162,10 +200,7 @@ class TradingFloor:
             return
         self.accounts.prices[market] = after
         self.report([PricesChanged(market)])
-        pit = self.pits[market]
-        for order in list(pit.pending.values()):
-            if _is_reached(order, mark) and order.order_index in pit.pending:
-                self.report(pit.trigger(order, now_ns, self._internal_hash(now_ns)))
+        self._pull_triggers(market, now_ns)
         for account in list(self.accounts.by_index.values()):
             if account.size_in(market):
                 self._check_health(account, now_ns)
@@ -235,9 +270,16 @@ class TradingFloor:
             self.clear(account, now_ns)
             account.cancel_all_ms = 0
 
+    def _pull_triggers(self, market: int, now_ns: int) -> None:
+        """Send the orders whose trigger price the mark price has reached."""
+        pit, mark = self.pits[market], self.accounts.prices[market].mark
+        for order in list(pit.pending.values()):
+            if _is_reached(order, mark) and order.order_index in pit.pending:
+                self.report(pit.trigger(order, now_ns, self._internal_hash(now_ns)))
+
     def _expire_pending(self, order: LighterOrder, now_ns: int) -> None:
-        pending = self.pits[order.market].pending.get(order.order_index)
-        if pending is not None:
+        pending = self.pits[order.market].live.get(order.order_index)
+        if pending is not None and pending.status is Status.PENDING:
             self.cancel(pending, now_ns, Status.CANCELED_EXPIRED)
 
     def _internal_hash(self, now_ns: int) -> str:

@@ -124,6 +124,7 @@ class TradingPit:
         """Send a pending order into the book: its trigger price was reached."""
         outcome = self._begin(now_ns, tx_hash)
         self._table.suspend(order)
+        outcome.loose.append(order)
         self._match(replace(order, trigger_ns=now_ns, updated_ns=now_ns), outcome)
         return self._finish(outcome)
 
@@ -209,12 +210,14 @@ class TradingPit:
         self._table.suspend(order)
 
     def _finish(self, outcome: Outcome) -> list[VenueEvent]:
-        """Cancel what a changed position leaves without a purpose; return all events."""
+        """Do what follows for other orders of the accounts: of groups, and of changed positions; return all events."""
+        self._release(outcome)
         for index in outcome.flipped:
             for order in list(self._accounts.by_index[index].orders.values()):
                 if order.is_reduce_only and order.market == self.market.market_id:
                     self._take_out(order)
                     self._table.end(order, Status.CANCELED_REDUCE_ONLY, outcome)
+        self._release(outcome)
         bids, asks = self.engine.drain_changes()
         events: list[VenueEvent] = [
             BookChanged(self.market.market_id, side, price, size)
@@ -223,6 +226,12 @@ class TradingPit:
         ]
         events.extend(outcome.events())
         return events
+
+    def _release(self, outcome: Outcome) -> None:
+        """Set the rest of a group going, or end it."""
+        for sibling in self._table.follow(outcome):
+            self._take_out(sibling)
+            self._table.end(sibling, Status.CANCELED_OCO, outcome)
 
 
 def _id_of(order: LighterOrder) -> OrderId:

@@ -13,6 +13,7 @@ from stall_then_strike.sim.lighter.crypto.goldilocks import (
     ONE,
     ZERO,
     Element,
+    P,
     add,
     inverse,
     is_square,
@@ -50,10 +51,10 @@ def decode(w: Element) -> Point | None:
     root = square_root(subtract(multiply(e, e), (0, 4 * _B, 0, 0, 0)))
     if root is None:
         return None
-    half = (pow(2, -1, 2**64 - 2**32 + 1), 0, 0, 0, 0)
-    x = multiply(add(e, root), half)
+    half = (P + 1) // 2
+    x = scale(add(e, root), half)
     if is_square(x):  # of the two roots, the point's is the one that is no square
-        x = multiply(subtract(e, root), half)
+        x = scale(subtract(e, root), half)
     return Point(x, ONE, ONE, w)
 
 

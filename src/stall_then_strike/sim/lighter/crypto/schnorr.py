@@ -15,7 +15,8 @@ from stall_then_strike.sim.lighter.crypto.goldilocks import ZERO, from_bytes, to
 from stall_then_strike.sim.lighter.crypto.poseidon2 import hash_words
 
 SIGNATURE_BYTES: Final = 80
-_KEYS_KEPT: Final = 256
+_KEYS_KEPT: Final = 64
+"""Tables of public keys, of about a megabyte each."""
 
 
 def public_key(private_key: bytes) -> bytes:
