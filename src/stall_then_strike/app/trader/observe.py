@@ -22,17 +22,17 @@ from stall_then_strike.app.view.snapshot import (
     RunFigures,
     Snapshot,
     WantedQuote,
+    price_of,
     reason_counts,
 )
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.orders import OrderState
-from stall_then_strike.engine.portfolio import MONEY_PER_ONE, Portfolio
+from stall_then_strike.engine.portfolio import MONEY_PER_ONE, DayResult, Portfolio
 from stall_then_strike.infra.clock import perf_ns
 from stall_then_strike.infra.logging_structured import action_text
 from stall_then_strike.infra.pyb_session import SessionStatistics
 from stall_then_strike.infra.watch.histogram import LatencyHistogram
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
-from stall_then_strike.types.instrument import Instrument
 
 MOST_A_SECOND: Final = 5
 """Snapshots made in a second of real time, however many readers there are."""
@@ -105,6 +105,7 @@ class Observer:
         cfg, trader, now, condition = self._cfg, self._trader, self._trader.clock.now_ns(), self._condition()
         portfolio, core = trader.portfolio, trader.portfolio.first
         halted, switch = core.halted, core.kill_switch
+        instruments = tuple(_instrument(each, seat, now) for each, seat in zip(self._each, trader.seats, strict=True))
         return Snapshot(
             ts_ns=now,
             mode=self._mode,
@@ -116,7 +117,7 @@ class Observer:
             account=_account(portfolio, now, condition),
             quote=core.instrument.quote,
             date=core.calendar.day(now).isoformat(),
-            day=_day(portfolio),
+            day=instruments[0].day if portfolio.day is None else _together(portfolio.day),
             pnl_limit=cfg.risk.daily_pnl_jpy,
             drawdown_limit=cfg.risk.max_dd_jpy,
             budget=tuple(BudgetUse(name=use.name, used=use.used, limit=use.limit) for use in core.budget.use(now)),
@@ -130,7 +131,7 @@ class Observer:
 
 def _instrument(cfg: AppConfig, seat: Seat, now: int) -> InstrumentSnapshot:
     core = seat.core
-    unit, board, held = core.instrument, core.board, core.inventory
+    unit, board, held = core.instrument, core.board, core.inventory.state()
     known = board.best_bid_price > 0 and board.best_ask_price > 0
     last = seat.recent_decisions[-1].reason if seat.recent_decisions else core.hold_reason
     state, health = core.venue
@@ -144,53 +145,25 @@ def _instrument(cfg: AppConfig, seat: Seat, now: int) -> InstrumentSnapshot:
         book=core.book_status(now),
         message_age_ms=(now - board.ts_ns) // NS_PER_MS if board.ts_ns else None,
         stale_ms=cfg.strategy.stale_ms,
-        best_bid=_price(unit, board.best_bid_price) if known else None,
-        best_ask=_price(unit, board.best_ask_price) if known else None,
+        best_bid=price_of(unit, board.best_bid_price) if known else None,
+        best_ask=price_of(unit, board.best_ask_price) if known else None,
         spread_ticks=board.spread_ticks if known else None,
         best_age_ms=(now - board.best_since_ns) // NS_PER_MS if known else None,
         stall_ms=cfg.strategy.stall_T_ms,
-        position=unit.size(held.position),
+        position=unit.size(core.inventory.position),
         max_position=cfg.strategy.max_inventory_btc,
-        avg_price=_price(unit, held.state().avg_price) if held.position else None,
-        day=DayFigures(
-            pnl=unit.amount(held.pnl_today),
-            realised=unit.amount(held.realised_today),
-            drawdown=unit.amount(held.drawdown),
-            max_drawdown=unit.amount(held.max_drawdown),
-        ),
+        avg_price=price_of(unit, held.avg_price) if held.size else None,
+        day=DayFigures.of(held, unit),
         run=_run(seat),
         counts=_counts(seat),
-        orders=_orders(seat),
+        orders=tuple(LiveOrder.of(order, unit) for order in core.orders.live()),
         quotes=tuple(
-            WantedQuote(side=quote.side, price=unit.price(quote.price), size=unit.size(quote.size))
+            WantedQuote(side=quote.side, price=price_of(unit, quote.price), size=unit.size(quote.size))
             for quote in core.quoting.wished
             if quote.size
         ),
         decisions=_decisions(seat),
-        fills=_fills(seat),
-    )
-
-
-def _price(unit: Instrument, ticks: int) -> Decimal:
-    """A price with all decimals of its instrument, so that it keeps its width."""
-    return unit.price(ticks).quantize(unit.tick_size.normalize())
-
-
-def _orders(seat: Seat) -> tuple[LiveOrder, ...]:
-    unit = seat.core.instrument
-    return tuple(
-        LiveOrder(
-            sent_ns=order.sent_ns,
-            client_order_id=order.client_order_id,
-            order_id=order.order_id,
-            side=order.side,
-            price=None if order.price is None else _price(unit, order.price),
-            size=unit.size(order.size),
-            remaining=unit.size(order.remaining),
-            state=order.state.value,
-            tag=order.tag,
-        )
-        for order in seat.core.orders.live()
+        fills=tuple(Fill.of(row, unit) for row in seat.recent_trades),
     )
 
 
@@ -203,22 +176,6 @@ def _decisions(seat: Seat) -> tuple[DecisionLine, ...]:
             detail="; ".join(action_text(action, seat.core.instrument) for action in row.actions),
         )
         for row in seat.recent_decisions
-    )
-
-
-def _fills(seat: Seat) -> tuple[Fill, ...]:
-    unit = seat.core.instrument
-    return tuple(
-        Fill(
-            ts_ns=row.ts_ns,
-            side=row.side,
-            price=unit.price(row.price),
-            size=unit.size(row.size),
-            pnl=unit.amount(row.pnl_jpy),
-            inventory_after=unit.size(row.inventory_after),
-            tag=row.tag,
-        )
-        for row in seat.recent_trades
     )
 
 
@@ -256,15 +213,13 @@ def _counts(seat: Seat) -> Counts:
     )
 
 
-def _day(portfolio: Portfolio) -> DayFigures:
-    """The account's day: that of its only instrument, or of all together."""
-    day = portfolio.day or portfolio.first.inventory
-    units = portfolio.first.instrument.to_money(1) if portfolio.day is None else MONEY_PER_ONE
+def _together(day: DayResult) -> DayFigures:
+    """The day of several instruments."""
     return DayFigures(
-        pnl=Decimal(day.pnl_today) / units,
-        realised=Decimal(day.realised_today) / units,
-        drawdown=Decimal(day.drawdown) / units,
-        max_drawdown=Decimal(day.max_drawdown) / units,
+        pnl=Decimal(day.pnl_today) / MONEY_PER_ONE,
+        realised=Decimal(day.realised_today) / MONEY_PER_ONE,
+        drawdown=Decimal(day.drawdown) / MONEY_PER_ONE,
+        max_drawdown=Decimal(day.max_drawdown) / MONEY_PER_ONE,
     )
 
 

@@ -12,13 +12,30 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from enum import Enum, StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from stall_then_strike.types.dto import NS_PER_S, BoardState, BookStatus, Health, Reason, Side
+from stall_then_strike.engine.orders import Order
+from stall_then_strike.types.dto import (
+    NS_PER_S,
+    BoardState,
+    BookStatus,
+    Health,
+    InventoryState,
+    OrderMemo,
+    Reason,
+    Side,
+    TradeLogRow,
+)
+from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import plain, utc_iso
 
 ZERO: Final = Decimal(0)
 _AS_NAMED: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def price_of(unit: Instrument, ticks: int) -> Decimal:
+    """A price with all decimals of its instrument, so that it keeps its width on the screen."""
+    return unit.price(ticks).quantize(unit.tick_size.normalize())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +59,17 @@ class DayFigures:
     """Zero or negative."""
     max_drawdown: Decimal = ZERO
 
+    @classmethod
+    def of(cls, state: InventoryState, unit: Instrument, **more: Any) -> Self:
+        """An instrument's; ``more`` are the fields of a subclass."""
+        return cls(
+            pnl=unit.amount(state.pnl_today_jpy),
+            realised=unit.amount(state.realised_today_jpy),
+            drawdown=unit.amount(state.drawdown_jpy),
+            max_drawdown=unit.amount(state.max_drawdown_jpy),
+            **more,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveOrder:
@@ -60,6 +88,21 @@ class LiveOrder:
     state: str
     """As in the order table: ``working``, ``partial``, ``pending_cancel`` ..."""
     tag: str = ""
+
+    @classmethod
+    def of(cls, order: Order | OrderMemo, unit: Instrument) -> Self:
+        """From the order table or the journal."""
+        return cls(
+            sent_ns=order.sent_ns,
+            client_order_id=order.client_order_id,
+            order_id=order.order_id,
+            side=order.side,
+            price=None if order.price is None else price_of(unit, order.price),
+            size=unit.size(order.size),
+            remaining=unit.size(max(0, order.size - order.executed)),
+            state=str(order.state),
+            tag=order.tag,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +137,20 @@ class Fill:
     """Realised by this fill."""
     inventory_after: Decimal = ZERO
     tag: str = ""
+
+    @classmethod
+    def of(cls, row: TradeLogRow, unit: Instrument, **more: Any) -> Self:
+        """From the trade log or the journal; ``more`` are the fields of a subclass."""
+        return cls(
+            ts_ns=row.ts_ns,
+            side=row.side,
+            price=price_of(unit, row.price),
+            size=unit.size(row.size),
+            pnl=unit.amount(row.pnl_jpy),
+            inventory_after=unit.size(row.inventory_after),
+            tag=row.tag,
+            **more,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

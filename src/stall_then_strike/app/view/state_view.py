@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stall_then_strike.app.view.amounts import UNKNOWN, money, price
-from stall_then_strike.app.view.snapshot import DayFigures, Fill, Halt, LiveOrder, as_plain
+from stall_then_strike.app.view.snapshot import DayFigures, Fill, Halt, LiveOrder, as_plain, price_of
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.portfolio import MONEY_PER_ONE
 from stall_then_strike.engine.venue.calendar import TradingCalendar
@@ -92,48 +92,21 @@ def take_view(journal: JournalReader, cfg: AppConfig, now_ns: int) -> StateView:
         held_by=info.held_by,
         halt=halt,
         result=None if memo is None else _result(memo, cfg, TradingCalendar(cfg.session).day(now_ns).isoformat()),
-        orders=tuple(
-            LiveOrder(
-                sent_ns=order.sent_ns,
-                client_order_id=order.client_order_id,
-                order_id=order.order_id,
-                side=order.side,
-                price=None if order.price is None else units.price(order.price),
-                size=units.size(order.size),
-                remaining=units.size(max(0, order.size - order.executed)),
-                state=order.state,
-                tag=order.tag,
-            )
-            for order in reader.live_orders()
-        ),
-        fills=tuple(
-            BookedFill(
-                ts_ns=fill.row.ts_ns,
-                exec_id=fill.exec_id,
-                side=fill.row.side,
-                price=units.price(fill.row.price),
-                size=units.size(fill.row.size),
-                pnl=units.amount(fill.row.pnl_jpy),
-                inventory_after=units.size(fill.row.inventory_after),
-                tag=fill.row.tag,
-            )
-            for fill in reader.newest_fills(FILLS_SHOWN)
-        ),
+        orders=tuple(LiveOrder.of(order, units) for order in reader.live_orders()),
+        fills=tuple(BookedFill.of(fill.row, units, exec_id=fill.exec_id) for fill in reader.newest_fills(FILLS_SHOWN)),
     )
 
 
 def _result(memo: CoreMemo, cfg: AppConfig, today: str) -> Result:
     units, state = cfg.exchange.instrument(), remembered(cfg, memo)
-    return Result(
+    return Result.of(
+        state,
+        units,
         day=memo.day,
         is_today=memo.day == today,
         as_of_ns=memo.ts_ns,
         position=units.size(memo.inventory.position),
-        avg_price=units.price(state.avg_price) if state.size else None,
-        pnl=units.amount(state.pnl_today_jpy),
-        realised=units.amount(state.realised_today_jpy),
-        drawdown=units.amount(state.drawdown_jpy),
-        max_drawdown=units.amount(state.max_drawdown_jpy),
+        avg_price=price_of(units, state.avg_price) if state.size else None,
         since_resume=units.amount(state.pnl_today_jpy - memo.pnl_base),
     )
 
