@@ -65,7 +65,11 @@ def parser() -> argparse.ArgumentParser:
         "--collateral", metavar="USDC", type=_usdc, default=10_000, help="at the start (default: %(default)s)"
     )
     flags.add_argument(
-        "--speed", metavar="X", type=_speed, default=1.0, help="multiple of real time (default: %(default)g)"
+        "--speed",
+        metavar="X",
+        type=_speed,
+        default=1.0,
+        help="multiple of real time (default: %(default)g); idle sockets are closed in real time",
     )
     flags.add_argument(
         "--duration", metavar="SECONDS", type=cli.positive_seconds, help="stop after this time, in real seconds"

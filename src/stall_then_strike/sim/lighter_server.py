@@ -10,20 +10,17 @@ All tasks live in the exchange's task group or in its server's requests. None su
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from random import Random
 from types import TracebackType
 from typing import Final, NamedTuple, Self
-from uuid import UUID
 
 import orjson
 from aiohttp import web
 
 from stall_then_strike.sim.exchange.flow import FlowModel
-from stall_then_strike.sim.exchange.request_log import Audit, Received
+from stall_then_strike.sim.exchange.request_log import Audit
 from stall_then_strike.sim.exchange.source import (
     ABORT_SOCKETS,
     CLOSE_SOCKETS,
@@ -44,8 +41,9 @@ from stall_then_strike.sim.lighter.crowd import Crowd
 from stall_then_strike.sim.lighter.lighter_venue import LighterVenue, VenueSettings
 from stall_then_strike.sim.lighter.realtime.keepalive import Keepalive
 from stall_then_strike.sim.lighter.realtime.live_feed import LiveFeed
-from stall_then_strike.sim.lighter.realtime.stream import TOO_MANY_CONNECTIONS, StreamSession
-from stall_then_strike.sim.lighter.realtime.stream_limits import Callers, StreamLimits
+from stall_then_strike.sim.lighter.realtime.reception import Reception
+from stall_then_strike.sim.lighter.realtime.stream import TOO_MANY_CONNECTIONS
+from stall_then_strike.sim.lighter.realtime.stream_limits import StreamLimits
 from stall_then_strike.sim.lighter.rest import LighterRest
 from stall_then_strike.sim.lighter.venue_events import VenueEvent
 from stall_then_strike.sim.lighter_desk import LighterDesk
@@ -125,20 +123,21 @@ class LighterExchange:
         self._desk = LighterDesk(
             self.venue, self.feed, self._frames, self.faults, settled_ns=self._read_clock, wake=self.wake
         )
-        self._callers = Callers(StreamLimits() if limits is None else limits)
-        self._sessions: list[StreamSession] = []
-        self._session_ids = Random(f"sessions {seed}")
+        self._reception = Reception(
+            self._desk,
+            self.feed,
+            limits=StreamLimits() if limits is None else limits,
+            seed=seed,
+            audit=self.audit,
+            now_ns=clock.now_ns,
+        )
         self.hub = RealtimeHub(
             watch=self.keepalive,
             queue_frames=queue_frames,
-            new_session=self._new_session,
+            new_session=self._reception.new_session,
             reply_trouble=self._calls.reply_trouble,
             has_compression=True,
         )
-        self._wanted: frozenset[str] = frozenset()
-        self._watched: frozenset[int] = frozenset()
-        self.feed.is_wanted = lambda key: key in self._wanted
-        self.feed.accounts.is_watched = lambda account: account in self._watched
         self._rest = LighterRest(self.venue, now_ns=self._read_clock, audit=self.audit)
         self._rest.took = self.wake
         self._tasks: asyncio.TaskGroup | None = None
@@ -208,9 +207,7 @@ class LighterExchange:
 
     def statistics(self) -> StreamStatistics:
         """Counts of the stream so far."""
-        counters, refused = self.hub.counters, Counter[str]()
-        for caller in self._callers.by_address.values():
-            refused += caller.refused
+        counters = self.hub.counters
         return StreamStatistics(
             clients=self.hub.connections,
             connections=counters.connections,
@@ -219,7 +216,7 @@ class LighterExchange:
             errors=self.hub.errors,
             slow_clients_cut=counters.slow_clients,
             ended_clients=counters.silent_clients,
-            refused=refused,
+            refused=self._reception.refused,
         )
 
     def settle(self) -> None:
@@ -267,34 +264,9 @@ class LighterExchange:
     # --- sockets --------------------------------------------------------------------------------------------------
 
     async def _serve_stream(self, request: web.Request) -> web.StreamResponse:
-        if not self._callers.at(request.remote or "").may_connect(self._clock.now_ns()):
+        if not self._reception.admits(request):
             return web.json_response({"code": TOO_MANY_CONNECTIONS, "message": "Too Many Connections!"}, status=429)
         return await self.hub.serve(request)
-
-    def _new_session(self, request: web.Request, on_change: Callable[[], None]) -> StreamSession:
-        caller = self._callers.at(request.remote or "")
-        caller.connections += 1
-
-        def changed() -> None:
-            self._note_subscriptions()
-            on_change()
-
-        session_id = str(UUID(int=self._session_ids.getrandbits(128), version=4))
-        session = StreamSession(self._desk, caller, session_id, on_change=changed, on_request=self._record)
-        self._sessions.append(session)
-        return session
-
-    def _note_subscriptions(self) -> None:
-        """What anybody is subscribed to, for the feed to leave the rest unwritten."""
-        self._sessions = [session for session in self._sessions if not session.is_closed]
-        subjects = {key: subject for session in self._sessions for key, subject in session.subjects.items()}
-        self._wanted = frozenset(subjects)
-        self._watched = frozenset(one.account for one in subjects.values() if one.account is not None)
-
-    def _record(self, what: str, body: str, answer: str) -> None:
-        self.audit.add(
-            Received(time_ns=self._clock.now_ns(), transport="ws", account=None, what=what, body=body, answer=answer)
-        )
 
     def _control_sockets(self, order: Frame) -> None:
         if self._tasks is None:
@@ -310,13 +282,13 @@ class LighterExchange:
                 self.hub.end_silence()
                 self._calls.mend()
             case channel if channel == SHUT_DOWN:
-                self._tasks.create_task(self._shut_down(order.time_ns, int(order.text)))
+                self._calls.is_restarting = True
+                self.hub.broadcast(orjson.dumps({"type": "shutdown", "close_in_ms": int(order.text)}).decode())
+                self._tasks.create_task(self._close_at(order.time_ns + int(order.text) * NS_PER_MS))
             case channel if channel == END_RESTART:
                 self._calls.is_restarting = False
 
-    async def _shut_down(self, now_ns: int, notice_ms: int) -> None:
-        """Say that the server closes, and do so."""
-        self.hub.broadcast(orjson.dumps({"type": "shutdown", "close_in_ms": notice_ms}).decode())
-        self._calls.is_restarting = True
-        await self._clock.sleep_until(now_ns + notice_ms * NS_PER_MS)
+    async def _close_at(self, time_ns: int) -> None:
+        """Close all sockets when the notice of a restart is over."""
+        await self._clock.sleep_until(time_ns)
         await self.hub.close_all(1012, CLOSE_REASON)

@@ -195,11 +195,11 @@ async def test_an_order_sent_over_the_socket_has_no_event_but_is_there() -> None
     async with room() as here:
         await here.client.subscribe(f"account_all_orders/{here.me.account}", here.me.token())
         here.inject(FaultKind.UNSEEN_ORDER, count=1)
-        for client_index in (1, 2):
-            await here.client.send_tx(TxType.CREATE_ORDER, here.me.order(client_index, 100, PRICE))
+        for size in (100, 200):  # without client indices: each order is known by its transaction
+            await here.client.send_tx(TxType.CREATE_ORDER, here.me.order(0, size, PRICE))
         event = await here.client.of("update/account_all_orders")
-        assert [order["client_order_index"] for order in event["orders"][str(ETH)]] == [2]
-        assert [order["client_order_index"] for order in await here.orders()] == [1, 2]
+        assert [order["base_size"] for order in event["orders"][str(ETH)]] == [200]
+        assert [order["base_size"] for order in await here.orders()] == [100, 200]
 
 
 async def test_a_lost_answer_leaves_the_order_behind() -> None:
@@ -301,3 +301,12 @@ async def test_a_balance_is_not_streamed() -> None:
         await here.client.of("update/account_all_positions")
         assert [m["type"] for m in here.client.messages] == ["update/account_all_positions"]
         assert here.exchange.faults.struck == {"lose_frame": 2}
+
+
+async def test_a_restart_that_is_over_at_once_does_not_keep_the_server_closed() -> None:
+    async with room() as here:
+        here.inject(FaultKind.SHUTDOWN, seconds=0.01, to_s=1e-6)
+        assert (await here.client.of("shutdown"))["close_in_ms"] == 10
+        assert await here.client.ended() == 1012
+        async with listening(here.exchange):
+            pass

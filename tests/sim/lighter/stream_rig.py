@@ -15,6 +15,7 @@ from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS
 from stall_then_strike.sim.lighter.crypto.schnorr import sign, token_hash
 from stall_then_strike.sim.lighter.lighter_venue import CHAIN_ID, VenueSettings
+from stall_then_strike.sim.lighter.realtime.stream_limits import StreamLimits
 from stall_then_strike.sim.lighter.transactions import TxType, decode
 from stall_then_strike.sim.lighter_server import Credentials, LighterExchange
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
@@ -22,6 +23,9 @@ from tests.shared_data import lighter_file
 
 ETH, BTC = 0, 1
 HYPE = 24
+NO_STREAM_LIMITS = StreamLimits(
+    connections=None, handshakes=None, subscriptions=None, all_subscriptions=None, messages=None
+)
 QUICK = VenueSettings(delay_ms=(1, 3))
 _RANDOM = Random(5)
 Json = dict[str, Any]

@@ -102,9 +102,8 @@ def test_candles() -> None:
     assert hall.candles(count_back=1) == [second]
     assert hall.candles("1h")[0]["v"] == 0.04
     assert hall.candles(set_timestamp_to_end="True")[0]["t"] == first["t"] + 59_999
-    assert hall.candles(end_timestamp=START_NS // 10**6) == [
-        {**first, "h": 3100.0, "l": 3100.0, "c": 3100.0, "v": 0.01, "V": 31.0, "i": first["i"] - 2}
-    ]
+    assert hall.candles(end_timestamp=second["t"] - 1) == [first]
+    assert hall.candles(start_timestamp=first["t"] + 1) == [second]
     with pytest.raises(Refusal):
         hall.candles("2m")
 

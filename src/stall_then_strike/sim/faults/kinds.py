@@ -143,9 +143,9 @@ class FaultKind(StrEnum):
     REFUSE_TX = "refuse_tx"
     """A transaction is refused with ``code`` before it takes effect, over REST and the socket, whatever is in it."""
     SILENT_CANCEL = "silent_cancel"
-    """An order is accepted with 200 and cancelled as it takes effect; no channel says so, only the closed orders do."""
+    """An order is accepted with 200 and never made. Its transaction counts as executed; nothing else tells of it."""
     UNSEEN_ORDER = "unseen_order"
-    """An order that was sent over the socket has no order events."""
+    """An order that was sent over the socket is in no update about orders; lists and snapshots have it."""
 
     # Lighter: answers.
     STALE_NONCE = "stale_nonce"

@@ -11,8 +11,10 @@ from typing import Any, Final
 import orjson
 
 from stall_then_strike.sim.lighter.clearing.accounts import PICO, Account, Accounts, Position
+from stall_then_strike.sim.lighter.clearing.candles import Candle
 from stall_then_strike.sim.lighter.clearing.contracts import (
     FRACTION_ONE,
+    MICRO,
     LighterMarket,
     Plan,
     decimal_text,
@@ -342,6 +344,21 @@ def details_form(market: LighterMarket, plan: Plan, day: Mapping[str, Any]) -> J
             "rfq_enabled": False,
         },
         "strategy_index": 0,
+    }
+
+
+def candle_form(candle: Candle, market: LighterMarket, shift_ms: int = 0) -> Json:
+    """A candle; its time is the period's start, plus ``shift_ms``."""
+    unit = 10**market.price_decimals
+    return {
+        "t": candle.start_ns // NS_PER_MS + shift_ms,
+        "o": candle.open / unit,
+        "h": candle.high / unit,
+        "l": candle.low / unit,
+        "c": candle.close / unit,
+        "v": candle.base / 10**market.size_decimals,
+        "V": candle.quote / MICRO,
+        "i": candle.last_trade_id,
     }
 
 

@@ -5,13 +5,14 @@ Lists that would be empty are ``null`` where the venue's are (trades, candles).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
+from stall_then_strike.sim.lighter.clearing.candles import MOST_CANDLES, RESOLUTIONS_NS
 from stall_then_strike.sim.lighter.clearing.contracts import LighterMarket, decimal_text
-from stall_then_strike.sim.lighter.clearing.records import LighterTrade
 from stall_then_strike.sim.lighter.forms import (
     Json,
+    candle_form,
     details_form,
     order_book_form,
     simple_order_form,
@@ -22,19 +23,7 @@ from stall_then_strike.sim.lighter.query import ALL, MOST_ROWS, Query, invalid_p
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Side
 
 Call = Callable[[Query], Json]
-RESOLUTIONS_S: Final = {
-    "1m": 60,
-    "5m": 300,
-    "15m": 900,
-    "30m": 1_800,
-    "1h": 3_600,
-    "4h": 14_400,
-    "12h": 43_200,
-    "1d": 86_400,
-    "1w": 604_800,
-}
 _MOST_ORDERS: Final = 250
-_MOST_CANDLES: Final = 500
 _DAY_HOURS: Final = 24
 
 
@@ -96,12 +85,15 @@ class MarketCalls:
         return {"code": OK, "trades": [trade_form(trade, terms) for trade in reversed(newest)] or None}
 
     def _candles(self, query: Query) -> Json:
-        terms, resolution = self._terms(query), query.one_of("resolution", tuple(RESOLUTIONS_S))
-        (start_ns, end_ns), count = query.span_ns(), query.whole("count_back", most=_MOST_CANDLES)
-        step_ns = RESOLUTIONS_S[resolution] * NS_PER_S
-        shift_ns = step_ns - NS_PER_MS if query.text("set_timestamp_to_end", "false").lower() == "true" else 0
-        kept = [trade for trade in self._venue.trades[terms.market_id] if start_ns <= trade.time_ns <= end_ns]
-        found = [_candle(at_ns + shift_ns, trades, terms) for at_ns, trades in _by_time(kept, step_ns)]
+        terms, resolution = self._terms(query), query.one_of("resolution", tuple(RESOLUTIONS_NS))
+        (start_ns, end_ns), count = query.span_ns(), query.whole("count_back", most=MOST_CANDLES)
+        is_at_end = query.text("set_timestamp_to_end", "false").lower() == "true"
+        shift_ms = RESOLUTIONS_NS[resolution] // NS_PER_MS - 1 if is_at_end else 0
+        found = [
+            candle_form(candle, terms, shift_ms)
+            for candle in self._venue.floor.charts[terms.market_id].candles(resolution)
+            if start_ns <= candle.start_ns <= end_ns
+        ]
         return {"code": OK, "r": resolution, "c": found[-count:] or None}
 
     def _fundings(self, query: Query) -> Json:
@@ -151,25 +143,3 @@ class MarketCalls:
 
     def _current_height(self, _query: Query) -> Json:
         return {"code": OK, "height": self._venue.block_of(self._venue.now_ns)}
-
-
-def _by_time(trades: Iterable[LighterTrade], step_ns: int) -> list[tuple[int, list[LighterTrade]]]:
-    """Trades by the start of their period, both in order of time."""
-    periods: dict[int, list[LighterTrade]] = {}
-    for trade in trades:
-        periods.setdefault(trade.time_ns - trade.time_ns % step_ns, []).append(trade)
-    return sorted(periods.items())
-
-
-def _candle(at_ns: int, trades: list[LighterTrade], terms: LighterMarket) -> Json:
-    prices, unit = [trade.price for trade in trades], 10**terms.price_decimals
-    return {
-        "t": at_ns // NS_PER_MS,
-        "o": prices[0] / unit,
-        "h": max(prices) / unit,
-        "l": min(prices) / unit,
-        "c": prices[-1] / unit,
-        "v": sum(trade.size for trade in trades) / 10**terms.size_decimals,
-        "V": sum(trade.quote for trade in trades) / 1_000_000,
-        "i": trades[-1].trade_id,
-    }

@@ -8,6 +8,7 @@ import orjson
 
 from stall_then_strike.sim.exchange.source import Frame
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, MICRO
+from stall_then_strike.sim.lighter.clearing.liquidation import POOL_INDEX
 from stall_then_strike.sim.lighter.clearing.records import InForce, OrderTerms, OrderType
 from stall_then_strike.sim.lighter.lighter_venue import LighterVenue, VenueSettings
 from stall_then_strike.sim.lighter.realtime.channel_names import Subject, Topic
@@ -60,6 +61,7 @@ OMITTED = frozenset(
 )
 """Fields that are absent when they are zero or false."""
 PRIVATE = [topic for topic in Topic if topic.is_of_account]
+WHAT_CHANGES = ("assets", "funding_history", "orders", "position", "trades")
 
 
 class Room:
@@ -83,7 +85,7 @@ class Room:
         return [orjson.loads(frame.text) for frame in sent if self._is_of(frame, account)]
 
     def first(self, topic: Topic, account: int) -> Json:
-        market = ETH if topic is Topic.ACCOUNT_ORDERS else None
+        market = ETH if "market" in topic.parts else None
         return self.feed.snapshot(Subject(topic, market, account))
 
     def _is_of(self, frame: Frame, account: int) -> bool:
@@ -103,12 +105,15 @@ def test_messages_after_a_fill_come_in_the_venues_order() -> None:
     assert topics(messages) == [
         "account_all_orders",
         "account_orders",
+        "account_market",
         "account_all",
         "account_all_trades",
+        "account_market",
         "user_stats",
         "account_all_assets",
         "account_all",
         "account_all_positions",
+        "account_market",
     ]
     trades, positions = (message for message in messages if message["type"] == "update/account_all")
     assert trades["positions"] == {}, "unchanged, not flat"
@@ -177,7 +182,7 @@ def _one_market(message: Json) -> Json:
 def test_order_forms_are_those_of_the_captured_orders() -> None:
     room = Room()
     room.place(room.maker, 100, 300_000)
-    [all_orders, orders] = room.frames(room.maker)
+    [all_orders, orders, _] = room.frames(room.maker)
     snapshots = [room.first(topic, room.maker) for topic in (Topic.ACCOUNT_ALL_ORDERS, Topic.ACCOUNT_ORDERS)]
     theirs = by_type("ws_orders_open_cancel_20251210.jsonl")
     for mine in (all_orders, orders, *snapshots):
@@ -216,7 +221,7 @@ def test_an_order_that_ends_is_shown_once_more_and_then_no_longer() -> None:
     room.frames(room.maker)
     assert room.first(Topic.ACCOUNT_ALL_ORDERS, room.maker)["orders"] != {}
     room.venue.cancel(index, room.feed.now_ns)
-    [all_orders, one_market] = room.frames(room.maker)
+    [all_orders, one_market, _] = room.frames(room.maker)
     assert all_orders["orders"][str(ETH)][0]["status"] == "canceled"
     assert one_market["orders"] == all_orders["orders"]
     assert room.first(Topic.ACCOUNT_ALL_ORDERS, room.maker)["orders"] == {}
@@ -248,9 +253,97 @@ def test_funding_comes_with_its_round_and_leaves_trades_and_orders_alone() -> No
     room.frames(room.taker)
     hour_s = 3_600 - START_NS // SECOND % 3_600
     messages = room.frames(room.taker, hour_s)
-    assert topics(messages) == ["user_stats", "account_all_assets", "account_all", "account_all_positions"]
+    assert topics(messages) == [
+        "user_stats",
+        "account_all_assets",
+        "account_all",
+        "account_all_positions",
+        "account_market",
+        "account_market",
+    ]
     [paid] = messages[2]["funding_histories"][str(ETH)]
     assert (paid["rate"], paid["position_side"], paid["position_size"]) == ("0.0012", "long", "1.0000")
     assert paid["change"] == "-0.037200"
-    assert messages[3]["last_funding_round"] == START_NS // SECOND + hour_s
+    assert messages[3]["last_funding_round"] == {str(ETH): paid["change"]}
+    assert messages[3]["last_funding_discount"] == {str(ETH): paid["discount"]}
+    assert [message["funding_history"] for message in messages[4:]] == [None, paid]
     assert messages[0]["stats"]["collateral"] == "10000.000000", "it is booked when the position is next touched"
+
+
+def test_each_update_of_one_market_has_one_thing_that_changed() -> None:
+    room = Room()
+    room.place(room.maker, 100, 310_000, is_ask=True)
+    room.place(room.taker, 60, 320_000, takes=True)
+    room.place(room.taker, 10, 300_000)
+    messages = [m for m in room.frames(room.taker) if m["type"] == "update/account_market"]
+    assert {message["channel"] for message in messages} == {f"account_market:{ETH}:{room.taker}"}
+    changed = [[name for name in WHAT_CHANGES if message[name]] for message in messages]
+    assert changed == [["orders"], ["trades"], ["position"], ["orders"]]
+    assert (messages[0]["position"], messages[0]["trades"], messages[0]["assets"]) == (None, [], None)
+    first = room.first(Topic.ACCOUNT_MARKET, room.taker)
+    assert ([order["price"] for order in first["orders"]], first["trades"]) == (["3000.00"], [])
+    assert first["position"] == messages[2]["position"] | {"open_order_count": 1}
+    assert room.first(Topic.ACCOUNT_MARKET, room.venue.add_account().index)["position"] is None
+
+
+def test_a_liquidation_is_notified_and_kept() -> None:
+    room = Room()
+    loser = room.venue.add_account(100 * MICRO).index
+    for account, is_ask, size, price in (
+        (room.maker, True, 6_000, 310_000),
+        (loser, False, 6_000, 310_000),
+        (room.maker, False, 200, 296_200),
+        (room.maker, False, 6_000, 296_100),
+    ):
+        room.place(account, size, price, is_ask=is_ask)
+    room.frames(loser)
+    assert room.first(Topic.NOTIFICATION, loser)["notifs"] == []
+    room.venue.set_prices(ETH, 296_300, room.feed.now_ns)
+    [message] = [m for m in room.frames(loser) if m["type"] == "update/notification"]
+    [notice] = message["notifs"]
+    sold = [trade for trade in room.venue.account(loser).trades if trade.kind == "liquidation"]
+    assert [trade.price for trade in sold] == [296_200, 296_100], "one notice for the two trades of one order"
+    content, size = notice["content"], sum(trade.size for trade in sold)
+    assert content == {
+        "id": notice["id"],
+        "is_ask": True,
+        "usdc_amount": f"{sum(trade.quote for trade in sold) / MICRO:.6f}",
+        "size": f"{size / 10_000:.4f}",
+        "market_index": ETH,
+        "price": "2961.00",
+        "timestamp": sold[0].time_ns // SECOND,
+        "avg_price": f"{sum(trade.quote for trade in sold) // size / 100:.2f}",
+    }
+    assert (notice["kind"], notice["account_index"], notice["ack"], notice["acked_at"]) == (
+        "liquidation", loser, False, None,
+    )  # fmt: skip
+    assert room.first(Topic.NOTIFICATION, loser)["notifs"] == [notice]
+    assert room.first(Topic.NOTIFICATION, room.maker)["notifs"] == []
+
+
+def test_the_pool_is_shown_and_nobody_else_is_a_pool() -> None:
+    room = Room()
+    pool = room.venue.add_account(1_000 * MICRO, index=POOL_INDEX).index
+    room.place(pool, 100, 310_000, is_ask=True)
+    room.place(room.taker, 60, 320_000, takes=True)
+    messages = [m for m in room.frames(pool) if m["type"].startswith("update/pool")]
+    assert topics(messages) == ["pool_data", "pool_data", "pool_info", "pool_data"]
+    changed = [[name for name in ("orders", "trades", "positions") if m[name]] for m in messages if "orders" in m]
+    assert changed == [["orders"], ["trades"], ["positions"]]
+    first = room.first(Topic.POOL_DATA, pool)
+    assert (first["type"], first["account"]) == ("subscribed/pool_data", pool)
+    assert [order["remaining_base_amount"] for order in first["orders"][str(ETH)]] == ["0.0040"]
+    assert first["positions"][str(ETH)]["sign"] == -1
+    info = room.first(Topic.POOL_INFO, pool)["pool_info"]
+    assert (info["strategies"], info["total_shares"]) == ([{"collateral": "1000.000000"}], 0)
+    assert [m for m in room.frames(room.taker) if "pool" in m["type"]] == []
+
+
+def test_nobody_has_spot_assets() -> None:
+    room = Room()
+    assert room.first(Topic.ACCOUNT_SPOT_AVG_ENTRY_PRICES, room.taker) == {
+        "avg_entry_prices": {},
+        "channel": f"account_spot_avg_entry_prices:{room.taker}",
+        "timestamp": room.feed.now_ns // 1_000_000,
+        "type": "subscribed/account_spot_avg_entry_prices",
+    }

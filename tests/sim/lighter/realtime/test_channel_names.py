@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from stall_then_strike.sim.lighter.clearing.liquidation import POOL_INDEX
 from stall_then_strike.sim.lighter.realtime.channel_names import Subject, Topic, UnknownChannel, read_channel
 
 
@@ -16,6 +17,10 @@ from stall_then_strike.sim.lighter.realtime.channel_names import Subject, Topic,
         ("market_stats/1", "market_stats:1"),
         ("market_stats/all", "market_stats:all"),
         ("height", "height"),
+        ("spot_market_stats/all", "spot_market_stats:all"),
+        ("candle/0/1m", "candle:0:1m"),
+        ("account_market/2/411813", "account_market:2:411813"),
+        ("pool_info/281474976710654", "pool_info:281474976710654"),
         ("account_all/225671", "account_all:225671"),
         ("account_all_orders/281474976710654", "account_all_orders:281474976710654"),
         ("account_orders/1/659514", "account_orders:1"),
@@ -32,16 +37,21 @@ def test_an_accounts_orders_in_one_market_hide_the_account() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "account/1", "order_book", "order_book/x", "order_book/0/1", "order_book/-1", "trade/all", "height/1"]
-)
+    "name",
+    [
+        "", "account/1", "order_book", "order_book/x", "order_book/0/1", "order_book/-1", "trade/all", "height/1",
+        "candle/0", "candle/0/2m", "candle/0/", "candle/all/1m", "account_market/1",
+    ],
+)  # fmt: skip
 def test_anything_else_is_refused_by_its_first_part(name: str) -> None:
     with pytest.raises(UnknownChannel) as refused:
         read_channel(name)
     assert str(refused.value) == name.partition("/")[0]
 
 
-def test_two_account_channels_are_documented_without_a_token() -> None:
-    assert {topic for topic in Topic if topic.is_of_account and not topic.needs_token} == {
-        Topic.ACCOUNT_ALL,
-        Topic.USER_STATS,
-    }
+@pytest.mark.parametrize(
+    ("account", "more"), [(5, set()), (POOL_INDEX, {Topic.ACCOUNT_ALL_TRADES, Topic.ACCOUNT_ALL_POSITIONS})]
+)
+def test_channels_of_an_account_want_a_token_with_documented_exceptions(account: int, more: set[Topic]) -> None:
+    free = {topic for topic in Topic if topic.is_of_account and not Subject(topic, account=account).needs_token}
+    assert free == {Topic.ACCOUNT_ALL, Topic.USER_STATS} | more

@@ -15,6 +15,8 @@ from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, MICRO
 from stall_then_strike.sim.lighter.clearing.records import OrderTerms
 from stall_then_strike.sim.lighter.crowd import MAKER, TAKER, Crowd
 from stall_then_strike.sim.lighter.lighter_venue import LighterVenue
+from stall_then_strike.sim.lighter.market_calls import MarketCalls
+from stall_then_strike.sim.lighter.query import Query
 from stall_then_strike.sim.lighter.realtime.channel_names import Subject, Topic, read_channel
 from stall_then_strike.sim.lighter.realtime.live_feed import LiveFeed
 from stall_then_strike.types.dto import Side
@@ -197,3 +199,34 @@ def test_a_liquidation_has_its_own_list_beside_no_trades() -> None:
     assert (forced["type"], forced["ask_account_id"], forced["is_maker_ask"]) == ("liquidation", loser, False)
     snapshot = made.snapshot(read_channel("trade/0"))
     assert [len(snapshot[name]) for name in ("trades", "liquidation_trades")] == [1, 1]
+
+
+def test_a_candle_grows_with_the_trades_and_is_the_one_of_rest() -> None:
+    made = feed(1, MARKETS[1:2])
+    names = {"candle/1/1m", "candle/1/1h"}
+    made.is_wanted = names.__contains__
+    theirs = fixtures_2026()
+    assert made.snapshot(read_channel("candle/1/1m"))["candles"] == []
+    found = by_channel(made.advance(START_NS + 20 * SECOND))
+    assert set(found) == names
+    rest = MarketCalls(made.venue).calls()["candles"]
+    for name, updates in found.items():
+        resolution = name.rpartition("/")[2]
+        first = made.snapshot(read_channel(name))
+        assert differences(first, theirs["ws_candle_subscribed.json"]) == []
+        assert differences(updates[0], theirs["ws_candle_update.json"]) == []
+        query = Query({"market_id": "1", "resolution": resolution, "count_back": "500"})
+        assert first["candles"] == updates[-1]["candles"] == rest(query)["c"][-1:]
+        assert len({update["timestamp"] // 500 for update in updates}) == len(updates), "twice a second at most"
+    [hour] = found["candle/1/1h"][-1]["candles"]
+    trades = made.venue.trades[BTC]
+    assert (hour["o"], hour["c"], hour["i"]) == (trades[0].price / 10, trades[-1].price / 10, trades[-1].trade_id)
+    assert hour["V"] == pytest.approx(sum(trade.quote for trade in trades) / MICRO)
+
+
+def test_there_are_no_spot_markets() -> None:
+    message = feed(1, MARKETS[:1], has_crowd=False).snapshot(read_channel("spot_market_stats/all"))
+    optional = frozenset({"2048"})
+    theirs = {**fixtures_2026()["ws_spot_market_stats_update_all.json"], "type": message["type"]}
+    assert differences(message, theirs, optional=optional) == []
+    assert message["spot_market_stats"] == {}

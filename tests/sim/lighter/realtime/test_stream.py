@@ -9,6 +9,7 @@ import aiohttp
 import orjson
 import pytest
 
+from stall_then_strike.sim.lighter.clearing.liquidation import POOL_INDEX
 from stall_then_strike.sim.lighter.realtime.stream_limits import StreamLimits
 from stall_then_strike.sim.lighter.transactions import TxType
 from tests.sim.lighter.stream_rig import Trader, captured, listening, streaming
@@ -29,12 +30,14 @@ async def test_errors_leave_the_socket_open() -> None:
             ('{"type":"subscribe","channel":"account/3"}', 30_005, "Invalid Channel:  (account)"),
             ('{"type":"subscribe"}', 30_005, "Invalid Channel:  ()"),
             ('{"type":"subscribe","channel":"order_book/7"}', 30_005, "Invalid Channel:  (order_book)"),
+            ('{"type":"subscribe","channel":"spot_market_stats/0"}', 30_005, "Invalid Channel:  (spot_market_stats)"),
+            ('{"type":"subscribe","channel":"pool_info/77"}', 30_005, "Invalid Channel:  (pool_info)"),
             ('{"type":"subscribe","channel":"account_all/77"}', 21_100, "account not found"),
         ]:
             await client.ws.send_str(text)
             assert (await client.next())["error"] == {"code": code, "message": words}
         assert await client.answer(type="ping") == {"type": "pong"}
-        assert exchange.statistics().errors == 8
+        assert exchange.statistics().errors == 10
 
 
 async def test_the_captured_error_is_ours() -> None:
@@ -173,3 +176,29 @@ async def test_transactions_have_another_name_for_older_clients() -> None:
         taken = await client.send_tx(TxType.CREATE_ORDER, trader.order(1, 100, 300_000))
         told = await client.of("update/executed_transaction")
         assert [tx["hash"] for tx in told["txs"]] == [taken["tx_hash"]]
+
+
+async def test_the_pool_opens_to_any_accounts_token_and_an_account_is_no_pool() -> None:
+    async with streaming() as exchange, listening(exchange) as client:
+        me = Trader(exchange, exchange.add_account())
+        exchange.venue.add_account(index=POOL_INDEX)
+        assert code_of(await client.subscribe(f"pool_data/{POOL_INDEX}")) == 20_013
+        assert (await client.subscribe(f"pool_data/{POOL_INDEX}", me.token()))["type"] == "subscribed/pool_data"
+        assert (await client.subscribe(f"account_all_trades/{POOL_INDEX}"))["type"] == "subscribed/account_all_trades"
+        assert code_of(await client.subscribe(f"account_all_orders/{POOL_INDEX}", me.token())) == 20_013
+        assert code_of(await client.subscribe(f"pool_info/{me.account}", me.token())) == 30_005
+
+
+async def test_a_connection_for_reading_gives_all_data_and_takes_no_transactions() -> None:
+    async with streaming() as exchange, listening(exchange, params={"readonly": "true"}) as reader:
+        me = Trader(exchange, exchange.add_account())
+        assert (await reader.subscribe("order_book/0"))["type"] == "subscribed/order_book"
+        orders = await reader.subscribe(f"account_all_orders/{me.account}", me.token())
+        assert orders["type"] == "subscribed/account_all_orders"
+        refusal = await reader.send_tx(TxType.CREATE_ORDER, me.order(1, 100, 310_000))
+        assert refusal == {"error": {"code": 20_558, "message": "restricted jurisdiction"}, "id": "x"}
+        assert exchange.venue.txs == {}
+        me.nonce = 0
+        async with listening(exchange, params={"readonly": "false"}) as writer:
+            assert (await writer.send_tx(TxType.CREATE_ORDER, me.order(1, 100, 310_000)))["code"] == 200
+        assert (await reader.of("update/account_all_orders"))["orders"] != {}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from stall_then_strike.sim.lighter.realtime.stream_limits import NO_STREAM_LIMITS, Caller, Callers, StreamLimits
+from stall_then_strike.sim.lighter.realtime.stream_limits import Caller, Callers, StreamLimits
 from tests.sim.exchange_rig import SECOND
+from tests.sim.lighter.stream_rig import NO_STREAM_LIMITS
 
 
 def test_a_minute_rolls() -> None:

@@ -11,5 +11,6 @@ Each module knows only those above it.
     trading_pit    one market: orders come in, are changed, and end
     funding_rates  what an hour's funding costs
     day_figures    a market's trades of the last day
+    candles        a market's trades by the period
     trading_floor  all markets in time: switches, triggers, funding
 """

@@ -14,8 +14,6 @@ from stall_then_strike.types.dto import NS_PER_MS
 
 MARKET_STRIDE: Final = 2**48
 """An order index is (market + 1) times this, plus the order's number in its market."""
-
-
 _LONGEST_MS: Final = 28 * 86_400_000
 
 
@@ -156,6 +154,8 @@ class LighterOrder:
     """The order that is cancelled when this one is triggered."""
     waits_for_parent: bool = False
     version: int = 0
+    tx_hash: str = ""
+    """The transaction that made it; empty for an order without one."""
     created_ns: int = 0
     updated_ns: int = 0
 

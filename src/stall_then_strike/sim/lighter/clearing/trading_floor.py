@@ -17,6 +17,7 @@ from typing import Final
 
 from stall_then_strike.sim.exchange.agenda import Agenda
 from stall_then_strike.sim.lighter.clearing.accounts import Account, Accounts, Prices
+from stall_then_strike.sim.lighter.clearing.candles import CandleChart
 from stall_then_strike.sim.lighter.clearing.contracts import MICRO, LighterMarket
 from stall_then_strike.sim.lighter.clearing.day_figures import DayFigures
 from stall_then_strike.sim.lighter.clearing.funding_rates import FundingRates
@@ -71,6 +72,7 @@ class TradingFloor:
         """The newest trades of each market, oldest first."""
         self.days = {market: DayFigures() for market in self.pits}
         """Each market's last 24 hours."""
+        self.charts = {market: CandleChart() for market in self.pits}
         self._funding_ids = count(1)
         self.agenda.at(start_ns - start_ns % _MINUTE_NS + _MINUTE_NS, self._minute)
 
@@ -100,7 +102,7 @@ class TradingFloor:
 
     def place(self, owner: Account, terms: OrderTerms, now_ns: int, tx_hash: str | None = None) -> int:
         """Make an order and match it; return its index. Without a client's hash its trades carry an internal one."""
-        order = self._new_order(owner, terms, now_ns)
+        order = self._new_order(owner, terms, now_ns, tx_hash or "")
         self._enter(order, now_ns, tx_hash or self._internal_hash(now_ns))
         return order.order_index
 
@@ -108,7 +110,7 @@ class TradingFloor:
         self, owner: Account, grouping: Grouping, group: Sequence[OrderTerms], now_ns: int, tx_hash: str | None = None
     ) -> list[int]:
         """Make orders that depend on each other: a parent first, if there is one, then one or two with triggers."""
-        orders = [self._new_order(owner, terms, now_ns) for terms in group]
+        orders = [self._new_order(owner, terms, now_ns, tx_hash or "") for terms in group]
         has_parent = grouping is not Grouping.ONE_CANCELS_THE_OTHER
         parent, waiting = (orders[0], orders[1:]) if has_parent else (None, orders)
         indices = [order.order_index for order in waiting]
@@ -128,7 +130,7 @@ class TradingFloor:
             self._enter(order, now_ns, hash_)
         return [order.order_index for order in orders]
 
-    def _new_order(self, owner: Account, terms: OrderTerms, now_ns: int) -> LighterOrder:
+    def _new_order(self, owner: Account, terms: OrderTerms, now_ns: int, tx_hash: str) -> LighterOrder:
         pit = self.pits[terms.market]
         number = pit.new_number(is_ask=terms.is_ask)
         owner.order_count += 1
@@ -149,6 +151,7 @@ class TradingFloor:
             expiry_ms=terms.expiry_at(now_ns),
             self_trade_mode=terms.self_trade_mode,
             is_self_by_master=terms.is_self_by_master,
+            tx_hash=tx_hash,
             created_ns=now_ns,
             updated_ns=now_ns,
         )
@@ -234,6 +237,7 @@ class TradingFloor:
                 trade = event.trade
                 self.trades[event.market].append(trade)
                 self.days[event.market].add(trade.time_ns, trade.price, trade.size)
+                self.charts[event.market].add(trade)
 
     def _check_health(self, account: Account, now_ns: int) -> None:
         """Liquidate an account that no longer holds its maintenance requirement."""

@@ -7,21 +7,25 @@ Venue facts (captured around two fills; documentation of 2026):
 - an update has only what changed: ``"positions": {}`` means unchanged, not flat. Orders, positions and trades are
   dictionaries by market; an order that has ended is shown once more, in its final state;
 - the first message of ``account_tx`` has no list; that of ``account_all_trades`` has a flat list and volumes, its
-  updates a dictionary; ``account_all_positions`` says when funding was paid.
+  updates a dictionary; ``account_all_positions`` tells the last funding of each market when funding was paid, here its
+  amount;
+- each update of ``account_market`` has one thing that changed; the rest is empty or null. Its position is one object
+  (captured by a client; the documentation writes a list).
+
+Nobody has spot assets here: ``account_spot_avg_entry_prices`` is empty and stays so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 from stall_then_strike.sim.lighter.clearing.accounts import Account
-from stall_then_strike.sim.lighter.clearing.contracts import MICRO
+from stall_then_strike.sim.lighter.clearing.liquidation import POOL_INDEX
 from stall_then_strike.sim.lighter.clearing.records import LighterOrder, LighterTrade, TxRecord
 from stall_then_strike.sim.lighter.forms import (
-    USDC_ID,
-    asset_form,
     funding_form,
     order_form,
     position_form,
@@ -30,7 +34,16 @@ from stall_then_strike.sim.lighter.forms import (
     tx_form,
 )
 from stall_then_strike.sim.lighter.lighter_venue import LighterVenue
+from stall_then_strike.sim.lighter.realtime.account_parts import (
+    account_part,
+    assets_part,
+    market_part,
+    positions_part,
+    volumes,
+)
 from stall_then_strike.sim.lighter.realtime.channel_names import Subject, Topic
+from stall_then_strike.sim.lighter.realtime.notices import notices
+from stall_then_strike.sim.lighter.realtime.pools import pool_data, pool_info
 from stall_then_strike.sim.lighter.venue_events import (
     BookChanged,
     CollateralChanged,
@@ -50,6 +63,8 @@ _OfAccount = OrderChanged | PositionChanged | CollateralChanged | FundingFell | 
 _TRADES_SHOWN: Final = 100
 _STAGES: Final = {OrderChanged: 0, Traded: 1, PositionChanged: 2, CollateralChanged: 2, FundingFell: 2, TxDone: 3}
 """The place of an event among those of one transaction."""
+_WITH_TIME: Final = frozenset({Topic.USER_STATS, Topic.ACCOUNT_ALL_ASSETS, Topic.ACCOUNT_SPOT_AVG_ENTRY_PRICES})
+"""Topics whose messages tell the time."""
 
 
 @dataclass(slots=True)
@@ -72,12 +87,30 @@ class AccountChannels:
         self._venue = venue
         self._pending: dict[int, _Pending] = {}
         self._stage = 0
+        self._firsts: dict[Topic, Callable[[Account], Message]] = {
+            Topic.ACCOUNT_ALL: lambda account: {
+                **account_part(account, positions=self._positions(account)),
+                **volumes(account),
+            },
+            Topic.USER_STATS: lambda account: {"stats": stats_form(venue.accounts, account)},
+            Topic.ACCOUNT_ALL_ORDERS: lambda account: {"orders": self._open_orders(account)},
+            Topic.ACCOUNT_ALL_TRADES: lambda account: {"trades": self._newest_trades(account), **volumes(account)},
+            Topic.ACCOUNT_ALL_POSITIONS: lambda account: positions_part(self._positions(account), {}),
+            Topic.ACCOUNT_ALL_ASSETS: assets_part,
+            Topic.ACCOUNT_SPOT_AVG_ENTRY_PRICES: lambda _account: {"avg_entry_prices": {}},
+            Topic.POOL_DATA: lambda account: pool_data(
+                account, orders=self._open_orders(account), positions=self._positions(account)
+            ),
+            Topic.POOL_INFO: pool_info,
+            Topic.NOTIFICATION: lambda account: {"notifs": self._notices(account, account.trades)},
+        }
+        """What the first messages say; the others say nothing."""
         self.nonce = 0
         """The venue's running number, set by the feed."""
         self.is_watched: Callable[[int], bool] = lambda _account: True
         """Whether anybody is subscribed to a channel of an account; the messages of others are not made."""
-        self.silenced: set[tuple[int, int]] = set()
-        """Account and client order index of the orders whose events a fault keeps back."""
+        self.silenced: set[str] = set()
+        """Hashes of the transactions whose orders a fault keeps out of all updates."""
 
     # --- updates --------------------------------------------------------------------------------------------------
 
@@ -114,7 +147,7 @@ class AccountChannels:
     def _note(self, pending: _Pending, event: _OfAccount) -> None:
         match event:
             case OrderChanged():
-                if (event.account, event.order.client_index) not in self.silenced:
+                if event.order.tx_hash not in self.silenced:
                     pending.orders.setdefault(event.market, []).append(event.order)
             case PositionChanged():
                 pending.positions[event.market] = None
@@ -130,35 +163,59 @@ class AccountChannels:
         return self._pending.setdefault(account, _Pending())
 
     def _of_account(self, account: Account, changed: _Pending, now_ns: int) -> Iterator[Sent]:
-        stamp = {"timestamp": now_ns // NS_PER_MS}
         if changed.orders:
-            orders = {str(market): self._order_rows(rows) for market, rows in changed.orders.items()}
-            yield self._update(Topic.ACCOUNT_ALL_ORDERS, account, {"orders": orders})
-            for market, rows in orders.items():
-                subject = Subject(Topic.ACCOUNT_ORDERS, int(market), account.index)
-                yield subject, self._orders_message("update", subject, {market: rows})
+            yield from self._about_orders(account, changed.orders)
         if changed.trades:
-            trades = {str(market): self._trade_rows(rows) for market, rows in changed.trades.items()}
-            yield self._update(Topic.ACCOUNT_ALL, account, _account_part(account, trades=trades))
-            yield self._update(Topic.ACCOUNT_ALL_TRADES, account, {"trades": trades})
+            yield from self._about_trades(account, changed.trades)
         if changed.positions or changed.has_collateral or changed.fundings:
-            yield self._update(Topic.USER_STATS, account, {"stats": stats_form(self._venue.accounts, account), **stamp})
-            yield self._update(Topic.ACCOUNT_ALL_ASSETS, account, {"assets": self._assets(account), **stamp})
+            yield from self._about_money(account, now_ns)
         if changed.positions or changed.fundings:
-            markets = sorted({*changed.positions, *changed.fundings})
-            positions = self._positions(account, markets)
-            fundings = {str(market): rows for market, rows in changed.fundings.items()}
-            part = _account_part(account, positions=positions, fundings=fundings)
-            yield self._update(Topic.ACCOUNT_ALL, account, part)
-            yield self._update(Topic.ACCOUNT_ALL_POSITIONS, account, self._positions_part(positions, changed.fundings))
+            yield from self._about_positions(account, changed)
         if changed.txs:
             rows = [tx_form(tx, account.l1_address) for tx in changed.txs]
-            yield self._update(Topic.ACCOUNT_TX, account, {"txs": rows})
-            yield self._update(Topic.EXECUTED_TRANSACTION, account, {"txs": rows})
+            yield _update(Topic.ACCOUNT_TX, account, {"txs": rows})
+            yield _update(Topic.EXECUTED_TRANSACTION, account, {"txs": rows})
 
-    def _update(self, topic: Topic, account: Account, part: Message) -> Sent:
-        subject = Subject(topic, account=account.index)
-        return subject, {"channel": subject.wire, **part, "type": f"update/{topic}"}
+    def _about_orders(self, account: Account, changed: dict[int, list[LighterOrder]]) -> Iterator[Sent]:
+        orders = {str(market): self._order_rows(rows) for market, rows in changed.items()}
+        yield _update(Topic.ACCOUNT_ALL_ORDERS, account, {"orders": orders})
+        for market in changed:
+            rows = orders[str(market)]
+            subject = Subject(Topic.ACCOUNT_ORDERS, market, account.index)
+            yield subject, self._orders_message("update", subject, {str(market): rows})
+            yield _market_update(account, market, orders=rows)
+        yield from _pool_update(account, orders=orders)
+
+    def _about_trades(self, account: Account, changed: dict[int, list[LighterTrade]]) -> Iterator[Sent]:
+        trades = {str(market): self._trade_rows(made) for market, made in changed.items()}
+        yield _update(Topic.ACCOUNT_ALL, account, account_part(account, trades=trades))
+        yield _update(Topic.ACCOUNT_ALL_TRADES, account, {"trades": trades})
+        for market in changed:
+            yield _market_update(account, market, trades=trades[str(market)])
+        yield from _pool_update(account, trades=trades)
+        told = self._notices(account, chain.from_iterable(changed.values()))
+        if told:
+            yield _update(Topic.NOTIFICATION, account, {"notifs": told})
+
+    def _about_money(self, account: Account, now_ns: int) -> Iterator[Sent]:
+        stamp = {"timestamp": now_ns // NS_PER_MS}
+        yield _update(Topic.USER_STATS, account, {"stats": stats_form(self._venue.accounts, account), **stamp})
+        yield _update(Topic.ACCOUNT_ALL_ASSETS, account, {**assets_part(account), **stamp})
+        if account.index == POOL_INDEX:
+            yield _update(Topic.POOL_INFO, account, pool_info(account))
+
+    def _about_positions(self, account: Account, changed: _Pending) -> Iterator[Sent]:
+        markets = sorted({*changed.positions, *changed.fundings})
+        positions = self._positions(account, markets)
+        fundings = {str(market): rows for market, rows in changed.fundings.items()}
+        part = account_part(account, positions=positions, fundings=fundings)
+        yield _update(Topic.ACCOUNT_ALL, account, part)
+        yield _update(Topic.ACCOUNT_ALL_POSITIONS, account, positions_part(positions, fundings))
+        for market in markets:
+            yield _market_update(account, market, position=positions[str(market)])
+            for paid in changed.fundings.get(market, []):
+                yield _market_update(account, market, funding=paid)
+        yield from _pool_update(account, positions=positions, fundings=fundings)
 
     # --- snapshots ------------------------------------------------------------------------------------------------
 
@@ -166,32 +223,19 @@ class AccountChannels:
         """The first message of a private channel. Raises Refusal (21100) for an unknown account."""
         if subject.account is None:
             raise AssertionError(f"{subject.key} is no private channel")
-        account = self._venue.account(subject.account)
-        if subject.topic is Topic.ACCOUNT_ORDERS:
-            orders = self._open_orders(account, subject.market)
-            return self._orders_message("subscribed", subject, orders)
-        part = self._first(subject.topic, account, now_ns)
-        return {"channel": subject.wire, **part, "type": f"subscribed/{subject.topic}"}
+        account, topic = self._venue.account(subject.account), subject.topic
+        if topic is Topic.ACCOUNT_ORDERS:
+            return self._orders_message("subscribed", subject, self._open_orders(account, subject.market))
+        if topic is Topic.ACCOUNT_MARKET:
+            part = self._first_of_market(account, str(subject.market))
+        else:
+            part = self._firsts[topic](account) if topic in self._firsts else {}
+        stamp = {"timestamp": now_ns // NS_PER_MS} if topic in _WITH_TIME else {}
+        return {"channel": subject.wire, **part, **stamp, "type": f"subscribed/{topic}"}
 
-    def _first(self, topic: Topic, account: Account, now_ns: int) -> Message:
-        stamp = {"timestamp": now_ns // NS_PER_MS}
-        match topic:
-            case Topic.ACCOUNT_ALL:
-                positions = self._positions(account, sorted(account.positions))
-                return {**_account_part(account, positions=positions), **_volumes(account)}
-            case Topic.USER_STATS:
-                return {"stats": stats_form(self._venue.accounts, account), **stamp}
-            case Topic.ACCOUNT_ALL_ORDERS:
-                return {"orders": self._open_orders(account, None)}
-            case Topic.ACCOUNT_ALL_TRADES:
-                newest = list(account.trades)[: -_TRADES_SHOWN - 1 : -1]
-                return {"trades": self._trade_rows(newest), **_volumes(account)}
-            case Topic.ACCOUNT_ALL_POSITIONS:
-                return self._positions_part(self._positions(account, sorted(account.positions)), {})
-            case Topic.ACCOUNT_ALL_ASSETS:
-                return {"assets": self._assets(account), **stamp}
-            case _:
-                return {}
+    def _first_of_market(self, account: Account, market: str) -> Message:
+        orders = self._open_orders(account, int(market)).get(market, [])
+        return market_part(account, orders=orders, position=self._positions(account).get(market))
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
@@ -204,10 +248,10 @@ class AccountChannels:
             "type": f"{kind}/{subject.topic}",
         }
 
-    def _open_orders(self, account: Account, market: int | None) -> Message:
+    def _open_orders(self, account: Account, market: int | None = None) -> Message:
         found: dict[str, list[LighterOrder]] = {}
         for order in account.orders.values():
-            if market is None or order.market == market:
+            if market in {None, order.market}:
                 found.setdefault(str(order.market), []).append(order)
         return {name: self._order_rows(rows) for name, rows in found.items()}
 
@@ -219,38 +263,29 @@ class AccountChannels:
         markets = self._venue.accounts.markets
         return [trade_form(trade, markets[trade.market]) for trade in trades]
 
-    def _positions(self, account: Account, markets: Iterable[int]) -> Message:
-        return {str(market): position_form(self._venue.accounts, account, market) for market in markets}
+    def _newest_trades(self, account: Account) -> list[Message]:
+        return self._trade_rows(list(account.trades)[: -_TRADES_SHOWN - 1 : -1])
 
-    def _positions_part(self, positions: Message, fundings: dict[int, list[Message]]) -> Message:
-        newest = max((row["timestamp"] for rows in fundings.values() for row in rows), default=None)
-        return {"positions": positions, "shares": [], "last_funding_round": newest, "last_funding_discount": None}
+    def _positions(self, account: Account, markets: Iterable[int] | None = None) -> Message:
+        """The positions in some markets, or all that there are or were."""
+        chosen = sorted(account.positions) if markets is None else markets
+        return {str(market): position_form(self._venue.accounts, account, market) for market in chosen}
 
-    def _assets(self, account: Account) -> Message:
-        return {str(USDC_ID): asset_form(account)}
-
-
-def _account_part(
-    account: Account,
-    *,
-    positions: Message | None = None,
-    trades: Message | None = None,
-    fundings: Message | None = None,
-) -> Message:
-    """``account_all``: empty maps mean unchanged."""
-    return {
-        "account": account.index,
-        "assets": {str(USDC_ID): asset_form(account)} if positions is not None else {},
-        "funding_histories": fundings or {},
-        "positions": positions or {},
-        "shares": [],
-        "trades": trades or {},
-    }
+    def _notices(self, account: Account, trades: Iterable[LighterTrade]) -> list[Message]:
+        return notices(account.index, trades, self._venue.accounts.markets)
 
 
-def _volumes(account: Account) -> Message:
-    """Counts and volumes: all of them of the account's whole life here, which is shorter than a day."""
-    trades, quote = account.volume.trades, account.volume.quote / MICRO
-    spans = ("daily", "weekly", "monthly", "total")
-    counts = {f"{span}_trades_count": trades for span in spans}
-    return {**counts, **{f"{span}_volume": quote for span in spans}}
+def _update(topic: Topic, account: Account, part: Message) -> Sent:
+    subject = Subject(topic, account=account.index)
+    return subject, {"channel": subject.wire, **part, "type": f"update/{topic}"}
+
+
+def _market_update(account: Account, market: int, **changed: Any) -> Sent:
+    subject = Subject(Topic.ACCOUNT_MARKET, market, account.index)
+    part = market_part(account, **changed)
+    return subject, {"channel": subject.wire, **part, "type": f"update/{subject.topic}"}
+
+
+def _pool_update(account: Account, **changed: Message) -> Iterator[Sent]:
+    if account.index == POOL_INDEX:
+        yield _update(Topic.POOL_DATA, account, pool_data(account, **changed))

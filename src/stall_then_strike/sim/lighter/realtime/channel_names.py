@@ -2,7 +2,11 @@
 
 Venue facts (WebSocket documentation of 2026, captured messages): a request names a channel with slashes
 (``order_book/0``), an answer with colons (``order_book:0``). ``account_orders/1/659514`` is answered by
-``account_orders:1``, without the account, which is a field of the message.
+``account_orders:1``, without the account, which is a field of the message. ``account_market/2/411813`` is answered by
+``account_market:2:411813`` (captured by a client; the documentation writes slashes).
+
+Channels of an account want its token, except ``account_all`` and ``user_stats``. Trades and positions of a public pool
+want none. What opens ``pool_data`` and ``pool_info`` is not known: here any account's token.
 """
 
 from __future__ import annotations
@@ -11,6 +15,9 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final
+
+from stall_then_strike.sim.lighter.clearing.candles import RESOLUTIONS_NS
+from stall_then_strike.sim.lighter.clearing.liquidation import POOL_INDEX
 
 ALL_MARKETS: Final = "all"
 
@@ -22,9 +29,12 @@ class Topic(StrEnum):
     ORDER_BOOK = "order_book"
     TRADE = "trade"
     MARKET_STATS = "market_stats"
+    SPOT_MARKET_STATS = "spot_market_stats"
     TICKER = "ticker"
+    CANDLE = "candle"
     HEIGHT = "height"
     ACCOUNT_ALL = "account_all"
+    ACCOUNT_MARKET = "account_market"
     USER_STATS = "user_stats"
     ACCOUNT_ALL_ORDERS = "account_all_orders"
     ACCOUNT_ORDERS = "account_orders"
@@ -32,21 +42,42 @@ class Topic(StrEnum):
     ACCOUNT_ALL_TRADES = "account_all_trades"
     ACCOUNT_ALL_POSITIONS = "account_all_positions"
     ACCOUNT_ALL_ASSETS = "account_all_assets"
+    ACCOUNT_SPOT_AVG_ENTRY_PRICES = "account_spot_avg_entry_prices"
+    POOL_DATA = "pool_data"
+    POOL_INFO = "pool_info"
+    NOTIFICATION = "notification"
     EXECUTED_TRANSACTION = "executed_transaction"
     """Not in the documentation of 2026; here another name of ``account_tx``, for older clients."""
 
     @property
     def is_of_account(self) -> bool:
         """Whether a channel of this topic belongs to an account."""
-        return self in _OF_ACCOUNT
+        return "account" in self.parts
 
     @property
-    def needs_token(self) -> bool:
-        """Whether a subscription must carry a token; ``account_all`` and ``user_stats`` are documented without."""
-        return self.is_of_account and self not in {Topic.ACCOUNT_ALL, Topic.USER_STATS}
+    def parts(self) -> tuple[str, ...]:
+        """What follows the topic in a channel's name: market, account or resolution."""
+        return _PARTS.get(self, ("account",))
 
 
-_OF_ACCOUNT: Final = frozenset(topic for topic in Topic if topic.startswith(("account_", "user_", "executed_")))
+_OF_MARKET: Final = ("market",)
+_OF_BOTH: Final = ("market", "account")
+_PARTS: Final[dict[Topic, tuple[str, ...]]] = {
+    Topic.HEIGHT: (),
+    Topic.CANDLE: ("market", "resolution"),
+    Topic.ACCOUNT_ORDERS: _OF_BOTH,
+    Topic.ACCOUNT_MARKET: _OF_BOTH,
+    Topic.ORDER_BOOK: _OF_MARKET,
+    Topic.TRADE: _OF_MARKET,
+    Topic.TICKER: _OF_MARKET,
+    Topic.MARKET_STATS: _OF_MARKET,
+    Topic.SPOT_MARKET_STATS: _OF_MARKET,
+}
+"""Of the topics that do not belong to an account alone."""
+_OF_ALL_MARKETS: Final = frozenset({Topic.MARKET_STATS, Topic.SPOT_MARKET_STATS})
+_WITHOUT_TOKEN: Final = frozenset({Topic.ACCOUNT_ALL, Topic.USER_STATS})
+_OF_POOLS: Final = frozenset({Topic.POOL_DATA, Topic.POOL_INFO})
+_PUBLIC_FOR_POOLS: Final = frozenset({Topic.ACCOUNT_ALL_TRADES, Topic.ACCOUNT_ALL_POSITIONS})
 _NUMBER: Final = re.compile(r"(0|[1-9][0-9]{0,14})")
 
 
@@ -57,19 +88,13 @@ class Subject:
     topic: Topic
     market: int | None = None
     account: int | None = None
+    resolution: str | None = None
+    """Of candles."""
 
     @property
     def key(self) -> str:
         """The name in requests, under which frames are published."""
-        match self.topic:
-            case Topic.HEIGHT:
-                return self.topic.value
-            case Topic.ACCOUNT_ORDERS:
-                return f"{self.topic.value}/{self.market}/{self.account}"
-            case Topic.MARKET_STATS if self.market is None:
-                return f"{self.topic.value}/{ALL_MARKETS}"
-            case _:
-                return f"{self.topic.value}/{self.account if self.topic.is_of_account else self.market}"
+        return "/".join([self.topic.value, *(self._part(name) for name in self.topic.parts)])
 
     @property
     def wire(self) -> str:
@@ -77,6 +102,31 @@ class Subject:
         if self.topic is Topic.ACCOUNT_ORDERS:
             return f"{self.topic.value}:{self.market}"
         return self.key.replace("/", ":")
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether a subscription must carry a token."""
+        is_public = self.topic in _PUBLIC_FOR_POOLS and self.account == POOL_INDEX
+        return self.topic.is_of_account and self.topic not in _WITHOUT_TOKEN and not is_public
+
+    @property
+    def opens_to_anybody(self) -> bool:
+        """Whether any account's token will do."""
+        return self.account == POOL_INDEX and self.topic in _OF_POOLS | _PUBLIC_FOR_POOLS
+
+    @property
+    def has_pool(self) -> bool:
+        """Whether the account is a pool where the topic wants one."""
+        return self.topic not in _OF_POOLS or self.account == POOL_INDEX
+
+    def _part(self, name: str) -> str:
+        match name:
+            case "market":
+                return ALL_MARKETS if self.market is None else str(self.market)
+            case "account":
+                return str(self.account)
+            case _:
+                return str(self.resolution)
 
 
 class UnknownChannel(ValueError):
@@ -88,16 +138,13 @@ def read_channel(name: str) -> Subject:
     first, *rest = name.replace(":", "/").split("/")
     try:
         topic = Topic(first)
+        given = dict(zip(topic.parts, rest, strict=True))
     except ValueError:
         raise UnknownChannel(first) from None
-    if topic is Topic.HEIGHT and not rest:
+    if topic in _OF_ALL_MARKETS and given["market"] == ALL_MARKETS:
         return Subject(topic)
-    if topic is Topic.MARKET_STATS and rest == [ALL_MARKETS]:
-        return Subject(topic)
-    wanted = 2 if topic is Topic.ACCOUNT_ORDERS else 1
-    if topic is Topic.HEIGHT or len(rest) != wanted or not all(_NUMBER.fullmatch(part) for part in rest):
+    resolution = given.pop("resolution", None)
+    if not all(_NUMBER.fullmatch(text) for text in given.values()) or resolution not in {None, *RESOLUTIONS_NS}:
         raise UnknownChannel(first)
-    numbers = [int(part) for part in rest]
-    if topic is Topic.ACCOUNT_ORDERS:
-        return Subject(topic, market=numbers[0], account=numbers[1])
-    return Subject(topic, account=numbers[0]) if topic.is_of_account else Subject(topic, market=numbers[0])
+    numbers = {part: int(text) for part, text in given.items()}
+    return Subject(topic, numbers.get("market"), numbers.get("account"), resolution)

@@ -4,6 +4,9 @@ Venue facts (WebSocket documentation, the SDK; *: not known): a client has to se
 two minutes; the venue also sends ``{"type":"ping"}``, how often is not known *, and closes with 1008 when no
 ``{"type":"pong"}`` comes within 60 s (likely); connections end after 24 hours. The codes of the other two closes are
 not known *: 1008 for silence and 1001 for age here.
+
+Seconds are real ones, however fast the market's time runs: what they measure are sockets and clients, whose own timers
+run in real time.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ Farewell = tuple[int, str]
 
 @dataclass(slots=True, kw_only=True)
 class Keepalive:
-    """The rules, in seconds of real time. They can be changed at any time: :meth:`change` wakes all connections."""
+    """The rules, in real seconds. They can be changed at any time: :meth:`change` wakes all connections."""
 
     idle_s: float = 120.0
     """How long a client may send nothing."""

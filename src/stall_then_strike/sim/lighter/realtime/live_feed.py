@@ -1,7 +1,7 @@
 """Everything that leaves the stream of itself: it drives venue and crowd in venue time and returns the frames. Pure.
 
-Books are published 50 ms after their first change, trades as they happen, figures every half second when something in
-them changed, the height every half second. A frame's text is written only when somebody may be listening
+Books are published 50 ms after their first change, trades as they happen, figures and candles every half second when
+something in them changed, the height every half second. A frame's text is written only when somebody may be listening
 (:attr:`LiveFeed.is_wanted`); numbering goes on regardless.
 """
 
@@ -13,9 +13,10 @@ from typing import Any, Final, ParamSpec
 import orjson
 
 from stall_then_strike.sim.exchange.source import Frame
+from stall_then_strike.sim.lighter.clearing.candles import RESOLUTIONS_NS
 from stall_then_strike.sim.lighter.clearing.records import LighterTrade
 from stall_then_strike.sim.lighter.crowd import Crowd
-from stall_then_strike.sim.lighter.forms import trade_form
+from stall_then_strike.sim.lighter.forms import candle_form, trade_form
 from stall_then_strike.sim.lighter.lighter_venue import LighterVenue
 from stall_then_strike.sim.lighter.realtime.account_channels import AccountChannels
 from stall_then_strike.sim.lighter.realtime.book_channel import BookChannel
@@ -50,6 +51,8 @@ class LiveFeed:
         self.books = {market: BookChannel(terms) for market, terms in markets.items()}
         self._moved: set[int] = set()
         """Markets whose figures have changed since they were published."""
+        self._traded: set[int] = set()
+        """Markets that have traded since their candles were published."""
         self._book_ns: int | None = None
         self._figures_ns = _next(self._now_ns, _FIGURES_NS)
         self._frames: list[Frame] = []
@@ -101,6 +104,10 @@ class LiveFeed:
                 return self._trades_snapshot(subject)
             case Topic.MARKET_STATS:
                 return self._figures_message("subscribed", subject, sorted(self.books))
+            case Topic.SPOT_MARKET_STATS:
+                return self._spot_message()
+            case Topic.CANDLE:
+                return self._candle_message("subscribed", subject)
             case Topic.HEIGHT:
                 return self._height("subscribed")
             case _:
@@ -145,6 +152,7 @@ class LiveFeed:
 
     def _publish_trades(self, market: int, trades: list[LighterTrade]) -> None:
         self._moved.add(market)
+        self._traded.add(market)
         subject = Subject(Topic.TRADE, market=market)
         self._send(subject, self._trades_message, "update", subject, trades)
 
@@ -170,6 +178,11 @@ class LiveFeed:
         if changed:
             every = Subject(Topic.MARKET_STATS)
             self._send(every, self._figures_message, "update", every, changed)
+        traded, self._traded = sorted(self._traded), set()
+        for market in traded:
+            for resolution in RESOLUTIONS_NS:
+                chart = Subject(Topic.CANDLE, market, resolution=resolution)
+                self._send(chart, self._candle_message, "update", chart)
         self._send(Subject(Topic.HEIGHT), self._height, "update")
 
     # --- messages -------------------------------------------------------------------------------------------------
@@ -216,6 +229,29 @@ class LiveFeed:
 
     def _row(self, market: int) -> Message:
         return market_figures(self.venue.floor, market, self.books[market].mid)
+
+    def _spot_message(self) -> Message:
+        """The figures of all spot markets: there are none here."""
+        subject = Subject(Topic.SPOT_MARKET_STATS)
+        return {
+            "channel": subject.wire,
+            "spot_market_stats": {},
+            "timestamp": self._now_ns // NS_PER_MS,
+            "type": f"subscribed/{subject.topic}",
+        }
+
+    def _candle_message(self, kind: str, subject: Subject) -> Message:
+        """The newest candle of a chart; no candle before the first trade."""
+        market = self._market(subject)
+        if subject.resolution is None:
+            raise AssertionError(f"{subject.key} has no resolution")
+        newest = self.venue.floor.charts[market].newest(subject.resolution)
+        return {
+            "candles": [] if newest is None else [candle_form(newest, self.venue.accounts.markets[market])],
+            "channel": subject.wire,
+            "timestamp": self._now_ns // NS_PER_MS,
+            "type": f"{kind}/{Topic.CANDLE}",
+        }
 
     def _height(self, kind: str) -> Message:
         return {

@@ -9,7 +9,8 @@ Venue facts (WebSocket documentation of 2026, captured messages; *: not known, c
 - ``jsonapi/sendtx`` takes the transaction as an object; ``jsonapi/sendtxbatch`` takes types and transactions as texts
   of JSON lists, the transactions encoded twice, at most 15 in a message. An answer repeats the request's ``id``; a
   refusal is an error frame with the ``id``, or without one when the body could not be read;
-- the token's account has to be the channel's; a missing token is refused by 20013 * as a wrong one is.
+- the token's account has to be the channel's; a missing token is refused by 20013 * as a wrong one is;
+- a socket opened with ``?readonly=true`` gives all data; its transactions are refused here by 20558 *.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from stall_then_strike.sim.lighter.transactions import Refusal, without_signatur
 
 INVALID_PARAM: Final = 20_001
 INVALID_AUTH: Final = 20_013
+RESTRICTED: Final = 20_558
 TOO_MANY_SUBSCRIPTIONS: Final = 23_001
 TOO_MANY_CONNECTIONS: Final = 23_003
 INVALID_JSON: Final = 30_000
@@ -83,6 +85,8 @@ class StreamSession:
     desk: StreamDesk
     caller: Caller
     session_id: str
+    is_readonly: bool = False
+    """Whether transactions are refused."""
     on_change: Callable[[], None] = field(default=lambda: None)
     """Called after the subscriptions changed."""
     on_request: Callable[[str, str, str], None] = field(default=lambda _what, _body, _answer: None)
@@ -159,7 +163,7 @@ class StreamSession:
         self.desk.check_subject(subject)
         if token is not None and subject.topic.is_of_account:
             self.desk.check_token(token if isinstance(token, str) else "", subject)
-        elif subject.topic.needs_token:
+        elif subject.needs_token:
             raise Refusal(INVALID_AUTH, f"invalid auth: no token: {subject.wire}")
         if not self.caller.may_subscribe(len(self.subjects)):
             raise Refusal(TOO_MANY_SUBSCRIPTIONS, "Too Many Subscriptions!")
@@ -177,6 +181,8 @@ class StreamSession:
         return _text({"channel": subject.wire, "type": "unsubscribed"})
 
     def _send(self, kind: str, request: Mapping[str, Any], request_id: object) -> str:
+        if self.is_readonly:
+            raise Refusal(RESTRICTED, "restricted jurisdiction")
         data = request["data"]
         if kind == SEND:
             tx_type, info = data.get("tx_type"), data.get("tx_info")

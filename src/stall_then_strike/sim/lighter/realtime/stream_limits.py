@@ -2,8 +2,8 @@
 
 Venue facts (rate limits of 2026; the numbers moved several times): 100 connections, 80 new ones a minute, 100
 subscriptions a connection and 1,000 in all, 200 messages of a client a minute, among which transactions do not count.
-Minutes are rolling here, the strictest reading. The number of messages in flight (50) cannot be exceeded on this
-server, which answers each message before it reads the next.
+Minutes are rolling here, the strictest reading. A limit of 50 messages in flight is reported; this server cannot
+exceed it, because it answers each message before it reads the next.
 """
 
 from __future__ import annotations
@@ -29,11 +29,6 @@ class StreamLimits:
     all_subscriptions: int | None = 1_000
     messages: int | None = 200
     """A minute, without transactions."""
-
-
-NO_STREAM_LIMITS: Final = StreamLimits(
-    connections=None, handshakes=None, subscriptions=None, all_subscriptions=None, messages=None
-)
 
 
 class RollingMinute:
