@@ -198,7 +198,8 @@ def test_no_shared_file_names_a_package_index() -> None:
 def test_env_example_names_the_keys_and_no_values() -> None:
     lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
     settings = [line for line in lines if line and not line.startswith("#")]
-    assert settings == ["BITFLYER_API_KEY=", "BITFLYER_API_SECRET=", "STALL_ALERT_URLS="]
+    lighter = [f"LIGHTER_{name}=" for name in ("ACCOUNT_INDEX", "API_KEY_INDEX", "API_KEY_PRIVATE_KEY")]
+    assert settings == ["BITFLYER_API_KEY=", "BITFLYER_API_SECRET=", "STALL_ALERT_URLS=", *lighter]
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,16 @@ from tests.e2e.commands import REPO, SAMPLE, rows
 
 PROJECT: dict[str, Any] = tomllib.loads((REPO / "pyproject.toml").read_text())
 COMMANDS = sorted(PROJECT["project"]["scripts"])
+MODULES = sorted(target.partition(":")[0].rpartition(".")[2] for target in PROJECT["project"]["scripts"].values())
+
+
+def module_of(distribution: str) -> str:
+    """The module that a package is imported by: what its name begins with."""
+    return distribution.partition("-")[0]
+
+
 EXTRAS: dict[str, list[str]] = {
-    extra: [Requirement(line).name for line in lines]
+    extra: [module_of(Requirement(line).name) for line in lines]
     for extra, lines in PROJECT["project"]["optional-dependencies"].items()
 }
 TIMEOUT_S = 90
@@ -104,7 +112,7 @@ def test_the_layers_contract_forbids_every_package_of_an_extra() -> None:
     ids=lambda lacking: lacking[0],
 )
 def test_every_command_starts(lacking: list[str], tmp_path: Path) -> None:
-    done = without(lacking, tmp_path, *COMMANDS, program=HELP)
+    done = without(lacking, tmp_path, *MODULES, program=HELP)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -148,6 +156,7 @@ def test_backtest_without_extras_gives_the_rows_of_one_with_them(tmp_path: Path)
         (["backtest", SAMPLE, "--engine", "compiled"], "numba"),
         (["tape", "convert", SAMPLE, "--to", "parquet", "-o", "tape"], "polars"),
         (["tape", "convert", SAMPLE, "--to", "npz", "-o", "tape.npz"], "numpy"),
+        (["lighter_cli", "markets"], "lighter"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(map(str, value[:1])),
 )
@@ -156,7 +165,8 @@ def test_what_needs_an_extra_names_it_and_sends_nothing_else(
 ) -> None:
     done = without([package], tmp_path, *command)
     assert done.returncode == 2, done.stderr
-    assert done.stderr.splitlines()[-1].startswith(f"{command[0]}: needs {package} from the extra research")
+    name, extra = str(command[0]).removesuffix("_cli"), "lighter" if package == "lighter" else "research"
+    assert done.stderr.splitlines()[-1].startswith(f"{name}: needs {package} from the extra {extra}")
     assert "Traceback" not in done.stderr
 
 

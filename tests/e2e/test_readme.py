@@ -20,11 +20,12 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from stall_then_strike.lighter.account_keys import VARIABLES
 from tests.e2e.commands import REPO, SAMPLE, read_line, rows, running
 from tests.e2e.forked import COMMANDS, forked
 
 pytestmark = [pytest.mark.slow(2), pytest.mark.timeout(600)]
-PAGES: Final = ("README.md", "docs/trading.md", "docs/analysis.md")
+PAGES: Final = ("README.md", "docs/trading.md", "docs/analysis.md", "docs/lighter.md")
 KEY, SECRET = "key-of-the-readme", "made-up"
 TIMEOUT_S: Final = 550
 """For the sweep, which may have to compile."""
@@ -36,13 +37,14 @@ class Run(NamedTuple):
     """How a line is run."""
 
     flags: str = ""
-    """Appended; VENUE stands for the embedded exchange's addresses."""
+    """Appended; VENUE stands for the embedded exchange's addresses, LIGHTER for the other one's."""
     words: tuple[tuple[str, str], ...] = ()
     """What is replaced, in order."""
     codes: tuple[int, ...] = (0,)
 
 
 SHORT = Run("--duration 3")
+ON_LIGHTER = Run("LIGHTER")
 ON_TAPE = Run(words=(("TAPE [TAPE...]", "tape.jsonl.zst"), ("TAPE", "tape.jsonl.zst"), ("FILE", "latency.txt")))
 RUN: Final[dict[str, Run]] = {
     "poetry run run_paper --sim --duration 60": SHORT,
@@ -87,6 +89,14 @@ RUN: Final[dict[str, Run]] = {
     "poetry run backtest TAPE --config data/results/calibration/calibration.yml": ON_TAPE,
     "poetry run report data/results/calibration": Run(),
     "poetry run calibrate data/journal/FX_BTC_JPY.sqlite3 --latencies-only": Run(),
+    "poetry run sim_lighter": Run("--duration 1"),
+    "poetry run lighter markets": ON_LIGHTER,
+    "poetry run lighter balance": ON_LIGHTER,
+    "poetry run lighter place ETH buy 0.01 --price 2000 --post-only": ON_LIGHTER,
+    "poetry run lighter place ETH sell 0.01 --market": ON_LIGHTER,
+    "poetry run lighter orders": ON_LIGHTER,
+    "poetry run lighter positions": ON_LIGHTER,
+    "poetry run lighter cancel-all": ON_LIGHTER,
 }
 AS_INSTALLED: Final = {line.split()[2]: line for line in reversed(RUN) if line.startswith("poetry run ")}.values()
 """The first line of each command: by its script, through bash. The others are forked."""
@@ -128,12 +138,16 @@ class Room(NamedTuple):
 
     folder: Path
     venue: str
+    lighter: str
+    """Flags that name Lighter's exchange."""
+    account: dict[str, str]
+    """Variables of an account there."""
 
     def run(
         self, line: str, folder: Path | None = None, *, as_installed: bool = False
     ) -> subprocess.CompletedProcess[str]:
         """A command line in bash, where ``poetry run`` is this environment; or forked, if it asks no shell for more."""
-        line = line.replace("VENUE", self.venue)
+        line = line.replace("VENUE", self.venue).replace("LIGHTER", self.lighter)
         where = folder or self.folder
         own = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -141,6 +155,7 @@ class Room(NamedTuple):
             "BITFLYER_API_KEY": KEY,
             "BITFLYER_API_SECRET": SECRET,
             "COLUMNS": "120",
+            **self.account,
         }
         command, *words = shlex.split(line.removeprefix("poetry run "))
         if command in COMMANDS and not as_installed and not SHELL & set(line):
@@ -171,10 +186,17 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     shutil.copy(SAMPLE, folder / "tape.jsonl.zst")
     (folder / "configs").symlink_to(REPO / "configs")
     (folder / "latency.txt").write_text("5\n70\n300\n")
-    with running("sim_exchange", "--api-key", KEY, "--api-secret", SECRET, "--maintenance", "off") as exchange:
+    with (
+        running("sim_exchange", "--api-key", KEY, "--api-secret", SECRET, "--maintenance", "off") as exchange,
+        running("sim_lighter", "--markets", "ETH") as lighter,
+    ):
         rest, ws = read_line(exchange, r"rest=(\S+) ws=(\S+)").groups()
         venue = f"--set exchange.base_url={rest} --set exchange.ws_url={ws} --set session.quiet=[]"
-        room = Room(folder, venue)
+        url = read_line(lighter, r"rest=(\S+)")[1]
+        assert lighter.stdout is not None
+        account = re.findall(r"index=(\d+)|key=(\w+)", lighter.stdout.readline())  # it came with the line before
+        values = ["".join(found) for found in account]
+        room = Room(folder, venue, f"--base-url {url}", dict(zip(VARIABLES, values, strict=True)))
         for line in (
             f"run_live --yes --duration {LIVE_S} --set record.enabled=true VENUE",
             "run_paper --sim --speed max --duration 60 --seed 1 --log-dir logs-a",

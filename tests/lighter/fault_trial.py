@@ -12,17 +12,18 @@ import asyncio
 import json
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.line.socket_line import LineRules
 from stall_then_strike.lighter import LighterDealer
 from stall_then_strike.lighter.ws import LighterSocket
-from stall_then_strike.sim.faults.catalogue import SHORTEST_S
+from stall_then_strike.sim.faults.catalogue import SHORTEST_S, single_plans
 from stall_then_strike.sim.faults.kinds import FaultPlan
+from stall_then_strike.sim.faults.lighter_catalogue import LIGHTER_RECIPES
 from stall_then_strike.sim.lighter.clearing.contracts import Plan
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.sim.lighter_server import LighterExchange
@@ -36,6 +37,10 @@ ORDER_S = 0.08
 CALL_S = 0.5
 """Real seconds that a call may take: longer than any delay of the faults, at this speed."""
 GROUPS = 10
+ASKS_NONCE = "lose_answer_to_send"
+"""After this fault the dealer asks for the next nonce."""
+TURN_S = 3.0
+"""Venue seconds of each fault where one follows the other."""
 LOOKS = 4
 SETTINGS = VenueSettings(plan=Plan.PREMIUM, verifies_orders=False)
 RULES = LineRules(
@@ -96,6 +101,17 @@ class Outcome:
     @property
     def is_good(self) -> bool:
         return not (self.lost or self.doubled or self.left or self.false_reports)
+
+
+@dataclass(frozen=True)
+class Room:
+    """A trial under way."""
+
+    venue: LighterExchange
+    account: int
+    client: Client
+    socket: LighterSocket
+    start_ns: int
 
 
 class Client:
@@ -224,8 +240,9 @@ def has_terms(order: dict[str, Any], wish: Wish) -> bool:
     return (price, size) == wish.terms
 
 
-async def trial(name: str, plan: FaultPlan, orders: int = 1_000, speed: float = SPEED) -> Outcome:
-    """Run one plan of faults."""
+@asynccontextmanager
+async def _trading(plan: FaultPlan, speed: float) -> AsyncIterator[Room]:
+    """An exchange with these faults, and a client that is connected to it."""
     logging.getLogger("LighterDealer").setLevel(logging.ERROR)
     clock = ScaledClock(speed)
     start_ns = clock.now_ns()
@@ -240,20 +257,56 @@ async def trial(name: str, plan: FaultPlan, orders: int = 1_000, speed: float = 
         for channel in (socket.order_book(ETH), socket.trade(ETH), *private):
             socket.subscribe(channel, lambda message, recv_ns: None)
         client = Client(dealer, clock)
-        quiet_ns = start_ns + int((plan.quiet_from_s or 0) * NS_PER_S)
-        client.is_quiet = lambda: clock.now_ns() > quiet_ns + NS_PER_S
-        wishes = [Wish(number) for number in range(orders)]
         running = asyncio.create_task(socket.run())
         try:
-            await client.insist(lambda: _knows_markets(dealer))
-            await _work(client, wishes, socket, duration_s(orders, speed))
-            await _finish(client, wishes, quiet_ns)
+            yield Room(venue, key.account_index, client, socket, start_ns)
         finally:
             socket.close()
             await asyncio.gather(running, return_exceptions=True)
             await dealer.aclose()
-        venue.settle()
-        return _judge(name, venue, key.account_index, client, wishes, (clock.now_ns() - start_ns) / NS_PER_S / speed)
+
+
+async def trial(name: str, plan: FaultPlan, orders: int = 1_000, speed: float = SPEED) -> Outcome:
+    """Run one plan of faults."""
+    wishes = [Wish(number) for number in range(orders)]
+    async with _trading(plan, speed) as room:
+        quiet_ns = room.start_ns + int((plan.quiet_from_s or 0) * NS_PER_S)
+        room.client.is_quiet = lambda: room.client.clock.now_ns() > quiet_ns + NS_PER_S
+        await room.client.insist(lambda: _knows_markets(room.client.dealer))
+        await _work(room.client, wishes, room.socket, duration_s(orders, speed))
+        await _finish(room.client, wishes, quiet_ns)
+    return _judge(name, room, wishes, speed)
+
+
+async def trial_in_turn(recipes: Sequence[str], orders_each: int, speed: float) -> tuple[Outcome, set[str]]:
+    """Each of these faults in turn on one exchange, with a group of orders for each; and which of them struck.
+
+    A fault begins with its group, however slow the machine is, and lasts for `TURN_S` venue seconds. The group goes on
+    until the client has done what it can.
+    """
+    plans = single_plans(SHORTEST_S, LIGHTER_RECIPES)
+    wishes: list[Wish] = []
+    async with _trading(FaultPlan(), speed) as room:
+        client, faults = room.client, room.venue.faults
+        await client.dealer.refresh_markets()
+        client.is_quiet = lambda: False
+        for number, name in enumerate(recipes):
+            method = str(LIGHTER_RECIPES[name].get("method", ""))
+            alone = method.endswith("sendtx")  # that a batch would not meet
+            group = [Wish(len(wishes) + one) for one in range(1 if alone else orders_each)]
+            wishes += group
+            await client.dealer.send_over(room.socket if method or name == "unseen_order" else None)
+            together = [*plans[name].faults, *(plans[ASKS_NONCE].faults if name == "stale_nonce" else ())]
+            if method.startswith("jsonapi"):
+                del together[1:]  # no cut of the sockets beside it: there are requests on them
+            faults.inject(*(replace(fault, from_s=0.0, to_s=TURN_S) for fault in together))
+            await _serve(client, group)
+            if number % 8 == 7:
+                await client.cancel([wish for wish in wishes if not wish.is_kept])
+        faults.lift()
+        client.is_quiet = lambda: True
+        await _finish(client, wishes, client.clock.now_ns())
+    return _judge("each in turn", room, wishes, speed), set(faults.struck)
 
 
 async def _knows_markets(dealer: LighterDealer) -> bool:
@@ -272,10 +325,15 @@ async def _work(client: Client, wishes: Sequence[Wish], socket: LighterSocket, l
         with suppress(FeedError):
             if number % 2:
                 await socket.wait_connected(CALL_S)
-        await client.place(group)
-        await client.change(group)
-        await client.cancel([wish for wish in group if not wish.is_kept])
+        await _serve(client, group)
         await client.clock.sleep_until(start_ns + int((number + 1) * lasts_s / GROUPS * NS_PER_S))
+
+
+async def _serve(client: Client, group: Sequence[Wish]) -> None:
+    """A group from its first order to its last cancel."""
+    await client.place(group)
+    await client.change(group)
+    await client.cancel([wish for wish in group if not wish.is_kept])
 
 
 async def _finish(client: Client, wishes: Sequence[Wish], quiet_ns: int) -> None:
@@ -288,10 +346,11 @@ async def _finish(client: Client, wishes: Sequence[Wish], quiet_ns: int) -> None
     await client.change(kept)
 
 
-def _judge(
-    name: str, venue: LighterExchange, account: int, client: Client, wishes: Sequence[Wish], seconds: float
-) -> Outcome:
-    books = venue.venue.account(account)
+def _judge(name: str, room: Room, wishes: Sequence[Wish], speed: float) -> Outcome:
+    """Compare with the exchange's books and its list of accepted transactions."""
+    venue, client = room.venue, room.client
+    venue.settle()
+    books = venue.venue.account(room.account)
     live = {order.client_index: (order.price, order.size) for order in books.orders.values() if order.market == ETH}
     accepted: Counter[int] = Counter()
     for record in venue.venue.txs.values():
@@ -315,5 +374,5 @@ def _judge(
         doubled=sum(count - 1 for count in accepted.values()) + len(beside),
         left=len(live.keys() - kept.keys()),
         false_reports=false,
-        seconds=seconds,
+        seconds=(client.clock.now_ns() - room.start_ns) / NS_PER_S / speed,
     )

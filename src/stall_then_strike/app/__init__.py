@@ -4,6 +4,7 @@ run_live      trade the strategy with real orders
 run_paper     trade the strategy on paper: public feed, embedded exchange or tape
 sim_exchange  run the embedded exchange on its own
 sim_lighter   run Lighter's exchange on loopback
+lighter_cli   ``lighter``: look at a Lighter account, place, change and cancel orders
 doctor        check whether live trading could begin
 state         show and change what is remembered between runs
 why           explain what happened around a moment or an order

@@ -7,6 +7,7 @@ logging_runtime     the log that people read
 logging_structured  the CSV logs for analysis
 clock               the only module that reads a clock
 file_lock           a file that one process at a time may hold
+env_file            variables in a .env file
 bitflyer/           bitFlyer's messages, requests and login
 line/               connections to any venue: reconnecting, unreadable messages, clock skew
 journal/            orders, fills and settings that survive a restart

@@ -2,6 +2,7 @@
 
 dealer         LighterDealer: orders, cancels and queries with as little code as possible
 dealer_config  its settings, from code or from a JSON file
+account_keys   its account and key, from the environment
 order_forms    its calls as exact integers for one market
 intents        what is to be done, before nonce and signature
 markets        index, scales and minimums of each market

@@ -20,6 +20,7 @@ import aiohttp
 
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.lighter.limiter import Limiter
+from stall_then_strike.lighter.markets import Markets
 from stall_then_strike.lighter.signer import SignedTx, load_sdk
 from stall_then_strike.lighter.tokens import Tokens
 from stall_then_strike.types.errors import (
@@ -58,12 +59,12 @@ class Calls:
         api_client: Any,
         account_index: int,
         limiter: Limiter,
-        tokens: Tokens,
+        tokens: Tokens | None,
         clock: Clock,
         *,
         limit_s: float = CALL_LIMIT_S,
     ) -> None:
-        """``api_client`` is the SDK's; ``limit_s`` bounds each call."""
+        """``api_client`` is the SDK's; ``limit_s`` bounds each call. Without ``tokens``, only public questions."""
         sdk = load_sdk()
         self._tx = sdk.TransactionApi(api_client)
         self._order = sdk.OrderApi(api_client)
@@ -155,18 +156,20 @@ class Calls:
     async def _orders(
         self, name: str, call: Callable[..., Awaitable[Any]], query: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
+        if self._tokens is None:
+            raise RuntimeError(f"{name} needs tokens")
         try:
-            body = await self._ask_signed(name, call, query)
+            body = await self._ask_signed(name, call, query, self._tokens)
         except AuthRefused:
             self._tokens.forget()  # ended early by the venue's clock, or refused once: a new one decides
-            body = await self._ask_signed(name, call, query)
+            body = await self._ask_signed(name, call, query, self._tokens)
         orders = body.get("orders")
         return [order for order in orders if isinstance(order, dict)] if isinstance(orders, list) else []
 
     async def _ask_signed(
-        self, name: str, call: Callable[..., Awaitable[Any]], query: Mapping[str, Any]
+        self, name: str, call: Callable[..., Awaitable[Any]], query: Mapping[str, Any], tokens: Tokens
     ) -> dict[str, Any]:
-        token = str.__str__(self._tokens.current())
+        token = str.__str__(tokens.current())
         return await self._ask(name, call, authorization=token, account_index=self._account_index, **query)
 
     async def _ask(self, name: str, call: Callable[..., Awaitable[Any]], **query: Any) -> dict[str, Any]:
@@ -196,6 +199,17 @@ class Calls:
             if isinstance(failure, Throttled):
                 self._limiter.pause_until(failure.retry_at_ns)
         raise failure  # outside `except`: a chained exception could hold the headers with the token
+
+
+async def listed_markets(base_url: str, clock: Clock) -> Markets:
+    """The markets of a venue, for which no account is needed. Raises ConfigError without the SDK, VenueError."""
+    sdk = load_sdk()
+    client = sdk.ApiClient(sdk.Configuration(host=base_url))
+    try:
+        body = await Calls(client, 0, Limiter(clock), None, clock).order_books()
+    finally:
+        await client.close()
+    return Markets.from_wire(body, as_of_ns=clock.now_ns(), source=base_url)
 
 
 async def _read(response: aiohttp.ClientResponse) -> str:

@@ -235,7 +235,10 @@ class LighterDealer:
         return found
 
     async def fetch_open_orders(self, market_index: int | None = None) -> list[dict[str, Any]]:
-        """Open orders of a market, by default the dealer's own. Renews the map of client order index to order index."""
+        """Open orders of a market (default: the dealer's own; 255: all).
+
+        Renews the map of client order index to order index.
+        """
         market = self.market.market_index if market_index is None else market_index
         listed = await self.calls.active_orders(market)
         self.orders.on_listed(listed)
@@ -265,8 +268,8 @@ class LighterDealer:
 
     async def create_limit_order(
         self,
-        price: float,
-        size: float,
+        price: Number,
+        size: Number,
         *,
         nonce_override: int | None = None,
         post_only: bool = False,
@@ -284,7 +287,7 @@ class LighterDealer:
         return await self._submit(order)
 
     async def create_market_order(
-        self, size: float, avg_execution_price: float | None = None, *, reduce_only: bool = False
+        self, size: Number, avg_execution_price: Number | None = None, *, reduce_only: bool = False
     ) -> dict[str, Any]:
         """Buy or sell now (IOC). Goes out at once with all that is queued, except within a ``batch`` block.
 
@@ -292,7 +295,7 @@ class LighterDealer:
         venue may refuse an extreme one (codes 21733, 21734).
         """
         market = self.market
-        bound: Number | None = avg_execution_price
+        bound = avg_execution_price
         if bound is None:
             book = await self.calls.book_orders(market.market_index, 1)
             bound = order_forms.market_bound(market, book, size)
@@ -319,7 +322,7 @@ class LighterDealer:
         return await self._submit(CancelAll(), is_urgent=True)
 
     async def update_order(
-        self, order_id: str | int, price: float | None, quantity: float | None, trigger_price: float | None = None
+        self, order_id: str | int, price: Number | None, quantity: Number | None, trigger_price: Number | None = None
     ) -> dict[str, Any]:
         """Change price, total size (the filled part included) or trigger price. The order loses its time priority.
 
@@ -374,7 +377,7 @@ class LighterDealer:
         *,
         cancel_order_indices: Sequence[int | str] | None = None,
         cancel_client_order_indices: Sequence[int | str] | None = None,
-        new_limit_orders: Sequence[tuple[float, float]] | None = None,
+        new_limit_orders: Sequence[tuple[Number, Number]] | None = None,
         fetch_if_unresolved: bool = True,
     ) -> dict[str, Any]:
         """Cancel several and place several limit orders in one batch, after all that is queued.

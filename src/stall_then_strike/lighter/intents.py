@@ -23,6 +23,8 @@ COI_MAX: Final = 2**48 - 1
 """Largest client order index; larger numbers are order indexes."""
 ORDER_INDEX_MAX: Final = 2**56 - 1
 MARKET_MAX: Final = 4094
+ALL_MARKETS: Final = 255
+"""In questions, in place of a market index."""
 IN_28_DAYS: Final = -1
 """Expiry of a resting order: the signer puts now + 28 days in its place."""
 NO_EXPIRY: Final = 0

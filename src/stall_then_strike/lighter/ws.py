@@ -34,7 +34,6 @@ WS_BATCH: Final = 15
 """Most transactions in one message."""
 MESSAGES_PER_MIN: Final = 180
 """Below the venue's 200, for what is sent beside the manager's count."""
-SEND_LIMIT_S: Final = 10.0
 PRIVATE_KINDS: Final = frozenset(
     {
         "account_all",
@@ -136,10 +135,10 @@ class LighterSocket(BaseWebSocketManager):
         self.send({"type": f"jsonapi/{name}", "data": body})
         future = self._waiting[key] = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(SEND_LIMIT_S):
+            async with asyncio.timeout(self.rules.answer_s):
                 answer = await future
         except TimeoutError:
-            raise OutcomeUnknown(name, f"no answer within {SEND_LIMIT_S:g} s") from None
+            raise OutcomeUnknown(name, f"no answer within {self.rules.answer_s:g} s") from None
         finally:
             self._waiting.pop(key, None)
         if (failure := self._refusal(name, answer)) is not None:

@@ -1,13 +1,14 @@
 """What an operator sees.
 
-snapshot      the account and its instruments at one moment
-amounts       amounts, prices and times as text
-fitting       figures fitted into lines of a width
-panel         the live panel
-screen        display of a run: panel or lines
-summary       a line a minute, a table at the end
-checks        findings of a check, and their display
-state_view    a journal as tables
-state_export  a journal as CSV
-sweep_screen  progress and results of a sweep
+snapshot        the account and its instruments at one moment
+amounts         amounts, prices and times as text
+fitting         figures fitted into lines of a width
+panel           the live panel
+screen          display of a run: panel or lines
+summary         a line a minute, a table at the end
+checks          findings of a check, and their display
+state_view      a journal as tables
+state_export    a journal as CSV
+lighter_tables  markets, account and orders of Lighter as tables
+sweep_screen    progress and results of a sweep
 """

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import pybotters
-from dotenv import dotenv_values
 
+from stall_then_strike.infra.env_file import read_env_file
 from stall_then_strike.infra.line.own_machine import is_own_machine
 from stall_then_strike.types.errors import ConfigError
 
@@ -67,7 +67,7 @@ def load_credentials(env_file: Path = Path(".env")) -> Credentials:
 
     Raises ConfigError, which names the variable and the file, never a value.
     """
-    found = _read_file(env_file)
+    found = read_env_file(env_file, f"a file with {KEY_VARIABLE}= and {SECRET_VARIABLE}=")
     from_file: list[str] = []
     values: list[str] = []
     missing: list[str] = []
@@ -94,23 +94,6 @@ def load_credentials(env_file: Path = Path(".env")) -> Credentials:
         source=str(env_file) if len(from_file) == len(values) else "environment" if not from_file else "both",
         is_exposed=bool(from_file) and bool(stat.S_IMODE(env_file.stat().st_mode) & _OTHERS),
     )
-
-
-def _read_file(env_file: Path) -> dict[str, str | None]:
-    """All variables of the file, empty if there is no file. Values are literal: ``${NAME}`` is not replaced."""
-    if not os.path.lexists(env_file):
-        return {}
-    if env_file.is_dir():
-        raise ConfigError(f"{env_file}: is a folder; accepted: a file with {KEY_VARIABLE}= and {SECRET_VARIABLE}=")
-    failure: str
-    try:
-        with env_file.open(encoding="utf-8-sig") as stream:
-            return dict(dotenv_values(stream=stream, interpolate=False))
-    except UnicodeDecodeError:  # its message would show the bytes around the error
-        failure = "is not UTF-8; accepted: a text file"
-    except OSError as error:
-        failure = f"cannot be read: {error.strerror}; accepted: a file that this user may read"
-    raise ConfigError(f"{env_file}: {failure}")
 
 
 def is_venue_host(host: str) -> bool:
