@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.app.backtest import is_short
-from stall_then_strike.app.view.panel import jpy
+from stall_then_strike.app.view.amounts import money
 from stall_then_strike.tapes.tape_tools import generate, write_tape
 from tests.e2e.commands import REPO, SAMPLE, csv_bytes
 from tests.e2e.forked import forked
@@ -91,7 +91,7 @@ def test_result_of_the_whole_run_is_what_its_trades_sum_to_over_a_day_roll(tmp_p
         for first in (True, False)
     ]
     assert all(days), "both days have a result, or the test tells nothing"
-    assert re.search(rf"realised part, open position +│ {re.escape(jpy(sum(days)))}, ", ended.stdout), ended.stdout
+    assert re.search(rf"realised part, open position +│ {re.escape(money(sum(days)))}, ", ended.stdout), ended.stdout
     assert "result, trading day 2026-01-05" in ended.stdout
     whole, day = (
         Decimal(found.replace(",", "")) for found in re.findall(r"result, [a-z0-9 -]+ +│ (\S+) JPY", ended.stdout)

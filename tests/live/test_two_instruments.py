@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.trader.observe import Observer
 from stall_then_strike.engine.portfolio import MONEY_PER_ONE
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.halt import lift_halt
@@ -29,6 +30,30 @@ def journal_of(room: LiveRoom) -> Path:
     return journal_path(room.cfg.journal.dir, room.cfg.exchange.product_code)
 
 
+def check_snapshot(room: LiveRoom, fills: list[int]) -> None:
+    """The last snapshot tells what each ledger and the account tell."""
+    run = room.last
+    assert run is not None
+    last = Observer(room.cfg, run.trader, "live", 0).finish()
+    assert [(one.product, one.base, one.quote) for one in last.instruments] == [
+        ("FX_BTC_JPY", "BTC", "JPY"),
+        ("ETH_JPY", "ETH", "JPY"),
+    ]
+    assert last.day.pnl == sum(one.day.pnl for one in last.instruments)
+    assert last.counts.fills >= sum(fills)
+    for one, venue in zip(last.instruments, room.venue.products.values(), strict=True):
+        assert one.position == venue.market.instrument.size(venue.ledger().position)
+        assert one.fills
+        assert not one.orders
+        tick = venue.market.instrument.tick_size
+        assert one.best_bid is not None
+        assert one.best_bid.as_tuple().exponent == tick.as_tuple().exponent, "a price has all its decimals"
+    assert last.account is not None
+    assert "FX_BTC_JPY" in (table := room.console.getvalue())
+    assert "ETH_JPY" in table
+    assert table.count("decision latency") == 1
+
+
 @SIGNED
 async def test_both_trade_and_both_ledgers_are_equal(tmp_path: Path) -> None:
     async with live_room(tmp_path, instruments=TWO, speed=5, sections=CALM) as room:
@@ -37,6 +62,7 @@ async def test_both_trade_and_both_ledgers_are_equal(tmp_path: Path) -> None:
         venues = room.venue.products
         fills = [len(venue.ledger().fills) for venue in venues.values()]
         assert min(fills) >= 2, fills
+        check_snapshot(room, fills)
         with JournalReader.open(journal_of(room)) as reader:
             assert reader.info().products == ("FX_BTC_JPY", "ETH_JPY")
             names = [order.client_order_id for order in reader.orders()]

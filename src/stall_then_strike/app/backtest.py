@@ -28,7 +28,14 @@ from stall_then_strike.app.trader.paper_run import PaperRun
 from stall_then_strike.app.trader.trader import PaperTrader
 from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.app.view.screen import Screen
-from stall_then_strike.app.view.status import Counts, Summary, reason_counts
+from stall_then_strike.app.view.snapshot import (
+    Counts,
+    DayFigures,
+    InstrumentSnapshot,
+    RunFigures,
+    Snapshot,
+    reason_counts,
+)
 from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig, Engine
@@ -287,46 +294,55 @@ def _compiled(
     if outcome.backwards:
         logger.warning("{} messages were stamped before an earlier one; they count as of its time", outcome.backwards)
     ended = manifest.why = "end of tape" if outcome.halted is None else f"halted: {outcome.halted.label}"
-    screen.end(summary_table(_summary(cfg, outcome, columns_.manifest, str(args.log_dir), ended)))
+    screen.end(summary_table(_last(cfg, outcome, columns_.manifest), log_dir=str(args.log_dir), ended=ended))
     return cli.EXIT_DONE if outcome.halted is None else cli.EXIT_HALTED
 
 
-def _summary(cfg: AppConfig, outcome: Outcome, held: Manifest, log_dir: str, ended: str) -> Summary:
-    """The summary that an observer of an interpreted run would give, without a decision latency.
+def _last(cfg: AppConfig, outcome: Outcome, held: Manifest) -> Snapshot:
+    """The last snapshot, as far as the summary shows it, that an interpreted run would give; no decision latency.
 
     Frame counts are those of the whole tapes; they are left out if the run did not reach the end.
     """
     unit, tally = cfg.exchange.instrument(), outcome.tally
     is_whole = outcome.messages == held.messages
-    return Summary(
-        mode="backtest · compiled",
-        product=unit.product_code,
-        duration_s=(outcome.end_ns - held.first_ns) / NS_PER_S,
-        counts=Counts(
-            messages=tally["boards"],
-            strikes=tally["strikes"],
-            placed=tally["quotes"],
-            filled=tally["filled"],
-            partly_filled=tally["touched"] - tally["filled"],
-            fills=tally["fills"],
-            cancels=tally["cancelled"],
-            closes=tally["closes"],
-            rejects=tally["rejected"],
-            garbage=held.garbage if is_whole else 0,
-        ),
-        realised_jpy=unit.amount(outcome.inventory.realised),
-        marked_jpy=unit.amount(outcome.total - outcome.inventory.realised),
-        max_drawdown_jpy=unit.amount(outcome.max_fall),
-        day=TradingCalendar(cfg.session).day(outcome.end_ns).isoformat(),
-        day_jpy=unit.amount(outcome.pnl_today),
-        day_max_drawdown_jpy=unit.amount(outcome.inventory.max_drawdown),
-        position=unit.size(outcome.inventory.position),
+    counts = Counts(
+        messages=tally["boards"],
+        strikes=tally["strikes"],
+        placed=tally["quotes"],
+        filled=tally["filled"],
+        partly_filled=tally["touched"] - tally["filled"],
+        fills=tally["fills"],
+        cancels=tally["cancelled"],
+        closes=tally["closes"],
+        rejects=tally["rejected"],
+        garbage=held.garbage if is_whole else 0,
+    )
+    run = RunFigures(
+        realised=unit.amount(outcome.inventory.realised),
+        marked=unit.amount(outcome.total - outcome.inventory.realised),
+        max_drawdown=unit.amount(outcome.max_fall),
         volume=unit.size(tally["volume"]),
         mid_checks=held.mid_checked if is_whole else 0,
         mid_agreed=held.mid_agreed if is_whole else 0,
         reasons=reason_counts(outcome.reason_rows, outcome.reason_ns),
-        log_dir=log_dir,
-        ended=ended,
+    )
+    one = InstrumentSnapshot(
+        product=unit.product_code,
+        base=unit.base,
+        quote=unit.quote,
+        position=unit.size(outcome.inventory.position),
+        day=DayFigures(pnl=unit.amount(outcome.pnl_today), max_drawdown=unit.amount(outcome.inventory.max_drawdown)),
+        run=run,
+        counts=counts,
+    )
+    return Snapshot(
+        ts_ns=outcome.end_ns,
+        mode="backtest · compiled",
+        uptime_s=(outcome.end_ns - held.first_ns) / NS_PER_S,
+        quote=unit.quote,
+        date=TradingCalendar(cfg.session).day(outcome.end_ns).isoformat(),
+        day=one.day,
+        instruments=(one,),
     )
 
 

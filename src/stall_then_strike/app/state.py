@@ -31,7 +31,6 @@ from stall_then_strike.infra.logs.log_folder import log_folders
 from stall_then_strike.infra.logs.log_runs import LIVE, LogRuns
 from stall_then_strike.infra.logs.run_manifest import run_journal
 from stall_then_strike.types.errors import ConfigError, JournalError
-from stall_then_strike.types.instrument import quote_of
 from stall_then_strike.types.text import plain, utc_iso
 
 _REASON_CHARS: Final = 500
@@ -146,10 +145,10 @@ def _show(path: Path, cfg: AppConfig, *, is_json: bool) -> int:
         return cli.EXIT_DONE
     console = Console(highlight=False)
     for name, amount in (together or {}).items():
-        console.print(f"all instruments, {name}: {amount:+,.2f} {quote_of(views[0].product_code)}")
+        console.print(f"all instruments, {name}: {amount:+,.2f} {views[0].instrument.quote}")
     for view in views:
         if len(views) > 1:
-            console.print(f"\n{view.product_code}", style="bold")
+            console.print(f"\n{view.instrument.product_code}", style="bold")
         console.print(render(view))
     return cli.EXIT_DONE
 

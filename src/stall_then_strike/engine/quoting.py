@@ -65,6 +65,11 @@ class Quoting:
         self._is_loose = False
         """Whether a quote is live that the last wish did not name: one that was thought to have ended."""
 
+    @property
+    def wished(self) -> tuple[Quote, ...]:
+        """The quotes that are wanted on the book."""
+        return self._wished
+
     # --- asking
 
     def still_holds(self, market: Market, gate: Reason | None, now_ns: int) -> bool:

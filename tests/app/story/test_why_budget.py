@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.app.story.why_budget import NOT_COUNTED, budget_waits
-from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.trader import PaperTrader, Seat
 from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
@@ -44,10 +44,10 @@ class Told(PaperTrader):
         super().__init__(*parts)  # type: ignore[arg-type] # the same
         self.notices: list[Notice] = []
 
-    def _record(self, row: Row) -> None:
+    def _record(self, seat: Seat, row: Row) -> None:
         if isinstance(row, Notice):
             self.notices.append(row)
-        super()._record(row)
+        super()._record(seat, row)
 
 
 @pytest.mark.parametrize(

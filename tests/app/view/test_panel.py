@@ -5,135 +5,36 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from stall_then_strike.app.view.panel import _figures, _live_orders, jpy, micros, render, span
-from stall_then_strike.app.view.status import (
-    AccountLine,
-    BudgetUse,
-    Counts,
-    DecisionLine,
-    FillLine,
-    Latency,
-    Status,
-    WorkingOrder,
-)
-from stall_then_strike.types.dto import BoardState, BookStatus, Health, Side
+from stall_then_strike.app.view.amounts import micros, money, span
+from stall_then_strike.app.view.panel import _figures, _live_orders, render
+from stall_then_strike.app.view.snapshot import AccountLine, DayFigures, Halt, Snapshot
+from stall_then_strike.types.dto import BoardState, BookStatus, Health
+from tests.app.view.snapshots import BAD, EMPTY, FULL, LIVE, TWO, changed
 
-TS = 1_795_246_213_123_456_789  # 2026-11-21T07:30:13Z
-
-EMPTY = Status(ts_ns=TS, mode="paper · bitFlyer", product="FX_BTC_JPY")
-FULL = Status(
-    ts_ns=TS,
-    mode="paper · embedded exchange",
-    product="FX_BTC_JPY",
-    uptime_s=754,
-    reason="stall_immature",
-    connected=True,
-    venue_state=BoardState.RUNNING,
-    venue_health=Health.NORMAL,
-    book=BookStatus.OK,
-    message_age_ms=45,
-    stale_ms=700,
-    best_bid=Decimal(13_600_000),
-    best_ask=Decimal(13_601_500),
-    spread_ticks=1500,
-    best_age_ms=312,
-    stall_ms=250,
-    position=Decimal("-0.012"),
-    max_position=Decimal("0.2"),
-    avg_price=Decimal(13_600_444),
-    pnl_today_jpy=Decimal("-16234.5"),
-    realised_today_jpy=Decimal(-12_000),
-    pnl_limit_jpy=Decimal(-30_000),
-    drawdown_jpy=Decimal(-17_000),
-    max_drawdown_jpy=Decimal(-17_500),
-    drawdown_limit_jpy=Decimal(-20_000),
-    orders=tuple(
-        WorkingOrder(
-            side=side,
-            price=Decimal(13_600_749),
-            size=Decimal("0.001"),
-            remaining=Decimal("0.0004"),
-            age_ms=512,
-            state="partial",
-            tag="stall",
-        )
-        for side in (Side.BUY, Side.SELL) * 4
-    ),
-    decisions=tuple(
-        DecisionLine(ts_ns=TS + n * 10**9, decision_type="cancel", reason=f"ttl{n}", detail="cancel_all_stall 2")
-        for n in range(50)
-    ),
-    fills=tuple(
-        FillLine(
-            ts_ns=TS + n * 10**9,
-            side=Side.BUY,
-            price=Decimal(13_600_749),
-            size=Decimal("0.001"),
-            pnl_jpy=Decimal(n) - 20,
-        )
-        for n in range(50)
-    ),
-    budget=(
-        BudgetUse(name="private/5min", used=412, limit=500),
-        BudgetUse(name="orders/5min", used=100, limit=300),
-        BudgetUse(name="small/min", used=20, limit=100),
-    ),
-    latency=Latency(p50_us=31.2, p99_us=12_345, samples=5234),
-    counts=Counts(messages=5234, strikes=1200, fills=39, cancels=205, closes=12, rejects=3, reconnects=1, garbage=2),
-)
-
-LIVE = replace(
-    FULL,
-    mode="live · https://api.bitflyer.com",
-    reason="budget",
-    orders=FULL.orders[:2],
-    account=AccountLine(is_live=True, is_settled=True, reported_s=3.2, lag_p99_ms=3.4),
-    budget=(
-        BudgetUse(name="address", used=157, limit=500),
-        BudgetUse(name="private", used=157, limit=500),
-        BudgetUse(name="orders", used=78, limit=300),
-        BudgetUse(name="small orders", used=57, limit=100),
-    ),
-    budget_wait="small orders 57/100, spaced, next in 0.8 s",
-)
-BAD = replace(
-    LIVE,
-    connected=False,
-    halted="position_mismatch",
-    book=BookStatus.STALE,
-    message_age_ms=3_600_000,
-    venue_state=BoardState.CIRCUIT_BREAK,
-    venue_health=Health.SUPER_BUSY,
-    account=AccountLine(is_live=False, is_settled=False, reported_s=12_345, in_doubt=17, lag_p99_ms=1_234.5),
-    budget_wait="pause after a refused or unsent request, next in 123.4 s",
-    pnl_today_jpy=Decimal("-1234567.5"),
-    position=Decimal("-123.456"),
-    max_position=Decimal(200),
-    counts=Counts(messages=52_345_678, strikes=123_456, fills=98_765, cancels=99_999, reconnects=1_234, garbage=9_876),
-)
-STATUSES = {"empty": EMPTY, "full": FULL, "live": LIVE, "bad": BAD}
+SEEN = {"empty": EMPTY, "full": FULL, "live": LIVE, "bad": BAD, "two": TWO}
 
 SIZES = [(40, 15), (60, 20), (80, 24), (120, 40), (200, 50)]
 SMALLER = [(60, 16), (40, 10), (20, 5), (8, 2)]
 BETWEEN = [(40, 50), (48, 18), (59, 24), (69, 60), (70, 21), (70, 22), (99, 15), (139, 30), (140, 22), (200, 15)]
 
 
-def drawn(status: Status, width: int, height: int, *, colours: bool = False) -> list[str]:
+def drawn(seen: Snapshot, width: int, height: int, *, colours: bool = False) -> list[str]:
     console = Console(width=width, height=height, force_terminal=colours, color_system="truecolor" if colours else None)
     with console.capture() as capture:
-        console.print(render(status), height=height)
+        console.print(render(seen), height=height)
     return capture.get().splitlines()
 
 
 @pytest.mark.parametrize("size", SIZES + SMALLER + BETWEEN)
-@pytest.mark.parametrize("status", STATUSES.values(), ids=STATUSES)
-def test_panel_fills_the_terminal_and_never_outgrows_it(status: Status, size: tuple[int, int]) -> None:
-    lines = drawn(status, *size)
+@pytest.mark.parametrize("seen", SEEN.values(), ids=SEEN)
+def test_panel_fills_the_terminal_and_never_outgrows_it(seen: Snapshot, size: tuple[int, int]) -> None:
+    lines = drawn(seen, *size)
     assert len(lines) == size[1]
     assert all(cell_len(line) <= size[0] for line in lines)
 
@@ -170,11 +71,11 @@ def test_what_an_operator_needs_is_whole_at_every_size(size: tuple[int, int]) ->
 
 
 @pytest.mark.parametrize("size", SIZES + BETWEEN)
-@pytest.mark.parametrize("status", [FULL, LIVE, BAD], ids=["full", "live", "bad"])
-def test_whatever_is_left_out_is_marked(status: Status, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("seen", [FULL, LIVE, BAD], ids=["full", "live", "bad"])
+def test_whatever_is_left_out_is_marked(seen: Snapshot, size: tuple[int, int]) -> None:
     """A row shows all of its parts or ends in an ellipsis; a row that is left out is counted."""
-    lines = drawn(status, *size)
-    figures = [*_figures(status), _live_orders(status)][: 99 if not (size[0] >= 70 and size[1] >= 22) else -1]
+    lines = drawn(seen, *size)
+    figures = [*_figures(seen), _live_orders(seen)][: 99 if not (size[0] >= 70 and size[1] >= 22) else -1]
     missing = 0
     for figure in figures:
         shapes = [[part.long.plain for part in figure.parts], [part.short.plain for part in figure.parts]]
@@ -199,7 +100,7 @@ def test_a_low_terminal_keeps_the_rows_that_matter_most() -> None:
 
 def test_the_tightest_limit_comes_first() -> None:
     for size in SIZES:
-        (line,) = (line for line in drawn(replace(LIVE, budget_wait=""), *size) if "57/100" in line)
+        (line,) = (line for line in drawn(changed(LIVE, budget_wait=""), *size) if "57/100" in line)
         assert line.index("57/100") < (line + "157/500").index("157/500")
 
 
@@ -237,7 +138,7 @@ def test_orders_without_room_are_counted() -> None:
 
 
 def test_halt_is_said_in_words_and_red() -> None:
-    halted = replace(FULL, halted="kill_drawdown")
+    halted = changed(FULL, halt=Halt(reason="kill_drawdown"))
     assert "HALTED: kill_drawdown" in drawn(halted, 80, 24)[0]
     assert "48;" in drawn(halted, 80, 24, colours=True)[0] or "41m" in drawn(halted, 80, 24, colours=True)[0]
 
@@ -250,7 +151,7 @@ def test_halt_is_said_in_words_and_red() -> None:
         ({"connected": False}, "NOT CONNECTED"),
         ({"venue_state": BoardState.CIRCUIT_BREAK}, "CIRCUIT BREAK"),
         ({"venue_health": Health.SUPER_BUSY}, "SUPER BUSY"),
-        ({"drawdown_jpy": Decimal(-19_999)}, "(100%)"),
+        ({"day": DayFigures(drawdown=Decimal(-19_999))}, "(100%)"),
         ({"account": AccountLine(is_live=True, is_settled=False, reported_s=None)}, "NOT RECONCILED"),
         (
             {"account": AccountLine(is_live=False, is_settled=False, reported_s=3.2)},
@@ -258,10 +159,10 @@ def test_halt_is_said_in_words_and_red() -> None:
         ),
     ],
 )
-def test_danger_is_said_in_words_and_colour(change: dict[str, object], words: str) -> None:
-    status = replace(FULL, **change)  # type: ignore[arg-type]
-    assert words in "\n".join(drawn(status, 80, 24))
-    danger = next(line for line in drawn(status, 80, 24, colours=True)[1:] if words.split()[0] in line)
+def test_danger_is_said_in_words_and_colour(change: dict[str, Any], words: str) -> None:
+    seen = changed(FULL, **change)
+    assert words in "\n".join(drawn(seen, 80, 24))
+    danger = next(line for line in drawn(seen, 80, 24, colours=True)[1:] if words.split()[0] in line)
     assert "\x1b[1;31m" in danger
 
 
@@ -270,7 +171,7 @@ def test_danger_is_said_in_words_and_colour(change: dict[str, object], words: st
     ("change", "words"),
     [
         ({"connected": False}, "NOT CONNECTED"),
-        ({"halted": "kill_pnl"}, "HALTED: kill_pnl"),
+        ({"halt": Halt(reason="kill_pnl")}, "HALTED: kill_pnl"),
         ({"book": BookStatus.SUSPECT}, "BOOK SUSPECT"),
         ({"book": BookStatus.STALE}, "BOOK STALE"),
         ({"venue_state": BoardState.CLOSED}, "VENUE CLOSED"),
@@ -279,15 +180,15 @@ def test_danger_is_said_in_words_and_colour(change: dict[str, object], words: st
         ({"account": AccountLine(is_live=False, is_settled=False, reported_s=3.2)}, "PRIVATE CHANNEL DOWN"),
     ],
 )
-def test_the_badge_says_what_is_wrong_in_red(change: dict[str, object], words: str, size: tuple[int, int]) -> None:
-    status = replace(LIVE, **change)  # type: ignore[arg-type]
-    assert drawn(status, *size)[0].startswith(f" {words} ")
-    assert "\x1b[1;37;41m" in drawn(status, *size, colours=True)[0]
+def test_the_badge_says_what_is_wrong_in_red(change: dict[str, Any], words: str, size: tuple[int, int]) -> None:
+    seen = changed(LIVE, **change)
+    assert drawn(seen, *size)[0].startswith(f" {words} ")
+    assert "\x1b[1;37;41m" in drawn(seen, *size, colours=True)[0]
 
 
 def test_the_badge_is_calm_while_all_is_well_and_yellow_before_the_first_book() -> None:
     assert "\x1b[30;46m" in drawn(LIVE, 80, 24, colours=True)[0]
-    assert "\x1b[30;43m" in drawn(replace(LIVE, book=BookStatus.UNKNOWN), 80, 24, colours=True)[0]
+    assert "\x1b[30;43m" in drawn(changed(LIVE, book=BookStatus.UNKNOWN), 80, 24, colours=True)[0]
 
 
 def test_what_is_wrong_comes_before_what_is_being_done_the_worst_first() -> None:
@@ -299,8 +200,8 @@ def test_what_is_wrong_comes_before_what_is_being_done_the_worst_first() -> None
 
 
 def test_words_from_outside_cannot_be_markup() -> None:
-    status = replace(FULL, mode="[red]x[/red]", halted="[/]", reason="[bold]")
-    assert "[red]x[/red]" in drawn(status, 80, 24)[0]
+    seen = changed(FULL, mode="[red]x[/red]", halt=Halt(reason="[/]"), reason="[bold]")
+    assert "[red]x[/red]" in drawn(seen, 80, 24)[0]
 
 
 @pytest.mark.parametrize(
@@ -315,8 +216,8 @@ def test_words_from_outside_cannot_be_markup() -> None:
         ("-30000", "-30,000"),
     ],
 )
-def test_yen(amount: str, text: str) -> None:
-    assert jpy(Decimal(amount)) == text
+def test_money(amount: str, text: str) -> None:
+    assert money(Decimal(amount)) == text
 
 
 @pytest.mark.parametrize(
@@ -329,3 +230,56 @@ def test_span(seconds: float, text: str) -> None:
 @pytest.mark.parametrize(("value", "text"), [(None, "-"), (0.4, "0 µs"), (9_999, "9,999 µs"), (12_345, "12.3 ms")])
 def test_micros(value: float | None, text: str) -> None:
     assert micros(value) == text
+
+
+# --- several instruments
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
+def test_each_of_several_instruments_has_a_row_on_a_usual_terminal(size: tuple[int, int]) -> None:
+    text = "\n".join(drawn(TWO, *size))
+    for part in (
+        "FX_BTC_JPY + ETH_JPY",
+        "FX_BTC_JPY -0.012 of 0.2 BTC (6%)  -16,469 JPY  ok 45 ms   budget",
+        "ETH_JPY    +0.37 of 2 ETH (18%)    +234.50 JPY  ok 310 ms  quoting",
+        "499,985.5 / 500,014.5",
+        "-16,234 JPY  halts at -30,000 (54%)",
+        "1,500 strikes  50 fills",
+        "BTC BUY  0.001 (0.0004 left)",
+        "ETH hold quoting",
+        "ETH SELL 0.01@500014.5 +14.50",
+    ):
+        assert part in text, part
+
+
+@pytest.mark.parametrize("size", SIZES[1:] + SMALLER[:1])
+def test_rows_of_several_instruments_stand_below_each_other(size: tuple[int, int]) -> None:
+    lines = drawn(TWO, *size)
+    first, second = (next(n for n, line in enumerate(lines) if word in line) for word in ("-0.012 of", "+0.37 of"))
+    assert lines[first].index("-0.012") == lines[second].index("+0.37")
+    assert lines[first].index("-16,469") == lines[second].index("+234.50")
+    assert lines[first].index("ok") == lines[second].index("ok")
+
+
+def test_more_instruments_than_lines_are_counted() -> None:
+    many = tuple(replace(TWO.instruments[1], product=f"P{n:02d}_JPY", base=f"P{n:02d}") for n in range(20))
+    lines = drawn(replace(TWO, instruments=many), 80, 24)
+    assert len(lines) == 24
+    assert any("more rows" in line for line in lines)
+    assert any("P00_JPY" in line for line in lines)
+    assert any("decisions" in line for line in lines)
+
+
+def test_a_trouble_of_one_instrument_names_it_and_one_of_all_does_not() -> None:
+    first, second = TWO.instruments
+    one = replace(TWO, instruments=(first, replace(second, book=BookStatus.STALE)))
+    assert drawn(one, 80, 24)[0].startswith(" BOOK STALE ETH  trading ")
+    both = replace(TWO, instruments=(replace(first, book=BookStatus.STALE), replace(second, book=BookStatus.STALE)))
+    assert drawn(both, 80, 24)[0].startswith(" BOOK STALE  trading ")
+
+
+def test_instruments_with_one_base_are_told_apart_by_their_products() -> None:
+    first, second = TWO.instruments
+    seen = replace(TWO, instruments=(first, replace(second, product="BTC_JPY", base="BTC")))
+    assert [name for name, _ in seen.named] == ["FX_BTC_JPY", "BTC_JPY"]
+    assert "FX_BTC_JPY SELL" in "\n".join(drawn(seen, 80, 24))

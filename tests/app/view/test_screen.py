@@ -23,7 +23,8 @@ from rich.console import Console
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.output import QUEUE_BYTES, Outlet, watched
 from stall_then_strike.app.view.screen import Screen
-from stall_then_strike.app.view.status import Status
+from stall_then_strike.app.view.snapshot import Snapshot
+from tests.app.view.snapshots import EMPTY, changed
 from tests.e2e.commands import full_pipe
 
 ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
@@ -172,17 +173,17 @@ def test_one_file_keeps_the_order_of_both_streams(tmp_path: Path, monkeypatch: p
 # --- the panel
 
 
-async def shown_for(seconds: float, screen: Screen, status: Callable[[], Status]) -> None:
+async def shown_for(seconds: float, screen: Screen, snapshot: Callable[[], Snapshot]) -> None:
     """Show, as a run does; fails if the display ends by itself."""
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(screen.show(status))
+        task = tasks.create_task(screen.show(snapshot))
         await asyncio.sleep(seconds)
         assert not task.done()
         task.cancel()
 
 
-def status() -> Status:
-    return Status(ts_ns=0, mode="test")
+def snapshot() -> Snapshot:
+    return EMPTY
 
 
 async def test_the_panel_gives_the_terminal_back_and_what_was_written_meanwhile() -> None:
@@ -191,7 +192,7 @@ async def test_the_panel_gives_the_terminal_back_and_what_was_written_meanwhile(
         screen = Screen(Console(file=as_stdout(outlet), force_terminal=True, width=80, height=24), live=True)
         assert screen.is_panel
         async with asyncio.TaskGroup() as tasks:
-            task = tasks.create_task(screen.show(status))
+            task = tasks.create_task(screen.show(snapshot))
             drawn = await asyncio.to_thread(emptied, ours, b"working orders")
             outlet.write(b"a warning\n")
             task.cancel()
@@ -209,12 +210,12 @@ async def test_a_terminal_that_is_read_again_shows_the_newest_frame() -> None:
         screen = Screen(Console(file=as_stdout(outlet), force_terminal=True, width=80, height=24), live=True)
         count = 0
 
-        def next_status() -> Status:
+        def next_snapshot() -> Snapshot:
             nonlocal count
             count += 1
-            return Status(ts_ns=0, mode=f"frame {count:04d}.")
+            return changed(EMPTY, mode=f"frame {count:04d}.")
 
-        await shown_for(6, screen, next_status)  # a terminal takes less than two frames unread
+        await shown_for(6, screen, next_snapshot)  # a terminal takes less than two frames unread
         drawn = await asyncio.to_thread(emptied, ours, LEAVE)
         outlet.finish()
     assert count > 12
@@ -226,13 +227,13 @@ async def test_a_terminal_that_is_closed_ends_no_run() -> None:
         outlet = Outlet(theirs, "utf-8", patient=False)
         screen = Screen(Console(file=as_stdout(outlet), force_terminal=True, width=80, height=24), live=True)
         os.close(ours)
-        await shown_for(0.6, screen, status)
+        await shown_for(0.6, screen, snapshot)
         screen.end("summary")
         outlet.finish()
 
 
-async def test_a_status_that_cannot_be_taken_ends_no_run() -> None:
-    def broken() -> Status:
+async def test_a_snapshot_that_cannot_be_taken_ends_no_run() -> None:
+    def broken() -> Snapshot:
         raise ZeroDivisionError
 
     with terminal() as (_, theirs):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from stall_then_strike.app.view.panel import render
-from stall_then_strike.app.view.status import Status, Summary
+from stall_then_strike.app.view.snapshot import InstrumentSnapshot, Snapshot
 from stall_then_strike.app.view.summary import minute_line, summary_table
 from stall_then_strike.types.dto import Command, Notice, Reason
 from stall_then_strike.types.instrument import base_of, quote_of
@@ -39,12 +38,13 @@ def shown(what: object) -> str:
 
 
 def test_summary_panel_and_minute_line_of_another_product() -> None:
-    status = Status(ts_ns=0, mode="paper", product="ETH_JPY")
-    summary = Summary(mode="paper", duration_s=1.0, product="ETH_JPY")
-    for text in (minute_line(status), shown(render(status)), shown(summary_table(summary))):
+    one = InstrumentSnapshot(product="ETH-PERP", base="ETH", quote="USDC")
+    seen = Snapshot(ts_ns=0, mode="paper", quote="USDC", instruments=(one,))
+    for text in (minute_line(seen), shown(render(seen)), shown(summary_table(seen))):
         assert "ETH" in text
+        assert "USDC" in text
         assert "BTC" not in text
-    assert "BTC" in shown(summary_table(replace(summary, product="ETH_BTC")))
+        assert "JPY" not in text
 
 
 def test_the_cores_lines_of_another_product() -> None:

@@ -16,7 +16,7 @@ from stall_then_strike.app.story.why_moment import Asked
 from stall_then_strike.app.story.why_order import QUOTE_TAG, Fill, OrderLife
 from stall_then_strike.app.story.why_sources import Records, Sources
 from stall_then_strike.app.story.why_words import FACTS, LIMITED, LOUD, clause, reason_of, sentence, signed
-from stall_then_strike.app.view.panel import jpy
+from stall_then_strike.app.view.amounts import money
 from stall_then_strike.infra.logs.log_reader import DecisionLine
 from stall_then_strike.types.dto import NS_PER_S, Fact
 from stall_then_strike.types.instrument import Instrument
@@ -323,9 +323,9 @@ def _of_fact(fact: Fact, units: Instrument, life: OrderLife | None = None) -> Ha
 
 def _of_fill(fill: Fill, units: Instrument) -> Happening:
     number = "" if fill.exec_id is None else f", execution {fill.exec_id}"
-    fee = f", fee {jpy(fill.fee)} {units.quote}" if fill.fee else ""
+    fee = f", fee {money(fill.fee)} {units.quote}" if fill.fee else ""
     text = (
-        f"{fill.side} {plain(fill.size)} @ {plain(fill.price)}: {jpy(fill.pnl)} {units.quote}{fee}, "
+        f"{fill.side} {plain(fill.size)} @ {plain(fill.price)}: {money(fill.pnl)} {units.quote}{fee}, "
         f"position {signed(fill.inventory_after)} {units.base}{number}"
     )
     what = "fill" if fill.tag in ("stall", "close", "dust") else fill.tag

@@ -10,7 +10,7 @@ from stall_then_strike.app.story.why_moment import Asked
 from stall_then_strike.app.story.why_order import QUOTE_TAG, OrderLife
 from stall_then_strike.app.story.why_sources import Records, Sources
 from stall_then_strike.app.story.why_words import LOUD, clause, lasting, signed
-from stall_then_strike.app.view.panel import jpy
+from stall_then_strike.app.view.amounts import money
 from stall_then_strike.infra.logs.log_reader import DecisionLine
 from stall_then_strike.types.dto import Reason
 from stall_then_strike.types.instrument import Instrument
@@ -84,7 +84,7 @@ def _filled(life: OrderLife, units: Instrument) -> str:
     link = "" if life.end == "filled" and not _rested(life) else " and "
     raced = life.cancel_sent_ns is not None and life.cancel_sent_ns <= life.fills[-1].ts_ns
     while_cancelled = " while its cancel was in flight" if raced else ""
-    effect = f"{jpy(won)} {units.quote} realised, position {signed(after)} {units.base} after it"
+    effect = f"{money(won)} {units.quote} realised, position {signed(after)} {units.base} after it"
     return f"{link}was filled {share} by {many} at {cost:,.0f}{while_cancelled}: {effect}"
 
 
@@ -128,7 +128,7 @@ def _sum(found: Records, units: Instrument) -> str:
     won = sum((fill.pnl for fill in found.fills), Decimal(0))
     count = len(found.fills)
     parts.append(
-        f"{count} {'fill' if count == 1 else 'fills'}" + (f" ({jpy(won)} {units.quote} realised)" if count else "")
+        f"{count} {'fill' if count == 1 else 'fills'}" + (f" ({money(won)} {units.quote} realised)" if count else "")
     )
     facts = [*found.facts, *(fact for life in found.orders for fact in life.facts)]
     odd = sum(fact.what in LOUD for fact in facts)

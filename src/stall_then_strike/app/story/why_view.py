@@ -16,7 +16,7 @@ from stall_then_strike.app.story.why_hold import Hold
 from stall_then_strike.app.story.why_order import Fill, OrderLife
 from stall_then_strike.app.story.why_story import Happening, Story
 from stall_then_strike.app.story.why_words import lasting, signed
-from stall_then_strike.app.view.panel import jpy
+from stall_then_strike.app.view.amounts import money
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import plain, utc_clock, utc_iso
@@ -207,7 +207,7 @@ def _fills(fills: Sequence[Fill], units: Instrument) -> RenderableType:
         (
             utc_clock(fill.ts_ns),
             f"{fill.side:<4} {plain(fill.size)} @ {plain(fill.price)}",
-            f"{jpy(fill.pnl)} {units.quote}, day {jpy(fill.pnl_cum)}, {_held(fill, units)}",
+            f"{money(fill.pnl)} {units.quote}, day {money(fill.pnl_cum)}, {_held(fill, units)}",
         )
         for fill in fills
     ]

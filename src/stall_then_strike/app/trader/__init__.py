@@ -12,7 +12,7 @@ live_end       stops a live run, and confirms the account's state at the end
 preflight      checks before real orders are sent
 embedded       the embedded exchange with an account, for a run without API key
 own_recording  records while trading
-observe        a trader's status and summary for the operator
+observe        makes the snapshots of a trader
 live_alerts    decides which events send an alert
 skew_watch     decides when the clock is too wrong for trading
 """

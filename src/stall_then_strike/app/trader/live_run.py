@@ -32,7 +32,6 @@ from stall_then_strike.app.trader.realtime import RealtimeRun
 from stall_then_strike.app.trader.skew_watch import SkewWatch
 from stall_then_strike.app.view.checks import CheckResult, Verdict, exit_code, show
 from stall_then_strike.app.view.screen import Screen
-from stall_then_strike.app.view.status import Status
 from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import config_digest
 from stall_then_strike.config.models import AppConfig
@@ -219,19 +218,16 @@ class LiveRun:
             CallsMade(ts_ns=self._clock.now_ns(), calls=sum(http.private_calls for http in self.https))
         )
         self._tell_halt()
-        observers = [
-            Observer(each, self.trader, self._mode, self._clock.now_ns(), number)
-            for number, each in enumerate(self._each)
-        ]
+        observer = Observer(self._cfg, self.trader, self._mode, self._clock.now_ns(), self._condition)
         try:
-            await self._trade(observers, duration_s)
+            await self._trade(observer, duration_s)
         except Exception as error:
             self._tell_failure(error)
             raise
         finally:
             await self._cancel_the_rest()
             is_written = await self._write_the_rest()
-        code = self._finish(observers)
+        code = self._finish(observer)
         return code if is_written or code != cli.EXIT_DONE else cli.EXIT_FAILED
 
     async def _preflight(self) -> int:
@@ -263,16 +259,15 @@ class LiveRun:
             return cli.EXIT_HALTED
         return cli.EXIT_FAILED if self.portfolio.any_live else cli.EXIT_DONE
 
-    async def _trade(self, observers: Sequence[Observer], duration_s: float | None) -> None:
+    async def _trade(self, observer: Observer, duration_s: float | None) -> None:
         """Connect, trade to the end, and stop in good order."""
         heartbeat = Heartbeat(heartbeat_path(self._cfg), SystemClock(), period_sec=float(self._cfg.watch.heartbeat_sec))
         async with asyncio.TaskGroup() as tasks:
-            owned = self._start_tasks(tasks, observers[0], heartbeat)
+            owned = self._start_tasks(tasks, observer, heartbeat)
             self.trader.remember("start", config_digest(self._cfg))
             await self._session.connect_ws()
             await self._ready()
-            for observer in observers:
-                observer.restart(self._clock.now_ns())
+            observer.restart(self._clock.now_ns())
             if not self._ending.wanted.is_set():
                 logger.info("feed and private channel are live: {}", self._cfg.exchange.ws_url)
                 text = f"{', '.join(self._cfg.products)}, {self._mode}"
@@ -308,7 +303,7 @@ class LiveRun:
             tasks.create_task(self._watch()),
             tasks.create_task(care.run()),
             tasks.create_task(watch_disks(disks, self._tell_of_disk)),
-            tasks.create_task(parts.screen.show(lambda: self._status(observer))),
+            tasks.create_task(parts.screen.show(observer.snapshot)),
         ]
 
     async def _ready(self) -> None:
@@ -330,15 +325,13 @@ class LiveRun:
         logger.critical("{} steps are not in the journal: it does not know how this run ended", len(self.trader.owed))
         return False
 
-    def _finish(self, observers: Sequence[Observer]) -> int:
+    def _finish(self, observer: Observer) -> int:
         portfolio, parts = self.portfolio, self._parts
         halted = portfolio.halted
         ended = self._ending.why if halted is None else f"halted: {halted.label}"
         if portfolio.any_live or not self._end.is_shown:
             ended = f"{ended}; NOT CONFIRMED by the venue"
-        for observer in observers:
-            summary = observer.summary(self._condition(), log_dir=str(parts.log_dir), ended=ended)
-            parts.screen.end(summary_table(summary))
+        parts.screen.end(summary_table(observer.finish(), log_dir=str(parts.log_dir), ended=ended))
         logger.info("ended: {}", ended)
         parts.alerts.send(AlertKind.STOP, "stopped", f"{ended}; {self._end.last_words()}")
         if halted is not None:
@@ -452,8 +445,4 @@ class LiveRun:
                 self._parts.screen.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _condition(self) -> FeedCondition:
-        return FeedCondition.of(self._session.statistics(), self._lag.p99_ns)
-
-    def _status(self, observer: Observer) -> Status:
-        status = observer.status(self._condition())
-        return replace(status, reason=self._end.awaited) if self._end.awaited else status
+        return FeedCondition.of(self._session.statistics(), self._lag.p99_ns, self._end.awaited)

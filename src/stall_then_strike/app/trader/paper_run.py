@@ -99,7 +99,7 @@ class PaperRun:
             recording.attach(trader)
             owned = self._watchers(tasks, trader, run)
             if paced:
-                owned.append(tasks.create_task(self._screen.show(lambda: observer.status(FeedCondition()))))
+                owned.append(tasks.create_task(self._screen.show(observer.snapshot)))
             frames = messages if is_tape else recording.listen(messages)
             await run.run(frames, duration_ns=_nanoseconds(duration_s))
             for task in owned:
@@ -137,7 +137,7 @@ class PaperRun:
     def _finish_virtual(self, trader: PaperTrader, observer: Observer, run: VirtualRun[Any], ended: str) -> int:
         if run.backwards:
             logger.warning("{} messages were stamped before an earlier one; they count as of its time", run.backwards)
-        return self._finish(trader, observer, FeedCondition(), self.ending.why or ended)
+        return self._finish(trader, observer, self.ending.why or ended)
 
     # --- real time
 
@@ -161,7 +161,7 @@ class PaperRun:
             await stack.enter_async_context(recording)
             recording.attach(trader, session)
             await stack.enter_async_context(session)
-            observer = Observer(cfg, trader, mode, clock.now_ns())
+            observer = Observer(cfg, trader, mode, clock.now_ns(), lambda: FeedCondition.of(session.statistics()))
             await session.connect_ws()
             await self._ready(session, speed)
             observer.restart(clock.now_ns())
@@ -170,12 +170,11 @@ class PaperRun:
             http = BitflyerHttp(session.get_client(), cfg.exchange, clock, timeout=session.call_timeout)
             async with asyncio.TaskGroup() as tasks:
                 owned = self._start_tasks(tasks, trader, session, http, clock)
-                shown = self._screen.show(lambda: observer.status(FeedCondition.of(session.statistics())))
-                owned.append(tasks.create_task(shown))
+                owned.append(tasks.create_task(self._screen.show(observer.snapshot)))
                 await self._until_end(trader, None if duration_s is None else duration_s / speed)
                 for task in owned:
                     task.cancel()
-            return self._finish(trader, observer, FeedCondition.of(session.statistics()), self.ending.why)
+            return self._finish(trader, observer, self.ending.why)
 
     def _start_tasks(
         self,
@@ -228,12 +227,12 @@ class PaperRun:
                 self._over.set()
             await asyncio.sleep(_WATCH_S)
 
-    def _finish(self, trader: PaperTrader, observer: Observer, feed: FeedCondition, ended: str) -> int:
+    def _finish(self, trader: PaperTrader, observer: Observer, ended: str) -> int:
         halted = trader.core.halted
         if halted is not None:
             ended = f"halted: {halted.label}"
         self.ended = ended
-        self._screen.end(summary_table(observer.summary(feed, log_dir=str(self._log_dir), ended=ended)))
+        self._screen.end(summary_table(observer.finish(), log_dir=str(self._log_dir), ended=ended))
         logger.info("ended: {}", ended)
         return cli.EXIT_DONE if halted is None else cli.EXIT_HALTED
 

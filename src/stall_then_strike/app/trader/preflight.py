@@ -15,8 +15,8 @@ from typing import Final, TypeVar
 from yarl import URL
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.view.amounts import money
 from stall_then_strike.app.view.checks import CheckResult, Verdict, fault, ok, warning
-from stall_then_strike.app.view.panel import jpy
 from stall_then_strike.config.models import AppConfig, ForeignOrders
 from stall_then_strike.engine.risk import DAY_LIMITS, KEEPS_POSITION
 from stall_then_strike.engine.venue.calendar import TradingCalendar
@@ -256,7 +256,7 @@ def _permissions(permissions: frozenset[str]) -> CheckResult:
 
 def _collateral(cfg: AppConfig, margin: Collateral) -> CheckResult:
     unit = cfg.exchange.instrument()
-    text = f"{jpy(unit.amount(margin.collateral), signed=False)} {unit.quote}"
+    text = f"{money(unit.amount(margin.collateral), signed=False)} {unit.quote}"
     if margin.collateral <= 0:
         return fault("collateral", text, "deposit collateral: every order would be refused")
     if margin.required > 0:
@@ -281,7 +281,7 @@ def _margin(cfg: AppConfig, margin: Collateral, price: Decimal | VenueError) -> 
     return warning(
         "margin",
         f"{text}; strategy.max_inventory_btc {plain(strategy.max_inventory_btc)} with quotes of "
-        f"{plain(strategy.size_min)} needs {jpy(needed, signed=False)} {unit.quote}",
+        f"{plain(strategy.size_min)} needs {money(needed, signed=False)} {unit.quote}",
         "lower strategy.max_inventory_btc or deposit more: orders beyond it are refused (-205), and quotes then pause",
     )
 

@@ -1,6 +1,8 @@
 """What an operator sees.
 
-status          the values of a run at one moment
+snapshot        the account and its instruments at one moment
+amounts         amounts, prices and times as text
+fitting         figures fitted into lines of a width
 panel           the live panel
 screen          display of a run: panel or lines
 summary         a line a minute, a table at the end

@@ -15,7 +15,7 @@ from rich.screen import Screen as FullScreen
 
 from stall_then_strike.app.shell.output import outlet_of
 from stall_then_strike.app.view.panel import render
-from stall_then_strike.app.view.status import Status
+from stall_then_strike.app.view.snapshot import Snapshot
 from stall_then_strike.app.view.summary import minute_line
 
 _FRAME_S: Final = 0.25
@@ -44,10 +44,10 @@ class Screen:
         if not self.is_panel:
             self._say(f"{what}; logs in {log_dir}")
 
-    async def show(self, status: Callable[[], Status]) -> None:
+    async def show(self, snapshot: Callable[[], Snapshot]) -> None:
         """Show the run for ever: four frames a second, or a line a minute, in real time."""
         try:
-            await self._show(status)
+            await self._show(snapshot)
         except Exception as error:  # noqa: BLE001 - an error of the display must not end the run
             logger.opt(exception=error).error("the display failed and is off; the run goes on")
         finally:
@@ -55,18 +55,18 @@ class Screen:
                 self._outlet.end_panel()
         await asyncio.Event().wait()
 
-    async def _show(self, status: Callable[[], Status]) -> None:
+    async def _show(self, snapshot: Callable[[], Snapshot]) -> None:
         while self._outlet is not None:
-            self._outlet.draw(partial(self._drawn, status()))
+            self._outlet.draw(partial(self._drawn, snapshot()))
             await asyncio.sleep(_FRAME_S)
         while True:
             await asyncio.sleep(_LINE_S)
-            self._say(minute_line(status()))
+            self._say(minute_line(snapshot()))
 
-    def _drawn(self, status: Status) -> str:
+    def _drawn(self, seen: Snapshot) -> str:
         """A frame of the terminal's current size."""
         with self.console.capture() as frame:
-            self.console.print(FullScreen(render(status)), end="")
+            self.console.print(FullScreen(render(seen)), end="")
         return f"{Control.home()}{frame.get()}"
 
     def end(self, summary: RenderableType) -> None:

@@ -12,76 +12,44 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from stall_then_strike.app.view.panel import UNKNOWN, jpy, price
+from stall_then_strike.app.view.amounts import UNKNOWN, money, price
+from stall_then_strike.app.view.snapshot import DayFigures, Fill, Halt, LiveOrder, as_plain, price_of
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.portfolio import MONEY_PER_ONE
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.journal.halt import newest, remembered
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.types.dto import CoreMemo
-from stall_then_strike.types.instrument import base_of, quote_of
+from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import plain, utc_iso
 
 FILLS_SHOWN: Final = 10
+_KEYS: Final = {"position": "position_btc"} | {
+    name: f"{name}_jpy" for name in ("pnl", "realised", "since_resume", "drawdown", "max_drawdown")
+}
+"""Keys of the JSON object that are named as in the CSV logs, whatever the assets are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Halt:
-    """A remembered halt."""
-
-    reason: str
-    ts_ns: int
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(DayFigures):
     """Position and result of the remembered trading day, marked to the last known mid."""
 
-    as_of_ns: int
     day: str
     is_today: bool
     """Whether that trading day is today's."""
+    as_of_ns: int
     position: Decimal
     """Base asset, signed."""
     avg_price: Decimal | None
-    """Quote currency."""
-    pnl_jpy: Decimal
-    realised_jpy: Decimal
-    drawdown_jpy: Decimal
-    max_drawdown_jpy: Decimal
-    since_resume_jpy: Decimal
+    since_resume: Decimal
     """Result since the last resume, which the day's loss limit applies to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiveOrder:
-    """An order that is not known to have ended."""
+class BookedFill(Fill):
+    """A fill, with the venue's number of it."""
 
-    sent_ns: int
-    name: str
-    order_id: str
-    side: str
-    price: Decimal | None
-    """Quote currency; None at market."""
-    size: Decimal
-    remaining: Decimal
-    state: str
-    tag: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fill:
-    """A fill."""
-
-    ts_ns: int
     exec_id: int
-    side: str
-    price: Decimal
-    size: Decimal
-    pnl_jpy: Decimal
-    inventory_after: Decimal
-    tag: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +57,7 @@ class StateView:
     """Everything that ``state show`` shows."""
 
     path: Path
-    product_code: str
+    instrument: Instrument
     account: str
     version: int
     size_bytes: int
@@ -101,7 +69,7 @@ class StateView:
     result: Result | None
     """None before the core has written one."""
     orders: tuple[LiveOrder, ...]
-    fills: tuple[Fill, ...]
+    fills: tuple[BookedFill, ...]
 
 
 def take_view(journal: JournalReader, cfg: AppConfig, now_ns: int) -> StateView:
@@ -114,7 +82,7 @@ def take_view(journal: JournalReader, cfg: AppConfig, now_ns: int) -> StateView:
         halt = Halt(reason=halted.halted.label, ts_ns=halted.halt_ns, detail=halted.halt_detail)
     return StateView(
         path=info.path,
-        product_code=units.product_code,
+        instrument=units,
         account=info.account,
         version=info.version,
         size_bytes=info.size_bytes,
@@ -124,49 +92,22 @@ def take_view(journal: JournalReader, cfg: AppConfig, now_ns: int) -> StateView:
         held_by=info.held_by,
         halt=halt,
         result=None if memo is None else _result(memo, cfg, TradingCalendar(cfg.session).day(now_ns).isoformat()),
-        orders=tuple(
-            LiveOrder(
-                sent_ns=order.sent_ns,
-                name=order.client_order_id,
-                order_id=order.order_id or "",
-                side=order.side.value,
-                price=None if order.price is None else units.price(order.price),
-                size=units.size(order.size),
-                remaining=units.size(max(0, order.size - order.executed)),
-                state=order.state,
-                tag=order.tag,
-            )
-            for order in reader.live_orders()
-        ),
-        fills=tuple(
-            Fill(
-                ts_ns=fill.row.ts_ns,
-                exec_id=fill.exec_id,
-                side=fill.row.side.value,
-                price=units.price(fill.row.price),
-                size=units.size(fill.row.size),
-                pnl_jpy=units.amount(fill.row.pnl_jpy),
-                inventory_after=units.size(fill.row.inventory_after),
-                tag=fill.row.tag,
-            )
-            for fill in reader.newest_fills(FILLS_SHOWN)
-        ),
+        orders=tuple(LiveOrder.of(order, units) for order in reader.live_orders()),
+        fills=tuple(BookedFill.of(fill.row, units, exec_id=fill.exec_id) for fill in reader.newest_fills(FILLS_SHOWN)),
     )
 
 
 def _result(memo: CoreMemo, cfg: AppConfig, today: str) -> Result:
     units, state = cfg.exchange.instrument(), remembered(cfg, memo)
-    return Result(
-        as_of_ns=memo.ts_ns,
+    return Result.of(
+        state,
+        units,
         day=memo.day,
         is_today=memo.day == today,
+        as_of_ns=memo.ts_ns,
         position=units.size(memo.inventory.position),
-        avg_price=units.price(state.avg_price) if state.size else None,
-        pnl_jpy=units.amount(state.pnl_today_jpy),
-        realised_jpy=units.amount(state.realised_today_jpy),
-        drawdown_jpy=units.amount(state.drawdown_jpy),
-        max_drawdown_jpy=units.amount(state.max_drawdown_jpy),
-        since_resume_jpy=units.amount(state.pnl_today_jpy - memo.pnl_base),
+        avg_price=price_of(units, state.avg_price) if state.size else None,
+        since_resume=units.amount(state.pnl_today_jpy - memo.pnl_base),
     )
 
 
@@ -188,11 +129,10 @@ def account_result(memo: CoreMemo) -> dict[str, Decimal]:
 
 def as_json(view: StateView) -> dict[str, Any]:
     """The view for programs: decimals and stamps as in the CSV logs, null for missing values."""
-    halt, result = view.halt, view.result
     return {
         "journal": {
             "path": str(view.path),
-            "product_code": view.product_code,
+            "product_code": view.instrument.product_code,
             "account": view.account,
             "version": view.version,
             "size_bytes": view.size_bytes,
@@ -202,48 +142,10 @@ def as_json(view: StateView) -> dict[str, Any]:
             "running": view.held_by is not None,
             "held_by": view.held_by,
         },
-        "halt": None if halt is None else {"reason": halt.reason, "ts": utc_iso(halt.ts_ns), "detail": halt.detail},
-        "day": None
-        if result is None
-        else {
-            "day": result.day,
-            "is_today": result.is_today,
-            "as_of": utc_iso(result.as_of_ns),
-            "position_btc": plain(result.position),
-            "avg_price": None if result.avg_price is None else plain(result.avg_price),
-            "pnl_jpy": plain(result.pnl_jpy),
-            "realised_jpy": plain(result.realised_jpy),
-            "since_resume_jpy": plain(result.since_resume_jpy),
-            "drawdown_jpy": plain(result.drawdown_jpy),
-            "max_drawdown_jpy": plain(result.max_drawdown_jpy),
-        },
-        "live_orders": [
-            {
-                "sent": utc_iso(order.sent_ns),
-                "client_order_id": order.name,
-                "order_id": order.order_id or None,
-                "side": order.side,
-                "price": None if order.price is None else plain(order.price),
-                "size": plain(order.size),
-                "remaining": plain(order.remaining),
-                "state": order.state,
-                "tag": order.tag,
-            }
-            for order in view.orders
-        ],
-        "last_fills": [
-            {
-                "ts": utc_iso(fill.ts_ns),
-                "exec_id": fill.exec_id,
-                "side": fill.side,
-                "price": plain(fill.price),
-                "size": plain(fill.size),
-                "pnl_jpy": plain(fill.pnl_jpy),
-                "inventory_after": plain(fill.inventory_after),
-                "tag": fill.tag,
-            }
-            for fill in view.fills
-        ],
+        "halt": as_plain(view.halt),
+        "day": as_plain(view.result, _KEYS),
+        "live_orders": as_plain(view.orders),
+        "last_fills": as_plain(view.fills, _KEYS),
     }
 
 
@@ -277,14 +179,14 @@ def render(view: StateView) -> RenderableType:
         ),
         _table(
             f"last fills ({len(view.fills)} of {view.fill_rows:,})",
-            ("time", "side", ">size", ">price", f">PnL {quote_of(view.product_code)}", ">position", "tag"),
+            ("time", "side", ">size", ">price", f">PnL {view.instrument.quote}", ">position", "tag"),
             [
                 (
                     _moment(fill.ts_ns),
                     fill.side,
                     plain(fill.size),
                     price(fill.price),
-                    jpy(fill.pnl_jpy),
+                    money(fill.pnl),
                     plain(fill.inventory_after),
                     fill.tag,
                 )
@@ -307,15 +209,15 @@ def _figures(view: StateView) -> list[tuple[str, Text]]:
     if result is None:
         figures.append(("result", Text("nothing remembered yet")))
     else:
-        quote = quote_of(view.product_code)
-        held = f"{plain(result.position)} {base_of(view.product_code)}"
+        quote = view.instrument.quote
+        held = f"{plain(result.position)} {view.instrument.base}"
         if result.avg_price is not None:
             held += f" at {price(result.avg_price)}"
-        pnl = f"{jpy(result.pnl_jpy)} {quote}, realised {jpy(result.realised_jpy)}"
+        pnl = f"{money(result.pnl)} {quote}, realised {money(result.realised)}"
         since = ""
-        if result.since_resume_jpy != result.pnl_jpy:
+        if result.since_resume != result.pnl:
             since = " since the last resume"
-            pnl += f",{since} {jpy(result.since_resume_jpy)}"
+            pnl += f",{since} {money(result.since_resume)}"
         figures += [
             ("as of", Text(_moment(result.as_of_ns))),
             ("trading day", Text((result.day or UNKNOWN) + ("" if result.is_today else " (over)"))),
@@ -323,7 +225,7 @@ def _figures(view: StateView) -> list[tuple[str, Text]]:
             ("day's PnL", Text(pnl)),
             (
                 "drawdown",
-                Text(f"{jpy(result.drawdown_jpy)} {quote}{since}, the day's deepest {jpy(result.max_drawdown_jpy)}"),
+                Text(f"{money(result.drawdown)} {quote}{since}, the day's deepest {money(result.max_drawdown)}"),
             ),
         ]
     size = f"{view.size_bytes / 1e6:,.1f} MB"
@@ -331,7 +233,7 @@ def _figures(view: StateView) -> list[tuple[str, Text]]:
     return [
         *figures,
         ("journal", Text(str(view.path))),
-        ("", Text(f"{view.product_code}, account {view.account}, version {view.version}")),
+        ("", Text(f"{view.instrument.product_code}, account {view.account}, version {view.version}")),
         ("", Text(f"{size}, {rows}")),
     ]
 

@@ -2,70 +2,95 @@
 
 from __future__ import annotations
 
-from rich.console import RenderableType
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
 from rich.table import Table
 
-from stall_then_strike.app.view.panel import UNKNOWN, jpy, micros, price, span
-from stall_then_strike.app.view.status import Latency, Status, Summary
+from stall_then_strike.app.view.amounts import UNKNOWN, micros, money, price, span
+from stall_then_strike.app.view.snapshot import ZERO, DayFigures, InstrumentSnapshot, Latency, ReasonCount, Snapshot
 from stall_then_strike.types.dto import Reason
-from stall_then_strike.types.instrument import base_of, quote_of
 from stall_then_strike.types.text import plain, utc_iso
 
 REASONS_SHOWN = 6
+_Rows = list[tuple[str, str]]
+_GAP = ("", "")
 
 
-def minute_line(status: Status) -> str:
+def minute_line(seen: Snapshot) -> str:
     """The state of a run on one line without colours, for logs and pipes."""
-    counts = status.counts
-    age = UNKNOWN if status.message_age_ms is None else f"{status.message_age_ms} ms"
-    feed = "connected" if status.connected else "NOT CONNECTED"
-    doing = f"HALTED {status.halted}" if status.halted is not None else status.reason or "starting"
-    if status.halted is None and status.reason == Reason.BUDGET.label and status.budget_wait:
-        doing = f"{doing} ({status.budget_wait})"
-    spread = UNKNOWN if status.spread_ticks is None else f"{status.spread_ticks:,}"
+    counts, alone = seen.counts, seen.alone
+    feed = "connected" if seen.connected else "NOT CONNECTED"
+    if alone is None:
+        own = [f"{one.product} {one.reason or 'starting'}, {', '.join(_standing(one))}" for one in seen.instruments]
+        places = [feed, *own]
+    else:
+        book, *rest = _standing(alone)
+        places = [f"{feed} {book}", *rest]
     return " | ".join(
         (
-            f"{utc_iso(status.ts_ns)[:19]}Z up {span(status.uptime_s)}",
-            f"{doing}",
-            f"{feed} book {status.book.name.lower()} {age}",
-            f"{price(status.best_bid)}/{price(status.best_ask)} spread {spread}",
-            f"position {plain(status.position)} {base_of(status.product)}",
-            f"day's PnL {jpy(status.pnl_today_jpy)} {quote_of(status.product)} drawdown {jpy(status.drawdown_jpy)}",
+            f"{utc_iso(seen.ts_ns)[:19]}Z up {span(seen.uptime_s)}",
+            _doing(seen),
+            *places,
+            f"day's PnL {money(seen.day.pnl)} {seen.quote} drawdown {money(seen.day.drawdown)}",
             f"strikes {counts.strikes:,} fills {counts.fills:,} cancels {counts.cancels:,} closes {counts.closes:,}",
-            f"reconnects {counts.reconnects:,} garbage {counts.garbage:,}",
-            f"p99 {micros(status.latency.p99_us)}",
+            f"reconnects {seen.reconnects:,} garbage {counts.garbage:,}",
+            f"p99 {micros(seen.latency.p99_us)}",
         )
     )
 
 
-def summary_table(summary: Summary) -> RenderableType:
-    """A run as a table of names and values."""
-    counts = summary.counts
-    base = base_of(summary.product)
-    ratio = UNKNOWN if summary.fill_ratio is None else f"{summary.fill_ratio:.1%}"
-    checks = UNKNOWN if not summary.mid_checks else f"{summary.mid_agreed:,} of {summary.mid_checks:,}"
-    rows = [
-        ("mode", summary.mode),
-        ("ended", summary.ended or UNKNOWN),
-        ("duration", span(summary.duration_s)),
-        ("board messages", f"{counts.messages:,}"),
-        ("mid checks agreed", checks),
-        ("reconnects, garbage", f"{counts.reconnects:,}, {counts.garbage:,}"),
-        ("", ""),
-        ("strikes", f"{counts.strikes:,}"),
-        ("orders placed", f"{counts.placed:,}"),
-        ("filled, partly filled", f"{counts.filled:,}, {counts.partly_filled:,} ({ratio} of placed)"),
-        ("fills, volume", f"{counts.fills:,}, {plain(summary.volume)} {base}"),
-        ("cancels, closes, rejects", f"{counts.cancels:,}, {counts.closes:,}, {counts.rejects:,}"),
-        ("", ""),
-        *_results(summary),
-        ("position at the end", f"{plain(summary.position)} {base}"),
-        ("", ""),
-        *((("decision latency", _latency(summary.latency)),) if summary.latency.samples else ()),
-        *_reasons(summary),
-        ("logs", summary.log_dir or UNKNOWN),
+def _doing(seen: Snapshot) -> str:
+    if seen.halt is not None:
+        return f"HALTED {seen.halt.reason}"
+    waits = not seen.awaited and any(one.reason == Reason.BUDGET.label for one in seen.instruments)
+    return f"{seen.doing} ({seen.budget_wait})" if waits and seen.budget_wait else seen.doing
+
+
+def _standing(one: InstrumentSnapshot) -> tuple[str, str, str]:
+    """Book, market and position of an instrument."""
+    age = UNKNOWN if one.message_age_ms is None else f"{one.message_age_ms} ms"
+    spread = UNKNOWN if one.spread_ticks is None else f"{one.spread_ticks:,}"
+    return (
+        f"book {one.book.name.lower()} {age}",
+        f"{price(one.best_bid)}/{price(one.best_ask)} spread {spread}",
+        f"position {plain(one.position)} {one.base}",
+    )
+
+
+def summary_table(last: Snapshot, *, log_dir: str = "", ended: str = "") -> RenderableType:
+    """A run as a table of names and values, from its last snapshot; of several instruments also a table for each.
+
+    ``ended`` says why it ended: ``duration over``, ``SIGINT``, ``halted: kill_pnl`` ...
+    """
+    head = [("mode", last.mode), ("ended", ended or UNKNOWN), ("duration", span(last.uptime_s))]
+    latency, logs = _latency(last.latency), ("logs", log_dir or UNKNOWN)
+    if (one := last.alone) is not None:
+        lost = ("reconnects, garbage", f"{last.reconnects:,}, {one.counts.garbage:,}")
+        return _table("summary", [*head, *_own(one, lost, last.date), *latency, *_reasons(one.run.reasons), logs])
+    total = sum((one.run.realised + one.run.marked for one in last.instruments), ZERO)
+    account = [
+        *head,
+        ("reconnects", f"{last.reconnects:,}"),
+        ("result, whole run", f"{money(total)} {last.quote}"),
+        *_day(last.day, last.quote, last.date),
+        *latency,
+        logs,
     ]
-    table = Table(title="summary", show_header=False, title_justify="left", title_style="bold", border_style="blue")
+    return Group(
+        _table("summary", account),
+        *(
+            _table(
+                one.product,
+                [*_own(one, ("garbage", f"{one.counts.garbage:,}"), last.date), *_reasons(one.run.reasons)],
+            )
+            for one in last.instruments
+        ),
+    )
+
+
+def _table(title: str, rows: Iterable[tuple[str, str]]) -> Table:
+    table = Table(title=title, show_header=False, title_justify="left", title_style="bold", border_style="blue")
     table.add_column(style="bright_black", no_wrap=True)
     table.add_column(overflow="fold")
     for row in rows:
@@ -73,29 +98,51 @@ def summary_table(summary: Summary) -> RenderableType:
     return table
 
 
-def _results(summary: Summary) -> list[tuple[str, str]]:
-    """One scope per line. The limits apply to the trading day's result."""
-    total, quote = summary.realised_jpy + summary.marked_jpy, quote_of(summary.product)
-    rows = [
-        ("result, whole run", f"{jpy(total)} {quote}"),
-        ("realised part, open position", f"{jpy(summary.realised_jpy)}, {jpy(summary.marked_jpy)} {quote}"),
-        ("deepest drawdown, whole run", f"{jpy(summary.max_drawdown_jpy)} {quote}"),
+def _own(one: InstrumentSnapshot, lost: tuple[str, str], date: str) -> _Rows:
+    """An instrument's run; ``lost`` is the row of what the connection lost. One scope of results per line."""
+    counts, run = one.counts, one.run
+    ratio = UNKNOWN if counts.fill_ratio is None else f"{counts.fill_ratio:.1%}"
+    checks = UNKNOWN if not run.mid_checks else f"{run.mid_agreed:,} of {run.mid_checks:,}"
+    return [
+        ("board messages", f"{counts.messages:,}"),
+        ("mid checks agreed", checks),
+        lost,
+        _GAP,
+        ("strikes", f"{counts.strikes:,}"),
+        ("orders placed", f"{counts.placed:,}"),
+        ("filled, partly filled", f"{counts.filled:,}, {counts.partly_filled:,} ({ratio} of placed)"),
+        ("fills, volume", f"{counts.fills:,}, {plain(run.volume)} {one.base}"),
+        ("cancels, closes, rejects", f"{counts.cancels:,}, {counts.closes:,}, {counts.rejects:,}"),
+        _GAP,
+        ("result, whole run", f"{money(run.realised + run.marked)} {one.quote}"),
+        ("realised part, open position", f"{money(run.realised)}, {money(run.marked)} {one.quote}"),
+        ("deepest drawdown, whole run", f"{money(run.max_drawdown)} {one.quote}"),
+        *_day(one.day, one.quote, date),
+        ("position at the end", f"{plain(one.position)} {one.base}"),
+        _GAP,
     ]
-    if summary.day:
-        rows += [
-            (f"result, trading day {summary.day}", f"{jpy(summary.day_jpy)} {quote}"),
-            ("deepest drawdown, that day", f"{jpy(summary.day_max_drawdown_jpy)} {quote}"),
-        ]
-    return rows
 
 
-def _latency(latency: Latency) -> str:
-    return f"p50 {micros(latency.p50_us)}, p99 {micros(latency.p99_us)} of {latency.samples:,}"
+def _day(day: DayFigures, quote: str, date: str) -> _Rows:
+    """The trading day's result. The account's limits apply to that of all instruments together."""
+    if not date:
+        return []
+    return [
+        (f"result, trading day {date}", f"{money(day.pnl)} {quote}"),
+        ("deepest drawdown, that day", f"{money(day.max_drawdown)} {quote}"),
+    ]
 
 
-def _reasons(summary: Summary) -> list[tuple[str, str]]:
+def _latency(latency: Latency) -> _Rows:
+    if not latency.samples:
+        return []
+    text = f"p50 {micros(latency.p50_us)}, p99 {micros(latency.p99_us)} of {latency.samples:,}"
+    return [("decision latency", text)]
+
+
+def _reasons(reasons: Iterable[ReasonCount]) -> _Rows:
     """The reasons that held longest, or the most frequent ones if time was not measured."""
-    ranked = sorted(summary.reasons, key=lambda r: (-(r.seconds or 0.0), -r.count, r.reason))
+    ranked = sorted(reasons, key=lambda r: (-(r.seconds or 0.0), -r.count, r.reason))
     total = sum(r.seconds or 0.0 for r in ranked)
     rows = []
     for place, item in enumerate(ranked[:REASONS_SHOWN]):
