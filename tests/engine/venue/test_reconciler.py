@@ -352,6 +352,19 @@ def test_collateral_that_lacks_what_the_newest_fills_won_is_behind() -> None:
     assert [pay(found, -40 * UNIT) for _ in range(2)] == [None, Payment(-40 * UNIT, is_carry=True, what=CARRY)]
 
 
+def test_a_drift_that_many_results_explain_is_booked_though_it_looks_like_some_of_them() -> None:
+    """Settlement to zero: each result loses part of a yen; sums of the newest results come near any small amount."""
+    found = settled()
+    fills = [fill(SELL, 100, MIN, exec_id=9 + number) for number in range(24)]
+    for number, each in enumerate(fills):
+        found.note_fill(at(1_000 * number), each, (-4 if number % 3 else 5) * UNIT + 7)
+    assert found.compare(report(60_000, fills=fills), 0) is Books.AGREE
+    assert pay(found, 12 * UNIT) is None
+    assert due_ms(found, ms=61_000)[1] == PERIOD, "no more than rounding explains"
+    assert pay(found, 13 * UNIT) == Payment(12 * UNIT, is_carry=True, what=ROUNDING)
+    assert due_ms(found, ms=61_000)[0] == 20_000
+
+
 def test_less_than_a_yen_waits_for_more() -> None:
     """Settlement in whole yen: fractions of a yen come and go, and only a drift stays."""
     found = settled()

@@ -115,6 +115,8 @@ class Reconciler:
         """The venue's position in the last report."""
         self._odd_cash: int | None = None
         """Change of cash without a fill in the last report, to be confirmed by the next one."""
+        self._roundings = 0
+        """Results since our cash last agreed with the venue's, or was made to."""
         self._differences = 0
         """Consecutive reports with the same difference."""
         self._difference = 0
@@ -200,7 +202,7 @@ class Reconciler:
             return "the private channel came up"
         if self._alarm or self._suspects:
             return self._alarm or "the venue does not list an execution"
-        if self._odd_cash is None or (self._is_whole and abs(self._odd_cash) < self.venue.small_payment):
+        if self._odd_cash is None or (self._is_whole and abs(self._odd_cash) < self._rounding):
             return ""
         return "the collateral moved"
 
@@ -242,6 +244,7 @@ class Reconciler:
     def note_result(self, now_ns: int, realised: int) -> None:
         """Something was realised that the collateral may show late."""
         self._results.append((now_ns, realised))
+        self._roundings += 1
 
     def remember(self, booked: BookedFill) -> None:
         """An earlier run booked this fill. Its sources are unknown, so it counts as certain while lists may lack it."""
@@ -371,13 +374,14 @@ class Reconciler:
             return None
         seen, self._odd_cash = self._odd_cash, amount
         if abs(amount) < (self._unit if self._is_whole else self._unit // 2):
-            self._held, self._odd_cash = abs(report.basis), None
+            self._held, self._odd_cash, self._roundings = abs(report.basis), None, 0
             return None
         if seen is None or (seen != amount and not (self._is_whole and seen * amount > 0)):
             return None
         both = min(seen, amount, key=abs)
         held, self._held, self._odd_cash = self._held, abs(report.basis), (amount - both) or None
-        if abs(both) < self.venue.small_payment:
+        rounding, self._roundings = self._rounding, 0
+        if abs(both) < rounding:
             self._drifts = self._is_whole
             return Payment(both, is_carry=True, what="rounding or carry")
         if self.venue.carry_share is not None and abs(both) <= held // self.venue.carry_share:
@@ -385,13 +389,18 @@ class Reconciler:
         self.cash_base += both
         return Payment(both, is_carry=False)
 
+    @property
+    def _rounding(self) -> int:
+        """Below this, a change of cash may be rounding: with whole units each result may have lost almost one."""
+        return max(self.venue.small_payment, self._roundings * self._unit if self._is_whole else 0)
+
     def _is_behind_results(self, amount: int) -> bool:
         """Whether the collateral lacks exactly the results of the newest fills.
 
-        With rounded collateral a small drift may come close to such a sum by chance, so small amounts must match
+        With rounded collateral a drift may come close to such a sum by chance, so what rounding can explain must match
         exactly.
         """
-        tolerance = self._unit if self._is_whole and abs(amount) >= self.venue.small_payment else 1
+        tolerance = self._unit if self._is_whole and abs(amount) >= self._rounding else 1
         for _, realised in reversed(self._results):
             amount += realised
             if abs(amount) < tolerance:
