@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ settings.register_profile("ci", settings.get_profile("here"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
+RECURSION_LIMIT = sys.getrecursionlimit()
 WAITING = {"e2e", "live", "scenarios"}
 """Folders of tests in real time."""
 
@@ -47,6 +49,12 @@ def expected_seconds(item: pytest.Item) -> int:
     if slow is not None:
         return int(slow.args[0]) if slow.args else 5
     return 2 if WAITING & set(item.path.parts) else 0
+
+
+@pytest.fixture(autouse=True)
+def _recursion_limit() -> None:
+    """Python's own. Tests import Lighter's SDK directly, and py_ecc in it raises the limit as high as crashes are."""
+    sys.setrecursionlimit(RECURSION_LIMIT)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,6 +11,7 @@ each other. The second is refused.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, assert_never
@@ -25,7 +26,12 @@ _HIDDEN: Final = 12
 
 
 def load_sdk() -> Any:
-    """The module ``lighter``. Raises ConfigError if the extra is not installed."""
+    """The module ``lighter``. Raises ConfigError if the extra is not installed.
+
+    It imports py_ecc, which raises Python's recursion limit to 100,000 for the whole process. A deeply nested message
+    would then overflow the stack and kill the process, so the limit is set back.
+    """
+    limit = sys.getrecursionlimit()
     try:
         import lighter
     except ModuleNotFoundError as error:
@@ -34,6 +40,8 @@ def load_sdk() -> Any:
             f"needs {package} from the extra {EXTRA}, which is not installed; "
             f"accepted: pip install 'stall-then-strike[{EXTRA}]'"
         ) from error
+    finally:
+        sys.setrecursionlimit(limit)
     return lighter
 
 
