@@ -311,7 +311,7 @@ def test_size_and_price_on_the_wire_read_back_as_the_same_lots_and_ticks(lots: i
         "size": exact_float(UNIT.size(lots)),
     }
     body = JsonPayload(fields)._value  # what pybotters signs and sends
-    ticket = read_ticket(read_body(body, UNIT), UNIT)
+    ticket = read_ticket(read_body(body), UNIT)
     assert (ticket.size, ticket.price) == (Lots(lots), Ticks(ticks))
 
 
