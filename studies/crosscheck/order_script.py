@@ -11,6 +11,7 @@ from typing import Any
 
 from stall_then_strike.app.trader.virtual import Message, VirtualRun
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.sim.paper import PaperGateway
@@ -149,6 +150,7 @@ def play_plainly(messages: Sequence[Message], cfg: AppConfig, orders: Sequence[O
         cfg.paper,
         cfg.session,
         cfg.exchange.instrument(),
+        bitflyer_rules(cfg),
         sink=lambda event: fills.append(event) if isinstance(event, FillEvent) else None,
         now_ns=clock.now_ns,
     )

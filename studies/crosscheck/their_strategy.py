@@ -15,10 +15,7 @@ from hftbacktest import GTC, LIMIT, MARKET
 from numba import njit
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.inventory import InventoryManager
-from stall_then_strike.engine.orders import Orders
-from stall_then_strike.engine.strategy_stall import StallThenStrikeStrategy
-from stall_then_strike.engine.venue.budget import Budget
+from stall_then_strike.engine.strategy_stall import stall_params
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.types.dto import NS_PER_MS, BoardSnapshot, BoardState, BookStatus, VenueStatus
 from studies.crosscheck.their_engine import as_fills, backtest, heard
@@ -188,14 +185,7 @@ def _stall(  # noqa: C901 - one function, as their examples are
 def run(data: Any, boards: Any, running_ns: int, cfg: AppConfig, theirs: Theirs, entry_ns: int, end_ns: int) -> Traded:
     """What the strategy does in hftbacktest."""
     instrument = cfg.exchange.instrument()
-    orders = Orders()
-    params = StallThenStrikeStrategy(
-        cfg.strategy,
-        instrument,
-        inventory=InventoryManager(cfg.risk, instrument),
-        orders=orders,
-        budget=Budget(cfg.exchange.limits, instrument),
-    ).params
+    params = stall_params(cfg.strategy, instrument)
     numbers = (
         params.stall_ns,
         params.ttl_ns,
