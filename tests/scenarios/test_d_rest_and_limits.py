@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.infra.bitflyer.bitflyer_rules import LimitName
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings
 from stall_then_strike.sim.bitflyer.tickets import Refusal
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
@@ -225,12 +226,10 @@ async def test_d9_close_has_budget_when_quotes_have_none(tmp_path: Path) -> None
     """D9: all that strikes may use is used up: a halt still cancels and closes at once."""
     async with at_work(tmp_path, **STILL) as work:
         await with_a_position(work)
-        now_ns, budget, limits = work.room.clock.now_ns(), work.core.budget, work.room.cfg.exchange.limits
-        budget._private.spend(now_ns, limits.private_per_5min - limits.reserve_private - budget._private.own(now_ns))
-        budget._orders.spend(now_ns, limits.orders_per_5min - limits.reserve_orders - budget._orders.own(now_ns))
-        budget._small.spend(
-            now_ns, limits.small_orders_per_min - limits.reserve_small_orders - budget._small.own(now_ns)
-        )
+        now_ns = work.room.clock.now_ns()
+        for window in work.core.budget._windows:
+            if window.rule.send and window.rule.name is not LimitName.ADDRESS:
+                window.spend(now_ns, window.rule.most - window.rule.reserve - window.own(now_ns))
         work.run.trader.on_event(
             Control(ts_ns=now_ns, command=Command.HALT, reason=Reason.OPERATOR, detail="by the test")
         )
