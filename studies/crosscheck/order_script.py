@@ -18,6 +18,7 @@ from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
     BoardSnapshot,
     BookStatus,
+    CancelRequest,
     ClientOrderId,
     Event,
     FillEvent,
@@ -128,18 +129,17 @@ class ScriptTrader:
         while self.actions and self.actions[-1][0] <= self._clock.now_ns():
             _, is_cancel, number = self.actions.pop()
             if is_cancel:
-                await self.gateway.cancel(self._names[number])
+                await self.gateway.send([CancelRequest(order_id=self._names[number])])
                 continue
             order = self._orders[number]
-            self._names[number] = await self.gateway.place(
-                OrderRequest(
-                    client_order_id=ClientOrderId(str(number)),
-                    side=Side.BUY if order.side > 0 else Side.SELL,
-                    price=Ticks(order.price),
-                    size=Lots(order.size),
-                    time_in_force=TimeInForce.GTC,
-                )
+            request = OrderRequest(
+                client_order_id=ClientOrderId(str(number)),
+                side=Side.BUY if order.side > 0 else Side.SELL,
+                price=Ticks(order.price),
+                size=Lots(order.size),
+                time_in_force=TimeInForce.GTC,
             )
+            (self._names[number],) = await self.gateway.send([request])
 
 
 def play_plainly(messages: Sequence[Message], cfg: AppConfig, orders: Sequence[Order]) -> list[Fill]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Any
@@ -20,6 +20,7 @@ from stall_then_strike.app.trader.trader import PaperTrader
 from stall_then_strike.app.trader.virtual import Message, VirtualRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.executor import OrderExecutor
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.research.tables.npz import BUY_EVENT, DEPTH_CLEAR_EVENT
@@ -124,7 +125,7 @@ class RuledGateway(PaperGateway):
 
     def __init__(self, cfg: AppConfig, rules: Iterable[Rule], theirs: Theirs, feed: MarketFeed, **kwargs: Any) -> None:
         """``kwargs`` are the paper venue's."""
-        super().__init__(cfg.paper, cfg.session, cfg.exchange.instrument(), **kwargs)
+        super().__init__(cfg.paper, cfg.session, cfg.exchange.instrument(), bitflyer_rules(cfg), **kwargs)
         self.rules = frozenset(rules)
         self.rows: Sequence[Any] = ()
         """Depth events of the tape as hftbacktest gets them; only BOOK reads them."""
@@ -159,21 +160,21 @@ class RuledGateway(PaperGateway):
             self._tell(heapq.heappop(self._held)[2])
         super().advance(now_ns)
 
-    async def cancel(self, order_id: OrderId) -> None:
+    def _cancel(self, order_id: OrderId) -> OrderId:
         order = self._orders.get(order_id)
         if Rule.CANCEL not in self.rules or order is None:
-            await super().cancel(order_id)
-            return
+            return super()._cancel(order_id)
         now = self._now_ns()
         asked = max(now, order.arrives_ns + ANSWER_NS)
         self._push(asked + self._cancel_latency.draw_ns(now), _Due.CANCEL, order_id)
+        return order_id
 
     def _push(self, at_ns: int, what: _Due, order_id: OrderId) -> None:
         if Rule.LIFE not in self.rules or what is not _Due.EXPIRY:
             super()._push(at_ns, what, order_id)
 
-    def _meets_own(self, order: _Resting) -> bool:
-        return Rule.MEET not in self.rules and super()._meets_own(order)
+    def _own_met_by(self, order: _Resting) -> Iterator[_Resting]:
+        return iter(()) if Rule.MEET in self.rules else super()._own_met_by(order)
 
     # --- the book
 
