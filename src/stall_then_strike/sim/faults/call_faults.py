@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -27,12 +27,13 @@ ERROR_PAGE: Final = (
 )
 _LONGEST_HOLD_S: Final = 120.0
 """Real seconds."""
-MethodsIn = Callable[[str | bytes], frozenset[str]]
-"""The names of the requests in a message on a socket."""
 
 
 class CallFaults:
     """Applies faults to calls and handshakes, on their way in and out."""
+
+    stream_path: ClassVar[str]
+    """The path of the sockets' handshakes."""
 
     def __init__(
         self,
@@ -41,15 +42,8 @@ class CallFaults:
         now_ns: Callable[[], int],
         sleep_until: Callable[[int], Coroutine[Any, Any, None]],
         audit: Audit,
-        stream_path: str,
-        methods_in: MethodsIn,
     ) -> None:
-        """``sleep_until`` belongs to the venue's clock; ``audit`` records the calls that do not reach the handlers.
-
-        ``stream_path`` is the path of the sockets' handshakes.
-        """
-        self._stream_path = stream_path
-        self._methods_in = methods_in
+        """``sleep_until`` belongs to the venue's clock; ``audit`` records the calls that do not reach the handlers."""
         self._faults = faults
         self._now_ns = now_ns
         self._sleep_until = sleep_until
@@ -100,7 +94,7 @@ class CallFaults:
         now_ns = self._now_ns()
         if self._faults.cut(now_ns) is not None:
             return await self._in_cut(request)
-        if request.path == self._stream_path:
+        if request.path == self.stream_path:
             return await self._shake_hands(request, handler, now_ns)
         fault = self._faults.take(Site.CALL, now_ns, path=request.path)
         if fault is not None:
@@ -132,7 +126,7 @@ class CallFaults:
         return reset(request)
 
     async def _through_cut(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
-        is_cut = request.path != self._stream_path and self._faults.cut(self._now_ns()) is not None
+        is_cut = request.path != self.stream_path and self._faults.cut(self._now_ns()) is not None
         return await self._in_cut(request) if is_cut else response
 
     # --- before the effect ----------------------------------------------------------------------------------------
@@ -207,6 +201,10 @@ class CallFaults:
                 return self._edited(response, fault)
 
     # --- what a venue's class adds --------------------------------------------------------------------------------
+
+    def _methods_in(self, message: str | bytes) -> frozenset[str]:
+        """The names of the requests in a message on a socket."""
+        raise NotImplementedError
 
     def _refusal(self, fault: Fault, now_ns: int) -> web.Response:
         """The venue's own answer to a call that has no effect."""

@@ -6,7 +6,6 @@ The faults of any call are in `call_faults.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from aiohttp import web
@@ -16,9 +15,7 @@ from stall_then_strike.sim.bitflyer.private_wire import Number, to_json
 from stall_then_strike.sim.bitflyer.public_rest import OVER_LIMIT
 from stall_then_strike.sim.bitflyer.rpc import methods_in
 from stall_then_strike.sim.bitflyer.wire import error_body
-from stall_then_strike.sim.exchange.request_log import Audit
 from stall_then_strike.sim.faults.call_faults import CallFaults, like
-from stall_then_strike.sim.faults.injector import FaultInjector
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import NS_PER_S
 
@@ -30,23 +27,10 @@ DATE_OFF_S: Final = web.ResponseKey("date_off_s", int)
 class FaultyCalls(CallFaults):
     """Applies faults to bitFlyer's calls and handshakes, on their way in and out."""
 
-    def __init__(
-        self,
-        faults: FaultInjector,
-        *,
-        now_ns: Callable[[], int],
-        sleep_until: Callable[[int], Coroutine[Any, Any, None]],
-        audit: Audit,
-    ) -> None:
-        """As :class:`CallFaults`."""
-        super().__init__(
-            faults,
-            now_ns=now_ns,
-            sleep_until=sleep_until,
-            audit=audit,
-            stream_path=REALTIME_PATH,
-            methods_in=methods_in,
-        )
+    stream_path = REALTIME_PATH
+
+    def _methods_in(self, message: str | bytes) -> frozenset[str]:
+        return methods_in(message)
 
     def _refusal(self, fault: Fault, now_ns: int) -> web.Response:
         status, headers = 500, dict[str, str]()

@@ -7,16 +7,13 @@ by 401 with code 20013.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from stall_then_strike.sim.exchange.request_log import Audit
 from stall_then_strike.sim.faults.call_faults import ERROR_PAGE, CallFaults, like
-from stall_then_strike.sim.faults.injector import FaultInjector
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind, Site
 from stall_then_strike.sim.lighter.realtime.stream import types_in
 
@@ -26,27 +23,11 @@ STREAM_PATH: Final = "/stream"
 class LighterCalls(CallFaults):
     """Applies faults to Lighter's calls and handshakes, on their way in and out."""
 
-    def __init__(
-        self,
-        faults: FaultInjector,
-        *,
-        now_ns: Callable[[], int],
-        sleep_until: Callable[[int], Coroutine[Any, Any, None]],
-        audit: Audit,
-    ) -> None:
-        """As :class:`CallFaults`."""
-        super().__init__(
-            faults,
-            now_ns=now_ns,
-            sleep_until=sleep_until,
-            audit=audit,
-            stream_path=STREAM_PATH,
-            methods_in=types_in,
-        )
-        self._cool_ns = 0
-        """Until when every call is refused."""
-        self.is_restarting = False
-        """Whether the server is down for its clients: handshakes are refused."""
+    stream_path = STREAM_PATH
+    is_restarting = False
+    """Whether the server is down for its clients: handshakes are refused."""
+    _cool_ns = 0
+    """Until when every call is refused."""
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         now_ns = self._now_ns()
@@ -62,6 +43,9 @@ class LighterCalls(CallFaults):
             return await super()._answer(request, handler)
         await self._record(request, refusal, now_ns)
         return refusal
+
+    def _methods_in(self, message: str | bytes) -> frozenset[str]:
+        return types_in(message)
 
     def _refusal(self, fault: Fault, now_ns: int) -> web.Response:
         if fault.kind is not FaultKind.OVER_LIMIT:
