@@ -21,7 +21,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from email.utils import formatdate
 from types import TracebackType
@@ -39,11 +38,7 @@ from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.exchange.request_log import Audit, Received
 from stall_then_strike.sim.exchange.several_markets import products_of
 from stall_then_strike.sim.exchange.source import (
-    ABORT_SOCKETS,
-    CLOSE_SOCKETS,
     CONTROL_PREFIX,
-    END_SILENCE,
-    SILENCE_SOCKETS,
     Channel,
     Frame,
     MarketSource,
@@ -55,14 +50,13 @@ from stall_then_strike.sim.faults.injector import FaultInjector
 from stall_then_strike.sim.faults.kinds import FaultKind, FaultPlan, Site
 from stall_then_strike.sim.faults.lost_deletions import LostDeletions
 from stall_then_strike.sim.faults.scene import FaultScene
-from stall_then_strike.sim.hub import PingWatch, RealtimeHub, address
+from stall_then_strike.sim.hub import PingWatch, RealtimeHub
+from stall_then_strike.sim.loopback import STRIDE_NS, Loopback
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, Side
 from stall_then_strike.types.instrument import Ticks
 
 _BACKLOG_FRAMES: Final = 10_000
 """Frames that a frozen feed keeps for the thaw: about a quarter of an hour."""
-_STRIDE_NS: Final = 60 * NS_PER_S
-"""A market that lags behind its clock, for instance after the machine slept, catches up in steps of this length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,12 +108,9 @@ class BitflyerExchange:
         self._private = private
         self._source = source
         self._clock = clock
-        self._host = host
-        self._port = port
         self._product = source.instrument.product_code
         self.audit = Audit() if audit is None else audit
         self.faults = FaultInjector(faults, start_ns=source.now_ns, now_ns=self._now_ns)
-        self.faults.on_change = self._wake
         self._deletions = LostDeletions(source)
         self._scene = FaultScene(source, self.faults, private=private, deletions=self._deletions)
         self._feed = FaultyFeed(source, self.faults, self._scene, private)
@@ -130,6 +121,8 @@ class BitflyerExchange:
             new_session=self._new_session,
             reply_trouble=self._calls.reply_trouble,
         )
+        self._loopback = Loopback(host, port, self._hub, self._calls)
+        self.faults.on_change = self._loopback.wake
         addresses = AddressCalls(ip_limit)
         calendar = Calendar() if private is None else private.settings.calendar
         self._rest = PublicRest(source, now_ns=self._now_ns, addresses=addresses, calendar=calendar, audit=self.audit)
@@ -138,9 +131,6 @@ class BitflyerExchange:
             for venue in private.products.values():
                 venue.desk.mishaps = self.faults
             self._private_rest.shown_ns = self.faults.shown_ns
-        self._tasks: asyncio.TaskGroup | None = None
-        self._nap: asyncio.Task[None] | None = None
-        self._stack = AsyncExitStack()
         self._ended = asyncio.Event()
         self._is_frozen = False
         self._backlog: deque[Frame] = deque(maxlen=_BACKLOG_FRAMES)
@@ -156,45 +146,29 @@ class BitflyerExchange:
         if self._private_rest is not None:
             app.router.add_route("*", "/v1/me/{call:.*}", self._answer_private)
         app.router.add_routes(self._rest.routes())
-        # A handler ends when its client disconnects: a fault may hold an answer back for ever.
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
-        async with AsyncExitStack() as stack:
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, self._host, self._port).start()
-            self._host, self._port = runner.addresses[0][:2]  # a host name may have several addresses
-            self._calls.open()
-            stack.callback(self._calls.close)
-            stack.push_async_callback(self._hub.close_all)
-            tasks = self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            pump = tasks.create_task(self._pump())
-            stack.callback(pump.cancel)
-            self._stack = stack.pop_all()
+        await self._loopback.open(app, self._pump)
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
         """Stop the market, close the sockets, free the port. Raises an ExceptionGroup if the market failed."""
-        if isinstance(exc, asyncio.CancelledError):  # perhaps raised by our own task group, which must see it
-            return await self._stack.__aexit__(exc_type, exc, traceback)
-        await self._stack.aclose()
-        return None
+        return await self._loopback.close(exc_type, exc, traceback)
 
     @property
     def port(self) -> int:
         """The listening port; before the first start the one asked for, which may be 0."""
-        return self._port
+        return self._loopback.port
 
     @property
     def base_url(self) -> str:
         """Address for REST, without the ``/v1``."""
-        return f"http://{address(self._host, self._port)}"
+        return self._loopback.url("http")
 
     @property
     def ws_url(self) -> str:
         """Address of the realtime API."""
-        return f"ws://{address(self._host, self._port)}/json-rpc"
+        return f"{self._loopback.url('ws')}{REALTIME_PATH}"
 
     @property
     def source(self) -> MarketSource:
@@ -286,28 +260,13 @@ class BitflyerExchange:
                 if not self.faults.bars_clients(self._now_ns()):  # clients barred by a fault get in only as time passes
                     await self._hub.wait_subscribed()
             else:
-                await self._sleep_until(clock, wake_ns)
-                wake_ns = min(clock.now_ns(), wake_ns + _STRIDE_NS)
+                await self._loopback.nap(clock.sleep_until(wake_ns))
+                wake_ns = min(clock.now_ns(), wake_ns + STRIDE_NS)
             for frame in feed.advance(wake_ns):
                 await self._deliver(frame)
             await asyncio.sleep(0)  # a lagging clock and a queue with room do not yield
         await self._hub.wait_sent()
         self._ended.set()
-
-    async def _sleep_until(self, clock: VenueClock, wake_ns: int) -> None:
-        """Sleep until then, or until :meth:`_wake`: a request may make something due earlier."""
-        if self._tasks is None:
-            raise AssertionError("the pump runs in the exchange's task group")
-        self._nap = self._tasks.create_task(clock.sleep_until(wake_ns))
-        try:
-            await asyncio.wait((self._nap,))
-        finally:
-            self._nap.cancel()
-
-    def _wake(self) -> None:
-        """Make the pump look again when the next thing is due."""
-        if self._nap is not None:
-            self._nap.cancel()
 
     async def _wait_until(self, deadline_ns: int) -> None:
         """Wait until a moment of venue time; at maximal speed return at once."""
@@ -346,7 +305,7 @@ class BitflyerExchange:
             ),
             now_ns,
         )
-        self._wake()
+        self._loopback.wake()
         await self._wait_until(now_ns + self._private.answer_delay_ns())
         response = web.Response(status=answer.status, text=answer.text, content_type=answer.content_type)
         response.headers.update(answer.headers)
@@ -377,7 +336,7 @@ class BitflyerExchange:
         if frame.channel in self._muted:
             return
         if frame.channel.startswith(CONTROL_PREFIX):
-            self._handle_sockets(frame)
+            self._loopback.control_sockets(frame)
             return
         frame = self._deletions.apply(frame)
         if self._is_frozen:
@@ -386,14 +345,3 @@ class BitflyerExchange:
             await self._hub.publish_waiting(frame.channel, frame.text, frame.account)
         else:
             self._hub.publish(frame.channel, frame.text, frame.account)
-
-    def _handle_sockets(self, order: Frame) -> None:
-        if order.channel == CLOSE_SOCKETS and self._tasks is not None:
-            self._tasks.create_task(self.close_clients(reason=order.text))
-        elif order.channel == ABORT_SOCKETS:
-            self._hub.abort_all()
-        elif order.channel == SILENCE_SOCKETS:
-            self._hub.silence_all()
-        elif order.channel == END_SILENCE:
-            self._hub.end_silence()
-            self._calls.mend()

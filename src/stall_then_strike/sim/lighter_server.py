@@ -11,31 +11,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import orjson
 from aiohttp import web
 
 from stall_then_strike.sim.exchange.flow import FlowModel
 from stall_then_strike.sim.exchange.request_log import Audit
-from stall_then_strike.sim.exchange.source import (
-    ABORT_SOCKETS,
-    CLOSE_SOCKETS,
-    CONTROL_PREFIX,
-    END_SILENCE,
-    SILENCE_SOCKETS,
-    Frame,
-    VenueClock,
-)
+from stall_then_strike.sim.exchange.source import CONTROL_PREFIX, Frame, VenueClock
 from stall_then_strike.sim.faults.injector import FaultInjector
 from stall_then_strike.sim.faults.kinds import FaultPlan
 from stall_then_strike.sim.faults.lighter_calls import STREAM_PATH, LighterCalls
 from stall_then_strike.sim.faults.lighter_frames import LighterFrames
 from stall_then_strike.sim.faults.lighter_scene import CLOSE_REASON, END_RESTART, SHUT_DOWN, LighterScene
-from stall_then_strike.sim.hub import RealtimeHub, address
+from stall_then_strike.sim.hub import RealtimeHub
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, MICRO, LighterMarket, Plan
 from stall_then_strike.sim.lighter.crowd import Crowd
 from stall_then_strike.sim.lighter.lighter_venue import LighterVenue, VenueSettings
@@ -47,10 +38,8 @@ from stall_then_strike.sim.lighter.realtime.stream_limits import StreamLimits
 from stall_then_strike.sim.lighter.rest import LighterRest
 from stall_then_strike.sim.lighter.venue_events import VenueEvent
 from stall_then_strike.sim.lighter_desk import LighterDesk
-from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
-
-_STRIDE_NS: Final = 60 * NS_PER_S
-"""A venue that lags behind its clock, for instance after the machine slept, catches up in steps of this length."""
+from stall_then_strike.sim.loopback import STRIDE_NS, Loopback
+from stall_then_strike.types.dto import NS_PER_MS
 
 
 class Credentials(NamedTuple):
@@ -107,8 +96,6 @@ class LighterExchange:
         :attr:`faults`. ``limits`` are those of the stream, ``queue_frames`` bounds each client's queue.
         """
         self._clock = clock
-        self._host = host
-        self._port = port
         self.audit = Audit() if audit is None else audit
         settings = VenueSettings(plan=plan) if settings is None else settings
         start_ns = clock.now_ns()
@@ -117,7 +104,6 @@ class LighterExchange:
         self.feed = LiveFeed(self.venue, self.crowd)
         self.keepalive = Keepalive() if keepalive is None else keepalive
         self.faults = FaultInjector(faults, start_ns=start_ns, now_ns=clock.now_ns)
-        self.faults.on_change = self.wake
         self._frames = LighterFrames(self.feed, self.faults, LighterScene(self.faults, self.keepalive))
         self._calls = LighterCalls(self.faults, now_ns=clock.now_ns, sleep_until=clock.sleep_until, audit=self.audit)
         self._desk = LighterDesk(
@@ -138,11 +124,10 @@ class LighterExchange:
             reply_trouble=self._calls.reply_trouble,
             has_compression=True,
         )
+        self._loopback = Loopback(host, port, self.hub, self._calls)
+        self.faults.on_change = self._loopback.wake
         self._rest = LighterRest(self.venue, now_ns=self._read_clock, audit=self.audit)
         self._rest.took = self.wake
-        self._tasks: asyncio.TaskGroup | None = None
-        self._nap: asyncio.Task[None] | None = None
-        self._stack = AsyncExitStack()
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -151,40 +136,24 @@ class LighterExchange:
         app = web.Application(middlewares=[self._calls.middleware()])
         app.router.add_get(STREAM_PATH, self._serve_stream)
         app.router.add_routes(self._rest.routes())
-        # A handler ends when its client disconnects: a fault may hold an answer back for ever.
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
-        async with AsyncExitStack() as stack:
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, self._host, self._port).start()
-            self._host, self._port = runner.addresses[0][:2]
-            self._calls.open()
-            stack.callback(self._calls.close)
-            stack.push_async_callback(self.hub.close_all)
-            tasks = self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            pump = tasks.create_task(self._pump())
-            stack.callback(pump.cancel)
-            self._stack = stack.pop_all()
+        await self._loopback.open(app, self._pump)
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
         """Close the sockets, free the port. Raises an ExceptionGroup if the venue failed."""
-        if isinstance(exc, asyncio.CancelledError):  # perhaps raised by our own task group, which must see it
-            return await self._stack.__aexit__(exc_type, exc, traceback)
-        await self._stack.aclose()
-        return None
+        return await self._loopback.close(exc_type, exc, traceback)
 
     @property
     def base_url(self) -> str:
         """Address for REST, without ``/api/v1``."""
-        return f"http://{address(self._host, self._port)}"
+        return self._loopback.url("http")
 
     @property
     def ws_url(self) -> str:
         """Address of the stream."""
-        return f"ws://{address(self._host, self._port)}{STREAM_PATH}"
+        return f"{self._loopback.url('ws')}{STREAM_PATH}"
 
     @property
     def listeners(self) -> list[Callable[[list[VenueEvent]], None]]:
@@ -222,14 +191,13 @@ class LighterExchange:
     def settle(self) -> None:
         """Let what is due happen now, tell the listeners and send the frames."""
         now_ns = self._clock.now_ns()
-        while (step_ns := min(now_ns, self.feed.now_ns + _STRIDE_NS)) < now_ns:
+        while (step_ns := min(now_ns, self.feed.now_ns + STRIDE_NS)) < now_ns:
             self._advance(step_ns)
         self._advance(now_ns)
 
     def wake(self) -> None:
         """Make the pump look again when the next thing is due."""
-        if self._nap is not None:
-            self._nap.cancel()
+        self._loopback.wake()
 
     # --- time -----------------------------------------------------------------------------------------------------
 
@@ -247,18 +215,12 @@ class LighterExchange:
 
     async def _pump(self) -> None:
         """Let what is due happen when it is due."""
-        if self._tasks is None:
-            raise AssertionError("the pump runs in the exchange's task group")
         while True:
             self.settle()
             wake_ns = self._frames.next_wake_ns()
             if wake_ns is None:
                 raise AssertionError("the feed never ends")
-            self._nap = self._tasks.create_task(self._clock.sleep_until(wake_ns))
-            try:
-                await asyncio.wait((self._nap,))
-            finally:
-                self._nap.cancel()
+            await self._loopback.nap(self._clock.sleep_until(wake_ns))
             await asyncio.sleep(0)  # a clock that lags does not yield
 
     # --- sockets --------------------------------------------------------------------------------------------------
@@ -269,24 +231,16 @@ class LighterExchange:
         return await self.hub.serve(request)
 
     def _control_sockets(self, order: Frame) -> None:
-        if self._tasks is None:
+        if not self._loopback.was_opened:
             return
-        match order.channel:
-            case channel if channel == CLOSE_SOCKETS:
-                self._tasks.create_task(self.hub.close_all(1012, order.text))
-            case channel if channel == ABORT_SOCKETS:
-                self.hub.abort_all()
-            case channel if channel == SILENCE_SOCKETS:
-                self.hub.silence_all()
-            case channel if channel == END_SILENCE:
-                self.hub.end_silence()
-                self._calls.mend()
-            case channel if channel == SHUT_DOWN:
-                self._calls.is_restarting = True
-                self.hub.broadcast(orjson.dumps({"type": "shutdown", "close_in_ms": int(order.text)}).decode())
-                self._tasks.create_task(self._close_at(order.time_ns + int(order.text) * NS_PER_MS))
-            case channel if channel == END_RESTART:
-                self._calls.is_restarting = False
+        if order.channel == SHUT_DOWN:
+            self._calls.is_restarting = True
+            self.hub.broadcast(orjson.dumps({"type": "shutdown", "close_in_ms": int(order.text)}).decode())
+            self._loopback.start(self._close_at(order.time_ns + int(order.text) * NS_PER_MS))
+        elif order.channel == END_RESTART:
+            self._calls.is_restarting = False
+        else:
+            self._loopback.control_sockets(order)
 
     async def _close_at(self, time_ns: int) -> None:
         """Close all sockets when the notice of a restart is over."""
