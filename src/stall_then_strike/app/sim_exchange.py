@@ -23,7 +23,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell import cli, venue_flags
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
 from stall_then_strike.app.trader.embedded import open_accounts, open_markets, source_of
@@ -36,17 +36,12 @@ from stall_then_strike.sim.bitflyer.venue_hours import Calendar, Maintenance
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.exchange.several_markets import products_of
 from stall_then_strike.sim.exchange.source import MarketSource
-from stall_then_strike.sim.faults.catalogue import random_plan
 from stall_then_strike.sim.faults.kinds import FaultPlan
-from stall_then_strike.sim.faults.plan_file import load_fault_plan
-from stall_then_strike.sim.hub import address
 from stall_then_strike.sim.market import Market
 from stall_then_strike.tapes.tape_reader import Stamps, TapeError, TapeSource
 from stall_then_strike.types.errors import ConfigError
 from stall_then_strike.types.instrument import Instrument, fx_btc_jpy
 
-_CHAOS_S: Final = 600.0
-"""Length of a chaos plan when the run has no known end."""
 _TIME_OF_DAY: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
@@ -56,10 +51,7 @@ def parser() -> argparse.ArgumentParser:
         prog="sim_exchange",
         description="bitFlyer's API for FX_BTC_JPY on this machine: REST and realtime WebSocket, with a demo account.",
     )
-    flags.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    flags.add_argument(
-        "--port", metavar="N", type=cli.port, default=0, help="port to listen on (default: 0, the system chooses)"
-    )
+    venue_flags.add_address(flags)
     source = flags.add_mutually_exclusive_group()
     source.add_argument("--seed", metavar="N", type=int, default=1, help="seed of the market (default: %(default)s)")
     source.add_argument("--tape", metavar="FILE", type=Path, help="play a tape (.jsonl or .jsonl.zst) instead")
@@ -70,9 +62,7 @@ def parser() -> argparse.ArgumentParser:
         default=1.0,
         help="multiple of real time, or max: as fast as clients read; time starts with the first client (default: 1)",
     )
-    flags.add_argument(
-        "--duration", metavar="SECONDS", type=cli.positive_seconds, help="stop after this time, in real seconds"
-    )
+    venue_flags.add_duration(flags)
     flags.add_argument(
         "--also",
         metavar="CODE=TICK",
@@ -105,16 +95,7 @@ def parser() -> argparse.ArgumentParser:
         help="exact: money with all decimals; shown: rounded to whole yen in answers; settled: also when booked, "
         "against the account (default: %(default)s)",
     )
-    trouble = flags.add_argument_group("faults").add_mutually_exclusive_group()
-    trouble.add_argument(
-        "--faults", metavar="FILE", type=Path, help="file with a plan of faults (sample: configs/faults.yml)"
-    )
-    trouble.add_argument(
-        "--chaos",
-        metavar="SEED",
-        type=int,
-        help="random faults from a seed, in the first two thirds of the run (without --duration: of ten minutes)",
-    )
+    venue_flags.add_faults(flags, "configs/faults.yml")
     return flags
 
 
@@ -132,16 +113,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags.error("--also: a product is given twice; FX_BTC_JPY is there without it")
     try:
         cli.require_open_files()
+        plan = venue_flags.read_faults(args)
     except ConfigError as error:
         sys.stderr.write(f"sim_exchange: {error}\n")
-        return cli.EXIT_USAGE
-    try:
-        plan = _fault_plan(args)
-    except ConfigError as error:
-        sys.stderr.write(f"sim_exchange: --faults {error}\n")
-        return cli.EXIT_USAGE
-    except ValueError as error:
-        sys.stderr.write(f"sim_exchange: --chaos {error} of the exchange's time (--duration times --speed)\n")
         return cli.EXIT_USAGE
     try:
         markets, source, clock = _market(args)
@@ -176,16 +150,6 @@ def _market(args: argparse.Namespace) -> tuple[list[Market], MarketSource, Scale
     return markets, source_of(markets), clock if is_paced else None
 
 
-def _fault_plan(args: argparse.Namespace) -> FaultPlan | None:
-    """The plan of faults. Raises ConfigError for the file, ValueError for a run that is too short for chaos."""
-    if args.faults is not None:
-        return load_fault_plan(cli.settings_file(args.faults))
-    if args.chaos is None:
-        return None
-    has_end = args.duration is not None and not math.isinf(args.speed)
-    return random_plan(args.chaos, args.duration * args.speed if has_end else _CHAOS_S)
-
-
 async def _serve(
     markets: list[Market],
     source: MarketSource,
@@ -208,11 +172,7 @@ async def _serve(
             )
             private = open_accounts(markets, [key], settings)
         exchange = BitflyerExchange(source, clock=clock, host=args.host, port=args.port, private=private, faults=plan)
-        try:
-            await stack.enter_async_context(exchange)
-        except OSError as error:
-            where = address(args.host, args.port)
-            sys.stderr.write(f"sim_exchange: cannot listen on {where}: {error.strerror or error}\n")
+        if not await venue_flags.is_listening(stack, exchange, "sim_exchange", args):
             return cli.EXIT_FAILED
         _announce(exchange, key if private is not None else None)
         with cli.signals_heard(ending.on_signal):
@@ -223,8 +183,7 @@ async def _serve(
         f"{counts.http_requests} calls\n"
     )
     if plan is not None:
-        struck = ", ".join(f"{name} {number}" for name, number in sorted(exchange.faults.struck.items()))
-        sys.stdout.write(f"faults that struck: {struck or 'none'}\n")
+        venue_flags.tell_struck(exchange.faults)
     return cli.EXIT_DONE
 
 

@@ -13,24 +13,18 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Final
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell import cli, venue_flags
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
-from stall_then_strike.sim.faults.catalogue import random_plan
 from stall_then_strike.sim.faults.kinds import FaultPlan, FaultVenue
 from stall_then_strike.sim.faults.lighter_catalogue import LIGHTER_RECIPES
-from stall_then_strike.sim.faults.plan_file import load_fault_plan
-from stall_then_strike.sim.hub import address
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, LighterMarket, Plan
 from stall_then_strike.sim.lighter_server import Credentials, LighterExchange
 from stall_then_strike.types.errors import ConfigError
 
-_CHAOS_S: Final = 600.0
-"""Length of a chaos plan when the run has no known end."""
 _BY_SYMBOL: Final = {market.symbol: market for market in MARKETS}
 _LARGEST_USDC: Final = 10**9
 
@@ -41,10 +35,7 @@ def parser() -> argparse.ArgumentParser:
         prog="sim_lighter",
         description="Lighter's API for several perpetuals on this machine: REST and WebSocket, with a demo account.",
     )
-    flags.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    flags.add_argument(
-        "--port", metavar="N", type=cli.port, default=0, help="port to listen on (default: 0, the system chooses)"
-    )
+    venue_flags.add_address(flags)
     flags.add_argument(
         "--seed", metavar="N", type=int, default=1, help="seed of markets and key (default: %(default)s)"
     )
@@ -71,22 +62,8 @@ def parser() -> argparse.ArgumentParser:
         default=1.0,
         help="multiple of real time (default: %(default)g); idle sockets are closed in real time",
     )
-    flags.add_argument(
-        "--duration", metavar="SECONDS", type=cli.positive_seconds, help="stop after this time, in real seconds"
-    )
-    trouble = flags.add_argument_group("faults").add_mutually_exclusive_group()
-    trouble.add_argument(
-        "--faults",
-        metavar="FILE",
-        type=Path,
-        help="file with a plan of faults (sample: configs/faults-lighter.yml)",
-    )
-    trouble.add_argument(
-        "--chaos",
-        metavar="SEED",
-        type=int,
-        help="random faults from a seed, in the first two thirds of the run (without --duration: of ten minutes)",
-    )
+    venue_flags.add_duration(flags)
+    venue_flags.add_faults(flags, "configs/faults-lighter.yml")
     return flags
 
 
@@ -96,29 +73,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         cli.require_open_files()
+        plan = venue_flags.read_faults(args, FaultVenue.LIGHTER, LIGHTER_RECIPES)
     except ConfigError as error:
         sys.stderr.write(f"sim_lighter: {error}\n")
         return cli.EXIT_USAGE
-    try:
-        plan = _fault_plan(args)
-    except ConfigError as error:
-        sys.stderr.write(f"sim_lighter: --faults {error}\n")
-        return cli.EXIT_USAGE
-    except ValueError as error:
-        sys.stderr.write(f"sim_lighter: --chaos {error} of the exchange's time (--duration times --speed)\n")
-        return cli.EXIT_USAGE
     with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
         return runner.run(_serve(plan, args))
-
-
-def _fault_plan(args: argparse.Namespace) -> FaultPlan | None:
-    """The plan of faults. Raises ConfigError for the file, ValueError for a run that is too short for chaos."""
-    if args.faults is not None:
-        return load_fault_plan(cli.settings_file(args.faults), FaultVenue.LIGHTER)
-    if args.chaos is None:
-        return None
-    duration_s = _CHAOS_S if args.duration is None else args.duration * args.speed
-    return random_plan(args.chaos, duration_s, recipes=LIGHTER_RECIPES)
 
 
 async def _serve(plan: FaultPlan | None, args: argparse.Namespace) -> int:
@@ -136,11 +96,7 @@ async def _serve(plan: FaultPlan | None, args: argparse.Namespace) -> int:
     )
     account = exchange.add_account(args.collateral)
     async with AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(exchange)
-        except OSError as error:
-            where = address(args.host, args.port)
-            sys.stderr.write(f"sim_lighter: cannot listen on {where}: {error.strerror or error}\n")
+        if not await venue_flags.is_listening(stack, exchange, "sim_lighter", args):
             return cli.EXIT_FAILED
         _announce(exchange, account, args.plan)
         with cli.signals_heard(ending.on_signal):
@@ -152,8 +108,7 @@ async def _serve(plan: FaultPlan | None, args: argparse.Namespace) -> int:
         f"{sum(exchange.audit.counts.values())} requests\n"
     )
     if plan is not None:
-        struck = ", ".join(f"{name} {number}" for name, number in sorted(exchange.faults.struck.items()))
-        sys.stdout.write(f"faults that struck: {struck or 'none'}\n")
+        venue_flags.tell_struck(exchange.faults)
     return cli.EXIT_DONE
 
 
