@@ -20,7 +20,6 @@ import aiohttp
 
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.lighter.limiter import Limiter
-from stall_then_strike.lighter.markets import Markets
 from stall_then_strike.lighter.signer import SignedTx, load_sdk
 from stall_then_strike.lighter.tokens import Tokens
 from stall_then_strike.types.errors import (
@@ -41,7 +40,6 @@ CALL_LIMIT_S: Final = 10.0
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 CODE_OK: Final = 200
 INVALID_NONCE: Final = 21104
-COI_EXISTS: Final = 21728
 TX_NOT_FOUND: Final = frozenset({21500, 29404})
 TOO_MANY_REQUESTS: Final = 23000
 _AUTH: Final = frozenset({20013, 20558, 21108, 21109, 21110, 21120, 21136})
@@ -199,17 +197,6 @@ class Calls:
             if isinstance(failure, Throttled):
                 self._limiter.pause_until(failure.retry_at_ns)
         raise failure  # outside `except`: a chained exception could hold the headers with the token
-
-
-async def listed_markets(base_url: str, clock: Clock) -> Markets:
-    """The markets of a venue, for which no account is needed. Raises ConfigError without the SDK, VenueError."""
-    sdk = load_sdk()
-    client = sdk.ApiClient(sdk.Configuration(host=base_url))
-    try:
-        body = await Calls(client, 0, Limiter(clock), None, clock).order_books()
-    finally:
-        await client.close()
-    return Markets.from_wire(body, as_of_ns=clock.now_ns(), source=base_url)
 
 
 async def _read(response: aiohttp.ClientResponse) -> str:

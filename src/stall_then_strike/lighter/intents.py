@@ -17,7 +17,6 @@ from typing import Final
 
 from stall_then_strike.lighter.markets import BASE_MAX, PRICE_MAX
 from stall_then_strike.types.errors import UnfitOrder
-from stall_then_strike.types.names import NS_PER_MS
 
 COI_MAX: Final = 2**48 - 1
 """Largest client order index; larger numbers are order indexes."""
@@ -29,8 +28,6 @@ IN_28_DAYS: Final = -1
 """Expiry of a resting order: the signer puts now + 28 days in its place."""
 NO_EXPIRY: Final = 0
 """Expiry of an IOC order."""
-_EXPIRY_LEAST_MS: Final = 5 * 60 * 1_000
-_EXPIRY_MOST_MS: Final = 30 * 24 * 3_600 * 1_000
 
 
 @unique
@@ -94,14 +91,6 @@ class NewOrder:
             raise UnfitOrder(
                 f"order_expiry {self.order_expiry}: an IOC order needs {NO_EXPIRY}, and no other may have it"
             )
-
-    def require_expiry(self, now_ns: int) -> None:
-        """Check an explicit expiry against the clock, which the signer does not do. Raises UnfitOrder."""
-        if self.order_expiry in (IN_28_DAYS, NO_EXPIRY):
-            return
-        ahead_ms = self.order_expiry - now_ns // NS_PER_MS
-        if not _EXPIRY_LEAST_MS <= ahead_ms <= _EXPIRY_MOST_MS:
-            raise UnfitOrder(f"order_expiry is {ahead_ms / 1000:,.0f} s ahead; accepted: 5 minutes to 30 days")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
