@@ -55,6 +55,16 @@ def _bare(path: str) -> dict[str, Any]:
 
 
 Recipes = Mapping[str, Mapping[str, Any]]
+OF_SOCKETS: Final[Recipes] = {
+    "close_sockets": {"kind": _K.CLOSE_SOCKETS},
+    "abort_sockets": {"kind": _K.ABORT_SOCKETS},
+    "half_open": {"kind": _K.HALF_OPEN},
+    "refuse_sockets": {"kind": _K.REFUSE_SOCKETS},
+    "reset_sockets": {"kind": _K.RESET_SOCKETS},
+    "cut_network": {"kind": _K.CUT_NETWORK},
+    "reset_network": {"kind": _K.RESET_NETWORK},
+}
+"""Faults of sockets and the network, the same for every venue."""
 RECIPES: Final[Recipes] = {
     # The public feed.
     "lose_deltas": {"kind": _K.LOSE_FRAME, "channel": "lightning_board_FX*", "chance": 0.3},
@@ -87,13 +97,7 @@ RECIPES: Final[Recipes] = {
     "twice_order_events": {"kind": _K.DUPLICATE_FRAME, "channel": _EVENTS},
     "phantom_execution": {"kind": _K.PHANTOM_EXECUTION, "count": 2},
     # Sockets and the network.
-    "close_sockets": {"kind": _K.CLOSE_SOCKETS},
-    "abort_sockets": {"kind": _K.ABORT_SOCKETS},
-    "half_open": {"kind": _K.HALF_OPEN},
-    "refuse_sockets": {"kind": _K.REFUSE_SOCKETS},
-    "reset_sockets": {"kind": _K.RESET_SOCKETS},
-    "cut_network": {"kind": _K.CUT_NETWORK},
-    "reset_network": {"kind": _K.RESET_NETWORK},
+    **OF_SOCKETS,
     "refuse_auth": {"kind": _K.REFUSE_AUTH},
     "fail_auth": {"kind": _K.FAIL_AUTH},
     "silent_auth": {"kind": _K.LOSE_REPLY, "method": "auth"},

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from stall_then_strike.sim.faults.catalogue import OF_SOCKETS
 from stall_then_strike.sim.faults.kinds import FaultKind
 
 _BOOK: Final = "order_book/*"
@@ -42,13 +43,7 @@ LIGHTER_RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "unstreamed_assets": {"kind": _K.LOSE_FRAME, "channel": "account_all_assets/*", "event": "update"},
     "unseen_order": {"kind": _K.UNSEEN_ORDER},
     # Sockets and the network.
-    "close_sockets": {"kind": _K.CLOSE_SOCKETS},
-    "abort_sockets": {"kind": _K.ABORT_SOCKETS},
-    "half_open": {"kind": _K.HALF_OPEN},
-    "refuse_sockets": {"kind": _K.REFUSE_SOCKETS},
-    "reset_sockets": {"kind": _K.RESET_SOCKETS},
-    "cut_network": {"kind": _K.CUT_NETWORK},
-    "reset_network": {"kind": _K.RESET_NETWORK},
+    **OF_SOCKETS,
     "close_idle": {"kind": _K.CLOSE_IDLE, "seconds": 0.5},
     "restart": {"kind": _K.SHUTDOWN, "seconds": 0.5},
     "expired_token": {"kind": _K.REFUSE_AUTH},
