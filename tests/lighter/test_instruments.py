@@ -18,7 +18,7 @@ from stall_then_strike.sim.lighter.clearing.contracts import MARKETS
 from stall_then_strike.sim.lighter_server import LighterExchange
 from stall_then_strike.types.errors import ConfigError, NoAnswer, NotSent, Rejected, Throttled, VenueError
 from tests.lighter.listing import PERP, listing
-from tests.shared_data import shared_folder
+from tests.shared_data import lighter_file
 
 START_NS = 1_800_000_000 * 10**9
 
@@ -57,9 +57,7 @@ async def test_perpetual_and_spot_market_of_one_asset_are_told_apart_in_every_fo
 
 
 def test_names_of_the_captured_list_are_all_different() -> None:
-    path = shared_folder() / "data" / "lighter" / "rest_orderBooks_20251208.json"
-    if not path.is_file():
-        pytest.skip(f"no captured list here: {path}")
+    path = lighter_file("rest_orderBooks_20251208.json")
     body: Any = json.loads(path.read_text())
     while "order_books" not in body:
         body = body.get("response") or body["body"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stall_then_strike.lighter.markets import BASE_MAX, BUILT_IN, BUILT_IN_NS, PRICE_MAX, Markets, exact
 from stall_then_strike.types.errors import ConfigError, UnfitOrder
-from tests.shared_data import shared_folder
+from tests.shared_data import lighter_file
 
 ETH = Markets().named("ETH")
 BTC = Markets().named("BTC")
@@ -25,9 +25,7 @@ def test_built_in_markets_have_the_venues_indexes_and_scales() -> None:
 
 
 def test_built_in_table_is_the_captured_list() -> None:
-    path = shared_folder() / "data" / "lighter" / "rest_orderBooks_20251208.json"
-    if not path.is_file():
-        pytest.skip(f"no captured list here: {path}")
+    path = lighter_file("rest_orderBooks_20251208.json")
     body = json.loads(path.read_text())
     listed = Markets.from_wire(_body(body), as_of_ns=1, source="captured")
     assert len(listed) == 119

@@ -25,7 +25,7 @@ from stall_then_strike.lighter.messages import (
     UnreadableFrame,
     read_frame,
 )
-from tests.shared_data import shared_folder
+from tests.shared_data import lighter_file, shared_folder
 
 DATA = shared_folder() / "data" / "lighter"
 KNOWN_PLAIN = {"candle", "account_market", "unsubscribed"}
@@ -84,9 +84,7 @@ def test_every_captured_message_is_read_without_loss() -> None:
 
 
 def frames(name: str) -> list[Any]:
-    path = DATA / name
-    if not path.is_file():
-        pytest.skip(f"no captured messages here: {path}")
+    path = lighter_file(name)
     return [read_frame(json.loads(line)["msg"]) for line in path.read_text().splitlines()]
 
 

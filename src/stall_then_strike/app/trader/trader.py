@@ -227,6 +227,7 @@ class Trader:
         try:
             if len(self.seats) == 1:
                 await self.seats[0].outbox.send()
+                return
             async with asyncio.TaskGroup() as tasks:
                 for seat in self.seats:
                     tasks.create_task(seat.outbox.send())
