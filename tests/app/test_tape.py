@@ -104,7 +104,7 @@ def test_conversion_for_other_programs(sample: Path, tmp_path: Path, capsys: pyt
     assert call("convert", sample, "--to", "parquet") == cli.EXIT_DONE
     assert call("convert", sample, "--to", "npz", "-o", tmp_path / "x.npz") == cli.EXIT_DONE
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["s.executions.parquet", "s.jsonl.zst", "s.levels.parquet", "x.npz"]
+    assert names == ["s.executions.parquet", "s.jsonl.zst", "s.levels.parquet", "s.manifest.json", "x.npz"]
     assert "rows" in capsys.readouterr().out
 
 

@@ -25,6 +25,8 @@ from stall_then_strike.tapes.tape_writer import TapeWriter
 
 Message = tuple[int, str | None]
 _ENDED: Final = "run ended"
+_EMBEDDED: Final = "the embedded exchange"
+"""Whose frames are recorded in virtual time."""
 
 
 class OwnRecording:
@@ -45,7 +47,10 @@ class OwnRecording:
             try:
                 self._stack.enter_context(RecordFolder(folder, cfg.exchange))
                 now_ns = None if self._clock is None else self._clock.now_ns
-                self._tape = TapeWriter(folder, cfg.exchange, bound=cfg.record.queue_frames, now_ns=now_ns)
+                source = _EMBEDDED if self._clock is None else None
+                self._tape = TapeWriter(
+                    folder, cfg.exchange, bound=cfg.record.queue_frames, now_ns=now_ns, source=source
+                )
                 self._stack.callback(self._tape.close, _ENDED)
                 if cfg.record.own_events:
                     self._events = EventLog(folder, cfg, self._mode, self._beginning)

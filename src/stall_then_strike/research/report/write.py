@@ -35,12 +35,14 @@ def write_report(
     Tapes are used for both runs, the journal for the first. ``wanted`` and ``compared`` choose runs of the two folders.
     Raises ReportInputError for unreadable input, ConfigError for an unknown run, OSError for ``out``.
     """
-    say = Labels(language, zone)
+    unit = cfg.exchange.instrument()
+    say = Labels(language, zone, base=unit.base, quote=unit.quote)
     kind = "sweep" if is_sweep(folder) else "calibration" if is_calibration(folder) else None
     if kind is not None and (compare is not None or tapes or journal is not None or wanted):
         raise ReportInputError(f"{folder} has a {kind}: --compare, --tape, --journal and --run are for runs")
     if kind == "sweep":
-        page = sweep_page(read_sweep(folder), say)
+        figures = read_sweep(folder)
+        page = sweep_page(figures, Labels(language, zone, base=figures.about.base, quote=figures.about.currency))
     elif kind == "calibration":
         page = calibration_page(read_result(folder / RESULT), say)
     else:
