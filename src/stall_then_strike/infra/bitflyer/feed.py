@@ -25,8 +25,9 @@ from typing import Any, Final
 import orjson
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.store import DELTA_PREFIX, SNAPSHOT_PREFIX, Board, BoardError
+from stall_then_strike.infra.bitflyer.store import DELTA_PREFIX, SNAPSHOT_PREFIX, Board
 from stall_then_strike.infra.bitflyer.wire_name import order_name
+from stall_then_strike.infra.levels import BoardError
 from stall_then_strike.infra.line.refusals import SHOWN_CHARS, Absences, Refusals, in_words
 from stall_then_strike.infra.orderbook_view import OrderBookView
 from stall_then_strike.types.dto import (

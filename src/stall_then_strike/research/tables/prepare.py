@@ -20,7 +20,8 @@ from loguru import logger
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
-from stall_then_strike.infra.bitflyer.store import MAX_LEVELS, Board, BoardError
+from stall_then_strike.infra.bitflyer.store import Board
+from stall_then_strike.infra.levels import MAX_LEVELS, BoardError
 from stall_then_strike.research.tables.columns import (
     BOARD_STATES,
     BOUNDS,
