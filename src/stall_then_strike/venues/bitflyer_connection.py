@@ -16,11 +16,11 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.bitflyer.cancel_all import CancelAll
 from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
-from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.line.own_machine import is_own_machine
+from stall_then_strike.infra.market_source import MarketSource
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.infra.watch.pauses import Pause
 from stall_then_strike.types.dto import LimitReading
@@ -45,7 +45,7 @@ class BitflyerConnection:
         sinks = [partial(self._on_event, number=number) for number in range(len(self._each))]
         self.session = PyBotterSession(cfg, clock, sinks[0], credentials, sinks[1:])
         self.session.on_pause = self._on_pause
-        self.feeds: Sequence[MarketFeed] = self.session.feeds.all
+        self.feeds: Sequence[MarketSource] = self.session.feeds.all
         self.https: Sequence[BitflyerHttp] = ()
         self.desks: Sequence[Desk] = ()
 

@@ -13,8 +13,8 @@ from typing import NoReturn, Protocol, Self
 
 from stall_then_strike.engine.gateway import OrderGateway, Reply, Request
 from stall_then_strike.engine.venue.rules import VenueRules
-from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.line.frame_tap import FrameTap
+from stall_then_strike.infra.market_source import MarketSource
 from stall_then_strike.infra.watch.pauses import Pause
 from stall_then_strike.types.dto import (
     AccountReport,
@@ -185,7 +185,7 @@ class Connection(Protocol):
         ...
 
     @property
-    def feeds(self) -> Sequence[MarketFeed]:
+    def feeds(self) -> Sequence[MarketSource]:
         """The market data of each instrument, in the order of the configuration."""
         ...
 

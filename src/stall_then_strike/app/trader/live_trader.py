@@ -16,8 +16,8 @@ from stall_then_strike.app.trader.trader import RowLog, Seat, Trader
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.portfolio import Portfolio
-from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import ScaledClock
+from stall_then_strike.infra.market_source import MarketSource
 from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.types.dto import (
     Changes,
@@ -41,7 +41,7 @@ class LivePlace:
 
     core: Core
     """Made with an account, and restored."""
-    feed: MarketFeed
+    feed: MarketSource
     logs: RowLog
     desk: Desk
     """Sends this instrument's orders."""
