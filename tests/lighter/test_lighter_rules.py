@@ -38,9 +38,9 @@ def test_what_the_budget_allows_the_venue_allows(is_standard: bool) -> None:
         venue.spend(weight, now_ns)
 
     report = ("accountActiveOrders", "accountInactiveOrders", "trades", "account")
-    for step in range(7_000):
-        now_ns += 20 * NS_PER_MS
-        if step % 250 == 0 and budget.may_ask(now_ns, REPORT_CALLS, urgent=False):
+    for step in range(2_500):
+        now_ns += 50 * NS_PER_MS
+        if step % 100 == 0 and budget.may_ask(now_ns, REPORT_CALLS, urgent=False):
             budget.reserve_questions(now_ns, REPORT_CALLS)
             for name in report:
                 call(name)

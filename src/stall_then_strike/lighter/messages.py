@@ -176,6 +176,16 @@ class Asset(Wire):
     locked_balance: Decimal = Decimal(0)
 
 
+class Funding(Wire):
+    """A payment of funding; ``change`` is in USDC, positive when received."""
+
+    funding_id: int
+    market_id: int = 0
+    change: Decimal
+    timestamp: int = 0
+    """Seconds."""
+
+
 class Transaction(Wire):
     """A transaction of the account, after its execution. ``info`` and ``event_info`` are JSON texts."""
 
@@ -284,6 +294,11 @@ class AccountFrame(Frame):
     positions: dict[str, Position] | None = None
     trades: dict[str, list[Trade]] | list[Trade] | None = None
     assets: dict[str, Asset] | None = None
+    funding_histories: dict[str, list[Funding] | None] | None = None
+
+    def all_fundings(self) -> list[Funding]:
+        """The payments of funding in this message."""
+        return [paid for fundings in (self.funding_histories or {}).values() for paid in fundings or ()]
 
     def all_trades(self) -> list[Trade]:
         """The account's trades in this message."""
