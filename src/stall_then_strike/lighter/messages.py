@@ -75,6 +75,12 @@ class Trade(Wire):
     maker_fee: int = 0
     block_height: int = 0
 
+    def order_of(self, account: int) -> str:
+        """The name of an account's order in this trade, as `Order.name` tells it."""
+        if account == self.bid_account_id:
+            return str(self.bid_client_id or self.bid_id)
+        return str(self.ask_client_id or self.ask_id)
+
     def side_of(self, account: int) -> Literal["buy", "sell"] | None:
         """What an account did in this trade; None if it was not part of it."""
         if account == self.bid_account_id:
@@ -112,6 +118,13 @@ class Order(Wire):
     """Milliseconds."""
     timestamp: int = 0
     """Seconds in 2025, milliseconds in 2026."""
+    created_at: int = 0
+    """The same."""
+
+    @property
+    def name(self) -> str:
+        """Its client order index if it has one, or else its order index; cancels take either."""
+        return str(self.client_order_index or self.order_index)
 
     @property
     def is_over(self) -> bool:

@@ -330,7 +330,7 @@ class KeyLine:
                 item.decide(Status.REFUSED, error)
 
     def _is_long_contradicted(self) -> bool:
-        """Whether our nonces are refused for so long, however often it was given up meanwhile, that they may be wrong."""
+        """Whether our nonces have been refused for so long, with all givings-up, that they must be wrong."""
         now_ns = self._clock.now_ns()
         if self._contradicted_ns is None:
             self._contradicted_ns = now_ns - int(self._patience_s * NS_PER_S)
