@@ -24,6 +24,7 @@ from loguru import logger
 
 from stall_then_strike.engine.gateway import Reply, Request
 from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.line.socket_line import first_of_group
 from stall_then_strike.lighter.calls import Calls
 from stall_then_strike.lighter.limiter import Limiter
 from stall_then_strike.lighter.markets import Market, Markets, Number
@@ -138,8 +139,12 @@ class LighterBroker:
     ) -> None:
         """Wait for what is under way; after an error, cancel it."""
         tasks, self._tasks = self._tasks, None
-        if tasks is not None:
+        if tasks is None:
+            return
+        try:
             await tasks.__aexit__(kind, error, trace)
+        except BaseExceptionGroup as errors:
+            raise first_of_group(errors) from None
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
