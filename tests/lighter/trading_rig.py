@@ -13,7 +13,7 @@ import pytest
 
 from stall_then_strike.infra.clock import Clock, SystemClock
 from stall_then_strike.infra.line.socket_line import LineRules
-from stall_then_strike.lighter.account import LighterAccountProcessor
+from stall_then_strike.lighter.account_processor import LighterAccountProcessor
 from stall_then_strike.lighter.broker import BrokerError, LighterBroker
 from stall_then_strike.lighter.calls import Calls
 from stall_then_strike.lighter.limiter import Limiter
