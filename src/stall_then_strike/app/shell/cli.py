@@ -182,7 +182,7 @@ def load(args: argparse.Namespace, default_override: Path | None, *, takes_sever
     cfg = load_app_config(files[0], files[1] if len(files) > 1 else None, args.sets)
     if len(cfg.products) > 1 and not takes_several:
         given = ", ".join(cfg.products)
-        raise ConfigError(f"instruments: {given}: only run_live trades several; accepted: one for this command")
+        raise ConfigError(f"instruments: {given}: this command takes one; accepted: one")
     return cfg
 
 

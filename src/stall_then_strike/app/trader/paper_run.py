@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,26 +15,28 @@ from loguru import logger
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
+from stall_then_strike.app.trader.embedded import markets_of, source_of
 from stall_then_strike.app.trader.observe import FeedCondition, Observer
 from stall_then_strike.app.trader.own_recording import OwnRecording
 from stall_then_strike.app.trader.realtime import RealtimeRun
 from stall_then_strike.app.trader.trader import PaperTrader
-from stall_then_strike.app.trader.virtual import Message, VirtualRun
+from stall_then_strike.app.trader.virtual import SeveralFeeds, VirtualRun
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
-from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
-from stall_then_strike.infra.clock import ScaledClock, SystemClock, VirtualClock
+from stall_then_strike.infra.bitflyer.feeds import Feeds
+from stall_then_strike.infra.bitflyer.venue_status import PERIOD_S, poll_venue_status
+from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock, VirtualClock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.journal.batch import BatchedJournal
 from stall_then_strike.infra.journal.care import JournalCare
-from stall_then_strike.infra.logging_structured import CsvLogs
+from stall_then_strike.infra.logs.run_logs import RunLogs
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks, written_folders
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.market import Market
-from stall_then_strike.tapes.event_log import Beginning
+from stall_then_strike.tapes.event_log import Beginnings
+from stall_then_strike.tapes.sequence import Numbered
 from stall_then_strike.tapes.tape_reader import TapeError
 from stall_then_strike.types.dto import NS_PER_S, Reason
 
@@ -48,7 +51,7 @@ class PaperRun:
     """One run, from an open log folder to its summary."""
 
     def __init__(
-        self, cfg: AppConfig, logs: CsvLogs, screen: Screen, log_dir: Path, journal: BatchedJournal | None = None
+        self, cfg: AppConfig, logs: RunLogs, screen: Screen, log_dir: Path, journal: BatchedJournal | None = None
     ) -> None:
         """Nothing is started yet. ``journal`` is None for a replay."""
         self._cfg = cfg
@@ -66,7 +69,8 @@ class PaperRun:
 
     async def virtual(
         self,
-        messages: Iterable[Message],
+        feeds: Feeds,
+        messages: Iterable[Numbered],
         *,
         mode: str,
         speed: float,
@@ -74,11 +78,14 @@ class PaperRun:
         ended: str,
         is_tape: bool = False,
     ) -> int:
-        """Trade stamped messages; ``ended`` is the reason given at their end. Messages of a tape are not recorded."""
-        clock, feed = VirtualClock(0), MarketFeed(self._cfg, is_recorded=True)
-        trader = PaperTrader(self._cfg, clock, feed, self._logs, self._journal)
+        """Trade stamped messages; ``ended`` is the reason given at their end. Messages of a tape are not recorded.
+
+        ``feeds`` are those of :func:`recorded_feeds`.
+        """
+        clock = VirtualClock(0)
+        trader = self._trader(self._cfg, clock, feeds)
         observer = Observer(self._cfg, trader, mode, 0)
-        recording = OwnRecording(self._cfg, None, _PAPER, Beginning(is_live=False))
+        recording = OwnRecording(self._cfg, None, _PAPER, Beginnings.on_paper(self._cfg))
 
         def flush() -> None:
             self._logs.flush()
@@ -86,14 +93,18 @@ class PaperRun:
             if self._journal is not None:
                 self._journal.write_and_tidy()
 
-        paced = not math.isinf(speed)
+        def on_market(event: MarketEvent, started_ns: int | None) -> None:
+            trader.on_market(event, started_ns, decoder.number)
+
+        paced, decoder = not math.isinf(speed), SeveralFeeds(feeds.all)
         run = VirtualRun(
             trader,
             clock,
-            feed,
+            decoder,
             pacer=(lambda start_ns: ScaledClock(speed, start_ns)) if paced else None,
             on_start=observer.restart,
             flush=flush,
+            on_market=on_market,
         )
         async with recording, asyncio.TaskGroup() as tasks:
             recording.attach(trader)
@@ -105,9 +116,14 @@ class PaperRun:
             for task in owned:
                 task.cancel()
         code = self._finish_virtual(trader, observer, run, ended)
-        if not feed.statistics().board_snapshots and not self.ending.wanted.is_set():
-            raise TapeError(f"no board snapshot of {self._cfg.exchange.product_code} in {run.messages} messages")
+        silent = [feed.product for feed in feeds.all if not feed.statistics().board_snapshots]
+        if silent and not self.ending.wanted.is_set():
+            raise TapeError(f"no board snapshot of {' and '.join(silent)} in {run.messages} messages")
         return code
+
+    def _trader(self, cfg: AppConfig, clock: Clock, feeds: Feeds) -> PaperTrader:
+        (feed, logs), *others = zip(feeds.all, self._logs.each, strict=True)
+        return PaperTrader(cfg, clock, feed, logs, self._journal, others=others)
 
     async def alone(
         self,
@@ -147,17 +163,18 @@ class PaperRun:
             clock = ScaledClock(speed) if speed != 1.0 else SystemClock()
             cfg = self._cfg
             if sim:
-                market = Market(seed=cfg.sim.seed, start_ns=clock.now_ns(), instrument=cfg.exchange.instrument())
-                exchange = await stack.enter_async_context(BitflyerExchange(market, clock=clock))
+                source = source_of(markets_of(cfg, clock.now_ns()))
+                exchange = await stack.enter_async_context(BitflyerExchange(source, clock=clock))
                 urls = {"base_url": exchange.base_url, "ws_url": exchange.ws_url}
                 cfg = cfg.model_copy(update={"exchange": cfg.exchange.model_copy(update=urls)})
 
-            def on_event(event: MarketEvent) -> None:
-                trader.on_market(event, session.frame_perf_ns)  # made below: no events before it connects
+            def on_event(number: int, event: MarketEvent) -> None:
+                trader.on_market(event, session.frame_perf_ns, number)  # made below: no events before it connects
 
-            session = PyBotterSession(cfg, clock, on_event)
-            trader = PaperTrader(cfg, clock, session.feed, self._logs, self._journal)
-            recording = OwnRecording(cfg, clock, _PAPER, Beginning(is_live=False))
+            first, *others = (partial(on_event, number) for number in range(len(cfg.products)))
+            session = PyBotterSession(cfg, clock, first, others=others)
+            trader = self._trader(cfg, clock, session.feeds)
+            recording = OwnRecording(cfg, clock, _PAPER, Beginnings.on_paper(cfg))
             await stack.enter_async_context(recording)
             recording.attach(trader, session)
             await stack.enter_async_context(session)
@@ -167,9 +184,8 @@ class PaperRun:
             observer.restart(clock.now_ns())
             if not self.ending.wanted.is_set():
                 logger.info("feed is live: {}", cfg.exchange.ws_url)
-            http = BitflyerHttp(session.get_client(), cfg.exchange, clock, timeout=session.call_timeout)
             async with asyncio.TaskGroup() as tasks:
-                owned = self._start_tasks(tasks, trader, session, http, clock)
+                owned = self._start_tasks(tasks, trader, session, cfg, clock)
                 owned.append(tasks.create_task(self._screen.show(observer.snapshot)))
                 await self._until_end(trader, None if duration_s is None else duration_s / speed)
                 for task in owned:
@@ -181,17 +197,24 @@ class PaperRun:
         tasks: asyncio.TaskGroup,
         trader: PaperTrader,
         session: PyBotterSession,
-        http: BitflyerHttp,
+        cfg: AppConfig,
         clock: ScaledClock,
     ) -> list[asyncio.Task[None]]:
         """Start the background tasks of trading, which run until cancelled."""
-        cfg = self._cfg
+        client, limit = session.get_client(), session.call_timeout
+        https = [BitflyerHttp(client, each.exchange, clock, timeout=limit) for each in cfg.by_instrument()]
+        period_s = PERIOD_S * len(https)  # as many calls of this address for several instruments as for one
         disks = DiskWatch(written_folders(cfg, self._log_dir), cfg.watch.min_free_disk_mb)
         owned = [
             tasks.create_task(RealtimeRun(trader, clock, speed=clock.speed).keep_time()),
             tasks.create_task(trader.send()),
             tasks.create_task(session.wait_failed()),
-            tasks.create_task(poll_venue_status(http, clock, trader.on_market)),
+            *(
+                tasks.create_task(
+                    poll_venue_status(http, clock, partial(trader.on_market, number=number), period_s=period_s)
+                )
+                for number, http in enumerate(https)
+            ),
             tasks.create_task(self._watch(trader)),
             tasks.create_task(watch_disks(disks, logger.warning)),
         ]
@@ -219,11 +242,12 @@ class PaperRun:
     async def _watch(self, trader: PaperTrader) -> None:
         """Watch for the moment when nothing is live any more; halt if a log cannot be written."""
         while True:
-            if self._logs.failure is not None and trader.core.halted is None:
-                trader.halt(Reason.LOG_FAILURE, str(self._logs.failure))
-            if trader.core.is_done:
-                if trader.core.halted is not None:
-                    self.ending.ask(f"halted: {trader.core.halted.label}")
+            portfolio, failure = trader.portfolio, self._logs.failure
+            if failure is not None and portfolio.halted is None:
+                trader.halt(Reason.LOG_FAILURE, str(failure))
+            if portfolio.is_done:
+                if portfolio.halted is not None:
+                    self.ending.ask(f"halted: {portfolio.halted.label}")
                 self._over.set()
             await asyncio.sleep(_WATCH_S)
 
@@ -235,6 +259,11 @@ class PaperRun:
         self._screen.end(summary_table(observer.finish(), log_dir=str(self._log_dir), ended=ended))
         logger.info("ended: {}", ended)
         return cli.EXIT_DONE if halted is None else cli.EXIT_HALTED
+
+
+def recorded_feeds(cfg: AppConfig) -> Feeds:
+    """The feeds of all instruments, for messages that do not come over a connection."""
+    return Feeds([MarketFeed(each, is_recorded=True) for each in cfg.by_instrument()])
 
 
 def _nanoseconds(seconds: float | None) -> int | None:
