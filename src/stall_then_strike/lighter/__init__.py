@@ -2,15 +2,9 @@
 
 dealer         LighterDealer: orders, cancels and queries with as little code as possible
 dealer_config  its settings, from code or from a JSON file
-order_forms    its calls as exact integers for one market
-intents        what is to be done, before nonce and signature
 markets        index, scales, minimums and names of each market
 instruments    LighterInstrumentLoader: the venue's markets, asked for and cached
-own_orders     client order index, order index, market and key of each order
-sender         which key sends what
-key_line       one key: its nonces, and what arrived after an error
-signer         signatures by the SDK's native library
-tokens         auth tokens, renewed before they end
+signing/       from a call to signed transactions that the venue has accepted
 calls          the REST calls and what their failures mean
 limiter        the venue's REST limits
 messages       every message of the venue's WebSocket

@@ -20,8 +20,8 @@ import aiohttp
 
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.lighter.limiter import Limiter
-from stall_then_strike.lighter.signer import SignedTx, load_sdk
-from stall_then_strike.lighter.tokens import Tokens
+from stall_then_strike.lighter.signing.signer import SignedTx, load_sdk
+from stall_then_strike.lighter.signing.tokens import Tokens
 from stall_then_strike.types.errors import (
     AuthRefused,
     MarginRefused,

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Final
 
-from stall_then_strike.lighter.intents import (
+from stall_then_strike.lighter.markets import Market, Number, exact
+from stall_then_strike.lighter.signing.intents import (
     NO_EXPIRY,
     ORDER_INDEX_MAX,
     ModifyOrder,
@@ -18,8 +19,7 @@ from stall_then_strike.lighter.intents import (
     Tif,
     require,
 )
-from stall_then_strike.lighter.markets import Market, Number, exact
-from stall_then_strike.lighter.own_orders import OwnOrder
+from stall_then_strike.lighter.signing.own_orders import OwnOrder
 from stall_then_strike.types.errors import Rejected, UnfitOrder
 
 MARKET_BOUND: Final = Decimal("0.05")
