@@ -232,7 +232,7 @@ async def _interpreted(
         if columns_ is None:
             feeds = recorded_feeds(cfg)
             return await run.virtual(
-                feeds,
+                feeds.all,
                 of_each(args.tapes, cfg.products, feeds.named_in),
                 mode=mode,
                 speed=math.inf,

@@ -137,7 +137,7 @@ async def _trade(run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen
         speed = math.inf if args.speed is None else args.speed
         screen.begin(f"paper trading on tape {args.tape}", args.log_dir)
         return await run.virtual(
-            feeds,
+            feeds.all,
             of_each([args.tape], cfg.products, feeds.named_in),
             mode="paper · tape",
             speed=speed,
@@ -149,7 +149,7 @@ async def _trade(run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen
         screen.begin(f"paper trading on the simulated market, seed {cfg.sim.seed}, virtual time", args.log_dir)
         frames = ((frame.time_ns, frame.text) for frame in iter_frames(source_of(markets_of(cfg, _SIM_START_NS))))
         return await run.virtual(
-            feeds,
+            feeds.all,
             numbered(frames, cfg.products, feeds.named_in),
             mode="paper · simulated market",
             speed=math.inf,

@@ -9,6 +9,9 @@ calls          the REST calls and what their failures mean
 limiter        the venue's REST limits
 messages       every message of the venue's WebSocket
 ws             the WebSocket: public and private channels, transactions
+handlers/      the channels of market data as values
+market_feed    LighterMarketFeed: one market's frames as market events
+orderbook_maintainer  OrderBookMaintainer: the book of a market, kept from its snapshot and its changes
 """
 
 from stall_then_strike.lighter.dealer import LighterDealer

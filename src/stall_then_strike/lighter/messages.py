@@ -17,6 +17,27 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+_LONGEST_NUMBER: Final = 40
+
+
+def steps(value: Any, decimals: int) -> int:
+    """A price or size of the wire as a whole number of steps of 10^-decimals. Raises ValueError unless it is one.
+
+    The venue writes all decimals of the market, so that the text without its point is the number of steps.
+    """
+    if type(value) is str and len(value) <= _LONGEST_NUMBER:
+        digits, point = value, len(value) - decimals - 1
+        if decimals:
+            digits = value[:point] + value[point + 1 :] if point > 0 and value[point] == "." else ""
+        if digits.isdecimal():
+            return int(digits)
+        whole, _, part = value.partition(".")
+        digits = whole + part[:decimals].ljust(decimals, "0")
+        if digits.isdecimal() and not part[decimals:].strip("0"):
+            return int(digits)
+    raise ValueError(f"{str(value)[:_LONGEST_NUMBER]!r} is not a number with at most {decimals} decimals")
+
+
 Amount = Decimal | Literal[""]
 """An amount that may be empty text: no liquidation price, no best price."""
 

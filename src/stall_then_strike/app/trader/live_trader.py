@@ -18,9 +18,9 @@ from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.gateway import AccountReader, OrderGateway, Reply, Request
 from stall_then_strike.engine.portfolio import Portfolio
-from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.infra.market_source import MarketSource
 from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.types.dto import (
@@ -72,7 +72,7 @@ class LivePlace:
 
     core: Core
     """Made with an account, and restored."""
-    feed: MarketFeed
+    feed: MarketSource
     logs: RowLog
     venue: Venue
     """Sends this instrument's orders."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from stall_then_strike.app.trader.virtual import SeveralFeeds, VirtualRun
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.bitflyer.feeds import Feeds
 from stall_then_strike.infra.bitflyer.venue_status import PERIOD_S, poll_venue_status
 from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock, VirtualClock
@@ -32,6 +32,7 @@ from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.journal.batch import BatchedJournal
 from stall_then_strike.infra.journal.care import JournalCare
 from stall_then_strike.infra.logs.run_logs import RunLogs
+from stall_then_strike.infra.market_source import MarketEvent, MarketSource
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks, written_folders
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
@@ -69,7 +70,7 @@ class PaperRun:
 
     async def virtual(
         self,
-        feeds: Feeds,
+        feeds: Sequence[MarketSource],
         messages: Iterable[Numbered],
         *,
         mode: str,
@@ -80,7 +81,7 @@ class PaperRun:
     ) -> int:
         """Trade stamped messages; ``ended`` is the reason given at their end. Messages of a tape are not recorded.
 
-        ``feeds`` are those of :func:`recorded_feeds`.
+        ``feeds`` are all of :func:`recorded_feeds`.
         """
         clock = VirtualClock(0)
         trader = self._trader(self._cfg, clock, feeds)
@@ -96,7 +97,7 @@ class PaperRun:
         def on_market(event: MarketEvent, started_ns: int | None) -> None:
             trader.on_market(event, started_ns, decoder.number)
 
-        paced, decoder = not math.isinf(speed), SeveralFeeds(feeds.all)
+        paced, decoder = not math.isinf(speed), SeveralFeeds(feeds)
         run = VirtualRun(
             trader,
             clock,
@@ -116,13 +117,13 @@ class PaperRun:
             for task in owned:
                 task.cancel()
         code = self._finish_virtual(trader, observer, run, ended)
-        silent = [feed.product for feed in feeds.all if not feed.statistics().board_snapshots]
+        silent = [feed.product for feed in feeds if not feed.statistics().board_snapshots]
         if silent and not self.ending.wanted.is_set():
             raise TapeError(f"no board snapshot of {' and '.join(silent)} in {run.messages} messages")
         return code
 
-    def _trader(self, cfg: AppConfig, clock: Clock, feeds: Feeds) -> PaperTrader:
-        (feed, logs), *others = zip(feeds.all, self._logs.each, strict=True)
+    def _trader(self, cfg: AppConfig, clock: Clock, feeds: Sequence[MarketSource]) -> PaperTrader:
+        (feed, logs), *others = zip(feeds, self._logs.each, strict=True)
         return PaperTrader(cfg, clock, feed, logs, self._journal, others=others)
 
     async def alone(
@@ -173,7 +174,7 @@ class PaperRun:
 
             first, *others = (partial(on_event, number) for number in range(len(cfg.products)))
             session = PyBotterSession(cfg, clock, first, others=others)
-            trader = self._trader(cfg, clock, session.feeds)
+            trader = self._trader(cfg, clock, session.feeds.all)
             recording = OwnRecording(cfg, clock, _PAPER, Beginnings.on_paper(cfg))
             await stack.enter_async_context(recording)
             recording.attach(trader, session)
@@ -261,7 +262,7 @@ class PaperRun:
         return cli.EXIT_DONE if halted is None else cli.EXIT_HALTED
 
 
-def recorded_feeds(cfg: AppConfig) -> Feeds:
+def recorded_feeds(cfg: AppConfig) -> Feeds[MarketFeed]:
     """The feeds of all instruments, for messages that do not come over a connection."""
     return Feeds([MarketFeed(each, is_recorded=True) for each in cfg.by_instrument()])
 

@@ -26,8 +26,8 @@ from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.shared import Shared
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
-from stall_then_strike.infra.bitflyer.feed import FeedStatistics, MarketEvent
 from stall_then_strike.infra.clock import Clock, perf_ns
+from stall_then_strike.infra.market_source import FeedStatistics, MarketEvent
 from stall_then_strike.infra.watch.histogram import LatencyHistogram
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
