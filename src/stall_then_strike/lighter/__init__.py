@@ -2,6 +2,10 @@
 
 dealer         LighterDealer: orders, cancels and queries with as little code as possible
 dealer_config  its settings, from code or from a JSON file
+broker         LighterBroker: one account's orders, for the engine and for programs of one's own
+account_processor  LighterAccountProcessor: the account as its channels tell it and as REST shows it
+private/       what private messages and lists mean
+lighter_rules  the venue as the data that the engine reads
 markets        index, scales, minimums and names of each market
 instruments    LighterInstrumentLoader: the venue's markets, asked for and cached
 signing/       from a call to signed transactions that the venue has accepted
