@@ -22,7 +22,6 @@ from typing import Final
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.trader.embedded import markets_of, source_of
 from stall_then_strike.app.trader.paper_run import PaperRun, recorded_feeds
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.loader import effective_yaml
@@ -38,6 +37,7 @@ from stall_then_strike.tapes.sequence import numbered, of_each
 from stall_then_strike.tapes.tape_files import is_event_log
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError
+from stall_then_strike.venues.embedded_bitflyer import markets_of, source_of
 
 _SIM_START_NS: Final = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) * NS_PER_S
 """Start of virtual time on the simulated market: a fixed Monday, so that a seed gives the same logs on any day."""

@@ -14,12 +14,12 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.portfolio import Taken
 from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
-from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.tapes.event_codec import decode, decode_event
 from stall_then_strike.tapes.event_log import ASKED, LOST, VERSION, Asked, Beginning, Beginnings
 from stall_then_strike.tapes.tape_reader import LineFile, TapeError
 from stall_then_strike.types.dto import CoreMemo, Event, Row
 from stall_then_strike.types.errors import ConfigError
+from stall_then_strike.venues.venue_rules import venue_rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ def replay_steps(path: Path, strategy: MakeStrategy = stall_then_strike) -> Iter
     ``strategy`` must be the one of the run.
     """
     run = open_run(path)
-    portfolio = run.beginnings.portfolio(run.cfg, bitflyer_rules(run.cfg), strategy)
+    portfolio = run.beginnings.portfolio(run.cfg, venue_rules(run.cfg), strategy)
     for now_ns, item, number in read_inputs(path):
         if isinstance(item, Asked):
             portfolio.first.budget.reserve_questions(now_ns, item.calls)

@@ -10,36 +10,30 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from loguru import logger
 
 from stall_then_strike.app.trader.live_trader import LiveTrader
 from stall_then_strike.app.trader.trader import Trader
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.feeds import Feeds
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.line.frame_tap import FrameTap
-from stall_then_strike.infra.pyb_session import PyBotterSession
+from stall_then_strike.infra.market_source import MarketSource
 from stall_then_strike.tapes.event_log import Beginnings, EventLog
 from stall_then_strike.tapes.salvage import RecordFolder
 from stall_then_strike.tapes.sequence import Numbered
 from stall_then_strike.tapes.tape_writer import TapeWriter
+from stall_then_strike.venues.connection import Connection
 
 _ENDED: Final = "run ended"
-
-
-class Names(Protocol):
-    """Tells frames of several instruments apart."""
-
-    def named_in(self, text: bytes) -> int | None:
-        """The number of the instrument that a frame names; None if it names none."""
-        ...
 
 
 class _TapeOfEach:
     """One connection's frames, on the tape of their instrument. What names none is on the tape of each."""
 
-    def __init__(self, tapes: Sequence[FrameTap], names: Names) -> None:
+    def __init__(self, tapes: Sequence[FrameTap], names: Feeds[MarketSource]) -> None:
         self._tapes, self._names = tapes, names
 
     def on_frame(self, data: bytes, recv_ns: int) -> None:
@@ -99,16 +93,17 @@ class OwnRecording:
             if lost:
                 logger.error("{} {} were not recorded", lost, what)
 
-    def attach(self, trader: Trader, session: PyBotterSession | None = None) -> None:
-        """Record a trader's events and a session's frames. Call this before the first event and before connecting."""
+    def attach(self, trader: Trader, connection: Connection | None = None) -> None:
+        """Record a trader's events and a connection's frames. To be called before the first event and frame."""
         events = self._events
         if events is not None:
             trader.on_input = events.on_input
             if isinstance(trader, LiveTrader):
                 calls = trader.core.shared.venue.report_calls
                 trader.on_asked = lambda now_ns: events.on_asked(calls, now_ns)
-        if session is not None and self._tapes:
-            session.tap = self._tapes[0] if len(self._tapes) == 1 else _TapeOfEach(self._tapes, session.feeds)
+        if connection is not None and self._tapes:
+            names = Feeds(connection.feeds)
+            connection.session.tap = self._tapes[0] if names.is_one else _TapeOfEach(self._tapes, names)
 
     def listen(self, messages: Iterable[Numbered]) -> Iterator[Numbered]:
         """Record messages that come without a session, as the caller takes them."""

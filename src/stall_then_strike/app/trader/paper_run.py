@@ -6,7 +6,6 @@ import asyncio
 import math
 from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +14,6 @@ from loguru import logger
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
-from stall_then_strike.app.trader.embedded import markets_of, source_of
 from stall_then_strike.app.trader.observe import FeedCondition, Observer
 from stall_then_strike.app.trader.own_recording import OwnRecording
 from stall_then_strike.app.trader.realtime import RealtimeRun
@@ -24,28 +22,36 @@ from stall_then_strike.app.trader.virtual import SeveralFeeds, VirtualRun
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.bitflyer.feeds import Feeds
-from stall_then_strike.infra.bitflyer.venue_status import PERIOD_S, poll_venue_status
 from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock, VirtualClock
-from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.journal.batch import BatchedJournal
 from stall_then_strike.infra.journal.care import JournalCare
 from stall_then_strike.infra.logs.run_logs import RunLogs
 from stall_then_strike.infra.market_source import MarketEvent, MarketSource
-from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks, written_folders
-from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.tapes.event_log import Beginnings
 from stall_then_strike.tapes.sequence import Numbered
 from stall_then_strike.tapes.tape_reader import TapeError
-from stall_then_strike.types.dto import NS_PER_S, Reason
+from stall_then_strike.types.dto import NS_PER_S, BoardSnapshot, PublicTrades, Reason, VenueStatus
+from stall_then_strike.venues.choice import venue_of
+from stall_then_strike.venues.connection import Connection, Session, SessionEvent, Unheard
 
 _STOP_S: Final = 5.0
 """How long a stopping run waits for its cancels to be confirmed, real seconds."""
 _WATCH_S: Final = 0.1
 _PAPER: Final = "paper"
 """Part of the names of recordings."""
+
+
+class _Market(Unheard):
+    """Hands the market of a connection without an account to a trader on paper."""
+
+    def __init__(self, trader: PaperTrader, session: Session) -> None:
+        self._trader, self._session = trader, session
+
+    def on_session(self, event: SessionEvent, number: int) -> None:
+        if isinstance(event, BoardSnapshot | PublicTrades | VenueStatus):
+            self._trader.on_market(event, self._session.frame_perf_ns, number)
 
 
 class PaperRun:
@@ -163,22 +169,16 @@ class PaperRun:
         async with AsyncExitStack() as stack:
             clock = ScaledClock(speed) if speed != 1.0 else SystemClock()
             cfg = self._cfg
+            venue = venue_of(cfg)
             if sim:
-                source = source_of(markets_of(cfg, clock.now_ns()))
-                exchange = await stack.enter_async_context(BitflyerExchange(source, clock=clock))
-                urls = {"base_url": exchange.base_url, "ws_url": exchange.ws_url}
-                cfg = cfg.model_copy(update={"exchange": cfg.exchange.model_copy(update=urls)})
-
-            def on_event(number: int, event: MarketEvent) -> None:
-                trader.on_market(event, session.frame_perf_ns, number)  # made below: no events before it connects
-
-            first, *others = (partial(on_event, number) for number in range(len(cfg.products)))
-            session = PyBotterSession(cfg, clock, first, others=others)
-            trader = self._trader(cfg, clock, session.feeds.all)
+                cfg, _ = await venue.embed(stack, cfg, clock, None)
             recording = OwnRecording(cfg, clock, _PAPER, Beginnings.on_paper(cfg))
             await stack.enter_async_context(recording)
-            recording.attach(trader, session)
-            await stack.enter_async_context(session)
+            connection = await stack.enter_async_context(venue.connect(cfg, clock, None))
+            session = connection.session
+            trader = self._trader(cfg, clock, connection.feeds)
+            recording.attach(trader, connection)
+            connection.listener = _Market(trader, session)
             observer = Observer(cfg, trader, mode, clock.now_ns(), lambda: FeedCondition.of(session.statistics()))
             await session.connect_ws()
             await self._ready(session, speed)
@@ -186,7 +186,7 @@ class PaperRun:
             if not self.ending.wanted.is_set():
                 logger.info("feed is live: {}", cfg.exchange.ws_url)
             async with asyncio.TaskGroup() as tasks:
-                owned = self._start_tasks(tasks, trader, session, cfg, clock)
+                owned = self._start_tasks(tasks, trader, connection, clock)
                 owned.append(tasks.create_task(self._screen.show(observer.snapshot)))
                 await self._until_end(trader, None if duration_s is None else duration_s / speed)
                 for task in owned:
@@ -197,25 +197,17 @@ class PaperRun:
         self,
         tasks: asyncio.TaskGroup,
         trader: PaperTrader,
-        session: PyBotterSession,
-        cfg: AppConfig,
+        connection: Connection,
         clock: ScaledClock,
     ) -> list[asyncio.Task[None]]:
         """Start the background tasks of trading, which run until cancelled."""
-        client, limit = session.get_client(), session.call_timeout
-        https = [BitflyerHttp(client, each.exchange, clock, timeout=limit) for each in cfg.by_instrument()]
-        period_s = PERIOD_S * len(https)  # as many calls of this address for several instruments as for one
+        cfg = self._cfg
         disks = DiskWatch(written_folders(cfg, self._log_dir), cfg.watch.min_free_disk_mb)
         owned = [
             tasks.create_task(RealtimeRun(trader, clock, speed=clock.speed).keep_time()),
             tasks.create_task(trader.send()),
-            tasks.create_task(session.wait_failed()),
-            *(
-                tasks.create_task(
-                    poll_venue_status(http, clock, partial(trader.on_market, number=number), period_s=period_s)
-                )
-                for number, http in enumerate(https)
-            ),
+            tasks.create_task(connection.session.wait_failed()),
+            tasks.create_task(connection.poll_status()),
             tasks.create_task(self._watch(trader)),
             tasks.create_task(watch_disks(disks, logger.warning)),
         ]
@@ -224,7 +216,7 @@ class PaperRun:
             owned += [tasks.create_task(self._journal.keep_writing()), tasks.create_task(care.run())]
         return owned
 
-    async def _ready(self, session: PyBotterSession, speed: float) -> None:
+    async def _ready(self, session: Session, speed: float) -> None:
         """Wait for the first complete book, or for a signal."""
         # If the venue's time runs slowly, its snapshots come slowly too.
         limit_s = float(self._cfg.ws.connect_timeout_sec) / min(1.0, speed)
@@ -262,9 +254,9 @@ class PaperRun:
         return cli.EXIT_DONE if halted is None else cli.EXIT_HALTED
 
 
-def recorded_feeds(cfg: AppConfig) -> Feeds[MarketFeed]:
+def recorded_feeds(cfg: AppConfig) -> Feeds[MarketSource]:
     """The feeds of all instruments, for messages that do not come over a connection."""
-    return Feeds([MarketFeed(each, is_recorded=True) for each in cfg.by_instrument()])
+    return Feeds(venue_of(cfg).recorded(cfg))
 
 
 def _nanoseconds(seconds: float | None) -> int | None:

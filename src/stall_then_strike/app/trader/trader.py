@@ -25,7 +25,6 @@ from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.shared import Shared
-from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.clock import Clock, perf_ns
 from stall_then_strike.infra.market_source import FeedStatistics, MarketEvent
 from stall_then_strike.infra.watch.histogram import LatencyHistogram
@@ -51,6 +50,7 @@ from stall_then_strike.types.dto import (
     Tick,
     TradeLogRow,
 )
+from stall_then_strike.venues.venue_rules import venue_rules
 
 # Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
 _OK: Final = BookStatus.OK
@@ -276,7 +276,7 @@ class PaperTrader(Trader):
         ``feed`` and ``logs`` are the first instrument's, ``others`` are those of the others, in the order of ``cfg``.
         Without ``journal`` nothing is stored.
         """
-        venue = bitflyer_rules(cfg)
+        venue = venue_rules(cfg)
         shared, each = Shared(cfg, venue), cfg.by_instrument()
         cores = [Core(one, shared, strategy=strategy, is_remembered=journal is not None) for one in each]
         self._journal = journal
