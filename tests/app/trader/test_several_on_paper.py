@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 from collections import defaultdict
 from decimal import Decimal
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
+from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.logs.run_manifest import FOLDER, read_records
+from stall_then_strike.research.report.run_data import read_account
 from stall_then_strike.tapes.event_replay import open_run, read_inputs
 from stall_then_strike.tapes.tape_files import product_of
 from tests.e2e.commands import csv_bytes, rows, run
@@ -128,3 +131,61 @@ def test_instrument_without_a_board_is_named(room: Room, tmp_path: Path) -> None
     ended = room.do("backtest", room.tapes[0], "--log-dir", tmp_path / "logs")
     assert ended.returncode == 1
     assert "no board snapshot of XRP_JPY" in ended.stderr
+
+
+# --- the report
+
+
+@pytest.fixture(scope="module")
+def page(room: Room) -> str:
+    out = room.folder / "report.html"
+    made = room.do("report", room.logs, "--tape", room.raw, "--out", out)
+    assert made.returncode == 0, made.stderr
+    return out.read_text()
+
+
+def test_report_tells_of_the_account_first_and_then_of_each_instrument(page: str) -> None:
+    places = [
+        page.index(words) for words in ("The account made", '<article id="FX_BTC_JPY">', '<article id="XRP_JPY">')
+    ]
+    assert places == sorted(places)
+    for product in PRODUCTS:
+        assert f'<a href="#{product}">' in page
+        assert f'<section id="{product}-split"' in page, "the tape of each is read"
+    assert page.count('<section id="limits"') == 1, "limits are the account's"
+    assert page.count("Sources: ") == 3
+
+
+def test_account_in_the_report_is_the_sum_of_its_instruments(room: Room) -> None:
+    cfg = load_app_config(Path("configs/base.yml"), room.settings)
+    account = read_account(room.logs, cfg, tapes={})
+    made = [run.jpy(run.books.total) for run in account.runs]
+    assert account.together(attrgetter("total")) == sum(made)
+    assert account.equity[-1][1] == sum(made)
+    assert all(run.has_journal for run in account.runs)
+    each = [run.units.amount(run.books.max_drawdown) / 2 for run in account.runs]
+    assert sum(each) <= account.max_drawdown <= 0
+    (own,) = (use for use in account.limits if use.name == "orders")
+    parts = [use for run in account.runs for use in run.limits if use.name == "orders"]
+    assert len(own.stamps) > max(len(use.stamps) for use in parts)
+    assert own.peak == sum(use.peak for use in parts), "the run is shorter than the window"
+
+
+def test_report_of_one_instrument_of_several(room: Room, tmp_path: Path) -> None:
+    out = tmp_path / "one.html"
+    made = room.do("report", room.logs, "--product", "XRP_JPY", "--out", out)
+    assert made.returncode == 0, made.stderr
+    text = out.read_text()
+    assert "XRP_JPY of the embedded exchange" in text
+    assert "FX_BTC_JPY" not in text
+    refused = room.do("report", room.logs, "--product", "ETH_JPY", "--out", out)
+    assert (refused.returncode, "accepted: FX_BTC_JPY, XRP_JPY" in refused.stderr) == (2, True)
+    compared = room.do("report", room.logs, "--compare", room.logs, "--out", out)
+    assert (compared.returncode, "--compare takes one instrument" in compared.stderr) == (2, True)
+
+
+def test_why_reads_the_journal_of_the_account(room: Room) -> None:
+    order = next(row for row in rows(room.logs / PRODUCTS[1], "trades") if row["tag"] == "stall")["order_id"]
+    told = room.do("why", order, "--product", PRODUCTS[1], "--log-dir", room.logs)
+    assert told.returncode == 0, told.stderr
+    assert "on the book" in told.stdout, "only the journal has that"

@@ -186,6 +186,13 @@ def load(args: argparse.Namespace, default_override: Path | None, *, takes_sever
     return cfg
 
 
+def number_of(cfg: AppConfig, product: str) -> int:
+    """Which of the configuration's instruments ``--product`` means. Raises ConfigError."""
+    if product not in cfg.products:
+        raise ConfigError(f"--product {product}: no instrument of the settings; accepted: {', '.join(cfg.products)}")
+    return cfg.products.index(product)
+
+
 @contextmanager
 def extra_needed(extra: str, otherwise: str = "") -> Iterator[None]:
     """Around imports from an optional extra. Raises ConfigError with the missing package and the extra."""
