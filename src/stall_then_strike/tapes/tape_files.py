@@ -51,8 +51,8 @@ def is_event_log(path: Path) -> bool:
     return path.name.removesuffix(PART).endswith(EVENTS)
 
 
-def tape_files(paths: Sequence[Path], product: str) -> TapeFiles:
-    """The given tapes in their order; a given folder is replaced by its tapes of this product, by name (so by time).
+def tape_files(paths: Sequence[Path], *products: str) -> TapeFiles:
+    """The given tapes in their order; a given folder is replaced by its tapes of these products, by name (so by time).
 
     A folder's tape whose name has no product, because no recorder made it, is included. Raises ConfigError for a
     missing path, and if no tape is left.
@@ -62,7 +62,8 @@ def tape_files(paths: Sequence[Path], product: str) -> TapeFiles:
     for path in paths:
         if path.is_dir():
             for file in sorted(file for file in path.iterdir() if file.name.endswith(SUFFIXES)):
-                (tapes if not is_event_log(file) and _may_be_of(file, product) else passed_over).append(file)
+                is_wanted = not is_event_log(file) and product_of(file) in (*products, None)
+                (tapes if is_wanted else passed_over).append(file)
         elif path.is_file():
             (passed_over if is_event_log(path) else tapes).append(path)
         else:
@@ -70,10 +71,16 @@ def tape_files(paths: Sequence[Path], product: str) -> TapeFiles:
     if paths and not tapes:
         logs = f", but {len(passed_over)} other recording(s)" if passed_over else ""
         raise ConfigError(
-            f"{', '.join(map(str, paths))}: no tape of {product}{logs}; accepted: a tape ({' or '.join(SUFFIXES)}), "
-            "or a folder of them"
+            f"{', '.join(map(str, paths))}: no tape of {' or '.join(products)}{logs}; "
+            f"accepted: a tape ({' or '.join(SUFFIXES)}), or a folder of them"
         )
     return TapeFiles(tapes, passed_over)
+
+
+def product_of(tape: Path) -> str | None:
+    """The product in the name of a recorder's tape; None if the name has none."""
+    said, dash, rest = tape.name.partition("-")
+    return said if dash and said.isupper() and rest[:8].isdigit() else None
 
 
 DERIVED: Final = "derived"
@@ -105,12 +112,11 @@ def require_product(tapes: Sequence[Path], cfg: AppConfig) -> None:
 
     What cannot be read here is reported by those who read it whole.
     """
-    wanted = cfg.exchange.product_code
+    steps_of = {one.exchange.product_code: one.exchange.tick_size for one in cfg.by_instrument()}
+    wanted = " and ".join(steps_of)
     for tape in tapes:
         steps = price_steps(tape)
-        if not steps:
-            continue
-        if wanted not in steps:
+        if steps and not steps.keys() & steps_of.keys():
             one = min(steps)
             sets = [f"exchange.product_code={one}", "ws.channels=[]", f"exchange.tick_size={steps[one]:f} or finer"]
             raise ConfigError(
@@ -118,11 +124,12 @@ def require_product(tapes: Sequence[Path], cfg: AppConfig) -> None:
                 f"{wanted}, or the settings of the tape's product: --set {', --set '.join(sets)} (and "
                 "exchange.size_step, exchange.size_min and strategy.size_min, if they differ)"
             )
-        if cfg.exchange.tick_size > steps[wanted]:
-            raise ConfigError(
-                f"{tape}: prices of {wanted} are in steps of {steps[wanted]:f}, exchange.tick_size is "
-                f"{cfg.exchange.tick_size:f}; accepted: --set exchange.tick_size={steps[wanted]:f} or finer"
-            )
+        for product in steps.keys() & steps_of.keys():
+            if steps_of[product] > steps[product]:
+                raise ConfigError(
+                    f"{tape}: prices of {product} are in steps of {steps[product]:f}, its tick_size is "
+                    f"{steps_of[product]:f}; accepted: --set exchange.tick_size={steps[product]:f} or finer"
+                )
 
 
 def price_steps(tape: Path) -> dict[str, Decimal]:
@@ -155,8 +162,3 @@ def _step_of(price: float) -> Decimal:
     """The power of ten that a price is a whole number of, 1 at most."""
     exponent = Decimal(repr(price)).normalize().as_tuple().exponent
     return Decimal(1).scaleb(exponent) if isinstance(exponent, int) and exponent < 0 else Decimal(1)
-
-
-def _may_be_of(file: Path, product: str) -> bool:
-    said, dash, rest = file.name.partition("-")
-    return not (dash and said.isupper() and rest[:8].isdigit()) or said == product
