@@ -86,7 +86,7 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "say_forward": (
         (
-            "Out of sample, the sets chosen in training made {test} in the tests of {folds} fold(s), of which {won} "
+            "Out of sample, the sets chosen in training made {test} in {folds} fold(s) of tests, of which {won} "
             "were profitable."
         ),
         "検証期間（{folds} 区間）の損益は合計 {test}、利益で終わった区間は {won} です。",
