@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from stall_then_strike.app.lighter_commands import lighter_tables
-from stall_then_strike.app.lighter_commands.account_keys import account_config
+from stall_then_strike.lighter.signing.account_keys import account_config
 from stall_then_strike.app.shell import cli
 from stall_then_strike.infra.line.own_machine import is_own_machine
 from stall_then_strike.lighter import LighterDealer
