@@ -74,10 +74,6 @@ class LighterFactory:
             socket=socket,
             data=LighterDataProvider(socket, markets, base_url=exchange.base_url, runs_socket=False),
             feeds=tuple(map(LighterMarketFeed, self.markets)),
-            broker=LighterBroker(
-                signer, [owner.api_key_index], calls, limiter, clock, markets=markets, socket=socket
-            ),
-            account=LighterAccountProcessor(
-                owner.account_index, self.markets, socket, calls, clock, sinks=sinks
-            ),
+            broker=LighterBroker(signer, [owner.api_key_index], calls, limiter, clock, markets=markets, socket=socket),
+            account=LighterAccountProcessor(owner.account_index, self.markets, socket, calls, clock, sinks=sinks),
         )

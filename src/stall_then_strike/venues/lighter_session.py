@@ -1,4 +1,4 @@
-"""Lighter's realtime connection for live trading: market data and the account on one socket, watched for pauses."""
+"""Lighter's realtime connection for live trading: market data and the account on one socket."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from stall_then_strike.infra.clock import ScaledClock, perf_ns
 from stall_then_strike.infra.line.frame_tap import FrameTap
 from stall_then_strike.infra.line.outcome import Outcome
 from stall_then_strike.infra.market_source import MarketEvent
-from stall_then_strike.infra.watch.pauses import Pause, PauseKind, PauseWatch
+from stall_then_strike.infra.watch.pauses import Pause, PauseKind
 from stall_then_strike.lighter.factory import LighterParts
-from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import FeedError, LoginRefused
 
 POLL_S: Final = 0.05
-"""Time between two looks for pauses, real seconds."""
-_LATE_NS: Final = int(3 * POLL_S * NS_PER_S)
+"""Time between two looks at whether all is there, real seconds."""
 _INVALID_AUTH: Final = 20013
 _REFUSED_TIMES: Final = 2
 """A token may be refused once because clocks differ; the second is a new one."""
@@ -48,11 +46,11 @@ class LighterSession:
         on_pause: Callable[[Pause], None],
     ) -> None:
         """Nothing is connected. ``sinks`` get the market events of the instruments."""
-        self._parts, self._clock, self._on_pause = parts, clock, on_pause
+        self._parts, self._clock, self._tell_pause = parts, clock, on_pause
         self.frame_perf_ns = 0
-        self._pauses = PauseWatch(clock.sources, _LATE_NS)
         self._outcome = Outcome()
         self._running: asyncio.Task[None] | None = None
+        parts.data.on_pause = self._on_pause
         for feed, sink in zip(parts.feeds, sinks, strict=True):
             parts.data.follow(feed, partial(self._on_market, sink))
 
@@ -80,7 +78,7 @@ class LighterSession:
         """Wait for a whole book of every market and the account's channels. Raises FeedError, LoginRefused."""
         limit_s = 15.0 if timeout_sec is None else timeout_sec
         if not await self._outcome.wait_ready(limit_s):
-            missing = self._parts.data.without_book or ["the account's channels"]
+            missing = self._parts.data.missing or ["the account's channels"]
             why = self._parts.socket.statistics().last_error or "no snapshot came"
             raise FeedError(f"no {', '.join(missing)} from {self._parts.socket.url} within {limit_s:g} s: {why}")
 
@@ -109,31 +107,25 @@ class LighterSession:
         self._outcome.fail(error or FeedError(f"{self._parts.socket.url}: the socket was closed"))
 
     async def _watch(self) -> None:
-        """Look for pauses, for readiness and for a refused key."""
+        """Look until all is there, or the key is refused."""
         parts = self._parts
         while True:
             await asyncio.sleep(POLL_S)
-            self._look_for_pauses()
-            if self._outcome.is_ready:
-                continue
             if parts.socket.errors.get(_INVALID_AUTH, 0) >= _REFUSED_TIMES:
                 raise LoginRefused(f"{parts.socket.url} refuses the key's tokens")
-            if parts.account.is_live and not parts.data.without_book:
+            if parts.account.is_live and not parts.data.missing:
                 logger.bind(channel="ws").info("connected to {}", parts.socket.url)
                 self._outcome.set_ready()
+                return
 
-    def _look_for_pauses(self) -> None:
-        for pause in self._pauses.look():
-            logger.warning("{}", pause)
-            if pause.kind is not PauseKind.SET:
-                self.give_up(str(pause))
-            if pause.kind is PauseKind.SLEPT:
-                self._clock.catch_up()
-            self._on_pause(pause)
+    def _on_pause(self, pause: Pause) -> None:
+        """The provider of market data has given the connection up if need be."""
+        logger.warning("{}", pause)
+        if pause.kind is PauseKind.SLEPT:
+            self._clock.catch_up()  # the machine's clock may have been set when it woke up
+        self._tell_pause(pause)
 
     def _on_market(self, sink: Callable[[MarketEvent], None], event: MarketEvent) -> None:
-        if self._pauses.is_late():
-            self._look_for_pauses()
         self.frame_perf_ns = perf_ns()
         sink(event)
 
@@ -154,5 +146,5 @@ class LighterSession:
         self._parts.socket.renew(why)
 
     def give_up(self, why: str) -> None:
-        """The same: nothing that waits on the old one is read, because its task ends."""
+        """Close the connection now, and make another at the usual pace."""
         self._parts.socket.renew(why)
