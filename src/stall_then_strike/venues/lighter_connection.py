@@ -63,6 +63,7 @@ class LighterConnection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the session and the SDK's connections."""
+        self.listener = Unheard()  # that the channels end now is no news
         if self._session is not None:
             await self._session.close()
         if self._parts is not None:
