@@ -16,7 +16,7 @@ from stall_then_strike.infra.market_source import MarketSource
 from stall_then_strike.infra.watch.pauses import Pause
 from stall_then_strike.lighter.account_processor import InstrumentReader
 from stall_then_strike.lighter.calls import ask_time
-from stall_then_strike.lighter.factory import LighterFactory, LighterParts
+from stall_then_strike.lighter.lighter_factory import LighterFactory, LighterParts
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import VenueError

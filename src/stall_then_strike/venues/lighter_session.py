@@ -15,7 +15,7 @@ from stall_then_strike.infra.line.frame_tap import FrameTap
 from stall_then_strike.infra.line.outcome import Outcome
 from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.infra.watch.pauses import Pause, PauseKind
-from stall_then_strike.lighter.factory import LighterParts
+from stall_then_strike.lighter.lighter_factory import LighterParts
 from stall_then_strike.types.errors import FeedError, LoginRefused
 
 POLL_S: Final = 0.05
