@@ -38,7 +38,7 @@ from stall_then_strike.lighter.private.account_report import Shown, look, report
 from stall_then_strike.lighter.private.account_values import AccountValues, BalanceValue, PositionValue
 from stall_then_strike.lighter.private.own_events import OwnEvents, Told
 from stall_then_strike.lighter.ws import LighterSocket
-from stall_then_strike.types.dto import NS_PER_S, AccountReport, Event, ExecId, PrivateChannel
+from stall_then_strike.types.dto import NS_PER_S, AccountReport, Event, ExecId, OrderId, PrivateChannel
 from stall_then_strike.types.errors import NoAnswer, VenueError
 
 KINDS: Final = ("account_all_orders", "account_all", "user_stats", "account_tx")
@@ -174,6 +174,11 @@ class LighterAccountProcessor:
         event = PrivateChannel(ts_ns=self._clock.now_ns(), is_live=is_live)
         for sink in self._sinks:
             sink(event)
+
+    def own_name(self, order_id: OrderId) -> OrderId:
+        """An order as the engine knows it: public trades name orders by order index, ours have a name of our own."""
+        name = self._events.name_of(int(order_id)) if order_id.isdecimal() else None
+        return order_id if name is None else name
 
     # --- reports -----------------------------------------------------------------------------------------------------
 
