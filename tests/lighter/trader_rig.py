@@ -106,7 +106,7 @@ class TradingRun:
         timer = RealtimeRun(self.trader, self.clock, speed=self.clock.speed)
         async with asyncio.TaskGroup() as tasks:
             owned = [tasks.create_task(timer.keep_time()), tasks.create_task(self.trader.send())]
-            await self._until(until, limit_s)
+            await self._until(lambda: until() or self.portfolio.halted is not None, limit_s)
             self.trader.stop()
             await self._until(lambda: self.portfolio.is_done, 60.0)
             await self._until(self._is_shown, 60.0)
@@ -119,7 +119,7 @@ class TradingRun:
 
     async def _until(self, is_so: Callable[[], object], limit_s: float) -> None:
         end_ns = self.clock.now_ns() + round(limit_s * NS_PER_S)
-        while not is_so() and self.clock.now_ns() < end_ns and self.portfolio.halted is None:  # noqa: ASYNC110 - any step
+        while not is_so() and self.clock.now_ns() < end_ns:  # noqa: ASYNC110 - no event for each step
             await asyncio.sleep(0.01)  # venue time that may stand still
 
 
@@ -288,11 +288,13 @@ async def trading_room(
     settings: VenueSettings = PREMIUM,
     sections: Mapping[str, Mapping[str, Any]] | None = None,
     audit: Audit | None = None,
+    account_index: int | None = None,
     **more: Any,
 ) -> AsyncIterator[TradingRoom]:
     """An exchange with a crowd and an account; ``more`` goes to it."""
     async with LighterExchange(
         clock=clock, seed=seed, settings=settings, has_crowd=True, audit=audit, **more
     ) as exchange:
-        key = exchange.add_account(100_000)
+        account = exchange.venue.add_account(10**11, index=account_index)  # two rooms in a process need two indexes
+        key = exchange.add_key(account.index, 4)
         yield TradingRoom(folder, clock, exchange, key, config(exchange, folder, **(sections or {})))
