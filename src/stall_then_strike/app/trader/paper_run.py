@@ -192,7 +192,7 @@ class PaperRun:
             tasks.create_task(RealtimeRun(trader, clock, speed=clock.speed).keep_time()),
             tasks.create_task(trader.send()),
             tasks.create_task(session.wait_failed()),
-            tasks.create_task(poll_venue_status(http, clock, trader.on_market)),
+            tasks.create_task(poll_venue_status([http], clock, lambda status, _: trader.on_market(status))),
             tasks.create_task(self._watch(trader)),
             tasks.create_task(watch_disks(disks, logger.warning)),
         ]
