@@ -29,7 +29,7 @@ RESTART_S: Final = 10.0
 LAST_S: Final = 3.0
 SPEED: Final = 6.0
 """The SDK's signatures end ten minutes of real time after they are made; the venue's time must not be far from it."""
-ROOMS: Final = 3
+ROOMS: Final = 2
 LIFE_S: Final = 20.0
 """A quote lives for 0.8 s; one whose cancel is lost is asked about within seconds."""
 _INDEX = itertools.count(200_001)

@@ -19,7 +19,6 @@ from stall_then_strike.app.trader.live_trader import LivePlace, LiveTrader
 from stall_then_strike.app.trader.realtime import RealtimeRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
-from stall_then_strike.engine.gateway import Reply, Request
 from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.engine.venue.corrections import is_taken_back
 from stall_then_strike.engine.venue.shared import Shared
@@ -29,8 +28,6 @@ from stall_then_strike.infra.journal.writer import Journal, journal_path
 from stall_then_strike.infra.line.socket_line import LineRules
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.logs.log_folder import log_folders
-from stall_then_strike.lighter.account_processor import InstrumentReader
-from stall_then_strike.lighter.broker import MarketGateway
 from stall_then_strike.lighter.lighter_rules import lighter_rules
 from stall_then_strike.lighter.market_feed import LighterMarketFeed
 from stall_then_strike.sim.exchange.request_log import Audit
@@ -38,8 +35,9 @@ from stall_then_strike.sim.lighter.clearing.accounts import Account
 from stall_then_strike.sim.lighter.clearing.contracts import Plan
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.sim.lighter_server import Credentials, LighterExchange
-from stall_then_strike.types.dto import NS_PER_S, AccountReport, BookedFill, Event, ExecId
+from stall_then_strike.types.dto import NS_PER_S, BookedFill, Event, PublicTrades
 from stall_then_strike.types.instrument import Instrument
+from stall_then_strike.venues.connection import Desk as Way
 from tests.lighter.trading_rig import Desk, connected
 
 PREMIUM = VenueSettings(plan=Plan.PREMIUM, verifies_orders=False)
@@ -77,22 +75,6 @@ def config(exchange: LighterExchange, folder: Path, **sections: Mapping[str, Any
     for name, keys in sections.items():
         tree[name] = {**tree.get(name, {}), **keys}
     return AppConfig.model_validate(tree)
-
-
-class Place:
-    """One instrument's venue, as the executor uses it."""
-
-    def __init__(self, gateway: MarketGateway, reader: InstrumentReader) -> None:
-        self._gateway, self._reader = gateway, reader
-
-    async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
-        return await self._gateway.send(batch)
-
-    async def report(self, since: ExecId) -> AccountReport:
-        return await self._reader.report(since)
-
-    def renew(self, why: str) -> None:
-        self._reader.renew(why)
 
 
 class TradingRun:
@@ -142,15 +124,15 @@ class TradingRoom:
 
     @property
     def rules(self) -> LineRules:
-        """Real seconds: short in venue time at any speed, and patient with a busy machine."""
+        """Real seconds, patient with a busy machine."""
         return LineRules(
-            connect_s=1.0,
-            answer_s=max(0.5, 5.0 / self.speed),
+            connect_s=3.0,
+            answer_s=3.0,
             first_pause_s=1.0 / self.speed,
             longest_pause_s=5.0 / self.speed,
             most_tries=None,
-            ping_s=max(0.2, 5.0 / self.speed),
-            silent_s=max(1.0, 15.0 / self.speed),
+            ping_s=1.0,
+            silent_s=6.0,
         )
 
     @property
@@ -219,8 +201,8 @@ class TradingRoom:
             feed = LighterMarketFeed(market, on_resync=desk.socket.resync)
             feeds.append(feed)
             gateway = desk.broker.gateway(market, feed.board)
-            venue = Place(gateway, InstrumentReader(desk.account, number))
-            places.append(LivePlace(core=core, feed=feed, logs=log, venue=venue))
+            way = Way(gateway, partial(desk.account.report, number), desk.account.renew)
+            places.append(LivePlace(core=core, feed=feed, logs=log, desk=way))
         trader = LiveTrader(portfolio, self.clock, places, journal)
         desk.sinks[:] = [partial(_to_trader, trader, number) for number in range(len(places))]
         for number, feed in enumerate(feeds):
@@ -266,6 +248,8 @@ def _to_trader(trader: LiveTrader, number: int, event: Event) -> None:
 def _subscribe(desk: Desk, feed: LighterMarketFeed, trader: LiveTrader, number: int, clock: ScaledClock) -> None:
     def on_message(message: dict[str, Any], recv_ns: int) -> None:
         event = feed.on_message(message, recv_ns)
+        if isinstance(event, PublicTrades):
+            event = desk.account.named(event)
         if event is not None:
             trader.on_market(event, number=number)
 

@@ -36,7 +36,7 @@ STANDARD = VenueSettings(plan=Plan.STANDARD, delay_ms=(1, 3), verifies_orders=Fa
 RULES = LineRules(
     connect_s=1.0, answer_s=2.0, first_pause_s=0.05, longest_pause_s=0.2, most_tries=None, ping_s=0.5, silent_s=3.0
 )
-CALL_S = 2.0
+CALL_S = 3.0
 WAIT_MS = 2_000
 
 
