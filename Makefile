@@ -12,7 +12,7 @@ FAST := tests/config tests/engine tests/infra tests/sim tests/types
 # Tests start hundreds of commands, and each starts a fifth sooner where its bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test quick compiled check bench results same chaos lighter kills trials fuzz crosscheck soak diagrams lock clean
+.PHONY: help setup demo test quick compiled check bench facts results same chaos lighter kills trials fuzz crosscheck soak diagrams lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ check: ## the checks that run nothing: lint, format, types, layers
 
 bench: setup ## measure the hot path against stock pybotters, some minutes; ARGS="--quick" for coarser figures
 	$(BIN)/python -m benchmarks $(ARGS)
+
+facts: setup ## the generated market beside recorded ones, figure by figure; ARGS=--write for docs/facts.md
+	$(BIN)/python -m studies.facts $(ARGS)
 
 results: setup ## docs/results.md: what the strategy earns and loses on generated market, with plots; some minutes
 	$(BIN)/python -m studies

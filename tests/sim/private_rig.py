@@ -18,7 +18,7 @@ from stall_then_strike.sim.bitflyer.private_rest import PrivateRest, RestAnswer,
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.exchange.book_side import Owner
-from stall_then_strike.sim.exchange.flow import Band, FlowModel
+from stall_then_strike.sim.exchange.flow_model import Band, FlowModel
 from stall_then_strike.sim.exchange.request_log import Audit
 from stall_then_strike.sim.exchange.source import Frame
 from stall_then_strike.sim.market import Market
@@ -38,6 +38,7 @@ QUIET = FlowModel(
     takers_per_s=1e-9,
     pull_chance=0.0,
     snipe_chance=0.0,
+    regime_spread=0.0,
     bands=(Band(near_ticks=1_000, far_ticks=1_000, per_s=1e-9, patience_s=1e9),),
 )
 """One resting order per side, at BID and ASK, and no other flow."""

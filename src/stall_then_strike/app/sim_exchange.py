@@ -33,6 +33,7 @@ from stall_then_strike.sim.bitflyer.ledger import Rounding
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar, Maintenance
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
+from stall_then_strike.sim.exchange.flow_model import REGIMES
 from stall_then_strike.sim.exchange.several_markets import products_of
 from stall_then_strike.sim.exchange.source import MarketSource
 from stall_then_strike.sim.faults.kinds import FaultPlan
@@ -55,6 +56,12 @@ def parser() -> argparse.ArgumentParser:
     source = flags.add_mutually_exclusive_group()
     source.add_argument("--seed", metavar="N", type=int, default=1, help="seed of the market (default: %(default)s)")
     source.add_argument("--tape", metavar="FILE", type=Path, help="play a tape (.jsonl or .jsonl.zst) instead")
+    flags.add_argument(
+        "--market",
+        choices=tuple(REGIMES),
+        default="real",
+        help="what it is like: as recorded markets, calmer, or harder (default: %(default)s; not with --tape)",
+    )
     flags.add_argument(
         "--speed",
         metavar="X|max",
@@ -146,7 +153,7 @@ def _market(args: argparse.Namespace) -> tuple[list[Market], MarketSource, Scale
             sys.stderr.write(f"sim_exchange: --tape {args.tape}: {why}; it is played as it stands\n")
         return [], tape, ScaledClock(args.speed, tape.start_ns) if is_paced else None
     clock = SystemClock() if args.speed == 1.0 else ScaledClock(args.speed if is_paced else 1.0)
-    markets = open_markets([fx_btc_jpy(), *args.also], args.seed, clock.now_ns())
+    markets = open_markets([fx_btc_jpy(), *args.also], args.seed, clock.now_ns(), REGIMES[args.market])
     return markets, source_of(markets), clock if is_paced else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import time
 from decimal import Decimal
 from enum import StrEnum
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -120,6 +120,9 @@ class SimConfig(Section):
     """The embedded exchange."""
 
     seed: int = Field(default=7, ge=0, description="seed of the order flow")
+    market: Literal["calm", "real", "toxic"] = Field(
+        default="real", description="what it is like: as the recorded ones, calmer, or harder"
+    )
     speed: Number = Field(default=Decimal(1), gt=0, le=100, description="how fast its time runs")
     collateral_jpy: Number = Field(
         default=Decimal(2_000_000), gt=0, description="collateral of the account that run_live trades on, JPY"

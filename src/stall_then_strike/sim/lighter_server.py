@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 import orjson
 from aiohttp import web
 
-from stall_then_strike.sim.exchange.flow import FlowModel
+from stall_then_strike.sim.exchange.flow_model import FlowModel
 from stall_then_strike.sim.exchange.request_log import Audit
 from stall_then_strike.sim.exchange.source import CONTROL_PREFIX, Frame, VenueClock
 from stall_then_strike.sim.faults.injector import FaultInjector

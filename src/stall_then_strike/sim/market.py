@@ -14,14 +14,15 @@ the flow it is asked when it acts next, and it is told of every trade and expiry
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final, Protocol
 
 from stall_then_strike.sim.bitflyer.publisher import Publisher
 from stall_then_strike.sim.bitflyer.wire import second_text
 from stall_then_strike.sim.exchange.book_side import Order, Owner
-from stall_then_strike.sim.exchange.flow import FlowModel, OrderFlow
+from stall_then_strike.sim.exchange.flow import OrderFlow
+from stall_then_strike.sim.exchange.flow_model import FlowModel
 from stall_then_strike.sim.exchange.matching import MatchingEngine, Submitted, Trade
 from stall_then_strike.sim.exchange.source import Condition, Depth, Execution, Frame, Ticker
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, OrderId, Side, TimeInForce
@@ -78,10 +79,12 @@ class Market:
         instrument: Instrument | None = None,
         model: FlowModel | None = None,
         ids: OrderIds | None = None,
+        leader: Market | None = None,
     ) -> None:
         """Open the board with a full book at ``start_ns``, by default for ``FX_BTC_JPY``.
 
-        ``ids``: those of another market of the venue, so that no id is issued twice.
+        ``ids``: those of another market of the venue, so that no id is issued twice. ``leader``: a market of the same
+        asset whose price this one follows; it has to be advanced first.
         """
         self._instrument = instrument if instrument is not None else fx_btc_jpy()
         self._now_ns = start_ns
@@ -98,6 +101,7 @@ class Market:
             start_ns=start_ns,
             instrument=self._instrument,
             model=model if model is not None else FlowModel(),
+            leader=None if leader is None else leader.fair_in(self._instrument),
         )
         self._flow.populate(self)
         self._engine.drain_changes()
@@ -162,6 +166,11 @@ class Market:
                 publisher.step()
         self._now_ns = max(self._now_ns, until_ns)
         return publisher.release(until_ns)
+
+    def fair_in(self, unit: Instrument) -> Callable[[], float]:
+        """What gives the hidden fair price in ticks of another instrument."""
+        ratio = unit.ticks_per_one / self._instrument.ticks_per_one
+        return lambda: self._flow.fair * ratio
 
     def depth(self, limit: int | None = None) -> Depth:
         """The displayed book."""

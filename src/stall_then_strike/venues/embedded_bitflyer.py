@@ -13,7 +13,7 @@ from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.flow import FlowModel
+from stall_then_strike.sim.exchange.flow_model import REGIMES, FlowModel
 from stall_then_strike.sim.exchange.several_markets import Markets
 from stall_then_strike.sim.exchange.source import MarketSource
 from stall_then_strike.sim.faults.kinds import FaultPlan
@@ -23,17 +23,31 @@ from stall_then_strike.types.instrument import Instrument
 
 def markets_of(cfg: AppConfig, start_ns: int) -> list[Market]:
     """A market for each instrument."""
-    return open_markets([each.exchange.instrument() for each in cfg.by_instrument()], cfg.sim.seed, start_ns)
+    units = [each.exchange.instrument() for each in cfg.by_instrument()]
+    return open_markets(units, cfg.sim.seed, start_ns, REGIMES[cfg.sim.market])
 
 
 def open_markets(
     instruments: Sequence[Instrument], seed: int, start_ns: int, model: FlowModel | None = None
 ) -> list[Market]:
-    """A market for each product, with seeds that count up, so that a product alone is the first of several."""
+    """A market for each product, with seeds that count up, so that a product alone is the first of several.
+
+    A product of the first one's assets follows its price.
+    """
     markets: list[Market] = []
     for number, unit in enumerate(instruments):
-        ids = markets[0].ids if markets else None
-        markets.append(Market(seed=seed + number, start_ns=start_ns, instrument=unit, model=model, ids=ids))
+        first = markets[0] if markets else None
+        is_same = first is not None and (first.instrument.base, first.instrument.quote) == (unit.base, unit.quote)
+        markets.append(
+            Market(
+                seed=seed + number,
+                start_ns=start_ns,
+                instrument=unit,
+                model=model,
+                ids=None if first is None else first.ids,
+                leader=first if is_same else None,
+            )
+        )
     return markets
 
 

@@ -18,7 +18,7 @@ from stall_then_strike.infra.bitflyer.private_feed import PrivateFeed
 from stall_then_strike.research.calibration.live_orders import LiveFill, LiveOrder, LiveRecord
 from stall_then_strike.sim.bitflyer.desk import Delays
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings
-from stall_then_strike.sim.exchange.flow import Band, FlowModel
+from stall_then_strike.sim.exchange.flow_model import Band, FlowModel
 from stall_then_strike.sim.exchange.source import Frame
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, ClientOrderId, FillEvent, OrderEventKind, OrderId, Side
 from stall_then_strike.types.instrument import Ticks, fx_btc_jpy

@@ -26,7 +26,7 @@ from stall_then_strike.research.calibration.fit import (
 from stall_then_strike.research.calibration.live_latencies import CANCEL, ORDER, write_samples
 from stall_then_strike.research.calibration.live_orders import CalibrationError, LiveOrder, LiveRecord
 from stall_then_strike.research.calibration.quote_tracks import Placed, TrackReader, hear, placed
-from stall_then_strike.sim.exchange.flow import FlowModel
+from stall_then_strike.sim.exchange.flow_model import FlowModel
 from stall_then_strike.sim.fill_rules import SHARE_SCALE
 from stall_then_strike.sim.latency import Latency
 from stall_then_strike.tapes.sequence import one_run

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings
-from stall_then_strike.sim.exchange.flow import FlowModel
+from stall_then_strike.sim.exchange.flow_model import FlowModel
 from stall_then_strike.types.dto import BoardState, Side
 from stall_then_strike.types.instrument import Ticks
 from tests.sim.exchange_rig import PRODUCT

@@ -17,7 +17,7 @@ from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.sim.bitflyer.limits import Limits
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.flow import FlowModel
+from stall_then_strike.sim.exchange.flow_model import FlowModel
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind, FaultPlan
 from stall_then_strike.sim.market import Market
 from tests.sim.exchange_rig import PRODUCT, START_NS

@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from stall_then_strike.sim.bitflyer.private_wire import LISTS
-from stall_then_strike.sim.exchange.flow import FlowModel
+from stall_then_strike.sim.exchange.flow_model import FlowModel
 from stall_then_strike.sim.faults.catalogue import random_plan, single_plans
 from stall_then_strike.sim.faults.kinds import FaultPlan
 from stall_then_strike.types.dto import NS_PER_S

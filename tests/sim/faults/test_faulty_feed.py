@@ -15,7 +15,7 @@ from stall_then_strike.sim.bitflyer.desk import Delays
 from stall_then_strike.sim.bitflyer.ledger import LedgerState
 from stall_then_strike.sim.bitflyer.private_wire import LISTS
 from stall_then_strike.sim.bitflyer.venue_account import ChildState
-from stall_then_strike.sim.exchange.flow import FlowModel
+from stall_then_strike.sim.exchange.flow_model import FlowModel
 from stall_then_strike.sim.exchange.source import (
     ABORT_SOCKETS,
     CLOSE_SOCKETS,

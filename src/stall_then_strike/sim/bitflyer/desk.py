@@ -57,8 +57,9 @@ class Delays:
     answer: Span = (20 * NS_PER_MS, 80 * NS_PER_MS)
     """From a request's arrival to its HTTP answer. If longer than registration and event together, events overtake
     it."""
-    registration: Span = (30 * NS_PER_MS, 150 * NS_PER_MS)
-    """From acceptance to the book."""
+    registration: Span = (90 * NS_PER_MS, 170 * NS_PER_MS)
+    """From acceptance to the book. Measured over 186 orders that took in 2021: 0.13 s on average, hardly ever below
+    0.09 s."""
     cancel: Span = (30 * NS_PER_MS, 150 * NS_PER_MS)
     """From the request to the cancel."""
     event: Span = (20 * NS_PER_MS, 100 * NS_PER_MS)

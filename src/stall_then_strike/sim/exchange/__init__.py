@@ -7,6 +7,7 @@ Each module knows only those above it.
     book_side        one side of a book
     auction          the price of an auction
     matching         price-time priority
+    flow_model       parameters of the order flow, with their sources, and the regimes to choose from
     flow             a seeded order flow around a hidden fair price
     agenda           planned actions in venue time
     request_log      the requests that the exchange received

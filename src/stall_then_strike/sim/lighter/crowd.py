@@ -16,7 +16,8 @@ from statistics import median
 from typing import Final, NamedTuple
 
 from stall_then_strike.sim.exchange.book_side import Owner
-from stall_then_strike.sim.exchange.flow import FlowModel, OrderFlow
+from stall_then_strike.sim.exchange.flow import OrderFlow
+from stall_then_strike.sim.exchange.flow_model import FlowModel
 from stall_then_strike.sim.exchange.matching import MatchingEngine
 from stall_then_strike.sim.lighter.clearing.contracts import MICRO, LighterMarket
 from stall_then_strike.sim.lighter.clearing.liquidation import POOL_INDEX
@@ -58,7 +59,7 @@ def model_of(market: LighterMarket, model: FlowModel | None = None) -> FlowModel
         bands=bands,
         **{
             name: getattr(model, name) * share
-            for name in ("volatility", "trend", "jump", "guard", "snipe_edge", "taker_patience")
+            for name in ("volatility", "trend", "jump", "guard", "snipe_edge", "taker_patience", "widest_half_ticks")
         },
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from stall_then_strike.sim.exchange.flow import FlowModel
+from stall_then_strike.sim.exchange.flow_model import FlowModel
 from stall_then_strike.sim.exchange.source import Frame
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, MICRO
 from stall_then_strike.sim.lighter.clearing.records import OrderTerms

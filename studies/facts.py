@@ -1,0 +1,304 @@
+"""`make facts`: the generated market beside recorded ones, figure by figure, each with its interval and its band.
+
+    python -m studies.facts            prints the table
+    python -m studies.facts --write    writes it to docs/facts.md, and the recorded figures to studies/real_facts.json
+
+The recordings are no part of the project: they are read from the folder STS_SHARED, or from ``shared`` beside the
+repository. Where they are absent, the recorded figures are those of `real_facts.json`, and the output says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import orjson
+import zstandard
+
+from stall_then_strike.research.figures.estimates import Estimate, mean_of
+from stall_then_strike.research.figures.market_facts import Piece, facts
+from stall_then_strike.sim.bitflyer.desk import Delays
+from stall_then_strike.sim.exchange.flow_model import REGIMES, FlowModel
+from stall_then_strike.sim.market import Market
+from stall_then_strike.types.dto import NS_PER_S
+from studies.choices import START_NS
+
+REAL: Final = Path(__file__).with_name("real_facts.json")
+PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "facts.md"
+SEEDS: Final = (1, 2, 3)
+SECONDS: Final = 1_500
+_2025: Final = "FX_BTC_JPY+BTC_JPY-20250716T0512Z-0700Z"
+_TAPES: Final = "FX_BTC_JPY-2021*.jsonl"
+_HOLE_NS: Final = 3 * NS_PER_S
+_FEWEST: Final = 100
+"""Shorter pieces of the recording are left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table: a figure of :data:`MEASURES`, and where a generated market has to be."""
+
+    name: str
+    words: str
+    low: float
+    high: float
+    source: str = "2025"
+    """The recording that it is compared with."""
+
+
+ROWS: Final = (
+    Row(name="impact_1s", words="mid 1 s after a taker's order, half spreads", low=0.65, high=1.1),
+    Row(name="impact_10s", words="mid 10 s after it", low=0.7, high=1.5),
+    Row(name="takers_a_second", words="taker orders a second", low=0.25, high=0.45),
+    Row(name="gap_cv", words="gaps between taker orders: CV", low=1.3, high=1.9),
+    Row(name="gap_below_100ms", words="share of gaps below 0.1 s", low=0.12, high=0.24),
+    Row(name="fano_1s", words="Fano factor of their number in 1 s", low=1.5, high=2.5),
+    Row(name="fano_10s", words="in 10 s", low=2.2, high=4.4),
+    Row(name="fano_60s", words="in 60 s", low=2.2, high=8.0),
+    Row(name="side_lag_1", words="autocorrelation of their side, lag 1", low=0.28, high=0.48),
+    Row(name="side_lag_2", words="lag 2", low=0.16, high=0.36),
+    Row(name="side_lag_3", words="lag 3", low=0.1, high=0.31),
+    Row(name="side_lag_5", words="lag 5", low=0.0, high=0.22),
+    Row(name="spread_bps_5", words="spread, bps of the price: 5 %", low=0.35, high=0.7),
+    Row(name="spread_bps_50", words="50 %", low=1.1, high=1.7),
+    Row(name="spread_bps_95", words="95 %", low=1.9, high=3.0),
+    Row(name="spread_after_print", words="spread 0.5 s after a taker's order against its median", low=0.04, high=0.3),
+    Row(name="still_500ms", words="states of the best of 500 ms and more", low=0.17, high=0.25),
+    Row(name="still_1s", words="of 1 s and more", low=0.055, high=0.1),
+    Row(name="best_size_50", words="size at the best, median, BTC", low=0.01, high=0.06),
+    Row(name="receipt_ms_5", words="receipt less execution stamp, ms: 5 %", low=25, high=60, source="2021"),
+    Row(name="receipt_ms_50", words="50 %", low=60, high=160, source="2021"),
+    Row(name="receipt_ms_95", words="95 %", low=200, high=700, source="2021"),
+    Row(name="accept_to_match_s", words="acceptance to match of an order that takes, mean, s", low=0.09, high=0.17,
+        source="2021"),
+)  # fmt: skip
+
+
+# --- recordings
+
+
+def shared_folder() -> Path | None:
+    """The folder of recordings; None where it is absent."""
+    folder = Path(os.environ.get("STS_SHARED") or Path(__file__).resolve().parents[2] / "shared") / "data" / "bitflyer"
+    return folder if folder.is_dir() else None
+
+
+def recorded(folder: Path) -> dict[str, dict[str, Estimate]]:
+    """The figures of each recording."""
+    tapes = [tape_piece(_frames(path)) for path in sorted(folder.glob(_TAPES))]
+    found = {
+        "2025": facts(best_and_trades(folder, "FX_BTC_JPY")),
+        "2025 spot": facts(best_and_trades(folder, "BTC_JPY")),
+        "2021": facts(tapes),
+    }
+    if (matched := accept_to_match(folder)) is not None:
+        found["2021"]["accept_to_match_s"] = matched
+    return found
+
+
+def accept_to_match(folder: Path) -> Estimate | None:
+    """Mean time from acceptance to match in 2021. An acceptance id tells the second only: half of one is taken off."""
+    with (folder / "accept_to_match_s.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["date"].startswith("2021")]
+    return mean_of([float(row["exec_minus_id_second"]) - 0.5 for row in rows], range(len(rows)))
+
+
+def best_and_trades(folder: Path, product: str) -> list[Piece]:
+    """The best prices and prints of 2025-07-16, cut at holes."""
+    best, prints = (
+        [row for row in _rows(folder / f"{_2025}-{kind}.csv.zst") if row["product"] == product]
+        for kind in ("best", "trades")
+    )
+    stamps = np.asarray([int(row["recv_ns"]) for row in best])
+    ends = [*(np.flatnonzero(np.diff(stamps) > _HOLE_NS) + 1), len(best)]
+    pieces = []
+    for begin, end in zip([0, *ends], ends, strict=False):
+        if end - begin < _FEWEST:
+            continue
+        first, last = stamps[begin], stamps[end - 1]
+        inside = sorted(
+            (row for row in prints if first <= int(row["recv_ns"]) <= last), key=lambda row: int(row["exec_ns"])
+        )
+        columns = [[float(row[name]) for row in best[begin:end]] for name in _BEST]
+        pieces.append(
+            piece(
+                stamps[begin:end].tolist(),
+                columns,
+                [(int(row["recv_ns"]), int(row["exec_ns"]), row["side"]) for row in inside],
+            )
+        )
+    return pieces
+
+
+_BEST: Final = ("best_bid", "best_ask", "bid_size", "ask_size")
+
+
+def piece(
+    stamps: Sequence[int] | Any, best: Sequence[Sequence[float]], prints: Sequence[tuple[int, int, str]]
+) -> Piece:
+    """A piece from columns of the best prices and their sizes, and prints with their stamps and sides."""
+    bid, ask, bid_size, ask_size = (np.asarray(column, np.float64) for column in best)
+    return Piece(
+        recv=np.asarray(stamps, np.int64),
+        bid=bid,
+        ask=ask,
+        bid_size=bid_size,
+        ask_size=ask_size,
+        print_recv=np.asarray([recv for recv, _, _ in prints], np.int64),
+        print_exec=np.asarray([stamp for _, stamp, _ in prints], np.int64),
+        side=np.asarray([1 if side == "BUY" else -1 for _, _, side in prints], np.int64),
+    )
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    with path.open("rb") as file:
+        text = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), encoding="utf-8")
+        yield from csv.DictReader(text)
+
+
+def _frames(path: Path) -> Iterator[tuple[int, Any]]:
+    for line in path.read_bytes().splitlines():
+        found = orjson.loads(line)
+        yield found["recv_ns"], found["msg"]
+
+
+# --- frames
+
+
+def tape_piece(frames: Iterable[tuple[int, Any]]) -> Piece:
+    """A piece from the messages of one product."""
+    sides: tuple[dict[float, float], dict[float, float]] = ({}, {})
+    stamps: list[int] = []
+    best: tuple[list[float], ...] = ([], [], [], [])
+    prints: list[tuple[int, int, str]] = []
+    is_known = False
+    for recv_ns, message in frames:
+        channel, content = message["params"]["channel"], message["params"]["message"]
+        if channel.startswith("lightning_executions"):
+            prints += [(recv_ns, _stamp_ns(row["exec_date"]), row["side"]) for row in content if row["side"]]
+        elif channel.startswith("lightning_board"):
+            if channel.startswith("lightning_board_snapshot"):
+                sides, is_known = ({}, {}), True
+            if not is_known:
+                continue
+            for side, name in zip(sides, ("bids", "asks"), strict=True):
+                for row in content[name]:
+                    if row["size"]:
+                        side[row["price"]] = row["size"]
+                    else:
+                        side.pop(row["price"], None)
+            bid, ask = max(sides[0]), min(sides[1])
+            stamps.append(recv_ns)
+            for column, value in zip(best, (bid, ask, sides[0][bid], sides[1][ask]), strict=True):
+                column.append(value)
+    inside = [one for one in prints if stamps and stamps[0] <= one[0] <= stamps[-1]]
+    return piece(stamps, best, inside)
+
+
+def _stamp_ns(text: str) -> int:
+    """An ``exec_date``: ISO, UTC, up to nanoseconds."""
+    whole, _, part = text.rstrip("Z").partition(".")
+    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
+    return seconds * NS_PER_S + int(f"{part:<09.9}".replace(" ", "0"))
+
+
+def generated(model: FlowModel, seeds: Sequence[int] = SEEDS, seconds: int = SECONDS) -> dict[str, Estimate]:
+    """The figures of generated markets."""
+    pieces = []
+    for seed in seeds:
+        market = Market(seed=seed, start_ns=START_NS, model=model)
+        frames = market.advance(START_NS + seconds * NS_PER_S)
+        pieces.append(tape_piece((frame.time_ns, orjson.loads(frame.text)) for frame in frames))
+    found = facts(pieces)
+    low, high = (span / NS_PER_S for span in Delays().registration)
+    found["accept_to_match_s"] = Estimate(n=0, value=(low + high) / 2, low=low, high=high, blocks=0)
+    return found
+
+
+# --- the table
+
+
+def committed() -> dict[str, dict[str, Estimate]]:
+    """The recorded figures that the project keeps."""
+    held = json.loads(REAL.read_text(encoding="utf-8"))
+    return {name: {key: Estimate(**value) for key, value in one.items()} for name, one in held["figures"].items()}
+
+
+def outside(found: Mapping[str, Estimate], rows: Sequence[Row] = ROWS) -> list[str]:
+    """The figures of a generated market that are not within their bands."""
+    return [row.name for row in rows if row.name in found and not row.low <= found[row.name].value <= row.high]
+
+
+def table(real: Mapping[str, Mapping[str, Estimate]], made: Mapping[str, Estimate]) -> str:
+    """Recorded against generated, as Markdown."""
+    lines = ["| figure | recorded | generated | band | |", "| --- | ---: | ---: | ---: | --- |"]
+    for row in ROWS:
+        one, other = real.get(row.source, {}).get(row.name), made.get(row.name)
+        verdict = "outside" if other is not None and not row.low <= other.value <= row.high else ""
+        lines.append(
+            f"| {row.words} | {_text(one)} ({row.source}) | {_text(other)} | {row.low:g} to {row.high:g} | {verdict} |"
+        )
+    return "\n".join(lines)
+
+
+def _text(found: Estimate | None) -> str:
+    if found is None:
+        return "unknown"
+    ends = "" if found.low is None or found.high is None else f" [{found.low:.3g}, {found.high:.3g}]"
+    return f"{found.value:.3g}{ends}"
+
+
+_ABOUT: Final = """# What the market is like: recorded and generated
+
+Written by `make facts` (`python -m studies.facts --write`). Not to be edited: run it again.
+
+Recorded: *2025* is FX_BTC_JPY of 2025-07-16, 2,671 s in three pieces, best prices and prints; *2021* are three whole
+tapes of 2021-04-05, 2021-04-17 and 2021-12-12, 179 s. Generated: the embedded exchange, {seconds:,} s of each of the
+seeds {seeds}. In brackets: 95 % intervals that leave out one minute after the other; the generated acceptance is a span
+that delays are drawn from. The bands are what a test holds a generated market to; they were chosen around the recorded
+figures and their intervals.
+
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and return the exit code: 1 if a figure is outside its band."""
+    flags = argparse.ArgumentParser(prog="python -m studies.facts", description=(__doc__ or "").partition("\n")[0])
+    flags.add_argument("--write", action="store_true", help=f"write {PAGE.name} and {REAL.name}")
+    flags.add_argument("--market", choices=tuple(REGIMES), default="real", help="generated market (default: real)")
+    args = flags.parse_args(argv)
+    folder = shared_folder()
+    if folder is None:
+        sys.stderr.write(f"facts: no recordings here; the recorded figures are those of {REAL.name}\n")
+    real = committed() if folder is None else recorded(folder)
+    made = generated(REGIMES[args.market])
+    text = table(real, made)
+    sys.stdout.write(f"{text}\n")
+    if args.write:
+        PAGE.write_text(
+            _ABOUT.format(seconds=SECONDS, seeds=", ".join(map(str, SEEDS))) + text + "\n", encoding="utf-8"
+        )
+        figures = {name: {key: asdict(value) for key, value in one.items()} for name, one in real.items()}
+        REAL.write_text(json.dumps({"sources": _SOURCES, "figures": figures}, indent=1) + "\n", encoding="utf-8")
+    return 1 if args.market == "real" and outside(made) else 0
+
+
+_SOURCES: Final = {
+    "2025": "FX_BTC_JPY, 2025-07-16 05:12 to 07:00 UTC in pieces: fintech-llc-jp/BitcoinMarketRecorder, commit a62852f",
+    "2025 spot": "BTC_JPY, the same",
+    "2021": "three tapes of FX_BTC_JPY, 2021-04-05, 2021-04-17 and 2021-12-12: sample data of bmoscon/cryptofeed",
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
