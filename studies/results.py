@@ -59,7 +59,10 @@ def _head(found: Findings, probed: str) -> str:
 Written by `{COMMAND}` (`python -m studies`), settings digest `{study.digest()}`. Not to be edited: run it again.
 Probe, by which a test sees whether anything has changed since (5 minutes of the first market): {probed}.
 
-{len(markets)} markets of the embedded exchange ({seeds}), {len(found.hours)} settings, {replays:,} compiled replays.
+Mode: paper fills in compiled replays. Source: generated, the market `real` of the embedded exchange
+([docs/facts.md](facts.md) shows it beside recorded ones). Period: the hour from 2026-01-05 00:00 UTC, of each seed.
+
+{len(markets)} markets ({seeds}), {len(found.hours)} settings, {replays:,} compiled replays.
 A market has about {an_hour[0]} messages and {an_hour[1]} trades an hour; the median spread is {_spread(found)} JPY.
 
 Settings are those of configs/base.yml and what is named here: orders of 0.001 BTC, no fees, and no funding within the
@@ -362,9 +365,8 @@ spread and wait behind others; on paper a quote a tick inside the best is flatte
 def _silent() -> str:
     return """## What generated market does not tell
 
-- It was calibrated on rates, spreads and the stillness of the best, from 30 s of recorded tape and a probe of the
-  public feed. How informed its takers are (snipers, jumps, runs of one side) is a choice of the model, and the result
-  turns on it. That quotes near the mid lose follows from the spread that closes pay; by how much does not.
+- It was calibrated on three recorded pieces of one morning of 2025 and on tapes of 179 s of 2021 (docs/facts.md). It
+  has their arrivals, impact, spreads and quiet stretches on average. It has no other days, no news and no crashes.
 - Nobody reacts to our orders. In the real market a quote inside the spread is outbid, and others withdraw.
 - Paper fills stand on a queue rule; a latency that never varies knows no load of the venue, no refused orders, no lost
   answers and no spikes.

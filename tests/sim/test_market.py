@@ -122,9 +122,9 @@ def test_ten_minutes_have_the_figures_of_the_real_feed(seed: int) -> None:
     gaps = [b - a for a, b in pairwise(m.deltas)]
     assert 0.11 * SECOND <= statistics.median(gaps) <= 0.13 * SECOND
     assert 0.4 * SECOND <= max(gaps) <= 0.65 * SECOND  # 0.7 s of silence would be a stale feed
-    assert 1_200 <= statistics.median(m.spreads) <= 1_800
+    assert 1_200 <= statistics.median(m.spreads) <= 2_500  # regimes last for minutes
     assert min(m.spreads) < 500
-    assert statistics.quantiles(m.spreads, n=100)[98] < 4_000
+    assert statistics.quantiles(m.spreads, n=100)[98] < 5_000
     stalls = sum(lasted >= SECOND // 4 for lasted in m.best_lasted) / m.seconds * 30
     assert 30 <= stalls <= 48
     assert 0.3 <= len(m.items) / m.seconds <= 0.6
