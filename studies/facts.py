@@ -212,14 +212,16 @@ def _stamp_ns(text: str) -> int:
     return seconds * NS_PER_S + int(f"{part:<09.9}".replace(" ", "0"))
 
 
-def generated(model: FlowModel, seeds: Sequence[int] = SEEDS, seconds: int = SECONDS) -> dict[str, Estimate]:
+def generated(
+    model: FlowModel, seeds: Sequence[int] = SEEDS, seconds: int = SECONDS, *, has_intervals: bool = True
+) -> dict[str, Estimate]:
     """The figures of generated markets."""
     pieces = []
     for seed in seeds:
         market = Market(seed=seed, start_ns=START_NS, model=model)
         frames = market.advance(START_NS + seconds * NS_PER_S)
         pieces.append(tape_piece((frame.time_ns, orjson.loads(frame.text)) for frame in frames))
-    found = facts(pieces)
+    found = facts(pieces, has_intervals=has_intervals)
     low, high = (span / NS_PER_S for span in Delays().registration)
     found["accept_to_match_s"] = Estimate(n=0, value=(low + high) / 2, low=low, high=high, blocks=0)
     return found

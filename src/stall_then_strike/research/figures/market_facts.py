@@ -78,10 +78,12 @@ class Measure:
     read: Callable[[Piece], Rows]
     make: Figure
 
-    def of(self, pieces: Sequence[Piece]) -> Estimate | None:
-        """The figure with its interval; None without observations."""
+    def of(self, pieces: Sequence[Piece], *, has_interval: bool = True) -> Estimate | None:
+        """The figure with its interval, which takes most of the time; None without observations."""
         found = [self.read(piece) for piece in pieces]
         values = np.concatenate([rows for rows, _ in found])
+        if not has_interval and len(values) > 1:
+            return Estimate(n=len(values), value=self.make(values), low=None, high=None, blocks=0)
         blocks = np.concatenate([stamps // _BLOCK_NS for _, stamps in found])
         return jackknifed(values, blocks, self.make)
 
@@ -99,9 +101,9 @@ def jackknifed(values: F64, blocks: I64, make: Figure) -> Estimate | None:
     return Estimate(n=len(values), value=whole, low=whole - half, high=whole + half, blocks=len(names))
 
 
-def facts(pieces: Sequence[Piece]) -> dict[str, Estimate]:
+def facts(pieces: Sequence[Piece], *, has_intervals: bool = True) -> dict[str, Estimate]:
     """All figures by name, of pieces that have both prices and prints."""
-    found = {name: measure.of(pieces) for name, measure in MEASURES.items()}
+    found = {name: measure.of(pieces, has_interval=has_intervals) for name, measure in MEASURES.items()}
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 

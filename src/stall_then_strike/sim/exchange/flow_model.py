@@ -123,9 +123,9 @@ class FlowModel:
     """Volatility of its own, as a share of ``volatility``. 2025: correlation of the two markets' moves."""
 
 
-CALM: Final = replace(FlowModel(), volatility=200.0, impact=0.3, parts_share=0.15, jumps_per_s=1 / 1_200)
+CALM: Final = replace(FlowModel(), volatility=150.0, impact=0.5, parts_share=0.2, jumps_per_s=1 / 1_800)
 """A kinder market than the recorded ones: takers know little."""
-TOXIC: Final = replace(FlowModel(), volatility=450.0, impact=1.1, parts_share=0.45, parts_s=4.0, jumps_per_s=1 / 90)
+TOXIC: Final = replace(FlowModel(), volatility=300.0, impact=2.0, follow_impact=0.25, parts_s=4.0, jumps_per_s=1 / 120)
 """A harder market than the recorded ones: takers know more, large orders are worked faster, and jumps are frequent."""
 
 REGIMES: Final[Mapping[str, FlowModel]] = {"calm": CALM, "real": FlowModel(), "toxic": TOXIC}
