@@ -8,5 +8,6 @@ running      journal, recordings, watching, logs
 replay       paper fills, replays, the embedded exchange
 fields       what settings are made of: decimals, times of day, sections
 layers       YAML files as trees that remember where each value came from
+changes      what differs between two configurations
 loader       layers to one validated configuration, and back to YAML
 """
