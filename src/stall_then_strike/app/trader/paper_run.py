@@ -11,6 +11,9 @@ from typing import Any, Final
 
 from loguru import logger
 
+from stall_then_strike.app.control.metrics_text import Histograms
+from stall_then_strike.app.control.reloading import Settings
+from stall_then_strike.app.control.station import Run, Station
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
@@ -48,9 +51,16 @@ class PaperRun:
     """One run, from an open log folder to its summary."""
 
     def __init__(
-        self, cfg: AppConfig, logs: CsvLogs, screen: Screen, log_dir: Path, journal: BatchedJournal | None = None
+        self,
+        cfg: AppConfig,
+        logs: CsvLogs,
+        screen: Screen,
+        log_dir: Path,
+        journal: BatchedJournal | None = None,
+        settings: Settings | None = None,
     ) -> None:
-        """Nothing is started yet. ``journal`` is None for a replay."""
+        """Nothing is started yet. ``journal`` is None for a replay, ``settings`` if they cannot be read anew."""
+        self._settings = settings
         self._cfg = cfg
         self._logs = logs
         self._screen = screen
@@ -77,7 +87,7 @@ class PaperRun:
         """Trade stamped messages; ``ended`` is the reason given at their end. Messages of a tape are not recorded."""
         clock, feed = VirtualClock(0), MarketFeed(self._cfg, is_recorded=True)
         trader = PaperTrader(self._cfg, clock, feed, self._logs, self._journal)
-        observer = Observer(self._cfg, trader, mode, 0)
+        observer = Observer(trader, mode, 0)
         recording = OwnRecording(self._cfg, None, _PAPER, Beginning(is_live=False))
 
         def flush() -> None:
@@ -99,7 +109,7 @@ class PaperRun:
             recording.attach(trader)
             owned = self._watchers(tasks, trader, run)
             if paced:
-                owned.append(tasks.create_task(self._screen.show(observer.snapshot)))
+                owned += self._shown(tasks, trader, observer)
             frames = messages if is_tape else recording.listen(messages)
             await run.run(frames, duration_ns=_nanoseconds(duration_s))
             for task in owned:
@@ -108,6 +118,22 @@ class PaperRun:
         if not feed.statistics().board_snapshots and not self.ending.wanted.is_set():
             raise TapeError(f"no board snapshot of {self._cfg.exchange.product_code} in {run.messages} messages")
         return code
+
+    def _shown(self, tasks: asyncio.TaskGroup, trader: PaperTrader, observer: Observer) -> list[asyncio.Task[None]]:
+        """Show a run that takes its time, and let it be commanded."""
+        station = Station(
+            Run(
+                cfg=self._cfg.control,
+                log_dir=self._log_dir,
+                trader=trader,
+                ending=self.ending,
+                snapshot=observer.snapshot,
+                histograms=Histograms(decision=trader.latency, round_trip=trader.round_trip),
+                screen=self._screen,
+                settings=self._settings,
+            )
+        )
+        return [tasks.create_task(self._screen.show(observer.snapshot)), tasks.create_task(station.run())]
 
     async def alone(
         self,
@@ -161,7 +187,7 @@ class PaperRun:
             await stack.enter_async_context(recording)
             recording.attach(trader, session)
             await stack.enter_async_context(session)
-            observer = Observer(cfg, trader, mode, clock.now_ns(), lambda: FeedCondition.of(session.statistics()))
+            observer = Observer(trader, mode, clock.now_ns(), lambda: FeedCondition.of(session.statistics()))
             await session.connect_ws()
             await self._ready(session, speed)
             observer.restart(clock.now_ns())
@@ -170,7 +196,7 @@ class PaperRun:
             http = BitflyerHttp(session.get_client(), cfg.exchange, clock, timeout=session.call_timeout)
             async with asyncio.TaskGroup() as tasks:
                 owned = self._start_tasks(tasks, trader, session, http, clock)
-                owned.append(tasks.create_task(self._screen.show(observer.snapshot)))
+                owned += self._shown(tasks, trader, observer)
                 await self._until_end(trader, None if duration_s is None else duration_s / speed)
                 for task in owned:
                     task.cancel()
