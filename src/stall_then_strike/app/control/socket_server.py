@@ -22,7 +22,7 @@ from aiohttp import web
 from loguru import logger
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stall_then_strike.app.control.desk import Desk
+from stall_then_strike.app.control.command_desk import Desk
 from stall_then_strike.app.control.doorway import MOST_BYTES, Doorway, plain_answer
 from stall_then_strike.app.control.verbs import Act, Verb, one_line
 from stall_then_strike.app.view.snapshot import Snapshot, as_plain

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from loguru import logger
 
-from stall_then_strike.app.control.desk import Commanded, Desk
-from stall_then_strike.app.control.keys import Keys
+from stall_then_strike.app.control.command_desk import Commanded, Desk
 from stall_then_strike.app.control.metrics_server import HOST, MetricsServer
 from stall_then_strike.app.control.metrics_text import Histograms, metrics_text
+from stall_then_strike.app.control.panel_keys import Keys
 from stall_then_strike.app.control.reloading import Reloading, Settings
 from stall_then_strike.app.control.socket_server import SocketServer, socket_path
 from stall_then_strike.app.control.verbs import Act, Verb
@@ -29,6 +29,18 @@ _STATUS_S: Final = 10.0
 """How often systemd is told the status if it does not watch."""
 
 
+class Seen(Protocol):
+    """What makes the snapshots of a run."""
+
+    def snapshot(self) -> Snapshot:
+        """The run at this moment, or a moment ago."""
+        ...
+
+    def expire(self) -> None:
+        """Make the next one anew."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """What the station needs of a run."""
@@ -37,7 +49,7 @@ class Run:
     log_dir: Path
     trader: Commanded
     ending: Ending
-    snapshot: Callable[[], Snapshot]
+    observer: Seen
     histograms: Histograms
     screen: Screen
     settings: Settings | None
@@ -50,7 +62,7 @@ class Station:
         """Nothing is opened yet."""
         self._run = run
         reloading = None if run.settings is None else Reloading(run.settings, run.trader)
-        self.desk = Desk(run.trader, run.ending, reloading)
+        self.desk = Desk(run.trader, run.ending, reloading, run.observer.expire)
         self._service = ServiceManager()
         self.metrics_port = 0
         """The port of the figures, once they are served."""
@@ -78,12 +90,14 @@ class Station:
         if run.cfg.enabled:
             path = socket_path(run.log_dir)
             try:
-                yield f"the socket {path}", SocketServer(path, self.desk, run.snapshot).serve()
+                yield f"the socket {path}", SocketServer(path, self.desk, run.observer.snapshot).serve()
             except OSError as error:
                 logger.warning("no control of this run: {}: {}", path, error.strerror)
         if run.cfg.metrics_port:
             try:
-                server = MetricsServer(run.cfg.metrics_port, lambda: metrics_text(run.snapshot(), run.histograms))
+                server = MetricsServer(
+                    run.cfg.metrics_port, lambda: metrics_text(run.observer.snapshot(), run.histograms)
+                )
                 self.metrics_port = server.port
                 yield "serving figures", server.serve()
             except OSError as error:
@@ -103,7 +117,7 @@ class Station:
     async def _tell_service(self) -> None:
         period_s = self._service.period_s or _STATUS_S
         while True:
-            self._service.alive(minute_line(self._run.snapshot()))
+            self._service.alive(minute_line(self._run.observer.snapshot()))
             await asyncio.sleep(period_s)
 
 

@@ -323,7 +323,7 @@ class LiveRun:
                 log_dir=parts.log_dir,
                 trader=trader,
                 ending=self._ending,
-                snapshot=observer.snapshot,
+                observer=observer,
                 histograms=histograms,
                 screen=parts.screen,
                 settings=parts.settings,

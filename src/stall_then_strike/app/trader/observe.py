@@ -92,6 +92,10 @@ class Observer:
             self._kept, self._kept_ns = self._make(), now_ns
         return self._kept
 
+    def expire(self) -> None:
+        """Make the next snapshot anew: something was commanded."""
+        self._kept = None
+
     def finish(self) -> Snapshot:
         """The run at its end, with the time of the last reasons counted."""
         for seat in self._trader.seats:

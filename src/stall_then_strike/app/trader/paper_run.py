@@ -127,12 +127,13 @@ class PaperRun:
                 log_dir=self._log_dir,
                 trader=trader,
                 ending=self.ending,
-                snapshot=observer.snapshot,
+                observer=observer,
                 histograms=Histograms(decision=trader.latency, round_trip=trader.round_trip),
                 screen=self._screen,
                 settings=self._settings,
             )
         )
+        station.ready()
         return [tasks.create_task(self._screen.show(observer.snapshot)), tasks.create_task(station.run())]
 
     async def alone(

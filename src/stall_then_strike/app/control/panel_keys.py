@@ -15,7 +15,7 @@ import tty
 from contextlib import suppress
 from typing import Any, Final
 
-from stall_then_strike.app.control.desk import Desk
+from stall_then_strike.app.control.command_desk import Desk
 from stall_then_strike.app.control.verbs import MEANING, Act, Verb
 from stall_then_strike.infra.clock import perf_ns
 from stall_then_strike.types.dto import NS_PER_S

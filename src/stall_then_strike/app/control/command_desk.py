@@ -29,8 +29,15 @@ class Commanded(Protocol):
 class Desk:
     """Takes commands one after the other. It belongs to the trader's event loop."""
 
-    def __init__(self, trader: Commanded, ending: Ending, reloading: Reloading | None) -> None:
-        """``reloading`` is None for a run whose settings cannot be read anew."""
+    def __init__(
+        self,
+        trader: Commanded,
+        ending: Ending,
+        reloading: Reloading | None,
+        on_act: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``reloading`` is None for a run whose settings cannot be read anew; ``on_act`` is called after each act."""
+        self._on_act = on_act
         self.reloading: Final = reloading
         self._trader, self._ending, self._portfolio = trader, ending, trader.portfolio
         self._acts: Final[Mapping[Verb, Callable[[Act], Answer]]] = {
@@ -52,6 +59,7 @@ class Desk:
             answer = Answer(False, "this run's settings cannot be read anew")
         else:
             answer = await self.reloading.apply(act, seen)
+        self._on_act()
         logger.log(
             "INFO" if answer.is_done else "WARNING",
             "operator: {} {}: {}{}",
