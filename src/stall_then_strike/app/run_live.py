@@ -26,7 +26,6 @@ from stall_then_strike.app.trader.live_run import LiveParts, run_live
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.loader import config_digest, effective_yaml
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.credentials import Credentials, load_credentials
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.writer import OWN_FOLDER, Journal, journal_path
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
@@ -38,6 +37,8 @@ from stall_then_strike.infra.watch.alerts import Alerts, load_alert_urls
 from stall_then_strike.types.dto import NS_PER_S, TradeLogRow
 from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError, LoginRefused
 from stall_then_strike.types.text import plain, utc_day
+from stall_then_strike.venues.choice import venue_of
+from stall_then_strike.venues.connection import Account
 
 _DAY_NS: Final = 86_400 * NS_PER_S
 _DAYS_MENDED: Final = 2
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
             return cli.EXIT_DONE
-        credentials = None if cfg.env == "sim" else load_credentials(account=cfg.account.name)
+        account = None if cfg.env == "sim" else venue_of(cfg).account(cfg)
         alerts = Alerts(load_alert_urls(), pause_sec=float(cfg.watch.alert_pause_sec), clock=SystemClock())
         if not args.yes and not _is_confirmed(cfg, args.layers):
             sys.stderr.write("run_live: not started\n")
@@ -72,10 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"run_live: {error}\n")
         return cli.EXIT_USAGE
     read = cfg
-    if credentials is None:  # each embedded exchange is new, and so is its journal, in the log folder
+    if account is None:  # each embedded exchange is new, and so is its journal, in the log folder
         cfg = cfg.model_copy(update={"journal": cfg.journal.model_copy(update={"dir": str(args.log_dir / OWN_FOLDER)})})
     try:
-        return _run(cfg, read, args, credentials, alerts)
+        return _run(cfg, read, args, account, alerts)
     except (ConfigError, LogError, FeedError, JournalError, BaseExceptionGroup) as error:
         return _failed(error)
 
@@ -113,9 +114,7 @@ def _sizes(cfg: AppConfig, where: str) -> str:
     )
 
 
-def _run(
-    cfg: AppConfig, read: AppConfig, args: argparse.Namespace, credentials: Credentials | None, alerts: Alerts
-) -> int:
+def _run(cfg: AppConfig, read: AppConfig, args: argparse.Namespace, account: Account | None, alerts: Alerts) -> int:
     """Open logs and journal, which outlive the event loop, and run. ``read`` are the settings as the files say."""
     screen = Screen(Console(), live=True)
     now_ns = SystemClock().now_ns()
@@ -124,8 +123,8 @@ def _run(
         stack.enter_context(LogFolder(args.log_dir))
         console = None if screen.is_panel else "WARNING"
         stack.enter_context(setup_runtime_logging(args.log_dir / "runtime", cfg.log, console=console))
-        journal = stack.enter_context(_open_journal(cfg, credentials, now_ns))
-        mode, venue = _source(cfg, credentials)
+        journal = stack.enter_context(_open_journal(cfg, account, now_ns))
+        mode, venue = _source(cfg, account)
         is_same_folder = journal.swap_log_dir(args.log_dir) == args.log_dir.absolute()
         manifests, all_logs = list[RunManifest](), list[CsvLogs]()
         for each, folder in zip(cfg.by_instrument(), log_folders(args.log_dir, cfg), strict=True):
@@ -143,7 +142,7 @@ def _run(
         screen.begin(f"live trading of {' and '.join(cfg.products)}", args.log_dir)
         parts = LiveParts(
             cfg=cfg,
-            credentials=credentials,
+            account=account,
             journal=journal,
             logs=all_logs[0],
             more_logs=all_logs[1:],
@@ -174,20 +173,20 @@ def _keep_configuration(cfg: AppConfig, log_dir: Path, layers: Sequence[Path]) -
         logger.warning("settings are the package's own, where configs/ has none: {}", " and ".join(map(str, layers)))
 
 
-def _open_journal(cfg: AppConfig, credentials: Credentials | None, now_ns: int) -> Journal:
+def _open_journal(cfg: AppConfig, account: Account | None, now_ns: int) -> Journal:
     """Open the account's journal and lock it for this process."""
     product, folder = cfg.exchange.product_code, Path(cfg.journal.dir)
-    if credentials is None:
+    if account is None:
         for old in folder.glob(f"{product}.sqlite3*"):  # nobody else uses it: this process holds the log folder
             old.unlink(missing_ok=True)
     return Journal.open(
         journal_path(folder, product),
         product_code=product,
         others=cfg.products[1:],
-        account="embedded" if credentials is None else credentials.fingerprint,
+        account="embedded" if account is None else account.fingerprint,
         now_ns=now_ns,
         keep_days=cfg.journal.keep_days,
-        locks=folder if credentials is None else None,
+        locks=folder if account is None else None,
     )
 
 
@@ -202,9 +201,9 @@ def _lacking_trades(cfg: AppConfig, journal: Journal, log_dir: Path, now_ns: int
     return lacking
 
 
-def _source(cfg: AppConfig, credentials: Credentials | None) -> tuple[Mode, str]:
+def _source(cfg: AppConfig, account: Account | None) -> tuple[Mode, str]:
     """The mode of the run and the source of its market data."""
-    return ("live-sim", "the embedded exchange") if credentials is None else ("live", cfg.exchange.base_url)
+    return ("live-sim", "the embedded exchange") if account is None else ("live", cfg.exchange.base_url)
 
 
 async def _to_the_end(parts: LiveParts, ending: Ending, duration_s: float | None) -> int:

@@ -45,7 +45,7 @@ from loguru import logger
 from yarl import URL
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.feed import EVENTS_CHANNEL, FeedStatistics, MarketEvent, MarketFeed
+from stall_then_strike.infra.bitflyer.feed import EVENTS_CHANNEL, MarketFeed
 from stall_then_strike.infra.bitflyer.feeds import Feeds
 from stall_then_strike.infra.bitflyer.login import KeyPair
 from stall_then_strike.infra.bitflyer.private_feed import PrivateStatistics
@@ -58,6 +58,7 @@ from stall_then_strike.infra.line.connection_rules import PAUSE_MAX_S, Silence, 
 from stall_then_strike.infra.line.frame_tap import FrameTap
 from stall_then_strike.infra.line.handshakes import Handshakes
 from stall_then_strike.infra.line.outcome import Outcome
+from stall_then_strike.infra.market_source import FeedStatistics, MarketEvent
 from stall_then_strike.infra.orderbook_view import OrderBookView
 from stall_then_strike.infra.watch.pauses import Pause, PauseKind, PauseWatch
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, BoardSnapshot, BookStatus

@@ -15,12 +15,12 @@ from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.shared import Shared
-from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.tapes.event_codec import decode, decode_event
 from stall_then_strike.tapes.event_log import ASKED, LOST, VERSION, Asked, Beginning
 from stall_then_strike.tapes.tape_reader import LineFile, TapeError
 from stall_then_strike.types.dto import Event, Row, Step
 from stall_then_strike.types.errors import ConfigError
+from stall_then_strike.venues.venue_rules import venue_rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def replay_steps(path: Path, strategy: MakeStrategy = stall_then_strike) -> Iter
     ``strategy`` must be the one of the run.
     """
     run = open_run(path)
-    shared = Shared(run.cfg, bitflyer_rules(run.cfg), live=run.beginning.is_live)
+    shared = Shared(run.cfg, venue_rules(run.cfg), live=run.beginning.is_live)
     core = Core(run.cfg, shared, strategy=strategy)
     if run.beginning.is_live:
         run.beginning.restore(core)

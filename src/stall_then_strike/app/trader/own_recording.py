@@ -18,10 +18,10 @@ from stall_then_strike.app.trader.live_trader import LiveTrader
 from stall_then_strike.app.trader.trader import Trader
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import Clock
-from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.tapes.event_log import Asked, Beginning, EventLog
 from stall_then_strike.tapes.salvage import RecordFolder
 from stall_then_strike.tapes.tape_writer import TapeWriter
+from stall_then_strike.venues.connection import Session
 
 Message = tuple[int, str | None]
 _ENDED: Final = "run ended"
@@ -63,7 +63,7 @@ class OwnRecording:
             if lost is not None and lost.lost:
                 logger.error("{} {} were not recorded", lost.lost, what)
 
-    def attach(self, trader: Trader, session: PyBotterSession | None = None) -> None:
+    def attach(self, trader: Trader, session: Session | None = None) -> None:
         """Record a trader's events and a session's frames. Call this before the first event and before connecting."""
         events = self._events
         if events is not None:

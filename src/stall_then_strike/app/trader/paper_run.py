@@ -25,13 +25,14 @@ from stall_then_strike.app.trader.virtual import Message, VirtualRun
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, VirtualClock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.journal.batch import BatchedJournal
 from stall_then_strike.infra.journal.care import JournalCare
 from stall_then_strike.infra.logging_structured import CsvLogs
+from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks, written_folders
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
@@ -218,7 +219,7 @@ class PaperRun:
             tasks.create_task(RealtimeRun(trader, clock, speed=clock.speed).keep_time()),
             tasks.create_task(trader.send()),
             tasks.create_task(session.wait_failed()),
-            tasks.create_task(poll_venue_status(http, clock, trader.on_market)),
+            tasks.create_task(poll_venue_status([http], clock, lambda status, _: trader.on_market(status))),
             tasks.create_task(self._watch(trader)),
             tasks.create_task(watch_disks(disks, logger.warning)),
         ]

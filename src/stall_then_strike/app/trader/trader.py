@@ -23,9 +23,8 @@ from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.shared import Shared
-from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
-from stall_then_strike.infra.bitflyer.feed import FeedStatistics, MarketEvent
 from stall_then_strike.infra.clock import Clock, perf_ns
+from stall_then_strike.infra.market_source import FeedStatistics, MarketEvent
 from stall_then_strike.infra.watch.histogram import LatencyHistogram
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
@@ -51,6 +50,7 @@ from stall_then_strike.types.dto import (
     Tick,
     TradeLogRow,
 )
+from stall_then_strike.venues.venue_rules import venue_rules
 
 # Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
 _OK: Final = BookStatus.OK
@@ -281,7 +281,7 @@ class PaperTrader(Trader):
 
         Without ``journal`` nothing is stored.
         """
-        venue = bitflyer_rules(cfg)
+        venue = venue_rules(cfg)
         core = Core(cfg, Shared(cfg, venue), strategy=strategy, is_remembered=journal is not None)
         self._journal = journal
         self.paper = PaperGateway(

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from typing import Final, Generic, Protocol, TypeVar
 
 from stall_then_strike.app.trader.trader import PaperTrader
-from stall_then_strike.infra.bitflyer.feed import MarketEvent
 from stall_then_strike.infra.clock import Clock, VirtualClock, perf_ns
+from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.sim.paper import STOP_NS
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import FeedError

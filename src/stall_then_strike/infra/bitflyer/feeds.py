@@ -9,19 +9,22 @@ from __future__ import annotations
 import re
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Generic, TypeVar
 
-from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.market_source import MarketEvent, MarketSource
 from stall_then_strike.types.dto import BoardSnapshot, BookStatus
 
+F = TypeVar("F", bound=MarketSource)
 
-class Feeds:
+
+class Feeds(Generic[F]):
     """The feeds of a connection, numbered in the order of the instruments."""
 
-    def __init__(self, feeds: Sequence[MarketFeed]) -> None:
+    def __init__(self, feeds: Sequence[F]) -> None:
         """At least one."""
         self.all = tuple(feeds)
         self.is_one = len(self.all) == 1
-        self._number = {name.encode(): number for number, feed in enumerate(self.all) for name in feed.channels}
+        self._number = {name.encode(): number for number, feed in enumerate(self.all) for name in feed.frame_names}
         names = b"|".join(map(re.escape, sorted(self._number, key=len, reverse=True)))
         self._channel = re.compile(b'"(' + names + b')"')
         self._with_book: set[int] = set()
