@@ -11,6 +11,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -29,10 +30,11 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.writer import OWN_FOLDER, Journal, journal_path
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
-from stall_then_strike.infra.logging_structured import CsvLogs, TradeLogger
+from stall_then_strike.infra.logging_structured import TradeLogger
 from stall_then_strike.infra.logs.csv_mending import drop_cut_rows, missing_trades
-from stall_then_strike.infra.logs.log_folder import LogFolder, log_folders
-from stall_then_strike.infra.logs.run_manifest import Mode, RunManifest
+from stall_then_strike.infra.logs.log_folder import LogFolder
+from stall_then_strike.infra.logs.run_logs import RunLogs, no_rows
+from stall_then_strike.infra.logs.run_manifest import Mode
 from stall_then_strike.infra.watch.alerts import Alerts, load_alert_urls
 from stall_then_strike.types.dto import NS_PER_S, TradeLogRow
 from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError, LoginRefused
@@ -126,17 +128,8 @@ def _run(cfg: AppConfig, read: AppConfig, args: argparse.Namespace, account: Acc
         journal = stack.enter_context(_open_journal(cfg, account, now_ns))
         mode, venue = _source(cfg, account)
         is_same_folder = journal.swap_log_dir(args.log_dir) == args.log_dir.absolute()
-        manifests, all_logs = list[RunManifest](), list[CsvLogs]()
-        for each, folder in zip(cfg.by_instrument(), log_folders(args.log_dir, cfg), strict=True):
-            manifest = stack.enter_context(RunManifest(folder, each, mode, venue))
-            lacking = _lacking_trades(each, journal, folder, now_ns) if is_same_folder else []
-            logs = stack.enter_context(CsvLogs(folder, each.exchange.instrument(), cfg.log, start_ns=now_ns))
-            for row in lacking:
-                logs.write(row)
-            logs.flush()  # these rows belong to an earlier run
-            manifest.begin(logs)
-            manifests.append(manifest)
-            all_logs.append(logs)
+        owed = partial(_lacking_trades, journal, now_ns) if is_same_folder else no_rows
+        logs = stack.enter_context(RunLogs(args.log_dir, cfg, mode, venue, start_ns=now_ns, owed=owed))
         stack.enter_context(alerts)
         _keep_configuration(cfg, args.log_dir, args.layers)
         screen.begin(f"live trading of {' and '.join(cfg.products)}", args.log_dir)
@@ -144,8 +137,8 @@ def _run(cfg: AppConfig, read: AppConfig, args: argparse.Namespace, account: Acc
             cfg=cfg,
             account=account,
             journal=journal,
-            logs=all_logs[0],
-            more_logs=all_logs[1:],
+            logs=logs.first,
+            more_logs=logs.each[1:],
             log_dir=args.log_dir,
             screen=screen,
             alerts=alerts,
@@ -154,8 +147,7 @@ def _run(cfg: AppConfig, read: AppConfig, args: argparse.Namespace, account: Acc
         ending = Ending()
         with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
             code = runner.run(_to_the_end(parts, ending, args.duration))
-        for manifest in manifests:
-            manifest.exit_code, manifest.why = code, ending.why or "not started"
+        logs.exit_code, logs.why = code, ending.why or "not started"
         if journal.is_new and not journal.is_used:
             journal.discard()  # a failed start must not bind the file to an API key that may be mistyped
         return code
@@ -190,7 +182,7 @@ def _open_journal(cfg: AppConfig, account: Account | None, now_ns: int) -> Journ
     )
 
 
-def _lacking_trades(cfg: AppConfig, journal: Journal, log_dir: Path, now_ns: int) -> list[TradeLogRow]:
+def _lacking_trades(journal: Journal, now_ns: int, cfg: AppConfig, log_dir: Path) -> list[TradeLogRow]:
     """Rows of fills that are missing from this log folder's trades CSV because of a crash."""
     folder = log_dir / TradeLogger.KIND
     drop_cut_rows(folder, (utc_day(now_ns - day * _DAY_NS) for day in range(_DAYS_MENDED + 1)))

@@ -120,7 +120,14 @@ class PyBotterSession:
     """
 
     @overload
-    def __init__(self, cfg: AppConfig, clock: ScaledClock, on_event: Callable[[MarketEvent], None]) -> None: ...
+    def __init__(
+        self,
+        cfg: AppConfig,
+        clock: ScaledClock,
+        on_event: Callable[[MarketEvent], None],
+        *,
+        others: Sequence[Callable[[MarketEvent], None]] = (),
+    ) -> None: ...
 
     @overload
     def __init__(
@@ -138,7 +145,7 @@ class PyBotterSession:
         clock: ScaledClock,
         on_event: Callable[[MarketEvent], None] | Callable[[SessionEvent], None],
         credentials: KeyPair | None = None,
-        others: Sequence[Callable[[SessionEvent], None]] = (),
+        others: Sequence[Callable[[MarketEvent], None]] | Sequence[Callable[[SessionEvent], None]] = (),
     ) -> None:
         """Open nothing yet. For a host that is not bitFlyer's, `credentials.sign_for` must be active.
 
@@ -147,7 +154,7 @@ class PyBotterSession:
         self._cfg = cfg
         self._url = cfg.exchange.ws_url
         self._clock = clock
-        self._sinks = (cast("Callable[[SessionEvent], None]", on_event), *others)  # see the overloads
+        self._sinks = cast("tuple[Callable[[SessionEvent], None], ...]", (on_event, *others))  # see the overloads
         self._credentials = credentials
         each = cfg.by_instrument()
         units = [one.exchange.instrument() for one in each]

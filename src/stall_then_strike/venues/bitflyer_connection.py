@@ -33,7 +33,7 @@ class BitflyerConnection:
     """One account at bitFlyer, or the public side alone."""
 
     def __init__(self, cfg: AppConfig, clock: ScaledClock, credentials: Credentials | None) -> None:
-        """Open nothing yet. Without ``credentials`` only the checks of the public side can be used.
+        """Open nothing yet. Without ``credentials`` there is the public side alone.
 
         Requests are signed for bitFlyer's hosts and for this machine alone, wherever ``cfg`` says they go.
         """

@@ -21,6 +21,11 @@ from stall_then_strike.sim.market import Market
 from stall_then_strike.types.instrument import Instrument
 
 
+def markets_of(cfg: AppConfig, start_ns: int) -> list[Market]:
+    """A market for each instrument."""
+    return open_markets([each.exchange.instrument() for each in cfg.by_instrument()], cfg.sim.seed, start_ns)
+
+
 def open_markets(
     instruments: Sequence[Instrument], seed: int, start_ns: int, model: FlowModel | None = None
 ) -> list[Market]:
@@ -52,7 +57,7 @@ async def open_embedded(
 
     Returns the settings with its addresses, and the account's key.
     """
-    markets = open_markets([one.exchange.instrument() for one in cfg.by_instrument()], cfg.sim.seed, clock.now_ns())
+    markets = markets_of(cfg, clock.now_ns())
     key = ApiKey(key=token_hex(11), secret=token_urlsafe(32))
     settings = PrivateSettings(
         seed=cfg.sim.seed, collateral_jpy=cfg.sim.collateral_jpy, calendar=Calendar(maintenance=None)

@@ -182,8 +182,15 @@ def load(args: argparse.Namespace, default_override: Path | None, *, takes_sever
     cfg = load_app_config(files[0], files[1] if len(files) > 1 else None, args.sets)
     if len(cfg.products) > 1 and not takes_several:
         given = ", ".join(cfg.products)
-        raise ConfigError(f"instruments: {given}: only run_live trades several; accepted: one for this command")
+        raise ConfigError(f"instruments: {given}: this command takes one; accepted: one")
     return cfg
+
+
+def number_of(cfg: AppConfig, product: str) -> int:
+    """Which of the configuration's instruments ``--product`` means. Raises ConfigError."""
+    if product not in cfg.products:
+        raise ConfigError(f"--product {product}: no instrument of the settings; accepted: {', '.join(cfg.products)}")
+    return cfg.products.index(product)
 
 
 @contextmanager

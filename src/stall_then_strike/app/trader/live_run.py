@@ -35,11 +35,9 @@ from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import config_digest
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
-from stall_then_strike.engine.venue.shared import Shared
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, perf_ns
 from stall_then_strike.infra.journal.care import JournalCare
 from stall_then_strike.infra.journal.writer import Journal
@@ -50,7 +48,7 @@ from stall_then_strike.infra.watch.heartbeat import Heartbeat, heartbeat_path
 from stall_then_strike.infra.watch.loop_lag import LoopLag
 from stall_then_strike.infra.watch.pauses import Pause
 from stall_then_strike.sim.faults.plan_file import load_fault_plan
-from stall_then_strike.tapes.event_log import Beginning
+from stall_then_strike.tapes.event_log import Beginning, Beginnings
 from stall_then_strike.types.dto import (
     NS_PER_S,
     CallsMade,
@@ -114,30 +112,20 @@ async def open_run(
     Raises JournalError and LogError.
     """
     journal = parts.journal
-    cores, beginnings = list[Core](), list[Beginning]()
-    shared = Shared(cfg, connection.rules, live=True)
-    for each in cfg.by_instrument():
-        restored = journal.load(each.exchange.product_code)
-        core = Core(each, shared, strategy=parts.strategy)
-        beginning = Beginning(
-            is_live=True,
-            memo=restored.memo,
-            orders=restored.orders,
-            exec_ids=restored.exec_ids,
-            fills=restored.fills,
-        )
-        beginning.restore(core)
-        cores.append(core)
-        beginnings.append(beginning)
-    portfolio = Portfolio(cfg.risk, cores)
-    portfolio.restore(journal.account())
+    restored = [journal.load(product) for product in cfg.products]
+    first, *others = (
+        Beginning(is_live=True, memo=one.memo, orders=one.orders, exec_ids=one.exec_ids, fills=one.fills)
+        for one in restored
+    )
+    beginnings = Beginnings(first=first, others=tuple(others), account=journal.account())
+    portfolio = beginnings.portfolio(cfg, connection.rules, parts.strategy)
     journal.set_patience(0)  # the event loop must not wait for another program's lock
     if not journal.reserve.keep():
         logger.warning("no room can be kept back beside {}: a halt by a full disk may be lost", journal.path)
 
-    async with OwnRecording(cfg, clock, "live", beginnings[0]) as recording, connection:
+    async with OwnRecording(cfg, clock, "live", beginnings) as recording, connection:
         run = LiveRun(parts, cfg, clock, account, ending, portfolio, connection)
-        recording.attach(run.trader, connection.session)
+        recording.attach(run.trader, connection)
         yield run
 
 

@@ -45,8 +45,12 @@ class Feeds(Generic[F]):
 
     def number_of(self, text: bytes) -> int:
         """The number of the feed that a text frame is for. Needless if there is only one."""
+        return self.named_in(text) or 0
+
+    def named_in(self, text: bytes) -> int | None:
+        """The number of the feed whose channel a text frame names; None if it names none."""
         found = self._channel.search(text)
-        return 0 if found is None else self._number[found[1]]
+        return None if found is None else self._number[found[1]]
 
     def note_book(self, number: int, event: MarketEvent) -> bool:
         """Note a complete book; return whether all products have one now."""
