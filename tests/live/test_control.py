@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from decimal import Decimal
 from pathlib import Path
@@ -200,12 +201,19 @@ async def test_figures_of_a_live_run(tmp_path: Path) -> None:
     number = port.getsockname()[1]
     port.close()
     async with at_work(tmp_path, control={"metrics_port": number}, **STILL) as work:
-        await work.until("both quotes", lambda: len(work.resting) == 2)
-        reader, writer = await asyncio.open_connection("127.0.0.1", number)
-        writer.write(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        text = (await reader.read()).decode()
-        writer.close()
-        assert 'sts_orders{product="FX_BTC_JPY",state="working"} 2\n' in text
-        assert "sts_order_round_trip_seconds_count 2\n" in text
+        async with asyncio.timeout(30):
+            while 'sts_orders{product="FX_BTC_JPY",state="working"} 2\n' not in (text := await figures(number)):
+                await asyncio.sleep(0.1)
+        trips = re.search(r"sts_order_round_trip_seconds_count (\d+)", text)
+        assert trips is not None
+        assert int(trips[1]) >= 2
         assert "sts_account_settled 1\n" in text
         await work.stop_and_check()
+
+
+async def figures(port: int) -> str:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    text = (await reader.read()).decode()
+    writer.close()
+    return text
