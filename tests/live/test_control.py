@@ -202,7 +202,7 @@ async def test_figures_of_a_live_run(tmp_path: Path) -> None:
     port.close()
     async with at_work(tmp_path, control={"metrics_port": number}, **STILL) as work:
         async with asyncio.timeout(30):
-            while 'sts_orders{product="FX_BTC_JPY",state="working"} 2\n' not in (text := await figures(number)):
+            while 'sts_orders{product="FX_BTC_JPY",state="working"} 2\n' not in (text := await figures(number)):  # noqa: ASYNC110 - a scraper looks now and then
                 await asyncio.sleep(0.1)
         trips = re.search(r"sts_order_round_trip_seconds_count (\d+)", text)
         assert trips is not None
