@@ -56,9 +56,9 @@ async def test_provider_keeps_books_and_a_feed_whole() -> None:
         await provider.wait_ready(LIMIT_S)
         await asyncio.sleep(15)
         assert await provider.warmup(DataKind.TRADES, ["SOL"], limit=10) > 0
+        boards = [event for event in events if isinstance(event, BoardSnapshot)]
         provider.close()
     assert {type(data.value) for data in heard} >= {BookChange, Trades, MarketStats}
-    boards = [event for event in events if isinstance(event, BoardSnapshot)]
     assert {board.status for board in boards} <= {BookStatus.OK, BookStatus.STALE}, "STALE on a machine that is busy"
     assert all(board.best_bid_price < board.best_ask_price for board in boards)
     assert (feed.statistics().book_gaps, provider.refused()) == (0, {})
