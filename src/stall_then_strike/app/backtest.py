@@ -39,6 +39,7 @@ from stall_then_strike.app.view.snapshot import (
 from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig, Engine
+from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
@@ -117,6 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for latency in (cfg.paper.order_latency, cfg.paper.cancel_latency):
             quantile_table(latency)  # report an unusable file before the tapes are read
         if cfg.backtest.engine is Engine.COMPILED:
+            cli.require_stall(cfg, "the compiled engine", "--engine interpreted")
             with cli.extra_needed("research", "--engine interpreted"):
                 import numba  # noqa: F401 - only to see whether it is installed
     except ConfigError as error:
@@ -136,7 +138,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
             fresh = not _csv_files(args.log_dir)
             with (
                 RunManifest(args.log_dir, cfg, "backtest", ", ".join(map(str, args.tapes))) as manifest,
-                CsvLogs(args.log_dir, cfg.exchange.instrument(), cfg.log) as logs,
+                CsvLogs(args.log_dir, cfg.exchange.instrument(), cfg.log, strategy=cfg.strategy.name) as logs,
             ):
                 manifest.begin(logs)
                 try:
@@ -170,7 +172,8 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Scr
     tapes, engine = f"{len(args.tapes)} tape(s)", cfg.backtest.engine
     columns_: Columns | None = None
     short = engine is not Engine.COMPILED and is_short(args.tapes)
-    if engine is Engine.COMPILED or (engine is Engine.AUTO and not short and _has_research()):
+    can_compile = cfg.strategy.name == STALL_THEN_STRIKE and not short
+    if engine is Engine.COMPILED or (engine is Engine.AUTO and can_compile and _has_research()):
         from stall_then_strike.research.replay.compiled import CannotCompile
 
         screen.begin(f"backtest of {tapes}, compiled", args.log_dir)

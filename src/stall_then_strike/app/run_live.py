@@ -23,8 +23,10 @@ from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.prompt import answer_promptly
 from stall_then_strike.app.trader.live_run import LiveParts, run_live
 from stall_then_strike.app.view.screen import Screen
+from stall_then_strike.config.layers import show
 from stall_then_strike.config.loader import config_digest, effective_yaml
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.infra.bitflyer.credentials import Credentials, load_credentials
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.writer import OWN_FOLDER, Journal, journal_path
@@ -104,9 +106,12 @@ def _is_confirmed(cfg: AppConfig, layers: Sequence[Path]) -> bool:
 def _sizes(cfg: AppConfig, where: str) -> str:
     """What would be traded of one instrument."""
     strategy, unit = cfg.strategy, cfg.exchange.instrument()
+    quotes = f"  a quote      {plain(strategy.size_min)} {unit.base}\n"
+    if strategy.name != STALL_THEN_STRIKE:
+        quotes = f"  strategy     {strategy.name}, {show(cfg.parameters)}\n"
     return (
         f"{unit.product_code} {where}\n"
-        f"  a quote      {plain(strategy.size_min)} {unit.base}\n"
+        f"{quotes}"
         f"  position     at most {plain(strategy.max_inventory_btc)} {unit.base} either way\n"
     )
 
@@ -127,7 +132,8 @@ def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | No
         for each, folder in zip(cfg.by_instrument(), log_folders(args.log_dir, cfg), strict=True):
             manifest = stack.enter_context(RunManifest(folder, each, mode, venue))
             lacking = _lacking_trades(each, journal, folder, now_ns) if is_same_folder else []
-            logs = stack.enter_context(CsvLogs(folder, each.exchange.instrument(), cfg.log, start_ns=now_ns))
+            unit, name = each.exchange.instrument(), each.strategy.name
+            logs = stack.enter_context(CsvLogs(folder, unit, cfg.log, strategy=name, start_ns=now_ns))
             for row in lacking:
                 logs.write(row)
             logs.flush()  # these rows belong to an earlier run
@@ -191,7 +197,7 @@ def _lacking_trades(cfg: AppConfig, journal: Journal, log_dir: Path, now_ns: int
     folder = log_dir / TradeLogger.KIND
     drop_cut_rows(folder, (utc_day(now_ns - day * _DAY_NS) for day in range(_DAYS_MENDED + 1)))
     rows = journal.trades_since(now_ns - _DAYS_MENDED * _DAY_NS, cfg.exchange.product_code)
-    lacking = missing_trades(folder, rows, cfg.exchange.instrument())
+    lacking = missing_trades(folder, rows, cfg.exchange.instrument(), strategy=cfg.strategy.name)
     if lacking:
         logger.warning("{} fills of the last run were not in the trades CSV: added", len(lacking))
     return lacking

@@ -103,6 +103,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
                 args.log_dir,
                 cfg.exchange.instrument(),
                 cfg.log,
+                strategy=cfg.strategy.name,
                 start_ns=None if virtual else SystemClock().now_ns(),  # a real-time run continues today's files
             ) as logs,
         ):

@@ -353,9 +353,10 @@ def _instrument(args: argparse.Namespace) -> Instrument:
 def _replay(args: argparse.Namespace) -> int:
     if args.out.exists() and any(args.out.iterdir()):
         raise ConfigError(f"-o {args.out}: not empty; accepted: a new folder")
+    cli.look_for_strategies(args.events.parent)
     run = open_run(args.events)
     rows = 0
-    with CsvLogs(args.out, run.cfg.exchange.instrument(), LogConfig()) as logs:
+    with CsvLogs(args.out, run.cfg.exchange.instrument(), LogConfig(), strategy=run.cfg.strategy.name) as logs:
         for row in replay_events(args.events):
             if isinstance(row, Notice):
                 continue

@@ -12,8 +12,8 @@ from typing import Any
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.strategies import configured
 from stall_then_strike.engine.strategy import MakeStrategy
-from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.shared import Shared
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.tapes.event_codec import decode, decode_event
@@ -76,7 +76,7 @@ def read_inputs(path: Path) -> Iterator[tuple[int, Event | Asked]]:
                 raise TapeError(f"{path}:{number}: {error}") from error
 
 
-def replay_steps(path: Path, strategy: MakeStrategy = stall_then_strike) -> Iterator[tuple[int, Step]]:
+def replay_steps(path: Path, strategy: MakeStrategy = configured) -> Iterator[tuple[int, Step]]:
     """The steps of a new core, one per event, with their times. Raises TapeError, OSError.
 
     ``strategy`` must be the one of the run.
@@ -93,7 +93,7 @@ def replay_steps(path: Path, strategy: MakeStrategy = stall_then_strike) -> Iter
             yield now_ns, core.on_event(item, now_ns)
 
 
-def replay_events(path: Path, strategy: MakeStrategy = stall_then_strike) -> Iterator[Row]:
+def replay_events(path: Path, strategy: MakeStrategy = configured) -> Iterator[Row]:
     """The rows of those steps, in order."""
     for _, step in replay_steps(path, strategy):
         yield from step.rows

@@ -37,8 +37,8 @@ from stall_then_strike.config.loader import config_digest
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.portfolio import Portfolio
+from stall_then_strike.engine.strategies import configured
 from stall_then_strike.engine.strategy import MakeStrategy
-from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.shared import Shared
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
@@ -84,7 +84,7 @@ class LiveParts:
     screen: Screen
     alerts: Alerts
     more_logs: Sequence[CsvLogs] = ()
-    strategy: MakeStrategy = stall_then_strike
+    strategy: MakeStrategy = configured
 
 
 async def run_live(parts: LiveParts, ending: Ending, duration_s: float | None) -> int:

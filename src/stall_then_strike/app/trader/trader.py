@@ -20,8 +20,8 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.portfolio import Portfolio
+from stall_then_strike.engine.strategies import configured
 from stall_then_strike.engine.strategy import MakeStrategy
-from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.shared import Shared
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.bitflyer.feed import FeedStatistics, MarketEvent
@@ -266,7 +266,7 @@ class PaperTrader(Trader):
         logs: RowLog,
         journal: ChangeLog | None = None,
         *,
-        strategy: MakeStrategy = stall_then_strike,
+        strategy: MakeStrategy = configured,
     ) -> None:
         """Nothing is started yet. The paper gateway reads the book of ``feed``.
 
