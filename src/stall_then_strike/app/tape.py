@@ -9,7 +9,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -23,6 +23,7 @@ from rich.table import Table
 from stall_then_strike.app.shell import cli
 from stall_then_strike.config.models import ExchangeConfig, LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
+from stall_then_strike.infra.logs.log_folder import log_folders
 from stall_then_strike.sim.exchange.source import Channel
 from stall_then_strike.tapes import tape_tools
 from stall_then_strike.tapes.event_replay import open_run, read_inputs, replay_events
@@ -203,8 +204,8 @@ def _info(args: argparse.Namespace) -> int:
                     console.print(_paragraph(row), highlight=False, markup=False, soft_wrap=True)
         for path in filter(is_event_log, args.tapes):
             run = open_run(path)
-            kind = "live" if run.beginning.is_live else "paper"
-            said = f"{path.name}: events of a {kind} run on {run.product}"
+            kind = "live" if run.beginnings.first.is_live else "paper"
+            said = f"{path.name}: events of a {kind} run on {' and '.join(run.cfg.products)}"
             Console().print(said, highlight=False, markup=False, soft_wrap=True)
     return cli.EXIT_FAILED if any(tape.error for tape in audited) else cli.EXIT_DONE
 
@@ -356,17 +357,25 @@ def _replay(args: argparse.Namespace) -> int:
     cli.look_for_strategies(args.events.parent)
     run = open_run(args.events)
     rows = 0
-    with CsvLogs(args.out, run.cfg.exchange.instrument(), LogConfig(), strategy=run.cfg.strategy.name) as logs:
-        for row in replay_events(args.events):
+    with ExitStack() as stack:
+        folders = zip(log_folders(args.out, run.cfg), run.cfg.by_instrument(), strict=True)
+        every = [
+            stack.enter_context(CsvLogs(folder, each.exchange.instrument(), LogConfig(), strategy=each.strategy.name))
+            for folder, each in folders
+        ]
+        for number, row in replay_events(args.events):
             if isinstance(row, Notice):
                 continue
-            logs.write(row)
+            every[number].write(row)
             rows += 1
             if rows % _FLUSH_ROWS == 0:
-                logs.flush()
-    if logs.failure is not None:
-        raise logs.failure
-    sys.stdout.write(f"{run.product}, {run.mode}, {run.program}: {rows:,} rows in {args.out}\n")
+                for logs in every:
+                    logs.flush()
+    for logs in every:
+        if logs.failure is not None:
+            raise logs.failure
+    names = " and ".join(run.cfg.products)
+    sys.stdout.write(f"{names}, {run.mode}, {run.program}: {rows:,} rows in {args.out}\n")
     return cli.EXIT_DONE
 
 

@@ -116,8 +116,6 @@ class AppConfig(Section):
             for number, code in enumerate(codes)
             if code in codes[:number]
         )
-        if len(codes) > 1 and self.record.enabled:
-            problems.append("record.enabled: several instruments cannot be recorded while trading; accepted: false")
         channels = [f"lightning_{kind}_{code}" for code in codes for kind in PUBLIC_CHANNEL_KINDS]
         problems.extend(
             f"ws.channels: {channel} is no public channel of the product; accepted: {', '.join(channels)}"

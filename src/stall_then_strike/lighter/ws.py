@@ -25,8 +25,8 @@ from stall_then_strike.infra.line.socket_line import LineRules, Message
 from stall_then_strike.infra.line.websocket import BaseWebSocketManager
 from stall_then_strike.lighter.calls import CODE_OK, by_code
 from stall_then_strike.lighter.limiter import RollingWeight
-from stall_then_strike.lighter.signer import SignedTx
-from stall_then_strike.lighter.tokens import Tokens
+from stall_then_strike.lighter.signing.signer import SignedTx
+from stall_then_strike.lighter.signing.tokens import Tokens
 from stall_then_strike.types.errors import ConfigError, OutcomeUnknown, Throttled, VenueError
 from stall_then_strike.types.names import NS_PER_S
 

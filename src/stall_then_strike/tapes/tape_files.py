@@ -39,8 +39,8 @@ def is_event_log(path: Path) -> bool:
     return path.name.removesuffix(PART).endswith(EVENTS)
 
 
-def tape_files(paths: Sequence[Path], product: str) -> TapeFiles:
-    """The given tapes in their order; a given folder is replaced by its tapes of this product, by name (so by time).
+def tape_files(paths: Sequence[Path], *products: str) -> TapeFiles:
+    """The given tapes in their order; a given folder is replaced by its tapes of these products, by name (so by time).
 
     A folder's tape whose name has no product, because no recorder made it, is included. Raises ConfigError for a
     missing path, and if no tape is left.
@@ -50,7 +50,8 @@ def tape_files(paths: Sequence[Path], product: str) -> TapeFiles:
     for path in paths:
         if path.is_dir():
             for file in sorted(file for file in path.iterdir() if file.name.endswith(SUFFIXES)):
-                (tapes if not is_event_log(file) and _may_be_of(file, product) else passed_over).append(file)
+                is_wanted = not is_event_log(file) and product_of(file) in (*products, None)
+                (tapes if is_wanted else passed_over).append(file)
         elif path.is_file():
             (passed_over if is_event_log(path) else tapes).append(path)
         else:
@@ -58,12 +59,13 @@ def tape_files(paths: Sequence[Path], product: str) -> TapeFiles:
     if paths and not tapes:
         logs = f", but {len(passed_over)} other recording(s)" if passed_over else ""
         raise ConfigError(
-            f"{', '.join(map(str, paths))}: no tape of {product}{logs}; accepted: a tape ({' or '.join(SUFFIXES)}), "
-            "or a folder of them"
+            f"{', '.join(map(str, paths))}: no tape of {' or '.join(products)}{logs}; "
+            f"accepted: a tape ({' or '.join(SUFFIXES)}), or a folder of them"
         )
     return TapeFiles(tapes, passed_over)
 
 
-def _may_be_of(file: Path, product: str) -> bool:
-    said, dash, rest = file.name.partition("-")
-    return not (dash and said.isupper() and rest[:8].isdigit()) or said == product
+def product_of(tape: Path) -> str | None:
+    """The product in the name of a recorder's tape; None if the name has none."""
+    said, dash, rest = tape.name.partition("-")
+    return said if dash and said.isupper() and rest[:8].isdigit() else None

@@ -186,7 +186,7 @@ def load(args: argparse.Namespace, default_override: Path | None, *, takes_sever
     cfg = app_config(tree)
     if len(cfg.products) > 1 and not takes_several:
         given = ", ".join(cfg.products)
-        raise ConfigError(f"instruments: {given}: only run_live trades several; accepted: one for this command")
+        raise ConfigError(f"instruments: {given}: this command takes one; accepted: one")
     look_for_strategies(*(file.parent for file in files))
     _try_strategies(cfg, tree)
     return cfg
@@ -215,6 +215,13 @@ def _try_strategies(cfg: AppConfig, tree: Tree) -> None:
             raise explained(error.error, tree, error.model, (*at, *error.at)) from error
         except StrategyUnusable as error:
             raise located(error.problem, tree, (*at, *error.at)) from error
+
+
+def number_of(cfg: AppConfig, product: str) -> int:
+    """Which of the configuration's instruments ``--product`` means. Raises ConfigError."""
+    if product not in cfg.products:
+        raise ConfigError(f"--product {product}: no instrument of the settings; accepted: {', '.join(cfg.products)}")
+    return cfg.products.index(product)
 
 
 @contextmanager

@@ -90,16 +90,17 @@ class RunManifest:
         """Where this run, which has begun, keeps its journal if it is one on paper."""
         return run_journal(self._folder, self._record)
 
-    def begin(self, logs: CsvLogs) -> None:
+    def begin(self, logs: CsvLogs, *, after: int = 0) -> None:
         """Record that rows belong to this run from now on; earlier rows must be in the files already.
 
-        Raises LogError.
+        The run's number is beyond ``after`` and those of the folder. Raises LogError.
         """
         self._logs = logs
         folder = self._folder / FOLDER
         try:
             folder.mkdir(exist_ok=True)
             number = 1 + max((record.run for record in read_records(folder)), default=0)
+            number = max(number, 1 + after)
             files = {
                 path.relative_to(self._folder).as_posix(): path.stat().st_size
                 for kind in columns()

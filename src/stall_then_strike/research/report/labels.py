@@ -57,6 +57,20 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "per_fill": ("Mean per fill", "1約定あたり平均損益"),
     "per_trip": ("Mean per round trip", "1往復あたり平均損益"),
     "trips_won": ("Round trips won", "勝ち往復の割合"),
+    "limit_of_day": ("Limit of a day", "1日の損失上限"),
+    "limit_of_drawdown": ("Limit of the drawdown", "ドローダウンの上限"),
+    "instrument": ("Instrument", "銘柄"),
+    "all_together": ("all together", "合計"),
+    "instruments": ("Instruments", "銘柄別"),
+    "instruments_text": (
+        "What each instrument made and holds. Limits and kill switch are those of all together.",
+        "銘柄ごとの損益と建玉です。上限とキルスイッチは全銘柄の合計に対するものです。",
+    ),
+    "account_equity": ("Result of the account", "口座全体の損益"),
+    "account_equity_text": (
+        "The result of all instruments together, marked to the mid or to the last price, and of each.",
+        "全銘柄の合計と銘柄ごとの損益（仲値または直近価格で評価）です。",
+    ),
     "position": ("Position at the end", "終了時の建玉"),
     "fees": ("Fees", "手数料"),
     "funding": ("Funding", "ファンディング"),
@@ -69,6 +83,14 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "say_result": (
         "The run made {total} JPY in {span}, with {fills} fills and {volume} BTC of volume.",
         "この運用の損益は {span} で {total} 円、約定 {fills} 件、約定数量 {volume} BTC でした。",
+    ),
+    "say_account": (
+        "The account made {total} JPY with {n} instruments in {span}, with {fills} fills.",
+        "口座全体の損益は {span}、{n} 銘柄で {total} 円、約定 {fills} 件でした。",
+    ),
+    "say_instrument": (
+        "{name}: {total} JPY with {fills} fills; {size} at the end.",
+        "{name}：{total} 円、約定 {fills} 件、終了時 {size}。",
     ),
     "say_no_fills": ("There was no fill.", "約定はありませんでした。"),
     "say_loses": (

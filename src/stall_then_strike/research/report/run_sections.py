@@ -6,16 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from stall_then_strike.research.figures.activity import LimitUse
 from stall_then_strike.research.figures.estimates import Estimate, difference, quantile
 from stall_then_strike.research.figures.profit import GROUPS, PARTS, QUOTES
 from stall_then_strike.research.report import run_charts as charts
 from stall_then_strike.research.report.drawing import Figure, axis, layout
 from stall_then_strike.research.report.labels import Labels
-from stall_then_strike.research.report.run_data import HORIZONS_NS, RunFigures
+from stall_then_strike.research.report.run_data import HORIZONS_NS, AccountFigures, RunFigures
 from stall_then_strike.research.report.run_words import (
     Card,
+    account_cards,
+    account_summary,
     cards,
     day_text,
     estimate_text,
@@ -23,6 +26,7 @@ from stall_then_strike.research.report.run_words import (
     notes,
     percent,
     period,
+    period_of,
     runs_of,
     sources,
     span_text,
@@ -71,6 +75,40 @@ class Page:
     summary: list[str]
     notes: list[str]
     sections: list[Section]
+    parts: Sequence[Page] = ()
+    """Pages below this one, such as those of the instruments of an account."""
+    key: str = ""
+    """Name of a part, for links."""
+
+
+def account_page(account: AccountFigures, say: Labels, each: Sequence[Labels]) -> Page:
+    """The report on several instruments of one account: the account, then each instrument.
+
+    ``each`` are the texts in the units of each instrument.
+    """
+    shown = [
+        _section("account_equity", say, [charts.account_chart(account, say)]),
+        _section("instruments", say, [], table=_instrument_table(account, say)),
+        _limits_section(account.limits, say),
+    ]
+    parts = []
+    for run, words in zip(account.runs, each, strict=True):
+        page = run_page(run, words)
+        sections = [
+            replace(section, key=f"{run.name}-{section.key}")
+            for section in page.sections
+            if section.key != "limits"  # they are the account's
+        ]
+        parts.append(replace(page, title=run.name, sections=sections, key=run.name))
+    return Page(
+        title=say("title_run", name=account.name),
+        subtitle=[period_of(account.runs, say), sources(account.runs[0], say)],
+        cards=account_cards(account, say),
+        summary=account_summary(account, say),
+        notes=[],
+        sections=[section for section in shown if section.figures or section.table is not None],
+        parts=parts,
+    )
 
 
 def run_page(run: RunFigures, say: Labels) -> Page:
@@ -85,7 +123,9 @@ def run_page(run: RunFigures, say: Labels) -> Page:
         _section("reasons", say, [charts.reasons_chart(run, say)], is_half=True),
         _section("actions", say, [charts.actions_chart(run, say)], is_half=True),
         _section("latency", say, [charts.latency_chart(run, say)], table=_wait_table([run], say), is_half=True),
-        _section("limits", say, [charts.limits_chart(run, say)], table=_limit_table(run, say), is_half=True),
+        _section(
+            "limits", say, [charts.limits_chart(run.limits, say)], table=_limit_table(run.limits, say), is_half=True
+        ),
         _section("days", say, [], table=_day_table(run, say)),
     ]
     return Page(
@@ -144,11 +184,36 @@ def _section(
     )
 
 
+def _limits_section(limits: Sequence[LimitUse], say: Labels, *, is_half: bool = False) -> Section:
+    return _section("limits", say, [charts.limits_chart(limits, say)], table=_limit_table(limits, say), is_half=is_half)
+
+
 # --- Tables -----------------------------------------------------------------------------------------------------------
 
 
 def _row(*texts: str) -> tuple[Cell, ...]:
     return tuple(Cell(text=text) for text in texts)
+
+
+def _instrument_table(account: AccountFigures, say: Labels) -> TableOf:
+    rows = []
+    for run in account.runs:
+        books, unit = run.books, run.units
+        rows.append(
+            _row(
+                run.name,
+                money(run.jpy(books.total)),
+                money(run.jpy(books.realised)),
+                money(run.jpy(books.max_drawdown)),
+                money(-run.jpy(books.fees)),
+                money(run.jpy(books.funding)),
+                f"{len(run.fills):,}",
+                f"{plain(unit.size(books.volume))} {unit.base}",
+                f"{plain(unit.size(books.position))} {unit.base}",
+            )
+        )
+    names = ("total", "realised", "drawdown", "fees", "funding", "fills", "volume", "position")
+    return TableOf(head=(say("instrument"), *map(say, names)), rows=rows)
 
 
 def _markout_table(run: RunFigures, say: Labels) -> TableOf | None:
@@ -191,10 +256,10 @@ def _wait_table(runs: Sequence[RunFigures], say: Labels) -> TableOf | None:
     return TableOf(head=(f"{say('wait')}, {say('ms')}", "p50", "p90", "p99", "max", "n"), rows=rows) if rows else None
 
 
-def _limit_table(run: RunFigures, say: Labels) -> TableOf | None:
+def _limit_table(limits: Sequence[LimitUse], say: Labels) -> TableOf | None:
     rows = [
         _row(say(f"limit_{use.name}"), f"{use.peak:,}", f"{use.limit:,}", percent(use.peak / use.limit))
-        for use in run.limits
+        for use in limits
         if use.stamps
     ]
     return TableOf(head=(say("limit"), say("limit_peak"), say("limit"), "%"), rows=rows) if rows else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
+from operator import attrgetter
 
 from stall_then_strike.infra.logs.run_manifest import RunRecord
 from stall_then_strike.research.figures.activity import PAPER_PREFIX
@@ -12,8 +13,9 @@ from stall_then_strike.research.figures.estimates import Estimate
 from stall_then_strike.research.figures.profit import QUOTES
 from stall_then_strike.research.report.labels import Labels
 from stall_then_strike.research.report.run_charts import fills_drawn, horizon_text
-from stall_then_strike.research.report.run_data import HORIZONS_NS, SPLIT_HORIZON_NS, RunFigures
+from stall_then_strike.research.report.run_data import HORIZONS_NS, SPLIT_HORIZON_NS, AccountFigures, RunFigures
 from stall_then_strike.tapes.tape_reader import stamp_ns
+from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.text import plain
 
 
@@ -100,6 +102,56 @@ def cards(run: RunFigures, say: Labels) -> list[Card]:
         Card(label=say("halts"), value=f"{run.halts:,}", tone=-1 if run.halts else 0),
         Card(label=say("refused"), value=f"{run.refused:,}"),
     ]
+
+
+def account_cards(account: AccountFigures, say: Labels) -> list[Card]:
+    """The key figures of several instruments together, and the limits of a day."""
+    jpy, total = say("jpy"), account.together(attrgetter("total"))
+    parts = {name: money(account.together(attrgetter(name))) for name in ("realised", "unrealised", "funding")}
+    halts = max(run.halts for run in account.runs)  # a halt of one is one of all
+    return [
+        Card(
+            label=f"{say('total')}, {jpy}",
+            value=money(total),
+            note=f"{say('realised')} {parts['realised']} · {say('unrealised')} {parts['unrealised']}",
+            tone=(total > 0) - (total < 0),
+        ),
+        Card(label=f"{say('drawdown')}, {jpy}", value=money(account.max_drawdown)),
+        Card(label=f"{say('limit_of_day')}, {jpy}", value=money(account.risk.daily_pnl_jpy)),
+        Card(label=f"{say('limit_of_drawdown')}, {jpy}", value=money(account.risk.max_dd_jpy)),
+        Card(label=say("fills"), value=f"{sum(len(run.fills) for run in account.runs):,}"),
+        Card(label=f"{say('fees')}, {jpy}", value=money(-account.together(attrgetter("fees")))),
+        Card(label=f"{say('funding')}, {jpy}", value=parts["funding"]),
+        Card(label=say("halts"), value=f"{halts:,}", tone=-1 if halts else 0),
+    ]
+
+
+def account_summary(account: AccountFigures, say: Labels) -> list[str]:
+    """Several instruments in a sentence, and each in one."""
+    runs = account.runs
+    return [
+        say(
+            "say_account",
+            total=money(account.together(attrgetter("total"))),
+            n=len(runs),
+            span=span_text(_span(runs) / NS_PER_S),
+            fills=f"{sum(len(run.fills) for run in runs):,}",
+        ),
+        *(
+            say(
+                "say_instrument",
+                name=run.name,
+                total=money(run.jpy(run.books.total)),
+                fills=f"{len(run.fills):,}",
+                size=f"{plain(run.units.size(run.books.position))} {run.units.base}",
+            )
+            for run in runs
+        ),
+    ]
+
+
+def _span(runs: Sequence[RunFigures]) -> int:
+    return max(run.rows.last_ns for run in runs) - min(run.rows.first_ns for run in runs)
 
 
 def _estimate_card(label: str, estimate: Estimate | None, say: Labels) -> Card:
@@ -225,6 +277,13 @@ def period(run: RunFigures, say: Labels) -> str:
     """The period of the run, as text."""
     first, last = (say.moment(ns) for ns in (run.rows.first_ns, run.rows.last_ns))
     return say("period", start=first, end=last, zone=say.zone, span=span_text(run.seconds))
+
+
+def period_of(runs: Sequence[RunFigures], say: Labels) -> str:
+    """The period of several instruments, as text."""
+    ends = min(run.rows.first_ns for run in runs), max(run.rows.last_ns for run in runs)
+    first, last = (say.moment(ns) for ns in ends)
+    return say("period", start=first, end=last, zone=say.zone, span=span_text(_span(runs) / NS_PER_S))
 
 
 def sources(run: RunFigures, say: Labels) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, assert_never
 
-from stall_then_strike.lighter.intents import CancelAll, CancelOrder, Intent, ModifyOrder, NewOrder
+from stall_then_strike.lighter.signing.intents import CancelAll, CancelOrder, Intent, ModifyOrder, NewOrder
 from stall_then_strike.types.errors import ConfigError, UnfitOrder
 
 EXTRA: Final = "lighter"

@@ -1,0 +1,12 @@
+"""The rules of the venue that a configuration names: the one place where they are chosen."""
+
+from __future__ import annotations
+
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.venue.rules import VenueRules
+from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
+
+
+def venue_rules(cfg: AppConfig) -> VenueRules:
+    """The rules of ``exchange.name``, with the times and limits of the configuration."""
+    return bitflyer_rules(cfg)
