@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import time
 from decimal import Decimal
 from enum import Enum
-from functools import reduce
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
@@ -24,8 +23,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from stall_then_strike.config.fields import is_secret
-from stall_then_strike.config.layers import RESOLVERS, Tree, merge, read_file, read_set, show
+from stall_then_strike.config.layers import RESOLVERS, Tree, read_file, read_set, show
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.venue_layers import with_venue
 from stall_then_strike.types.errors import ConfigError
 from stall_then_strike.types.text import plain
 
@@ -58,7 +58,7 @@ def read_layers(base_path: str | Path, override_path: str | Path | None = None, 
             problems.append(str(error))
     if problems:
         raise _refusal(problems)
-    return reduce(merge, trees)
+    return with_venue(trees)
 
 
 def app_config(tree: Tree) -> AppConfig:

@@ -4,6 +4,7 @@ dealer         LighterDealer: orders, cancels and queries with as little code as
 dealer_config  its settings, from code or from a JSON file
 broker         LighterBroker: one account's orders, for the engine and for programs of one's own
 account_processor  LighterAccountProcessor: the account as its channels tell it and as REST shows it
+lighter_factory  LighterFactory: all parts of one account's trading, from the configuration
 private/       what private messages and lists mean
 lighter_rules  the venue as the data that the engine reads
 markets        index, scales, minimums and names of each market
@@ -14,6 +15,7 @@ limiter        the venue's REST limits
 messages       every message of the venue's WebSocket
 ws             the WebSocket: public and private channels, transactions
 handlers/      the channels of market data as values
+data           LighterDataProvider: subscriptions of market data over one socket
 market_feed    LighterMarketFeed: one market's frames as market events
 orderbook_maintainer  OrderBookMaintainer: the book of a market, kept from its snapshot and its changes
 """

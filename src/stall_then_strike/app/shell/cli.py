@@ -30,6 +30,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.engine.strategies import ParametersUnfit, StrategyUnusable, configured
 from stall_then_strike.types.errors import ConfigError
+from stall_then_strike.venues.lighter_units import with_units
 
 EXIT_DONE: Final = 0
 EXIT_FAILED: Final = 1
@@ -182,7 +183,7 @@ def load(args: argparse.Namespace, default_override: Path | None, *, takes_sever
             hint = f", or no {flag} for the package's own, {own}" if own.is_file() else ""
             raise ConfigError(f"{flag} {path}: no such file in {Path.cwd()}; accepted: a YAML file{hint}")
     args.layers = files
-    tree = read_layers(files[0], files[1] if len(files) > 1 else None, args.sets)
+    tree = with_units(read_layers(files[0], files[1] if len(files) > 1 else None, args.sets))
     cfg = app_config(tree)
     if len(cfg.products) > 1 and not takes_several:
         given = ", ".join(cfg.products)
