@@ -16,6 +16,7 @@ from stall_then_strike.infra.line.outcome import Outcome
 from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.infra.watch.pauses import Pause, PauseKind
 from stall_then_strike.lighter.lighter_factory import LighterParts
+from stall_then_strike.types.dto import PublicTrades
 from stall_then_strike.types.errors import FeedError, LoginRefused
 
 POLL_S: Final = 0.05
@@ -127,7 +128,7 @@ class LighterSession:
 
     def _on_market(self, sink: Callable[[MarketEvent], None], event: MarketEvent) -> None:
         self.frame_perf_ns = perf_ns()
-        sink(event)
+        sink(self._parts.account.named(event) if isinstance(event, PublicTrades) else event)
 
     # --- the connection ----------------------------------------------------------------------------------------------
 
