@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
@@ -190,21 +190,24 @@ class TradingRoom:
             self._check(number, one.exchange.instrument())
 
     def _check(self, number: int, unit: Instrument) -> None:
-        symbol, index = unit.product_code, SYMBOLS.index(unit.product_code)
-        booked, memo = self.booked(number)
-        ids = {fill.exec_id for fill in booked}
-        real = [fill for fill in booked if fill.exec_id > 0 and not is_taken_back(fill.exec_id, ids.__contains__)]
-        own = [trade for trade in self.books.trades if trade.market == index]
-        assert sorted(fill.exec_id for fill in real) == sorted(trade.trade_id for trade in own), f"{symbol}: fills"
-        held = memo.inventory
-        assert held.position == self.books.size_in(index), f"{symbol}: position"
-        flow = Counter[str]()
-        for trade in own:
-            party = trade.bid if trade.bid.account == self.books.index else trade.ask
-            sign = 1 if party is trade.bid else -1
-            flow["cash"] -= sign * trade.quote
-            flow["fees"] += -(-trade.quote * party.fee // 10**6)
-        assert held.realised - held.basis == flow["cash"] - flow["fees"], f"{symbol}: cash"
+        check_market(self.books, SYMBOLS.index(unit.product_code), *self.booked(number))
+
+
+def check_market(books: Account, market: int, booked: Sequence[BookedFill], memo: Any) -> None:
+    """What the journal has of a market is in the exchange's books, to the unit."""
+    ids = {fill.exec_id for fill in booked}
+    real = [fill for fill in booked if fill.exec_id > 0 and not is_taken_back(fill.exec_id, ids.__contains__)]
+    own = [trade for trade in books.trades if trade.market == market]
+    assert sorted(fill.exec_id for fill in real) == sorted(trade.trade_id for trade in own), f"{market}: fills"
+    held = memo.inventory
+    assert held.position == books.size_in(market), f"{market}: position"
+    flow = Counter[str]()
+    for trade in own:
+        party = trade.bid if trade.bid.account == books.index else trade.ask
+        sign = 1 if party is trade.bid else -1
+        flow["cash"] -= sign * trade.quote
+        flow["fees"] += -(-trade.quote * party.fee // 10**6)
+    assert held.realised - held.basis == flow["cash"] - flow["fees"], f"{market}: cash"
 
 
 async def _nothing() -> None:
