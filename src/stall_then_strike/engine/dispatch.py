@@ -89,8 +89,8 @@ class Dispatch:
             sent.append(self._place(name, quote, strategy.tag, reason))
             sides.append(f"{quote.side} {unit.price(quote.price)}")
         if sent:
-            for size, orders in Counter(quote.size for quote in sent).items():
-                self._budget.spend_strike(self.now_ns, orders, size)
+            for lots, orders in Counter(quote.size for quote in sent).items():
+                self._budget.spend_strike(self.now_ns, orders, lots)
             self._record.tally.strikes += 1
             self.actions.extend(sent)
             self.decision(strategy.word, reason, tuple(sent), bid, ask)
