@@ -12,7 +12,7 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.engine.core import Core
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import NS_PER_S
-from tests.lighter.trader_rig import STANDARD, TradingRoom, trading_room
+from tests.lighter.trader_rig import TradingRoom, trading_room
 from tests.live.pace import steady_clock
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -35,7 +35,7 @@ def is_sound(room: TradingRoom) -> None:
 
 
 async def test_two_markets_are_traded_and_the_ledger_is_ours(tmp_path: Path) -> None:
-    async with steady_clock(SPEED) as clock, trading_room(tmp_path, clock=clock, settings=STANDARD) as room:
+    async with steady_clock(SPEED) as clock, trading_room(tmp_path, clock=clock) as room:
         assert await room.run(lambda: fills(room) == {0, 1} and len(room.books.trades) >= 6, 60) == cli.EXIT_DONE
         is_sound(room)
         room.check()

@@ -41,7 +41,6 @@ from stall_then_strike.venues.embedded_lighter import account_at
 
 pytest.importorskip("lighter")
 PREMIUM = VenueSettings(plan=Plan.PREMIUM, verifies_orders=False)
-STANDARD = VenueSettings(plan=Plan.STANDARD, verifies_orders=False)
 TWO: tuple[Mapping[str, Any], ...] = (
     {
         "product_code": "ETH",

@@ -31,7 +31,6 @@ from stall_then_strike.types.names import ClientOrderId, Side
 pytest.importorskip("lighter")
 ETH, BTC = 0, 1
 QUICK = VenueSettings(plan=Plan.PREMIUM, delay_ms=(1, 3), verifies_orders=False)
-STANDARD = VenueSettings(plan=Plan.STANDARD, delay_ms=(1, 3), verifies_orders=False)
 RULES = LineRules(
     connect_s=1.0, answer_s=2.0, first_pause_s=0.05, longest_pause_s=0.2, most_tries=None, ping_s=0.5, silent_s=3.0
 )
