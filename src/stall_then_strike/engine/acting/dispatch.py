@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from stall_then_strike.engine.closing import CloseOrder
+from stall_then_strike.engine.acting.closing import CloseOrder
 from stall_then_strike.engine.orders import Order, Orders
 from stall_then_strike.engine.recording import Recorder
 from stall_then_strike.engine.strategy import Quote, Strategy
