@@ -34,7 +34,7 @@ ROOMS: Final = 2
 LIFE_S: Final = 20.0
 """A quote lives for 0.8 s; one whose cancel is lost is asked about within seconds."""
 _INDEX = itertools.count(200_001)
-MAY_HALT: Final = {FaultKind.REFUSE_TX: {"auth_refused"}, FaultKind.REFUSE_AUTH: {"auth_refused"}}
+MAY_HALT: Final = {FaultKind.REFUSE_TX: {"auth_refused"}}
 
 
 class Watch(Witness):
