@@ -18,8 +18,8 @@ from typing import Any
 
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.lighter import DealerConfig, LighterDealer
-from stall_then_strike.lighter.key_line import Item, KeyLine
-from stall_then_strike.lighter.order_forms import limit_order
+from stall_then_strike.lighter.signing.key_line import Item, KeyLine
+from stall_then_strike.lighter.signing.order_forms import limit_order
 from stall_then_strike.sim.lighter.clearing.contracts import Plan
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.sim.lighter_server import Credentials, LighterExchange

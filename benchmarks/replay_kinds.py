@@ -59,7 +59,7 @@ class Kinds:
         self._tally, self._trader, self._log = trader.core.record.tally, trader, log
         self.times: defaultdict[str, list[int]] = defaultdict(list)
         self._steps = 0
-        trader.on_input = lambda event, now_ns: self._count()
+        trader.on_input = lambda *_: self._count()
 
     def _count(self) -> None:
         self._steps += 1

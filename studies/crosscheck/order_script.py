@@ -12,8 +12,9 @@ from typing import Any
 from stall_then_strike.app.trader.virtual import Message, VirtualRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
-from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
+from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
     BoardSnapshot,

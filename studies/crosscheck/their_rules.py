@@ -21,8 +21,9 @@ from stall_then_strike.app.trader.virtual import Message, VirtualRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
-from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import VirtualClock
+from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.research.tables.npz import BUY_EVENT, DEPTH_CLEAR_EVENT
 from stall_then_strike.sim.paper import PaperGateway, _by_priority, _Due, _Resting
 from stall_then_strike.types.dto import (

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.app.backtest import is_short
-from stall_then_strike.app.view.amounts import money
 from stall_then_strike.tapes.tape_tools import generate, write_tape
+from stall_then_strike.types.text import money
 from tests.e2e.commands import REPO, SAMPLE, csv_bytes
 from tests.e2e.forked import forked
 from tests.research.tables.random_tapes import random_tape

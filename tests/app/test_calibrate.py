@@ -17,7 +17,7 @@ from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.research.calibration.live_orders import read_event_logs, read_journal
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings
 from stall_then_strike.sim.latency import CANCELS, ORDERS, Latency
-from stall_then_strike.tapes.event_log import Beginning, EventFile
+from stall_then_strike.tapes.event_log import Beginning, Beginnings, EventFile
 from stall_then_strike.tapes.stream_thread import Lost
 from stall_then_strike.types.dto import Tick
 from tests.live.rig import OPEN_ALL_DAY, live_room
@@ -42,7 +42,7 @@ def tape(path: Path, seconds: float = 20) -> Path:
 
 def event_log(folder: Path, *items: Tick | Lost, is_live: bool = True) -> Path:
     folder.mkdir(exist_ok=True)
-    file = EventFile(folder, AppConfig(), "live" if is_live else "paper", Beginning(is_live=is_live))
+    file = EventFile(folder, AppConfig(), "live" if is_live else "paper", Beginnings(first=Beginning(is_live=is_live)))
     for number, item in enumerate(items):
         if isinstance(item, Lost):
             file.on_lost(item)

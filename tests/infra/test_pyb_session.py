@@ -14,10 +14,10 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from stall_then_strike.infra import pyb_session
-from stall_then_strike.infra.bitflyer.feed import MarketEvent
 from stall_then_strike.infra.bitflyer.store import BitflyerStore
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.infra.line import connection_rules
+from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.types.dto import BoardSnapshot, BookStatus, PublicTrades, VenueStatus
 from stall_then_strike.types.errors import FeedError

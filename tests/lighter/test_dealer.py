@@ -16,8 +16,8 @@ import pytest
 
 from stall_then_strike.lighter import DealerConfig, LighterDealer
 from stall_then_strike.lighter.instruments import FRESH_NS
-from stall_then_strike.lighter.intents import COI_MAX
 from stall_then_strike.lighter.markets import Markets
+from stall_then_strike.lighter.signing.intents import COI_MAX
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.types.errors import BatchFailed, ConfigError, NotSent, Rejected, UnfitOrder
 from tests.lighter.dealer_rig import BTC, ETH, Rig, config, exchange, rig, sent

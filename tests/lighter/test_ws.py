@@ -23,7 +23,7 @@ from stall_then_strike.lighter.messages import (
     TransactionsFrame,
     read_frame,
 )
-from stall_then_strike.lighter.tokens import Tokens
+from stall_then_strike.lighter.signing.tokens import Tokens
 from stall_then_strike.lighter.ws import LighterSocket, stream_url
 from stall_then_strike.types.errors import BatchFailed, ConfigError, NotSent
 from tests.lighter.dealer_rig import Rig, config, rig

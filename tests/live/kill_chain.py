@@ -24,7 +24,6 @@ from typing import Any
 import pytest
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.trader.embedded import open_accounts, open_markets, source_of
 from stall_then_strike.config.products import InstrumentConfig
 from stall_then_strike.infra.bitflyer.credentials import KEY_VARIABLE, SECRET_VARIABLE
 from stall_then_strike.infra.clock import SystemClock
@@ -39,6 +38,7 @@ from stall_then_strike.sim.exchange.request_log import Audit
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind, FaultPlan
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.instrument import fx_btc_jpy
+from stall_then_strike.venues.embedded_bitflyer import open_accounts, open_markets, source_of
 from tests.e2e.forked import Forked
 from tests.live.chaos import LIFE_S, to_all
 from tests.live.rig import OPEN_ALL_DAY, TWO, LiveRoom, live_config

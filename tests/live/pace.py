@@ -6,13 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 
 import pytest
 
-from stall_then_strike.app.trader import live_run
 from stall_then_strike.infra import pyb_session
-from stall_then_strike.infra.bitflyer import venue_status
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.line import connection_rules
 
@@ -69,6 +66,4 @@ def scaled_constants(speed: float) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connection_rules, "SILENCE_MIN_S", connection_rules.SILENCE_MIN_S / speed)
         patch.setattr(pyb_session, "ACK_LIMIT_S", pyb_session.ACK_LIMIT_S / speed)
-        poll = partial(venue_status.poll_venue_status, period_s=venue_status.PERIOD_S / speed)
-        patch.setattr(live_run, "poll_venue_status", poll)
         yield

@@ -20,7 +20,6 @@ from typing import Any
 from rich.console import Console
 
 from stall_then_strike.app.shell.ending import Ending
-from stall_then_strike.app.trader.embedded import open_accounts, open_markets, source_of
 from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, open_run
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.models import AppConfig
@@ -29,7 +28,7 @@ from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.corrections import is_taken_back
 from stall_then_strike.infra.bitflyer.bitflyer_rules import EXPIRY_NS
-from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
+from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import Journal, journal_path
@@ -43,6 +42,8 @@ from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.exchange.flow import BANDS, FlowModel
 from stall_then_strike.types.dto import NS_PER_S, BookedFill
 from stall_then_strike.types.instrument import fx_btc_jpy
+from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
+from stall_then_strike.venues.embedded_bitflyer import open_accounts, open_markets, source_of
 
 KEY = ApiKey(key="key-of-the-room", secret="made up for tests")
 TWO = ({"product_code": "FX_BTC_JPY"}, {"product_code": "ETH_JPY", "tick_size": Decimal("0.1")})
@@ -117,10 +118,9 @@ class LiveRoom:
                 stack.enter_context(CsvLogs(folder, each.exchange.instrument(), cfg.log))
                 for folder, each in zip(folders, (first, *others), strict=True)
             )
-            stack.enter_context(sign_for("127.0.0.1"))
             parts = LiveParts(
                 cfg=cfg,
-                credentials=self.credentials,
+                account=self.credentials,
                 journal=journal,
                 logs=logs,
                 log_dir=self.logs,
@@ -129,7 +129,8 @@ class LiveRoom:
                 more_logs=more_logs,
                 strategy=self.strategy,
             )
-            async with open_run(parts, cfg, self.clock, self.credentials, ending or Ending()) as run:
+            connection = BitflyerConnection(cfg, self.clock, self.credentials)
+            async with open_run(parts, cfg, self.clock, self.credentials, connection, ending or Ending()) as run:
                 self.last = run
                 self.attend(run)
                 return await run.run(duration_s)

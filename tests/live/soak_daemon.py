@@ -22,12 +22,13 @@ from stall_then_strike.app.shell.prompt import answer_promptly
 from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, open_run
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.loader import load_app_config
-from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
+from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.infra.journal.writer import Journal, journal_path
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.watch.alerts import Alerts, AlertUrls
+from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
 
 PERIOD_S = 1.0
 
@@ -64,7 +65,9 @@ async def trade(parts: LiveParts, clock: ScaledClock, credentials: Credentials) 
     loop = asyncio.get_running_loop()
     for number in cli.STOP_SIGNALS:
         loop.add_signal_handler(number, ending.on_signal, number.name)
-    async with open_run(parts, parts.cfg, clock, credentials, ending) as run, asyncio.TaskGroup() as tasks:
+    connection = BitflyerConnection(parts.cfg, clock, credentials)
+    run_of = open_run(parts, parts.cfg, clock, credentials, connection, ending)
+    async with run_of as run, asyncio.TaskGroup() as tasks:
         sampler = tasks.create_task(sample(run))
         code = await run.run(None)
         sampler.cancel()
@@ -91,11 +94,10 @@ def main(told: dict[str, Any]) -> int:
             )
         )
         logs = stack.enter_context(CsvLogs(folder / "logs", cfg.exchange.instrument(), cfg.log))
-        stack.enter_context(sign_for("127.0.0.1"))
         with (folder / "screen.txt").open("w") as screen:
             parts = LiveParts(
                 cfg=cfg,
-                credentials=credentials,
+                account=credentials,
                 journal=journal,
                 logs=logs,
                 log_dir=folder / "logs",

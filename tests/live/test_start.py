@@ -159,7 +159,7 @@ async def test_calls_of_the_preflight_and_of_long_reports_are_booked(tmp_path: P
         await work.until("peace", lambda: not work.run.trader.outbox.in_flight)
         made = sum("/v1/me/" in call.what for call in work.room.exchange.audit.records())
         used = {use.name: use.used for use in work.core.budget.use(work.room.clock.now_ns())}
-        assert made == used["private"] == work.run.http.private_calls
+        assert made == used["private"] == work.run.connection.calls_made
         await work.stop_and_check()
 
 
@@ -170,7 +170,8 @@ async def test_a_bug_in_one_call_cuts_off_no_other(tmp_path: Path) -> None:
 
         def spoil(run: LiveRun) -> None:
             def tell() -> None:
-                place = run.http.place
+                http = run.connection.desks[0].gateway
+                place = http.place  # type: ignore[attr-defined] # bitFlyer's
 
                 async def broken(order: object) -> object:
                     nonlocal count
@@ -180,7 +181,7 @@ async def test_a_bug_in_one_call_cuts_off_no_other(tmp_path: Path) -> None:
                         raise ZeroDivisionError("a bug")
                     return await place(order)  # type: ignore[arg-type]
 
-                run.http.place = broken  # type: ignore[method-assign,assignment]
+                http.place = broken  # type: ignore[attr-defined]
 
             run._tell_halt = tell  # type: ignore[method-assign]
 

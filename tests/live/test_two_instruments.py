@@ -14,7 +14,10 @@ from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.halt import lift_halt
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.infra.logs.log_folder import log_folders
+from stall_then_strike.tapes.tape_files import product_of
 from stall_then_strike.types.dto import Reason
+from tests.e2e.commands import csv_bytes, run
 from tests.live.chaos import ROOMS, SPEED, Scenario, run_all, workers
 from tests.live.kill_chain import run_chains
 from tests.live.rig import TWO, LiveRoom, live_room
@@ -56,9 +59,18 @@ def check_snapshot(room: LiveRoom, fills: list[int]) -> None:
 
 @SIGNED
 async def test_both_trade_and_both_ledgers_are_equal(tmp_path: Path) -> None:
-    async with live_room(tmp_path, instruments=TWO, speed=5, sections=CALM) as room:
+    """The run is recorded, too, and replayed to the same decisions of each."""
+    raw, again = tmp_path / "raw", tmp_path / "again"
+    recorded = {"record": {"enabled": True, "dir": str(raw)}}
+    async with live_room(tmp_path, instruments=TWO, speed=5, sections=CALM | recorded) as room:
         assert await room.run(30) == cli.EXIT_DONE
         room.check()
+        assert sorted({product_of(tape) for tape in raw.glob("*Z.jsonl.zst")} - {None}) == ["ETH_JPY", "FX_BTC_JPY"]
+        (events,) = raw.glob("*.events.jsonl.zst")
+        ended = run("tape", "replay", events, "-o", again)
+        assert ended.returncode == 0, ended.stderr
+        for ours, theirs in zip(log_folders(room.logs, room.cfg), log_folders(again, room.cfg), strict=True):
+            assert csv_bytes(ours) == csv_bytes(theirs)
         venues = room.venue.products
         fills = [len(venue.ledger().fills) for venue in venues.values()]
         assert min(fills) >= 2, fills

@@ -17,7 +17,7 @@ from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.sim.faults.catalogue import random_plan
-from stall_then_strike.tapes.event_log import Beginning, EventFile
+from stall_then_strike.tapes.event_log import Beginnings, EventFile
 from stall_then_strike.tapes.event_replay import open_run, read_inputs, replay_events
 from stall_then_strike.tapes.part_file import PartFile
 from stall_then_strike.tapes.stream_thread import Lost
@@ -37,7 +37,7 @@ def event_logs(folder: Path) -> list[Path]:
 
 def write_again(path: Path, logs: CsvLogs, strategy: MakeStrategy = stall_then_strike) -> None:
     """The CSVs of a replay."""
-    for number, row in enumerate(replay_events(path, strategy)):
+    for number, (_, row) in enumerate(replay_events(path, strategy)):
         if not isinstance(row, Notice):
             logs.write(row)
         if number % 1_000 == 0:
@@ -68,8 +68,8 @@ async def test_live_runs_are_replayed_row_for_row(tmp_path: Path) -> None:
         assert await room.run(45) == cli.EXIT_DONE
         assert len(room.venue.ledger().fills) > 10
     logs = event_logs(raw)
-    assert [open_run(path).beginning.memo is None for path in logs] == [True, False]
-    assert open_run(logs[1]).beginning.exec_ids
+    assert [open_run(path).beginnings.first.memo is None for path in logs] == [True, False]
+    assert open_run(logs[1]).beginnings.first.exec_ids
     assert replayed(logs, tmp_path / "again") == csv_bytes(room.logs)
     assert sum(content.count(b"\n") for content in csv_bytes(room.logs).values()) > 300
     for tape in raw.glob("*Z*.jsonl.zst"):
@@ -90,7 +90,7 @@ async def test_runs_among_faults_are_replayed_row_for_row(seed: int, tmp_path: P
             await room.run(60)
         assert sum(room.exchange.faults.struck.values())
     logs = event_logs(raw)
-    kinds = {type(event).__name__ for path in logs for _, event in read_inputs(path)}
+    kinds = {type(event).__name__ for path in logs for _, event, _ in read_inputs(path)}
     assert kinds >= {"BoardSnapshot", "VenueStatus", "Tick"}
     assert replayed(logs, tmp_path / "again") == csv_bytes(room.logs)
 
@@ -177,7 +177,7 @@ def test_paper_run_on_a_tape_records_its_events_and_not_the_tape_again(tmp_path:
 
 
 def events_file(folder: Path, *items: Event | Lost) -> Path:
-    file = EventFile(folder, AppConfig(), "paper", Beginning(is_live=False))
+    file = EventFile(folder, AppConfig(), "paper", Beginnings.on_paper(AppConfig()))
     for number, item in enumerate(items):
         if isinstance(item, Lost):
             file.on_lost(item)
@@ -193,7 +193,7 @@ def test_event_log_of_a_crashed_run_is_replayed_as_far_as_it_goes(tmp_path: Path
     text = zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes())
     cut = tmp_path / "cut.jsonl"
     cut.write_bytes(text[:-10])
-    assert [event for _, event in read_inputs(cut)] == [Tick(ts_ns=n) for n in range(999)]
+    assert [event for _, event, _ in read_inputs(cut)] == [Tick(ts_ns=n) for n in range(999)]
 
 
 def test_where_events_were_lost_the_replay_ends(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_file_that_is_no_event_log_is_named(line: str, words: str, tmp_path: Pat
 def test_configuration_comes_back(tmp_path: Path) -> None:
     run = open_run(events_file(tmp_path, Tick(ts_ns=1)))
     assert run.cfg == AppConfig()
-    assert (run.mode, run.product, run.beginning) == ("paper", "FX_BTC_JPY", Beginning(is_live=False))
+    assert (run.mode, run.product, run.beginnings) == ("paper", "FX_BTC_JPY", Beginnings.on_paper(AppConfig()))
 
 
 def test_lines_hold_exact_integers(tmp_path: Path) -> None:

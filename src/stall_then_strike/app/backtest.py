@@ -24,7 +24,7 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
 from stall_then_strike.app.shell.prompt import leave_out_what_lasts
 from stall_then_strike.app.trader.observe import Observer
-from stall_then_strike.app.trader.paper_run import PaperRun
+from stall_then_strike.app.trader.paper_run import PaperRun, recorded_feeds
 from stall_then_strike.app.trader.trader import PaperTrader
 from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.app.view.screen import Screen
@@ -42,13 +42,13 @@ from stall_then_strike.config.models import AppConfig, Engine
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
-from stall_then_strike.infra.logging_structured import CsvLogs, columns
-from stall_then_strike.infra.logs.log_folder import LogFolder
-from stall_then_strike.infra.logs.run_manifest import RunManifest
+from stall_then_strike.infra.logging_structured import columns
+from stall_then_strike.infra.logs.log_folder import LogFolder, log_folders
+from stall_then_strike.infra.logs.run_logs import RunLogs
 from stall_then_strike.research.replay.kernel_cache import is_compiled
 from stall_then_strike.sim.latency import quantile_table
-from stall_then_strike.tapes.sequence import one_run
-from stall_then_strike.tapes.tape_files import tape_files
+from stall_then_strike.tapes.sequence import of_each
+from stall_then_strike.tapes.tape_files import market_of_tapes, require_product, tape_files
 from stall_then_strike.tapes.tape_reader import LineFile
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError, StallThenStrikeError
@@ -103,20 +103,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     args.sets = _sets(args)
     try:
-        cfg = cli.load(args, cli.CONFIGS / "backtest.yml")
+        cfg = cli.load(args, cli.CONFIGS / "backtest.yml", takes_several=True)
         cli.require_open_files()
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
             return cli.EXIT_DONE
         if not args.tapes:
             raise ConfigError("no TAPE was named; accepted: one or more tapes (.jsonl or .jsonl.zst)")
-        found = tape_files(args.tapes, cfg.exchange.product_code)
+        found = tape_files(args.tapes, *cfg.products)
         if words := found.words():
             sys.stderr.write(f"backtest: {words}\n")
         args.tapes = found.tapes
+        require_product(args.tapes, cfg)
         for latency in (cfg.paper.order_latency, cfg.paper.cancel_latency):
             quantile_table(latency)  # report an unusable file before the tapes are read
         if cfg.backtest.engine is Engine.COMPILED:
+            if len(cfg.products) > 1:
+                raise ConfigError(
+                    f"backtest.engine: {cfg.backtest.engine} takes one instrument, not {', '.join(cfg.products)}; "
+                    "accepted: interpreted or auto for several"
+                )
             with cli.extra_needed("research", "--engine interpreted"):
                 import numba  # noqa: F401 - only to see whether it is installed
     except ConfigError as error:
@@ -133,23 +139,21 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
             LogFolder(args.log_dir),
             setup_runtime_logging(args.log_dir / "runtime", cfg.log, console="WARNING"),
         ):
-            fresh = not _csv_files(args.log_dir)
-            with (
-                RunManifest(args.log_dir, cfg, "backtest", ", ".join(map(str, args.tapes))) as manifest,
-                CsvLogs(args.log_dir, cfg.exchange.instrument(), cfg.log) as logs,
-            ):
-                manifest.begin(logs)
+            folders = log_folders(args.log_dir, cfg)
+            fresh = not _csv_files(folders)
+            tapes, market = ", ".join(map(str, args.tapes)), market_of_tapes(args.tapes)
+            with RunLogs(args.log_dir, cfg, "backtest", tapes, market=market) as logs:
                 try:
-                    code = _replay(cfg, args, logs, screen, manifest)
+                    code = _replay(cfg, args, logs, screen)
                 except cli.Interrupted as stop:
-                    manifest.why = f"stopped by {stop}"
+                    logs.why = f"stopped by {stop}"
                     sys.stderr.write(f"backtest: stopped by {stop} before the end of the tapes\n")
                     code = cli.EXIT_INTERRUPTED
-                manifest.exit_code = code
+                logs.exit_code = code
             if logs.failure is not None:
                 raise logs.failure
             if fresh and code != cli.EXIT_INTERRUPTED:
-                screen.console.print(f"output {output_hash(args.log_dir)}", highlight=False)
+                screen.console.print(f"output {output_hash(folders)}", highlight=False)
             return code
     except (LogError, FeedError, ConfigError, BaseExceptionGroup) as error:
         return _failed(error)
@@ -165,32 +169,33 @@ def _failed(error: BaseException) -> int:
     return cli.EXIT_USAGE if isinstance(causes[0], ConfigError) else cli.EXIT_FAILED
 
 
-def _replay(cfg: AppConfig, args: argparse.Namespace, logs: CsvLogs, screen: Screen, manifest: RunManifest) -> int:
+def _replay(cfg: AppConfig, args: argparse.Namespace, logs: RunLogs, screen: Screen) -> int:
     """Choose the engine and run it."""
     tapes, engine = f"{len(args.tapes)} tape(s)", cfg.backtest.engine
     columns_: Columns | None = None
+    takes_columns = len(cfg.products) == 1 and _has_research()
     short = engine is not Engine.COMPILED and is_short(args.tapes)
-    if engine is Engine.COMPILED or (engine is Engine.AUTO and not short and _has_research()):
+    if engine is Engine.COMPILED or (engine is Engine.AUTO and not short and takes_columns):
         from stall_then_strike.research.replay.compiled import CannotCompile
 
         screen.begin(f"backtest of {tapes}, compiled", args.log_dir)
         columns_ = _columns(cfg, args, screen)
         try:
             if columns_ is not None:
-                return _compiled(cfg, args, columns_, logs, screen, manifest)
+                return _compiled(cfg, args, columns_, logs, screen)
         except CannotCompile as error:
-            if engine is Engine.COMPILED or _csv_files(args.log_dir):
+            if engine is Engine.COMPILED or _csv_files(logs.folders):
                 raise FeedError(str(error)) from error
             logger.warning("{}", error)
     screen.begin(f"backtest of {tapes}, interpreted{', as the tape is short' if short else ''}", args.log_dir)
     if cfg.record.enabled:
         columns_ = None  # a recording needs the text of the messages
-    elif engine is Engine.INTERPRETED and not short and _has_research():
+    elif engine is Engine.INTERPRETED and not short and takes_columns:
         columns_ = _columns(cfg, args, screen)
     with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
         run = PaperRun(cfg, logs, screen, args.log_dir)
         code = runner.run(_interpreted(run, cfg, args, columns_, logs))
-    manifest.why = run.ended
+    logs.why = run.ended
     return code
 
 
@@ -222,19 +227,26 @@ def _has_research() -> bool:
 
 
 async def _interpreted(
-    run: PaperRun, cfg: AppConfig, args: argparse.Namespace, columns_: Columns | None, logs: CsvLogs
+    run: PaperRun, cfg: AppConfig, args: argparse.Namespace, columns_: Columns | None, logs: RunLogs
 ) -> int:
     mode, ended = "backtest · interpreted", "end of tape"
     with cli.signals_heard(run.ending.on_signal):
         if columns_ is None:
+            feeds = recorded_feeds(cfg)
             return await run.virtual(
-                one_run(args.tapes), mode=mode, speed=math.inf, duration_s=args.duration, ended=ended, is_tape=True
+                feeds.all,
+                of_each(args.tapes, cfg.products, feeds.named_in),
+                mode=mode,
+                speed=math.inf,
+                duration_s=args.duration,
+                ended=ended,
+                is_tape=True,
             )
         from stall_then_strike.research.tables.column_feed import ColumnFeed
 
         leave_out_what_lasts()
         clock, feed = VirtualClock(0), ColumnFeed(columns_)
-        trader = PaperTrader(cfg, clock, feed, logs)
+        trader = PaperTrader(cfg, clock, feed, logs.first)
         observer = Observer(cfg, trader, mode, 0)
         replay = VirtualRun(trader, clock, feed, on_start=observer.restart, flush=logs.flush, is_timed=False)
         running = replay.run(feed.messages(), duration_ns=_duration_ns(args))
@@ -269,9 +281,7 @@ def _columns(cfg: AppConfig, args: argparse.Namespace, screen: Screen) -> Column
     return columns_
 
 
-def _compiled(
-    cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs: CsvLogs, screen: Screen, manifest: RunManifest
-) -> int:
+def _compiled(cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs: RunLogs, screen: Screen) -> int:
     """Replay and write the rows. A signal ends this at once: nothing is at stake."""
     from stall_then_strike.research.replay.compiled import CompiledReplay
     from stall_then_strike.research.replay.kernel_rows import RowReader
@@ -281,7 +291,7 @@ def _compiled(
     def write(log: Ints, started_ns: int, first_order_ns: int) -> None:
         nonlocal written
         for row in reader.read(log, started_ns, first_order_ns):
-            logs.write(row)
+            logs.first.write(row)
             written += 1
             if written % _BATCH == 0:
                 logs.flush()
@@ -293,7 +303,7 @@ def _compiled(
             logs.flush()
     if outcome.backwards:
         logger.warning("{} messages were stamped before an earlier one; they count as of its time", outcome.backwards)
-    ended = manifest.why = "end of tape" if outcome.halted is None else f"halted: {outcome.halted.label}"
+    ended = logs.why = "end of tape" if outcome.halted is None else f"halted: {outcome.halted.label}"
     screen.end(summary_table(_last(cfg, outcome, columns_.manifest), log_dir=str(args.log_dir), ended=ended))
     return cli.EXIT_DONE if outcome.halted is None else cli.EXIT_HALTED
 
@@ -346,15 +356,16 @@ def _last(cfg: AppConfig, outcome: Outcome, held: Manifest) -> Snapshot:
     )
 
 
-def _csv_files(log_dir: Path) -> list[Path]:
-    return [path for kind in sorted(columns()) for path in sorted((log_dir / kind).glob("*.csv"))]
+def _csv_files(folders: Sequence[Path]) -> list[Path]:
+    """The CSVs in these log folders."""
+    return [path for folder in folders for kind in sorted(columns()) for path in sorted((folder / kind).glob("*.csv"))]
 
 
-def output_hash(log_dir: Path) -> str:
-    """SHA-256 of all CSV files of a folder and their names: the whole output of a replay."""
+def output_hash(folders: Sequence[Path]) -> str:
+    """SHA-256 of all CSV files and their names: the whole output of a replay. The first folder has the others."""
     digest = hashlib.sha256()
-    for path in _csv_files(log_dir):
-        digest.update(f"{path.parent.name}/{path.name}\n".encode())
+    for path in _csv_files(folders):
+        digest.update(f"{path.relative_to(folders[0]).as_posix()}\n".encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

@@ -12,25 +12,20 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 
-import aiohttp
-import pybotters
 from loguru import logger
 from rich.console import Console
-from yarl import URL
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.trader.preflight import preflight
-from stall_then_strike.app.view.checks import CheckResult, exit_code, fault, ok, show
+from stall_then_strike.app.view.checks import show
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.credentials import Credentials, load_credentials, sign_for
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.http_bitflyer import BitflyerHttp
-from stall_then_strike.infra.line.own_machine import is_own_machine
 from stall_then_strike.infra.watch.alerts import URLS_VARIABLE, Alerts, load_alert_urls
 from stall_then_strike.types.errors import ConfigError
+from stall_then_strike.venues.choice import venue_of
+from stall_then_strike.venues.findings import TO_MEND, CheckResult, exit_code, fault, ok
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
         cli.require_open_files()
     except ConfigError as error:
-        results = [fault("configuration", str(error), "", exit_code=cli.EXIT_USAGE)]
+        results = [fault("configuration", str(error), "", exit_code=TO_MEND)]
     else:
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
@@ -76,29 +71,17 @@ async def examine(cfg: AppConfig, args: argparse.Namespace) -> list[CheckResult]
         results += _alerts(cfg, clock)
         return results + await preflight(cfg, None, None, clock, args.log_dir)
     results += _alerts(cfg, clock)
-    credentials: Credentials | None = None
+    venue, account = venue_of(cfg), None
     if cfg.env == "live":
         try:
-            credentials = load_credentials(account=cfg.account.name)
+            account = venue.account(cfg)
         except ConfigError as error:
             advice = "copy .env.example to .env, or accounts.example.toml to accounts.toml, and fill it in"
-            results.append(fault("credentials", str(error), advice, exit_code=cli.EXIT_USAGE))
+            results.append(fault("credentials", str(error), advice, exit_code=TO_MEND))
     else:
         results.append(ok("credentials", "paper trading needs none"))
-    timeout = aiohttp.ClientTimeout(total=float(cfg.pybotters.timeout_sec))
-    with ExitStack() as stack:
-        host = _host(cfg.exchange.base_url)
-        if credentials is not None and is_own_machine(host):
-            stack.enter_context(sign_for(host))
-        async with pybotters.Client(apis={} if credentials is None else credentials.apis()) as client:
-            http = BitflyerHttp(
-                client,
-                cfg.exchange,
-                clock,
-                timeout=timeout,
-                redact=str if credentials is None else credentials.redact,
-            )
-            return results + await preflight(cfg, credentials, http, clock, args.log_dir)
+    async with venue.connect(cfg, clock, account) as connection:
+        return results + await preflight(cfg, account, connection, clock, args.log_dir)
 
 
 def _alerts(cfg: AppConfig, clock: SystemClock) -> list[CheckResult]:
@@ -109,15 +92,8 @@ def _alerts(cfg: AppConfig, clock: SystemClock) -> list[CheckResult]:
         alerts = Alerts(load_alert_urls(), pause_sec=0, clock=clock)
     except ConfigError as error:
         advice = f"correct {URLS_VARIABLE} or unset it; a run does not start with it"
-        return [fault("alerts", str(error), advice, exit_code=cli.EXIT_USAGE)]
+        return [fault("alerts", str(error), advice, exit_code=TO_MEND)]
     return [ok("alerts", "the addresses are accepted; nothing was sent")] if alerts.is_on else []
-
-
-def _host(url: str) -> str:
-    try:
-        return URL(url).host or ""
-    except ValueError:  # preflight reports it
-        return ""
 
 
 if __name__ == "__main__":

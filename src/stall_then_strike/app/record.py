@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         dest="products",
         help="product to record, with its price step if that is not exchange.tick_size; may be repeated "
-        "(default: exchange.product_code)",
+        "(default: exchange.product_code, or all instruments)",
     )
     flags.add_argument(
         "--out", metavar="DIR", type=Path, default=Path("data/raw"), help="folder of the tapes (default: %(default)s)"
@@ -62,9 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = parser()
     args = flags.parse_args(argv)
     try:
-        cfg = cli.load(args, cli.CONFIGS / "paper.yml")
+        cfg = cli.load(args, cli.CONFIGS / "paper.yml", takes_several=True)
         cli.require_open_files()
-        products: list[Product] = args.products or [Product(cfg.exchange.product_code)]
+        products: list[Product] = args.products or [
+            Product(each.exchange.product_code, each.exchange.tick_size) for each in cfg.by_instrument()
+        ]
         codes = [product.code for product in products]
         if twice := {code for code in codes if codes.count(code) > 1}:
             raise ConfigError(f"--product {', '.join(sorted(twice))}: given more than once; accepted: each once")

@@ -16,8 +16,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from loguru import logger
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.infra.logs.log_folder import log_folders
 from stall_then_strike.infra.logs.log_runs import LogRuns
-from stall_then_strike.tapes.tape_files import tape_files
+from stall_then_strike.tapes.tape_files import require_product, tape_files
 from stall_then_strike.types.errors import ConfigError, StallThenStrikeError
 
 
@@ -45,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--journal", metavar="FILE", type=Path, help="journal of DIR's run (default: DIR/journal, if there)"
     )
+    flags.add_argument("--product", metavar="CODE", help="one of several instruments (default: all of the settings)")
     cli.add_run_flags(flags, default="the latest; several are added up")
     flags.add_argument(
         "--compare-run", metavar="RUN", action="append", default=[], dest="compared", help="the same for DIR2"
@@ -70,18 +72,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         with cli.extra_needed("research"):
             from stall_then_strike.research.figures.log_rows import ReportInputError
             from stall_then_strike.research.report.write import write_report
-        cfg = cli.load(args, None)
+        cfg = cli.load(args, None, takes_several=True)
+        folder = args.folder
+        if args.product is not None:
+            number = cli.number_of(cfg, args.product)
+            cfg, folder = cfg.by_instrument()[number], log_folders(args.folder, cfg)[number]
         if args.folder.is_file():
             raise ReportInputError(f"{args.folder} is a file; give the folder of a run or of a sweep")
         if args.compared and args.compare is None:
             raise ConfigError("--compare-run needs --compare, which names its folder; accepted: both or none")
-        tapes = tape_files(args.tapes, cfg.exchange.product_code)
+        tapes = tape_files(args.tapes, *cfg.products)
+        require_product(tapes.tapes, cfg)
         if words := tapes.words():
             sys.stderr.write(f"report: --tape: {words}\n")
         out = args.folder / "report.html" if args.out is None else args.out
         write_report(
             out,
-            args.folder,
+            folder,
             cfg,
             language=args.lang,
             zone=args.tz,
@@ -99,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return cli.EXIT_FAILED
     finally:
         logger.enable("stall_then_strike")
-    _tell_run(args.folder, args.wanted)
+    _tell_run(folder, args.wanted)
     sys.stdout.write(f"{out}\n")
     return cli.EXIT_DONE
 

@@ -11,6 +11,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,18 +26,20 @@ from stall_then_strike.app.trader.live_run import LiveParts, run_live
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.loader import config_digest, effective_yaml
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.credentials import Credentials, load_credentials
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.writer import OWN_FOLDER, Journal, journal_path
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
-from stall_then_strike.infra.logging_structured import CsvLogs, TradeLogger
+from stall_then_strike.infra.logging_structured import TradeLogger
 from stall_then_strike.infra.logs.csv_mending import drop_cut_rows, missing_trades
-from stall_then_strike.infra.logs.log_folder import LogFolder, log_folders
-from stall_then_strike.infra.logs.run_manifest import Mode, RunManifest
+from stall_then_strike.infra.logs.log_folder import LogFolder
+from stall_then_strike.infra.logs.run_logs import RunLogs, no_rows
+from stall_then_strike.infra.logs.run_manifest import Mode
 from stall_then_strike.infra.watch.alerts import Alerts, load_alert_urls
 from stall_then_strike.types.dto import NS_PER_S, TradeLogRow
 from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError, LoginRefused
 from stall_then_strike.types.text import plain, utc_day
+from stall_then_strike.venues.choice import venue_of
+from stall_then_strike.venues.connection import Account
 
 _DAY_NS: Final = 86_400 * NS_PER_S
 _DAYS_MENDED: Final = 2
@@ -62,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
             return cli.EXIT_DONE
-        credentials = None if cfg.env == "sim" else load_credentials(account=cfg.account.name)
+        account = None if cfg.env == "sim" else venue_of(cfg).account(cfg)
         alerts = Alerts(load_alert_urls(), pause_sec=float(cfg.watch.alert_pause_sec), clock=SystemClock())
         if not args.yes and not _is_confirmed(cfg, args.layers):
             sys.stderr.write("run_live: not started\n")
@@ -70,10 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"run_live: {error}\n")
         return cli.EXIT_USAGE
-    if credentials is None:  # each embedded exchange is new, and so is its journal, in the log folder
+    if account is None:  # each embedded exchange is new, and so is its journal, in the log folder
         cfg = cfg.model_copy(update={"journal": cfg.journal.model_copy(update={"dir": str(args.log_dir / OWN_FOLDER)})})
     try:
-        return _run(cfg, args, credentials, alerts)
+        return _run(cfg, args, account, alerts)
     except (ConfigError, LogError, FeedError, JournalError, BaseExceptionGroup) as error:
         return _failed(error)
 
@@ -111,7 +114,7 @@ def _sizes(cfg: AppConfig, where: str) -> str:
     )
 
 
-def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | None, alerts: Alerts) -> int:
+def _run(cfg: AppConfig, args: argparse.Namespace, account: Account | None, alerts: Alerts) -> int:
     """Open logs and journal, which outlive the event loop, and run."""
     screen = Screen(Console(), live=True)
     now_ns = SystemClock().now_ns()
@@ -120,29 +123,20 @@ def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | No
         stack.enter_context(LogFolder(args.log_dir))
         console = None if screen.is_panel else "WARNING"
         stack.enter_context(setup_runtime_logging(args.log_dir / "runtime", cfg.log, console=console))
-        journal = stack.enter_context(_open_journal(cfg, credentials, now_ns))
-        mode, venue = _source(cfg, credentials)
+        journal = stack.enter_context(_open_journal(cfg, account, now_ns))
+        mode, venue = _source(cfg, account)
         is_same_folder = journal.swap_log_dir(args.log_dir) == args.log_dir.absolute()
-        manifests, all_logs = list[RunManifest](), list[CsvLogs]()
-        for each, folder in zip(cfg.by_instrument(), log_folders(args.log_dir, cfg), strict=True):
-            manifest = stack.enter_context(RunManifest(folder, each, mode, venue))
-            lacking = _lacking_trades(each, journal, folder, now_ns) if is_same_folder else []
-            logs = stack.enter_context(CsvLogs(folder, each.exchange.instrument(), cfg.log, start_ns=now_ns))
-            for row in lacking:
-                logs.write(row)
-            logs.flush()  # these rows belong to an earlier run
-            manifest.begin(logs)
-            manifests.append(manifest)
-            all_logs.append(logs)
+        owed = partial(_lacking_trades, journal, now_ns) if is_same_folder else no_rows
+        logs = stack.enter_context(RunLogs(args.log_dir, cfg, mode, venue, start_ns=now_ns, owed=owed))
         stack.enter_context(alerts)
         _keep_configuration(cfg, args.log_dir, args.layers)
         screen.begin(f"live trading of {' and '.join(cfg.products)}", args.log_dir)
         parts = LiveParts(
             cfg=cfg,
-            credentials=credentials,
+            account=account,
             journal=journal,
-            logs=all_logs[0],
-            more_logs=all_logs[1:],
+            logs=logs.first,
+            more_logs=logs.each[1:],
             log_dir=args.log_dir,
             screen=screen,
             alerts=alerts,
@@ -150,8 +144,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace, credentials: Credentials | No
         ending = Ending()
         with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
             code = runner.run(_to_the_end(parts, ending, args.duration))
-        for manifest in manifests:
-            manifest.exit_code, manifest.why = code, ending.why or "not started"
+        logs.exit_code, logs.why = code, ending.why or "not started"
         if journal.is_new and not journal.is_used:
             journal.discard()  # a failed start must not bind the file to an API key that may be mistyped
         return code
@@ -169,24 +162,24 @@ def _keep_configuration(cfg: AppConfig, log_dir: Path, layers: Sequence[Path]) -
         logger.warning("settings are the package's own, where configs/ has none: {}", " and ".join(map(str, layers)))
 
 
-def _open_journal(cfg: AppConfig, credentials: Credentials | None, now_ns: int) -> Journal:
+def _open_journal(cfg: AppConfig, account: Account | None, now_ns: int) -> Journal:
     """Open the account's journal and lock it for this process."""
     product, folder = cfg.exchange.product_code, Path(cfg.journal.dir)
-    if credentials is None:
+    if account is None:
         for old in folder.glob(f"{product}.sqlite3*"):  # nobody else uses it: this process holds the log folder
             old.unlink(missing_ok=True)
     return Journal.open(
         journal_path(folder, product),
         product_code=product,
         others=cfg.products[1:],
-        account="embedded" if credentials is None else credentials.fingerprint,
+        account="embedded" if account is None else account.fingerprint,
         now_ns=now_ns,
         keep_days=cfg.journal.keep_days,
-        locks=folder if credentials is None else None,
+        locks=folder if account is None else None,
     )
 
 
-def _lacking_trades(cfg: AppConfig, journal: Journal, log_dir: Path, now_ns: int) -> list[TradeLogRow]:
+def _lacking_trades(journal: Journal, now_ns: int, cfg: AppConfig, log_dir: Path) -> list[TradeLogRow]:
     """Rows of fills that are missing from this log folder's trades CSV because of a crash."""
     folder = log_dir / TradeLogger.KIND
     drop_cut_rows(folder, (utc_day(now_ns - day * _DAY_NS) for day in range(_DAYS_MENDED + 1)))
@@ -197,9 +190,9 @@ def _lacking_trades(cfg: AppConfig, journal: Journal, log_dir: Path, now_ns: int
     return lacking
 
 
-def _source(cfg: AppConfig, credentials: Credentials | None) -> tuple[Mode, str]:
+def _source(cfg: AppConfig, account: Account | None) -> tuple[Mode, str]:
     """The mode of the run and the source of its market data."""
-    return ("live-sim", "the embedded exchange") if credentials is None else ("live", cfg.exchange.base_url)
+    return ("live-sim", "the embedded exchange") if account is None else ("live", cfg.exchange.base_url)
 
 
 async def _to_the_end(parts: LiveParts, ending: Ending, duration_s: float | None) -> int:

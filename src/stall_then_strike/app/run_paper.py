@@ -22,22 +22,22 @@ from typing import Final
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.trader.paper_run import PaperRun
+from stall_then_strike.app.trader.paper_run import PaperRun, recorded_feeds
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.batch import BatchedJournal
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
-from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.logs.log_folder import LogFolder
-from stall_then_strike.infra.logs.run_manifest import Mode, RunManifest
+from stall_then_strike.infra.logs.run_logs import RunLogs
+from stall_then_strike.infra.logs.run_manifest import GENERATED, Mode
 from stall_then_strike.sim.exchange.source import iter_frames
-from stall_then_strike.sim.market import Market
-from stall_then_strike.tapes.tape_files import is_event_log
-from stall_then_strike.tapes.tape_reader import read_tape
+from stall_then_strike.tapes.sequence import numbered, of_each
+from stall_then_strike.tapes.tape_files import is_event_log, market_of_tapes, require_product
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError
+from stall_then_strike.venues.embedded_bitflyer import markets_of, source_of
 
 _SIM_START_NS: Final = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) * NS_PER_S
 """Start of virtual time on the simulated market: a fixed Monday, so that a seed gives the same logs on any day."""
@@ -72,12 +72,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.seed is not None:
         args.sets = [*args.sets, f"sim.seed={args.seed}", f"paper.seed={args.seed}"]
     try:
-        cfg = cli.load(args, cli.CONFIGS / ("sim.yml" if args.sim else "paper.yml"))
+        cfg = cli.load(args, cli.CONFIGS / ("sim.yml" if args.sim else "paper.yml"), takes_several=True)
         cli.require_open_files()
         if args.tape is not None and not args.tape.is_file():
             raise ConfigError(f"--tape {args.tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
         if args.tape is not None and is_event_log(args.tape):
             raise ConfigError(f"--tape {args.tape}: an event log; accepted: a tape, or `tape replay` for this one")
+        if args.tape is not None:
+            require_product([args.tape], cfg)
         if cfg.env == "live":
             raise ConfigError(f"env: {cfg.env} is not for this command; accepted: paper or sim")
     except ConfigError as error:
@@ -93,40 +95,34 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
     """Open the logs and run; report errors and return the exit code."""
     virtual = args.tape is not None or (args.sim and args.speed is not None and math.isinf(args.speed))
     screen = Screen(Console(), live=not virtual or (args.speed is not None and not math.isinf(args.speed)))
+    now_ns = SystemClock().now_ns()
     try:
         with (
             cli.signals_held(),
             LogFolder(args.log_dir),
             setup_runtime_logging(args.log_dir / "runtime", cfg.log, console=None if screen.is_panel else "WARNING"),
-            RunManifest(args.log_dir, cfg, *_source(cfg, args)) as manifest,
-            CsvLogs(
-                args.log_dir,
-                cfg.exchange.instrument(),
-                cfg.log,
-                start_ns=None if virtual else SystemClock().now_ns(),  # a real-time run continues today's files
-            ) as logs,
+            # A real-time run continues today's files.
+            RunLogs(args.log_dir, cfg, *_source(cfg, args), start_ns=None if virtual else now_ns) as logs,
+            BatchedJournal.open(
+                logs.journal, product_code=cfg.products[0], others=cfg.products[1:], now_ns=now_ns
+            ) as journal,
+            asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
         ):
-            manifest.begin(logs)
-            product, now_ns = cfg.exchange.product_code, SystemClock().now_ns()
-            with (
-                BatchedJournal.open(manifest.journal, product_code=product, now_ns=now_ns) as journal,
-                asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
-            ):
-                run = PaperRun(cfg, logs, screen, args.log_dir, journal)
-                manifest.exit_code = runner.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
-            manifest.why = run.ended
-            return manifest.exit_code
+            run = PaperRun(cfg, logs, screen, args.log_dir, journal)
+            logs.exit_code = runner.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
+            logs.why = run.ended
+            return logs.exit_code
     except (LogError, FeedError, JournalError, BaseExceptionGroup) as error:
         return _failed(error, sim=args.sim)
 
 
-def _source(cfg: AppConfig, args: argparse.Namespace) -> tuple[Mode, str]:
-    """The mode of the run and the source of its market data."""
+def _source(cfg: AppConfig, args: argparse.Namespace) -> tuple[Mode, str, str | None]:
+    """The mode of the run, the source of its market data, and of what market they are if no address tells."""
     if args.tape is not None:
-        return "paper-tape", str(args.tape)
+        return "paper-tape", str(args.tape), market_of_tapes([args.tape])
     if args.sim:
-        return "paper-sim", f"the embedded exchange, seed {cfg.sim.seed}"
-    return "paper-feed", cfg.exchange.ws_url
+        return "paper-sim", f"the embedded exchange, seed {cfg.sim.seed}", GENERATED
+    return "paper-feed", cfg.exchange.ws_url, None
 
 
 async def _trade_to_the_end(
@@ -138,11 +134,13 @@ async def _trade_to_the_end(
 
 async def _trade(run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen: Screen, *, virtual: bool) -> int:
     """Pick the source and run."""
+    feeds = recorded_feeds(cfg)
     if args.tape is not None:
         speed = math.inf if args.speed is None else args.speed
         screen.begin(f"paper trading on tape {args.tape}", args.log_dir)
         return await run.virtual(
-            read_tape(args.tape, for_result=True),
+            feeds.all,
+            of_each([args.tape], cfg.products, feeds.named_in),
             mode="paper · tape",
             speed=speed,
             duration_s=args.duration,
@@ -151,10 +149,14 @@ async def _trade(run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen
         )
     if virtual:
         screen.begin(f"paper trading on the simulated market, seed {cfg.sim.seed}, virtual time", args.log_dir)
-        market = Market(seed=cfg.sim.seed, start_ns=_SIM_START_NS, instrument=cfg.exchange.instrument())
-        frames = ((frame.time_ns, frame.text) for frame in iter_frames(market))
+        frames = ((frame.time_ns, frame.text) for frame in iter_frames(source_of(markets_of(cfg, _SIM_START_NS))))
         return await run.virtual(
-            frames, mode="paper · simulated market", speed=math.inf, duration_s=args.duration, ended="duration over"
+            feeds.all,
+            numbered(frames, cfg.products, feeds.named_in),
+            mode="paper · simulated market",
+            speed=math.inf,
+            duration_s=args.duration,
+            ended="duration over",
         )
     speed = 1.0
     if args.sim:

@@ -26,7 +26,6 @@ from pydantic import ValidationError
 from stall_then_strike.app.shell import cli, venue_flags
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
-from stall_then_strike.app.trader.embedded import open_accounts, open_markets, source_of
 from stall_then_strike.config.products import InstrumentConfig
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.sim.bitflyer.keys import ApiKey
@@ -41,6 +40,7 @@ from stall_then_strike.sim.market import Market
 from stall_then_strike.tapes.tape_reader import Stamps, TapeError, TapeSource
 from stall_then_strike.types.errors import ConfigError
 from stall_then_strike.types.instrument import Instrument, fx_btc_jpy
+from stall_then_strike.venues.embedded_bitflyer import open_accounts, open_markets, source_of
 
 _TIME_OF_DAY: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 

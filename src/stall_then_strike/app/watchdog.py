@@ -17,22 +17,17 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-import aiohttp
-import pybotters
 from loguru import logger
-from yarl import URL
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.cancel_all import CancelAll
-from stall_then_strike.infra.bitflyer.credentials import Credentials, load_credentials, sign_for
 from stall_then_strike.infra.clock import Clock, SystemClock
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logs.log_folder import LogFolder
@@ -41,6 +36,8 @@ from stall_then_strike.infra.watch.heartbeat import Pulse, Vigil, age_sec, heart
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import AuthRefused, ConfigError, LogError, NoAnswer
 from stall_then_strike.types.text import plain
+from stall_then_strike.venues.choice import venue_of
+from stall_then_strike.venues.connection import CancelsAll
 
 LOOK_S: Final = 0.5
 """Pause between two looks at the heartbeat."""
@@ -52,13 +49,8 @@ PAUSE_MAX_S: Final = 60
 
 NO_HEARTBEAT: Final = "no heartbeat"
 
-
-class CancelsAll(Protocol):
-    """What the watchdog needs from the venue."""
-
-    async def send(self) -> None:
-        """Send one cancel-all. Raises AuthRefused or NoAnswer unless the venue accepted it."""
-        ...
+Hand = AbstractAsyncContextManager[CancelsAll]
+"""The venue, not open yet."""
 
 
 class Watchdog:
@@ -103,6 +95,10 @@ class Watchdog:
             self._on_change(before, pulse)
         elif pulse is Pulse.UNSEEN and beat is not None and beat.state == "running":
             self._on_silence_of_old()
+        if pulse is Pulse.ALIVE:
+            await self._venue.while_alive()
+        elif pulse is Pulse.STOPPED:
+            await self._venue.stand_down()
         if pulse is Pulse.LOST and self._sweeps_left and self._clock.now_ns() >= self._next_ns:
             await self._sweep()
 
@@ -194,9 +190,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.now and not args.yes and not _is_sure(cfg):
             sys.stdout.write("nothing was sent\n")
             return cli.EXIT_FAILED
-        credentials = load_credentials(account=cfg.account.name)
-        with cli.signals_held(), sign_for(URL(cfg.exchange.base_url).host or ""):
-            return _now(cfg, credentials) if args.now else _watch(cfg, credentials, args)
+        venue = venue_of(cfg)
+        hand = venue.cancel_all(cfg, venue.account(cfg))
+        with cli.signals_held():
+            return _now(hand) if args.now else _watch(cfg, hand, args)
     except (ConfigError, AuthRefused) as error:
         sys.stderr.write(f"watchdog: {error}\n")
         return cli.EXIT_USAGE
@@ -231,10 +228,10 @@ def _is_sure(cfg: AppConfig) -> bool:
     return sys.stdin.readline().strip() == "yes"
 
 
-def _now(cfg: AppConfig, credentials: Credentials) -> int:
+def _now(hand: Hand) -> int:
     async def send() -> None:
-        async with _client(cfg, credentials) as client:
-            await _cancel_all(cfg, credentials, client).send()
+        async with hand as venue:
+            await venue.send()
 
     with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
         runner.run(send())
@@ -245,7 +242,7 @@ def _now(cfg: AppConfig, credentials: Credentials) -> int:
     return cli.EXIT_DONE
 
 
-def _watch(cfg: AppConfig, credentials: Credentials, args: argparse.Namespace) -> int:
+def _watch(cfg: AppConfig, hand: Hand, args: argparse.Namespace) -> int:
     clock = SystemClock()
     source = f"watchdog {' and '.join(cfg.products)}"
     # No pause between alerts: each change is sent once, and each matters.
@@ -256,17 +253,13 @@ def _watch(cfg: AppConfig, credentials: Credentials, args: argparse.Namespace) -
         alerts,
         asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
     ):
-        return runner.run(_until_stopped(cfg, credentials, alerts, clock, args.duration))
+        return runner.run(_until_stopped(cfg, hand, alerts, clock, args.duration))
 
 
-async def _until_stopped(
-    cfg: AppConfig, credentials: Credentials, alerts: Alerts, clock: Clock, duration_s: float | None
-) -> int:
+async def _until_stopped(cfg: AppConfig, hand: Hand, alerts: Alerts, clock: Clock, duration_s: float | None) -> int:
     ending = Ending()
     with cli.signals_heard(ending.on_signal):
-        async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(_client(cfg, credentials))
-            venue = _cancel_all(cfg, credentials, client)
+        async with hand as venue:
             try:
                 await venue.check_key()
             except NoAnswer as error:  # start anyway: the venue may answer later
@@ -280,16 +273,6 @@ async def _until_stopped(
             ending.ask("duration over")
         logger.info("stopped watching: {}", ending.why)
         return cli.EXIT_DONE
-
-
-def _client(cfg: AppConfig, credentials: Credentials) -> pybotters.Client:
-    call = aiohttp.ClientTimeout(total=float(cfg.pybotters.timeout_sec))
-    return pybotters.Client(apis=credentials.apis(), base_url=cfg.exchange.base_url, timeout=call)
-
-
-def _cancel_all(cfg: AppConfig, credentials: Credentials, client: pybotters.Client) -> CancelAll:
-    limit = aiohttp.ClientTimeout(total=float(cfg.pybotters.timeout_sec))
-    return CancelAll(client, credentials, cfg.products, limit)
 
 
 def _on_off(is_on: bool) -> str:

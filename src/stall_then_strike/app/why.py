@@ -21,7 +21,6 @@ from stall_then_strike.app.story.why_runs import runs_for
 from stall_then_strike.app.story.why_sources import Sources
 from stall_then_strike.app.story.why_story import MOMENT_S, ORDER_S, tell
 from stall_then_strike.app.story.why_view import as_json, render
-from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.logs.log_folder import log_folders
 from stall_then_strike.infra.logs.log_runs import LogRuns
@@ -73,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         now_ns = SystemClock().now_ns()
         zone = cfg.session.timezone
         first, home = cfg.products[0], args.log_dir
-        number = _number(cfg, args.product)
+        number = 0 if args.product is None else cli.number_of(cfg, args.product)
         cfg, args.log_dir = cfg.by_instrument()[number], log_folders(home, cfg)[number]
         known = LogRuns(args.log_dir)
         if args.runs:
@@ -98,15 +97,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         Console(highlight=False).print(render(story, zone))
     return cli.EXIT_DONE if story.is_found else cli.EXIT_FAILED
-
-
-def _number(cfg: AppConfig, product: str | None) -> int:
-    """Which of the configuration's instruments is asked about. Raises ConfigError."""
-    if product is None:
-        return 0
-    if product not in cfg.products:
-        raise ConfigError(f"--product {product}: no instrument of the settings; accepted: {', '.join(cfg.products)}")
-    return cfg.products.index(product)
 
 
 def _window(text: str) -> float:

@@ -2,6 +2,8 @@
 
 pyb_session         the venue's connections, and their watchdogs
 http_bitflyer       orders and the account over REST
+levels              the displayed levels of one book as sorted integers
+market_source       the surface that all venues' market feeds share
 orderbook_view      the displayed book without our own orders
 accounts_file       accounts.toml: several accounts and their keys
 logging_runtime     the log that people read

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from stall_then_strike.infra.bitflyer.store import Board
+from stall_then_strike.infra.levels import Levels
 from stall_then_strike.types.dto import BoardSnapshot, BookStatus, ClientOrderId, Side
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 
@@ -67,7 +67,7 @@ class _OwnLevel:
 class OrderBookView:
     """The best of a board without our own orders, with its age and status."""
 
-    def __init__(self, board: Board, instrument: Instrument) -> None:
+    def __init__(self, board: Levels, instrument: Instrument) -> None:
         """Watch a board. It is UNKNOWN until its first snapshot is reported."""
         if board.product_code != instrument.product_code:
             raise ValueError(f"a board of {board.product_code} is not one of {instrument.product_code}")

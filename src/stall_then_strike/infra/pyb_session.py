@@ -45,7 +45,7 @@ from loguru import logger
 from yarl import URL
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.feed import EVENTS_CHANNEL, FeedStatistics, MarketEvent, MarketFeed
+from stall_then_strike.infra.bitflyer.feed import EVENTS_CHANNEL, MarketFeed
 from stall_then_strike.infra.bitflyer.feeds import Feeds
 from stall_then_strike.infra.bitflyer.login import KeyPair
 from stall_then_strike.infra.bitflyer.private_feed import PrivateStatistics
@@ -58,6 +58,7 @@ from stall_then_strike.infra.line.connection_rules import PAUSE_MAX_S, Silence, 
 from stall_then_strike.infra.line.frame_tap import FrameTap
 from stall_then_strike.infra.line.handshakes import Handshakes
 from stall_then_strike.infra.line.outcome import Outcome
+from stall_then_strike.infra.market_source import FeedStatistics, MarketEvent
 from stall_then_strike.infra.orderbook_view import OrderBookView
 from stall_then_strike.infra.watch.pauses import Pause, PauseKind, PauseWatch
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, BoardSnapshot, BookStatus
@@ -119,7 +120,14 @@ class PyBotterSession:
     """
 
     @overload
-    def __init__(self, cfg: AppConfig, clock: ScaledClock, on_event: Callable[[MarketEvent], None]) -> None: ...
+    def __init__(
+        self,
+        cfg: AppConfig,
+        clock: ScaledClock,
+        on_event: Callable[[MarketEvent], None],
+        *,
+        others: Sequence[Callable[[MarketEvent], None]] = (),
+    ) -> None: ...
 
     @overload
     def __init__(
@@ -137,7 +145,7 @@ class PyBotterSession:
         clock: ScaledClock,
         on_event: Callable[[MarketEvent], None] | Callable[[SessionEvent], None],
         credentials: KeyPair | None = None,
-        others: Sequence[Callable[[SessionEvent], None]] = (),
+        others: Sequence[Callable[[MarketEvent], None]] | Sequence[Callable[[SessionEvent], None]] = (),
     ) -> None:
         """Open nothing yet. For a host that is not bitFlyer's, `credentials.sign_for` must be active.
 
@@ -146,7 +154,7 @@ class PyBotterSession:
         self._cfg = cfg
         self._url = cfg.exchange.ws_url
         self._clock = clock
-        self._sinks = (cast("Callable[[SessionEvent], None]", on_event), *others)  # see the overloads
+        self._sinks = cast("tuple[Callable[[SessionEvent], None], ...]", (on_event, *others))  # see the overloads
         self._credentials = credentials
         each = cfg.by_instrument()
         units = [one.exchange.instrument() for one in each]

@@ -2,19 +2,22 @@
 
 dealer         LighterDealer: orders, cancels and queries with as little code as possible
 dealer_config  its settings, from code or from a JSON file
-order_forms    its calls as exact integers for one market
-intents        what is to be done, before nonce and signature
+broker         LighterBroker: one account's orders, for the engine and for programs of one's own
+account_processor  LighterAccountProcessor: the account as its channels tell it and as REST shows it
+lighter_factory  LighterFactory: all parts of one account's trading, from the configuration
+private/       what private messages and lists mean
+lighter_rules  the venue as the data that the engine reads
 markets        index, scales, minimums and names of each market
 instruments    LighterInstrumentLoader: the venue's markets, asked for and cached
-own_orders     client order index, order index, market and key of each order
-sender         which key sends what
-key_line       one key: its nonces, and what arrived after an error
-signer         signatures by the SDK's native library
-tokens         auth tokens, renewed before they end
+signing/       from a call to signed transactions that the venue has accepted
 calls          the REST calls and what their failures mean
 limiter        the venue's REST limits
 messages       every message of the venue's WebSocket
 ws             the WebSocket: public and private channels, transactions
+handlers/      the channels of market data as values
+data           LighterDataProvider: subscriptions of market data over one socket
+market_feed    LighterMarketFeed: one market's frames as market events
+orderbook_maintainer  OrderBookMaintainer: the book of a market, kept from its snapshot and its changes
 """
 
 from stall_then_strike.lighter.dealer import LighterDealer

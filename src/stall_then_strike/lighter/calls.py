@@ -20,14 +20,15 @@ import aiohttp
 
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.lighter.limiter import Limiter
-from stall_then_strike.lighter.signer import SignedTx, load_sdk
-from stall_then_strike.lighter.tokens import Tokens
+from stall_then_strike.lighter.signing.signer import SignedTx, load_sdk
+from stall_then_strike.lighter.signing.tokens import Tokens
 from stall_then_strike.types.errors import (
     AuthRefused,
     MarginRefused,
     NoAnswer,
     NotSent,
     OutcomeUnknown,
+    Overloaded,
     Rejected,
     Throttled,
     VenueError,
@@ -44,6 +45,7 @@ TX_NOT_FOUND: Final = frozenset({21500, 29404})
 TOO_MANY_REQUESTS: Final = 23000
 _AUTH: Final = frozenset({20013, 20558, 21108, 21109, 21110, 21120, 21136})
 _MARGIN: Final = frozenset({21301, 21304, 21507, 21508, 21739})
+_BUSY: Final = frozenset({21506, 21719, 21720})
 _FIREWALL: Final = frozenset({403, 405, 429})
 _COOLDOWN_S: Final = {403: 60, 405: 60, 429: 2}
 _SHOWN: Final = 200
@@ -128,6 +130,14 @@ class Calls:
         call = self._order.account_inactive_orders_without_preload_content
         return await self._orders("accountInactiveOrders", call, {"limit": limit})
 
+    async def trades(self, cursor: str | None = None, limit: int = 100) -> tuple[list[dict[str, Any]], str | None]:
+        """The account's trades, newest first, and where the next page begins; None at the end."""
+        page = {} if cursor is None else {"cursor": cursor}
+        query = {"sort_by": "trade_id", "sort_dir": "desc", "limit": limit, **page}
+        body = await self._private("trades", self._order.trades_without_preload_content, query)
+        following = body.get("next_cursor")
+        return _rows(body, "trades"), following if isinstance(following, str) and following else None
+
     async def account(self) -> dict[str, Any]:
         """The account with its positions. Raises Rejected if it does not exist."""
         body = await self._ask(
@@ -154,15 +164,19 @@ class Calls:
     async def _orders(
         self, name: str, call: Callable[..., Awaitable[Any]], query: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
+        return _rows(await self._private(name, call, query), "orders")
+
+    async def _private(
+        self, name: str, call: Callable[..., Awaitable[Any]], query: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """A question with a token; one that is refused is asked once more with a new one."""
         if self._tokens is None:
             raise RuntimeError(f"{name} needs tokens")
         try:
-            body = await self._ask_signed(name, call, query, self._tokens)
+            return await self._ask_signed(name, call, query, self._tokens)
         except AuthRefused:
             self._tokens.forget()  # ended early by the venue's clock, or refused once: a new one decides
-            body = await self._ask_signed(name, call, query, self._tokens)
-        orders = body.get("orders")
-        return [order for order in orders if isinstance(order, dict)] if isinstance(orders, list) else []
+            return await self._ask_signed(name, call, query, self._tokens)
 
     async def _ask_signed(
         self, name: str, call: Callable[..., Awaitable[Any]], query: Mapping[str, Any], tokens: Tokens
@@ -209,6 +223,12 @@ async def _read(response: aiohttp.ClientResponse) -> str:
     return body.decode("utf-8", errors="replace")
 
 
+def _rows(body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """The objects of a list, which is null when it is empty."""
+    rows = body.get(name)
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
 def _decode(text: str) -> dict[str, Any] | None:
     try:
         body = json.loads(text)
@@ -243,6 +263,8 @@ def by_code(name: str, detail: str, code: int) -> VenueError:
         return AuthRefused(name, detail, code=code)
     if code in _MARGIN:
         return MarginRefused(name, detail, code=code)
+    if code in _BUSY:
+        return Overloaded(name, detail, code=code)
     return Rejected(name, detail, code=code)
 
 
@@ -259,13 +281,31 @@ def _answer(name: str, status: int, text: str, now_ns: int) -> dict[str, Any] | 
 
 
 async def ask_order_books(base_url: str, clock: Clock, *, limit_s: float = CALL_LIMIT_S) -> dict[str, Any]:
-    """All markets of a venue, for which neither an account nor the SDK is needed. Raises VenueError."""
-    name = "orderBooks"
+    """All markets of a venue. Raises VenueError."""
+    return await ask_public(base_url, clock, "orderBooks", limit_s=limit_s)
+
+
+async def ask_time(base_url: str, clock: Clock, *, limit_s: float = CALL_LIMIT_S) -> int:
+    """The venue's time, a whole second, in nanoseconds since the Unix epoch. Raises VenueError."""
+    told = (await _ask(f"{base_url}/", clock, "status", None, limit_s)).get("timestamp")
+    if type(told) is not int:
+        raise NoAnswer("status", "the answer has no time")
+    return told * NS_PER_S
+
+
+async def ask_public(
+    base_url: str, clock: Clock, name: str, query: Mapping[str, int] | None = None, *, limit_s: float = CALL_LIMIT_S
+) -> dict[str, Any]:
+    """A public question, for which neither an account nor the SDK is needed. Raises VenueError."""
+    return await _ask(f"{base_url}/api/v1/{name}", clock, name, query, limit_s)
+
+
+async def _ask(url: str, clock: Clock, name: str, query: Mapping[str, int] | None, limit_s: float) -> dict[str, Any]:
     answer: dict[str, Any] | VenueError
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=limit_s)) as session,
-            session.get(f"{base_url}/api/v1/{name}", allow_redirects=False) as response,
+            session.get(url, params=query, allow_redirects=False) as response,
         ):
             answer = _answer(name, response.status, await _read(response), clock.now_ns())
     except (aiohttp.ClientError, TimeoutError, OSError) as error:

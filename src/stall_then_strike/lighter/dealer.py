@@ -28,18 +28,26 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from stall_then_strike.infra.clock import Clock, SystemClock
-from stall_then_strike.lighter import order_forms
 from stall_then_strike.lighter.calls import REST_BATCH, Calls
 from stall_then_strike.lighter.dealer_config import DealerConfig
 from stall_then_strike.lighter.instruments import LighterInstrumentLoader, cache_file
-from stall_then_strike.lighter.intents import COI_MAX, CancelAll, CancelOrder, Intent, ModifyOrder, NewOrder, index_of
-from stall_then_strike.lighter.key_line import Item, KeyLine, Status
 from stall_then_strike.lighter.limiter import Limiter
 from stall_then_strike.lighter.markets import Market, Markets, Number
-from stall_then_strike.lighter.own_orders import ClientIndexes, OwnOrders
-from stall_then_strike.lighter.sender import Sender
-from stall_then_strike.lighter.signer import Signer
-from stall_then_strike.lighter.tokens import Tokens
+from stall_then_strike.lighter.signing import order_forms
+from stall_then_strike.lighter.signing.intents import (
+    COI_MAX,
+    CancelAll,
+    CancelOrder,
+    Intent,
+    ModifyOrder,
+    NewOrder,
+    index_of,
+)
+from stall_then_strike.lighter.signing.key_line import Item, KeyLine, Status
+from stall_then_strike.lighter.signing.own_orders import ClientIndexes, OwnOrders
+from stall_then_strike.lighter.signing.sender import Sender
+from stall_then_strike.lighter.signing.signer import Signer
+from stall_then_strike.lighter.signing.tokens import Tokens
 from stall_then_strike.lighter.ws import WS_BATCH, LighterSocket
 from stall_then_strike.types.errors import BatchFailed, VenueError
 

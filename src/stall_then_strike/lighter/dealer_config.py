@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from stall_then_strike.infra.accounts_file import ExchangeCredentials
 from stall_then_strike.lighter.markets import Market
-from stall_then_strike.lighter.signer import Secret
+from stall_then_strike.lighter.signing.signer import Secret
 from stall_then_strike.types.errors import ConfigError
 
 SECTION: Final = "Lighter"

@@ -15,6 +15,7 @@ from collections import deque
 from typing import Final
 
 from stall_then_strike.infra.clock import Clock
+from stall_then_strike.types.errors import NotSent
 from stall_then_strike.types.names import NS_PER_MS, NS_PER_S
 
 MINUTE_NS: Final = 60 * NS_PER_S
@@ -82,14 +83,19 @@ class Limiter:
         standard: bool = True,
         per_minute: int | None = None,
         jitter_ms: tuple[int, int] = (0, 0),
+        most_wait_ns: int | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        """``per_minute`` replaces the plan's number: requests for a standard account, weight for a premium one."""
+        """``per_minute`` replaces the plan's number: requests for a standard account, weight for a premium one.
+
+        A call that would have to wait longer than ``most_wait_ns`` is not made; None: it waits as long as it takes.
+        """
         self._clock = clock
         self._is_standard = standard
         self._all = RollingWeight(per_minute or (STANDARD_REQUESTS if standard else PREMIUM_WEIGHT))
         self._sends = RollingWeight(PREMIUM_SENDS)
         self._jitter_ms = jitter_ms
+        self._most_wait_ns = most_wait_ns
         self._rng = rng or random.Random()
         self._turn = asyncio.Lock()
         self._paused_until_ns = 0
@@ -103,18 +109,27 @@ class Limiter:
         self._paused_until_ns = max(self._paused_until_ns, until_ns)
 
     async def admit(self, call: str) -> None:
-        """Wait until the call may be made, and count it as made."""
+        """Wait until the call may be made, and count it as made. Raises NotSent if that would take too long."""
         low_ms, high_ms = self._jitter_ms
         if high_ms > 0:
             await self._clock.sleep_until(self._clock.now_ns() + int(self._rng.uniform(low_ms, high_ms) * NS_PER_MS))
-        weight = 1 if self._is_standard else WEIGHTS.get(call, OTHER_WEIGHT)
+        weight = self._weight(call)
         async with self._turn:
             while (wait_ns := self._wait_ns(call, weight)) > 0:
+                if self._most_wait_ns is not None and wait_ns > self._most_wait_ns:
+                    raise NotSent(call, f"the venue's limits leave no room for {wait_ns / NS_PER_S:.1f} s")
                 await self._clock.sleep_until(self._clock.now_ns() + wait_ns)
-            now_ns = self._clock.now_ns()
-            self._all.take(weight, now_ns)
-            if call in SENDS:
-                self._sends.take(1, now_ns)
+            self.count(call)
+
+    def count(self, call: str) -> None:
+        """Count a call as made that does not wait here, such as one over the socket."""
+        now_ns = self._clock.now_ns()
+        self._all.take(self._weight(call), now_ns)
+        if call in SENDS:
+            self._sends.take(1, now_ns)
+
+    def _weight(self, call: str) -> int:
+        return 1 if self._is_standard else WEIGHTS.get(call, OTHER_WEIGHT)
 
     def _wait_ns(self, call: str, weight: int) -> int:
         now_ns = self._clock.now_ns()

@@ -17,6 +17,27 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+_LONGEST_NUMBER: Final = 40
+
+
+def steps(value: Any, decimals: int) -> int:
+    """A price or size of the wire as a whole number of steps of 10^-decimals. Raises ValueError unless it is one.
+
+    The venue writes all decimals of the market, so that the text without its point is the number of steps.
+    """
+    if type(value) is str and len(value) <= _LONGEST_NUMBER:
+        digits, point = value, len(value) - decimals - 1
+        if decimals:
+            digits = value[:point] + value[point + 1 :] if point > 0 and value[point] == "." else ""
+        if digits.isdecimal():
+            return int(digits)
+        whole, _, part = value.partition(".")
+        digits = whole + part[:decimals].ljust(decimals, "0")
+        if digits.isdecimal() and not part[decimals:].strip("0"):
+            return int(digits)
+    raise ValueError(f"{str(value)[:_LONGEST_NUMBER]!r} is not a number with at most {decimals} decimals")
+
+
 Amount = Decimal | Literal[""]
 """An amount that may be empty text: no liquidation price, no best price."""
 
@@ -75,6 +96,12 @@ class Trade(Wire):
     maker_fee: int = 0
     block_height: int = 0
 
+    def order_of(self, account: int) -> str:
+        """The name of an account's order in this trade, as `Order.name` tells it."""
+        if account == self.bid_account_id:
+            return str(self.bid_client_id or self.bid_id)
+        return str(self.ask_client_id or self.ask_id)
+
     def side_of(self, account: int) -> Literal["buy", "sell"] | None:
         """What an account did in this trade; None if it was not part of it."""
         if account == self.bid_account_id:
@@ -112,6 +139,13 @@ class Order(Wire):
     """Milliseconds."""
     timestamp: int = 0
     """Seconds in 2025, milliseconds in 2026."""
+    created_at: int = 0
+    """The same."""
+
+    @property
+    def name(self) -> str:
+        """Its client order index if it has one, or else its order index; cancels take either."""
+        return str(self.client_order_index or self.order_index)
 
     @property
     def is_over(self) -> bool:
@@ -147,6 +181,8 @@ class MarketStats(Wire):
     market_id: int
     index_price: Decimal = Decimal(0)
     mark_price: Decimal = Decimal(0)
+    mid_price: Decimal | None = None
+    """Since 2026."""
     last_trade_price: Decimal = Decimal(0)
     open_interest: Decimal = Decimal(0)
     current_funding_rate: Decimal = Decimal(0)
@@ -174,6 +210,16 @@ class Asset(Wire):
     asset_id: int = 0
     balance: Decimal = Decimal(0)
     locked_balance: Decimal = Decimal(0)
+
+
+class Funding(Wire):
+    """A payment of funding; ``change`` is in USDC, positive when received."""
+
+    funding_id: int
+    market_id: int = 0
+    change: Decimal
+    timestamp: int = 0
+    """Seconds."""
 
 
 class Transaction(Wire):
@@ -284,6 +330,11 @@ class AccountFrame(Frame):
     positions: dict[str, Position] | None = None
     trades: dict[str, list[Trade]] | list[Trade] | None = None
     assets: dict[str, Asset] | None = None
+    funding_histories: dict[str, list[Funding] | None] | None = None
+
+    def all_fundings(self) -> list[Funding]:
+        """The payments of funding in this message."""
+        return [paid for fundings in (self.funding_histories or {}).values() for paid in fundings or ()]
 
     def all_trades(self) -> list[Trade]:
         """The account's trades in this message."""

@@ -26,6 +26,8 @@ ORDERS: Final = 1
 """Number of a stream of draws; ``CANCELS`` and ``SPIKES`` are others."""
 CANCELS: Final = 2
 SPIKES: Final = 3
+STREAMS: Final = 3
+"""How many streams a run has; a further instrument has its own orders and cancels, this much higher."""
 _WORD: Final = 0xFFFFFFFF
 _NORMAL_P95: Final = 1.6448536269514722
 _LONGEST_MS: Final = 600_000.0
@@ -115,7 +117,10 @@ class Latency:
     """One stream of latencies."""
 
     def __init__(self, cfg: LatencyConfig, seed: int, stream: int) -> None:
-        """``seed`` is the run's, ``stream`` is ORDERS or CANCELS. Raises ConfigError when a sample cannot be read."""
+        """``seed`` is the run's, ``stream`` an instrument's ORDERS or CANCELS.
+
+        Raises ConfigError when a sample cannot be read.
+        """
         self._table = quantile_table(cfg)
         self._seed = stream_seed(seed, stream)
         self._spikes = spikes_of(cfg, seed)

@@ -34,7 +34,7 @@ from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.sim import fill_rules
 from stall_then_strike.sim.fill_rules import SHARE_SCALE, Queue
-from stall_then_strike.sim.latency import CANCELS, ORDERS, Latency
+from stall_then_strike.sim.latency import CANCELS, ORDERS, STREAMS, Latency
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     NS_PER_S,
@@ -120,10 +120,15 @@ class PaperGateway:
         *,
         sink: EventSink,
         now_ns: Callable[[], int],
+        place: tuple[int, int] = (0, 1),
     ) -> None:
-        """Events go to ``sink``; ``now_ns`` is the clock of the run, virtual or real."""
-        self._order_latency = Latency(cfg.order_latency, cfg.seed, ORDERS)
-        self._cancel_latency = Latency(cfg.cancel_latency, cfg.seed, CANCELS)
+        """Events go to ``sink``; ``now_ns`` is the clock of the run, virtual or real.
+
+        ``place`` is the number of the instrument and how many the account has: ids are unique among all of them.
+        """
+        self._number, self._instruments = place
+        self._order_latency = Latency(cfg.order_latency, cfg.seed, ORDERS + STREAMS * self._number)
+        self._cancel_latency = Latency(cfg.cancel_latency, cfg.seed, CANCELS + STREAMS * self._number)
         self._share, self._power = queue_rule(cfg)
         self._maker, self._taker = cfg.maker_fee.as_integer_ratio(), cfg.taker_fee.as_integer_ratio()
         self._funding_rate = cfg.funding_rate.as_integer_ratio()
@@ -170,9 +175,10 @@ class PaperGateway:
         if not self._is_open:
             return _refusal(order, f"market state is {self._state}", -204)
         now = self._now_ns()
+        number = self._placed * self._instruments + self._number + 1
         self._placed += 1
         self._run_name = self._run_name or f"{now // NS_PER_MS:x}"  # ids must differ: two runs of a day share log files
-        name = order.client_order_id if self._venue.own_names else f"PAPER-{self._run_name}-{self._placed:06d}"
+        name = order.client_order_id if self._venue.own_names else f"PAPER-{self._run_name}-{number:06d}"
         order_id = OrderId(name)
         arrives = now + self._order_latency.draw_ns(now)
         self._orders[order_id] = _Resting(order, order_id, arrives, order.size)

@@ -1,8 +1,10 @@
-"""The events that a run's core received: one file per run, ``<PRODUCT>-YYYYMMDDTHHMMSSZ-<mode>.events.jsonl.zst``.
+"""The events that a run's cores received: one file per run, ``<PRODUCT>-YYYYMMDDTHHMMSSZ-<mode>.events.jsonl.zst``.
 
-The first line has the core's initial state: the effective configuration and, for a live run, the state restored from
-the journal. Each further line is one event with the time at which the core received it: ``{"now_ns": int, "type": str,
-"event": {...}}``. Two types are not events: ``Asked``, for calls that the shell booked on the core's budget itself, and
+The first line has the initial state: the effective configuration and, for a live run, the state restored from the
+journal. Each further line is one event with the time at which it was received: ``{"now_ns": int, "type": str, "event":
+{...}}``. Of several instruments, the file is named after the first; the state of the ``others`` and of the ``account``
+is in the first line, and an event that is not the first's has the ``number`` of its instrument. Two types are not
+events: ``Asked``, for calls that the shell booked on the core's budget itself, and
 ``Lost``, where events are missing because the disk was too slow; the run cannot be replayed beyond it.
 """
 
@@ -13,12 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 from stall_then_strike import __version__
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.portfolio import Portfolio
+from stall_then_strike.engine.strategy import MakeStrategy
+from stall_then_strike.engine.venue.rules import VenueRules
+from stall_then_strike.engine.venue.shared import Shared
 from stall_then_strike.tapes.event_codec import encode, encode_event
 from stall_then_strike.tapes.part_file import PartFile
 from stall_then_strike.tapes.salvage import EVENTS
@@ -47,6 +53,35 @@ class Beginning:
         core.restore(self.memo, self.orders, self.exec_ids, self.fills)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginnings:
+    """The initial state of an account's cores."""
+
+    first: Beginning
+    others: tuple[Beginning, ...] = ()
+    account: CoreMemo | None = None
+    """The memo of the account as a whole; None if it never had several instruments."""
+
+    @classmethod
+    def on_paper(cls, cfg: AppConfig) -> Self:
+        """Nothing is restored."""
+        nothing = Beginning(is_live=False)
+        return cls(first=nothing, others=(nothing,) * (len(cfg.products) - 1))
+
+    def portfolio(self, cfg: AppConfig, venue: VenueRules, strategy: MakeStrategy) -> Portfolio:
+        """New cores in this state."""
+        is_live = self.first.is_live
+        shared = Shared(cfg, venue, live=is_live)
+        cores = [Core(each, shared, strategy=strategy) for each in cfg.by_instrument()]
+        if is_live:
+            for core, one in zip(cores, (self.first, *self.others), strict=True):
+                one.restore(core)
+        portfolio = Portfolio(cfg.risk, cores)
+        if is_live:
+            portfolio.restore(self.account)
+        return portfolio
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """The shell booked this many calls on the core's budget."""
@@ -54,18 +89,30 @@ class Asked:
     calls: int
 
 
+class OfAnother(NamedTuple):
+    """An event of another instrument than the first."""
+
+    event: Event
+    number: int
+
+
+Input = Event | Asked | OfAnother
+
+
 class EventFile:
     """The file; used only by the writing thread. It is created at the first event, whose stamp is in its name."""
 
-    def __init__(self, folder: Path, cfg: AppConfig, mode: str, beginning: Beginning) -> None:
+    def __init__(self, folder: Path, cfg: AppConfig, mode: str, beginnings: Beginnings) -> None:
         """Create nothing yet. ``mode`` is one word."""
-        self._folder, self._cfg, self._mode, self._beginning = folder, cfg, mode, beginning
+        self._folder, self._cfg, self._mode, self._beginnings = folder, cfg, mode, beginnings
         self._file: PartFile | None = None
 
-    def take(self, stamp_ns: int, item: Event | Asked) -> None:
+    def take(self, stamp_ns: int, item: Input) -> None:
         """Write one entry."""
         if isinstance(item, Asked):
             self._write(stamp_ns, ASKED, {"calls": item.calls})
+        elif isinstance(item, OfAnother):
+            self._write(stamp_ns, *encode_event(item.event), item.number)
         else:
             self._write(stamp_ns, *encode_event(item))
 
@@ -89,22 +136,28 @@ class EventFile:
         if self._file is not None:
             self._file.abandon()
 
-    def _write(self, now_ns: int, kind: str, content: Any) -> None:
+    def _write(self, now_ns: int, kind: str, content: Any, number: int = 0) -> None:
         if self._file is None:
             at = datetime.fromtimestamp(now_ns // NS_PER_S, UTC)
             stem = f"{self._cfg.exchange.product_code}-{at:%Y%m%dT%H%M%SZ}-{self._mode}"
             self._file = PartFile(free_path(self._folder, stem, EVENTS))
             self._file.write(_line(self._header()))
-        self._file.write(_line({"now_ns": now_ns, "type": kind, "event": content}))
+        more = {"number": number} if number else {}
+        self._file.write(_line({"now_ns": now_ns, "type": kind, "event": content, **more}))
 
     def _header(self) -> dict[str, Any]:
+        begun = self._beginnings
+        more = {"others": encode(begun.others)} if begun.others else {}
+        if begun.account is not None:
+            more["account"] = encode(begun.account)
         return {
             "version": VERSION,
             "program": f"stall_then_strike {__version__}",
             "product": self._cfg.exchange.product_code,
             "mode": self._mode,
             "config": effective_yaml(self._cfg),
-            "beginning": encode(self._beginning),
+            "beginning": encode(begun.first),
+            **more,
         }
 
 
@@ -116,14 +169,14 @@ class EventLog:
         folder: Path,
         cfg: AppConfig,
         mode: str,
-        beginning: Beginning,
+        beginnings: Beginnings,
         *,
         on_failure: Callable[[LogError], None] = lambda error: None,
     ) -> None:
         """Start the thread. The folder must exist and be locked by this process; see ``salvage``."""
-        sink = EventFile(folder, cfg, mode, beginning)
+        sink = EventFile(folder, cfg, mode, beginnings)
         name = f"events of {cfg.exchange.product_code}"
-        self._thread: StreamThread[Event | Asked] = StreamThread(
+        self._thread: StreamThread[Input] = StreamThread(
             sink, name=name, bound=cfg.record.queue_frames, on_failure=on_failure
         )
 
@@ -132,9 +185,13 @@ class EventLog:
         """Events that were not written."""
         return self._thread.lost
 
-    def on_input(self, item: Event | Asked, now_ns: int) -> None:
-        """Record one event, just before the core receives it."""
-        self._thread.put(now_ns, item)
+    def on_input(self, item: Event, now_ns: int, number: int) -> None:
+        """Record one event, just before the core of the instrument with this number receives it."""
+        self._thread.put(now_ns, OfAnother(item, number) if number else item)
+
+    def on_asked(self, calls: int, now_ns: int) -> None:
+        """Record that the shell booked calls on the budget."""
+        self._thread.put(now_ns, Asked(calls))
 
     def drain(self) -> bool:
         """Wait until everything is written; for virtual time, which can be faster than the disk."""

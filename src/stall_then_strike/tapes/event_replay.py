@@ -7,20 +7,19 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.portfolio import Taken
 from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
-from stall_then_strike.engine.venue.shared import Shared
-from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.tapes.event_codec import decode, decode_event
-from stall_then_strike.tapes.event_log import ASKED, LOST, VERSION, Asked, Beginning
+from stall_then_strike.tapes.event_log import ASKED, LOST, VERSION, Asked, Beginning, Beginnings
 from stall_then_strike.tapes.tape_reader import LineFile, TapeError
-from stall_then_strike.types.dto import Event, Row, Step
+from stall_then_strike.types.dto import CoreMemo, Event, Row
 from stall_then_strike.types.errors import ConfigError
+from stall_then_strike.venues.venue_rules import venue_rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +31,7 @@ class RecordedRun:
     product: str
     mode: str
     cfg: AppConfig
-    beginning: Beginning
+    beginnings: Beginnings
 
 
 def open_run(path: Path) -> RecordedRun:
@@ -48,14 +47,26 @@ def open_run(path: Path) -> RecordedRun:
             product=header["product"],
             mode=header["mode"],
             cfg=_config(header["config"]),
-            beginning=decode(Beginning, header["beginning"]),
+            beginnings=Beginnings(
+                first=decode(Beginning, header["beginning"]),
+                others=decode(tuple[Beginning, ...], header.get("others", [])),
+                account=decode(CoreMemo | None, header.get("account")),
+            ),
         )
     except (KeyError, ValueError, ConfigError) as error:
         raise TapeError(f"{path}:1: {error}") from error
 
 
-def read_inputs(path: Path) -> Iterator[tuple[int, Event | Asked]]:
-    """All events that the core received, with their times. An unfinished last line ends the run.
+class Received(NamedTuple):
+    """What the cores received, when, and the number of the instrument."""
+
+    now_ns: int
+    item: Event | Asked
+    number: int
+
+
+def read_inputs(path: Path) -> Iterator[Received]:
+    """All events that the cores received. An unfinished last line ends the run.
 
     Raises TapeError for any other invalid line, and where events were lost.
     """
@@ -71,32 +82,33 @@ def read_inputs(path: Path) -> Iterator[tuple[int, Event | Asked]]:
                 now_ns, kind, content = entry["now_ns"], entry["type"], entry["event"]
                 if kind == LOST:
                     raise TapeError(f"{path}:{number}: {content['count']} events are missing here; replay cannot go on")
-                yield now_ns, decode(Asked, content) if kind == ASKED else decode_event(kind, content)
+                item = decode(Asked, content) if kind == ASKED else decode_event(kind, content)
+                yield Received(now_ns, item, decode(int, entry.get("number", 0)))
             except (KeyError, TypeError, ValueError) as error:
                 raise TapeError(f"{path}:{number}: {error}") from error
 
 
-def replay_steps(path: Path, strategy: MakeStrategy = stall_then_strike) -> Iterator[tuple[int, Step]]:
-    """The steps of a new core, one per event, with their times. Raises TapeError, OSError.
+def replay_steps(path: Path, strategy: MakeStrategy = stall_then_strike) -> Iterator[Taken]:
+    """The steps of new cores that are not empty, in order. Raises TapeError, OSError.
 
     ``strategy`` must be the one of the run.
     """
     run = open_run(path)
-    shared = Shared(run.cfg, bitflyer_rules(run.cfg), live=run.beginning.is_live)
-    core = Core(run.cfg, shared, strategy=strategy)
-    if run.beginning.is_live:
-        run.beginning.restore(core)
-    for now_ns, item in read_inputs(path):
+    portfolio = run.beginnings.portfolio(run.cfg, venue_rules(run.cfg), strategy)
+    for now_ns, item, number in read_inputs(path):
         if isinstance(item, Asked):
-            core.budget.reserve_questions(now_ns, item.calls)
+            portfolio.first.budget.reserve_questions(now_ns, item.calls)
+        elif 0 <= number < len(portfolio.cores):
+            yield from portfolio.on_event(item, now_ns, number)
         else:
-            yield now_ns, core.on_event(item, now_ns)
+            raise TapeError(f"{path}: an event of instrument {number}, and there are {len(portfolio.cores)}")
 
 
-def replay_events(path: Path, strategy: MakeStrategy = stall_then_strike) -> Iterator[Row]:
-    """The rows of those steps, in order."""
-    for _, step in replay_steps(path, strategy):
-        yield from step.rows
+def replay_events(path: Path, strategy: MakeStrategy = stall_then_strike) -> Iterator[tuple[int, Row]]:
+    """The rows of those steps, in order, each with the number of its instrument."""
+    for number, step in replay_steps(path, strategy):
+        for row in step.rows:
+            yield number, row
 
 
 def _parse(path: Path, number: int, line: bytes) -> Any:

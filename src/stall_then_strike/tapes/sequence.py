@@ -1,16 +1,28 @@
-"""Many tapes as one run: one message after the other, with breaks in the recording marked."""
+"""Many tapes as one run: one message after the other, with breaks in the recording marked.
+
+Of several instruments, the tapes of each are such a run, and the runs are merged by their stamps.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
+from stall_then_strike.tapes.tape_files import product_of
 from stall_then_strike.tapes.tape_reader import TapeError, read_tape
 from stall_then_strike.types.dto import NS_PER_S
 
 Message = tuple[int, str | None]
 """Receive stamp and text of one frame; a text of None means that the recording was interrupted before this stamp."""
+
+Numbered = tuple[int, tuple[int, str | None]]
+"""The same with the number of the frame's instrument."""
+
+NamedIn = Callable[[bytes], int | None]
+"""The number of the instrument that a frame names; None if it names none."""
 
 GAP_NS: Final = 20 * NS_PER_S
 """A pause between two tapes longer than this (four snapshots) means that the next one is of a new connection."""
@@ -54,3 +66,37 @@ def one_run(tapes: Sequence[Path]) -> Iterator[Message]:
             yield line
         if last_ns:
             join.ended(last_ns)
+
+
+def of_each(tapes: Sequence[Path], products: Sequence[str], named_in: NamedIn) -> Iterator[Numbered]:
+    """All messages of the tapes of these instruments, merged by stamp. Raises TapeError as :func:`one_run`.
+
+    A tape may be of one instrument or hold several; tapes of one must be in order of time.
+    """
+    if len(products) == 1:
+        return numbered(one_run(tapes), products, named_in)
+    runs: dict[int | None, list[Path]] = {}
+    for path in tapes:
+        product = product_of(path)
+        runs.setdefault(products.index(product) if product in products else None, []).append(path)
+    merged = (numbered(one_run(run), products, named_in, of=number) for number, run in runs.items())
+    return heapq.merge(*merged, key=itemgetter(0))
+
+
+def numbered(
+    messages: Iterable[Message], products: Sequence[str], named_in: NamedIn, *, of: int | None = None
+) -> Iterator[Numbered]:
+    """Messages with the number of the product that each names; ``of`` is that of the messages that name none."""
+    if len(products) == 1:
+        return ((recv_ns, (0, text)) for recv_ns, text in messages)
+    return _numbered(messages, len(products), named_in, of)
+
+
+def _numbered(messages: Iterable[Message], count: int, named_in: NamedIn, of: int | None) -> Iterator[Numbered]:
+    for recv_ns, text in messages:
+        if text is not None:
+            found = named_in(text.encode())
+            yield recv_ns, ((of or 0) if found is None else found, text)
+        else:  # a break in tapes that may hold any product is one of all
+            for number in range(count) if of is None else (of,):
+                yield recv_ns, (number, None)

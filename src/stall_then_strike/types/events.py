@@ -67,6 +67,8 @@ class PublicTrade:
     size: Lots
     buy_order_id: OrderId = NO_ORDER
     sell_order_id: OrderId = NO_ORDER
+    is_liquidation: bool = False
+    """Whether the venue closed a position by it, where it tells so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,14 @@ def plain(value: Decimal | int) -> str:
     return "0" if text in ("-0", "") else text
 
 
+def money(amount: Decimal, *, signed: bool = True) -> str:
+    """Money with thousands separators, ``+1,234``; below a thousand with two decimals, ``-3.41``."""
+    shown = round(amount, 0 if abs(amount) >= 1000 or amount == amount.to_integral_value() else 2)
+    if not shown:
+        return f"{abs(shown):f}"  # never -0
+    return f"{shown:+,f}" if signed else f"{shown:,f}"
+
+
 def utc_iso(ts_ns: int) -> str:
     """Nanoseconds since the Unix epoch as ``2026-11-21T07:30:13.123456Z``, cut to whole microseconds."""
     seconds, rest = divmod(ts_ns, _NS_PER_S)

@@ -10,16 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-import pybotters
 import pytest
 
-from stall_then_strike.app.trader.preflight import NEEDED_PERMISSIONS, preflight
-from stall_then_strike.app.view.checks import CheckResult, Verdict, exit_code, fault, ok, warning
+from stall_then_strike.app.trader.preflight import preflight
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
-from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock
-from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.infra.bitflyer.credentials import Credentials
+from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.infra.journal.writer import Journal, journal_path
 from stall_then_strike.sim.bitflyer.desk import Delays
 from stall_then_strike.sim.bitflyer.keys import PERMISSIONS, ApiKey
@@ -30,6 +26,9 @@ from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Changes, CoreMemo, Health, InventoryMemo, Reason, Side
 from stall_then_strike.types.instrument import Lots
+from stall_then_strike.venues.bitflyer_checks import NEEDED_PERMISSIONS
+from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
+from stall_then_strike.venues.findings import CheckResult, Verdict, exit_code, fault, ok, warning
 from tests.signing import SIGNED
 from tests.sim.private_rig import BID, KEY, NO_CALENDAR, OTHER, QUIET, order
 
@@ -60,15 +59,13 @@ class Place:
     folder: Path
     key: ApiKey
 
-    async def check(self, *, clock: Clock | None = None, **sections: Mapping[str, Any]) -> dict[str, CheckResult]:
+    async def check(self, *, clock: ScaledClock | None = None, **sections: Mapping[str, Any]) -> dict[str, CheckResult]:
         """All findings by name, after making sure that none was made by sending anything."""
         cfg = config(self.exchange.base_url, self.folder, **sections)
         pair = Credentials(key=self.key.key, secret=self.key.secret, source="environment")
         time = SystemClock() if clock is None else clock
-        with sign_for("127.0.0.1"):
-            async with pybotters.Client(apis=pair.apis()) as client:
-                http = BitflyerHttp(client, cfg.exchange, time, timeout=aiohttp.ClientTimeout(total=20))
-                results = await preflight(cfg, pair, http, time, self.folder / "logs")
+        async with BitflyerConnection(cfg, time, pair) as connection:
+            results = await preflight(cfg, pair, connection, time, self.folder / "logs")
         assert not any(record.what.startswith("POST") for record in self.exchange.audit.records())
         assert len({result.name for result in results}) == len(results)
         assert all(bool(result.exit_code) == (result.verdict is Verdict.FAULT) for result in results)

@@ -11,10 +11,11 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from stall_then_strike.app.view.amounts import micros, money, span
+from stall_then_strike.app.view.amounts import micros, span
 from stall_then_strike.app.view.panel import _figures, _live_orders, render
 from stall_then_strike.app.view.snapshot import AccountLine, DayFigures, Halt, Snapshot
 from stall_then_strike.types.dto import BoardState, BookStatus, Health
+from stall_then_strike.types.text import money
 from tests.app.view.snapshots import BAD, EMPTY, FULL, LIVE, TWO, changed
 
 SEEN = {"empty": EMPTY, "full": FULL, "live": LIVE, "bad": BAD, "two": TWO}

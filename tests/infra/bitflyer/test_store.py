@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pybotters.models.bitflyer import Board as PybottersBoard
 from pybotters.store import DataStore
 
-from stall_then_strike.infra.bitflyer.store import BitflyerStore, Board, BoardError
+from stall_then_strike.infra.bitflyer.store import BitflyerStore, Board
+from stall_then_strike.infra.levels import BoardError
 from stall_then_strike.types.dto import Side
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks, fx_btc_jpy
 from tests.infra.session_rig import data

@@ -60,7 +60,7 @@ def test_every_module_that_is_loaded_with_them_counts(roots: tuple[str, ...]) ->
 @pytest.mark.parametrize(
     ("file", "before", "after", "moves"),
     [
-        ("infra/bitflyer/store.py", "MAX_LEVELS: Final = ", "MAX_LEVELS: Final = 1_", (True, True)),
+        ("infra/levels.py", "MAX_LEVELS: Final = ", "MAX_LEVELS: Final = 1_", (True, True)),
         ("sim/fill_rules.py", "def join(", "def  join(", (True, True)),
         ("engine/strategy_stall.py", "def decide(", "def  decide(", (True, True)),
         ("types/names.py", '"""', '""" ', (True, True)),

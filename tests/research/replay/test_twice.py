@@ -107,7 +107,7 @@ TWICE = (
         "sim.paper.PaperGateway",
         "trade:stall trade:part order:refused order:expire order:venue_expiry count:funding",
     ),
-    Twice("the displayed book", "lower_bound walk_from walk seek shown", "infra.bitflyer.store.Board", "trade:stall"),
+    Twice("the displayed book", "lower_bound walk_from walk seek shown", "infra.levels.Levels", "trade:stall"),
     Twice(
         "time, messages and what is sent",
         "_tell _step send_waiting begin_chunk _board_message _state_message _pass_deadlines run stop",

@@ -50,7 +50,7 @@ def test_the_trader_is_told_every_message(messages: list[tuple[int, str | None]]
     write_columns(messages, config(), tmp_path)
     clock, feed = VirtualClock(0), ColumnFeed(Columns(tmp_path))
     trader, told = PaperTrader(config(), clock, feed, RowList()), list[Event]()
-    trader.on_input = lambda event, _: told.append(event)
+    trader.on_input = lambda event, *_: told.append(event)
     asyncio.run(VirtualRun(trader, clock, feed).run(feed.messages()))
     boards = sum(isinstance(event, BoardSnapshot) for event in told)
     assert boards == trader.core.record.tally.boards == feed.columns.manifest.boards
@@ -61,7 +61,7 @@ def test_a_stopped_run_ends_in_good_order(messages: list[tuple[int, str | None]]
     clock, feed = VirtualClock(0), ColumnFeed(Columns(tmp_path))
     trader = PaperTrader(config(), clock, feed, RowList())
     run = VirtualRun(trader, clock, feed)
-    trader.on_input = lambda _event, now_ns: run.stop() if now_ns > messages[4_000][0] else None
+    trader.on_input = lambda _event, now_ns, _number: run.stop() if now_ns > messages[4_000][0] else None
     asyncio.run(run.run(feed.messages()))
     assert 4_000 < run.messages < 4_300
     assert trader.core.is_done

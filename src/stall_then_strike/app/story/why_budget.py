@@ -14,9 +14,9 @@ from typing import Final
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.venue.budget import Budget
-from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_limits
 from stall_then_strike.infra.logs.log_reader import DecisionLine
 from stall_then_strike.types.dto import NS_PER_S, Reason
+from stall_then_strike.venues.venue_rules import venue_rules
 
 MEMORY_NS: Final = 302 * NS_PER_S
 """A little longer than the longest window."""
@@ -31,7 +31,7 @@ def budget_waits(rows: Iterable[DecisionLine], questions: Iterable[int], cfg: Ap
     """What each hold with the reason BUDGET waited for, in words, by the stamp of its row. ``rows`` are oldest
     first."""
     unit, waits = cfg.exchange.instrument(), dict[int, str]()
-    budget, quote = Budget(bitflyer_limits(cfg.exchange)), unit.to_lots(cfg.strategy.size_min)
+    budget, quote = Budget(venue_rules(cfg).limits), unit.to_lots(cfg.strategy.size_min)
     asked = sorted(questions)
     for row in rows:
         now_ns = row.ts_ns

@@ -83,7 +83,7 @@ class Sources:
         self.notes: list[str] = []
         """What could not be used, or only partly."""
         records = [known.record(run) for run in runs]
-        own = [run_journal(log_dir, record) for record in records if record is not None]
+        own = [run_journal(self._home, record) for record in records if record is not None]
         self._journals = [journal for path in own for journal in self._opened(path)]
         if not runs or any(record is None or record.mode in LIVE for record in records):
             self._journals += self._open_live(is_journal_named=is_journal_named)

@@ -16,11 +16,10 @@ from stall_then_strike.app.story.why_moment import Asked
 from stall_then_strike.app.story.why_order import QUOTE_TAG, Fill, OrderLife
 from stall_then_strike.app.story.why_sources import Records, Sources
 from stall_then_strike.app.story.why_words import FACTS, LIMITED, LOUD, clause, reason_of, sentence, signed
-from stall_then_strike.app.view.amounts import money
 from stall_then_strike.infra.logs.log_reader import DecisionLine
 from stall_then_strike.types.dto import NS_PER_S, Fact
 from stall_then_strike.types.instrument import Instrument
-from stall_then_strike.types.text import plain
+from stall_then_strike.types.text import money, plain
 
 MOMENT_S: Final = 10.0
 """Default window on each side of a moment, seconds."""

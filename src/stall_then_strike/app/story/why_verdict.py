@@ -10,11 +10,10 @@ from stall_then_strike.app.story.why_moment import Asked
 from stall_then_strike.app.story.why_order import QUOTE_TAG, OrderLife
 from stall_then_strike.app.story.why_sources import Records, Sources
 from stall_then_strike.app.story.why_words import LOUD, clause, lasting, signed
-from stall_then_strike.app.view.amounts import money
 from stall_then_strike.infra.logs.log_reader import DecisionLine
 from stall_then_strike.types.dto import Reason
 from stall_then_strike.types.instrument import Instrument
-from stall_then_strike.types.text import plain, utc_clock, utc_iso
+from stall_then_strike.types.text import money, plain, utc_clock, utc_iso
 
 _DID: Final = {
     "strike": "a strike had been sent",

@@ -16,10 +16,9 @@ from stall_then_strike.app.story.why_hold import Hold
 from stall_then_strike.app.story.why_order import Fill, OrderLife
 from stall_then_strike.app.story.why_story import Happening, Story
 from stall_then_strike.app.story.why_words import lasting, signed
-from stall_then_strike.app.view.amounts import money
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 from stall_then_strike.types.instrument import Instrument
-from stall_then_strike.types.text import plain, utc_clock, utc_iso
+from stall_then_strike.types.text import money, plain, utc_clock, utc_iso
 
 LINES_SHOWN: Final = 400
 """Most lines of a time line that are shown: those around its zero."""

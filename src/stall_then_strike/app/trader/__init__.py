@@ -10,7 +10,6 @@ paper_run      one paper run, in virtual or real time
 live_run       one live run from pre-flight to the summary
 live_end       stops a live run, and confirms the account's state at the end
 preflight      checks before real orders are sent
-embedded       the embedded exchange with an account, for a run without API key
 own_recording  records while trading
 observe        makes the snapshots of a trader
 live_alerts    decides which events send an alert

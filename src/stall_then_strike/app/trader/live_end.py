@@ -1,13 +1,13 @@
 """The end of a live run: no new orders, cancel all, and wait until the venue confirms that nothing is left.
 
 If the venue does not confirm it, the run says so and counts as failed. After a failure of the core, orders that may be
-live are cancelled directly over HTTP (:func:`cancel_directly`).
+live are cancelled directly at the venue (:func:`cancel_directly`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Final, Literal
 
@@ -15,15 +15,14 @@ from loguru import logger
 
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
-from stall_then_strike.app.trader.live_trader import LiveTrader, LiveVenue
+from stall_then_strike.app.trader.live_trader import LiveTrader
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.orders import Order
 from stall_then_strike.engine.venue.evidence import names_and_strangers
 from stall_then_strike.infra.clock import Clock, ScaledClock, perf_ns
-from stall_then_strike.infra.http_bitflyer import BitflyerHttp
-from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.types.dto import NS_PER_S, CancelRequest, ExecId, OrderEvent, OrderEventKind, OrderId
 from stall_then_strike.types.errors import VenueError
+from stall_then_strike.venues.connection import Connection, Desk
 
 _HURRY_S: Final = 2.0
 """How long a run waits for the answers to its cancels after a second signal."""
@@ -44,14 +43,13 @@ class LiveEnd:
     def __init__(
         self,
         trader: LiveTrader,
-        venues: Sequence[LiveVenue],
-        session: PyBotterSession,
+        connection: Connection,
         clock: ScaledClock,
         ending: Ending,
         say: Callable[[str], None],
     ) -> None:
-        """``venues`` are those of the trader's instruments. ``say`` shows a line to the operator."""
-        self._trader, self._venues, self._session = trader, venues, session
+        """``connection`` is the trader's. ``say`` shows a line to the operator."""
+        self._trader, self._connection = trader, connection
         self._clock, self._ending, self._say = clock, ending, say
         self._portfolio = trader.portfolio
         self.is_over = asyncio.Event()
@@ -103,8 +101,8 @@ class LiveEnd:
 
     def _is_shown_since(self, asked_ns: int) -> bool:
         """Whether the last reports were requested at ``asked_ns`` or later and confirm the account as we know it."""
-        for venue, core in zip(self._venues, self._portfolio.cores, strict=True):
-            last, account = venue.last, core.account
+        for desk, core in zip(self._connection.desks, self._portfolio.cores, strict=True):
+            last, account = desk.last, core.account
             if last is None or account is None or last.asked_ns < asked_ns or not account.is_shown_by(last):
                 return False
         return True
@@ -136,7 +134,7 @@ class LiveEnd:
         for core in self._portfolio.cores:
             if core.account is not None and core.account.to_cancel:
                 return f"waiting for the end of what should not be on the book: {', '.join(core.account.to_cancel)}"
-        if not self._session.statistics().is_private_live:
+        if not self._connection.session.statistics().is_private_live:
             return "waiting for the venue, which does not answer now, to show the account"
         return "waiting for the venue to show the account as it is here"
 
@@ -150,7 +148,9 @@ class LiveEnd:
         position = f"position {' and '.join(map(_held, self._portfolio.cores))}{doubt}"
         if not live:
             return f"no order of ours is live; {position}"
-        return f"NOT CONFIRMED: {_names(live)}; what rests expires by itself within a minute; {position}"
+        minutes = self._connection.rules.expiry_ns / (60 * NS_PER_S)
+        span = "a minute" if minutes == 1 else f"{minutes:g} minutes"
+        return f"NOT CONFIRMED: {_names(live)}; what rests expires by itself within {span}; {position}"
 
     def _live(self) -> list[Order]:
         return [order for core in self._portfolio.cores for order in core.orders.live()]
@@ -166,27 +166,27 @@ def _names(orders: Collection[Order]) -> str:
     return ", ".join(order.order_id or f"{order.client_order_id} (no name)" for order in orders)
 
 
-async def cancel_directly(core: Core, http: BitflyerHttp, clock: Clock) -> None:
-    """After a failure: cancel over HTTP the orders that may be live, without the core."""
+async def cancel_directly(core: Core, desk: Desk, clock: Clock) -> None:
+    """After a failure: cancel at the venue the orders that may be live, without the core."""
     live = list(core.orders.live())
     if not live:
         return
     logger.warning("cancelling {} orders that may be live", len(live))
     with suppress(TimeoutError):
         async with asyncio.timeout(_EMERGENCY_S):
-            await _cancel(http, [order.order_id for order in live if order.order_id is not None])
+            await _cancel(desk, [order.order_id for order in live if order.order_id is not None])
             if any(order.order_id is None for order in live):
-                await _cancel(http, await _names_found(core, http, clock))
+                await _cancel(desk, await _names_found(core, desk, clock))
 
 
-async def _cancel(http: BitflyerHttp, names: Collection[OrderId]) -> None:
-    answers = await http.send([CancelRequest(order_id=name) for name in names])
+async def _cancel(desk: Desk, names: Collection[OrderId]) -> None:
+    answers = await desk.send([CancelRequest(order_id=name) for name in names])
     for name, answer in zip(names, answers, strict=True):
         if isinstance(answer, VenueError):
             logger.error("{}: {}", name, answer)
 
 
-async def _names_found(core: Core, http: BitflyerHttp, clock: Clock) -> list[OrderId]:
+async def _names_found(core: Core, desk: Desk, clock: Clock) -> list[OrderId]:
     """The venue's ids of unacknowledged orders: ids of listed orders with the same terms.
 
     An order that was accepted a moment ago may be listed only a moment later.
@@ -203,7 +203,7 @@ async def _names_found(core: Core, http: BitflyerHttp, clock: Clock) -> list[Ord
     await asyncio.sleep(_LISTING_S)
     since = None if core.account is None else core.account.rules.since
     try:
-        report = await http.report(since or ExecId(0))
+        report = await desk.report(since or ExecId(0))
     except VenueError as error:
         logger.error("orders whose ids are unknown cannot be looked up: {}", error)
         return known

@@ -10,51 +10,42 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from loguru import logger
-from yarl import URL
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
-from stall_then_strike.app.trader.embedded import open_embedded
 from stall_then_strike.app.trader.live_alerts import PAUSE, LiveAlerts
 from stall_then_strike.app.trader.live_end import LiveEnd, cancel_directly
-from stall_then_strike.app.trader.live_trader import LivePlace, LiveTrader, LiveVenue
+from stall_then_strike.app.trader.live_trader import LivePlace, LiveTrader
 from stall_then_strike.app.trader.observe import FeedCondition, Observer
 from stall_then_strike.app.trader.own_recording import OwnRecording
-from stall_then_strike.app.trader.preflight import OF_INSTRUMENT, preflight
+from stall_then_strike.app.trader.preflight import preflight
 from stall_then_strike.app.trader.realtime import RealtimeRun
 from stall_then_strike.app.trader.skew_watch import SkewWatch
-from stall_then_strike.app.view.checks import CheckResult, Verdict, exit_code, show
+from stall_then_strike.app.view.checks import show
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import config_digest
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
-from stall_then_strike.engine.venue.shared import Shared
-from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
-from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
-from stall_then_strike.infra.bitflyer.venue_status import PERIOD_S, poll_venue_status
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, perf_ns
-from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.infra.journal.care import JournalCare
 from stall_then_strike.infra.journal.writer import Journal
 from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.infra.pyb_session import PyBotterSession, SessionEvent
 from stall_then_strike.infra.watch.alerts import AlertKind, Alerts
 from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks, written_folders
 from stall_then_strike.infra.watch.heartbeat import Heartbeat, heartbeat_path
 from stall_then_strike.infra.watch.loop_lag import LoopLag
 from stall_then_strike.infra.watch.pauses import Pause
-from stall_then_strike.tapes.event_log import Beginning
+from stall_then_strike.sim.faults.plan_file import load_fault_plan
+from stall_then_strike.tapes.event_log import Beginning, Beginnings
 from stall_then_strike.types.dto import (
     NS_PER_S,
     CallsMade,
@@ -64,6 +55,9 @@ from stall_then_strike.types.dto import (
     PrivateChannel,
     Reason,
 )
+from stall_then_strike.venues.choice import venue_of
+from stall_then_strike.venues.connection import Account, Connection, SessionEvent
+from stall_then_strike.venues.findings import Verdict, exit_code
 
 _WATCH_S: Final = 0.1
 _LAST_WRITE_S: Final = 10.0
@@ -75,7 +69,7 @@ class LiveParts:
     """What the command opened for the run."""
 
     cfg: AppConfig
-    credentials: Credentials | None
+    account: Account | None
     """None for the embedded exchange, which makes its own."""
     journal: Journal
     logs: CsvLogs
@@ -92,58 +86,41 @@ async def run_live(parts: LiveParts, ending: Ending, duration_s: float | None) -
 
     Raises ConfigError, FeedError, LogError and JournalError, perhaps in exception groups.
     """
-    cfg, credentials = parts.cfg, parts.credentials
+    cfg, account = parts.cfg, parts.account
     async with AsyncExitStack() as stack:
         speed = float(cfg.sim.speed) if cfg.env == "sim" else 1.0
         clock = ScaledClock(speed) if speed != 1.0 else SystemClock()
-        if credentials is None:
-            embedded = await open_embedded(stack, cfg, clock)
-            credentials = embedded.credentials
-            cfg = cfg.model_copy(update={"exchange": embedded.addresses(cfg.exchange)})
-        for url in (cfg.exchange.base_url, cfg.exchange.ws_url):
-            stack.enter_context(sign_for(URL(url).host or ""))
-        async with open_run(parts, cfg, clock, credentials, ending) as run:
+        venue = venue_of(cfg)
+        if account is None:
+            faults = load_fault_plan(cli.settings_file(Path(cfg.sim.faults))) if cfg.sim.faults else None
+            cfg, account = await venue.embed(stack, cfg, clock, faults)
+        async with open_run(parts, cfg, clock, account, venue.connect(cfg, clock, account), ending) as run:
             return await run.run(duration_s)
 
 
 @asynccontextmanager
 async def open_run(
-    parts: LiveParts, cfg: AppConfig, clock: ScaledClock, credentials: Credentials, ending: Ending
+    parts: LiveParts, cfg: AppConfig, clock: ScaledClock, account: Account, connection: Connection, ending: Ending
 ) -> AsyncIterator[LiveRun]:
     """A run on a given venue, with all its parts open. Nothing is sent or connected yet.
 
     Raises JournalError and LogError.
     """
     journal = parts.journal
-    cores, beginnings = list[Core](), list[Beginning]()
-    shared = Shared(cfg, bitflyer_rules(cfg), live=True)
-    for each in cfg.by_instrument():
-        restored = journal.load(each.exchange.product_code)
-        core = Core(each, shared, strategy=parts.strategy)
-        beginning = Beginning(
-            is_live=True,
-            memo=restored.memo,
-            orders=restored.orders,
-            exec_ids=restored.exec_ids,
-            fills=restored.fills,
-        )
-        beginning.restore(core)
-        cores.append(core)
-        beginnings.append(beginning)
-    portfolio = Portfolio(cfg.risk, cores)
-    portfolio.restore(journal.account())
+    restored = [journal.load(product) for product in cfg.products]
+    first, *others = (
+        Beginning(is_live=True, memo=one.memo, orders=one.orders, exec_ids=one.exec_ids, fills=one.fills)
+        for one in restored
+    )
+    beginnings = Beginnings(first=first, others=tuple(others), account=journal.account())
+    portfolio = beginnings.portfolio(cfg, connection.rules, parts.strategy)
     journal.set_patience(0)  # the event loop must not wait for another program's lock
     if not journal.reserve.keep():
         logger.warning("no room can be kept back beside {}: a halt by a full disk may be lost", journal.path)
 
-    def on_event(event: SessionEvent, number: int = 0) -> None:
-        run.on_session(event, number)  # made below: a session sends no events before it connects
-
-    others = [partial(on_event, number=number) for number in range(1, len(cores))]
-    session = PyBotterSession(cfg, clock, on_event, credentials, others)
-    async with OwnRecording(cfg, clock, "live", beginnings[0]) as recording, session:
-        run = LiveRun(parts, cfg, clock, credentials, ending, portfolio, session)
-        recording.attach(run.trader, session)
+    async with OwnRecording(cfg, clock, "live", beginnings) as recording, connection:
+        run = LiveRun(parts, cfg, clock, account, ending, portfolio, connection)
+        recording.attach(run.trader, connection)
         yield run
 
 
@@ -155,14 +132,15 @@ class LiveRun:
         parts: LiveParts,
         cfg: AppConfig,
         clock: ScaledClock,
-        credentials: Credentials,
+        account: Account,
         ending: Ending,
         portfolio: Portfolio,
-        session: PyBotterSession,
+        connection: Connection,
     ) -> None:
-        """Connect the parts. ``portfolio`` must be restored, ``session`` open but not connected."""
-        self._parts, self._cfg, self._clock, self._credentials = parts, cfg, clock, credentials
-        self._ending, self.portfolio, self._session = ending, portfolio, session
+        """Join the parts. ``portfolio`` must be restored, ``connection`` open, its session not connected."""
+        self._parts, self._cfg, self._clock, self._account = parts, cfg, clock, account
+        self._ending, self.portfolio, self.connection = ending, portfolio, connection
+        self._session = connection.session
         self.core = portfolio.first
         self._is_checked = False
         """Whether the pre-flight is over. Until then a wrong clock is only one of its findings."""
@@ -171,37 +149,22 @@ class LiveRun:
         self._skew = SkewWatch(int(cfg.risk.max_clock_skew_sec * NS_PER_S))
         self._alerts = LiveAlerts(parts.alerts.send, float(cfg.watch.alert_disconnect_sec))
         self._lag = LoopLag(cfg.watch.lag_warn_ms)
-        session.on_pause = self._on_pause
-        self._each = cfg.by_instrument()
-        self.https = [
-            BitflyerHttp(
-                session.get_client(),
-                each.exchange,
-                clock,
-                timeout=session.call_timeout,
-                on_reading=self._on_reading,
-                on_skew=self._on_skew,
-                redact=credentials.redact,
-            )
-            for each in self._each
-        ]
-        self.http = self.https[0]
-        venues = [LiveVenue(http, session) for http in self.https]
         self.trader = LiveTrader(
             portfolio,
             clock,
             [
-                LivePlace(core=core, feed=feed, logs=logs, venue=venue)
-                for core, feed, logs, venue in zip(
-                    portfolio.cores, session.feeds.all, (parts.logs, *parts.more_logs), venues, strict=True
+                LivePlace(core=core, feed=feed, logs=logs, desk=desk)
+                for core, feed, logs, desk in zip(
+                    portfolio.cores, connection.feeds, (parts.logs, *parts.more_logs), connection.desks, strict=True
                 )
             ],
             parts.journal,
             locked_sec=float(cfg.journal.locked_sec),
             on_fact=self._alerts.on_fact,
         )
-        self._end = LiveEnd(self.trader, venues, session, clock, ending, self._say)
-        where = "embedded exchange" if parts.credentials is None else cfg.exchange.base_url
+        self._end = LiveEnd(self.trader, connection, clock, ending, self._say)
+        connection.listener = self
+        where = "embedded exchange" if parts.account is None else cfg.exchange.base_url
         self._mode = f"live · {where}"
 
     # --- life
@@ -214,9 +177,7 @@ class LiveRun:
         if code != cli.EXIT_DONE:
             return code
         self._is_checked = True
-        self.trader.on_event(
-            CallsMade(ts_ns=self._clock.now_ns(), calls=sum(http.private_calls for http in self.https))
-        )
+        self.trader.on_event(CallsMade(ts_ns=self._clock.now_ns(), calls=self.connection.calls_made))
         self._tell_halt()
         observer = Observer(self._cfg, self.trader, self._mode, self._clock.now_ns(), self._condition)
         try:
@@ -231,13 +192,7 @@ class LiveRun:
         return code if is_written or code != cli.EXIT_DONE else cli.EXIT_FAILED
 
     async def _preflight(self) -> int:
-        results: list[CheckResult] = []
-        for each, http in zip(self._each, self.https, strict=True):
-            found = await preflight(each, self._credentials, http, self._clock, self._parts.log_dir)
-            if results:
-                product = each.exchange.product_code
-                found = [replace(one, name=f"{one.name} {product}") for one in found if one.name in OF_INSTRUMENT]
-            results += found
+        results = await preflight(self._cfg, self._account, self.connection, self._clock, self._parts.log_dir)
         show(results, self._parts.screen.console)
         for result in results:
             if result.verdict is Verdict.OK:
@@ -248,7 +203,7 @@ class LiveRun:
         code = exit_code(results)
         if code == cli.EXIT_USAGE:  # after any other code a supervisor restarts the run every few seconds
             faults = (f"{result.name}: {result.text}" for result in results if result.verdict is Verdict.FAULT)
-            self._parts.alerts.send(AlertKind.STOP, "not started", self._credentials.redact("; ".join(faults)))
+            self._parts.alerts.send(AlertKind.STOP, "not started", self._account.redact("; ".join(faults)))
         return code
 
     async def _stopped_early(self) -> int:
@@ -285,19 +240,13 @@ class LiveRun:
         """Start the background tasks of trading, which run until cancelled."""
         cfg, parts, trader, clock = self._cfg, self._parts, self.trader, self._clock
         timer = RealtimeRun(trader, clock, speed=clock.speed)
-        period_s = PERIOD_S * len(self.https)  # as many calls of this address for several instruments as for one
         care = JournalCare(parts.journal, cfg.journal.keep_days, clock.now_ns, self._tell_of_journal)
         disks = DiskWatch(written_folders(cfg, parts.log_dir, Path(cfg.journal.dir)), cfg.watch.min_free_disk_mb)
         return [
             tasks.create_task(timer.keep_time()),
             tasks.create_task(trader.send()),
             tasks.create_task(self._session.wait_failed()),
-            *(
-                tasks.create_task(
-                    poll_venue_status(http, clock, partial(trader.on_market, number=number), period_s=period_s)
-                )
-                for number, http in enumerate(self.https)
-            ),
+            tasks.create_task(self.connection.poll_status()),
             tasks.create_task(heartbeat.run()),
             tasks.create_task(self._lag.run()),
             tasks.create_task(self._watch()),
@@ -314,8 +263,8 @@ class LiveRun:
     async def _cancel_the_rest(self) -> None:
         """After a failure: cancel the orders that may be live, without the core."""
         self._is_past_core = True
-        for core, http in zip(self.portfolio.cores, self.https, strict=True):
-            await cancel_directly(core, http, self._clock)
+        for core, desk in zip(self.portfolio.cores, self.connection.desks, strict=True):
+            await cancel_directly(core, desk, self._clock)
 
     async def _write_the_rest(self) -> bool:
         """Write the owed steps into the journal. Returns whether all were written."""
@@ -343,18 +292,20 @@ class LiveRun:
 
     # --- events
 
-    def on_session(self, event: SessionEvent, number: int = 0) -> None:
+    def on_session(self, event: SessionEvent, number: int) -> None:
         """Take one event of the session, of the instrument with this number."""
         if isinstance(event, OrderEvent | FillEvent | PrivateChannel):
             self.trader.on_event(event, number)
         else:
             self.trader.on_market(event, self._session.frame_perf_ns, number)
 
-    def _on_reading(self, reading: LimitReading) -> None:
+    def on_reading(self, reading: LimitReading) -> None:
+        """Take the venue's own reading of a rate limit."""
         if not self._is_past_core:
             self.trader.on_event(reading)
 
-    def _on_pause(self, pause: Pause) -> None:
+    def on_pause(self, pause: Pause) -> None:
+        """Take a sleep, a standstill or a clock step."""
         self._forget_skew()
         if not self._is_past_core:
             self.trader.remember(PAUSE, str(pause))
@@ -362,10 +313,10 @@ class LiveRun:
     def _forget_skew(self) -> None:
         """The clock may have jumped: skews measured before do not count any more."""
         self._skew.restart()
-        for http in self.https:
-            http.skew.forget()
+        self.connection.forget_skew()
 
-    def _on_skew(self, skew_ns: int) -> None:
+    def on_skew(self, skew_ns: int) -> None:
+        """Take what one answer tells of the venue's clock; halt when it is too far from ours."""
         why = self._skew.add(skew_ns)
         portfolio, is_watched = self.portfolio, self._is_checked and not self._is_past_core
         is_sound = portfolio.halted is None and portfolio.start_fault is None
@@ -434,7 +385,7 @@ class LiveRun:
         """Report what ends the run, in the runtime log and to the operator. One line per cause in a group."""
         while isinstance(error, ExceptionGroup):
             error = error.exceptions[0]
-        what = self._credentials.redact(f"{type(error).__name__}: {error}")
+        what = self._account.redact(f"{type(error).__name__}: {error}")
         logger.critical("the run fails: {}", what)
         self._parts.alerts.send(AlertKind.STOP, "failed", f"{what}; {self._end.last_words()}")
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from loguru import logger
 
@@ -16,15 +15,11 @@ from stall_then_strike.app.trader.owed_steps import ChangeLog, OwedSteps
 from stall_then_strike.app.trader.trader import RowLog, Seat, Trader
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
-from stall_then_strike.engine.gateway import AccountReader, OrderGateway, Reply, Request
 from stall_then_strike.engine.portfolio import Portfolio
-from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import ScaledClock
-from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.infra.market_source import MarketSource
 from stall_then_strike.infra.orderbook_view import OwnQuote
-from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.types.dto import (
-    AccountReport,
     Changes,
     Command,
     Event,
@@ -37,33 +32,7 @@ from stall_then_strike.types.dto import (
     Reconcile,
     Side,
 )
-
-
-class Venue(OrderGateway, AccountReader, Protocol):
-    """What live trading needs of a venue."""
-
-
-class LiveVenue:
-    """The venue as the executor uses it: orders and requests over HTTP, reconnecting by the session."""
-
-    def __init__(self, http: BitflyerHttp, session: PyBotterSession) -> None:
-        """Both must be open."""
-        self._http, self._session = http, session
-        self.last: AccountReport | None = None
-        """The newest report."""
-
-    async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
-        """Send orders and cancels."""
-        return await self._http.send(batch)
-
-    async def report(self, since: ExecId) -> AccountReport:
-        """Request the account."""
-        self.last = await self._http.report(since)
-        return self.last
-
-    def renew(self, why: str) -> None:
-        """Reconnect the session."""
-        self._session.renew(why)
+from stall_then_strike.venues.connection import Desk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +41,9 @@ class LivePlace:
 
     core: Core
     """Made with an account, and restored."""
-    feed: MarketFeed
+    feed: MarketSource
     logs: RowLog
-    venue: Venue
+    desk: Desk
     """Sends this instrument's orders."""
 
 
@@ -108,8 +77,8 @@ class LiveTrader(Trader):
 
     def _outbox(self, place: LivePlace, number: int, clock: ScaledClock) -> TaskOutbox:
         sink = self.on_event if number == 0 else partial(self._on_answer, number)
-        venue, rules = place.venue, place.core.shared.venue
-        executor = OrderExecutor(venue, sink, clock.now_ns, venue, batch=rules.batch, post_only=rules.post_only)
+        desk, rules = place.desk, place.core.shared.venue
+        executor = OrderExecutor(desk, sink, clock.now_ns, desk, batch=rules.batch, post_only=rules.post_only)
         return TaskOutbox(executor, self.owed, sink, clock, batch=rules.batch)
 
     def _on_answer(self, number: int, event: Event) -> None:

@@ -30,9 +30,9 @@ from stall_then_strike.engine.orders import OrderState
 from stall_then_strike.engine.portfolio import MONEY_PER_ONE, DayResult, Portfolio
 from stall_then_strike.infra.clock import perf_ns
 from stall_then_strike.infra.logging_structured import action_text
-from stall_then_strike.infra.pyb_session import SessionStatistics
 from stall_then_strike.infra.watch.histogram import LatencyHistogram
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
+from stall_then_strike.venues.connection import Condition
 
 MOST_A_SECOND: Final = 5
 """Snapshots made in a second of real time, however many readers there are."""
@@ -49,7 +49,7 @@ class FeedCondition:
     """What the end of the run waits for."""
 
     @classmethod
-    def of(cls, transport: SessionStatistics, lag_ns: int | None = None, awaited: str = "") -> Self:
+    def of(cls, transport: Condition, lag_ns: int | None = None, awaited: str = "") -> Self:
         """The condition of a session, and of the event loop if its lag is measured."""
         return cls(
             connected=transport.is_connected,

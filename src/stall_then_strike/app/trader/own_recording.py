@@ -1,4 +1,4 @@
-"""Records while trading: public frames to tapes, and the core's events to an event log.
+"""Records while trading: public frames to a tape for each instrument, and all cores' events to one event log.
 
 Off by default (``record.enabled``). If the recording cannot be started, the run does not start either, because the user
 asked for it. If it fails later, the run says so once and goes on without it.
@@ -7,7 +7,7 @@ asked for it. If it fails later, the run says so once and goes on without it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self
@@ -17,24 +17,49 @@ from loguru import logger
 from stall_then_strike.app.trader.live_trader import LiveTrader
 from stall_then_strike.app.trader.trader import Trader
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.feeds import Feeds
 from stall_then_strike.infra.clock import Clock
-from stall_then_strike.infra.pyb_session import PyBotterSession
-from stall_then_strike.tapes.event_log import Asked, Beginning, EventLog
+from stall_then_strike.infra.line.frame_tap import FrameTap
+from stall_then_strike.infra.market_source import MarketSource
+from stall_then_strike.tapes.event_log import Beginnings, EventLog
 from stall_then_strike.tapes.salvage import RecordFolder
+from stall_then_strike.tapes.sequence import Numbered
 from stall_then_strike.tapes.tape_writer import TapeWriter
+from stall_then_strike.venues.connection import Connection
 
-Message = tuple[int, str | None]
 _ENDED: Final = "run ended"
+_EMBEDDED: Final = "the embedded exchange"
+"""Whose frames are recorded in virtual time."""
+
+
+class _TapeOfEach:
+    """One connection's frames, on the tape of their instrument. What names none is on the tape of each."""
+
+    def __init__(self, tapes: Sequence[FrameTap], names: Feeds[MarketSource]) -> None:
+        self._tapes, self._names = tapes, names
+
+    def on_frame(self, data: bytes, recv_ns: int) -> None:
+        number = self._names.named_in(data)
+        for tape in self._tapes if number is None else self._tapes[number : number + 1]:
+            tape.on_frame(data, recv_ns)
+
+    def on_connected(self, now_ns: int) -> None:
+        for tape in self._tapes:
+            tape.on_connected(now_ns)
+
+    def on_dropped(self, now_ns: int, why: str) -> None:
+        for tape in self._tapes:
+            tape.on_dropped(now_ns, why)
 
 
 class OwnRecording:
     """One run's recording, as an async context manager. Does nothing if recording is not enabled."""
 
-    def __init__(self, cfg: AppConfig, clock: Clock | None, mode: str, beginning: Beginning) -> None:
+    def __init__(self, cfg: AppConfig, clock: Clock | None, mode: str, beginnings: Beginnings) -> None:
         """Nothing is opened yet. ``clock`` is None in virtual time, where the messages' stamps are the time."""
-        self._cfg, self._clock, self._mode, self._beginning = cfg, clock, mode, beginning
+        self._cfg, self._clock, self._mode, self._beginnings = cfg, clock, mode, beginnings
         self._stack = ExitStack()
-        self._tape: TapeWriter | None = None
+        self._tapes: list[TapeWriter] = []
         self._events: EventLog | None = None
 
     async def __aenter__(self) -> Self:
@@ -43,46 +68,55 @@ class OwnRecording:
         if cfg.record.enabled:
             folder = Path(cfg.record.dir)
             try:
-                self._stack.enter_context(RecordFolder(folder, cfg.exchange))
-                now_ns = None if self._clock is None else self._clock.now_ns
-                self._tape = TapeWriter(folder, cfg.exchange, bound=cfg.record.queue_frames, now_ns=now_ns)
-                self._stack.callback(self._tape.close, _ENDED)
-                if cfg.record.own_events:
-                    self._events = EventLog(folder, cfg, self._mode, self._beginning)
-                    self._stack.callback(self._events.close, _ENDED)
+                self._open(folder)
             except BaseException:
                 self._stack.close()
                 raise
             logger.info("recording to {}", folder)
         return self
 
+    def _open(self, folder: Path) -> None:
+        cfg = self._cfg
+        now_ns = None if self._clock is None else self._clock.now_ns
+        source = _EMBEDDED if self._clock is None else None
+        for each in cfg.by_instrument():
+            self._stack.enter_context(RecordFolder(folder, each.exchange))
+            tape = TapeWriter(folder, each.exchange, bound=cfg.record.queue_frames, now_ns=now_ns, source=source)
+            self._stack.callback(tape.close, _ENDED)
+            self._tapes.append(tape)
+        if cfg.record.own_events:
+            self._events = EventLog(folder, cfg, self._mode, self._beginnings)
+            self._stack.callback(self._events.close, _ENDED)
+
     async def __aexit__(self, *exc: object) -> None:
         """Finish the files, and log how much was lost."""
         await asyncio.to_thread(self._stack.close)
-        for what, lost in (("frames", self._tape), ("events", self._events)):
-            if lost is not None and lost.lost:
-                logger.error("{} {} were not recorded", lost.lost, what)
+        frames, events = sum(tape.lost for tape in self._tapes), 0 if self._events is None else self._events.lost
+        for what, lost in (("frames", frames), ("events", events)):
+            if lost:
+                logger.error("{} {} were not recorded", lost, what)
 
-    def attach(self, trader: Trader, session: PyBotterSession | None = None) -> None:
-        """Record a trader's events and a session's frames. Call this before the first event and before connecting."""
+    def attach(self, trader: Trader, connection: Connection | None = None) -> None:
+        """Record a trader's events and a connection's frames. To be called before the first event and frame."""
         events = self._events
         if events is not None:
             trader.on_input = events.on_input
             if isinstance(trader, LiveTrader):
                 calls = trader.core.shared.venue.report_calls
-                trader.on_asked = lambda now_ns: events.on_input(Asked(calls), now_ns)
-        if session is not None:
-            session.tap = self._tape
+                trader.on_asked = lambda now_ns: events.on_asked(calls, now_ns)
+        if connection is not None and self._tapes:
+            names = Feeds(connection.feeds)
+            connection.session.tap = self._tapes[0] if names.is_one else _TapeOfEach(self._tapes, names)
 
-    def listen(self, messages: Iterable[Message]) -> Iterator[Message]:
+    def listen(self, messages: Iterable[Numbered]) -> Iterator[Numbered]:
         """Record messages that come without a session, as the caller takes them."""
-        for recv_ns, text in messages:
-            if self._tape is not None and text is not None:
-                self._tape.on_frame(text.encode(), recv_ns)
-            yield recv_ns, text
+        for recv_ns, (number, text) in messages:
+            if self._tapes and text is not None:
+                self._tapes[number].on_frame(text.encode(), recv_ns)
+            yield recv_ns, (number, text)
 
     def drain(self) -> None:
         """Wait for the disk, because virtual time runs faster than it writes."""
-        for stream in (self._tape, self._events):
+        for stream in (*self._tapes, self._events):
             if stream is not None:
                 stream.drain()

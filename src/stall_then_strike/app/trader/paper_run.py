@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -18,24 +18,23 @@ from stall_then_strike.app.trader.observe import FeedCondition, Observer
 from stall_then_strike.app.trader.own_recording import OwnRecording
 from stall_then_strike.app.trader.realtime import RealtimeRun
 from stall_then_strike.app.trader.trader import PaperTrader
-from stall_then_strike.app.trader.virtual import Message, VirtualRun
+from stall_then_strike.app.trader.virtual import SeveralFeeds, VirtualRun
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
-from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
-from stall_then_strike.infra.clock import ScaledClock, SystemClock, VirtualClock
-from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.infra.bitflyer.feeds import Feeds
+from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock, VirtualClock
 from stall_then_strike.infra.journal.batch import BatchedJournal
 from stall_then_strike.infra.journal.care import JournalCare
-from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.infra.pyb_session import PyBotterSession
+from stall_then_strike.infra.logs.run_logs import RunLogs
+from stall_then_strike.infra.market_source import MarketEvent, MarketSource
 from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks, written_folders
-from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.market import Market
-from stall_then_strike.tapes.event_log import Beginning
+from stall_then_strike.tapes.event_log import Beginnings
+from stall_then_strike.tapes.sequence import Numbered
 from stall_then_strike.tapes.tape_reader import TapeError
-from stall_then_strike.types.dto import NS_PER_S, Reason
+from stall_then_strike.types.dto import NS_PER_S, BoardSnapshot, PublicTrades, Reason, VenueStatus
+from stall_then_strike.venues.choice import venue_of
+from stall_then_strike.venues.connection import Connection, Session, SessionEvent, Unheard
 
 _STOP_S: Final = 5.0
 """How long a stopping run waits for its cancels to be confirmed, real seconds."""
@@ -44,11 +43,22 @@ _PAPER: Final = "paper"
 """Part of the names of recordings."""
 
 
+class _Market(Unheard):
+    """Hands the market of a connection without an account to a trader on paper."""
+
+    def __init__(self, trader: PaperTrader, session: Session) -> None:
+        self._trader, self._session = trader, session
+
+    def on_session(self, event: SessionEvent, number: int) -> None:
+        if isinstance(event, BoardSnapshot | PublicTrades | VenueStatus):
+            self._trader.on_market(event, self._session.frame_perf_ns, number)
+
+
 class PaperRun:
     """One run, from an open log folder to its summary."""
 
     def __init__(
-        self, cfg: AppConfig, logs: CsvLogs, screen: Screen, log_dir: Path, journal: BatchedJournal | None = None
+        self, cfg: AppConfig, logs: RunLogs, screen: Screen, log_dir: Path, journal: BatchedJournal | None = None
     ) -> None:
         """Nothing is started yet. ``journal`` is None for a replay."""
         self._cfg = cfg
@@ -66,7 +76,8 @@ class PaperRun:
 
     async def virtual(
         self,
-        messages: Iterable[Message],
+        feeds: Sequence[MarketSource],
+        messages: Iterable[Numbered],
         *,
         mode: str,
         speed: float,
@@ -74,11 +85,14 @@ class PaperRun:
         ended: str,
         is_tape: bool = False,
     ) -> int:
-        """Trade stamped messages; ``ended`` is the reason given at their end. Messages of a tape are not recorded."""
-        clock, feed = VirtualClock(0), MarketFeed(self._cfg, is_recorded=True)
-        trader = PaperTrader(self._cfg, clock, feed, self._logs, self._journal)
+        """Trade stamped messages; ``ended`` is the reason given at their end. Messages of a tape are not recorded.
+
+        ``feeds`` are all of :func:`recorded_feeds`.
+        """
+        clock = VirtualClock(0)
+        trader = self._trader(self._cfg, clock, feeds)
         observer = Observer(self._cfg, trader, mode, 0)
-        recording = OwnRecording(self._cfg, None, _PAPER, Beginning(is_live=False))
+        recording = OwnRecording(self._cfg, None, _PAPER, Beginnings.on_paper(self._cfg))
 
         def flush() -> None:
             self._logs.flush()
@@ -86,14 +100,18 @@ class PaperRun:
             if self._journal is not None:
                 self._journal.write_and_tidy()
 
-        paced = not math.isinf(speed)
+        def on_market(event: MarketEvent, started_ns: int | None) -> None:
+            trader.on_market(event, started_ns, decoder.number)
+
+        paced, decoder = not math.isinf(speed), SeveralFeeds(feeds)
         run = VirtualRun(
             trader,
             clock,
-            feed,
+            decoder,
             pacer=(lambda start_ns: ScaledClock(speed, start_ns)) if paced else None,
             on_start=observer.restart,
             flush=flush,
+            on_market=on_market,
         )
         async with recording, asyncio.TaskGroup() as tasks:
             recording.attach(trader)
@@ -105,9 +123,14 @@ class PaperRun:
             for task in owned:
                 task.cancel()
         code = self._finish_virtual(trader, observer, run, ended)
-        if not feed.statistics().board_snapshots and not self.ending.wanted.is_set():
-            raise TapeError(f"no board snapshot of {self._cfg.exchange.product_code} in {run.messages} messages")
+        silent = [feed.product for feed in feeds if not feed.statistics().board_snapshots]
+        if silent and not self.ending.wanted.is_set():
+            raise TapeError(f"no board snapshot of {' and '.join(silent)} in {run.messages} messages")
         return code
+
+    def _trader(self, cfg: AppConfig, clock: Clock, feeds: Sequence[MarketSource]) -> PaperTrader:
+        (feed, logs), *others = zip(feeds, self._logs.each, strict=True)
+        return PaperTrader(cfg, clock, feed, logs, self._journal, others=others)
 
     async def alone(
         self,
@@ -146,30 +169,24 @@ class PaperRun:
         async with AsyncExitStack() as stack:
             clock = ScaledClock(speed) if speed != 1.0 else SystemClock()
             cfg = self._cfg
+            venue = venue_of(cfg)
             if sim:
-                market = Market(seed=cfg.sim.seed, start_ns=clock.now_ns(), instrument=cfg.exchange.instrument())
-                exchange = await stack.enter_async_context(BitflyerExchange(market, clock=clock))
-                urls = {"base_url": exchange.base_url, "ws_url": exchange.ws_url}
-                cfg = cfg.model_copy(update={"exchange": cfg.exchange.model_copy(update=urls)})
-
-            def on_event(event: MarketEvent) -> None:
-                trader.on_market(event, session.frame_perf_ns)  # made below: no events before it connects
-
-            session = PyBotterSession(cfg, clock, on_event)
-            trader = PaperTrader(cfg, clock, session.feed, self._logs, self._journal)
-            recording = OwnRecording(cfg, clock, _PAPER, Beginning(is_live=False))
+                cfg, _ = await venue.embed(stack, cfg, clock, None)
+            recording = OwnRecording(cfg, clock, _PAPER, Beginnings.on_paper(cfg))
             await stack.enter_async_context(recording)
-            recording.attach(trader, session)
-            await stack.enter_async_context(session)
+            connection = await stack.enter_async_context(venue.connect(cfg, clock, None))
+            session = connection.session
+            trader = self._trader(cfg, clock, connection.feeds)
+            recording.attach(trader, connection)
+            connection.listener = _Market(trader, session)
             observer = Observer(cfg, trader, mode, clock.now_ns(), lambda: FeedCondition.of(session.statistics()))
             await session.connect_ws()
             await self._ready(session, speed)
             observer.restart(clock.now_ns())
             if not self.ending.wanted.is_set():
                 logger.info("feed is live: {}", cfg.exchange.ws_url)
-            http = BitflyerHttp(session.get_client(), cfg.exchange, clock, timeout=session.call_timeout)
             async with asyncio.TaskGroup() as tasks:
-                owned = self._start_tasks(tasks, trader, session, http, clock)
+                owned = self._start_tasks(tasks, trader, connection, clock)
                 owned.append(tasks.create_task(self._screen.show(observer.snapshot)))
                 await self._until_end(trader, None if duration_s is None else duration_s / speed)
                 for task in owned:
@@ -180,8 +197,7 @@ class PaperRun:
         self,
         tasks: asyncio.TaskGroup,
         trader: PaperTrader,
-        session: PyBotterSession,
-        http: BitflyerHttp,
+        connection: Connection,
         clock: ScaledClock,
     ) -> list[asyncio.Task[None]]:
         """Start the background tasks of trading, which run until cancelled."""
@@ -190,8 +206,8 @@ class PaperRun:
         owned = [
             tasks.create_task(RealtimeRun(trader, clock, speed=clock.speed).keep_time()),
             tasks.create_task(trader.send()),
-            tasks.create_task(session.wait_failed()),
-            tasks.create_task(poll_venue_status(http, clock, trader.on_market)),
+            tasks.create_task(connection.session.wait_failed()),
+            tasks.create_task(connection.poll_status()),
             tasks.create_task(self._watch(trader)),
             tasks.create_task(watch_disks(disks, logger.warning)),
         ]
@@ -200,7 +216,7 @@ class PaperRun:
             owned += [tasks.create_task(self._journal.keep_writing()), tasks.create_task(care.run())]
         return owned
 
-    async def _ready(self, session: PyBotterSession, speed: float) -> None:
+    async def _ready(self, session: Session, speed: float) -> None:
         """Wait for the first complete book, or for a signal."""
         # If the venue's time runs slowly, its snapshots come slowly too.
         limit_s = float(self._cfg.ws.connect_timeout_sec) / min(1.0, speed)
@@ -219,11 +235,12 @@ class PaperRun:
     async def _watch(self, trader: PaperTrader) -> None:
         """Watch for the moment when nothing is live any more; halt if a log cannot be written."""
         while True:
-            if self._logs.failure is not None and trader.core.halted is None:
-                trader.halt(Reason.LOG_FAILURE, str(self._logs.failure))
-            if trader.core.is_done:
-                if trader.core.halted is not None:
-                    self.ending.ask(f"halted: {trader.core.halted.label}")
+            portfolio, failure = trader.portfolio, self._logs.failure
+            if failure is not None and portfolio.halted is None:
+                trader.halt(Reason.LOG_FAILURE, str(failure))
+            if portfolio.is_done:
+                if portfolio.halted is not None:
+                    self.ending.ask(f"halted: {portfolio.halted.label}")
                 self._over.set()
             await asyncio.sleep(_WATCH_S)
 
@@ -235,6 +252,11 @@ class PaperRun:
         self._screen.end(summary_table(observer.finish(), log_dir=str(self._log_dir), ended=ended))
         logger.info("ended: {}", ended)
         return cli.EXIT_DONE if halted is None else cli.EXIT_HALTED
+
+
+def recorded_feeds(cfg: AppConfig) -> Feeds[MarketSource]:
+    """The feeds of all instruments, for messages that do not come over a connection."""
+    return Feeds(venue_of(cfg).recorded(cfg))
 
 
 def _nanoseconds(seconds: float | None) -> int | None:

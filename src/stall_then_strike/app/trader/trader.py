@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from loguru import logger
@@ -19,13 +20,13 @@ from stall_then_strike.app.trader.owed_steps import ChangeLog
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
+from stall_then_strike.engine.gateway import EventSink
 from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.shared import Shared
-from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
-from stall_then_strike.infra.bitflyer.feed import FeedStatistics, MarketEvent
 from stall_then_strike.infra.clock import Clock, perf_ns
+from stall_then_strike.infra.market_source import FeedStatistics, MarketEvent
 from stall_then_strike.infra.watch.histogram import LatencyHistogram
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
@@ -49,6 +50,7 @@ from stall_then_strike.types.dto import (
     Tick,
     TradeLogRow,
 )
+from stall_then_strike.venues.venue_rules import venue_rules
 
 # Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
 _OK: Final = BookStatus.OK
@@ -118,8 +120,8 @@ class Trader:
         self.clock = clock
         self.on_step: Callable[[], None] = lambda: None
         """Called after each step, because the next deadline may have changed."""
-        self.on_input: Callable[[Event, int], None] | None = None
-        """Called with each event just before the core gets it, and with the time given to the core."""
+        self.on_input: Callable[[Event, int, int], None] | None = None
+        """Called with each event just before its core gets it, the time given to the core, and the instrument."""
         self.latency = LatencyHistogram()
         """Time from the receipt of a board message's text to the core's answer."""
         self._inbox: deque[tuple[Event, int]] = deque()
@@ -183,7 +185,7 @@ class Trader:
         """The only place that calls the portfolio's step."""
         now_ns = self.clock.now_ns()
         if self.on_input is not None:
-            self.on_input(event, now_ns)
+            self.on_input(event, now_ns, number)
         if (core := self._alone) is not None:  # the account is its only instrument: see `Portfolio.alone`
             step = core.on_event(event, now_ns)
             if step is not NOTHING:
@@ -256,7 +258,7 @@ class Trader:
 
 
 class PaperTrader(Trader):
-    """One core, one paper gateway, one executor."""
+    """The cores of one account, and for each of them a paper gateway and an executor."""
 
     def __init__(
         self,
@@ -266,46 +268,90 @@ class PaperTrader(Trader):
         logs: RowLog,
         journal: ChangeLog | None = None,
         *,
+        others: Sequence[tuple[Feed, RowLog]] = (),
         strategy: MakeStrategy = stall_then_strike,
     ) -> None:
-        """Nothing is started yet. The paper gateway reads the book of ``feed``.
+        """Nothing is started yet. Each paper gateway reads the book of its instrument's feed.
 
+        ``feed`` and ``logs`` are the first instrument's, ``others`` are those of the others, in the order of ``cfg``.
         Without ``journal`` nothing is stored.
         """
-        venue = bitflyer_rules(cfg)
-        core = Core(cfg, Shared(cfg, venue), strategy=strategy, is_remembered=journal is not None)
+        venue = venue_rules(cfg)
+        shared, each = Shared(cfg, venue), cfg.by_instrument()
+        cores = [Core(one, shared, strategy=strategy, is_remembered=journal is not None) for one in each]
         self._journal = journal
-        self.paper = PaperGateway(
-            cfg.paper, cfg.session, core.instrument, venue, sink=self.on_event, now_ns=clock.now_ns
+        sinks: list[EventSink] = [self.on_event, *(partial(self._on_answer, number) for number in range(1, len(cores)))]
+        self.papers = tuple(
+            PaperGateway(
+                cfg.paper,
+                cfg.session,
+                core.instrument,
+                venue,
+                sink=sink,
+                now_ns=clock.now_ns,
+                place=(number, len(each)),
+            )
+            for number, (core, sink) in enumerate(zip(cores, sinks, strict=True))
         )
-        executor = OrderExecutor(self.paper, self.on_event, clock.now_ns, batch=MOST_WAITING, post_only=venue.post_only)
-        # A cancel in flight at the paper venue is a new deadline without an event: read the deadline after sending.
-        self.outbox = InlineOutbox(executor, on_sent=lambda: self.on_step())
-        super().__init__(Portfolio(cfg.risk, [core]), clock, [Seat(0, core, feed, logs, self.outbox)])
+        self.outboxes = tuple(
+            # A cancel in flight at the paper venue is a new deadline without an event: read the deadline after sending.
+            InlineOutbox(
+                OrderExecutor(paper, sink, clock.now_ns, batch=MOST_WAITING, post_only=venue.post_only),
+                on_sent=lambda: self.on_step(),
+            )
+            for paper, sink in zip(self.papers, sinks, strict=True)
+        )
+        self._waiting = tuple(outbox.actions for outbox in self.outboxes)
+        places = zip(cores, ((feed, logs), *others), self.outboxes, strict=True)
+        seats = [Seat(number, core, *place, outbox) for number, (core, place, outbox) in enumerate(places)]
+        super().__init__(Portfolio(cfg.risk, cores), clock, seats)
+
+    def _on_answer(self, number: int, event: Event) -> None:
+        self.on_event(event, number)
 
     def _remember(self, changes: Changes, seat: Seat) -> None:
         if self._journal is not None:
             self._journal.record(changes)
 
     @property
+    def has_waiting(self) -> bool:
+        """Whether any action waits to be sent."""
+        return any(self._waiting)
+
+    async def send_waiting(self) -> None:
+        """Send the waiting actions of all instruments, and those that their answers lead to, of whichever."""
+        while self.has_waiting:
+            for outbox in self.outboxes:
+                if outbox.actions:
+                    await outbox.send_waiting()
+
+    @property
     def next_deadline_ns(self) -> int:
         """When :meth:`wake` is to be called if no event comes before."""
-        core_ns, paper_ns = self.core.next_deadline_ns, self.paper.next_deadline_ns
+        if self._alone is None:
+            return min(self.portfolio.next_deadline_ns, *(paper.next_deadline_ns for paper in self.papers))
+        core_ns, paper_ns = self._alone.next_deadline_ns, self.papers[0].next_deadline_ns
         return core_ns if core_ns < paper_ns else paper_ns
 
     def wake(self) -> None:
         """A deadline has come."""
-        self.paper.advance(self.clock.now_ns())
+        self._advance()
         super().wake()
+
+    def _advance(self) -> None:
+        now_ns = self.clock.now_ns()
+        for paper in self.papers:
+            paper.advance(now_ns)
 
     def on_market(self, event: MarketEvent, started_ns: int | None = None, number: int = 0) -> None:
         """Take one market event: the paper venue sees it first, as the market would have, then the core."""
-        self.paper.advance(self.clock.now_ns())
+        self._advance()
+        paper = self.papers[number]
         if isinstance(event, BoardSnapshot):
-            book = self.feed.board if event.status is _OK else None
-            self.paper.on_book(book, event.ts_ns)
+            book = self.seats[number].feed.board if event.status is _OK else None
+            paper.on_book(book, event.ts_ns)
         elif isinstance(event, PublicTrades):
-            self.paper.on_trades(event)
+            paper.on_trades(event)
         else:
-            self.paper.on_status(event)
+            paper.on_status(event)
         super().on_market(event, started_ns, number)

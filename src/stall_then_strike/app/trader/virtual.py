@@ -8,12 +8,12 @@ give the same rows, byte for byte, at every speed and on every machine.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 from stall_then_strike.app.trader.trader import PaperTrader
-from stall_then_strike.infra.bitflyer.feed import MarketEvent
 from stall_then_strike.infra.clock import Clock, VirtualClock, perf_ns
+from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.sim.paper import STOP_NS
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import FeedError
@@ -38,6 +38,21 @@ class RecordedFeed(Protocol[M]):
         ...
 
 
+class SeveralFeeds:
+    """The feeds of several instruments as one decoder: a message is the number of its instrument, and its text."""
+
+    def __init__(self, feeds: Sequence[RecordedFeed[str | None]]) -> None:
+        """In the order of the instruments."""
+        self._feeds = tuple(feeds)
+        self.number = 0
+        """Whose the last message was."""
+
+    def on_recorded(self, message: tuple[int, str | None], recv_ns: int) -> MarketEvent | None:
+        """The market event of a message."""
+        self.number, text = message
+        return self._feeds[self.number].on_recorded(text, recv_ns)
+
+
 class VirtualRun(Generic[M]):
     """Drives one trader through messages in virtual time."""
 
@@ -51,15 +66,18 @@ class VirtualRun(Generic[M]):
         on_start: Callable[[int], None] = lambda start_ns: None,
         flush: Callable[[], object] = lambda: None,
         is_timed: bool = True,
+        on_market: Callable[[MarketEvent, int | None], None] | None = None,
     ) -> None:
         """``pacer`` makes a clock from the first stamp; the run keeps its pace. None: as fast as possible.
 
         ``on_start`` is called with the first stamp. ``flush`` waits for the logs, which write more slowly than virtual
         time runs. ``is_timed``: the trader measures the time from each message's text to the decision.
+        ``on_market`` takes each event; by default it is the trader's, for its first instrument.
         """
         self._trader = trader
         self._clock = clock
-        self._feed = feed
+        self._on_recorded = feed.on_recorded
+        self._on_market = trader.on_market if on_market is None else on_market
         self._make_pacer = pacer
         self._pacer: Clock | None = None
         self._on_start = on_start
@@ -84,8 +102,8 @@ class VirtualRun(Generic[M]):
         Each message comes with its receive stamp; one before an earlier stamp is replaced by the latest. Raises
         FeedError for an impossible stamp.
         """
-        trader, clock, outbox = self._trader, self._clock, self._trader.outbox
-        core, waiting, on_recorded = trader.core, outbox.actions, self._feed.on_recorded
+        trader, clock, on_recorded, on_market = self._trader, self._clock, self._on_recorded, self._on_market
+        ended = trader.portfolio.alone or trader.portfolio
         latest_ns = _NEVER_NS
         for recv_ns, message in messages:
             is_next = latest_ns <= recv_ns < trader.next_deadline_ns and recv_ns <= self._end_ns
@@ -98,14 +116,14 @@ class VirtualRun(Generic[M]):
             started_ns = perf_ns() if self._is_timed else None
             event = on_recorded(message, latest_ns)
             if event is not None:
-                trader.on_market(event, started_ns)
+                on_market(event, started_ns)
             self.messages += 1
-            if waiting:
-                await outbox.send_waiting()
+            if trader.has_waiting:
+                await trader.send_waiting()
             self._turns += 1
             if self._turns % _BREATH == 0:
                 await self._breathe()
-            if core.is_done:
+            if ended.is_done:
                 break
         if self.messages and settle:
             await self._settle()
@@ -137,22 +155,21 @@ class VirtualRun(Generic[M]):
 
     async def _settle(self) -> None:
         self._trader.stop()
-        await self._trader.outbox.send_waiting()
+        await self._trader.send_waiting()
         end_ns = self._clock.now_ns() + STOP_NS
-        while not self._trader.core.is_done and self._trader.next_deadline_ns <= end_ns:
+        while not self._trader.portfolio.is_done and self._trader.next_deadline_ns <= end_ns:
             await self._pass_deadlines(self._trader.next_deadline_ns)
 
     async def _pass_deadlines(self, until_ns: int) -> None:
         """Wake the trader at each of its deadlines up to and including this stamp."""
-        trader, outbox = self._trader, self._trader.outbox
-        waiting = outbox.actions
+        trader = self._trader
         while (deadline_ns := trader.next_deadline_ns) <= until_ns:
             if self._pacer is not None:
                 await self._pacer.sleep_until(deadline_ns)
             self._clock.advance_to(deadline_ns)
             trader.wake()
-            if waiting:
-                await outbox.send_waiting()
+            if trader.has_waiting:
+                await trader.send_waiting()
             self._turns += 1
             if self._turns % _BREATH == 0:
                 await self._breathe()

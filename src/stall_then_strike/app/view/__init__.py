@@ -6,7 +6,7 @@ fitting         figures fitted into lines of a width
 panel           the live panel
 screen          display of a run: panel or lines
 summary         a line a minute, a table at the end
-checks          findings of a check, and their display
+checks          findings of a check, displayed
 state_view      a journal as tables
 state_export    a journal as CSV
 sweep_screen    progress and results of a sweep

@@ -1,4 +1,4 @@
-"""Amounts, prices and times as an operator reads them."""
+"""Prices and times as an operator reads them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,6 @@ from decimal import Decimal
 from typing import Final
 
 UNKNOWN: Final = "-"
-
-
-def money(amount: Decimal, *, signed: bool = True) -> str:
-    """Money with thousands separators, ``+1,234``; below a thousand with two decimals, ``-3.41``."""
-    shown = round(amount, 0 if abs(amount) >= 1000 or amount == amount.to_integral_value() else 2)
-    if not shown:
-        return f"{abs(shown):f}"  # never -0
-    return f"{shown:+,f}" if signed else f"{shown:,f}"
 
 
 def price(value: Decimal | None) -> str:

@@ -1,59 +1,15 @@
-"""Findings of a check, the exit code that follows from them, and their display on a terminal."""
+"""Findings of a check on a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Sequence
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stall_then_strike.app.shell import cli
-
-
-class Verdict(StrEnum):
-    """Severity of a finding."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAULT = "fault"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
-    """One finding. ``exit_code`` is the command's exit code because of it, zero unless it is a fault."""
-
-    name: str
-    verdict: Verdict
-    text: str
-    advice: str = ""
-    exit_code: int = cli.EXIT_DONE
-    is_halt: bool = False
-    """Whether a run would only close its position, until the operator lifts the halt."""
-
-
-def ok(name: str, text: str) -> CheckResult:
-    """A finding without a problem."""
-    return CheckResult(name=name, verdict=Verdict.OK, text=text)
-
-
-def warning(name: str, text: str, advice: str) -> CheckResult:
-    """A finding that does not prevent trading, but that the operator should know."""
-    return CheckResult(name=name, verdict=Verdict.WARNING, text=text, advice=advice)
-
-
-def fault(name: str, text: str, advice: str, *, exit_code: int = cli.EXIT_FAILED) -> CheckResult:
-    """A finding that prevents trading. Exit code 2 is for settings and keys, 1 for what may pass by itself."""
-    return CheckResult(name=name, verdict=Verdict.FAULT, text=text, advice=advice, exit_code=exit_code)
-
-
-def exit_code(results: Iterable[CheckResult]) -> int:
-    """The exit code of all findings: settings and keys (2) come before what may pass by itself (1)."""
-    return max((result.exit_code for result in results), default=cli.EXIT_DONE)
-
+from stall_then_strike.venues.findings import CheckResult, Verdict
 
 _STYLE: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAULT: "bold red"}
 

@@ -20,11 +20,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from stall_then_strike.app.view.amounts import UNKNOWN, micros, millis, money, price, span
+from stall_then_strike.app.view.amounts import UNKNOWN, micros, millis, price, span
 from stall_then_strike.app.view.fitting import LABEL_STYLE, Figure, Part, aligned, cut, fitted, label_width, laid, part
 from stall_then_strike.app.view.snapshot import AccountLine, InstrumentSnapshot, LiveOrder, Snapshot
 from stall_then_strike.types.dto import NS_PER_MS, BoardState, BookStatus, Health, Side
-from stall_then_strike.types.text import plain, utc_clock
+from stall_then_strike.types.text import money, plain, utc_clock
 
 _WIDE = 140
 _FRAMED = (70, 22)

@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from stall_then_strike.app.view.amounts import UNKNOWN, money, price
+from stall_then_strike.app.view.amounts import UNKNOWN, price
 from stall_then_strike.app.view.snapshot import DayFigures, Fill, Halt, LiveOrder, as_plain, price_of
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.portfolio import MONEY_PER_ONE
@@ -21,7 +21,7 @@ from stall_then_strike.infra.journal.halt import newest, remembered
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.types.dto import CoreMemo
 from stall_then_strike.types.instrument import Instrument
-from stall_then_strike.types.text import plain, utc_iso
+from stall_then_strike.types.text import money, plain, utc_iso
 
 FILLS_SHOWN: Final = 10
 _KEYS: Final = {"position": "position_btc"} | {

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from stall_then_strike.app.view.amounts import UNKNOWN, micros, money, price, span
+from stall_then_strike.app.view.amounts import UNKNOWN, micros, price, span
 from stall_then_strike.app.view.snapshot import ZERO, DayFigures, InstrumentSnapshot, Latency, ReasonCount, Snapshot
 from stall_then_strike.types.dto import Reason
-from stall_then_strike.types.text import plain, utc_iso
+from stall_then_strike.types.text import money, plain, utc_iso
 
 REASONS_SHOWN = 6
 _Rows = list[tuple[str, str]]

@@ -16,18 +16,18 @@ Venue facts (bitFlyer API documentation, realtime API; the rest measured): data 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum, unique
+from collections.abc import Callable, Iterable
 from math import floor
 from typing import Any, Final
 
 import orjson
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.store import DELTA_PREFIX, SNAPSHOT_PREFIX, Board, BoardError
+from stall_then_strike.infra.bitflyer.store import DELTA_PREFIX, SNAPSHOT_PREFIX, Board
 from stall_then_strike.infra.bitflyer.wire_name import order_name
+from stall_then_strike.infra.levels import BoardError
 from stall_then_strike.infra.line.refusals import SHOWN_CHARS, Absences, Refusals, in_words
+from stall_then_strike.infra.market_source import FeedStatistics, MarketEvent, Refusal, RefusedFrame
 from stall_then_strike.infra.orderbook_view import OrderBookView
 from stall_then_strike.types.dto import (
     NO_ORDER,
@@ -56,55 +56,8 @@ _HEAD_CHARS: Final = 200
 MAX_TRADES: Final = 10_000
 """Most executions in one message; a longer one is refused. The most seen is 16."""
 
-MarketEvent = BoardSnapshot | PublicTrades | VenueStatus
-
-
-@unique
-class Refusal(StrEnum):
-    """Kinds of refused frames."""
-
-    TOO_LONG = "too_long"
-    NOT_JSON = "not_json"
-    BATCH = "batch"
-    NOT_AN_OBJECT = "not_an_object"
-    BINARY = "binary"
-    UNKNOWN_METHOD = "unknown_method"
-    UNKNOWN_CHANNEL = "unknown_channel"
-    BAD_PARAMS = "bad_params"
-    BAD_BOARD = "bad_board"
-    BAD_EXECUTIONS = "bad_executions"
-    BAD_TICKER = "bad_ticker"
-    STRAY_REPLY = "stray_reply"
-    """An answer to no request of this connection."""
-
-
 _UNREAD: Final = frozenset({Refusal.TOO_LONG, Refusal.NOT_JSON, Refusal.BATCH, Refusal.BAD_PARAMS})
 """Refused frames whose channel can only be found by searching their beginning."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedStatistics:
-    """Counts since the feed was made."""
-
-    board_snapshots: int
-    board_deltas: int
-    deltas_before_snapshot: int
-    """Deltas received before their connection's first snapshot: not applied."""
-    execution_messages: int
-    executions: int
-    tickers: int
-    replies: int
-    mid_checked: int
-    """Board messages whose mid price was compared with the book."""
-    mid_agreed: int
-    execution_gaps: int
-    """How often execution ids rose by more than one within a connection: perhaps lost messages."""
-    executions_missing: int
-    """Ids that those gaps skipped."""
-    execution_duplicates: int
-    """Executions received again; they are dropped."""
-    refused: Mapping[str, int]
-    """Refused frames, by kind."""
 
 
 class MarketFeed:
@@ -169,6 +122,11 @@ class MarketFeed:
         """The public channels, in the order in which to subscribe them."""
         return (self.snapshot_channel, self.board_channel, self.executions_channel, self.ticker_channel)
 
+    @property
+    def frame_names(self) -> tuple[str, ...]:
+        """The texts by which this product's frames are told from others'."""
+        return self.channels
+
     # --- Connection --------------------------------------------------------------------------------------------------
 
     def on_connect(self) -> None:
@@ -194,13 +152,13 @@ class MarketFeed:
         """Take one text frame as received."""
         try:
             if len(text) > self._max_frame_bytes:
-                raise _Refused(Refusal.TOO_LONG, f"{len(text)} bytes")
+                raise RefusedFrame(Refusal.TOO_LONG, f"{len(text)} bytes")
             try:
                 message = orjson.loads(text)
             except ValueError as error:
-                raise _Refused(Refusal.NOT_JSON, str(error)) from None
+                raise RefusedFrame(Refusal.NOT_JSON, str(error)) from None
             return self._take(message, recv_ns)
-        except _Refused as refused:
+        except RefusedFrame as refused:
             is_of_book = refused.kind is Refusal.BAD_BOARD or (
                 refused.kind in _UNREAD and self._names_board(text[:_HEAD_CHARS])
             )
@@ -218,7 +176,7 @@ class MarketFeed:
         """Take one message that is already parsed, such as a line of a tape."""
         try:
             return self._take(message, recv_ns)
-        except _Refused as refused:
+        except RefusedFrame as refused:
             return self._refuse(refused, "", recv_ns, is_of_book=refused.kind is Refusal.BAD_BOARD)
 
     def _names_board(self, head: str | bytes) -> bool:
@@ -226,7 +184,9 @@ class MarketFeed:
         raw = head.encode(errors="replace") if isinstance(head, str) else head
         return any(name in raw for name in self._board_names)
 
-    def _refuse(self, refused: _Refused, shown: str | bytes, recv_ns: int, *, is_of_book: bool) -> BoardSnapshot | None:
+    def _refuse(
+        self, refused: RefusedFrame, shown: str | bytes, recv_ns: int, *, is_of_book: bool
+    ) -> BoardSnapshot | None:
         """Count a refused frame. If it was a board message, the book becomes SUSPECT: it misses the frame's changes."""
         self._refusals.add(refused.kind, refused.why, shown, recv_ns)
         if not is_of_book or not self._has_snapshot:
@@ -267,7 +227,7 @@ class MarketFeed:
             self._on_other(message)
             return None
         if not is_data:
-            raise _Refused(Refusal.UNKNOWN_METHOD)
+            raise RefusedFrame(Refusal.UNKNOWN_METHOD)
         # Most frequent channel first.
         if channel == self.board_channel:
             return self._on_delta(content, recv_ns)
@@ -280,7 +240,7 @@ class MarketFeed:
         if channel == EVENTS_CHANNEL and self._on_private is not None:
             self._on_private(content, recv_ns)
             return None
-        raise _Refused(Refusal.UNKNOWN_CHANNEL)
+        raise RefusedFrame(Refusal.UNKNOWN_CHANNEL)
 
     def _on_delta(self, content: Any, recv_ns: int) -> BoardSnapshot | None:
         if not self._has_snapshot:
@@ -290,7 +250,7 @@ class MarketFeed:
         try:
             mid = self.board.apply_delta(content)
         except BoardError as error:
-            raise _Refused(Refusal.BAD_BOARD, str(error)) from None
+            raise RefusedFrame(Refusal.BAD_BOARD, str(error)) from None
         self._board_deltas += 1
         self.heard_ns[self.board_channel] = recv_ns
         self.view.on_board(mid, False, recv_ns)
@@ -300,7 +260,7 @@ class MarketFeed:
         try:
             mid = self.board.apply_snapshot(content)
         except BoardError as error:
-            raise _Refused(Refusal.BAD_BOARD, str(error)) from None
+            raise RefusedFrame(Refusal.BAD_BOARD, str(error)) from None
         self._has_snapshot = True
         self._board_snapshots += 1
         self.heard_ns[self.snapshot_channel] = recv_ns
@@ -309,7 +269,7 @@ class MarketFeed:
 
     def _on_executions(self, content: Any, recv_ns: int) -> PublicTrades | None:
         if type(content) is not list or len(content) > MAX_TRADES:
-            raise _Refused(Refusal.BAD_EXECUTIONS, "not an array, or too long")
+            raise RefusedFrame(Refusal.BAD_EXECUTIONS, "not an array, or too long")
         trades = self._take_trades(content, recv_ns)
         if content and not trades:
             return None
@@ -368,10 +328,10 @@ class MarketFeed:
 
     def _on_ticker(self, content: Any, recv_ns: int) -> VenueStatus:
         if type(content) is not dict:
-            raise _Refused(Refusal.BAD_TICKER, "not an object")
+            raise RefusedFrame(Refusal.BAD_TICKER, "not an object")
         product, word = content.get("product_code"), content.get("state")
         if (product is not None and product != self.product) or (word is not None and type(word) is not str):
-            raise _Refused(Refusal.BAD_TICKER, "of another product, or state is not a word")
+            raise RefusedFrame(Refusal.BAD_TICKER, "of another product, or state is not a word")
         self._tickers += 1
         self.heard_ns[self.ticker_channel] = recv_ns
         if word is None:
@@ -386,33 +346,24 @@ class MarketFeed:
     def _on_other(self, message: Any) -> None:
         """Take a message that is not a notification with channel and content: an answer, or garbage."""
         if type(message) is list:
-            raise _Refused(Refusal.BATCH)
+            raise RefusedFrame(Refusal.BATCH)
         if type(message) is not dict:
-            raise _Refused(Refusal.NOT_AN_OBJECT)
+            raise RefusedFrame(Refusal.NOT_AN_OBJECT)
         if "id" in message and ("result" in message or "error" in message):
             self._on_reply(message)
         elif message.get("method") == "channelMessage":
-            raise _Refused(Refusal.BAD_PARAMS)
+            raise RefusedFrame(Refusal.BAD_PARAMS)
         else:
-            raise _Refused(Refusal.UNKNOWN_METHOD)
+            raise RefusedFrame(Refusal.UNKNOWN_METHOD)
 
     def _on_reply(self, message: dict[str, Any]) -> None:
         request = message["id"]
         if type(request) is not int or (request not in self._awaited and not self._is_recorded):
-            raise _Refused(Refusal.STRAY_REPLY)
+            raise RefusedFrame(Refusal.STRAY_REPLY)
         self._replies += 1
         error, result = message.get("error"), message.get("result")
         is_yes = error is None and result is True
         self.replies[request] = None if is_yes else in_words(result if error is None else error)
-
-
-class _Refused(Exception):
-    """Raised for a frame to be refused; caught within this file."""
-
-    def __init__(self, kind: Refusal, why: str = "") -> None:
-        super().__init__(kind, why)
-        self.kind = kind
-        self.why = why
 
 
 def _name_of(value: Any) -> OrderId:

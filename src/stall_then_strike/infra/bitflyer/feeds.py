@@ -9,19 +9,22 @@ from __future__ import annotations
 import re
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Generic, TypeVar
 
-from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
+from stall_then_strike.infra.market_source import MarketEvent, MarketSource
 from stall_then_strike.types.dto import BoardSnapshot, BookStatus
 
+F = TypeVar("F", bound=MarketSource)
 
-class Feeds:
+
+class Feeds(Generic[F]):
     """The feeds of a connection, numbered in the order of the instruments."""
 
-    def __init__(self, feeds: Sequence[MarketFeed]) -> None:
+    def __init__(self, feeds: Sequence[F]) -> None:
         """At least one."""
         self.all = tuple(feeds)
         self.is_one = len(self.all) == 1
-        self._number = {name.encode(): number for number, feed in enumerate(self.all) for name in feed.channels}
+        self._number = {name.encode(): number for number, feed in enumerate(self.all) for name in feed.frame_names}
         names = b"|".join(map(re.escape, sorted(self._number, key=len, reverse=True)))
         self._channel = re.compile(b'"(' + names + b')"')
         self._with_book: set[int] = set()
@@ -42,8 +45,12 @@ class Feeds:
 
     def number_of(self, text: bytes) -> int:
         """The number of the feed that a text frame is for. Needless if there is only one."""
+        return self.named_in(text) or 0
+
+    def named_in(self, text: bytes) -> int | None:
+        """The number of the feed whose channel a text frame names; None if it names none."""
         found = self._channel.search(text)
-        return 0 if found is None else self._number[found[1]]
+        return None if found is None else self._number[found[1]]
 
     def note_book(self, number: int, event: MarketEvent) -> bool:
         """Note a complete book; return whether all products have one now."""

@@ -2,14 +2,9 @@
 
 pybotters' own board sorts the whole book for each delta, copies each changed level for each watcher and unsubscribes
 the snapshot channel after the first snapshot. This board keeps that class's public interface and replaces its
-implementation: for each side a list of integer prices, sorted by bisection, and a dict from price to size. The best is
-a plain attribute, a new level costs one search, a deletion none, and a watcher is woken once per message.
+implementation by the sorted integers of `infra/levels.py`. A watcher is woken once per message.
 
 The board knows nothing of our own orders, of time or of the book's status: see `orderbook_view.py`.
-
-Invariants: a refused message has changed nothing; no level has size zero or price zero; ``best_bid`` and ``best_ask``
-are those after the last accepted message, zero on an empty side. The dicts are the book. The price lists hold every
-price of their dict; they may also hold deleted prices and duplicates, except at the best.
 
 Venue facts (bitFlyer API documentation, realtime board channels): ``size`` is the total size at a price and zero
 deletes the level; entries at price 0 appear when an auction executes market orders and mean nothing for the book.
@@ -20,7 +15,6 @@ that reveals a lost deletion.
 from __future__ import annotations
 
 from asyncio import Queue
-from bisect import insort
 from collections.abc import Iterator
 from math import floor
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -28,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pybotters.models import bitflyer as pybotters_bitflyer
 from pybotters.store import StoreChange, StoreStream
 
+from stall_then_strike.infra.levels import MAX_LEVELS, BoardError, Level, Levels
 from stall_then_strike.types.dto import Side
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 
@@ -35,27 +30,16 @@ if TYPE_CHECKING:
     from pybotters.ws import ClientWebSocketResponse
 
 Item = dict[str, Any]
-Level = tuple[Ticks, Lots]
 
 # Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
 _BUY: Final = Side.BUY
 _SELL: Final = Side.SELL
-
-MAX_LEVELS: Final = 20_000
-"""Most levels a side; a message that leads to more is refused. The product's whole book has about 1,100 levels."""
-
-SPARE_PRICES: Final = 200
-"""A price list is rebuilt when it is longer than twice the number of levels plus this."""
 
 SNAPSHOT_PREFIX: Final = "lightning_board_snapshot_"
 DELTA_PREFIX: Final = "lightning_board_"
 
 
 _NONE: Final = Lots(0)
-
-
-class BoardError(ValueError):
-    """The message does not describe a book. Nothing was changed."""
 
 
 class BoardStream(StoreStream):
@@ -68,8 +52,8 @@ class BoardStream(StoreStream):
         self._store = store
 
 
-class Board(pybotters_bitflyer.Board):
-    """Book of one product; implements :class:`~stall_then_strike.types.dto.BookReader`, own orders included.
+class Board(Levels, pybotters_bitflyer.Board):
+    """Book of one product, own orders included.
 
     Items are pybotters' dicts: ``product_code``, ``side`` (``asks`` or ``bids``), ``price``, ``size``. They are made
     on request and belong to the caller.
@@ -77,34 +61,20 @@ class Board(pybotters_bitflyer.Board):
 
     def __init__(self, instrument: Instrument, *, max_levels: int = MAX_LEVELS) -> None:
         """Start empty."""
-        super().__init__("board")
-        self.product_code: Final = instrument.product_code
-        # The best of both sides, our own orders included; zeros on an empty side.
-        self.best_bid = Ticks(0)
-        self.best_bid_size = Lots(0)
-        self.best_ask = Ticks(0)
-        self.best_ask_size = Lots(0)
-        self._max_levels = max_levels
+        Levels.__init__(self, instrument.product_code, max_levels)
+        pybotters_bitflyer.Board.__init__(self, "board")
         # Floats, so that a wrong type on the wire fails at the multiplication: a str times an int is a longer str.
         self._ticks_per_one = float(instrument.ticks_per_one)
         self._lots_per_one = float(instrument.lots_per_one)
-        self._bids: dict[Ticks, Lots] = {}
-        self._asks: dict[Ticks, Lots] = {}
-        self._bid_prices: list[Ticks] = []
-        self._ask_prices: list[Ticks] = []
 
     # --- Intake ------------------------------------------------------------------------------------------------------
 
     def apply_delta(self, message: Item) -> int:
         """Apply a ``lightning_board`` message; return its mid price in ticks. Raises BoardError for a bad message."""
         mid, bids, asks = self._decode(message)
-        if len(bids) + len(self._bids) > self._max_levels or len(asks) + len(self._asks) > self._max_levels:
-            raise BoardError(f"more than {self._max_levels} levels a side")
-        # From here on nothing can fail.
-        _merge(bids, self._bids, self._bid_prices)
-        _merge(asks, self._asks, self._ask_prices)
+        self.merge(bids, asks)
         self.mid_price[self.product_code] = message["mid_price"]
-        self._settle("update", message)
+        self._wake("update", message)
         return mid
 
     def apply_snapshot(self, message: Item) -> int:
@@ -113,22 +83,16 @@ class Board(pybotters_bitflyer.Board):
         Raises BoardError for a bad message.
         """
         mid, bids, asks = self._decode(message)
-        if len(bids) > self._max_levels or len(asks) > self._max_levels:
-            raise BoardError(f"more than {self._max_levels} levels a side")
-        self._bids = {ticks: lots for ticks, lots in dict(bids).items() if lots}
-        self._asks = {ticks: lots for ticks, lots in dict(asks).items() if lots}
-        self._bid_prices = sorted(self._bids)
-        self._ask_prices = sorted(self._asks)
+        self.replace(bids, asks)
         self.mid_price[self.product_code] = message["mid_price"]
-        self._settle("insert", message)
+        self._wake("insert", message)
         return mid
 
     def clear(self) -> None:
         """Forget all levels."""
-        self._bids, self._asks = {}, {}
-        self._bid_prices, self._ask_prices = [], []
+        self.replace((), ())
         self.mid_price.clear()
-        self._settle("delete", {})
+        self._wake("delete", {})
 
     def _decode(self, message: Item) -> tuple[int, list[Level], list[Level]]:
         """Return the mid price in ticks and the changed levels of both sides. Raises BoardError."""
@@ -150,22 +114,8 @@ class Board(pybotters_bitflyer.Board):
         except ValueError as error:  # NaN, or a BoardError from below
             raise BoardError(str(error)) from None
 
-    def _settle(self, operation: Literal["insert", "update", "delete"], message: Item) -> None:
-        """Publish the new best and wake the watchers."""
-        if sizes := self._bids:
-            prices = self._bid_prices
-            while (best := prices[-1]) not in sizes:
-                prices.pop()
-            self.best_bid, self.best_bid_size = best, sizes[best]
-        else:
-            self.best_bid, self.best_bid_size = Ticks(0), _NONE
-        if sizes := self._asks:
-            prices = self._ask_prices
-            while (best := prices[0]) not in sizes:
-                del prices[0]
-            self.best_ask, self.best_ask_size = best, sizes[best]
-        else:
-            self.best_ask, self.best_ask_size = Ticks(0), _NONE
+    def _wake(self, operation: Literal["insert", "update", "delete"], message: Item) -> None:
+        """Wake the watchers."""
         if self._queues:
             change = StoreChange(self, operation, message or None, {"product_code": self.product_code})
             for queue in self._queues:
@@ -175,30 +125,7 @@ class Board(pybotters_bitflyer.Board):
         if self._events:
             self._set()
 
-    # --- Integers out ------------------------------------------------------------------------------------------------
-
-    def size_at(self, side: Side, price: Ticks) -> Lots:
-        """Size displayed at a price, our own orders included; zero where there is no level."""
-        return (self._bids if side is _BUY else self._asks).get(price, _NONE)
-
-    def best(self, side: Side) -> Ticks:
-        """The best price of a side; zero while it is empty."""
-        return self.best_bid if side is _BUY else self.best_ask
-
-    def levels(self, side: Side) -> Iterator[tuple[Ticks, Lots]]:
-        """Levels of a side, best first. The book must not change while the iterator is in use."""
-        sizes = self._bids if side is _BUY else self._asks
-        before = Ticks(0)
-        for price in reversed(self._bid_prices) if side is _BUY else self._ask_prices:
-            if price in sizes and price != before:
-                yield price, sizes[price]
-                before = price
-
     # --- pybotters' interface ----------------------------------------------------------------------------------------
-
-    def __len__(self) -> int:
-        """Number of levels of both sides."""
-        return len(self._bids) + len(self._asks)
 
     def __iter__(self) -> Iterator[Item]:
         """All items, asks before bids, best first."""
@@ -299,19 +226,6 @@ def _checked_ticks(price: Any, size: Any, ticks_per_one: float) -> Ticks:
     if ticks / ticks_per_one != price:
         raise BoardError(f"price {price!r} is off the grid")
     return Ticks(ticks)
-
-
-def _merge(changes: list[Level], sizes: dict[Ticks, Lots], prices: list[Ticks]) -> None:
-    """Apply total sizes per price to one side."""
-    for ticks, lots in changes:
-        if lots:
-            if ticks not in sizes:
-                insort(prices, ticks)
-            sizes[ticks] = lots
-        elif ticks in sizes:
-            del sizes[ticks]
-    if len(prices) > 2 * len(sizes) + SPARE_PRICES:
-        prices[:] = sorted(sizes)
 
 
 class BitflyerStore(pybotters_bitflyer.bitFlyerDataStore):

@@ -39,11 +39,13 @@ class BatchedJournal:
         self._has_failed = False
 
     @classmethod
-    def open(cls, path: Path, *, product_code: str, now_ns: int) -> BatchedJournal:
-        """Make a new journal. Raises JournalError, also if the file exists already."""
+    def open(cls, path: Path, *, product_code: str, now_ns: int, others: Sequence[str] = ()) -> BatchedJournal:
+        """Make a new journal; the products are as in `Journal`. Raises JournalError, also if the file exists."""
         if path.exists():
             raise JournalError(f"{path} is an earlier run's journal without its manifest; move it away")
-        journal = Journal.open(path, product_code=product_code, account=ACCOUNT, now_ns=now_ns, locks=path.parent)
+        journal = Journal.open(
+            path, product_code=product_code, others=others, account=ACCOUNT, now_ns=now_ns, locks=path.parent
+        )
         journal.set_patience(0)  # another program's lock must block neither the event loop nor virtual time
         return cls(journal)
 
@@ -68,18 +70,19 @@ class BatchedJournal:
             self._waiting.append(changes)
 
     def write(self) -> None:
-        """Write the waiting steps in one transaction."""
-        if not self._waiting:
-            return
-        try:
-            self.journal.record(_merged(self._waiting))
-        except JournalBusy as error:
-            if len(self._waiting) >= _MOST:
+        """Write the waiting steps, those of each instrument in one transaction."""
+        while self._waiting:
+            product = self._waiting[0].product
+            steps = [step for step in self._waiting if step.product == product]
+            try:
+                self.journal.record(_merged(steps))
+            except JournalBusy as error:
+                if len(self._waiting) >= _MOST:
+                    self._fail(error)
+                return
+            except JournalError as error:
                 self._fail(error)
-            return
-        except JournalError as error:
-            self._fail(error)
-        self._waiting.clear()
+            self._waiting = [step for step in self._waiting if step.product != product]
 
     def write_and_tidy(self) -> None:
         """Write the waiting steps and keep the write-ahead log short. May wait for the disk."""
@@ -122,4 +125,6 @@ def _merged(steps: Sequence[Changes]) -> Changes:
         fills=tuple(fill for step in steps for fill in step.fills),
         facts=tuple(fact for step in steps for fact in step.facts),
         memo=next((step.memo for step in reversed(steps) if step.memo is not None), None),
+        product=steps[-1].product,
+        account=next((step.account for step in reversed(steps) if step.account is not None), None),
     )

@@ -168,15 +168,15 @@ def read_event_logs(paths: Sequence[Path]) -> LiveRecord:
     for path in paths:
         try:
             run = open_run(path)
-            if not run.beginning.is_live:
+            if not run.beginnings.first.is_live:
                 continue
             if cfg is not None and run.cfg.exchange.instrument() != cfg.exchange.instrument():
                 raise CalibrationError(f"{path}: another product than {sources[0]}; accepted: one product at a time")
             cfg = run.cfg
             sources.append(path)
             # What a run remembers of an earlier run is in the events of that run, if they were given.
-            for _, step in replay_steps(path):
-                if step.changes is not None:
+            for number, step in replay_steps(path):
+                if step.changes is not None and not number:  # the product of ``cfg`` is the first
                     stories.take(step.changes.orders, step.changes.facts, step.changes.fills)
         except (TapeError, OSError) as error:
             raise CalibrationError(f"the event log cannot be read: {error}") from error

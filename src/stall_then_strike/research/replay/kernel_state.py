@@ -15,7 +15,7 @@ import numpy as np
 
 from stall_then_strike.engine.recording import Tally
 from stall_then_strike.engine.strategy_stall import StallParams
-from stall_then_strike.infra.bitflyer.store import MAX_LEVELS
+from stall_then_strike.infra.levels import MAX_LEVELS
 from stall_then_strike.research.tables.columns import BOARD_STATES, I64, MOST_LEVELS, Chunk, Ints
 from stall_then_strike.sim.fill_rules import Queue
 from stall_then_strike.sim.latency import QUANTILES, Spikes

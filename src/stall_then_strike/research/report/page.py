@@ -35,6 +35,8 @@ header { display: flex; gap: 16px; align-items: flex-start; justify-content: spa
 h1 { font-size: 24px; line-height: 1.25; margin: 0 0 4px; overflow-wrap: anywhere; }
 h2 { font-size: 17px; line-height: 1.3; margin: 0 0 4px; }
 p { margin: 0 0 6px; }
+article { margin-top: 34px; padding-top: 14px; border-top: 2px solid var(--line); }
+nav a { color: var(--accent); }
 .quiet { color: var(--muted); font-size: 13px; overflow-wrap: anywhere; }
 button { flex: none; font: inherit; font-size: 13px; color: var(--ink); background: var(--card); cursor: pointer;
   border: 1px solid var(--line); border-radius: 8px; padding: 8px 12px; min-height: 40px; }
@@ -127,7 +129,8 @@ _SCRIPT: Final = """
 
 def render(page: Page, say: Labels) -> str:
     """The file's text. Equal pages give equal text."""
-    figures = [figure for section in page.sections for figure in section.figures]
+    sections = [section for each in (page, *page.parts) for section in each.sections]
+    figures = [figure for section in sections for figure in section.figures]
     parts = [
         f'<!DOCTYPE html>\n<html lang="{say.language}">\n<head>\n<meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
@@ -137,16 +140,39 @@ def render(page: Page, say: Labels) -> str:
         *(f'<p class="quiet">{_safe(line)}</p>' for line in page.subtitle),
         f'</div><button id="theme" type="button">{_safe(say("theme"))}</button></header>',
         _cards(page.cards),
+        _links(page),
         _words(say("summary"), page.summary),
         f'<noscript><p class="words">{_safe(say("needs_script"))}</p></noscript>',
-        f'<div class="sections">{"".join(_section(section) for section in page.sections)}</div>',
-        _words(say("notes"), page.notes, kind="words notes"),
+        _body(page, say),
+        *(_part(part, say) for part in page.parts),
         "</main>",
         f'<script id="palette" type="application/json">{_json(PALETTE)}</script>',
         f'<script id="figures" type="application/json">{_json(figures)}</script>',
         f"<script>{get_plotlyjs()}</script>\n<script>{_SCRIPT}</script>\n</body>\n</html>\n",
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _body(page: Page, say: Labels) -> str:
+    sections = "".join(_section(section) for section in page.sections)
+    return f'<div class="sections">{sections}</div>{_words(say("notes"), page.notes, kind="words notes")}'
+
+
+def _links(page: Page) -> str:
+    """The way to each part."""
+    if not page.parts:
+        return ""
+    links = (f'<a href="#{_safe(part.key)}">{_safe(part.title)}</a>' for part in page.parts)
+    return f"<nav>{' · '.join(links)}</nav>"
+
+
+def _part(part: Page, say: Labels) -> str:
+    """A page below another one."""
+    told = "".join(f'<p class="quiet">{_safe(line)}</p>' for line in part.subtitle)
+    return (
+        f'<article id="{_safe(part.key)}"><h1>{_safe(part.title)}</h1>{told}'
+        f"{_cards(part.cards)}{_words(say('summary'), part.summary)}{_body(part, say)}</article>"
+    )
 
 
 def _cards(cards: list[Card]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, Final
 
-from stall_then_strike.research.figures.activity import AGE_EDGES_MS, SPREAD_EDGES, Bin
+from stall_then_strike.research.figures.activity import AGE_EDGES_MS, SPREAD_EDGES, Bin, LimitUse
 from stall_then_strike.research.figures.estimates import Estimate, quantile
 from stall_then_strike.research.figures.profit import PARTS, QUOTES, EquityPoint, group_of
 from stall_then_strike.research.report.drawing import (
@@ -19,7 +19,7 @@ from stall_then_strike.research.report.drawing import (
     thin,
 )
 from stall_then_strike.research.report.labels import Labels
-from stall_then_strike.research.report.run_data import HORIZONS_NS, RunFigures
+from stall_then_strike.research.report.run_data import HORIZONS_NS, AccountFigures, RunFigures
 from stall_then_strike.types.dto import NS_PER_S, Side
 
 ENOUGH: Final = 20
@@ -27,6 +27,7 @@ ENOUGH: Final = 20
 _ECDF_POINTS: Final = 200
 _WAIT_COLOURS: Final = {"place": "@blue", "register": "@green", "cancel": "@orange", "fill": "@purple"}
 _LIMIT_COLOURS: Final = {"private": "@blue", "orders": "@orange", "small": "@green"}
+_LINES: Final = ("@ink", "@blue", "@orange", "@green", "@purple", "@grey")
 _REASONS_SHOWN: Final = 12
 _LABEL_ROOM: Final = 0.3
 
@@ -80,7 +81,7 @@ def equity_chart(run: RunFigures, say: Labels) -> Figure | None:
         ),
         line(
             [at_fills[i] for i in kept], [held[i] for i in kept], say("position"), "@grey", "y3",
-            hovertemplate="%{y:.8~f} BTC", showlegend=False,
+            hovertemplate=f"%{{y:.8~f}} {say.base}", showlegend=False,
         ),
     ]  # fmt: skip
     data[0]["line"]["width"] = 3.5
@@ -91,6 +92,36 @@ def equity_chart(run: RunFigures, say: Labels) -> Figure | None:
     shape["yaxis"] = axis(say("jpy"), domain=[0.5, 1.0])
     shape["yaxis2"] = axis(say("drawdown_axis"), domain=[0.26, 0.44])
     shape["yaxis3"] = axis(say("held_axis"), domain=[0.0, 0.2])
+    return {"data": data, "layout": shape}
+
+
+def account_chart(account: AccountFigures, say: Labels) -> Figure | None:
+    """The result of all instruments together, and of each."""
+    if not account.equity:
+        return None
+    start = min(run.rows.first_ns for run in account.runs)
+    lines = [(say("all_together"), account.equity)]
+    for run in account.runs:
+        points = run.books.points
+        lines.append((run.name, [(point.ts_ns, run.jpy(point.equity)) for point in points]))
+    data = []
+    for number, (name, results) in enumerate(lines):
+        values = [float(made) for _, made in results]
+        kept = thin(values)
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": name,
+                "x": [say.stamp(start), *(say.stamp(results[at][0]) for at in kept)],
+                "y": [0, *(values[at] for at in kept)],
+                "line": {"color": _LINES[number % len(_LINES)], "width": 1.4 if number else 2.4, "shape": "hv"},
+                "hovertemplate": f"%{{y:,.2f}} {say('jpy')}",
+            }
+        )
+    shape = layout(380, hovermode="x unified", meta={"zooms": True})
+    shape["xaxis"] = over_time(say("time_axis", zone=say.zone))
+    shape["yaxis"] = axis(say("jpy"))
     return {"data": data, "layout": shape}
 
 
@@ -109,7 +140,7 @@ def price_chart(run: RunFigures, say: Labels) -> Figure | None:
             "x": [say.stamp(path.stamps[known[at]]) for at in kept],
             "y": [prices[at] for at in kept],
             "line": {"color": "@grey", "width": 1.2, "shape": "hv"},
-            "hovertemplate": f"%{{y:,.1f}} {say('jpy')}<extra></extra>",
+            "hovertemplate": f"%{{y:,.{run.places + 1}f}} {say('jpy')}<extra></extra>",
         }
     ]
     shown = [run.fills[at] for at in spread_evenly(len(run.fills))]
@@ -136,7 +167,7 @@ def price_chart(run: RunFigures, say: Labels) -> Figure | None:
                     "customdata": [
                         [f"{size(fill.size):f}".rstrip("0"), f"{amount(fill.pnl):+,.2f}", fill.tag] for fill in fills
                     ],
-                    "hovertemplate": "%{x|%H:%M:%S.%L}<br>%{y:,.0f} × %{customdata[0]} BTC<br>"
+                    "hovertemplate": f"%{{x|%H:%M:%S.%L}}<br>%{{y:,.{run.places}f}} × %{{customdata[0]}} {say.base}<br>"
                     f"%{{customdata[1]}} {say('jpy')} (%{{customdata[2]}})<extra>{name}</extra>",
                 }
             )
@@ -145,7 +176,7 @@ def price_chart(run: RunFigures, say: Labels) -> Figure | None:
     shape = layout(420, meta={"zooms": True})
     shape["margin"]["t"] = 48
     shape["xaxis"] = over_time(say("time_axis", zone=say.zone))
-    shape["yaxis"] = axis(say("jpy"), tickformat=",.0f")
+    shape["yaxis"] = axis(say("jpy"), tickformat=f",.{run.places}f")
     return {"data": data, "layout": shape}
 
 
@@ -437,10 +468,10 @@ def latency_chart(run: RunFigures, say: Labels) -> Figure | None:
     return {"data": data, "layout": shape} if data else None
 
 
-def limits_chart(run: RunFigures, say: Labels) -> Figure | None:
+def limits_chart(limits: Sequence[LimitUse], say: Labels) -> Figure | None:
     """Use of each limit over time, in percent of the limit."""
     data = []
-    for use in run.limits:
+    for use in limits:
         if not use.stamps:
             continue
         shares = [100 * used / use.limit for used in use.used]
@@ -463,7 +494,7 @@ def limits_chart(run: RunFigures, say: Labels) -> Figure | None:
     shape = layout(340, meta={"zooms": True})
     shape["margin"]["t"] = 48
     shape["xaxis"] = over_time(say("time_axis", zone=say.zone))
-    peak = max(100 * use.peak / use.limit for use in run.limits)
+    peak = max(100 * use.peak / use.limit for use in limits)
     shape["yaxis"] = axis(say("limit_axis"), range=[0, max(108.0, 1.05 * peak)])
     shape["shapes"] = [
         {

@@ -5,18 +5,19 @@ This module only combines; the figures are computed in ``profit``, ``activity`` 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import polars as pl
 
-from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.models import AppConfig, RiskConfig
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import OWN_FOLDER, journal_path
+from stall_then_strike.infra.logs.log_folder import log_folders
 from stall_then_strike.infra.logs.log_runs import LIVE, LogRuns
 from stall_then_strike.infra.logs.run_manifest import RunRecord, run_journal
 from stall_then_strike.research.figures.activity import (
@@ -44,6 +45,7 @@ from stall_then_strike.research.figures.profit import (
     payments_in_rows,
     split,
 )
+from stall_then_strike.tapes.tape_reader import stamp_ns
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Fact, OrderMemo
 from stall_then_strike.types.errors import JournalError
 from stall_then_strike.types.instrument import Instrument
@@ -100,6 +102,8 @@ class RunFigures:
     fate: QuoteFate
     reasons: Reasons
     waits: dict[str, list[float]]
+    calls: list[tuple[int, int, int]]
+    """Requests as sent: stamp, order size in lots, private calls."""
     limits: list[LimitUse]
     has_journal: bool
     halts: int
@@ -113,12 +117,99 @@ class RunFigures:
 
     @property
     def seconds(self) -> float:
-        """Seconds from the first row to the last."""
+        """Seconds from the first row to the last; of several runs, those in which they ran."""
+        known = [one for one in self.runs if one is not None and one.first_row and one.last_row]
+        if len(known) == len(self.runs) > 1:
+            return sum(stamp_ns(one.last_row or "", 0) - stamp_ns(one.first_row or "", 0) for one in known) / NS_PER_S
         return (self.rows.last_ns - self.rows.first_ns) / NS_PER_S
+
+    @property
+    def places(self) -> int:
+        """Decimals of a price."""
+        exponent = self.units.tick_size.normalize().as_tuple().exponent
+        return max(0, -exponent) if isinstance(exponent, int) else 0
 
     def jpy(self, doubled: int) -> Decimal:
         """Doubled money in yen."""
         return self.units.amount(doubled) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountFigures:
+    """Several instruments of one account, in one run or several."""
+
+    name: str
+    runs: list[RunFigures]
+    """One for each instrument, in the order of the settings."""
+    risk: RiskConfig
+    limits: list[LimitUse]
+    """Use of the rate limits, which the instruments share."""
+    equity: list[tuple[int, Decimal]]
+    """Result of all together after each change of one, with its stamp."""
+
+    @property
+    def max_drawdown(self) -> Decimal:
+        """Deepest fall of that result, zero or negative."""
+        peak = deepest = Decimal(0)
+        for _, value in self.equity:
+            peak = max(peak, value)
+            deepest = min(deepest, value - peak)
+        return deepest
+
+    def together(self, amount: Callable[[Books], int]) -> Decimal:
+        """The sum of an amount over all instruments, in the quote currency."""
+        return sum((run.jpy(amount(run.books)) for run in self.runs), Decimal(0))
+
+
+def read_account(
+    folder: Path,
+    cfg: AppConfig,
+    *,
+    tapes: Mapping[str, Sequence[Path]],
+    journal: Path | None = None,
+    name: str | None = None,
+    wanted: Sequence[str] = (),
+) -> AccountFigures:
+    """Read the runs of all instruments of an account. ``tapes`` are by product; the rest is as for :func:`read_run`."""
+    runs = [
+        read_run(
+            each_folder,
+            each,
+            tapes=tapes.get(each.exchange.product_code, ()),
+            journal=journal,
+            name=each.exchange.product_code,
+            wanted=wanted,
+            account=Account(folder, cfg.products[0]),
+        )
+        for each_folder, each in zip(log_folders(folder, cfg), cfg.by_instrument(), strict=True)
+    ]
+    calls = sorted(call for run in runs for call in run.calls)
+    return AccountFigures(
+        name=folder.resolve().name if name is None else name,
+        runs=runs,
+        risk=cfg.risk,
+        limits=limit_use(calls, cfg.exchange.limits, runs[0].units),
+        equity=_added_up(runs),
+    )
+
+
+def _added_up(runs: Sequence[RunFigures]) -> list[tuple[int, Decimal]]:
+    """The result of all together after each change of one."""
+    changes = sorted(
+        (point.ts_ns, number, point.equity) for number, run in enumerate(runs) for point in run.books.points
+    )
+    last, equity = [Decimal(0)] * len(runs), list[tuple[int, Decimal]]()
+    for ts_ns, number, doubled in changes:
+        last[number] = runs[number].jpy(doubled)
+        equity.append((ts_ns, sum(last, Decimal(0))))
+    return equity
+
+
+class Account(NamedTuple):
+    """Where the journal of an account lies: in the log folder of its first product."""
+
+    folder: Path
+    product: str
 
 
 def read_run(
@@ -129,9 +220,11 @@ def read_run(
     journal: Path | None = None,
     name: str | None = None,
     wanted: Sequence[str] = (),
+    account: Account | None = None,
 ) -> RunFigures:
     """Read a run, or the ``wanted`` ones as one (see ``LogRuns.chosen``), and compute its figures.
 
+    ``account`` is given for one of several instruments; the journal is that of all.
     Without ``journal``, that of a paper run is read if it is the only one, and the product's in ``folder/journal`` if
     it is there and a run is live. Raises ReportInputError, and ConfigError for a run that is not there.
     """
@@ -148,7 +241,8 @@ def read_run(
     rows = read_log_rows(folder, units, known.rows(chosen) if known.records and chosen else None)
     own_prices = prices_in_logs(rows.decisions, rows.fills, units)
     mids = _mids(rows, cfg, tapes, units)
-    story = _read_journal(folder, cfg, journal, records, rows)
+    account = Account(folder, cfg.exchange.product_code) if account is None else account
+    story = _read_journal(account, cfg, journal, records, rows)
     fills, end_ns = rows.fills, rows.last_ns
 
     def mark(ts_ns: int) -> int | None:
@@ -184,6 +278,7 @@ def read_run(
         fate=quote_fate(rows.orders, rows.decisions, fills, units),
         reasons=reasons(rows.decisions),
         waits=timed,
+        calls=calls,
         limits=limit_use(calls, cfg.exchange.limits, units),
         has_journal=story is not None,
         halts=rows.decisions.filter(pl.col("decision_type") == "halt").height,
@@ -281,31 +376,32 @@ class _Story:
         return found
 
 
-def _journal_of(folder: Path, cfg: AppConfig, records: Sequence[RunRecord | None]) -> Path | None:
+def _journal_of(account: Account, records: Sequence[RunRecord | None]) -> Path | None:
     """The journal that has to be there for these runs, if it is; None if they have none, or not one for all."""
     if any(record is None or record.mode in LIVE for record in records):
-        path = journal_path(folder / OWN_FOLDER, cfg.exchange.product_code)
+        path = journal_path(account.folder / OWN_FOLDER, account.product)
     elif len(records) == 1 and records[0] is not None:
-        path = run_journal(folder, records[0])
+        path = run_journal(account.folder, records[0])
     else:
         return None
     return path if path.is_file() else None
 
 
 def _read_journal(
-    folder: Path, cfg: AppConfig, journal: Path | None, records: Sequence[RunRecord | None], rows: LogRows
+    account: Account, cfg: AppConfig, journal: Path | None, records: Sequence[RunRecord | None], rows: LogRows
 ) -> _Story | None:
-    path = _journal_of(folder, cfg, records) if journal is None else journal
+    path = _journal_of(account, records) if journal is None else journal
     if path is None:
         return None
     try:
         with JournalReader.open(path) as reader:
-            facts = list(reader.facts(rows.first_ns, rows.last_ns + NS_PER_S))
-            orders = {memo.client_order_id: memo for memo in reader.orders(rows.first_ns, rows.last_ns + NS_PER_S)}
+            of = reader.of(cfg.exchange.product_code)
+            facts = list(of.facts(rows.first_ns, rows.last_ns + NS_PER_S))
+            orders = {memo.client_order_id: memo for memo in of.orders(rows.first_ns, rows.last_ns + NS_PER_S)}
     except JournalError as error:
         raise ReportInputError(f"the journal cannot be read: {error}") from error
     if not facts and journal is None:
         return None  # another run's: a new embedded exchange has a new journal
     if not facts:
-        raise ReportInputError(f"{path} has nothing from the time of {folder}; is it from this run?")
+        raise ReportInputError(f"{path} has nothing from the time of {rows.folder}; is it from this run?")
     return _Story(facts=facts, orders={str(name): memo for name, memo in orders.items()})

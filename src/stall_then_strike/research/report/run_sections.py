@@ -6,23 +6,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from stall_then_strike.research.figures.activity import LimitUse
 from stall_then_strike.research.figures.estimates import Estimate, difference, quantile
 from stall_then_strike.research.figures.profit import GROUPS, PARTS, QUOTES
 from stall_then_strike.research.report import run_charts as charts
 from stall_then_strike.research.report.drawing import Figure, axis, layout
 from stall_then_strike.research.report.labels import Labels
-from stall_then_strike.research.report.run_data import HORIZONS_NS, RunFigures
+from stall_then_strike.research.report.run_data import HORIZONS_NS, AccountFigures, RunFigures
 from stall_then_strike.research.report.run_words import (
     Card,
+    account_cards,
+    account_summary,
     cards,
     day_text,
     estimate_text,
+    market,
     money,
     notes,
     percent,
     period,
+    period_of,
     runs_of,
     sources,
     span_text,
@@ -71,6 +76,40 @@ class Page:
     summary: list[str]
     notes: list[str]
     sections: list[Section]
+    parts: Sequence[Page] = ()
+    """Pages below this one, such as those of the instruments of an account."""
+    key: str = ""
+    """Name of a part, for links."""
+
+
+def account_page(account: AccountFigures, say: Labels, each: Sequence[Labels]) -> Page:
+    """The report on several instruments of one account: the account, then each instrument.
+
+    ``each`` are the texts in the units of each instrument.
+    """
+    shown = [
+        _section("account_equity", say, [charts.account_chart(account, say)]),
+        _section("instruments", say, [], table=_instrument_table(account, say)),
+        _limits_section(account.limits, say),
+    ]
+    parts = []
+    for run, words in zip(account.runs, each, strict=True):
+        page = run_page(run, words)
+        sections = [
+            replace(section, key=f"{run.name}-{section.key}")
+            for section in page.sections
+            if section.key != "limits"  # they are the account's
+        ]
+        parts.append(replace(page, title=run.name, sections=sections, key=run.name))
+    return Page(
+        title=say("title_run", name=account.name),
+        subtitle=[market(account.runs[0], say), period_of(account.runs, say), sources(account.runs[0], say)],
+        cards=account_cards(account, say),
+        summary=account_summary(account, say),
+        notes=[],
+        sections=[section for section in shown if section.figures or section.table is not None],
+        parts=parts,
+    )
 
 
 def run_page(run: RunFigures, say: Labels) -> Page:
@@ -85,12 +124,14 @@ def run_page(run: RunFigures, say: Labels) -> Page:
         _section("reasons", say, [charts.reasons_chart(run, say)], is_half=True),
         _section("actions", say, [charts.actions_chart(run, say)], is_half=True),
         _section("latency", say, [charts.latency_chart(run, say)], table=_wait_table([run], say), is_half=True),
-        _section("limits", say, [charts.limits_chart(run, say)], table=_limit_table(run, say), is_half=True),
+        _section(
+            "limits", say, [charts.limits_chart(run.limits, say)], table=_limit_table(run.limits, say), is_half=True
+        ),
         _section("days", say, [], table=_day_table(run, say)),
     ]
     return Page(
         title=say("title_run", name=run.name),
-        subtitle=[*runs_of(run, say), period(run, say), sources(run, say)],
+        subtitle=[*runs_of(run, say), market(run, say), period(run, say), sources(run, say)],
         cards=cards(run, say),
         summary=summary(run, say),
         notes=notes(run, say),
@@ -115,7 +156,8 @@ def comparison_page(first: RunFigures, second: RunFigures, say: Labels) -> Page:
     return Page(
         title=say("title_comparison", a=first.name, b=second.name),
         subtitle=[
-            f"{run.name}: {' · '.join((*runs_of(run, say), period(run, say), sources(run, say)))}" for run in runs
+            f"{run.name}: {' · '.join((*runs_of(run, say), market(run, say), period(run, say), sources(run, say)))}"
+            for run in runs
         ],
         cards=[],
         summary=[f"{run.name}: {sentence}" for run in runs for sentence in summary(run, say)[:2]],
@@ -144,11 +186,36 @@ def _section(
     )
 
 
+def _limits_section(limits: Sequence[LimitUse], say: Labels, *, is_half: bool = False) -> Section:
+    return _section("limits", say, [charts.limits_chart(limits, say)], table=_limit_table(limits, say), is_half=is_half)
+
+
 # --- Tables -----------------------------------------------------------------------------------------------------------
 
 
 def _row(*texts: str) -> tuple[Cell, ...]:
     return tuple(Cell(text=text) for text in texts)
+
+
+def _instrument_table(account: AccountFigures, say: Labels) -> TableOf:
+    rows = []
+    for run in account.runs:
+        books, unit = run.books, run.units
+        rows.append(
+            _row(
+                run.name,
+                money(run.jpy(books.total)),
+                money(run.jpy(books.realised)),
+                money(run.jpy(books.max_drawdown)),
+                money(-run.jpy(books.fees)),
+                money(run.jpy(books.funding)),
+                f"{len(run.fills):,}",
+                f"{plain(unit.size(books.volume))} {unit.base}",
+                f"{plain(unit.size(books.position))} {unit.base}",
+            )
+        )
+    names = ("total", "realised", "drawdown", "fees", "funding", "fills", "volume", "position")
+    return TableOf(head=(say("instrument"), *map(say, names)), rows=rows)
 
 
 def _markout_table(run: RunFigures, say: Labels) -> TableOf | None:
@@ -162,8 +229,14 @@ def _markout_table(run: RunFigures, say: Labels) -> TableOf | None:
             if found is None:
                 cells.append(Cell(text="—"))
                 continue
-            spread = "" if found.low is None or found.high is None else f" ±{money((found.high - found.low) / 2, 0)}"
-            cells.append(Cell(text=f"{money(found.value, 0)}{spread} · n={found.n:,}", is_strong=bool(found.verdict)))
+            spread = (
+                ""
+                if found.low is None or found.high is None
+                else f" ±{money((found.high - found.low) / 2, run.places)}"
+            )
+            cells.append(
+                Cell(text=f"{money(found.value, run.places)}{spread} · n={found.n:,}", is_strong=bool(found.verdict))
+            )
         rows.append(tuple(cells))
     head = (say("seconds_after"), *(f"{say(f'group_{group}')}, {say('jpy_per_btc')}" for group in GROUPS))
     return TableOf(head=head, rows=rows)
@@ -191,10 +264,10 @@ def _wait_table(runs: Sequence[RunFigures], say: Labels) -> TableOf | None:
     return TableOf(head=(f"{say('wait')}, {say('ms')}", "p50", "p90", "p99", "max", "n"), rows=rows) if rows else None
 
 
-def _limit_table(run: RunFigures, say: Labels) -> TableOf | None:
+def _limit_table(limits: Sequence[LimitUse], say: Labels) -> TableOf | None:
     rows = [
         _row(say(f"limit_{use.name}"), f"{use.peak:,}", f"{use.limit:,}", percent(use.peak / use.limit))
-        for use in run.limits
+        for use in limits
         if use.stamps
     ]
     return TableOf(head=(say("limit"), say("limit_peak"), say("limit"), "%"), rows=rows) if rows else None
@@ -207,7 +280,7 @@ def _day_table(run: RunFigures, say: Labels) -> TableOf | None:
         _row(day_text(day.day), f"{day.fills:,}", plain(run.units.size(day.volume)), money(run.jpy(2 * day.pnl)))
         for day in run.days
     ]
-    head = (say("day"), say("fills"), f"{say('volume')}, BTC", f"{say('realised')}, {say('jpy')}")
+    head = (say("day"), say("fills"), f"{say('volume')}, {say.base}", f"{say('realised')}, {say('jpy')}")
     return TableOf(head=head, rows=rows)
 
 
@@ -244,7 +317,7 @@ def _comparison(first: RunFigures, second: RunFigures, say: Labels) -> TableOf:
             f"{len(second.fills) - len(first.fills):,}".replace("-", "−"),
         ),
         _row(
-            f"{say('volume')}, BTC",
+            f"{say('volume')}, {say.base}",
             plain(sizes(a.volume)),
             plain(sizes(b.volume)),
             plain(sizes(b.volume - a.volume)).replace("-", "−"),

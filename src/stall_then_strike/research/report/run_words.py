@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
+from operator import attrgetter
+from typing import Final
 
-from stall_then_strike.infra.logs.run_manifest import RunRecord
+from stall_then_strike.infra.logs.run_manifest import GENERATED, REAL, UNKNOWN, RunRecord
 from stall_then_strike.research.figures.activity import PAPER_PREFIX
 from stall_then_strike.research.figures.estimates import Estimate
 from stall_then_strike.research.figures.profit import QUOTES
 from stall_then_strike.research.report.labels import Labels
 from stall_then_strike.research.report.run_charts import fills_drawn, horizon_text
-from stall_then_strike.research.report.run_data import HORIZONS_NS, SPLIT_HORIZON_NS, RunFigures
+from stall_then_strike.research.report.run_data import HORIZONS_NS, SPLIT_HORIZON_NS, AccountFigures, RunFigures
+from stall_then_strike.tapes.tape_files import DERIVED
 from stall_then_strike.tapes.tape_reader import stamp_ns
+from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.text import plain
+
+MARKETS: Final = (REAL, DERIVED, GENERATED, UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +54,11 @@ def span_text(seconds: float) -> str:
     return f"{days} d {clock}" if days else clock
 
 
-def between(estimate: Estimate, say: Labels, *, share: bool = False) -> str:
+def between(estimate: Estimate, say: Labels, *, share: bool = False, places: int = 2) -> str:
     """The interval in words."""
     if estimate.low is None or estimate.high is None:
         return say("no_interval")
-    low, high = (percent(end) if share else money(end) for end in (estimate.low, estimate.high))
+    low, high = (percent(end) if share else money(end, places) for end in (estimate.low, estimate.high))
     return say("interval", low=low, high=high)
 
 
@@ -82,7 +88,7 @@ def cards(run: RunFigures, say: Labels) -> list[Card]:
         Card(
             label=say("fills"),
             value=f"{len(run.fills):,}",
-            note=f"{plain(run.units.size(books.volume))} BTC",
+            note=f"{plain(run.units.size(books.volume))} {say.base}",
         ),
         Card(
             label=say("fill_ratio"),
@@ -94,12 +100,62 @@ def cards(run: RunFigures, say: Labels) -> list[Card]:
             value=percent(run.trips_won / len(books.trips)) if books.trips else "—",
             note=say("of_n", n=f"{len(books.trips):,}"),
         ),
-        Card(label=say("position"), value=f"{plain(run.units.size(books.position))} BTC"),
+        Card(label=say("position"), value=f"{plain(run.units.size(books.position))} {say.base}"),
         Card(label=f"{say('fees')}, {jpy}", value=money(-run.jpy(books.fees))),
         Card(label=f"{say('funding')}, {jpy}", value=money(run.jpy(books.funding))),
         Card(label=say("halts"), value=f"{run.halts:,}", tone=-1 if run.halts else 0),
         Card(label=say("refused"), value=f"{run.refused:,}"),
     ]
+
+
+def account_cards(account: AccountFigures, say: Labels) -> list[Card]:
+    """The key figures of several instruments together, and the limits of a day."""
+    jpy, total = say("jpy"), account.together(attrgetter("total"))
+    parts = {name: money(account.together(attrgetter(name))) for name in ("realised", "unrealised", "funding")}
+    halts = max(run.halts for run in account.runs)  # a halt of one is one of all
+    return [
+        Card(
+            label=f"{say('total')}, {jpy}",
+            value=money(total),
+            note=f"{say('realised')} {parts['realised']} · {say('unrealised')} {parts['unrealised']}",
+            tone=(total > 0) - (total < 0),
+        ),
+        Card(label=f"{say('drawdown')}, {jpy}", value=money(account.max_drawdown)),
+        Card(label=f"{say('limit_of_day')}, {jpy}", value=money(account.risk.daily_pnl_jpy)),
+        Card(label=f"{say('limit_of_drawdown')}, {jpy}", value=money(account.risk.max_dd_jpy)),
+        Card(label=say("fills"), value=f"{sum(len(run.fills) for run in account.runs):,}"),
+        Card(label=f"{say('fees')}, {jpy}", value=money(-account.together(attrgetter("fees")))),
+        Card(label=f"{say('funding')}, {jpy}", value=parts["funding"]),
+        Card(label=say("halts"), value=f"{halts:,}", tone=-1 if halts else 0),
+    ]
+
+
+def account_summary(account: AccountFigures, say: Labels) -> list[str]:
+    """Several instruments in a sentence, and each in one."""
+    runs = account.runs
+    return [
+        say(
+            "say_account",
+            total=money(account.together(attrgetter("total"))),
+            n=len(runs),
+            span=span_text(_span(runs) / NS_PER_S),
+            fills=f"{sum(len(run.fills) for run in runs):,}",
+        ),
+        *(
+            say(
+                "say_instrument",
+                name=run.name,
+                total=money(run.jpy(run.books.total)),
+                fills=f"{len(run.fills):,}",
+                size=f"{plain(run.units.size(run.books.position))} {run.units.base}",
+            )
+            for run in runs
+        ),
+    ]
+
+
+def _span(runs: Sequence[RunFigures]) -> int:
+    return max(run.rows.last_ns for run in runs) - min(run.rows.first_ns for run in runs)
 
 
 def _estimate_card(label: str, estimate: Estimate | None, say: Labels) -> Card:
@@ -146,8 +202,8 @@ def _sentences(run: RunFigures, say: Labels) -> Iterator[str]:
         yield say(
             "say_markout",
             horizon=horizon_text(SPLIT_HORIZON_NS, say),
-            mean=money(after.value, 0),
-            interval=between(after, say),
+            mean=money(after.value, run.places),
+            interval=between(after, say, places=max(2, run.places)),
             n=f"{after.n:,}",
         )
     if run.parts:
@@ -225,6 +281,25 @@ def period(run: RunFigures, say: Labels) -> str:
     """The period of the run, as text."""
     first, last = (say.moment(ns) for ns in (run.rows.first_ns, run.rows.last_ns))
     return say("period", start=first, end=last, zone=say.zone, span=span_text(run.seconds))
+
+
+def market(run: RunFigures, say: Labels) -> str:
+    """Of what market the data of the runs are, as text."""
+    return source_text("+".join(UNKNOWN if record is None else record.market for record in run.runs), say)
+
+
+def source_text(markets: str, say: Labels) -> str:
+    """Markets as of ``RunRecord.market`` in words."""
+    every = sorted(set(markets.split("+")))
+    known = [say(f"market_{one}") if one in MARKETS else one for one in every]
+    return say("market", what="; ".join(known))
+
+
+def period_of(runs: Sequence[RunFigures], say: Labels) -> str:
+    """The period of several instruments, as text."""
+    ends = min(run.rows.first_ns for run in runs), max(run.rows.last_ns for run in runs)
+    first, last = (say.moment(ns) for ns in ends)
+    return say("period", start=first, end=last, zone=say.zone, span=span_text(_span(runs) / NS_PER_S))
 
 
 def sources(run: RunFigures, say: Labels) -> str:

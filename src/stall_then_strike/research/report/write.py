@@ -11,10 +11,11 @@ from stall_then_strike.research.figures.log_rows import ReportInputError
 from stall_then_strike.research.report.calibration_page import RESULT, calibration_page, is_calibration, read_result
 from stall_then_strike.research.report.labels import Labels
 from stall_then_strike.research.report.page import render
-from stall_then_strike.research.report.run_data import read_run
-from stall_then_strike.research.report.run_sections import comparison_page, run_page
+from stall_then_strike.research.report.run_data import read_account, read_run
+from stall_then_strike.research.report.run_sections import account_page, comparison_page, run_page
 from stall_then_strike.research.report.sweep_data import is_sweep, read_sweep
 from stall_then_strike.research.report.sweep_sections import sweep_page
+from stall_then_strike.tapes.tape_files import product_of
 
 
 def write_report(
@@ -32,17 +33,29 @@ def write_report(
 ) -> None:
     """Write a report to ``out`` atomically: on a run, on two runs (``compare``), on a sweep or on a calibration.
 
-    Tapes are used for both runs, the journal for the first. ``wanted`` and ``compared`` choose runs of the two folders.
+    If ``cfg`` has several instruments, the report is on all of them. Tapes are used for both runs, the journal for the
+    first. ``wanted`` and ``compared`` choose runs of the two folders.
     Raises ReportInputError for unreadable input, ConfigError for an unknown run, OSError for ``out``.
     """
-    say = Labels(language, zone)
+    unit = cfg.exchange.instrument()
+    say = Labels(language, zone, base=unit.base, quote=unit.quote)
     kind = "sweep" if is_sweep(folder) else "calibration" if is_calibration(folder) else None
     if kind is not None and (compare is not None or tapes or journal is not None or wanted):
         raise ReportInputError(f"{folder} has a {kind}: --compare, --tape, --journal and --run are for runs")
     if kind == "sweep":
-        page = sweep_page(read_sweep(folder), say)
+        figures = read_sweep(folder)
+        page = sweep_page(figures, Labels(language, zone, base=figures.about.base, quote=figures.about.currency))
     elif kind == "calibration":
         page = calibration_page(read_result(folder / RESULT), say)
+    elif len(cfg.products) > 1:
+        if compare is not None:
+            raise ReportInputError("--compare takes one instrument; name it by --product")
+        by_product = {
+            product: [path for path in tapes if product_of(path) in (product, None)] for product in cfg.products
+        }
+        account = read_account(folder, cfg, tapes=by_product, journal=journal, wanted=wanted)
+        each = [Labels(language, zone, base=run.units.base, quote=run.units.quote) for run in account.runs]
+        page = account_page(account, say, each)
     else:
         names = _names(folder, compare)
         run = read_run(folder, cfg, tapes=tapes, journal=journal, name=names[0], wanted=wanted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from stall_then_strike.infra.bitflyer.feed import FeedStatistics, MarketEvent
+from stall_then_strike.infra.market_source import FeedStatistics, MarketEvent
 from stall_then_strike.research.tables.column_book import ColumnBook
 from stall_then_strike.research.tables.columns import BOARD_STATES, KIND_BOARD, KIND_STATE, KIND_TRADES, Columns
 from stall_then_strike.types.dto import BoardSnapshot, BookStatus, ExecId, PublicTrade, PublicTrades, Side, VenueStatus

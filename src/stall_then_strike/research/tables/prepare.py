@@ -19,8 +19,10 @@ import numpy as np
 from loguru import logger
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.feed import MarketEvent, MarketFeed
-from stall_then_strike.infra.bitflyer.store import MAX_LEVELS, Board, BoardError
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
+from stall_then_strike.infra.bitflyer.store import Board
+from stall_then_strike.infra.levels import MAX_LEVELS, BoardError
+from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.research.tables.columns import (
     BOARD_STATES,
     BOUNDS,

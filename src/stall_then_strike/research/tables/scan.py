@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stall_then_strike.infra.bitflyer.store import MAX_LEVELS
+from stall_then_strike.infra.levels import MAX_LEVELS
 from stall_then_strike.research.replay.jit import entry, jit
 from stall_then_strike.research.tables.columns import I64, KIND_BOARD, KIND_STATE, MOST_LEVELS
 from stall_then_strike.types.dto import NS_PER_S, BookStatus

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stall_then_strike.infra.clock import Clock
-from stall_then_strike.lighter.intents import ModifyOrder, NewOrder, market_of
+from stall_then_strike.lighter.signing.intents import ModifyOrder, NewOrder, market_of
 from stall_then_strike.types.names import NS_PER_MS
 
 MOST_KEPT: Final = 20_000

@@ -10,9 +10,9 @@ from typing import Any, cast
 import pytest
 
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.lighter.intents import CancelOrder, Intent, NewOrder, index_of
-from stall_then_strike.lighter.key_line import Item, KeyLine, Status
-from stall_then_strike.lighter.signer import SignedTx, Signer
+from stall_then_strike.lighter.signing.intents import CancelOrder, Intent, NewOrder, index_of
+from stall_then_strike.lighter.signing.key_line import Item, KeyLine, Status
+from stall_then_strike.lighter.signing.signer import SignedTx, Signer
 from stall_then_strike.types.errors import (
     AuthRefused,
     NoAnswer,

@@ -15,6 +15,9 @@ known what arrived:
   again: whichever copy comes first takes the nonce, so the other is refused and nothing is done twice. If the counter
   has moved, the hashes tell what arrived. What can neither be found nor be ruled out is *unknown* and never sent again.
 
+A caller for whom time counts (``repeats`` off) is told at once of what did not arrive, and may decide anew; what is in
+doubt is resolved all the same.
+
 The venue's counter may lag behind acceptances that we know of; such a reading is not believed. Pure of HTTP: the three
 calls are given.
 
@@ -32,8 +35,8 @@ from typing import Final, Protocol
 
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.lighter.calls import INVALID_NONCE
-from stall_then_strike.lighter.intents import Intent, NewOrder
-from stall_then_strike.lighter.signer import SignedTx, Signer
+from stall_then_strike.lighter.signing.intents import Intent, NewOrder
+from stall_then_strike.lighter.signing.signer import SignedTx, Signer
 from stall_then_strike.types.errors import (
     AuthRefused,
     NotSent,
@@ -122,8 +125,12 @@ class KeyLine:
         on_trouble: Callable[[str], None],
         patience_s: float = PATIENCE_S,
         between_s: float = BETWEEN_READINGS_S,
+        repeats: bool = True,
     ) -> None:
-        """``send`` raises VenueError unless all was accepted; ``on_trouble`` receives one line for the log."""
+        """``send`` raises VenueError unless all was accepted; ``on_trouble`` receives one line for the log.
+
+        ``repeats``: what did not leave, or was throttled, is sent again here; otherwise it is refused with that error.
+        """
         self.api_key_index: Final = api_key_index
         self.batch_limit = batch_limit
         self._signer = signer
@@ -133,12 +140,15 @@ class KeyLine:
         self._on_trouble = on_trouble
         self._patience_s = patience_s
         self._between_s = between_s
+        self._repeats = repeats
         self._lock = asyncio.Lock()
         self._next: int | None = None
         """The nonce to use next; None: ask."""
         self._floor = 0
         """All nonces below are known to be consumed."""
         self._deadline_ns = 0
+        self._contradicted_ns: int | None = None
+        """Since when the venue refuses our nonces; None while it does not."""
 
     async def route(self, send: Callable[[Sequence[SignedTx]], Awaitable[None]], batch_limit: int) -> None:
         """Send over another connection from now on, once what is under way is decided."""
@@ -168,6 +178,10 @@ class KeyLine:
                 await self._refused(message, error)
                 return
             self._on_trouble(f"key {self.api_key_index}, {len(message)} transactions: {error}")
+            if isinstance(error, Retryable | Throttled) and not self._repeats and not message[0].in_doubt:
+                for item in message:
+                    item.decide(Status.REFUSED, error)
+                return
             if self._clock.now_ns() >= self._deadline_ns:
                 self._give_up(message, error)
                 return
@@ -198,6 +212,7 @@ class KeyLine:
                 item.in_doubt = doubt
             return error
         self._count_to(first + len(message))
+        self._contradicted_ns = None
         for item in message:
             item.decide(Status.ACCEPTED)
         return None
@@ -306,13 +321,21 @@ class KeyLine:
 
     def _give_up(self, message: list[Item], error: VenueError) -> None:
         self._next = None
-        if error.code == INVALID_NONCE:
+        if error.code == INVALID_NONCE and self._is_long_contradicted():
             self._floor = 0  # perhaps the key was registered anew
         for item in message:
             if item.in_doubt:
                 item.decide(Status.UNKNOWN, OutcomeUnknown(error.request, error.detail, code=error.code))
             else:
                 item.decide(Status.REFUSED, error)
+
+    def _is_long_contradicted(self) -> bool:
+        """Whether our nonces have been refused for so long, with all givings-up, that they must be wrong."""
+        now_ns = self._clock.now_ns()
+        if self._contradicted_ns is None:
+            self._contradicted_ns = now_ns - int(self._patience_s * NS_PER_S)
+        long_s = self._patience_s if self._repeats else PATIENCE_S
+        return now_ns - self._contradicted_ns >= long_s * NS_PER_S
 
     async def _pause(self, seconds: float) -> None:
         await self._clock.sleep_until(self._clock.now_ns() + int(seconds * NS_PER_S))

@@ -1,17 +1,14 @@
-"""The embedded exchange with an account, for `run_live` without network and API key, and its products."""
+"""bitFlyer on loopback with an account, for `run_live` without network and API key, and its products."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from pathlib import Path
 from secrets import token_hex, token_urlsafe
 
-from stall_then_strike.app.shell import cli
-from stall_then_strike.config.models import AppConfig, ExchangeConfig
+from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.credentials import Credentials
-from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
@@ -19,22 +16,14 @@ from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.exchange.flow import FlowModel
 from stall_then_strike.sim.exchange.several_markets import Markets
 from stall_then_strike.sim.exchange.source import MarketSource
-from stall_then_strike.sim.faults.plan_file import load_fault_plan
+from stall_then_strike.sim.faults.kinds import FaultPlan
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.instrument import Instrument
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Embedded:
-    """A running exchange, and the account's credentials."""
-
-    exchange: BitflyerExchange
-    venue: PrivateVenue
-    credentials: Credentials
-
-    def addresses(self, exchange: ExchangeConfig) -> ExchangeConfig:
-        """The settings with this exchange's addresses."""
-        return exchange.model_copy(update={"base_url": self.exchange.base_url, "ws_url": self.exchange.ws_url})
+def markets_of(cfg: AppConfig, start_ns: int) -> list[Market]:
+    """A market for each instrument."""
+    return open_markets([each.exchange.instrument() for each in cfg.by_instrument()], cfg.sim.seed, start_ns)
 
 
 def open_markets(
@@ -61,20 +50,22 @@ def open_accounts(markets: Sequence[Market], keys: Sequence[ApiKey], settings: P
     return first
 
 
-async def open_embedded(stack: AsyncExitStack, cfg: AppConfig, clock: Clock) -> Embedded:
+async def open_embedded(
+    stack: AsyncExitStack, cfg: AppConfig, clock: ScaledClock, faults: FaultPlan | None
+) -> tuple[AppConfig, Credentials]:
     """Start an exchange in this process until the stack closes: a new market and account, open around the clock.
 
-    Raises ConfigError for an unusable fault plan.
+    Returns the settings with its addresses, and the account's key.
     """
-    markets = open_markets([one.exchange.instrument() for one in cfg.by_instrument()], cfg.sim.seed, clock.now_ns())
+    markets = markets_of(cfg, clock.now_ns())
     key = ApiKey(key=token_hex(11), secret=token_urlsafe(32))
     settings = PrivateSettings(
         seed=cfg.sim.seed, collateral_jpy=cfg.sim.collateral_jpy, calendar=Calendar(maintenance=None)
     )
     venue = open_accounts(markets, [key], settings)
-    faults = load_fault_plan(cli.settings_file(Path(cfg.sim.faults))) if cfg.sim.faults else None
     exchange = await stack.enter_async_context(
         BitflyerExchange(source_of(markets), clock=clock, private=venue, faults=faults)
     )
-    credentials = Credentials(key=key.key, secret=key.secret, source="embedded exchange")
-    return Embedded(exchange=exchange, venue=venue, credentials=credentials)
+    urls = {"base_url": exchange.base_url, "ws_url": exchange.ws_url}
+    cfg = cfg.model_copy(update={"exchange": cfg.exchange.model_copy(update=urls)})
+    return cfg, Credentials(key=key.key, secret=key.secret, source="embedded exchange")

@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, assert_never
 
-from stall_then_strike.lighter.intents import CancelAll, CancelOrder, Intent, ModifyOrder, NewOrder
-from stall_then_strike.lighter.key_line import Item, KeyLine, Status
-from stall_then_strike.lighter.own_orders import OwnOrders
-from stall_then_strike.lighter.signer import SignedTx
+from stall_then_strike.lighter.signing.intents import CancelAll, CancelOrder, Intent, ModifyOrder, NewOrder
+from stall_then_strike.lighter.signing.key_line import Item, KeyLine, Status
+from stall_then_strike.lighter.signing.own_orders import OwnOrders
+from stall_then_strike.lighter.signing.signer import SignedTx
 
 
 class Sender:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from stall_then_strike.infra.clock import Clock
-from stall_then_strike.lighter.signer import Secret, Signer
+from stall_then_strike.lighter.signing.signer import Secret, Signer
 from stall_then_strike.types.names import NS_PER_S
 
 LIFETIME_S: Final = 3_600

@@ -7,7 +7,7 @@ import pytest
 
 DEEP = """
 import json, sys
-from stall_then_strike.lighter.signer import load_sdk
+from stall_then_strike.lighter.signing.signer import load_sdk
 before = sys.getrecursionlimit()
 load_sdk()
 assert sys.getrecursionlimit() == before

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Final
 
-from stall_then_strike.lighter.intents import (
+from stall_then_strike.lighter.markets import Market, Number, exact
+from stall_then_strike.lighter.signing.intents import (
+    IN_28_DAYS,
     NO_EXPIRY,
     ORDER_INDEX_MAX,
     ModifyOrder,
@@ -18,9 +20,9 @@ from stall_then_strike.lighter.intents import (
     Tif,
     require,
 )
-from stall_then_strike.lighter.markets import Market, Number, exact
-from stall_then_strike.lighter.own_orders import OwnOrder
+from stall_then_strike.lighter.signing.own_orders import OwnOrder
 from stall_then_strike.types.errors import Rejected, UnfitOrder
+from stall_then_strike.types.instrument import Ticks
 
 MARKET_BOUND: Final = Decimal("0.05")
 """How far from the best opposite price the average of a market order may be, if the caller gives no bound."""
@@ -44,20 +46,23 @@ def limit_order(
     *,
     post_only: bool = False,
     reduce_only: bool = False,
+    is_ioc: bool = False,
     nonce: int | None = None,
 ) -> NewOrder:
-    """A resting limit order. Raises UnfitOrder."""
+    """A limit order that rests, or takes what it can (``is_ioc``). Raises UnfitOrder."""
     given = exact(size, f"{market.symbol}: size")
     base, raw = market.base_amount(abs(given)), market.raw_price(price)
-    market.require_quote(base, raw, is_resting=True)
+    market.require_quote(base, raw, is_resting=not is_ioc)
+    rests = Tif.POST_ONLY if post_only else Tif.GTT
     return NewOrder(
         market_index=market.market_index,
         client_order_index=client_order_index,
         base_amount=base,
         price=raw,
         is_ask=given < 0,
-        tif=Tif.POST_ONLY if post_only else Tif.GTT,
+        tif=Tif.IOC if is_ioc else rests,
         reduce_only=reduce_only,
+        order_expiry=NO_EXPIRY if is_ioc else IN_28_DAYS,
         nonce=nonce,
     )
 
@@ -91,9 +96,14 @@ def market_bound(market: Market, book: Mapping[str, Any], size: Number) -> Decim
     opposite = book.get("bids" if is_ask else "asks") or []
     if not opposite:
         raise Rejected("create_market_order", "the book has no opposite order")
-    step = market.instrument.tick_size
-    bound = exact(opposite[0]["price"], "best price") * (1 - MARKET_BOUND if is_ask else 1 + MARKET_BOUND)
-    return (bound / step).to_integral_value(ROUND_CEILING if is_ask else ROUND_FLOOR) * step
+    best = market.raw_price(opposite[0]["price"], "best price")
+    return market.instrument.price(beyond(best, is_ask=is_ask))
+
+
+def beyond(best: int, *, is_ask: bool) -> Ticks:
+    """The default bound, given the best opposite price in ticks."""
+    bound = best * (1 - MARKET_BOUND if is_ask else 1 + MARKET_BOUND)
+    return Ticks(max(1, int(bound.to_integral_value(ROUND_CEILING if is_ask else ROUND_FLOOR))))
 
 
 def modification(

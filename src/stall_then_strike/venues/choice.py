@@ -1,0 +1,66 @@
+"""The code of the venue that a configuration names: the one place where it is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.venue import LIGHTER
+from stall_then_strike.infra.bitflyer.credentials import load_credentials
+from stall_then_strike.infra.bitflyer.feed import MarketFeed
+from stall_then_strike.infra.clock import ScaledClock
+from stall_then_strike.infra.market_source import MarketSource
+from stall_then_strike.lighter.market_feed import LighterMarketFeed
+from stall_then_strike.lighter.markets import configured_market
+from stall_then_strike.lighter.signing.account_keys import load_lighter_account
+from stall_then_strike.sim.faults.kinds import FaultPlan
+from stall_then_strike.venues.bitflyer_connection import BitflyerConnection, bitflyer_cancel_all
+from stall_then_strike.venues.connection import Account, CancelsAll, Connection
+from stall_then_strike.venues.embedded_bitflyer import open_embedded
+from stall_then_strike.venues.embedded_lighter import open_embedded_lighter
+from stall_then_strike.venues.lighter_connection import LighterConnection
+from stall_then_strike.venues.lighter_hand import lighter_cancel_all
+
+_A = TypeVar("_A", bound=Account)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Venue(Generic[_A]):
+    """What the commands that trade do with a venue. Nothing is sent before a connection is opened."""
+
+    account: Callable[[AppConfig], _A]
+    """The account to trade with, from the environment or a file. Raises ConfigError."""
+    connect: Callable[[AppConfig, ScaledClock, _A | None], Connection]
+    """A connection, not open yet; without an account for the public side alone."""
+    embed: Callable[[AsyncExitStack, AppConfig, ScaledClock, FaultPlan | None], Awaitable[tuple[AppConfig, _A]]]
+    """Start the venue on loopback, with an account. Returns the configuration with its addresses."""
+    recorded: Callable[[AppConfig], Sequence[MarketSource]]
+    """Decoders of recorded frames, one for each instrument."""
+    cancel_all: Callable[[AppConfig, _A], AbstractAsyncContextManager[CancelsAll]]
+    """The watchdog's hand. Raises ConfigError for an address that keys are not used at."""
+
+
+_VENUES: Final[Mapping[str, Venue[Any]]] = {
+    "bitflyer": Venue(
+        account=lambda cfg: load_credentials(account=cfg.account.name),
+        connect=BitflyerConnection,
+        embed=open_embedded,
+        recorded=lambda cfg: [MarketFeed(each, is_recorded=True) for each in cfg.by_instrument()],
+        cancel_all=bitflyer_cancel_all,
+    ),
+    LIGHTER: Venue(
+        account=lambda cfg: load_lighter_account(cfg.exchange.base_url, account=cfg.account.name),
+        connect=LighterConnection,
+        embed=open_embedded_lighter,
+        recorded=lambda cfg: [LighterMarketFeed(configured_market(each.exchange)) for each in cfg.by_instrument()],
+        cancel_all=lighter_cancel_all,
+    ),
+}
+
+
+def venue_of(cfg: AppConfig) -> Venue[Any]:
+    """The venue of ``exchange.name``. Its account is given back to it and looked into by nobody else."""
+    return _VENUES[cfg.exchange.name]
