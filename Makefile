@@ -69,7 +69,7 @@ kills: setup ## the live daemon killed two hundred times at the worst moments; A
 trials: setup ## the live daemon under what a real venue was seen to do, one case at a time, with figures
 	$(BIN)/python -m tests.live.trials $(ARGS)
 
-fuzz: setup ## the live core in thousands of seeded storms with another hand on the account; ARGS="200 7": how many, from
+fuzz: setup ## a thousand examples of each property, and thousands of storms for the live core; ARGS="200 7": storms, from
 	$(BIN)/pytest -n 2 --hypothesis-profile long --timeout 3600 $(FAST) -m "not alone and not slow"
 	$(BIN)/python -m tests.engine.live_fuzz $(ARGS)
 
