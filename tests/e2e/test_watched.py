@@ -243,11 +243,11 @@ def test_signals_that_were_ignored_at_the_start_stay_ignored(command: str, venue
 
 
 @pytest.mark.slow
-def test_a_hangup_without_a_terminal_is_told_and_the_run_goes_on(tmp_path: Path) -> None:
+def test_a_hangup_without_a_terminal_reads_the_settings_and_the_run_goes_on(tmp_path: Path) -> None:
     process = started(line("run_paper", tmp_path, [], 60), subprocess.DEVNULL, start_new_session=True)
     until_running("run_paper", tmp_path, process)
     process.send_signal(signal.SIGHUP)
-    wait_until("the word on it", lambda: is_in_log(tmp_path, "SIGHUP ignored: this process has no terminal"))
+    wait_until("the word on it", lambda: is_in_log(tmp_path, "operator: reload by SIGHUP: nothing differs"))
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(1.5)
     process.send_signal(signal.SIGTERM)

@@ -19,6 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
+from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, open_run
 from stall_then_strike.app.view.screen import Screen
@@ -95,6 +96,8 @@ class LiveRoom:
         """What runs have shown."""
         self.alerts = Alerts(AlertUrls(), pause_sec=0, clock=SystemClock())
         """Nobody hears them; a test may put its own here."""
+        self.settings: Settings | None = None
+        """How a run reads its settings anew."""
         self.attend: Callable[[LiveRun], None] = lambda run: None
         """Told of each run before it begins."""
 
@@ -128,6 +131,7 @@ class LiveRoom:
                 alerts=self.alerts,
                 more_logs=more_logs,
                 strategy=self.strategy,
+                settings=self.settings,
             )
             connection = BitflyerConnection(cfg, self.clock, self.credentials)
             async with open_run(parts, cfg, self.clock, self.credentials, connection, ending or Ending()) as run:

@@ -250,7 +250,7 @@ async def _interpreted(
         leave_out_what_lasts()
         clock, feed = VirtualClock(0), ColumnFeed(columns_)
         trader = PaperTrader(cfg, clock, feed, logs.first)
-        observer = Observer(cfg, trader, mode, 0)
+        observer = Observer(trader, mode, 0)
         replay = VirtualRun(trader, clock, feed, on_start=observer.restart, flush=logs.flush, is_timed=False)
         running = replay.run(feed.messages(), duration_ns=_duration_ns(args))
         return await run.alone(replay, running, trader, observer, ended)

@@ -259,9 +259,7 @@ class StallThenStrikeStrategy:
 
     def __init__(self, cfg: StallStrategyConfig, instrument: Instrument) -> None:
         """Start without quotes."""
-        self.params = stall_params(cfg, instrument)
-        self.size = instrument.to_lots(cfg.size_min)
-        self._ttl_ms = cfg.ttl_ms
+        self._set(cfg, instrument)
         self._key = 0
         """The highest key given to a quote."""
         self._quotes: tuple[Quote, ...] = ()
@@ -314,6 +312,15 @@ class StallThenStrikeStrategy:
         """The next quote; of size zero without a price, so that each side of a strike has its number."""
         self._key += 1
         return Quote(self._key, side, Ticks(price), self.size if price else Lots(0), self._ttl_ms)
+
+    def retune(self, cfg: AppConfig, instrument: Instrument) -> None:
+        """Decide by these settings from now on."""
+        self._set(cfg.strategy, instrument)
+
+    def _set(self, cfg: StallStrategyConfig, instrument: Instrument) -> None:
+        self.params = stall_params(cfg, instrument)
+        self.size = instrument.to_lots(cfg.size_min)
+        self._ttl_ms = cfg.ttl_ms
 
     def on_fill(self, key: int, fill: FillEvent) -> None:
         """Nothing to do: the next decision sees the position."""

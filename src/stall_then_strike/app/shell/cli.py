@@ -276,11 +276,16 @@ def signals_held() -> Iterator[None]:
 
 
 @contextmanager
-def signals_heard(on_signal: Callable[[str], object]) -> Iterator[None]:
-    """Inside the running loop and :func:`signals_held`: each stop signal calls ``on_signal`` with its name."""
+def signals_heard(on_signal: Callable[[str], object], on_reread: Callable[[], object] | None = None) -> Iterator[None]:
+    """Inside the running loop and :func:`signals_held`: each stop signal calls ``on_signal`` with its name.
+
+    A SIGHUP that does not mean to stop calls ``on_reread``, if the command can read its settings anew.
+    """
 
     def hear(name: str) -> None:
-        if means_stop(name):
+        if on_reread is not None and _means_reread(name):
+            on_reread()
+        elif means_stop(name):
             on_signal(name)
 
     loop = asyncio.get_running_loop()
@@ -331,10 +336,14 @@ def means_stop(name: str) -> bool:
 
     A SIGHUP without a terminal does not: it is commonly sent to make a service reload its files. It is logged.
     """
-    if name == signal.SIGHUP.name and _IS_WITHOUT_TERMINAL:
+    if _means_reread(name):
         logger.warning("{} ignored: this process has no terminal; SIGTERM stops it", name)
         return False
     return True
+
+
+def _means_reread(name: str) -> bool:
+    return name == signal.SIGHUP.name and _IS_WITHOUT_TERMINAL
 
 
 def leaves(error: BaseException) -> list[BaseException]:
