@@ -12,6 +12,7 @@ import io
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.flow import FlowModel
+from stall_then_strike.sim.exchange.flow import BANDS, FlowModel
 from stall_then_strike.types.dto import NS_PER_S, BookedFill
 from stall_then_strike.types.instrument import fx_btc_jpy
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
@@ -48,6 +49,10 @@ from stall_then_strike.venues.embedded_bitflyer import open_accounts, open_marke
 KEY = ApiKey(key="key-of-the-room", secret="made up for tests")
 TWO = ({"product_code": "FX_BTC_JPY"}, {"product_code": "ETH_JPY", "tick_size": Decimal("0.1")})
 """Two instruments, the second with prices in tenths."""
+FEW_FAR_AWAY = FlowModel(
+    bands=[replace(band, per_s=band.per_s / rarer) for band, rarer in zip(BANDS, (1, 1, 4, 8, 16, 16), strict=True)]
+)
+"""The market near the touch, where the daemon trades; of the orders behind it, which cost half the time, a part."""
 OPEN_ALL_DAY = Calendar(maintenance=None, breaker=None, funding_at_s=(), rollover_at_s=None)
 """Nothing is done by the clock: what a test sees must not depend on the hour at which it runs."""
 SHORT = {"timeout_sec": Decimal("0.5")}
@@ -204,7 +209,7 @@ async def live_room(
     speed: float = 20.0,
     seed: int = 7,
     settings: PrivateSettings | None = None,
-    model: FlowModel | None = None,
+    model: FlowModel = FEW_FAR_AWAY,
     start_ns: int | None = None,
     clock: ScaledClock | None = None,
     sections: Mapping[str, Mapping[str, Any]] | None = None,

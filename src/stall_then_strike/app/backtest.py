@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     args.sets = _sets(args)
     try:
-        cfg = cli.load(args, cli.CONFIGS / "backtest.yml", takes_several=True)
+        cfg = cli.load(args, cli.CONFIGS / "backtest.yml", takes_several=True, trades=True)
         cli.require_open_files()
         if args.check:
             sys.stdout.write(effective_yaml(cfg))

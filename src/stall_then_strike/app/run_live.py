@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
     try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
+        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True, trades=True)
         cli.require_open_files()
         if cfg.env == "paper":
             raise ConfigError(f"env: {cfg.env} is not for this command; accepted: live or sim")
@@ -147,7 +147,7 @@ def _run(cfg: AppConfig, read: AppConfig, args: argparse.Namespace, account: Acc
             log_dir=args.log_dir,
             screen=screen,
             alerts=alerts,
-            settings=Settings(read, lambda: cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)),
+            settings=Settings(read, lambda: cli.load(args, cli.CONFIGS / "live.yml", takes_several=True, trades=True)),
         )
         ending = Ending()
         with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:

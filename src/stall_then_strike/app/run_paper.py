@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _load(args: argparse.Namespace) -> AppConfig:
     """Read the settings. Raises ConfigError."""
-    return cli.load(args, cli.CONFIGS / ("sim.yml" if args.sim else "paper.yml"), takes_several=True)
+    return cli.load(args, cli.CONFIGS / ("sim.yml" if args.sim else "paper.yml"), takes_several=True, trades=True)
 
 
 def _run(cfg: AppConfig, args: argparse.Namespace) -> int:

@@ -168,10 +168,13 @@ def settings_file(named: Path) -> Path:
     return own if named.parent == CONFIGS and not named.exists() and own.is_file() else named
 
 
-def load(args: argparse.Namespace, default_override: Path | None, *, takes_several: bool = False) -> AppConfig:
+def load(
+    args: argparse.Namespace, default_override: Path | None, *, takes_several: bool = False, trades: bool = False
+) -> AppConfig:
     """Read the configuration that the flags name, and put its files into ``args.layers``. Raises ConfigError.
 
-    ``takes_several``: the command can do with several instruments.
+    ``takes_several``: the command can do with several instruments. ``trades``: it makes their strategies, so these are
+    tried; a command that only reads, or guards, must not depend on a user's module.
     """
     named = {"--base": args.base, "--config": args.config or default_override}
     files = [settings_file(path) for path in named.values() if path is not None]
@@ -188,8 +191,9 @@ def load(args: argparse.Namespace, default_override: Path | None, *, takes_sever
     if len(cfg.products) > 1 and not takes_several:
         given = ", ".join(cfg.products)
         raise ConfigError(f"instruments: {given}: this command takes one; accepted: one")
-    look_for_strategies(*(file.parent for file in files))
-    _try_strategies(cfg, tree)
+    if trades:
+        look_for_strategies(*(file.parent for file in files))
+        _try_strategies(cfg, tree)
     return cfg
 
 
