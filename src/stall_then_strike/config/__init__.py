@@ -1,12 +1,13 @@
 """Configuration.
 
-models       all settings as one value, and every section under one name
-venue        the venue and the connections to it
-trading      strategy, risk, account, trading day
-products     several products of one account
-running      journal, recordings, watching, logs
-replay       paper fills, replays, the embedded exchange
-fields       what settings are made of: decimals, times of day, sections
-layers       YAML files as trees that remember where each value came from
-loader       layers to one validated configuration, and back to YAML
+models        all settings as one value, and every section under one name
+venue         the venue and the connections to it
+trading       strategy, risk, account, trading day
+products      several products of one account
+running       journal, recordings, watching, logs
+replay        paper fills, replays, the embedded exchange
+fields        what settings are made of: decimals, times of day, sections
+layers        YAML files as trees that remember where each value came from
+venue_layers  defaults of a venue, and the section `live` of a connector's documents
+loader        layers to one validated configuration, and back to YAML
 """

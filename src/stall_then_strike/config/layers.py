@@ -49,6 +49,7 @@ NEUTRAL_NAMES: Final[Mapping[tuple[str, str], str]] = {
     ("risk", "daily_pnl"): "daily_pnl_jpy",
     ("risk", "max_drawdown"): "max_dd_jpy",
     ("limits", "small_order"): "small_order_btc",
+    ("sim", "collateral"): "collateral_jpy",
 }
 """The specification's key for a section and a neutral name."""
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import time
 from decimal import Decimal
 from enum import Enum
-from functools import reduce
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
@@ -23,8 +22,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from stall_then_strike.config.layers import RESOLVERS, Tree, is_secret, merge, read_file, read_set, show
+from stall_then_strike.config.layers import RESOLVERS, Tree, is_secret, read_file, read_set, show
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.venue_layers import with_venue
 from stall_then_strike.types.errors import ConfigError
 from stall_then_strike.types.text import plain
 
@@ -38,6 +38,11 @@ def load_app_config(
 
     Raises ConfigError. Its text lists everything that is wrong, and what is accepted instead.
     """
+    return app_config(read_layers(base_path, override_path, sets))
+
+
+def read_layers(base_path: str | Path, override_path: str | Path | None = None, sets: Sequence[str] = ()) -> Tree:
+    """The layers as one tree. Raises ConfigError for those that cannot be read."""
     trees: list[Tree] = []
     problems: list[str] = []
     for path in (base_path, *(() if override_path is None else (override_path,))):
@@ -52,7 +57,7 @@ def load_app_config(
             problems.append(str(error))
     if problems:
         raise _refusal(problems)
-    return app_config(reduce(merge, trees))
+    return with_venue(trees)
 
 
 def app_config(tree: Tree) -> AppConfig:

@@ -35,7 +35,15 @@ from stall_then_strike.config.trading import (
     SessionConfig,
     StallStrategyConfig,
 )
-from stall_then_strike.config.venue import PUBLIC_CHANNEL_KINDS, ExchangeConfig, LimitsConfig, PybottersConfig, WsConfig
+from stall_then_strike.config.venue import (
+    LIGHTER,
+    PUBLIC_CHANNEL_KINDS,
+    ExchangeConfig,
+    LimitsConfig,
+    ProductConfig,
+    PybottersConfig,
+    WsConfig,
+)
 
 __all__ = [
     "PUBLIC_CHANNEL_KINDS",
@@ -115,11 +123,13 @@ class AppConfig(Section):
             for number, code in enumerate(codes)
             if code in codes[:number]
         )
+        if self.exchange.name == LIGHTER:
+            problems += _lighter_problems(self)
         channels = [f"lightning_{kind}_{code}" for code in codes for kind in PUBLIC_CHANNEL_KINDS]
         problems.extend(
             f"ws.channels: {channel} is no public channel of the product; accepted: {', '.join(channels)}"
             for channel in self.ws.channels
-            if channel not in channels
+            if channel not in channels and self.exchange.name != LIGHTER
         )
         raise_all(problems)
         return self
@@ -137,12 +147,7 @@ class AppConfig(Section):
             self.model_copy(
                 update={
                     "exchange": self.exchange.model_copy(
-                        update={
-                            "product_code": one.product_code,
-                            "tick_size": one.tick_size,
-                            "size_step": one.size_step,
-                            "size_min": one.size_min,
-                        }
+                        update={name: getattr(one, name) for name in ProductConfig.model_fields}
                     ),
                     "strategy": one.strategy,
                     "instruments": (),
@@ -171,6 +176,18 @@ def _strategy_problems(venue: ExchangeConfig | InstrumentConfig, strategy: Stall
             f"accepted: {strategy.size_min} or more"
         )
     return problems
+
+
+def _lighter_problems(cfg: AppConfig) -> list[str]:
+    """What Lighter needs besides, once the markets' units are filled in."""
+    numbered: list[tuple[str, ProductConfig]] = [
+        (f"instruments.{number}.", one) for number, one in enumerate(cfg.instruments)
+    ]
+    return [
+        f"{at}market_index: {one.market_index} is no perpetual of Lighter; accepted: 0 to 254"
+        for at, one in numbered or [("exchange.", cfg.exchange)]
+        if not 0 <= one.market_index < 255
+    ]
 
 
 def _money_problems(venue: ExchangeConfig | InstrumentConfig, risk: RiskConfig) -> list[str]:

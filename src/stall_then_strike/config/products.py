@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from stall_then_strike.config.fields import Number, Section, raise_all
 from stall_then_strike.config.trading import StallStrategyConfig
-from stall_then_strike.config.venue import unit_problems
-from stall_then_strike.types.instrument import Instrument, Lots
+from stall_then_strike.config.venue import ProductConfig
 
-_UNITS: Final = ("product_code", "tick_size", "size_step", "size_min")
+_UNITS: Final = tuple(ProductConfig.model_fields)
 
 
-class InstrumentConfig(Section):
+class InstrumentConfig(ProductConfig):
     """One instrument. A key that is not given is taken from ``exchange`` and ``strategy``."""
 
     product_code: str = Field(pattern=r"^[A-Z0-9_]+$", description="product, as the venue spells it")
-    tick_size: Number = Field(default=Decimal(1), gt=0, description="smallest price step, quote currency")
-    size_step: Number = Field(default=Decimal("0.00000001"), gt=0, description="smallest size step, base currency")
-    size_min: Number = Field(default=Decimal("0.001"), gt=0, description="smallest order that the venue accepts")
     strategy: StallStrategyConfig = Field(default_factory=StallStrategyConfig)
-
-    def instrument(self) -> Instrument:
-        """The product's units."""
-        return Instrument(
-            product_code=self.product_code,
-            tick_size=self.tick_size,
-            lot_size=self.size_step,
-            min_size=Lots(int(self.size_min / self.size_step)),
-        )
-
-    @model_validator(mode="after")
-    def _units_fit(self) -> Self:
-        raise_all(unit_problems(self.tick_size, self.size_step, self.size_min))
-        return self
 
 
 def filled_in(tree: Any) -> Any:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from stall_then_strike.config.fields import Number, Section, raise_all
-from stall_then_strike.types.instrument import Instrument, Lots
+from stall_then_strike.types.instrument import Instrument, Lots, Money
 
 PUBLIC_CHANNEL_KINDS: Final = ("board_snapshot", "board", "executions", "ticker")
 """The realtime API's public channels are ``lightning_<kind>_<product>`` (bitFlyer API documentation)."""
@@ -46,25 +46,64 @@ class LimitsConfig(Section):
         return self
 
 
-def unit_problems(tick_size: Decimal, size_step: Decimal, size_min: Decimal) -> list[str]:
-    """What is wrong with a product's units; each text starts with its key."""
-    problems = [
-        f"{name}: {step} does not divide one evenly; accepted: 1, 0.5, 0.1, 0.01 and the like"
-        for name, step in (("tick_size", tick_size), ("size_step", size_step))
-        if 1 % step
-    ]
-    if size_min % size_step:
-        problems.append(f"size_min: {size_min} is off the venue's step; accepted: multiples of {size_step:f}")
-    return problems
+LIGHTER: Final = "lighter"
+_ALIASES: Final = {"xlighter": LIGHTER}
 
 
-class ExchangeConfig(Section):
-    """The venue, its addresses and the product's units."""
+def venue_named(text: str) -> str:
+    """A venue's name as settings have it, for any of its spellings: ``lighter`` for ``XLIGHTER``."""
+    name = text.lower()
+    return _ALIASES.get(name, name)
 
-    name: Literal["bitflyer"] = Field(default="bitflyer", description="venue")
+
+class ProductConfig(Section):
+    """A product and its units. At Lighter all of them come from the venue's list of markets, unless all are given."""
+
     product_code: str = Field(
         default="FX_BTC_JPY", pattern=r"^[A-Z0-9_]+$", description="product, as the venue spells it"
     )
+    tick_size: Number = Field(default=Decimal(1), gt=0, description="smallest price step, quote currency")
+    size_step: Number = Field(default=Decimal("0.00000001"), gt=0, description="smallest size step, base currency")
+    size_min: Number = Field(default=Decimal("0.001"), gt=0, description="smallest order that the venue accepts")
+    notional_min: Number = Field(
+        default=Decimal(0), ge=0, description="least price times size of a resting order, quote currency"
+    )
+    base: str = Field(default="", max_length=20, description="asset that is traded; empty: by the product's code")
+    quote: str = Field(default="", max_length=20, description="currency of prices; empty: by the product's code")
+    market_index: int = Field(default=-1, ge=-1, le=4094, description="Lighter's number of the market; -1: not given")
+
+    def instrument(self) -> Instrument:
+        """The product's units."""
+        tick, lot = self.tick_size, self.size_step
+        return Instrument(
+            product_code=self.product_code,
+            tick_size=tick,
+            lot_size=lot,
+            min_size=Lots(int(self.size_min / lot)),
+            min_notional=Money(int(self.notional_min / (tick * lot))),
+            base=self.base,
+            quote=self.quote,
+        )
+
+    @model_validator(mode="after")
+    def _units_fit(self) -> Self:
+        problems = [
+            f"{name}: {step} does not divide one evenly; accepted: 1, 0.5, 0.1, 0.01 and the like"
+            for name, step in (("tick_size", self.tick_size), ("size_step", self.size_step))
+            if 1 % step
+        ]
+        if self.size_min % self.size_step:
+            problems.append(
+                f"size_min: {self.size_min} is off the venue's step; accepted: multiples of {self.size_step:f}"
+            )
+        raise_all(problems)
+        return self
+
+
+class ExchangeConfig(ProductConfig):
+    """The venue, its addresses and the product that is traded."""
+
+    name: Literal["bitflyer", "lighter"] = Field(default="bitflyer", description="venue")
     base_url: str = Field(
         default="https://api.bitflyer.com",
         pattern=r"^https?://[^\s/${}]+$",
@@ -75,25 +114,13 @@ class ExchangeConfig(Section):
         pattern=r"^wss?://[^\s${}]+$",
         description="WebSocket address, ws(s)://host[:port]/path",
     )
-    tick_size: Number = Field(default=Decimal(1), gt=0, description="smallest price step, JPY")
-    size_step: Number = Field(default=Decimal("0.00000001"), gt=0, description="smallest size step, BTC")
-    size_min: Number = Field(default=Decimal("0.001"), gt=0, description="smallest order that the venue accepts, BTC")
+    plan: Literal["standard", "premium"] = Field(default="standard", description="the account's plan at Lighter")
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
 
-    def instrument(self) -> Instrument:
-        """The product's units."""
-        scale = int(1 / self.size_step)
-        return Instrument(
-            product_code=self.product_code,
-            tick_size=self.tick_size,
-            lot_size=self.size_step,
-            min_size=Lots(int(self.size_min * scale)),
-        )
-
-    @model_validator(mode="after")
-    def _units_fit(self) -> Self:
-        raise_all(unit_problems(self.tick_size, self.size_step, self.size_min))
-        return self
+    @field_validator("name", mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        return venue_named(given) if isinstance(given, str) else given
 
 
 class PybottersConfig(Section):

@@ -22,6 +22,7 @@ from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
+from stall_then_strike.config.venue import ProductConfig
 from stall_then_strike.types.errors import ConfigError, UnfitOrder
 from stall_then_strike.types.instrument import Instrument, Lots, Money
 from stall_then_strike.types.names import NS_PER_S
@@ -178,6 +179,18 @@ def _perp(
         price_decimals=decimals[1],
         min_base=Decimal(min_base),
         min_quote=Decimal(min_quote),
+    )
+
+
+def configured_market(product: ProductConfig) -> Market:
+    """The market of a configuration whose units are filled in."""
+    return Market(
+        market_index=product.market_index,
+        symbol=product.product_code,
+        size_decimals=-product.size_step.adjusted(),
+        price_decimals=-product.tick_size.adjusted(),
+        min_base=product.size_min,
+        min_quote=product.notional_min,
     )
 
 

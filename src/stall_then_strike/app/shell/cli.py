@@ -24,9 +24,10 @@ from loguru import logger
 
 from stall_then_strike import config
 from stall_then_strike.app.shell.output import watched
-from stall_then_strike.config.loader import load_app_config
+from stall_then_strike.config.loader import app_config, read_layers
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.types.errors import ConfigError
+from stall_then_strike.venues.lighter_units import with_units
 
 EXIT_DONE: Final = 0
 EXIT_FAILED: Final = 1
@@ -179,7 +180,7 @@ def load(args: argparse.Namespace, default_override: Path | None, *, takes_sever
             hint = f", or no {flag} for the package's own, {own}" if own.is_file() else ""
             raise ConfigError(f"{flag} {path}: no such file in {Path.cwd()}; accepted: a YAML file{hint}")
     args.layers = files
-    cfg = load_app_config(files[0], files[1] if len(files) > 1 else None, args.sets)
+    cfg = app_config(with_units(read_layers(files[0], files[1] if len(files) > 1 else None, args.sets)))
     if len(cfg.products) > 1 and not takes_several:
         given = ", ".join(cfg.products)
         raise ConfigError(f"instruments: {given}: this command takes one; accepted: one")
