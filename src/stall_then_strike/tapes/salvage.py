@@ -76,6 +76,8 @@ class RecordFolder:
             file.publish()
         else:
             more = {"product": self._exchange.product_code, "source": self._exchange.ws_url, "ended": "crash"}
+            if self._exchange.name != "bitflyer":
+                more["venue"] = self._exchange.name
             finish_tape(file, audit, {**more, "damage": damage} if damage else more)
         if damage:
             part.replace(part.with_name(path.name + ".damaged"))

@@ -13,6 +13,7 @@ from typing import Final
 
 from stall_then_strike.tapes.tape_files import product_of
 from stall_then_strike.tapes.tape_reader import TapeError, read_tape
+from stall_then_strike.tapes.wires import HEADER, MADE
 from stall_then_strike.types.dto import NS_PER_S
 
 Message = tuple[int, str | None]
@@ -59,9 +60,13 @@ def one_run(tapes: Sequence[Path]) -> Iterator[Message]:
     """All messages of the tapes in the given order. Raises TapeError if a tape begins before the previous one ended."""
     join, last_ns = Joints(), 0
     for path in tapes:
+        is_new = not last_ns
         for line in read_tape(path, for_result=True):
             if join.is_break(path, line.recv_ns):
+                is_new = True
                 yield line.recv_ns, None
+            if line.text.startswith(HEADER) or (line.text.startswith(MADE) and not is_new):
+                continue  # the book goes on from the tape before
             last_ns = max(last_ns, line.recv_ns)
             yield line
         if last_ns:

@@ -20,6 +20,7 @@ from stall_then_strike.tapes.part_file import PartFile
 from stall_then_strike.tapes.tape_audit import TapeAudit
 from stall_then_strike.tapes.tape_reader import Stamps, TapeError, TapeLine, TapeStatistics, read_tape
 from stall_then_strike.tapes.tape_writer import manifest_path, tape_line
+from stall_then_strike.tapes.wires import HEADER
 from stall_then_strike.types.dto import NS_PER_S
 
 MIN_AGREED: Final = 0.99
@@ -167,9 +168,12 @@ def cut(path: Path, from_ns: int | None, to_ns: int | None) -> Iterator[TapeLine
     """Messages in ``[from_ns, to_ns)``; None means no bound. Raises TapeError, OSError.
 
     The whole tape is read, because its stamps need not be in order. The book begins with the first snapshot in the cut.
+    What says of what the tape is stays.
     """
     for line in read_tape(path):
-        if (from_ns is None or line.recv_ns >= from_ns) and (to_ns is None or line.recv_ns < to_ns):
+        if line.text.startswith(HEADER) or (
+            (from_ns is None or line.recv_ns >= from_ns) and (to_ns is None or line.recv_ns < to_ns)
+        ):
             yield line
 
 
