@@ -44,7 +44,8 @@ def asked() -> list[tuple[str, str]]:
 
 @pytest.fixture
 def feed(asked: list[tuple[str, str]]) -> LighterMarketFeed:
-    feed = LighterMarketFeed(ETH, on_resync=lambda channel, why: asked.append((channel, why)))
+    feed = LighterMarketFeed(ETH)
+    feed.on_resync = lambda channel, why: asked.append((channel, why))
     feed.on_connect()
     return feed
 
@@ -144,6 +145,23 @@ def test_statistics_prove_that_a_still_book_is_alive(feed: LighterMarketFeed) ->
     of_all = {"channel": "market_stats:all", "market_stats": {"0": STATS["market_stats"]}, "type": STATS["type"]}
     assert say(feed, of_all, 900 * MS).ts_ns == 900 * MS
     assert say(feed, {**of_all, "market_stats": {"1": STATS["market_stats"]}}, 950 * MS) is None
+
+
+def test_book_that_stands_still_beside_the_mid_price_is_asked_for_again(
+    feed: LighterMarketFeed, asked: list[tuple[str, str]]
+) -> None:
+    def stats(mid: str) -> dict[str, Any]:
+        return {**STATS, "market_stats": {"market_id": 0, "mid_price": mid}}
+
+    say(feed, STATS)
+    say(feed, SNAPSHOT)
+    assert say(feed, stats("2000.50"), 5).ts_ns == 5
+    assert [say(feed, stats("1990.50"), 6), say(feed, stats("2010.50"), 7)] == [None, None]
+    assert say(feed, book([("1990.00", "1.0000")], nonce=101, begin=100)).status is BookStatus.OK
+    assert [say(feed, stats("1990.50"), 8), say(feed, stats("2010.50"), 9)] == [None, None]
+    assert asked == []
+    assert say(feed, stats("1990.50"), 10).status is BookStatus.UNKNOWN
+    assert asked == [("order_book/0", "it stands still beside the mid price")]
 
 
 def test_own_orders_are_taken_out_of_the_book(feed: LighterMarketFeed) -> None:

@@ -14,6 +14,7 @@ limiter        the venue's REST limits
 messages       every message of the venue's WebSocket
 ws             the WebSocket: public and private channels, transactions
 handlers/      the channels of market data as values
+data           LighterDataProvider: subscriptions of market data over one socket
 market_feed    LighterMarketFeed: one market's frames as market events
 orderbook_maintainer  OrderBookMaintainer: the book of a market, kept from its snapshot and its changes
 """

@@ -281,13 +281,19 @@ def _answer(name: str, status: int, text: str, now_ns: int) -> dict[str, Any] | 
 
 
 async def ask_order_books(base_url: str, clock: Clock, *, limit_s: float = CALL_LIMIT_S) -> dict[str, Any]:
-    """All markets of a venue, for which neither an account nor the SDK is needed. Raises VenueError."""
-    name = "orderBooks"
+    """All markets of a venue. Raises VenueError."""
+    return await ask_public(base_url, clock, "orderBooks", limit_s=limit_s)
+
+
+async def ask_public(
+    base_url: str, clock: Clock, name: str, query: Mapping[str, int] | None = None, *, limit_s: float = CALL_LIMIT_S
+) -> dict[str, Any]:
+    """A public question, for which neither an account nor the SDK is needed. Raises VenueError."""
     answer: dict[str, Any] | VenueError
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=limit_s)) as session,
-            session.get(f"{base_url}/api/v1/{name}", allow_redirects=False) as response,
+            session.get(f"{base_url}/api/v1/{name}", params=query, allow_redirects=False) as response,
         ):
             answer = _answer(name, response.status, await _read(response), clock.now_ns())
     except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -9,7 +9,9 @@ A book that has missed a change is UNKNOWN from then on, and ``on_resync`` is as
 
 *Proof of life.* The venue sends a book only when it changes, at most each 50 ms, so that a still market would look like
 a dead one. Statistics of the market come on the same connection, whose messages keep their order. Each of them
-therefore restates the best, with its own stamp: had the book changed before, its change would have come first.
+therefore restates the best, with its own stamp: had the book changed before, its change would have come first. If they
+tell a mid price that is not between our best prices, they prove nothing, and three in a row without a message of the
+book between them mean that its subscription is dead.
 
 *Venue status.* No channel tells the state of a market. The first statistics of a connection stand for RUNNING, if the
 list of markets has the market as active.
@@ -18,6 +20,7 @@ list of markets has the market as active.
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Final
 
 import orjson
@@ -45,6 +48,8 @@ from stall_then_strike.types.dto import (
 
 MAX_FRAME_BYTES: Final = 4_000_000
 """Length beyond which a frame is counted and dropped. BTC's first book has 211,000 bytes."""
+MOST_DOUBTS: Final = 3
+"""Statistics in a row that contradict a book that does not change, after which it is asked for again."""
 SETTLE_NS: Final = 5 * NS_PER_S
 """How often the view is told, as by bitFlyer's snapshots, that a level's part of ours must have gone by now."""
 
@@ -56,14 +61,10 @@ class LighterMarketFeed:
         self,
         market: Market,
         *,
-        on_resync: Callable[[str, str], None] = lambda channel, why: None,
         is_quiet: bool = False,
         max_frame_bytes: int = MAX_FRAME_BYTES,
     ) -> None:
-        """``on_resync`` is called with a channel that needs a new subscription, and why.
-
-        ``is_quiet``: refused frames are counted but not logged.
-        """
+        """``is_quiet``: refused frames are counted but not logged."""
         self.market: Final = market
         self.product: Final = market.symbol
         self.orderbook: Final = OrderbookHandler(market)
@@ -73,11 +74,14 @@ class LighterMarketFeed:
         self.view: Final = OrderBookView(self.board, market.instrument)
         self.heard_ns: Final[dict[str, int]] = {}
         """Receive stamp of the last valid message of each channel."""
-        self._on_resync, self._max_frame_bytes = on_resync, max_frame_bytes
+        self.on_resync: Callable[[str, str], None] = lambda channel, why: None
+        """Called with a channel that needs a new subscription, and why."""
+        self._max_frame_bytes = max_frame_bytes
         self._refusals = Refusals("frame(s)", is_quiet=is_quiet)
         self._book_name = f'"{self.orderbook.wire_name}"'.encode()
         self._is_told_running = False
         self._settled_ns = 0
+        self._doubts = 0
         self._snapshots = self._deltas = self._execution_messages = 0
         self._executions = self._stats = self._replies = 0
 
@@ -188,6 +192,7 @@ class LighterMarketFeed:
         except BoardError as error:
             return self._on_bad_book(error, recv_ns)
         self.heard_ns[self.orderbook.channel] = recv_ns
+        self._doubts = 0
         if change is None:
             return None
         self._snapshots += change.is_snapshot
@@ -199,12 +204,15 @@ class LighterMarketFeed:
         return self.view.snapshot(recv_ns)
 
     def _on_bad_book(self, error: BoardError, recv_ns: int) -> BoardSnapshot:
-        """The book is given up and asked for again."""
         if not isinstance(error, BookGap):
             self._refusals.add(Refusal.BAD_BOARD, str(error), "", recv_ns)
-        self.view.on_disconnect(recv_ns)
-        self._on_resync(self.orderbook.channel, str(error))
-        return self.view.snapshot(recv_ns)
+        return self._give_up(str(error), recv_ns)
+
+    def _give_up(self, why: str, recv_ns: int) -> BoardSnapshot:
+        """The book is unknown, and asked for again."""
+        lost = self.on_disconnect(recv_ns)
+        self.on_resync(self.orderbook.channel, why)
+        return lost
 
     def _on_trades(self, message: Message, recv_ns: int) -> PublicTrades | None:
         unreadable = self.trades.unreadable
@@ -234,4 +242,17 @@ class LighterMarketFeed:
             self._is_told_running = True
             state = BoardState.RUNNING if self.market.is_active else BoardState.CLOSED
             return VenueStatus(ts_ns=recv_ns, state=state, health=Health.NORMAL)
-        return None if self.view.status is BookStatus.UNKNOWN else self.view.snapshot(recv_ns)
+        if self.view.status is BookStatus.UNKNOWN:
+            return None
+        if not self._agrees(found.mid_price):
+            self._doubts += 1
+            return (
+                self._give_up("it stands still beside the mid price", recv_ns) if self._doubts >= MOST_DOUBTS else None
+            )
+        return self.view.snapshot(recv_ns)
+
+    def _agrees(self, mid: Decimal | None) -> bool:
+        """Whether a mid price lies between the best prices, ours included. One that is not told does."""
+        if mid is None or not self.board.best_bid or not self.board.best_ask:
+            return True
+        return self.board.best_bid <= mid * self.market.instrument.ticks_per_one <= self.board.best_ask

@@ -181,6 +181,8 @@ class MarketStats(Wire):
     market_id: int
     index_price: Decimal = Decimal(0)
     mark_price: Decimal = Decimal(0)
+    mid_price: Decimal | None = None
+    """Since 2026."""
     last_trade_price: Decimal = Decimal(0)
     open_interest: Decimal = Decimal(0)
     current_funding_rate: Decimal = Decimal(0)

@@ -68,12 +68,18 @@ class LighterSocket(BaseWebSocketManager):
     needs_greeting = True
 
     def __init__(
-        self, url: str, *, tokens: Tokens | None = None, rules: LineRules | None = None, clock: Clock | None = None
+        self,
+        url: str,
+        *,
+        tokens: Tokens | None = None,
+        rules: LineRules | None = None,
+        clock: Clock | None = None,
+        messages_per_min: int = MESSAGES_PER_MIN,
     ) -> None:
         """``tokens`` is needed for private channels only."""
         super().__init__(url, rules=rules, clock=clock)
         self._tokens = tokens
-        self._minute = RollingWeight(MESSAGES_PER_MIN)
+        self._minute = RollingWeight(messages_per_min)
         self._private_since_s = 0.0
         self._waiting: dict[str, asyncio.Future[Message]] = {}
         self._sent = 0
@@ -214,8 +220,9 @@ class LighterSocket(BaseWebSocketManager):
         return {"type": "ping"}
 
     async def before_send(self, message: Mapping[str, Any]) -> None:
-        """Keep to the venue's messages a minute; transactions do not count."""
-        if str(message.get("type")).startswith("jsonapi/"):
+        """Keep to the venue's messages a minute. Transactions do not count, and a pong is due at once."""
+        kind = str(message.get("type"))
+        if kind == "pong" or kind.startswith("jsonapi/"):
             return
         while (wait_ns := self._minute.wait_ns(1, self.clock.now_ns())) > 0:
             await self.clock.sleep_until(self.clock.now_ns() + wait_ns)

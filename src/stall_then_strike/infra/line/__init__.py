@@ -1,6 +1,7 @@
 """Connections, independent of the venue.
 
 connection_rules  when to reconnect, and when a silent channel counts as dead
+healing           when to ask again for a missing snapshot
 handshakes        WebSocket handshakes: paced, counted, their failures explained
 close_words       the venue's reason for closing a socket
 websocket         reusable manager of WebSocket connections to any venue

@@ -52,7 +52,7 @@ class LineRules:
     close_s: float = 2.0
     """How long the peer may take to answer our close."""
     outgoing: int = 256
-    """Most messages that wait to be sent on one connection."""
+    """Most messages that wait to be sent on one connection, besides requests for channels."""
     max_bytes: int = 16 * 1024 * 1024
     """A longer message breaks the connection."""
 
@@ -167,6 +167,9 @@ class SocketLine:
     last_error: str = ""
     task: asyncio.Task[None] | None = None
     _outgoing: asyncio.Queue[Mapping[str, Any]] = field(init=False)
+    _requests: asyncio.Queue[Mapping[str, Any] | Subscription] = field(default_factory=asyncio.Queue)
+    """What the venue's limits may hold back: requests for channels, which keep their order, and pings."""
+    _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
     _over: asyncio.Future[str] | None = None
     """Set to end the current connection."""
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -235,6 +238,7 @@ class SocketLine:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._read(socket))
                 group.create_task(self._write(socket))
+                group.create_task(self._request(socket))
                 group.create_task(self._watch(socket))
         except BaseExceptionGroup as errors:
             first = first_of_group(errors)
@@ -262,8 +266,9 @@ class SocketLine:
             async with asyncio.timeout(self.owner.rules.close_s):
                 while self._ended.is_set() and not socket.closed and not self._outgoing.empty():
                     await socket.send_str(orjson.dumps(self._outgoing.get_nowait()).decode())
-        while not self._outgoing.empty():
-            self._outgoing.get_nowait()
+        for queue in (self._outgoing, self._requests):
+            while not queue.empty():
+                queue.get_nowait()
         with suppress(aiohttp.ClientError, OSError):
             await socket.close()
 
@@ -297,11 +302,23 @@ class SocketLine:
         while True:
             message = await self._outgoing.get()
             await self.owner.before_send(message)
-            try:
-                async with asyncio.timeout(self.owner.rules.answer_s):
-                    await socket.send_str(orjson.dumps(message).decode())
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                raise Ended(f"cannot send ({type(error).__name__})") from None
+            await self._send(socket, message)
+
+    async def _request(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        while True:
+            item = await self._requests.get()
+            message = self.owner.subscribe_frame(item.channel) if isinstance(item, Subscription) else item
+            await self.owner.before_send(message)
+            if isinstance(item, Subscription):
+                item.asked_s = asyncio.get_running_loop().time()
+            await self._send(socket, message)
+
+    async def _send(self, socket: aiohttp.ClientWebSocketResponse, message: Mapping[str, Any]) -> None:
+        try:
+            async with asyncio.timeout(self.owner.rules.answer_s), self._sending:
+                await socket.send_str(orjson.dumps(message).decode())
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Ended(f"cannot send ({type(error).__name__})") from None
 
     async def _watch(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         """Ping, and end the connection when it is dead, too old or no longer wanted."""
@@ -327,8 +344,7 @@ class SocketLine:
         with suppress(aiohttp.ClientError, OSError):  # the reader hears of it too
             await socket.ping()
         if (frame := self.owner.ping_frame()) is not None:
-            with suppress(NotSent):
-                self.put(frame)
+            self.request(frame)
 
     def _why_over(self, now_s: float) -> str:
         rules = self.owner.rules
@@ -354,11 +370,17 @@ class SocketLine:
             self.ask(entry)
 
     def ask(self, entry: Subscription) -> None:
-        """Request a channel, if there is a connection."""
-        if self.ready.is_set():
-            entry.asked_s = asyncio.get_running_loop().time()
-            with suppress(NotSent):  # no room: the answer will be overdue, and the connection is renewed
-                self.put(self.owner.subscribe_frame(entry.channel))
+        """Request a channel, if there is a connection. The answer is due from when the request has gone out."""
+        self.request(entry)
+
+    def request(self, item: Mapping[str, Any] | Subscription) -> None:
+        """Queue what may wait: a channel that is wanted, or a message; dropped without a connection or room.
+
+        The queue has room for each channel, and as much again as other messages have.
+        """
+        room = self.owner.rules.outgoing + len(self.owner.subscriptions_of(self.name))
+        if self.ready.is_set() and self._requests.qsize() < room:
+            self._requests.put_nowait(item)
 
     def put(self, message: Mapping[str, Any]) -> None:
         """Queue a message. Raises NotSent."""

@@ -26,14 +26,13 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
 import orjson
 
-from stall_then_strike.infra.clock import Clock, SystemClock
+from stall_then_strike.infra.clock import Clock, SystemClock, perf_ns
 from stall_then_strike.infra.line.frame_tap import FrameTap
 from stall_then_strike.infra.line.socket_line import (
     Counts,
@@ -43,7 +42,7 @@ from stall_then_strike.infra.line.socket_line import (
     Subscription,
     first_of_group,
 )
-from stall_then_strike.types.errors import FeedError, NotSent
+from stall_then_strike.types.errors import FeedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +89,8 @@ class BaseWebSocketManager:
         self._group: asyncio.TaskGroup | None = None
         self._session: aiohttp.ClientSession | None = None
         self._closing = asyncio.Event()
+        self.frame_perf_ns = 0
+        """When handling of the current frame began, by the stopwatch ``perf_ns``."""
         self.unreadable = 0
         self.unclaimed = 0
         self._past = Counts()
@@ -133,6 +134,11 @@ class BaseWebSocketManager:
     def is_connected(self) -> bool:
         """Whether the shared connection is up and greeted."""
         return self._shared.ready.is_set()
+
+    @property
+    def connects(self) -> int:
+        """Handshakes of the shared connection that succeeded: the number of the current connection."""
+        return self._shared.counts.connects
 
     def statistics(self) -> LineStatistics:
         """The counts so far."""
@@ -183,9 +189,8 @@ class BaseWebSocketManager:
             line = self._dedicated.pop(channel)
             self._past.add(line.counts)
             line.end("no longer wanted")
-        elif self._shared.ready.is_set():
-            with suppress(NotSent):
-                self._shared.put(self.unsubscribe_frame(channel))
+        else:
+            self._shared.request(self.unsubscribe_frame(channel))
 
     def resync(self, channel: str, why: str) -> None:
         """Ask for a new snapshot of a channel: unsubscribe and subscribe. Ignored without a connection."""
@@ -194,8 +199,7 @@ class BaseWebSocketManager:
         if entry is None or not line.ready.is_set():
             return
         entry.on_gap(why)
-        with suppress(NotSent):  # no room: the overdue answer will renew the connection
-            line.put(self.unsubscribe_frame(channel))
+        line.request(self.unsubscribe_frame(channel))
         line.ask(entry)
 
     def open_mailbox(self, channel: str, *, bound: int, dedicated: bool = False) -> Mailbox:
@@ -233,6 +237,7 @@ class BaseWebSocketManager:
 
     def deliver(self, line: SocketLine, data: str | bytes, recv_ns: int) -> None:
         """Hand one frame to whom it concerns."""
+        self.frame_perf_ns = perf_ns()
         try:
             message = orjson.loads(data)
         except orjson.JSONDecodeError:

@@ -23,6 +23,7 @@ class Handler(ABC, Generic[V]):
 
     def __init__(self, kind: str, subject: int | str) -> None:
         """``kind`` is the channel's, such as ``order_book``; ``subject`` its market, account or ``all``."""
+        self.kind: Final = kind
         self.channel: Final = f"{kind}/{subject}"
         """The name in requests."""
         self.wire_name: Final = f"{kind}:{subject}"

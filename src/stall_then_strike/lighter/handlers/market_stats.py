@@ -28,7 +28,7 @@ class MarketStatsHandler(Handler[MarketStats]):
         super().__init__(kind, market.market_index)
         self.newest: MarketStats | None = None
         """The newest figures; None before the first message."""
-        self._field, self._index, self._of_all = kind, market.market_index, f"{kind}:all"
+        self._index, self._of_all = market.market_index, f"{kind}:all"
 
     def can_handle(self, message: Mapping[str, Any]) -> bool:
         """Whether it is a message of this market or of all."""
@@ -39,7 +39,7 @@ class MarketStatsHandler(Handler[MarketStats]):
     def handle(self, message: Message, recv_ns: int) -> MarketStats | None:
         """The figures; None if the message of all markets has none of this one. Raises Unreadable."""
         del recv_ns
-        figures = message.get(self._field)
+        figures = message.get(self.kind)
         if message.get("channel") == self._of_all and isinstance(figures, dict):
             figures = figures.get(str(self._index))
             if figures is None:
