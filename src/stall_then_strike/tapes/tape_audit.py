@@ -66,6 +66,8 @@ class BookFacts:
     execution_gaps: int
     executions_missing: int
     refused: Mapping[str, int]
+    gaps: int = 0
+    """How often the book missed a message, at a venue that numbers them."""
 
     @property
     def failed(self) -> int:
@@ -183,6 +185,7 @@ class TapeAudit:
                 execution_gaps=counts.execution_gaps,
                 executions_missing=counts.executions_missing,
                 refused=counts.refused,
+                gaps=counts.book_gaps,
             )
         return found
 
@@ -222,6 +225,7 @@ class TapeAudit:
                     "execution_gaps": book.execution_gaps,
                     "executions_missing": book.executions_missing,
                     "refused": dict(book.refused),
+                    **({"book_gaps": book.gaps} if book.gaps else {}),
                 }
                 for product, book in self.books().items()
             },

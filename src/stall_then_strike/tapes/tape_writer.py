@@ -55,7 +55,8 @@ class HourlyTape:
 
     def _begin(self) -> None:
         self._audit = TapeAudit(self._exchange)
-        self._market = None if self._header is None else self._audit.take_header(orjson.loads(self._header))
+        if self._header is not None:
+            self._audit.take_header(orjson.loads(self._header))
         self._lost = 0
         self._holes: list[Lost] = []
         self._connects = 0
@@ -130,7 +131,7 @@ class HourlyTape:
             self._audit,
             {
                 "product": self._product,
-                **({} if self._market is None else {"venue": self._exchange.name}),
+                **({} if self._header is None else {"venue": self._exchange.name}),
                 "source": self._source,
                 "ended": why,
                 "lost": self._lost,
@@ -141,8 +142,7 @@ class HourlyTape:
             },
         )
         self._file = None
-        if self._market is not None and (feed := self._audit.feeds.get(self._market.symbol)) is not None:
-            self._snapshot = made_snapshot(feed, self._market)
+        self._snapshot = made_snapshot(self._audit.feeds.get(self._product))
         self._begin()
         self._on_finished(file.path)
 

@@ -20,7 +20,6 @@ from stall_then_strike.infra.bitflyer.feed import EVENTS_CHANNEL, MarketFeed
 from stall_then_strike.infra.market_source import FeedStatistics, MarketEvent
 from stall_then_strike.lighter.market_feed import LighterMarketFeed
 from stall_then_strike.lighter.markets import Market, configured_market
-from stall_then_strike.lighter.ws import is_private
 from stall_then_strike.sim.exchange.source import Channel
 from stall_then_strike.types.dto import Side
 
@@ -42,6 +41,8 @@ _LIGHTER_GAP_S: Final[Mapping[Channel, float]] = {
     Channel.EXECUTIONS: 3_600.0,
 }
 """The same at Lighter, where a channel is silent while nothing changes."""
+_LIGHTER_PUBLIC: Final = frozenset({"order_book", "trade", "market_stats", "ticker", "height"})
+_LIGHTER_GREETINGS: Final = frozenset({"connected", "ping", "pong", "shutdown"})
 _LIGHTER_KINDS: Final = {"order_book": Channel.BOARD, "trade": Channel.EXECUTIONS, "market_stats": Channel.TICKER}
 
 
@@ -149,12 +150,13 @@ class LighterWire:
         return (None, "") if found is None or market is None else (found, market.symbol)
 
     def is_private(self, message: Any) -> bool:
-        """Whether it is of a channel of the account, or answers a transaction."""
+        """Whether it is of none of the public channels, and no greeting."""
         if not isinstance(message, dict):
             return False
         channel = self.channel_of(message)
-        is_answer = "id" in message or str(message.get("type", "")).startswith("jsonapi/")
-        return is_answer or (channel is not None and is_private(channel.replace(":", "/")))
+        if channel is None:  # errors may name the account
+            return message.get("type") not in _LIGHTER_GREETINGS
+        return channel.partition(":")[0] not in _LIGHTER_PUBLIC
 
     def request_of(self, message: Any) -> object | None:
         """The greeting."""
@@ -184,22 +186,22 @@ def market_in(message: Any) -> Market | None:
     return configured_market(ProductConfig.model_validate(told | exact))
 
 
-def made_snapshot(feed: ReadsMessages, product: Market) -> bytes | None:
-    """The book of a feed as a snapshot of its channel; None while it is unknown."""
-    book = feed.board if isinstance(feed, LighterMarketFeed) else None
-    if book is None or not book.is_known:
+def made_snapshot(feed: ReadsMessages | None) -> bytes | None:
+    """The book of a feed as a snapshot of its channel; None where the venue sends snapshots, or while it is unknown."""
+    if not isinstance(feed, LighterMarketFeed) or not feed.board.is_known:
         return None
-    unit = product.instrument
+    book, unit = feed.board, feed.market.instrument
 
     def rows(side: Side) -> list[dict[str, str]]:
-        levels = book.levels(side)
-        return [{"price": f"{unit.price(price):f}", "size": f"{unit.size(size):f}"} for price, size in levels]
+        return [
+            {"price": f"{unit.price(price):f}", "size": f"{unit.size(size):f}"} for price, size in book.levels(side)
+        ]
 
     held = {"asks": rows(Side.SELL), "bids": rows(Side.BUY), "offset": book.offset, "nonce": book.nonce}
     return orjson.dumps(
         {
             "made": True,
-            "channel": f"order_book:{product.market_index}",
+            "channel": f"order_book:{feed.market.market_index}",
             "order_book": {"code": 0, **held, "begin_nonce": 0},
             "type": "subscribed/order_book",
         }
