@@ -34,7 +34,7 @@ from stall_then_strike.infra.logs.run_logs import RunLogs
 from stall_then_strike.infra.logs.run_manifest import Mode
 from stall_then_strike.sim.exchange.source import iter_frames
 from stall_then_strike.tapes.sequence import numbered, of_each
-from stall_then_strike.tapes.tape_files import is_event_log
+from stall_then_strike.tapes.tape_files import is_event_log, require_venue
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError
 from stall_then_strike.venues.embedded_bitflyer import markets_of, source_of
@@ -78,6 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ConfigError(f"--tape {args.tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
         if args.tape is not None and is_event_log(args.tape):
             raise ConfigError(f"--tape {args.tape}: an event log; accepted: a tape, or `tape replay` for this one")
+        if args.tape is not None:
+            require_venue([args.tape], cfg)
         if cfg.env == "live":
             raise ConfigError(f"env: {cfg.env} is not for this command; accepted: paper or sim")
     except ConfigError as error:

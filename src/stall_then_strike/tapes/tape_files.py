@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import orjson
+
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.venue import BITFLYER, LIGHTER
+from stall_then_strike.lighter.markets import configured_market
 from stall_then_strike.tapes.part_file import PART
 from stall_then_strike.tapes.salvage import EVENTS
+from stall_then_strike.tapes.tape_reader import LineFile, TapeError
+from stall_then_strike.tapes.wires import market_in
 from stall_then_strike.types.errors import ConfigError
+from stall_then_strike.types.text import plain
 
 SUFFIXES: Final = (".jsonl", ".jsonl.zst")
 
@@ -69,3 +77,39 @@ def product_of(tape: Path) -> str | None:
     """The product in the name of a recorder's tape; None if the name has none."""
     said, dash, rest = tape.name.partition("-")
     return said if dash and said.isupper() and rest[:8].isdigit() else None
+
+
+def require_venue(tapes: Sequence[Path], cfg: AppConfig) -> None:
+    """Raise ConfigError for a tape of another venue than the settings', or of a market with other units."""
+    markets = {one.exchange.product_code: one.exchange for one in cfg.by_instrument()}
+    for path in tapes:
+        try:
+            market = market_in(_first_message(path))
+        except ValueError as error:
+            raise ConfigError(f"{path}: {error}") from error
+        venue = BITFLYER if market is None else LIGHTER
+        if venue != cfg.exchange.name:
+            raise ConfigError(
+                f"{path}: a tape of {venue}, and exchange.name is {cfg.exchange.name}; accepted: settings of {venue}"
+            )
+        if market is None:
+            continue
+        if (given := markets.get(market.symbol)) is None:
+            known = " or ".join(markets)
+            raise ConfigError(f"{path}: a tape of {market.symbol}, which is no instrument; accepted: one of {known}")
+        if configured_market(given) != market:
+            unit = market.instrument
+            raise ConfigError(
+                f"{path}: recorded with steps of {plain(unit.tick_size)} and {plain(unit.lot_size)} as market "
+                f"{market.market_index}, and {market.symbol} has {plain(given.tick_size)} and {plain(given.size_step)} "
+                f"as market {given.market_index}; accepted: settings with the tape's units"
+            )
+
+
+def _first_message(tape: Path) -> Any:
+    """The first message of a tape; None if it cannot be read, which the reader of the tape tells better."""
+    try:
+        with LineFile(tape) as file:
+            return orjson.loads(file.readline())["msg"]
+    except (OSError, TapeError, ValueError, KeyError, TypeError):
+        return None

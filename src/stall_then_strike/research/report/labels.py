@@ -328,6 +328,9 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "limit_private": ("private calls in 5 min", "非公開 API 5分間"),
     "limit_orders": ("orders in 5 min", "発注 5分間"),
     "limit_small": ("small orders in 1 min", "小口発注 1分間"),
+    "limit_requests": ("requests in 1 min", "リクエスト 1分間"),
+    "limit_weight": ("weight in 1 min, in sends", "ウェイト 1分間（送信換算）"),
+    "limit_sends": ("sends in 1 min", "送信 1分間"),
     "limit_peak": ("Peak use", "最大使用"),
     # Decisions
     "act_strike": ("strike", "発注"),
