@@ -238,6 +238,6 @@ def test_build_backend_can_be_cut_from_the_list() -> None:
 def test_example_of_the_environment_names_every_variable() -> None:
     text = (REPO / ".env.example").read_text()
     credentials = importlib.import_module("stall_then_strike.infra.bitflyer.credentials")
-    lighter = importlib.import_module("stall_then_strike.app.lighter_commands.account_keys").VARIABLES
+    lighter = importlib.import_module("stall_then_strike.lighter.signing.account_keys").VARIABLES
     for name in (credentials.KEY_VARIABLE, credentials.SECRET_VARIABLE, URLS_VARIABLE, *lighter):
         assert re.search(rf"^{name}=$", text, re.MULTILINE)

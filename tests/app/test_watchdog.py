@@ -148,12 +148,23 @@ class Paced:
         self.heart = Heartbeat(path, self.clock, period_sec=1)
         self.refusals = refusals
         self.calls_s: list[float] = []
+        self.alive_s: list[float] = []
+        self.stood_down = 0
         self.dog = Watchdog(path, 2.0, self, lambda title, text: None, clock=self.clock)
 
     async def send(self) -> None:
         self.calls_s.append(self.clock.now_ns() / NS_PER_S)
         if len(self.calls_s) <= self.refusals:
             raise NoAnswer("cancel-all", "HTTP 502")
+
+    async def check_key(self) -> None:
+        """It is good."""
+
+    async def while_alive(self) -> None:
+        self.alive_s.append(self.clock.now_ns() / NS_PER_S)
+
+    async def stand_down(self) -> None:
+        self.stood_down += 1
 
     async def pass_time(self, seconds: float, *, is_beating: bool = False) -> None:
         for _ in range(round(seconds * 4)):

@@ -182,7 +182,7 @@ BAD_SETTINGS = [
     ("risk.max_dd_jpy", "-0.000000001", "-1E-9", "multiples of 0.00000001"),
     ("risk.after_halt", "stop", '"stop"', "exit, wait"),
     ("env", "test", '"test"', "paper or live or sim"),
-    ("exchange.name", "kraken", '"lighter"', "bitflyer"),
+    ("exchange.name", "kraken", '"kraken"', "bitflyer"),
     ("exchange.base_url", "${BASE_URL}", '"${BASE_URL}"', "http(s)://host"),
     ("exchange.base_url", "ftp://x", '"ftp://x"', "http(s)://host"),
     ("exchange.tick_size", "0.3", "0.3", "1, 0.5, 0.1"),

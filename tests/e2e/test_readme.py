@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from stall_then_strike.app.lighter_commands.account_keys import VARIABLES
+from stall_then_strike.lighter.signing.account_keys import VARIABLES
 from tests.e2e.commands import REPO, SAMPLE, read_line, rows, running
 from tests.e2e.forked import COMMANDS, forked
 

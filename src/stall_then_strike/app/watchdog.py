@@ -95,6 +95,10 @@ class Watchdog:
             self._on_change(before, pulse)
         elif pulse is Pulse.UNSEEN and beat is not None and beat.state == "running":
             self._on_silence_of_old()
+        if pulse is Pulse.ALIVE:
+            await self._venue.while_alive()
+        elif pulse is Pulse.STOPPED:
+            await self._venue.stand_down()
         if pulse is Pulse.LOST and self._sweeps_left and self._clock.now_ns() >= self._next_ns:
             await self._sweep()
 

@@ -57,6 +57,11 @@ class WatchConfig(Section):
     alert_pause_sec: Number = Field(
         default=Decimal(60), ge=0, le=86_400, description="least pause between two alerts of one kind, seconds"
     )
+    account: str = Field(
+        default="",
+        max_length=100,
+        description="entry of accounts.toml that the watchdog signs with at Lighter: another API key of the account",
+    )
     min_free_disk_mb: int = Field(default=500, ge=1, description="free disk space below which to warn, MB")
 
     @model_validator(mode="after")

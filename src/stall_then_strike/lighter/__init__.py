@@ -4,6 +4,7 @@ dealer         LighterDealer: orders, cancels and queries with as little code as
 dealer_config  its settings, from code or from a JSON file
 broker         LighterBroker: one account's orders, for the engine and for programs of one's own
 account_processor  LighterAccountProcessor: the account as its channels tell it and as REST shows it
+lighter_factory  LighterFactory: all parts of one account's trading, from the configuration
 private/       what private messages and lists mean
 lighter_rules  the venue as the data that the engine reads
 markets        index, scales, minimums and names of each market

@@ -285,15 +285,27 @@ async def ask_order_books(base_url: str, clock: Clock, *, limit_s: float = CALL_
     return await ask_public(base_url, clock, "orderBooks", limit_s=limit_s)
 
 
+async def ask_time(base_url: str, clock: Clock, *, limit_s: float = CALL_LIMIT_S) -> int:
+    """The venue's time, a whole second, in nanoseconds since the Unix epoch. Raises VenueError."""
+    told = (await _ask(f"{base_url}/", clock, "status", None, limit_s)).get("timestamp")
+    if type(told) is not int:
+        raise NoAnswer("status", "the answer has no time")
+    return told * NS_PER_S
+
+
 async def ask_public(
     base_url: str, clock: Clock, name: str, query: Mapping[str, int] | None = None, *, limit_s: float = CALL_LIMIT_S
 ) -> dict[str, Any]:
     """A public question, for which neither an account nor the SDK is needed. Raises VenueError."""
+    return await _ask(f"{base_url}/api/v1/{name}", clock, name, query, limit_s)
+
+
+async def _ask(url: str, clock: Clock, name: str, query: Mapping[str, int] | None, limit_s: float) -> dict[str, Any]:
     answer: dict[str, Any] | VenueError
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=limit_s)) as session,
-            session.get(f"{base_url}/api/v1/{name}", params=query, allow_redirects=False) as response,
+            session.get(url, params=query, allow_redirects=False) as response,
         ):
             answer = _answer(name, response.status, await _read(response), clock.now_ns())
     except (aiohttp.ClientError, TimeoutError, OSError) as error:

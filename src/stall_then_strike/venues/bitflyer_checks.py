@@ -23,7 +23,7 @@ from stall_then_strike.infra.line.own_machine import is_own_machine
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, ReportedOrder, ReportedState
 from stall_then_strike.types.errors import AuthRefused, Retryable, Throttled, VenueError
 from stall_then_strike.types.text import money, plain
-from stall_then_strike.venues.findings import TO_MEND, CheckResult, fault, ok, warning
+from stall_then_strike.venues.findings import TO_MEND, CheckResult, clock_finding, fault, ok, warning
 
 NEEDED_PERMISSIONS: Final = tuple(
     f"/v1/me/{name}"
@@ -81,7 +81,7 @@ async def _venue(cfg: AppConfig, http: BitflyerHttp, clock: Clock, *, is_private
     results = [_board(condition)]
     if is_private:
         results += await _account(cfg, http, clock)
-    results.insert(1, _clock(cfg, http))  # uses the dates of all answers
+    results.insert(1, clock_finding(http.skew, cfg.risk.max_clock_skew_sec))  # uses the dates of all answers
     return results
 
 
@@ -165,22 +165,6 @@ def _board(condition: BoardCondition) -> CheckResult:
     if health in {Health.SUPER_BUSY, Health.UNKNOWN}:
         return warning("venue", text, "orders may fail or be late")
     return ok("venue", text)
-
-
-def _clock(cfg: AppConfig, http: BitflyerHttp) -> CheckResult:
-    bounds, skew_ns = http.skew.bounds_ns(), http.skew.skew_ns()
-    if bounds is None or skew_ns is None:
-        return warning("clock", "the venue's answers carry no date", "compare this machine's clock by hand")
-    if not skew_ns:
-        return ok("clock", f"within {max(-bounds[0], bounds[1]) / NS_PER_S:.1f} s of the venue's")
-    direction = "behind" if skew_ns > 0 else "ahead of"
-    text = f"at least {abs(skew_ns) / NS_PER_S:.1f} s {direction} the venue's"
-    advice = "set this machine's clock and keep it set (NTP)"
-    limit_ns = int(cfg.risk.max_clock_skew_sec * NS_PER_S)
-    if abs(skew_ns) > limit_ns:
-        limit = plain(cfg.risk.max_clock_skew_sec)
-        return fault("clock", f"{text}; risk.max_clock_skew_sec is {limit}", advice)
-    return warning("clock", text, advice) if abs(skew_ns) > limit_ns // 2 else ok("clock", text)
 
 
 def _credentials(credentials: Credentials) -> CheckResult:

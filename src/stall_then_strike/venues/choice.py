@@ -8,14 +8,21 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.venue import LIGHTER
 from stall_then_strike.infra.bitflyer.credentials import load_credentials
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.market_source import MarketSource
+from stall_then_strike.lighter.market_feed import LighterMarketFeed
+from stall_then_strike.lighter.markets import configured_market
+from stall_then_strike.lighter.signing.account_keys import load_lighter_account
 from stall_then_strike.sim.faults.kinds import FaultPlan
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection, bitflyer_cancel_all
 from stall_then_strike.venues.connection import Account, CancelsAll, Connection
 from stall_then_strike.venues.embedded_bitflyer import open_embedded
+from stall_then_strike.venues.embedded_lighter import open_embedded_lighter
+from stall_then_strike.venues.lighter_connection import LighterConnection
+from stall_then_strike.venues.lighter_hand import lighter_cancel_all
 
 _A = TypeVar("_A", bound=Account)
 
@@ -43,6 +50,13 @@ _VENUES: Final[Mapping[str, Venue[Any]]] = {
         embed=open_embedded,
         recorded=lambda cfg: [MarketFeed(each, is_recorded=True) for each in cfg.by_instrument()],
         cancel_all=bitflyer_cancel_all,
+    ),
+    LIGHTER: Venue(
+        account=lambda cfg: load_lighter_account(cfg.exchange.base_url, account=cfg.account.name),
+        connect=LighterConnection,
+        embed=open_embedded_lighter,
+        recorded=lambda cfg: [LighterMarketFeed(configured_market(each.exchange)) for each in cfg.by_instrument()],
+        cancel_all=lighter_cancel_all,
     ),
 }
 

@@ -235,3 +235,11 @@ class CancelsAll(Protocol):
     async def check_key(self) -> None:
         """Check that the key may cancel. Raises AuthRefused if not, NoAnswer if the venue did not say."""
         ...
+
+    async def while_alive(self) -> None:
+        """Called at each look at a trader that is alive: put off the venue's own cancel-all, if it has one."""
+        ...
+
+    async def stand_down(self) -> None:
+        """Take the venue's own cancel-all back: the trader has stopped in good order."""
+        ...

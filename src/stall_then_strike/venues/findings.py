@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
+
+from stall_then_strike.infra.line.clock_skew import ClockSkew
+from stall_then_strike.types.names import NS_PER_S
+from stall_then_strike.types.text import plain
 
 MAY_PASS: Final = 1
 """Exit code of a fault that may pass by itself."""
@@ -47,6 +52,22 @@ def warning(name: str, text: str, advice: str) -> CheckResult:
 def fault(name: str, text: str, advice: str, *, exit_code: int = MAY_PASS) -> CheckResult:
     """A finding that prevents trading, with the exit code `MAY_PASS` or `TO_MEND`."""
     return CheckResult(name=name, verdict=Verdict.FAULT, text=text, advice=advice, exit_code=exit_code)
+
+
+def clock_finding(skew: ClockSkew, max_skew_sec: Decimal) -> CheckResult:
+    """Whether our clock is the venue's, by the dates of its answers; ``max_skew_sec`` is `risk.max_clock_skew_sec`."""
+    bounds, skew_ns = skew.bounds_ns(), skew.skew_ns()
+    if bounds is None or skew_ns is None:
+        return warning("clock", "the venue's answers carry no date", "compare this machine's clock by hand")
+    if not skew_ns:
+        return ok("clock", f"within {max(-bounds[0], bounds[1]) / NS_PER_S:.1f} s of the venue's")
+    direction = "behind" if skew_ns > 0 else "ahead of"
+    text = f"at least {abs(skew_ns) / NS_PER_S:.1f} s {direction} the venue's"
+    advice = "set this machine's clock and keep it set (NTP)"
+    limit_ns = int(max_skew_sec * NS_PER_S)
+    if abs(skew_ns) > limit_ns:
+        return fault("clock", f"{text}; risk.max_clock_skew_sec is {plain(max_skew_sec)}", advice)
+    return warning("clock", text, advice) if abs(skew_ns) > limit_ns // 2 else ok("clock", text)
 
 
 def exit_code(results: Iterable[CheckResult]) -> int:

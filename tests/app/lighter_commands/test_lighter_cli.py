@@ -20,8 +20,8 @@ import pytest
 pytest.importorskip("lighter")
 
 from stall_then_strike.app.lighter_commands import lighter_cli
-from stall_then_strike.app.lighter_commands.account_keys import VARIABLES
 from stall_then_strike.app.lighter_commands.lighter_cli import main
+from stall_then_strike.lighter.signing.account_keys import VARIABLES
 from stall_then_strike.sim.lighter_server import Credentials, LighterExchange
 from tests.lighter.dealer_rig import exchange
 

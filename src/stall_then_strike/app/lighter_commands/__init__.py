@@ -2,6 +2,5 @@
 
 lighter_cli          ``lighter``: look at an account, place, change and cancel orders
 refresh_instruments  ask the exchange for its instruments, and keep the list
-account_keys         account and key that ``lighter`` trades with
 lighter_tables       markets, account and orders as tables
 """

@@ -23,11 +23,11 @@ from urllib.parse import urlsplit
 import orjson
 
 from stall_then_strike.app.lighter_commands import lighter_tables
-from stall_then_strike.app.lighter_commands.account_keys import account_config
 from stall_then_strike.app.shell import cli
 from stall_then_strike.infra.line.own_machine import is_own_machine
 from stall_then_strike.lighter import LighterDealer
 from stall_then_strike.lighter.instruments import MAINNET, LighterInstrumentLoader
+from stall_then_strike.lighter.signing.account_keys import account_config
 from stall_then_strike.lighter.signing.intents import ALL_MARKETS, COI_MAX, market_of
 from stall_then_strike.lighter.signing.order_forms import index_from
 from stall_then_strike.types.errors import AuthRefused, BatchFailed, ConfigError, UnfitOrder, VenueError

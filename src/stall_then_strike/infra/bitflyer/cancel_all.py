@@ -58,6 +58,12 @@ class CancelAll:
         if PATH not in permissions:
             raise AuthRefused(_PERMISSIONS, f"the key has no permission for {PATH}")
 
+    async def while_alive(self) -> None:
+        """Nothing: bitFlyer cancels by itself only at the expiry of each order."""
+
+    async def stand_down(self) -> None:
+        """Nothing."""
+
     async def _call(self, method: str, path: str, body: dict[str, str] | None = None) -> object:
         try:
             answer = await self._client.fetch(

@@ -128,7 +128,13 @@ class ModifyOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAll:
-    """Cancel all orders of all markets at once."""
+    """Cancel all orders of all markets: at once, or at a time as the venue's dead man's switch.
+
+    An account has one such time; each new one replaces it. It is 5 minutes to 15 days ahead.
+    """
+
+    at_ms: int | None = None
+    """When, in milliseconds since the Unix epoch; None: at once; 0: the time that was set is taken back."""
 
 
 Intent = NewOrder | CancelOrder | ModifyOrder | CancelAll

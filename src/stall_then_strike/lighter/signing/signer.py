@@ -144,7 +144,15 @@ class Signer:
                     intent.market_index, intent.index, intent.base_amount, intent.price, intent.trigger_price, **given
                 )
             case CancelAll():
-                made = client.sign_cancel_all_orders(client.CANCEL_ALL_TIF_IMMEDIATE, 0, **given)
+                at_ms = intent.at_ms
+                kind = (
+                    client.CANCEL_ALL_TIF_IMMEDIATE
+                    if at_ms is None
+                    else client.CANCEL_ALL_TIF_SCHEDULED
+                    if at_ms
+                    else client.CANCEL_ALL_TIF_ABORT
+                )
+                made = client.sign_cancel_all_orders(kind, at_ms or 0, **given)
             case _:
                 assert_never(intent)
         tx_type, tx_info, tx_hash, error = made

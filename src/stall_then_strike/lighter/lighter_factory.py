@@ -1,0 +1,79 @@
+"""LighterFactory: all parts that live trading needs at Lighter, from configuration and account.
+
+One signer, one line of calls with the plan's limits, and one socket serve all instruments: their market data, the
+account's channels and the transactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.line.socket_line import LineRules
+from stall_then_strike.lighter.account_processor import LighterAccountProcessor
+from stall_then_strike.lighter.broker import LighterBroker
+from stall_then_strike.lighter.calls import Calls
+from stall_then_strike.lighter.data import LighterDataProvider
+from stall_then_strike.lighter.limiter import Limiter
+from stall_then_strike.lighter.market_feed import LighterMarketFeed
+from stall_then_strike.lighter.markets import Markets, configured_market
+from stall_then_strike.lighter.signing.account_keys import LighterAccount
+from stall_then_strike.lighter.signing.signer import Signer
+from stall_then_strike.lighter.signing.tokens import Tokens
+from stall_then_strike.lighter.ws import LighterSocket
+from stall_then_strike.types.dto import NS_PER_S, Event
+
+_MOST_WAIT_NS: Final = NS_PER_S
+"""A call for which the plan's limits have no room for so long is not made: the engine has its own budget."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LighterParts:
+    """What one account's trading is made of. Nothing is connected."""
+
+    signer: Signer
+    calls: Calls
+    socket: LighterSocket
+    data: LighterDataProvider
+    feeds: tuple[LighterMarketFeed, ...]
+    """Of the instruments, in the order of the configuration."""
+    broker: LighterBroker
+    account: LighterAccountProcessor
+
+    async def aclose(self) -> None:
+        """Close the SDK's connections."""
+        await self.signer.aclose()
+
+
+class LighterFactory:
+    """Makes the parts of one account."""
+
+    def __init__(self, cfg: AppConfig, account: LighterAccount, clock: Clock) -> None:
+        """``cfg`` has the markets' units."""
+        self._cfg, self._account, self._clock = cfg, account, clock
+        self.markets: Final = tuple(configured_market(each.exchange) for each in cfg.by_instrument())
+
+    def make(self, sinks: Sequence[Callable[[Event], None]]) -> LighterParts:
+        """All parts; each sink gets its instrument's account events. Raises ConfigError without the extra."""
+        cfg, owner, clock = self._cfg, self._account, self._clock
+        exchange, markets = cfg.exchange, Markets(self.markets, source="the configuration")
+        signer = Signer(exchange.base_url, owner.account_index, {owner.api_key_index: owner.private_key})
+        tokens = Tokens(signer, owner.api_key_index, clock)
+        limiter = Limiter(clock, standard=exchange.plan == "standard", most_wait_ns=_MOST_WAIT_NS)
+        limit_s = float(cfg.pybotters.timeout_sec)
+        calls = Calls(signer.client.api_client, owner.account_index, limiter, tokens, clock, limit_s=limit_s)
+        pause_s = float(cfg.ws.reconnect_min_sec)
+        rules = LineRules(first_pause_s=pause_s, most_tries=None, answer_s=limit_s)
+        socket = LighterSocket(exchange.ws_url, tokens=tokens, rules=rules, clock=clock)
+        return LighterParts(
+            signer=signer,
+            calls=calls,
+            socket=socket,
+            data=LighterDataProvider(socket, markets, base_url=exchange.base_url, runs_socket=False),
+            feeds=tuple(map(LighterMarketFeed, self.markets)),
+            broker=LighterBroker(signer, [owner.api_key_index], calls, limiter, clock, markets=markets, socket=socket),
+            account=LighterAccountProcessor(owner.account_index, self.markets, socket, calls, clock, sinks=sinks),
+        )

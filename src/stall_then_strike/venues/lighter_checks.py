@@ -1,0 +1,195 @@
+"""Lighter's checks before real orders are sent, as a list of findings. They read and change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from yarl import URL
+
+from stall_then_strike.config.models import AppConfig, ForeignOrders
+from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.line.clock_skew import ClockSkew
+from stall_then_strike.infra.line.own_machine import is_own_machine
+from stall_then_strike.lighter.calls import ask_public
+from stall_then_strike.lighter.lighter_factory import LighterParts
+from stall_then_strike.lighter.markets import configured_market
+from stall_then_strike.lighter.messages import Position
+from stall_then_strike.lighter.signing.account_keys import LighterAccount
+from stall_then_strike.types.errors import AuthRefused, Rejected, Retryable, Throttled, VenueError
+from stall_then_strike.types.text import money, plain
+from stall_then_strike.venues.findings import TO_MEND, CheckResult, clock_finding, fault, ok, warning
+
+_DOMAINS: Final = (".zklighter.elliot.ai", ".lighter.xyz")
+_NO_ACCOUNT: Final = 21100
+_FRACTION_ONE: Final = 10_000
+_UNITS: Final = ("size_decimals", "price_decimals")
+
+
+async def lighter_checks(
+    cfg: AppConfig, account: LighterAccount | None, parts: LighterParts | None, skew: ClockSkew, clock: Clock
+) -> list[CheckResult]:
+    """All findings about the venue. Never raises for what it finds. Without ``account``, the public side alone."""
+    results = [] if account is None else [ok("credentials", f"{account.source}; account {account.account_index}")]
+    address = _address(cfg)
+    results.append(address)
+    if address.exit_code:
+        return results
+    try:
+        details = await ask_public(cfg.exchange.base_url, clock, "orderBookDetails")
+    except VenueError as error:
+        return [*results, _failed("venue", error)]
+    rows = {row.get("market_id"): row for row in details.get("order_book_details") or [] if isinstance(row, dict)}
+    results.append(ok("venue", f"{len(rows)} markets"))
+    results.append(clock_finding(skew, cfg.risk.max_clock_skew_sec))
+    each = cfg.by_instrument()
+    results += [_market(one, rows.get(one.exchange.market_index), len(each) > 1) for one in each]
+    if account is not None and parts is not None:
+        results += await _account(cfg, account, parts, rows)
+    return results
+
+
+def _address(cfg: AppConfig) -> CheckResult:
+    """Whether signed transactions go to Lighter over TLS, or stay on this machine."""
+    for key, schemes in (("base_url", "https"), ("ws_url", "wss")):
+        text: str = getattr(cfg.exchange, key)
+        try:
+            url = URL(text)
+        except ValueError:
+            url = URL()
+        host = url.host or ""
+        if not is_own_machine(host) and not (host.endswith(_DOMAINS) and url.scheme == schemes):
+            return fault(
+                "address",
+                f"exchange.{key}: {text} is neither Lighter over TLS nor this machine",
+                "transactions are not sent there; remove the setting to use Lighter's address",
+                exit_code=TO_MEND,
+            )
+    return ok("address", cfg.exchange.base_url)
+
+
+def _market(cfg: AppConfig, row: Mapping[str, Any] | None, is_one_of_several: bool) -> CheckResult:
+    """Whether the venue knows the market by the same units, and a quote is worth enough."""
+    market, unit = configured_market(cfg.exchange), cfg.exchange.instrument()
+    name = f"market {unit.product_code}" if is_one_of_several else "market"
+    if row is None or row.get("symbol") != market.symbol or row.get("status") != "active":
+        return fault(name, f"{market.symbol} is not open at the venue", "see refresh_instruments --exchange XLIGHTER")
+    for key, told in zip(_UNITS, (market.size_decimals, market.price_decimals), strict=True):
+        if row.get(f"supported_{key}", told) != told:
+            return fault(
+                name,
+                f"the venue's {key} are {row.get(f'supported_{key}')}, the configuration's {told}",
+                "run refresh_instruments --exchange XLIGHTER and start anew",
+                exit_code=TO_MEND,
+            )
+    price = _price(row)
+    size = plain(cfg.strategy.size_min)
+    if price and cfg.strategy.size_min * price < market.min_quote:
+        least = plain(market.min_quote / price)
+        return fault(
+            name,
+            f"strategy.size_min: {size} {unit.base} at {plain(price)} is worth less than {plain(market.min_quote)} "
+            f"{unit.quote}, which the venue wants of an order",
+            f"set it to {least[:8]} or more",
+            exit_code=TO_MEND,
+        )
+    return ok(name, f"{market.symbol}, open; steps of {plain(unit.tick_size)} {unit.quote} and {plain(unit.lot_size)}")
+
+
+def _price(row: Mapping[str, Any]) -> Decimal:
+    try:
+        return Decimal(str(row.get("last_trade_price") or row.get("mark_price") or 0))
+    except InvalidOperation:
+        return Decimal(0)
+
+
+async def _account(
+    cfg: AppConfig, account: LighterAccount, parts: LighterParts, rows: Mapping[object, Mapping[str, Any]]
+) -> list[CheckResult]:
+    try:
+        orders = await parts.calls.active_orders(None)
+    except VenueError as error:
+        return [_failed("api key", error)]
+    results = [ok("api key", f"key {account.api_key_index} is registered")]
+    try:
+        shown = await parts.calls.account()
+        collateral = Decimal(shown.get("collateral") or 0)
+        worth = Decimal(shown.get("total_asset_value") or collateral)
+        held = [Position.model_validate(row) for row in shown.get("positions") or []]
+    except VenueError as error:
+        return [*results, _failed("account", error)]
+    except (ValueError, InvalidOperation):
+        return [*results, fault("account", "the venue's answer cannot be read", "try again later")]
+    results.append(_collateral(cfg, collateral))
+    results.append(_margin(cfg, worth, rows))
+    results.append(_orders(cfg, len(orders)))
+    results += _positions(cfg, held)
+    return results
+
+
+def _collateral(cfg: AppConfig, collateral: Decimal) -> CheckResult:
+    text = f"{money(collateral, signed=False)} {cfg.exchange.quote}"
+    if collateral <= 0:
+        return fault("collateral", text, "deposit collateral: every order would be refused")
+    return ok("collateral", text)
+
+
+def _margin(cfg: AppConfig, worth: Decimal, rows: Mapping[object, Mapping[str, Any]]) -> CheckResult:
+    """Whether the account carries the largest positions of all instruments at once."""
+    needed = Decimal(0)
+    for each in cfg.by_instrument():
+        row = rows.get(each.exchange.market_index) or {}
+        share = Decimal(int(row.get("default_initial_margin_fraction") or _FRACTION_ONE)) / _FRACTION_ONE
+        needed += each.strategy.max_inventory_btc * _price(row) * share
+    quote = cfg.exchange.quote
+    text = f"the largest positions bind {money(needed, signed=False)} of {money(worth, signed=False)} {quote}"
+    if needed <= worth:
+        return ok("margin", text)
+    return warning("margin", text, "lower strategy.max_inventory or deposit more: orders beyond it are cancelled")
+
+
+def _orders(cfg: AppConfig, count: int) -> CheckResult:
+    if not count:
+        return ok("open orders", "none")
+    text = "1 order is open" if count == 1 else f"{count} orders are open"
+    if cfg.account.foreign_orders is ForeignOrders.CANCEL:
+        return warning("open orders", text, "account.foreign_orders is cancel: those not ours will be cancelled")
+    return warning("open orders", text, "those that are not ours are left alone; cancel them, or let others not trade")
+
+
+def _positions(cfg: AppConfig, held: Sequence[Position]) -> list[CheckResult]:
+    each = cfg.by_instrument()
+    found = []
+    for one in each:
+        unit = one.exchange.instrument()
+        name = f"position {unit.product_code}" if len(each) > 1 else "position"
+        size = next((position.size for position in held if position.market_id == one.exchange.market_index), Decimal(0))
+        side = "long" if size > 0 else "short"
+        text = f"{side} {plain(abs(size))} {unit.base}" if size else "flat"
+        if abs(size) > one.strategy.max_inventory_btc:
+            limit = plain(one.strategy.max_inventory_btc)
+            advice = "it is quoted down on one side only; or close it"
+            found.append(warning(name, f"{text}; strategy.max_inventory is {limit}", advice))
+        else:
+            found.append(ok(name, text))
+    return found
+
+
+def _failed(name: str, error: VenueError) -> CheckResult:
+    """The result for a failed request."""
+    if isinstance(error, AuthRefused):
+        return fault(
+            name,
+            str(error),
+            "check account_index, api_key_index and the private key: the venue must have this key registered under "
+            "this index; and that this machine's clock is right",
+            exit_code=TO_MEND,
+        )
+    if isinstance(error, Throttled):
+        return fault(name, str(error), "another program uses up the limits; stop it, and wait a minute")
+    if isinstance(error, Rejected) and error.code == _NO_ACCOUNT:
+        return fault(name, str(error), "check account_index", exit_code=TO_MEND)
+    if isinstance(error, Retryable):
+        return fault(name, str(error), "check the network and exchange.base_url")
+    return fault(name, str(error), "check the venue's announcements")
