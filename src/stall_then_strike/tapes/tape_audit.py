@@ -9,12 +9,13 @@ deltas are ignored, as in the live feed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stall_then_strike.config.models import ExchangeConfig
 from stall_then_strike.lighter.markets import Market
+from stall_then_strike.sim.exchange.source import Channel
 from stall_then_strike.tapes.wires import BitflyerWire, LighterWire, ReadsMessages, Wire, market_in
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.text import utc_iso
@@ -169,6 +170,26 @@ class TapeAudit:
     def products(self) -> tuple[str, ...]:
         """The products with a public channel on the tape."""
         return tuple(sorted(self.feeds))
+
+    def messages_of(self, product: str) -> dict[Channel, int]:
+        """How many messages of each kind a product has. Where one channel has snapshots and changes, they are split."""
+        counts = dict.fromkeys(Channel, 0)
+        for kind, facts in self._of(product):
+            counts[kind] += facts.messages
+        if not counts[Channel.SNAPSHOT] and product in self.feeds:
+            counts[Channel.SNAPSHOT] = min(counts[Channel.BOARD], self.feeds[product].statistics().board_snapshots)
+            counts[Channel.BOARD] -= counts[Channel.SNAPSHOT]
+        return counts
+
+    def gaps_of(self, product: str) -> int:
+        """The gaps of all channels of a product."""
+        return sum(facts.gaps for _, facts in self._of(product))
+
+    def _of(self, product: str) -> Iterator[tuple[Channel, ChannelFacts]]:
+        for name, facts in self.channels.items():
+            kind, of_product = self.wire.kind_of(name)
+            if kind is not None and of_product == product:
+                yield kind, facts
 
     def books(self) -> dict[str, BookFacts]:
         """The counts of each product's book."""
