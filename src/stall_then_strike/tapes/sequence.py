@@ -74,9 +74,10 @@ def one_run(tapes: Sequence[Path]) -> Iterator[Message]:
 
 
 def of_each(tapes: Sequence[Path], products: Sequence[str], named_in: NamedIn) -> Iterator[Numbered]:
-    """All messages of the tapes of these instruments, merged by stamp. Raises TapeError as :func:`one_run`.
+    """All messages of the tapes of these instruments, merged by stamp, at equal stamps in the order of the instruments.
 
-    A tape may be of one instrument or hold several; tapes of one must be in order of time.
+    A tape may be of one instrument or hold several; tapes of one must be in order of time. Raises TapeError as
+    :func:`one_run`.
     """
     if len(products) == 1:
         return numbered(one_run(tapes), products, named_in)
@@ -84,7 +85,8 @@ def of_each(tapes: Sequence[Path], products: Sequence[str], named_in: NamedIn) -
     for path in tapes:
         product = product_of(path)
         runs.setdefault(products.index(product) if product in products else None, []).append(path)
-    merged = (numbered(one_run(run), products, named_in, of=number) for number, run in runs.items())
+    ordered = sorted(runs.items(), key=lambda item: len(products) if item[0] is None else item[0])
+    merged = (numbered(one_run(run), products, named_in, of=number) for number, run in ordered)
     return heapq.merge(*merged, key=itemgetter(0))
 
 
