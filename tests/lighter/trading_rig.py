@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -36,7 +36,7 @@ STANDARD = VenueSettings(plan=Plan.STANDARD, delay_ms=(1, 3), verifies_orders=Fa
 RULES = LineRules(
     connect_s=1.0, answer_s=2.0, first_pause_s=0.05, longest_pause_s=0.2, most_tries=None, ping_s=0.5, silent_s=3.0
 )
-CALL_S = 2.0
+CALL_S = 3.0
 WAIT_MS = 2_000
 
 
@@ -55,6 +55,10 @@ class Desk:
     told: list[list[Event]]
     """What each instrument's sink got."""
     errors: list[BrokerError]
+    sinks: list[Callable[[Event], None]]
+    """Where the events go; a test may put its own here."""
+    start: Callable[[], None]
+    """Subscribe and connect."""
     _last: int = field(default=0)
 
     @property
@@ -135,9 +139,15 @@ async def desk(
 
 @asynccontextmanager
 async def connected(
-    venue: LighterExchange, key: Credentials, symbols: Sequence[str], clock: Clock, rules: LineRules = RULES
+    venue: LighterExchange,
+    key: Credentials,
+    symbols: Sequence[str],
+    clock: Clock,
+    rules: LineRules = RULES,
+    *,
+    is_live: bool = True,
 ) -> AsyncIterator[Desk]:
-    """Broker and account of an account."""
+    """Broker and account of an account, with live channels, or before anything is connected."""
     is_standard = venue.venue.settings.plan is Plan.STANDARD
     async with AsyncExitStack() as stack:
         signer = Signer(venue.base_url, key.account_index, {key.api_key_index: Secret(key.private_key)})
@@ -148,6 +158,7 @@ async def connected(
         markets = Markets.from_wire(await calls.order_books(), as_of_ns=clock.now_ns(), source="the exchange")
         socket = LighterSocket(venue.ws_url, tokens=tokens, rules=rules, clock=clock)
         told: list[list[Event]] = [[] for _ in symbols]
+        sinks: list[Callable[[Event], None]] = [events.append for events in told]
         errors: list[BrokerError] = []
         broker = LighterBroker(
             signer,
@@ -165,19 +176,25 @@ async def connected(
             socket,
             calls,
             clock,
-            sinks=[events.append for events in told],
+            sinks=[partial(_sink, sinks, number) for number in range(len(symbols))],
         )
-        account.start()
-        running = asyncio.create_task(socket.run())
+        running: list[asyncio.Task[None]] = []
+
+        def start() -> None:
+            account.start()
+            running.append(asyncio.create_task(socket.run()))
+
         try:
             await stack.enter_async_context(broker)
-            one = Desk(venue, key, clock, markets, calls, socket, broker, account, told, errors)
-            await one.until("live channels", lambda: account.is_live)
+            one = Desk(venue, key, clock, markets, calls, socket, broker, account, told, errors, sinks, start)
+            if is_live:
+                start()
+                await one.until("live channels", lambda: account.is_live)
             yield one
         finally:
             socket.close()
-            await asyncio.gather(running, return_exceptions=True)
+            await asyncio.gather(*running, return_exceptions=True)
 
 
-def usdc(pico: int) -> Decimal:
-    return Decimal(pico) / 10**12
+def _sink(sinks: Sequence[Callable[[Event], None]], number: int, event: Event) -> None:
+    sinks[number](event)

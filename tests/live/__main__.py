@@ -13,13 +13,21 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from statistics import median
 from tempfile import mkdtemp
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from stall_then_strike.sim.faults.catalogue import RECIPES
-from tests.live.chaos import ROOMS, SPEED, Outcome, Scenario, dealt, run_all, workers
+from tests.lighter import trader_chaos
+from tests.live.chaos import CATALOGUES, ROOMS, SPEED, Outcome, Scenario, dealt, run_all, workers
+
+USUAL = {"bitflyer": (SPEED, ROOMS), "lighter": (trader_chaos.SPEED, trader_chaos.ROOMS)}
+"""Times real time, and runs at once in a process."""
+
+
+def _defaults(number: int) -> str:
+    return ", ".join(f"{usual[number]:g} on {venue}" for venue, usual in USUAL.items())
 
 
 def main() -> int:
@@ -29,28 +37,31 @@ def main() -> int:
     flags.add_argument("--first", type=int, default=0, help="seed of the first one (default: %(default)s)")
     flags.add_argument("--only", metavar="GLOB", default="*", help="faults alone: these (default: all)")
     flags.add_argument("--repeat", type=int, default=3, help="runs of each fault alone (default: %(default)s)")
-    flags.add_argument("--speed", type=float, default=SPEED, help="times real time, at most (default: %(default)g)")
+    flags.add_argument("--venue", choices=sorted(CATALOGUES), default="bitflyer", help="default: %(default)s")
+    flags.add_argument("--speed", type=float, help=f"times real time, at most (default: {_defaults(0)})")
     flags.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
-    flags.add_argument("--rooms", type=int, default=ROOMS, help="runs at once in each (default: %(default)s)")
-    flags.add_argument("--instruments", type=int, choices=(1, 2), default=1, help="traded at once (default: 1)")
+    flags.add_argument("--rooms", type=int, help=f"runs at once in each (default: {_defaults(1)})")
+    flags.add_argument("--instruments", type=int, choices=(1, 2), default=1, help="on bitFlyer (default: 1)")
     args = flags.parse_args()
-    names = [name for name in RECIPES if fnmatchcase(name, args.only)]
-    both = args.instruments == 2
-    alone = [Scenario(recipe=n, seed=7 + turn, is_double=both) for n in names for turn in range(args.repeat)]
-    scenarios = alone + [Scenario(seed=args.first + number, is_double=both) for number in range(args.seeds)]
+    speed, rooms = (given or usual for given, usual in zip((args.speed, args.rooms), USUAL[args.venue], strict=True))
+    recipes = CATALOGUES[args.venue]
+    names = [name for name in recipes if fnmatchcase(name, args.only)]
+    of_all: dict[str, Any] = {"venue": args.venue, "is_double": args.instruments == 2 or args.venue == "lighter"}
+    alone = [Scenario(recipe=n, seed=7 + turn, **of_all) for n in names for turn in range(args.repeat)]
+    scenarios = alone + [Scenario(seed=args.first + number, **of_all) for number in range(args.seeds)]
     folder, outcomes = Path(mkdtemp(prefix="chaos-")), list[Outcome]()
     started_s = time.monotonic()
     with workers(args.jobs) as pool:
         hands = dealt(scenarios, args.jobs)
         futures = [
-            pool.submit(run_all, hand, folder / str(number), speed=args.speed, rooms=args.rooms)
+            pool.submit(run_all, hand, folder / str(number), speed=speed, rooms=rooms)
             for number, hand in enumerate(hands)
         ]
         for future in as_completed(futures):
             outcomes += future.result()
             wrong = sum(not outcome.is_good for outcome in outcomes)
             sys.stderr.write(f"{len(outcomes)} of {len(scenarios)} runs, {wrong} wrong\n")
-    groups = {name: [o for o in outcomes if o.scenario.recipe == name] for name in RECIPES}
+    groups = {name: [o for o in outcomes if o.scenario.recipe == name] for name in recipes}
     groups[f"mixtures {args.first} to {args.first + args.seeds - 1}"] = [o for o in outcomes if not o.scenario.recipe]
     Console(width=120).print(table(groups))
     bad = [outcome for outcome in outcomes if not outcome.is_good]
@@ -59,7 +70,7 @@ def main() -> int:
     cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
     sys.stdout.write(
         f"{len(outcomes)} runs, {len(bad)} wrong; {time.monotonic() - started_s:.0f} s,"
-        f" {cpu.ru_utime + cpu.ru_stime:.0f} s of CPU; speed {args.speed:g}, {args.jobs} x {args.rooms} at once\n"
+        f" {cpu.ru_utime + cpu.ru_stime:.0f} s of CPU; speed {speed:g}, {args.jobs} x {rooms} at once\n"
     )
     return 1 if bad else 0
 

@@ -12,7 +12,7 @@ import shutil
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,10 +29,12 @@ from stall_then_strike.engine.venue.account import Account
 from stall_then_strike.infra.bitflyer.credentials import sign_for
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.sim.exchange.request_log import Audit
-from stall_then_strike.sim.faults.catalogue import random_plan, single_plans
+from stall_then_strike.sim.faults.catalogue import RECIPES, Recipes, random_plan, single_plans
 from stall_then_strike.sim.faults.kinds import FaultKind, FaultPlan
+from stall_then_strike.sim.faults.lighter_catalogue import LIGHTER_RECIPES
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import FeedError, LoginRefused
+from tests.lighter import trader_chaos
 from tests.live.pace import scaled_constants, steady_clock
 from tests.live.rig import SHORT, TWO, LiveRoom, live_room
 from tests.live.witness import Witness
@@ -50,7 +52,7 @@ RESTART_S = 10.0
 """Pause before it is started again (ops/stall-then-strike.service)."""
 LIFE_S = 61.0
 """Longest life of an order: its minute counts from a whole second, and the clock ticks."""
-HANGING_S = 120.0
+HANGING_S = {"bitflyer": 120.0, "lighter": 400.0}
 """Real seconds after which a run counts as one that does not end."""
 SPEED = 15.0
 ROOMS = 6
@@ -61,6 +63,7 @@ KEEP = "KEEP_CHAOS"
 """Environment variable: keep the folders of good runs, too."""
 SECTIONS = {"strategy": {"max_inventory_btc": Decimal("0.004")}, "account": {"reconcile_sec": Decimal(10)}}
 """Four quotes: a limit that is reached. The account is looked at within each fault's window."""
+CATALOGUES: Mapping[str, Recipes] = {"bitflyer": RECIPES, "lighter": LIGHTER_RECIPES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +74,17 @@ class Scenario:
     seed: int = 7
     is_double: bool = False
     """Whether two instruments are traded."""
+    venue: str = "bitflyer"
 
     @property
     def name(self) -> str:
         return (self.recipe or f"seed {self.seed}") + " with two instruments" * self.is_double
 
     def plan(self) -> FaultPlan:
-        return single_plans(PLAN_S)[self.recipe] if self.recipe else random_plan(self.seed, PLAN_S)
+        recipes = CATALOGUES[self.venue]
+        if self.recipe:
+            return single_plans(PLAN_S, recipes)[self.recipe]
+        return random_plan(self.seed, PLAN_S, recipes=recipes)
 
 
 @dataclass(slots=True)
@@ -118,10 +125,13 @@ async def run_under(scenario: Scenario, folder: Path, clock: ScaledClock) -> Out
     plan = scenario.plan()
     outcome = Outcome(scenario, str(folder), faults=tuple(fault.label for fault in plan.faults))
     try:
-        async with asyncio.timeout(HANGING_S):
-            await _trade(scenario, plan, folder, clock, outcome)
+        async with asyncio.timeout(HANGING_S[scenario.venue]):
+            if scenario.venue == "lighter":
+                await trader_chaos.run_under(scenario, folder, outcome, clock.speed)
+            else:
+                await _trade(scenario, plan, folder, clock, outcome)
     except TimeoutError:
-        outcome.wrong = f"not over after {HANGING_S:g} real seconds"
+        outcome.wrong = f"not over after {HANGING_S[scenario.venue]:g} real seconds"
     except AssertionError as error:
         outcome.wrong = str(error)
     except Exception:  # noqa: BLE001 - whatever it is, it is this scenario's result

@@ -49,7 +49,7 @@ from stall_then_strike.infra.logs.run_logs import RunLogs
 from stall_then_strike.research.replay.kernel_cache import is_compiled
 from stall_then_strike.sim.latency import quantile_table
 from stall_then_strike.tapes.sequence import of_each
-from stall_then_strike.tapes.tape_files import require_venue, tape_files
+from stall_then_strike.tapes.tape_files import market_of_tapes, require_product, tape_files
 from stall_then_strike.tapes.tape_reader import LineFile
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError, StallThenStrikeError
@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if words := found.words():
             sys.stderr.write(f"backtest: {words}\n")
         args.tapes = found.tapes
-        require_venue(args.tapes, cfg)
+        require_product(args.tapes, cfg)
         for latency in (cfg.paper.order_latency, cfg.paper.cancel_latency):
             quantile_table(latency)  # report an unusable file before the tapes are read
         if cfg.backtest.engine is Engine.COMPILED:
@@ -148,7 +148,8 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
         ):
             folders = log_folders(args.log_dir, cfg)
             fresh = not _csv_files(folders)
-            with RunLogs(args.log_dir, cfg, "backtest", ", ".join(map(str, args.tapes))) as logs:
+            tapes, market = ", ".join(map(str, args.tapes)), market_of_tapes(args.tapes)
+            with RunLogs(args.log_dir, cfg, "backtest", tapes, market=market) as logs:
                 try:
                     code = _replay(cfg, args, logs, screen)
                 except cli.Interrupted as stop:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
@@ -38,7 +38,7 @@ from stall_then_strike.lighter.private.account_report import Shown, look, report
 from stall_then_strike.lighter.private.account_values import AccountValues, BalanceValue, PositionValue
 from stall_then_strike.lighter.private.own_events import OwnEvents, Told
 from stall_then_strike.lighter.ws import LighterSocket
-from stall_then_strike.types.dto import NS_PER_S, AccountReport, Event, ExecId, PrivateChannel
+from stall_then_strike.types.dto import NS_PER_S, AccountReport, Event, ExecId, OrderId, PrivateChannel, PublicTrades
 from stall_then_strike.types.errors import NoAnswer, VenueError
 
 KINDS: Final = ("account_all_orders", "account_all", "user_stats", "account_tx")
@@ -175,6 +175,20 @@ class LighterAccountProcessor:
         for sink in self._sinks:
             sink(event)
 
+    def own_name(self, order_id: OrderId) -> OrderId:
+        """An order as the engine knows it: public trades name orders by order index, ours have a name of our own."""
+        name = self._events.name_of(int(order_id)) if order_id.isdecimal() else None
+        return order_id if name is None else name
+
+    def named(self, message: PublicTrades) -> PublicTrades:
+        """Public trades in which our orders have our names: then a fill of ours is seen there, too."""
+        own = self.own_name
+        trades = [
+            replace(trade, buy_order_id=own(trade.buy_order_id), sell_order_id=own(trade.sell_order_id))
+            for trade in message.trades
+        ]
+        return PublicTrades(ts_ns=message.ts_ns, trades=tuple(trades))
+
     # --- reports -----------------------------------------------------------------------------------------------------
 
     async def report(self, number: int, since: ExecId) -> AccountReport:
@@ -246,22 +260,6 @@ class LighterAccountProcessor:
     def get_margin_ratio(self) -> Decimal:
         """The share of total capital that positions bind as margin."""
         return self._values.margin_ratio
-
-
-class InstrumentReader:
-    """An ``AccountReader`` of one instrument."""
-
-    def __init__(self, account: LighterAccountProcessor, number: int) -> None:
-        """``number`` is the instrument's."""
-        self._account, self._number = account, number
-
-    async def report(self, since: ExecId) -> AccountReport:
-        """The account as this instrument is to see it."""
-        return await self._account.report(self._number, since)
-
-    def renew(self, why: str) -> None:
-        """Make a new connection."""
-        self._account.renew(why)
 
 
 def _read_error(answer: asyncio.Future[Shown]) -> None:

@@ -14,7 +14,6 @@ from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.line.clock_skew import ClockSkew
 from stall_then_strike.infra.market_source import MarketSource
 from stall_then_strike.infra.watch.pauses import Pause
-from stall_then_strike.lighter.account_processor import InstrumentReader
 from stall_then_strike.lighter.calls import ask_time
 from stall_then_strike.lighter.lighter_factory import LighterFactory, LighterParts, market_parts
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
@@ -58,10 +57,13 @@ class LighterConnection:
         self._parts = parts = LighterFactory(self._cfg, self._account, self._clock).make(sinks)
         self._session = LighterSession(parts, parts.account, self._clock, sinks, self._on_pause)
         self.feeds = parts.feeds
-        readers = [InstrumentReader(parts.account, number) for number in numbers]
         self.desks = [
-            Desk(parts.broker.gateway(feed.market, feed.board), reader.report, reader.renew)
-            for feed, reader in zip(parts.feeds, readers, strict=True)
+            Desk(
+                parts.broker.gateway(feed.market, feed.board),
+                partial(parts.account.report, number),
+                parts.account.renew,
+            )
+            for number, feed in enumerate(parts.feeds)
         ]
         return self
 

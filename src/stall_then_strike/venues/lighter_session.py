@@ -17,6 +17,7 @@ from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.infra.watch.pauses import Pause, PauseKind
 from stall_then_strike.lighter.account_processor import LighterAccountProcessor
 from stall_then_strike.lighter.lighter_factory import MarketParts
+from stall_then_strike.types.dto import PublicTrades
 from stall_then_strike.types.errors import FeedError, LoginRefused
 
 POLL_S: Final = 0.05
@@ -130,6 +131,8 @@ class LighterSession:
 
     def _on_market(self, sink: Callable[[MarketEvent], None], event: MarketEvent) -> None:
         self.frame_perf_ns = perf_ns()
+        if self._account is not None and isinstance(event, PublicTrades):
+            event = self._account.named(event)
         sink(event)
 
     # --- the connection ----------------------------------------------------------------------------------------------

@@ -76,12 +76,18 @@ class OwnEvents:
         """Ends that wait for fills, by order index: instrument, event, filled lots."""
         self._trades: OrderedDict[int, None] = OrderedDict()
         self._fundings: OrderedDict[int, None] = OrderedDict()
+        self._names: OrderedDict[int, OrderId] = OrderedDict()
+        """Names of the account's orders, by order index."""
         self.refusals: Final = Refusals("private message(s) of Lighter")
 
     def forget(self) -> None:
         """Messages may have been lost: a snapshot follows, and the account's report tells the rest."""
         self._told.clear()
         self._owed.clear()
+
+    def name_of(self, order_index: int) -> OrderId | None:
+        """The name of an order of the account; None for any other, and for one that no message has told yet."""
+        return self._names.get(order_index)
 
     # --- orders
 
@@ -96,6 +102,7 @@ class OwnEvents:
                     self.refusals.add(OwnRefusal.BAD_ORDER, str(error), f"order {order.name}", recv_ns)
 
     def _of_order(self, number: int, unit: Instrument, order: Order, recv_ns: int, *, is_first: bool) -> Iterator[Told]:
+        _keep(self._names, order.order_index, OrderId(order.name))
         filled = unit.to_lots(order.filled_base_amount)
         if is_first:
             _keep(self._told, order.order_index, int(filled))

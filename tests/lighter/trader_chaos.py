@@ -1,0 +1,144 @@
+"""The trader on Lighter's exchange under fault plans, and what must hold of it afterwards.
+
+`python -m tests.live --venue lighter` runs every fault alone and many mixtures. A run trades two markets until the last
+fault is gone, and then until it has struck again in both and its account is settled. It is started again after a
+failure, as by systemd; a halt ends it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from stall_then_strike.sim.faults.kinds import FaultKind, FaultPlan
+from stall_then_strike.sim.lighter.venue_events import OrderChanged, Traded, VenueEvent
+from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.errors import VenueError
+from tests.lighter.trader_rig import SYMBOLS, TradingRoom, trading_room
+from tests.live.pace import steady_clock
+from tests.live.witness import Witness
+
+if TYPE_CHECKING:
+    from tests.live.chaos import Outcome, Scenario
+
+PLAN_S: Final = 45.0
+RECOVERY_S: Final = 120.0
+RESTART_S: Final = 10.0
+LAST_S: Final = 3.0
+SPEED: Final = 6.0
+"""The SDK's signatures end ten minutes of real time after they are made; the venue's time must not be far from it."""
+ROOMS: Final = 2
+LIFE_S: Final = 20.0
+"""A quote lives for 0.8 s; one whose cancel is lost is asked about within seconds."""
+_INDEX = itertools.count(200_001)
+MAY_HALT: Final = {FaultKind.REFUSE_TX: {"auth_refused"}, FaultKind.REFUSE_AUTH: {"auth_refused"}}
+
+
+class Watch(Witness):
+    """Of one instrument: its core's steps, and what could be held if all on the venue's book were filled."""
+
+    def enter_venue(self, room: TradingRoom) -> None:
+        self._venue, self._market = room, SYMBOLS.index(room.cfg.products[self.number])
+        self.longest_ns = 0
+        self._born: dict[int, int] = {}
+        room.exchange.listeners.append(self._on_events)
+
+    def _on_events(self, events: list[VenueEvent]) -> None:
+        room = self._venue
+        if not any(isinstance(event, OrderChanged | Traded) and event.market == self._market for event in events):
+            return
+        live = [order for order in room.books.orders.values() if order.market == self._market]
+        position, now_ns = room.books.size_in(self._market), room.clock.now_ns()
+        long = position + sum(order.remaining for order in live if not order.is_ask and not order.is_reduce_only)
+        short = -position + sum(order.remaining for order in live if order.is_ask and not order.is_reduce_only)
+        self.widest = max(self.widest, long, short)
+        self._born = {order.order_index: self._born.get(order.order_index, now_ns) for order in live}
+        self.longest_ns = max([self.longest_ns, *(now_ns - born for born in self._born.values())])
+
+    def judge(self) -> None:
+        room = self._venue
+        assert not self.wrongs, "\n".join(self.wrongs)
+        each = room.cfg.by_instrument()[self.number]
+        cap = each.exchange.instrument().to_lots(each.strategy.max_inventory_btc)
+        assert self.widest <= cap, f"{SYMBOLS[self.number]}: {self.widest} lots could have been held, {cap} are allowed"
+
+
+async def run_under(scenario: Scenario, folder: Path, outcome: Outcome, speed: float) -> None:
+    """Trade under the plan, and judge. Raises AssertionError for what must not be."""
+    plan = scenario.plan()
+    async with steady_clock(speed) as clock:
+        room_of = trading_room(folder, clock=clock, seed=scenario.seed, faults=plan, account_index=next(_INDEX))
+        async with room_of as room:
+            watches = [Watch(number) for number in range(len(SYMBOLS))]
+            for watch in watches:
+                watch.enter_venue(room)
+            room.attend = lambda run: _attend(watches, run)
+            await _trade(room, watches, plan, outcome)
+            _judge(room, watches, plan, outcome)
+
+
+def _attend(watches: Sequence[Watch], run: Any) -> None:
+    for watch in watches:
+        watch.attend(run)
+
+
+async def _trade(room: TradingRoom, watches: Sequence[Watch], plan: FaultPlan, outcome: Outcome) -> None:
+    origin_ns = room.clock.now_ns()
+    quiet_ns = origin_ns + round((plan.quiet_from_s or 0.0) * NS_PER_S)
+    end_ns = quiet_ns + round(RECOVERY_S * NS_PER_S)
+    recovered = _Recovery(room, watches, quiet_ns)
+    while recovered.at_ns is None and room.clock.now_ns() < end_ns and not recovered.is_halted:
+        if outcome.starts:
+            await room.clock.sleep_until(room.clock.now_ns() + round(RESTART_S * NS_PER_S))
+        outcome.starts += 1
+        try:
+            await room.run(recovered.look, (end_ns - room.clock.now_ns()) / NS_PER_S)
+        except VenueError:  # its start asks for the markets
+            outcome.exit_code = 1
+        else:
+            outcome.exit_code = 0
+    if recovered.at_ns is not None:
+        outcome.recovery_s = (recovered.at_ns - quiet_ns) / NS_PER_S
+    outcome.strikes = sum(len(watch.strikes_ns) for watch in watches)
+    outcome.fills = len(room.books.trades)
+    outcome.struck = sum(room.exchange.faults.struck.values())
+    halts = sorted(halt for watch in watches for halt in watch.halts)
+    outcome.halted = " ".join(dict.fromkeys(reason.label for _, reason in halts))
+    outcome.longest_s = max(watch.longest_ns for watch in watches) / NS_PER_S
+
+
+class _Recovery:
+    """Whether it trades again after the last fault, and since when."""
+
+    def __init__(self, room: TradingRoom, watches: Sequence[Watch], quiet_ns: int) -> None:
+        self._room, self._watches, self._quiet_ns = room, watches, quiet_ns
+        self.at_ns: int | None = None
+
+    @property
+    def is_halted(self) -> bool:
+        return any(watch.halts for watch in self._watches)
+
+    def look(self) -> bool:
+        strikes = [watch.strikes_ns[-1:] for watch in self._watches]
+        if not all(at and at[0] >= self._quiet_ns for at in strikes):
+            return False
+        if self.at_ns is None:
+            firsts = (next(at for at in watch.strikes_ns if at >= self._quiet_ns) for watch in self._watches)
+            self.at_ns = max(firsts)
+        run = self._room.last
+        settled = run is not None and all(core.account.is_settled for core in run.portfolio.cores if core.account)
+        return settled and self._room.clock.now_ns() - self.at_ns >= LAST_S * NS_PER_S
+
+
+def _judge(room: TradingRoom, watches: Sequence[Watch], plan: FaultPlan, outcome: Outcome) -> None:
+    room.check()
+    for watch in watches:
+        watch.judge()
+    may_halt = set().union(*(MAY_HALT.get(fault.kind, set()) for fault in plan.faults))
+    assert set(outcome.halted.split()) <= may_halt, f"halted: {outcome.halted}"
+    refused = room.exchange.statistics().refused
+    assert not refused, f"over the stream's limits: {refused}"
+    if not outcome.halted:
+        assert outcome.recovery_s is not None, f"no strike within {RECOVERY_S:g} s after the last fault"
