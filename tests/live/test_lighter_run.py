@@ -32,9 +32,13 @@ from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, Plan
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.sim.lighter_server import LighterExchange
+from stall_then_strike.tapes.tape_files import is_event_log, product_of
+from stall_then_strike.tapes.tape_tools import audit_tape
 from stall_then_strike.venues.embedded_lighter import account_at, at_exchange
 from stall_then_strike.venues.lighter_connection import LighterConnection
 from stall_then_strike.venues.lighter_units import with_units
+from tests.e2e.commands import csv_bytes
+from tests.e2e.commands import run as run_command
 from tests.lighter.trader_rig import check_market
 from tests.live.pace import steady_clock
 
@@ -134,7 +138,9 @@ async def _comes(is_so: Callable[[], object]) -> None:
 
 
 async def test_three_markets_are_traded_and_the_ledger_is_ours(tmp_path: Path) -> None:
-    async with room_of(tmp_path, is_verified=True) as room:
+    """The run is recorded, too, and replayed to the same decisions in each market."""
+    recorded = ("record.enabled=true", f"record.dir={tmp_path / 'raw'}")
+    async with room_of(tmp_path, *recorded, is_verified=True) as room:
         assert await room.run(20) == cli.EXIT_DONE
         assert {trade.market for trade in room.books.trades} == {0, 1, 2}
         room.check()
@@ -142,11 +148,23 @@ async def test_three_markets_are_traded_and_the_ledger_is_ours(tmp_path: Path) -
         said = room.console.getvalue()
         assert room.last is not None
         strikes = sum(core.record.tally.strikes for core in room.last.portfolio.cores)
+    check_recording(tmp_path, room.cfg)
     assert strikes > 8
     assert sum(count for what, count in counts.items() if "sendtx" in what.lower()) >= strikes
     assert "key 4 is registered" in said
     assert "USDC" in said
     assert "JPY" not in said
+
+
+def check_recording(folder: Path, cfg: AppConfig) -> None:
+    tapes = [path for path in (folder / "raw").glob("*.zst") if not is_event_log(path)]
+    assert {product_of(path) for path in tapes} == set(cfg.products)
+    assert not any(book.gaps for path in tapes for book in audit_tape(path).audit.books().values())
+    (events,) = (folder / "raw").glob("*.events.jsonl.zst")
+    ended = run_command("tape", "replay", events, "-o", folder / "again")
+    assert ended.returncode == 0, ended.stderr
+    for ours, theirs in zip(log_folders(folder / "logs", cfg), log_folders(folder / "again", cfg), strict=True):
+        assert csv_bytes(ours) == csv_bytes(theirs)
 
 
 async def test_restart_after_a_stop_in_mid_air_goes_on_from_the_journal(tmp_path: Path) -> None:
