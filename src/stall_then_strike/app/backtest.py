@@ -39,6 +39,7 @@ from stall_then_strike.app.view.snapshot import (
 from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig, Engine
+from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.config.venue import BITFLYER
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.clock import VirtualClock
@@ -119,6 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for latency in (cfg.paper.order_latency, cfg.paper.cancel_latency):
             quantile_table(latency)  # report an unusable file before the tapes are read
         if cfg.backtest.engine is Engine.COMPILED:
+            cli.require_stall(cfg, "the compiled engine", "--engine interpreted")
             _require_one_of_bitflyer(cfg)
             with cli.extra_needed("research", "--engine interpreted"):
                 import numba  # noqa: F401 - only to see whether it is installed
@@ -182,7 +184,8 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: RunLogs, screen: Scr
     columns_: Columns | None = None
     takes_columns = len(cfg.products) == 1 and cfg.exchange.name == BITFLYER and _has_research()
     short = engine is not Engine.COMPILED and is_short(args.tapes)
-    if engine is Engine.COMPILED or (engine is Engine.AUTO and not short and takes_columns):
+    can_compile = takes_columns and cfg.strategy.name == STALL_THEN_STRIKE and not short
+    if engine is Engine.COMPILED or (engine is Engine.AUTO and can_compile):
         from stall_then_strike.research.replay.compiled import CannotCompile
 
         screen.begin(f"backtest of {tapes}, compiled", args.log_dir)

@@ -203,6 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stopper = Stopper()
     try:
         cfg = cli.load(args, cli.CONFIGS / "backtest.yml")
+        cli.require_stall(cfg, "sweep", "that one, or backtest for a single run of another")
         cli.require_open_files()
         args.tapes = _tapes(args.tapes, cfg)
         with cli.extra_needed("research"):

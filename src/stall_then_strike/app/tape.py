@@ -361,12 +361,14 @@ def _instrument(args: argparse.Namespace) -> Instrument:
 def _replay(args: argparse.Namespace) -> int:
     if args.out.exists() and any(args.out.iterdir()):
         raise ConfigError(f"-o {args.out}: not empty; accepted: a new folder")
+    cli.look_for_strategies(args.events.parent)
     run = open_run(args.events)
     rows = 0
     with ExitStack() as stack:
         folders = zip(log_folders(args.out, run.cfg), run.cfg.by_instrument(), strict=True)
         every = [
-            stack.enter_context(CsvLogs(folder, each.exchange.instrument(), LogConfig())) for folder, each in folders
+            stack.enter_context(CsvLogs(folder, each.exchange.instrument(), LogConfig(), strategy=each.strategy.name))
+            for folder, each in folders
         ]
         for number, row in replay_events(args.events):
             if isinstance(row, Notice):

@@ -355,6 +355,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
 
 _REASONS_JA: Final[dict[Reason, str]] = {
     Reason.STRIKE: "発注",
+    Reason.STRATEGY: "戦略の判断",
     Reason.HALTED: "停止中",
     Reason.STOPPING: "終了処理中",
     Reason.CLOSING: "決済中",
