@@ -6,18 +6,22 @@ from pathlib import Path
 
 from stall_then_strike.app.shell.cli import DEFAULTS
 from stall_then_strike.config.loader import app_config, read_layers
-from stall_then_strike.infra.clock import ScaledClock
+from stall_then_strike.sim.lighter.clearing.contracts import MARKETS
 from stall_then_strike.sim.lighter_server import LighterExchange
 from stall_then_strike.tapes.recorder import Product, Recorder
 from stall_then_strike.tapes.tape_tools import audit_tape, faults_of
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.venues.embedded_lighter import at_exchange
 from stall_then_strike.venues.lighter_units import with_units
+from tests.live.pace import steady_clock
 
 
 async def test_each_market_is_recorded_and_nothing_of_an_account(tmp_path: Path) -> None:
-    clock = ScaledClock(4.0)
-    async with LighterExchange(clock=clock, seed=3, has_crowd=True) as exchange:
+    markets = [market for market in MARKETS if market.symbol in ("ETH", "SOL")]
+    async with (
+        steady_clock(4.0) as clock,
+        LighterExchange(clock=clock, markets=markets, seed=3, has_crowd=True) as exchange,
+    ):
         settings = app_config(with_units(read_layers(DEFAULTS / "base.yml", DEFAULTS / "lighter-sim.yml")))
         cfg = at_exchange(settings, exchange)
         async with Recorder(cfg, [Product("ETH"), Product("SOL")], tmp_path, clock) as recorder:
