@@ -12,6 +12,7 @@ from typing import Final
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.line.connection_rules import PAUSE_MAX_S
 from stall_then_strike.infra.line.socket_line import LineRules
 from stall_then_strike.lighter.account_processor import LighterAccountProcessor
 from stall_then_strike.lighter.broker import LighterBroker
@@ -57,8 +58,12 @@ class LighterParts(MarketParts):
 def market_parts(cfg: AppConfig, clock: Clock, tokens: Tokens | None = None) -> MarketParts:
     """What hears the markets of a configuration, and with ``tokens`` an account's channels. ``cfg`` has their units."""
     each = tuple(configured_market(one.exchange) for one in cfg.by_instrument())
+    pause_s = float(cfg.ws.reconnect_min_sec)
     rules = LineRules(
-        first_pause_s=float(cfg.ws.reconnect_min_sec), most_tries=None, answer_s=float(cfg.pybotters.timeout_sec)
+        first_pause_s=pause_s,
+        longest_pause_s=max(pause_s, PAUSE_MAX_S),
+        most_tries=None,
+        answer_s=float(cfg.pybotters.timeout_sec),
     )
     socket = LighterSocket(cfg.exchange.ws_url, tokens=tokens, rules=rules, clock=clock)
     markets = Markets(each, source="the configuration")

@@ -97,12 +97,12 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "この運用の損益は {span} で {total} {quote}、約定 {fills} 件、約定数量 {volume} {base} でした。",
     ),
     "say_account": (
-        "The account made {total} JPY with {n} instruments in {span}, with {fills} fills.",
-        "口座全体の損益は {span}、{n} 銘柄で {total} 円、約定 {fills} 件でした。",
+        "The account made {total} {quote} with {n} instruments in {span}, with {fills} fills.",
+        "口座全体の損益は {span}、{n} 銘柄で {total} {quote}、約定 {fills} 件でした。",
     ),
     "say_instrument": (
-        "{name}: {total} JPY with {fills} fills; {size} at the end.",
-        "{name}：{total} 円、約定 {fills} 件、終了時 {size}。",
+        "{name}: {total} {quote} with {fills} fills; {size} at the end.",
+        "{name}：{total} {quote}、約定 {fills} 件、終了時 {size}。",
     ),
     "say_no_fills": ("There was no fill.", "約定はありませんでした。"),
     "say_loses": (
