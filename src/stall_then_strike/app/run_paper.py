@@ -21,6 +21,7 @@ from typing import Final
 
 from rich.console import Console
 
+from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.trader.paper_run import PaperRun, recorded_feeds
 from stall_then_strike.app.view.screen import Screen
@@ -71,13 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = parser()
     args = flags.parse_args(argv)
     _refuse_mixtures(flags, args)
-    if args.seed is not None:
-        args.sets = [*args.sets, f"sim.seed={args.seed}", f"paper.seed={args.seed}"]
-    if args.venue is not None:
-        args.sets = [f"exchange.name={args.venue}", *args.sets]
-    embedded = "lighter-sim.yml" if args.venue == LIGHTER else "sim.yml"
     try:
-        cfg = cli.load(args, cli.CONFIGS / (embedded if args.sim else "paper.yml"), takes_several=True)
+        cfg = _load(args)
         cli.require_open_files()
         if args.tape is not None and not args.tape.is_file():
             raise ConfigError(f"--tape {args.tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
@@ -104,6 +100,17 @@ def _refuse_mixtures(flags: argparse.ArgumentParser, args: argparse.Namespace) -
         flags.error("--sim --speed max needs --duration: the simulated market never ends")
 
 
+def _load(args: argparse.Namespace) -> AppConfig:
+    """Read the settings. Raises ConfigError."""
+    if args.seed is not None:
+        args.sets = [*args.sets, f"sim.seed={args.seed}", f"paper.seed={args.seed}"]
+    if args.venue is not None:
+        args.sets = [f"exchange.name={args.venue}", *args.sets]
+    embedded = "lighter-sim.yml" if args.venue == LIGHTER else "sim.yml"
+    override = cli.CONFIGS / (embedded if args.sim else "paper.yml")
+    return cli.load(args, override, takes_several=True, trades=True)
+
+
 def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
     """Open the logs and run; report errors and return the exit code."""
     virtual = args.tape is not None or (args.sim and args.speed is not None and math.isinf(args.speed))
@@ -121,7 +128,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
             ) as journal,
             asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
         ):
-            run = PaperRun(cfg, logs, screen, args.log_dir, journal)
+            run = PaperRun(cfg, logs, screen, args.log_dir, journal, Settings(cfg, lambda: _load(args)))
             logs.exit_code = runner.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
             logs.why = run.ended
             return logs.exit_code
@@ -141,7 +148,7 @@ def _source(cfg: AppConfig, args: argparse.Namespace) -> tuple[Mode, str, str | 
 async def _trade_to_the_end(
     run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen: Screen, *, virtual: bool
 ) -> int:
-    with cli.signals_heard(run.ending.on_signal):
+    with cli.signals_heard(run.ending.on_signal, run.ending.reread.set):
         return await _trade(run, cfg, args, screen, virtual=virtual)
 
 
