@@ -84,7 +84,7 @@ def _settings(room: TradingRoom) -> dict[str, Any]:
             for one in cfg.instruments
         ],
         "strategy": {"stall_T_ms": 250, "ttl_ms": 800, "max_reverse_ticks": 40, "stale_ms": 3_000, "quote_mode": "mid"},
-        "pybotters": {"timeout_sec": 3},
+        "pybotters": {"timeout_sec": 10},
         "journal": {"dir": cfg.journal.dir},
         "risk": {"daily_pnl": -100_000, "max_drawdown": -100_000},
         "account": {"reconcile_sec": 10},

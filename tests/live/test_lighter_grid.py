@@ -50,7 +50,7 @@ async def test_grid_trades_three_markets_on_lighter_and_a_restart_goes_on(tmp_pa
         room.attend = attend
         for least in (8, 10):
             ending = Ending()
-            run = asyncio.create_task(room.run(None, ending))
+            run = asyncio.create_task(room.trade(None, ending))
             async with asyncio.timeout(120):
                 await _comes(lambda least=least: len(room.books.trades) >= least)
                 await _comes(lambda: len(room.books.orders) >= 12 and hold_what_there_is(room))
