@@ -208,7 +208,8 @@ def check_market(books: Account, market: int, booked: Sequence[BookedFill], memo
         sign = 1 if party is trade.bid else -1
         flow["cash"] -= sign * trade.quote
         flow["fees"] += -(-trade.quote * party.fee // 10**6)
-    assert held.realised - held.basis == flow["cash"] - flow["fees"], f"{market}: cash"
+    funding = sum(paid.change // 10**6 for paid in books.fundings if paid.market == market)
+    assert held.realised - held.basis == flow["cash"] - flow["fees"] + funding, f"{market}: cash"
 
 
 async def _nothing() -> None:
