@@ -15,6 +15,7 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.config.loader import app_config, read_layers
+from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.infra.logs.log_folder import log_folders
