@@ -4,38 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import io
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
-from rich.console import Console
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
-from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, open_run
-from stall_then_strike.app.view.screen import Screen
+from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.config.loader import app_config, read_layers
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.infra.journal.reader import JournalReader
-from stall_then_strike.infra.journal.writer import Journal, journal_path
-from stall_then_strike.infra.logging_structured import CsvLogs
+from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.infra.logs.log_folder import log_folders
-from stall_then_strike.infra.watch.alerts import Alerts, AlertUrls
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.lighter.signing.signer import Secret
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, Plan
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.sim.lighter_server import LighterExchange
-from stall_then_strike.venues.embedded_lighter import account_at, at_exchange
-from stall_then_strike.venues.lighter_connection import LighterConnection
+from stall_then_strike.tapes.tape_files import is_event_log, product_of
+from stall_then_strike.tapes.tape_tools import audit_tape
+from stall_then_strike.venues.embedded_lighter import at_exchange
 from stall_then_strike.venues.lighter_units import with_units
-from tests.lighter.trader_rig import check_market
+from tests.e2e.commands import csv_bytes
+from tests.e2e.commands import run as run_command
+from tests.lighter.trader_rig import TradingRoom, check_market
 from tests.live.pace import steady_clock
 
 pytest.importorskip("lighter")
@@ -43,55 +39,15 @@ SPEED = 8.0
 LIVELY = ("strategy.stall_T_ms=150", "account.reconcile_sec=20", "account.stop_sec=60", "ws.reconnect_min_sec=0.1")
 
 
-class Room:
-    """An exchange with a crowd and an account, and a folder in which runs leave what they leave."""
+class Room(TradingRoom):
+    """A room whose CSV logs are checked, too."""
 
-    def __init__(self, folder: Path, clock: ScaledClock, exchange: LighterExchange, cfg: AppConfig) -> None:
-        self.folder, self.clock, self.exchange, self.cfg = folder, clock, exchange, cfg
-        self.account = account_at(exchange, exchange.add_account(100_000))
-        self.console = io.StringIO()
-        self.attend: Callable[[LiveRun], None] = lambda run: None
-        self.last: LiveRun | None = None
-
-    @property
-    def books(self) -> Any:
-        return self.exchange.venue.account(self.account.account_index)
-
-    async def run(
+    async def trade(
         self, duration_s: float | None, ending: Ending | None = None, account: LighterAccount | None = None
     ) -> int:
         """One run, for so many seconds of the exchange's time; its exit code."""
-        cfg, account = self.cfg, account or self.account
-        with ExitStack() as stack:
-            journal = stack.enter_context(
-                Journal.open(
-                    journal_path(cfg.journal.dir, cfg.exchange.product_code),
-                    product_code=cfg.exchange.product_code,
-                    others=cfg.products[1:],
-                    account=account.fingerprint,
-                    now_ns=self.clock.now_ns(),
-                    locks=self.folder,
-                )
-            )
-            logs, *more_logs = (
-                stack.enter_context(CsvLogs(folder, one.exchange.instrument(), cfg.log))
-                for folder, one in zip(log_folders(self.folder / "logs", cfg), cfg.by_instrument(), strict=True)
-            )
-            parts = LiveParts(
-                cfg=cfg,
-                account=account,
-                journal=journal,
-                logs=logs,
-                more_logs=more_logs,
-                log_dir=self.folder / "logs",
-                screen=Screen(Console(file=self.console, width=200), live=False),
-                alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
-            )
-            connection = LighterConnection(cfg, self.clock, account)
-            async with open_run(parts, cfg, self.clock, account, connection, ending or Ending()) as run:
-                self.last = run
-                self.attend(run)
-                return await run.run(duration_s)
+        async with self.open(ending or Ending(), account) as run:
+            return await run.run(duration_s)
 
     def check(self) -> None:
         """Journal, CSV and inventory are the ledger's, to the unit; nothing works at the venue."""
@@ -114,18 +70,20 @@ class Room:
 
 
 @asynccontextmanager
-async def room_of(folder: Path, *sets: str, is_verified: bool = False) -> AsyncIterator[Room]:
-    """The three markets of ``lighter-sim.yml`` in fast time. A signature takes the exchange 11 ms to verify."""
+async def room_of(
+    folder: Path, *sets: str, is_verified: bool = False, file: str = "lighter-sim.yml"
+) -> AsyncIterator[Room]:
+    """The three markets of a file of settings in fast time. A signature takes the exchange 11 ms to verify."""
     defaults = cli.DEFAULTS
     sets = (*LIVELY, f"journal.dir={folder / 'journal'}", *sets)
-    cfg = app_config(with_units(read_layers(defaults / "base.yml", defaults / "lighter-sim.yml", sets)))
+    cfg = app_config(with_units(read_layers(defaults / "base.yml", defaults / file, sets)))
     markets = [market for market in MARKETS if market.symbol in cfg.products]
     settings = VenueSettings(plan=Plan.PREMIUM, verifies_orders=is_verified)
     async with (
         steady_clock(SPEED) as clock,
         LighterExchange(clock=clock, markets=markets, seed=5, settings=settings, has_crowd=True) as exchange,
     ):
-        yield Room(folder, clock, exchange, at_exchange(cfg, exchange))
+        yield Room(folder, clock, exchange, exchange.add_account(100_000), at_exchange(cfg, exchange))
 
 
 async def _comes(is_so: Callable[[], object]) -> None:
@@ -134,19 +92,32 @@ async def _comes(is_so: Callable[[], object]) -> None:
 
 
 async def test_three_markets_are_traded_and_the_ledger_is_ours(tmp_path: Path) -> None:
-    async with room_of(tmp_path, is_verified=True) as room:
-        assert await room.run(20) == cli.EXIT_DONE
-        assert {trade.market for trade in room.books.trades} == {0, 1, 2}
+    """The run is recorded, too, and replayed to the same decisions in each market."""
+    recorded = ("record.enabled=true", f"record.dir={tmp_path / 'raw'}")
+    async with room_of(tmp_path, *recorded, is_verified=True) as room:
+        assert await room.run(lambda: {trade.market for trade in room.books.trades} == {0, 1, 2}, 120) == cli.EXIT_DONE
         room.check()
         counts = room.exchange.audit.counts
         said = room.console.getvalue()
         assert room.last is not None
         strikes = sum(core.record.tally.strikes for core in room.last.portfolio.cores)
+    check_recording(tmp_path, room.cfg)
     assert strikes > 8
     assert sum(count for what, count in counts.items() if "sendtx" in what.lower()) >= strikes
     assert "key 4 is registered" in said
     assert "USDC" in said
     assert "JPY" not in said
+
+
+def check_recording(folder: Path, cfg: AppConfig) -> None:
+    tapes = [path for path in (folder / "raw").glob("*.zst") if not is_event_log(path)]
+    assert {product_of(path) for path in tapes} == set(cfg.products)
+    assert not any(book.gaps for path in tapes for book in audit_tape(path).audit.books().values())
+    (events,) = (folder / "raw").glob("*.events.jsonl.zst")
+    ended = run_command("tape", "replay", events, "-o", folder / "again")
+    assert ended.returncode == 0, ended.stderr
+    for ours, theirs in zip(log_folders(folder / "logs", cfg), log_folders(folder / "again", cfg), strict=True):
+        assert csv_bytes(ours) == csv_bytes(theirs)
 
 
 async def test_restart_after_a_stop_in_mid_air_goes_on_from_the_journal(tmp_path: Path) -> None:
@@ -160,7 +131,7 @@ async def test_restart_after_a_stop_in_mid_air_goes_on_from_the_journal(tmp_path
             run._cancel_the_rest = nothing  # type: ignore[method-assign]
 
         room.attend = attend
-        first = asyncio.create_task(room.run(None))
+        first = asyncio.create_task(room.trade(None))
         async with asyncio.timeout(60):
             await _comes(lambda: room.books.trades and room.books.orders)
         first.cancel()
@@ -168,7 +139,7 @@ async def test_restart_after_a_stop_in_mid_air_goes_on_from_the_journal(tmp_path
             await first
         left = set(room.books.orders)
         room.attend = lambda run: None
-        assert await room.run(20) == cli.EXIT_DONE
+        assert await room.trade(20) == cli.EXIT_DONE
         room.check()
     assert left
 
@@ -182,7 +153,7 @@ async def test_a_key_that_is_not_registered_ends_the_start_before_anything_is_se
             api_key_index=room.account.api_key_index + 1,
             private_key=Secret(other.private_key),
         )
-        assert await room.run(5, account=wrong) == cli.EXIT_USAGE
+        assert await room.trade(5, account=wrong) == cli.EXIT_USAGE
         said = room.console.getvalue()
         assert not room.books.order_count
     assert "api key" in said
@@ -193,7 +164,7 @@ async def test_a_key_that_is_not_registered_ends_the_start_before_anything_is_se
 async def test_venue_that_goes_away_and_comes_back_is_traded_again(tmp_path: Path) -> None:
     async with room_of(tmp_path) as room:
         ending = Ending()
-        run = asyncio.create_task(room.run(None, ending))
+        run = asyncio.create_task(room.trade(None, ending))
         async with asyncio.timeout(60):
             await _comes(lambda: room.books.trades)
             room.exchange.faults.inject(Fault(kind=FaultKind.ABORT_SOCKETS))

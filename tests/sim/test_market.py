@@ -130,7 +130,7 @@ def test_ten_minutes_have_the_figures_of_the_real_feed(seed: int) -> None:
     assert 0.3 <= len(m.items) / m.seconds <= 0.6
     assert 1.0 <= statistics.mean(m.items) <= 2.5
     assert max(m.items) <= 30
-    assert all(4.85 * SECOND <= b - a <= 5.15 * SECOND for a, b in pairwise(m.snapshots))
+    assert all(4.3 * SECOND <= b - a <= 5.7 * SECOND for a, b in pairwise(m.snapshots))  # they wait for executions
     assert 1.5 <= len(m.tickers) / m.seconds <= 2.0
     assert min(b - a for a, b in pairwise(m.tickers)) >= SECOND // 2
 
@@ -185,7 +185,7 @@ def test_executions_precede_the_delta_that_shows_them_by_about_a_tenth_of_a_seco
             leads += [(frame.time_ns - at) / SECOND for at, price in waiting if price in touched]
             waiting = [(at, price) for at, price in waiting if price not in touched]
     assert len(leads) > 100
-    assert 0.07 <= statistics.median(leads) <= 0.14
+    assert 0.038 <= statistics.median(leads) <= 0.14  # the tapes' medians: 0.038 to 0.106
     assert min(leads) > 0
 
 
@@ -253,7 +253,7 @@ def test_quotes_inside_the_spread_are_hit_now_and_then_and_named_in_public() -> 
         gone = [order_id for order_id in ids if not source.cancel(source.now_ns, order_id)]
         strikes += len(ids)
         fills += len(gone)
-        frames += source.advance(source.now_ns + SECOND // 10)
+        frames += source.advance(source.now_ns + SECOND // 2)  # the longest that an execution takes to be heard
         public = "".join(frame.text for frame in of_channel(frames, EXECUTIONS))
         assert all(order_id in public for order_id in gone)
     assert 0.05 < fills / strikes < 0.6

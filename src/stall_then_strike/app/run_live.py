@@ -19,13 +19,16 @@ from loguru import logger
 from rich.console import Console
 
 from stall_then_strike import __version__
+from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.prompt import answer_promptly
 from stall_then_strike.app.trader.live_run import LiveParts, run_live
 from stall_then_strike.app.view.screen import Screen
+from stall_then_strike.config.layers import show
 from stall_then_strike.config.loader import config_digest, effective_yaml
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.writer import OWN_FOLDER, Journal, journal_path
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
@@ -58,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
     try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
+        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True, trades=True)
         cli.require_open_files()
         if cfg.env == "paper":
             raise ConfigError(f"env: {cfg.env} is not for this command; accepted: live or sim")
@@ -73,10 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"run_live: {error}\n")
         return cli.EXIT_USAGE
+    read = cfg
     if account is None:  # each embedded exchange is new, and so is its journal, in the log folder
         cfg = cfg.model_copy(update={"journal": cfg.journal.model_copy(update={"dir": str(args.log_dir / OWN_FOLDER)})})
     try:
-        return _run(cfg, args, account, alerts)
+        return _run(cfg, read, args, account, alerts)
     except (ConfigError, LogError, FeedError, JournalError, BaseExceptionGroup) as error:
         return _failed(error)
 
@@ -107,15 +111,18 @@ def _is_confirmed(cfg: AppConfig, layers: Sequence[Path]) -> bool:
 def _sizes(cfg: AppConfig, where: str) -> str:
     """What would be traded of one instrument."""
     strategy, unit = cfg.strategy, cfg.exchange.instrument()
+    quotes = f"  a quote      {plain(strategy.size_min)} {unit.base}\n"
+    if strategy.name != STALL_THEN_STRIKE:
+        quotes = f"  strategy     {strategy.name}, {show(cfg.parameters)}\n"
     return (
         f"{unit.product_code} {where}\n"
-        f"  a quote      {plain(strategy.size_min)} {unit.base}\n"
+        f"{quotes}"
         f"  position     at most {plain(strategy.max_inventory_btc)} {unit.base} either way\n"
     )
 
 
-def _run(cfg: AppConfig, args: argparse.Namespace, account: Account | None, alerts: Alerts) -> int:
-    """Open logs and journal, which outlive the event loop, and run."""
+def _run(cfg: AppConfig, read: AppConfig, args: argparse.Namespace, account: Account | None, alerts: Alerts) -> int:
+    """Open logs and journal, which outlive the event loop, and run. ``read`` are the settings as the files say."""
     screen = Screen(Console(), live=True)
     now_ns = SystemClock().now_ns()
     with ExitStack() as stack:
@@ -140,6 +147,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace, account: Account | None, aler
             log_dir=args.log_dir,
             screen=screen,
             alerts=alerts,
+            settings=Settings(read, lambda: cli.load(args, cli.CONFIGS / "live.yml", takes_several=True, trades=True)),
         )
         ending = Ending()
         with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
@@ -184,7 +192,7 @@ def _lacking_trades(journal: Journal, now_ns: int, cfg: AppConfig, log_dir: Path
     folder = log_dir / TradeLogger.KIND
     drop_cut_rows(folder, (utc_day(now_ns - day * _DAY_NS) for day in range(_DAYS_MENDED + 1)))
     rows = journal.trades_since(now_ns - _DAYS_MENDED * _DAY_NS, cfg.exchange.product_code)
-    lacking = missing_trades(folder, rows, cfg.exchange.instrument())
+    lacking = missing_trades(folder, rows, cfg.exchange.instrument(), strategy=cfg.strategy.name)
     if lacking:
         logger.warning("{} fills of the last run were not in the trades CSV: added", len(lacking))
     return lacking
@@ -197,7 +205,7 @@ def _source(cfg: AppConfig, account: Account | None) -> tuple[Mode, str]:
 
 async def _to_the_end(parts: LiveParts, ending: Ending, duration_s: float | None) -> int:
     """Trade; signals are handled while the run can react to them."""
-    with cli.signals_heard(ending.on_signal):
+    with cli.signals_heard(ending.on_signal, ending.reread.set):
         answer_promptly()
         return await run_live(parts, ending, duration_s)
 

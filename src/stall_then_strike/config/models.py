@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from stall_then_strike.config.fields import Section, raise_all
+from stall_then_strike.config.fields import Parameters, Section, raise_all
 from stall_then_strike.config.products import InstrumentConfig, filled_in
 from stall_then_strike.config.replay import (
     BacktestConfig,
@@ -23,7 +23,7 @@ from stall_then_strike.config.replay import (
     QueueModel,
     SimConfig,
 )
-from stall_then_strike.config.running import JournalConfig, LogConfig, RecordConfig, WatchConfig
+from stall_then_strike.config.running import ControlConfig, JournalConfig, LogConfig, RecordConfig, WatchConfig
 from stall_then_strike.config.trading import (
     AccountConfig,
     AfterHalt,
@@ -52,6 +52,7 @@ __all__ = [
     "AppConfig",
     "BacktestConfig",
     "CloseType",
+    "ControlConfig",
     "Engine",
     "ExchangeConfig",
     "ForeignOrders",
@@ -90,12 +91,14 @@ class AppConfig(Section):
     pybotters: PybottersConfig = Field(default_factory=PybottersConfig)
     ws: WsConfig = Field(default_factory=WsConfig)
     strategy: StallStrategyConfig = Field(default_factory=StallStrategyConfig)
+    parameters: Parameters = Field(default_factory=dict, description="settings of another strategy than stall's")
     risk: RiskConfig = Field(default_factory=RiskConfig)
     account: AccountConfig = Field(default_factory=AccountConfig)
     session: SessionConfig = Field(default_factory=SessionConfig)
     journal: JournalConfig = Field(default_factory=JournalConfig)
     record: RecordConfig = Field(default_factory=RecordConfig)
     watch: WatchConfig = Field(default_factory=WatchConfig)
+    control: ControlConfig = Field(default_factory=ControlConfig)
     paper: PaperConfig = Field(default_factory=PaperConfig)
     backtest: BacktestConfig = Field(default_factory=BacktestConfig)
     log: LogConfig = Field(default_factory=LogConfig)
@@ -150,6 +153,7 @@ class AppConfig(Section):
                         update={name: getattr(one, name) for name in ProductConfig.model_fields}
                     ),
                     "strategy": one.strategy,
+                    "parameters": one.parameters,
                     "instruments": (),
                 }
             )

@@ -89,6 +89,8 @@ class Reason(IntEnum):
     """
 
     STRIKE = 1
+    STRATEGY = 2
+    """A strategy other than stall-then-strike wished it."""
     # Gates, in the order in which they are checked.
     HALTED = 10
     STOPPING = 11
@@ -110,6 +112,8 @@ class Reason(IntEnum):
     """A pause after the venue refused an order for lack of margin. Checked after ACCOUNT_UNKNOWN."""
     JOURNAL_LOCKED = 26
     """Another program locks the journal. Checked after CLOSING."""
+    PAUSED = 27
+    """The operator paused trading. Checked after CLOSING."""
     # Exits.
     TTL = 30
     BEST_MOVED = 31

@@ -24,8 +24,11 @@ from loguru import logger
 
 from stall_then_strike import config
 from stall_then_strike.app.shell.output import watched
-from stall_then_strike.config.loader import app_config, read_layers
+from stall_then_strike.config.layers import Tree
+from stall_then_strike.config.loader import app_config, explained, located, read_layers
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.trading import STALL_THEN_STRIKE
+from stall_then_strike.engine.strategies import ParametersUnfit, StrategyUnusable, configured
 from stall_then_strike.types.errors import ConfigError
 from stall_then_strike.venues.lighter_units import with_units
 
@@ -165,10 +168,13 @@ def settings_file(named: Path) -> Path:
     return own if named.parent == CONFIGS and not named.exists() and own.is_file() else named
 
 
-def load(args: argparse.Namespace, default_override: Path | None, *, takes_several: bool = False) -> AppConfig:
+def load(
+    args: argparse.Namespace, default_override: Path | None, *, takes_several: bool = False, trades: bool = False
+) -> AppConfig:
     """Read the configuration that the flags name, and put its files into ``args.layers``. Raises ConfigError.
 
-    ``takes_several``: the command can do with several instruments.
+    ``takes_several``: the command can do with several instruments. ``trades``: it makes their strategies, so these are
+    tried; a command that only reads, or guards, must not depend on a user's module.
     """
     named = {"--base": args.base, "--config": args.config or default_override}
     files = [settings_file(path) for path in named.values() if path is not None]
@@ -180,11 +186,40 @@ def load(args: argparse.Namespace, default_override: Path | None, *, takes_sever
             hint = f", or no {flag} for the package's own, {own}" if own.is_file() else ""
             raise ConfigError(f"{flag} {path}: no such file in {Path.cwd()}; accepted: a YAML file{hint}")
     args.layers = files
-    cfg = app_config(with_units(read_layers(files[0], files[1] if len(files) > 1 else None, args.sets)))
+    tree = with_units(read_layers(files[0], files[1] if len(files) > 1 else None, args.sets))
+    cfg = app_config(tree)
     if len(cfg.products) > 1 and not takes_several:
         given = ", ".join(cfg.products)
         raise ConfigError(f"instruments: {given}: this command takes one; accepted: one")
+    if trades:
+        look_for_strategies(*(file.parent for file in files))
+        _try_strategies(cfg, tree)
     return cfg
+
+
+def look_for_strategies(*folders: Path) -> None:
+    """Let strategies be imported from these folders and the current one, after all that is installed."""
+    for folder in (*folders, Path.cwd()):
+        if (name := str(folder.resolve())) not in sys.path:
+            sys.path.append(name)
+
+
+def require_stall(cfg: AppConfig, what: str, accepted: str) -> None:
+    """Refuse any other strategy for a command that knows only the one. Raises ConfigError."""
+    if (name := cfg.strategy.name) != STALL_THEN_STRIKE:
+        raise ConfigError(f"strategy.name: {name}: {what} knows only {STALL_THEN_STRIKE}; accepted: {accepted}")
+
+
+def _try_strategies(cfg: AppConfig, tree: Tree) -> None:
+    """Make every instrument's strategy once. Raises ConfigError for one that cannot be made."""
+    for number, each in enumerate(cfg.by_instrument()):
+        at = ("instruments", number) if cfg.instruments else ()
+        try:
+            configured(each, each.exchange.instrument())
+        except ParametersUnfit as error:
+            raise explained(error.error, tree, error.model, (*at, *error.at)) from error
+        except StrategyUnusable as error:
+            raise located(error.problem, tree, (*at, *error.at)) from error
 
 
 def number_of(cfg: AppConfig, product: str) -> int:
@@ -245,11 +280,16 @@ def signals_held() -> Iterator[None]:
 
 
 @contextmanager
-def signals_heard(on_signal: Callable[[str], object]) -> Iterator[None]:
-    """Inside the running loop and :func:`signals_held`: each stop signal calls ``on_signal`` with its name."""
+def signals_heard(on_signal: Callable[[str], object], on_reread: Callable[[], object] | None = None) -> Iterator[None]:
+    """Inside the running loop and :func:`signals_held`: each stop signal calls ``on_signal`` with its name.
+
+    A SIGHUP that does not mean to stop calls ``on_reread``, if the command can read its settings anew.
+    """
 
     def hear(name: str) -> None:
-        if means_stop(name):
+        if on_reread is not None and _means_reread(name):
+            on_reread()
+        elif means_stop(name):
             on_signal(name)
 
     loop = asyncio.get_running_loop()
@@ -300,10 +340,14 @@ def means_stop(name: str) -> bool:
 
     A SIGHUP without a terminal does not: it is commonly sent to make a service reload its files. It is logged.
     """
-    if name == signal.SIGHUP.name and _IS_WITHOUT_TERMINAL:
+    if _means_reread(name):
         logger.warning("{} ignored: this process has no terminal; SIGTERM stops it", name)
         return False
     return True
+
+
+def _means_reread(name: str) -> bool:
+    return name == signal.SIGHUP.name and _IS_WITHOUT_TERMINAL
 
 
 def leaves(error: BaseException) -> list[BaseException]:

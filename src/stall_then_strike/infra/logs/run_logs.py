@@ -58,7 +58,9 @@ class RunLogs:
             for folder, each in zip(self.folders, self._cfg.by_instrument(), strict=True):
                 manifest = stack.enter_context(RunManifest(folder, each, self._mode, self._venue, self._market))
                 owed, unit = self._owed(each, folder), each.exchange.instrument()
-                logs = stack.enter_context(CsvLogs(folder, unit, self._cfg.log, start_ns=self._start_ns))
+                logs = stack.enter_context(
+                    CsvLogs(folder, unit, self._cfg.log, strategy=each.strategy.name, start_ns=self._start_ns)
+                )
                 for row in owed:
                     logs.write(row)
                 logs.flush()

@@ -35,13 +35,13 @@ EXECUTIONS_KEPT: Final = 2_000
 
 _SNAPSHOT_NS: Final = 5 * NS_PER_S
 _BOARD_DELAY_NS: Final = 60 * NS_PER_MS
-_EXECUTIONS_NS: Final = (35 * NS_PER_MS, 500 * NS_PER_MS)
+_EXECUTIONS_NS: Final = (35 * NS_PER_MS, 430 * NS_PER_MS)
 """Shortest and longest time from a match to its message. The tape's longest is 0.75 s; after 0.7 s without a board
 message the book would count as stale, which the tapes never show."""
 _EXECUTIONS_MEDIAN_S: Final = 0.1
 _EXECUTIONS_SIGMA: Final = 0.75
-_SHOWN_AFTER_NS: Final = 8 * NS_PER_MS
-"""Least time from an executions message to the board message that shows it."""
+_SHOWN_AFTER_NS: Final = (8 * NS_PER_MS, 130 * NS_PER_MS)
+"""Time from an executions message to the board message that shows it, at least (2021 tapes: 8 to 205 ms)."""
 _TICKER_DELAY_NS: Final = 40 * NS_PER_MS
 
 
@@ -58,6 +58,8 @@ class Publisher:
         self._sent = 0
         self._executions_ns = 0
         """When the last executions message leaves."""
+        self._shown_ns = 0
+        """When board messages may show the executions so far."""
         self._boards_ns = 0
         """When the last board message leaves."""
         self._next_exec_id = 2_600_000_000 + rng.randrange(100_000_000)
@@ -101,6 +103,7 @@ class Publisher:
         delay_ns = int(self._rng.lognormvariate(log(_EXECUTIONS_MEDIAN_S), _EXECUTIONS_SIGMA) * NS_PER_S)
         delay_ns = min(max(delay_ns, _EXECUTIONS_NS[0]), _EXECUTIONS_NS[1])
         self._executions_ns = max(now_ns + delay_ns, self._executions_ns)
+        self._shown_ns = max(self._shown_ns, self._executions_ns + self._rng.randint(*_SHOWN_AFTER_NS))
         self._send(self._executions_ns, Channel.EXECUTIONS, self._wire.executions(executions))
         return executions
 
@@ -203,7 +206,7 @@ class Publisher:
 
     def _board_ns(self, now_ns: int) -> int:
         """When a board message leaves: after the executions that it shows, and after the one before it."""
-        self._boards_ns = max(now_ns + _BOARD_DELAY_NS, self._executions_ns + _SHOWN_AFTER_NS, self._boards_ns)
+        self._boards_ns = max(now_ns + _BOARD_DELAY_NS, self._shown_ns, self._boards_ns)
         return self._boards_ns
 
     def _beat_gap(self) -> int:
