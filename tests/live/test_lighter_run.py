@@ -12,20 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
-from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, open_run
-from stall_then_strike.app.view.screen import Screen
+from stall_then_strike.app.trader.live_run import LiveRun, open_run
 from stall_then_strike.config.loader import app_config, read_layers
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.clock import ScaledClock, SystemClock
+from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.journal.reader import JournalReader
-from stall_then_strike.infra.journal.writer import Journal, journal_path
-from stall_then_strike.infra.logging_structured import CsvLogs
+from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.infra.logs.log_folder import log_folders
-from stall_then_strike.infra.watch.alerts import Alerts, AlertUrls
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.lighter.signing.signer import Secret
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
@@ -37,6 +33,7 @@ from stall_then_strike.venues.lighter_connection import LighterConnection
 from stall_then_strike.venues.lighter_units import with_units
 from tests.lighter.trader_rig import check_market
 from tests.live.pace import steady_clock
+from tests.live.rig import open_parts
 
 pytest.importorskip("lighter")
 SPEED = 8.0
@@ -63,30 +60,7 @@ class Room:
         """One run, for so many seconds of the exchange's time; its exit code."""
         cfg, account = self.cfg, account or self.account
         with ExitStack() as stack:
-            journal = stack.enter_context(
-                Journal.open(
-                    journal_path(cfg.journal.dir, cfg.exchange.product_code),
-                    product_code=cfg.exchange.product_code,
-                    others=cfg.products[1:],
-                    account=account.fingerprint,
-                    now_ns=self.clock.now_ns(),
-                    locks=self.folder,
-                )
-            )
-            logs, *more_logs = (
-                stack.enter_context(CsvLogs(folder, one.exchange.instrument(), cfg.log))
-                for folder, one in zip(log_folders(self.folder / "logs", cfg), cfg.by_instrument(), strict=True)
-            )
-            parts = LiveParts(
-                cfg=cfg,
-                account=account,
-                journal=journal,
-                logs=logs,
-                more_logs=more_logs,
-                log_dir=self.folder / "logs",
-                screen=Screen(Console(file=self.console, width=200), live=False),
-                alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
-            )
+            parts = open_parts(stack, cfg, account, self.folder, self.console, self.clock.now_ns())
             connection = LighterConnection(cfg, self.clock, account)
             async with open_run(parts, cfg, self.clock, account, connection, ending or Ending()) as run:
                 self.last = run
