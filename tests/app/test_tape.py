@@ -10,7 +10,7 @@ import pytest
 from stall_then_strike.app import tape
 from stall_then_strike.app.shell import cli
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.tapes.event_log import Beginning, EventFile
+from stall_then_strike.tapes.event_log import Beginnings, EventFile
 from stall_then_strike.tapes.stream_thread import Lost
 from stall_then_strike.tapes.tape_reader import read_tape
 from stall_then_strike.types.dto import Tick
@@ -104,7 +104,7 @@ def test_conversion_for_other_programs(sample: Path, tmp_path: Path, capsys: pyt
     assert call("convert", sample, "--to", "parquet") == cli.EXIT_DONE
     assert call("convert", sample, "--to", "npz", "-o", tmp_path / "x.npz") == cli.EXIT_DONE
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["s.executions.parquet", "s.jsonl.zst", "s.levels.parquet", "x.npz"]
+    assert names == ["s.executions.parquet", "s.jsonl.zst", "s.levels.parquet", "s.manifest.json", "x.npz"]
     assert "rows" in capsys.readouterr().out
 
 
@@ -160,7 +160,7 @@ def test_numbers_that_are_out_of_the_world_are_refused(args: list[str], capsys: 
 def test_event_logs_among_tapes_are_known_for_what_they_are(
     sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    log = EventFile(tmp_path, AppConfig(), "paper", Beginning(is_live=False))
+    log = EventFile(tmp_path, AppConfig(), "paper", Beginnings.on_paper(AppConfig()))
     log.take(START_NS, Tick(ts_ns=1))
     log.on_lost(Lost(3, 4, 5))
     log.close("done")

@@ -239,7 +239,7 @@ def test_conflict_between_layers_is_told_of_the_layer_that_gave_the_key() -> Non
         ("strategi:\n  ttl_ms: 800\n", 1, "strategi", "did you mean strategy?"),
         ("env: paper\nmax_dd_jpy: -1\n", 2, "max_dd_jpy", "did you mean risk.max_dd_jpy"),
         ("strategy.ttl_ms: 800\n", 1, "strategy.ttl_ms", "one level of the YAML per dot"),
-        ("xyzzy: 800\n", 1, "xyzzy", "accepted: env, exchange, instruments, pybotters, ws, strategy, risk"),
+        ("xyzzy: 800\n", 1, "xyzzy", "accepted: env, exchange, instruments, pybotters, ws, strategy, parameters, risk"),
         (
             "session:\n  quiet:\n    - {start: 01:00, stop: 02:00, why: x}\n",
             3,

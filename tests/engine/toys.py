@@ -6,7 +6,7 @@ import random
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.strategy import Holding, Market, Quote, Wish
-from stall_then_strike.types.dto import Reason, Side
+from stall_then_strike.types.dto import FillEvent, Reason, Side
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 
 BEHIND = 3
@@ -19,6 +19,7 @@ class Follower:
     tag = "toy"
     word = "rest"
     close_word = "enough"
+    together = True
     batch = 1
 
     def __init__(self, cfg: AppConfig, instrument: Instrument) -> None:
@@ -26,6 +27,7 @@ class Follower:
         self._most = 2 * self.size
         self._quote = Quote(0, Side.BUY, Ticks(0), self.size, 60_000)
         self.ended: list[tuple[int, Lots]] = []
+        self.filled: dict[int, int] = {}
 
     def on_event(self, market: Market, holding: Holding, gate: Reason | None, now_ns: int) -> Wish:
         if gate is not None:
@@ -37,6 +39,9 @@ class Follower:
         if price != self._quote.price or has_ended:
             self._quote = self._quote._replace(key=self._quote.key + 1, price=price)
         return Wish((self._quote,), Reason.BEST_MOVED)
+
+    def on_fill(self, key: int, fill: FillEvent) -> None:
+        self.filled[key] = self.filled.get(key, 0) + fill.size
 
     def on_ended(self, key: int, executed: Lots) -> None:
         self.ended.append((key, executed))

@@ -24,8 +24,8 @@ from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, open_run
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.products import InstrumentConfig
+from stall_then_strike.engine.strategies import configured
 from stall_then_strike.engine.strategy import MakeStrategy
-from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.corrections import is_taken_back
 from stall_then_strike.infra.bitflyer.bitflyer_rules import EXPIRY_NS
 from stall_then_strike.infra.bitflyer.credentials import Credentials
@@ -115,7 +115,7 @@ class LiveRoom:
         self.cfg = cfg
         self.credentials = Credentials(key=KEY.key, secret=KEY.secret)
         self.last: LiveRun | None = None
-        self.strategy: MakeStrategy = stall_then_strike
+        self.strategy: MakeStrategy = configured
         self.console = io.StringIO()
         """What runs have shown."""
         self.alerts = Alerts(AlertUrls(), pause_sec=0, clock=SystemClock())

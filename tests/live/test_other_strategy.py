@@ -34,6 +34,7 @@ async def test_it_trades_live_and_its_run_is_replayed_row_for_row(tmp_path: Path
         assert isinstance(toy, Follower)
         keys = [key for key, _ in toy.ended]
         assert len(keys) == len(set(keys)) == tally.quotes + tally.rejected, "each quote ended once"
+        assert toy.filled == {key: executed for key, executed in toy.ended if executed}, "each fill was told once"
         assert sum(executed > 0 for _, executed in toy.ended) == tally.touched
         assert replayed(event_logs(raw), tmp_path / "again", Follower) == csv_bytes(work.room.logs)
         assert {row["decision_type"] for row in work.room.rows("decisions")} >= {"rest", "cancel", "close"}

@@ -13,8 +13,8 @@ from loguru import logger
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.config.models import AppConfig, LogConfig
+from stall_then_strike.engine.strategies import configured
 from stall_then_strike.engine.strategy import MakeStrategy
-from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.sim.faults.catalogue import random_plan
 from stall_then_strike.tapes.event_log import Beginnings, EventFile
@@ -35,7 +35,7 @@ def event_logs(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.events.jsonl.zst"))
 
 
-def write_again(path: Path, logs: CsvLogs, strategy: MakeStrategy = stall_then_strike) -> None:
+def write_again(path: Path, logs: CsvLogs, strategy: MakeStrategy = configured) -> None:
     """The CSVs of a replay."""
     for number, (_, row) in enumerate(replay_events(path, strategy)):
         if not isinstance(row, Notice):
@@ -44,7 +44,7 @@ def write_again(path: Path, logs: CsvLogs, strategy: MakeStrategy = stall_then_s
             logs.flush()
 
 
-def replayed(paths: list[Path], log_dir: Path, strategy: MakeStrategy = stall_then_strike) -> dict[str, bytes]:
+def replayed(paths: list[Path], log_dir: Path, strategy: MakeStrategy = configured) -> dict[str, bytes]:
     run = open_run(paths[0])
     with CsvLogs(log_dir, run.cfg.exchange.instrument(), LogConfig()) as logs:
         for path in paths:

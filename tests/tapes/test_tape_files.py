@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from stall_then_strike.tapes.tape_files import tape_files
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.sim.exchange.source import iter_frames
+from stall_then_strike.sim.market import Market
+from stall_then_strike.tapes.tape_files import market_of_tapes, price_steps, require_product, tape_files
+from stall_then_strike.tapes.tape_reader import TapeLine
+from stall_then_strike.tapes.tape_tools import write_tape
 from stall_then_strike.types.errors import ConfigError
+from stall_then_strike.types.instrument import Instrument, Lots
 from tests.e2e.commands import run
 
 PRODUCT = "FX_BTC_JPY"
@@ -42,6 +49,77 @@ def test_folder_gives_its_tapes_of_the_product_in_order_of_time(tmp_path: Path) 
     assert found.words() == f"skipped, not a tape of this product: {events.name}, {other.name}"
     named = tape_files([late, events, early], PRODUCT)  # as the shell names them, in the order given
     assert (named.tapes, named.passed_over) == ([late, early], [events])
+
+
+XRP = Instrument(
+    product_code="XRP_JPY", tick_size=Decimal("0.001"), lot_size=Decimal("0.000001"), min_size=Lots(100_000)
+)
+"""A product with prices of three decimals."""
+
+
+@pytest.fixture(scope="module")
+def xrp_tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path, start_ns = tmp_path_factory.mktemp("xrp") / "xrp.jsonl", 1_767_571_200 * 10**9
+    frames = iter_frames(Market(seed=3, start_ns=start_ns, instrument=XRP), start_ns + 60 * 10**9)
+    write_tape(path, (TapeLine(frame.time_ns, frame.text) for frame in frames), "generated")
+    return path
+
+
+def settings(**exchange: object) -> AppConfig:
+    return AppConfig.model_validate({"exchange": exchange, "ws": {"channels": ()}})
+
+
+def test_tape_of_another_product_is_refused_with_what_to_set(xrp_tape: Path) -> None:
+    with pytest.raises(ConfigError, match="a tape of XRP_JPY, the settings are of FX_BTC_JPY") as refused:
+        require_product([xrp_tape], settings())
+    said = str(refused.value)
+    for wanted in ("--set exchange.product_code=XRP_JPY", "--set ws.channels=[]", "exchange.tick_size=0.001"):
+        assert wanted in said
+
+
+def test_prices_finer_than_the_settings_are_refused_with_what_to_set(xrp_tape: Path) -> None:
+    assert price_steps(xrp_tape) == {"XRP_JPY": Decimal("0.001")}
+    with pytest.raises(ConfigError, match=r"accepted: --set exchange\.tick_size=0\.001"):
+        require_product([xrp_tape], settings(product_code="XRP_JPY", tick_size=Decimal("0.01")))
+    require_product([xrp_tape], settings(product_code="XRP_JPY", tick_size=Decimal("0.001")))
+
+
+def test_product_with_fractional_prices_runs_through_check_backtest_and_report(xrp_tape: Path, tmp_path: Path) -> None:
+    assert "good" in run("tape", "check", xrp_tape).stdout
+    units = {"tick_size": "0.001", "size_step": "0.000001", "size_min": "0.1"}
+    sets = ["exchange.product_code=XRP_JPY", "ws.channels=[]", "strategy.size_min=0.1", "strategy.max_inventory_btc=10"]
+    flags = [text for one in (*sets, *(f"exchange.{k}={v}" for k, v in units.items())) for text in ("--set", one)]
+    ended = run("backtest", xrp_tape, "--engine", "interpreted", "--log-dir", tmp_path / "logs", *flags)
+    assert ended.returncode == 0, ended.stderr
+    assert "XRP" in ended.stdout
+    pytest.importorskip("plotly")
+    assert run("report", tmp_path / "logs", "--tape", xrp_tape, *flags).returncode == 0
+    page = (tmp_path / "logs" / "report.html").read_text()
+    own = page[page.index("<header>") : page.index("<script")]
+    assert "XRP" in own
+    assert "BTC" not in own
+    assert "Market: generated" in own
+
+
+@pytest.mark.parametrize(
+    ("manifest", "name", "market"),
+    [
+        ('{"source": "wss://ws.lightstream.bitflyer.com/json-rpc"}', "a", "real"),
+        ('{"source": "ws://127.0.0.1:8443/json-rpc"}', "a", "generated"),
+        ('{"source": "the embedded exchange"}', "a", "generated"),
+        ('{"market": "derived", "source": "wss://a.b"}', "a", "derived"),
+        ("broken", "a", "unknown"),
+        (None, "derived-FX_BTC_JPY-20250716", "derived"),
+        (None, "a", "unknown"),
+    ],
+)
+def test_manifest_or_name_says_of_what_market_a_tape_is(
+    manifest: str | None, name: str, market: str, tmp_path: Path
+) -> None:
+    (tape,) = made(tmp_path, f"{name}.jsonl.zst")
+    if manifest is not None:
+        (tmp_path / f"{name}.manifest.json").write_text(manifest)
+    assert market_of_tapes([tape]) == market
 
 
 @pytest.mark.parametrize(

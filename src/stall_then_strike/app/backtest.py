@@ -39,6 +39,7 @@ from stall_then_strike.app.view.snapshot import (
 from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig, Engine
+from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
@@ -48,7 +49,7 @@ from stall_then_strike.infra.logs.run_logs import RunLogs
 from stall_then_strike.research.replay.kernel_cache import is_compiled
 from stall_then_strike.sim.latency import quantile_table
 from stall_then_strike.tapes.sequence import of_each
-from stall_then_strike.tapes.tape_files import tape_files
+from stall_then_strike.tapes.tape_files import market_of_tapes, require_product, tape_files
 from stall_then_strike.tapes.tape_reader import LineFile
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError, StallThenStrikeError
@@ -114,9 +115,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if words := found.words():
             sys.stderr.write(f"backtest: {words}\n")
         args.tapes = found.tapes
+        require_product(args.tapes, cfg)
         for latency in (cfg.paper.order_latency, cfg.paper.cancel_latency):
             quantile_table(latency)  # report an unusable file before the tapes are read
         if cfg.backtest.engine is Engine.COMPILED:
+            cli.require_stall(cfg, "the compiled engine", "--engine interpreted")
             if len(cfg.products) > 1:
                 raise ConfigError(
                     f"backtest.engine: {cfg.backtest.engine} takes one instrument, not {', '.join(cfg.products)}; "
@@ -140,7 +143,8 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
         ):
             folders = log_folders(args.log_dir, cfg)
             fresh = not _csv_files(folders)
-            with RunLogs(args.log_dir, cfg, "backtest", ", ".join(map(str, args.tapes))) as logs:
+            tapes, market = ", ".join(map(str, args.tapes)), market_of_tapes(args.tapes)
+            with RunLogs(args.log_dir, cfg, "backtest", tapes, market=market) as logs:
                 try:
                     code = _replay(cfg, args, logs, screen)
                 except cli.Interrupted as stop:
@@ -173,7 +177,8 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: RunLogs, screen: Scr
     columns_: Columns | None = None
     takes_columns = len(cfg.products) == 1 and _has_research()
     short = engine is not Engine.COMPILED and is_short(args.tapes)
-    if engine is Engine.COMPILED or (engine is Engine.AUTO and not short and takes_columns):
+    can_compile = takes_columns and cfg.strategy.name == STALL_THEN_STRIKE and not short
+    if engine is Engine.COMPILED or (engine is Engine.AUTO and can_compile):
         from stall_then_strike.research.replay.compiled import CannotCompile
 
         screen.begin(f"backtest of {tapes}, compiled", args.log_dir)

@@ -18,7 +18,7 @@ from loguru import logger
 from stall_then_strike.app.shell import cli
 from stall_then_strike.infra.logs.log_folder import log_folders
 from stall_then_strike.infra.logs.log_runs import LogRuns
-from stall_then_strike.tapes.tape_files import tape_files
+from stall_then_strike.tapes.tape_files import require_product, tape_files
 from stall_then_strike.types.errors import ConfigError, StallThenStrikeError
 
 
@@ -82,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.compared and args.compare is None:
             raise ConfigError("--compare-run needs --compare, which names its folder; accepted: both or none")
         tapes = tape_files(args.tapes, *cfg.products)
+        require_product(tapes.tapes, cfg)
         if words := tapes.words():
             sys.stderr.write(f"report: --tape: {words}\n")
         out = args.folder / "report.html" if args.out is None else args.out

@@ -24,8 +24,10 @@ from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.prompt import answer_promptly
 from stall_then_strike.app.trader.live_run import LiveParts, run_live
 from stall_then_strike.app.view.screen import Screen
+from stall_then_strike.config.layers import show
 from stall_then_strike.config.loader import config_digest, effective_yaml
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.writer import OWN_FOLDER, Journal, journal_path
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
@@ -107,9 +109,12 @@ def _is_confirmed(cfg: AppConfig, layers: Sequence[Path]) -> bool:
 def _sizes(cfg: AppConfig, where: str) -> str:
     """What would be traded of one instrument."""
     strategy, unit = cfg.strategy, cfg.exchange.instrument()
+    quotes = f"  a quote      {plain(strategy.size_min)} {unit.base}\n"
+    if strategy.name != STALL_THEN_STRIKE:
+        quotes = f"  strategy     {strategy.name}, {show(cfg.parameters)}\n"
     return (
         f"{unit.product_code} {where}\n"
-        f"  a quote      {plain(strategy.size_min)} {unit.base}\n"
+        f"{quotes}"
         f"  position     at most {plain(strategy.max_inventory_btc)} {unit.base} either way\n"
     )
 
@@ -184,7 +189,7 @@ def _lacking_trades(journal: Journal, now_ns: int, cfg: AppConfig, log_dir: Path
     folder = log_dir / TradeLogger.KIND
     drop_cut_rows(folder, (utc_day(now_ns - day * _DAY_NS) for day in range(_DAYS_MENDED + 1)))
     rows = journal.trades_since(now_ns - _DAYS_MENDED * _DAY_NS, cfg.exchange.product_code)
-    lacking = missing_trades(folder, rows, cfg.exchange.instrument())
+    lacking = missing_trades(folder, rows, cfg.exchange.instrument(), strategy=cfg.strategy.name)
     if lacking:
         logger.warning("{} fills of the last run were not in the trades CSV: added", len(lacking))
     return lacking

@@ -31,10 +31,10 @@ from stall_then_strike.infra.journal.batch import BatchedJournal
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logs.log_folder import LogFolder
 from stall_then_strike.infra.logs.run_logs import RunLogs
-from stall_then_strike.infra.logs.run_manifest import Mode
+from stall_then_strike.infra.logs.run_manifest import GENERATED, Mode
 from stall_then_strike.sim.exchange.source import iter_frames
 from stall_then_strike.tapes.sequence import numbered, of_each
-from stall_then_strike.tapes.tape_files import is_event_log
+from stall_then_strike.tapes.tape_files import is_event_log, market_of_tapes, require_product
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError
 from stall_then_strike.venues.embedded_bitflyer import markets_of, source_of
@@ -78,6 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ConfigError(f"--tape {args.tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
         if args.tape is not None and is_event_log(args.tape):
             raise ConfigError(f"--tape {args.tape}: an event log; accepted: a tape, or `tape replay` for this one")
+        if args.tape is not None:
+            require_product([args.tape], cfg)
         if cfg.env == "live":
             raise ConfigError(f"env: {cfg.env} is not for this command; accepted: paper or sim")
     except ConfigError as error:
@@ -114,13 +116,13 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
         return _failed(error, sim=args.sim)
 
 
-def _source(cfg: AppConfig, args: argparse.Namespace) -> tuple[Mode, str]:
-    """The mode of the run and the source of its market data."""
+def _source(cfg: AppConfig, args: argparse.Namespace) -> tuple[Mode, str, str | None]:
+    """The mode of the run, the source of its market data, and of what market they are if no address tells."""
     if args.tape is not None:
-        return "paper-tape", str(args.tape)
+        return "paper-tape", str(args.tape), market_of_tapes([args.tape])
     if args.sim:
-        return "paper-sim", f"the embedded exchange, seed {cfg.sim.seed}"
-    return "paper-feed", cfg.exchange.ws_url
+        return "paper-sim", f"the embedded exchange, seed {cfg.sim.seed}", GENERATED
+    return "paper-feed", cfg.exchange.ws_url, None
 
 
 async def _trade_to_the_end(

@@ -23,7 +23,7 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
 from stall_then_strike.app.shell.wide_table import print_table
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.tapes.tape_files import tape_files
+from stall_then_strike.tapes.tape_files import market_of_tapes, require_product, tape_files
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, StallThenStrikeError
 
@@ -97,6 +97,13 @@ def parser() -> argparse.ArgumentParser:
         type=cli.positive_seconds,
         default=60.0,
         help="interval of the observations for Sharpe ratios (default: 60)",
+    )
+    flags.add_argument(
+        "--min-fills",
+        metavar="N",
+        type=_count,
+        default=10,
+        help="a set with fewer fills than this has an unknown result and is not ranked (default: %(default)s)",
     )
     where = flags.add_mutually_exclusive_group()
     where.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler, such as tcp://10.0.0.5:8786")
@@ -196,6 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stopper = Stopper()
     try:
         cfg = cli.load(args, cli.CONFIGS / "backtest.yml")
+        cli.require_stall(cfg, "sweep", "that one, or backtest for a single run of another")
         cli.require_open_files()
         args.tapes = _tapes(args.tapes, cfg)
         with cli.extra_needed("research"):
@@ -219,6 +227,7 @@ def _tapes(named: Sequence[str], cfg: AppConfig) -> list[str]:
     found = tape_files([Path(url) for url in named], cfg.exchange.product_code)
     if words := found.words():
         _say(words)
+    require_product(found.tapes, cfg)
     return [str(tape) for tape in found.tapes]
 
 
@@ -295,7 +304,12 @@ class _Sweep:
         digest = digest_of(found)
         folder = args.out or _RESULTS / f"sweep-{digest[:8]}"
         with RunJournal(folder) as journal:
-            head = sweep_result.head(plan, command=self._command, tapes=[shown(url) for url in args.tapes])
+            head = sweep_result.head(
+                plan,
+                command=self._command,
+                tapes=[shown(url) for url in args.tapes],
+                source=market_of_tapes(args.tapes),
+            )
             journal.open(digest, found, head)
             if args.retry_failed:
                 journal.forget(lambda record: not record.done)
@@ -335,6 +349,7 @@ class _Sweep:
             batch=args.batch,
             seed=self._cfg.paper.seed,
             sample_ns=sample_ns,
+            min_fills=args.min_fills,
         )
 
     def _drive(self, plan: Plan, job: Job, columns: Columns, journal: RunJournal) -> bool:

@@ -24,10 +24,11 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.config.models import ExchangeConfig, LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.logs.log_folder import log_folders
+from stall_then_strike.infra.logs.run_manifest import GENERATED
 from stall_then_strike.sim.exchange.source import Channel
 from stall_then_strike.tapes import tape_tools
 from stall_then_strike.tapes.event_replay import open_run, read_inputs, replay_events
-from stall_then_strike.tapes.tape_files import is_event_log
+from stall_then_strike.tapes.tape_files import is_event_log, market_of_tapes, price_steps
 from stall_then_strike.tapes.tape_reader import TapeError, read_tape
 from stall_then_strike.tapes.tape_rows import only_product
 from stall_then_strike.tapes.tape_tools import Audited
@@ -149,7 +150,10 @@ def _add_output(flags: argparse.ArgumentParser) -> None:
 
 def _add_units(flags: argparse.ArgumentParser) -> None:
     flags.add_argument(
-        "--tick-size", metavar="X", type=_step, default=Decimal(1), help="price step in quote currency (default: 1)"
+        "--tick-size",
+        metavar="X",
+        type=_step,
+        help="price step in quote currency (default: the finest at the beginning of the tape)",
     )
     flags.add_argument(
         "--size-step", metavar="X", type=_step, default=Decimal("1e-8"), help="size step (default: 0.00000001)"
@@ -182,12 +186,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 # --- info and check --------------------------------------------------------------------------------------------------
 
 
-def _exchange(args: argparse.Namespace) -> ExchangeConfig:
-    return ExchangeConfig().model_copy(update={"tick_size": args.tick_size, "size_step": args.size_step})
+def _exchange(args: argparse.Namespace, tape: Path) -> ExchangeConfig:
+    """The units, with the finest price step that is seen at the beginning of a tape unless one is given."""
+    tick = min(price_steps(tape).values(), default=Decimal(1)) if args.tick_size is None else args.tick_size
+    return ExchangeConfig().model_copy(update={"tick_size": tick, "size_step": args.size_step})
 
 
 def _info(args: argparse.Namespace) -> int:
-    audited = [tape_tools.audit_tape(path, _exchange(args)) for path in args.tapes if not is_event_log(path)]
+    audited = [tape_tools.audit_tape(path, _exchange(args, path)) for path in args.tapes if not is_event_log(path)]
     if args.json:
         for tape in audited:
             facts = {"file": str(tape.path), "bytes": tape.size, "error": tape.error, **tape.audit.as_json()}
@@ -256,7 +262,7 @@ def _check(args: argparse.Namespace) -> int:
         if is_event_log(path):
             code = max(code, _check_events(path))
             continue
-        tape = tape_tools.audit_tape(path, _exchange(args), gap_s=args.gap)
+        tape = tape_tools.audit_tape(path, _exchange(args, path), gap_s=args.gap)
         faults = tape_tools.faults_of(tape, min_agreed=args.min_agreed)
         sys.stdout.write(f"{path}: {'BAD' if faults else 'good'}, {tape.audit.messages:,} messages\n")
         for fault in faults:
@@ -308,26 +314,29 @@ def _cut(args: argparse.Namespace) -> int:
     if any(text is not None and text.startswith("+") for text in (args.start, args.end)):
         first = next(iter(read_tape(args.tape)), None)
         start_ns = first.recv_ns if first is not None else 0
+    market = market_of_tapes([args.tape])
     from_ns, to_ns = _moment("--from", args.start, start_ns), _moment("--to", args.end, start_ns)
-    return _wrote(args.out, tape_tools.write_tape(_tape_name(args.out), tape_tools.cut(args.tape, from_ns, to_ns)))
+    lines = tape_tools.cut(args.tape, from_ns, to_ns)
+    return _wrote(args.out, tape_tools.write_tape(_tape_name(args.out), lines, market))
 
 
 def _merge(args: argparse.Namespace) -> int:
     lines = tape_tools.merge(args.tapes, twice_s=args.drop_copies)
-    return _wrote(args.out, tape_tools.write_tape(_tape_name(args.out), lines))
+    return _wrote(args.out, tape_tools.write_tape(_tape_name(args.out), lines, market_of_tapes(args.tapes)))
 
 
 def _sample(args: argparse.Namespace) -> int:
     start_ns = _moment("--start", args.start, 0) or 0
     lines = tape_tools.generate(args.seed, start_ns, args.seconds)
-    return _wrote(args.out, tape_tools.write_tape(_tape_name(args.out), lines))
+    return _wrote(args.out, tape_tools.write_tape(_tape_name(args.out), lines, GENERATED))
 
 
 def _convert(args: argparse.Namespace) -> int:
     stem = args.tape.with_name(args.tape.name.removesuffix(".zst").removesuffix(".jsonl"))
     if args.kind in ("jsonl", "jsonl.zst"):
         out: Path = args.out or stem.with_name(f"{stem.name}.{args.kind}")
-        return _wrote(out, tape_tools.write_tape(_tape_name(out), iter(read_tape(args.tape))))
+        lines = iter(read_tape(args.tape))
+        return _wrote(out, tape_tools.write_tape(_tape_name(out), lines, market_of_tapes([args.tape])))
     instrument = _instrument(args)
     if args.kind == "npz":
         with cli.extra_needed("research"):
@@ -347,19 +356,21 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _instrument(args: argparse.Namespace) -> Instrument:
-    exchange = _exchange(args).model_copy(update={"product_code": only_product(args.tape, args.product)})
+    exchange = _exchange(args, args.tape).model_copy(update={"product_code": only_product(args.tape, args.product)})
     return exchange.instrument()
 
 
 def _replay(args: argparse.Namespace) -> int:
     if args.out.exists() and any(args.out.iterdir()):
         raise ConfigError(f"-o {args.out}: not empty; accepted: a new folder")
+    cli.look_for_strategies(args.events.parent)
     run = open_run(args.events)
     rows = 0
     with ExitStack() as stack:
         folders = zip(log_folders(args.out, run.cfg), run.cfg.by_instrument(), strict=True)
         every = [
-            stack.enter_context(CsvLogs(folder, each.exchange.instrument(), LogConfig())) for folder, each in folders
+            stack.enter_context(CsvLogs(folder, each.exchange.instrument(), LogConfig(), strategy=each.strategy.name))
+            for folder, each in folders
         ]
         for number, row in replay_events(args.events):
             if isinstance(row, Notice):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import time
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
@@ -48,6 +48,23 @@ def _clock_time(value: Any) -> Any:
     raise ValueError("not a time of day")
 
 
+def _no_secret(given: dict[str, Any]) -> dict[str, Any]:
+    for name in given:
+        if is_secret(name):
+            raise ValueError(f"{name}: credentials belong in .env or accounts.toml")
+    return given
+
+
+_SECRET: Final = re.compile(r"secret|token|passw|api_?key|credential", re.IGNORECASE)
+
+
+def is_secret(name: str) -> bool:
+    """Whether a key's name says that its value is a secret. Secrets belong in ``.env``, but people make mistakes."""
+    return _SECRET.search(name) is not None
+
+
+Parameters = Annotated[dict[str, Any], AfterValidator(_no_secret)]
+"""Settings of a strategy: its class says which there are."""
 Number = Annotated[Decimal, BeforeValidator(_number), AfterValidator(_bounded)]
 TimeOfDay = Annotated[time, BeforeValidator(_clock_time)]
 ZoneName = Annotated[str, AfterValidator(_zone)]

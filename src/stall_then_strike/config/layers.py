@@ -9,7 +9,7 @@ text and not 360, ``2026-11-21`` is text, ``no`` is text and not false. Duplicat
 other languages are refused. Nothing is expanded: ``${HOME}`` is seven characters.
 
 Some keys of the specification name an asset, whatever is traded. A source may give them by a neutral name instead; the
-tree has the specification's.
+tree has the specification's. ``strategy: NAME`` is short for a section with this name.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import yaml
 
+from stall_then_strike.config.fields import is_secret
 from stall_then_strike.types.errors import ConfigError
 
 _TAG: Final = "tag:yaml.org,2002:"
@@ -52,8 +53,6 @@ NEUTRAL_NAMES: Final[Mapping[tuple[str, str], str]] = {
     ("sim", "collateral"): "collateral_jpy",
 }
 """The specification's key for a section and a neutral name."""
-
-_SECRET: Final = re.compile(r"secret|token|passw|api_?key|credential", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +130,6 @@ def merge(under: Tree, over: Tree) -> Tree:
     return Tree(merged, over.origin)
 
 
-def is_secret(name: str) -> bool:
-    """Whether a key's name says that its value is a secret. Secrets belong in ``.env``, but people make mistakes."""
-    return _SECRET.search(name) is not None
-
-
 class _Reader(yaml.SafeLoader):
     """Composes nodes with their marks. PyYAML constructs no values."""
 
@@ -185,6 +179,11 @@ def _specified(tree: Tree, section: str = "") -> Tree:
         return tree
     children: dict[str, Tree] = {}
     for key, child in tree.value.items():
+        if key == "parameters":  # their names are the strategy's
+            children[key] = child
+            continue
+        if key == "strategy" and isinstance(child.value, str):
+            child = Tree({"name": child}, child.origin)
         name = NEUTRAL_NAMES.get((section, key), key)
         if name in children:
             neutral = next(short for (_, short), long in NEUTRAL_NAMES.items() if long == name)

@@ -22,7 +22,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from stall_then_strike.config.layers import RESOLVERS, Tree, is_secret, read_file, read_set, show
+from stall_then_strike.config.fields import is_secret
+from stall_then_strike.config.layers import RESOLVERS, Tree, read_file, read_set, show
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.venue_layers import with_venue
 from stall_then_strike.types.errors import ConfigError
@@ -65,8 +66,21 @@ def app_config(tree: Tree) -> AppConfig:
     try:
         return AppConfig.model_validate(tree.plain())
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        raise _refusal([line for detail in details for line in _explain(detail, tree)]) from error
+        raise explained(error, tree) from error
+
+
+def explained(
+    error: ValidationError, tree: Tree, root: type[BaseModel] = AppConfig, at: tuple[str | int, ...] = ()
+) -> ConfigError:
+    """What is wrong in the section at a path, which ``root`` describes; by default in the whole configuration."""
+    details = error.errors(include_url=False)
+    return _refusal([line for detail in details for line in _explain(detail, tree, root, at)])
+
+
+def located(problem: str, tree: Tree, at: tuple[str | int, ...]) -> ConfigError:
+    """A problem with the value at a path, with the layer that gave it."""
+    given = tree.at(at) or tree.at(_inherited(at))
+    return ConfigError(f"{given.origin if given else 'built-in default'}: {_dotted(at)}: {problem}")
 
 
 def effective_yaml(cfg: AppConfig) -> str:
@@ -102,10 +116,11 @@ def _refusal(problems: Sequence[str]) -> ConfigError:
 # --- Saying what is wrong --------------------------------------------------------------------------------------------
 
 
-def _explain(detail: ErrorDetails, tree: Tree) -> Iterator[str]:
+def _explain(detail: ErrorDetails, tree: Tree, root: type[BaseModel], at: tuple[str | int, ...]) -> Iterator[str]:
     """One line for each problem of one pydantic error."""
-    path, kind = detail["loc"], detail["type"]
-    model, field = _field_at(path)
+    kind = detail["type"]
+    model, field = _field_at(detail["loc"], root)
+    path = (*at, *detail["loc"])
     if kind == "value_error" and field is None:
         # This comes from a validator over several keys. Its lines start with the key, relative to its own section.
         for line in str(detail["ctx"]["error"]).splitlines():
@@ -114,7 +129,7 @@ def _explain(detail: ErrorDetails, tree: Tree) -> Iterator[str]:
             given = tree.at(full) or tree.at(_inherited(full))
             yield f"{given.origin if given else 'built-in default'}: {_dotted(full)}: {text}"
         return
-    node = tree.nearest(path)
+    node = tree.at(path) or tree.at(_inherited(path)) or tree.nearest(path)
     say = f"{node.origin}: {_dotted(path)}:"
     if kind == "extra_forbidden":
         yield f"{say} {_unknown(path, node.plain(), model)}"
@@ -127,10 +142,10 @@ def _explain(detail: ErrorDetails, tree: Tree) -> Iterator[str]:
 
 
 def _inherited(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Where an instrument's key is taken from if it is not given: ``strategy`` or ``exchange``."""
-    if path[0] != "instruments":
+    """Where an instrument's key is taken from if it is not given: ``strategy``, ``parameters`` or ``exchange``."""
+    if path[:1] != ("instruments",) or len(path) < 3:
         return path
-    return path[2:] if "strategy" in path else ("exchange", *path[2:])
+    return path[2:] if path[2] in ("strategy", "parameters") else ("exchange", *path[2:])
 
 
 def _unknown(path: tuple[str | int, ...], value: object, model: type[BaseModel]) -> str:
@@ -162,9 +177,9 @@ def _key_paths(model: type[BaseModel], above: str = "") -> Iterator[str]:
             yield from _key_paths(field.annotation, f"{above}{name}.")
 
 
-def _field_at(path: tuple[str | int, ...]) -> tuple[type[BaseModel], FieldInfo | None]:
+def _field_at(path: tuple[str | int, ...], root: type[BaseModel]) -> tuple[type[BaseModel], FieldInfo | None]:
     """The section in which a path ends, and its field there: None for a section itself or an unknown key."""
-    model: type[BaseModel] = AppConfig
+    model = root
     field: FieldInfo | None = None
     for step in path:
         if isinstance(step, int):
@@ -186,6 +201,8 @@ def _accepted(annotation: Any, field: FieldInfo | None) -> str:
     """What a key accepts, in words."""
     if get_origin(annotation) is tuple:
         text = f"a list, each item {_accepted(get_args(annotation)[0], None)}"
+    elif get_origin(annotation) is dict:
+        text = "a mapping with the strategy's own keys"
     elif get_origin(annotation) is Literal:
         text = " or ".join(map(str, get_args(annotation)))
     elif hasattr(annotation, "__metadata__"):  # Annotated, in a list

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from stall_then_strike.config.fields import Section, raise_all
+from stall_then_strike.config.fields import Parameters, Section, raise_all
 from stall_then_strike.config.products import InstrumentConfig, filled_in
 from stall_then_strike.config.replay import (
     BacktestConfig,
@@ -90,6 +90,7 @@ class AppConfig(Section):
     pybotters: PybottersConfig = Field(default_factory=PybottersConfig)
     ws: WsConfig = Field(default_factory=WsConfig)
     strategy: StallStrategyConfig = Field(default_factory=StallStrategyConfig)
+    parameters: Parameters = Field(default_factory=dict, description="settings of another strategy than stall's")
     risk: RiskConfig = Field(default_factory=RiskConfig)
     account: AccountConfig = Field(default_factory=AccountConfig)
     session: SessionConfig = Field(default_factory=SessionConfig)
@@ -150,6 +151,7 @@ class AppConfig(Section):
                         update={name: getattr(one, name) for name in ProductConfig.model_fields}
                     ),
                     "strategy": one.strategy,
+                    "parameters": one.parameters,
                     "instruments": (),
                 }
             )

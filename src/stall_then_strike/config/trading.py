@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import time
 from decimal import Decimal
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 from pydantic import Field, model_validator
 
@@ -39,9 +39,21 @@ class AfterHalt(StrEnum):
     """Stay up, and trade again when the trading day rolls."""
 
 
-class StallStrategyConfig(Section):
-    """Stall, strike, and exits."""
+STALL_THEN_STRIKE: Final = "stall_then_strike"
 
+
+class StallStrategyConfig(Section):
+    """Which strategy trades, what holds for every strategy, and the settings of stall-then-strike.
+
+    Every strategy has ``name``, ``max_inventory_btc``, ``stale_ms`` and the keys of closes. Stall-then-strike has its
+    other settings here, as the specification does; any other strategy has them in ``parameters``.
+    """
+
+    name: str = Field(
+        default=STALL_THEN_STRIKE,
+        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$",
+        description="strategy: stall_then_strike, grid, or the module.Class of your own",
+    )
     stall_T_ms: int = Field(default=250, ge=1, description="time for which both best prices must have stood still, ms")
     min_spread_tick: int = Field(default=1, ge=1, description="narrowest spread in which to strike, ticks")
     ttl_ms: int = Field(

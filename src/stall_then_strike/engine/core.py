@@ -11,20 +11,21 @@ objects that it owns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
+from functools import partial
 from typing import Final, assert_never
 
 from stall_then_strike.config.models import AfterHalt, AppConfig
-from stall_then_strike.engine.dispatch import Dispatch
-from stall_then_strike.engine.exits import Exits
+from stall_then_strike.engine.acting.dispatch import Dispatch
+from stall_then_strike.engine.acting.exits import Exits
+from stall_then_strike.engine.acting.quoting import Quoting
 from stall_then_strike.engine.gates import first_gate
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Applied, Order, Orders, OrderState
-from stall_then_strike.engine.quoting import Quoting
 from stall_then_strike.engine.recording import Recorder
+from stall_then_strike.engine.strategies import configured
 from stall_then_strike.engine.strategy import MakeStrategy
-from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.account import Account
 from stall_then_strike.engine.venue.budget import NEVER_NS
 from stall_then_strike.engine.venue.shared import Shared
@@ -112,7 +113,7 @@ class Core:
         cfg: AppConfig,
         shared: Shared,
         *,
-        strategy: MakeStrategy = stall_then_strike,
+        strategy: MakeStrategy = configured,
         is_remembered: bool = False,
     ) -> None:
         """Start flat, without a book and with the kill switch armed.
@@ -649,6 +650,8 @@ class Core:
             if self.account is not None:
                 self.account.rules.note_fill(now, applied.new_fill, realised)
                 self.account.rules.note_held(self.inventory.basis)
+            if order.key:
+                self._tell_strategy(partial(self.strategy.on_fill, order.key, applied.new_fill), now)
         elif isinstance(event, OrderEvent) and not applied.anomaly and not applied.is_repeat:
             self.record.order_event(order, event)
             self._count_failures(order, event, now)
@@ -658,16 +661,19 @@ class Core:
     def _on_ended(self, order: Order, now: int) -> None:
         """An order has just ended: tell the strategy, or the closing that sent it."""
         if order.key:
-            try:
-                self.strategy.on_ended(order.key, order.executed)
-            except Exception as error:  # noqa: BLE001 - whatever the error, the quotes must be cancelled
-                self._on_error(error, now)
+            self._tell_strategy(partial(self.strategy.on_ended, order.key, order.executed), now)
         elif not order.is_quote and self.exits.closing is not None:
             self.exits.closing.order_ended(now, executed=order.executed, remaining=order.remaining)
             is_refused = order.state is OrderState.REJECTED
             self._refused_close = order.side if is_refused else None
             if is_refused and self.account is not None and not self.obstacles:
                 self.account.rules.alarm("a close was refused")
+
+    def _tell_strategy(self, tell: Callable[[], None], now: int) -> None:
+        try:
+            tell()
+        except Exception as error:  # noqa: BLE001 - whatever the error, the quotes must be cancelled
+            self._on_error(error, now)
 
     # --- the journal
 

@@ -1,7 +1,8 @@
 """The seam between the engine and a strategy: what a strategy sees, and what it answers.
 
-A strategy says at every step which quotes it *wants*; `quoting` makes it so. It sends nothing itself and is told of no
-event: it sees the market and what it holds. Everything here is immutable and made of integers.
+A strategy says at every step which quotes it *wants*; `quoting` makes it so. It sends nothing itself: it sees the
+market and what it holds, and is told of fills. Everything here is immutable and made of integers. `context` is the same
+seam for a strategy that would rather place and cancel orders.
 
 **A key is one order.** A strategy numbers its quotes by counting up. A key higher than all before is a new quote, which
 is sent once. As long as it is live, the strategy names it in every wish, with the terms it was sent with: a live quote
@@ -14,12 +15,17 @@ not live has ended. A quote for which there was no budget is sent later if it is
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.venue.budget import NEVER_NS
-from stall_then_strike.types.dto import BoardSnapshot, Reason, Side
+from stall_then_strike.types.dto import BoardSnapshot, FillEvent, Reason, Side
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks
+
+QUOTE_TAGS: Final = ("stall", "quote")
+"""Tags of the quotes of our strategies in the logs: stall-then-strike, and any other."""
+QUOTE_WORDS: Final = ("strike", "quote")
+"""What they call sending quotes in the decision log."""
 
 Market = BoardSnapshot
 """The best of the book without our own orders. Its status is STALE once its message is older than ``stale_ms``."""
@@ -91,6 +97,8 @@ class Strategy(Protocol):
     """What sending quotes is called in the decision log."""
     close_word: str
     """What ``Wish.flatten`` is called in the runtime log."""
+    together: bool
+    """The new quotes of a wish are sent together or not at all. Otherwise as many as the budget allows, in order."""
     batch: int
     """How many orders of ``size`` one wish usually adds, for the budget's outlook."""
     size: Lots
@@ -101,6 +109,10 @@ class Strategy(Protocol):
         ``gate`` is the engine's reason that forbids quotes, or None. While there is one, no quote is left or sent,
         whatever is wished, and the reason in the log is the gate.
         """
+        ...
+
+    def on_fill(self, key: int, fill: FillEvent) -> None:
+        """A quote of this run was filled, in part or whole. Also told of a quote that had ended before."""
         ...
 
     def on_ended(self, key: int, executed: Lots) -> None:

@@ -14,12 +14,12 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from stall_then_strike.config.models import AppConfig, QuoteMode, StallStrategyConfig
-from stall_then_strike.engine.strategy import Holding, Market, Quote, Wish
+from stall_then_strike.engine.strategy import QUOTE_TAGS, QUOTE_WORDS, Holding, Market, Quote, Wish
 from stall_then_strike.engine.venue.budget import NEVER_NS
-from stall_then_strike.types.dto import NS_PER_MS, BookStatus, Reason, Side
+from stall_then_strike.types.dto import NS_PER_MS, BookStatus, FillEvent, Reason, Side
 from stall_then_strike.types.instrument import Instrument, Lots, Ticks
 
-STALL_TAG: Final = "stall"
+STALL_TAG, _WORD = QUOTE_TAGS[0], QUOTE_WORDS[0]
 
 # Moves of a verdict, as plain integers for the compiler.
 HOLD: Final = 0
@@ -238,8 +238,9 @@ class StallThenStrikeStrategy:
     """The strategy with its memory: its last quotes, when they were sent, and the best bid and ask at that time."""
 
     tag = STALL_TAG
-    word = "strike"
+    word = _WORD
     close_word = "reverse move"
+    together = True
     batch = 2
 
     def __init__(self, cfg: StallStrategyConfig, instrument: Instrument) -> None:
@@ -299,6 +300,9 @@ class StallThenStrikeStrategy:
         """The next quote; of size zero without a price, so that each side of a strike has its number."""
         self._key += 1
         return Quote(self._key, side, Ticks(price), self.size if price else Lots(0), self._ttl_ms)
+
+    def on_fill(self, key: int, fill: FillEvent) -> None:
+        """Nothing to do: the next decision sees the position."""
 
     def on_ended(self, key: int, executed: Lots) -> None:
         """Nothing to do: the next decision counts the quotes that are live."""

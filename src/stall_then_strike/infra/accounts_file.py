@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from stall_then_strike.config.layers import is_secret
+from stall_then_strike.config.fields import is_secret
 from stall_then_strike.types.errors import ConfigError
 
 FILE_VARIABLE: Final = "STALL_ACCOUNTS_FILE"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, Self, assert_never
 
 from stall_then_strike.config.models import LogConfig
+from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.infra.logs.csv_dialects import csv_line
 from stall_then_strike.infra.logs.daily_csv import DailyCsv
 from stall_then_strike.types.dto import (
@@ -39,7 +40,7 @@ CsvRow = TradeLogRow | OrderLogRow | DecisionLogRow
 
 RETRY_S: Final = 1.0
 """Pause before a failed write is repeated, in seconds."""
-STRATEGY: Final = "stall_then_strike"
+STRATEGY: Final = STALL_THEN_STRIKE
 """Name of the strategy in the trade log."""
 CLOSE_S: Final = 10.0
 """How long closing waits for a hanging disk, in seconds."""

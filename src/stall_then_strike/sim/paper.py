@@ -373,7 +373,7 @@ class PaperGateway:
                 left -= filled
                 order.queue = order.queue._replace(ahead=0)
             if filled:
-                self._fill(order, order.request.price, filled, self._maker, now_ns)
+                self._fill(order, order.request.price, filled, now_ns, is_maker=True)
                 if not order.remaining:
                     self._drop(order)
 
@@ -409,11 +409,11 @@ class PaperGateway:
                 continue
             self._taken[other, price] = taken + size
             rested = through and request.price is not None
-            self._fill(order, request.price if rested else price, size, self._maker if rested else self._taker, now_ns)
+            self._fill(order, request.price if rested else price, size, now_ns, is_maker=rested)
             if not order.remaining:
                 return
 
-    def _fill(self, order: _Resting, price: Ticks | None, size: int, rate: tuple[int, int], now_ns: int) -> None:
+    def _fill(self, order: _Resting, price: Ticks | None, size: int, now_ns: int, *, is_maker: bool) -> None:
         if price is None:
             raise AssertionError("a fill has a price")
         order.remaining -= size
@@ -426,9 +426,10 @@ class PaperGateway:
                 side=order.request.side,
                 price=price,
                 size=Lots(size),
-                fee=Money(fill_rules.fee(price, size, rate)),
+                fee=Money(fill_rules.fee(price, size, self._maker if is_maker else self._taker)),
                 order_id=order.order_id,
                 client_order_id=order.request.client_order_id,
+                is_maker=is_maker,
             )
         )
 

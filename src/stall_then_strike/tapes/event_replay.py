@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.portfolio import Taken
+from stall_then_strike.engine.strategies import configured
 from stall_then_strike.engine.strategy import MakeStrategy
-from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.tapes.event_codec import decode, decode_event
 from stall_then_strike.tapes.event_log import ASKED, LOST, VERSION, Asked, Beginning, Beginnings
 from stall_then_strike.tapes.tape_reader import LineFile, TapeError
@@ -88,7 +88,7 @@ def read_inputs(path: Path) -> Iterator[Received]:
                 raise TapeError(f"{path}:{number}: {error}") from error
 
 
-def replay_steps(path: Path, strategy: MakeStrategy = stall_then_strike) -> Iterator[Taken]:
+def replay_steps(path: Path, strategy: MakeStrategy = configured) -> Iterator[Taken]:
     """The steps of new cores that are not empty, in order. Raises TapeError, OSError.
 
     ``strategy`` must be the one of the run.
@@ -104,7 +104,7 @@ def replay_steps(path: Path, strategy: MakeStrategy = stall_then_strike) -> Iter
             raise TapeError(f"{path}: an event of instrument {number}, and there are {len(portfolio.cores)}")
 
 
-def replay_events(path: Path, strategy: MakeStrategy = stall_then_strike) -> Iterator[tuple[int, Row]]:
+def replay_events(path: Path, strategy: MakeStrategy = configured) -> Iterator[tuple[int, Row]]:
     """The rows of those steps, in order, each with the number of its instrument."""
     for number, step in replay_steps(path, strategy):
         for row in step.rows:

@@ -1,14 +1,26 @@
-"""Which files are tapes: a folder of recordings also contains event logs, manifests and unfinished parts."""
+"""Which files are tapes, of which product and from where.
+
+A folder of recordings also contains event logs, manifests and unfinished parts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import orjson
+
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.logs.run_manifest import GENERATED, UNKNOWN, market_at
 from stall_then_strike.tapes.part_file import PART
 from stall_then_strike.tapes.salvage import EVENTS
+from stall_then_strike.tapes.tape_audit import channel_of, kind_of
+from stall_then_strike.tapes.tape_reader import TapeError, read_tape
+from stall_then_strike.tapes.tape_writer import manifest_path
 from stall_then_strike.types.errors import ConfigError
 
 SUFFIXES: Final = (".jsonl", ".jsonl.zst")
@@ -69,3 +81,84 @@ def product_of(tape: Path) -> str | None:
     """The product in the name of a recorder's tape; None if the name has none."""
     said, dash, rest = tape.name.partition("-")
     return said if dash and said.isupper() and rest[:8].isdigit() else None
+
+
+DERIVED: Final = "derived"
+
+
+def market_of_tapes(tapes: Iterable[str | Path]) -> str:
+    """Of what market tapes are: ``real``, ``derived``, ``generated`` or ``unknown``; several are joined by ``+``."""
+    return "+".join(sorted({_market_of(Path(tape)) for tape in tapes})) or UNKNOWN
+
+
+def _market_of(tape: Path) -> str:
+    """By the manifest beside it, or else by its name."""
+    try:
+        manifest: Any = orjson.loads(manifest_path(tape).read_bytes())
+        if isinstance(said := manifest.get("market"), str):
+            return said
+        return market_at(manifest["source"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        words = tape.name.lower().replace("_", "-").split("-")
+        return DERIVED if "derived" in words else GENERATED if {"generated", "sample"} & set(words) else UNKNOWN
+
+
+_SEEN: Final = 400
+"""Messages from which a tape's products and price steps are known; snapshots come every 5 s among about 70 others."""
+
+
+def require_product(tapes: Sequence[Path], cfg: AppConfig) -> None:
+    """Refuse tapes of other products only, and prices finer than the settings' step. Raises ConfigError.
+
+    What cannot be read here is reported by those who read it whole.
+    """
+    steps_of = {one.exchange.product_code: one.exchange.tick_size for one in cfg.by_instrument()}
+    wanted = " and ".join(steps_of)
+    for tape in tapes:
+        steps = price_steps(tape)
+        if steps and not steps.keys() & steps_of.keys():
+            one = min(steps)
+            sets = [f"exchange.product_code={one}", "ws.channels=[]", f"exchange.tick_size={steps[one]:f} or finer"]
+            raise ConfigError(
+                f"{tape}: a tape of {', '.join(sorted(steps))}, the settings are of {wanted}; accepted: a tape of "
+                f"{wanted}, or the settings of the tape's product: --set {', --set '.join(sets)} (and "
+                "exchange.size_step, exchange.size_min and strategy.size_min, if they differ)"
+            )
+        for product in steps.keys() & steps_of.keys():
+            if steps_of[product] > steps[product]:
+                raise ConfigError(
+                    f"{tape}: prices of {product} are in steps of {steps[product]:f}, its tick_size is "
+                    f"{steps_of[product]:f}; accepted: --set exchange.tick_size={steps[product]:f} or finer"
+                )
+
+
+def price_steps(tape: Path) -> dict[str, Decimal]:
+    """The products at the beginning of a tape, with the finest step among their prices: 1, 0.1, 0.01 ...
+
+    The venue's ``mid_price`` is left out, as it may have half steps. Empty if the tape cannot be read.
+    """
+    found: dict[str, Decimal] = {}
+    try:
+        for line in islice(read_tape(tape), _SEEN):
+            message: Any = orjson.loads(line.text)
+            name = channel_of(message)
+            kind, product = kind_of(name) if name is not None else (None, "")
+            if kind is not None:
+                step = min((_step_of(price) for price in _prices(message["params"].get("message"))), default=Decimal(1))
+                found[product] = min(step, found.get(product, step))
+    except (OSError, TapeError, ValueError):
+        return {}
+    return found
+
+
+def _prices(content: Any) -> Iterable[Any]:
+    rows = content if isinstance(content, list) else []
+    if isinstance(content, dict):
+        rows = [row for side in ("bids", "asks") for row in content.get(side) or ()]
+    return [row["price"] for row in rows if isinstance(row, dict) and isinstance(row.get("price"), int | float)]
+
+
+def _step_of(price: float) -> Decimal:
+    """The power of ten that a price is a whole number of, 1 at most."""
+    exponent = Decimal(repr(price)).normalize().as_tuple().exponent
+    return Decimal(1).scaleb(exponent) if isinstance(exponent, int) and exponent < 0 else Decimal(1)

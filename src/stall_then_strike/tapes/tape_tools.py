@@ -16,10 +16,10 @@ import orjson
 from stall_then_strike.config.models import ExchangeConfig
 from stall_then_strike.sim.exchange.source import iter_frames
 from stall_then_strike.sim.market import Market
-from stall_then_strike.tapes.part_file import PartFile
+from stall_then_strike.tapes.part_file import PartFile, write_whole
 from stall_then_strike.tapes.tape_audit import TapeAudit
 from stall_then_strike.tapes.tape_reader import Stamps, TapeError, TapeLine, TapeStatistics, read_tape
-from stall_then_strike.tapes.tape_writer import manifest_path, tape_line
+from stall_then_strike.tapes.tape_writer import MANIFEST_VERSION, manifest_path, tape_line
 from stall_then_strike.types.dto import NS_PER_S
 
 MIN_AGREED: Final = 0.99
@@ -219,9 +219,15 @@ def generate(seed: int, start_ns: int, seconds: float) -> Iterator[TapeLine]:
         yield TapeLine(frame.time_ns, frame.text)
 
 
-def write_tape(path: Path, lines: Iterable[TapeLine]) -> int:
-    """Write a tape; return its number of messages. Raises OSError, TapeError."""
+def write_tape(path: Path, lines: Iterable[TapeLine], market: str | None = None) -> int:
+    """Write a tape, and a manifest if it is known of what ``market`` it is; return its number of messages.
+
+    Raises OSError, TapeError.
+    """
     with TapeOutput(path) as output:
         for line in lines:
             output.write(line.recv_ns, line.text)
+    if market is not None:
+        about = {"version": MANIFEST_VERSION, "file": path.name, "sha256": sha256_of(path), "market": market}
+        write_whole(manifest_path(path), orjson.dumps(about, option=orjson.OPT_INDENT_2) + b"\n")
     return output.messages

@@ -143,16 +143,17 @@ class TapeWriter:
         now_ns: Callable[[], int] | None,
         on_failure: Callable[[LogError], None] = lambda error: None,
         on_finished: Callable[[Path], None] = lambda path: None,
+        source: str | None = None,
     ) -> None:
         """Start the thread. The folder must exist and be locked by this process; see ``salvage``.
 
         ``now_ns`` None means that only the frames' stamps tell the time. ``on_failure`` and ``on_finished`` are called
-        by the thread.
+        by the thread. ``source`` is where frames come from, by default the address of the settings.
         """
         self.messages = 0
         """Frames queued so far."""
         product = exchange.product_code
-        sink = HourlyTape(folder, product, exchange, exchange.ws_url, on_finished)
+        sink = HourlyTape(folder, product, exchange, exchange.ws_url if source is None else source, on_finished)
         self._thread: StreamThread[bytes | Told] = StreamThread(
             sink, name=f"tape of {product}", bound=bound, now_ns=now_ns, on_failure=on_failure
         )

@@ -154,6 +154,8 @@ class FillEvent:
     """What the venue charges; negative for a rebate."""
     client_order_id: ClientOrderId | None = None
     order_id: OrderId | None = None
+    is_maker: bool | None = None
+    """Whether our order rested; None if the venue does not say so."""
 
     def __post_init__(self) -> None:
         """Refuse a fill without an order, a price or a size."""

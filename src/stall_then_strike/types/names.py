@@ -89,6 +89,8 @@ class Reason(IntEnum):
     """
 
     STRIKE = 1
+    STRATEGY = 2
+    """A strategy other than stall-then-strike wished it."""
     # Gates, in the order in which they are checked.
     HALTED = 10
     STOPPING = 11

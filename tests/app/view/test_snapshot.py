@@ -59,6 +59,7 @@ INSTRUMENT = {
     "spread_ticks",
     "best_age_ms",
     "stall_ms",
+    "word",
     "position",
     "max_position",
     "avg_price",

@@ -45,7 +45,7 @@ TWICE = (
     Twice(
         "what a decision sees",
         "_see",
-        "engine.quoting.Quoting",
+        "engine.acting.quoting.Quoting",
         "hold:budget hold:quoting hold:position_limit hold:stall_immature hold:spread hold:book_suspect hold:closing",
     ),
     Twice("gates' inputs", "_see", "engine.core.Core", "hold:halted hold:venue_not_running hold:quiet_time"),
@@ -55,13 +55,13 @@ TWICE = (
     Twice(
         "cancels that must come through",
         "_cancel_due_ns _send_cancels _may_send_cancels _cancel_quotes _retry_cancels",
-        "engine.exits.Exits",
+        "engine.acting.exits.Exits",
         "cancel:ttl cancel:best_moved cancel:waited",
     ),
     Twice(
         "a closing driven",
         "_begin_closing _close_ended _go_on _send_close",
-        "engine.exits.Exits",
+        "engine.acting.exits.Exits",
         "trade:close trade:dust hold:dust close:kill_pnl close:at_market close:at_limit",
     ),
     Twice(

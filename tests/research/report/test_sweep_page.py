@@ -90,7 +90,28 @@ def test_sets_without_a_fill_rank_last_and_are_told(tmp_path: Path, monkeypatch:
     read = read_sweep(tmp_path)
     assert {one.number for one in read.sets[-2:]} == {0, 1}
     assert not {0, 1} & {one.number for one in front(read.sets)}
-    assert "2 of 36 sets had no fill" in text_of(page_of(tmp_path))
+    assert "2 of 36 sets had fewer than 1 fills" in text_of(page_of(tmp_path))
+    assert not {0, 1} & {one.number for one in read.known}, "no chart has them"
+
+
+def test_sets_with_few_fills_are_unknown(tmp_path: Path) -> None:
+    """The handmade sets have 100 fills and their number; the best by profit is of the lower half."""
+    made.write(tmp_path)
+    best = read_sweep(tmp_path).sets[0].number
+    made.change(tmp_path, min_fills=101 + best)
+    read = read_sweep(tmp_path)
+    assert read.sets[0].number > best
+    assert [one.is_known for one in read.sets] == [True] * (35 - best) + [False] * (best + 1)
+
+
+def test_page_says_mode_market_and_period(tmp_path: Path) -> None:
+    made.write(tmp_path)
+    made.change(tmp_path, source="derived+real", span=[made.START_NS, made.START_NS + made.HOUR_NS])
+    told = "\n".join(page_of(tmp_path).subtitle)
+    assert "Mode: paper fills" in told
+    assert "Market: derived: " in told
+    assert "; real" in told
+    assert "2026-01-05 00:00:00 to 2026-01-05 01:00:00 UTC (1:00:00)" in told
 
 
 def test_front_has_all_that_nothing_beats_and_nothing_else() -> None:
@@ -107,8 +128,8 @@ def test_out_of_sample_table_has_each_fold_and_the_sums(tmp_path: Path) -> None:
     kept = pl.read_parquet(folder / "out_of_sample.parquet")
     table = page_of(folder).sections[0].table
     assert table is not None
-    assert [row[0].text for row in table.rows] == ["1", "2", "3", "4", "Sum"]
-    assert table.rows[-1][7].text == f"{kept['test_pnl'].sum():,.2f}"
+    assert [row[0].text for row in table.rows] == ["1", "2", "3", "4", "Sum", "An\xa0hour"]
+    assert table.rows[-2][7].text == f"{kept['test_pnl'].sum():,.2f}"
     assert table.rows[0][-1].text.split() == [str(kept["rank"][0]), "/", "36"]
 
 
@@ -123,7 +144,7 @@ def test_fold_without_a_choice_is_shown_and_not_counted(tmp_path: Path) -> None:
     table = page.sections[0].table
     assert table is not None
     assert table.rows[0][2].text == "—"
-    assert table.rows[-1][7].text == f"{kept.filter(~first)['test_pnl'].sum():,.2f}"
+    assert table.rows[-2][7].text == f"{kept.filter(~first)['test_pnl'].sum():,.2f}"
     assert any("in 3 fold(s)" in sentence for sentence in page.summary)
 
 

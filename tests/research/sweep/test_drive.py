@@ -258,8 +258,8 @@ def test_a_set_without_fills_is_no_result() -> None:
     assert front(records[:3], ("pnl", "max_drawdown")) == {2}
     assert out_of_sample(records, of)[0]["number"] == 2
     table = best_table(records, of, 10)
-    assert list(table.columns[0].cells) == ["2", "0", "1"]
-    assert "1 without a fill: no result" in str(table.caption)
+    assert list(table.columns[0].cells) == ["2", "0", "1?"]
+    assert "? 1 with fewer than 1 fills: result unknown" in str(table.caption)
     assert out_of_sample([one for one in records if one.number == 1], of)[0]["number"] is None
 
 

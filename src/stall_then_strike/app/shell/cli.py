@@ -24,8 +24,11 @@ from loguru import logger
 
 from stall_then_strike import config
 from stall_then_strike.app.shell.output import watched
-from stall_then_strike.config.loader import app_config, read_layers
+from stall_then_strike.config.layers import Tree
+from stall_then_strike.config.loader import app_config, explained, located, read_layers
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.trading import STALL_THEN_STRIKE
+from stall_then_strike.engine.strategies import ParametersUnfit, StrategyUnusable, configured
 from stall_then_strike.types.errors import ConfigError
 from stall_then_strike.venues.lighter_units import with_units
 
@@ -180,11 +183,39 @@ def load(args: argparse.Namespace, default_override: Path | None, *, takes_sever
             hint = f", or no {flag} for the package's own, {own}" if own.is_file() else ""
             raise ConfigError(f"{flag} {path}: no such file in {Path.cwd()}; accepted: a YAML file{hint}")
     args.layers = files
-    cfg = app_config(with_units(read_layers(files[0], files[1] if len(files) > 1 else None, args.sets)))
+    tree = with_units(read_layers(files[0], files[1] if len(files) > 1 else None, args.sets))
+    cfg = app_config(tree)
     if len(cfg.products) > 1 and not takes_several:
         given = ", ".join(cfg.products)
         raise ConfigError(f"instruments: {given}: this command takes one; accepted: one")
+    look_for_strategies(*(file.parent for file in files))
+    _try_strategies(cfg, tree)
     return cfg
+
+
+def look_for_strategies(*folders: Path) -> None:
+    """Let strategies be imported from these folders and the current one, after all that is installed."""
+    for folder in (*folders, Path.cwd()):
+        if (name := str(folder.resolve())) not in sys.path:
+            sys.path.append(name)
+
+
+def require_stall(cfg: AppConfig, what: str, accepted: str) -> None:
+    """Refuse any other strategy for a command that knows only the one. Raises ConfigError."""
+    if (name := cfg.strategy.name) != STALL_THEN_STRIKE:
+        raise ConfigError(f"strategy.name: {name}: {what} knows only {STALL_THEN_STRIKE}; accepted: {accepted}")
+
+
+def _try_strategies(cfg: AppConfig, tree: Tree) -> None:
+    """Make every instrument's strategy once. Raises ConfigError for one that cannot be made."""
+    for number, each in enumerate(cfg.by_instrument()):
+        at = ("instruments", number) if cfg.instruments else ()
+        try:
+            configured(each, each.exchange.instrument())
+        except ParametersUnfit as error:
+            raise explained(error.error, tree, error.model, (*at, *error.at)) from error
+        except StrategyUnusable as error:
+            raise located(error.problem, tree, (*at, *error.at)) from error
 
 
 def number_of(cfg: AppConfig, product: str) -> int:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Final
 
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.strategy import QUOTE_WORDS
 from stall_then_strike.engine.venue.budget import Budget
 from stall_then_strike.infra.logs.log_reader import DecisionLine
 from stall_then_strike.types.dto import NS_PER_S, Reason
@@ -44,7 +45,7 @@ def budget_waits(rows: Iterable[DecisionLine], questions: Iterable[int], cfg: Ap
                 waits[now_ns] = NOT_COUNTED if wait is None else wait.text(now_ns)
             continue
         sizes = [unit.to_lots(Decimal(size)) for size in _ORDER.findall(row.actions)]
-        if row.decision_type == "strike" and sizes:
+        if row.decision_type in QUOTE_WORDS and sizes:
             budget.spend_strike(now_ns, len(sizes), sizes[0])
         else:
             for size in sizes:

@@ -14,6 +14,7 @@ from typing import Final
 
 from stall_then_strike.app.story.why_words import lasting, measured, sentence
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.strategy import QUOTE_WORDS
 from stall_then_strike.infra.logs.log_reader import DecisionLine, Span
 
 _BETWEEN: Final = frozenset({"cancel", "close"})
@@ -125,7 +126,7 @@ def _is_later_run(row: DecisionLine, following: DecisionLine) -> bool:
         return False
     if following.decision_type == "hold":
         return following.reason == row.reason or (row.reason in _LAST and following.reason not in _AFTER_LAST)
-    return row.reason in _LAST and following.decision_type == "strike"
+    return row.reason in _LAST and following.decision_type in QUOTE_WORDS
 
 
 def _worded(hold: Hold, figures: str) -> str:

@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from stall_then_strike.engine.strategy import QUOTE_TAGS
 from stall_then_strike.infra.logs.log_reader import DecisionLine, OrderLine, TradeLine
-from stall_then_strike.types.dto import BookedFill, Fact, OrderEventKind, OrderMemo
+from stall_then_strike.types.dto import BookedFill, Fact, OrderEventKind, OrderMemo, Reason
 from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import plain
 
 _K = OrderEventKind
+_REASONS: Final = dict(zip(QUOTE_TAGS, (Reason.STRIKE.label, Reason.STRATEGY.label), strict=True))
+"""Why a quote was sent, by its tag."""
 _ENDS: Final = (_K.CANCELLED, _K.EXPIRED, _K.REJECTED, _K.NOT_SENT, _K.PROVEN_ABSENT)
 _ANSWERS: Final = (_K.ACCEPTED, _K.REJECTED, _K.NOT_SENT, _K.SEND_UNKNOWN)
 _REFUSALS: Final = (_K.REJECTED, _K.NOT_SENT, _K.PROVEN_ABSENT)
-QUOTE_TAG: Final = "stall"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +209,7 @@ def life_of_csv(rows: Sequence[OrderLine], trades: Iterable[TradeLine], decision
         size=first.size,
         ttl_ms=first.ttl_ms,
         tag=first.tag,
-        reason="strike" if first.tag == QUOTE_TAG else first.reason,
+        reason=_REASONS.get(first.tag, first.reason),
         sent_ns=None if place is None else _sent_ns(place, decisions),
         answered_ns=None if place is None else place.ts_ns,
         answer="" if place is None else ("accepted" if place.order_id else place.reason),

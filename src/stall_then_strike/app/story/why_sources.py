@@ -24,6 +24,7 @@ from stall_then_strike.app.story.why_order import (
     life_of_journal,
 )
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.engine.strategy import QUOTE_WORDS
 from stall_then_strike.infra.file_lock import holder
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import OWN_FOLDER, journal_path
@@ -281,7 +282,7 @@ class Sources:
         expected += [
             f"{side} {plain(at)}"
             for row in found.decisions.within
-            if row.decision_type == "strike"
+            if row.decision_type in QUOTE_WORDS
             for side, at in (("BUY", row.entry_bid), ("SELL", row.entry_ask))
             if at is not None
         ]

@@ -13,9 +13,10 @@ from typing import Final
 from stall_then_strike.app.story import why_verdict
 from stall_then_strike.app.story.why_hold import Hold, holds_of
 from stall_then_strike.app.story.why_moment import Asked
-from stall_then_strike.app.story.why_order import QUOTE_TAG, Fill, OrderLife
+from stall_then_strike.app.story.why_order import Fill, OrderLife
 from stall_then_strike.app.story.why_sources import Records, Sources
 from stall_then_strike.app.story.why_words import FACTS, LIMITED, LOUD, clause, reason_of, sentence, signed
+from stall_then_strike.engine.strategy import QUOTE_TAGS, QUOTE_WORDS
 from stall_then_strike.infra.logs.log_reader import DecisionLine
 from stall_then_strike.types.dto import NS_PER_S, Fact
 from stall_then_strike.types.instrument import Instrument
@@ -182,7 +183,7 @@ def _holds(sources: Sources, found: Records) -> list[Hold]:
 def _ends(found: Records) -> Iterator[int]:
     """Stamps of decisions in the journal: strikes, halts and resumes."""
     for life in found.orders:
-        if life.source == "journal" and life.tag == QUOTE_TAG and life.sent_ns is not None:
+        if life.source == "journal" and life.tag in QUOTE_TAGS and life.sent_ns is not None:
             yield life.sent_ns
     yield from (fact.ts_ns for fact in found.facts if fact.what in ("halt", "resume"))
 
@@ -245,7 +246,7 @@ def _of_hold(hold: Hold) -> Happening:
 
 def _of_decision(row: DecisionLine) -> Happening:
     why, kind = sentence(row.reason), row.decision_type
-    if kind == "strike":
+    if kind in QUOTE_WORDS:
         text = f"{_orders(row.actions)}: spread {row.spread_ticks:,}, best stood {row.best_age_ms:,} ms"
     elif kind == "cancel":
         count = sum(int(part.split()[1]) for part in row.actions.split("; ") if _CANCELS.fullmatch(part))
@@ -327,7 +328,7 @@ def _of_fill(fill: Fill, units: Instrument) -> Happening:
         f"{fill.side} {plain(fill.size)} @ {plain(fill.price)}: {money(fill.pnl)} {units.quote}{fee}, "
         f"position {signed(fill.inventory_after)} {units.base}{number}"
     )
-    what = "fill" if fill.tag in ("stall", "close", "dust") else fill.tag
+    what = "fill" if fill.tag in (*QUOTE_TAGS, "close", "dust") else fill.tag
     return Happening(
         ts_ns=fill.ts_ns,
         what=what,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
 from typing import Final
 
 from stall_then_strike.app.story.why_hold import Hold
 from stall_then_strike.app.story.why_moment import Asked
-from stall_then_strike.app.story.why_order import QUOTE_TAG, OrderLife
+from stall_then_strike.app.story.why_order import OrderLife
 from stall_then_strike.app.story.why_sources import Records, Sources
 from stall_then_strike.app.story.why_words import LOUD, clause, lasting, signed
+from stall_then_strike.engine.strategy import QUOTE_TAGS, QUOTE_WORDS
 from stall_then_strike.infra.logs.log_reader import DecisionLine
 from stall_then_strike.types.dto import Reason
 from stall_then_strike.types.instrument import Instrument
@@ -17,6 +19,7 @@ from stall_then_strike.types.text import money, plain, utc_clock, utc_iso
 
 _DID: Final = {
     "strike": "a strike had been sent",
+    "quote": "quotes had been sent",
     "cancel": "quotes were being cancelled",
     "close": "the position was being closed",
     "halt": "trading had halted",
@@ -27,7 +30,8 @@ _DID: Final = {
 def of_order(life: OrderLife, units: Instrument) -> list[str]:
     """What happened to an order."""
     at = "at market" if life.price is None else f"at {life.price:,f}"
-    kind = "a quote of a strike" if life.tag == QUOTE_TAG else f"an order to close ({life.tag}: {clause(life.reason)})"
+    of_quotes = dict(zip(QUOTE_TAGS, ("a quote of a strike", "a quote"), strict=True))
+    kind = of_quotes.get(life.tag) or f"an order to close ({life.tag}: {clause(life.reason)})"
     sent = f", sent at {utc_clock(life.sent_ns)}" if life.sent_ns is not None else ""
     name = life.client_order_id or life.order_id
     said = [f"Order {name} was {kind}: {life.side} {plain(life.size)} {units.base} {at}{sent}."]
@@ -122,8 +126,8 @@ def _at(sources: Sources, hold: Hold | None, state: DecisionLine | None, at_ns: 
 
 
 def _sum(found: Records, units: Instrument) -> str:
-    strikes = sum(row.decision_type == "strike" for row in found.decisions.within)
-    parts = [f"{strikes} {'strike' if strikes == 1 else 'strikes'}"]
+    words = Counter(row.decision_type for row in found.decisions.within if row.decision_type in QUOTE_WORDS)
+    parts = [f"{count} {word if count == 1 else f'{word}s'}" for word, count in (words or {"strike": 0}).items()]
     won = sum((fill.pnl for fill in found.fills), Decimal(0))
     count = len(found.fills)
     parts.append(

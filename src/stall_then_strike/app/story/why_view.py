@@ -16,6 +16,7 @@ from stall_then_strike.app.story.why_hold import Hold
 from stall_then_strike.app.story.why_order import Fill, OrderLife
 from stall_then_strike.app.story.why_story import Happening, Story
 from stall_then_strike.app.story.why_words import lasting, signed
+from stall_then_strike.engine.strategy import QUOTE_WORDS
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import money, plain, utc_clock, utc_iso
@@ -24,7 +25,7 @@ LINES_SHOWN: Final = 400
 """Most lines of a time line that are shown: those around its zero."""
 _STYLES: Final = {
     "hold": "bright_black",
-    "strike": "bold cyan",
+    **dict.fromkeys(QUOTE_WORDS, "bold cyan"),
     "fill": "bold green",
     "HALT": "bold red",
     "log": "bright_black",

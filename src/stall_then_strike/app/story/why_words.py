@@ -18,6 +18,7 @@ from stall_then_strike.types.text import plain
 
 SENTENCES: Final[Mapping[Reason, str]] = {
     Reason.STRIKE: "The best prices stood still for long enough, in a wide enough spread.",
+    Reason.STRATEGY: "The strategy wished it.",
     Reason.HALTED: "Trading is halted.",
     Reason.STOPPING: "The program is stopping.",
     Reason.CLOSING: "The position is being closed.",

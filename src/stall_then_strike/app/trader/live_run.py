@@ -33,8 +33,8 @@ from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import config_digest
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.portfolio import Portfolio
+from stall_then_strike.engine.strategies import configured
 from stall_then_strike.engine.strategy import MakeStrategy
-from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, perf_ns
 from stall_then_strike.infra.journal.care import JournalCare
 from stall_then_strike.infra.journal.writer import Journal
@@ -78,7 +78,7 @@ class LiveParts:
     screen: Screen
     alerts: Alerts
     more_logs: Sequence[CsvLogs] = ()
-    strategy: MakeStrategy = stall_then_strike
+    strategy: MakeStrategy = configured
 
 
 async def run_live(parts: LiveParts, ending: Ending, duration_s: float | None) -> int:

@@ -26,6 +26,7 @@ from stall_then_strike.app.view.snapshot import (
     reason_counts,
 )
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.engine.orders import OrderState
 from stall_then_strike.engine.portfolio import MONEY_PER_ONE, DayResult, Portfolio
 from stall_then_strike.infra.clock import perf_ns
@@ -149,7 +150,8 @@ def _instrument(cfg: AppConfig, seat: Seat, now: int) -> InstrumentSnapshot:
         best_ask=price_of(unit, board.best_ask_price) if known else None,
         spread_ticks=board.spread_ticks if known else None,
         best_age_ms=(now - board.best_since_ns) // NS_PER_MS if known else None,
-        stall_ms=cfg.strategy.stall_T_ms,
+        stall_ms=cfg.strategy.stall_T_ms if cfg.strategy.name == STALL_THEN_STRIKE else None,
+        word=core.strategy.word,
         position=unit.size(core.inventory.position),
         max_position=cfg.strategy.max_inventory_btc,
         avg_price=price_of(unit, held.avg_price) if held.size else None,

@@ -28,6 +28,8 @@ from stall_then_strike.tapes.tape_writer import TapeWriter
 from stall_then_strike.venues.connection import Connection
 
 _ENDED: Final = "run ended"
+_EMBEDDED: Final = "the embedded exchange"
+"""Whose frames are recorded in virtual time."""
 
 
 class _TapeOfEach:
@@ -76,9 +78,10 @@ class OwnRecording:
     def _open(self, folder: Path) -> None:
         cfg = self._cfg
         now_ns = None if self._clock is None else self._clock.now_ns
+        source = _EMBEDDED if self._clock is None else None
         for each in cfg.by_instrument():
             self._stack.enter_context(RecordFolder(folder, each.exchange))
-            tape = TapeWriter(folder, each.exchange, bound=cfg.record.queue_frames, now_ns=now_ns)
+            tape = TapeWriter(folder, each.exchange, bound=cfg.record.queue_frames, now_ns=now_ns, source=source)
             self._stack.callback(tape.close, _ENDED)
             self._tapes.append(tape)
         if cfg.record.own_events:

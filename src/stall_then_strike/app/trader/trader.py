@@ -22,8 +22,8 @@ from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.gateway import EventSink
 from stall_then_strike.engine.portfolio import Portfolio
+from stall_then_strike.engine.strategies import configured
 from stall_then_strike.engine.strategy import MakeStrategy
-from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.shared import Shared
 from stall_then_strike.infra.clock import Clock, perf_ns
 from stall_then_strike.infra.market_source import FeedStatistics, MarketEvent
@@ -269,7 +269,7 @@ class PaperTrader(Trader):
         journal: ChangeLog | None = None,
         *,
         others: Sequence[tuple[Feed, RowLog]] = (),
-        strategy: MakeStrategy = stall_then_strike,
+        strategy: MakeStrategy = configured,
     ) -> None:
         """Nothing is started yet. Each paper gateway reads the book of its instrument's feed.
 

@@ -183,7 +183,7 @@ def _headline(seen: Snapshot, width: int) -> Text:
 
 def _figures(seen: Snapshot) -> list[Figure]:
     counts, latency = seen.counts, seen.latency
-    done = ((counts.strikes, "strikes"), (counts.fills, "fills"), (counts.cancels, "cancels"))
+    done = ((counts.strikes, seen.strikes), (counts.fills, "fills"), (counts.cancels, "cancels"))
     rest = ((counts.closes, "closes"), (counts.rejects, "rejects"))
     venue = Figure("venue", "venue", 3, _venue(seen))
     account = [] if seen.account is None else [Figure("account", "acct", 2, _account(seen.account))]
@@ -270,8 +270,11 @@ def _best(one: InstrumentSnapshot) -> tuple[Part, ...]:
 def _still(one: InstrumentSnapshot) -> tuple[Part, ...]:
     age, needed = one.best_age_ms, one.stall_ms
     style = _GOOD if age is not None and needed is not None and age >= needed else ""
+    stood = part((f"best for {millis(age)}", style), short=(millis(age), style))
+    if needed is None:
+        return (stood,)
     return (
-        part((f"best for {millis(age)}", style), short=(millis(age), style)),
+        stood,
         part((f"(a stall from {millis(needed)})", LABEL_STYLE), short=(f"(of {millis(needed)})", LABEL_STYLE)),
     )
 

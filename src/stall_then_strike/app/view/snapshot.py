@@ -179,6 +179,7 @@ class Counts:
     messages: int = 0
     """Board messages."""
     strikes: int = 0
+    """Decisions to send quotes, whatever the strategy calls them."""
     placed: int = 0
     """Orders that the venue accepted."""
     filled: int = 0
@@ -282,7 +283,9 @@ class InstrumentSnapshot:
     spread_ticks: int | None = None
     best_age_ms: int | None = None
     stall_ms: int | None = None
-    """From this age on the best prices count as standing still."""
+    """From this age on the best prices count as standing still; None if the strategy knows no stalls."""
+    word: str = "strike"
+    """What the strategy calls sending quotes."""
 
     position: Decimal = ZERO
     """Signed."""
@@ -344,6 +347,12 @@ class Snapshot:
     def alone(self) -> InstrumentSnapshot | None:
         """The account's only instrument; None if there are several."""
         return self.instruments[0] if len(self.instruments) == 1 else None
+
+    @property
+    def strikes(self) -> str:
+        """What sending quotes is called, in the plural: quotes, if the strategies differ."""
+        words = {one.word for one in self.instruments}
+        return f"{words.pop()}s" if len(words) == 1 else "quotes"
 
     @property
     def doing(self) -> str:

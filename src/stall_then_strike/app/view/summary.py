@@ -8,7 +8,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from stall_then_strike.app.view.amounts import UNKNOWN, micros, price, span
-from stall_then_strike.app.view.snapshot import ZERO, DayFigures, InstrumentSnapshot, Latency, ReasonCount, Snapshot
+from stall_then_strike.app.view.snapshot import (
+    ZERO,
+    Counts,
+    DayFigures,
+    InstrumentSnapshot,
+    Latency,
+    ReasonCount,
+    Snapshot,
+)
 from stall_then_strike.types.dto import Reason
 from stall_then_strike.types.text import money, plain, utc_iso
 
@@ -33,11 +41,15 @@ def minute_line(seen: Snapshot) -> str:
             _doing(seen),
             *places,
             f"day's PnL {money(seen.day.pnl)} {seen.quote} drawdown {money(seen.day.drawdown)}",
-            f"strikes {counts.strikes:,} fills {counts.fills:,} cancels {counts.cancels:,} closes {counts.closes:,}",
+            f"{seen.strikes} {counts.strikes:,} {_traded(counts)}",
             f"reconnects {seen.reconnects:,} garbage {counts.garbage:,}",
             f"p99 {micros(seen.latency.p99_us)}",
         )
     )
+
+
+def _traded(counts: Counts) -> str:
+    return f"fills {counts.fills:,} cancels {counts.cancels:,} closes {counts.closes:,}"
 
 
 def _doing(seen: Snapshot) -> str:
@@ -108,7 +120,7 @@ def _own(one: InstrumentSnapshot, lost: tuple[str, str], date: str) -> _Rows:
         ("mid checks agreed", checks),
         lost,
         _GAP,
-        ("strikes", f"{counts.strikes:,}"),
+        (f"{one.word}s", f"{counts.strikes:,}"),
         ("orders placed", f"{counts.placed:,}"),
         ("filled, partly filled", f"{counts.filled:,}, {counts.partly_filled:,} ({ratio} of placed)"),
         ("fills, volume", f"{counts.fills:,}, {plain(run.volume)} {one.base}"),

@@ -13,7 +13,7 @@ from rich.table import Table
 from stall_then_strike.infra.clock import perf_ns
 from stall_then_strike.research.sweep.overfitting import DeflatedSharpe
 from stall_then_strike.research.sweep.plan import Plan
-from stall_then_strike.research.sweep.result import front, has_fills, out_of_sample, ranked
+from stall_then_strike.research.sweep.result import front, is_known, out_of_sample, ranked
 from stall_then_strike.research.sweep.runs import Record
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.instrument import quote_of
@@ -77,17 +77,21 @@ class SweepProgress:
 
 def best_table(records: Sequence[Record], plan: Plan, count: int) -> Table:
     """The best parameter sets over the whole tape."""
-    best = ranked(records, plan.whole.name, plan.objectives[0])
+    best = ranked(records, plan.whole.name, plan.objectives[0], plan.min_fills)
+    unknown = sum(not is_known(record, plan.min_fills) for record in best)
     quote = _quote(plan)
     figures = (f"pnl {quote}", f"drawdown {quote}", "fills", "filled", "Sharpe", "markout 1 s")
     table = _table(
-        f"best of {len(best):,} parameter sets, by {plan.objectives[0]}", "set", *short_names(plan.keys), *figures
+        f"best of {len(best) - unknown:,} parameter sets, by {plan.objectives[0]}",
+        "set",
+        *short_names(plan.keys),
+        *figures,
     )
-    on_front = front(best, plan.objectives) if len(plan.objectives) > 1 else set()
+    on_front = front(best, plan.objectives, plan.min_fills) if len(plan.objectives) > 1 else set()
     for record in best[:count]:
         m = record.metrics
         table.add_row(
-            f"{record.number}{'*' if record.number in on_front else ''}",
+            f"{record.number}{'*' if record.number in on_front else '' if is_known(record, plan.min_fills) else '?'}",
             *(_value(record.values[key]) for key in plan.keys),
             _money(m["pnl"]),
             _money(m["max_drawdown"]),
@@ -97,8 +101,8 @@ def best_table(records: Sequence[Record], plan: Plan, count: int) -> Table:
             _money(m["markout_1s"]),
         )
     notes = []
-    if idle := sum(not has_fills(record) for record in best):
-        notes.append(f"{idle:,} without a fill: no result, ranked last")
+    if unknown:
+        notes.append(f"? {unknown:,} with fewer than {plan.min_fills} fills: result unknown, not ranked (--min-fills)")
     if on_front:
         notes.append(f"* no other set is better in all of {', '.join(plan.objectives)} ({len(on_front)} in all)")
     table.caption = "\n".join(notes) or None
@@ -131,7 +135,7 @@ def fold_table(records: Sequence[Record], plan: Plan) -> Table:
         )
     tested = [row["test_pnl"] for row in rows if row["test_pnl"] is not None]
     table.caption = (
-        f"test spans together: {sum(tested):,.2f} {quote}, {sum(pnl > 0 for pnl in tested)} of {len(rows)} above 0"
+        f"test spans together: {sum(tested):,.2f} {quote}, {sum(pnl > 0 for pnl in tested)} of {len(tested)} above 0"
     )
     return table
 
@@ -139,7 +143,7 @@ def fold_table(records: Sequence[Record], plan: Plan) -> Table:
 def luck(found: tuple[Record, DeflatedSharpe] | None, plan: Plan) -> str:
     """What the deflated Sharpe ratio says, in words."""
     if found is None:
-        return "Deflated Sharpe ratio: unknown, because no set has a Sharpe ratio (too few observations, or no fills)."
+        return "Deflated Sharpe ratio: unknown, because no set has a Sharpe ratio (too few observations or fills)."
     best, worth = found
     verdict = (
         "That is unlikely to be luck alone."

@@ -264,6 +264,15 @@ class Budget:
         self._stands_until_ns = NEVER_NS if at_ns <= now_ns else stands_ns  # "now" stays valid until something is spent
         return at_ns
 
+    def sendable(self, now_ns: int, orders: int, size: Lots) -> int:
+        """How many of this many orders a strike may send now."""
+        for count in range(orders, 0, -1):
+            calls = self._strike_calls(count, size)
+            is_possible = all(spent <= window.limit - window.reserve for window, spent in calls)
+            if is_possible and self.strike_at_ns(now_ns, count, size) <= now_ns:
+                return count
+        return 0
+
     def wait(self, now_ns: int) -> BudgetWait | None:
         """What the strike last asked about waits for; None if it need not wait. For display: changes no answer."""
         binding: SendWindow | None = None

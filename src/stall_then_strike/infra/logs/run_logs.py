@@ -30,11 +30,13 @@ class RunLogs:
         cfg: AppConfig,
         mode: Mode,
         venue: str,
+        market: str | None = None,
         *,
         start_ns: int | None = None,
         owed: Callable[[AppConfig, Path], Sequence[TradeLogRow]] = no_rows,
     ) -> None:
-        """Open nothing yet. ``venue`` is the source of the market data; ``start_ns`` is as in `CsvLogs`.
+        """Open nothing yet. ``venue`` is the source of the market data; ``market`` says of what market
+        they are, as in `RunManifest`; ``start_ns`` is as in `CsvLogs`.
 
         ``owed``: the rows of earlier runs that are missing from an instrument's folder, to be written first.
         """
@@ -44,7 +46,7 @@ class RunLogs:
         self.why = ""
         """Why the run ended; to be set before the exit, like ``exit_code``."""
         self.exit_code: int | None = None
-        self._cfg, self._mode, self._venue = cfg, mode, venue
+        self._cfg, self._mode, self._venue, self._market = cfg, mode, venue, market
         self._start_ns, self._owed = start_ns, owed
         self._manifests: list[RunManifest] = []
         self._stack = ExitStack()
@@ -54,9 +56,11 @@ class RunLogs:
         with ExitStack() as stack:
             last = max((record.run for folder in self.folders for record in read_records(folder / FOLDER)), default=0)
             for folder, each in zip(self.folders, self._cfg.by_instrument(), strict=True):
-                manifest = stack.enter_context(RunManifest(folder, each, self._mode, self._venue))
+                manifest = stack.enter_context(RunManifest(folder, each, self._mode, self._venue, self._market))
                 owed, unit = self._owed(each, folder), each.exchange.instrument()
-                logs = stack.enter_context(CsvLogs(folder, unit, self._cfg.log, start_ns=self._start_ns))
+                logs = stack.enter_context(
+                    CsvLogs(folder, unit, self._cfg.log, strategy=each.strategy.name, start_ns=self._start_ns)
+                )
                 for row in owed:
                     logs.write(row)
                 logs.flush()

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
+from urllib.parse import urlsplit
 
 import orjson
 from loguru import logger
@@ -28,6 +29,15 @@ from stall_then_strike.types.text import utc_iso
 
 Mode = Literal["live", "live-sim", "paper-feed", "paper-sim", "paper-tape", "backtest"]
 FOLDER: Final = "runs"
+REAL: Final = "real"
+GENERATED: Final = "generated"
+UNKNOWN: Final = "unknown"
+_LOOPBACK: Final = (None, "localhost", "127.0.0.1", "::1")
+
+
+def market_at(address: str) -> str:
+    """Of what market are data from an address: ``generated`` on this machine, where only exchanges of ours are."""
+    return GENERATED if urlsplit(address).hostname in _LOOPBACK else REAL
 
 
 class RunRecord(BaseModel):
@@ -40,6 +50,8 @@ class RunRecord(BaseModel):
     mode: str
     venue: str
     """Where the market data came from: an address, the embedded exchange, or tapes."""
+    market: str = UNKNOWN
+    """Of what market they are: ``real``, ``derived``, ``generated`` or ``unknown``; several are joined by ``+``."""
     product: str
     configuration: str
     """Digest of the effective configuration, as in ``runtime/config-DIGEST.yml`` of a live run."""
@@ -67,8 +79,11 @@ def run_journal(log_dir: Path, record: RunRecord) -> Path:
 class RunManifest:
     """The writer, as a context manager around the CSV logs: it records the end after all rows are written."""
 
-    def __init__(self, log_dir: Path, cfg: AppConfig, mode: Mode, venue: str) -> None:
-        """Write nothing before :meth:`begin`. The log folder must be locked by this process."""
+    def __init__(self, log_dir: Path, cfg: AppConfig, mode: Mode, venue: str, market: str | None = None) -> None:
+        """Write nothing before :meth:`begin`. The log folder must be locked by this process.
+
+        ``market`` is what the venue's address says unless it is given, as for tapes.
+        """
         self.why = ""
         """Why the run ended; to be set before the exit."""
         self.exit_code: int | None = None
@@ -79,6 +94,7 @@ class RunManifest:
             run=0,
             mode=mode,
             venue=venue,
+            market=market_at(venue) if market is None else market,
             product=cfg.exchange.product_code,
             configuration=config_digest(cfg),
             version=__version__,

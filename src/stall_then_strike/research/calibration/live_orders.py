@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.strategy_stall import STALL_TAG
+from stall_then_strike.engine.strategy import QUOTE_TAGS
 from stall_then_strike.engine.venue.corrections import is_taken_back
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.tapes.event_replay import open_run, replay_steps
@@ -80,7 +80,7 @@ class LiveOrder:
     @property
     def is_quote(self) -> bool:
         """Whether it is one of the strategy's resting quotes."""
-        return self.tag == STALL_TAG and self.price is not None
+        return self.tag in QUOTE_TAGS and self.price is not None
 
     @property
     def executed(self) -> int:

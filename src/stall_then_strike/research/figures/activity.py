@@ -16,7 +16,7 @@ from typing import Final
 import polars as pl
 
 from stall_then_strike.config.models import LimitsConfig
-from stall_then_strike.engine.strategy_stall import STALL_TAG
+from stall_then_strike.engine.strategy import QUOTE_TAGS, QUOTE_WORDS
 from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.research.figures.estimates import Estimate, share_of
 from stall_then_strike.research.figures.log_rows import Fill
@@ -108,9 +108,9 @@ def quote_fate(orders: pl.DataFrame, decisions: pl.DataFrame, fills: Sequence[Fi
     for fill in fills:
         executed[fill.order_id] = executed.get(fill.order_id, 0) + fill.size
     quotes = orders.filter(
-        (pl.col("action") == "place") & (pl.col("tag") == STALL_TAG) & (pl.col("order_id") != "")
+        (pl.col("action") == "place") & (pl.col("tag").is_in(QUOTE_TAGS)) & (pl.col("order_id") != "")
     ).select("ts_ns", "order_id", "side", "price", "size")
-    strikes = decisions.filter(pl.col("decision_type") == "strike")
+    strikes = decisions.filter(pl.col("decision_type").is_in(QUOTE_WORDS))
     offers = pl.concat(
         [
             strikes.filter(pl.col(column) != "").select(
@@ -193,9 +193,11 @@ def waits(orders: pl.DataFrame, decisions: pl.DataFrame, fills: Sequence[Fill]) 
     """Waiting times in ms, ascending: ``place`` (strike to acceptance), ``cancel`` (request to confirmation), ``fill``
     (acceptance to the first fill of a quote)."""
     placed = orders.filter((pl.col("action") == "place") & (pl.col("order_id") != ""))
-    strikes = decisions.filter(pl.col("decision_type") == "strike").select("ts_ns", pl.col("ts_ns").alias("asked_ns"))
+    strikes = decisions.filter(pl.col("decision_type").is_in(QUOTE_WORDS)).select(
+        "ts_ns", pl.col("ts_ns").alias("asked_ns")
+    )
     struck = (
-        placed.filter(pl.col("tag") == STALL_TAG)
+        placed.filter(pl.col("tag").is_in(QUOTE_TAGS))
         .select("ts_ns")
         .join_asof(strikes, on="ts_ns", strategy="backward", tolerance=_STRIKE_TO_PLACE_NS, check_sortedness=False)
     )
@@ -209,7 +211,7 @@ def waits(orders: pl.DataFrame, decisions: pl.DataFrame, fills: Sequence[Fill]) 
             asked, on="ts_ns", by="reason", strategy="backward", tolerance=_CANCEL_TO_END_NS, check_sortedness=False
         )
     )
-    since = dict(placed.filter(pl.col("tag") == STALL_TAG).select("order_id", "ts_ns").iter_rows())
+    since = dict(placed.filter(pl.col("tag").is_in(QUOTE_TAGS)).select("order_id", "ts_ns").iter_rows())
     first_fill: dict[str, float] = {}
     for fill in fills:
         began = since.get(fill.order_id)
@@ -285,7 +287,7 @@ def own_spans(orders: pl.DataFrame, fills: Sequence[Fill], units: Instrument) ->
     executed: dict[str, int] = {}
     for fill in fills:
         executed[fill.order_id] = executed.get(fill.order_id, 0) + fill.size
-    quotes = live.filter((pl.col("action") == "place") & (pl.col("tag") == STALL_TAG) & (pl.col("price") != ""))
+    quotes = live.filter((pl.col("action") == "place") & (pl.col("tag").is_in(QUOTE_TAGS)) & (pl.col("price") != ""))
     found = []
     for ts_ns, order_id, side, price, size_text in quotes.select(
         "ts_ns", "order_id", "side", "price", "size"

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from stall_then_strike.engine.strategy_stall import STALL_TAG
+from stall_then_strike.engine.strategy import QUOTE_TAGS
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.research.figures.log_rows import Fill
 from stall_then_strike.research.figures.mid_path import MidPath
@@ -36,7 +36,7 @@ PARTS: Final = (
 
 def group_of(fill: Fill) -> str:
     """``quotes`` or ``closes``."""
-    return QUOTES if fill.tag == STALL_TAG else CLOSES
+    return QUOTES if fill.tag in QUOTE_TAGS else CLOSES
 
 
 def jpy(doubled: int, units: Instrument) -> Decimal:

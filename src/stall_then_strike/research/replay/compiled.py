@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from stall_then_strike.config.models import AfterHalt, AppConfig, CloseType, LatencyConfig
+from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.engine.inventory import worth
 from stall_then_strike.engine.strategy_stall import stall_params
 from stall_then_strike.engine.venue.budget import NEVER_NS, ON_THE_WAY_NS
@@ -87,6 +88,8 @@ def refusals(cfg: AppConfig, columns: Columns) -> list[str]:
     size = unit.to_lots(cfg.strategy.max_inventory_btc) + 2 * unit.to_lots(cfg.strategy.size_min) + unit.min_size
     price = held.highest_price + cfg.strategy.close_band_ticks + 2 * cfg.strategy.quote_offset_ticks + 2
     found = []
+    if cfg.strategy.name != STALL_THEN_STRIKE:
+        found.append(f"strategy.name is {cfg.strategy.name}")
     if held.product != cfg.exchange.product_code:
         found.append(f"the tape is of {held.product}")
     calls = max(limit.most for limit in bitflyer_limits(cfg.exchange))

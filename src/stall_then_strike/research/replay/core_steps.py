@@ -8,10 +8,10 @@ engine's code for that has no counterpart here.
 
 from __future__ import annotations
 
-from stall_then_strike.engine import closing as closings
 from stall_then_strike.engine import gates, risk, strategy_stall
-from stall_then_strike.engine.closing import DONE_DUST, DONE_FLAT, SEND, WAIT_MARKET, CloseTerms
-from stall_then_strike.engine.exits import RETRY_NS
+from stall_then_strike.engine.acting import closing as closings
+from stall_then_strike.engine.acting.closing import DONE_DUST, DONE_FLAT, SEND, WAIT_MARKET, CloseTerms
+from stall_then_strike.engine.acting.exits import RETRY_NS
 from stall_then_strike.engine.strategy_stall import CANCEL, CLOSE, HOLD, STRIKE, Situation, Verdict
 from stall_then_strike.engine.venue.budget import NEVER_NS
 from stall_then_strike.research.replay.jit import jit

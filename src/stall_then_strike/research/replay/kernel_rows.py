@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar, cast
 import numpy as np
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.closing import CLOSE_TAG, DUST_TAG
+from stall_then_strike.engine.acting.closing import CLOSE_TAG, DUST_TAG
 from stall_then_strike.engine.strategy_stall import STALL_TAG
 from stall_then_strike.research.replay import kernel_state as x
 from stall_then_strike.research.replay.compiled import Outcome

@@ -15,7 +15,8 @@ from stall_then_strike.research.figures.log_rows import ReportInputError
 from stall_then_strike.research.report.drawing import Figure, axis, error_bars, layout
 from stall_then_strike.research.report.labels import LANGUAGES, Labels
 from stall_then_strike.research.report.run_sections import Cell, Page, Section, TableOf
-from stall_then_strike.research.report.run_words import Card, percent
+from stall_then_strike.research.report.run_words import Card, percent, source_text
+from stall_then_strike.tapes.tape_files import market_of_tapes
 
 RESULT: Final = "calibration.json"
 _VERSION: Final = 1
@@ -109,6 +110,7 @@ def calibration_page(result: Mapping[str, Any], labels: Labels) -> Page:
         title=say("title", product=result["product"]),
         subtitle=[
             say("period", start=start, end=end, zone=labels.zone, orders=f"{result['orders']:,}"),
+            source_text(market_of_tapes(result["tapes"]), labels),
             ", ".join([*result["sources"], *result["tapes"]]),
         ],
         cards=_cards(result, best, say),

@@ -19,6 +19,10 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
     "sweep_tapes": ("{n} tape(s): {names}", "テープ {n} 本：{names}"),
     "and_more": ("{names} and {n} more", "{names} ほか {n} 本"),
     "sweep_digest": ("Digest {digest}", "ダイジェスト {digest}"),
+    "sweep_mode": (
+        "Mode: paper fills on recorded tapes (sweep of backtests)",
+        "モード：録画したテープ上のペーパー約定（バックテストの一括実行）",
+    ),
     # Cards
     "best_set": ("Best set", "最良の設定"),
     "best_note": ("{metric}; set #{number}", "{metric}・設定 #{number}"),
@@ -41,7 +45,7 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
             "最良の値は多数の中で最も運の良いもので、将来を約束しません。"
         ),
     ),
-    "say_no_sets": ("No run ended with a result.", "結果の得られた実行はありませんでした。"),
+    "say_no_sets": ("No set has a known result.", "成績の分かる設定はありませんでした。"),
     "say_deflated_luck": (
         (
             "Deflated Sharpe ratio {dsr}: the best set's Sharpe ratio, {sharpe} per observation, is no more than the "
@@ -82,10 +86,14 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "say_forward": (
         (
-            "Out of sample, the sets chosen in training made {test} in {folds} fold(s), after {train} in training; "
-            "{won} of the folds were profitable."
+            "Out of sample, the sets chosen in training made {test} in {folds} fold(s) of tests, of which {won} "
+            "were profitable."
         ),
-        "検証期間（{folds} 区間）の損益は {test}、学習期間では {train} でした。利益で終わった区間は {won} です。",
+        "検証期間（{folds} 区間）の損益は合計 {test}、利益で終わった区間は {won} です。",
+    ),
+    "say_forward_rates": (
+        "An hour, they made {train} in training and {test} in the test.",
+        "1時間あたりでは、学習で {train}、検証で {test} でした。",
     ),
     "say_forward_mean": (
         "The mean per test is {mean} (95 %: {low} to {high}).",
@@ -114,9 +122,15 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
         "Sets are compared by their mean over: {spans}.",
         "設定の比較は次の期間の平均によります：{spans}。",
     ),
-    "note_no_fills": (
-        "{n} of {all} sets had no fill. They do not count as results: they rank last and are not in the figures above.",
-        "{all} 組中 {n} 組は約定がありません。結果とはみなさず、順位は最下位とし、上の数値には含めていません。",
+    "note_few_fills": (
+        (
+            "{n} of {all} sets had fewer than {least} fills: their result is unknown. They have no rank, come last (?) "
+            "and are in no chart or figure above."
+        ),
+        (
+            "{all} 組中 {n} 組は約定が {least} 件未満で、成績は不明です。順位を付けず末尾に置き（?）、"
+            "上の数値と図には含めていません。"
+        ),
     ),
     "note_pairs": (
         "{n} of {all} pairs of keys have no heat map: those of the keys with the least effect on the objective.",
@@ -207,6 +221,7 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
     "test_from": ("Test from, {zone}", "検証開始（{zone}）"),
     "rank": ("Rank in the test", "検証での順位"),
     "sum": ("Sum", "合計"),
+    "an_hour": ("An hour", "1時間あたり"),
     "error": ("Error", "エラー"),
     "runs": ("Runs", "実行数"),
     "span": ("Span", "期間"),
@@ -221,7 +236,7 @@ SWEEP_WORDS: Final[dict[str, tuple[str, str]]] = {
     "metric_quotes": ("quotes", "指値数"),
     "metric_fill_ratio": ("fill ratio", "約定率"),
     "metric_strikes": ("strikes", "発注回数"),
-    "metric_volume": ("volume, BTC", "数量（BTC）"),
+    "metric_volume": ("volume, {base}", "数量（{base}）"),
     "metric_markout_1s": ("markout 1 s", "マークアウト1秒"),
     "metric_seconds": ("run time, s", "実行時間（秒）"),
 }

@@ -81,7 +81,7 @@ def equity_chart(run: RunFigures, say: Labels) -> Figure | None:
         ),
         line(
             [at_fills[i] for i in kept], [held[i] for i in kept], say("position"), "@grey", "y3",
-            hovertemplate="%{y:.8~f} BTC", showlegend=False,
+            hovertemplate=f"%{{y:.8~f}} {say.base}", showlegend=False,
         ),
     ]  # fmt: skip
     data[0]["line"]["width"] = 3.5
@@ -140,7 +140,7 @@ def price_chart(run: RunFigures, say: Labels) -> Figure | None:
             "x": [say.stamp(path.stamps[known[at]]) for at in kept],
             "y": [prices[at] for at in kept],
             "line": {"color": "@grey", "width": 1.2, "shape": "hv"},
-            "hovertemplate": f"%{{y:,.1f}} {say('jpy')}<extra></extra>",
+            "hovertemplate": f"%{{y:,.{run.places + 1}f}} {say('jpy')}<extra></extra>",
         }
     ]
     shown = [run.fills[at] for at in spread_evenly(len(run.fills))]
@@ -167,7 +167,7 @@ def price_chart(run: RunFigures, say: Labels) -> Figure | None:
                     "customdata": [
                         [f"{size(fill.size):f}".rstrip("0"), f"{amount(fill.pnl):+,.2f}", fill.tag] for fill in fills
                     ],
-                    "hovertemplate": "%{x|%H:%M:%S.%L}<br>%{y:,.0f} × %{customdata[0]} BTC<br>"
+                    "hovertemplate": f"%{{x|%H:%M:%S.%L}}<br>%{{y:,.{run.places}f}} × %{{customdata[0]}} {say.base}<br>"
                     f"%{{customdata[1]}} {say('jpy')} (%{{customdata[2]}})<extra>{name}</extra>",
                 }
             )
@@ -176,7 +176,7 @@ def price_chart(run: RunFigures, say: Labels) -> Figure | None:
     shape = layout(420, meta={"zooms": True})
     shape["margin"]["t"] = 48
     shape["xaxis"] = over_time(say("time_axis", zone=say.zone))
-    shape["yaxis"] = axis(say("jpy"), tickformat=",.0f")
+    shape["yaxis"] = axis(say("jpy"), tickformat=f",.{run.places}f")
     return {"data": data, "layout": shape}
 
 

@@ -45,6 +45,7 @@ from stall_then_strike.research.figures.profit import (
     payments_in_rows,
     split,
 )
+from stall_then_strike.tapes.tape_reader import stamp_ns
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Fact, OrderMemo
 from stall_then_strike.types.errors import JournalError
 from stall_then_strike.types.instrument import Instrument
@@ -116,8 +117,17 @@ class RunFigures:
 
     @property
     def seconds(self) -> float:
-        """Seconds from the first row to the last."""
+        """Seconds from the first row to the last; of several runs, those in which they ran."""
+        known = [one for one in self.runs if one is not None and one.first_row and one.last_row]
+        if len(known) == len(self.runs) > 1:
+            return sum(stamp_ns(one.last_row or "", 0) - stamp_ns(one.first_row or "", 0) for one in known) / NS_PER_S
         return (self.rows.last_ns - self.rows.first_ns) / NS_PER_S
+
+    @property
+    def places(self) -> int:
+        """Decimals of a price."""
+        exponent = self.units.tick_size.normalize().as_tuple().exponent
+        return max(0, -exponent) if isinstance(exponent, int) else 0
 
     def jpy(self, doubled: int) -> Decimal:
         """Doubled money in yen."""

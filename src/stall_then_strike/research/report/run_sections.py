@@ -22,6 +22,7 @@ from stall_then_strike.research.report.run_words import (
     cards,
     day_text,
     estimate_text,
+    market,
     money,
     notes,
     percent,
@@ -102,7 +103,7 @@ def account_page(account: AccountFigures, say: Labels, each: Sequence[Labels]) -
         parts.append(replace(page, title=run.name, sections=sections, key=run.name))
     return Page(
         title=say("title_run", name=account.name),
-        subtitle=[period_of(account.runs, say), sources(account.runs[0], say)],
+        subtitle=[market(account.runs[0], say), period_of(account.runs, say), sources(account.runs[0], say)],
         cards=account_cards(account, say),
         summary=account_summary(account, say),
         notes=[],
@@ -130,7 +131,7 @@ def run_page(run: RunFigures, say: Labels) -> Page:
     ]
     return Page(
         title=say("title_run", name=run.name),
-        subtitle=[*runs_of(run, say), period(run, say), sources(run, say)],
+        subtitle=[*runs_of(run, say), market(run, say), period(run, say), sources(run, say)],
         cards=cards(run, say),
         summary=summary(run, say),
         notes=notes(run, say),
@@ -155,7 +156,8 @@ def comparison_page(first: RunFigures, second: RunFigures, say: Labels) -> Page:
     return Page(
         title=say("title_comparison", a=first.name, b=second.name),
         subtitle=[
-            f"{run.name}: {' · '.join((*runs_of(run, say), period(run, say), sources(run, say)))}" for run in runs
+            f"{run.name}: {' · '.join((*runs_of(run, say), market(run, say), period(run, say), sources(run, say)))}"
+            for run in runs
         ],
         cards=[],
         summary=[f"{run.name}: {sentence}" for run in runs for sentence in summary(run, say)[:2]],
@@ -227,8 +229,14 @@ def _markout_table(run: RunFigures, say: Labels) -> TableOf | None:
             if found is None:
                 cells.append(Cell(text="—"))
                 continue
-            spread = "" if found.low is None or found.high is None else f" ±{money((found.high - found.low) / 2, 0)}"
-            cells.append(Cell(text=f"{money(found.value, 0)}{spread} · n={found.n:,}", is_strong=bool(found.verdict)))
+            spread = (
+                ""
+                if found.low is None or found.high is None
+                else f" ±{money((found.high - found.low) / 2, run.places)}"
+            )
+            cells.append(
+                Cell(text=f"{money(found.value, run.places)}{spread} · n={found.n:,}", is_strong=bool(found.verdict))
+            )
         rows.append(tuple(cells))
     head = (say("seconds_after"), *(f"{say(f'group_{group}')}, {say('jpy_per_btc')}" for group in GROUPS))
     return TableOf(head=head, rows=rows)
@@ -272,7 +280,7 @@ def _day_table(run: RunFigures, say: Labels) -> TableOf | None:
         _row(day_text(day.day), f"{day.fills:,}", plain(run.units.size(day.volume)), money(run.jpy(2 * day.pnl)))
         for day in run.days
     ]
-    head = (say("day"), say("fills"), f"{say('volume')}, BTC", f"{say('realised')}, {say('jpy')}")
+    head = (say("day"), say("fills"), f"{say('volume')}, {say.base}", f"{say('realised')}, {say('jpy')}")
     return TableOf(head=head, rows=rows)
 
 
@@ -309,7 +317,7 @@ def _comparison(first: RunFigures, second: RunFigures, say: Labels) -> TableOf:
             f"{len(second.fills) - len(first.fills):,}".replace("-", "−"),
         ),
         _row(
-            f"{say('volume')}, BTC",
+            f"{say('volume')}, {say.base}",
             plain(sizes(a.volume)),
             plain(sizes(b.volume)),
             plain(sizes(b.volume - a.volume)).replace("-", "−"),

@@ -6,17 +6,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from operator import attrgetter
+from typing import Final
 
-from stall_then_strike.infra.logs.run_manifest import RunRecord
+from stall_then_strike.infra.logs.run_manifest import GENERATED, REAL, UNKNOWN, RunRecord
 from stall_then_strike.research.figures.activity import PAPER_PREFIX
 from stall_then_strike.research.figures.estimates import Estimate
 from stall_then_strike.research.figures.profit import QUOTES
 from stall_then_strike.research.report.labels import Labels
 from stall_then_strike.research.report.run_charts import fills_drawn, horizon_text
 from stall_then_strike.research.report.run_data import HORIZONS_NS, SPLIT_HORIZON_NS, AccountFigures, RunFigures
+from stall_then_strike.tapes.tape_files import DERIVED
 from stall_then_strike.tapes.tape_reader import stamp_ns
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.text import plain
+
+MARKETS: Final = (REAL, DERIVED, GENERATED, UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +54,11 @@ def span_text(seconds: float) -> str:
     return f"{days} d {clock}" if days else clock
 
 
-def between(estimate: Estimate, say: Labels, *, share: bool = False) -> str:
+def between(estimate: Estimate, say: Labels, *, share: bool = False, places: int = 2) -> str:
     """The interval in words."""
     if estimate.low is None or estimate.high is None:
         return say("no_interval")
-    low, high = (percent(end) if share else money(end) for end in (estimate.low, estimate.high))
+    low, high = (percent(end) if share else money(end, places) for end in (estimate.low, estimate.high))
     return say("interval", low=low, high=high)
 
 
@@ -84,7 +88,7 @@ def cards(run: RunFigures, say: Labels) -> list[Card]:
         Card(
             label=say("fills"),
             value=f"{len(run.fills):,}",
-            note=f"{plain(run.units.size(books.volume))} BTC",
+            note=f"{plain(run.units.size(books.volume))} {say.base}",
         ),
         Card(
             label=say("fill_ratio"),
@@ -96,7 +100,7 @@ def cards(run: RunFigures, say: Labels) -> list[Card]:
             value=percent(run.trips_won / len(books.trips)) if books.trips else "—",
             note=say("of_n", n=f"{len(books.trips):,}"),
         ),
-        Card(label=say("position"), value=f"{plain(run.units.size(books.position))} BTC"),
+        Card(label=say("position"), value=f"{plain(run.units.size(books.position))} {say.base}"),
         Card(label=f"{say('fees')}, {jpy}", value=money(-run.jpy(books.fees))),
         Card(label=f"{say('funding')}, {jpy}", value=money(run.jpy(books.funding))),
         Card(label=say("halts"), value=f"{run.halts:,}", tone=-1 if run.halts else 0),
@@ -198,8 +202,8 @@ def _sentences(run: RunFigures, say: Labels) -> Iterator[str]:
         yield say(
             "say_markout",
             horizon=horizon_text(SPLIT_HORIZON_NS, say),
-            mean=money(after.value, 0),
-            interval=between(after, say),
+            mean=money(after.value, run.places),
+            interval=between(after, say, places=max(2, run.places)),
             n=f"{after.n:,}",
         )
     if run.parts:
@@ -277,6 +281,18 @@ def period(run: RunFigures, say: Labels) -> str:
     """The period of the run, as text."""
     first, last = (say.moment(ns) for ns in (run.rows.first_ns, run.rows.last_ns))
     return say("period", start=first, end=last, zone=say.zone, span=span_text(run.seconds))
+
+
+def market(run: RunFigures, say: Labels) -> str:
+    """Of what market the data of the runs are, as text."""
+    return source_text("+".join(UNKNOWN if record is None else record.market for record in run.runs), say)
+
+
+def source_text(markets: str, say: Labels) -> str:
+    """Markets as of ``RunRecord.market`` in words."""
+    every = sorted(set(markets.split("+")))
+    known = [say(f"market_{one}") if one in MARKETS else one for one in every]
+    return say("market", what="; ".join(known))
 
 
 def period_of(runs: Sequence[RunFigures], say: Labels) -> str:

@@ -46,7 +46,7 @@ def metric_text(metric: str, figures: SweepFigures, say: Labels) -> str:
 
 def currency(figures: SweepFigures, say: Labels) -> str:
     """The currency's name."""
-    return say("jpy") if figures.about.currency == "JPY" else figures.about.currency
+    return say.quote
 
 
 def heat_charts(figures: SweepFigures, say: Labels) -> list[Figure]:
@@ -55,9 +55,9 @@ def heat_charts(figures: SweepFigures, say: Labels) -> list[Figure]:
     held = scales(figures)
     objective = figures.objective
     for x, y in pairs(figures)[:PAIRS]:
-        places = [(held[x].place(one.values[x]), held[y].place(one.values[y])) for one in figures.sets]
+        places = [(held[x].place(one.values[x]), held[y].place(one.values[y])) for one in figures.known]
         counts = Counter(places)
-        cells = medians(list(zip(places, (one.made[objective] for one in figures.sets), strict=True)))
+        cells = medians(list(zip(places, (one.made[objective] for one in figures.known), strict=True)))
         maps.append((x, y, cells, counts))
     every = [value for _, _, cells, _ in maps for value in cells.values()]
     if not every:
@@ -118,12 +118,13 @@ def key_charts(figures: SweepFigures, say: Labels) -> list[Figure]:
     """For each key: every set's objective and the median, by the key's value."""
     charts = []
     held = scales(figures)
-    sets = [figures.sets[at] for at in spread_evenly(len(figures.sets), _POINTS)]
+    known = figures.known
+    sets = [known[at] for at in spread_evenly(len(known), _POINTS)]
     for at in by_weight(figures)[:KEYS_ALONE]:
         scale, name = held[at], key_text(figures.keys[at], figures.keys)
         if len(scale.names) < 2:
             continue
-        middle = medians([(scale.place(one.values[at]), one.made[figures.objective]) for one in figures.sets])
+        middle = medians([(scale.place(one.values[at]), one.made[figures.objective]) for one in known])
         data = [
             {
                 "type": "scatter",
@@ -167,7 +168,7 @@ def trade_chart(figures: SweepFigures, say: Labels) -> Figure | None:
     if not best:
         return None
     on_front = {one.number for one in best}
-    rest = [one for one in figures.sets if one.number not in on_front and "max_drawdown" in one.made]
+    rest = [one for one in figures.known if one.number not in on_front and "max_drawdown" in one.made]
     rest = [rest[at] for at in spread_evenly(len(rest), _POINTS)]
     unit = currency(figures, say)
 
@@ -198,7 +199,7 @@ def trade_chart(figures: SweepFigures, say: Labels) -> Figure | None:
 
 def parallel_chart(figures: SweepFigures, say: Labels) -> Figure | None:
     """Each set as a line over its settings and its figures; on axes of figures better is higher."""
-    sets = figures.sets
+    sets = figures.known
     if len(sets) < 2:
         return None
     held = scales(figures)

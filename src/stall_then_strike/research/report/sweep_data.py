@@ -72,11 +72,19 @@ class SweepFile(BaseModel):
     command: str = ""
     seed: int
     tapes: list[str]
+    source: str = "unknown"
+    """Of what market the tapes are: real, derived, generated, mixed or unknown."""
+    span: tuple[int, int] | None = None
+    """Period of the tapes, UTC nanoseconds."""
+    min_fills: int = 1
+    """Fewest fills of a known result."""
     method: str
     keys: dict[str, Any] = Field(min_length=1)
     objectives: list[str] = Field(min_length=1)
     folds: list[Fold] = []
     currency: str = "JPY"
+    base: str = "BTC"
+    """The asset of sizes."""
     deflated_sharpe: Deflated | None = None
     digest: str = ""
     observation_s: float | None = None
@@ -91,11 +99,8 @@ class SetFigures:
     values: tuple[Value, ...]
     """One value per key."""
     made: Mapping[str, float]
-
-    @property
-    def has_fills(self) -> bool:
-        """Whether it has any fill; a set without fills does not count as a result."""
-        return self.made.get("fills", 1) > 0
+    is_known: bool = True
+    """Whether it has enough fills for a result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,10 +140,15 @@ class SweepFigures:
     spans: list[str]
     """Spans that sets are compared by: all of the tapes, or else the training spans."""
     sets: list[SetFigures]
-    """Sets with a value of the first objective, best first; sets without fills last."""
+    """Sets with a value of the first objective, best first; those with too few fills last."""
     pnl: Mapping[str, Mapping[int, float]]
     """Profit by span and set number."""
     chosen: list[Chosen]
+
+    @property
+    def known(self) -> list[SetFigures]:
+        """The sets whose result is known, best first."""
+        return [one for one in self.sets if one.is_known]
 
     @property
     def objective(self) -> str:
@@ -186,7 +196,7 @@ def read_sweep(folder: Path) -> SweepFigures:
         runs=len(rows),
         failures=failures,
         spans=spans,
-        sets=_sets(done, spans, keys, about.objectives, folder / RUNS),
+        sets=_sets(done, spans, keys, about, folder / RUNS),
         pnl=figures,
         chosen=_chosen(folder / OUT_OF_SAMPLE, keys) if about.folds else [],
     )
@@ -235,10 +245,10 @@ def _figure(row: Mapping[str, Any], name: str, path: Path) -> float | None:
 
 
 def _sets(
-    done: Sequence[Mapping[str, Any]], spans: Sequence[str], keys: Sequence[str], objectives: Sequence[str], path: Path
+    done: Sequence[Mapping[str, Any]], spans: Sequence[str], keys: Sequence[str], about: SweepFile, path: Path
 ) -> list[SetFigures]:
     """Sets with figures in every span, best first."""
-    shown = tuple(dict.fromkeys((*objectives, *METRICS)))
+    shown = tuple(dict.fromkeys((*about.objectives, *METRICS)))
     values: dict[int, tuple[Value, ...]] = {}
     made: dict[int, dict[str, list[float]]] = {}
     for row in done:
@@ -252,15 +262,23 @@ def _sets(
                 figure = 0.0  # nothing happened
             if figure is not None:
                 figures.setdefault(name, []).append(figure)
-    first = objectives[0]
+    first = about.objectives[0]
     whole = {
         number: {name: fmean(found) for name, found in figures.items()}
         for number, figures in made.items()
         if len(figures.get(first, ())) == len(spans)
     }
     sign = 1 if first in DEPTHS else -1
-    sets = [SetFigures(number=number, values=values[number], made=made_of) for number, made_of in whole.items()]
-    return sorted(sets, key=lambda one: (not one.has_fills, sign * one.made[first], one.number))
+    sets = [
+        SetFigures(
+            number=number,
+            values=values[number],
+            made=made_of,
+            is_known=made_of.get("fills", about.min_fills) >= about.min_fills,
+        )
+        for number, made_of in whole.items()
+    ]
+    return sorted(sets, key=lambda one: (not one.is_known, sign * one.made[first], one.number))
 
 
 def _chosen(path: Path, keys: Sequence[str]) -> list[Chosen]:

@@ -84,7 +84,7 @@ def by_weight(figures: SweepFigures) -> list[int]:
     """Indices of keys, those with the largest effect on the objective's median first."""
     moves = []
     for at, scale in enumerate(scales(figures)):
-        found = medians([(scale.place(one.values[at]), one.made[figures.objective]) for one in figures.sets])
+        found = medians([(scale.place(one.values[at]), one.made[figures.objective]) for one in figures.known])
         moves.append(max(found.values()) - min(found.values()) if found else 0.0)
     return sorted(range(len(moves)), key=lambda at: (-moves[at], at))
 
@@ -105,8 +105,8 @@ def pairs(figures: SweepFigures) -> list[tuple[int, int]]:
 
 
 def front(sets: Sequence[SetFigures]) -> list[SetFigures]:
-    """Sets with fills on the Pareto front of profit and drawdown, highest profit first."""
-    whole = [one for one in sets if one.has_fills and {"pnl", "max_drawdown"} <= one.made.keys()]
+    """Sets with a known result on the Pareto front of profit and drawdown, highest profit first."""
+    whole = [one for one in sets if one.is_known and {"pnl", "max_drawdown"} <= one.made.keys()]
     found: list[SetFigures] = []
     for one in sorted(whole, key=lambda one: (-one.made["pnl"], one.made["max_drawdown"], one.number)):
         if not found or one.made["max_drawdown"] < found[-1].made["max_drawdown"]:

@@ -15,6 +15,7 @@ from stall_then_strike.research.report.sweep_scales import front, value_text
 from stall_then_strike.research.report.sweep_words import (
     cards,
     figure_text,
+    forward_rates,
     key_names,
     notes,
     span_name,
@@ -86,7 +87,7 @@ def _best_table(figures: SweepFigures, say: Labels) -> TableOf | None:
     rows = [
         _row(
             [
-                f"#{one.number}",
+                f"#{one.number}" if one.is_known else f"#{one.number} ?",
                 *(value_text(value) for value in one.values),
                 *(figure_text(name, one.made.get(name)) for name in metrics),
             ],
@@ -112,8 +113,11 @@ def _forward_table(figures: SweepFigures, say: Labels) -> TableOf | None:
         pnl = (figure_text("pnl", value) for value in (one.train_pnl, one.test_pnl))
         number = "—" if one.number is None else f"#{one.number}"
         rows.append(_row([str(one.fold), begins, number, *values, *pnl, *ratios, rank]))
-    sums = [money(sum(getattr(one, name) or 0.0 for one in figures.chosen)) for name in ("train_pnl", "test_pnl")]
+    both = [one for one in figures.chosen if one.train_pnl is not None and one.test_pnl is not None]
+    sums = [money(sum(getattr(one, name) for one in both)) for name in ("train_pnl", "test_pnl")]
     rows.append(_row([say("sum"), "", "", *("" for _ in figures.keys), *sums, "", "", ""], is_strong=True))
+    rates = [money(rate) for rate in forward_rates(figures) or ()] or ["—", "—"]
+    rows.append(_row([say("an_hour"), "", "", *("" for _ in figures.keys), *rates, "", "", ""], is_strong=True))
     head = [say("fold"), say("test_from", zone=say.zone), say("chosen"), *key_names(figures)]
     head += [f"{say('metric_pnl')}, {say(kind)}, {unit}" for kind in ("train", "test")]
     head += [f"{say('metric_sharpe')}, {say(kind)}" for kind in ("train", "test")]

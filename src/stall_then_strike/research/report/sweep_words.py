@@ -8,10 +8,11 @@ from typing import Final
 
 from stall_then_strike.research.figures.estimates import mean_of
 from stall_then_strike.research.report.labels import Labels
-from stall_then_strike.research.report.run_words import Card, money, percent
+from stall_then_strike.research.report.run_words import Card, money, percent, source_text, span_text
 from stall_then_strike.research.report.sweep_charts import KEYS_ALONE, LINES, PAIRS, currency
 from stall_then_strike.research.report.sweep_data import DEPTHS, SweepFigures
 from stall_then_strike.research.report.sweep_scales import key_text, pairs, scales, value_text
+from stall_then_strike.types.dto import NS_PER_S
 
 BELIEVED: Final = 0.95
 """Least deflated Sharpe ratio at which luck is unlikely."""
@@ -50,6 +51,7 @@ def subtitle(figures: SweepFigures, say: Labels) -> list[str]:
     swept = "; ".join(f"{key}: {_values(about.keys[key], say)}" for key in figures.keys)
     method = say(f"method_{about.method}") if about.method in ("grid", "tpe") else about.method
     lines = [
+        say("sweep_mode"),
         say("swept", keys=swept),
         say(
             "sweep_method",
@@ -64,6 +66,11 @@ def subtitle(figures: SweepFigures, say: Labels) -> list[str]:
     if len(about.tapes) > _TAPES:
         names = say("and_more", names=names, n=len(about.tapes) - _TAPES)
     lines.append(say("sweep_tapes", n=len(about.tapes), names=names))
+    lines.append(source_text(about.source, say))
+    if about.span is not None:
+        start, end = about.span
+        span = span_text((end - start) / NS_PER_S)
+        lines.append(say("period", start=say.moment(start), end=say.moment(end), zone=say.zone, span=span))
     if about.digest:
         lines.append(say("sweep_digest", digest=about.digest))
     if about.command:
@@ -87,10 +94,10 @@ def cards(figures: SweepFigures, say: Labels) -> list[Card]:
     """The key figures."""
     found: list[Card] = []
     unit = currency(figures, say)
-    if figures.sets and figures.sets[0].has_fills:
+    if figures.sets and figures.sets[0].is_known:
         objective = figures.objective
         best = figures.sets[0]
-        middle = median(one.made[objective] for one in figures.sets if one.has_fills)
+        middle = median(one.made[objective] for one in figures.sets if one.is_known)
         pnl = _results(figures)
         suffix = f", {unit}" if objective in ("pnl", "max_drawdown") else ""
         note = say("best_note", metric=say.metric(objective), number=best.number)
@@ -126,8 +133,8 @@ def cards(figures: SweepFigures, say: Labels) -> list[Card]:
 
 
 def _results(figures: SweepFigures) -> list[float]:
-    """Profits of the sets with fills."""
-    return [one.made["pnl"] for one in figures.sets if one.has_fills and "pnl" in one.made]
+    """Profits of the sets whose result is known."""
+    return [one.made["pnl"] for one in figures.sets if one.is_known and "pnl" in one.made]
 
 
 def _won(pnl: list[float]) -> str:
@@ -185,10 +192,11 @@ def _forward(figures: SweepFigures, say: Labels) -> Iterator[str]:
     yield say(
         "say_forward",
         test=f"{money(sum(tests))} {unit}",
-        train=f"{money(sum(one.train_pnl or 0.0 for one in figures.chosen))} {unit}",
         folds=len(tests),
         won=sum(amount > 0 for amount in tests),
     )
+    if (rates := forward_rates(figures)) is not None:
+        yield say("say_forward_rates", train=f"{money(rates[0])} {unit}", test=f"{money(rates[1])} {unit}")
     mean = mean_of(tests, range(len(tests)))
     if mean is not None and mean.low is not None and mean.high is not None:
         yield say("say_forward_mean", mean=f"{money(mean.value)} {unit}", low=money(mean.low), high=money(mean.high))
@@ -198,6 +206,23 @@ def _forward(figures: SweepFigures, say: Labels) -> Iterator[str]:
     if ranked:
         worse = sum(2 * (one.test_rank or 0) > (one.sets or 0) + 1 for one in ranked)
         yield say("say_worse_half", n=worse, all=len(ranked))
+
+
+def forward_rates(figures: SweepFigures) -> tuple[float, float] | None:
+    """Profit an hour of the chosen sets in training and in the test, over the folds that have both; None without any.
+
+    Sums would not compare: training spans are longer than tests, and they overlap.
+    """
+    hours = figures.hours
+    both = [
+        (one, f"train {one.fold}", f"test {one.fold}")
+        for one in figures.chosen
+        if one.train_pnl is not None and one.test_pnl is not None and f"test {one.fold}" in hours
+    ]
+    if not both:
+        return None
+    train = sum(one.train_pnl or 0.0 for one, _, _ in both) / sum(hours[name] for _, name, _ in both)
+    return train, sum(one.test_pnl or 0.0 for one, _, _ in both) / sum(hours[name] for _, _, name in both)
 
 
 def rank_agreement(figures: SweepFigures) -> float | None:
@@ -237,8 +262,8 @@ def _correlation(first: list[float], second: list[float]) -> float | None:
 def notes(figures: SweepFigures, say: Labels) -> list[str]:
     """What a reader must know to understand the figures."""
     found = [say("note_compared", spans=", ".join(span_name(span, say) for span in figures.spans))]
-    if idle := sum(not one.has_fills for one in figures.sets):
-        found.append(say("note_no_fills", n=f"{idle:,}", all=f"{len(figures.sets):,}"))
+    if idle := sum(not one.is_known for one in figures.sets):
+        found.append(say("note_few_fills", n=f"{idle:,}", least=figures.about.min_fills, all=f"{len(figures.sets):,}"))
     if not figures.about.folds:
         found.append(say("note_no_forward"))
     every = len(pairs(figures))

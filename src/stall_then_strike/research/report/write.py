@@ -37,12 +37,14 @@ def write_report(
     first. ``wanted`` and ``compared`` choose runs of the two folders.
     Raises ReportInputError for unreadable input, ConfigError for an unknown run, OSError for ``out``.
     """
-    say = Labels(language, zone)
+    unit = cfg.exchange.instrument()
+    say = Labels(language, zone, base=unit.base, quote=unit.quote)
     kind = "sweep" if is_sweep(folder) else "calibration" if is_calibration(folder) else None
     if kind is not None and (compare is not None or tapes or journal is not None or wanted):
         raise ReportInputError(f"{folder} has a {kind}: --compare, --tape, --journal and --run are for runs")
     if kind == "sweep":
-        page = sweep_page(read_sweep(folder), say)
+        figures = read_sweep(folder)
+        page = sweep_page(figures, Labels(language, zone, base=figures.about.base, quote=figures.about.currency))
     elif kind == "calibration":
         page = calibration_page(read_result(folder / RESULT), say)
     elif len(cfg.products) > 1:
@@ -52,7 +54,8 @@ def write_report(
             product: [path for path in tapes if product_of(path) in (product, None)] for product in cfg.products
         }
         account = read_account(folder, cfg, tapes=by_product, journal=journal, wanted=wanted)
-        page = account_page(account, say, [Labels(language, zone) for _ in account.runs])
+        each = [Labels(language, zone, base=run.units.base, quote=run.units.quote) for run in account.runs]
+        page = account_page(account, say, each)
     else:
         names = _names(folder, compare)
         run = read_run(folder, cfg, tapes=tapes, journal=journal, name=names[0], wanted=wanted)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from stall_then_strike.research.sweep.plan import Choices, Plan, Span, Value, as_json, grid
 from stall_then_strike.research.sweep.pool import Pool
-from stall_then_strike.research.sweep.result import has_fills, score
+from stall_then_strike.research.sweep.result import is_known, score
 from stall_then_strike.research.sweep.runs import Record, Run
 from stall_then_strike.research.sweep.sweep_journal import RunJournal
 from stall_then_strike.types.errors import ConfigError
@@ -67,8 +67,8 @@ class Driver:
         return True
 
     def _result(self, record: Record) -> list[float] | None:
-        """The objectives for the search; None for a failed run or one without fills."""
-        is_result = record.done and has_fills(record)
+        """The objectives for the search; None for a failed run or one with too few fills."""
+        is_result = record.done and is_known(record, self._plan.min_fills)
         return [score(record, name) for name in self._plan.objectives] if is_result else None
 
     def _check(self, runs: list[Run]) -> None:

@@ -91,6 +91,8 @@ class Plan:
     seed: int
     sample_ns: int
     """Interval of observations for the Sharpe ratio."""
+    min_fills: int = 1
+    """Fewest fills of a run whose result counts; with fewer it is unknown."""
 
     @property
     def method(self) -> str:
@@ -325,6 +327,7 @@ def identity(plan: Plan, cfg: AppConfig, *, tapes: Sequence[str], program: str) 
         "seed": plan.seed,
         "folds": [[fold.train.from_ns, fold.train.to_ns, fold.test.to_ns] for fold in plan.folds],
         "observe": plan.sample_ns,
+        "min_fills": plan.min_fills,
     }
 
 

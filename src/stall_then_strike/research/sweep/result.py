@@ -20,7 +20,7 @@ from stall_then_strike.research.sweep.plan import Keys, Plan, Range, as_json, ke
 from stall_then_strike.research.sweep.runs import METRICS, Record
 from stall_then_strike.research.sweep.sweep_journal import RESULTS, replace_file
 from stall_then_strike.types.dto import NS_PER_S
-from stall_then_strike.types.instrument import quote_of
+from stall_then_strike.types.instrument import base_of, quote_of
 
 _TYPES: Final = {int: pl.Int64(), float: pl.Float64(), str: pl.String()}
 
@@ -31,18 +31,20 @@ def ordered(records: Iterable[Record], plan: Plan) -> list[Record]:
     return sorted(records, key=lambda record: (record.number, place[record.span]))
 
 
-def ranked(records: Iterable[Record], span: str, objective: str) -> list[Record]:
+def ranked(records: Iterable[Record], span: str, objective: str, min_fills: int = 1) -> list[Record]:
     """Successful runs of a span, the best first; equal ones by number.
 
-    A run without fills ranks below all runs with fills; otherwise it would win whenever trading loses.
+    Runs with fewer fills than ``min_fills`` come last, whatever they made: their result is unknown. Otherwise a set
+    that hardly trades would win whenever trading loses.
     """
     done = [record for record in records if record.span == span and record.done]
-    return sorted(done, key=lambda record: (not has_fills(record), -score(record, objective), record.number))
+    return sorted(done, key=lambda record: (not is_known(record, min_fills), -score(record, objective), record.number))
 
 
-def has_fills(record: Record) -> bool:
-    """Whether a successful run has any fill."""
-    return bool(record.metrics["fills"] != 0)
+def is_known(record: Record, min_fills: int) -> bool:
+    """Whether a successful run has enough fills for a result."""
+    fills = record.metrics["fills"]
+    return fills is None or bool(fills >= min_fills)
 
 
 def score(record: Record, objective: str) -> float:
@@ -51,10 +53,10 @@ def score(record: Record, objective: str) -> float:
     return 0.0 if found is None else float(found)
 
 
-def front(records: Sequence[Record], objectives: Sequence[str]) -> set[int]:
-    """Numbers of the runs with fills on the Pareto front of the objectives."""
-    traded = [record for record in records if has_fills(record)]
-    points = {record.number: tuple(score(record, name) for name in objectives) for record in traded}
+def front(records: Sequence[Record], objectives: Sequence[str], min_fills: int = 1) -> set[int]:
+    """Numbers of the runs on the Pareto front of the objectives, of those whose result is known."""
+    known = [record for record in records if is_known(record, min_fills)]
+    points = {record.number: tuple(score(record, name) for name in objectives) for record in known}
 
     def beaten(point: tuple[float, ...]) -> bool:
         return any(
@@ -70,13 +72,14 @@ def front(records: Sequence[Record], objectives: Sequence[str]) -> set[int]:
 def out_of_sample(records: Sequence[Record], plan: Plan) -> list[dict[str, Any]]:
     """For each fold: the set chosen on its train span, and the result of that set on its test span."""
     rows: list[dict[str, Any]] = []
-    objective = plan.objectives[0]
+    objective, least = plan.objectives[0], plan.min_fills
     for fold in plan.folds:
-        tested = ranked(records, fold.test.name, objective)
-        trained = ranked(records, fold.train.name, objective)
-        chosen = trained[0] if trained and has_fills(trained[0]) else None
+        tested = ranked(records, fold.test.name, objective, least)
+        trained = ranked(records, fold.train.name, objective, least)
+        chosen = trained[0] if trained and is_known(trained[0], least) else None
         place = [n for n, record in enumerate(tested, 1) if chosen is not None and record.number == chosen.number]
         test = tested[place[0] - 1] if place else None
+        known = [record for record in tested if is_known(record, least)]
         rows.append(
             {
                 "fold": fold.number,
@@ -86,8 +89,8 @@ def out_of_sample(records: Sequence[Record], plan: Plan) -> list[dict[str, Any]]
                 "test_pnl": test.metrics["pnl"] if test else None,
                 "train_sharpe": chosen.metrics["sharpe"] if chosen else None,
                 "test_sharpe": test.metrics["sharpe"] if test else None,
-                "rank": place[0] if place else None,
-                "sets": len(tested),
+                "rank": place[0] if place and place[0] <= len(known) else None,
+                "sets": len(known),
             }
         )
     return rows
@@ -97,12 +100,12 @@ def out_of_sample(records: Sequence[Record], plan: Plan) -> list[dict[str, Any]]
 
 
 def deflated(records: Sequence[Record], plan: Plan) -> tuple[Record, DeflatedSharpe] | None:
-    """The best set over the whole tape, and its deflated Sharpe ratio; None if it has no Sharpe ratio.
+    """The best set over the whole tape, and its deflated Sharpe ratio; None if it has none, or too few fills.
 
-    Equal sets that a search proposed twice count as one trial. A set without fills counts with a ratio of zero.
+    Equal sets that a search proposed twice count as one trial. A set without a ratio counts with zero.
     """
-    best = next(iter(ranked(records, plan.whole.name, plan.objectives[0])), None)
-    if best is None or best.metrics["sharpe"] is None:
+    best = next(iter(ranked(records, plan.whole.name, plan.objectives[0], plan.min_fills)), None)
+    if best is None or not is_known(best, plan.min_fills) or best.metrics["sharpe"] is None:
         return None
     trials = {
         json.dumps(record.values, sort_keys=True): score(record, "sharpe")
@@ -121,13 +124,15 @@ def deflated(records: Sequence[Record], plan: Plan) -> tuple[Record, DeflatedSha
 # --- files
 
 
-def head(plan: Plan, *, command: str, tapes: Sequence[str]) -> dict[str, Any]:
-    """The content of ``sweep.json`` before the first run."""
+def head(plan: Plan, *, command: str, tapes: Sequence[str], source: str) -> dict[str, Any]:
+    """The content of ``sweep.json`` before the first run. ``source`` says of what market the tapes are."""
     return {
         "format": 1,
         "command": command,
         "seed": plan.seed,
         "tapes": list(tapes),
+        "source": source,
+        "min_fills": plan.min_fills,
         "method": plan.method,
         "keys": keys_json(plan.keys),
         "objectives": list(plan.objectives),
@@ -143,6 +148,7 @@ def head(plan: Plan, *, command: str, tapes: Sequence[str]) -> dict[str, Any]:
         "observation_s": plan.sample_ns / NS_PER_S,
         "trials": plan.trials,
         "config": as_json(plan.base),
+        "base": base_of(plan.base["exchange"]["product_code"]),
         "currency": quote_of(plan.base["exchange"]["product_code"]),
         "deflated_sharpe": None,
     }

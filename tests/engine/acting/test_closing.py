@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stall_then_strike.config.models import CloseType, StallStrategyConfig
-from stall_then_strike.engine.closing import CLOSE_TAG, DUST_TAG, CloseOrder, Closing, Done, Wait
+from stall_then_strike.engine.acting.closing import CLOSE_TAG, DUST_TAG, CloseOrder, Closing, Done, Wait
 from stall_then_strike.types.dto import Reason, Side
 from stall_then_strike.types.instrument import Lots, Ticks
 from tests.engine.core_rig import BUY, MIN, MS, SELL

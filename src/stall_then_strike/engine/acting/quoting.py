@@ -5,16 +5,16 @@ This is the only caller of the strategy and the only place that sends quotes. Wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from stall_then_strike.engine.dispatch import Dispatch
-from stall_then_strike.engine.exits import Exits
+from stall_then_strike.engine.acting.dispatch import Dispatch
+from stall_then_strike.engine.acting.exits import Exits
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Order, Orders
 from stall_then_strike.engine.strategy import Holding, LiveQuote, Market, Quote, Strategy, Wish
 from stall_then_strike.engine.venue.budget import NEVER_NS, Budget
-from stall_then_strike.types.dto import Reason, Side
+from stall_then_strike.types.dto import NS_PER_MS, Reason, Side
 from stall_then_strike.types.instrument import NO_PRICE, Instrument, Lots
 
 _BUY: Final = Side.BUY
@@ -142,7 +142,11 @@ class Quoting:
                 if not is_order or quote.size < self._min_size or quote.price <= 0:
                     raise ValueError(f"no order can be {quote}")
                 sizes.append(quote.size)
-        self.room_ns = self._budget.strike_at_ns(now_ns, len(sizes), min(sizes)) if sizes else 0
+        self.room_ns = self._room_ns(sizes, now_ns) if sizes else 0
+
+    def _room_ns(self, sizes: Sequence[Lots], now_ns: int) -> int:
+        """When new quotes of these sizes may be sent: all of them, or the first."""
+        return self._budget.strike_at_ns(now_ns, len(sizes) if self.strategy.together else 1, min(sizes))
 
     # --- acting
 
@@ -160,12 +164,24 @@ class Quoting:
         new = [quote for quote in quotes if quote.key > self._last_key]
         if new and now_ns < self.room_ns:
             return Reason.BUDGET if is_idle else None
+        if new and not self.strategy.together:
+            new, rest = self._split(new, now_ns)
+            quotes = tuple(quote for quote in quotes if quote not in rest)
+            reason = reason if new else Reason.BUDGET
         self._wished, self._wished_keys = quotes, {quote.key for quote in quotes}
         if new:
             self._last_key = new[-1].key
             self._dispatch.quote(new, self.strategy, reason)
             is_idle = False
         return reason if is_idle else None
+
+    def _split(self, new: list[Quote], now_ns: int) -> tuple[list[Quote], list[Quote]]:
+        """New quotes that can be sent now, and the rest, for which the next deadline is set."""
+        count = self._budget.sendable(now_ns, len(new), min(quote.size for quote in new))
+        sent, rest = new[:count], new[count:]
+        if rest:
+            self.room_ns = max(now_ns + NS_PER_MS, self._room_ns([quote.size for quote in rest], now_ns))
+        return sent, rest
 
     def _cancel_all_but(self, quotes: tuple[Quote, ...], reason: Reason, now_ns: int) -> bool:
         """Cancel the live quotes that are not among these, with the same terms. Returns whether there were any."""

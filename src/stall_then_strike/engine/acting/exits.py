@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.closing import CloseOrder, Closing, Done, Wait
-from stall_then_strike.engine.dispatch import Dispatch
+from stall_then_strike.engine.acting.closing import CloseOrder, Closing, Done, Wait
+from stall_then_strike.engine.acting.dispatch import Dispatch
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Order, Orders, OrderState
 from stall_then_strike.engine.recording import Recorder

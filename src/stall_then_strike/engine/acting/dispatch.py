@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from stall_then_strike.engine.closing import CloseOrder
+from stall_then_strike.engine.acting.closing import CloseOrder
 from stall_then_strike.engine.orders import Order, Orders
 from stall_then_strike.engine.recording import Recorder
 from stall_then_strike.engine.strategy import Quote, Strategy

@@ -1,0 +1,314 @@
+"""A grid: between its bounds, buys rest below the market and sells above it, and every fill is turned round.
+
+The bounds are divided into *zones* by lines. A zone buys at its lower line and sells at its upper one, in turn: a
+filled buy becomes a sell one line up, and a filled sell a buy one line down. A zone that holds nothing begins with the
+side that the market is away from, so above the market zones sell first, and a fall or rise through the whole grid
+leaves a position of ``zones`` times ``size``, or of the sandbox's limit.
+
+What each zone holds is counted by fills, to the lot, and the zones together always hold the position. What they did not
+trade themselves (a position of an earlier run, a close by the kill switch, a fill that was taken back) is shared out:
+bought lots to the zones that sell nearest above the market, sold ones to those that buy nearest below it. This is also
+how zones are built at a start, after a restart, and when the grid moves after the market.
+
+Only the orders nearest to the market rest, ``resting`` on each side. That bounds the sends: at a venue that ends every
+order after a minute, each costs one a minute. One that has ended is placed anew; when the budget is short, the nearest
+first. Lines, sizes and what is held are integers, in ticks and lots.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from math import isqrt
+from typing import Final, NamedTuple
+
+from pydantic import Field, model_validator
+
+from stall_then_strike.config.fields import Number, Section, raise_all
+from stall_then_strike.engine.context import Cloid, Context, MarketInfo, OrderFill, Strategy
+from stall_then_strike.engine.strategy import Quote
+from stall_then_strike.types.dto import NS_PER_S, Side
+from stall_then_strike.types.instrument import Lots, Ticks
+
+_BUY: Final = Side.BUY
+_SELL: Final = Side.SELL
+_KEPT: Final = 1_000
+"""Orders whose late fills still count to their zones."""
+
+
+class Spacing(StrEnum):
+    """How the lines divide the bounds."""
+
+    ARITHMETIC = "arithmetic"
+    """Equal steps."""
+    GEOMETRIC = "geometric"
+    """Equal ratios."""
+
+
+class GridParameters(Section):
+    """The grid's settings, in ``parameters:``."""
+
+    lower: Number = Field(gt=0, description="lowest line, quote currency")
+    upper: Number = Field(gt=0, description="highest line, quote currency")
+    zones: int = Field(ge=1, le=500, description="zones between the bounds")
+    spacing: Spacing = Field(
+        default=Spacing.ARITHMETIC, strict=False, description="lines: arithmetic (equal steps) or geometric"
+    )
+    size: Number = Field(gt=0, description="size that a zone buys and sells, base currency")
+    resting: int = Field(default=3, ge=1, le=20, description="orders that rest on each side, the nearest")
+    rebuild_sec: int = Field(
+        default=0,
+        ge=0,
+        le=86_400,
+        description="time outside the bounds after which the grid moves to the market, seconds; 0: it waits",
+    )
+
+    @model_validator(mode="after")
+    def _bounds_fit(self) -> GridParameters:
+        if self.lower >= self.upper:
+            raise_all([f"upper: {self.upper} is not above lower; accepted: above {self.lower}"])
+        return self
+
+
+def grid_lines(lower: Ticks, upper: Ticks, zones: int, spacing: Spacing) -> tuple[Ticks, ...]:
+    """The lines from bound to bound, ``zones`` + 1 of them, each rounded to the nearest tick. Raises ValueError.
+
+    Exact: a geometric line is the integer whose ``zones``-th power is nearest below the product of the bounds' powers.
+    """
+    if spacing is Spacing.ARITHMETIC:
+        lines = [lower + (2 * (upper - lower) * number + zones) // (2 * zones) for number in range(zones + 1)]
+    else:
+        lines = [_root(lower ** (zones - number) * upper**number, zones) for number in range(zones + 1)]
+    if any(line >= following for line, following in pairwise(lines)):
+        raise ValueError(f"zones: {zones} between {lower} and {upper} ticks are under a tick; accepted: fewer")
+    return tuple(Ticks(line) for line in lines)
+
+
+def _root(value: int, degree: int) -> int:
+    """The integer nearest to a root, by Newton's method from above."""
+    scaled = value << degree  # of twice the root, so that its last bit rounds
+    root = 1 << -(-scaled.bit_length() // degree)
+    while True:
+        following = ((degree - 1) * root + scaled // root ** (degree - 1)) // degree
+        if following >= root:
+            return (root + 1) // 2
+        root = following
+
+
+def moved(lower: Ticks, upper: Ticks, spacing: Spacing, mid: int) -> tuple[Ticks, Ticks]:
+    """The bounds moved so that the market is in their middle: as far apart as before, or in the same ratio."""
+    if spacing is Spacing.ARITHMETIC:
+        low = max(1, mid - (upper - lower) // 2)
+        return Ticks(low), Ticks(low + upper - lower)
+    centre = isqrt(lower * upper)
+    return Ticks(max(1, lower * mid // centre)), Ticks(upper * mid // centre)
+
+
+@dataclass(slots=True)
+class Zone:
+    """Two lines, and what is held between them."""
+
+    low: Ticks
+    high: Ticks
+    side: Side
+    """Its side while it holds nothing."""
+    held: int = 0
+    """Signed lots: positive were bought at the lower line and are to be sold at the upper one."""
+    cloid: Cloid | None = None
+    """Its last order."""
+
+    def line(self, side: Side) -> Ticks:
+        """Where it buys or sells."""
+        return self.low if side is _BUY else self.high
+
+
+class Order(NamedTuple):
+    """What a zone wants to rest."""
+
+    number: int
+    """The zone's."""
+    side: Side
+    price: Ticks
+    size: Lots
+
+
+def wanted(number: int, zone: Zone, size: Lots, least: Lots, bid: int, ask: int) -> Order:
+    """A zone's next order: what it holds turned round, or else its full size on its side.
+
+    What it holds is offered at its line, or just behind the market if that has gone past the line meanwhile. A rest
+    smaller than the venue's smallest order, ``least``, is carried along in the zone's next order.
+    """
+    if abs(zone.held) >= least:
+        side = _SELL if zone.held > 0 else _BUY
+        price = max(zone.high, bid + 1) if side is _SELL else min(zone.low, ask - 1)
+        return Order(number, side, Ticks(price), Lots(abs(zone.held)))
+    return Order(number, zone.side, zone.line(zone.side), Lots(max(least, size - zone.held * zone.side.sign)))
+
+
+def nearest(orders: Iterable[Order], resting: int) -> list[Order]:
+    """The highest buys and the lowest sells, ``resting`` of each."""
+    buys = sorted((one for one in orders if one.side is _BUY), key=lambda one: (-one.price, one.number))
+    sells = sorted((one for one in orders if one.side is _SELL), key=lambda one: (one.price, one.number))
+    return [*buys[:resting], *sells[:resting]]
+
+
+def share_out(zones: Sequence[Zone], lots: int, size: Lots, mid2: int) -> list[Zone]:
+    """Give the zones what they did not trade themselves; returns those that were given something.
+
+    Bought lots go to the zones that sell nearest above the market first, then to those below it; sold ones mirrored.
+    Each takes up to ``size``, and what is too much for all goes to the first.
+    """
+    if not lots or not zones:
+        return []
+    sign = 1 if lots > 0 else -1
+    ahead = [zone for zone in zones if (2 * zone.line(_SELL if sign > 0 else _BUY) - mid2) * sign > 0]
+    behind = [zone for zone in zones if not any(zone is one for one in ahead)]
+    order = [*ahead, *reversed(behind)] if sign > 0 else [*reversed(ahead), *behind]
+    given, left = [], abs(lots)
+    for zone in order:
+        takes = min(left, max(0, size - zone.held * sign))
+        if takes:
+            zone.held += takes * sign
+            left -= takes
+            given.append(zone)
+    if left:
+        order[0].held += left * sign
+        given.append(order[0])
+    return given
+
+
+class Grid(Strategy):
+    """The grid as a strategy: its zones, and which order belongs to which."""
+
+    Parameters = GridParameters
+
+    def __init__(self, parameters: GridParameters) -> None:
+        """Without zones until the start."""
+        self.settings = parameters
+        self.zones: list[Zone] = []
+        self._bounds = (Ticks(0), Ticks(0))
+        self._size = self._least = Lots(0)
+        self._of: OrderedDict[Cloid, Zone] = OrderedDict()
+        """The zone of each order, also of those that ended lately."""
+        self._outside_ns: int | None = None
+        """Since when the market is outside the bounds."""
+        self._seen: tuple[object, ...] = ()
+        """All that decides what rests, when it was last decided."""
+
+    def check(self, market: MarketInfo) -> None:
+        """Bounds on ticks, zones of a tick at least, and a size that the venue takes."""
+        settings, unit = self.settings, market.instrument
+        for key, price in (("lower", settings.lower), ("upper", settings.upper)):
+            if market.round_price(price) != price:
+                raise ValueError(f"{key}: {price} is off the tick; accepted: multiples of {market.tick_size:f}")
+        if market.round_size(settings.size) != settings.size or settings.size < market.min_size:
+            step = f"multiples of {market.size_step:f}"
+            raise ValueError(f"size: {settings.size} is no order; accepted: {step}, {market.min_size} or more")
+        self._bounds = unit.to_ticks(settings.lower), unit.to_ticks(settings.upper)
+        self._size, self._least = unit.to_lots(settings.size), unit.min_size
+        grid_lines(*self._bounds, settings.zones, settings.spacing)
+
+    # --- zones
+
+    def initialize_zones(self, context: Context) -> None:
+        """Zones around the market as it is, holding the position."""
+        lines = grid_lines(*self._bounds, self.settings.zones, self.settings.spacing)
+        mid2 = context.board.best_bid_price + context.board.best_ask_price
+        self.zones = [Zone(low, high, _BUY if low + high <= mid2 else _SELL) for low, high in pairwise(lines)]
+        self._of.clear()
+        self._seen = ()
+        share_out(self.zones, context.holding.position, self._size, mid2)
+
+    def on_order_filled(self, context: Context, fill: OrderFill) -> None:
+        """Count a fill to its zone. The zone's next order turns it round."""
+        zone = self._of.get(fill.cloid)
+        if zone is not None:
+            zone.held += context.market.instrument.to_lots(fill.size) * fill.side.sign
+
+    def on_tick(self, context: Context) -> None:
+        """Bring what rests to what is wanted."""
+        if self._is_leaving(context):
+            return
+        held, bid, ask = context.holding, context.board.best_bid_price, context.board.best_ask_price
+        seen = bid, ask, held.position, held.open_buy, held.open_sell, tuple(context.quotes)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        strange = held.position - sum(zone.held for zone in self.zones)
+        for zone in share_out(self.zones, strange, self._size, bid + ask):
+            self._take_back(context, zone)
+        for zone in self.zones:
+            self._turn(context, zone, bid, ask)
+        self._place(context, bid, ask)
+
+    # --- orders
+
+    def _turn(self, context: Context, zone: Zone, bid: Ticks, ask: Ticks) -> None:
+        """Change a zone's side, or end an order that is in the way of what it holds."""
+        if (resting := _resting(context, zone)) is None:
+            if ask <= zone.low:
+                zone.side = _SELL
+            elif bid >= zone.high:
+                zone.side = _BUY
+            return
+        sign = resting.side.sign
+        if zone.held * sign >= self._least and (bid + ask - zone.low - zone.high) * sign > 0:
+            self._take_back(context, zone)  # partly filled, and the market is nearer to where that is turned round
+
+    def _place(self, context: Context, bid: Ticks, ask: Ticks) -> None:
+        """Take back what is no longer among the nearest, and place what is missing, the nearest first."""
+        live, new = [], []
+        for number, zone in enumerate(self.zones):
+            if (resting := _resting(context, zone)) is not None:
+                live.append(Order(number, resting.side, resting.price, resting.size))
+            else:
+                order = wanted(number, zone, self._size, self._least, bid, ask)
+                if order.price < ask if order.side is _BUY else order.price > bid:
+                    new.append(order)
+        # One more is kept than is placed: a market that goes to and fro across a line must not cost cancels.
+        kept = nearest([*live, *new], self.settings.resting + 1)
+        for order in live:
+            if order not in kept:
+                self._take_back(context, self.zones[order.number])
+        missing = [order for order in nearest([*live, *new], self.settings.resting) if order in new]
+        for order in sorted(missing, key=lambda one: abs(2 * one.price - bid - ask)):
+            zone = self.zones[order.number]
+            zone.cloid = context.place(order.side, order.price, order.size)
+            if zone.cloid is not None:
+                self._of[zone.cloid] = zone
+        while len(self._of) > _KEPT:
+            self._of.popitem(last=False)
+
+    @staticmethod
+    def _take_back(context: Context, zone: Zone) -> None:
+        if zone.cloid is not None:
+            context.cancel_order(zone.cloid)
+
+    def _is_leaving(self, context: Context) -> bool:
+        """Whether the grid is moving to a market that has left it: all orders end first."""
+        bid, ask = context.board.best_bid_price, context.board.best_ask_price
+        low, high = self._bounds
+        if (low < ask and bid < high) or not self.settings.rebuild_sec:
+            self._outside_ns = None
+            return False
+        if self._outside_ns is None:
+            self._outside_ns = context.now_ns
+        due_ns = self._outside_ns + self.settings.rebuild_sec * NS_PER_S
+        if context.now_ns < due_ns:
+            context.wake_at(due_ns)
+            return False
+        context.cancel_all()
+        if context.quotes:
+            return True
+        self._bounds = moved(low, high, self.settings.spacing, (bid + ask) // 2)
+        self._outside_ns = None
+        self.initialize_zones(context)
+        return False
+
+
+def _resting(context: Context, zone: Zone) -> Quote | None:
+    """A zone's order that is queued or may still be filled; None without one."""
+    return None if zone.cloid is None else context.quotes.get(zone.cloid)
