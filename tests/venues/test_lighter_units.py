@@ -49,7 +49,7 @@ def test_sizes_that_nobody_gives_are_the_markets_own(tmp_path: Path) -> None:
     cfg = config(tmp_path, "env: sim\ninstruments: [{product_code: BTC}, {product_code: ETH, strategy: {size_min: 1}}]")
     btc, eth = (one.strategy for one in cfg.by_instrument())
     assert (btc.size_min, btc.max_inventory_btc) == (Decimal("0.0002"), Decimal("0.001"))
-    assert eth.size_min == 1
+    assert (eth.size_min, eth.max_inventory_btc) == (1, 5)
     given = config(tmp_path, "env: sim\ninstruments: [{product_code: BTC}]\nstrategy: {size_min: 0.01}")
     assert given.strategy.size_min == Decimal("0.01")
 
