@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from benchmarks import board_to_decision, journal_record, live_latency, loopback_latency, messages
+from benchmarks import board_to_decision, journal_record, lighter_data, live_latency, loopback_latency, messages
 from stall_then_strike.types.errors import ConfigError
 
 
@@ -97,6 +97,29 @@ def orders_on_lighter(quick: bool) -> None:
     )
 
 
+def data_on_lighter(quick: bool) -> None:
+    """Market data of a hundred markets of Lighter on one connection."""
+    lags = lighter_data.lags(changes=30 if quick else None)
+    print(
+        f"\n{lighter_data.MARKETS} markets of Lighter on one connection, {lags.messages:,} messages ({lags.source}) "
+        f"at {lags.per_s:,.0f} a second, ten times the captured rate:"
+    )
+    print(
+        f"lost {lags.lost}; sent -> handled, ms: median {lags.median_ms:.2f}, p99 {lags.p99_ms:.1f}, "
+        f"longest {lags.most_ms:.1f}"
+    )
+    try:
+        rates = lighter_data.rates(sdk_updates=3 if quick else lighter_data.SDK_UPDATES, updates=40 if quick else 228)
+    except ModuleNotFoundError as error:
+        print(f"book updates beside the SDK's client: not measured ({error})")
+        return
+    print(
+        f"book updates a second: ours {rates.ours:,.0f}, the SDK's own client {rates.sdk:,.0f} "
+        f"({rates.times:,.0f} times, {rates.updates:,} updates each); "
+        f"ours over {rates.long_updates:,} updates {rates.long:,.0f}"
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print everything."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -108,6 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     loopback(quick)
     journal(quick)
     orders_on_lighter(quick)
+    data_on_lighter(quick)
     live(quick)
 
 

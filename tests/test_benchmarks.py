@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import loopback_latency
+from benchmarks import lighter_data, loopback_latency
 from benchmarks.limits import MANY, WIDE
 from stall_then_strike.config.models import LimitsConfig
 
@@ -29,3 +29,13 @@ def test_orders_on_lighter_are_all_accepted_and_their_time_is_told_apart() -> No
     rates = lighter_orders.measure(ORDERS)
     assert min(rates.batched, rates.single, rates.sdk) > 0
     assert 0 < rates.own_share < 1
+
+
+def test_market_data_of_lighter_arrive_whole_and_books_are_kept_faster_than_by_the_sdk() -> None:
+    lags = lighter_data.lags(count=5, changes=40)
+    assert (lags.messages, lags.lost) == (200, 0)
+    assert 0 < lags.median_ms <= lags.p99_ms <= lags.most_ms
+    pytest.importorskip("lighter")
+    rates = lighter_data.rates(count=3, sdk_updates=5, updates=20)
+    assert (rates.updates, rates.long_updates) == (15, 60)
+    assert rates.times > 1

@@ -87,6 +87,13 @@ async def test_list_that_is_null_where_orders_are_counted_is_no_complete_report(
         assert raised.value.calls == 4
 
 
+async def test_refused_token_is_a_failed_question() -> None:
+    async with desk() as one:
+        one.venue.faults.inject(Fault(kind=K.REFUSE_AUTH))
+        with pytest.raises(NoAnswer, match="20013"):
+            await one.account.report(0, ExecId(0))
+
+
 async def test_report_that_fails_fails_for_all_who_asked() -> None:
     async with desk("ETH", "BTC") as one:
         one.venue.faults.inject(Fault(kind=K.SERVER_ERROR, path="/api/v1/accountActiveOrders"))

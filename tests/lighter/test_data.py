@@ -29,6 +29,8 @@ from stall_then_strike.types.dto import BoardSnapshot, BookStatus, PublicTrades,
 from stall_then_strike.types.errors import ConfigError, FeedError
 from tests.lighter.captured import BTC, ETH
 
+LIMIT_S = 15.0
+"""Long enough for a machine that is busy with other tests."""
 RULES = LineRules(first_pause_s=0.01, longest_pause_s=0.05, answer_s=3.0, close_s=0.5)
 BOOK, QUOTE, TRADES, STATS = DataKind.ORDERBOOK, DataKind.QUOTE, DataKind.TRADES, DataKind.MARKET_STATS
 
@@ -49,7 +51,7 @@ class Desk:
             if one.kind is kind and isinstance(one.value, what) and one.market.symbol == market
         ]
 
-    async def until(self, condition: Callable[[], object], limit_s: float = 8.0) -> None:
+    async def until(self, condition: Callable[[], object], limit_s: float = LIMIT_S) -> None:
         end_s = asyncio.get_running_loop().time() + limit_s
         while not condition():
             assert asyncio.get_running_loop().time() < end_s, "in vain"
@@ -85,7 +87,7 @@ async def test_connection_is_made_with_the_first_subscription_and_all_kinds_come
         assert at.venue.statistics().connections == 0
         for kind in DataKind:
             at.provider.subscribe(kind, ["ETH-USDC", 1])
-        await at.provider.wait_ready(5)
+        await at.provider.wait_ready(LIMIT_S)
         await at.until(lambda: at.of(STATS) and at.of(STATS, market="BTC") and len(at.of(BOOK, BookChange)) > 20)
         await at.until(lambda: at.of(TRADES, Trades) + at.of(TRADES, Trades, "BTC"))
         quotes = at.of(QUOTE, BestQuote)
@@ -184,12 +186,12 @@ async def test_lost_book_is_told_and_whole_again(fault: Fault) -> None:
         at.provider.subscribe(BOOK, ["ETH"])
         at.provider.subscribe(QUOTE, ["ETH"])
         at.provider.follow(feed, at.events.append)
-        await at.provider.wait_ready(5)
+        await at.provider.wait_ready(LIMIT_S)
         at.venue.faults.inject(fault)
         await at.until(lambda: at.of(BOOK, BookLost))
         lost = at.heard.index(next(one for one in at.heard if isinstance(one.value, BookLost)))
         await at.until(lambda: any(isinstance(one.value, BestQuote) for one in at.heard[lost:]))
-        await at.provider.wait_ready(5)
+        await at.provider.wait_ready(LIMIT_S)
         await at.until(at.same_as_the_venue)
         assert at.of(QUOTE, BookLost)
         seen = [event.status for event in at.events if isinstance(event, BoardSnapshot)]
@@ -206,7 +208,7 @@ async def test_crossed_snapshot_is_never_shown() -> None:
         at.venue.faults.inject(Fault(kind=FaultKind.CROSSED_SNAPSHOT, channel="order_book/1", count=2))
         feed = LighterMarketFeed(BTC)
         at.provider.follow(feed, at.events.append)
-        await at.provider.wait_ready(8)
+        await at.provider.wait_ready(LIMIT_S)
         await at.until(lambda: isinstance(at.events[-1], BoardSnapshot) and at.events[-1].status is BookStatus.OK)
         boards = [event for event in at.events if isinstance(event, BoardSnapshot)]
         assert sum(board.status is BookStatus.UNKNOWN for board in boards) == 2
@@ -217,10 +219,10 @@ async def test_crossed_snapshot_is_never_shown() -> None:
 async def test_feed_that_joins_a_channel_that_is_read_already_gets_its_own_book() -> None:
     async with desk() as at:
         at.provider.subscribe(BOOK, ["ETH"])
-        await at.provider.wait_ready(5)
+        await at.provider.wait_ready(LIMIT_S)
         feed = LighterMarketFeed(ETH)
         at.provider.follow(feed, at.events.append)
-        await at.provider.wait_ready(5)
+        await at.provider.wait_ready(LIMIT_S)
         await at.until(lambda: feed.board.is_known and feed.board.nonce > 0)
         await at.until(at.same_as_the_venue)
         assert at.provider.missing == []
@@ -235,7 +237,7 @@ async def test_what_waited_while_the_process_stood_still_is_dropped_with_its_con
         at.provider._pauses = PauseWatch(sources, 700_000_000)
         feed = LighterMarketFeed(ETH)
         at.provider.follow(feed, at.events.append)
-        await at.provider.wait_ready(5)
+        await at.provider.wait_ready(LIMIT_S)
         now[0] += 1_000_000_000
         await at.until(lambda: any(getattr(event, "status", None) is BookStatus.STALE for event in at.events))
         assert paused == []
@@ -243,7 +245,7 @@ async def test_what_waited_while_the_process_stood_still_is_dropped_with_its_con
         now[0] += 60_000_000_000
         await at.until(lambda: paused)
         await at.until(lambda: at.venue.statistics().connections == 2)
-        await at.provider.wait_ready(5)
+        await at.provider.wait_ready(LIMIT_S)
         after = [event.status for event in at.events[count:] if isinstance(event, BoardSnapshot)]
         assert after[0] is BookStatus.UNKNOWN
 
@@ -264,7 +266,7 @@ async def test_socket_may_be_run_by_somebody_else() -> None:
             group.create_task(socket.run())
             group.create_task(provider.run())
             provider.subscribe(BOOK, ["BTC"])
-            await provider.wait_ready(5)
+            await provider.wait_ready(LIMIT_S)
             provider.close()
             assert socket.is_connected
             socket.close()

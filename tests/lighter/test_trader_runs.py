@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from stall_then_strike.app.shell import cli
+from stall_then_strike.engine.core import Core
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import NS_PER_S
-from tests.lighter.trader_rig import STANDARD, TradingRoom, TradingRun, trading_room
+from tests.lighter.trader_rig import TradingRoom, trading_room
 from tests.live.pace import steady_clock
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -21,18 +25,22 @@ def fills(room: TradingRoom) -> set[int]:
     return {trade.market for trade in room.books.trades}
 
 
-def is_sound(run: TradingRun) -> None:
-    assert all(core.record.tally.anomalies == 0 for core in run.portfolio.cores)
-    assert run.portfolio.halted is None
+def cores(room: TradingRoom) -> Sequence[Core]:
+    assert room.last is not None
+    return room.last.portfolio.cores
+
+
+def is_sound(room: TradingRoom) -> None:
+    assert all(core.record.tally.anomalies == 0 and core.halted is None for core in cores(room))
 
 
 async def test_two_markets_are_traded_and_the_ledger_is_ours(tmp_path: Path) -> None:
-    async with steady_clock(SPEED) as clock, trading_room(tmp_path, clock=clock, settings=STANDARD) as room:
-        run = await room.run(lambda: fills(room) == {0, 1} and len(room.books.trades) >= 6, 60)
-        is_sound(run)
+    async with steady_clock(SPEED) as clock, trading_room(tmp_path, clock=clock) as room:
+        assert await room.run(lambda: fills(room) == {0, 1} and len(room.books.trades) >= 6, 60) == cli.EXIT_DONE
+        is_sound(room)
         room.check()
         assert fills(room) == {0, 1}
-        witnesses = [core.account.rules.witnesses.numbers_agree for core in run.portfolio.cores if core.account]
+        witnesses = [core.account.rules.witnesses.numbers_agree for core in cores(room) if core.account]
         assert any(witnesses), "public trades name our orders"
 
 
@@ -44,14 +52,13 @@ async def test_killed_trader_finds_its_orders_again(tmp_path: Path) -> None:
                 lambda count=count: len(room.books.trades) > count and len(room.books.orders) >= 2,  # type: ignore[misc]  # a default binds the count
                 30,
             )
-        run = await room.run(lambda: run_has_struck(room), 30)
-        is_sound(run)
+        assert await room.run(lambda: run_has_struck(room), 30) == cli.EXIT_DONE
+        is_sound(room)
         room.check()
 
 
 def run_has_struck(room: TradingRoom) -> bool:
-    assert room.last is not None
-    return all(core.record.tally.strikes >= 2 for core in room.last.portfolio.cores)
+    return all(core.record.tally.strikes >= 2 for core in cores(room))
 
 
 TROUBLE = (
@@ -66,18 +73,17 @@ async def test_trouble_passes_and_nothing_is_lost(tmp_path: Path) -> None:
     async with steady_clock(SPEED) as clock, trading_room(tmp_path, clock=clock) as room:
         room.exchange.faults.inject(*TROUBLE)
         quiet_ns = clock.now_ns() + 23 * NS_PER_S
-        run = await room.run(lambda: clock.now_ns() > quiet_ns and has_struck(room, quiet_ns), 120)
+        is_over = partial(has_struck, room, quiet_ns)
+        assert await room.run(lambda: clock.now_ns() > quiet_ns and is_over(), 120) == cli.EXIT_DONE
         assert len(room.exchange.faults.struck) == len(TROUBLE)
-        assert run.portfolio.halted is None
         room.check()
 
 
 def has_struck(room: TradingRoom, since_ns: int) -> bool:
     """Whether both markets have been quoted since then, by a trader that knows the account."""
-    assert room.last is not None
     return all(
         core.account is not None
         and core.account.is_settled
         and any(order.sent_ns >= since_ns for order in core.orders.live())
-        for core in room.last.portfolio.cores
+        for core in cores(room)
     )

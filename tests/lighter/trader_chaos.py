@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from stall_then_strike.app.shell import cli
 from stall_then_strike.sim.faults.kinds import FaultKind, FaultPlan
 from stall_then_strike.sim.lighter.venue_events import OrderChanged, Traded, VenueEvent
 from stall_then_strike.types.dto import NS_PER_S
-from stall_then_strike.types.errors import VenueError
+from stall_then_strike.types.errors import FeedError
 from tests.lighter.trader_rig import SYMBOLS, TradingRoom, trading_room
 from tests.live.pace import steady_clock
 from tests.live.witness import Witness
@@ -33,7 +34,7 @@ ROOMS: Final = 2
 LIFE_S: Final = 20.0
 """A quote lives for 0.8 s; one whose cancel is lost is asked about within seconds."""
 _INDEX = itertools.count(200_001)
-MAY_HALT: Final = {FaultKind.REFUSE_TX: {"auth_refused"}, FaultKind.REFUSE_AUTH: {"auth_refused"}}
+MAY_HALT: Final = {FaultKind.REFUSE_TX: {"auth_refused"}}
 
 
 class Watch(Witness):
@@ -94,11 +95,9 @@ async def _trade(room: TradingRoom, watches: Sequence[Watch], plan: FaultPlan, o
             await room.clock.sleep_until(room.clock.now_ns() + round(RESTART_S * NS_PER_S))
         outcome.starts += 1
         try:
-            await room.run(recovered.look, (end_ns - room.clock.now_ns()) / NS_PER_S)
-        except VenueError:  # its start asks for the markets
-            outcome.exit_code = 1
-        else:
-            outcome.exit_code = 0
+            outcome.exit_code = await room.run(recovered.look, (end_ns - room.clock.now_ns()) / NS_PER_S)
+        except* FeedError:
+            outcome.exit_code = cli.EXIT_FAILED
     if recovered.at_ns is not None:
         outcome.recovery_s = (recovered.at_ns - quiet_ns) / NS_PER_S
     outcome.strikes = sum(len(watch.strikes_ns) for watch in watches)

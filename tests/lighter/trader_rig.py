@@ -1,4 +1,4 @@
-"""The whole live trader on Lighter's exchange on loopback: core, journal, logs, broker, account, market feed.
+"""A live run on Lighter and its exchange in one event loop: the real command's parts over real HTTP and WebSocket.
 
 `TradingRoom` is the exchange with an account; ``run`` is one run of the trader on it, which can be repeated, as after a
 restart. ``check`` compares what the trader left behind with the exchange's ledger.
@@ -7,44 +7,44 @@ restart. ``check`` compares what the trader left behind with the exchange's ledg
 from __future__ import annotations
 
 import asyncio
+import io
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stall_then_strike.app.trader.live_trader import LivePlace, LiveTrader
-from stall_then_strike.app.trader.realtime import RealtimeRun
+import pytest
+from rich.console import Console
+
+from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, open_run
+from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.core import Core
-from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.engine.venue.corrections import is_taken_back
-from stall_then_strike.engine.venue.shared import Shared
-from stall_then_strike.infra.clock import ScaledClock
+from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import Journal, journal_path
-from stall_then_strike.infra.line.socket_line import LineRules
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.logs.log_folder import log_folders
-from stall_then_strike.lighter.lighter_rules import lighter_rules
-from stall_then_strike.lighter.market_feed import LighterMarketFeed
+from stall_then_strike.infra.watch.alerts import Alerts, AlertUrls
 from stall_then_strike.sim.exchange.request_log import Audit
 from stall_then_strike.sim.lighter.clearing.accounts import Account
 from stall_then_strike.sim.lighter.clearing.contracts import Plan
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.sim.lighter_server import Credentials, LighterExchange
-from stall_then_strike.types.dto import NS_PER_S, BookedFill, Event, PublicTrades
+from stall_then_strike.types.dto import NS_PER_S, BookedFill
 from stall_then_strike.types.instrument import Instrument
-from stall_then_strike.venues.connection import Desk as Way
-from tests.lighter.trading_rig import Desk, connected
+from stall_then_strike.venues.choice import venue_of
+from stall_then_strike.venues.embedded_lighter import account_at
 
+pytest.importorskip("lighter")
 PREMIUM = VenueSettings(plan=Plan.PREMIUM, verifies_orders=False)
-STANDARD = VenueSettings(plan=Plan.STANDARD, verifies_orders=False)
 TWO: tuple[Mapping[str, Any], ...] = (
     {
         "product_code": "ETH",
+        "market_index": 0,
         "tick_size": Decimal("0.01"),
         "size_step": Decimal("0.0001"),
         "size_min": Decimal("0.005"),
@@ -52,22 +52,33 @@ TWO: tuple[Mapping[str, Any], ...] = (
     },
     {
         "product_code": "BTC",
+        "market_index": 1,
         "tick_size": Decimal("0.1"),
         "size_step": Decimal("0.00001"),
         "size_min": Decimal("0.0002"),
         "strategy": {"size_min": Decimal("0.0005"), "max_inventory_btc": Decimal("0.002")},
     },
 )
+CALL_S = 3.0
+"""Real seconds that a call may take, and an answer on the socket: a busy machine must not look like a dead line."""
 SYMBOLS = ("ETH", "BTC")
 
 
-def config(exchange: LighterExchange, folder: Path, **sections: Mapping[str, Any]) -> AppConfig:
+def config(exchange: LighterExchange, folder: Path, speed: float, **sections: Mapping[str, Any]) -> AppConfig:
     tree: dict[str, Any] = {
         "env": "live",
-        "exchange": {"base_url": exchange.base_url, "ws_url": exchange.ws_url},
-        "ws": {"channels": ()},
-        "journal": {"dir": str(folder / "journal")},
+        "exchange": {
+            "name": "lighter",
+            "plan": exchange.venue.settings.plan.value,
+            "base_url": exchange.base_url,
+            "ws_url": exchange.ws_url,
+            "quote": "USDC",
+            "notional_min": Decimal(10),
+        },
         "instruments": list(TWO),
+        "pybotters": {"timeout_sec": Decimal(str(CALL_S))},
+        "ws": {"channels": (), "reconnect_min_sec": Decimal(str(round(1 / speed, 2)))},
+        "journal": {"dir": str(folder / "journal")},
         "strategy": {"max_reverse_ticks": 40, "stale_ms": 3_000},
         "risk": {"daily_pnl_jpy": Decimal(-100_000), "max_dd_jpy": Decimal(-100_000)},
         "account": {"reconcile_sec": Decimal(10)},
@@ -77,42 +88,18 @@ def config(exchange: LighterExchange, folder: Path, **sections: Mapping[str, Any
     return AppConfig.model_validate(tree)
 
 
-class TradingRun:
-    """One run, with all its parts open."""
-
-    def __init__(self, portfolio: Portfolio, trader: LiveTrader, desk: Desk, clock: ScaledClock) -> None:
-        self.portfolio, self.trader, self.desk, self.clock = portfolio, trader, desk, clock
-
-    async def trade(self, until: Callable[[], object], limit_s: float) -> None:
-        """Trade until something is so, for so many venue seconds at most, and end in good order."""
-        timer = RealtimeRun(self.trader, self.clock, speed=self.clock.speed)
-        async with asyncio.TaskGroup() as tasks:
-            owned = [tasks.create_task(timer.keep_time()), tasks.create_task(self.trader.send())]
-            await self._until(lambda: until() or self.portfolio.halted is not None, limit_s)
-            self.trader.stop()
-            await self._until(lambda: self.portfolio.is_done, 60.0)
-            await self._until(self._is_shown, 60.0)
-            await self.trader.wait_sent()
-            for task in owned:
-                task.cancel()
-
-    def _is_shown(self) -> bool:
-        return all(core.account is not None and core.account.is_settled for core in self.portfolio.cores)
-
-    async def _until(self, is_so: Callable[[], object], limit_s: float) -> None:
-        end_ns = self.clock.now_ns() + round(limit_s * NS_PER_S)
-        while not is_so() and self.clock.now_ns() < end_ns:  # noqa: ASYNC110 - no event for each step
-            await asyncio.sleep(0.01)  # venue time that may stand still
-
-
 class TradingRoom:
     """An exchange with an account, and a folder in which runs leave what they leave."""
 
     def __init__(self, folder: Path, clock: ScaledClock, exchange: LighterExchange, key: Credentials, cfg: AppConfig):
         self.folder, self.clock, self.exchange, self.key, self.cfg = folder, clock, exchange, key, cfg
         self.speed = clock.speed
-        self.last: TradingRun | None = None
-        self.attend: Callable[[TradingRun], None] = lambda run: None
+        self.account = account_at(exchange, key)
+        self.last: LiveRun | None = None
+        self.attend: Callable[[LiveRun], None] = lambda run: None
+        """Told of each run before it begins."""
+        self.console = io.StringIO()
+        """What runs have shown."""
 
     @property
     def books(self) -> Account:
@@ -122,66 +109,59 @@ class TradingRoom:
     def logs(self) -> Path:
         return self.folder / "logs"
 
-    @property
-    def rules(self) -> LineRules:
-        """Real seconds, patient with a busy machine."""
-        return LineRules(
-            connect_s=3.0,
-            answer_s=3.0,
-            first_pause_s=1.0 / self.speed,
-            longest_pause_s=5.0 / self.speed,
-            most_tries=None,
-            ping_s=1.0,
-            silent_s=6.0,
-        )
-
-    @property
-    def is_standard(self) -> bool:
-        return self.exchange.venue.settings.plan is Plan.STANDARD
-
-    async def run(self, until: Callable[[], object] = lambda: False, limit_s: float = 60.0) -> TradingRun:
-        """One run of the trader, to its good end."""
-        async with self.open_run() as run:
-            await run.trade(until, limit_s)
-            return run
+    async def run(self, until: Callable[[], object] = lambda: False, limit_s: float = 60.0) -> int:
+        """One run, ended as by a signal once something is so, or after so many venue seconds; its exit code."""
+        ending = Ending()
+        async with asyncio.TaskGroup() as tasks, self._open(ending) as run:
+            watching = tasks.create_task(self._end_when(until, limit_s, ending))
+            code = await run.run(None)
+            watching.cancel()
+        return code
 
     async def killed_run(self, until: Callable[[], object], limit_s: float = 60.0) -> None:
         """One run that ends as a killed process does: nothing more is sent or written."""
-        async with self.open_run() as run:
-            trading = asyncio.create_task(run.trade(lambda: False, limit_s * 2))
-            await run._until(until, limit_s)
+        async with self._open(Ending()) as run:
+            trading = asyncio.create_task(run.run(None))
+            await self.wait(lambda: trading.done() or until(), limit_s)
+            run._cancel_the_rest = _nothing  # type: ignore[method-assign]  # a killed process cancels nothing
             trading.cancel()
             with suppress(asyncio.CancelledError):
                 await trading
 
+    async def _end_when(self, until: Callable[[], object], limit_s: float, ending: Ending) -> None:
+        await self.wait(until, limit_s)
+        ending.ask("the test is over")
+
+    async def wait(self, is_so: Callable[[], object], limit_s: float) -> None:
+        """Wait until something is so, or for so many venue seconds."""
+        end_ns = self.clock.now_ns() + round(limit_s * NS_PER_S)
+        while not is_so() and self.clock.now_ns() < end_ns:  # noqa: ASYNC110 - no event for each step
+            await asyncio.sleep(0.01)
+
     @asynccontextmanager
-    async def open_run(self) -> AsyncIterator[TradingRun]:
-        cfg, clock = self.cfg, self.clock
-        each = cfg.by_instrument()
-        async with AsyncExitStack() as stack:
+    async def _open(self, ending: Ending) -> AsyncIterator[LiveRun]:
+        cfg = self.cfg
+        with ExitStack() as stack:
             journal = stack.enter_context(self._journal())
-            logs = [
+            logs, *more_logs = (
                 stack.enter_context(CsvLogs(folder, one.exchange.instrument(), cfg.log))
-                for folder, one in zip(log_folders(self.logs, cfg), each, strict=True)
-            ]
-            desk = await stack.enter_async_context(
-                connected(self.exchange, self.key, cfg.products, clock, self.rules, is_live=False)
+                for folder, one in zip(log_folders(self.logs, cfg), cfg.by_instrument(), strict=True)
             )
-            rules = lighter_rules(cfg.account, each[0].exchange.instrument(), is_standard=self.is_standard)
-            shared = Shared(cfg, rules, live=True)
-            cores = []
-            for one in each:
-                restored = journal.load(one.exchange.product_code)
-                core = Core(one, shared)
-                core.restore(restored.memo, restored.orders, restored.exec_ids, restored.fills)
-                cores.append(core)
-            portfolio = Portfolio(cfg.risk, cores)
-            portfolio.restore(journal.account())
-            run = self._assemble(portfolio, desk, logs, journal)
-            self.last = run
-            self.attend(run)
-            desk.start()
-            yield run
+            parts = LiveParts(
+                cfg=cfg,
+                account=self.account,
+                journal=journal,
+                logs=logs,
+                log_dir=self.logs,
+                screen=Screen(Console(file=self.console, width=200), live=False),
+                alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
+                more_logs=more_logs,
+            )
+            connection = venue_of(cfg).connect(cfg, self.clock, self.account)
+            async with open_run(parts, cfg, self.clock, self.account, connection, ending) as run:
+                self.last = run
+                self.attend(run)
+                yield run
 
     def _journal(self) -> Journal:
         cfg = self.cfg
@@ -189,25 +169,10 @@ class TradingRoom:
             journal_path(cfg.journal.dir, cfg.exchange.product_code),
             product_code=cfg.exchange.product_code,
             others=cfg.products[1:],
-            account=f"lighter-{self.key.account_index}",
+            account=self.account.fingerprint,
             now_ns=self.clock.now_ns(),
             locks=self.folder,
         )
-
-    def _assemble(self, portfolio: Portfolio, desk: Desk, logs: Sequence[CsvLogs], journal: Journal) -> TradingRun:
-        places, feeds = [], []
-        for number, (core, log) in enumerate(zip(portfolio.cores, logs, strict=True)):
-            market = desk.market(core.instrument.product_code)
-            feed = LighterMarketFeed(market, on_resync=desk.socket.resync)
-            feeds.append(feed)
-            gateway = desk.broker.gateway(market, feed.board)
-            way = Way(gateway, partial(desk.account.report, number), desk.account.renew)
-            places.append(LivePlace(core=core, feed=feed, logs=log, desk=way))
-        trader = LiveTrader(portfolio, self.clock, places, journal)
-        desk.sinks[:] = [partial(_to_trader, trader, number) for number in range(len(places))]
-        for number, feed in enumerate(feeds):
-            _subscribe(desk, feed, trader, number, self.clock)
-        return TradingRun(portfolio, trader, desk, self.clock)
 
     # --- what is left behind
 
@@ -244,26 +209,8 @@ def check_market(books: Account, market: int, booked: Sequence[BookedFill], memo
     assert held.realised - held.basis == flow["cash"] - flow["fees"], f"{market}: cash"
 
 
-def _to_trader(trader: LiveTrader, number: int, event: Event) -> None:
-    trader.on_event(event, number)
-
-
-def _subscribe(desk: Desk, feed: LighterMarketFeed, trader: LiveTrader, number: int, clock: ScaledClock) -> None:
-    def on_message(message: dict[str, Any], recv_ns: int) -> None:
-        event = feed.on_message(message, recv_ns)
-        if isinstance(event, PublicTrades):
-            event = desk.account.named(event)
-        if event is not None:
-            trader.on_market(event, number=number)
-
-    def on_gap(why: str) -> None:
-        del why
-        lost = feed.on_disconnect(clock.now_ns())
-        feed.on_connect()
-        trader.on_market(lost, number=number)
-
-    for channel in feed.channels:
-        desk.socket.subscribe(channel, on_message, on_gap=on_gap if "order_book" in channel else lambda why: None)
+async def _nothing() -> None:
+    pass
 
 
 @asynccontextmanager
@@ -284,4 +231,4 @@ async def trading_room(
     ) as exchange:
         account = exchange.venue.add_account(10**11, index=account_index)  # two rooms in a process need two indexes
         key = exchange.add_key(account.index, 4)
-        yield TradingRoom(folder, clock, exchange, key, config(exchange, folder, **(sections or {})))
+        yield TradingRoom(folder, clock, exchange, key, config(exchange, folder, clock.speed, **(sections or {})))

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import pytest
@@ -32,7 +31,6 @@ from stall_then_strike.types.names import ClientOrderId, Side
 pytest.importorskip("lighter")
 ETH, BTC = 0, 1
 QUICK = VenueSettings(plan=Plan.PREMIUM, delay_ms=(1, 3), verifies_orders=False)
-STANDARD = VenueSettings(plan=Plan.STANDARD, delay_ms=(1, 3), verifies_orders=False)
 RULES = LineRules(
     connect_s=1.0, answer_s=2.0, first_pause_s=0.05, longest_pause_s=0.2, most_tries=None, ping_s=0.5, silent_s=3.0
 )
@@ -55,10 +53,6 @@ class Desk:
     told: list[list[Event]]
     """What each instrument's sink got."""
     errors: list[BrokerError]
-    sinks: list[Callable[[Event], None]]
-    """Where the events go; a test may put its own here."""
-    start: Callable[[], None]
-    """Subscribe and connect."""
     _last: int = field(default=0)
 
     @property
@@ -144,10 +138,8 @@ async def connected(
     symbols: Sequence[str],
     clock: Clock,
     rules: LineRules = RULES,
-    *,
-    is_live: bool = True,
 ) -> AsyncIterator[Desk]:
-    """Broker and account of an account, with live channels, or before anything is connected."""
+    """Broker and account of an account, with live channels."""
     is_standard = venue.venue.settings.plan is Plan.STANDARD
     async with AsyncExitStack() as stack:
         signer = Signer(venue.base_url, key.account_index, {key.api_key_index: Secret(key.private_key)})
@@ -158,7 +150,6 @@ async def connected(
         markets = Markets.from_wire(await calls.order_books(), as_of_ns=clock.now_ns(), source="the exchange")
         socket = LighterSocket(venue.ws_url, tokens=tokens, rules=rules, clock=clock)
         told: list[list[Event]] = [[] for _ in symbols]
-        sinks: list[Callable[[Event], None]] = [events.append for events in told]
         errors: list[BrokerError] = []
         broker = LighterBroker(
             signer,
@@ -176,25 +167,15 @@ async def connected(
             socket,
             calls,
             clock,
-            sinks=[partial(_sink, sinks, number) for number in range(len(symbols))],
+            sinks=[events.append for events in told],
         )
-        running: list[asyncio.Task[None]] = []
-
-        def start() -> None:
-            account.start()
-            running.append(asyncio.create_task(socket.run()))
-
+        account.start()
+        running = asyncio.create_task(socket.run())
         try:
             await stack.enter_async_context(broker)
-            one = Desk(venue, key, clock, markets, calls, socket, broker, account, told, errors, sinks, start)
-            if is_live:
-                start()
-                await one.until("live channels", lambda: account.is_live)
+            one = Desk(venue, key, clock, markets, calls, socket, broker, account, told, errors)
+            await one.until("live channels", lambda: account.is_live)
             yield one
         finally:
             socket.close()
-            await asyncio.gather(*running, return_exceptions=True)
-
-
-def _sink(sinks: Sequence[Callable[[Event], None]], number: int, event: Event) -> None:
-    sinks[number](event)
+            await asyncio.gather(running, return_exceptions=True)

@@ -139,7 +139,7 @@ class LighterDataProvider:
         self._refusals = Refusals("message(s)")
         self._needed, self._closing, self._news = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._pauses = PauseWatch(system_sources(), LATE_NS)
-        self._given_up = 0
+        self._given_up = -1
         """The number of the connection of which nothing is read any more."""
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ class LighterDataProvider:
         if kind is DataKind.TRADES:
             return _Listener(partial(self._on_trades, market))
         if kind is DataKind.MARKET_STATS:
-            return _Listener(self._on_stats)
+            return _Listener(partial(self._on_stats, self._handlers.market_stats(market).kind))
         book = self._handlers.orderbook(market).book
         return _Listener(partial(self._on_book, market), partial(self._on_book_gap, market), _is_known(book))
 
@@ -399,11 +399,15 @@ class LighterDataProvider:
         if found is not None:
             self._on_data(MarketData(market, DataKind.TRADES, found))
 
-    def _on_stats(self, message: Message, recv_ns: int) -> None:
-        for market in tuple(self._wanted[DataKind.MARKET_STATS].values()):
-            handler = self._handlers.market_stats(market)
+    def _on_stats(self, kind: str, message: Message, recv_ns: int) -> None:
+        """Statistics of the markets that changed, by their index as a text."""
+        figures = message.get(kind)
+        for index in figures if isinstance(figures, dict) else ():
+            market = self._wanted[DataKind.MARKET_STATS].get(int(index) if index.isdecimal() else -1)
+            if market is None:
+                continue
             try:
-                found = handler.handle(message, recv_ns) if handler.can_handle(message) else None
+                found = self._handlers.market_stats(market).handle(message, recv_ns)
             except Unreadable as error:
                 self._refuse(Refusal.BAD_TICKER, error)
                 continue

@@ -12,6 +12,7 @@ from typing import Final
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.line.connection_rules import PAUSE_MAX_S
 from stall_then_strike.infra.line.socket_line import LineRules
 from stall_then_strike.lighter.account_processor import LighterAccountProcessor
 from stall_then_strike.lighter.broker import LighterBroker
@@ -66,7 +67,12 @@ class LighterFactory:
         limit_s = float(cfg.pybotters.timeout_sec)
         calls = Calls(signer.client.api_client, owner.account_index, limiter, tokens, clock, limit_s=limit_s)
         pause_s = float(cfg.ws.reconnect_min_sec)
-        rules = LineRules(first_pause_s=pause_s, most_tries=None, answer_s=limit_s)
+        rules = LineRules(
+            first_pause_s=pause_s,
+            longest_pause_s=max(pause_s, PAUSE_MAX_S),
+            most_tries=None,
+            answer_s=limit_s,
+        )
         socket = LighterSocket(exchange.ws_url, tokens=tokens, rules=rules, clock=clock)
         return LighterParts(
             signer=signer,

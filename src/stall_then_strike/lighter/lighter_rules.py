@@ -15,6 +15,7 @@ from stall_then_strike.config.models import AccountConfig
 from stall_then_strike.engine.venue.rules import Ended, Limit, VenueRules
 from stall_then_strike.lighter.limiter import (
     MINUTE_NS,
+    OTHER_WEIGHT,
     PREMIUM_SENDS,
     PREMIUM_WEIGHT,
     STANDARD_REQUESTS,
@@ -28,13 +29,14 @@ EXPIRY_NS: Final = 6 * 60 * NS_PER_S
 """The venue's shortest is 5 minutes, counted when the transaction is accepted and by the venue's clock."""
 LAG_NS: Final = 5 * NS_PER_S
 """Two lists as far apart as this that lack an order prove its absence: the second one comes after ten seconds."""
-PAGES: Final = 4
+PAGES: Final = 3
 """Most pages of trades in a report, of 100 trades each."""
 REPORT_CALLS: Final = 3 + PAGES
 """Open orders, ended orders, trades, the account."""
 _SEND_WEIGHT: Final = WEIGHTS["sendTx"]
-_QUERY_WEIGHT: Final = WEIGHTS["trades"] // _SEND_WEIGHT
-"""The heaviest question of a report, in sends."""
+_REPORT_WEIGHT: Final = 2 * OTHER_WEIGHT + WEIGHTS["accountInactiveOrders"] + PAGES * WEIGHTS["trades"]
+_QUERY_WEIGHT: Final = -(-_REPORT_WEIGHT // (REPORT_CALLS * _SEND_WEIGHT))
+"""A question of the longest report, in sends, on average; those of shorter ones weigh less."""
 _SMALL_PAYMENT: Final = 1
 """USDC. The average entry price is told with the decimals of prices, and fees are finer than money is counted."""
 
@@ -83,7 +85,7 @@ def lighter_limits(*, is_standard: bool) -> tuple[Limit, ...]:
                 name=LimitName.REQUESTS,
                 most=STANDARD_REQUESTS,
                 window_ns=MINUTE_NS,
-                reserve=12,
+                reserve=20,
                 elsewhere=4,
                 send=1,
                 cancel=1,
@@ -95,7 +97,7 @@ def lighter_limits(*, is_standard: bool) -> tuple[Limit, ...]:
             name=LimitName.WEIGHT,
             most=PREMIUM_WEIGHT // _SEND_WEIGHT,
             window_ns=MINUTE_NS,
-            reserve=800,
+            reserve=400,
             elsewhere=100,
             send=1,
             cancel=1,

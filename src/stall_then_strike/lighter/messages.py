@@ -26,15 +26,13 @@ def steps(value: Any, decimals: int) -> int:
     The venue writes all decimals of the market, so that the text without its point is the number of steps.
     """
     if type(value) is str and len(value) <= _LONGEST_NUMBER:
-        digits, point = value, len(value) - decimals - 1
-        if decimals:
-            digits = value[:point] + value[point + 1 :] if point > 0 and value[point] == "." else ""
+        digits = value.replace(".", "", 1)
         if digits.isdecimal():
-            return int(digits)
-        whole, _, part = value.partition(".")
-        digits = whole + part[:decimals].ljust(decimals, "0")
-        if digits.isdecimal() and not part[decimals:].strip("0"):
-            return int(digits)
+            if len(value) > decimals and value[-1 - decimals] == "." if decimals else digits == value:
+                return int(digits)
+            whole, _, part = value.partition(".")
+            if not part[decimals:].strip("0"):
+                return int(whole + part[:decimals].ljust(decimals, "0"))
     raise ValueError(f"{str(value)[:_LONGEST_NUMBER]!r} is not a number with at most {decimals} decimals")
 
 

@@ -30,6 +30,8 @@ from stall_then_strike.lighter.signing.tokens import Tokens
 from stall_then_strike.types.errors import ConfigError, OutcomeUnknown, Throttled, VenueError
 from stall_then_strike.types.names import NS_PER_S
 
+ANSWER_S: Final = 4.0
+"""How long a transaction waits for its answer, which takes a tenth of that. Its key stands still meanwhile."""
 WS_BATCH: Final = 15
 """Most transactions in one message."""
 MESSAGES_PER_MIN: Final = 180
@@ -140,11 +142,12 @@ class LighterSocket(BaseWebSocketManager):
             }
         self.send({"type": f"jsonapi/{name}", "data": body})
         future = self._waiting[key] = asyncio.get_running_loop().create_future()
+        limit_s = min(self.rules.answer_s, ANSWER_S)
         try:
-            async with asyncio.timeout(self.rules.answer_s):
+            async with asyncio.timeout(limit_s):
                 answer = await future
         except TimeoutError:
-            raise OutcomeUnknown(name, f"no answer within {self.rules.answer_s:g} s") from None
+            raise OutcomeUnknown(name, f"no answer within {limit_s:g} s") from None
         finally:
             self._waiting.pop(key, None)
         if (failure := self._refusal(name, answer)) is not None:

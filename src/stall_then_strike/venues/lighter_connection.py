@@ -51,12 +51,9 @@ class LighterConnection:
         self._parts = parts = LighterFactory(self._cfg, self._account, self._clock).make(sinks)
         self._session = LighterSession(parts, self._clock, sinks, self._on_pause)
         self.feeds = parts.feeds
+        account, broker = parts.account, parts.broker
         self.desks = [
-            Desk(
-                parts.broker.gateway(feed.market, feed.board),
-                partial(parts.account.report, number),
-                parts.account.renew,
-            )
+            Desk(broker.gateway(feed.market, feed.board), partial(account.report, number), account.renew)
             for number, feed in enumerate(parts.feeds)
         ]
         return self

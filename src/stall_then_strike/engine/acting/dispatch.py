@@ -5,6 +5,7 @@ Everything is sent through this module, so that each order is tracked, charged t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -88,6 +89,8 @@ class Dispatch:
             sent.append(self._place(name, quote, strategy.tag, reason))
             sides.append(f"{quote.side} {unit.price(quote.price)}")
         if sent:
+            for lots, orders in Counter(quote.size for quote in sent).items():
+                self._budget.spend_strike(self.now_ns, orders, lots)
             self._record.tally.strikes += 1
             self.actions.extend(sent)
             self.decision(strategy.word, reason, tuple(sent), bid, ask)
@@ -95,7 +98,7 @@ class Dispatch:
             self._record.note("INFO", f"{strategy.word} {size} {unit.base}: {' / '.join(sides)}")
 
     def _place(self, name: ClientOrderId, quote: Quote, tag: str, reason: Reason) -> PlaceLimit:
-        """Track one new quote and charge the budget."""
+        """Track one new quote."""
         action = PlaceLimit(
             client_order_id=name,
             side=quote.side,
@@ -106,7 +109,6 @@ class Dispatch:
             reason=reason,
         )
         self._track(action, quote.key)
-        self._budget.spend_strike(self.now_ns, 1, quote.size)
         return action
 
     def cancel(self, due: Sequence[tuple[Order, OrderId]], reason: Reason) -> CancelAllStall:

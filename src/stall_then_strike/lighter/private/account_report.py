@@ -6,6 +6,9 @@ one answer has positions and collateral. An order that ends between the first tw
 The venue writes an empty list as null, and a broken answer may have a null where something should be. The account
 counts its open orders: if it counts some and the list has none, the report is not complete.
 
+A token that is refused twice is a failed question and no verdict on the key: a venue that takes no tokens for a while
+still takes transactions, and a key that is revoked is refused by these.
+
 Venue facts (documentation and probes of 2026): as in `calls.py`; further, ``total_order_count`` of an account are its
 open orders.
 """
@@ -36,7 +39,7 @@ from stall_then_strike.types.dto import (
     ReportedOrder,
     ReportedState,
 )
-from stall_then_strike.types.errors import NoAnswer, VenueError
+from stall_then_strike.types.errors import AuthRefused, NoAnswer, VenueError
 from stall_then_strike.types.instrument import Lots, Money
 
 _R = TypeVar("_R")
@@ -73,8 +76,9 @@ async def look(calls: Calls, clock: Clock, since: ExecId) -> Shown:
         try:
             return await question
         except VenueError as error:
-            error.calls = made
-            raise
+            failure = error if not isinstance(error, AuthRefused) else NoAnswer(error.request, str(error))
+            failure.calls = made
+        raise failure
 
     asked_ns = clock.now_ns()
     active, bad = _read(Order, await ask(calls.active_orders(_ALL_MARKETS)))
