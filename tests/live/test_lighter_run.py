@@ -109,15 +109,18 @@ async def _comes(is_so: Callable[[], object]) -> None:
 
 async def test_three_markets_are_traded_and_the_ledger_is_ours(tmp_path: Path) -> None:
     async with room_of(tmp_path, is_verified=True) as room:
-        assert await room.run(20) == cli.EXIT_DONE
-        assert {trade.market for trade in room.books.trades} == {0, 1, 2}
+        ending = Ending()
+        run = asyncio.create_task(room.run(None, ending))
+        async with asyncio.timeout(90):
+            await _comes(lambda: run.done() or {trade.market for trade in room.books.trades} == {0, 1, 2})
+            ending.ask("every market has traded")
+            assert await run == cli.EXIT_DONE
         room.check()
         counts = room.exchange.audit.counts
         said = room.console.getvalue()
         assert room.last is not None
         strikes = sum(core.record.tally.strikes for core in room.last.portfolio.cores)
-    assert strikes > 8
-    assert sum(count for what, count in counts.items() if "sendtx" in what.lower()) >= strikes
+    assert sum(count for what, count in counts.items() if "sendtx" in what.lower()) >= strikes > 0
     assert "key 4 is registered" in said
     assert "USDC" in said
     assert "JPY" not in said
@@ -137,10 +140,10 @@ async def test_restart_after_a_stop_in_mid_air_goes_on_from_the_journal(tmp_path
         first = asyncio.create_task(room.run(None))
         async with asyncio.timeout(60):
             await _comes(lambda: room.books.trades and room.books.orders)
+        left = set(room.books.orders)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
-        left = set(room.books.orders)
         room.attend = lambda run: None
         assert await room.run(20) == cli.EXIT_DONE
         room.check()
