@@ -9,18 +9,21 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 # No time limit for one example: the machine may be busy beside it. In CI the examples are the same each time, so that
 # a change is judged by what it changed; elsewhere they differ, and a failure prints how to have it again.
-settings.register_profile("here", deadline=None, print_blob=True)
+settings.register_profile("here", deadline=None, print_blob=True, max_examples=50)
+settings.register_profile("long", settings.get_profile("here"), max_examples=1_000)  # for `make fuzz`
 settings.register_profile("ci", settings.get_profile("here"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 RECURSION_LIMIT = sys.getrecursionlimit()
+WORKER_DIED = pytest.StashKey[bool]()
 WAITING = {"e2e", "live", "scenarios"}
 """Folders of tests in real time."""
 
@@ -30,6 +33,20 @@ def pytest_configure() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Where a worker dies, tests are left over: the run's exit code is not that of a run with failed tests only."""
+    if error:
+        node.config.stash[WORKER_DIED] = True
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The exit code of a run in which a worker died."""
+    if session.config.stash.get(WORKER_DIED, False):
+        session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -107,6 +107,23 @@ def test_a_cancelled_quote_by_either_name(tmp_path: Path, capsys: pytest.Capture
     assert "07:30:14.073 +0.950 cancelled #1 cancel confirmed: ttl" in said
 
 
+def test_a_quote_of_another_strategy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its decisions and quotes have their own word and tag, and a quote has no time to live."""
+    quote = ended(
+        "k1-1", order_id=OrderId(JRF), tag="quote", reason=Reason.STRATEGY, cancel_reason=Reason.STRATEGY, ttl_ms=0
+    )
+    journal(tmp_path, orders=(quote,), facts=LIFE)
+    row = f"{stamp(0)},300,1200,0,quote,13600000,,place_limit BUY 0.001@13600000,strategy"
+    write(tmp_path / "logs", "decisions", row)
+    assert ask(tmp_path, "k1-1") == 0
+    said = answer(capsys)
+    assert "Order k1-1 was a quote: BUY 0.001 BTC at 13,600,000, sent at 07:30:13.123." in said
+    assert "quote BUY 0.001 @ 13600000" in said
+    assert "was cancelled because the strategy wished it" in said
+    assert ask(tmp_path, "2026-11-21T07:30:13.200Z") == 0
+    assert "1 quote, 0 fills" in answer(capsys)
+
+
 def test_a_filled_quote_by_its_execution(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     quote = ended("k1-1", order_id=OrderId(JRF), state="filled", executed=Lots(100_000), registered_ns=TS + 150 * MS)
     booked = fill(2636303818, "k1-1", ts_ns=TS + 400 * MS, pnl_jpy=Money(-123_000_000_000), fee=Money(5_000_000))

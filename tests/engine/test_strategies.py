@@ -60,7 +60,7 @@ def refused(folder: Path, text: str, module: str | None = OWN, *flags: str) -> s
     file.write_text(text.replace("own.", f"{name}."))
     args = run_paper.parser().parse_args(["--base", str(BASE), "--config", str(file), "--check", *flags])
     with pytest.raises(Exception) as caught:  # noqa: PT011 - its text is the test's subject
-        cli.load(args, None, takes_several=True)
+        cli.load(args, None, takes_several=True, trades=True)
     assert isinstance(caught.value, cli.ConfigError)
     return str(caught.value).replace(name, "own").replace(str(folder), "")
 

@@ -25,7 +25,7 @@ from stall_then_strike.engine.strategy_grid import (
     wanted,
 )
 from stall_then_strike.types.dto import Command, OrderEventKind, PlaceLimit
-from stall_then_strike.types.instrument import Instrument, Lots, Ticks, fx_btc_jpy
+from stall_then_strike.types.instrument import Instrument, Lots, Money, Ticks, fx_btc_jpy
 from tests.engine.core_rig import BUY, MIN, SELL, Desk, config, properties
 
 K = OrderEventKind
@@ -34,9 +34,12 @@ SETTINGS: dict[str, Any] = {"lower": 9_000, "upper": 11_000, "zones": 20, "size"
 
 
 def cents() -> MarketInfo:
-    """A market in cents."""
+    """A market in cents, with a least size of 0.02 and a least notional of 3."""
+    step = Decimal("0.01")
     return MarketInfo(
-        Instrument(product_code="X_USDC", tick_size=Decimal("0.01"), lot_size=Decimal("0.01"), min_size=Lots(2))
+        Instrument(
+            product_code="X_USDC", tick_size=step, lot_size=step, min_size=Lots(2), min_notional=Money(3 * 10**4)
+        )
     )
 
 
@@ -122,7 +125,8 @@ def test_impossible_settings_are_refused(settings: dict[str, Any], said: str) ->
         ({"lower": Decimal("0.005")}, "lower: 0.005 is off the tick; accepted: multiples of 0.01"),
         ({"size": Decimal("0.01")}, "size: 0.01 is no order; accepted: multiples of 0.01, 0.02 or more"),
         ({"size": Decimal("0.025")}, "size: 0.025 is no order"),
-        ({"lower": 1, "upper": 2, "zones": 101, "size": 1}, "zones: 101 between"),
+        ({"lower": 1, "size": 2}, "size: 2 is no order; accepted: multiples of 0.01, 3 or more"),
+        ({"lower": 1, "upper": 2, "zones": 101, "size": 3}, "zones: 101 between"),
     ],
 )
 def test_settings_that_do_not_fit_the_market_are_refused(settings: dict[str, Any], said: str) -> None:
@@ -163,7 +167,7 @@ def test_next_order_of_a_zone_is_one_that_the_venue_takes_and_turns_round_what_i
     held: int, side: Any, bid: int
 ) -> None:
     zone = Zone(Ticks(9_900), Ticks(10_000), side, held)
-    order = wanted(0, zone, Lots(TWO), Lots(MIN), bid, bid + 10)
+    order = wanted(0, zone, Lots(TWO), MarketInfo(fx_btc_jpy()), bid, bid + 10)
     assert order.size >= MIN
     if abs(held) >= MIN:
         assert order.size == abs(held)

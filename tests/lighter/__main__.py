@@ -51,7 +51,7 @@ def main() -> int:
     flags.add_argument("--first", type=int, default=0, help="seed of the first one (default: %(default)s)")
     flags.add_argument("--only", metavar="GLOB", default="*", help="faults alone: these (default: all)")
     flags.add_argument("--speed", type=float, default=SPEED, help="times real time (default: %(default)g)")
-    flags.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
+    flags.add_argument("--jobs", type=int, default=6, help="processes, which mostly wait (default: %(default)s)")
     args = flags.parse_args()
     names = [name for name in (NO_FAULT, *LIGHTER_RECIPES) if fnmatchcase(name, args.only)]
     seeds = range(args.first, args.first + args.seeds)

@@ -19,6 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
+from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, open_run
 from stall_then_strike.app.view.screen import Screen
@@ -39,7 +40,7 @@ from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
-from stall_then_strike.sim.exchange.flow import FlowModel
+from stall_then_strike.sim.exchange.flow import BANDS, FlowModel
 from stall_then_strike.types.dto import NS_PER_S, BookedFill
 from stall_then_strike.types.instrument import fx_btc_jpy
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
@@ -49,6 +50,10 @@ from stall_then_strike.venues.embedded_bitflyer import open_accounts, open_marke
 KEY = ApiKey(key="key-of-the-room", secret="made up for tests")
 TWO = ({"product_code": "FX_BTC_JPY"}, {"product_code": "ETH_JPY", "tick_size": Decimal("0.1")})
 """Two instruments, the second with prices in tenths."""
+FEW_FAR_AWAY = FlowModel(
+    bands=[replace(band, per_s=band.per_s / rarer) for band, rarer in zip(BANDS, (1, 1, 4, 8, 16, 16), strict=True)]
+)
+"""The market near the touch, where the daemon trades; of the orders behind it, which cost half the time, a part."""
 OPEN_ALL_DAY = Calendar(maintenance=None, breaker=None, funding_at_s=(), rollover_at_s=None)
 """Nothing is done by the clock: what a test sees must not depend on the hour at which it runs."""
 SHORT = {"timeout_sec": Decimal("0.5")}
@@ -120,6 +125,8 @@ class LiveRoom:
         """What runs have shown."""
         self.alerts = Alerts(AlertUrls(), pause_sec=0, clock=SystemClock())
         """Nobody hears them; a test may put its own here."""
+        self.settings: Settings | None = None
+        """How a run reads its settings anew."""
         self.attend: Callable[[LiveRun], None] = lambda run: None
         """Told of each run before it begins."""
 
@@ -128,7 +135,7 @@ class LiveRoom:
         cfg = self.cfg
         with ExitStack() as stack:
             parts = open_parts(stack, cfg, self.credentials, self.folder, self.console, self.clock.now_ns())
-            parts = replace(parts, alerts=self.alerts, strategy=self.strategy)
+            parts = replace(parts, alerts=self.alerts, strategy=self.strategy, settings=self.settings)
             connection = BitflyerConnection(cfg, self.clock, self.credentials)
             async with open_run(parts, cfg, self.clock, self.credentials, connection, ending or Ending()) as run:
                 self.last = run
@@ -205,7 +212,7 @@ async def live_room(
     speed: float = 20.0,
     seed: int = 7,
     settings: PrivateSettings | None = None,
-    model: FlowModel | None = None,
+    model: FlowModel = FEW_FAR_AWAY,
     start_ns: int | None = None,
     clock: ScaledClock | None = None,
     sections: Mapping[str, Mapping[str, Any]] | None = None,

@@ -88,11 +88,13 @@ class Room:
 
 
 @asynccontextmanager
-async def room_of(folder: Path, *sets: str, is_verified: bool = False) -> AsyncIterator[Room]:
-    """The three markets of ``lighter-sim.yml`` in fast time. A signature takes the exchange 11 ms to verify."""
+async def room_of(
+    folder: Path, *sets: str, is_verified: bool = False, file: str = "lighter-sim.yml"
+) -> AsyncIterator[Room]:
+    """The three markets of a file of settings in fast time. A signature takes the exchange 11 ms to verify."""
     defaults = cli.DEFAULTS
     sets = (*LIVELY, f"journal.dir={folder / 'journal'}", *sets)
-    cfg = app_config(with_units(read_layers(defaults / "base.yml", defaults / "lighter-sim.yml", sets)))
+    cfg = app_config(with_units(read_layers(defaults / "base.yml", defaults / file, sets)))
     markets = [market for market in MARKETS if market.symbol in cfg.products]
     settings = VenueSettings(plan=Plan.PREMIUM, verifies_orders=is_verified)
     async with (

@@ -37,7 +37,7 @@ def check_snapshot(room: LiveRoom, fills: list[int]) -> None:
     """The last snapshot tells what each ledger and the account tell."""
     run = room.last
     assert run is not None
-    last = Observer(room.cfg, run.trader, "live", 0).finish()
+    last = Observer(run.trader, "live", 0).finish()
     assert [(one.product, one.base, one.quote) for one in last.instruments] == [
         ("FX_BTC_JPY", "BTC", "JPY"),
         ("ETH_JPY", "ETH", "JPY"),

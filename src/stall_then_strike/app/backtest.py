@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     args.sets = _sets(args)
     try:
-        cfg = cli.load(args, cli.CONFIGS / "backtest.yml", takes_several=True)
+        cfg = cli.load(args, cli.CONFIGS / "backtest.yml", takes_several=True, trades=True)
         cli.require_open_files()
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
@@ -250,7 +250,7 @@ async def _interpreted(
         leave_out_what_lasts()
         clock, feed = VirtualClock(0), ColumnFeed(columns_)
         trader = PaperTrader(cfg, clock, feed, logs.first)
-        observer = Observer(cfg, trader, mode, 0)
+        observer = Observer(trader, mode, 0)
         replay = VirtualRun(trader, clock, feed, on_start=observer.restart, flush=logs.flush, is_timed=False)
         running = replay.run(feed.messages(), duration_ns=_duration_ns(args))
         return await run.alone(replay, running, trader, observer, ended)

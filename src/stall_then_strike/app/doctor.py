@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     logger.remove()  # the output is the findings alone
     try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
+        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True, trades=True)
         cli.require_open_files()
     except ConfigError as error:
         results = [fault("configuration", str(error), "", exit_code=TO_MEND)]

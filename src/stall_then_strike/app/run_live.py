@@ -19,6 +19,7 @@ from loguru import logger
 from rich.console import Console
 
 from stall_then_strike import __version__
+from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.prompt import answer_promptly
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
     try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
+        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True, trades=True)
         cli.require_open_files()
         if cfg.env == "paper":
             raise ConfigError(f"env: {cfg.env} is not for this command; accepted: live or sim")
@@ -75,10 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"run_live: {error}\n")
         return cli.EXIT_USAGE
+    read = cfg
     if account is None:  # each embedded exchange is new, and so is its journal, in the log folder
         cfg = cfg.model_copy(update={"journal": cfg.journal.model_copy(update={"dir": str(args.log_dir / OWN_FOLDER)})})
     try:
-        return _run(cfg, args, account, alerts)
+        return _run(cfg, read, args, account, alerts)
     except (ConfigError, LogError, FeedError, JournalError, BaseExceptionGroup) as error:
         return _failed(error)
 
@@ -119,8 +121,8 @@ def _sizes(cfg: AppConfig, where: str) -> str:
     )
 
 
-def _run(cfg: AppConfig, args: argparse.Namespace, account: Account | None, alerts: Alerts) -> int:
-    """Open logs and journal, which outlive the event loop, and run."""
+def _run(cfg: AppConfig, read: AppConfig, args: argparse.Namespace, account: Account | None, alerts: Alerts) -> int:
+    """Open logs and journal, which outlive the event loop, and run. ``read`` are the settings as the files say."""
     screen = Screen(Console(), live=True)
     now_ns = SystemClock().now_ns()
     with ExitStack() as stack:
@@ -145,6 +147,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace, account: Account | None, aler
             log_dir=args.log_dir,
             screen=screen,
             alerts=alerts,
+            settings=Settings(read, lambda: cli.load(args, cli.CONFIGS / "live.yml", takes_several=True, trades=True)),
         )
         ending = Ending()
         with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
@@ -202,7 +205,7 @@ def _source(cfg: AppConfig, account: Account | None) -> tuple[Mode, str]:
 
 async def _to_the_end(parts: LiveParts, ending: Ending, duration_s: float | None) -> int:
     """Trade; signals are handled while the run can react to them."""
-    with cli.signals_heard(ending.on_signal):
+    with cli.signals_heard(ending.on_signal, ending.reread.set):
         answer_promptly()
         return await run_live(parts, ending, duration_s)
 

@@ -21,6 +21,7 @@ from typing import Final
 
 from rich.console import Console
 
+from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.trader.paper_run import PaperRun, recorded_feeds
 from stall_then_strike.app.view.screen import Screen
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.seed is not None:
         args.sets = [*args.sets, f"sim.seed={args.seed}", f"paper.seed={args.seed}"]
     try:
-        cfg = cli.load(args, cli.CONFIGS / ("sim.yml" if args.sim else "paper.yml"), takes_several=True)
+        cfg = _load(args)
         cli.require_open_files()
         if args.tape is not None and not args.tape.is_file():
             raise ConfigError(f"--tape {args.tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
@@ -89,6 +90,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(effective_yaml(cfg))
         return cli.EXIT_DONE
     return _run(cfg, args)
+
+
+def _load(args: argparse.Namespace) -> AppConfig:
+    """Read the settings. Raises ConfigError."""
+    return cli.load(args, cli.CONFIGS / ("sim.yml" if args.sim else "paper.yml"), takes_several=True, trades=True)
 
 
 def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
@@ -108,7 +114,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
             ) as journal,
             asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
         ):
-            run = PaperRun(cfg, logs, screen, args.log_dir, journal)
+            run = PaperRun(cfg, logs, screen, args.log_dir, journal, Settings(cfg, lambda: _load(args)))
             logs.exit_code = runner.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
             logs.why = run.ended
             return logs.exit_code
@@ -128,7 +134,7 @@ def _source(cfg: AppConfig, args: argparse.Namespace) -> tuple[Mode, str, str | 
 async def _trade_to_the_end(
     run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen: Screen, *, virtual: bool
 ) -> int:
-    with cli.signals_heard(run.ending.on_signal):
+    with cli.signals_heard(run.ending.on_signal, run.ending.reread.set):
         return await _trade(run, cfg, args, screen, virtual=virtual)
 
 

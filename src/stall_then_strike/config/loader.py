@@ -103,7 +103,9 @@ def config_digest(cfg: AppConfig) -> str:
     """
     plain = cfg.model_copy(update={"exchange": AppConfig().exchange.model_copy(update={"limits": cfg.exchange.limits})})
     account = cfg.account.model_copy(update={"name": ""})
-    plain = plain.model_copy(update={"journal": AppConfig().journal, "account": account})
+    plain = plain.model_copy(
+        update={"journal": AppConfig().journal, "account": account, "control": AppConfig().control}
+    )
     return sha256(effective_yaml(plain).encode()).hexdigest()[:12]
 
 

@@ -23,7 +23,7 @@ from stall_then_strike.config.replay import (
     QueueModel,
     SimConfig,
 )
-from stall_then_strike.config.running import JournalConfig, LogConfig, RecordConfig, WatchConfig
+from stall_then_strike.config.running import ControlConfig, JournalConfig, LogConfig, RecordConfig, WatchConfig
 from stall_then_strike.config.trading import (
     AccountConfig,
     AfterHalt,
@@ -52,6 +52,7 @@ __all__ = [
     "AppConfig",
     "BacktestConfig",
     "CloseType",
+    "ControlConfig",
     "Engine",
     "ExchangeConfig",
     "ForeignOrders",
@@ -97,6 +98,7 @@ class AppConfig(Section):
     journal: JournalConfig = Field(default_factory=JournalConfig)
     record: RecordConfig = Field(default_factory=RecordConfig)
     watch: WatchConfig = Field(default_factory=WatchConfig)
+    control: ControlConfig = Field(default_factory=ControlConfig)
     paper: PaperConfig = Field(default_factory=PaperConfig)
     backtest: BacktestConfig = Field(default_factory=BacktestConfig)
     log: LogConfig = Field(default_factory=LogConfig)

@@ -74,6 +74,15 @@ class WatchConfig(Section):
         return self
 
 
+class ControlConfig(Section):
+    """The operator's hand on a run: its Unix socket, and its figures for Prometheus."""
+
+    enabled: bool = Field(default=True, description="whether a run opens control.sock in its log folder")
+    metrics_port: int = Field(
+        default=0, ge=0, le=65_535, description="port on 127.0.0.1 for Prometheus; 0: no figures are served"
+    )
+
+
 class LogConfig(Section):
     """Runtime and structured logs."""
 

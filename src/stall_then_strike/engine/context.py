@@ -125,6 +125,8 @@ class MarketInfo:
         self.tick_size: Final = instrument.tick_size
         self.size_step: Final = instrument.lot_size
         self.min_size: Final = instrument.size(instrument.min_size)
+        self.min_notional: Final = instrument.amount(instrument.min_notional)
+        """Least price times size of an order; zero if the venue has no such limit."""
 
     def round_price(self, price: Decimal | int | str) -> Decimal:
         """The nearest price on a step; of two the one with an even number of steps."""
@@ -133,6 +135,11 @@ class MarketInfo:
     def round_size(self, size: Decimal | int | str) -> Decimal:
         """The size without what is finer than a step: never more than was asked for."""
         return self._rounded(size, self.size_step, ROUND_DOWN)
+
+    def least(self, price: Ticks) -> Lots:
+        """The smallest order at a price, in lots."""
+        unit = self.instrument
+        return Lots(max(unit.min_size, -(-unit.min_notional // price)))
 
     def _rounded(self, value: Decimal | int | str, step: Decimal, rounding: str) -> Decimal:
         if isinstance(value, float):
@@ -240,14 +247,14 @@ class Context:
     def place_order(self, request: LimitOrderRequest) -> Cloid | None:
         """Queue an order; its number, or None if one of the rules above forbids it.
 
-        Raises ValueError for a price or size off the market's steps, or under its smallest order.
+        Raises ValueError for a price or size off the market's steps, or under its smallest order or notional.
         """
         return self.place(request.side, self._unit.to_ticks(request.price), self._unit.to_lots(request.size))
 
     def place(self, side: Side, price: Ticks, size: Lots) -> Cloid | None:
         """The same in ticks and lots."""
-        if price <= 0 or size < self._unit.min_size:
-            raise ValueError(f"no order of {size} lots at {price} ticks; accepted: {self._unit.min_size} lots or more")
+        if price <= 0 or size < (least := self.market.least(price)):
+            raise ValueError(f"no order of {size} lots at {price} ticks; accepted: {least} lots or more")
         best = self.board.best_ask_price if side is Side.BUY else self.board.best_bid_price
         against = [best, *(quote.price for quote in self._own.values() if quote.side is not side)]
         if size > self.room_lots(side) or any((other - price) * side.sign <= 0 for other in against):

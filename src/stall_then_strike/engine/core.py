@@ -16,6 +16,7 @@ from datetime import date
 from functools import partial
 from typing import Final, assert_never
 
+from stall_then_strike.config.changes import with_changes
 from stall_then_strike.config.models import AfterHalt, AppConfig
 from stall_then_strike.engine.acting.dispatch import Dispatch
 from stall_then_strike.engine.acting.exits import Exits
@@ -25,7 +26,7 @@ from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.orders import Applied, Order, Orders, OrderState
 from stall_then_strike.engine.recording import Recorder
 from stall_then_strike.engine.strategies import configured
-from stall_then_strike.engine.strategy import MakeStrategy
+from stall_then_strike.engine.strategy import MakeStrategy, Tunable
 from stall_then_strike.engine.venue.account import Account
 from stall_then_strike.engine.venue.budget import NEVER_NS
 from stall_then_strike.engine.venue.shared import Shared
@@ -49,6 +50,7 @@ from stall_then_strike.types.dto import (
     FundingEvent,
     Health,
     LimitReading,
+    NewSettings,
     OrderEvent,
     OrderEventKind,
     OrderId,
@@ -136,7 +138,8 @@ class Core:
         self.exits = Exits(cfg, unit, shared.venue, self.budget, self.dispatch, orders, inventory, record, is_ghost)
         self.strategy = strategy(cfg, unit)
         self.quoting = Quoting(self.strategy, unit, self.budget, self.dispatch, self.exits, orders, inventory, is_ghost)
-        self._cfg = cfg
+        self.cfg = cfg
+        """The settings in force: those of the start, and what was changed since."""
         self._stale_ns, self._max_errors = cfg.strategy.stale_ms * NS_PER_MS, cfg.risk.max_errors
         self._start()
 
@@ -189,6 +192,7 @@ class Core:
         self.inventory.restore(memo.inventory)
         self.kill_switch.restore(memo.halted, memo.pnl_base)
         self.kill_switch.tell(memo.halt_ns, memo.halt_detail)
+        self.shared.paused = memo.paused
         self._day = date.fromisoformat(memo.day) if memo.day else None
         if self.account is not None:
             self.account.restore(memo, fills)
@@ -224,7 +228,7 @@ class Core:
     def is_done(self) -> bool:
         """Whether a stop, or a halt that ends the process, is complete: no order is live, no closing is under way."""
         if not self._stopping:
-            if self.kill_switch.halted is None or self._cfg.risk.after_halt is not AfterHalt.EXIT:
+            if self.kill_switch.halted is None or self.cfg.risk.after_halt is not AfterHalt.EXIT:
                 return False
             if self.account is not None and not self.account.was_settled:
                 return False  # the halt may be from an earlier run: the account must be reconciled first
@@ -314,7 +318,7 @@ class Core:
         reached = self.kill_switch.reached(day) if is_left else self.kill_switch.check(day)
         if reached is None or (is_left and self._is_limit_told):
             return
-        risk, is_day = self._cfg.risk, reached is Reason.KILL_PNL
+        risk, is_day = self.cfg.risk, reached is Reason.KILL_PNL
         what, limit = ("result", risk.daily_pnl_jpy) if is_day else ("drawdown", risk.max_dd_jpy)
         said = f"the day's {what} reached its limit of {limit:,f} {self.instrument.quote}"
         if not is_left:
@@ -345,6 +349,8 @@ class Core:
                 self.account.on_told(event, now)
         elif isinstance(event, Control):
             self._on_control(event, now)
+        elif isinstance(event, NewSettings):
+            self._adopt(event)
         else:
             self._on_venue(event, now)
 
@@ -460,19 +466,60 @@ class Core:
                     self._stop_flat = True
                     if self._must_be_flat() is not None:
                         self.exits.begin(Reason.FLATTEN, flatten=True)
+            case Command.PAUSE | Command.FLATTEN:
+                self._pause(control)
+            case Command.CANCEL_ALL:
+                self._note_operator("all quotes are taken back", control)
+                if actions := self.exits.cancel_quotes(control.reason, now):
+                    self.dispatch.decision("cancel", control.reason, actions)
             case Command.RESUME:
-                self._errors = 0
-                if (lifted := self.kill_switch.resume(self.shared.day or self.inventory)) is not None:
-                    why = control.detail or control.reason.label
-                    self.record.note("WARNING", f"halt ({lifted.label}) lifted: {why}; limits count from here")
-                    self.dispatch.decision("resume", Reason.RESUMED)
-                    self.record.fact("resume", detail=why)
-            case Command.HOLD:
-                self._held = control.reason
-            case Command.RELEASE:
-                self._held = None
+                self._resume(control)
+            case Command.HOLD | Command.RELEASE:
+                self._held = control.reason if control.command is Command.HOLD else None
             case _:
                 assert_never(control.command)
+
+    def _note_operator(self, what: str, control: Control) -> None:
+        self.record.note("WARNING", f"{what}: {control.detail or control.reason.label}")
+        self.record.fact("operator", detail=f"{control.command.value}: {control.detail}")
+
+    def _pause(self, control: Control) -> None:
+        """Pause at the operator's command; the gate takes the quotes back. A pause that closes does not become less."""
+        why, shared = Reason.FLATTEN if control.command is Command.FLATTEN else Reason.PAUSED, self.shared
+        if shared.paused not in (why, Reason.FLATTEN):
+            shared.paused = why
+            then = "no position is held" if why is Reason.FLATTEN else "exits go on"
+            self._note_operator(f"paused, {then}", control)
+        if why is Reason.FLATTEN and self.inventory.position and (flat := self._must_be_flat()) is not None:
+            self.exits.begin(flat, flatten=True)
+
+    def _resume(self, control: Control) -> None:
+        """Lift a halt and a pause. A close that only the pause wanted ends with it."""
+        self._errors = 0
+        if self.shared.paused is not None:
+            self.shared.paused = None
+            self._note_operator("pause lifted", control)
+        closing = self.exits.closing
+        if closing is not None and closing.reason is Reason.FLATTEN and self._must_be_flat() is None:
+            self.exits.closing = None
+        if (lifted := self.kill_switch.resume(self.shared.day or self.inventory)) is not None:
+            why = control.detail or control.reason.label
+            self.record.note("WARNING", f"halt ({lifted.label}) lifted: {why}; limits count from here")
+            self.dispatch.decision("resume", Reason.RESUMED)
+            self.record.fact("resume", detail=why)
+
+    def _adopt(self, event: NewSettings) -> None:
+        """Take new settings. A limit of the day that is reached by its new figure counts in this step."""
+        self.cfg = cfg = with_changes(self.cfg, event.changes, is_whole=False)
+        self.inventory.set_limits(cfg.risk, self.instrument)
+        self.kill_switch.retune(cfg.risk)
+        self.exits.retune(cfg)
+        if isinstance(self.strategy, Tunable):
+            self.strategy.retune(cfg, self.instrument)
+        self.quoting.retune()
+        self._checked = -1
+        self.record.note("WARNING", f"settings changed: {event.detail}")
+        self.record.fact("operator", detail=f"reload: {event.detail}")
 
     def _trip(self, reason: Reason, detail: str = "") -> None:
         """Halt. Before trading has begun, most reasons make this start fail instead."""
@@ -513,7 +560,8 @@ class Core:
         """
         if self.kill_switch.keeps_position or not self._has_begun:
             return None
-        return self.kill_switch.halted or (Reason.FLATTEN if self._stop_flat else None)
+        is_wanted = self._stop_flat or self.shared.paused is Reason.FLATTEN
+        return self.kill_switch.halted or (Reason.FLATTEN if is_wanted else None)
 
     # --- deciding
 
@@ -530,7 +578,7 @@ class Core:
                 self.kill_switch.halted is not None,
                 self._stopping,
                 self.exits.closing is not None,
-                self._held or 0,
+                self._held or 0 if self.shared.paused is None else Reason.PAUSED,
                 account is None or (self.shared.is_whole and account.is_sure(self._now_ns)),
                 self._now_ns < self._margin.until_ns,
                 self._state is _RUNNING,
@@ -594,12 +642,12 @@ class Core:
     def _on_error(self, error: Exception, now: int) -> None:
         """The strategy raised an exception: cancel its quotes, and halt after ``max_errors`` of them."""
         self._errors += 1
-        self.record.note("ERROR", f"strategy failed ({self._errors} of {self._cfg.risk.max_errors}): {error!r}")
+        self.record.note("ERROR", f"strategy failed ({self._errors} of {self.cfg.risk.max_errors}): {error!r}")
         self.record.fact("error", detail=repr(error))
         actions = self.exits.cancel_quotes(Reason.INTERNAL_ERROR, now)
         if actions:
             self.dispatch.decision("cancel", Reason.INTERNAL_ERROR, actions)
-        if self._errors >= self._cfg.risk.max_errors:
+        if self._errors >= self.cfg.risk.max_errors:
             self._trip(Reason.INTERNAL_ERROR, repr(error))
 
     # --- events of our orders
@@ -696,5 +744,6 @@ class Core:
             pnl_base=self.kill_switch.pnl_base,
             cash_base=None if self.account is None else self.account.rules.cash_base,
             since=None if self.account is None else self.account.rules.since,
+            paused=self.shared.paused,
         )
         return Changes(ts_ns=now, orders=orders, fills=tuple(record.booked), facts=tuple(record.facts), memo=memo)

@@ -60,8 +60,8 @@ class InventoryManager:
 
     def __init__(self, risk: RiskConfig, instrument: Instrument) -> None:
         """Start flat, at the beginning of a day, with no mark."""
-        self.daily_limit: Money = instrument.to_money(risk.daily_pnl_jpy)
-        self.drawdown_limit: Money = instrument.to_money(risk.max_dd_jpy)
+        self.daily_limit = self.drawdown_limit = Money(0)
+        self.set_limits(risk, instrument)
         # Plain attributes, changed only here: they are read at every step, and a property would cost a call.
         self.position = Lots(0)
         """Signed position: positive is long."""
@@ -87,6 +87,11 @@ class InventoryManager:
         """Counts what may have moved the day's result, so that the limits are checked only then."""
         self.last_pnl: Money = Money(0)
         """Realised by the last fill, after its fee."""
+
+    def set_limits(self, risk: RiskConfig, instrument: Instrument) -> None:
+        """Count by these limits of the day from now on."""
+        self.daily_limit = instrument.to_money(risk.daily_pnl_jpy)
+        self.drawdown_limit = instrument.to_money(risk.max_dd_jpy)
 
     @property
     def realised_today(self) -> Money:

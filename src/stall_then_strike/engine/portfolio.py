@@ -20,6 +20,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+from stall_then_strike.config.changes import of_instrument, with_changes
 from stall_then_strike.config.models import RiskConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.inventory import InventoryManager, peak_and_fall
@@ -33,6 +34,7 @@ from stall_then_strike.types.dto import (
     CoreMemo,
     Event,
     InventoryMemo,
+    NewSettings,
     Reason,
     Reconcile,
     Step,
@@ -57,12 +59,16 @@ class DayResult:
     def __init__(self, risk: RiskConfig, held: Sequence[tuple[Instrument, InventoryManager]]) -> None:
         """Start a day at zero. Raises ValueError for an instrument whose money is finer than the account's."""
         self._parts = [(_scale(unit), inventory) for unit, inventory in held]
-        self.daily_limit = Money(int(risk.daily_pnl_jpy * MONEY_PER_ONE))
-        self.drawdown_limit = Money(int(risk.max_dd_jpy * MONEY_PER_ONE))
+        self.set_limits(risk)
         self._peak = 0
         self._max_drawdown = 0
         self.is_rolling = False
         """Whether the instruments go over to a new day one after the other: until then their sum means nothing."""
+
+    def set_limits(self, risk: RiskConfig) -> None:
+        """Count by these limits of the day from now on."""
+        self.daily_limit = Money(int(risk.daily_pnl_jpy * MONEY_PER_ONE))
+        self.drawdown_limit = Money(int(risk.max_dd_jpy * MONEY_PER_ONE))
 
     @property
     def is_marked(self) -> bool:
@@ -177,6 +183,7 @@ class Portfolio:
         switch = self._shared.kill_switch
         switch.restore(newest.halted, base)
         switch.tell(newest.halt_ns, newest.halt_detail)
+        self._shared.paused = newest.paused
         if self.day is not None:
             is_today = account is not None and account.day == newest.day
             self.day.restore(account.inventory if account is not None and is_today else None)
@@ -228,6 +235,8 @@ class Portfolio:
         if isinstance(event, Control) and event.command is not Command.HALT:
             for each in range(len(self.cores)):
                 self._take(each, event, now, taken)
+        elif isinstance(event, NewSettings):
+            self._adopt(event, now, taken)
         elif isinstance(event, Tick):
             due = [each for each, core in enumerate(self.cores) if core.next_deadline_ns <= now]
             for each in due or range(len(self.cores)):
@@ -238,6 +247,13 @@ class Portfolio:
             self._take(number, event, now, taken)
         self._tell_all(now, taken)
         return taken
+
+    def _adopt(self, event: NewSettings, now: int, taken: list[Taken]) -> None:
+        """New settings: to each core its own, and the day's limits to all together."""
+        if self.day is not None:
+            self.day.set_limits(with_changes(self.first.cfg, of_instrument(event.changes, 0), is_whole=False).risk)
+        for number in range(len(self.cores)):
+            self._take(number, replace(event, changes=of_instrument(event.changes, number)), now, taken)
 
     def _take(self, number: int, event: Event, now: int, taken: list[Taken]) -> None:
         """One step of one core."""

@@ -82,7 +82,7 @@ class KillSwitch:
 
     def __init__(self, risk: RiskConfig) -> None:
         """Start armed."""
-        self._max_rejects = risk.max_rejects
+        self.retune(risk)
         self._rejects: deque[int] = deque()
         self.halted: Reason | None = None
         """Why trading is halted, or None. Read at every step, changed only here."""
@@ -90,6 +90,10 @@ class KillSwitch:
         """When it tripped last, and what was said about it."""
         self.pnl_base = 0
         """The result from which the day's loss is counted, in money units: that of the last resume, or zero."""
+
+    def retune(self, risk: RiskConfig) -> None:
+        """Trip by these settings from now on."""
+        self._max_rejects = risk.max_rejects
 
     def tell(self, since_ns: int, detail: str) -> None:
         """Keep when trading was halted and what was said about it, for the journal."""

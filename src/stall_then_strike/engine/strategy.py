@@ -15,7 +15,7 @@ not live has ended. A quote for which there was no budget is sent later if it is
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.venue.budget import NEVER_NS
@@ -117,6 +117,15 @@ class Strategy(Protocol):
 
     def on_ended(self, key: int, executed: Lots) -> None:
         """A quote has ended, with this much of it filled. A fill may still follow; the position shows it."""
+        ...
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A strategy whose settings may change while it trades. Those of any other need a restart."""
+
+    def retune(self, cfg: AppConfig, instrument: Instrument) -> None:
+        """Decide by these settings from the next event on. Quotes that are live keep their terms."""
         ...
 
 

@@ -135,17 +135,18 @@ class Order(NamedTuple):
     size: Lots
 
 
-def wanted(number: int, zone: Zone, size: Lots, least: Lots, bid: int, ask: int) -> Order:
+def wanted(number: int, zone: Zone, size: Lots, market: MarketInfo, bid: int, ask: int) -> Order:
     """A zone's next order: what it holds turned round, or else its full size on its side.
 
     What it holds is offered at its line, or just behind the market if that has gone past the line meanwhile. A rest
-    smaller than the venue's smallest order, ``least``, is carried along in the zone's next order.
+    smaller than the venue's smallest order is carried along in the zone's next order.
     """
-    if abs(zone.held) >= least:
-        side = _SELL if zone.held > 0 else _BUY
-        price = max(zone.high, bid + 1) if side is _SELL else min(zone.low, ask - 1)
-        return Order(number, side, Ticks(price), Lots(abs(zone.held)))
-    return Order(number, zone.side, zone.line(zone.side), Lots(max(least, size - zone.held * zone.side.sign)))
+    side = _SELL if zone.held > 0 else _BUY
+    price = Ticks(max(zone.high, bid + 1) if side is _SELL else min(zone.low, ask - 1))
+    if abs(zone.held) >= market.least(price):
+        return Order(number, side, price, Lots(abs(zone.held)))
+    price = zone.line(zone.side)
+    return Order(number, zone.side, price, Lots(max(market.least(price), size - zone.held * zone.side.sign)))
 
 
 def nearest(orders: Iterable[Order], resting: int) -> list[Order]:
@@ -190,7 +191,7 @@ class Grid(Strategy):
         self.settings = parameters
         self.zones: list[Zone] = []
         self._bounds = (Ticks(0), Ticks(0))
-        self._size = self._least = Lots(0)
+        self._size = Lots(0)
         self._of: OrderedDict[Cloid, Zone] = OrderedDict()
         """The zone of each order, also of those that ended lately."""
         self._outside_ns: int | None = None
@@ -204,11 +205,12 @@ class Grid(Strategy):
         for key, price in (("lower", settings.lower), ("upper", settings.upper)):
             if market.round_price(price) != price:
                 raise ValueError(f"{key}: {price} is off the tick; accepted: multiples of {market.tick_size:f}")
-        if market.round_size(settings.size) != settings.size or settings.size < market.min_size:
+        least = unit.size(market.least(unit.to_ticks(settings.lower)))
+        if market.round_size(settings.size) != settings.size or settings.size < least:
             step = f"multiples of {market.size_step:f}"
-            raise ValueError(f"size: {settings.size} is no order; accepted: {step}, {market.min_size} or more")
+            raise ValueError(f"size: {settings.size} is no order; accepted: {step}, {least} or more")
         self._bounds = unit.to_ticks(settings.lower), unit.to_ticks(settings.upper)
-        self._size, self._least = unit.to_lots(settings.size), unit.min_size
+        self._size = unit.to_lots(settings.size)
         grid_lines(*self._bounds, settings.zones, settings.spacing)
 
     # --- zones
@@ -255,7 +257,7 @@ class Grid(Strategy):
                 zone.side = _BUY
             return
         sign = resting.side.sign
-        if zone.held * sign >= self._least and (bid + ask - zone.low - zone.high) * sign > 0:
+        if zone.held * sign >= context.market.least(zone.low) and (bid + ask - zone.low - zone.high) * sign > 0:
             self._take_back(context, zone)  # partly filled, and the market is nearer to where that is turned round
 
     def _place(self, context: Context, bid: Ticks, ask: Ticks) -> None:
@@ -265,7 +267,7 @@ class Grid(Strategy):
             if (resting := _resting(context, zone)) is not None:
                 live.append(Order(number, resting.side, resting.price, resting.size))
             else:
-                order = wanted(number, zone, self._size, self._least, bid, ask)
+                order = wanted(number, zone, self._size, context.market, bid, ask)
                 if order.price < ask if order.side is _BUY else order.price > bid:
                     new.append(order)
         # One more is kept than is placed: a market that goes to and fro across a line must not cost cancels.

@@ -1,8 +1,8 @@
 """Strike when the best bid and ask stand still.
 
-``decide`` is the whole strategy: one pure function over integers and NamedTuples. Research compiles this same function,
-so the rules exist only once. ``StallThenStrikeStrategy`` feeds it what the strategy sees and turns its verdict into a
-wish.
+``decide`` is the whole strategy: one pure function over integers and NamedTuples, with ``strike_or_hold`` as its second
+half. Research compiles these same functions, so the rules exist only once. ``StallThenStrikeStrategy`` feeds ``decide``
+what the strategy sees and turns its verdict into a wish.
 
 Exits come before gates: a reverse move closes the position, then any reason to end a quote cancels it, and only then is
 a new strike considered. A refusal names the first gate that refused. bitFlyer has no post-only orders, so both prices
@@ -134,7 +134,7 @@ _HOLD_SPREAD: Final = Verdict(HOLD, _SPREAD, 0, 0)
 _HOLD_STALL_IMMATURE: Final = Verdict(HOLD, _STALL_IMMATURE, 0, 0)
 
 
-def decide(p: StallParams, s: Situation) -> Verdict:  # noqa: C901 - all rules in one function: it is compiled as one
+def decide(p: StallParams, s: Situation) -> Verdict:
     """Decide what to do. Pure, over integers only; allocates nothing but the verdict."""
     # Unpacked at once: a field of a NamedTuple costs several times as much to read as a local variable.
     (
@@ -166,28 +166,42 @@ def decide(p: StallParams, s: Situation) -> Verdict:  # noqa: C901 - all rules i
         book = _BOOK_UNKNOWN
 
     # Exit from the position. Amounts are doubled, so that a mid between two ticks stays an integer.
-    if may_close != 0 and book == 0 and abs(position) >= p.min_size:
-        lost2 = 2 * basis - position * (best_bid + best_ask)
-        if lost2 >= 2 * p.max_reverse * abs(position):
-            return Verdict(CLOSE, _REVERSE, 0, 0)
+    held = abs(position)
+    is_closable = may_close != 0 and book == 0 and held >= p.min_size
+    if is_closable and 2 * basis - position * (best_bid + best_ask) >= 2 * p.max_reverse * held:
+        return Verdict(CLOSE, _REVERSE, 0, 0)
 
     # Reasons to cancel quotes.
+    barred = gate if gate != 0 else book
     if quotes > cancelling:
-        if gate != 0:
-            return Verdict(CANCEL, gate, 0, 0)
-        if book != 0:
-            return Verdict(CANCEL, book, 0, 0)
+        if barred != 0:
+            return Verdict(CANCEL, barred, 0, 0)
         if now_ns - struck_ns >= p.ttl_ns:
             return Verdict(CANCEL, _TTL, 0, 0)
         if best_bid != struck_bid or best_ask != struck_ask:
             return Verdict(CANCEL, _BEST_MOVED, 0, 0)
+    if barred != 0:
+        return Verdict(HOLD, barred, 0, 0)
+    waits = now_ns < strike_at_ns
+    return strike_or_hold(p, waits, now_ns - best_since_ns, best_bid, best_ask, position, open_buy, open_sell, quotes)
 
-    # Gates that refuse a strike, in order.
-    if gate != 0:
-        return Verdict(HOLD, gate, 0, 0)
-    if book != 0:
-        return Verdict(HOLD, book, 0, 0)
-    if now_ns < strike_at_ns:
+
+def strike_or_hold(
+    p: StallParams,
+    waits: bool,
+    stood_ns: int,
+    best_bid: int,
+    best_ask: int,
+    position: int,
+    open_buy: int,
+    open_sell: int,
+    quotes: int,
+) -> Verdict:
+    """The gates that refuse a strike, in order, and the prices of one that none refuses. A part of ``decide``.
+
+    ``waits``: the budget does not allow a strike yet. ``stood_ns``: how long the best prices have stood still.
+    """
+    if waits:
         return _HOLD_BUDGET
     may_buy = position + open_buy + p.size <= p.max_inventory
     may_sell = open_sell - position + p.size <= p.max_inventory
@@ -197,7 +211,7 @@ def decide(p: StallParams, s: Situation) -> Verdict:  # noqa: C901 - all rules i
         return _HOLD_QUOTING
     if best_ask - best_bid < p.min_spread:
         return _HOLD_SPREAD
-    if now_ns - best_since_ns < p.stall_ns:
+    if stood_ns < p.stall_ns:
         return _HOLD_STALL_IMMATURE
 
     if p.mode == MODE_MID:
@@ -245,9 +259,7 @@ class StallThenStrikeStrategy:
 
     def __init__(self, cfg: StallStrategyConfig, instrument: Instrument) -> None:
         """Start without quotes."""
-        self.params = stall_params(cfg, instrument)
-        self.size = instrument.to_lots(cfg.size_min)
-        self._ttl_ms = cfg.ttl_ms
+        self._set(cfg, instrument)
         self._key = 0
         """The highest key given to a quote."""
         self._quotes: tuple[Quote, ...] = ()
@@ -300,6 +312,15 @@ class StallThenStrikeStrategy:
         """The next quote; of size zero without a price, so that each side of a strike has its number."""
         self._key += 1
         return Quote(self._key, side, Ticks(price), self.size if price else Lots(0), self._ttl_ms)
+
+    def retune(self, cfg: AppConfig, instrument: Instrument) -> None:
+        """Decide by these settings from now on."""
+        self._set(cfg.strategy, instrument)
+
+    def _set(self, cfg: StallStrategyConfig, instrument: Instrument) -> None:
+        self.params = stall_params(cfg, instrument)
+        self.size = instrument.to_lots(cfg.size_min)
+        self._ttl_ms = cfg.ttl_ms
 
     def on_fill(self, key: int, fill: FillEvent) -> None:
         """Nothing to do: the next decision sees the position."""

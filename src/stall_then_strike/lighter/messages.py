@@ -108,8 +108,11 @@ class Trade(Wire):
 
     def fee_of(self, account: int) -> Decimal:
         """The fee that an account paid, in USDC."""
-        is_maker = (account == self.ask_account_id) == self.is_maker_ask
-        return self.usd_amount * (self.maker_fee if is_maker else self.taker_fee) / 1_000_000
+        return self.usd_amount * (self.maker_fee if self.is_maker(account) else self.taker_fee) / 1_000_000
+
+    def is_maker(self, account: int) -> bool:
+        """Whether an account's order of this trade rested."""
+        return (account == self.ask_account_id) == self.is_maker_ask
 
 
 class Order(Wire):

@@ -309,9 +309,15 @@ class Command(StrEnum):
     STOP_FLAT = "stop_flat"
     """As STOP, and close the position too."""
     RESUME = "resume"
-    """Lift a halt."""
+    """Lift a halt and a pause."""
+    PAUSE = "pause"
+    """No strikes until resumed: quotes are taken back, exits go on."""
+    FLATTEN = "flatten"
+    """As PAUSE, and close the position; until resumed no position may be held."""
+    CANCEL_ALL = "cancel_all"
+    """Take back the quotes that are live now. The strategy may quote again."""
     HOLD = "hold"
-    """No strikes for now, for the command's reason. Exits go on, and quotes are not cancelled for it."""
+    """No strikes for now, for the command's reason: quotes are taken back, exits go on."""
     RELEASE = "release"
     """Lift a hold."""
 
@@ -324,6 +330,25 @@ class Control:
     command: Command
     reason: Reason
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingChange:
+    """One setting and its new value, as text."""
+
+    key: str
+    """Such as ``strategy.ttl_ms``."""
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSettings:
+    """Settings that hold from this step on. They are checked before: the configuration accepts them."""
+
+    ts_ns: int
+    changes: tuple[SettingChange, ...]
+    detail: str = ""
+    """Who changed what, for the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,5 +372,6 @@ Event = (
     | ReportFailed
     | CallsMade
     | Control
+    | NewSettings
     | Tick
 )

@@ -65,6 +65,8 @@ class CoreMemo:
     """The venue's collateral less what fills explain, in money units; None before the first report."""
     since: ExecId | None
     """Executions up to this one are all accounted for; None before the first report."""
+    paused: Reason | None = None
+    """PAUSED if the operator paused trading, FLATTEN if no position may be held meanwhile, otherwise None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

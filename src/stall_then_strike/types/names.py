@@ -112,6 +112,8 @@ class Reason(IntEnum):
     """A pause after the venue refused an order for lack of margin. Checked after ACCOUNT_UNKNOWN."""
     JOURNAL_LOCKED = 26
     """Another program locks the journal. Checked after CLOSING."""
+    PAUSED = 27
+    """The operator paused trading. Checked after CLOSING."""
     # Exits.
     TTL = 30
     BEST_MOVED = 31

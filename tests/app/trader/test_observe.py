@@ -28,7 +28,7 @@ class Watched:
         self.real_ns = self.made = 0
         clock, feed = VirtualClock(0), MarketFeed(config())
         self.trader = PaperTrader(config(), clock, feed, self.log)
-        self.observer = Observer(config(), self.trader, "paper", START_NS, self.condition, lambda: self.real_ns)
+        self.observer = Observer(self.trader, "paper", START_NS, self.condition, lambda: self.real_ns)
         asyncio.run(VirtualRun(self.trader, clock, feed).run(self.messages(every)))
 
     def condition(self) -> FeedCondition:

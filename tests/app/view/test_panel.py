@@ -40,6 +40,14 @@ def test_panel_fills_the_terminal_and_never_outgrows_it(seen: Snapshot, size: tu
     assert all(cell_len(line) <= size[0] for line in lines)
 
 
+def test_strategy_without_stalls_is_shown_in_its_own_words() -> None:
+    text = "\n".join(drawn(changed(LIVE, stall_ms=None, word="quote"), 80, 24))
+    assert "best for 312 ms" in text
+    assert "a stall from" not in text
+    assert re.search(r"\d quotes  ", text)
+    assert "strikes" not in text
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_what_an_operator_needs_is_whole_at_every_size(size: tuple[int, int]) -> None:
     text = "\n".join(drawn(LIVE, *size))

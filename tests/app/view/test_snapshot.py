@@ -29,6 +29,7 @@ ACCOUNT = {
     "mode",
     "uptime_s",
     "halt",
+    "paused",
     "awaited",
     "connected",
     "reconnects",

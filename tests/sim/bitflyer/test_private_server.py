@@ -22,6 +22,7 @@ from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, Privat
 from stall_then_strike.sim.bitflyer.venue_account import ChildState
 from stall_then_strike.sim.bitflyer.venue_hours import Maintenance, Phase
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
+from stall_then_strike.sim.exchange.flow import FlowModel
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Side
 from tests.signing import SIGNED
@@ -287,8 +288,9 @@ async def test_another_accounts_events_are_not_heard() -> None:
 
 
 async def test_the_flow_hits_our_quotes() -> None:
-    market = Market(seed=5, start_ns=START_NS)
-    private, exchange = venue_of(market, clock=ScaledClock(60.0, START_NS))
+    hungry = FlowModel(takers_per_s=2.0, taker_floor=1.0)
+    market = Market(seed=5, start_ns=START_NS, model=hungry)
+    private, exchange = venue_of(market)
     async with exchange as venue, trading(venue) as trader:
         bid, ask = market.engine.best_price(Side.BUY), market.engine.best_price(Side.SELL)
         assert bid is not None

@@ -168,10 +168,13 @@ def settings_file(named: Path) -> Path:
     return own if named.parent == CONFIGS and not named.exists() and own.is_file() else named
 
 
-def load(args: argparse.Namespace, default_override: Path | None, *, takes_several: bool = False) -> AppConfig:
+def load(
+    args: argparse.Namespace, default_override: Path | None, *, takes_several: bool = False, trades: bool = False
+) -> AppConfig:
     """Read the configuration that the flags name, and put its files into ``args.layers``. Raises ConfigError.
 
-    ``takes_several``: the command can do with several instruments.
+    ``takes_several``: the command can do with several instruments. ``trades``: it makes their strategies, so these are
+    tried; a command that only reads, or guards, must not depend on a user's module.
     """
     named = {"--base": args.base, "--config": args.config or default_override}
     files = [settings_file(path) for path in named.values() if path is not None]
@@ -188,8 +191,9 @@ def load(args: argparse.Namespace, default_override: Path | None, *, takes_sever
     if len(cfg.products) > 1 and not takes_several:
         given = ", ".join(cfg.products)
         raise ConfigError(f"instruments: {given}: this command takes one; accepted: one")
-    look_for_strategies(*(file.parent for file in files))
-    _try_strategies(cfg, tree)
+    if trades:
+        look_for_strategies(*(file.parent for file in files))
+        _try_strategies(cfg, tree)
     return cfg
 
 
@@ -276,11 +280,16 @@ def signals_held() -> Iterator[None]:
 
 
 @contextmanager
-def signals_heard(on_signal: Callable[[str], object]) -> Iterator[None]:
-    """Inside the running loop and :func:`signals_held`: each stop signal calls ``on_signal`` with its name."""
+def signals_heard(on_signal: Callable[[str], object], on_reread: Callable[[], object] | None = None) -> Iterator[None]:
+    """Inside the running loop and :func:`signals_held`: each stop signal calls ``on_signal`` with its name.
+
+    A SIGHUP that does not mean to stop calls ``on_reread``, if the command can read its settings anew.
+    """
 
     def hear(name: str) -> None:
-        if means_stop(name):
+        if on_reread is not None and _means_reread(name):
+            on_reread()
+        elif means_stop(name):
             on_signal(name)
 
     loop = asyncio.get_running_loop()
@@ -331,10 +340,14 @@ def means_stop(name: str) -> bool:
 
     A SIGHUP without a terminal does not: it is commonly sent to make a service reload its files. It is logged.
     """
-    if name == signal.SIGHUP.name and _IS_WITHOUT_TERMINAL:
+    if _means_reread(name):
         logger.warning("{} ignored: this process has no terminal; SIGTERM stops it", name)
         return False
     return True
+
+
+def _means_reread(name: str) -> bool:
+    return name == signal.SIGHUP.name and _IS_WITHOUT_TERMINAL
 
 
 def leaves(error: BaseException) -> list[BaseException]:

@@ -14,6 +14,8 @@ class Ending:
         """Start without a request."""
         self.wanted = asyncio.Event()
         self.hurry = asyncio.Event()
+        self.reread = asyncio.Event()
+        """Set to have the settings read anew."""
         self.why = ""
 
     def on_signal(self, name: str) -> None:

@@ -16,6 +16,9 @@ from typing import Final
 
 from loguru import logger
 
+from stall_then_strike.app.control.metrics_text import Histograms
+from stall_then_strike.app.control.reloading import Settings
+from stall_then_strike.app.control.station import Run, Station
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
@@ -79,6 +82,8 @@ class LiveParts:
     alerts: Alerts
     more_logs: Sequence[CsvLogs] = ()
     strategy: MakeStrategy = configured
+    settings: Settings | None = None
+    """How to read the settings anew; None if they cannot be."""
 
 
 async def run_live(parts: LiveParts, ending: Ending, duration_s: float | None) -> int:
@@ -179,7 +184,7 @@ class LiveRun:
         self._is_checked = True
         self.trader.on_event(CallsMade(ts_ns=self._clock.now_ns(), calls=self.connection.calls_made))
         self._tell_halt()
-        observer = Observer(self._cfg, self.trader, self._mode, self._clock.now_ns(), self._condition)
+        observer = Observer(self.trader, self._mode, self._clock.now_ns(), self._condition)
         try:
             await self._trade(observer, duration_s)
         except Exception as error:
@@ -217,17 +222,20 @@ class LiveRun:
     async def _trade(self, observer: Observer, duration_s: float | None) -> None:
         """Connect, trade to the end, and stop in good order."""
         heartbeat = Heartbeat(heartbeat_path(self._cfg), SystemClock(), period_sec=float(self._cfg.watch.heartbeat_sec))
+        station = self._station(observer)
         async with asyncio.TaskGroup() as tasks:
-            owned = self._start_tasks(tasks, observer, heartbeat)
+            owned = [*self._start_tasks(tasks, observer, heartbeat), tasks.create_task(station.run())]
             self.trader.remember("start", config_digest(self._cfg))
             await self._session.connect_ws()
             await self._ready()
             observer.restart(self._clock.now_ns())
+            station.ready()
             if not self._ending.wanted.is_set():
                 logger.info("feed and private channel are live: {}", self._cfg.exchange.ws_url)
                 text = f"{', '.join(self._cfg.products)}, {self._mode}"
                 self._parts.alerts.send(AlertKind.START, "started", text)
             await self._ending.wait(None if duration_s is None else duration_s / self._clock.speed)
+            station.stopping()
             await self._end.stop(flat=self._cfg.risk.stop_flat, limit_s=float(self._cfg.account.stop_sec))
             for task in owned:
                 task.cancel()
@@ -254,6 +262,22 @@ class LiveRun:
             tasks.create_task(watch_disks(disks, self._tell_of_disk)),
             tasks.create_task(parts.screen.show(observer.snapshot)),
         ]
+
+    def _station(self, observer: Observer) -> Station:
+        parts, trader = self._parts, self.trader
+        histograms = Histograms(decision=trader.latency, round_trip=trader.round_trip, lag=self._lag.histogram)
+        return Station(
+            Run(
+                cfg=self._cfg.control,
+                log_dir=parts.log_dir,
+                trader=trader,
+                ending=self._ending,
+                observer=observer,
+                histograms=histograms,
+                screen=parts.screen,
+                settings=parts.settings,
+            )
+        )
 
     async def _ready(self) -> None:
         """Wait for the first complete book and the private channel, or for a signal."""

@@ -25,7 +25,6 @@ from stall_then_strike.app.view.snapshot import (
     price_of,
     reason_counts,
 )
-from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.engine.orders import OrderState
 from stall_then_strike.engine.portfolio import MONEY_PER_ONE, DayResult, Portfolio
@@ -68,7 +67,6 @@ class Observer:
 
     def __init__(
         self,
-        cfg: AppConfig,
         trader: Trader,
         mode: str,
         start_ns: int,
@@ -79,7 +77,6 @@ class Observer:
 
         ``read_ns`` is real time.
         """
-        self._cfg, self._each = cfg, cfg.by_instrument()
         self._trader, self._mode, self._start_ns = trader, mode, start_ns
         self._condition, self._read_ns = condition, read_ns
         self._kept: Snapshot | None = None
@@ -96,6 +93,10 @@ class Observer:
             self._kept, self._kept_ns = self._make(), now_ns
         return self._kept
 
+    def expire(self) -> None:
+        """Make the next snapshot anew: something was commanded."""
+        self._kept = None
+
     def finish(self) -> Snapshot:
         """The run at its end, with the time of the last reasons counted."""
         for seat in self._trader.seats:
@@ -103,15 +104,16 @@ class Observer:
         return self._make()
 
     def _make(self) -> Snapshot:
-        cfg, trader, now, condition = self._cfg, self._trader, self._trader.clock.now_ns(), self._condition()
+        trader, now, condition = self._trader, self._trader.clock.now_ns(), self._condition()
         portfolio, core = trader.portfolio, trader.portfolio.first
         halted, switch = core.halted, core.kill_switch
-        instruments = tuple(_instrument(each, seat, now) for each, seat in zip(self._each, trader.seats, strict=True))
+        instruments = tuple(_instrument(seat, now) for seat in trader.seats)
         return Snapshot(
             ts_ns=now,
             mode=self._mode,
             uptime_s=(now - self._start_ns) / NS_PER_S,
             halt=None if halted is None else Halt(reason=halted.label, ts_ns=switch.since_ns, detail=switch.detail),
+            paused="" if core.shared.paused is None else core.shared.paused.label,
             awaited=condition.awaited,
             connected=condition.connected,
             reconnects=condition.reconnects,
@@ -119,19 +121,17 @@ class Observer:
             quote=core.instrument.quote,
             date=core.calendar.day(now).isoformat(),
             day=instruments[0].day if portfolio.day is None else _together(portfolio.day),
-            pnl_limit=cfg.risk.daily_pnl_jpy,
-            drawdown_limit=cfg.risk.max_dd_jpy,
+            pnl_limit=core.cfg.risk.daily_pnl_jpy,
+            drawdown_limit=core.cfg.risk.max_dd_jpy,
             budget=tuple(BudgetUse(name=use.name, used=use.used, limit=use.limit) for use in core.budget.use(now)),
             budget_wait="" if (wait := core.budget.wait(now)) is None else wait.text(now),
             latency=_latency(trader.latency),
-            instruments=tuple(
-                _instrument(each, seat, now) for each, seat in zip(self._each, trader.seats, strict=True)
-            ),
+            instruments=instruments,
         )
 
 
-def _instrument(cfg: AppConfig, seat: Seat, now: int) -> InstrumentSnapshot:
-    core = seat.core
+def _instrument(seat: Seat, now: int) -> InstrumentSnapshot:
+    core, cfg = seat.core, seat.core.cfg
     unit, board, held = core.instrument, core.board, core.inventory.state()
     known = board.best_bid_price > 0 and board.best_ask_price > 0
     last = seat.recent_decisions[-1].reason if seat.recent_decisions else core.hold_reason

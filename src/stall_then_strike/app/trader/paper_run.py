@@ -11,6 +11,9 @@ from typing import Any, Final
 
 from loguru import logger
 
+from stall_then_strike.app.control.metrics_text import Histograms
+from stall_then_strike.app.control.reloading import Settings
+from stall_then_strike.app.control.station import Run, Station
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
@@ -58,9 +61,16 @@ class PaperRun:
     """One run, from an open log folder to its summary."""
 
     def __init__(
-        self, cfg: AppConfig, logs: RunLogs, screen: Screen, log_dir: Path, journal: BatchedJournal | None = None
+        self,
+        cfg: AppConfig,
+        logs: RunLogs,
+        screen: Screen,
+        log_dir: Path,
+        journal: BatchedJournal | None = None,
+        settings: Settings | None = None,
     ) -> None:
-        """Nothing is started yet. ``journal`` is None for a replay."""
+        """Nothing is started yet. ``journal`` is None for a replay, ``settings`` if they cannot be read anew."""
+        self._settings = settings
         self._cfg = cfg
         self._logs = logs
         self._screen = screen
@@ -91,7 +101,7 @@ class PaperRun:
         """
         clock = VirtualClock(0)
         trader = self._trader(self._cfg, clock, feeds)
-        observer = Observer(self._cfg, trader, mode, 0)
+        observer = Observer(trader, mode, 0)
         recording = OwnRecording(self._cfg, None, _PAPER, Beginnings.on_paper(self._cfg))
 
         def flush() -> None:
@@ -117,7 +127,7 @@ class PaperRun:
             recording.attach(trader)
             owned = self._watchers(tasks, trader, run)
             if paced:
-                owned.append(tasks.create_task(self._screen.show(observer.snapshot)))
+                owned += self._shown(tasks, trader, observer)
             frames = messages if is_tape else recording.listen(messages)
             await run.run(frames, duration_ns=_nanoseconds(duration_s))
             for task in owned:
@@ -131,6 +141,23 @@ class PaperRun:
     def _trader(self, cfg: AppConfig, clock: Clock, feeds: Sequence[MarketSource]) -> PaperTrader:
         (feed, logs), *others = zip(feeds, self._logs.each, strict=True)
         return PaperTrader(cfg, clock, feed, logs, self._journal, others=others)
+
+    def _shown(self, tasks: asyncio.TaskGroup, trader: PaperTrader, observer: Observer) -> list[asyncio.Task[None]]:
+        """Show a run that takes its time, and let it be commanded."""
+        station = Station(
+            Run(
+                cfg=self._cfg.control,
+                log_dir=self._log_dir,
+                trader=trader,
+                ending=self.ending,
+                observer=observer,
+                histograms=Histograms(decision=trader.latency, round_trip=trader.round_trip),
+                screen=self._screen,
+                settings=self._settings,
+            )
+        )
+        station.ready()
+        return [tasks.create_task(self._screen.show(observer.snapshot)), tasks.create_task(station.run())]
 
     async def alone(
         self,
@@ -179,7 +206,7 @@ class PaperRun:
             trader = self._trader(cfg, clock, connection.feeds)
             recording.attach(trader, connection)
             connection.listener = _Market(trader, session)
-            observer = Observer(cfg, trader, mode, clock.now_ns(), lambda: FeedCondition.of(session.statistics()))
+            observer = Observer(trader, mode, clock.now_ns(), lambda: FeedCondition.of(session.statistics()))
             await session.connect_ws()
             await self._ready(session, speed)
             observer.restart(clock.now_ns())
@@ -187,7 +214,7 @@ class PaperRun:
                 logger.info("feed is live: {}", cfg.exchange.ws_url)
             async with asyncio.TaskGroup() as tasks:
                 owned = self._start_tasks(tasks, trader, connection, clock)
-                owned.append(tasks.create_task(self._screen.show(observer.snapshot)))
+                owned += self._shown(tasks, trader, observer)
                 await self._until_end(trader, None if duration_s is None else duration_s / speed)
                 for task in owned:
                     task.cancel()

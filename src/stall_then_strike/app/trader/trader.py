@@ -42,6 +42,8 @@ from stall_then_strike.types.dto import (
     Event,
     Fact,
     Notice,
+    OrderEvent,
+    OrderEventKind,
     OrderLogRow,
     PublicTrades,
     Reason,
@@ -55,6 +57,7 @@ from stall_then_strike.venues.venue_rules import venue_rules
 # Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
 _OK: Final = BookStatus.OK
 _UNKNOWN: Final = BookStatus.UNKNOWN
+_ACCEPTED: Final = OrderEventKind.ACCEPTED
 
 RECENT: Final = 30
 _LOG_PAUSE_S: Final = 0.002
@@ -124,6 +127,8 @@ class Trader:
         """Called with each event just before its core gets it, the time given to the core, and the instrument."""
         self.latency = LatencyHistogram()
         """Time from the receipt of a board message's text to the core's answer."""
+        self.round_trip = LatencyHistogram()
+        """Time from the decision to send an order to the venue's acceptance, on the run's clock."""
         self._inbox: deque[tuple[Event, int]] = deque()
         self._is_stepping = False
         self._late_rows: deque[tuple[Seat, Row]] = deque()
@@ -193,6 +198,10 @@ class Trader:
         else:
             for taken in self.portfolio.on_event(event, now_ns, number):
                 self._take(self.seats[taken.number], taken.step)
+        if type(event) is OrderEvent and event.kind is _ACCEPTED and event.order_id is not None:
+            order = self.seats[number].core.orders.by_id(event.order_id)
+            if order is not None:
+                self.round_trip.add(event.ts_ns - order.sent_ns)
         self.on_step()
 
     def _remember(self, changes: Changes, seat: Seat) -> None:

@@ -117,6 +117,8 @@ def _troubles(seen: Snapshot) -> list[tuple[str, str]]:
     found = []
     if seen.halt is not None:
         found.append((f"HALTED: {seen.halt.reason}", _BAD_BADGE))
+    if seen.paused:
+        found.append(("PAUSED" if seen.paused == "paused" else "PAUSED, FLAT", _WARN_BADGE))
     if not seen.connected:
         found.append(("NOT CONNECTED", _BAD_BADGE))
     if account is not None and not account.is_live:

@@ -11,7 +11,9 @@ from typing import Final
 from loguru import logger
 from rich.console import Console, RenderableType
 from rich.control import Control
+from rich.layout import Layout
 from rich.screen import Screen as FullScreen
+from rich.text import Text
 
 from stall_then_strike.app.shell.output import outlet_of
 from stall_then_strike.app.view.panel import render
@@ -20,6 +22,8 @@ from stall_then_strike.app.view.summary import minute_line
 
 _FRAME_S: Final = 0.25
 _LINE_S: Final = 60.0
+_FOOTED: Final = 12
+"""Least height for a footer."""
 
 
 class Screen:
@@ -33,6 +37,8 @@ class Screen:
         self.console = console
         is_able = live and console.is_terminal and not console.is_dumb_terminal
         self._outlet = outlet_of(console.file) if is_able else None
+        self.footer: Callable[[], str] = str
+        """The panel's last line; an empty one takes no room."""
 
     @property
     def is_panel(self) -> bool:
@@ -57,16 +63,20 @@ class Screen:
 
     async def _show(self, snapshot: Callable[[], Snapshot]) -> None:
         while self._outlet is not None:
-            self._outlet.draw(partial(self._drawn, snapshot()))
+            self._outlet.draw(partial(self._drawn, snapshot(), self.footer()))
             await asyncio.sleep(_FRAME_S)
         while True:
             await asyncio.sleep(_LINE_S)
             self._say(minute_line(snapshot()))
 
-    def _drawn(self, seen: Snapshot) -> str:
+    def _drawn(self, seen: Snapshot, footer: str = "") -> str:
         """A frame of the terminal's current size."""
+        drawn = render(seen)
+        if footer and self.console.height >= _FOOTED:
+            drawn, panel = Layout(), Layout(drawn)
+            drawn.split_column(panel, Layout(Text(footer, "reverse", no_wrap=True, overflow="ellipsis"), size=1))
         with self.console.capture() as frame:
-            self.console.print(FullScreen(render(seen)), end="")
+            self.console.print(FullScreen(drawn), end="")
         return f"{Control.home()}{frame.get()}"
 
     def end(self, summary: RenderableType) -> None:

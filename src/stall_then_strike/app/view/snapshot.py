@@ -314,6 +314,8 @@ class Snapshot:
     """Such as ``paper · embedded exchange``."""
     uptime_s: float = 0.0
     halt: Halt | None = None
+    paused: str = ""
+    """``paused`` or ``flatten`` as the operator commanded; empty while trading is not paused."""
     awaited: str = ""
     """What the run's end waits for; empty before."""
     connected: bool = False

@@ -45,13 +45,17 @@ class Exits:
         is_ghost: Callable[[Order, int], bool] | None,
     ) -> None:
         """``is_ghost`` tells which live orders a close need not wait for; None if no order can be in doubt."""
-        self._strategy = cfg.strategy
+        self.retune(cfg)
         self._waits_for_quotes = venue.refuses_self_trade
         self._min_size = Lots(1) if venue.closes_dust else instrument.min_size
-        self._blind_ns = int(cfg.risk.flatten_blind_sec * NS_PER_S)
         self._orders, self._inventory, self._budget = orders, inventory, budget
         self._record, self._dispatch, self._is_ghost = record, dispatch, is_ghost
         self.closing: Closing | None = None
+
+    def retune(self, cfg: AppConfig) -> None:
+        """Close by these settings from the next closing on."""
+        self._strategy = cfg.strategy
+        self._blind_ns = int(cfg.risk.flatten_blind_sec * NS_PER_S)
 
     # --- cancels
 

@@ -49,7 +49,8 @@ class Quoting:
         """Whether what is live is what was wished, so that there is nothing to carry out."""
         self.has_cancels = False
         """Whether a cancel was wanted when the strategy was last asked."""
-        self._min_size, self._batch, self._size = instrument.min_size, strategy.batch, strategy.size
+        self._min_size = instrument.min_size
+        self.retune()
         self._budget, self._dispatch, self._exits = budget, dispatch, exits
         self._orders, self._inventory = orders, inventory
         self._is_ghost = is_ghost
@@ -64,6 +65,10 @@ class Quoting:
         self._seen_gate: Reason | None = None
         self._is_loose = False
         """Whether a quote is live that the last wish did not name: one that was thought to have ended."""
+
+    def retune(self) -> None:
+        """The strategy's sizes may have changed."""
+        self._batch, self._size = self.strategy.batch, self.strategy.size
 
     @property
     def wished(self) -> tuple[Quote, ...]:

@@ -35,11 +35,6 @@ class TradingCalendar:
         self._load(now_ns)
         return self._day
 
-    def next_roll_ns(self, now_ns: int) -> int:
-        """When the trading day ends."""
-        self._load(now_ns)
-        return self._until_ns
-
     def quiet(self, now_ns: int) -> str | None:
         """Why no quotes may be sent now, or None."""
         self._load(now_ns)

@@ -20,7 +20,7 @@ from stall_then_strike.engine.venue.budget import Budget
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.engine.venue.margin import MarginPause
 from stall_then_strike.engine.venue.rules import VenueRules
-from stall_then_strike.types.dto import FillEvent, OrderEvent
+from stall_then_strike.types.dto import FillEvent, OrderEvent, Reason
 from stall_then_strike.types.instrument import Instrument
 
 
@@ -43,6 +43,8 @@ class Shared:
         self.kill_switch = KillSwitch(cfg.risk)
         self.calendar = TradingCalendar(cfg.session)
         self.margin = MarginPause()
+        self.paused: Reason | None = None
+        """PAUSED or FLATTEN as the operator commanded, None while trading is not paused."""
         self.day: AccountDay | None = None
         """The day's result of several instruments together; None if there is only one."""
         self.is_whole = True

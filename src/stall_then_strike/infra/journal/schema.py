@@ -173,7 +173,9 @@ _SECOND: Final[Migration] = (
     "CREATE INDEX fills_of_product ON fills (product, seq)",
 )
 
-MIGRATIONS: Final[Sequence[Migration]] = (_FIRST, _SECOND)
+_THIRD: Final[Migration] = ("ALTER TABLE memo ADD COLUMN paused TEXT",)
+
+MIGRATIONS: Final[Sequence[Migration]] = (_FIRST, _SECOND, _THIRD)
 
 
 def version_of(db: sqlite3.Connection) -> int:

@@ -20,6 +20,7 @@ class LatencyHistogram:
         self._counts = [0] * _BUCKETS
         self.count = 0
         self.max_ns = 0
+        self.total_ns = 0
 
     def add(self, duration_ns: int) -> None:
         """Count one duration; a negative one counts as zero."""
@@ -32,6 +33,17 @@ class LatencyHistogram:
             shift = 0
         self._counts[(shift << _SUB_BITS) + (duration_ns >> shift)] += 1
         self.count += 1
+        self.total_ns += duration_ns
+
+    def below(self, exponents: range) -> list[int]:
+        """How many durations were shorter than each power of two nanoseconds; the exponents rise and are over four."""
+        counts, at, total = [], 0, 0
+        for exponent in exponents:
+            edge = (exponent - _SUB_BITS + 1) << _SUB_BITS
+            total += sum(self._counts[at:edge])
+            counts.append(total)
+            at = edge
+        return counts
 
     def percentile_ns(self, percent: float) -> int | None:
         """The middle of the bucket in which this percentile lies; None while empty."""

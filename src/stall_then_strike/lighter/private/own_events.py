@@ -218,6 +218,7 @@ def fill_of(trade: Trade, unit: Instrument, account_index: int, ts_ns: int) -> F
         size=unit.to_lots(trade.size),
         fee=money_of(trade.fee_of(account_index), unit, ROUND_CEILING),
         order_id=OrderId(trade.order_of(account_index)),
+        is_maker=trade.is_maker(account_index),
     )
 
 

@@ -14,7 +14,7 @@ from stall_then_strike.engine.acting.closing import DONE_DUST, DONE_FLAT, SEND, 
 from stall_then_strike.engine.acting.exits import RETRY_NS
 from stall_then_strike.engine.strategy_stall import CANCEL, CLOSE, HOLD, STRIKE, Situation, Verdict
 from stall_then_strike.engine.venue.budget import NEVER_NS
-from stall_then_strike.research.replay.jit import jit
+from stall_then_strike.research.replay.jit import jit, jit_with
 from stall_then_strike.research.replay.kernel_ledger import (
     apply_cash,
     apply_fill,
@@ -75,7 +75,8 @@ from stall_then_strike.research.replay.kernel_state import (
 )
 from stall_then_strike.types.dto import NS_PER_S, BookStatus, Reason
 
-decide, next_deadline = jit(strategy_stall.decide), jit(strategy_stall.next_deadline)
+decide = jit_with(strategy_stall.decide, strike_or_hold=jit(strategy_stall.strike_or_hold))
+next_deadline = jit(strategy_stall.next_deadline)
 _first_gate, _limit_reached = jit(gates.first_gate), jit(risk.limit_reached)
 _next_step, _close_terms = jit(closings.next_step), jit(closings.close_terms)
 _close_price, _after_close = jit(closings.close_price), jit(closings.after_close)

@@ -368,6 +368,7 @@ _REASONS_JA: Final[dict[Reason, str]] = {
     Reason.SPREAD: "スプレッドが狭い",
     Reason.STALL_IMMATURE: "静止が足りない",
     Reason.ACCOUNT_UNKNOWN: "口座が不明",
+    Reason.PAUSED: "操作者による一時停止",
     Reason.JOURNAL_LOCKED: "ジャーナルがロック中",
     Reason.MARGIN: "証拠金不足後の休止",
     Reason.TTL: "有効時間切れ",

@@ -1,0 +1,104 @@
+"""``ctl``: commands to a run that trades, live or on paper, over the socket in its log folder."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from stall_then_strike.app.control.socket_client import NoRun, Told, ask
+from stall_then_strike.app.control.socket_server import socket_path
+from stall_then_strike.app.control.verbs import MEANING, Verb, one_line
+from stall_then_strike.app.shell import cli
+
+_STATUS: Final = "status"
+_EXAMPLES: Final = """\
+examples:
+  ctl status                                  what the run of ./logs does
+  ctl pause --reason "CPI at 21:30"           no new quotes; asks before
+  ctl flatten --yes --log-dir logs/paper      close the position of another run, without a question
+  ctl reload                                  shows what differs, asks, applies what may change at once
+
+exit codes: 0 done; 1 no run answers, or refused; 2 bad arguments, or not confirmed
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    flags = argparse.ArgumentParser(
+        prog="ctl",
+        description="Command a run that trades.",
+        epilog="commands:\n"
+        + "".join(f"  {verb.value:<11} {text}\n" for verb, text in MEANING.items())
+        + f"  {_STATUS:<11} show what the run does\n\n{_EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    flags.add_argument("command", choices=(_STATUS, *(verb.value for verb in Verb)), metavar="COMMAND")
+    flags.add_argument(
+        "--log-dir", metavar="DIR", type=Path, default=Path("logs"), help="log folder of the run (default: %(default)s)"
+    )
+    flags.add_argument("--reason", metavar="TEXT", default="", help="why, for the journal")
+    flags.add_argument("--yes", action="store_true", help="do not ask")
+    flags.add_argument("--json", action="store_true", help="status: the whole run as one JSON object")
+    return flags
+
+
+@cli.command("ctl", patient=True)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and return the exit code."""
+    flags = parser()
+    args = flags.parse_args(argv)
+    if args.json and args.command != _STATUS:
+        flags.error("--json goes with status only")
+    try:
+        return asyncio.run(_command(args))
+    except NoRun as error:
+        sys.stderr.write(f"ctl: no run answers: {error}; runs have their socket in their log folder (--log-dir)\n")
+        return cli.EXIT_FAILED
+
+
+async def _command(args: argparse.Namespace) -> int:
+    path = socket_path(args.log_dir)
+    if args.command == _STATUS:
+        told = await ask(path, "GET", _STATUS)
+        if args.json and told.is_done:
+            sys.stdout.write(orjson.dumps(told.content["snapshot"], option=orjson.OPT_INDENT_2).decode() + "\n")
+            return cli.EXIT_DONE
+        return _tell(told)
+    verb, body = Verb(args.command), {"reason": one_line(args.reason)}
+    question = f"{MEANING[verb]}\n"
+    if verb is Verb.RELOAD:
+        told = await ask(path, "GET", verb.value)
+        if not told.is_done:
+            return _tell(told)
+        question, body["seen"] = f"{told.text}\n", told.content["digest"]
+    if not args.yes and not _is_confirmed(verb, question):
+        return cli.EXIT_USAGE
+    return _tell(await ask(path, "POST", verb.value, body))
+
+
+def _tell(told: Told) -> int:
+    (sys.stdout if told.is_done else sys.stderr).write(f"{'' if told.is_done else 'ctl: refused: '}{told.text}\n")
+    return cli.EXIT_DONE if told.is_done else cli.EXIT_FAILED
+
+
+def _is_confirmed(verb: Verb, question: str) -> bool:
+    """Ask on the terminal."""
+    if not sys.stdin.isatty():
+        sys.stderr.write(f"ctl: {verb.value} asks before, and there is no terminal; accepted: --yes\n")
+        return False
+    sys.stdout.write(f"{question}{verb.value}? [y/N] ")
+    sys.stdout.flush()
+    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+        return True
+    sys.stdout.write("not done\n")
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
