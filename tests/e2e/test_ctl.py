@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from stall_then_strike.app.ctl import main
+from stall_then_strike.app.control.ctl import main
 from tests.e2e.commands import REPO, TIMEOUT_S
 
 BIN = Path(sys.executable).parent

@@ -52,6 +52,7 @@ RUN: Final[dict[str, Run]] = {
     "poetry run run_paper --sim": SHORT,
     "poetry run run_paper --sim --speed 10": Run("--duration 20"),
     "poetry run run_paper --sim --speed max --duration 3600": Run("--duration 120"),
+    "poetry run run_paper --sim --venue lighter": Run("--speed max --duration 10"),
     "poetry run run_paper --tape FILE": Run(words=(("FILE", "tape.jsonl.zst"),)),
     "poetry run run_paper --check --set strategy.ttl_ms=500": Run(),
     "tail -f logs/runtime/app.log": Run(words=(("-f ", ""),)),

@@ -29,6 +29,7 @@ from stall_then_strike.infra.journal.writer import Journal, journal_path
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.logs.log_folder import log_folders
 from stall_then_strike.infra.watch.alerts import Alerts, AlertUrls
+from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.sim.exchange.request_log import Audit
 from stall_then_strike.sim.lighter.clearing.accounts import Account
 from stall_then_strike.sim.lighter.clearing.contracts import Plan
@@ -112,7 +113,7 @@ class TradingRoom:
     async def run(self, until: Callable[[], object] = lambda: False, limit_s: float = 60.0) -> int:
         """One run, ended as by a signal once something is so, or after so many venue seconds; its exit code."""
         ending = Ending()
-        async with asyncio.TaskGroup() as tasks, self._open(ending) as run:
+        async with asyncio.TaskGroup() as tasks, self.open(ending) as run:
             watching = tasks.create_task(self._end_when(until, limit_s, ending))
             code = await run.run(None)
             watching.cancel()
@@ -120,7 +121,7 @@ class TradingRoom:
 
     async def killed_run(self, until: Callable[[], object], limit_s: float = 60.0) -> None:
         """One run that ends as a killed process does: nothing more is sent or written."""
-        async with self._open(Ending()) as run:
+        async with self.open(Ending()) as run:
             trading = asyncio.create_task(run.run(None))
             await self.wait(lambda: trading.done() or until(), limit_s)
             run._cancel_the_rest = _nothing  # type: ignore[method-assign]  # a killed process cancels nothing
@@ -139,17 +140,18 @@ class TradingRoom:
             await asyncio.sleep(0.01)
 
     @asynccontextmanager
-    async def _open(self, ending: Ending) -> AsyncIterator[LiveRun]:
-        cfg = self.cfg
+    async def open(self, ending: Ending, account: LighterAccount | None = None) -> AsyncIterator[LiveRun]:
+        """A run, perhaps with another key; nothing is sent yet."""
+        cfg, account = self.cfg, account or self.account
         with ExitStack() as stack:
-            journal = stack.enter_context(self._journal())
+            journal = stack.enter_context(self._journal(account))
             logs, *more_logs = (
                 stack.enter_context(CsvLogs(folder, one.exchange.instrument(), cfg.log))
                 for folder, one in zip(log_folders(self.logs, cfg), cfg.by_instrument(), strict=True)
             )
             parts = LiveParts(
                 cfg=cfg,
-                account=self.account,
+                account=account,
                 journal=journal,
                 logs=logs,
                 log_dir=self.logs,
@@ -157,19 +159,19 @@ class TradingRoom:
                 alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
                 more_logs=more_logs,
             )
-            connection = venue_of(cfg).connect(cfg, self.clock, self.account)
-            async with open_run(parts, cfg, self.clock, self.account, connection, ending) as run:
+            connection = venue_of(cfg).connect(cfg, self.clock, account)
+            async with open_run(parts, cfg, self.clock, account, connection, ending) as run:
                 self.last = run
                 self.attend(run)
                 yield run
 
-    def _journal(self) -> Journal:
+    def _journal(self, account: LighterAccount) -> Journal:
         cfg = self.cfg
         return Journal.open(
             journal_path(cfg.journal.dir, cfg.exchange.product_code),
             product_code=cfg.exchange.product_code,
             others=cfg.products[1:],
-            account=self.account.fingerprint,
+            account=account.fingerprint,
             now_ns=self.clock.now_ns(),
             locks=self.folder,
         )
@@ -206,7 +208,8 @@ def check_market(books: Account, market: int, booked: Sequence[BookedFill], memo
         sign = 1 if party is trade.bid else -1
         flow["cash"] -= sign * trade.quote
         flow["fees"] += -(-trade.quote * party.fee // 10**6)
-    assert held.realised - held.basis == flow["cash"] - flow["fees"], f"{market}: cash"
+    funding = sum(paid.change // 10**6 for paid in books.fundings if paid.market == market)
+    assert held.realised - held.basis == flow["cash"] - flow["fees"] + funding, f"{market}: cash"
 
 
 async def _nothing() -> None:

@@ -64,6 +64,9 @@ PYBOTTERS = {"timeout_sec": Decimal(1)}
 class KillChain:
     """Lives of a daemon on one exchange."""
 
+    login, send, cancel = "auth", SEND, CANCEL
+    """What the exchange's audit calls them."""
+
     def __init__(
         self,
         folder: Path,
@@ -160,20 +163,20 @@ class KillChain:
             "fill": draw.uniform(0.0, 0.1),
             "later": draw.uniform(0.1, 2.0),
         }[moment]
-        counts, venues = room.exchange.audit.counts, list(room.venue.products.values())
+        counts = room.exchange.audit.counts
         count: Callable[[], int] = {
             "start": lambda: 1 << 30,
-            "cancel": lambda: counts[CANCEL],
-            "fill": lambda: sum(len(one.accounts["main"].ledger.fills) for one in venues),
-        }.get(moment, lambda: counts[SEND])
+            "cancel": lambda: counts[self.cancel],
+            "fill": lambda: self._fills(room),
+        }.get(moment, lambda: counts[self.send])
         target = 0 if moment == "start" else count() + draw.choice((1, 1, 2, 3, 5))
         self.moments[moment] += 1
-        logins = counts["auth"]
+        logins = counts[self.login]
         process = self._start(room, number)
         try:
             if moment != "start":
                 async with asyncio.timeout(START_S):
-                    await _passes(lambda: counts["auth"] > logins or process.returncode is not None)
+                    await _passes(lambda: counts[self.login] > logins or process.returncode is not None)
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     await _passes(lambda: count() >= target or process.returncode is not None)
@@ -186,6 +189,9 @@ class KillChain:
             if process.returncode is None:
                 process.kill()
             await asyncio.to_thread(process.wait)
+
+    def _fills(self, room: LiveRoom) -> int:
+        return sum(len(one.accounts["main"].ledger.fills) for one in room.venue.products.values())
 
     def _forgive(self, number: int, code: int) -> None:
         """A machine that stands still keeps answers from the pre-flight: such a start is for a supervisor to repeat."""
@@ -212,12 +218,12 @@ class KillChain:
         counts, born_ns = room.exchange.audit.counts, room.clock.now_ns()
         process = self._start(room, number)
         try:
-            target = counts[SEND] + 4
+            target = counts[self.send] + 4
             async with asyncio.timeout(LAST_S):
                 if self.has_real_limits:
                     await room.pass_time(QUIET_S)
                 else:
-                    await _passes(lambda: counts[SEND] >= target or process.returncode is not None)
+                    await _passes(lambda: counts[self.send] >= target or process.returncode is not None)
                 # It quotes beside an order in doubt; an end with one is not confirmed, and says so.
                 await _passes(lambda: not self._in_doubt(room, born_ns) or process.returncode is not None, every_s=0.5)
                 assert process.returncode is None, f"the last life ended by itself: exit {process.returncode}"

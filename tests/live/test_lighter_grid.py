@@ -50,7 +50,7 @@ async def test_grid_trades_three_markets_on_lighter_and_a_restart_goes_on(tmp_pa
         room.attend = attend
         for least in (8, 10):
             ending = Ending()
-            run = asyncio.create_task(room.run(None, ending))
+            run = asyncio.create_task(room.trade(None, ending))
             async with asyncio.timeout(120):
                 await _comes(lambda least=least: len(room.books.trades) >= least)
                 await _comes(lambda: len(room.books.orders) >= 12 and hold_what_there_is(room))
@@ -63,6 +63,5 @@ async def test_grid_trades_three_markets_on_lighter_and_a_restart_goes_on(tmp_pa
             assert all(core.record.tally.rejected == 0 for core in cores), "post-only, and none was refused"
             room.check()
         assert {trade.market for trade in room.books.trades} == {0, 1, 2}
-        for core in cores:
-            cap = core.instrument.to_lots(core._cfg.strategy.max_inventory_btc)
-            assert abs(core.inventory.position) <= cap
+        for core, one in zip(cores, room.cfg.by_instrument(), strict=True):
+            assert abs(core.instrument.size(core.inventory.position)) <= one.strategy.max_inventory_btc

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import io
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
-from stall_then_strike.app.trader.live_run import LiveRun, open_run
+from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.config.loader import app_config, read_layers
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.infra.logs.log_folder import log_folders
@@ -28,44 +25,29 @@ from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, Plan
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.sim.lighter_server import LighterExchange
-from stall_then_strike.venues.embedded_lighter import account_at, at_exchange
-from stall_then_strike.venues.lighter_connection import LighterConnection
+from stall_then_strike.tapes.tape_files import is_event_log, product_of
+from stall_then_strike.tapes.tape_tools import audit_tape
+from stall_then_strike.venues.embedded_lighter import at_exchange
 from stall_then_strike.venues.lighter_units import with_units
-from tests.lighter.trader_rig import check_market
+from tests.e2e.commands import csv_bytes
+from tests.e2e.commands import run as run_command
+from tests.lighter.trader_rig import TradingRoom, check_market
 from tests.live.pace import steady_clock
-from tests.live.rig import open_parts
 
 pytest.importorskip("lighter")
 SPEED = 8.0
 LIVELY = ("strategy.stall_T_ms=150", "account.reconcile_sec=20", "account.stop_sec=60", "ws.reconnect_min_sec=0.1")
 
 
-class Room:
-    """An exchange with a crowd and an account, and a folder in which runs leave what they leave."""
+class Room(TradingRoom):
+    """A room whose CSV logs are checked, too."""
 
-    def __init__(self, folder: Path, clock: ScaledClock, exchange: LighterExchange, cfg: AppConfig) -> None:
-        self.folder, self.clock, self.exchange, self.cfg = folder, clock, exchange, cfg
-        self.account = account_at(exchange, exchange.add_account(100_000))
-        self.console = io.StringIO()
-        self.attend: Callable[[LiveRun], None] = lambda run: None
-        self.last: LiveRun | None = None
-
-    @property
-    def books(self) -> Any:
-        return self.exchange.venue.account(self.account.account_index)
-
-    async def run(
+    async def trade(
         self, duration_s: float | None, ending: Ending | None = None, account: LighterAccount | None = None
     ) -> int:
         """One run, for so many seconds of the exchange's time; its exit code."""
-        cfg, account = self.cfg, account or self.account
-        with ExitStack() as stack:
-            parts = open_parts(stack, cfg, account, self.folder, self.console, self.clock.now_ns())
-            connection = LighterConnection(cfg, self.clock, account)
-            async with open_run(parts, cfg, self.clock, account, connection, ending or Ending()) as run:
-                self.last = run
-                self.attend(run)
-                return await run.run(duration_s)
+        async with self.open(ending or Ending(), account) as run:
+            return await run.run(duration_s)
 
     def check(self) -> None:
         """Journal, CSV and inventory are the ledger's, to the unit; nothing works at the venue."""
@@ -101,7 +83,7 @@ async def room_of(
         steady_clock(SPEED) as clock,
         LighterExchange(clock=clock, markets=markets, seed=5, settings=settings, has_crowd=True) as exchange,
     ):
-        yield Room(folder, clock, exchange, at_exchange(cfg, exchange))
+        yield Room(folder, clock, exchange, exchange.add_account(100_000), at_exchange(cfg, exchange))
 
 
 async def _comes(is_so: Callable[[], object]) -> None:
@@ -110,22 +92,32 @@ async def _comes(is_so: Callable[[], object]) -> None:
 
 
 async def test_three_markets_are_traded_and_the_ledger_is_ours(tmp_path: Path) -> None:
-    async with room_of(tmp_path, is_verified=True) as room:
-        ending = Ending()
-        run = asyncio.create_task(room.run(None, ending))
-        async with asyncio.timeout(90):
-            await _comes(lambda: run.done() or {trade.market for trade in room.books.trades} == {0, 1, 2})
-            ending.ask("every market has traded")
-            assert await run == cli.EXIT_DONE
+    """The run is recorded, too, and replayed to the same decisions in each market."""
+    recorded = ("record.enabled=true", f"record.dir={tmp_path / 'raw'}")
+    async with room_of(tmp_path, *recorded, is_verified=True) as room:
+        assert await room.run(lambda: {trade.market for trade in room.books.trades} == {0, 1, 2}, 120) == cli.EXIT_DONE
         room.check()
         counts = room.exchange.audit.counts
         said = room.console.getvalue()
         assert room.last is not None
         strikes = sum(core.record.tally.strikes for core in room.last.portfolio.cores)
-    assert sum(count for what, count in counts.items() if "sendtx" in what.lower()) >= strikes > 0
+    check_recording(tmp_path, room.cfg)
+    assert strikes > 0
+    assert sum(count for what, count in counts.items() if "sendtx" in what.lower()) >= strikes
     assert "key 4 is registered" in said
     assert "USDC" in said
     assert "JPY" not in said
+
+
+def check_recording(folder: Path, cfg: AppConfig) -> None:
+    tapes = [path for path in (folder / "raw").glob("*.zst") if not is_event_log(path)]
+    assert {product_of(path) for path in tapes} == set(cfg.products)
+    assert not any(book.gaps for path in tapes for book in audit_tape(path).audit.books().values())
+    (events,) = (folder / "raw").glob("*.events.jsonl.zst")
+    ended = run_command("tape", "replay", events, "-o", folder / "again")
+    assert ended.returncode == 0, ended.stderr
+    for ours, theirs in zip(log_folders(folder / "logs", cfg), log_folders(folder / "again", cfg), strict=True):
+        assert csv_bytes(ours) == csv_bytes(theirs)
 
 
 async def test_restart_after_a_stop_in_mid_air_goes_on_from_the_journal(tmp_path: Path) -> None:
@@ -139,7 +131,7 @@ async def test_restart_after_a_stop_in_mid_air_goes_on_from_the_journal(tmp_path
             run._cancel_the_rest = nothing  # type: ignore[method-assign]
 
         room.attend = attend
-        first = asyncio.create_task(room.run(None))
+        first = asyncio.create_task(room.trade(None))
         async with asyncio.timeout(60):
             await _comes(lambda: room.books.trades and room.books.orders)
         left = set(room.books.orders)
@@ -147,7 +139,7 @@ async def test_restart_after_a_stop_in_mid_air_goes_on_from_the_journal(tmp_path
         with pytest.raises(asyncio.CancelledError):
             await first
         room.attend = lambda run: None
-        assert await room.run(20) == cli.EXIT_DONE
+        assert await room.trade(20) == cli.EXIT_DONE
         room.check()
     assert left
 
@@ -161,7 +153,7 @@ async def test_a_key_that_is_not_registered_ends_the_start_before_anything_is_se
             api_key_index=room.account.api_key_index + 1,
             private_key=Secret(other.private_key),
         )
-        assert await room.run(5, account=wrong) == cli.EXIT_USAGE
+        assert await room.trade(5, account=wrong) == cli.EXIT_USAGE
         said = room.console.getvalue()
         assert not room.books.order_count
     assert "api key" in said
@@ -172,7 +164,7 @@ async def test_a_key_that_is_not_registered_ends_the_start_before_anything_is_se
 async def test_venue_that_goes_away_and_comes_back_is_traded_again(tmp_path: Path) -> None:
     async with room_of(tmp_path) as room:
         ending = Ending()
-        run = asyncio.create_task(room.run(None, ending))
+        run = asyncio.create_task(room.trade(None, ending))
         async with asyncio.timeout(60):
             await _comes(lambda: room.books.trades)
             room.exchange.faults.inject(Fault(kind=FaultKind.ABORT_SOCKETS))

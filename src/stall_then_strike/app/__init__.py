@@ -4,7 +4,7 @@ run_live      trade the strategy with real orders
 run_paper     trade the strategy on paper: public feed, embedded exchange or tape
 sim_exchange  run the embedded exchange on its own
 sim_lighter   run Lighter's exchange on loopback
-ctl           command a run that trades
+alert_test    send an alert to each address of alerts
 doctor        check whether live trading could begin
 state         show and change what is remembered between runs
 why           explain what happened around a moment or an order
@@ -18,7 +18,7 @@ report        write a report on a run or a sweep as one HTML file
 shell/        shared by all commands: flags, errors, output, stopping
 trader/       a run: the core and what surrounds it, the live daemon
 lighter_commands/  an account on Lighter on a terminal, and its instruments
-control/      the operator's hand on a run: commands, new settings, figures for Prometheus
+control/      the operator's hand on a run: ``ctl`` and what answers it, new settings, figures for Prometheus
 view/         what an operator sees
 story/        the answers of ``why``
 """

@@ -40,6 +40,7 @@ from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig, Engine
 from stall_then_strike.config.trading import STALL_THEN_STRIKE
+from stall_then_strike.config.venue import BITFLYER
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
@@ -120,17 +121,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             quantile_table(latency)  # report an unusable file before the tapes are read
         if cfg.backtest.engine is Engine.COMPILED:
             cli.require_stall(cfg, "the compiled engine", "--engine interpreted")
-            if len(cfg.products) > 1:
-                raise ConfigError(
-                    f"backtest.engine: {cfg.backtest.engine} takes one instrument, not {', '.join(cfg.products)}; "
-                    "accepted: interpreted or auto for several"
-                )
+            _require_one_of_bitflyer(cfg)
             with cli.extra_needed("research", "--engine interpreted"):
                 import numba  # noqa: F401 - only to see whether it is installed
     except ConfigError as error:
         sys.stderr.write(f"backtest: {error}\n")
         return cli.EXIT_USAGE
     return _run(cfg, args)
+
+
+def _require_one_of_bitflyer(cfg: AppConfig) -> None:
+    """Raise ConfigError for what the compiled engine does not replay."""
+    engine, venue = f"backtest.engine: {cfg.backtest.engine}", cfg.exchange.name
+    if venue != BITFLYER:
+        raise ConfigError(f"{engine} replays tapes of {BITFLYER}, not of {venue}; accepted: interpreted or auto")
+    if len(cfg.products) > 1:
+        given = ", ".join(cfg.products)
+        raise ConfigError(f"{engine} takes one instrument, not {given}; accepted: interpreted or auto for several")
 
 
 def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
@@ -175,7 +182,7 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: RunLogs, screen: Scr
     """Choose the engine and run it."""
     tapes, engine = f"{len(args.tapes)} tape(s)", cfg.backtest.engine
     columns_: Columns | None = None
-    takes_columns = len(cfg.products) == 1 and _has_research()
+    takes_columns = len(cfg.products) == 1 and cfg.exchange.name == BITFLYER and _has_research()
     short = engine is not Engine.COMPILED and is_short(args.tapes)
     can_compile = takes_columns and cfg.strategy.name == STALL_THEN_STRIKE and not short
     if engine is Engine.COMPILED or (engine is Engine.AUTO and can_compile):

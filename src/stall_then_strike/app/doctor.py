@@ -89,11 +89,13 @@ def _alerts(cfg: AppConfig, clock: SystemClock) -> list[CheckResult]:
     if cfg.env == "paper":
         return []
     try:
-        alerts = Alerts(load_alert_urls(), pause_sec=0, clock=clock)
+        urls = load_alert_urls()
+        alerts = Alerts(urls, pause_sec=0, clock=clock)
     except ConfigError as error:
         advice = f"correct {URLS_VARIABLE} or unset it; a run does not start with it"
         return [fault("alerts", str(error), advice, exit_code=TO_MEND)]
-    return [ok("alerts", "the addresses are accepted; nothing was sent")] if alerts.is_on else []
+    said = f"{', '.join(urls.masked)}: accepted; nothing was sent, alert_test sends one"
+    return [ok("alerts", said)] if alerts.is_on else []
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def _finish(states: Sequence[ProductState], why: str) -> int:
     for state in states:
         _say(_line(state))
         logger.info("{}", _line(state))
-        if not state.mid_checked:
+        if not state.has_book:
             sys.stderr.write(f"record: {state.product}: no book was recorded; {state.silence or 'no snapshot came'}\n")
             code = cli.EXIT_FAILED
         if state.lost:
@@ -144,7 +144,8 @@ def _finish(states: Sequence[ProductState], why: str) -> int:
 
 def _line(state: ProductState) -> str:
     link = "connected" if state.is_connected else "NOT CONNECTED"
-    book = f"mid agreed {state.mid_agreed:,} of {state.mid_checked:,}" if state.mid_checked else "no book yet"
+    checked = f"mid agreed {state.mid_agreed:,} of {state.mid_checked:,}" if state.mid_checked else "book known"
+    book = checked if state.has_book else "no book yet"
     lost = f", {state.lost:,} LOST" if state.lost else ""
     return f"{state.product}: {state.messages:,} messages{lost}, {link}, {state.drops} drops, {book}"
 

@@ -27,18 +27,18 @@ from stall_then_strike.app.trader.paper_run import PaperRun, recorded_feeds
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.venue import BITFLYER, LIGHTER
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.batch import BatchedJournal
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logs.log_folder import LogFolder
 from stall_then_strike.infra.logs.run_logs import RunLogs
 from stall_then_strike.infra.logs.run_manifest import GENERATED, Mode
-from stall_then_strike.sim.exchange.source import iter_frames
 from stall_then_strike.tapes.sequence import numbered, of_each
 from stall_then_strike.tapes.tape_files import is_event_log, market_of_tapes, require_product
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError
-from stall_then_strike.venues.embedded_bitflyer import markets_of, source_of
+from stall_then_strike.venues.choice import venue_of
 
 _SIM_START_NS: Final = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) * NS_PER_S
 """Start of virtual time on the simulated market: a fixed Monday, so that a seed gives the same logs on any day."""
@@ -57,6 +57,11 @@ def parser() -> argparse.ArgumentParser:
         type=cli.speed,
         help="times real time, or max: virtual time, as fast as possible (default: --sim 1, --tape max)",
     )
+    flags.add_argument(
+        "--venue",
+        choices=(BITFLYER, LIGHTER),
+        help="venue, with its own settings (--sim: configs/lighter-sim.yml for lighter; default: exchange.name)",
+    )
     flags.add_argument("--seed", metavar="N", type=int, help="sets sim.seed and paper.seed")
     return flags
 
@@ -66,12 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
     args = flags.parse_args(argv)
-    if args.speed is not None and not args.sim and args.tape is None:
-        flags.error("--speed needs --sim or --tape: the venue's own time cannot be sped up")
-    if args.sim and args.speed is not None and math.isinf(args.speed) and args.duration is None:
-        flags.error("--sim --speed max needs --duration: the simulated market never ends")
-    if args.seed is not None:
-        args.sets = [*args.sets, f"sim.seed={args.seed}", f"paper.seed={args.seed}"]
+    _refuse_mixtures(flags, args)
     try:
         cfg = _load(args)
         cli.require_open_files()
@@ -92,9 +92,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(cfg, args)
 
 
+def _refuse_mixtures(flags: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Exit with an error if arguments do not go together."""
+    if args.speed is not None and not args.sim and args.tape is None:
+        flags.error("--speed needs --sim or --tape: the venue's own time cannot be sped up")
+    if args.sim and args.speed is not None and math.isinf(args.speed) and args.duration is None:
+        flags.error("--sim --speed max needs --duration: the simulated market never ends")
+
+
 def _load(args: argparse.Namespace) -> AppConfig:
     """Read the settings. Raises ConfigError."""
-    return cli.load(args, cli.CONFIGS / ("sim.yml" if args.sim else "paper.yml"), takes_several=True, trades=True)
+    if args.seed is not None:
+        args.sets = [*args.sets, f"sim.seed={args.seed}", f"paper.seed={args.seed}"]
+    if args.venue is not None:
+        args.sets = [f"exchange.name={args.venue}", *args.sets]
+    embedded = "lighter-sim.yml" if args.venue == LIGHTER else "sim.yml"
+    override = cli.CONFIGS / (embedded if args.sim else "paper.yml")
+    return cli.load(args, override, takes_several=True, trades=True)
 
 
 def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
@@ -155,7 +169,7 @@ async def _trade(run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen
         )
     if virtual:
         screen.begin(f"paper trading on the simulated market, seed {cfg.sim.seed}, virtual time", args.log_dir)
-        frames = ((frame.time_ns, frame.text) for frame in iter_frames(source_of(markets_of(cfg, _SIM_START_NS))))
+        frames = venue_of(cfg).simulated(cfg, _SIM_START_NS)
         return await run.virtual(
             feeds.all,
             numbered(frames, cfg.products, feeds.named_in),

@@ -23,6 +23,7 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
 from stall_then_strike.app.shell.wide_table import print_table
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.venue import BITFLYER
 from stall_then_strike.tapes.tape_files import market_of_tapes, require_product, tape_files
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, StallThenStrikeError
@@ -204,6 +205,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         cfg = cli.load(args, cli.CONFIGS / "backtest.yml")
         cli.require_stall(cfg, "sweep", "that one, or backtest for a single run of another")
+        if cfg.exchange.name != BITFLYER:
+            raise ConfigError(
+                f"exchange.name: {cfg.exchange.name}: sweep replays tapes of {BITFLYER} only; accepted: that venue, or "
+                "backtest for a single run of another"
+            )
         cli.require_open_files()
         args.tapes = _tapes(args.tapes, cfg)
         with cli.extra_needed("research"):

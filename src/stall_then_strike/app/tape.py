@@ -225,16 +225,14 @@ def _facts(tape: Audited) -> Iterator[tuple[str, ...]]:
     span = (utc_iso(audit.first_ns)[:19], _length(audit.last_ns - audit.first_ns)) if audit.messages else ("-", "-")
     books = audit.books()
     for product in audit.products or ("",):
-        counts = [audit.channels.get(kind.of(product)) for kind in (Channel.SNAPSHOT, Channel.BOARD)]
-        counts += [audit.channels.get(kind.of(product)) for kind in (Channel.EXECUTIONS, Channel.TICKER)]
-        gaps = sum(facts.gaps for facts in counts if facts is not None)
+        counts = audit.messages_of(product)
         book = books.get(product)
         yield (
             tape.path.name + (f" ({product})" if len(audit.products) > 1 else ""),
             *span,
             _bytes(tape.size),
-            *(f"{facts.messages:,}" if facts is not None else "0" for facts in counts),
-            f"{gaps:,}",
+            *(f"{counts[kind]:,}" for kind in Channel),
+            f"{audit.gaps_of(product):,}",
             f"{audit.reconnects:,}",
             "-" if book is None or not book.checked else f"{book.agreed:,} of {book.checked:,}",
             end,

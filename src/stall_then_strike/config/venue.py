@@ -46,6 +46,7 @@ class LimitsConfig(Section):
         return self
 
 
+BITFLYER: Final = "bitflyer"
 LIGHTER: Final = "lighter"
 _ALIASES: Final = {"xlighter": LIGHTER}
 

@@ -443,7 +443,8 @@ class Core:
         day = self.calendar.day(now)
         if self._day is not None and day != self._day:
             result = self.instrument.amount(self.inventory.pnl_today)
-            said = f"{self._day} ended with {result:+,.0f} {self.instrument.quote}"
+            fall = self.instrument.amount(self.inventory.max_drawdown)
+            said = f"{self._day} ended with {result:+,.0f} {self.instrument.quote}, deepest drawdown {fall:,.0f}"
             self.record.note("INFO", f"trading day {said}; {day} begins")
             self.record.fact("day", detail=said)
             self.inventory.roll_day()

@@ -32,21 +32,43 @@ _MOST_WAIT_NS: Final = NS_PER_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LighterParts:
-    """What one account's trading is made of. Nothing is connected."""
+class MarketParts:
+    """What hears the markets; it needs neither account nor signer. Nothing is connected."""
 
-    signer: Signer
-    calls: Calls
     socket: LighterSocket
     data: LighterDataProvider
     feeds: tuple[LighterMarketFeed, ...]
     """Of the instruments, in the order of the configuration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LighterParts(MarketParts):
+    """What one account's trading is made of. Nothing is connected."""
+
+    signer: Signer
+    calls: Calls
     broker: LighterBroker
     account: LighterAccountProcessor
 
     async def aclose(self) -> None:
         """Close the SDK's connections."""
         await self.signer.aclose()
+
+
+def market_parts(cfg: AppConfig, clock: Clock, tokens: Tokens | None = None) -> MarketParts:
+    """What hears the markets of a configuration, and with ``tokens`` an account's channels. ``cfg`` has their units."""
+    each = tuple(configured_market(one.exchange) for one in cfg.by_instrument())
+    pause_s = float(cfg.ws.reconnect_min_sec)
+    rules = LineRules(
+        first_pause_s=pause_s,
+        longest_pause_s=max(pause_s, PAUSE_MAX_S),
+        most_tries=None,
+        answer_s=float(cfg.pybotters.timeout_sec),
+    )
+    socket = LighterSocket(cfg.exchange.ws_url, tokens=tokens, rules=rules, clock=clock)
+    markets = Markets(each, source="the configuration")
+    data = LighterDataProvider(socket, markets, base_url=cfg.exchange.base_url, runs_socket=False)
+    return MarketParts(socket=socket, data=data, feeds=tuple(map(LighterMarketFeed, each)))
 
 
 class LighterFactory:
@@ -60,26 +82,20 @@ class LighterFactory:
     def make(self, sinks: Sequence[Callable[[Event], None]]) -> LighterParts:
         """All parts; each sink gets its instrument's account events. Raises ConfigError without the extra."""
         cfg, owner, clock = self._cfg, self._account, self._clock
-        exchange, markets = cfg.exchange, Markets(self.markets, source="the configuration")
+        exchange = cfg.exchange
         signer = Signer(exchange.base_url, owner.account_index, {owner.api_key_index: owner.private_key})
         tokens = Tokens(signer, owner.api_key_index, clock)
         limiter = Limiter(clock, standard=exchange.plan == "standard", most_wait_ns=_MOST_WAIT_NS)
         limit_s = float(cfg.pybotters.timeout_sec)
         calls = Calls(signer.client.api_client, owner.account_index, limiter, tokens, clock, limit_s=limit_s)
-        pause_s = float(cfg.ws.reconnect_min_sec)
-        rules = LineRules(
-            first_pause_s=pause_s,
-            longest_pause_s=max(pause_s, PAUSE_MAX_S),
-            most_tries=None,
-            answer_s=limit_s,
-        )
-        socket = LighterSocket(exchange.ws_url, tokens=tokens, rules=rules, clock=clock)
+        market = market_parts(cfg, clock, tokens)
+        socket, markets = market.socket, market.data.markets
         return LighterParts(
             signer=signer,
             calls=calls,
             socket=socket,
-            data=LighterDataProvider(socket, markets, base_url=exchange.base_url, runs_socket=False),
-            feeds=tuple(map(LighterMarketFeed, self.markets)),
+            data=market.data,
+            feeds=market.feeds,
             broker=LighterBroker(signer, [owner.api_key_index], calls, limiter, clock, markets=markets, socket=socket),
             account=LighterAccountProcessor(owner.account_index, self.markets, socket, calls, clock, sinks=sinks),
         )

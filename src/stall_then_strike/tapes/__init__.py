@@ -3,6 +3,7 @@
 tape_reader    reads a tape, and presents it as a market
 tape_writer    writes one tape per hour
 tape_audit     the contents of a tape: counts, gaps, whether its book agrees with the venue's mid price
+wires          what recordings know of each venue's wire
 tape_files     which files are tapes
 tape_rows      a tape's messages as rows for tables
 tape_tools     checks, cuts, merges and generates tapes

@@ -14,11 +14,11 @@ from loguru import logger
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import ScaledClock
-from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.tapes.salvage import RecordFolder
-from stall_then_strike.tapes.tape_audit import product_config
 from stall_then_strike.tapes.tape_writer import TapeWriter
 from stall_then_strike.types.errors import FeedError, LogError
+from stall_then_strike.venues.choice import venue_of
+from stall_then_strike.venues.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class ProductState:
     drops: int
     mid_checked: int
     mid_agreed: int
+    has_book: bool
     silence: str
     """Why no book arrived within the time limit; empty if one did."""
 
@@ -68,9 +69,7 @@ class Recorder:
         self._loop = asyncio.get_running_loop()
         try:
             for product in self._products:
-                cfg = product_config(self._cfg.exchange, product.code, product.tick_size).model_copy(
-                    update={"pybotters": self._cfg.pybotters, "ws": self._cfg.ws.model_copy(update={"channels": ()})}
-                )
+                cfg = self._config(product)
                 self._stack.enter_context(RecordFolder(self._out, cfg.exchange))
                 writer = TapeWriter(
                     self._out,
@@ -81,16 +80,26 @@ class Recorder:
                     on_finished=_tell,
                 )
                 self._stack.callback(self._close, writer)
-                session = PyBotterSession(cfg, self._clock, lambda event: None)
-                session.tap = writer
-                await self._stack.enter_async_context(session)
-                self._lines.append(_Line(product.code, session, writer))
+                connection = venue_of(cfg).connect(cfg, self._clock, None)
+                await self._stack.enter_async_context(connection)
+                connection.session.tap = writer
+                self._lines.append(_Line(product.code, connection, writer))
             for line in self._lines:
                 await line.session.connect_ws()
         except BaseException:
             await self._stack.aclose()
             raise
         return self
+
+    def _config(self, product: Product) -> AppConfig:
+        """Settings for a connection of one product alone, which carries all its public channels."""
+        cfg = self._cfg
+        known = (one.exchange for one in cfg.by_instrument() if one.exchange.product_code == product.code)
+        exchange = next(known, cfg.exchange).model_copy(update={"product_code": product.code})
+        if product.tick_size is not None:
+            exchange = exchange.model_copy(update={"tick_size": product.tick_size})
+        changed = {"exchange": exchange, "pybotters": cfg.pybotters, "ws": cfg.ws.model_copy(update={"channels": ()})}
+        return AppConfig().model_copy(update=changed)
 
     async def __aexit__(self, *exc: object) -> None:
         """Close the connections, write what is queued, finish the tapes. Raises LogError if a tape failed."""
@@ -138,8 +147,9 @@ class Recorder:
 class _Line:
     """The recording of one product."""
 
-    def __init__(self, product: str, session: PyBotterSession, writer: TapeWriter) -> None:
-        self.product, self.session, self.writer = product, session, writer
+    def __init__(self, product: str, connection: Connection, writer: TapeWriter) -> None:
+        self.product, self.session, self.writer = product, connection.session, writer
+        (self._feed,) = connection.feeds
         self.silence = ""
 
     async def wait_ready(self, timeout_s: float) -> None:
@@ -150,18 +160,19 @@ class _Line:
             logger.warning("{}: {}; still trying", self.product, error)
 
     def state(self) -> ProductState:
-        counts = self.session.statistics()
-        if counts.feed.board_snapshots:
+        line, counts = self.session.statistics(), self._feed.statistics()
+        if counts.board_snapshots:
             self.silence = ""
         return ProductState(
             product=self.product,
             messages=self.writer.messages,
             lost=self.writer.lost,
-            is_connected=counts.is_connected,
-            connects=counts.connects,
-            drops=counts.drops,
-            mid_checked=counts.feed.mid_checked,
-            mid_agreed=counts.feed.mid_agreed,
+            is_connected=line.is_connected,
+            connects=line.connects,
+            drops=line.connects - line.is_connected,
+            mid_checked=counts.mid_checked,
+            mid_agreed=counts.mid_agreed,
+            has_book=counts.board_snapshots > 0,
             silence=self.silence,
         )
 

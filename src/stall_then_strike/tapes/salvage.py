@@ -14,6 +14,7 @@ import orjson
 from loguru import logger
 
 from stall_then_strike.config.models import ExchangeConfig
+from stall_then_strike.config.venue import BITFLYER
 from stall_then_strike.infra.file_lock import FileLock, holder
 from stall_then_strike.tapes.part_file import PART, PartFile
 from stall_then_strike.tapes.tape_audit import TapeAudit
@@ -76,6 +77,8 @@ class RecordFolder:
             file.publish()
         else:
             more = {"product": self._exchange.product_code, "source": self._exchange.ws_url, "ended": "crash"}
+            if self._exchange.name != BITFLYER:
+                more["venue"] = self._exchange.name
             finish_tape(file, audit, {**more, "damage": damage} if damage else more)
         if damage:
             part.replace(part.with_name(path.name + ".damaged"))

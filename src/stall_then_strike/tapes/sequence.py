@@ -13,6 +13,7 @@ from typing import Final
 
 from stall_then_strike.tapes.tape_files import product_of
 from stall_then_strike.tapes.tape_reader import TapeError, read_tape
+from stall_then_strike.tapes.wires import HEADER, MADE
 from stall_then_strike.types.dto import NS_PER_S
 
 Message = tuple[int, str | None]
@@ -59,9 +60,13 @@ def one_run(tapes: Sequence[Path]) -> Iterator[Message]:
     """All messages of the tapes in the given order. Raises TapeError if a tape begins before the previous one ended."""
     join, last_ns = Joints(), 0
     for path in tapes:
+        is_new = not last_ns
         for line in read_tape(path, for_result=True):
             if join.is_break(path, line.recv_ns):
+                is_new = True
                 yield line.recv_ns, None
+            if line.text.startswith(HEADER) or (line.text.startswith(MADE) and not is_new):
+                continue  # the book goes on from the tape before
             last_ns = max(last_ns, line.recv_ns)
             yield line
         if last_ns:
@@ -69,9 +74,10 @@ def one_run(tapes: Sequence[Path]) -> Iterator[Message]:
 
 
 def of_each(tapes: Sequence[Path], products: Sequence[str], named_in: NamedIn) -> Iterator[Numbered]:
-    """All messages of the tapes of these instruments, merged by stamp. Raises TapeError as :func:`one_run`.
+    """All messages of the tapes of these instruments, merged by stamp, at equal stamps in the order of the instruments.
 
-    A tape may be of one instrument or hold several; tapes of one must be in order of time.
+    A tape may be of one instrument or hold several; tapes of one must be in order of time. Raises TapeError as
+    :func:`one_run`.
     """
     if len(products) == 1:
         return numbered(one_run(tapes), products, named_in)
@@ -79,7 +85,8 @@ def of_each(tapes: Sequence[Path], products: Sequence[str], named_in: NamedIn) -
     for path in tapes:
         product = product_of(path)
         runs.setdefault(products.index(product) if product in products else None, []).append(path)
-    merged = (numbered(one_run(run), products, named_in, of=number) for number, run in runs.items())
+    ordered = sorted(runs.items(), key=lambda item: len(products) if item[0] is None else item[0])
+    merged = (numbered(one_run(run), products, named_in, of=number) for number, run in ordered)
     return heapq.merge(*merged, key=itemgetter(0))
 
 

@@ -9,25 +9,17 @@ deltas are ignored, as in the live feed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Final
 
-from stall_then_strike.config.models import AppConfig, ExchangeConfig
-from stall_then_strike.infra.bitflyer.feed import MarketFeed
+from stall_then_strike.config.models import ExchangeConfig
+from stall_then_strike.lighter.markets import Market
 from stall_then_strike.sim.exchange.source import Channel
+from stall_then_strike.tapes.wires import BitflyerWire, LighterWire, ReadsMessages, Wire, market_in
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.text import utc_iso
 
-GAP_S: Final[Mapping[Channel, float]] = {
-    Channel.SNAPSHOT: 10.0,
-    Channel.BOARD: 2.0,
-    Channel.TICKER: 5.0,
-    Channel.EXECUTIONS: 300.0,
-}
-"""Silence of a channel that counts as a gap, in seconds. Snapshots come every 5 s, deltas every 0.1 s (longest pause
-seen: 0.54 s), tickers more than once a second, executions after up to 17 s (measured) or far later in quiet nights."""
 GAPS_KEPT: Final = 200
 """Most gaps and drops whose stamps are kept; all are counted."""
 _OTHER: Final = "(other)"
@@ -75,6 +67,8 @@ class BookFacts:
     execution_gaps: int
     executions_missing: int
     refused: Mapping[str, int]
+    gaps: int = 0
+    """How often the book missed a message, at a venue that numbers them."""
 
     @property
     def failed(self) -> int:
@@ -102,11 +96,16 @@ class TapeAudit:
         self.channels: dict[str, ChannelFacts] = {}
         self._exchange = ExchangeConfig() if exchange is None else exchange
         self._gap_s = gap_s
-        self._feeds: dict[str, MarketFeed] = {}
+        self.wire: Wire = BitflyerWire(self._exchange)
+        """Lighter's from the first line that says so."""
+        self.feeds: dict[str, ReadsMessages] = {}
+        """A feed for each product on the tape."""
         self._answered: set[object] = set()
 
     def add(self, recv_ns: int, message: Any, size: int) -> None:
-        """Count one parsed message, of ``size`` bytes."""
+        """Count one parsed message, of ``size`` bytes. What the recorder wrote by itself does not count."""
+        if type(message) is dict and self._is_own(message, recv_ns):
+            return
         if not self.messages:
             self.first_ns = recv_ns
         elif recv_ns < self.last_ns:
@@ -114,30 +113,53 @@ class TapeAudit:
         self.messages += 1
         self.bytes += size
         self.last_ns = recv_ns
-        name = channel_of(message)
+        name = self.wire.channel_of(message)
         if name is None:
             self._on_other(recv_ns, message, size)
             return
-        kind, product = kind_of(name)
+        kind, product = self.wire.kind_of(name)
         facts = self.channels.get(name)
         if facts is None:
-            limit_s = self._gap_s if self._gap_s is not None else GAP_S.get(kind, 0.0) if kind is not None else 0.0
+            limit_s = self._gap_s if self._gap_s is not None else self.wire.gap_s.get(kind, 0.0) if kind else 0.0
             facts = self.channels[name] = ChannelFacts(int(limit_s * NS_PER_S) if limit_s else 1 << 62)
         facts.add(recv_ns, size)
         if kind is not None:
-            feed = self._feeds.get(product)
-            if feed is None:
-                feed = self._feeds[product] = MarketFeed(product_config(self._exchange, product), is_quiet=True)
-            feed.on_message(message, recv_ns)
+            self._feed(product).on_message(message, recv_ns)
+
+    def take_header(self, message: Any) -> Market | None:
+        """Learn of a market from a header; None if the message is none. Raises ValueError for one of another form."""
+        market = market_in(message)
+        if market is not None:
+            if not isinstance(self.wire, LighterWire):
+                self.wire = LighterWire()
+            self.wire.add(market)
+        return market
+
+    def _is_own(self, message: dict[str, Any], recv_ns: int) -> bool:
+        """Take a line of the recorder's own."""
+        if "made" in message and isinstance(self.wire, LighterWire):
+            kind, product = self.wire.kind_of(str(message.get("channel")))
+            if kind is not None:
+                self._feed(product).on_message(message, recv_ns)
+            return True
+        try:
+            return self.take_header(message) is not None
+        except ValueError:
+            return False
+
+    def _feed(self, product: str) -> ReadsMessages:
+        feed = self.feeds.get(product)
+        if feed is None:
+            feed = self.feeds[product] = self.wire.feed(product)
+        return feed
 
     def _on_other(self, recv_ns: int, message: Any, size: int) -> None:
-        if isinstance(message, dict) and "id" in message and ("result" in message or "error" in message):
+        if (number := self.wire.request_of(message)) is not None:
             self.acknowledged += 1
-            number = message["id"]
             if number in self._answered:
                 self.reconnects += 1
                 self._answered.clear()
-                for feed in self._feeds.values():
+                for feed in self.feeds.values():
                     feed.on_connect()
             self._answered.add(number)
             return
@@ -147,13 +169,33 @@ class TapeAudit:
     @property
     def products(self) -> tuple[str, ...]:
         """The products with a public channel on the tape."""
-        return tuple(sorted(self._feeds))
+        return tuple(sorted(self.feeds))
+
+    def messages_of(self, product: str) -> dict[Channel, int]:
+        """How many messages of each kind a product has. Where one channel has snapshots and changes, they are split."""
+        counts = dict.fromkeys(Channel, 0)
+        for kind, facts in self._of(product):
+            counts[kind] += facts.messages
+        if not counts[Channel.SNAPSHOT] and product in self.feeds:
+            counts[Channel.SNAPSHOT] = min(counts[Channel.BOARD], self.feeds[product].statistics().board_snapshots)
+            counts[Channel.BOARD] -= counts[Channel.SNAPSHOT]
+        return counts
+
+    def gaps_of(self, product: str) -> int:
+        """The gaps of all channels of a product."""
+        return sum(facts.gaps for _, facts in self._of(product))
+
+    def _of(self, product: str) -> Iterator[tuple[Channel, ChannelFacts]]:
+        for name, facts in self.channels.items():
+            kind, of_product = self.wire.kind_of(name)
+            if kind is not None and of_product == product:
+                yield kind, facts
 
     def books(self) -> dict[str, BookFacts]:
         """The counts of each product's book."""
         found = {}
         for product in self.products:
-            counts = self._feeds[product].statistics()
+            counts = self.feeds[product].statistics()
             found[product] = BookFacts(
                 snapshots=counts.board_snapshots,
                 deltas=counts.board_deltas,
@@ -164,6 +206,7 @@ class TapeAudit:
                 execution_gaps=counts.execution_gaps,
                 executions_missing=counts.executions_missing,
                 refused=counts.refused,
+                gaps=counts.book_gaps,
             )
         return found
 
@@ -203,32 +246,8 @@ class TapeAudit:
                     "execution_gaps": book.execution_gaps,
                     "executions_missing": book.executions_missing,
                     "refused": dict(book.refused),
+                    **({"book_gaps": book.gaps} if book.gaps else {}),
                 }
                 for product, book in self.books().items()
             },
         }
-
-
-def product_config(exchange: ExchangeConfig, product: str, tick_size: Decimal | None = None) -> AppConfig:
-    """Settings for a feed of one product."""
-    changed: dict[str, object] = {"product_code": product}
-    if tick_size is not None:
-        changed["tick_size"] = tick_size
-    return AppConfig().model_copy(update={"exchange": exchange.model_copy(update=changed)})
-
-
-def channel_of(message: Any) -> str | None:
-    """The channel of a channel message; None for anything else."""
-    try:
-        name = message["params"]["channel"]
-    except (KeyError, TypeError, IndexError):
-        return None
-    return name if isinstance(name, str) else None
-
-
-def kind_of(channel: str) -> tuple[Channel | None, str]:
-    """Kind and product of a public channel's name, (None, "") for any other; the longest matching prefix wins."""
-    for kind in Channel:  # SNAPSHOT comes before BOARD, whose name is a prefix of its own
-        if channel.startswith(kind.value):
-            return kind, channel.removeprefix(kind.value)
-    return None, ""

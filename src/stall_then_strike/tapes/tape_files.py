@@ -15,13 +15,16 @@ from typing import Any, Final
 import orjson
 
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.venue import BITFLYER, LIGHTER
 from stall_then_strike.infra.logs.run_manifest import GENERATED, UNKNOWN, market_at
+from stall_then_strike.lighter.markets import configured_market
 from stall_then_strike.tapes.part_file import PART
 from stall_then_strike.tapes.salvage import EVENTS
-from stall_then_strike.tapes.tape_audit import channel_of, kind_of
-from stall_then_strike.tapes.tape_reader import TapeError, read_tape
+from stall_then_strike.tapes.tape_reader import LineFile, TapeError, read_tape
 from stall_then_strike.tapes.tape_writer import manifest_path
+from stall_then_strike.tapes.wires import channel_of, kind_of, market_in
 from stall_then_strike.types.errors import ConfigError
+from stall_then_strike.types.text import plain
 
 SUFFIXES: Final = (".jsonl", ".jsonl.zst")
 
@@ -108,10 +111,11 @@ _SEEN: Final = 400
 
 
 def require_product(tapes: Sequence[Path], cfg: AppConfig) -> None:
-    """Refuse tapes of other products only, and prices finer than the settings' step. Raises ConfigError.
+    """Refuse tapes of another venue, of other products only, and prices finer than the settings' step.
 
-    What cannot be read here is reported by those who read it whole.
+    Raises ConfigError. What cannot be read here is reported by those who read it whole.
     """
+    _require_venue(tapes, cfg)
     steps_of = {one.exchange.product_code: one.exchange.tick_size for one in cfg.by_instrument()}
     wanted = " and ".join(steps_of)
     for tape in tapes:
@@ -162,3 +166,39 @@ def _step_of(price: float) -> Decimal:
     """The power of ten that a price is a whole number of, 1 at most."""
     exponent = Decimal(repr(price)).normalize().as_tuple().exponent
     return Decimal(1).scaleb(exponent) if isinstance(exponent, int) and exponent < 0 else Decimal(1)
+
+
+def _require_venue(tapes: Sequence[Path], cfg: AppConfig) -> None:
+    """Refuse tapes of another venue than the settings', and of markets with other units. Raises ConfigError."""
+    markets = {one.exchange.product_code: one.exchange for one in cfg.by_instrument()}
+    for path in tapes:
+        try:
+            market = market_in(_first_message(path))
+        except ValueError as error:
+            raise ConfigError(f"{path}: {error}") from error
+        venue = BITFLYER if market is None else LIGHTER
+        if venue != cfg.exchange.name:
+            raise ConfigError(
+                f"{path}: a tape of {venue}, and exchange.name is {cfg.exchange.name}; accepted: settings of {venue}"
+            )
+        if market is None:
+            continue
+        if (given := markets.get(market.symbol)) is None:
+            known = " or ".join(markets)
+            raise ConfigError(f"{path}: a tape of {market.symbol}, which is no instrument; accepted: one of {known}")
+        if configured_market(given) != market:
+            unit = market.instrument
+            raise ConfigError(
+                f"{path}: recorded with steps of {plain(unit.tick_size)} and {plain(unit.lot_size)} as market "
+                f"{market.market_index}, and {market.symbol} has {plain(given.tick_size)} and {plain(given.size_step)} "
+                f"as market {given.market_index}; accepted: settings with the tape's units"
+            )
+
+
+def _first_message(tape: Path) -> Any:
+    """The first message of a tape; None if it cannot be read, which the reader of the tape tells better."""
+    try:
+        with LineFile(tape) as file:
+            return orjson.loads(file.readline())["msg"]
+    except (OSError, TapeError, ValueError, KeyError, TypeError):
+        return None

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from stall_then_strike.sim.exchange.source import Channel
-from stall_then_strike.tapes.tape_audit import channel_of, kind_of
 from stall_then_strike.tapes.tape_reader import TapeError, on_grid, read_tape, stamp_ns
+from stall_then_strike.tapes.wires import channel_of, kind_of
 from stall_then_strike.types.dto import Side
 from stall_then_strike.types.instrument import Instrument
 

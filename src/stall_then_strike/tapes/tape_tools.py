@@ -20,6 +20,7 @@ from stall_then_strike.tapes.part_file import PartFile, write_whole
 from stall_then_strike.tapes.tape_audit import TapeAudit
 from stall_then_strike.tapes.tape_reader import Stamps, TapeError, TapeLine, TapeStatistics, read_tape
 from stall_then_strike.tapes.tape_writer import MANIFEST_VERSION, manifest_path, tape_line
+from stall_then_strike.tapes.wires import HEADER, made_snapshot
 from stall_then_strike.types.dto import NS_PER_S
 
 MIN_AGREED: Final = 0.99
@@ -90,6 +91,8 @@ def _faults_of_books(audit: TapeAudit, min_agreed: float) -> list[str]:
             found.append(f"{product}: no board snapshot")
         elif book.agreed < min_agreed * book.checked:
             found.append(f"{product}: the mid price agrees in only {book.agreed:,} of {book.checked:,} board messages")
+        if book.gaps:
+            found.append(f"{product}: {book.gaps:,} time(s) the book misses messages")
         if not book.executions:
             found.append(f"{product}: no executions, so it cannot show any fill")
         found.extend(f"{product}: {count:,} frames refused: {kind}" for kind, count in book.refused.items())
@@ -167,10 +170,30 @@ def cut(path: Path, from_ns: int | None, to_ns: int | None) -> Iterator[TapeLine
     """Messages in ``[from_ns, to_ns)``; None means no bound. Raises TapeError, OSError.
 
     The whole tape is read, because its stamps need not be in order. The book begins with the first snapshot in the cut.
+    A tape of Lighter, where there is only one, gets the book at that moment.
     """
+    audit, own = TapeAudit(), list[TapeLine]()
     for line in read_tape(path):
-        if (from_ns is None or line.recv_ns >= from_ns) and (to_ns is None or line.recv_ns < to_ns):
+        if line.text.startswith(HEADER):
+            audit.take_header(orjson.loads(line.text))
+            own.append(line)
+        elif from_ns is not None and line.recv_ns < from_ns:
+            if own:
+                audit.add(line.recv_ns, orjson.loads(line.text), len(line.text))
+        elif to_ns is None or line.recv_ns < to_ns:
+            if own:
+                yield from _beginning(own, audit, line.recv_ns)
+                own = []
             yield line
+
+
+def _beginning(own: Sequence[TapeLine], audit: TapeAudit, recv_ns: int) -> Iterator[TapeLine]:
+    """What the recorder says at the beginning of a tape, at this stamp, and the books so far."""
+    for line in own:
+        yield TapeLine(recv_ns, line.text)
+    for feed in audit.feeds.values():
+        if (made := made_snapshot(feed)) is not None:
+            yield TapeLine(recv_ns, made.decode())
 
 
 def merge(paths: Sequence[Path], *, twice_s: float | None = None) -> Iterator[TapeLine]:

@@ -4,7 +4,8 @@ A tape is named ``.part`` until it is complete; then its manifest is written and
 exists already, the next one is named ``..._2`` and so on, so that names sort by time.
 
 A frame that is not JSON is kept as a JSON string, because it is evidence too. A line break within a frame becomes a
-blank; no other change is made. Frames of private channels are left out.
+blank; no other change is made. Frames of private channels are left out. For what stands before the first frame on a
+tape of Lighter, see ``wires``.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import Any, Final
 import orjson
 
 from stall_then_strike.config.models import ExchangeConfig
-from stall_then_strike.infra.bitflyer.feed import EVENTS_CHANNEL
 from stall_then_strike.tapes.part_file import PART, PartFile, write_whole
 from stall_then_strike.tapes.stream_thread import Lost, StreamThread
-from stall_then_strike.tapes.tape_audit import GAPS_KEPT, TapeAudit, channel_of
+from stall_then_strike.tapes.tape_audit import GAPS_KEPT, TapeAudit
+from stall_then_strike.tapes.wires import header_of, made_snapshot
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import LogError
 from stall_then_strike.types.text import utc_iso
@@ -45,12 +46,17 @@ class HourlyTape:
         """Create no file before the first message. ``source`` is the address, for the manifest."""
         self._folder, self._product, self._exchange, self._source = folder, product, exchange, source
         self._on_finished = on_finished
+        self._header = header_of(exchange)
         self._hour = -1
         self._file: PartFile | None = None
+        self._snapshot: bytes | None = None
+        """The book at the end of the last tape, for the beginning of the next one."""
         self._begin()
 
     def _begin(self) -> None:
         self._audit = TapeAudit(self._exchange)
+        if self._header is not None:
+            self._audit.take_header(orjson.loads(self._header))
         self._lost = 0
         self._holes: list[Lost] = []
         self._connects = 0
@@ -70,7 +76,7 @@ class HourlyTape:
             return
         try:
             message: Any = orjson.loads(item)
-            if channel_of(message) == EVENTS_CHANNEL:
+            if self._audit.wire.is_private(message):
                 return
             text = item if b"\n" not in item and b"\r" not in item else item.replace(b"\n", b" ").replace(b"\r", b" ")
         except orjson.JSONDecodeError:
@@ -81,8 +87,16 @@ class HourlyTape:
             self._finish("hour over")
             self._hour = hour
             self._file = PartFile(free_path(self._folder, hour_stem(self._product, hour), TAPE))
+            self._write_beginning(self._file, stamp_ns)
         self._file.write(tape_line(stamp_ns, text))
         self._audit.add(stamp_ns, message, len(item))
+
+    def _write_beginning(self, file: PartFile, stamp_ns: int) -> None:
+        """Say what the tape is of, and what the book is, where frames do not tell by themselves."""
+        for own in (self._header, self._snapshot):
+            if own is not None:
+                file.write(tape_line(stamp_ns, own))
+                self._audit.add(stamp_ns, orjson.loads(own), 0)
 
     def on_lost(self, lost: Lost) -> None:
         """Frames are missing here."""
@@ -117,6 +131,7 @@ class HourlyTape:
             self._audit,
             {
                 "product": self._product,
+                **({} if self._header is None else {"venue": self._exchange.name}),
                 "source": self._source,
                 "ended": why,
                 "lost": self._lost,
@@ -127,6 +142,7 @@ class HourlyTape:
             },
         )
         self._file = None
+        self._snapshot = made_snapshot(self._audit.feeds.get(self._product))
         self._begin()
         self._on_finished(file.path)
 

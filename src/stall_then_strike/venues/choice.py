@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -19,8 +19,8 @@ from stall_then_strike.lighter.signing.account_keys import load_lighter_account
 from stall_then_strike.sim.faults.kinds import FaultPlan
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection, bitflyer_cancel_all
 from stall_then_strike.venues.connection import Account, CancelsAll, Connection
-from stall_then_strike.venues.embedded_bitflyer import open_embedded
-from stall_then_strike.venues.embedded_lighter import open_embedded_lighter
+from stall_then_strike.venues.embedded_bitflyer import bitflyer_frames, open_embedded
+from stall_then_strike.venues.embedded_lighter import lighter_frames, open_embedded_lighter
 from stall_then_strike.venues.lighter_connection import LighterConnection
 from stall_then_strike.venues.lighter_hand import lighter_cancel_all
 
@@ -37,6 +37,8 @@ class Venue(Generic[_A]):
     """A connection, not open yet; without an account for the public side alone."""
     embed: Callable[[AsyncExitStack, AppConfig, ScaledClock, FaultPlan | None], Awaitable[tuple[AppConfig, _A]]]
     """Start the venue on loopback, with an account. Returns the configuration with its addresses."""
+    simulated: Callable[[AppConfig, int], Iterator[tuple[int, str]]]
+    """The frames of the embedded exchange's markets in virtual time, from a moment on, with their stamps."""
     recorded: Callable[[AppConfig], Sequence[MarketSource]]
     """Decoders of recorded frames, one for each instrument."""
     cancel_all: Callable[[AppConfig, _A], AbstractAsyncContextManager[CancelsAll]]
@@ -48,6 +50,7 @@ _VENUES: Final[Mapping[str, Venue[Any]]] = {
         account=lambda cfg: load_credentials(account=cfg.account.name),
         connect=BitflyerConnection,
         embed=open_embedded,
+        simulated=bitflyer_frames,
         recorded=lambda cfg: [MarketFeed(each, is_recorded=True) for each in cfg.by_instrument()],
         cancel_all=bitflyer_cancel_all,
     ),
@@ -55,6 +58,7 @@ _VENUES: Final[Mapping[str, Venue[Any]]] = {
         account=lambda cfg: load_lighter_account(cfg.exchange.base_url, account=cfg.account.name),
         connect=LighterConnection,
         embed=open_embedded_lighter,
+        simulated=lighter_frames,
         recorded=lambda cfg: [LighterMarketFeed(configured_market(each.exchange)) for each in cfg.by_instrument()],
         cancel_all=lighter_cancel_all,
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from secrets import token_hex, token_urlsafe
 
@@ -15,15 +15,15 @@ from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.exchange.flow import FlowModel
 from stall_then_strike.sim.exchange.several_markets import Markets
-from stall_then_strike.sim.exchange.source import MarketSource
+from stall_then_strike.sim.exchange.source import MarketSource, iter_frames
 from stall_then_strike.sim.faults.kinds import FaultPlan
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.instrument import Instrument
 
 
-def markets_of(cfg: AppConfig, start_ns: int) -> list[Market]:
-    """A market for each instrument."""
-    return open_markets([each.exchange.instrument() for each in cfg.by_instrument()], cfg.sim.seed, start_ns)
+def bitflyer_frames(cfg: AppConfig, start_ns: int) -> Iterator[tuple[int, str]]:
+    """The frames of all instruments' public channels in virtual time."""
+    return ((frame.time_ns, frame.text) for frame in iter_frames(source_of(_markets(cfg, start_ns))))
 
 
 def open_markets(
@@ -57,7 +57,7 @@ async def open_embedded(
 
     Returns the settings with its addresses, and the account's key.
     """
-    markets = markets_of(cfg, clock.now_ns())
+    markets = _markets(cfg, clock.now_ns())
     key = ApiKey(key=token_hex(11), secret=token_urlsafe(32))
     settings = PrivateSettings(
         seed=cfg.sim.seed, collateral_jpy=cfg.sim.collateral_jpy, calendar=Calendar(maintenance=None)
@@ -69,3 +69,8 @@ async def open_embedded(
     urls = {"base_url": exchange.base_url, "ws_url": exchange.ws_url}
     cfg = cfg.model_copy(update={"exchange": cfg.exchange.model_copy(update=urls)})
     return cfg, Credentials(key=key.key, secret=key.secret, source="embedded exchange")
+
+
+def _markets(cfg: AppConfig, start_ns: int) -> list[Market]:
+    """A market for each instrument."""
+    return open_markets([each.exchange.instrument() for each in cfg.by_instrument()], cfg.sim.seed, start_ns)

@@ -15,7 +15,7 @@ from stall_then_strike.infra.line.clock_skew import ClockSkew
 from stall_then_strike.infra.market_source import MarketSource
 from stall_then_strike.infra.watch.pauses import Pause
 from stall_then_strike.lighter.calls import ask_time
-from stall_then_strike.lighter.lighter_factory import LighterFactory, LighterParts
+from stall_then_strike.lighter.lighter_factory import LighterFactory, LighterParts, market_parts
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import VenueError
@@ -32,7 +32,7 @@ class LighterConnection:
     """One account at Lighter, or the public side alone."""
 
     def __init__(self, cfg: AppConfig, clock: ScaledClock, account: LighterAccount | None) -> None:
-        """Open nothing yet. Without ``account`` only the checks of the public side can be used."""
+        """Open nothing yet. Without ``account`` there is the public side alone."""
         self._cfg, self._clock, self._account = cfg, clock, account
         self.rules = venue_rules(cfg)
         self.listener: Listener = Unheard()
@@ -43,13 +43,19 @@ class LighterConnection:
         self.desks: Sequence[Desk] = ()
 
     async def __aenter__(self) -> Self:
-        """Load the signer. Nothing is sent. Raises ConfigError without the extra ``lighter``, and for a bad key."""
-        if self._account is None:
-            return self
+        """Load the signer if there is an account. Nothing is sent.
+
+        With an account, raises ConfigError without the extra ``lighter``, and for a bad key.
+        """
         numbers = range(len(self._cfg.by_instrument()))
         sinks = [partial(self._on_event, number=number) for number in numbers]
+        if self._account is None:
+            market = market_parts(self._cfg, self._clock)
+            self._session = LighterSession(market, None, self._clock, sinks, self._on_pause)
+            self.feeds = market.feeds
+            return self
         self._parts = parts = LighterFactory(self._cfg, self._account, self._clock).make(sinks)
-        self._session = LighterSession(parts, self._clock, sinks, self._on_pause)
+        self._session = LighterSession(parts, parts.account, self._clock, sinks, self._on_pause)
         self.feeds = parts.feeds
         account, broker = parts.account, parts.broker
         self.desks = [
@@ -72,7 +78,7 @@ class LighterConnection:
     def session(self) -> LighterSession:
         """The realtime connection."""
         if self._session is None:
-            raise RuntimeError("the connection is not open, or has no account")
+            raise RuntimeError("the connection is not open")
         return self._session
 
     @property

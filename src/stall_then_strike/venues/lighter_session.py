@@ -14,7 +14,8 @@ from stall_then_strike.infra.line.frame_tap import FrameTap
 from stall_then_strike.infra.line.outcome import Outcome
 from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.infra.watch.pauses import Pause, PauseKind
-from stall_then_strike.lighter.lighter_factory import LighterParts
+from stall_then_strike.lighter.account_processor import LighterAccountProcessor
+from stall_then_strike.lighter.lighter_factory import MarketParts
 from stall_then_strike.types.dto import PublicTrades
 from stall_then_strike.types.errors import FeedError, LoginRefused
 from stall_then_strike.venues.connection import SessionState
@@ -27,17 +28,18 @@ _REFUSED_TIMES: Final = 2
 
 
 class LighterSession:
-    """Runs the socket of an account's parts."""
+    """Runs the socket."""
 
     def __init__(
         self,
-        parts: LighterParts,
+        parts: MarketParts,
+        account: LighterAccountProcessor | None,
         clock: ScaledClock,
         sinks: Sequence[Callable[[MarketEvent], None]],
         on_pause: Callable[[Pause], None],
     ) -> None:
-        """Nothing is connected. ``sinks`` get the market events of the instruments."""
-        self._parts, self._clock, self._tell_pause = parts, clock, on_pause
+        """Nothing is connected. ``sinks`` get the market events of the instruments; ``account`` is told its own."""
+        self._parts, self._account, self._clock, self._tell_pause = parts, account, clock, on_pause
         self.frame_perf_ns = 0
         self._outcome = Outcome()
         self._running: asyncio.Task[None] | None = None
@@ -60,7 +62,8 @@ class LighterSession:
         """Start to connect and return at once."""
         if self._running is not None:
             raise RuntimeError("connect_ws was called before")
-        self._parts.account.start()
+        if self._account is not None:
+            self._account.start()
         # A separate task, because it outlives this call; `close` cancels and awaits it.
         self._running = asyncio.create_task(self._run(), name="lighter session")  # noqa: TID251
         self._running.add_done_callback(self._on_done)
@@ -104,7 +107,7 @@ class LighterSession:
             await asyncio.sleep(POLL_S)
             if parts.socket.errors.get(_INVALID_AUTH, 0) >= _REFUSED_TIMES:
                 raise LoginRefused(f"{parts.socket.url} refuses the key's tokens")
-            if parts.account.is_live and not parts.data.missing:
+            if (self._account is None or self._account.is_live) and not parts.data.missing:
                 logger.bind(channel="ws").info("connected to {}", parts.socket.url)
                 self._outcome.set_ready()
                 return
@@ -118,7 +121,9 @@ class LighterSession:
 
     def _on_market(self, sink: Callable[[MarketEvent], None], event: MarketEvent) -> None:
         self.frame_perf_ns = perf_ns()
-        sink(self._parts.account.named(event) if isinstance(event, PublicTrades) else event)
+        if self._account is not None and isinstance(event, PublicTrades):
+            event = self._account.named(event)
+        sink(event)
 
     # --- the connection ----------------------------------------------------------------------------------------------
 
@@ -128,7 +133,7 @@ class LighterSession:
         return SessionState(
             connects=line.connects,
             is_connected=line.is_connected,
-            is_private_live=self._parts.account.is_live,
+            is_private_live=self._account is not None and self._account.is_live,
             last_error=line.last_error,
         )
 

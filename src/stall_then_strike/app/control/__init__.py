@@ -8,6 +8,7 @@ command_desk    carries commands out on a run
 reloading       settings read anew: the difference, and what of it may be applied
 doorway         lets visitors in, one after the other, and sends them away in time
 socket_server   the daemon's Unix socket: commands, and the run as JSON
+ctl             the command that asks there
 socket_client   the other side of that socket
 metrics_text    figures of a run in Prometheus' text format
 metrics_server  those figures on the loopback address

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -29,6 +30,8 @@ _KINDS: Final[Mapping[str, tuple[AlertKind, str]]] = {
     "day": (AlertKind.SUMMARY, "trading day"),
 }
 
+_COUNTED: Final = ("fill", "halt")
+
 Send = Callable[[AlertKind, str, str], None]
 
 
@@ -41,13 +44,22 @@ class LiveAlerts:
         self._limit_s = disconnect_sec
         self._away_s: float | None = None
         self._is_alerted = False
+        self._counts: Counter[str] = Counter()
+        """Fills and halts since the last day roll, or since the start."""
 
     def on_fact(self, fact: Fact) -> None:
         """Take one fact, and send an alert if its kind needs one."""
+        self._counts[fact.what] += fact.what in _COUNTED
         known = _KINDS.get(fact.what)
         if known is not None:
             kind, title = known
-            self._send(kind, title, " ".join(word for word in (fact.order_id or "", fact.detail) if word) or title)
+            text = " ".join(word for word in (fact.order_id or "", fact.detail) if word) or title
+            self._send(kind, title, text + self._digest() if kind is AlertKind.SUMMARY else text)
+
+    def _digest(self) -> str:
+        """What the day had, as far as this run saw it."""
+        counts, self._counts = self._counts, Counter()
+        return "".join(f", {name}s {counts[name]:,}" for name in _COUNTED)
 
     def on_connection(self, now_s: float, *, is_up: bool, why: str) -> None:
         """Check the connection; to be called regularly."""

@@ -86,6 +86,11 @@ class AlertUrls:
 
     urls: tuple[str, ...] = field(default=(), repr=False)
 
+    @property
+    def masked(self) -> tuple[str, ...]:
+        """What may be shown of each: its service."""
+        return tuple(f"{url.partition('://')[0]}://***" for url in self.urls)
+
 
 def load_alert_urls(env_file: Path = Path(".env"), environ: Mapping[str, str] = os.environ) -> AlertUrls:
     """The URLs in :data:`URLS_VARIABLE`, from the environment or else from the file; none if both lack it.
@@ -160,6 +165,11 @@ class Alerts:
             if held_back := self._held_back.pop(kind, 0):
                 text = f"{text}\n({held_back} more of this kind since the last alert)"
             self._put(_Letter(kind, title, text))
+
+    def try_each(self, title: str, text: str) -> list[bool]:
+        """Send one alert to each sink now, waiting for it; whether each took it. For a command that tries them."""
+        letter = _Letter(AlertKind.START, title, text)
+        return [self._deliver(letter, number) for number in range(1, len(self._sinks) + 1)]
 
     def close(self) -> None:
         """Deliver queued alerts for at most :data:`CLOSE_S`; drop the rest. Safe to call twice."""

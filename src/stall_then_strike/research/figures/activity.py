@@ -15,14 +15,14 @@ from typing import Final
 
 import polars as pl
 
-from stall_then_strike.config.models import LimitsConfig
 from stall_then_strike.engine.strategy import QUOTE_TAGS, QUOTE_WORDS
+from stall_then_strike.engine.venue.rules import Limit
 from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.research.figures.estimates import Estimate, share_of
 from stall_then_strike.research.figures.log_rows import Fill
 from stall_then_strike.research.figures.mid_path import MidPath, OwnSpan
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Side
-from stall_then_strike.types.instrument import Instrument
+from stall_then_strike.types.instrument import Instrument, Lots
 
 AGE_EDGES_MS: Final = (0, 250, 300, 400, 500, 750, 1_000, 1_500, 2_000, 3_000, 5_000)
 SPREAD_EDGES: Final = (0, 100, 200, 300, 500, 750, 1_000, 1_250, 1_500, 1_750, 2_000, 2_500, 3_000, 5_000)
@@ -235,26 +235,30 @@ def calls_of(decisions: pl.DataFrame, units: Instrument) -> list[tuple[int, int,
     found: list[tuple[int, int, int]] = []
     for ts_ns, actions in decisions.filter(pl.col("actions") != "").select("ts_ns", "actions").iter_rows():
         found.extend((ts_ns, int(units.to_lots(size)), 1) for size in _ORDERS.findall(actions))
-        found.extend((ts_ns, 0, int(count)) for count in _CANCELS.findall(actions))
+        found.extend((ts_ns, 0, 1) for count in _CANCELS.findall(actions) for _ in range(int(count)))
     return found
 
 
-def limit_use(calls: Sequence[tuple[int, int, int]], limits: LimitsConfig, units: Instrument) -> list[LimitUse]:
-    """Use of the three documented limits as rolling windows; ``calls`` are in order of time."""
-    small = units.to_lots(limits.small_order_btc)
-    orders = [(ts_ns, 1) for ts_ns, size, _ in calls if size]
-    shapes = (
-        ("private", limits.private_per_5min, limits.reserve_private, 300, [(ts_ns, n) for ts_ns, _, n in calls]),
-        ("orders", limits.orders_per_5min, limits.reserve_orders, 300, orders),
-        (
-            "small",
-            limits.small_orders_per_min,
-            limits.reserve_small_orders,
-            60,
-            [(ts_ns, 1) for ts_ns, size, _ in calls if 0 < size <= small],
-        ),
-    )
-    return [_rolling(name, limit, reserve, window_s, spent) for name, limit, reserve, window_s, spent in shapes]
+def limit_use(calls: Sequence[tuple[int, int, int]], limits: Sequence[Limit]) -> list[LimitUse]:
+    """Use of a venue's limits as rolling windows; ``calls`` are in order of time.
+
+    A call with a size is a send, one of a single call a cancel, any other a query. Of two limits that count the same,
+    the later one is shown.
+    """
+    shown = {(limit.window_ns, limit.send, limit.cancel, limit.query, limit.up_to): limit for limit in limits}
+    found = []
+    for limit in sorted(shown.values(), key=limits.index):
+        weighed = ((ts_ns, _weight(limit, size, count)) for ts_ns, size, count in calls)
+        spent = [(ts_ns, weight) for ts_ns, weight in weighed if weight]
+        name, window_s = str(limit.name).partition(" ")[0], limit.window_ns // NS_PER_S
+        found.append(_rolling(name, limit.most, limit.reserve, window_s, spent))
+    return found
+
+
+def _weight(limit: Limit, size: int, count: int) -> int:
+    if size:
+        return limit.sends(count, Lots(size))
+    return count * (limit.cancel if count == 1 else limit.query)
 
 
 def _rolling(name: str, limit: int, reserve: int, window_s: int, spent: Sequence[tuple[int, int]]) -> LimitUse:

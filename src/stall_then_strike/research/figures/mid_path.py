@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Final
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.feed import MarketFeed
+from stall_then_strike.config.venue import BITFLYER
+from stall_then_strike.infra.market_source import MarketSource
 from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.research.figures.log_rows import ReportInputError
 from stall_then_strike.tapes.tape_reader import TapeError, TapeLine, read_tape
 from stall_then_strike.types.dto import NS_PER_S, BoardSnapshot, BookStatus
+from stall_then_strike.venues.choice import venue_of
 
 SILENCE_NS: Final = 10 * NS_PER_S
 """After this time without a board message the mid is unknown; snapshots alone come every 5 s."""
@@ -77,7 +79,8 @@ def mids_of_tapes(
 ) -> MidPath:
     """The mids on the tapes within a period. Raises ReportInputError."""
     path = MidPath()
-    feed = MarketFeed(cfg, is_recorded=True)
+    (feed,) = venue_of(cfg).recorded(cfg)
+    has_snapshots = cfg.exchange.name == BITFLYER  # elsewhere a book that is given up does not come again
     changes = _OwnQuotes(own)
     heard_ns: int | None = None
     try:
@@ -86,7 +89,8 @@ def mids_of_tapes(
                 break
             if heard_ns is not None and line.recv_ns - heard_ns > SILENCE_NS:
                 path.add(heard_ns + SILENCE_NS, 0)
-                feed.on_disconnect(line.recv_ns)
+                if has_snapshots:
+                    feed.on_disconnect(line.recv_ns)
             changes.up_to(line.recv_ns, feed)
             event = feed.on_text(line.text, line.recv_ns)
             if isinstance(event, BoardSnapshot):
@@ -138,7 +142,7 @@ class _OwnQuotes:
         self._spans = spans
         self._live: list[tuple[int, int]] = []
 
-    def up_to(self, now_ns: int, feed: MarketFeed) -> None:
+    def up_to(self, now_ns: int, feed: MarketSource) -> None:
         """Apply all changes up to a time."""
         changed = False
         while self._begin and self._spans[self._begin[-1]].from_ns <= now_ns:

@@ -97,12 +97,12 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "この運用の損益は {span} で {total} {quote}、約定 {fills} 件、約定数量 {volume} {base} でした。",
     ),
     "say_account": (
-        "The account made {total} JPY with {n} instruments in {span}, with {fills} fills.",
-        "口座全体の損益は {span}、{n} 銘柄で {total} 円、約定 {fills} 件でした。",
+        "The account made {total} {quote} with {n} instruments in {span}, with {fills} fills.",
+        "口座全体の損益は {span}、{n} 銘柄で {total} {quote}、約定 {fills} 件でした。",
     ),
     "say_instrument": (
-        "{name}: {total} JPY with {fills} fills; {size} at the end.",
-        "{name}：{total} 円、約定 {fills} 件、終了時 {size}。",
+        "{name}: {total} {quote} with {fills} fills; {size} at the end.",
+        "{name}：{total} {quote}、約定 {fills} 件、終了時 {size}。",
     ),
     "say_no_fills": ("There was no fill.", "約定はありませんでした。"),
     "say_loses": (
@@ -340,6 +340,9 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "limit_private": ("private calls in 5 min", "非公開 API 5分間"),
     "limit_orders": ("orders in 5 min", "発注 5分間"),
     "limit_small": ("small orders in 1 min", "小口発注 1分間"),
+    "limit_requests": ("requests in 1 min", "リクエスト 1分間"),
+    "limit_weight": ("weight in 1 min, in sends", "ウェイト 1分間（送信換算）"),
+    "limit_sends": ("sends in 1 min", "送信 1分間"),
     "limit_peak": ("Peak use", "最大使用"),
     # Decisions
     "act_strike": ("strike", "発注"),

@@ -26,7 +26,7 @@ ENOUGH: Final = 20
 """Fewest quotes of a bin for a colour and for the scale of the axis."""
 _ECDF_POINTS: Final = 200
 _WAIT_COLOURS: Final = {"place": "@blue", "register": "@green", "cancel": "@orange", "fill": "@purple"}
-_LIMIT_COLOURS: Final = {"private": "@blue", "orders": "@orange", "small": "@green"}
+_LIMIT_COLOURS: Final = ("@blue", "@orange", "@green")
 _LINES: Final = ("@ink", "@blue", "@orange", "@green", "@purple", "@grey")
 _REASONS_SHOWN: Final = 12
 _LABEL_ROOM: Final = 0.3
@@ -471,7 +471,7 @@ def latency_chart(run: RunFigures, say: Labels) -> Figure | None:
 def limits_chart(limits: Sequence[LimitUse], say: Labels) -> Figure | None:
     """Use of each limit over time, in percent of the limit."""
     data = []
-    for use in limits:
+    for number, use in enumerate(limits):
         if not use.stamps:
             continue
         shares = [100 * used / use.limit for used in use.used]
@@ -484,7 +484,7 @@ def limits_chart(limits: Sequence[LimitUse], say: Labels) -> Figure | None:
                 "name": name,
                 "x": [say.stamp(use.stamps[at]) for at in kept],
                 "y": [shares[at] for at in kept],
-                "line": {"color": _LIMIT_COLOURS[use.name], "width": 1.4, "shape": "hv"},
+                "line": {"color": _LIMIT_COLOURS[number % len(_LIMIT_COLOURS)], "width": 1.4, "shape": "hv"},
                 "customdata": [use.used[at] for at in kept],
                 "hovertemplate": f"%{{customdata}} / {use.limit} (%{{y:.0f}} %)<extra>{name}</extra>",
             }

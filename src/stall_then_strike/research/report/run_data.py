@@ -50,6 +50,7 @@ from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Fact, OrderMemo
 from stall_then_strike.types.errors import JournalError
 from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import utc_day
+from stall_then_strike.venues.venue_rules import venue_rules
 
 HORIZONS_NS: Final = (0, 100 * NS_PER_MS, NS_PER_S, 5 * NS_PER_S, 10 * NS_PER_S, 60 * NS_PER_S)
 """Times after a fill at which it is compared with the mid; zero is the mid just before it."""
@@ -188,7 +189,7 @@ def read_account(
         name=folder.resolve().name if name is None else name,
         runs=runs,
         risk=cfg.risk,
-        limits=limit_use(calls, cfg.exchange.limits, runs[0].units),
+        limits=limit_use(calls, venue_rules(cfg).limits),
         equity=_added_up(runs),
     )
 
@@ -279,7 +280,7 @@ def read_run(
         reasons=reasons(rows.decisions),
         waits=timed,
         calls=calls,
-        limits=limit_use(calls, cfg.exchange.limits, units),
+        limits=limit_use(calls, venue_rules(cfg).limits),
         has_journal=story is not None,
         halts=rows.decisions.filter(pl.col("decision_type") == "halt").height,
         refused=rows.orders.filter((pl.col("action") == "place") & (pl.col("order_id") == "")).height,
