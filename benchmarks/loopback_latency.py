@@ -101,7 +101,7 @@ async def _until(condition: Callable[[], bool]) -> None:
 async def _sample(exchange: BitflyerExchange, trader: PaperTrader, executor: _TimedExecutor, number: int) -> int:
     """Nanoseconds from one send to the strike that it causes."""
     exchange.inject(Channel.BOARD, _delta(number, mid=MID + 1_000))
-    await _until(lambda: trader.core.board.status is BookStatus.SUSPECT and not trader.outbox)
+    await _until(lambda: trader.core.board.status is BookStatus.SUSPECT and not trader.outboxes[0])
     await asyncio.sleep(0.005)
     trader.wake()  # the paper venue confirms the cancels
     await _until(lambda: not trader.core.orders.any_live)
@@ -125,7 +125,7 @@ async def _measure(strikes: int) -> Latency:
 
         session = PyBotterSession(cfg, clock, on_event)
         trader = PaperTrader(cfg, clock, session.feed, _NoLog())
-        executor = trader.outbox.executor = _TimedExecutor(trader.paper, trader.on_event, clock.now_ns)
+        executor = trader.outboxes[0].executor = _TimedExecutor(trader.papers[0], trader.on_event, clock.now_ns)
         traders.append(trader)
         run = RealtimeRun(trader, clock)
         async with session, asyncio.TaskGroup() as tasks:

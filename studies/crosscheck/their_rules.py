@@ -248,21 +248,21 @@ class RuledGateway(PaperGateway):
     def _sweep(self, order: _Resting, best: int, now_ns: int) -> None:
         request, other = order.request, order.request.side.opposite
         if not self._theirs.partial:
-            self._fill(order, Ticks(best), order.remaining, self._taker, now_ns)
+            self._fill(order, Ticks(best), order.remaining, now_ns, is_maker=False)
             return
         last = best + request.side.sign * (MARKET_REACH - (request.side is Side.BUY))
         if request.price is not None:
             last = request.price
         for price in range(best, last + request.side.sign, request.side.sign):
             if order.remaining and (size := min(order.remaining, self._size_at(other, price))):
-                self._fill(order, Ticks(price), size, self._taker, now_ns)
+                self._fill(order, Ticks(price), size, now_ns, is_maker=False)
         if order.remaining and request.price is not None and request.time_in_force is TimeInForce.GTC:
-            self._fill(order, request.price, order.remaining, self._taker, now_ns)
+            self._fill(order, request.price, order.remaining, now_ns, is_maker=False)
 
     # --- resting
 
     def _whole(self, order: _Resting, now_ns: int) -> None:
-        self._fill(order, order.request.price, order.remaining, self._maker, now_ns)
+        self._fill(order, order.request.price, order.remaining, now_ns, is_maker=True)
 
     def _requeue(self, order: _Resting, book: BookReader, now_ns: int) -> None:
         before = None if order.queue is None else order.queue.level
@@ -306,7 +306,7 @@ class RuledGateway(PaperGateway):
             if not at_price and order.queue is not None:
                 order.queue = order.queue._replace(ahead=0)
             if filled:
-                self._fill(order, order.request.price, filled, self._maker, now_ns)
+                self._fill(order, order.request.price, filled, now_ns, is_maker=True)
                 if not order.remaining:
                     self._drop(order)
 
@@ -319,14 +319,14 @@ class RuledTrader(PaperTrader):
         log = RowList()
         super().__init__(cfg, clock, feed, log)
         self.rows = log.rows
-        self.paper = gateway
-        self.outbox.executor = OrderExecutor(gateway, self.on_event, clock.now_ns)
+        self.papers = (gateway,)
+        self.outboxes[0].executor = OrderExecutor(gateway, self.on_event, clock.now_ns)
         self._best: tuple[int, int] = (0, 0)
         self._best_since_ns = 0
         self._was_unknown = True
 
-    def on_market(self, event: MarketEvent, started_ns: int | None = None) -> None:
-        ruled = self.paper
+    def on_market(self, event: MarketEvent, started_ns: int | None = None, number: int = 0) -> None:
+        ruled = self.papers[0]
         if not (isinstance(event, BoardSnapshot) and isinstance(ruled, RuledGateway) and Rule.BOOK in ruled.rules):
             super().on_market(event, started_ns)
             return

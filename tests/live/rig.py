@@ -44,6 +44,7 @@ from stall_then_strike.sim.exchange.flow_model import BANDS, FlowModel
 from stall_then_strike.types.dto import NS_PER_S, BookedFill
 from stall_then_strike.types.instrument import fx_btc_jpy
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
+from stall_then_strike.venues.connection import Account
 from stall_then_strike.venues.embedded_bitflyer import open_accounts, open_markets, source_of
 
 KEY = ApiKey(key="key-of-the-room", secret="made up for tests")
@@ -81,6 +82,34 @@ def live_config(
     return AppConfig.model_validate(tree)
 
 
+def open_parts(
+    stack: ExitStack, cfg: AppConfig, account: Account, folder: Path, console: io.StringIO, now_ns: int
+) -> LiveParts:
+    """What the command opens for a run: journal, logs, screen; until the stack closes."""
+    journal = Journal.open(
+        journal_path(cfg.journal.dir, cfg.exchange.product_code),
+        product_code=cfg.exchange.product_code,
+        others=cfg.products[1:],
+        account=account.fingerprint,
+        now_ns=now_ns,
+        locks=folder,
+    )
+    logs, *more_logs = (
+        stack.enter_context(CsvLogs(place, each.exchange.instrument(), cfg.log))
+        for place, each in zip(log_folders(folder / "logs", cfg), cfg.by_instrument(), strict=True)
+    )
+    return LiveParts(
+        cfg=cfg,
+        account=account,
+        journal=stack.enter_context(journal),
+        logs=logs,
+        more_logs=more_logs,
+        log_dir=folder / "logs",
+        screen=Screen(Console(file=console, width=200), live=False),
+        alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
+    )
+
+
 class LiveRoom:
     """An exchange with an account, and a folder in which runs leave what they leave."""
 
@@ -104,35 +133,9 @@ class LiveRoom:
     async def run(self, duration_s: float | None = None, ending: Ending | None = None) -> int:
         """One run, for so many seconds of the exchange's time; its exit code."""
         cfg = self.cfg
-        first, *others = cfg.by_instrument()
         with ExitStack() as stack:
-            journal = stack.enter_context(
-                Journal.open(
-                    journal_path(cfg.journal.dir, cfg.exchange.product_code),
-                    product_code=cfg.exchange.product_code,
-                    others=cfg.products[1:],
-                    account=self.credentials.fingerprint,
-                    now_ns=self.clock.now_ns(),
-                    locks=self.folder,
-                )
-            )
-            folders = log_folders(self.logs, cfg)
-            logs, *more_logs = (
-                stack.enter_context(CsvLogs(folder, each.exchange.instrument(), cfg.log))
-                for folder, each in zip(folders, (first, *others), strict=True)
-            )
-            parts = LiveParts(
-                cfg=cfg,
-                account=self.credentials,
-                journal=journal,
-                logs=logs,
-                log_dir=self.logs,
-                screen=Screen(Console(file=self.console, width=200), live=False),
-                alerts=self.alerts,
-                more_logs=more_logs,
-                strategy=self.strategy,
-                settings=self.settings,
-            )
+            parts = open_parts(stack, cfg, self.credentials, self.folder, self.console, self.clock.now_ns())
+            parts = replace(parts, alerts=self.alerts, strategy=self.strategy, settings=self.settings)
             connection = BitflyerConnection(cfg, self.clock, self.credentials)
             async with open_run(parts, cfg, self.clock, self.credentials, connection, ending or Ending()) as run:
                 self.last = run

@@ -8,6 +8,7 @@ between venues and is no code is in its :class:`~stall_then_strike.engine.venue.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import NoReturn, Protocol, Self
 
@@ -104,6 +105,16 @@ class Condition(Protocol):
     def last_error(self) -> str:
         """Why the last attempt or connection failed; empty if none has."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionState:
+    """A plain `Condition`."""
+
+    connects: int
+    is_connected: bool = True
+    is_private_live: bool = True
+    last_error: str = ""
 
 
 class Session(Protocol):

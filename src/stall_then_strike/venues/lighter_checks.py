@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any, Final
 
 from yarl import URL
 
 from stall_then_strike.config.models import AppConfig, ForeignOrders
+from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.line.clock_skew import ClockSkew
 from stall_then_strike.infra.line.own_machine import is_own_machine
@@ -85,13 +86,15 @@ def _market(cfg: AppConfig, row: Mapping[str, Any] | None, is_one_of_several: bo
             )
     price = _price(row)
     size = plain(cfg.strategy.size_min)
-    if price and cfg.strategy.size_min * price < market.min_quote:
-        least = plain(market.min_quote / price)
+    quotes_it = cfg.strategy.name == STALL_THEN_STRIKE  # other strategies have sizes of their own
+    if price and quotes_it and cfg.strategy.size_min * price < market.min_quote:
+        steps = (market.min_quote / price / unit.lot_size).to_integral_value(ROUND_CEILING)
+        least = plain(steps * unit.lot_size)
         return fault(
             name,
             f"strategy.size_min: {size} {unit.base} at {plain(price)} is worth less than {plain(market.min_quote)} "
             f"{unit.quote}, which the venue wants of an order",
-            f"set it to {least[:8]} or more",
+            f"set it to {least} or more",
             exit_code=TO_MEND,
         )
     return ok(name, f"{market.symbol}, open; steps of {plain(unit.tick_size)} {unit.quote} and {plain(unit.lot_size)}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, NoReturn
 
@@ -19,22 +18,13 @@ from stall_then_strike.lighter.account_processor import LighterAccountProcessor
 from stall_then_strike.lighter.lighter_factory import MarketParts
 from stall_then_strike.types.dto import PublicTrades
 from stall_then_strike.types.errors import FeedError, LoginRefused
+from stall_then_strike.venues.connection import SessionState
 
 POLL_S: Final = 0.05
 """Time between two looks at whether all is there, real seconds."""
 _INVALID_AUTH: Final = 20013
 _REFUSED_TIMES: Final = 2
 """A token may be refused once because clocks differ; the second is a new one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionState:
-    """The state of the transport, as `venues.connection.Condition`."""
-
-    connects: int
-    is_connected: bool
-    is_private_live: bool
-    last_error: str
 
 
 class LighterSession:

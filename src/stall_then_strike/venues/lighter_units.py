@@ -104,9 +104,10 @@ def _filled(product: Tree, at: str, tree: Tree, markets: Markets) -> tuple[Tree,
         if key != "product_code" and given is not None and _is_users(given) and given.value != value:
             shown = plain(value) if isinstance(value, Decimal) else value
             raise ConfigError(f"{given.origin}: {at}.{key}: is not what {markets.source} says; accepted: {shown}")
-    quote = units["size_min"]
+    given = _given_size("size_min", product, tree)
+    quote = given.value if given is not None and isinstance(given.value, Decimal | int) else units["size_min"]
     sizes = {"size_min": quote, "max_inventory_btc": _QUOTES_HELD * quote}
-    lacking = {key: size for key, size in sizes.items() if not _is_size_given(key, product, tree)}
+    lacking = {key: size for key, size in sizes.items() if _given_size(key, product, tree) is None}
     return tree_of(dict(units), code.origin), tree_of(lacking, code.origin)
 
 
@@ -121,10 +122,10 @@ def _market(code: Tree, at: str, markets: Markets) -> Market:
     return market
 
 
-def _is_size_given(key: str, product: Tree, tree: Tree) -> bool:
-    """Whether somebody has chosen the size, for the product or for all."""
+def _given_size(key: str, product: Tree, tree: Tree) -> Tree | None:
+    """The size that somebody has chosen, for the product or for all."""
     own, common = product.at(("strategy", key)), tree.at(("strategy", key))
-    return own is not None or (common is not None and _is_users(common))
+    return own or (common if common is not None and _is_users(common) else None)
 
 
 def _is_users(node: Tree) -> bool:

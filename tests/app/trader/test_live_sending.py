@@ -73,7 +73,7 @@ async def sending(story: Story, rules: VenueRules | None = None) -> AsyncIterato
     cfg = config()
     feed = MarketFeed(cfg)
     core = core_of(cfg, rules, live=True)
-    place = LivePlace(core=core, feed=feed, logs=story, venue=story)
+    place = LivePlace(core=core, feed=feed, logs=story, desk=story)
     trader = LiveTrader(Portfolio(cfg.risk, [core]), SystemClock(), [place], story)
     async with asyncio.TaskGroup() as tasks:
         sender = tasks.create_task(trader.send())
