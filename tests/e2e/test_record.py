@@ -144,6 +144,10 @@ def test_nobody_there_ends_with_1(tmp_path: Path) -> None:
         (["--product", "FX_BTC_JPY", "--product", "FX_BTC_JPY"], ["FX_BTC_JPY", "more than once"]),
         (["--set", "record.dirr=x"], ["record.dirr", "record.dir"]),
         (["--duration", "0"], ["--duration"]),
+        (
+            ["--config", "configs/lighter-sim.yml", "--product", "XRP-USDC"],
+            ["XRP-USDC", "ETH-USDC, BTC-USDC, SOL-USDC"],
+        ),
     ],
 )
 def test_bad_input_is_named_and_ends_with_2(flags: list[str], words: list[str], tmp_path: Path) -> None:

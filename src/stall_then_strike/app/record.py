@@ -21,6 +21,7 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.venue import BITFLYER
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logs.log_folder import LogFolder
@@ -29,7 +30,7 @@ from stall_then_strike.tapes.recorder import Product, ProductState, Recorder
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError
 
 _LINE_S: Final = 60.0
-_PRODUCT: Final = re.compile(r"([A-Z0-9][A-Z0-9_]{2,30})(?::(0\.0*1|1))?")
+_PRODUCT: Final = re.compile(r"([A-Z0-9][A-Z0-9_-]{2,30})(?::(0\.0*1|1))?")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -68,6 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             Product(each.exchange.product_code, each.exchange.tick_size) for each in cfg.by_instrument()
         ]
         codes = [product.code for product in products]
+        if cfg.exchange.name != BITFLYER and (strange := [code for code in codes if code not in cfg.products]):
+            raise ConfigError(
+                f"--product {', '.join(strange)}: the settings have no such market of {cfg.exchange.name}, so its "
+                f"units are not known; accepted: {', '.join(cfg.products)}, or name it in instruments"
+            )
         if twice := {code for code in codes if codes.count(code) > 1}:
             raise ConfigError(f"--product {', '.join(sorted(twice))}: given more than once; accepted: each once")
     except ConfigError as error:
