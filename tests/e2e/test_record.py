@@ -146,7 +146,7 @@ def test_nobody_there_ends_with_1(tmp_path: Path) -> None:
         (["--duration", "0"], ["--duration"]),
         (
             ["--config", "configs/lighter-sim.yml", "--product", "XRP-USDC"],
-            ["XRP-USDC", "ETH-USDC, BTC-USDC, SOL-USDC"],
+            ["XRP-USDC", "ETH, BTC, SOL"],
         ),
     ],
 )
