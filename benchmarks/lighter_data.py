@@ -31,7 +31,7 @@ from stall_then_strike.infra.line.socket_line import SocketLine
 from stall_then_strike.lighter.data import BookLost, DataKind, LighterDataProvider, MarketData
 from stall_then_strike.lighter.handlers.orderbook import BookChange
 from stall_then_strike.lighter.markets import Market, Markets
-from stall_then_strike.lighter.ws import LighterSocket
+from stall_then_strike.lighter.ws import LighterWebSocketManager
 from stall_then_strike.types.dto import Side
 
 MARKETS = 100
@@ -104,7 +104,7 @@ def venue(play: Play) -> Iterator[str]:
         process.join()
 
 
-class TimedSocket(LighterSocket):
+class TimedSocket(LighterWebSocketManager):
     """Notes when each change was done with, and how late."""
 
     def __init__(self, url: str) -> None:

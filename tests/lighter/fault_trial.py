@@ -20,7 +20,7 @@ from typing import Any
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.line.socket_line import LineRules
 from stall_then_strike.lighter import LighterDealer
-from stall_then_strike.lighter.ws import LighterSocket
+from stall_then_strike.lighter.ws import LighterWebSocketManager
 from stall_then_strike.sim.faults.catalogue import SHORTEST_S, single_plans
 from stall_then_strike.sim.faults.kinds import FaultPlan
 from stall_then_strike.sim.faults.lighter_catalogue import LIGHTER_RECIPES
@@ -110,7 +110,7 @@ class Room:
     venue: LighterExchange
     account: int
     client: Client
-    socket: LighterSocket
+    socket: LighterWebSocketManager
     start_ns: int
 
 
@@ -252,7 +252,7 @@ async def _trading(plan: FaultPlan, speed: float) -> AsyncIterator[Room]:
         key = venue.add_account(1_000_000)
         dealer = LighterDealer(config(venue.base_url, key, max_ws_batch=10_000), clock=clock)
         dealer.calls._limit_s = CALL_S
-        socket = LighterSocket(venue.ws_url, tokens=dealer.tokens, rules=RULES, clock=clock)
+        socket = LighterWebSocketManager(venue.ws_url, tokens=dealer.tokens, rules=RULES, clock=clock)
         private = [socket.of_account(kind, key.account_index) for kind in ("account_all_orders", "user_stats")]
         for channel in (socket.order_book(ETH), socket.trade(ETH), *private):
             socket.subscribe(channel, lambda message, recv_ns: None)
@@ -314,7 +314,7 @@ async def _knows_markets(dealer: LighterDealer) -> bool:
     return True
 
 
-async def _work(client: Client, wishes: Sequence[Wish], socket: LighterSocket, lasts_s: float) -> None:
+async def _work(client: Client, wishes: Sequence[Wish], socket: LighterWebSocketManager, lasts_s: float) -> None:
     start_ns = client.clock.now_ns()
     size = -(-len(wishes) // GROUPS)
     for number in range(GROUPS):

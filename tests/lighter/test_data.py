@@ -21,7 +21,7 @@ from stall_then_strike.lighter.handlers.trades import Trades
 from stall_then_strike.lighter.market_feed import LighterMarketFeed
 from stall_then_strike.lighter.markets import Markets
 from stall_then_strike.lighter.messages import MarketStats
-from stall_then_strike.lighter.ws import LighterSocket
+from stall_then_strike.lighter.ws import LighterWebSocketManager
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS
 from stall_then_strike.sim.lighter_server import LighterExchange
@@ -70,7 +70,7 @@ class Desk:
 @asynccontextmanager
 async def desk(*, rules: LineRules = RULES, **more: Any) -> AsyncIterator[Desk]:
     async with LighterExchange(clock=SystemClock(), seed=1, has_crowd=True, markets=MARKETS[:2], **more) as venue:
-        socket = LighterSocket(venue.ws_url, rules=rules)
+        socket = LighterWebSocketManager(venue.ws_url, rules=rules)
         provider = LighterDataProvider(socket, Markets(), lambda data: at.heard.append(data), base_url=venue.base_url)
         at = Desk(venue, provider)
         task = asyncio.create_task(provider.run())
@@ -104,7 +104,7 @@ async def test_connection_is_made_with_the_first_subscription_and_all_kinds_come
 
 def quiet() -> LighterDataProvider:
     """A provider that never connects."""
-    return LighterDataProvider(LighterSocket("ws://127.0.0.1:9/stream"), Markets())
+    return LighterDataProvider(LighterWebSocketManager("ws://127.0.0.1:9/stream"), Markets())
 
 
 async def test_subscriptions_are_added_reset_and_asked_for() -> None:
@@ -260,7 +260,7 @@ async def test_missing_book_is_named_when_time_is_up() -> None:
 
 async def test_socket_may_be_run_by_somebody_else() -> None:
     async with LighterExchange(clock=SystemClock(), seed=1, has_crowd=True, markets=MARKETS[:2]) as venue:
-        socket = LighterSocket(venue.ws_url, rules=RULES)
+        socket = LighterWebSocketManager(venue.ws_url, rules=RULES)
         provider = LighterDataProvider(socket, Markets(), runs_socket=False)
         async with asyncio.TaskGroup() as group:
             group.create_task(socket.run())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stall_then_strike.infra.clock import SystemClock, VirtualClock
-from stall_then_strike.lighter.calls import ask_order_books
+from stall_then_strike.lighter.client import ask_order_books
 from stall_then_strike.lighter.instruments import FRESH_NS, LighterInstrumentLoader, cache_file
 from stall_then_strike.lighter.markets import Markets
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS

@@ -24,7 +24,7 @@ from stall_then_strike.lighter.messages import (
     read_frame,
 )
 from stall_then_strike.lighter.signing.tokens import Tokens
-from stall_then_strike.lighter.ws import LighterSocket, stream_url
+from stall_then_strike.lighter.ws import LighterWebSocketManager, stream_url
 from stall_then_strike.types.errors import BatchFailed, ConfigError, NotSent
 from tests.lighter.dealer_rig import Rig, config, rig
 
@@ -72,10 +72,10 @@ class Heard:
 @asynccontextmanager
 async def socket_of(
     at: Rig, *, lifetime_s: int = 3_600, rules: LineRules = RULES
-) -> AsyncIterator[tuple[LighterSocket, Heard]]:
+) -> AsyncIterator[tuple[LighterWebSocketManager, Heard]]:
     dealer = at.dealer
     tokens = Tokens(dealer.signer, at.keys[0].api_key_index, dealer._clock, lifetime_s=lifetime_s)
-    socket = LighterSocket(at.venue.ws_url, tokens=tokens, rules=rules)
+    socket = LighterWebSocketManager(at.venue.ws_url, tokens=tokens, rules=rules)
     task = asyncio.create_task(socket.run())
     try:
         await socket.wait_connected(5)
@@ -85,7 +85,7 @@ async def socket_of(
         await asyncio.gather(task, return_exceptions=True)
 
 
-def listen(socket: LighterSocket, heard: Heard, *channels: str, **more: Any) -> None:
+def listen(socket: LighterWebSocketManager, heard: Heard, *channels: str, **more: Any) -> None:
     for channel in channels:
         socket.subscribe(channel, heard.take, on_gap=heard.gap, **more)
 
@@ -151,12 +151,12 @@ async def test_private_channels_follow_an_order_to_its_fill() -> None:
 
 async def test_private_channel_without_tokens_is_refused_here() -> None:
     async with rig() as at:
-        socket = LighterSocket(at.venue.ws_url, rules=RULES)
+        socket = LighterWebSocketManager(at.venue.ws_url, rules=RULES)
         socket.subscribe(socket.of_account("account_all", at.account), lambda message, recv_ns: None)
         with pytest.raises(ConfigError, match=r"account_all/\d+: needs an auth token"):
             await socket.run()
     with pytest.raises(ValueError, match="no private channel"):
-        LighterSocket.of_account("order_book", 1)
+        LighterWebSocketManager.of_account("order_book", 1)
 
 
 async def test_private_channels_are_subscribed_anew_before_their_token_ends() -> None:
@@ -240,6 +240,6 @@ async def test_socket_that_breaks_under_a_batch_loses_nothing() -> None:
 
 
 async def test_nothing_is_sent_without_a_connection() -> None:
-    socket = LighterSocket("ws://127.0.0.1:9/stream", rules=replace(RULES, most_tries=1))
+    socket = LighterWebSocketManager("ws://127.0.0.1:9/stream", rules=replace(RULES, most_tries=1))
     with pytest.raises(NotSent):
         await socket.send_signed([])

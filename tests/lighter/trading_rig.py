@@ -12,14 +12,14 @@ import pytest
 
 from stall_then_strike.infra.clock import Clock, SystemClock
 from stall_then_strike.infra.line.socket_line import LineRules
-from stall_then_strike.lighter.account_processor import LighterAccountProcessor
+from stall_then_strike.lighter.account import LighterAccountProcessor
 from stall_then_strike.lighter.broker import BrokerError, LighterBroker
-from stall_then_strike.lighter.calls import Calls
+from stall_then_strike.lighter.client import LighterClient
 from stall_then_strike.lighter.limiter import Limiter
 from stall_then_strike.lighter.markets import Market, Markets
 from stall_then_strike.lighter.signing.signer import Secret, Signer
 from stall_then_strike.lighter.signing.tokens import Tokens
-from stall_then_strike.lighter.ws import LighterSocket
+from stall_then_strike.lighter.ws import LighterWebSocketManager
 from stall_then_strike.sim.lighter.clearing.accounts import Account
 from stall_then_strike.sim.lighter.clearing.contracts import Plan
 from stall_then_strike.sim.lighter.clearing.records import InForce, OrderTerms, OrderType
@@ -46,8 +46,8 @@ class Desk:
     key: Credentials
     clock: Clock
     markets: Markets
-    calls: Calls
-    socket: LighterSocket
+    calls: LighterClient
+    socket: LighterWebSocketManager
     broker: LighterBroker
     account: LighterAccountProcessor
     told: list[list[Event]]
@@ -146,9 +146,9 @@ async def connected(
         stack.push_async_callback(signer.aclose)
         tokens = Tokens(signer, key.api_key_index, clock)
         limiter = Limiter(clock, standard=is_standard, most_wait_ns=NS_PER_S)
-        calls = Calls(signer.client.api_client, key.account_index, limiter, tokens, clock, limit_s=CALL_S)
+        calls = LighterClient(signer.client.api_client, key.account_index, limiter, tokens, clock, limit_s=CALL_S)
         markets = Markets.from_wire(await calls.order_books(), as_of_ns=clock.now_ns(), source="the exchange")
-        socket = LighterSocket(venue.ws_url, tokens=tokens, rules=rules, clock=clock)
+        socket = LighterWebSocketManager(venue.ws_url, tokens=tokens, rules=rules, clock=clock)
         told: list[list[Event]] = [[] for _ in symbols]
         errors: list[BrokerError] = []
         broker = LighterBroker(

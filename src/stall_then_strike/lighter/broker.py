@@ -25,7 +25,7 @@ from loguru import logger
 from stall_then_strike.engine.gateway import Reply, Request
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.line.socket_line import first_of_group
-from stall_then_strike.lighter.calls import Calls
+from stall_then_strike.lighter.client import LighterClient
 from stall_then_strike.lighter.limiter import Limiter
 from stall_then_strike.lighter.markets import Market, Markets, Number
 from stall_then_strike.lighter.messages import Order
@@ -36,7 +36,7 @@ from stall_then_strike.lighter.signing.key_line import Item, KeyLine, Status
 from stall_then_strike.lighter.signing.own_orders import ClientIndexes, OwnOrders
 from stall_then_strike.lighter.signing.sender import Sender
 from stall_then_strike.lighter.signing.signer import SignedTx, Signer
-from stall_then_strike.lighter.ws import WS_BATCH, LighterSocket
+from stall_then_strike.lighter.ws import WS_BATCH, LighterWebSocketManager
 from stall_then_strike.types.dto import NS_PER_S, BookReader, CancelRequest, OrderId, Side, TimeInForce
 from stall_then_strike.types.errors import (
     AuthRefused,
@@ -93,12 +93,12 @@ class LighterBroker:
         self,
         signer: Signer,
         keys: Sequence[int],
-        calls: Calls,
+        calls: LighterClient,
         limiter: Limiter,
         clock: Clock,
         *,
         markets: Markets,
-        socket: LighterSocket | None = None,
+        socket: LighterWebSocketManager | None = None,
         on_error: Callable[[BrokerError], None] = lambda error: None,
     ) -> None:
         """``keys`` are indexes of API keys that ``signer`` has. Without ``socket`` everything goes over REST."""

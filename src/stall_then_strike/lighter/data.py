@@ -31,7 +31,7 @@ from stall_then_strike.infra.line.healing import Healing
 from stall_then_strike.infra.line.refusals import Refusals
 from stall_then_strike.infra.market_source import MarketEvent, Refusal
 from stall_then_strike.infra.watch.pauses import Pause, PauseKind, PauseWatch
-from stall_then_strike.lighter.calls import ask_public
+from stall_then_strike.lighter.client import ask_public
 from stall_then_strike.lighter.handlers.base import Message, Unreadable
 from stall_then_strike.lighter.handlers.factory import HandlerFactory
 from stall_then_strike.lighter.handlers.orderbook import BookChange
@@ -41,7 +41,7 @@ from stall_then_strike.lighter.market_feed import LighterMarketFeed
 from stall_then_strike.lighter.markets import Market, Markets
 from stall_then_strike.lighter.messages import MarketStats
 from stall_then_strike.lighter.orderbook_maintainer import OrderBookMaintainer
-from stall_then_strike.lighter.ws import LighterSocket
+from stall_then_strike.lighter.ws import LighterWebSocketManager
 from stall_then_strike.types.dto import NS_PER_MS, BoardSnapshot, BookStatus
 from stall_then_strike.types.errors import FeedError
 
@@ -116,7 +116,7 @@ class LighterDataProvider:
 
     def __init__(
         self,
-        socket: LighterSocket,
+        socket: LighterWebSocketManager,
         markets: Markets,
         on_data: Callable[[MarketData], None] = lambda data: None,
         *,

@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from stall_then_strike.infra.clock import Clock, SystemClock
-from stall_then_strike.lighter.calls import REST_BATCH, Calls
+from stall_then_strike.lighter.client import REST_BATCH, LighterClient
 from stall_then_strike.lighter.dealer_config import DealerConfig
 from stall_then_strike.lighter.instruments import LighterInstrumentLoader, cache_file
 from stall_then_strike.lighter.limiter import Limiter
@@ -48,7 +48,7 @@ from stall_then_strike.lighter.signing.own_orders import ClientIndexes, OwnOrder
 from stall_then_strike.lighter.signing.sender import Sender
 from stall_then_strike.lighter.signing.signer import Signer
 from stall_then_strike.lighter.signing.tokens import Tokens
-from stall_then_strike.lighter.ws import WS_BATCH, LighterSocket
+from stall_then_strike.lighter.ws import WS_BATCH, LighterWebSocketManager
 from stall_then_strike.types.errors import BatchFailed, VenueError
 
 _STANDARD_KEY: Final = "LighterDealer"
@@ -104,7 +104,7 @@ class LighterDealer:
             per_minute=cfg.ip_weight_per_minute,
             jitter_ms=cfg.jitter_ms,
         )
-        self.calls: Final = Calls(
+        self.calls: Final = LighterClient(
             self.signer.client.api_client, cfg.account_index, self.limiter, self.tokens, self._clock
         )
         self.orders: Final = OwnOrders()
@@ -394,7 +394,7 @@ class LighterDealer:
             "flushed": flushed,
         }
 
-    async def send_over(self, socket: LighterSocket | None) -> None:
+    async def send_over(self, socket: LighterWebSocketManager | None) -> None:
         """Send transactions over this socket, at most 15 in a message, or with None over REST again.
 
         Not part of the specification, whose batches always go over REST.

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from stall_then_strike.infra.clock import Clock, SystemClock
 from stall_then_strike.infra.line.own_machine import is_own_machine
-from stall_then_strike.lighter.calls import ask_order_books
+from stall_then_strike.lighter.client import ask_order_books
 from stall_then_strike.lighter.dealer_config import checked_address
 from stall_then_strike.lighter.markets import Market, Markets
 from stall_then_strike.types.errors import NoAnswer, VenueError

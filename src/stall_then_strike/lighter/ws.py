@@ -23,7 +23,7 @@ from loguru import logger
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.line.socket_line import LineRules, Message
 from stall_then_strike.infra.line.websocket import BaseWebSocketManager
-from stall_then_strike.lighter.calls import CODE_OK, by_code
+from stall_then_strike.lighter.client import CODE_OK, by_code
 from stall_then_strike.lighter.limiter import RollingWeight
 from stall_then_strike.lighter.signing.signer import SignedTx
 from stall_then_strike.lighter.signing.tokens import Tokens
@@ -64,7 +64,7 @@ def stream_url(base_url: str) -> str:
     return f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}/stream"
 
 
-class LighterSocket(BaseWebSocketManager):
+class LighterWebSocketManager(BaseWebSocketManager):
     """The venue's channels. Run it in a task group; subscribe at any time."""
 
     needs_greeting = True

@@ -13,8 +13,8 @@ from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.line.clock_skew import ClockSkew
 from stall_then_strike.infra.line.own_machine import is_own_machine
-from stall_then_strike.lighter.calls import ask_public
-from stall_then_strike.lighter.lighter_factory import LighterParts
+from stall_then_strike.lighter.client import ask_public
+from stall_then_strike.lighter.factory import LighterParts
 from stall_then_strike.lighter.markets import configured_market
 from stall_then_strike.lighter.messages import Position
 from stall_then_strike.lighter.signing.account_keys import LighterAccount

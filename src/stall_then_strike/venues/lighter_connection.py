@@ -14,8 +14,8 @@ from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.line.clock_skew import ClockSkew
 from stall_then_strike.infra.market_source import MarketSource
 from stall_then_strike.infra.watch.pauses import Pause
-from stall_then_strike.lighter.calls import ask_time
-from stall_then_strike.lighter.lighter_factory import LighterFactory, LighterParts, market_parts
+from stall_then_strike.lighter.client import ask_time
+from stall_then_strike.lighter.factory import LighterFactory, LighterParts, market_parts
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import VenueError

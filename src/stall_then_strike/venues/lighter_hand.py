@@ -19,7 +19,7 @@ from loguru import logger
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import Clock, SystemClock
-from stall_then_strike.lighter.calls import Calls
+from stall_then_strike.lighter.client import LighterClient
 from stall_then_strike.lighter.limiter import Limiter
 from stall_then_strike.lighter.signing.account_keys import LighterAccount, load_lighter_account
 from stall_then_strike.lighter.signing.intents import CancelAll
@@ -37,7 +37,7 @@ EVERY_NS: Final = 45 * NS_PER_S
 class LighterHand:
     """Cancels all orders of one account."""
 
-    def __init__(self, signer: Signer, calls: Calls, key: int, clock: Clock, *, has_own_key: bool) -> None:
+    def __init__(self, signer: Signer, calls: LighterClient, key: int, clock: Clock, *, has_own_key: bool) -> None:
         """``key`` is the index of an API key that ``signer`` has; ``has_own_key``: the trader uses another one."""
         self._signer, self._calls, self._key, self._clock = signer, calls, key, clock
         self._has_own_key = has_own_key
@@ -112,7 +112,7 @@ async def lighter_cancel_all(cfg: AppConfig, account: LighterAccount) -> AsyncIt
         tokens = Tokens(signer, own.api_key_index, clock)
         limiter = Limiter(clock, standard=exchange.plan == "standard")
         limit_s = float(cfg.pybotters.timeout_sec)
-        calls = Calls(signer.client.api_client, own.account_index, limiter, tokens, clock, limit_s=limit_s)
+        calls = LighterClient(signer.client.api_client, own.account_index, limiter, tokens, clock, limit_s=limit_s)
         yield LighterHand(signer, calls, own.api_key_index, clock, has_own_key=own is not account)
     finally:
         await signer.aclose()

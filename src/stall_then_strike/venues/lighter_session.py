@@ -14,8 +14,8 @@ from stall_then_strike.infra.line.frame_tap import FrameTap
 from stall_then_strike.infra.line.outcome import Outcome
 from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.infra.watch.pauses import Pause, PauseKind
-from stall_then_strike.lighter.account_processor import LighterAccountProcessor
-from stall_then_strike.lighter.lighter_factory import MarketParts
+from stall_then_strike.lighter.account import LighterAccountProcessor
+from stall_then_strike.lighter.factory import MarketParts
 from stall_then_strike.types.dto import PublicTrades
 from stall_then_strike.types.errors import FeedError, LoginRefused
 from stall_then_strike.venues.connection import SessionState

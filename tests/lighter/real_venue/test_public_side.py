@@ -13,7 +13,7 @@ from stall_then_strike.lighter.handlers.trades import Trades
 from stall_then_strike.lighter.instruments import MAINNET, LighterInstrumentLoader
 from stall_then_strike.lighter.market_feed import LighterMarketFeed
 from stall_then_strike.lighter.messages import BookFrame, MarketStats, read_frame
-from stall_then_strike.lighter.ws import LighterSocket, stream_url
+from stall_then_strike.lighter.ws import LighterWebSocketManager, stream_url
 from stall_then_strike.types.dto import BoardSnapshot, BookStatus
 
 LIMIT_S = 60.0
@@ -29,7 +29,7 @@ async def test_list_of_markets_is_read() -> None:
 
 async def test_socket_gives_a_book_whose_changes_follow_each_other() -> None:
     frames: list[Any] = []
-    socket = LighterSocket(stream_url(VENUE))
+    socket = LighterWebSocketManager(stream_url(VENUE))
     socket.subscribe(socket.order_book(0), lambda message, recv_ns: frames.append(read_frame(message)))
     async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as group:
         group.create_task(socket.run())
@@ -46,7 +46,7 @@ async def test_socket_gives_a_book_whose_changes_follow_each_other() -> None:
 async def test_provider_keeps_books_and_a_feed_whole() -> None:
     heard, events = list[MarketData](), list[Any]()
     markets = await LighterInstrumentLoader(VENUE).refresh()
-    provider = LighterDataProvider(LighterSocket(stream_url(VENUE)), markets, heard.append, base_url=VENUE)
+    provider = LighterDataProvider(LighterWebSocketManager(stream_url(VENUE)), markets, heard.append, base_url=VENUE)
     feed = LighterMarketFeed(markets.named("BTC"))
     for kind in DataKind:
         provider.subscribe(kind, ["ETH"])

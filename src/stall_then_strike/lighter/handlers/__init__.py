@@ -5,6 +5,6 @@ orderbook     OrderbookHandler: the book of a market
 quote         QuoteHandler: best prices, derived from the book when they change
 trades        TradesHandler: trades and liquidations of a market
 market_stats  MarketStatsHandler: prices and funding of a market
-account_messages  AccountHandler: the private channels of an account
+account       AccountHandler: the private channels of an account
 factory       HandlerFactory: the handlers of a connection's markets, each made once
 """

@@ -9,7 +9,7 @@ counts its open orders: if it counts some and the list has none, the report is n
 A token that is refused twice is a failed question and no verdict on the key: a venue that takes no tokens for a while
 still takes transactions, and a key that is revoked is refused by these.
 
-Venue facts (documentation and probes of 2026): as in `calls.py`; further, ``total_order_count`` of an account are its
+Venue facts (documentation and probes of 2026): as in `client.py`; further, ``total_order_count`` of an account are its
 open orders.
 """
 
@@ -24,7 +24,7 @@ from loguru import logger
 from pydantic import ValidationError
 
 from stall_then_strike.infra.clock import Clock
-from stall_then_strike.lighter.calls import Calls
+from stall_then_strike.lighter.client import LighterClient
 from stall_then_strike.lighter.lighter_rules import PAGES
 from stall_then_strike.lighter.markets import Market
 from stall_then_strike.lighter.messages import Order, Position, Trade, Wire
@@ -66,7 +66,7 @@ class Shown:
     calls: int
 
 
-async def look(calls: Calls, clock: Clock, since: ExecId) -> Shown:
+async def look(calls: LighterClient, clock: Clock, since: ExecId) -> Shown:
     """Ask for the account, with the trades after ``since``. Raises VenueError with the number of calls made."""
     made = 0
 

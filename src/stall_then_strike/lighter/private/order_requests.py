@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from stall_then_strike.engine.gateway import Reply, Request
-from stall_then_strike.lighter.calls import INVALID_NONCE
+from stall_then_strike.lighter.client import INVALID_NONCE
 from stall_then_strike.lighter.lighter_rules import EXPIRY_NS
 from stall_then_strike.lighter.markets import Market
 from stall_then_strike.lighter.signing.intents import NO_EXPIRY, CancelOrder, NewOrder, OrderType, Tif, market_of

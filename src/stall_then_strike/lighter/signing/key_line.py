@@ -34,7 +34,7 @@ from enum import StrEnum, unique
 from typing import Final, Protocol
 
 from stall_then_strike.infra.clock import Clock
-from stall_then_strike.lighter.calls import INVALID_NONCE
+from stall_then_strike.lighter.client import INVALID_NONCE
 from stall_then_strike.lighter.signing.intents import Intent, NewOrder
 from stall_then_strike.lighter.signing.signer import SignedTx, Signer
 from stall_then_strike.types.errors import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stall_then_strike.lighter.handlers.account_messages import AccountHandler
+from stall_then_strike.lighter.handlers.account import AccountHandler
 from stall_then_strike.lighter.handlers.base import Unreadable
 from stall_then_strike.lighter.messages import AccountFrame, OrdersFrame, StatsFrame, TransactionsFrame
 from tests.lighter.captured import BTC_FILE, messages, modelled

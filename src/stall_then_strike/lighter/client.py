@@ -1,4 +1,4 @@
-"""The REST calls of the dealer, through the SDK's API classes, with a limit on each and errors that say what to do.
+"""The REST calls of one account, through the SDK's API classes, with a limit on each and errors that say what to do.
 
 The SDK builds paths, parameters and headers; its own reading of answers is not used, because it raises different
 exceptions for 400, 401, 429 and 5xx, leaves missing fields out, and allows five minutes for a call. Here each call ends
@@ -51,8 +51,8 @@ _COOLDOWN_S: Final = {403: 60, 405: 60, 429: 2}
 _SHOWN: Final = 200
 
 
-class Calls:
-    """The calls that one dealer makes."""
+class LighterClient:
+    """The REST calls of one account, or without an account the public ones."""
 
     def __init__(
         self,

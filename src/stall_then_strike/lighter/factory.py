@@ -14,9 +14,9 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.line.connection_rules import PAUSE_MAX_S
 from stall_then_strike.infra.line.socket_line import LineRules
-from stall_then_strike.lighter.account_processor import LighterAccountProcessor
+from stall_then_strike.lighter.account import LighterAccountProcessor
 from stall_then_strike.lighter.broker import LighterBroker
-from stall_then_strike.lighter.calls import Calls
+from stall_then_strike.lighter.client import LighterClient
 from stall_then_strike.lighter.data import LighterDataProvider
 from stall_then_strike.lighter.limiter import Limiter
 from stall_then_strike.lighter.market_feed import LighterMarketFeed
@@ -24,7 +24,7 @@ from stall_then_strike.lighter.markets import Markets, configured_market
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.lighter.signing.signer import Signer
 from stall_then_strike.lighter.signing.tokens import Tokens
-from stall_then_strike.lighter.ws import LighterSocket
+from stall_then_strike.lighter.ws import LighterWebSocketManager
 from stall_then_strike.types.dto import NS_PER_S, Event
 
 _MOST_WAIT_NS: Final = NS_PER_S
@@ -35,7 +35,7 @@ _MOST_WAIT_NS: Final = NS_PER_S
 class MarketParts:
     """What hears the markets; it needs neither account nor signer. Nothing is connected."""
 
-    socket: LighterSocket
+    socket: LighterWebSocketManager
     data: LighterDataProvider
     feeds: tuple[LighterMarketFeed, ...]
     """Of the instruments, in the order of the configuration."""
@@ -46,7 +46,7 @@ class LighterParts(MarketParts):
     """What one account's trading is made of. Nothing is connected."""
 
     signer: Signer
-    calls: Calls
+    calls: LighterClient
     broker: LighterBroker
     account: LighterAccountProcessor
 
@@ -65,7 +65,7 @@ def market_parts(cfg: AppConfig, clock: Clock, tokens: Tokens | None = None) -> 
         most_tries=None,
         answer_s=float(cfg.pybotters.timeout_sec),
     )
-    socket = LighterSocket(cfg.exchange.ws_url, tokens=tokens, rules=rules, clock=clock)
+    socket = LighterWebSocketManager(cfg.exchange.ws_url, tokens=tokens, rules=rules, clock=clock)
     markets = Markets(each, source="the configuration")
     data = LighterDataProvider(socket, markets, base_url=cfg.exchange.base_url, runs_socket=False)
     return MarketParts(socket=socket, data=data, feeds=tuple(map(LighterMarketFeed, each)))
@@ -87,7 +87,7 @@ class LighterFactory:
         tokens = Tokens(signer, owner.api_key_index, clock)
         limiter = Limiter(clock, standard=exchange.plan == "standard", most_wait_ns=_MOST_WAIT_NS)
         limit_s = float(cfg.pybotters.timeout_sec)
-        calls = Calls(signer.client.api_client, owner.account_index, limiter, tokens, clock, limit_s=limit_s)
+        calls = LighterClient(signer.client.api_client, owner.account_index, limiter, tokens, clock, limit_s=limit_s)
         market = market_parts(cfg, clock, tokens)
         socket, markets = market.socket, market.data.markets
         return LighterParts(

@@ -22,7 +22,7 @@ from typing import Any, Final
 from loguru import logger
 
 from stall_then_strike.infra.clock import Clock
-from stall_then_strike.lighter.calls import Calls
+from stall_then_strike.lighter.client import LighterClient
 from stall_then_strike.lighter.markets import Market, Markets
 from stall_then_strike.lighter.messages import (
     AccountFrame,
@@ -37,7 +37,7 @@ from stall_then_strike.lighter.messages import (
 from stall_then_strike.lighter.private.account_report import Shown, look, report_of
 from stall_then_strike.lighter.private.account_values import AccountValues, BalanceValue, PositionValue
 from stall_then_strike.lighter.private.own_events import OwnEvents, Told
-from stall_then_strike.lighter.ws import LighterSocket
+from stall_then_strike.lighter.ws import LighterWebSocketManager
 from stall_then_strike.types.dto import NS_PER_S, AccountReport, Event, ExecId, OrderId, PrivateChannel, PublicTrades
 from stall_then_strike.types.errors import NoAnswer, VenueError
 
@@ -67,8 +67,8 @@ class LighterAccountProcessor:
         self,
         account_index: int,
         markets: Sequence[Market],
-        socket: LighterSocket,
-        calls: Calls,
+        socket: LighterWebSocketManager,
+        calls: LighterClient,
         clock: Clock,
         *,
         sinks: Sequence[Callable[[Event], None]] = (),
