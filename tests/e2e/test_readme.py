@@ -58,6 +58,7 @@ RUN: Final[dict[str, Run]] = {
     "tail -f logs/runtime/app.log": Run(words=(("-f ", ""),)),
     "tail -f logs/decisions/decisions-$(date -u +%Y%m%d).csv": Run(words=(("-f ", ""),)),
     "poetry run run_live --config configs/sim.yml --yes --duration 60": SHORT,
+    "poetry run run_live --config configs/lighter-sim.yml --yes --duration 60": SHORT,
     "cp .env.example .env && chmod 600 .env": Run(),
     "poetry run doctor": Run("VENUE"),
     "poetry run run_live": Run("--yes --duration 3 VENUE"),

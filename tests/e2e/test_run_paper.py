@@ -147,7 +147,6 @@ TAPE_LINE = '{"recv_ns":%d,"msg":{"jsonrpc":"2.0","method":"channelMessage","par
     ("content", "words"),
     [
         pytest.param("", "no board snapshot of FX_BTC_JPY in 0 messages", id="empty"),
-        pytest.param(TAPE_LINE % (10**18, "lightning_board_BTC_JPY"), "no board snapshot of FX_BTC_JPY", id="product"),
         pytest.param("\x00\x01\x02\n" * 3, "tape.jsonl:1", id="binary"),
         pytest.param(
             TAPE_LINE % (10**18, "lightning_ticker_FX_BTC_JPY")
@@ -164,6 +163,15 @@ def test_tape_that_cannot_be_traded_is_an_error(content: str, words: str, tmp_pa
     assert ended.returncode == 1
     assert words in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_tape_of_another_product_is_refused_with_what_to_set(tmp_path: Path) -> None:
+    tape = tmp_path / "tape.jsonl"
+    tape.write_text(TAPE_LINE % (10**18, "lightning_board_BTC_JPY"))
+    ended = run("run_paper", "--tape", tape, "--log-dir", tmp_path / "logs")
+    assert ended.returncode == 2
+    assert "BTC_JPY" in ended.stderr
+    assert "--set exchange.product_code=BTC_JPY" in ended.stderr
 
 
 def test_kill_switch_flattens_and_exits_with_3(tmp_path: Path) -> None:
