@@ -41,9 +41,18 @@ CROWDED = FlowModel(
     snipe_chance=0.0,
     takers_per_s=4.0,
     taker_floor=0.8,
+    busy=0.0,
+    impact=0.0,
+    requotes=0,
+    echo_share=0.0,
+    parts_share=0.0,
+    regime_spread=0.0,
+    widening=0.0,
+    quiets_per_s=0.0,
 )
 """Many orders join the best price and most are cancelled, so fills depend on which cancels were ahead of us. Cancels
-are independent of the place in the queue, so the true model is the power law with exponent 1."""
+are independent of the place in the queue, so the true model is the power law with exponent 1. Nobody reacts to takers:
+with the default reactions, few of our orders could tell one model from another."""
 
 
 @dataclass

@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import numpy as np
+import orjson
 import pytest
 
 from stall_then_strike.config.models import LatencyConfig, LatencyKind
+from stall_then_strike.infra.bitflyer.wire_time import wire_time_ns
 from stall_then_strike.research.calibration.fill_replay import QueueRule, Track, played
 from stall_then_strike.research.calibration.fit import (
     BLOCK_NS,
@@ -22,6 +25,7 @@ from stall_then_strike.research.calibration.fit import (
     fit,
     parameter_of,
     try_all,
+    usual_cancel_ns,
 )
 from stall_then_strike.research.calibration.live_latencies import CANCEL, ORDER, write_samples
 from stall_then_strike.research.calibration.live_orders import CalibrationError, LiveOrder, LiveRecord
@@ -44,7 +48,7 @@ def met(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Placed, Track]]:
     The recorded run's own quotes are far from the best price, so that they change nothing there.
     """
     folder = tmp_path_factory.mktemp("known")
-    away, tape = record(folder, 900, ttl_s=3.0, back_ticks=100_000)
+    away, tape = record(folder, 600, ttl_s=3.0, back_ticks=100_000)
     near = [order for order in away.orders if order.registered_ns is not None and order.cancelled_ns is not None]
     hearing = hear([tape], "FX_BTC_JPY", away.names)
     quotes = []
@@ -156,7 +160,7 @@ def test_best_model_fills_live_orders_as_they_were_filled(result: Calibration) -
     assert best.difference is not None
     assert best.difference.verdict == 0
     assert best.both + best.only_real + best.only_predicted + best.neither == result.orders
-    assert best.only_real + best.only_predicted < 0.1 * result.orders
+    assert best.only_real + best.only_predicted < 0.12 * result.orders
 
 
 def test_wrong_model_is_seen_to_be_wrong(result: Calibration) -> None:
@@ -165,7 +169,10 @@ def test_wrong_model_is_seen_to_be_wrong(result: Calibration) -> None:
     assert pessimistic.difference is not None
     assert pessimistic.difference.verdict == -1
     assert pessimistic.wins == 0.0
-    assert pessimistic.only_real > 20
+    best = result.best_model
+    assert best is not None
+    mistakes = [model.only_real + model.only_predicted for model in (pessimistic, best)]
+    assert mistakes[0] > 1.25 * mistakes[1]
 
 
 def test_markouts_and_waits_are_told_for_both(result: Calibration) -> None:
@@ -189,15 +196,16 @@ def test_our_own_size_in_the_tapes_book_would_spoil_it(tmp_path: Path) -> None:
     orders, tape = record(tmp_path, 600, model=FlowModel())
     hearing = hear([tape], "FX_BTC_JPY", orders.names)
     lag_ns, _ = hearing.private_lag_ns(orders.orders)
-    quotes = [found for order in orders.orders if (found := placed(order, hearing, lag_ns, 0)) is not None]
+    cancel_ns = usual_cancel_ns(orders.orders, lag_ns)
+    quotes = [found for order in orders.orders if (found := placed(order, hearing, lag_ns, cancel_ns)) is not None]
     real = {order.name: order.executed for order in orders.orders}
     wrong = {}
     for are_shown in (True, False):
         tracks = TrackReader(orders.cfg, quotes, orders.names, are_shown=are_shown).read(one_run([tape])).tracks
         fills = {name: sum(fill.size for fill in played(track, QueueRule(0, 1))) for name, track in tracks.items()}
         wrong[are_shown] = sum(abs(real[name] - size) for name, size in fills.items()) / sum(real.values())
-    assert wrong[True] < 0.03
-    assert wrong[False] > 0.06
+    assert wrong[True] < 0.06
+    assert wrong[False] > 4 * wrong[True]
 
 
 def test_result_is_plain_values(result: Calibration) -> None:
@@ -207,7 +215,9 @@ def test_result_is_plain_values(result: Calibration) -> None:
     assert plain["best"] == result.best
 
 
-def test_order_that_a_gap_cut_through_is_left_out(live: tuple[LiveRecord, Path], tmp_path: Path) -> None:
+def test_order_that_a_gap_cut_through_is_left_out(
+    live: tuple[LiveRecord, Path], result: Calibration, tmp_path: Path
+) -> None:
     orders, tape = live
     lines = tape.read_text().splitlines(keepends=True)
     middle = len(lines) // 2
@@ -216,28 +226,47 @@ def test_order_that_a_gap_cut_through_is_left_out(live: tuple[LiveRecord, Path],
     holed = tmp_path / "holed.jsonl"
     holed.write_text("".join(hole))
     cut = calibrate(orders, [holed])[0]
-    whole = calibrate(orders, [tape])[0]
-    assert whole.not_on_tape == 0
+    assert result.not_on_tape == 0
     assert 10 <= cut.not_on_tape <= 40
-    assert cut.orders + cut.not_on_tape == whole.orders
+    assert cut.orders + cut.not_on_tape == result.orders
 
 
 # --- latencies --------------------------------------------------------------------------------------------------------
 
 
+def own_print_ms(tape: Path, names: frozenset[OrderId]) -> list[float]:
+    """By the tape's own stamps: how long after its matching each print of ours was heard."""
+    lines = map(orjson.loads, tape.read_text().splitlines())
+    return [
+        (line["recv_ns"] - wire_time_ns(item["exec_date"])) / NS_PER_MS
+        for line in lines
+        if line["msg"]["params"]["channel"] == "lightning_executions_FX_BTC_JPY"
+        for item in line["msg"]["params"]["message"]
+        if names & {item["buy_child_order_acceptance_id"], item["sell_child_order_acceptance_id"]}
+    ]
+
+
 def test_latencies_are_those_of_the_exchange(tmp_path: Path) -> None:
-    """A request takes 100 ms on the exchange, and executions take 15 ms: 115 ms in the tape's time."""
+    """A request takes 100 ms and a private event 50 ms more; executions take 35 ms and more, and each its own time.
+
+    In the tape's time a request therefore takes 100 ms and the usual delay of our executions.
+    """
     orders, tape = record(tmp_path, 240, delays=FIXED)
     result, found = calibrate(orders, [tape])
-    assert result.private_lag_ms == 35
-    for kind in (ORDER, CANCEL):
-        assert len(found[kind]) > 50
-        assert {round(value) for value in found[kind]} == {115}
-    assert {round(value) for value in found["feed"]} == {15}
-    assert {round(value) for value in found["private"]} == {35}
+    heard_ms = own_print_ms(tape, orders.names)
+    usual_ms = median(heard_ms)
+    assert max(heard_ms) - min(heard_ms) > 200
+    assert result.private_lag_ms == pytest.approx(50 - usual_ms, abs=0.01)
+    assert sorted(found["private"]) == pytest.approx(sorted(50 - ms for ms in heard_ms), abs=0.01)
+    assert len(found[CANCEL]) > 50
+    assert found[CANCEL] == pytest.approx([100 + usual_ms] * len(found[CANCEL]), abs=0.01)
+    assert len(found[ORDER]) > 50
+    assert max(found[ORDER]) == median(found[ORDER]) == pytest.approx(100 + usual_ms, abs=0.01)
+    assert min(found[ORDER]) >= 100 + 35  # an order whose first print was heard sooner had arrived by then
+    assert min(found["feed"]) >= 35
     written = write_samples(tmp_path, found, "test", result.private_lag_ms)
-    latency = Latency(LatencyConfig(kind=LatencyKind.SAMPLED, file=str(written[ORDER])), 1, 1)
-    assert {latency.draw_ns(0) // NS_PER_MS for _ in range(20)} == {115}
+    latency = Latency(LatencyConfig(kind=LatencyKind.SAMPLED, file=str(written[CANCEL])), 1, 1)
+    assert {latency.draw_ns(0) // NS_PER_MS for _ in range(20)} == {int(100 + usual_ms)}
 
 
 # --- what cannot be used ----------------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ class Calibration:
     queued: int
     """Quotes with other size ahead of them at their arrival."""
     private_lag_ms: float | None
-    """How much later a fill arrives on the private channel than on the executions channel."""
+    """How much later a fill arrives on the private channel than on the executions channel; negative: earlier."""
     display_lag_ms: float
     real: Fills
     models: tuple[ModelResult, ...]

@@ -1,7 +1,7 @@
 """Latencies of a live run, as samples for the latency model ``sampled``: one number of milliseconds a line.
 
 Paper trading needs the time from sending a request to its effect, in the time of the public channels. The effect is
-reported on the private channel, which is later than they are; its usual lag is subtracted if it could be measured
+reported on the private channel; its usual lag behind the executions channel is subtracted if it could be measured
 (``Hearing.private_lag_ns``).
 """
 

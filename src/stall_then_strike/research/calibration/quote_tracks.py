@@ -1,7 +1,7 @@
 """Makes one track per quote from a tape and the run's own orders: the market that each quote met, without our orders.
 
 *Time.* All stamps are in the time of the tape's executions channel. Registrations and cancels are reported on the
-private channel, which is later. The lag is measured on fills that both channels report (:class:`Hearing`), and
+private channel. Its lag, which may be negative, is measured on fills that both channels report (:class:`Hearing`), and
 subtracted. No order arrives after the first print that filled it.
 
 *Book.* The tape's sizes include our real orders; ``own_depth`` says which part of the level at a quote's price was
@@ -88,7 +88,8 @@ class Hearing:
     last_ns: int = 0
 
     def private_lag_ns(self, orders: Iterable[LiveOrder]) -> tuple[int, int]:
-        """How much later fills arrive on the private channel (the median), and the number of fills measured."""
+        """How much later fills arrive on the private channel (the median; negative: earlier), and how many were
+        measured."""
         lags = [
             fill.ts_ns - self.own_ns[fill.exec_id]
             for order in orders
