@@ -90,9 +90,9 @@ def script(messages: Iterable[Message], cfg: AppConfig, *, seed: int, every_ms: 
 
 
 class ScriptTrader:
-    """Plays a script to a gateway; ``VirtualRun`` drives it like a trader. It is its own outbox."""
+    """Plays a script to a gateway; ``VirtualRun`` drives it like a trader."""
 
-    core = SimpleNamespace(is_done=False)
+    portfolio = SimpleNamespace(is_done=False, alone=SimpleNamespace(is_done=False))
 
     def __init__(self, orders: Sequence[Order], clock: VirtualClock, feed: MarketFeed) -> None:
         self.refused = 0
@@ -102,12 +102,16 @@ class ScriptTrader:
         actions += [(order.until_ns, 1, number) for number, order in enumerate(orders)]
         self.actions = sorted(actions, reverse=True)
         """The rest of the script, the last first."""
-        self.outbox = self
         self._names: dict[int, OrderId] = {}
 
     def sink(self, event: Event) -> None:
         if isinstance(event, OrderEvent) and event.kind is OrderEventKind.REJECTED:
             self.refused += 1
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether an action of the script is due."""
+        return bool(self.actions) and self.actions[-1][0] <= self._clock.now_ns()
 
     @property
     def next_deadline_ns(self) -> int:
@@ -127,7 +131,7 @@ class ScriptTrader:
             self.gateway.on_status(event)
 
     async def send_waiting(self) -> None:
-        while self.actions and self.actions[-1][0] <= self._clock.now_ns():
+        while self.has_waiting:
             _, is_cancel, number = self.actions.pop()
             if is_cancel:
                 await self.gateway.send([CancelRequest(order_id=self._names[number])])

@@ -100,7 +100,7 @@ def test_show_fits_80_columns_and_says_what_matters(
     assert "last fills (10 of 12)" in folded
     assert "13,600,012" in folded
     assert "13,600,002" not in folded, "the newest ten"
-    assert f"FX_BTC_JPY, account {ACCOUNT}, version 2" in folded
+    assert f"FX_BTC_JPY, account {ACCOUNT}, version 3" in folded
     assert "3 orders, 12 fills, 2 facts" in folded
 
 

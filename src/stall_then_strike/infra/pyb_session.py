@@ -154,7 +154,7 @@ class PyBotterSession:
         self._cfg = cfg
         self._url = cfg.exchange.ws_url
         self._clock = clock
-        self._sinks = cast("tuple[Callable[[SessionEvent], None], ...]", (on_event, *others))  # see the overloads
+        self._sinks = cast("list[Callable[[SessionEvent], None]]", [on_event, *others])  # see the overloads
         self._credentials = credentials
         each = cfg.by_instrument()
         units = [one.exchange.instrument() for one in each]
@@ -239,6 +239,10 @@ class PyBotterSession:
                 self._client = None
         if error is None:
             self._outcome.raise_unraised()
+
+    def listen(self, sinks: Sequence[Callable[[SessionEvent], None]]) -> None:
+        """Give events to these from now on, one for each instrument."""
+        self._sinks[:] = sinks
 
     async def connect_ws(self) -> None:
         """Start to connect and return at once; ``wait_ready`` waits for the result."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from types import TracebackType
@@ -41,9 +41,9 @@ class BitflyerConnection:
         self._each = cfg.by_instrument()
         self._stack = AsyncExitStack()
         self.rules = bitflyer_rules(cfg)
-        self.listener: Listener = Unheard()
-        sinks = [partial(self._on_event, number=number) for number in range(len(self._each))]
-        self.session = PyBotterSession(cfg, clock, sinks[0], credentials, sinks[1:])
+        self._listener: Listener = Unheard()
+        first, *others = self._sinks()
+        self.session = PyBotterSession(cfg, clock, first, credentials, others)
         self.session.on_pause = self._on_pause
         self.feeds: Sequence[MarketSource] = self.session.feeds.all
         self.https: Sequence[BitflyerHttp] = ()
@@ -79,6 +79,19 @@ class BitflyerConnection:
         await self._stack.__aexit__(kind, error, trace)
 
     @property
+    def listener(self) -> Listener:
+        """The run. The session gives its events to it directly."""
+        return self._listener
+
+    @listener.setter
+    def listener(self, listener: Listener) -> None:
+        self._listener = listener
+        self.session.listen(self._sinks())
+
+    def _sinks(self) -> list[Callable[[SessionEvent], None]]:
+        return [partial(self._listener.on_session, number=number) for number in range(len(self._each))]
+
+    @property
     def calls_made(self) -> int:
         """Private calls made so far."""
         return sum(http.private_calls for http in self.https)
@@ -99,16 +112,16 @@ class BitflyerConnection:
     # The listener is set once the run is made, which is after this.
 
     def _on_event(self, event: SessionEvent, number: int) -> None:
-        self.listener.on_session(event, number)
+        self._listener.on_session(event, number)
 
     def _on_reading(self, reading: LimitReading) -> None:
-        self.listener.on_reading(reading)
+        self._listener.on_reading(reading)
 
     def _on_skew(self, skew_ns: int) -> None:
-        self.listener.on_skew(skew_ns)
+        self._listener.on_skew(skew_ns)
 
     def _on_pause(self, pause: Pause) -> None:
-        self.listener.on_pause(pause)
+        self._listener.on_pause(pause)
 
 
 @asynccontextmanager

@@ -73,7 +73,7 @@ def test_info_tells_who_trades_on_it(tmp_path: Path) -> None:
         with JournalReader.open(path_in(tmp_path)) as reader:
             info = reader.info()
             assert reader.live_orders() == [order("a")]
-    assert (info.product_code, info.account, info.version) == ("FX_BTC_JPY", ACCOUNT, 2)
+    assert (info.product_code, info.account, info.version) == ("FX_BTC_JPY", ACCOUNT, 3)
     assert (info.orders, info.fills, info.facts) == (2, 1, 3)
     assert info.held_by == f"process {os.getpid()}"
     assert info.size_bytes > 4096

@@ -27,9 +27,12 @@ class PrivateSide:
     def __init__(
         self, pair: KeyPair, instruments: Sequence[Instrument], sinks: Sequence[Callable[[PrivateEvent], None]]
     ) -> None:
-        """Listen to nothing before ``open``. Each instrument's sink gets its events and those of the channel."""
+        """Listen to nothing before ``open``. Each instrument's sink gets its events and those of the channel.
+
+        ``sinks`` is the session's own list, which may change.
+        """
         self._pair = pair
-        self._sinks = tuple(sinks)
+        self._sinks = sinks
         self._ear = LoginEar()
         self._is_refusal_told = False
         codes = {instrument.product_code for instrument in instruments}

@@ -51,10 +51,14 @@ def imported(roots: Iterable[str]) -> set[Path]:
 
 
 def _imports(text: str) -> list[Path]:
-    """Files of the modules that a module's text imports; for a name imported from a module, that module's file."""
+    """Files of the modules that a module's text imports; for a name imported from a module, that module's file.
+
+    A module's packages are imported before it.
+    """
     files: list[Path] = []
     for module, many, one in _IMPORT.findall(text):
         folder = _PACKAGE.joinpath(*module.split("."))
+        files += (room / "__init__.py" for room in folder.parents if room.is_relative_to(_PACKAGE))
         names = [name.split()[0] for name in (many or one.partition("#")[0]).split(",") if name.strip()]
         files += (folder.with_suffix(".py"), folder / "__init__.py", *(folder / f"{name}.py" for name in names))
     return [file for file in files if file.is_file()]
