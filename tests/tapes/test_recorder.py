@@ -41,10 +41,10 @@ def tapes(folder: Path) -> list[Path]:
 
 
 async def test_hour_turns_and_both_tapes_are_good(tmp_path: Path) -> None:
-    clock = ScaledClock(20.0, START_NS + HOUR_NS - 15 * 10**9)
+    clock = ScaledClock(20.0, START_NS + HOUR_NS - 40 * 10**9)
     async with exchange_at(clock) as exchange, Recorder(config(exchange.ws_url), [FX], tmp_path, clock) as recorder:
         await recorder.wait_ready(5)
-        await clock.sleep_until(START_NS + HOUR_NS + 15 * 10**9)
+        await clock.sleep_until(START_NS + HOUR_NS + 40 * 10**9)
         recorder.stop("test over")
     first, second = tapes(tmp_path)
     assert (first.name, second.name) == ("FX_BTC_JPY-20260105T00Z.jsonl.zst", "FX_BTC_JPY-20260105T01Z.jsonl.zst")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from stall_then_strike.sim.exchange.flow_model import FlowModel
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, MICRO, LighterMarket
 from stall_then_strike.sim.lighter.crowd import MAKER, TAKER, Crowd, model_of
 from stall_then_strike.sim.lighter.lighter_venue import LighterVenue
@@ -49,4 +50,4 @@ def test_distances_are_scaled_to_the_price() -> None:
         model = model_of(market)
         assert model.fair_ticks == market.start_price
         assert all(0 < band.near_ticks < band.far_ticks for band in model.bands)
-        assert model.volatility / model.fair_ticks == pytest.approx(500 / 13_600_000)
+        assert model.volatility / model.fair_ticks == pytest.approx(FlowModel().volatility / FlowModel().fair_ticks)
