@@ -191,15 +191,15 @@ class Pinned:
 
 
 SCRIPTED = {
-    Theirs(): Pinned(255, 268, 543, {Rule.MEET: 4, Rule.TAKER: 6, Rule.TOUCH: 2, Rule.THROUGH: 46, Rule.ALONE: 45}),
+    Theirs(): Pinned(113, 129, 598, {Rule.MEET: 4, Rule.TAKER: 2, Rule.TOUCH: 1, Rule.THROUGH: 35, Rule.ALONE: 13}),
     Theirs(partial=True): Pinned(
-        255, 268, 544, {Rule.MEET: 4, Rule.TAKER: 5, Rule.TOUCH: 2, Rule.THROUGH: 45, Rule.ALONE: 46}
+        113, 129, 599, {Rule.MEET: 4, Rule.TAKER: 1, Rule.TOUCH: 1, Rule.THROUGH: 35, Rule.ALONE: 13}
     ),
     Theirs(law=Law.POWER): Pinned(
-        255, 268, 543, {Rule.MEET: 4, Rule.TAKER: 6, Rule.TOUCH: 2, Rule.THROUGH: 46, Rule.ALONE: 45}
+        113, 130, 597, {Rule.MEET: 4, Rule.TAKER: 2, Rule.TOUCH: 1, Rule.THROUGH: 35, Rule.ALONE: 14}
     ),
     Theirs(law=Law.LOG, partial=True): Pinned(
-        255, 269, 543, {Rule.MEET: 4, Rule.TAKER: 5, Rule.TOUCH: 2, Rule.THROUGH: 45, Rule.ALONE: 47}
+        114, 131, 597, {Rule.MEET: 4, Rule.TAKER: 1, Rule.TOUCH: 1, Rule.THROUGH: 35, Rule.ALONE: 14, Rule.QUEUE: 1}
     ),
 }
 
@@ -318,7 +318,7 @@ def test_npz_differs_by_where_trades_stand_among_board_messages(source: str, sam
     as_received, _ = order_script.play(tape.messages, cfg, orders, tuple(Rule), theirs, tape.depth)
     as_stamped = outcomes(result[0], later_ns=FEED_NS)
     differ = [n for n in range(len(orders)) if outcomes(as_received).get(n) != as_stamped.get(n)]
-    assert (len(orders), len(differ)) == {"sample": (646, 168), "recorded": (105, 34)}[source]
+    assert (len(orders), len(differ)) == {"sample": (653, 87), "recorded": (105, 34)}[source]
 
 
 # --- the strategy
@@ -338,7 +338,7 @@ class PinnedRun:
 
 
 STRATEGY = {
-    "sample": PinnedRun(59, "-21.209", 53, 62, "-25.389", Rule.CANCEL),
+    "sample": PinnedRun(46, "-36.276", 45, 46, "-36.276", Rule.CANCEL),
     "made": PinnedRun(41, "-85.44", 36, 44, "-116.19", Rule.CANCEL),
     "recorded": PinnedRun(22, "-12.842", 20, 24, "-14.903", Rule.CANCEL),
 }
