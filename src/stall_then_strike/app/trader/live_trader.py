@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from loguru import logger
 
@@ -22,7 +21,6 @@ from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.types.dto import (
     Changes,
     Command,
-    Event,
     ExecId,
     Fact,
     FillEvent,
@@ -76,13 +74,10 @@ class LiveTrader(Trader):
         self._tell_fact = on_fact
 
     def _outbox(self, place: LivePlace, number: int, clock: ScaledClock) -> TaskOutbox:
-        sink = self.on_event if number == 0 else partial(self._on_answer, number)
+        sink = self.sink(number)
         desk, rules = place.desk, place.core.shared.venue
         executor = OrderExecutor(desk, sink, clock.now_ns, desk, batch=rules.batch, post_only=rules.post_only)
         return TaskOutbox(executor, self.owed, sink, clock, batch=rules.batch)
-
-    def _on_answer(self, number: int, event: Event) -> None:
-        self.on_event(event, number)
 
     def _remember(self, changes: Changes, seat: Seat) -> None:
         self.owed.add(changes)

@@ -162,6 +162,10 @@ class Trader:
         else:
             self.on_event(event, number)
 
+    def sink(self, number: int) -> EventSink:
+        """Where an instrument's answers and events of its venue go."""
+        return self.on_event if number == 0 else partial(self.on_event, number=number)
+
     def _on_prints(self, message: PublicTrades, number: int) -> None:
         """Called with public executions, for subclasses."""
 
@@ -289,7 +293,7 @@ class PaperTrader(Trader):
         shared, each = Shared(cfg, venue), cfg.by_instrument()
         cores = [Core(one, shared, strategy=strategy, is_remembered=journal is not None) for one in each]
         self._journal = journal
-        sinks: list[EventSink] = [self.on_event, *(partial(self._on_answer, number) for number in range(1, len(cores)))]
+        sinks = [self.sink(number) for number in range(len(cores))]
         self.papers = tuple(
             PaperGateway(
                 cfg.paper,
@@ -314,9 +318,6 @@ class PaperTrader(Trader):
         places = zip(cores, ((feed, logs), *others), self.outboxes, strict=True)
         seats = [Seat(number, core, *place, outbox) for number, (core, place, outbox) in enumerate(places)]
         super().__init__(Portfolio(cfg.risk, cores), clock, seats)
-
-    def _on_answer(self, number: int, event: Event) -> None:
-        self.on_event(event, number)
 
     def _remember(self, changes: Changes, seat: Seat) -> None:
         if self._journal is not None:
