@@ -11,19 +11,27 @@ from dataclasses import replace
 from decimal import ROUND_DOWN, Decimal
 from typing import Final, TypeVar
 
-from yarl import URL
-
-from stall_then_strike.config.models import AppConfig, ForeignOrders
+from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.answers import BoardCondition, Collateral, Position
 from stall_then_strike.infra.bitflyer.bitflyer_rules import LimitName
 from stall_then_strike.infra.bitflyer.credentials import Credentials, is_venue_host
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
-from stall_then_strike.infra.line.own_machine import is_own_machine
-from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, ReportedOrder, ReportedState
+from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, ReportedState
 from stall_then_strike.types.errors import AuthRefused, Retryable, Throttled, VenueError
 from stall_then_strike.types.text import money, plain
-from stall_then_strike.venues.findings import TO_MEND, CheckResult, clock_finding, fault, ok, warning
+from stall_then_strike.venues.findings import (
+    TO_MEND,
+    CheckResult,
+    address_finding,
+    clock_finding,
+    collateral_finding,
+    fault,
+    ok,
+    orders_finding,
+    position_finding,
+    warning,
+)
 
 NEEDED_PERMISSIONS: Final = tuple(
     f"/v1/me/{name}"
@@ -61,7 +69,7 @@ async def bitflyer_checks(
     """
     results = [] if credentials is None else [_credentials(credentials)]
     if each[0].env == "live" or credentials is not None:
-        address = _address(each[0])
+        address = address_finding(each[0], "bitFlyer", is_venue_host, "keys")
         results.append(address)
         if address.exit_code:
             return results
@@ -100,7 +108,10 @@ async def _account(cfg: AppConfig, http: BitflyerHttp, clock: Clock) -> list[Che
             results.append(_margin(cfg, margin, await _answer(http.get_last_price())))
     if may("/v1/me/getchildorders"):
         orders = await _answer(http.get_child_orders(ReportedState.ACTIVE))
-        results.append(_failed("open orders", orders) if isinstance(orders, VenueError) else _orders(cfg, orders))
+        if isinstance(orders, VenueError):
+            results.append(_failed("open orders", orders))
+        else:
+            results.append(orders_finding(cfg, len(orders)))
     if may("/v1/me/getpositions"):
         held = await _answer(http.get_positions())
         results.append(_failed("position", held) if isinstance(held, VenueError) else _position(cfg, held))
@@ -132,25 +143,6 @@ def _failed(name: str, error: VenueError) -> CheckResult:
             name, str(error), "check the network and exchange.base_url, or wait for the end of the venue's maintenance"
         )
     return fault(name, str(error), "check exchange.product_code and the venue's announcements")
-
-
-def _address(cfg: AppConfig) -> CheckResult:
-    """Whether requests go to bitFlyer over TLS, or stay on this machine."""
-    for key in ("base_url", "ws_url"):
-        text: str = getattr(cfg.exchange, key)
-        try:
-            url = URL(text)
-        except ValueError:
-            url = URL()
-        host = url.host or ""
-        if not is_own_machine(host) and not (is_venue_host(host) and url.scheme in {"https", "wss"}):
-            return fault(
-                "address",
-                f"exchange.{key}: {text} is neither bitFlyer over TLS nor this machine",
-                "keys are not sent there; remove the setting to use bitFlyer's address",
-                exit_code=TO_MEND,
-            )
-    return ok("address", cfg.exchange.base_url)
 
 
 def _board(condition: BoardCondition) -> CheckResult:
@@ -198,13 +190,12 @@ def _permissions(permissions: frozenset[str]) -> CheckResult:
 
 def _collateral(cfg: AppConfig, margin: Collateral) -> CheckResult:
     unit = cfg.exchange.instrument()
-    text = f"{money(unit.amount(margin.collateral), signed=False)} {unit.quote}"
-    if margin.collateral <= 0:
-        return fault("collateral", text, "deposit collateral: every order would be refused")
-    if margin.required > 0:
-        text += f", keep rate {margin.keep_rate * 100:,.0f} %"
-        if margin.keep_rate < 1:
-            return warning("collateral", text, "under 100 % the venue calls for margin and takes no new position")
+    found = collateral_finding(unit.amount(margin.collateral), unit.quote)
+    if found.exit_code or margin.required <= 0:
+        return found
+    text = f"{found.text}, keep rate {margin.keep_rate * 100:,.0f} %"
+    if margin.keep_rate < 1:
+        return warning("collateral", text, "under 100 % the venue calls for margin and takes no new position")
     return ok("collateral", text)
 
 
@@ -228,34 +219,10 @@ def _margin(cfg: AppConfig, margin: Collateral, price: Decimal | VenueError) -> 
     )
 
 
-def _orders(cfg: AppConfig, orders: tuple[ReportedOrder, ...]) -> CheckResult:
-    if not orders:
-        return ok("open orders", "none")
-    count = "1 order is open" if len(orders) == 1 else f"{len(orders)} orders are open"
-    if cfg.account.foreign_orders is ForeignOrders.CANCEL:
-        return warning(
-            "open orders", count, "account.foreign_orders is cancel: those that are not ours will be cancelled"
-        )
-    return warning(
-        "open orders", count, "those that are not ours are left alone; cancel them, or let others not trade here"
-    )
-
-
 def _position(cfg: AppConfig, held: Position) -> CheckResult:
-    if not held.size:
-        return ok("position", "flat")
-    unit = cfg.exchange.instrument()
-    average = unit.price(1) * held.basis / held.size
-    side = "long" if held.size > 0 else "short"
-    text = f"{side} {plain(unit.size(abs(held.size)))} {unit.base} at {average:,.0f}"
-    if abs(unit.size(held.size)) > cfg.strategy.max_inventory_btc:
-        limit = plain(cfg.strategy.max_inventory_btc)
-        return warning(
-            "position",
-            f"{text}; strategy.max_inventory_btc is {limit}",
-            "it is quoted down on one side only; or close it",
-        )
-    return ok("position", text)
+    unit, limit = cfg.exchange.instrument(), cfg.strategy.max_inventory_btc
+    average = f" at {unit.price(1) * held.basis / held.size:,.0f}" if held.size else ""
+    return position_finding(unit.size(held.size), unit, limit, "strategy.max_inventory_btc", average=average)
 
 
 def _limits(cfg: AppConfig, http: BitflyerHttp, clock: Clock) -> CheckResult:

@@ -1,16 +1,21 @@
-"""Findings of a check, and the exit code that follows from them."""
+"""Findings of a check, the exit code that follows from them, and the findings that all venues have."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from yarl import URL
+
+from stall_then_strike.config.models import AppConfig, ForeignOrders
 from stall_then_strike.infra.line.clock_skew import ClockSkew
+from stall_then_strike.infra.line.own_machine import is_own_machine
+from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.names import NS_PER_S
-from stall_then_strike.types.text import plain
+from stall_then_strike.types.text import money, plain
 
 MAY_PASS: Final = 1
 """Exit code of a fault that may pass by itself."""
@@ -52,6 +57,62 @@ def warning(name: str, text: str, advice: str) -> CheckResult:
 def fault(name: str, text: str, advice: str, *, exit_code: int = MAY_PASS) -> CheckResult:
     """A finding that prevents trading, with the exit code `MAY_PASS` or `TO_MEND`."""
     return CheckResult(name=name, verdict=Verdict.FAULT, text=text, advice=advice, exit_code=exit_code)
+
+
+def address_finding(cfg: AppConfig, venue: str, is_venue_host: Callable[[str], bool], sent: str) -> CheckResult:
+    """Whether requests go to the venue over TLS, or stay on this machine. ``sent`` is what goes nowhere else."""
+    for key in ("base_url", "ws_url"):
+        text: str = getattr(cfg.exchange, key)
+        try:
+            url = URL(text)
+        except ValueError:
+            url = URL()
+        host = url.host or ""
+        if not is_own_machine(host) and not (is_venue_host(host) and url.scheme in {"https", "wss"}):
+            return fault(
+                "address",
+                f"exchange.{key}: {text} is neither {venue} over TLS nor this machine",
+                f"{sent} are not sent there; remove the setting to use {venue}'s address",
+                exit_code=TO_MEND,
+            )
+    return ok("address", cfg.exchange.base_url)
+
+
+def collateral_finding(collateral: Decimal, quote: str) -> CheckResult:
+    """Whether there is any."""
+    text = f"{money(collateral, signed=False)} {quote}"
+    if collateral <= 0:
+        return fault("collateral", text, "deposit collateral: every order would be refused")
+    return ok("collateral", text)
+
+
+def orders_finding(cfg: AppConfig, count: int) -> CheckResult:
+    """How many orders are open, and what becomes of those that are not ours."""
+    if not count:
+        return ok("open orders", "none")
+    text = "1 order is open" if count == 1 else f"{count} orders are open"
+    if cfg.account.foreign_orders is ForeignOrders.CANCEL:
+        return warning(
+            "open orders", text, "account.foreign_orders is cancel: those that are not ours will be cancelled"
+        )
+    return warning(
+        "open orders", text, "those that are not ours are left alone; cancel them, or let others not trade here"
+    )
+
+
+def position_finding(
+    size: Decimal, unit: Instrument, limit: Decimal, limit_key: str, *, name: str = "position", average: str = ""
+) -> CheckResult:
+    """The position, and whether it is within the strategy's limit. ``average`` is its entry price in words."""
+    if not size:
+        return ok(name, "flat")
+    side = "long" if size > 0 else "short"
+    text = f"{side} {plain(abs(size))} {unit.base}{average}"
+    if abs(size) > limit:
+        return warning(
+            name, f"{text}; {limit_key} is {plain(limit)}", "it is quoted down on one side only; or close it"
+        )
+    return ok(name, text)
 
 
 def clock_finding(skew: ClockSkew, max_skew_sec: Decimal) -> CheckResult:

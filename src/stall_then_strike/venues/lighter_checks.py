@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any, Final
 
-from yarl import URL
-
-from stall_then_strike.config.models import AppConfig, ForeignOrders
+from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.line.clock_skew import ClockSkew
-from stall_then_strike.infra.line.own_machine import is_own_machine
 from stall_then_strike.lighter.client import ask_public
 from stall_then_strike.lighter.factory import LighterParts
 from stall_then_strike.lighter.markets import configured_market
@@ -20,7 +17,18 @@ from stall_then_strike.lighter.messages import Position
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.types.errors import AuthRefused, Rejected, Retryable, Throttled, VenueError
 from stall_then_strike.types.text import money, plain
-from stall_then_strike.venues.findings import TO_MEND, CheckResult, clock_finding, fault, ok, warning
+from stall_then_strike.venues.findings import (
+    TO_MEND,
+    CheckResult,
+    address_finding,
+    clock_finding,
+    collateral_finding,
+    fault,
+    ok,
+    orders_finding,
+    position_finding,
+    warning,
+)
 
 _DOMAINS: Final = (".zklighter.elliot.ai", ".lighter.xyz")
 _NO_ACCOUNT: Final = 21100
@@ -33,7 +41,7 @@ async def lighter_checks(
 ) -> list[CheckResult]:
     """All findings about the venue. Never raises for what it finds. Without ``account``, the public side alone."""
     results = [] if account is None else [ok("credentials", f"{account.source}; account {account.account_index}")]
-    address = _address(cfg)
+    address = address_finding(cfg, "Lighter", lambda host: host.endswith(_DOMAINS), "transactions")
     results.append(address)
     if address.exit_code:
         return results
@@ -49,25 +57,6 @@ async def lighter_checks(
     if account is not None and parts is not None:
         results += await _account(cfg, account, parts, rows)
     return results
-
-
-def _address(cfg: AppConfig) -> CheckResult:
-    """Whether signed transactions go to Lighter over TLS, or stay on this machine."""
-    for key, schemes in (("base_url", "https"), ("ws_url", "wss")):
-        text: str = getattr(cfg.exchange, key)
-        try:
-            url = URL(text)
-        except ValueError:
-            url = URL()
-        host = url.host or ""
-        if not is_own_machine(host) and not (host.endswith(_DOMAINS) and url.scheme == schemes):
-            return fault(
-                "address",
-                f"exchange.{key}: {text} is neither Lighter over TLS nor this machine",
-                "transactions are not sent there; remove the setting to use Lighter's address",
-                exit_code=TO_MEND,
-            )
-    return ok("address", cfg.exchange.base_url)
 
 
 def _market(cfg: AppConfig, row: Mapping[str, Any] | None, is_one_of_several: bool) -> CheckResult:
@@ -124,18 +113,11 @@ async def _account(
         return [*results, _failed("account", error)]
     except (ValueError, InvalidOperation):
         return [*results, fault("account", "the venue's answer cannot be read", "try again later")]
-    results.append(_collateral(cfg, collateral))
+    results.append(collateral_finding(collateral, cfg.exchange.quote))
     results.append(_margin(cfg, worth, rows))
-    results.append(_orders(cfg, len(orders)))
+    results.append(orders_finding(cfg, len(orders)))
     results += _positions(cfg, held)
     return results
-
-
-def _collateral(cfg: AppConfig, collateral: Decimal) -> CheckResult:
-    text = f"{money(collateral, signed=False)} {cfg.exchange.quote}"
-    if collateral <= 0:
-        return fault("collateral", text, "deposit collateral: every order would be refused")
-    return ok("collateral", text)
 
 
 def _margin(cfg: AppConfig, worth: Decimal, rows: Mapping[object, Mapping[str, Any]]) -> CheckResult:
@@ -152,31 +134,19 @@ def _margin(cfg: AppConfig, worth: Decimal, rows: Mapping[object, Mapping[str, A
     return warning("margin", text, "lower strategy.max_inventory or deposit more: orders beyond it are cancelled")
 
 
-def _orders(cfg: AppConfig, count: int) -> CheckResult:
-    if not count:
-        return ok("open orders", "none")
-    text = "1 order is open" if count == 1 else f"{count} orders are open"
-    if cfg.account.foreign_orders is ForeignOrders.CANCEL:
-        return warning("open orders", text, "account.foreign_orders is cancel: those not ours will be cancelled")
-    return warning("open orders", text, "those that are not ours are left alone; cancel them, or let others not trade")
-
-
 def _positions(cfg: AppConfig, held: Sequence[Position]) -> list[CheckResult]:
     each = cfg.by_instrument()
-    found = []
-    for one in each:
-        unit = one.exchange.instrument()
-        name = f"position {unit.product_code}" if len(each) > 1 else "position"
-        size = next((position.size for position in held if position.market_id == one.exchange.market_index), Decimal(0))
-        side = "long" if size > 0 else "short"
-        text = f"{side} {plain(abs(size))} {unit.base}" if size else "flat"
-        if abs(size) > one.strategy.max_inventory_btc:
-            limit = plain(one.strategy.max_inventory_btc)
-            advice = "it is quoted down on one side only; or close it"
-            found.append(warning(name, f"{text}; strategy.max_inventory is {limit}", advice))
-        else:
-            found.append(ok(name, text))
-    return found
+    sizes = {position.market_id: position.size for position in held}
+    return [
+        position_finding(
+            sizes.get(one.exchange.market_index, Decimal(0)),
+            one.exchange.instrument(),
+            one.strategy.max_inventory_btc,
+            "strategy.max_inventory",
+            name=f"position {one.exchange.product_code}" if len(each) > 1 else "position",
+        )
+        for one in each
+    ]
 
 
 def _failed(name: str, error: VenueError) -> CheckResult:
