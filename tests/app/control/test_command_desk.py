@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stall_then_strike.app.control.command_desk import Desk
+from stall_then_strike.app.control.command_desk import CommandDesk
 from stall_then_strike.app.control.verbs import Act, Verb, one_line
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.types.dto import Command, Control, Reason
@@ -18,13 +18,13 @@ def halted(reason: Reason) -> OnStage:
 
 
 async def test_flatten_leaves_a_position_to_the_operator() -> None:
-    answer = await Desk(halted(Reason.AUTH_REFUSED), Ending(), None).act(Act(Verb.FLATTEN, "me"))
+    answer = await CommandDesk(halted(Reason.AUTH_REFUSED), Ending(), None).act(Act(Verb.FLATTEN, "me"))
     assert answer == (False, "the halt auth_refused leaves the position to you: close it at the venue")
 
 
 async def test_what_is_so_already_is_said() -> None:
     stage = halted(Reason.OPERATOR)
-    desk = Desk(stage, Ending(), None)
+    desk = CommandDesk(stage, Ending(), None)
     assert (await desk.act(Act(Verb.HALT, "me"))).text == "was halted already: operator"
     assert (await desk.act(Act(Verb.PAUSE, "me"))).text == "paused; no quote is live; exits go on"
     assert (await desk.act(Act(Verb.PAUSE, "me"))).text == "was paused already"
@@ -38,10 +38,10 @@ async def test_a_run_that_ends_takes_no_more_but_halt_and_cancel(verb: Verb) -> 
     ending = Ending()
     ending.ask("SIGTERM")
     stage = OnStage()
-    answer = await Desk(stage, ending, None).act(Act(verb, "me"))
+    answer = await CommandDesk(stage, ending, None).act(Act(verb, "me"))
     assert answer == (False, "the run is ending: SIGTERM")
     assert stage.events == []
-    assert (await Desk(stage, ending, None).act(Act(Verb.CANCEL_ALL, "me"))).is_done
+    assert (await CommandDesk(stage, ending, None).act(Act(Verb.CANCEL_ALL, "me"))).is_done
 
 
 def test_a_reason_is_one_line() -> None:

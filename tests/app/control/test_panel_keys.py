@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from stall_then_strike.app.control import panel_keys
-from stall_then_strike.app.control.command_desk import Desk
+from stall_then_strike.app.control.command_desk import CommandDesk
 from stall_then_strike.app.control.panel_keys import Keys
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.types.dto import Command, Reason
@@ -25,7 +25,7 @@ async def at_terminal(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[On
     monkeypatch.setattr(os, "tcgetpgrp", lambda fd: os.getpgrp())  # a test has no session of its own to lead
     monkeypatch.setattr(panel_keys, "_LOOK_S", 0.01)
     stage = OnStage()
-    keys = Keys(Desk(stage, Ending(), None), theirs)
+    keys = Keys(CommandDesk(stage, Ending(), None), theirs)
     reading = asyncio.create_task(keys.run())
     try:
         yield stage, keys, ours
@@ -76,7 +76,7 @@ async def test_pasted_text_means_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
 async def test_a_question_is_not_open_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(panel_keys, "_SHOWN_NS", 0)
     stage = OnStage()
-    keys = Keys(Desk(stage, Ending(), None), 0)
+    keys = Keys(CommandDesk(stage, Ending(), None), 0)
     await keys.press("h")
     await keys.press("y")
     assert stage.commands == []

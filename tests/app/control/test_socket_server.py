@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.app.control import doorway
-from stall_then_strike.app.control.command_desk import Desk
+from stall_then_strike.app.control.command_desk import CommandDesk
 from stall_then_strike.app.control.metrics_server import MetricsServer
 from stall_then_strike.app.control.socket_client import ask
 from stall_then_strike.app.control.socket_server import SocketServer, socket_path
@@ -50,7 +50,7 @@ def open_folder() -> Iterator[Path]:
 @asynccontextmanager
 async def served(folder: Path) -> AsyncIterator[tuple[OnStage, Path]]:
     stage, path = OnStage(), folder / "control.sock"
-    server = SocketServer(path, Desk(stage, Ending(), None), lambda: LIVE)
+    server = SocketServer(path, CommandDesk(stage, Ending(), None), lambda: LIVE)
     serving = asyncio.create_task(server.serve())
     try:
         yield stage, path
@@ -105,7 +105,7 @@ async def test_idle_visitors_make_room(tmp_path: Path, monkeypatch: pytest.Monke
 
 async def test_a_socket_of_somebody_else_is_not_removed(tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
-    server = SocketServer(path, Desk(OnStage(), Ending(), None), lambda: LIVE)
+    server = SocketServer(path, CommandDesk(OnStage(), Ending(), None), lambda: LIVE)
     serving = asyncio.create_task(server.serve())
     await asyncio.sleep(0.05)
     path.unlink()
@@ -121,7 +121,7 @@ def test_the_shorter_name_of_a_socket_is_used(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(deep)
     assert socket_path(Path("logs")) == Path("logs/control.sock")
     with pytest.raises(OSError, match="longer than 107 bytes"):
-        SocketServer(deep / "control.sock", Desk(OnStage(), Ending(), None), lambda: LIVE)
+        SocketServer(deep / "control.sock", CommandDesk(OnStage(), Ending(), None), lambda: LIVE)
 
 
 async def test_figures_are_for_this_machine_only() -> None:

@@ -26,7 +26,7 @@ class Commanded(Protocol):
         ...
 
 
-class Desk:
+class CommandDesk:
     """Takes commands one after the other. It belongs to the trader's event loop."""
 
     def __init__(

@@ -15,7 +15,7 @@ import tty
 from contextlib import suppress
 from typing import Any, Final
 
-from stall_then_strike.app.control.command_desk import Desk
+from stall_then_strike.app.control.command_desk import CommandDesk
 from stall_then_strike.app.control.verbs import MEANING, Act, Verb
 from stall_then_strike.infra.clock import perf_ns
 from stall_then_strike.types.dto import NS_PER_S
@@ -41,7 +41,7 @@ _LOCAL: Final = 3
 class Keys:
     """Reads the terminal of one run."""
 
-    def __init__(self, desk: Desk, fd: int) -> None:
+    def __init__(self, desk: CommandDesk, fd: int) -> None:
         """``fd`` is a terminal; nothing is read or set yet."""
         self._desk, self._fd = desk, fd
         self._asked: Verb | None = None

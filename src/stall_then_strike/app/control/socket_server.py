@@ -22,7 +22,7 @@ from aiohttp import web
 from loguru import logger
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stall_then_strike.app.control.command_desk import Desk
+from stall_then_strike.app.control.command_desk import CommandDesk
 from stall_then_strike.app.control.doorway import MOST_BYTES, Doorway, plain_answer
 from stall_then_strike.app.control.verbs import Act, Verb, one_line
 from stall_then_strike.app.view.snapshot import Snapshot, as_plain
@@ -52,7 +52,7 @@ def socket_path(log_dir: Path) -> Path:
 class SocketServer:
     """Commands and status of one run."""
 
-    def __init__(self, path: Path, desk: Desk, snapshot: Callable[[], Snapshot]) -> None:
+    def __init__(self, path: Path, desk: CommandDesk, snapshot: Callable[[], Snapshot]) -> None:
         """Make the socket; a run holds its log folder, so one that is there is left from a killed process.
 
         Raises OSError.

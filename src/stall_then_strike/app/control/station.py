@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from loguru import logger
 
-from stall_then_strike.app.control.command_desk import Commanded, Desk
+from stall_then_strike.app.control.command_desk import CommandDesk, Commanded
 from stall_then_strike.app.control.metrics_server import HOST, MetricsServer
 from stall_then_strike.app.control.metrics_text import Histograms, metrics_text
 from stall_then_strike.app.control.panel_keys import Keys
@@ -62,7 +62,7 @@ class Station:
         """Nothing is opened yet."""
         self._run = run
         reloading = None if run.settings is None else Reloading(run.settings, run.trader)
-        self.desk = Desk(run.trader, run.ending, reloading, run.observer.expire)
+        self.desk = CommandDesk(run.trader, run.ending, reloading, run.observer.expire)
         self._service = ServiceManager()
         self.metrics_port = 0
         """The port of the figures, once they are served."""
