@@ -76,12 +76,7 @@ def cards(run: RunFigures, say: Labels) -> list[Card]:
     realised = money(run.jpy(books.realised))
     ratio = run.fate.ratio
     return [
-        Card(
-            label=f"{say('total')}, {jpy}",
-            value=money(total),
-            note=f"{say('realised')} {realised} · {say('unrealised')} {money(run.jpy(books.unrealised))}",
-            tone=(total > 0) - (total < 0),
-        ),
+        _total_card(total, realised, money(run.jpy(books.unrealised)), say),
         Card(label=f"{say('drawdown')}, {jpy}", value=money(run.jpy(books.max_drawdown))),
         _estimate_card(f"{say('per_fill')}, {jpy}", run.pnl_per_fill, say),
         _estimate_card(f"{say('per_trip')}, {jpy}", run.pnl_per_trip, say),
@@ -108,18 +103,22 @@ def cards(run: RunFigures, say: Labels) -> list[Card]:
     ]
 
 
+def _total_card(total: Decimal, realised: str, unrealised: str, say: Labels) -> Card:
+    return Card(
+        label=f"{say('total')}, {say('jpy')}",
+        value=money(total),
+        note=f"{say('realised')} {realised} · {say('unrealised')} {unrealised}",
+        tone=(total > 0) - (total < 0),
+    )
+
+
 def account_cards(account: AccountFigures, say: Labels) -> list[Card]:
     """The key figures of several instruments together, and the limits of a day."""
     jpy, total = say("jpy"), account.together(attrgetter("total"))
     parts = {name: money(account.together(attrgetter(name))) for name in ("realised", "unrealised", "funding")}
     halts = max(run.halts for run in account.runs)  # a halt of one is one of all
     return [
-        Card(
-            label=f"{say('total')}, {jpy}",
-            value=money(total),
-            note=f"{say('realised')} {parts['realised']} · {say('unrealised')} {parts['unrealised']}",
-            tone=(total > 0) - (total < 0),
-        ),
+        _total_card(total, parts["realised"], parts["unrealised"], say),
         Card(label=f"{say('drawdown')}, {jpy}", value=money(account.max_drawdown)),
         Card(label=f"{say('limit_of_day')}, {jpy}", value=money(account.risk.daily_pnl_jpy)),
         Card(label=f"{say('limit_of_drawdown')}, {jpy}", value=money(account.risk.max_dd_jpy)),
