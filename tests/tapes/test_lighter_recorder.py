@@ -11,7 +11,6 @@ from stall_then_strike.sim.lighter_server import LighterExchange
 from stall_then_strike.tapes.recorder import Product, Recorder
 from stall_then_strike.tapes.tape_tools import audit_tape, faults_of
 from stall_then_strike.types.dto import NS_PER_S
-from stall_then_strike.venues.embedded_lighter import at_exchange
 from stall_then_strike.venues.lighter_units import with_units
 from tests.live.pace import steady_clock
 
@@ -23,7 +22,7 @@ async def test_each_market_is_recorded_and_nothing_of_an_account(tmp_path: Path)
         LighterExchange(clock=clock, markets=markets, seed=3, has_crowd=True) as exchange,
     ):
         settings = app_config(with_units(read_layers(DEFAULTS / "base.yml", DEFAULTS / "lighter-sim.yml")))
-        cfg = at_exchange(settings, exchange)
+        cfg = settings.at(exchange.base_url, exchange.ws_url)
         async with Recorder(cfg, [Product("ETH"), Product("SOL")], tmp_path, clock) as recorder:
             await recorder.wait_ready(30)
             await clock.sleep_until(clock.now_ns() + 8 * NS_PER_S)

@@ -18,7 +18,7 @@ from stall_then_strike.sim.lighter.clearing.records import OrderTerms
 from stall_then_strike.sim.lighter_server import LighterExchange
 from stall_then_strike.types.dto import NS_PER_MS
 from stall_then_strike.types.errors import AuthRefused, ConfigError
-from stall_then_strike.venues.embedded_lighter import account_at, at_exchange
+from stall_then_strike.venues.embedded_lighter import account_at
 from stall_then_strike.venues.lighter_hand import AHEAD_NS, lighter_cancel_all
 from stall_then_strike.venues.lighter_units import with_units
 
@@ -48,7 +48,7 @@ async def room(
         path.write_text("".join(ENTRY.format(name=name, key=one) for name, one in keys.items()))
         path.chmod(0o600)
         monkeypatch.setenv(FILE_VARIABLE, str(path))
-        yield exchange, at_exchange(cfg, exchange), account_at(exchange, key)
+        yield exchange, cfg.at(exchange.base_url, exchange.ws_url), account_at(exchange, key)
 
 
 async def test_cancel_all_ends_every_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

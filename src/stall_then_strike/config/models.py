@@ -142,6 +142,11 @@ class AppConfig(Section):
         """The product codes of all instruments, in order."""
         return tuple(one.product_code for one in self.instruments) or (self.exchange.product_code,)
 
+    def at(self, base_url: str, ws_url: str) -> AppConfig:
+        """The same with other addresses of the venue."""
+        urls = {"base_url": base_url, "ws_url": ws_url}
+        return self.model_copy(update={"exchange": self.exchange.model_copy(update=urls)})
+
     def by_instrument(self) -> tuple[AppConfig, ...]:
         """The configuration of each instrument alone, in order; this one itself if there is only one."""
         if not self.instruments:

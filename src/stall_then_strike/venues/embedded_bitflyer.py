@@ -79,9 +79,8 @@ async def open_embedded(
     exchange = await stack.enter_async_context(
         BitflyerExchange(source_of(markets), clock=clock, private=venue, faults=faults)
     )
-    urls = {"base_url": exchange.base_url, "ws_url": exchange.ws_url}
-    cfg = cfg.model_copy(update={"exchange": cfg.exchange.model_copy(update=urls)})
-    return cfg, Credentials(key=key.key, secret=key.secret, source="embedded exchange")
+    at_exchange = cfg.at(exchange.base_url, exchange.ws_url)
+    return at_exchange, Credentials(key=key.key, secret=key.secret, source="embedded exchange")
 
 
 def _markets(cfg: AppConfig, start_ns: int) -> list[Market]:

@@ -37,13 +37,7 @@ async def open_embedded_lighter(
     )
     key = exchange.add_account(int(cfg.sim.collateral_jpy))
     await stack.enter_async_context(exchange)
-    return at_exchange(cfg, exchange), account_at(exchange, key)
-
-
-def at_exchange(cfg: AppConfig, exchange: LighterExchange) -> AppConfig:
-    """The settings with the addresses of an exchange on loopback."""
-    urls = {"base_url": exchange.base_url, "ws_url": exchange.ws_url}
-    return cfg.model_copy(update={"exchange": cfg.exchange.model_copy(update=urls)})
+    return cfg.at(exchange.base_url, exchange.ws_url), account_at(exchange, key)
 
 
 def account_at(exchange: LighterExchange, key: Credentials) -> LighterAccount:

@@ -66,8 +66,7 @@ async def daemon() -> AsyncIterator[Daemon]:
     cfg = config(ws={"reconnect_min_sec": Decimal("0.2")})
     market = Market(seed=3, start_ns=clock.now_ns(), instrument=cfg.exchange.instrument())
     async with BitflyerExchange(market, clock=clock) as exchange:
-        urls = {"base_url": exchange.base_url, "ws_url": exchange.ws_url}
-        cfg = cfg.model_copy(update={"exchange": cfg.exchange.model_copy(update=urls)})
+        cfg = cfg.at(exchange.base_url, exchange.ws_url)
         traders: list[PaperTrader] = []
 
         def on_event(event: MarketEvent) -> None:
