@@ -36,7 +36,6 @@ from stall_then_strike.sim.lighter.clearing.contracts import Plan
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.sim.lighter_server import Credentials, LighterExchange
 from stall_then_strike.types.dto import NS_PER_S, BookedFill
-from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.venues.choice import venue_of
 from stall_then_strike.venues.embedded_lighter import account_at
 
@@ -188,10 +187,7 @@ class TradingRoom:
         """Journal and inventory are the ledger's, to the unit; nothing works at the venue."""
         assert not self.books.orders, f"orders left behind: {list(self.books.orders.values())}"
         for number, one in enumerate(self.cfg.by_instrument()):
-            self._check(number, one.exchange.instrument())
-
-    def _check(self, number: int, unit: Instrument) -> None:
-        check_market(self.books, SYMBOLS.index(unit.product_code), *self.booked(number))
+            check_market(self.books, one.exchange.market_index, *self.booked(number))
 
 
 def check_market(books: Account, market: int, booked: Sequence[BookedFill], memo: Any) -> None:

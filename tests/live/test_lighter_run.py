@@ -13,11 +13,8 @@ import pytest
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
-from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.config.loader import app_config, read_layers
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.journal.reader import JournalReader
-from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.infra.logs.log_folder import log_folders
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.lighter.signing.signer import Secret
@@ -27,11 +24,10 @@ from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.sim.lighter_server import LighterExchange
 from stall_then_strike.tapes.tape_files import is_event_log, product_of
 from stall_then_strike.tapes.tape_tools import audit_tape
-from stall_then_strike.venues.embedded_lighter import at_exchange
 from stall_then_strike.venues.lighter_units import with_units
 from tests.e2e.commands import csv_bytes
 from tests.e2e.commands import run as run_command
-from tests.lighter.trader_rig import TradingRoom, check_market
+from tests.lighter.trader_rig import TradingRoom
 from tests.live.pace import steady_clock
 
 pytest.importorskip("lighter")
@@ -51,14 +47,10 @@ class Room(TradingRoom):
 
     def check(self) -> None:
         """Journal, CSV and inventory are the ledger's, to the unit; nothing works at the venue."""
-        assert not self.books.orders
-        path = journal_path(self.cfg.journal.dir, self.cfg.exchange.product_code)
-        for one, folder in zip(self.cfg.by_instrument(), log_folders(self.folder / "logs", self.cfg), strict=True):
-            unit = one.exchange.instrument()
-            with JournalReader.open(path) as reader:
-                of = reader.of(unit.product_code)
-                booked, memo = list(of.fills()), of.memo()
-            check_market(self.books, one.exchange.market_index, booked, memo)
+        super().check()
+        each = zip(self.cfg.by_instrument(), log_folders(self.logs, self.cfg), strict=True)
+        for number, (one, folder) in enumerate(each):
+            unit, (booked, _) = one.exchange.instrument(), self.booked(number)
             rows = [
                 row
                 for found in sorted((folder / "trades").glob("*.csv"))
@@ -83,7 +75,7 @@ async def room_of(
         steady_clock(SPEED) as clock,
         LighterExchange(clock=clock, markets=markets, seed=5, settings=settings, has_crowd=True) as exchange,
     ):
-        yield Room(folder, clock, exchange, exchange.add_account(100_000), at_exchange(cfg, exchange))
+        yield Room(folder, clock, exchange, exchange.add_account(100_000), cfg.at(exchange.base_url, exchange.ws_url))
 
 
 async def _comes(is_so: Callable[[], object]) -> None:
@@ -123,22 +115,14 @@ def check_recording(folder: Path, cfg: AppConfig) -> None:
 async def test_restart_after_a_stop_in_mid_air_goes_on_from_the_journal(tmp_path: Path) -> None:
     """The first run ends as a killed process does; the next finds its orders by their names."""
     async with room_of(tmp_path) as room:
+        left = set[int]()
 
-        async def nothing() -> None:
-            """A killed process cancels nothing."""
+        def is_in_mid_air() -> bool:
+            nonlocal left
+            left = set(room.books.orders)
+            return bool(left and room.books.trades)
 
-        def attend(run: LiveRun) -> None:
-            run._cancel_the_rest = nothing  # type: ignore[method-assign]
-
-        room.attend = attend
-        first = asyncio.create_task(room.trade(None))
-        async with asyncio.timeout(60):
-            await _comes(lambda: room.books.trades and room.books.orders)
-        left = set(room.books.orders)
-        first.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await first
-        room.attend = lambda run: None
+        await room.killed_run(is_in_mid_air, 60 * SPEED)
         assert await room.trade(20) == cli.EXIT_DONE
         room.check()
     assert left

@@ -9,30 +9,18 @@ import pytest
 
 from stall_then_strike.tapes.event_replay import open_run
 from stall_then_strike.tapes.tape_files import product_of
+from tests.app.trader.recorded_run import RecordedRun
 from tests.e2e.commands import csv_bytes, rows, run
 
 MARKETS = ("ETH", "BTC", "SOL")
 SETTINGS = ("--config", "configs/lighter-sim.yml")
 
 
-class Room:
+class Room(RecordedRun):
     """What one recorded run has left."""
 
     def __init__(self, folder: Path) -> None:
-        self.logs, self.raw = folder / "logs", folder / "raw"
-        words = ("--sim", "--venue", "lighter", "--speed", "max", "--duration", "30", "--set", "record.enabled=true")
-        ended = run("run_paper", *words, "--set", f"record.dir={self.raw}", "--log-dir", self.logs)
-        assert ended.returncode == 0, ended.stderr
-        self.said = ended.stdout
-
-    @property
-    def event_log(self) -> Path:
-        (path,) = self.raw.glob("*.events.jsonl.zst")
-        return path
-
-    @property
-    def tapes(self) -> list[Path]:
-        return sorted(path for path in self.raw.glob("*.zst") if path != self.event_log)
+        super().__init__(folder, "--venue", "lighter", "--duration", "30")
 
     def folders(self, logs: Path) -> list[Path]:
         return [logs, *(logs / market for market in MARKETS[1:])]

@@ -16,6 +16,7 @@ from stall_then_strike.infra.logs.run_manifest import FOLDER, read_records
 from stall_then_strike.research.report.run_data import read_account
 from stall_then_strike.tapes.event_replay import open_run, read_inputs
 from stall_then_strike.tapes.tape_files import product_of
+from tests.app.trader.recorded_run import RecordedRun
 from tests.e2e.commands import csv_bytes, rows, run
 
 PRODUCTS = ("FX_BTC_JPY", "XRP_JPY")
@@ -32,31 +33,16 @@ strategy: {stall_T_ms: 100, ttl_ms: 2000}
 """
 
 
-class Room:
+class Room(RecordedRun):
     """A folder with settings, and what one recorded run in virtual time has left in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.settings = folder, folder / "two.yml"
-        self.logs, self.raw = folder / "logs", folder / "raw"
         self.settings.write_text(SETTINGS)
-        ended = self.do(
-            "run_paper", "--sim", "--speed", "max", "--duration", "90", "--set", "record.enabled=true",
-            "--set", f"record.dir={self.raw}", "--log-dir", self.logs,
-        )  # fmt: skip
-        assert ended.returncode == 0, ended.stderr
-        self.said = ended.stdout
+        super().__init__(folder, "--duration", "90", "--config", self.settings)
 
     def do(self, command: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
         return run(command, *words, "--config", self.settings)
-
-    @property
-    def event_log(self) -> Path:
-        (path,) = self.raw.glob("*.events.jsonl.zst")
-        return path
-
-    @property
-    def tapes(self) -> list[Path]:
-        return sorted(path for path in self.raw.glob("*.zst") if path != self.event_log)
 
 
 @pytest.fixture(scope="module")
