@@ -144,10 +144,10 @@ class TradingRoom:
         cfg, account = self.cfg, account or self.account
         with ExitStack() as stack:
             journal = stack.enter_context(self._journal(account))
-            logs, *more_logs = (
+            logs = [
                 stack.enter_context(CsvLogs(folder, one.exchange.instrument(), cfg.log))
                 for folder, one in zip(log_folders(self.logs, cfg), cfg.by_instrument(), strict=True)
-            )
+            ]
             parts = LiveParts(
                 cfg=cfg,
                 account=account,
@@ -156,7 +156,6 @@ class TradingRoom:
                 log_dir=self.logs,
                 screen=Screen(Console(file=self.console, width=200), live=False),
                 alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
-                more_logs=more_logs,
             )
             connection = venue_of(cfg).connect(cfg, self.clock, account)
             async with open_run(parts, cfg, self.clock, account, connection, ending) as run:

@@ -94,16 +94,15 @@ def open_parts(
         now_ns=now_ns,
         locks=folder,
     )
-    logs, *more_logs = (
+    logs = [
         stack.enter_context(CsvLogs(place, each.exchange.instrument(), cfg.log))
         for place, each in zip(log_folders(folder / "logs", cfg), cfg.by_instrument(), strict=True)
-    )
+    ]
     return LiveParts(
         cfg=cfg,
         account=account,
         journal=stack.enter_context(journal),
         logs=logs,
-        more_logs=more_logs,
         log_dir=folder / "logs",
         screen=Screen(Console(file=console, width=200), live=False),
         alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),

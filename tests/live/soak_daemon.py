@@ -99,7 +99,7 @@ def main(told: dict[str, Any]) -> int:
                 cfg=cfg,
                 account=credentials,
                 journal=journal,
-                logs=logs,
+                logs=[logs],
                 log_dir=folder / "logs",
                 screen=Screen(Console(file=screen), live=False),
                 alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),

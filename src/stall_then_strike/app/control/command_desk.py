@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from loguru import logger
 
-from stall_then_strike.app.control.reloading import Reloading
+from stall_then_strike.app.control.reloading import Commanded, Reloading
 from stall_then_strike.app.control.verbs import Act, Answer, Verb
 from stall_then_strike.app.shell.ending import Ending
-from stall_then_strike.engine.portfolio import Portfolio
-from stall_then_strike.infra.clock import Clock
-from stall_then_strike.types.dto import Command, Control, Event, Reason
-
-
-class Commanded(Protocol):
-    """A trader, as far as it is commanded from here."""
-
-    portfolio: Portfolio
-    clock: Clock
-
-    def on_event(self, event: Event) -> None:
-        """Take an event."""
-        ...
+from stall_then_strike.types.dto import Command, Control, Reason
 
 
 class CommandDesk:

@@ -31,8 +31,8 @@ class Settings:
     """Reads the files again; raises ConfigError."""
 
 
-class Trading(Protocol):
-    """A trader, as far as its settings change."""
+class Commanded(Protocol):
+    """A trader, as far as it is commanded from here."""
 
     portfolio: Portfolio
     clock: Clock
@@ -71,7 +71,7 @@ class Preview:
 class Reloading:
     """Reads and applies the settings of one run."""
 
-    def __init__(self, settings: Settings, trader: Trading) -> None:
+    def __init__(self, settings: Settings, trader: Commanded) -> None:
         """``settings`` are those that the run began with."""
         self._cfg, self._read, self._trader = settings.cfg, settings.read, trader
         self._busy = asyncio.Lock()

@@ -11,11 +11,11 @@ from typing import Any, Final, Protocol
 
 from loguru import logger
 
-from stall_then_strike.app.control.command_desk import CommandDesk, Commanded
+from stall_then_strike.app.control.command_desk import CommandDesk
 from stall_then_strike.app.control.metrics_server import HOST, MetricsServer
 from stall_then_strike.app.control.metrics_text import Histograms, metrics_text
 from stall_then_strike.app.control.panel_keys import Keys
-from stall_then_strike.app.control.reloading import Reloading, Settings
+from stall_then_strike.app.control.reloading import Commanded, Reloading, Settings
 from stall_then_strike.app.control.socket_server import SocketServer, socket_path
 from stall_then_strike.app.control.verbs import Act, Verb
 from stall_then_strike.app.shell.ending import Ending

@@ -75,12 +75,11 @@ class LiveParts:
     account: Account | None
     """None for the embedded exchange, which makes its own."""
     journal: Journal
-    logs: CsvLogs
-    """The first instrument's; ``more_logs`` are those of the others."""
+    logs: Sequence[CsvLogs]
+    """Of each instrument."""
     log_dir: Path
     screen: Screen
     alerts: Alerts
-    more_logs: Sequence[CsvLogs] = ()
     strategy: MakeStrategy = configured
     settings: Settings | None = None
     """How to read the settings anew; None if they cannot be."""
@@ -160,7 +159,7 @@ class LiveRun:
             [
                 LivePlace(core=core, feed=feed, logs=logs, desk=desk)
                 for core, feed, logs, desk in zip(
-                    portfolio.cores, connection.feeds, (parts.logs, *parts.more_logs), connection.desks, strict=True
+                    portfolio.cores, connection.feeds, parts.logs, connection.desks, strict=True
                 )
             ],
             parts.journal,
@@ -370,7 +369,7 @@ class LiveRun:
         """Watch for failing logs, long disconnects and the moment when nothing is live any more."""
         portfolio, trader, parts = self.portfolio, self.trader, self._parts
         while True:
-            failure = next((one.failure for one in (parts.logs, *parts.more_logs) if one.failure is not None), None)
+            failure = next((one.failure for one in parts.logs if one.failure is not None), None)
             if failure is not None and portfolio.halted is None and portfolio.start_fault is None:
                 trader.halt(Reason.LOG_FAILURE, str(failure))
             transport = self._session.statistics()
