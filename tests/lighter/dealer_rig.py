@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.lighter import DealerConfig, LighterDealer
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, LighterMarket, Plan
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
@@ -28,9 +29,17 @@ OLD_MINIMUMS = tuple(
 
 @asynccontextmanager
 async def exchange(
-    settings: VenueSettings = QUICK, markets: tuple[LighterMarket, ...] = OLD_MINIMUMS
+    settings: VenueSettings = QUICK,
+    markets: tuple[LighterMarket, ...] = OLD_MINIMUMS,
+    clock: ScaledClock | None = None,
 ) -> AsyncIterator[LighterExchange]:
-    async with LighterExchange(clock=SystemClock(), seed=1, settings=settings, markets=markets) as venue:
+    async with LighterExchange(
+        clock=SystemClock() if clock is None else clock,
+        seed=1,
+        settings=settings,
+        markets=markets,
+        signing_ns=time.time_ns,
+    ) as venue:
         yield venue
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -247,7 +248,7 @@ async def _trading(plan: FaultPlan, speed: float) -> AsyncIterator[Room]:
     clock = ScaledClock(speed)
     start_ns = clock.now_ns()
     async with LighterExchange(
-        clock=clock, seed=plan.seed, settings=SETTINGS, markets=OLD_MINIMUMS, faults=plan
+        clock=clock, seed=plan.seed, settings=SETTINGS, markets=OLD_MINIMUMS, faults=plan, signing_ns=time.time_ns
     ) as venue:
         key = venue.add_account(1_000_000)
         dealer = LighterDealer(config(venue.base_url, key, max_ws_batch=10_000), clock=clock)

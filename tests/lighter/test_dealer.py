@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.lighter import DealerConfig, LighterDealer
 from stall_then_strike.lighter.instruments import FRESH_NS
 from stall_then_strike.lighter.markets import Markets
 from stall_then_strike.lighter.signing.intents import COI_MAX
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.types.errors import BatchFailed, ConfigError, NotSent, Rejected, UnfitOrder
+from stall_then_strike.types.names import NS_PER_S
 from tests.lighter.dealer_rig import BTC, ETH, Rig, config, exchange, rig, sent
 
 SIGNED = VenueSettings(delay_ms=(1, 3), verifies_orders=True)
@@ -230,6 +232,17 @@ async def test_cancel_all_reaches_every_market_after_what_is_queued() -> None:
         await at.dealer.cancel_all_orders()
         await at.settled()
         assert (at.orders(ETH), at.orders(BTC)) == ([], [])
+
+
+async def test_transactions_stay_valid_at_a_venue_whose_clock_runs_faster_than_the_signers() -> None:
+    clock = ScaledClock(600.0)
+    async with (
+        exchange(clock=clock) as venue,
+        await LighterDealer.create(config(venue.base_url, venue.add_account(1_000))) as dealer,
+    ):
+        await clock.sleep_until(clock.now_ns() + 15 * 60 * NS_PER_S)
+        await dealer.create_limit_order(2_000, 0.01)
+        assert (await dealer.flush())["results"][0]["status"] == "accepted"
 
 
 async def test_unknown_client_index_is_cancelled_as_given() -> None:
@@ -477,6 +490,7 @@ def test_package_is_imported_without_the_sdk_and_says_how_to_install_it() -> Non
     code = """
 import sys
 sys.modules["lighter"] = None
+from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.lighter import DealerConfig, LighterDealer
 import asyncio
 cfg = DealerConfig(base_url="http://127.0.0.1:9", account_index=1,

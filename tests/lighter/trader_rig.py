@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -225,7 +226,7 @@ async def trading_room(
 ) -> AsyncIterator[TradingRoom]:
     """An exchange with a crowd and an account; ``more`` goes to it."""
     async with LighterExchange(
-        clock=clock, seed=seed, settings=settings, has_crowd=True, audit=audit, **more
+        clock=clock, seed=seed, settings=settings, has_crowd=True, audit=audit, signing_ns=time.time_ns, **more
     ) as exchange:
         account = exchange.venue.add_account(10**11, index=account_index)  # two rooms in a process need two indexes
         key = exchange.add_key(account.index, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -125,7 +126,7 @@ async def desk(
 ) -> AsyncIterator[Desk]:
     """An exchange with an account, whose private channels are live."""
     clock = SystemClock() if clock is None else clock
-    async with LighterExchange(clock=clock, seed=1, settings=settings, **more) as venue:
+    async with LighterExchange(clock=clock, seed=1, settings=settings, signing_ns=time.time_ns, **more) as venue:
         key = venue.add_account(usdc)
         async with connected(venue, key, symbols or ("ETH",), clock, rules) as one:
             yield one

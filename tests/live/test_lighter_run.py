@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -73,7 +74,9 @@ async def room_of(
     settings = VenueSettings(plan=Plan.PREMIUM, verifies_orders=is_verified)
     async with (
         steady_clock(SPEED) as clock,
-        LighterExchange(clock=clock, markets=markets, seed=5, settings=settings, has_crowd=True) as exchange,
+        LighterExchange(
+            clock=clock, markets=markets, seed=5, settings=settings, has_crowd=True, signing_ns=time.time_ns
+        ) as exchange,
     ):
         yield Room(folder, clock, exchange, exchange.add_account(100_000), cfg.at(exchange.base_url, exchange.ws_url))
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import orjson
-from loguru import logger
 from rich.console import Console
 from rich.table import Table
 
@@ -67,11 +66,10 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("calibrate", patient=True)
+@cli.command("calibrate", patient=True, silent="stall_then_strike")  # warnings of the tape reader are for a trader
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
-    logger.disable("stall_then_strike")  # warnings of the tape reader are meant for a trader
     try:
         found = _find(args.paths)
         record = _record(found, args)
@@ -89,8 +87,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"calibrate: {error.filename or args.out} cannot be written: {error.strerror}\n")
         return cli.EXIT_FAILED
-    finally:
-        logger.enable("stall_then_strike")
 
 
 # --- input ------------------------------------------------------------------------------------------------------------

@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from loguru import logger
-
 from stall_then_strike.app.shell import cli
 from stall_then_strike.infra.logs.log_folder import log_folders
 from stall_then_strike.infra.logs.log_runs import LogRuns
@@ -59,12 +57,11 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("report", patient=True)
+@cli.command("report", patient=True, silent="stall_then_strike")  # warnings of the tape reader are for a trader
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
     args = flags.parse_args(argv)
-    logger.disable("stall_then_strike")  # warnings of the tape reader are meant for a trader
     try:
         if args.runs:
             sys.stdout.write(LogRuns.of(args.folder).listing())
@@ -104,8 +101,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"report: {error.filename or args.out} cannot be written: {error.strerror}\n")
         return cli.EXIT_FAILED
-    finally:
-        logger.enable("stall_then_strike")
     _tell_run(folder, args.wanted)
     sys.stdout.write(f"{out}\n")
     return cli.EXIT_DONE

@@ -84,8 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _serve(plan: FaultPlan | None, args: argparse.Namespace) -> int:
     """Serve until a signal or the end of the duration."""
     ending = Ending()
+    clock = SystemClock() if args.speed == 1.0 else ScaledClock(args.speed)
     exchange = LighterExchange(
-        clock=SystemClock() if args.speed == 1.0 else ScaledClock(args.speed),
+        clock=clock,
         markets=args.markets,
         seed=args.seed,
         plan=Plan(args.plan),
@@ -93,6 +94,7 @@ async def _serve(plan: FaultPlan | None, args: argparse.Namespace) -> int:
         faults=plan,
         host=args.host,
         port=args.port,
+        signing_ns=clock.sources.wall_ns,
     )
     account = exchange.add_account(args.collateral)
     async with AsyncExitStack() as stack:

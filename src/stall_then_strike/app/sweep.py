@@ -16,7 +16,6 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from loguru import logger
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
@@ -192,14 +191,13 @@ class Stopper:
             raise cli.Interrupted
 
 
-@cli.command("sweep")
+@cli.command("sweep", silent="stall_then_strike.infra")  # garbage frames are counted, not warned of
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = parser().parse_args(arguments)
     if args.seed is not None:
         args.sets = [*args.sets, f"paper.seed={args.seed}"]
-    logger.disable("stall_then_strike.infra")  # garbage frames are counted, not warned of
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by workers; no computation here uses threads
     stopper = Stopper()
     try:

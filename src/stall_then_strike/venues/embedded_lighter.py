@@ -34,6 +34,7 @@ async def open_embedded_lighter(
         plan=Plan(cfg.exchange.plan),
         has_crowd=True,
         faults=faults,
+        signing_ns=clock.sources.wall_ns,
     )
     key = exchange.add_account(int(cfg.sim.collateral_jpy))
     await stack.enter_async_context(exchange)

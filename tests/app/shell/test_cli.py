@@ -1,11 +1,13 @@
-"""Stop signals during work that may be lost."""
+"""Stop signals during work that may be lost, and the log of commands."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
+from loguru import logger
 
 from stall_then_strike.app.shell import cli
 
@@ -17,3 +19,18 @@ def test_signal_whose_exception_was_lost_is_raised_again() -> None:
             signal.raise_signal(signal.SIGTERM)
         with pytest.raises(cli.Interrupted, match="SIGTERM"):
             check()
+
+
+def test_what_a_command_does_not_show_is_logged_again_after_it(capsys: pytest.CaptureFixture[str]) -> None:
+    @cli.command("quiet", silent="tests")
+    def main(argv: Sequence[str] | None = None) -> int:
+        logger.warning("the warning")
+        return 0
+
+    assert main() == 0
+    assert "the warning" not in capsys.readouterr().err
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}")
+    logger.warning("afterwards")
+    logger.remove(sink)
+    assert lines == ["afterwards\n"]

@@ -81,11 +81,11 @@ class Main(Protocol):
         ...
 
 
-def command(name: str, *, patient: bool = False) -> Callable[[Main], Main]:
+def command(name: str, *, patient: bool = False, silent: str | None = None) -> Callable[[Main], Main]:
     """Make a command whose output can neither block nor end it (:mod:`output`).
 
-    ``patient`` commands, which answer a question, wait for their reader while there is one. An unexpected exception is
-    shown and ends the command with EXIT_FAILED.
+    ``patient`` commands, which answer a question, wait for their reader while there is one. What the package ``silent``
+    logs is not shown. An unexpected exception is shown and ends the command with EXIT_FAILED.
     """
 
     def wrap(main: Main) -> Main:
@@ -94,6 +94,8 @@ def command(name: str, *, patient: bool = False) -> Callable[[Main], Main]:
             with watched(patient=patient):
                 logger.remove()
                 sink = logger.add(sys.stderr, level="WARNING", format=f"{name}: {{message}}")
+                if silent is not None:
+                    logger.disable(silent)
                 try:
                     return main(argv)
                 except KeyboardInterrupt:
@@ -103,6 +105,8 @@ def command(name: str, *, patient: bool = False) -> Callable[[Main], Main]:
                     traceback.print_exc()
                     return EXIT_FAILED
                 finally:
+                    if silent is not None:
+                        logger.enable(silent)
                     with suppress(ValueError):  # the run's own log has replaced it
                         logger.remove(sink)
 

@@ -115,6 +115,8 @@ class LighterVenue:
         self._tokens: dict[str, int] = {}
         self.mishap: Callable[[Transaction], bool] | None = None
         """A fault: whether an accepted transaction silently has no effect."""
+        self.signing_ns: Callable[[], int] | None = None
+        """The clock by which clients sign, where time here runs faster than theirs; None: it is the same."""
         self.refusal: Callable[[], Refusal | None] | None = None
         """A fault: how a transaction or batch is refused, whatever is in it; None when it is not."""
 
@@ -186,7 +188,7 @@ class LighterVenue:
         try:
             if self.refusal is not None and (refusal := self.refusal()) is not None:
                 raise refusal
-            txs = [decode(tx_type, info, self.settings.chain_id) for tx_type, info in given]
+            txs = [self._decode(tx_type, info, now_ns) for tx_type, info in given]
             admission = Admission(self.accounts, self._queued, now_ns)
             admission.check_batch(txs, verifies=self.settings.verifies_orders, is_protected=is_protected)
             message, quota = self._pay_quota(self.accounts.by_index[txs[0].account], txs, now_ns)
@@ -196,6 +198,13 @@ class LighterVenue:
         for tx in txs:
             due_ns = self._accept(tx, now_ns)
         return Receipt(OK, message, tuple(tx.hash.hex() for tx in txs), due_ns, quota)
+
+    def _decode(self, tx_type: int, info: str, now_ns: int) -> Transaction:
+        """Read a transaction; its expiry is as far off in this venue's time as it is by the client's clock."""
+        tx = decode(tx_type, info, self.settings.chain_id)
+        if self.signing_ns is None:
+            return tx
+        return replace(tx, expired_at_ms=tx.expired_at_ms + (now_ns - self.signing_ns()) // NS_PER_MS)
 
     def _pay_quota(self, account: Account, txs: Sequence[Transaction], now_ns: int) -> tuple[str, int | None]:
         """Take the cost of transactions from the volume quota; return the answer's message and what is left."""
