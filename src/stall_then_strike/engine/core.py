@@ -276,7 +276,7 @@ class Core:
         if self.inventory.changes != self._checked and self._has_begun:
             self._check_limits()
         is_board = isinstance(event, BoardSnapshot)
-        self._decide(now, is_board)
+        self._decide(now)
         if self.inventory.position or self.exits.closing is not None:
             self._go_on_closing(now)
         changes: Changes | None = None
@@ -588,8 +588,8 @@ class Core:
             )
         )
 
-    def _decide(self, now: int, is_board: bool) -> None:
-        """Ask the strategy what it wants and carry it out. ``is_board``: the event was a board."""
+    def _decide(self, now: int) -> None:
+        """Ask the strategy what it wants and carry it out."""
         if self._errors >= self._max_errors:
             self.exits.cancel_quotes(Reason.INTERNAL_ERROR, now)
             self.exits.retry_cancels(now)
@@ -601,8 +601,6 @@ class Core:
             board = board._replace(status=status)
         if gate is None and status is not _OK:
             gate = _BOOK_GATES[status]
-        if is_board and self.record.hold_reason is not None and quoting.still_holds(board, gate, now):
-            return
         may_close = self.inventory.position != 0 and status is _OK and self._may_close()
         try:
             wish = quoting.ask(board, gate, now, may_close)
@@ -719,6 +717,7 @@ class Core:
                 self.account.rules.alarm("a close was refused")
 
     def _tell_strategy(self, tell: Callable[[], None], now: int) -> None:
+        self.quoting.ask_anew()
         try:
             tell()
         except Exception as error:  # noqa: BLE001 - whatever the error, the quotes must be cancelled

@@ -19,7 +19,8 @@ from stall_then_strike.types.instrument import NO_PRICE, Instrument, Lots
 
 _BUY: Final = Side.BUY
 _holding: Final = tuple.__new__
-"""Builds a `Holding` faster than calling the class does: one is made at every step."""
+"""Builds a `Holding` faster than calling the class does."""
+_NO_WISH: Final = Wish((), Reason.QUOTING)
 
 
 class Quoting:
@@ -58,17 +59,24 @@ class Quoting:
         self._wished: tuple[Quote, ...] = ()
         """The quotes of the last wish that was carried out."""
         self._wished_keys: set[int] = set()
-        self._is_still = False
-        """Whether the last wish changed nothing and waits for no budget; `still_holds` tells the rest."""
+        self._wish = _NO_WISH
+        """The last wish, and what it was an answer to: the market without its stamp, the holding and the gate."""
         self._seen: tuple[int, ...] = ()
-        """The last market without its stamp; ``_seen_gate`` is the gate then."""
-        self._seen_gate: Reason | None = None
+        self._held: tuple[object, ...] = ()
+        self._gate: Reason | None = None
+        self._stands_until_ns = 0
+        """Until when the last wish need not be asked for again if nothing of that has changed; 0: at the next step."""
         self._is_loose = False
         """Whether a quote is live that the last wish did not name: one that was thought to have ended."""
 
     def retune(self) -> None:
-        """The strategy's sizes may have changed."""
+        """The strategy's sizes may have changed, and what it wishes."""
         self._batch, self._size = self.strategy.batch, self.strategy.size
+        self.ask_anew()
+
+    def ask_anew(self) -> None:
+        """The strategy was told something: its last wish may not stand any more."""
+        self._stands_until_ns = 0
 
     @property
     def wished(self) -> tuple[Quote, ...]:
@@ -77,26 +85,27 @@ class Quoting:
 
     # --- asking
 
-    def still_holds(self, market: Market, gate: Reason | None, now_ns: int) -> bool:
-        """Whether the strategy need not be asked about a new board, because all that it sees is as it was.
-
-        It was asked before with the same prices and sizes, gate and budget, it had no position and no orders, and its
-        wish was to do nothing until a time that has not come.
-        """
-        if not self._is_still or now_ns >= self.deadline_ns or gate is not self._seen_gate:
-            return False
-        return market[1:] == self._seen and not (self._inventory.position or self._orders.any_live)
-
     def ask(self, market: Market, gate: Reason | None, now_ns: int, may_close: bool) -> Wish:
-        """The strategy's wish. Raises whatever the strategy raises, and ValueError for a wish that cannot be true."""
+        """The strategy's wish. Raises whatever the strategy raises, and ValueError for a wish that cannot be true.
+
+        The strategy is not asked while its last wish is true and all that it sees is as it was then: the best prices
+        and sizes, the holding, the budget and the gate. The wish then stands until its time has come.
+        """
         open_buy = open_sell = 0
         quotes: tuple[LiveQuote, ...] = ()
-        self._is_loose = self.has_cancels = self._is_still = False
+        self._is_loose = self.has_cancels = False
         if self._orders.any_live:
             open_buy, open_sell, quotes = self._exposure(now_ns)
         inventory = self._inventory
         budget_ns = self._budget.strike_at_ns(now_ns, self._batch, self._size)
+        if budget_ns <= now_ns:
+            budget_ns = 0
         held = (inventory.position, inventory.basis, open_buy, open_sell, quotes, self._last_key, budget_ns, may_close)
+        seen = market[1:]
+        is_as_before = seen == self._seen and held == self._held and gate is self._gate and not self._is_loose
+        if now_ns < self._stands_until_ns and is_as_before:
+            return self._wish
+        self._stands_until_ns = 0
         wish = self.strategy.on_event(market, _holding(Holding, held), gate, now_ns)
         wanted, reason, flatten, until_ns = wish
         if type(reason) is not Reason:
@@ -108,8 +117,9 @@ class Quoting:
         else:
             self.room_ns = 0
             self.is_true = not (flatten or self._is_loose or (gate is not None and wanted))
-            self._is_still = self.is_true and budget_ns <= now_ns
-            self._seen, self._seen_gate = market[1:], gate
+            if self.is_true:
+                self._stands_until_ns = until_ns
+                self._wish, self._seen, self._held, self._gate = wish, seen, held, gate
         return wish
 
     def _exposure(self, now_ns: int) -> tuple[int, int, tuple[LiveQuote, ...]]:
@@ -171,7 +181,8 @@ class Quoting:
             return Reason.BUDGET if is_idle else None
         if new and not self.strategy.together:
             new, rest = self._split(new, now_ns)
-            quotes = tuple(quote for quote in quotes if quote not in rest)
+            if rest:
+                quotes = tuple(quote for quote in quotes if quote not in rest)
             reason = reason if new else Reason.BUDGET
         self._wished, self._wished_keys = quotes, {quote.key for quote in quotes}
         if new:
