@@ -17,11 +17,12 @@ first. Lines, sizes and what is held are integers, in ticks and lots.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
+from itertools import islice, pairwise
 from math import isqrt
 from typing import Final, NamedTuple
 
@@ -190,14 +191,15 @@ class Grid(Strategy):
         """Without zones until the start."""
         self.settings = parameters
         self.zones: list[Zone] = []
+        self._lines: Sequence[Ticks] = ()
         self._bounds = (Ticks(0), Ticks(0))
         self._size = Lots(0)
-        self._of: OrderedDict[Cloid, Zone] = OrderedDict()
-        """The zone of each order, also of those that ended lately."""
+        self._of: OrderedDict[Cloid, int] = OrderedDict()
+        """The number of the zone of each order, also of those that ended lately."""
         self._outside_ns: int | None = None
         """Since when the market is outside the bounds."""
-        self._seen: tuple[object, ...] = ()
-        """All that decides what rests, when it was last decided."""
+        self._seen: tuple[Ticks, Ticks, int, int, int, tuple[Cloid, ...]] | None = None
+        """All that decides what rests, when it was last decided: bid, ask, what is held and ordered, and the orders."""
 
     def check(self, market: MarketInfo) -> None:
         """Bounds on ticks, zones of a tick at least, and a size that the venue takes."""
@@ -217,61 +219,70 @@ class Grid(Strategy):
 
     def initialize_zones(self, context: Context) -> None:
         """Zones around the market as it is, holding the position."""
-        lines = grid_lines(*self._bounds, self.settings.zones, self.settings.spacing)
+        self._lines = grid_lines(*self._bounds, self.settings.zones, self.settings.spacing)
         mid2 = context.board.best_bid_price + context.board.best_ask_price
-        self.zones = [Zone(low, high, _BUY if low + high <= mid2 else _SELL) for low, high in pairwise(lines)]
+        self.zones = [Zone(low, high, _BUY if low + high <= mid2 else _SELL) for low, high in pairwise(self._lines)]
         self._of.clear()
-        self._seen = ()
+        self._seen = None
         share_out(self.zones, context.holding.position, self._size, mid2)
 
     def on_order_filled(self, context: Context, fill: OrderFill) -> None:
         """Count a fill to its zone. The zone's next order turns it round."""
-        zone = self._of.get(fill.cloid)
-        if zone is not None:
-            zone.held += context.market.instrument.to_lots(fill.size) * fill.side.sign
+        number = self._of.get(fill.cloid)
+        if number is not None:
+            self.zones[number].held += context.market.instrument.to_lots(fill.size) * fill.side.sign
 
     def on_tick(self, context: Context) -> None:
         """Bring what rests to what is wanted."""
         if self._is_leaving(context):
             return
         held, bid, ask = context.holding, context.board.best_bid_price, context.board.best_ask_price
-        seen = bid, ask, held.position, held.open_buy, held.open_sell, tuple(context.quotes)
+        quotes = context.quotes
+        seen = bid, ask, held.position, held.open_buy, held.open_sell, tuple(quotes)
         if seen == self._seen:
             return
-        self._seen = seen
-        strange = held.position - sum(zone.held for zone in self.zones)
+        last, self._seen = self._seen or seen, seen
+        strange = held.position - sum([zone.held for zone in self.zones])
         for zone in share_out(self.zones, strange, self._size, bid + ask):
             self._take_back(context, zone)
-        for zone in self.zones:
-            self._turn(context, zone, bid, ask)
-        self._place(context, bid, ask)
+        ended = [self._of[cloid] for cloid in (*last[-1], *seen[-1]) if cloid in self._of and cloid not in quotes]
+        self._turn({*self._between(min(bid, last[0]), max(ask, last[1])), *ended}, quotes, bid, ask)
+        for cloid, quote in tuple(quotes.items()):
+            zone, sign = self.zones[self._of[cloid]], quote.side.sign
+            if zone.held * sign >= context.market.least(zone.low) and (bid + ask - zone.low - zone.high) * sign > 0:
+                context.cancel_order(cloid)  # partly filled, and the market is nearer to where that is turned round
+        self._place(context, quotes, bid, ask)
 
     # --- orders
 
-    def _turn(self, context: Context, zone: Zone, bid: Ticks, ask: Ticks) -> None:
-        """Change a zone's side, or end an order that is in the way of what it holds."""
-        if (resting := _resting(context, zone)) is None:
+    def _between(self, bid: Ticks, ask: Ticks) -> range:
+        """The zones that are neither wholly below the bid nor wholly above the ask."""
+        lines = self._lines
+        return range(max(0, bisect_right(lines, bid) - 1), min(len(self.zones), bisect_left(lines, ask)))
+
+    def _turn(self, numbers: Iterable[int], quotes: Mapping[Cloid, Quote], bid: Ticks, ask: Ticks) -> None:
+        """Change the side of zones that the market has passed. A zone with an order waits for its end."""
+        for number in numbers:
+            zone = self.zones[number]
+            if zone.cloid in quotes:
+                continue
             if ask <= zone.low:
                 zone.side = _SELL
             elif bid >= zone.high:
                 zone.side = _BUY
-            return
-        sign = resting.side.sign
-        if zone.held * sign >= context.market.least(zone.low) and (bid + ask - zone.low - zone.high) * sign > 0:
-            self._take_back(context, zone)  # partly filled, and the market is nearer to where that is turned round
 
-    def _place(self, context: Context, bid: Ticks, ask: Ticks) -> None:
+    def _place(self, context: Context, quotes: Mapping[Cloid, Quote], bid: Ticks, ask: Ticks) -> None:
         """Take back what is no longer among the nearest, and place what is missing, the nearest first."""
-        live, new = [], []
-        for number, zone in enumerate(self.zones):
-            if (resting := _resting(context, zone)) is not None:
-                live.append(Order(number, resting.side, resting.price, resting.size))
-            else:
-                order = wanted(number, zone, self._size, context.market, bid, ask)
-                if order.price < ask if order.side is _BUY else order.price > bid:
-                    new.append(order)
         # One more is kept than is placed: a market that goes to and fro across a line must not cost cancels.
-        kept = nearest([*live, *new], self.settings.resting + 1)
+        most = self.settings.resting + 1
+        live = [Order(self._of[cloid], quote.side, quote.price, quote.size) for cloid, quote in quotes.items()]
+        free = [number for number, zone in enumerate(self.zones) if zone.held and zone.cloid not in quotes]
+        near = self._between(bid, ask)
+        free += islice(self._idle(range(near.start, len(self.zones)), _SELL, quotes), most)
+        free += islice(self._idle(range(near.stop - 1, -1, -1), _BUY, quotes), most)
+        new = [wanted(number, self.zones[number], self._size, context.market, bid, ask) for number in free]
+        new = [order for order in new if (order.price < ask if order.side is _BUY else order.price > bid)]
+        kept = nearest([*live, *new], most)
         for order in live:
             if order not in kept:
                 self._take_back(context, self.zones[order.number])
@@ -280,9 +291,16 @@ class Grid(Strategy):
             zone = self.zones[order.number]
             zone.cloid = context.place(order.side, order.price, order.size)
             if zone.cloid is not None:
-                self._of[zone.cloid] = zone
-        while len(self._of) > _KEPT:
+                self._of[zone.cloid] = order.number
+        while len(self._of) > _KEPT and next(iter(self._of)) not in quotes:
             self._of.popitem(last=False)
+
+    def _idle(self, numbers: Iterable[int], side: Side, quotes: Mapping[Cloid, Quote]) -> Iterator[int]:
+        """Those of these zones that begin with a side: they hold nothing and have no order."""
+        for number in numbers:
+            zone = self.zones[number]
+            if zone.side is side and not zone.held and zone.cloid not in quotes:
+                yield number
 
     @staticmethod
     def _take_back(context: Context, zone: Zone) -> None:
@@ -309,8 +327,3 @@ class Grid(Strategy):
         self._outside_ns = None
         self.initialize_zones(context)
         return False
-
-
-def _resting(context: Context, zone: Zone) -> Quote | None:
-    """A zone's order that is queued or may still be filled; None without one."""
-    return None if zone.cloid is None else context.quotes.get(zone.cloid)
