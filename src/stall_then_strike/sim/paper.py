@@ -230,18 +230,25 @@ class PaperGateway:
         self._book = book
         if book is None:
             return
-        if (bid := book.best(_BUY)) and (ask := book.best(_SELL)):
+        bid, ask = book.best(_BUY), book.best(_SELL)
+        if bid and ask:
             self._mid2 = bid + ask
         if self._taken:
             self._taken = dict(self._still_taken(book))
-        if not self._resting:
-            return
-        for order in _by_priority(self._resting):
-            self._requeue(order, book, now_ns)
-            if self._is_open:
+        is_met = False
+        for order in self._resting:
+            request, queue = order.request, order.queue
+            if (price := request.price) is None:
+                raise AssertionError("market orders do not rest")
+            displayed = book.size_at(request.side, price)
+            if queue is None or displayed != queue.level:
+                self._requeue(order, displayed, now_ns)
+            is_met = is_met or (price > ask if request.side is _BUY else price < bid)
+        if is_met and self._is_open:
+            for order in _by_priority(self._resting):
                 self._take(order, now_ns, through=True)
-            if not order.remaining:
-                self._drop(order)
+                if not order.remaining:
+                    self._drop(order)
 
     def _still_taken(self, book: BookReader) -> Iterator[tuple[tuple[Side, Ticks], int]]:
         """The part of what we took that may still be displayed: all that is left of a level that shrank may be it."""
@@ -341,18 +348,15 @@ class PaperGateway:
 
     # --- fills
 
-    def _requeue(self, order: _Resting, book: BookReader, now_ns: int) -> None:
-        price = order.request.price
-        if price is None:
-            raise AssertionError("market orders do not rest")
-        displayed = book.size_at(order.request.side, price)
-        if order.queue is None:
+    def _requeue(self, order: _Resting, displayed: int, now_ns: int) -> None:
+        """Follow the size displayed at the price of an order."""
+        if (queue := order.queue) is None:
             order.queue = fill_rules.join(displayed)
-        elif displayed != order.queue.level:
-            if now_ns - order.traded_ns > UNSEEN_NS:
-                order.queue = order.queue._replace(unseen=0)
-            share = fill_rules.share_ahead(order.queue, self._share, self._power)
-            order.queue = fill_rules.after_level(order.queue, displayed, share)
+            return
+        if now_ns - order.traded_ns > UNSEEN_NS:
+            queue = queue._replace(unseen=0)
+        share = fill_rules.share_ahead(queue, self._share, self._power)
+        order.queue = fill_rules.after_level(queue, displayed, share)
 
     def _print(self, taker: Side, price: Ticks, size: int, now_ns: int) -> None:
         """Match one public trade: best price first, then oldest first, and never more than was traded."""

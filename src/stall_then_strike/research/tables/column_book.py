@@ -19,6 +19,9 @@ from stall_then_strike.types.instrument import Lots, Ticks
 # Enum members resolved once: in Python 3.11, reading one off its class costs as much as a call.
 _BUY: Final = Side.BUY
 
+_END: Final = 1 << 32
+_NOT_KNOWN: Final = (0, 0, Lots(0))
+
 
 class ColumnBook:
     """A :class:`~stall_then_strike.types.dto.BookReader`. The feed sets its position."""
@@ -32,6 +35,8 @@ class ColumnBook:
         """The book is shown after this message of the chunk; -1: before the first."""
         nothing: Sequence[int] = ()
         self._base = self._base_sizes = self._keys = self._sizes = nothing
+        self._known: dict[int, tuple[int, int, Lots]] = {}
+        """Sizes that were looked up in this chunk, by rank: from and before which message each is displayed."""
 
     def turn_to(self, chunk: Chunk) -> None:
         """Move to a chunk, before its first message."""
@@ -40,6 +45,7 @@ class ColumnBook:
         self._base_sizes = _view(chunk.base_size)
         self._keys = _view((chunk.level_rank.astype(np.int64) << 32) | chunk.level_at)
         self._sizes = _view(chunk.level_size)
+        self._known.clear()
 
     def best(self, side: Side) -> Ticks:
         """The best price of a side."""
@@ -67,13 +73,21 @@ class ColumnBook:
             in_base, in_keys = bisect_left(base, rank + 1, in_base), bisect_left(keys, (rank + 1) << 32, in_keys)
 
     def _size(self, rank: int) -> Lots:
-        found = bisect_left(self._keys, (rank << 32) + self.at + 1) - 1
-        if found >= 0 and self._keys[found] >> 32 == rank:
-            return Lots(self._sizes[found])
+        since, until, size = self._known.get(rank, _NOT_KNOWN)
+        if not since <= self.at < until:
+            since, until, size = self._known[rank] = self._looked_up(rank)
+        return size
+
+    def _looked_up(self, rank: int) -> tuple[int, int, Lots]:
+        """From and before which message of the chunk the present size of a level is displayed, and the size."""
+        keys, start = self._keys, rank << 32
+        after = bisect_left(keys, start + self.at + 1)
+        until = keys[after] - start if after < len(keys) and keys[after] >> 32 == rank else _END
+        if after and keys[after - 1] >> 32 == rank:
+            return keys[after - 1] - start, until, Lots(self._sizes[after - 1])
         found = bisect_left(self._base, rank)
-        if found < len(self._base) and self._base[found] == rank:
-            return Lots(self._base_sizes[found])
-        return Lots(0)
+        is_there = found < len(self._base) and self._base[found] == rank
+        return -1, until, Lots(self._base_sizes[found] if is_there else 0)
 
 
 def _view(column: Ints) -> Sequence[int]:
