@@ -185,7 +185,7 @@ class Core:
         self.orders.restore(memos, exec_ids)
         self.budget.restore(memos)
         for order in self.orders.live():
-            order.cancel_reason = Reason.ORPHAN
+            self.orders.want_cancel(order, Reason.ORPHAN)
         self.restored = memo
         if memo is None:
             return
@@ -254,7 +254,7 @@ class Core:
             first = self._margin.until_ns
         if self.account is not None and now < (look_ns := self.account.next_look_ns(now)) < first:
             first = look_ns
-        if self.exits.closing is not None or self.orders.any_live:
+        if self.exits.closing is not None or self.orders.any_ending:
             for stamp in self.exits.stamps(now):
                 if now < stamp < first:
                     first = stamp
@@ -396,6 +396,7 @@ class Core:
             account.on_failed(event, now)
         else:
             why_halt = account.on_report(event, now)
+            self.orders.changes += 1  # an order that it does not list may have ended
             if why_halt is not None:
                 self._trip(why_halt)
             self._name_obstacles(account)
@@ -602,6 +603,7 @@ class Core:
         if gate is None and status is not _OK:
             gate = _BOOK_GATES[status]
         may_close = self.inventory.position != 0 and status is _OK and self._may_close()
+        any_ending = self.orders.any_ending
         try:
             wish = quoting.ask(board, gate, now, may_close)
         except Exception as error:  # noqa: BLE001 - whatever the error, the quotes must be cancelled
@@ -616,7 +618,7 @@ class Core:
             reason = quoting.carry_out(wish, gate, now)
         if reason is not None and reason is not self.record.hold_reason:
             self._hold(reason, now)
-        if quoting.has_cancels:
+        if any_ending:
             self.exits.retry_cancels(now)
 
     def _may_close(self) -> bool:

@@ -306,6 +306,10 @@ class Orders:
         self._strangers: OrderedDict[OrderId, None] = OrderedDict()
         self.any_live = False
         """Whether any order may still be filled. Asked at every step, changed only here."""
+        self.any_ending = False
+        """Whether a cancel of a live order is wanted or in flight."""
+        self.changes = 0
+        """Counts what may have changed of the live orders, so that they are looked at only then."""
         self.touched: dict[ClientOrderId, Order] = {}
         """Orders that changed since the owner last cleared this; the journal must store them."""
 
@@ -318,6 +322,7 @@ class Orders:
                 self._by_id[order.order_id] = order.client_order_id
         self._fills.update(dict.fromkeys(exec_ids))
         self.any_live = bool(self._live)
+        self.changes += 1
 
     def __contains__(self, name: ClientOrderId) -> bool:
         """Whether there is an order with this client order id."""
@@ -387,6 +392,13 @@ class Orders:
         if order.order_id is not None:
             self._by_id[order.order_id] = name
         self.any_live = True
+        self.changes += 1
+
+    def want_cancel(self, order: Order, reason: Reason) -> None:
+        """Mark a live order for cancellation."""
+        order.cancel_reason = reason
+        self.any_ending = True
+        self.changes += 1
 
     def cancel_sent(self, order: Order, now_ns: int) -> None:
         """Record that a cancel is in flight."""
@@ -400,6 +412,7 @@ class Orders:
         order = self._find(event)
         if order is None:
             return [self._hold(event)]
+        self.changes += 1
         registered_ns = order.registered_ns
         named = self._take_name(order, event)
         results = [self._fill(order, event) if isinstance(event, FillEvent) else self._event(order, event, named)]
@@ -509,6 +522,7 @@ class Orders:
         order.state = after
         if after in TERMINAL and self._live.pop(order.client_order_id, None) is not None:
             self.any_live = bool(self._live)
+            self.any_ending = any(live.cancel_reason is not None for live in self._live.values())
             self._ended[order.client_order_id] = order
             if len(self._ended) > self._keep_ended:
                 _, oldest = self._ended.popitem(last=False)

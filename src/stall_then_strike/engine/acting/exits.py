@@ -63,7 +63,7 @@ class Exits:
         """Mark these live quotes, or all, for cancellation; send the cancels of those with an order id."""
         for order in self._orders.quotes() if these is None else these:
             if order.cancel_reason is None:
-                order.cancel_reason = reason
+                self._orders.want_cancel(order, reason)
         return self._send_cancels(now_ns)
 
     def retry_cancels(self, now_ns: int) -> None:

@@ -48,8 +48,6 @@ class Quoting:
         """When the budget allows the new quotes of the last wish."""
         self.is_true = False
         """Whether what is live is what was wished, so that there is nothing to carry out."""
-        self.has_cancels = False
-        """Whether a cancel was wanted when the strategy was last asked."""
         self._min_size = instrument.min_size
         self.retune()
         self._budget, self._dispatch, self._exits = budget, dispatch, exits
@@ -66,6 +64,9 @@ class Quoting:
         self._gate: Reason | None = None
         self._stands_until_ns = 0
         """Until when the last wish need not be asked for again if nothing of that has changed; 0: at the next step."""
+        self._exposed: tuple[int, int, tuple[LiveQuote, ...]] = (0, 0, ())
+        self._orders_at = -1
+        """The count of the orders' changes at which that was added up; -1: it has to be added up anew."""
         self._is_loose = False
         """Whether a quote is live that the last wish did not name: one that was thought to have ended."""
 
@@ -91,11 +92,9 @@ class Quoting:
         The strategy is not asked while its last wish is true and all that it sees is as it was then: the best prices
         and sizes, the holding, the budget and the gate. The wish then stands until its time has come.
         """
-        open_buy = open_sell = 0
-        quotes: tuple[LiveQuote, ...] = ()
-        self._is_loose = self.has_cancels = False
-        if self._orders.any_live:
-            open_buy, open_sell, quotes = self._exposure(now_ns)
+        if self._orders.changes != self._orders_at:
+            self._exposed = self._exposure(now_ns)
+        open_buy, open_sell, quotes = self._exposed
         inventory = self._inventory
         budget_ns = self._budget.strike_at_ns(now_ns, self._batch, self._size)
         if budget_ns <= now_ns:
@@ -126,14 +125,16 @@ class Quoting:
         """The remaining lots of our live buys and sells, and the live quotes."""
         open_buy = open_sell = 0
         quotes: list[LiveQuote] = []
+        self._is_loose, self._orders_at = False, self._orders.changes
         for order in self._orders.live():
             remaining = order.remaining
             if order.side is _BUY:
                 open_buy += remaining
             else:
                 open_sell += remaining
+            if order.absences and self._is_ghost is not None:
+                self._orders_at = -1  # whether it is a ghost depends on the time
             is_ending = order.cancel_reason is not None
-            self.has_cancels = self.has_cancels or is_ending
             if order.is_quote and not self._has_ended(order, now_ns):
                 quotes.append(LiveQuote(order.key, order.side, order.price or NO_PRICE, remaining, is_ending))
                 self._is_loose = self._is_loose or not (is_ending or order.key in self._wished_keys)
@@ -184,7 +185,7 @@ class Quoting:
             if rest:
                 quotes = tuple(quote for quote in quotes if quote not in rest)
             reason = reason if new else Reason.BUDGET
-        self._wished, self._wished_keys = quotes, {quote.key for quote in quotes}
+        self._wished, self._wished_keys, self._orders_at = quotes, {quote.key for quote in quotes}, -1
         if new:
             self._last_key = new[-1].key
             self._dispatch.quote(new, self.strategy, reason)
