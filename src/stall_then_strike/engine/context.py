@@ -139,7 +139,7 @@ class MarketInfo:
     def least(self, price: Ticks) -> Lots:
         """The smallest order at a price, in lots."""
         unit = self.instrument
-        return Lots(max(unit.min_size, -(-unit.min_notional // price)))
+        return Lots(max(unit.min_size, -(-unit.min_notional // price))) if unit.min_notional else unit.min_size
 
     def _rounded(self, value: Decimal | int | str, step: Decimal, rounding: str) -> Decimal:
         if isinstance(value, float):

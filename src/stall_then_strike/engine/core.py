@@ -243,11 +243,13 @@ class Core:
     @property
     def next_deadline_ns(self) -> int:
         """When to send a ``Tick`` if no event comes before. Always later than the last event."""
-        now = self._now_ns
-        first = NEVER_NS
-        for stamp in (self.quoting.deadline_ns, self.quoting.room_ns, self._board.ts_ns + self._stale_ns):
-            if now < stamp < first:
-                first = stamp
+        now, quoting, first = self._now_ns, self.quoting, NEVER_NS
+        if now < (stale_ns := self._board.ts_ns + self._stale_ns):
+            first = stale_ns
+        if now < quoting.deadline_ns < first:
+            first = quoting.deadline_ns
+        if now < quoting.room_ns < first:
+            first = quoting.room_ns
         if now < self._change_ns < first:
             first = self._change_ns
         if now < self._margin.until_ns < first:

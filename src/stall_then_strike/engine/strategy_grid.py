@@ -142,19 +142,20 @@ def wanted(number: int, zone: Zone, size: Lots, market: MarketInfo, bid: int, as
     What it holds is offered at its line, or just behind the market if that has gone past the line meanwhile. A rest
     smaller than the venue's smallest order is carried along in the zone's next order.
     """
-    side = _SELL if zone.held > 0 else _BUY
-    price = Ticks(max(zone.high, bid + 1) if side is _SELL else min(zone.low, ask - 1))
-    if abs(zone.held) >= market.least(price):
-        return Order(number, side, price, Lots(abs(zone.held)))
+    if zone.held:
+        side = _SELL if zone.held > 0 else _BUY
+        price = Ticks(max(zone.high, bid + 1) if side is _SELL else min(zone.low, ask - 1))
+        if abs(zone.held) >= market.least(price):
+            return Order(number, side, price, Lots(abs(zone.held)))
     price = zone.line(zone.side)
     return Order(number, zone.side, price, Lots(max(market.least(price), size - zone.held * zone.side.sign)))
 
 
-def nearest(orders: Iterable[Order], resting: int) -> list[Order]:
-    """The highest buys and the lowest sells, ``resting`` of each."""
-    buys = sorted((one for one in orders if one.side is _BUY), key=lambda one: (-one.price, one.number))
-    sells = sorted((one for one in orders if one.side is _SELL), key=lambda one: (one.price, one.number))
-    return [*buys[:resting], *sells[:resting]]
+def nearest(orders: Sequence[Order], most: int) -> tuple[list[Order], list[Order]]:
+    """The highest buys and the lowest sells, at most so many of each, the nearest to the market first."""
+    buys = sorted([(-one.price, one) for one in orders if one.side is _BUY])
+    sells = sorted([(one.price, one) for one in orders if one.side is _SELL])
+    return [one for _, one in buys[:most]], [one for _, one in sells[:most]]
 
 
 def share_out(zones: Sequence[Zone], lots: int, size: Lots, mid2: int) -> list[Zone]:
@@ -242,9 +243,9 @@ class Grid(Strategy):
         if seen == self._seen:
             return
         last, self._seen = self._seen or seen, seen
-        strange = held.position - sum([zone.held for zone in self.zones])
-        for zone in share_out(self.zones, strange, self._size, bid + ask):
-            self._take_back(context, zone)
+        if strange := held.position - sum([zone.held for zone in self.zones]):
+            for zone in share_out(self.zones, strange, self._size, bid + ask):
+                self._take_back(context, zone)
         ended = [self._of[cloid] for cloid in (*last[-1], *seen[-1]) if cloid in self._of and cloid not in quotes]
         self._turn({*self._between(min(bid, last[0]), max(ask, last[1])), *ended}, quotes, bid, ask)
         for cloid, quote in tuple(quotes.items()):
@@ -282,11 +283,11 @@ class Grid(Strategy):
         free += islice(self._idle(range(near.stop - 1, -1, -1), _BUY, quotes), most)
         new = [wanted(number, self.zones[number], self._size, context.market, bid, ask) for number in free]
         new = [order for order in new if (order.price < ask if order.side is _BUY else order.price > bid)]
-        kept = nearest([*live, *new], most)
+        buys, sells = nearest([*live, *new], most)
         for order in live:
-            if order not in kept:
+            if order not in (buys if order.side is _BUY else sells):
                 self._take_back(context, self.zones[order.number])
-        missing = [order for order in nearest([*live, *new], self.settings.resting) if order in new]
+        missing = [order for order in (*buys[: most - 1], *sells[: most - 1]) if order in new]
         for order in sorted(missing, key=lambda one: abs(2 * one.price - bid - ask)):
             zone = self.zones[order.number]
             zone.cloid = context.place(order.side, order.price, order.size)

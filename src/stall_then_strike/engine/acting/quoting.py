@@ -100,9 +100,13 @@ class Quoting:
         if budget_ns <= now_ns:
             budget_ns = 0
         held = (inventory.position, inventory.basis, open_buy, open_sell, quotes, self._last_key, budget_ns, may_close)
-        seen = market[1:]
-        is_as_before = seen == self._seen and held == self._held and gate is self._gate and not self._is_loose
-        if now_ns < self._stands_until_ns and is_as_before:
+        if (
+            now_ns < self._stands_until_ns
+            and market[1:] == self._seen
+            and held == self._held
+            and gate is self._gate
+            and not self._is_loose
+        ):
             return self._wish
         self._stands_until_ns = 0
         wish = self.strategy.on_event(market, _holding(Holding, held), gate, now_ns)
@@ -118,7 +122,7 @@ class Quoting:
             self.is_true = not (flatten or self._is_loose or (gate is not None and wanted))
             if self.is_true:
                 self._stands_until_ns = until_ns
-                self._wish, self._seen, self._held, self._gate = wish, seen, held, gate
+                self._wish, self._seen, self._held, self._gate = wish, market[1:], held, gate
         return wish
 
     def _exposure(self, now_ns: int) -> tuple[int, int, tuple[LiveQuote, ...]]:
