@@ -52,7 +52,7 @@ class Wish(NamedTuple):
     flatten: bool = False
     """Close the position. All quotes are then taken back first."""
     until_ns: int = NEVER_NS
-    """When the wish can change without an event: then, at the latest, the strategy is asked again."""
+    """When the wish can change although nothing that the strategy sees has: then it is asked again."""
 
 
 class LiveQuote(NamedTuple):
@@ -104,7 +104,10 @@ class Strategy(Protocol):
     size: Lots
 
     def on_event(self, market: Market, holding: Holding, gate: Reason | None, now_ns: int) -> Wish:
-        """What is wanted now. Called at every step, except when a new board shows nothing new to a strategy at rest.
+        """What is wanted now. Called at every step that shows it something new, and when the last wish's time has come.
+
+        What it sees are the best prices and sizes, the holding and the gate. While all of that is as it was when it
+        last wished, and what it wished is true, that wish stands: it must not depend on the stamps alone.
 
         ``gate`` is the engine's reason that forbids quotes, or None. While there is one, no quote is left or sent,
         whatever is wished, and the reason in the log is the gate.
