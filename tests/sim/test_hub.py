@@ -1,4 +1,4 @@
-"""The hub's long frames, which aiohttp compresses in a thread: a connection that ends meanwhile leaves no error behind."""
+"""Long frames of the hub, which aiohttp compresses in a thread: a connection may end meanwhile."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _hang_up(exchange: LighterExchange, client: aiohttp.ClientWebSocketResponse)
 
 
 @pytest.mark.parametrize("end", [_cut, _hang_up], ids=["cut", "hung up"])
-async def test_connection_ends_while_a_long_frame_is_compressed(
+async def test_connection_that_ends_meanwhile_leaves_no_error_unheard(
     end: Callable[[LighterExchange, aiohttp.ClientWebSocketResponse], None],
 ) -> None:
     unheard: list[dict[str, Any]] = []
@@ -44,7 +44,7 @@ async def test_connection_ends_while_a_long_frame_is_compressed(
             await asyncio.sleep(PAUSE_S)  # the thread is at work
             end(exchange, client)
             await client.close()
-    while len(asyncio.all_tasks()) > 1:
+    while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110 - tasks of aiohttp, too, which tell nobody
         await asyncio.sleep(PAUSE_S)
     gc.collect()
     await asyncio.sleep(0)

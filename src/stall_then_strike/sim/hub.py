@@ -245,7 +245,7 @@ class Connection:
 
         aiohttp leaves a cancelled send of a long frame to a task of its own, whose error nobody would hear.
         """
-        sending = asyncio.ensure_future(self.ws.send_str(text))
+        sending = asyncio.create_task(self.ws.send_str(text))  # noqa: TID251 - awaited here, whatever happens
         try:
             await asyncio.shield(sending)
         except asyncio.CancelledError:
