@@ -1,23 +1,27 @@
 """The trader on Lighter's exchange under fault plans, and what must hold of it afterwards.
 
 `python -m tests.live --venue lighter` runs every fault alone and many mixtures. A run trades two markets until the last
-fault is gone, and then until it has struck again in both and its account is settled. It is started again after a
-failure, as by systemd; a halt ends it.
+fault is gone, and then until it has quoted again in both and its account is settled. It is started again after a
+failure, as by systemd; a halt ends it. With ``--strategy grid`` a grid trades, and its zones have to hold the position.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.sandbox import Sandbox
+from stall_then_strike.engine.strategy_grid import Grid
 from stall_then_strike.sim.faults.kinds import FaultKind, FaultPlan
 from stall_then_strike.sim.lighter.venue_events import OrderChanged, Traded, VenueEvent
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import FeedError
-from tests.lighter.trader_rig import SYMBOLS, TradingRoom, trading_room
+from tests.lighter.trader_rig import SYMBOLS, TWO, TradingRoom, trading_room
 from tests.live.pace import steady_clock
 from tests.live.witness import Witness
 
@@ -29,11 +33,22 @@ RECOVERY_S: Final = 120.0
 RESTART_S: Final = 10.0
 LAST_S: Final = 3.0
 SPEED: Final = 6.0
-"""The SDK's signatures end ten minutes of real time after they are made; the venue's time must not be far from it."""
 ROOMS: Final = 2
 LIFE_S: Final = 20.0
 """A quote lives for 0.8 s; one whose cancel is lost is asked about within seconds."""
 _INDEX = itertools.count(200_001)
+GRID: Final[Mapping[str, Any]] = {
+    "strategy": {"name": "grid", "stale_ms": 3_000},
+    "instruments": [
+        {**TWO[0], "parameters": {"lower": 3_090, "upper": 3_110, "zones": 200, "resting": 2, "size": Decimal("0.01")}},
+        {
+            **TWO[1],
+            "parameters": {"lower": 92_100, "upper": 92_500, "zones": 200, "resting": 2, "size": Decimal("0.0005")},
+        },
+    ],
+    "parameters": {"rebuild_sec": 60},
+}
+"""Steps so small that fills come every few seconds."""
 MAY_HALT: Final = {FaultKind.REFUSE_TX: {"auth_refused"}}
 
 
@@ -70,7 +85,9 @@ async def run_under(scenario: Scenario, folder: Path, outcome: Outcome, speed: f
     """Trade under the plan, and judge. Raises AssertionError for what must not be."""
     plan = scenario.plan()
     async with steady_clock(speed) as clock:
-        room_of = trading_room(folder, clock=clock, seed=scenario.seed, faults=plan, account_index=next(_INDEX))
+        more: dict[str, Any] = {"sections": GRID} if scenario.strategy == "grid" else {}
+        index = next(_INDEX)
+        room_of = trading_room(folder, clock=clock, seed=scenario.seed, faults=plan, account_index=index, **more)
         async with room_of as room:
             watches = [Watch(number) for number in range(len(SYMBOLS))]
             for watch in watches:
@@ -127,8 +144,16 @@ class _Recovery:
             firsts = (next(at for at in watch.strikes_ns if at >= self._quiet_ns) for watch in self._watches)
             self.at_ns = max(firsts)
         run = self._room.last
-        settled = run is not None and all(core.account.is_settled for core in run.portfolio.cores if core.account)
+        settled = run is not None and all(_is_settled(core) for core in run.portfolio.cores)
         return settled and self._room.clock.now_ns() - self.at_ns >= LAST_S * NS_PER_S
+
+
+def _is_settled(core: Core) -> bool:
+    """Whether the account is known, and a grid's zones hold the position; they hear of fills a moment later."""
+    if core.account is None or not core.account.is_settled:
+        return False
+    strategy = core.strategy.strategy if isinstance(core.strategy, Sandbox) else None
+    return not isinstance(strategy, Grid) or sum(zone.held for zone in strategy.zones) == core.inventory.position
 
 
 def _judge(room: TradingRoom, watches: Sequence[Watch], plan: FaultPlan, outcome: Outcome) -> None:

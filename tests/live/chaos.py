@@ -75,10 +75,13 @@ class Scenario:
     is_double: bool = False
     """Whether two instruments are traded."""
     venue: str = "bitflyer"
+    strategy: str = "stall"
+    """Or grid, on Lighter."""
 
     @property
     def name(self) -> str:
-        return (self.recipe or f"seed {self.seed}") + " with two instruments" * self.is_double
+        grid = " of a grid" * (self.strategy == "grid")
+        return (self.recipe or f"seed {self.seed}") + " with two instruments" * self.is_double + grid
 
     def plan(self) -> FaultPlan:
         recipes = CATALOGUES[self.venue]
