@@ -86,7 +86,8 @@ class Scenario:
     def plan(self) -> FaultPlan:
         recipes = CATALOGUES[self.venue]
         if self.recipe:
-            return single_plans(PLAN_S, recipes)[self.recipe]
+            plan = single_plans(PLAN_S, recipes)[self.recipe]
+            return trader_chaos.alone(plan) if self.venue == "lighter" else plan
         return random_plan(self.seed, PLAN_S, recipes=recipes)
 
 
