@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from loguru import logger
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.engine.core import Core
@@ -41,6 +42,22 @@ async def test_trouble_passes_and_nothing_is_lost(tmp_path: Path) -> None:
         assert await room.run(lambda: clock.now_ns() > quiet_ns and is_over(), 120) == cli.EXIT_DONE
         assert len(room.exchange.faults.struck) == len(TROUBLE)
         room.check()
+
+
+async def test_fill_that_only_the_public_channel_tells_is_booked_with_its_fee(tmp_path: Path) -> None:
+    said: list[str] = []
+    sink = logger.add(said.append, format="{message}")
+    try:
+        async with steady_clock(SPEED) as clock, trading_room(tmp_path, clock=clock) as room:
+            mute = Fault(kind=K.LOSE_FRAME, channel="account_*", event="update", from_s=5, to_s=300)
+            room.exchange.faults.inject(mute)
+            await room.run(lambda: any("only the public channel" in line and "booked" in line for line in said), 300)
+            assert any("only the public channel" in line and "booked" in line for line in said)
+            room.exchange.faults.lift()
+            assert await room.run(limit_s=10) == cli.EXIT_DONE
+            room.check()
+    finally:
+        logger.remove(sink)
 
 
 def has_struck(room: TradingRoom, since_ns: int) -> bool:
