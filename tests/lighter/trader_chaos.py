@@ -36,7 +36,7 @@ LAST_S: Final = 3.0
 SPEED: Final = 6.0
 ROOMS: Final = 2
 LIFE_S: Final = 20.0
-"""A quote lives for 0.8 s; one whose cancel is lost is asked about within seconds."""
+"""A quote lives for 0.8 s; one whose cancel is lost is asked about within seconds of the last fault."""
 _SEND: Final = "/api/v1/sendTx"
 _OF_SNAPSHOTS: Final = {"lose_book_snapshot", "crossed_snapshot"}
 _UNHEARD: Final = {"unstreamed_assets"}
@@ -194,6 +194,8 @@ def _judge(room: TradingRoom, watches: Sequence[Watch], plan: FaultPlan, outcome
     assert not is_certain or room.exchange.faults.struck[recipe], "the fault did not strike: nothing was tested"
     may_halt = set().union(*(MAY_HALT.get(fault.kind, set()) for fault in plan.faults))
     assert set(outcome.halted.split()) <= may_halt, f"halted: {outcome.halted}"
+    if outcome.scenario.strategy == "stall":
+        assert outcome.longest_s <= PLAN_S + LIFE_S, f"an order lived for {outcome.longest_s:.1f} s"
     refused = room.exchange.statistics().refused
     assert not refused, f"over the stream's limits: {refused}"
     if not outcome.halted:
