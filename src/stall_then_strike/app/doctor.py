@@ -17,6 +17,7 @@ from loguru import logger
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.trader.preflight import preflight
 from stall_then_strike.app.view.checks import show
 from stall_then_strike.config.loader import effective_yaml
@@ -30,8 +31,12 @@ from stall_then_strike.venues.findings import TO_MEND, CheckResult, exit_code, f
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    flags = argparse.ArgumentParser(
-        prog="doctor", description="Check whether everything is ready for live trading. Sends and cancels no orders."
+    flags = command_parser(
+        "doctor",
+        "Check whether everything is ready for live trading. Sends and cancels no orders.",
+        ("", "the settings of configs/live.yml and the account of .env"),
+        ("--check", "the configuration in effect"),
+        codes={0: "ready", 1: "the venue or this machine is not ready", 2: "something to mend before trading"},
     )
     cli.add_common_flags(flags, override="configs/live.yml", has_duration=False)
     return flags
