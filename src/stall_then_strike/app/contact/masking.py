@@ -46,7 +46,7 @@ class Masking:
             said = self.text(value)
         else:
             try:
-                said = self.text(json.dumps(self._masked(value, ""), ensure_ascii=False, default=str))
+                said = self._redact(json.dumps(self._masked(value, ""), ensure_ascii=False, default=str))
             except (ValueError, RecursionError):
                 said = "(cannot be shown)"
         return said if len(said) <= LONGEST else f"{said[:LONGEST]} ... {len(said) - LONGEST:,} more characters"
@@ -64,7 +64,7 @@ class Masking:
             return type(value)(_DIGIT.sub("9", repr(value))) if type(value) is int else "(an amount)"
         if isinstance(value, str) and field in _MONEY:
             return _DIGIT.sub("9", value)
-        return value
+        return self.text(value) if isinstance(value, str) else value
 
     def _mark(self, name: str) -> str:
         """The mark of an id, which has its form."""

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -108,7 +109,7 @@ def _account(cfg: AppConfig, *, is_public: bool) -> Credentials | None:
 
 async def _probe(cfg: AppConfig, account: Credentials | None, args: argparse.Namespace, path: Path) -> int:
     """Listen, then write and show the report."""
-    ending = Ending()
+    ending, width = Ending(), shutil.get_terminal_size().columns
     async with AsyncExitStack() as stack:
         speed = float(cfg.sim.speed) if cfg.env == "sim" else 1.0
         clock = ScaledClock(speed) if speed != 1.0 else SystemClock()
@@ -118,13 +119,14 @@ async def _probe(cfg: AppConfig, account: Credentials | None, args: argparse.Nam
             cfg, own = await venue_of(cfg).embed(stack, cfg, clock, faults)
             account, where = None if args.public else own, f"{cfg.exchange.product_code} on the embedded exchange"
         where += ", without an account" if account is None else ", with the account"
-        _say(f"probe of {where}, for {args.duration:g} s; no order is sent or cancelled")
+        begin = f"probe of {where}, for {args.duration:g} s; no order is sent or cancelled"
+        _say(textwrap.fill(begin, width, subsequent_indent="  "))
         with cli.signals_heard(ending.on_signal):
             watch, figures = await listen(cfg, clock, account, ending, args.duration, provokes=not args.gentle)
         text = report_text("Probe of the venue", where, clock.now_ns(), figures, watch.deviations)
     logger.info("probe ended: {}", ending.why)
     write_report(path, text)
-    for line in terminal_lines(figures, watch.deviations, shutil.get_terminal_size().columns):
+    for line in terminal_lines(figures, watch.deviations, width):
         _say(line)
     _say(f"\nreport: {path}" + ("; please send it in" if len(watch.deviations) else ""))
     return cli.EXIT_FAILED if len(watch.deviations) else cli.EXIT_DONE
