@@ -24,6 +24,7 @@ from rich.console import Console
 from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.trader.paper_run import PaperRun, recorded_feeds
+from stall_then_strike.app.view.after_run import Step
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
@@ -128,12 +129,28 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
             ) as journal,
             asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
         ):
-            run = PaperRun(cfg, logs, screen, args.log_dir, journal, Settings(cfg, lambda: _load(args)))
+            settings = Settings(cfg, lambda: _load(args))
+            run = PaperRun(cfg, logs, screen, args.log_dir, journal, settings, _next_steps(cfg, args))
             logs.exit_code = runner.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
             logs.why = run.ended
             return logs.exit_code
     except (LogError, FeedError, JournalError, BaseExceptionGroup) as error:
         return _failed(error, sim=args.sim)
+
+
+def _next_steps(cfg: AppConfig, args: argparse.Namespace) -> list[Step]:
+    """What a newcomer can do after the run."""
+    folder = "" if args.log_dir == Path("logs") else f" --log-dir {args.log_dir}"
+    steps = [
+        (f"report {args.log_dir}", "the run as one page of charts (needs the extra `research`)"),
+        (f"why{folder} --runs", "the runs of these logs; `why TIME` explains what was done then, and why"),
+    ]
+    if args.sim:
+        venue = "" if cfg.exchange.name == BITFLYER else f" --venue {cfg.exchange.name}"
+        steps.append((f"run_paper{venue}", "on paper against the venue's public feed, without keys"))
+    elif args.tape is None:
+        steps.append(("doctor", "what real orders would need; sends none"))
+    return steps
 
 
 def _source(cfg: AppConfig, args: argparse.Namespace) -> tuple[Mode, str, str | None]:
