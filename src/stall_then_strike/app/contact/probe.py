@@ -22,6 +22,7 @@ from loguru import logger
 from stall_then_strike.app.contact.contact_report import claim_report, report_text, terminal_lines, write_report
 from stall_then_strike.app.contact.listening import listen
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
@@ -39,10 +40,18 @@ _DURATION_S: Final = 300.0
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    flags = argparse.ArgumentParser(
-        prog="probe",
-        description="Listen to the venue, ask it questions, and report what differs from what this program assumes. "
-        "Sends and cancels no orders.",
+    flags = command_parser(
+        "probe",
+        "Listen to the venue, ask it questions, and report what differs from what this program assumes. Sends and "
+        "cancels no orders.",
+        ("", "five minutes, with the account of .env"),
+        ("--public --duration 60", "a minute without an account"),
+        ("--config configs/sim.yml --duration 30", "on the embedded exchange, without network and keys"),
+        codes={
+            0: "nothing differs",
+            1: "something differs, or the report cannot be written",
+            2: "bad configuration or arguments; nothing was sent",
+        },
     )
     cli.add_config_flags(flags, override="configs/live.yml")
     flags.add_argument("--check", action="store_true", help="print the effective configuration and exit")
