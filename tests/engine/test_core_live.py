@@ -572,6 +572,7 @@ def test_a_strategy_that_fails_loses_its_quotes_and_at_last_its_trade(monkeypatc
     bid, ask = struck(desk)
     with monkeypatch.context() as broken:
         broken.setattr(StallThenStrikeStrategy, "on_event", fail)
+        desk.core.quoting.ask_anew()
         desk.board(desk.ms + 10)
         assert desk.cancels[-1].order_ids == (f"V-{bid.client_order_id}", f"V-{ask.client_order_id}")
         assert desk.cancels[-1].reason is R.INTERNAL_ERROR

@@ -32,9 +32,9 @@ class Stage(Desk):
         self.board(ms)
 
     def wish(self, *quotes: Quote, reason: Reason = R.QUOTING, flatten: bool = False) -> None:
-        self.puppet.wish = Wish(quotes, reason, flatten)
-        if not self.board(self.ms + 10).actions:
-            self.tick(self.ms)  # at rest it is not asked about a board that shows nothing new
+        self.puppet.wish = Wish(quotes, reason, flatten, until_ns=0)  # it is asked again at each step
+        self.core.quoting.ask_anew()
+        self.board(self.ms + 10)
 
     def named(self, number: int) -> PlaceLimit:
         """Our order of this number, on the book."""
@@ -262,6 +262,7 @@ def test_strategy_at_rest_is_asked_again_only_when_it_sees_something_new() -> No
 def test_strategy_at_rest_is_asked_when_its_wish_ends_and_when_the_board_is_stale() -> None:
     stage = Stage(strategy={"stale_ms": 700})
     stage.puppet.wish = Wish((), R.QUOTING, until_ns=at(300))
+    stage.core.quoting.ask_anew()
     stage.tick(10)
     stage.board(100)
     stage.puppet.market = None
