@@ -1,8 +1,8 @@
 # `make` alone lists what there is. Programs are called from .venv by path: nothing need be activated.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-# Four workers on two cores: half of their time tests wait. Files stay together, as they share what they set up.
-WORKERS := 4
+# Six workers on two cores: most of their time tests wait. Files stay together, as they share what they set up.
+WORKERS := 6
 # A worker that dies ends the run: where xdist replaces it after the last file was given out, it waits forever.
 SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 # A test of real time can fail for want of the processor beside others: what failed is repeated alone, and has to pass.

@@ -66,7 +66,9 @@ RUN: Final[dict[str, Run]] = {
     "poetry run backtest TAPE --engine interpreted": ON_TAPE,
     "poetry run backtest TAPE --seed 2 --set paper.queue_model=power --log-dir data/results/power": ON_TAPE,
     "poetry run backtest TAPE --latency-file FILE": ON_TAPE,
-    "poetry run sweep --tape TAPE --grid strategy.stall_T_ms=100,250,500 --grid strategy.ttl_ms=400,800": ON_TAPE,
+    "poetry run sweep --tape TAPE --grid strategy.stall_T_ms=100,250,500 --grid strategy.ttl_ms=400,800": Run(
+        "--workers 1", words=ON_TAPE.words
+    ),
     "poetry run report logs --tape data/raw": Run(),
     "poetry run report logs --runs": Run(),
     "poetry run report logs-a --compare logs-b --lang ja --out ab.html": Run(),
