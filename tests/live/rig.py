@@ -59,6 +59,8 @@ OPEN_ALL_DAY = Calendar(maintenance=None, breaker=None, funding_at_s=(), rollove
 """Nothing is done by the clock: what a test sees must not depend on the hour at which it runs."""
 SHORT = {"timeout_sec": Decimal("0.5")}
 """Real seconds: a lost answer is to be noticed soon, also at speed."""
+UNHURRIED = {"timeout_sec": Decimal(10)}
+"""Where no answer is lost, a busy machine may take its time for each."""
 
 
 def live_config(
