@@ -37,13 +37,15 @@ def parser() -> argparse.ArgumentParser:
     """The command's flags."""
     flags = argparse.ArgumentParser(prog="record", description="Record public channels to tapes. No keys, no orders.")
     cli.add_config_flags(flags, override="configs/paper.yml")
+    cli.add_venue_flag(flags)
     flags.add_argument(
         "--product",
         metavar="CODE[:TICK]",
         type=_product,
         action="append",
         dest="products",
-        help="product to record, with its price step if that is not exchange.tick_size; may be repeated "
+        help="product to record, with its price step if that is not exchange.tick_size (Lighter tells its own); may be "
+        "repeated "
         "(default: exchange.product_code, or all instruments)",
     )
     flags.add_argument(
@@ -63,19 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = parser()
     args = flags.parse_args(argv)
     try:
-        cfg = cli.load(args, cli.CONFIGS / "paper.yml", takes_several=True)
+        cfg, products = _load(args)
         cli.require_open_files()
-        products: list[Product] = args.products or [
-            Product(each.exchange.product_code, each.exchange.tick_size) for each in cfg.by_instrument()
-        ]
-        codes = [product.code for product in products]
-        if cfg.exchange.name != BITFLYER and (strange := [code for code in codes if code not in cfg.products]):
-            raise ConfigError(
-                f"--product {', '.join(strange)}: the settings have no such market of {cfg.exchange.name}, so its "
-                f"units are not known; accepted: {', '.join(cfg.products)}, or name it in instruments"
-            )
-        if twice := {code for code in codes if codes.count(code) > 1}:
-            raise ConfigError(f"--product {', '.join(sorted(twice))}: given more than once; accepted: each once")
     except ConfigError as error:
         sys.stderr.write(f"record: {error}\n")
         return cli.EXIT_USAGE
@@ -96,6 +87,27 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write("".join(f"record: {cause}\n" for cause in dict.fromkeys(map(str, causes))))
         return cli.EXIT_FAILED
+
+
+def _load(args: argparse.Namespace) -> tuple[AppConfig, list[Product]]:
+    """The settings and what to record. Raises ConfigError."""
+    given: list[Product] = args.products or []
+    codes = [product.code for product in given]
+    if twice := {code for code in codes if codes.count(code) > 1}:
+        raise ConfigError(f"--product {', '.join(sorted(twice))}: given more than once; accepted: each once")
+    cfg = cli.load(args, cli.CONFIGS / "paper.yml", takes_several=True)
+    if cfg.exchange.name == BITFLYER and given:
+        return cfg, given
+    if given:  # markets by any of their names, whose units the venue tells
+        if own := [product.code for product in given if product.tick_size is not None]:
+            raise ConfigError(f"--product {own[0]}: {cfg.exchange.name} tells the price step; accepted: {own[0]} alone")
+        chosen = f"instruments=[{', '.join(f'{{product_code: {code}}}' for code in codes)}]"
+        args.sets = [*args.sets, chosen]
+        try:
+            cfg = cli.load(args, cli.CONFIGS / "paper.yml", takes_several=True)
+        except ConfigError as error:
+            raise ConfigError(str(error).replace(f"--set {chosen}", "--product")) from None
+    return cfg, [Product(each.exchange.product_code, each.exchange.tick_size) for each in cfg.by_instrument()]
 
 
 async def _record(

@@ -27,7 +27,7 @@ from stall_then_strike.app.trader.paper_run import PaperRun, recorded_feeds
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.config.venue import BITFLYER, LIGHTER
+from stall_then_strike.config.venue import LIGHTER
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.batch import BatchedJournal
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
@@ -57,11 +57,7 @@ def parser() -> argparse.ArgumentParser:
         type=cli.speed,
         help="times real time, or max: virtual time, as fast as possible (default: --sim 1, --tape max)",
     )
-    flags.add_argument(
-        "--venue",
-        choices=(BITFLYER, LIGHTER),
-        help="venue, with its own settings (--sim: configs/lighter-sim.yml for lighter; default: exchange.name)",
-    )
+    cli.add_venue_flag(flags, default="exchange.name; with --sim, lighter has configs/lighter-sim.yml")
     flags.add_argument("--seed", metavar="N", type=int, help="sets sim.seed and paper.seed")
     return flags
 
@@ -104,8 +100,6 @@ def _load(args: argparse.Namespace) -> AppConfig:
     """Read the settings. Raises ConfigError."""
     if args.seed is not None:
         args.sets = [*args.sets, f"sim.seed={args.seed}", f"paper.seed={args.seed}"]
-    if args.venue is not None:
-        args.sets = [f"exchange.name={args.venue}", *args.sets]
     embedded = "lighter-sim.yml" if args.venue == LIGHTER else "sim.yml"
     override = cli.CONFIGS / (embedded if args.sim else "paper.yml")
     return cli.load(args, override, takes_several=True, trades=True)

@@ -48,6 +48,7 @@ class LimitsConfig(Section):
 
 BITFLYER: Final = "bitflyer"
 LIGHTER: Final = "lighter"
+VENUES: Final = (BITFLYER, LIGHTER)
 _ALIASES: Final = {"xlighter": LIGHTER}
 
 
