@@ -21,7 +21,7 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.config.venue import BITFLYER
+from stall_then_strike.config.venue import BITFLYER, LIGHTER
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logs.log_folder import LogFolder
@@ -29,6 +29,7 @@ from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks
 from stall_then_strike.tapes.recorder import Product, ProductState, Recorder
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError
 
+_SETTINGS: Final = cli.CONFIGS / "paper.yml"
 _LINE_S: Final = 60.0
 _PRODUCT: Final = re.compile(r"([A-Z0-9][A-Z0-9_-]{2,30})(?::(0\.0*1|1))?")
 
@@ -95,19 +96,27 @@ def _load(args: argparse.Namespace) -> tuple[AppConfig, list[Product]]:
     codes = [product.code for product in given]
     if twice := {code for code in codes if codes.count(code) > 1}:
         raise ConfigError(f"--product {', '.join(sorted(twice))}: given more than once; accepted: each once")
-    cfg = cli.load(args, cli.CONFIGS / "paper.yml", takes_several=True)
-    if cfg.exchange.name == BITFLYER and given:
-        return cfg, given
-    if given:  # markets by any of their names, whose units the venue tells
-        if own := [product.code for product in given if product.tick_size is not None]:
-            raise ConfigError(f"--product {own[0]}: {cfg.exchange.name} tells the price step; accepted: {own[0]} alone")
-        chosen = f"instruments=[{', '.join(f'{{product_code: {code}}}' for code in codes)}]"
-        args.sets = [*args.sets, chosen]
-        try:
-            cfg = cli.load(args, cli.CONFIGS / "paper.yml", takes_several=True)
-        except ConfigError as error:
-            raise ConfigError(str(error).replace(f"--set {chosen}", "--product")) from None
+    if given and args.venue == LIGHTER:  # the default market need not be there
+        cfg = _of_markets(args, given)
+    else:
+        cfg = cli.load(args, _SETTINGS, takes_several=True)
+        if given and cfg.exchange.name == BITFLYER:
+            return cfg, given
+        if given:
+            cfg = _of_markets(args, given)
     return cfg, [Product(each.exchange.product_code, each.exchange.tick_size) for each in cfg.by_instrument()]
+
+
+def _of_markets(args: argparse.Namespace, given: Sequence[Product]) -> AppConfig:
+    """The settings with these markets of Lighter, by any of their names: the venue tells their units."""
+    if own := [product.code for product in given if product.tick_size is not None]:
+        raise ConfigError(f"--product {own[0]}: {LIGHTER} tells the price step; accepted: {own[0]} alone")
+    chosen = f"instruments=[{', '.join(f'{{product_code: {product.code}}}' for product in given)}]"
+    args.sets = [*args.sets, chosen]
+    try:
+        return cli.load(args, _SETTINGS, takes_several=True)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace(f"--set {chosen}", "--product")) from None
 
 
 async def _record(
