@@ -29,7 +29,7 @@ from stall_then_strike.app.view.after_run import Step
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.config.venue import LIGHTER
+from stall_then_strike.config.venue import BITFLYER, LIGHTER
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.batch import BatchedJournal
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
