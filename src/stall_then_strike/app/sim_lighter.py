@@ -106,6 +106,7 @@ async def _serve(plan: FaultPlan | None, args: argparse.Namespace) -> int:
         host=args.host,
         port=args.port,
         signing_ns=clock.sources.wall_ns,
+        clients_ns=clock.sources.wall_ns,
     )
     first = exchange.add_account(args.collateral)
     more = range(first.api_key_index + 1, first.api_key_index + args.keys)
