@@ -187,7 +187,7 @@ def _run(cfg: AppConfig, columns: Columns, mids: Mids) -> Run:
     minute = np.minimum((stamps - held.first_ns) // BLOCK_NS, blocks - 1)
 
     def by_minute(values: Any, which: Any) -> Floats:
-        return np.bincount(minute[which], np.asarray(values, np.float64)[which], minlength=blocks)
+        return np.bincount(minute[which], np.asarray(values, np.float64)[which], minlength=blocks).astype(np.float64)
 
     signed, mid = fills["size"] * fills["side"], mids.before(stamps)
     later = mids.at(stamps + SPLIT_HORIZON_NS)

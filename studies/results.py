@@ -70,7 +70,7 @@ Intervals (±) are of 95 %. A minute of a market is one observation: {_blocks(re
 def _terms() -> str:
     paper = BASE.config().paper
     delays = [
-        f"{name} {latency.kind.value}, median {fixed(latency.median_ms, 0)} ms, spread {fixed(latency.spread_ms, 0)} ms"
+        f"{name} {latency.kind.value}, median {latency.median_ms} ms, spread {latency.spread_ms} ms"
         for name, latency in (("orders", paper.order_latency), ("cancels", paper.cancel_latency))
     ]
     return f"""Settings are those of configs/base.yml and what is named here: orders of 0.001 BTC, no fees,
