@@ -95,7 +95,7 @@ def shared_folder() -> Path | None:
 
 def recorded(folder: Path) -> dict[str, dict[str, Estimate]]:
     """The figures of each recording."""
-    tapes = [tape_piece(_frames(path)) for path in sorted(folder.glob(_TAPES))]
+    tapes = [tape_piece(tape_frames(path)) for path in sorted(folder.glob(_TAPES))]
     found = {
         "2025": facts(best_and_trades(folder, "FX_BTC_JPY")),
         "2025 spot": facts(best_and_trades(folder, "BTC_JPY")),
@@ -166,7 +166,8 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
         yield from csv.DictReader(text)
 
 
-def _frames(path: Path) -> Iterator[tuple[int, Any]]:
+def tape_frames(path: Path) -> Iterator[tuple[int, Any]]:
+    """The messages of a tape that is not compressed, with their receive stamps."""
     for line in path.read_bytes().splitlines():
         found = orjson.loads(line)
         yield found["recv_ns"], found["msg"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -80,6 +81,16 @@ def test_healthy_venue_is_ready_on_one_line_a_finding(venue: str, tmp_path: Path
     assert all(len(line) <= columns for line in lines)
     assert "\x1b" not in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(("secret", "code"), [(SECRET, 0), ("wrong", 2)])
+def test_json_has_the_same_findings(venue: str, tmp_path: Path, secret: str, code: int) -> None:
+    told = doctor(tmp_path, *flags(venue, tmp_path), secret=secret)
+    done = doctor(tmp_path, *flags(venue, tmp_path, "--json"), secret=secret)
+    assert (told.returncode, done.returncode, done.stderr) == (code, code, "")
+    answer = json.loads(done.stdout)
+    assert (answer["ready"], answer["halted"]) == (code == 0, False)
+    assert {finding["name"]: finding["verdict"] for finding in answer["findings"]} == verdicts(told.stdout)
 
 
 def accounts(folder: Path, mode: int = 0o600) -> None:

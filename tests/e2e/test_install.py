@@ -47,11 +47,10 @@ HELP = WITHOUT + (
     "for name in sys.argv:\n"
     "    main = importlib.import_module(f'stall_then_strike.app.{name}').main\n"
     "    try:\n"
-    "        main(['--help'])\n"
+    "        code = main(['--help'])\n"
     "    except SystemExit as end:\n"
-    "        assert end.code == 0, name\n"
-    "    else:\n"
-    "        raise AssertionError(name)\n"
+    "        code = end.code\n"
+    "    assert code == 0, name\n"
 )
 
 

@@ -60,47 +60,50 @@ RUN: Final[dict[str, Run]] = {
     "poetry run run_live --config configs/sim.yml --yes --duration 60": SHORT,
     "poetry run run_live --config configs/lighter-sim.yml --yes --duration 60": SHORT,
     "cp .env.example .env && chmod 600 .env": Run(),
-    "poetry run doctor": Run("VENUE"),
+    "poetry run sts doctor": Run("VENUE"),
     "poetry run run_live": Run("--yes --duration 3 VENUE"),
-    "poetry run backtest TAPE [TAPE...]": ON_TAPE,
-    "poetry run backtest TAPE --engine interpreted": ON_TAPE,
-    "poetry run backtest TAPE --seed 2 --set paper.queue_model=power --log-dir data/results/power": ON_TAPE,
-    "poetry run backtest TAPE --latency-file FILE": ON_TAPE,
-    "poetry run sweep --tape TAPE --grid strategy.stall_T_ms=100,250,500 --grid strategy.ttl_ms=400,800": ON_TAPE,
-    "poetry run report logs --tape data/raw": Run(),
-    "poetry run report logs --runs": Run(),
-    "poetry run report logs-a --compare logs-b --lang ja --out ab.html": Run(),
-    "poetry run state": Run(),
-    "poetry run state --json": Run(),
-    'poetry run state resume --reason "looked at it"': Run("--yes", codes=(0, 1)),  # there is no halt to lift
-    "poetry run state --log-dir logs": Run(),
-    "poetry run state export DIR": Run(words=(("DIR", "exported"),)),
-    "poetry run why 07:30:13 --window 5": Run(codes=(0, 1)),  # of today, whatever was then
-    "poetry run why -5m": Run(words=(("-5m", "-5s"),), codes=(0, 1)),
-    "poetry run why JRF20261121-113112-753732": Run(words=(("JRF20261121-113112-753732", "ORDER"),)),
-    "poetry run record": Run("--duration 8 VENUE"),
-    "poetry run tape info data/raw/*.jsonl.zst": Run(),
-    "poetry run tape check data/raw/*.jsonl.zst": Run(codes=(0, 1)),  # a minute is short for some of its questions
-    "poetry run tape cut FILE --from +60 --to 2026-01-05T12:00:00Z -o PART.jsonl.zst": Run(
+    "poetry run sts backtest TAPE [TAPE...]": ON_TAPE,
+    "poetry run sts backtest TAPE --engine interpreted": ON_TAPE,
+    "poetry run sts backtest TAPE --seed 2 --set paper.queue_model=power --log-dir data/results/power": ON_TAPE,
+    "poetry run sts backtest TAPE --latency-file FILE": ON_TAPE,
+    "poetry run sts sweep --tape TAPE --grid strategy.stall_T_ms=100,250,500 --grid strategy.ttl_ms=400,800": ON_TAPE,
+    "poetry run sts report logs --tape data/raw": Run(),
+    "poetry run sts report logs --runs": Run(),
+    "poetry run sts report logs-a --compare logs-b --lang ja --out ab.html": Run(),
+    "poetry run sts state": Run(),
+    "poetry run sts state --json": Run(),
+    'poetry run sts state resume --reason "looked at it"': Run("--yes", codes=(0, 1)),  # there is no halt to lift
+    "poetry run sts state --log-dir logs": Run(),
+    "poetry run sts state export DIR": Run(words=(("DIR", "exported"),)),
+    "poetry run sts why 07:30:13 --window 5": Run(codes=(0, 1)),  # of today, whatever was then
+    "poetry run sts why -5m": Run(words=(("-5m", "-5s"),), codes=(0, 1)),
+    "poetry run sts why JRF20261121-113112-753732": Run(words=(("JRF20261121-113112-753732", "ORDER"),)),
+    "poetry run sts record": Run("--duration 8 VENUE"),
+    "poetry run sts tape info data/raw/*.jsonl.zst": Run(),
+    "poetry run sts tape check data/raw/*.jsonl.zst": Run(codes=(0, 1)),  # a minute is short for some of its questions
+    "poetry run sts tape cut FILE --from +60 --to 2026-01-05T12:00:00Z -o PART.jsonl.zst": Run(
         words=(("FILE", "tape.jsonl.zst"),)
     ),
-    "poetry run tape merge A B --drop-copies -o BOTH.jsonl.zst": Run(words=(("A B", "tape.jsonl.zst tape.jsonl.zst"),)),
-    "poetry run tape convert FILE --to parquet": Run(words=(("FILE", "tape.jsonl.zst"),)),
+    "poetry run sts tape merge A B --drop-copies -o BOTH.jsonl.zst": Run(
+        words=(("A B", "tape.jsonl.zst tape.jsonl.zst"),)
+    ),
+    "poetry run sts tape convert FILE --to parquet": Run(words=(("FILE", "tape.jsonl.zst"),)),
     "poetry run run_live --set record.enabled=true": Run("--yes --duration 3 VENUE"),
-    "poetry run calibrate data/raw": Run(),
-    "poetry run backtest TAPE --config data/results/calibration/calibration.yml": ON_TAPE,
-    "poetry run report data/results/calibration": Run(),
-    "poetry run calibrate data/journal/FX_BTC_JPY.sqlite3 --latencies-only": Run(),
-    "poetry run sim_lighter": Run("--duration 1"),
-    "poetry run lighter markets": ON_LIGHTER,
-    "poetry run lighter balance": ON_LIGHTER,
-    "poetry run lighter place ETH buy 0.01 --price 2000 --post-only": ON_LIGHTER,
-    "poetry run lighter place ETH sell 0.01 --market": ON_LIGHTER,
-    "poetry run lighter orders": ON_LIGHTER,
-    "poetry run lighter positions": ON_LIGHTER,
-    "poetry run lighter cancel-all": ON_LIGHTER,
+    "poetry run sts calibrate data/raw": Run(),
+    "poetry run sts backtest TAPE --config data/results/calibration/calibration.yml": ON_TAPE,
+    "poetry run sts report data/results/calibration": Run(),
+    "poetry run sts calibrate data/journal/FX_BTC_JPY.sqlite3 --latencies-only": Run(),
+    "poetry run sts sim_lighter": Run("--duration 1"),
+    "poetry run sts lighter markets": ON_LIGHTER,
+    "poetry run sts lighter balance": ON_LIGHTER,
+    "poetry run sts lighter place ETH buy 0.01 --price 2000 --post-only": ON_LIGHTER,
+    "poetry run sts lighter place ETH sell 0.01 --market": ON_LIGHTER,
+    "poetry run sts lighter orders": ON_LIGHTER,
+    "poetry run sts lighter positions": ON_LIGHTER,
+    "poetry run sts lighter cancel-all": ON_LIGHTER,
 }
-AS_INSTALLED: Final = {line.split()[2]: line for line in reversed(RUN) if line.startswith("poetry run ")}.values()
+_OURS: Final = re.compile(r"poetry run (?:sts )?")
+AS_INSTALLED: Final = {_OURS.sub("", line).split()[0]: line for line in reversed(RUN) if _OURS.match(line)}.values()
 """The first line of each command: by its script, through bash. The others are forked."""
 SHELL: Final = set("*?$&|<>;`")
 NOT_RUN: Final = {
@@ -109,9 +112,9 @@ NOT_RUN: Final = {
     "make quick": "is a part of it",
     "poetry install --all-extras --with notebook": "needs an index with the JSON interface",
     "poetry run pytest": "is what runs this",
-    "poetry run sweep --tape s3://bucket/a.jsonl.zst --search strategy.stall_T_ms=50:2000:log --trials 200 "
+    "poetry run sts sweep --tape s3://bucket/a.jsonl.zst --search strategy.stall_T_ms=50:2000:log --trials 200 "
     "--objective pnl,max_drawdown --folds 5 --scheduler tcp://10.0.0.5:8786": "needs a bucket and a cluster",
-    "poetry run record --product FX_BTC_JPY --product XRP_JPY:0.001 --out data/raw": "the exchange has one product",
+    "poetry run sts record --product FX_BTC_JPY --product XRP_JPY:0.001 --out data/raw": "the exchange has one product",
 }
 
 
@@ -128,7 +131,7 @@ def test_every_command_line_is_run_or_has_a_reason() -> None:
 
 @pytest.mark.parametrize("line", NOT_RUN)
 def test_line_that_is_not_run_is_one_that_its_program_takes(line: str) -> None:
-    program, *flags = shlex.split(line.removeprefix("poetry run "))
+    program, *flags = shlex.split(_OURS.sub("", line))
     if program == "make":
         subprocess.run(["make", "--dry-run", *flags], cwd=REPO, capture_output=True, check=True)
     elif (REPO / f"src/stall_then_strike/app/{program}.py").exists():
@@ -159,7 +162,7 @@ class Room(NamedTuple):
             "COLUMNS": "120",
             **self.account,
         }
-        command, *words = shlex.split(line.removeprefix("poetry run "))
+        command, *words = shlex.split(_OURS.sub("", line))
         if command in COMMANDS and not as_installed and not SHELL & set(line):
             return forked(command, *words, cwd=where, env={**os.environ, **own}, timeout=TIMEOUT_S)
         with subprocess.Popen(

@@ -15,6 +15,7 @@ backtest      replay tapes as one run
 sweep         replay tapes with many parameter sets
 calibrate     compare paper fills with live ones
 report        write a report on a run or a sweep as one HTML file
+sts/          one program for all commands, `sts init`, completion
 shell/        shared by all commands: flags, errors, output, stopping
 trader/       a run: the core and what surrounds it, the live daemon
 lighter_commands/  an account on Lighter on a terminal, and its instruments

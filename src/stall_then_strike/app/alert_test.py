@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.watch.alerts import URLS_VARIABLE, Alerts, load_alert_urls
 from stall_then_strike.types.errors import ConfigError
@@ -14,12 +15,11 @@ from stall_then_strike.types.errors import ConfigError
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments: none."""
-    return argparse.ArgumentParser(
-        prog="alert_test",
-        description=f"Send one alert to each address in {URLS_VARIABLE} (environment or .env).",
-        epilog="example: STALL_ALERT_URLS='tgram://TOKEN/CHAT' alert_test\n"
-        "exit codes: 0 all took it; 1 one did not; 2 no address, or one that is not accepted",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    return command_parser(
+        "alert_test",
+        f"Send one alert to each address in {URLS_VARIABLE} (environment or .env), such as tgram://TOKEN/CHAT.",
+        ("", "the addresses of .env"),
+        codes={0: "all took it", 1: "one did not", 2: "no address, or one that is not accepted"},
     )
 
 

@@ -21,6 +21,7 @@ from loguru import logger
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
 from stall_then_strike.app.shell.prompt import leave_out_what_lasts
 from stall_then_strike.app.trader.observe import Observer
@@ -70,7 +71,19 @@ _SHORT_BEFORE_COMPILING: Final = 60_000
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    flags = argparse.ArgumentParser(prog="backtest", description="Trade recorded tapes on paper, as one run.")
+    flags = command_parser(
+        "backtest",
+        "Trade recorded tapes on paper, as one run.",
+        ("data/raw", "all tapes of a folder, in order of time"),
+        ("data/raw --set strategy.stall_T_ms=500", "with one key changed"),
+        codes={
+            0: "done",
+            1: "failed while running",
+            2: "bad configuration or arguments",
+            3: "halted by the kill switch",
+            130: "stopped by a signal before all was replayed",
+        },
+    )
     flags.add_argument(
         "tapes", metavar="TAPE", nargs="*", type=Path, help="tapes in order of time (.jsonl, .jsonl.zst), or a folder"
     )

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.wide_table import print_table
 from stall_then_strike.research.calibration.live_latencies import CANCEL, ORDER, in_words, samples, write_samples
 from stall_then_strike.research.calibration.live_orders import (
@@ -45,11 +46,16 @@ _WIDEST: Final = 130
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    flags = argparse.ArgumentParser(
-        prog="calibrate",
-        description="Compare paper fills with those of a recorded live run, and fit the queue model to them.",
-        epilog="exit codes: 0 done; 1 a file cannot be written; "
-        "2 bad arguments, no record that can be used, or no extra research",
+    flags = command_parser(
+        "calibrate",
+        "Compare paper fills with those of a recorded live run, and fit the queue model to them.",
+        ("data/raw", "a live run's recording: its event log and tapes"),
+        ("logs/journal --latencies-only", "latencies of a run that recorded nothing else"),
+        codes={
+            0: "done",
+            1: "a file cannot be written",
+            2: "bad arguments, no record that can be used, or no extra research",
+        },
     )
     flags.add_argument(
         "paths",

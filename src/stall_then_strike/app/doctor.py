@@ -17,8 +17,9 @@ from loguru import logger
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.trader.preflight import preflight
-from stall_then_strike.app.view.checks import show
+from stall_then_strike.app.view.checks import as_json, is_halted, show
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
@@ -30,10 +31,21 @@ from stall_then_strike.venues.findings import TO_MEND, CheckResult, exit_code, f
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    flags = argparse.ArgumentParser(
-        prog="doctor", description="Check whether everything is ready for live trading. Sends and cancels no orders."
+    flags = command_parser(
+        "doctor",
+        "Check whether everything is ready for live trading. Sends and cancels no orders.",
+        ("", "the settings of configs/live.yml and the account of .env"),
+        ("--check", "the configuration in effect"),
+        ("--json", "the findings as one JSON object, for programs"),
+        codes={
+            0: "ready",
+            1: "the venue or this machine is not ready; may pass by itself",
+            2: "something to mend before trading",
+            3: "halted; see `state`",
+        },
     )
     cli.add_common_flags(flags, override="configs/live.yml", has_duration=False)
+    flags.add_argument("--json", action="store_true", help="print one JSON object")
     return flags
 
 
@@ -56,9 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 results = runner.run(examine(cfg, args))
         except KeyboardInterrupt:
             return cli.EXIT_FAILED
-    show(results, Console())
-    is_halted = any(result.is_halt for result in results)
-    return exit_code(results) or (cli.EXIT_HALTED if is_halted else cli.EXIT_DONE)
+    if args.json:
+        sys.stdout.write(as_json(results))
+    else:
+        show(results, Console())
+    return exit_code(results) or (cli.EXIT_HALTED if is_halted(results) else cli.EXIT_DONE)
 
 
 async def examine(cfg: AppConfig, args: argparse.Namespace) -> list[CheckResult]:

@@ -18,6 +18,7 @@ from typing import Final
 from loguru import logger
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
@@ -35,7 +36,18 @@ _PRODUCT: Final = re.compile(r"([A-Z0-9][A-Z0-9_-]{2,30})(?::(0\.0*1|1))?")
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    flags = argparse.ArgumentParser(prog="record", description="Record public channels to tapes. No keys, no orders.")
+    flags = command_parser(
+        "record",
+        "Record public channels to tapes. No keys, no orders.",
+        ("", "the configured product, until Ctrl-C"),
+        ("--duration 3600 --product FX_BTC_JPY --product ETH_JPY:1", "an hour of two products"),
+        codes={
+            0: "stopped in good order",
+            1: "failed while recording, or a product never sent anything",
+            2: "bad configuration or arguments",
+            130: "stopped before recording began",
+        },
+    )
     cli.add_config_flags(flags, override="configs/paper.yml")
     flags.add_argument(
         "--product",

@@ -14,6 +14,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.infra.logs.log_folder import log_folders
 from stall_then_strike.infra.logs.log_runs import LogRuns
 from stall_then_strike.tapes.tape_files import require_product, tape_files
@@ -22,10 +23,13 @@ from stall_then_strike.types.errors import ConfigError, StallThenStrikeError
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    flags = argparse.ArgumentParser(
-        prog="report",
-        description="Write a report on a run, two runs compared, or a sweep, as one HTML file that needs no network.",
-        epilog="exit codes: 0 done; 1 the file cannot be written; 2 bad arguments or logs, or no extra research",
+    flags = command_parser(
+        "report",
+        "Write a report on a run, two runs compared, or a sweep, as one HTML file that needs no network.",
+        ("logs", "the latest run of a log folder"),
+        ("logs --tape data/raw", "also with prices and markouts"),
+        ("logs --compare logs/paper", "two runs side by side"),
+        codes={0: "done", 1: "the file cannot be written", 2: "bad arguments or logs, or no extra research"},
     )
     flags.add_argument(
         "folder", metavar="DIR", type=Path, help="log folder of run_live, run_paper or backtest, or results of a sweep"

@@ -21,6 +21,7 @@ from rich.console import Console
 from stall_then_strike import __version__
 from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.prompt import answer_promptly
 from stall_then_strike.app.trader.live_run import LiveParts, run_live
@@ -50,7 +51,20 @@ _DAYS_MENDED: Final = 2
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    flags = argparse.ArgumentParser(prog="run_live", description="Trade with real orders.")
+    flags = command_parser(
+        "run_live",
+        "Trade with real orders.",
+        ("--config configs/sim.yml --yes", "the whole program on the embedded exchange; no network, no keys"),
+        ("", "your account; asks before it starts"),
+        ("--set strategy.ttl_ms=500", "one key changed"),
+        codes={
+            0: "stopped in good order",
+            1: "failed while running, or an end was not confirmed by the venue",
+            2: "bad configuration, arguments or keys; nothing was sent",
+            3: "halted by the kill switch",
+            130: "stopped before trading began",
+        },
+    )
     cli.add_common_flags(flags, override="configs/live.yml")
     flags.add_argument("--yes", action="store_true", help="do not ask before trading")
     return flags

@@ -23,7 +23,9 @@ from rich.console import Console
 
 from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.trader.paper_run import PaperRun, recorded_feeds
+from stall_then_strike.app.view.after_run import Step
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
@@ -46,7 +48,20 @@ _SIM_START_NS: Final = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) * NS_PE
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    flags = argparse.ArgumentParser(prog="run_paper", description="Trade on paper. No keys, no orders at the venue.")
+    flags = command_parser(
+        "run_paper",
+        "Trade on paper. No keys, no orders at the venue.",
+        ("--sim --duration 60", "a minute on the embedded exchange"),
+        ("", "on the venue's public feed, until Ctrl-C"),
+        ("--sim --speed max --duration 3600", "an hour in seconds, the same every time"),
+        codes={
+            0: "stopped in good order",
+            1: "failed while running",
+            2: "bad configuration or arguments",
+            3: "halted by the kill switch",
+            130: "stopped before trading began",
+        },
+    )
     cli.add_common_flags(flags, override="configs/paper.yml, with --sim configs/sim.yml")
     source = flags.add_mutually_exclusive_group()
     source.add_argument("--sim", action="store_true", help="trade the embedded exchange on loopback; needs no network")
@@ -128,12 +143,28 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
             ) as journal,
             asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
         ):
-            run = PaperRun(cfg, logs, screen, args.log_dir, journal, Settings(cfg, lambda: _load(args)))
+            settings = Settings(cfg, lambda: _load(args))
+            run = PaperRun(cfg, logs, screen, args.log_dir, journal, settings, _next_steps(cfg, args))
             logs.exit_code = runner.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
             logs.why = run.ended
             return logs.exit_code
     except (LogError, FeedError, JournalError, BaseExceptionGroup) as error:
         return _failed(error, sim=args.sim)
+
+
+def _next_steps(cfg: AppConfig, args: argparse.Namespace) -> list[Step]:
+    """What a newcomer can do after the run."""
+    folder = "" if args.log_dir == Path("logs") else f" --log-dir {args.log_dir}"
+    steps = [
+        (f"sts report {args.log_dir}", "the run as one page of charts (needs the extra `research`)"),
+        (f"sts why{folder} --runs", "the runs of these logs; `sts why TIME` explains what was done then, and why"),
+    ]
+    if args.sim:
+        venue = "" if cfg.exchange.name == BITFLYER else f" --venue {cfg.exchange.name}"
+        steps.append((f"run_paper{venue}", "on paper against the venue's public feed, without keys"))
+    elif args.tape is None:
+        steps.append(("sts doctor", "what real orders would need; sends none"))
+    return steps
 
 
 def _source(cfg: AppConfig, args: argparse.Namespace) -> tuple[Mode, str, str | None]:

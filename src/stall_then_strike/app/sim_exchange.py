@@ -24,6 +24,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from stall_then_strike.app.shell import cli, venue_flags
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
 from stall_then_strike.config.products import InstrumentConfig
@@ -48,9 +49,11 @@ _TIME_OF_DAY: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    flags = argparse.ArgumentParser(
-        prog="sim_exchange",
-        description="bitFlyer's API for FX_BTC_JPY on this machine: REST and realtime WebSocket, with a demo account.",
+    flags = command_parser(
+        "sim_exchange",
+        "bitFlyer's API for FX_BTC_JPY on this machine: REST and realtime WebSocket, with a demo account.",
+        ("", "until Ctrl-C; prints its addresses"),
+        ("--market toxic --speed 10", "a harder market, ten times as fast"),
     )
     venue_flags.add_address(flags)
     source = flags.add_mutually_exclusive_group()

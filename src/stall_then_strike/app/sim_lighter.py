@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from stall_then_strike.app.shell import cli, venue_flags
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
@@ -31,9 +32,11 @@ _LARGEST_USDC: Final = 10**9
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    flags = argparse.ArgumentParser(
-        prog="sim_lighter",
-        description="Lighter's API for several perpetuals on this machine: REST and WebSocket, with a demo account.",
+    flags = command_parser(
+        "sim_lighter",
+        "Lighter's API for several perpetuals on this machine: REST and WebSocket, with a demo account.",
+        ("", "until Ctrl-C; prints its addresses, account and key"),
+        ("--plan premium --speed 10", "a premium account, ten times as fast"),
     )
     venue_flags.add_address(flags)
     flags.add_argument(

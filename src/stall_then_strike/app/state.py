@@ -20,6 +20,7 @@ import orjson
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.view.state_export import export
 from stall_then_strike.app.view.state_view import StateView, account_result, as_json, render, take_view
 from stall_then_strike.config.models import AppConfig
@@ -38,13 +39,16 @@ _REASON_CHARS: Final = 500
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    flags = argparse.ArgumentParser(
-        prog="state",
+    flags = command_parser(
+        "state",
+        "Show what the journal of a product remembers, lift a halt, or export it.",
+        ("", "halt, position, day's result, live orders, last fills"),
+        ("resume --reason 'feed is back'", "lift a halt; asks first"),
+        ("export out", "all tables as CSV"),
+        codes={0: "done", 1: "failed, no journal, in use, or not confirmed", 2: "bad configuration or arguments"},
         usage="%(prog)s [show] [--json] [flags]\n       %(prog)s resume [--reason TEXT] [--yes] [flags]\n"
         "       %(prog)s export DIR [flags]\n"
         "       %(prog)s --log-dir DIR [--runs|--run RUN] [show|export DIR] [flags]",
-        description="Show what the journal of a product remembers, lift a halt, or export it.",
-        epilog="exit codes: 0 done; 1 failed, no journal, in use, or not confirmed; 2 bad configuration or arguments",
     )
     flags.add_argument("command", nargs="?", choices=("show", "resume", "export"), default="show", help="default: show")
     flags.add_argument(

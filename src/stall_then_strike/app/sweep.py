@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
 from stall_then_strike.app.shell.wide_table import print_table
 from stall_then_strike.config.models import AppConfig
@@ -37,17 +38,20 @@ if TYPE_CHECKING:
 _RESULTS: Final = Path("data/results")
 _WIDE: Final = 200
 """Width when the output is not a terminal."""
-_EPILOG: Final = (
-    "exit codes: 0 done; 1 a run failed, or the sweep could not go on; 2 bad configuration or arguments, or no extra "
-    "research; "
-    "130 stopped by a signal: the same command continues"
-)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    flags = argparse.ArgumentParser(
-        prog="sweep", description="Replay tapes with many parameter sets and compare the results.", epilog=_EPILOG
+    flags = command_parser(
+        "sweep",
+        "Replay tapes with many parameter sets and compare the results.",
+        ("--tape data/raw --grid strategy.ttl_ms=300,500 --grid strategy.stall_T_ms=200,400", "four sets"),
+        codes={
+            0: "done",
+            1: "a run failed, or the sweep could not go on",
+            2: "bad configuration or arguments, or no extra research",
+            130: "stopped by a signal: the same command continues",
+        },
     )
     flags.add_argument(
         "--tape",

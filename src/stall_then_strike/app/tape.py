@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.config.models import ExchangeConfig, LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.logs.log_folder import log_folders
@@ -55,7 +56,14 @@ _FORMATS: Final = ("parquet", "npz", "jsonl", "jsonl.zst")
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    flags = argparse.ArgumentParser(prog="tape", description="Inspect, check, cut, merge, convert and replay tapes.")
+    flags = command_parser(
+        "tape",
+        "Inspect, check, cut, merge, convert and replay tapes.",
+        ("info FILE", "what is on a tape"),
+        ("check data/raw/*.jsonl.zst", "whether tapes are good evidence"),
+        ("replay --help", "the arguments of one of its commands"),
+        codes={0: "done", 1: "a tape is bad, or a file cannot be written", 2: "bad arguments, or a file is no tape"},
+    )
     commands = flags.add_subparsers(metavar="COMMAND", required=True)
 
     info = _command(commands, "info", _info, "show what is on tapes")

@@ -24,6 +24,7 @@ from typing import Final
 from loguru import logger
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
 from stall_then_strike.config.loader import effective_yaml
@@ -155,9 +156,13 @@ class Watchdog:
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    flags = argparse.ArgumentParser(
-        prog="watchdog",
-        description="Cancel all orders of the product, also those entered by hand, when run_live's heartbeat ends.",
+    flags = command_parser(
+        "watchdog",
+        "Cancel all orders of the product, also those entered by hand, when run_live's heartbeat ends.",
+        ("", "watch, until Ctrl-C"),
+        ("--now", "the panic button: one cancel-all at once; asks first"),
+        ("--alive", "whether the trader's heartbeat is alive"),
+        codes={0: "done, or alive", 1: "failed, not alive, or not confirmed", 2: "bad configuration or arguments"},
     )
     cli.add_common_flags(flags, override="configs/live.yml")
     flags.set_defaults(log_dir=Path("logs/watchdog"))

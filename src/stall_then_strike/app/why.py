@@ -16,6 +16,7 @@ import orjson
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.story.why_moment import AGO, parse_asked
 from stall_then_strike.app.story.why_runs import runs_for
 from stall_then_strike.app.story.why_sources import Sources
@@ -31,11 +32,14 @@ _WIDEST_S: Final = 86_400.0
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    flags = argparse.ArgumentParser(
-        prog="why",
+    flags = command_parser(
+        "why",
+        "Explain from the logs and the journal what was done around a moment or with an order, and why.",
+        ("-5m", "what was decided, sent and filled five minutes ago, and why"),
+        ("07:30:13.123 --window 2", "two seconds each way around a moment of today"),
+        ("JRF20261121-073013-123456", "the life of an order"),
+        codes={0: "answered", 1: "nothing found, or a file cannot be read", 2: "bad configuration or arguments"},
         usage="%(prog)s TIME|ORDER_ID|--runs [--run RUN] [--window SECONDS] [--local] [--json] [flags]",
-        description="Explain from the logs and the journal what was done around a moment or with an order, and why.",
-        epilog="exit codes: 0 answered; 1 nothing found, or a file cannot be read; 2 bad configuration or arguments",
     )
     flags.add_argument(
         "asked",

@@ -64,13 +64,15 @@ def _market(cfg: AppConfig, row: Mapping[str, Any] | None, is_one_of_several: bo
     market, unit = configured_market(cfg.exchange), cfg.exchange.instrument()
     name = f"market {unit.product_code}" if is_one_of_several else "market"
     if row is None or row.get("symbol") != market.symbol or row.get("status") != "active":
-        return fault(name, f"{market.symbol} is not open at the venue", "see refresh_instruments --exchange XLIGHTER")
+        return fault(
+            name, f"{market.symbol} is not open at the venue", "see sts refresh_instruments --exchange XLIGHTER"
+        )
     for key, told in zip(_UNITS, (market.size_decimals, market.price_decimals), strict=True):
         if row.get(f"supported_{key}", told) != told:
             return fault(
                 name,
                 f"the venue's {key} are {row.get(f'supported_{key}')}, the configuration's {told}",
-                "run refresh_instruments --exchange XLIGHTER and start anew",
+                "run sts refresh_instruments --exchange XLIGHTER and start anew",
                 exit_code=TO_MEND,
             )
     price = _price(row)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.app.story import why_words
-from stall_then_strike.app.story.why_words import FACTS, SENTENCES, clause, lasting, measured, sentence
+from stall_then_strike.app.story.why_words import FACTS, clause, lasting, measured, sentence
+from stall_then_strike.app.view.reason_words import SENTENCES
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.logs.log_reader import DecisionLine
 from stall_then_strike.types.dto import OrderEventKind, Reason

@@ -15,28 +15,24 @@ from stall_then_strike.app.control.socket_client import NoRun, Told, ask
 from stall_then_strike.app.control.socket_server import socket_path
 from stall_then_strike.app.control.verbs import MEANING, Verb, one_line
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 
 _STATUS: Final = "status"
-_EXAMPLES: Final = """\
-examples:
-  ctl status                                  what the run of ./logs does
-  ctl pause --reason "CPI at 21:30"           no new quotes; asks before
-  ctl flatten --yes --log-dir logs/paper      close the position of another run, without a question
-  ctl reload                                  shows what differs, asks, applies what may change at once
-
-exit codes: 0 done; 1 no run answers, or refused; 2 bad arguments, or not confirmed
-"""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    flags = argparse.ArgumentParser(
-        prog="ctl",
-        description="Command a run that trades.",
-        epilog="commands:\n"
+    flags = command_parser(
+        "ctl",
+        "Command a run that trades.",
+        ("status", "what the run of ./logs does"),
+        ("pause --reason 'CPI at 21:30'", "no new quotes; asks before"),
+        ("flatten --yes --log-dir logs/paper", "close the position of another run, without a question"),
+        ("reload", "shows what differs, asks, applies what may change at once"),
+        codes={0: "done", 1: "no run answers, or refused", 2: "bad arguments, or not confirmed"},
+        more="commands:\n"
         + "".join(f"  {verb.value:<11} {text}\n" for verb, text in MEANING.items())
-        + f"  {_STATUS:<11} show what the run does\n\n{_EXAMPLES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        + f"  {_STATUS:<11} show what the run does",
     )
     flags.add_argument("command", choices=(_STATUS, *(verb.value for verb in Verb)), metavar="COMMAND")
     flags.add_argument(

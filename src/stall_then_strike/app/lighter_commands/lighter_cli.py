@@ -24,6 +24,7 @@ import orjson
 
 from stall_then_strike.app.lighter_commands import lighter_tables
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.infra.line.own_machine import is_own_machine
 from stall_then_strike.lighter import LighterDealer
 from stall_then_strike.lighter.instruments import MAINNET, LighterInstrumentLoader
@@ -45,13 +46,18 @@ class _Declined(Exception):
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    flags = argparse.ArgumentParser(
-        prog="lighter",
-        description="Look at an account on Lighter, and place, change and cancel its orders.",
-        epilog="account and key: --account, or LIGHTER_ACCOUNT_INDEX, LIGHTER_API_KEY_INDEX and "
-        "LIGHTER_API_KEY_PRIVATE_KEY in the environment or in .env; exit codes: 0 done; 1 refused, failed, not "
-        "confirmed, or no effect seen; 2 wrong "
-        "settings or arguments: nothing was sent",
+    flags = command_parser(
+        "lighter",
+        "Look at an account on Lighter, and place, change and cancel its orders.",
+        ("orders", "open orders"),
+        ("place ETH buy 0.01 --price 2000", "a limit order; asks first"),
+        codes={
+            0: "done",
+            1: "refused, failed, not confirmed, or no effect seen",
+            2: "wrong settings or arguments: nothing was sent",
+        },
+        more="account and key: --account, or LIGHTER_ACCOUNT_INDEX, LIGHTER_API_KEY_INDEX and "
+        "LIGHTER_API_KEY_PRIVATE_KEY in the environment or in .env",
     )
     commands = flags.add_subparsers(metavar="COMMAND", required=True)
     _command(commands, "markets", None, "index, steps and minimums of each market; needs no account")

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.wide_table import print_table
 from stall_then_strike.infra.accounts_file import XLIGHTER, exchange_named
 from stall_then_strike.lighter.dealer_config import checked_address
@@ -30,9 +31,12 @@ _LEFT: Final = frozenset({"name", "type", "state"})
 
 def parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    flags = argparse.ArgumentParser(
-        prog="refresh_instruments",
-        description="Ask an exchange for its instruments, keep the list, and show it. Needs no account.",
+    flags = command_parser(
+        "refresh_instruments",
+        "Ask an exchange for its instruments, keep the list, and show it. Needs no account.",
+        ("--exchange XLIGHTER", "all markets of Lighter"),
+        ("--json", "one JSON value, for programs"),
+        codes={0: "done", 1: "the exchange cannot be reached, or answers nonsense", 2: "bad arguments"},
     )
     flags.add_argument(
         "--exchange",

@@ -1,11 +1,12 @@
 """Shared by the commands.
 
-cli          common flags, signals, and errors as exit codes
-venue_flags  flags and faults of the commands that serve an exchange
-ending       the request to end a run, and its reason
-first_of     waits for a task or a signal, whichever comes first
-output       standard output that cannot block a command
-prompt       interpreter settings for low latency
-compiling    progress while functions are compiled
-wide_table   tables on a narrow terminal
+cli             common flags, signals, and errors as exit codes
+command_parser  arguments, with examples and exit codes in each help text
+venue_flags     flags and faults of the commands that serve an exchange
+ending          the request to end a run, and its reason
+first_of        waits for a task or a signal, whichever comes first
+output          standard output that cannot block a command
+prompt          interpreter settings for low latency
+compiling       progress while functions are compiled
+wide_table      tables on a narrow terminal
 """

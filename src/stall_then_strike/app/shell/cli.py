@@ -23,6 +23,7 @@ from typing import Final, Protocol
 from loguru import logger
 
 from stall_then_strike import config
+from stall_then_strike.app.shell.command_parser import hint
 from stall_then_strike.app.shell.output import watched
 from stall_then_strike.config.layers import Tree
 from stall_then_strike.config.loader import app_config, explained, located, read_layers
@@ -96,6 +97,8 @@ def command(name: str, *, patient: bool = False, silent: str | None = None) -> C
                 sink = logger.add(sys.stderr, level="WARNING", format=f"{name}: {{message}}")
                 if silent is not None:
                     logger.disable(silent)
+                if sys.stderr.isatty():
+                    sys.stderr.write(hint(name))
                 try:
                     return main(argv)
                 except KeyboardInterrupt:

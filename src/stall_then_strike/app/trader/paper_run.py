@@ -22,6 +22,7 @@ from stall_then_strike.app.trader.own_recording import OwnRecording
 from stall_then_strike.app.trader.realtime import RealtimeRun
 from stall_then_strike.app.trader.trader import PaperTrader
 from stall_then_strike.app.trader.virtual import SeveralFeeds, VirtualRun
+from stall_then_strike.app.view.after_run import Step, after_run
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.app.view.summary import summary_table
 from stall_then_strike.config.models import AppConfig
@@ -68,8 +69,13 @@ class PaperRun:
         log_dir: Path,
         journal: BatchedJournal | None = None,
         settings: Settings | None = None,
+        steps: Sequence[Step] = (),
     ) -> None:
-        """Nothing is started yet. ``journal`` is None for a replay, ``settings`` if they cannot be read anew."""
+        """Nothing is started yet. ``journal`` is None for a replay, ``settings`` if they cannot be read anew.
+
+        ``steps`` are what a newcomer can do after the run; without them its end has the table alone.
+        """
+        self._steps = steps
         self._settings = settings
         self._cfg = cfg
         self._logs = logs
@@ -276,7 +282,10 @@ class PaperRun:
         if halted is not None:
             ended = f"halted: {halted.label}"
         self.ended = ended
-        self._screen.end(summary_table(observer.finish(), log_dir=str(self._log_dir), ended=ended))
+        last = observer.finish()
+        self._screen.end(summary_table(last, log_dir=str(self._log_dir), ended=ended))
+        if self._steps:
+            self._screen.end(after_run(last, self._steps))
         logger.info("ended: {}", ended)
         return cli.EXIT_DONE if halted is None else cli.EXIT_HALTED
 

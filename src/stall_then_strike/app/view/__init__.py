@@ -6,6 +6,8 @@ fitting         figures fitted into lines of a width
 panel           the live panel
 screen          display of a run: panel or lines
 summary         a line a minute, a table at the end
+after_run       the run in words, and what to do next
+reason_words    reasons of decisions in plain English
 checks          findings of a check, displayed
 state_view      a journal as tables
 state_export    a journal as CSV

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Final
 
+import orjson
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +14,18 @@ from rich.text import Text
 from stall_then_strike.venues.findings import CheckResult, Verdict
 
 _STYLE: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAULT: "bold red"}
+
+
+def as_json(results: Sequence[CheckResult]) -> str:
+    """The findings as one JSON object: ``ready``, ``halted``, and each finding as it is."""
+    is_ready = not is_halted(results) and all(result.verdict is not Verdict.FAULT for result in results)
+    told = {"ready": is_ready, "halted": is_halted(results), "findings": [asdict(result) for result in results]}
+    return f"{orjson.dumps(told, option=orjson.OPT_INDENT_2).decode()}\n"
+
+
+def is_halted(results: Sequence[CheckResult]) -> bool:
+    """Whether a run would only close its position."""
+    return any(result.is_halt for result in results)
 
 
 def show(results: Sequence[CheckResult], console: Console) -> None:
@@ -32,7 +46,7 @@ def show(results: Sequence[CheckResult], console: Console) -> None:
     faults = sum(result.verdict is Verdict.FAULT for result in results)
     warnings = sum(result.verdict is Verdict.WARNING for result in results)
     counts = ", ".join(_count(number, word) for number, word in ((faults, "fault"), (warnings, "warning")) if number)
-    if not faults and any(result.is_halt for result in results):
+    if not faults and is_halted(results):
         console.print(Text(f"\nnot ready: halted, with {counts}", style=_STYLE[Verdict.FAULT]))
     elif faults:
         console.print(Text(f"\nnot ready: {counts}", style=_STYLE[Verdict.FAULT]))
