@@ -82,7 +82,7 @@ JOIN: Final = Settings(quote_mode="join")
 class Study:
     """The markets and the settings. Each axis is varied alone, around the base settings or around ``join``."""
 
-    seeds: tuple[int, ...] = tuple(range(1, 13))
+    seeds: tuple[int, ...] = tuple(range(1, 7))
     """Generated markets."""
     seconds: int = 3_600
     draws: int = 4

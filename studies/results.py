@@ -75,7 +75,9 @@ def _terms() -> str:
     ]
     return f"""Settings are those of configs/base.yml and what is named here: orders of 0.001 BTC, no fees,
 and no funding within the spans. Latency, from sending an order or a cancel to its effect, is as paper trading draws it
-by default ({"; ".join(delays)}; the mean of 4 draws on recorded tapes), and constant where a figure in ms is named."""
+by default ({"; ".join(delays)}; the mean of {Study().draws} draws on recorded tapes), and constant
+where a figure in ms is named. Others outbid a quote that improves the best {paper.outbid_per_s} times a second
+([docs/paper-fills.md](paper-fills.md) says how both were measured)."""
 
 
 def _span(found: Findings) -> str:
@@ -241,7 +243,7 @@ _AXES: Final = {
 selection falls with the number of fills, hardly for each of them. Half of the spread is where the best prices are: an
 offset beyond it waits behind them.""",
     ),
-    "mode": ("quote mode", "On paper a quote inside the spread is flattered where fewer outbid it than really would."),
+    "mode": ("quote mode", "Inside the spread a quote is alone until others outbid it."),
     "spread": (
         "spread gate (min_spread_tick)",
         """It strikes only in spreads of this width or more, and so trades less. JPY per BTC tells whether what is
@@ -325,7 +327,7 @@ def _silent() -> str:
     return """## What this does not tell
 
 - The recorded markets are minutes of four days. They have no crash, no maintenance and no night of news.
-- Nobody reacts to our orders beyond what the paper venue assumes. Paper fills stand on a queue rule; a real venue also
+- Others react to our orders only as the paper venue assumes. Paper fills stand on a queue rule; a real venue also
   refuses orders, loses answers and slows down under load.
 - Market data come as the recorder had them. Another line may be slower.
 - Results are of one order of 0.001 BTC a side. They do not scale: more size waits longer and moves the price.

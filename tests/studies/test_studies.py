@@ -34,6 +34,7 @@ from studies.replays import GENERATED, MarketFigures, Run, all_markets, mean_of_
 from studies.results import COMMAND, page, write
 from studies.svg import Panel, Series, line_plot, number, ticks
 from studies.tables import fixed, verdict
+from studies.tried import TRIED, section
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = Study(
@@ -323,3 +324,16 @@ def test_words_in_a_plot_cannot_break_it() -> None:
     panel = Panel(title="<&>", axis='"a"', places=["<1>"], series=[Series(name="a & b", figures=figures)])
     drawn = ElementTree.fromstring(line_plot("t <>", "u", [panel]))  # noqa: S314 - our own text
     assert "a & b" in [element.text for element in drawn.iter() if element.tag.endswith("text")]
+
+
+def test_what_was_tried_is_told_with_its_figures_and_none_that_helped_was_left_out() -> None:
+    held = orjson.loads(TRIED.read_bytes())
+    text = section()
+    assert {trial["key"] for trial in held["trials"]} >= set("abcdefg")
+    for trial in held["trials"]:
+        for start, found in trial["rows"].items():
+            assert f"| {trial['title']} |" in text
+            assert fixed(found["result"][0]) in text
+            better = {name: found[name][0] > found[name][1] for name in ("against", "alike", "existing")}
+            helped = better["against"] and (better["alike"] or better["existing"])
+            assert not helped, f"{trial['title']}, from {start}: by the page's own rule it becomes an option"
