@@ -201,7 +201,8 @@ class LiveRoom:
         if is_truth_known:
             assert held.position == ledger.position, "position"
             flow = -sum(fill.side.sign * fill.price * fill.size for fill in ledger.fills)
-            assert held.realised - held.basis == flow + ledger.funding, "cash"
+            beyond = held.realised - held.basis - flow - ledger.funding
+            assert not beyond, f"cash of {unit.product_code}: {beyond} units too much"
 
 
 @asynccontextmanager
