@@ -54,7 +54,7 @@ bench: setup ## measure the hot path against stock pybotters, some minutes; ARGS
 facts: setup ## the generated market beside recorded ones, figure by figure; ARGS=--write for docs/facts.md
 	$(BIN)/python -m studies.facts $(ARGS)
 
-results: setup ## docs/results.md: what the strategy earns and loses on generated market, with plots; some minutes
+results: setup ## docs/results.md: what the strategy earns and loses, recorded and generated, with plots; some minutes
 	$(BIN)/python -m studies
 
 same: setup ## whether two versions do the same, byte for byte: ARGS="--write FILE" before, ARGS="--against FILE" after
