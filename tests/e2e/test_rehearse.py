@@ -58,7 +58,6 @@ def rehearse(folder: Path, *args: str, said: str | None = None) -> tuple[int, st
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.alone
 @pytest.mark.slow(seconds=15)
 def test_typed_consent_begins_it_and_the_report_has_the_steps(venue: str, tmp_path: Path) -> None:
     code, out, err = rehearse(tmp_path, *at(venue), "--round-trip", said="rehearse")
