@@ -8,6 +8,7 @@ failure, as by systemd; a halt ends it. With ``--strategy grid`` a grid trades, 
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -42,6 +43,9 @@ _OF_SNAPSHOTS: Final = {"lose_book_snapshot", "crossed_snapshot"}
 _UNHEARD: Final = {"unstreamed_assets"}
 """Faults of channels that the trader does not subscribe to."""
 _SENDS, _SEND_TWO = "jsonapi/send", "jsonapi/sendtxbatch"
+HOUR_NS: Final = 3_600 * NS_PER_S
+HOUR_AFTER_NS: Final = 16 * NS_PER_S
+"""In the middle of the window of a fault that is alone."""
 _INDEX = itertools.count(200_001)
 GRID: Final[Mapping[str, Any]] = {
     "strategy": {"name": "grid", "stale_ms": 3_000},
@@ -110,7 +114,8 @@ def alone(plan: FaultPlan) -> FaultPlan:
 async def run_under(scenario: Scenario, folder: Path, outcome: Outcome, speed: float) -> None:
     """Trade under the plan, and judge."""
     plan = scenario.plan()
-    async with steady_clock(speed) as clock:
+    start_ns = (time.time_ns() // HOUR_NS + 1) * HOUR_NS - HOUR_AFTER_NS if scenario.is_at_hour else None
+    async with steady_clock(speed, start_ns) as clock:
         more: dict[str, Any] = {"sections": GRID} if scenario.strategy == "grid" else {}
         index = next(_INDEX)
         room_of = trading_room(folder, clock=clock, seed=scenario.seed, faults=plan, account_index=index, **more)

@@ -77,6 +77,8 @@ class Scenario:
     venue: str = "bitflyer"
     strategy: str = "stall"
     """Or grid, on Lighter."""
+    is_at_hour: bool = False
+    """On Lighter: whether funding is paid while the faults last."""
 
     @property
     def name(self) -> str:

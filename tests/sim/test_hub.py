@@ -29,7 +29,14 @@ def _hang_up(exchange: LighterExchange, client: aiohttp.ClientWebSocketResponse)
     client._conn.transport.abort()
 
 
-@pytest.mark.parametrize("end", [_cut, _hang_up], ids=["cut", "hung up"])
+def _cut_and_cancel_twice(exchange: LighterExchange, client: aiohttp.ClientWebSocketResponse) -> None:
+    (writer,) = (task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__name__", "") == "write")
+    writer.cancel()
+    asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, writer.cancel)
+    _cut(exchange, client)
+
+
+@pytest.mark.parametrize("end", [_cut, _hang_up, _cut_and_cancel_twice])
 async def test_connection_that_ends_meanwhile_leaves_no_error_unheard(
     end: Callable[[LighterExchange, aiohttp.ClientWebSocketResponse], None],
 ) -> None:

@@ -245,7 +245,8 @@ class Connection:
 
         aiohttp leaves a cancelled send of a long frame to a task of its own, whose error nobody would hear.
         """
-        sending = asyncio.create_task(self.ws.send_str(text))  # noqa: TID251 - awaited here, whatever happens
+        sending = asyncio.create_task(self.ws.send_str(text))  # noqa: TID251 - awaited here, or left when cancelled twice
+        sending.add_done_callback(_read_error)
         try:
             await asyncio.shield(sending)
         except asyncio.CancelledError:
@@ -454,6 +455,12 @@ class RealtimeHub:
     def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _read_error(sending: asyncio.Task[None]) -> None:
+    """Somebody has heard of it, even if nobody waits any more; the reader sees the connection's end."""
+    if not sending.cancelled():
+        sending.exception()
 
 
 def address(host: str, port: int) -> str:
