@@ -1,8 +1,8 @@
 # `make` alone lists what there is. Programs are called from .venv by path: nothing need be activated.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-# Four workers on two cores: half of their time tests wait. Files stay together, as they share what they set up.
-WORKERS := 4
+# Six workers on two cores: most of their time tests wait. Files stay together, as they share what they set up.
+WORKERS := 6
 # A worker that dies ends the run: where xdist replaces it after the last file was given out, it waits forever.
 SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 # A test of real time can fail for want of the processor beside others: what failed is repeated alone, and has to pass.
@@ -54,7 +54,7 @@ bench: setup ## measure the hot path against stock pybotters, some minutes; ARGS
 facts: setup ## the generated market beside recorded ones, figure by figure; ARGS=--write for docs/facts.md
 	$(BIN)/python -m studies.facts $(ARGS)
 
-results: setup ## docs/results.md: what the strategy earns and loses on generated market, with plots; some minutes
+results: setup ## docs/results.md: what the strategy earns and loses, recorded and generated, with plots; some minutes
 	$(BIN)/python -m studies
 
 same: setup ## whether two versions do the same, byte for byte: ARGS="--write FILE" before, ARGS="--against FILE" after

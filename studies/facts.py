@@ -16,7 +16,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -26,9 +26,10 @@ import orjson
 import zstandard
 
 from stall_then_strike.research.figures.estimates import Estimate, mean_of
-from stall_then_strike.research.figures.market_facts import Piece, facts
+from stall_then_strike.research.figures.market_facts import Piece, echo, facts
 from stall_then_strike.sim.bitflyer.desk import Delays
 from stall_then_strike.sim.exchange.flow_model import REGIMES, FlowModel
+from stall_then_strike.sim.exchange.several_markets import Markets
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_S
 from studies.choices import START_NS
@@ -59,6 +60,7 @@ class Row:
 ROWS: Final = (
     Row(name="impact_1s", words="mid 1 s after a taker's order, half spreads", low=0.65, high=1.1),
     Row(name="impact_10s", words="mid 10 s after it", low=0.7, high=1.5),
+    Row(name="markout_1s", words="1 s markout of a quote one tick from the mid, JPY per BTC", low=-1_100, high=-500),
     Row(name="takers_a_second", words="taker orders a second", low=0.25, high=0.45),
     Row(name="gap_cv", words="gaps between taker orders: CV", low=1.3, high=1.9),
     Row(name="gap_below_100ms", words="share of gaps below 0.1 s", low=0.12, high=0.24),
@@ -81,7 +83,15 @@ ROWS: Final = (
     Row(name="receipt_ms_95", words="95 %", low=200, high=700, source="2021"),
     Row(name="accept_to_match_s", words="acceptance to match of an order that takes, mean, s", low=0.09, high=0.17,
         source="2021"),
+    Row(name="spot_same_5s", words="BTC_JPY's moves of 5 s against FX_BTC_JPY's: correlation in the same 5 s", low=0.2,
+        high=0.65),
+    Row(name="spot_next_5s", words="in the next 5 s", low=0.15, high=0.55),
+    Row(name="spot_before_5s", words="in the 5 s before", low=-0.1, high=0.2),
 )  # fmt: skip
+
+SPOT_LAGS: Final = {"spot_same_5s": 0, "spot_next_5s": 1, "spot_before_5s": -1}
+"""How many steps later the spot market is looked at."""
+SPOT_STEP_NS: Final = 5 * NS_PER_S
 
 
 # --- recordings
@@ -95,15 +105,32 @@ def shared_folder() -> Path | None:
 
 def recorded(folder: Path) -> dict[str, dict[str, Estimate]]:
     """The figures of each recording."""
-    tapes = [tape_piece(_frames(path)) for path in sorted(folder.glob(_TAPES))]
+    tapes = [tape_piece(tape_frames(path)) for path in sorted(folder.glob(_TAPES))]
     found = {
         "2025": facts(best_and_trades(folder, "FX_BTC_JPY")),
         "2025 spot": facts(best_and_trades(folder, "BTC_JPY")),
         "2021": facts(tapes),
     }
+    found["2025"] |= spot_figures(pairs_of(*(best_and_trades(folder, code) for code in ("FX_BTC_JPY", "BTC_JPY"))))
     if (matched := accept_to_match(folder)) is not None:
         found["2021"]["accept_to_match_s"] = matched
     return found
+
+
+def pairs_of(first: Sequence[Piece], second: Sequence[Piece]) -> list[tuple[Piece, Piece]]:
+    """Pieces of two markets that have a time in common."""
+    return [
+        (one, other)
+        for one in first
+        for other in second
+        if min(one.recv[-1], other.recv[-1]) > max(one.recv[0], other.recv[0])
+    ]
+
+
+def spot_figures(pairs: Sequence[tuple[Piece, Piece]]) -> dict[str, Estimate]:
+    """Whether the spot market moves with FX_BTC_JPY, after it or before it."""
+    found = {name: echo(pairs, step_ns=SPOT_STEP_NS, lag=lag) for name, lag in SPOT_LAGS.items()}
+    return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 
 def accept_to_match(folder: Path) -> Estimate | None:
@@ -166,7 +193,8 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
         yield from csv.DictReader(text)
 
 
-def _frames(path: Path) -> Iterator[tuple[int, Any]]:
+def tape_frames(path: Path) -> Iterator[tuple[int, Any]]:
+    """The messages of a tape that is not compressed, with their receive stamps."""
     for line in path.read_bytes().splitlines():
         found = orjson.loads(line)
         yield found["recv_ns"], found["msg"]
@@ -216,15 +244,25 @@ def generated(
     model: FlowModel, seeds: Sequence[int] = SEEDS, seconds: int = SECONDS, *, has_intervals: bool = True
 ) -> dict[str, Estimate]:
     """The figures of generated markets."""
-    pieces = []
-    for seed in seeds:
-        market = Market(seed=seed, start_ns=START_NS, model=model)
-        frames = market.advance(START_NS + seconds * NS_PER_S)
-        pieces.append(tape_piece((frame.time_ns, orjson.loads(frame.text)) for frame in frames))
-    found = facts(pieces, has_intervals=has_intervals)
+    pairs = [_generated_pair(model, seed, seconds) for seed in seeds]
+    found = facts([fx for fx, _ in pairs], has_intervals=has_intervals) | spot_figures(pairs)
     low, high = (span / NS_PER_S for span in Delays().registration)
     found["accept_to_match_s"] = Estimate(n=0, value=(low + high) / 2, low=low, high=high, blocks=0)
     return found
+
+
+def _generated_pair(model: FlowModel, seed: int, seconds: int) -> tuple[Piece, Piece]:
+    """FX_BTC_JPY and the spot market that follows it."""
+    first = Market(seed=seed, start_ns=START_NS, model=model)
+    spot = replace(first.instrument, product_code="BTC_JPY")
+    markets = Markets([first, Market(seed=seed, start_ns=START_NS, model=model, instrument=spot, leader=first)])
+    heard: dict[str, list[tuple[int, Any]]] = {code: [] for code in markets.products}
+    for frame in markets.advance(START_NS + seconds * NS_PER_S):
+        message = orjson.loads(frame.text)
+        channel = message["params"]["channel"]
+        heard["FX_BTC_JPY" if channel.endswith("_FX_BTC_JPY") else "BTC_JPY"].append((frame.time_ns, message))
+    one, other = (tape_piece(frames) for frames in heard.values())
+    return one, other
 
 
 # --- the table
@@ -247,17 +285,20 @@ def table(real: Mapping[str, Mapping[str, Estimate]], made: Mapping[str, Estimat
     for row in ROWS:
         one, other = real.get(row.source, {}).get(row.name), made.get(row.name)
         verdict = "outside" if other is not None and not row.low <= other.value <= row.high else ""
-        lines.append(
-            f"| {row.words} | {_text(one)} ({row.source}) | {_text(other)} | {row.low:g} to {row.high:g} | {verdict} |"
-        )
+        band = f"{_number(row.low)} to {_number(row.high)}"
+        lines.append(f"| {row.words} | {_text(one)} ({row.source}) | {_text(other)} | {band} | {verdict} |")
     return "\n".join(lines)
 
 
 def _text(found: Estimate | None) -> str:
     if found is None:
         return "unknown"
-    ends = "" if found.low is None or found.high is None else f" [{found.low:.3g}, {found.high:.3g}]"
-    return f"{found.value:.3g}{ends}"
+    ends = "" if found.low is None or found.high is None else f" [{_number(found.low)}, {_number(found.high)}]"
+    return f"{_number(found.value)}{ends}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
 
 
 _ABOUT: Final = """# What the market is like: recorded and generated

@@ -1,103 +1,60 @@
-"""The plots of the page."""
+"""The plots of the page: recorded and generated markets side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from studies.findings import PART_NAMES, Findings, over, part, result
+from studies.choices import BASE, Settings, Study
+from studies.findings import PART_NAMES, Findings
 from studies.svg import Panel, Series, bar_plot, line_plot
 
 _RESULT: Final = "result, JPY an hour"
-_OFFSET: Final = "quote_offset_ticks, JPY from the mid"
+_FIELDS: Final = {
+    "offset": ("offset_ticks", "quote_offset_ticks, JPY from the mid"),
+    "spread": ("spread_ticks", "min_spread_tick, JPY"),
+    "stall": ("stall_ms", "stall_T_ms, ms"),
+    "ttl": ("ttl_ms", "ttl_ms, ms"),
+    "reverse": ("reverse_ticks", "max_reverse_ticks, JPY"),
+    "latency": ("latency_ms", "constant latency, ms"),
+}
 
 
-def plots(found: Findings) -> dict[str, str]:
+def plots(study: Study, real: Findings, made: Findings) -> dict[str, str]:
     """SVG by name."""
-    study = found.study
-    middle = study.latencies_ms[len(study.latencies_ms) // 2]
-    rows = [PART_NAMES[name] for name in PART_NAMES] + ["result"]
-    figures = [part(name) for name in PART_NAMES] + [result]
-    return {
+    both = (("recorded", real), ("generated", made))
+    drawn = {
         "parts": bar_plot(
             "What the result is made of, base settings",
             "JPY an hour",
-            rows,
+            [*PART_NAMES.values(), "result"],
             [
-                Series(name=latency_text(ms), figures=[over(found.at(ms), figure) for figure in figures])
-                for ms in study.latencies_ms
+                Series(
+                    name=name,
+                    figures=[*(found.rows[BASE].parts[part] for part in PART_NAMES), found.rows[BASE].result],
+                )
+                for name, found in both
             ],
-        ),
-        "offset": line_plot(
-            "Result by quote offset",
-            _RESULT,
-            [_panel(found, "", _OFFSET, "offset_ticks", study.offsets_ticks)],
-        ),
-        "offset_parts": line_plot(
-            f"What the result is made of, by quote offset, at {middle} ms",
-            "JPY an hour",
-            [_parts_panel(found, middle)],
-        ),
-        "stall": line_plot(
-            "Result by stall_T_ms",
-            _RESULT,
-            [
-                _panel(found, f"offset {offset} JPY", "stall_T_ms, ms", "stall_ms", study.stalls_ms, offset)
-                for offset in found.offsets
-            ],
-        ),
-        "ttl": line_plot(
-            "Result by ttl_ms",
-            _RESULT,
-            [
-                _panel(found, f"offset {offset} JPY", "ttl_ms, ms", "ttl_ms", study.ttls_ms, offset)
-                for offset in found.offsets
-            ],
-        ),
+        )
     }
-
-
-def latency_text(ms: int) -> str:
-    """A latency in a legend or a table's head."""
-    return f"latency {ms} ms"
+    for name, settings in study.axes().items():
+        if name in _FIELDS:
+            field, axis = _FIELDS[name]
+            panels = [
+                _panel(f"quote_mode {mode}", axis, field, [one for one in settings if one.quote_mode == mode], both)
+                for mode in dict.fromkeys(one.quote_mode for one in settings)
+            ]
+            drawn[name] = line_plot(f"Result by {axis.partition(',')[0]}", _RESULT, panels)
+    return drawn
 
 
 def _panel(
-    found: Findings, title: str, axis: str, field: str, values: Sequence[int], offset: int | None = None
+    title: str, axis: str, field: str, settings: Sequence[Settings], both: Sequence[tuple[str, Findings]]
 ) -> Panel:
-    more: dict[str, Any] = {} if offset is None else {"offset_ticks": offset}
+    shown = [one for one in settings if field != "latency_ms" or one.latency_ms]
     return Panel(
         title=title,
         axis=axis,
-        places=[f"{value:,}" for value in values],
-        series=[
-            Series(
-                name=latency_text(ms),
-                figures=[over(found.at(ms, **{**more, field: value})) for value in values],
-            )
-            for ms in found.study.latencies_ms
-        ],
-    )
-
-
-def _parts_panel(found: Findings, latency_ms: int) -> Panel:
-    shown = {
-        "quotes: spread earned": part("spread_quotes"),
-        "quotes: adverse selection": part("adverse_quotes"),
-        "closes, moves after them included": part("spread_closes", "adverse_closes"),
-        "later moves": part("inventory"),
-    }
-    return Panel(
-        title="",
-        axis=_OFFSET,
-        places=[f"{value:,}" for value in found.study.offsets_ticks],
-        series=[
-            Series(
-                name=name,
-                figures=[
-                    over(found.at(latency_ms, offset_ticks=offset), figure) for offset in found.study.offsets_ticks
-                ],
-            )
-            for name, figure in shown.items()
-        ],
+        places=[f"{getattr(one, field):,}" for one in shown],
+        series=[Series(name=name, figures=[found.rows[one].result for one in shown]) for name, found in both],
     )

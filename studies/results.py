@@ -2,376 +2,334 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Final
 
-from stall_then_strike.research.figures.profit import PARTS
-from studies.choices import Settings, Study
-from studies.findings import PART_NAMES, Findings, findings, gap, over, part, result, share
-from studies.plots import latency_text, plots
-from studies.replays import Hour, MarketFigures, probe
-from studies.tables import change, fixed, grid, spread_out, table, verdict
+from stall_then_strike.research.figures.estimates import Estimate
+from studies.choices import BASE, JOIN, Settings, Study
+from studies.findings import FEWEST, PART_NAMES, Findings, Row
+from studies.plots import plots
+from studies.replays import RECORDED, probe
+from studies.tables import change, fixed, spread_out, table, verdict
+from studies.tried import section
 
 COMMAND: Final = "make results"
 PAGE: Final = "results.md"
 PLOTS: Final = "results"
 
-_TOP: Final = 5
-_COUNTS: Final = tuple(field.name for field in fields(Hour) if field.name not in ("pnl", "parts"))
+_TOP: Final = 6
+_FEW: Final = 5
+"""Minutes; of fewer no interval is shown."""
+_HEADS: Final = ("JPY an hour", "against base", "fills an hour", "JPY per BTC")
 
 
-def write(study: Study, markets: Sequence[MarketFigures], folder: Path) -> list[Path]:
+def write(study: Study, real: Findings, made: Findings, folder: Path) -> list[Path]:
     """Write the page and its plots into a folder; return the files."""
-    found = findings(study, markets)
-    files = {folder / PAGE: page(found, probe(study))}
+    files = {folder / PAGE: page(study, real, made, probe(study))}
     (folder / PLOTS).mkdir(parents=True, exist_ok=True)
-    files |= {folder / PLOTS / f"{name}.svg": plot for name, plot in plots(found).items()}
+    files |= {folder / PLOTS / f"{name}.svg": plot for name, plot in plots(study, real, made).items()}
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")
     return list(files)
 
 
-def page(found: Findings, probed: str) -> str:
+def page(study: Study, real: Findings, made: Findings, probed: str) -> str:
     """The whole page. ``probed`` is what ``replays.probe`` says."""
     parts = [
-        _head(found, probed),
-        _short(found),
-        _base(found),
-        _offset(found),
-        _stall(found),
-        _ttl(found),
-        _grid(found),
+        _head(study, real, made, probed),
+        _short(study, real, made),
+        _markets(study, real, made),
+        _base(real, made),
+        *(_along(name, settings, real, made) for name, settings in study.axes().items()),
+        _nearest(study, real, made),
+        section(),
+        _silent(),
     ]
-    return "\n\n".join([*parts, _beyond(found), _silent(), ""]).rstrip() + "\n"
+    return "\n\n".join(parts).rstrip() + "\n"
 
 
-def _head(found: Findings, probed: str) -> str:
-    study, markets = found.study, found.markets
-    hours = study.seconds / 3_600
-    seeds = f"seeds {study.seeds[0]} to {study.seeds[-1]}, {hours:g} h each"
-    an_hour = [fixed(fmean(getattr(market, name) for market in markets) / hours, 0) for name in ("messages", "trades")]
-    replays = len(found.hours) * len(markets)
-    return f"""# What stall-then-strike earns and loses on generated market
+def _head(study: Study, real: Findings, made: Findings, probed: str) -> str:
+    return f"""# What stall-then-strike earns and loses
 
 Written by `{COMMAND}` (`python -m studies`), settings digest `{study.digest()}`. Not to be edited: run it again.
-Probe, by which a test sees whether anything has changed since (5 minutes of the first market): {probed}.
+Probe, by which a test sees whether anything has changed since (5 minutes of the first generated market): {probed}.
 
-Mode: paper fills in compiled replays. Source: generated, the market `real` of the embedded exchange
-([docs/facts.md](facts.md) shows it beside recorded ones). Period: the hour from 2026-01-05 00:00 UTC, of each seed.
+Mode: paper fills in compiled replays. Sources: *recorded* markets, {_span(real)}, each a run of its own; and
+*generated* ones, {len(made.pieces)} hours of the market `real` of the embedded exchange (seeds {study.seeds[0]} to
+{study.seeds[-1]}, {made.pieces[0].begins[:16]} UTC on; [docs/facts.md](facts.md) shows it beside recorded ones).
+{len(study.all_settings())} settings, each over all of it.
 
-{len(markets)} markets ({seeds}), {len(found.hours)} settings, {replays:,} compiled replays.
-A market has about {an_hour[0]} messages and {an_hour[1]} trades an hour; the median spread is {_spread(found)} JPY.
+{_terms()}
 
-Settings are those of configs/base.yml and what is named here: orders of 0.001 BTC, no fees, and no funding within the
-hour. Latency is the time from sending an order or a cancel to its effect, always the same; market data come without
-delay. Intervals (±) are of 95 %, over markets: each counts as one observation."""
-
-
-def _spread(found: Findings) -> str:
-    return fixed(fmean(market.median_spread for market in found.markets), 0)
+Intervals (±) are of 95 %. A minute of a market is one observation: {_blocks(real)} recorded, {_blocks(made)} generated.
+"Against base" compares the same minutes. A setting with fewer than {FEWEST} fills is unknown, whatever it made."""
 
 
-def _short(found: Findings) -> str:
-    study = found.study
-    lines = ["## In short", "", f"- {_count(found, study.grid(), 'settings of the grid')}"]
-    for ms in study.latencies_ms:
-        hours = found.at(ms)
+def _terms() -> str:
+    paper = BASE.config().paper
+    delays = [
+        f"{name} {latency.kind.value}, median {latency.median_ms} ms, spread {latency.spread_ms} ms"
+        for name, latency in (("orders", paper.order_latency), ("cancels", paper.cancel_latency))
+    ]
+    return f"""Settings are those of configs/base.yml and what is named here: orders of 0.001 BTC, no fees,
+and no funding within the spans. Latency, from sending an order or a cancel to its effect, is as paper trading draws it
+by default ({"; ".join(delays)}; the mean of {Study().draws} draws on recorded tapes), and constant
+where a figure in ms is named. Others outbid a quote that improves the best {paper.outbid_per_s} times a second
+([docs/paper-fills.md](paper-fills.md) says how both were measured)."""
+
+
+def _span(found: Findings) -> str:
+    kinds = Counter(piece.source for piece in found.pieces)
+    told = [f"{number} whole tapes" if kind == RECORDED else f"{number} {kind} tapes" for kind, number in kinds.items()]
+    seconds = sum(piece.seconds for piece in found.pieces)
+    days = sorted({piece.begins[:10] for piece in found.pieces})
+    return f"{' and '.join(told)}, {fixed(seconds, 0)} s of {', '.join(days)}"
+
+
+def _blocks(found: Findings) -> str:
+    return fixed(found.rows[BASE].result.blocks, 0)
+
+
+# --- in short
+
+
+def _short(study: Study, real: Findings, made: Findings) -> str:
+    base, other = real.rows[BASE], made.rows[BASE]
+    lines = [
+        f"- {_lose(base)}: {verdict(base.result)} on recorded markets; {verdict(other.result)} on generated ones.",
+        f"- That is {fixed(base.per_btc, 0)} and {fixed(other.per_btc, 0)} JPY per BTC traded.",
+        f"- Why: {_why(base)}.",
+    ]
+    for one in study.modes()[1:]:
+        held, beside = real.rows[one], made.rows[one]
+        lines.append(f"- {one.words()}: {verdict(held.result)}; generated: {verdict(beside.result)}.")
+    lines.append(f"- {_count(real, 'recorded')}\n- {_count(made, 'generated')}")
+    if real.forward is not None:
         lines.append(
-            f"- Base settings at {ms} ms latency: {verdict(over(hours))}; {_per_btc(hours)} JPY per BTC traded."
+            f"- Chosen on the pieces before and traded on the next, the settings made "
+            f"{verdict(real.forward.row.result)}. {_nothing(real)}"
         )
-    if len(study.latencies_ms) > 1:
-        fast, slow = study.latencies_ms[0], study.latencies_ms[-1]
-        lines.append(f"- {slow} ms against {fast} ms: {change(gap(found.at(fast), found.at(slow)))}.")
-    wide = study.offsets_ticks[-1]
-    for what, changed in (
-        (f"Quotes {wide:,} JPY from the mid", {"offset_ticks": wide}),
-        ("Quotes at the best (quote_mode join)", {"quote_mode": "join"}),
-    ):
-        lines += [f"- {what}, at {ms} ms: {verdict(over(found.at(ms, **changed)))}." for ms in study.latencies_ms]
-    return "\n".join(lines)
+    same = [one.words() for one in study.modes() if _overlap(real.rows[one].result, made.rows[one].result)]
+    apart = [one.words() for one in study.modes() if one.words() not in same]
+    lines.append(
+        f"- Recorded and generated intervals overlap for: {'; '.join(same) or 'none'}."
+        + (f" They do not for: {'; '.join(apart)}." if apart else "")
+    )
+    return "\n".join(["## In short", "", *lines])
 
 
-def _per_btc(hours: Sequence[Hour]) -> str:
-    return fixed(share(hours, result, lambda hour: hour.volume), 0)
+def _lose(row: Row) -> str:
+    return ("Nobody can tell what the base settings make", "**The base settings earn**", "**The base settings lose**")[
+        row.result.verdict
+    ]
 
 
-def _count(found: Findings, settings: Sequence[Settings], what: str) -> str:
-    verdicts = [over(found.hours[one]).verdict for one in settings]
+def _why(row: Row) -> str:
+    adverse, paid = row.parts["adverse_quotes"], row.parts["spread_closes"]
+    earned = row.parts["spread_quotes"]
     return (
-        f"Of {len(verdicts)} {what}, {verdicts.count(-1)} lose and {verdicts.count(1)} earn with an interval that "
-        f"leaves out zero; {verdicts.count(0)} cannot be told from zero. Were all worth nothing, about "
-        f"{fixed(0.025 * len(verdicts), 0)} would seem to earn by luck."
+        f"a fill of a quote is met by the market's move against it ({fixed(adverse.value, 0)} JPY an hour within a "
+        f"second of the fills), and closes at market pay half of the spread ({fixed(paid.value, 0)} JPY an hour); "
+        f"against that the quotes themselves had {fixed(earned.value, 0)} JPY an hour from the spread"
     )
 
 
-def _base(found: Findings) -> str:
-    study = found.study
-    columns = [latency_text(ms) for ms in study.latencies_ms]
-    hours = [found.at(ms) for ms in study.latencies_ms]
-    rows = [("**result**", [over(one) for one in hours])]
-    rows += [(name, [over(one, part(key)) for one in hours]) for key, name in PART_NAMES.items()]
-    counts = [
-        ("strikes", [fixed(fmean(hour.strikes for hour in one), 0) for one in hours]),
-        ("quotes", [fixed(fmean(hour.quotes for hour in one), 0) for one in hours]),
-        ("fills of quotes", [fixed(fmean(hour.quote_fills for hour in one), 0) for one in hours]),
-        (
-            "fills of quotes per 100 quotes",
-            [fixed(100 * share(one, lambda hour: hour.quote_fills, lambda hour: hour.quotes)) for one in hours],
-        ),
-        ("closes at market", [fixed(fmean(hour.closes for hour in one), 0) for one in hours]),
-        ("volume, BTC", [fixed(fmean(hour.volume for hour in one), 3) for one in hours]),
-        ("result, JPY per BTC", [_per_btc(one) for one in hours]),
-        ("deepest drawdown, JPY", [fixed(fmean(hour.drawdown for hour in one), 0) for one in hours]),
+def _count(found: Findings, kind: str) -> str:
+    known = [row for row in found.rows.values() if row.is_known]
+    verdicts = [row.result.verdict for row in known]
+    unknown = len(found.rows) - len(known)
+    return (
+        f"Of {len(known)} settings with fills enough on {kind} markets, {verdicts.count(-1)} lose and "
+        f"{verdicts.count(1)} earn with an interval that leaves out zero; {verdicts.count(0)} cannot be told from "
+        f"zero{f', and {unknown} are unknown' if unknown else ''}. Were all worth nothing, about "
+        f"{fixed(0.025 * len(known), 0)} would seem to earn by luck."
+    )
+
+
+def _nothing(found: Findings) -> str:
+    earning = [one.words() for one, row in found.rows.items() if row.is_known and row.result.verdict > 0]
+    if not earning:
+        return "Nothing here earns."
+    return f"These seem to earn ({'; '.join(earning)}): see how many would by luck."
+
+
+def _overlap(first: Estimate, second: Estimate) -> bool:
+    if first.low is None or first.high is None or second.low is None or second.high is None:
+        return False
+    return first.low <= second.high and second.low <= first.high
+
+
+# --- sections
+
+
+def _markets(study: Study, real: Findings, made: Findings) -> str:
+    head = ["market", "source", "UTC", "s", "messages", "prints", "spread, JPY"]
+    head += [one.words() for one in study.modes()]
+    rows = [
+        [
+            piece.name,
+            piece.source,
+            piece.begins,
+            fixed(piece.seconds, 0),
+            f"{piece.messages:,}",
+            f"{piece.trades:,}",
+            fixed(piece.median_spread, 0),
+            *(spread_out(one, 0) if one.blocks >= _FEW else fixed(one.value, 0) for one in piece.results),
+        ]
+        for piece in [*real.pieces, *made.pieces]
     ]
-    fast = study.latencies_ms[0]
-    adverse = _per_fill(found, fast, study.offsets_ticks[0])
-    worst = min(PART_NAMES, key=lambda name: over(hours[0], part(name)).value)
-    closed, filled = (fixed(fmean(getattr(hour, name) for hour in hours[0]), 0) for name in ("closes", "quote_fills"))
+    skipped = "".join(f"\n- Skipped: `{name}` ({why})." for name, why in real.skipped.items())
+    return f"""## The markets
+
+The spread is the median. The last columns are the results of four settings, JPY an hour; without an interval where a
+market has fewer than {_FEW} minutes.
+
+{table(head, rows)}
+
+- The recorded tapes of 2021 are whole: every message as it came. Those of 2025 are *derived* from recorded best prices
+  and prints: the best prices, their sizes, prints and stamps are real, the board behind the best prices is not.
+- Recorded tapes are short: what holds for them may not hold on other days.{skipped}"""
+
+
+def _base(real: Findings, made: Findings) -> str:
+    columns = [("recorded", real.rows[BASE]), ("generated", made.rows[BASE])]
+    columns += [("recorded, join", real.rows[JOIN]), ("generated, join", made.rows[JOIN])]
+    rows = [["**result**, JPY an hour", *(spread_out(row.result) for _, row in columns)]]
+    rows += [[name, *(spread_out(row.parts[key]) for _, row in columns)] for key, name in PART_NAMES.items()]
+    names = {
+        "strikes": "strikes an hour",
+        "quotes": "quotes an hour",
+        "fills": "fills of quotes an hour",
+        "closes": "closes at market an hour",
+        "moved": "strikes cancelled as the best moved, an hour",
+        "timed_out": "strikes cancelled as their time was up, an hour",
+    }
+    rows += [[words, *(fixed(row.an_hour[key], 0) for _, row in columns)] for key, words in names.items()]
+    rows.append(["volume, BTC an hour", *(fixed(row.an_hour["volume"], 3) for _, row in columns)])
+    rows.append(["result, JPY per BTC", *(fixed(row.per_btc, 0) for _, row in columns)])
+    base = real.rows[BASE]
+    worst = min(PART_NAMES, key=lambda name: base.parts[name].value)
+    adverse = -base.parts["adverse_quotes"].value / base.an_hour["fills"] / float(BASE.config().strategy.size_min)
     return f"""## The base settings
 
-stall_T_ms 250, ttl_ms 800, quote_mode mid, quote_offset_ticks 1, max_reverse_ticks 2.
+stall_T_ms 250, ttl_ms 800, quote_mode mid, quote_offset_ticks 1, max_reverse_ticks 2; beside them quote_mode join.
 
 ![What the result is made of]({PLOTS}/parts.svg)
 
-{grid("JPY an hour", columns, rows)}
+{table(["", *(name for name, _ in columns)], rows)}
 
-{table(["an hour", *columns], [[name, *cells] for name, cells in counts])}
+Why they lose:
 
-Why:
-
-- A quote one tick from the mid earns one tick: next to no spread to live on. At more latency it even pays, for it takes
-  effect beside a mid that has moved on.
-- Its fills meet adverse selection: it is taken when the price to come has passed it, and within a second the mid stands
-  {adverse} JPY per BTC against the fill, on average (at {fast} ms).
-- max_reverse_ticks is 2 JPY where the spread is {_spread(found)}: most positions are closed at market ({closed} closes
-  for {filled} fills of quotes), and a close pays half of the spread. The move after closes is positive
-  because a close goes with the move that caused it.
-- The part that costs most, at {fast} ms: {PART_NAMES[worst]}.
+- A quote one tick from the mid has next to no spread to live on. With latency it even pays, for it takes effect beside
+  a mid that has moved on.
+- Its fills meet adverse selection: within a second the mid stands {fixed(adverse, 0)} JPY per BTC against the fill, on
+  average, on recorded markets.
+- max_reverse_ticks is 2 JPY: nearly every position is closed at market ({fixed(base.an_hour["closes"], 0)} closes for
+  {fixed(base.an_hour["fills"], 0)} fills of quotes an hour), and a close pays half of the spread. The move after closes
+  is positive where a close goes with the move that caused it.
+- The part that costs most on recorded markets: {PART_NAMES[worst]}.
+- At the best (join) a fill earns half of the spread, but the quote is filled where it is last in the queue: when the
+  level is used up and the price goes on.
 
 The parts add up to the result; docs/design/research.md says how it is taken apart."""
 
 
-def _per_fill(found: Findings, latency_ms: int, offset: int) -> str:
-    """Adverse selection of a quote's fill, JPY per BTC; all quotes are of one size."""
-    hours = found.at(latency_ms, offset_ticks=offset)
-    size = float(Settings(latency_ms=latency_ms).config().strategy.size_min)
-    return fixed(share(hours, part("adverse_quotes"), lambda hour: hour.quote_fills) / -size, 0)
+_AXES: Final = {
+    "offset": (
+        "quote offset",
+        """Farther out fewer quotes are filled, each fill has more of the spread, and fewer closes pay it back. Adverse
+selection falls with the number of fills, hardly for each of them. Half of the spread is where the best prices are: an
+offset beyond it waits behind them.""",
+    ),
+    "mode": ("quote mode", "Inside the spread a quote is alone until others outbid it."),
+    "spread": (
+        "spread gate (min_spread_tick)",
+        """It strikes only in spreads of this width or more, and so trades less. JPY per BTC tells whether what is
+traded is better: where it stays the same, the gate only trades less.""",
+    ),
+    "stall": (
+        "stall_T_ms",
+        """A longer wait makes the loss smaller mostly because there is less trading. A shorter one chooses other
+moments, hardly more of them: the rate limits' budget allows no more orders.""",
+    ),
+    "ttl": (
+        "ttl_ms",
+        """A shorter life means fewer fills of the same kind: JPY per BTC hardly changes. The best often moves before
+the time of a quote is up.""",
+    ),
+    "reverse": (
+        "max_reverse_ticks",
+        "A later close pays the spread less often and carries more risk: the intervals grow.",
+    ),
+    "latency": (
+        "latency",
+        "Constant from sending to effect, in ms; 'base' is the default latency. Being fast makes the loss no gain.",
+    ),
+}
 
 
-def _offset(found: Findings) -> str:
-    study = found.study
-    fast = study.latencies_ms[0]
-    columns = [latency_text(ms) for ms in study.latencies_ms]
-
-    def at(ms: int, offset: int) -> list[Hour]:
-        return found.at(ms, offset_ticks=offset)
-
-    rows = [(f"{offset:,}", [over(at(ms, offset)) for ms in study.latencies_ms]) for offset in study.offsets_ticks]
-    fills = [
-        [
-            f"{offset:,}",
-            *(
-                f"{fixed(fmean(hour.quote_fills for hour in at(ms, offset)), 0)} / {_per_btc(at(ms, offset))}"
-                for ms in study.latencies_ms
-            ),
-        ]
-        for offset in study.offsets_ticks
-    ]
-    lines = [
-        f"- {ms} ms, {study.offsets_ticks[-1]:,} JPY against {study.offsets_ticks[0]}: "
-        f"{change(gap(at(ms, study.offsets_ticks[0]), at(ms, study.offsets_ticks[-1])))}."
-        for ms in study.latencies_ms
-    ]
-    near, far = (_per_fill(found, fast, offset) for offset in (study.offsets_ticks[0], study.offsets_ticks[-1]))
-    return f"""## By quote offset
-
-![Result by quote offset]({PLOTS}/offset.svg)
-
-{grid("offset, JPY", columns, rows)}
-
-Fills of quotes an hour / result in JPY per BTC traded:
-
-{table(["offset, JPY", *columns], fills)}
-
-![What the result is made of, by quote offset]({PLOTS}/offset_parts.svg)
-
-{chr(10).join(lines)}
-
-Of all that was varied this matters most. Farther out, fewer quotes are filled, each fill earns more of the spread, and
-fewer closes pay it back. Adverse selection falls with the number of fills, not for each of them: at {fast} ms it is
-{near} JPY per BTC of a fill at an offset of {study.offsets_ticks[0]}, and {far} at {study.offsets_ticks[-1]:,}. Half of
-the spread is where the best prices are: an offset beyond it waits behind them."""
+def _along(name: str, settings: Sequence[Settings], real: Findings, made: Findings) -> str:
+    title, words = _AXES[name]
+    plot = f"![Result by {title}]({PLOTS}/{name}.svg)\n\n" if name != "mode" else ""
+    return f"## By {title}\n\n{plot}{side_by_side(settings, real, made)}\n\n{words}"
 
 
-def _two(found: Findings, field: str, values: Sequence[int]) -> str:
-    study = found.study
-    columns = [f"offset {offset}, {ms} ms" for offset in found.offsets for ms in study.latencies_ms]
-
-    def chosen(value: int) -> list[list[Hour]]:
-        return [
-            found.at(ms, **{"offset_ticks": offset, field: value})
-            for offset in found.offsets
-            for ms in study.latencies_ms
-        ]
-
-    results = grid("ms", columns, [(f"{value:,}", [over(hours) for hours in chosen(value)]) for value in values])
-    each = table(
-        ["ms", *columns],
-        [
-            [
-                f"{value:,}",
-                *(
-                    f"{fixed(fmean(hour.strikes for hour in hours), 0)} / "
-                    f"{fixed(fmean(hour.quote_fills for hour in hours), 0)} / "
-                    f"{_per_btc(hours)}"
-                    for hours in chosen(value)
-                ),
-            ]
-            for value in values
-        ],
-    )
-    return f"{results}\n\nStrikes an hour / fills of quotes an hour / result in JPY per BTC traded:\n\n{each}"
+def side_by_side(settings: Iterable[Settings], real: Findings, made: Findings) -> str:
+    """A table: recorded, then generated."""
+    head = ["settings", *(f"recorded: {_HEADS[0]}", *_HEADS[1:]), *(f"generated: {_HEADS[0]}", *_HEADS[1:])]
+    return table(head, [[one.words(), *_cells(real.rows[one]), *_cells(made.rows[one])] for one in settings])
 
 
-def _effects(found: Findings, field: str, values: Sequence[int]) -> str:
-    """Each value against the base, the mean over all the grid: market by market."""
-    base = getattr(Settings(latency_ms=0), field)
-    lines = []
-    for value in values:
-        if value == base or base not in values:
-            continue
-        first, second = (_averaged(found, field, at) for at in (base, value))
-        lines.append(f"- {value:,} against {base:,} ms, mean over the whole grid: {change(gap(first, second))}.")
-    return "\n".join(lines)
+def _cells(row: Row) -> list[str]:
+    against = spread_out(row.against) if row.against.value or row.against.high else "itself"
+    if row.against.verdict:
+        against = f"{against} {'better' if row.against.verdict > 0 else 'worse'}"
+    if not row.is_known:
+        against = "unknown: few fills"
+    return [spread_out(row.result), against, fixed(row.an_hour["fills"], 0), fixed(row.per_btc, 0)]
 
 
-def _averaged(found: Findings, field: str, value: int) -> list[Hour]:
-    """For each market the mean over all settings of the grid with this value."""
-    chosen = [found.hours[one] for one in found.study.grid() if getattr(one, field) == value]
-    return [
-        Hour(
-            pnl=fmean(hours[at].pnl for hours in chosen),
-            parts={name: fmean(hours[at].parts[name] for hours in chosen) for name in PARTS},
-            **{name: fmean(getattr(hours[at], name) for hours in chosen) for name in _COUNTS},
-        )
-        for at in range(len(found.markets))
-    ]
-
-
-def _stall(found: Findings) -> str:
-    ms, values = found.study.latencies_ms[0], found.study.stalls_ms
-    held = [f"{100 * fmean(hour.budget_share for hour in found.at(ms, stall_ms=value)):.0f} %" for value in values]
-    budgets = ", ".join(f"{text} (stall_T_ms {value:,})" for text, value in zip(held, values, strict=True))
-    return f"""## By stall_T_ms
-
-![Result by stall_T_ms]({PLOTS}/stall.svg)
-
-{_two(found, "stall_ms", found.study.stalls_ms)}
-
-{_effects(found, "stall_ms", found.study.stalls_ms)}
-
-A longer wait makes the loss smaller mostly because there is less trading: see the strikes. JPY per BTC traded is the
-figure to judge the wait itself by. A shorter wait chooses other moments, hardly more of them, for there are more stalls
-than the rate limits allow orders for: at {ms} ms latency their budget alone held quotes back in {budgets}
-of the time."""
-
-
-def _ttl(found: Findings) -> str:
-    ms = found.study.latencies_ms[0]
-    moved, timed_out = (
-        fixed(fmean(getattr(hour, name) for hour in found.at(ms)), 0) for name in ("moved", "timed_out")
-    )
-    return f"""## By ttl_ms
-
-![Result by ttl_ms]({PLOTS}/ttl.svg)
-
-{_two(found, "ttl_ms", found.study.ttls_ms)}
-
-{_effects(found, "ttl_ms", found.study.ttls_ms)}
-
-At {ms} ms latency and the base settings, {moved} strikes an hour were cancelled because the best moved and {timed_out}
-because their time was up: the best seldom stands as long as a quote may live, so that a longer life changes little."""
-
-
-def _grid(found: Findings) -> str:
-    study = found.study
-    ranked = sorted(study.grid(), key=lambda one: (-over(found.hours[one]).value, one))
-    head = ["stall_T_ms", "ttl_ms", "offset", "latency, ms", "JPY an hour", "JPY per BTC"]
-
-    def row(one: Settings) -> list[str]:
-        hours = found.hours[one]
-        cells = (f"{value:,}" for value in (one.stall_ms, one.ttl_ms, one.offset_ticks, one.latency_ms))
-        return [*cells, spread_out(over(hours)), _per_btc(hours)]
-
+def _nearest(study: Study, real: Findings, made: Findings) -> str:
+    best = _ranked(real, study)
     parts = [
-        f"## The whole grid\n\n{_count(found, study.grid(), 'settings')}",
-        f"The best and the worst {_TOP} of {len(ranked)}:",
-        table(head, [row(one) for one in [*ranked[:_TOP], *ranked[-_TOP:]]]),
+        "## Which settings come nearest to zero",
+        f"{_count(real, 'recorded')} {_count(made, 'generated')}",
+        f"""The {_TOP} best on recorded markets, and the worst; then the {_TOP} best on generated ones. Most of them are
+best because they trade least: see the fills.""",
+        side_by_side(list(dict.fromkeys([*best[:_TOP], *best[-2:]])), real, made),
+        side_by_side(_ranked(made, study)[:_TOP], real, made),
     ]
-    if len(found.markets) > 3:
-        parts.append("The best of many is partly the luckiest. So half of the markets choose, and the others judge:")
-        parts.append("\n".join(_judged(found)))
+    if (walked := real.forward) is not None:
+        folds = "\n".join(
+            f"- {fold.piece}: chosen {fold.chosen} ({fixed(fold.made, 0)} JPY an hour before); "
+            f"here {verdict(fold.kept)}."
+            for fold in walked.folds
+        )
+        parts += [
+            """The best of many is partly the luckiest. So the earlier recorded pieces choose among all settings (those
+with a quarter of the base's fills or more), and the next piece judges:""",
+            folds,
+            f"""Together {verdict(walked.row.result)}; against the base settings on the same pieces
+{change(walked.row.against)}; at equal volume (against what the base settings make of each BTC)
+{change(walked.row.alike)}. {_nothing(real)}""",
+        ]
     return "\n\n".join(parts)
 
 
-def _judged(found: Findings) -> Iterator[str]:
-    halves = (slice(0, None, 2), slice(1, None, 2))
-    for ms in found.study.latencies_ms:
-        settings = [one for one in found.study.grid() if one.latency_ms == ms]
-        for name, (train, test) in (("odd", halves), ("even", halves[::-1])):
-            made = {one: over(found.hours[one][train]).value for one in settings}
-            best = max(settings, key=made.__getitem__)
-            kept = over(found.hours[best][test])
-            yield (
-                f"- {ms} ms, chosen by the {name} seeds: stall_T_ms {best.stall_ms:,}, ttl_ms {best.ttl_ms:,}, offset "
-                f"{best.offset_ticks:,}, {fixed(made[best], 0)} JPY an hour there; on the others {verdict(kept)}."
-            )
-
-
-def _beyond(found: Findings) -> str:
-    study = found.study
-    columns = [latency_text(ms) for ms in study.latencies_ms]
-    reverses = [
-        (
-            f"offset {offset:,}, max_reverse_ticks {reverse:,}",
-            [over(found.at(ms, offset_ticks=offset, reverse_ticks=reverse)) for ms in study.latencies_ms],
-        )
-        for offset in study.offsets_ticks
-        for reverse in study.reverses_ticks
-    ]
-    modes = [
-        (
-            f"quote_mode {mode}",
-            [over(found.at(ms, quote_mode=mode)) for ms in study.latencies_ms],
-        )
-        for mode in ("inside", "join")
-    ]
-    return f"""## Beyond the grid
-
-When a position is closed (max_reverse_ticks), and where else quotes can be (the best improved by a tick, the best
-itself); all else as in base.yml:
-
-{grid("JPY an hour", columns, [*reverses, *modes])}
-
-{_count(found, [*study.reverses(), *study.modes()], "settings of this table")}
-
-A later close pays the spread less often and carries more risk: the intervals grow. Quotes at the best earn most of the
-spread and wait behind others; on paper a quote a tick inside the best is flattered, for nobody outbids it."""
+def _ranked(found: Findings, study: Study) -> list[Settings]:
+    known = [one for one in study.all_settings() if found.rows[one].is_known]
+    return sorted(known, key=lambda one: (-found.rows[one].result.value, one))
 
 
 def _silent() -> str:
-    return """## What generated market does not tell
+    return """## What this does not tell
 
-- It was calibrated on three recorded pieces of one morning of 2025 and on tapes of 179 s of 2021 (docs/facts.md). It
-  has their arrivals, impact, spreads and quiet stretches on average. It has no other days, no news and no crashes.
-- Nobody reacts to our orders. In the real market a quote inside the spread is outbid, and others withdraw.
-- Paper fills stand on a queue rule; a latency that never varies knows no load of the venue, no refused orders, no lost
-  answers and no spikes.
-- Market data come without delay here. Really the book is some milliseconds to tens of milliseconds old when it is seen.
-- An hour has no funding, no maintenance, no roll-over and no news, and day and night are alike.
+- The recorded markets are minutes of four days. They have no crash, no maintenance and no night of news.
+- Others react to our orders only as the paper venue assumes. Paper fills stand on a queue rule; a real venue also
+  refuses orders, loses answers and slows down under load.
+- Market data come as the recorder had them. Another line may be slower.
 - Results are of one order of 0.001 BTC a side. They do not scale: more size waits longer and moves the price.
 
-Before money is at stake, run the same settings over tapes of the real market (`record`, then `backtest`)."""
+Before money is at stake, record your own market and run the same settings over it (`record`, then `backtest`)."""

@@ -31,8 +31,8 @@ CONSTANT_LATENCY = {"kind": "constant", "median_ms": 20, "spread_ms": 0}
 
 
 def config(**sections: Mapping[str, Any]) -> AppConfig:
-    """Defaults with a constant latency of 20 ms, and these sections over them."""
-    paper: dict[str, Any] = {"order_latency": CONSTANT_LATENCY, "cancel_latency": CONSTANT_LATENCY}
+    """Defaults with a constant latency of 20 ms and nobody who outbids, and these sections over them."""
+    paper: dict[str, Any] = {"order_latency": CONSTANT_LATENCY, "cancel_latency": CONSTANT_LATENCY, "outbid_per_s": 0}
     tree: dict[str, Any] = {"paper": paper}
     for name, keys in sections.items():
         exact = {key: Decimal(str(value)) if isinstance(value, float) else value for key, value in keys.items()}

@@ -37,6 +37,7 @@ def settings(law: Law = Law.RISK_ADVERSE, **strategy: Any) -> AppConfig:
             "cancel_latency": LATENCY,
             "queue_model": _QUEUES[law],
             "queue_power": 2,
+            "print_through": "all",
             "funding_rate": 0,
         },
         exchange={"limits": dict.fromkeys(limits, ENDLESS)},

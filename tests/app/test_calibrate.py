@@ -20,7 +20,7 @@ from stall_then_strike.sim.latency import CANCELS, ORDERS, Latency
 from stall_then_strike.tapes.event_log import Beginning, Beginnings, EventFile
 from stall_then_strike.tapes.stream_thread import Lost
 from stall_then_strike.types.dto import Tick
-from tests.live.rig import OPEN_ALL_DAY, live_room
+from tests.live.rig import OPEN_ALL_DAY, UNHURRIED, live_room
 from tests.research.calibration.live_market import CROWDED
 from tests.research.replay.replay_rig import START_NS, frames
 from tests.signing import SIGNED
@@ -57,7 +57,7 @@ def event_log(folder: Path, *items: Tick | Lost, is_live: bool = True) -> Path:
 @pytest.mark.slow
 async def test_recorded_live_run_is_calibrated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     raw, out = tmp_path / "raw", tmp_path / "out"
-    sections = {"strategy": JOINED, "record": {"enabled": True, "dir": str(raw)}}
+    sections = {"strategy": JOINED, "pybotters": UNHURRIED, "record": {"enabled": True, "dir": str(raw)}}
     settings = PrivateSettings(seed=7, calendar=OPEN_ALL_DAY, collateral_jpy=Decimal(1_000_000_000))
     async with live_room(tmp_path, speed=10.0, model=CROWDED, settings=settings, sections=sections) as room:
         assert await room.run(90) == cli.EXIT_DONE

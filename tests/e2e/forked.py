@@ -22,39 +22,32 @@ import sys
 import tempfile
 import threading
 import time
+import tomllib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from stall_then_strike.lighter.signing.signer import load_sdk
+from stall_then_strike.types.errors import ConfigError
+
 REPO: Final = Path(__file__).resolve().parents[2]
-COMMANDS: Final = frozenset(
-    {
-        "backtest",
-        "calibrate",
-        "doctor",
-        "record",
-        "report",
-        "run_live",
-        "run_paper",
-        "sim_exchange",
-        "sim_lighter",
-        "state",
-        "sweep",
-        "tape",
-        "watchdog",
-        "why",
-    }
-)
-"""What they import starts no thread, which a fork would lose."""
+COMMANDS: Final[Mapping[str, str]] = {
+    name: target.partition(":")[0]
+    for name, target in tomllib.loads((REPO / "pyproject.toml").read_text("utf-8"))["project"]["scripts"].items()
+}
+"""Each command's module. What they import starts no thread, which a fork would lose."""
 _SIZE: Final = 8
 """Bytes that tell how long a request is."""
 
 
 class Forked:
-    """A command that runs, with what tests use of `subprocess.Popen`."""
+    """A command that runs, with what tests use of `subprocess.Popen`.
+
+    Modules that are ``lacking`` are not installed for it; none that it imports as it starts can be one of them.
+    """
 
     def __init__(
         self,
@@ -62,6 +55,7 @@ class Forked:
         *args: str | Path,
         cwd: Path = REPO,
         env: Mapping[str, str] | None = None,
+        lacking: Sequence[str] = (),
         stdin: int = subprocess.DEVNULL,
         stdout: int = subprocess.PIPE,
         stderr: int = subprocess.PIPE,
@@ -73,7 +67,12 @@ class Forked:
         self.stderr, err = _pipe(stderr)
         nothing = os.open(os.devnull, os.O_RDWR)
         told, tell = os.pipe()
-        task = {"args": self.args, "cwd": str(cwd), "env": dict(os.environ if env is None else env)}
+        task = {
+            "args": self.args,
+            "cwd": str(cwd),
+            "env": dict(os.environ if env is None else env),
+            "lacking": list(lacking),
+        }
         files = [nothing if stdin == subprocess.DEVNULL else stdin, out, err, tell]
         try:
             _nursery().ask(task, files)
@@ -186,14 +185,24 @@ def _serve(requests: socket.socket) -> None:
             said = b""
             while len(said) < int.from_bytes(size, "big"):
                 said += stream.read(int.from_bytes(size, "big") - len(said)) or b""
+        task = json.loads(said)
+        if any("lighter" in word for word in task["args"]):
+            _import_lighter()
         if os.fork() == 0:
             requests.close()
-            _keep(json.loads(said), *files)
+            _keep(task, *files)
         for number in files:
             os.close(number)
         with suppress(ChildProcessError):  # of keepers, there is none any more
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
+
+
+@functools.cache
+def _import_lighter() -> None:
+    """Lighter's SDK, once for all commands that sign for it: it takes as long as the commands do together."""
+    with suppress(ConfigError):  # the extra is not installed
+        load_sdk()
 
 
 def _keep(task: Mapping[str, Any], stdin: int, stdout: int, stderr: int, told: int) -> NoReturn:
@@ -223,10 +232,11 @@ def _become(task: Mapping[str, Any], *files: int) -> NoReturn:
     os.environ.update(task["env"])
     if os.environ.get("PYTHONWARNINGS") == "error":
         warnings.simplefilter("error")
+    sys.modules.update(dict.fromkeys(task["lacking"]))  # type: ignore[arg-type]  # None: not installed
     time.tzset()
     tempfile.tempdir = None
     sys.argv = list(task["args"])
-    sys.exit(importlib.import_module(f"stall_then_strike.app.{sys.argv[0]}").main())
+    sys.exit(importlib.import_module(COMMANDS[sys.argv[0]]).main())
 
 
 def _main() -> None:
@@ -234,8 +244,8 @@ def _main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-    for name in COMMANDS:
-        importlib.import_module(f"stall_then_strike.app.{name}")
+    for module in COMMANDS.values():
+        importlib.import_module(module)
     gc.collect()
     gc.freeze()
     _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from packaging.requirements import Requirement
 
 from stall_then_strike.app.sts.program import VERBS
 from tests.e2e.commands import REPO, SAMPLE, rows
+from tests.e2e.forked import forked
 
 PROJECT: dict[str, Any] = tomllib.loads((REPO / "pyproject.toml").read_text())
 COMMANDS = sorted(PROJECT["project"]["scripts"])
@@ -44,7 +46,7 @@ sys.modules.update(dict.fromkeys(lacking))  # None: as if it were not installed
 sys.argv = sys.argv[2:]
 """
 RUN = WITHOUT + "runpy.run_module(f'stall_then_strike.app.{sys.argv[0]}', run_name='__main__', alter_sys=False)"
-HELP = WITHOUT + (
+HELP_OF_ALL = (
     "import importlib\n"
     "for name in sys.argv:\n"
     "    main = importlib.import_module(f'stall_then_strike.app.{name}').main\n"
@@ -54,8 +56,33 @@ HELP = WITHOUT + (
     "        code = end.code\n"
     "    assert code == 0, name\n"
 )
+HELP = WITHOUT + HELP_OF_ALL
+HELP_OF_SCRIPTS = """
+import importlib.metadata
+for script in importlib.metadata.distribution("stall_then_strike").entry_points.select(group="console_scripts"):
+    print("help of", script.name, flush=True)
+    try:
+        code = script.load()(["--help"])
+    except SystemExit as end:
+        code = end.code
+    assert code == 0, script
+"""
+LOOKING = """
+import json, sys
+wanted = set(json.loads(sys.argv[1]))
+sys.argv = sys.argv[2:]
+
+class Look:
+    def find_spec(self, name, *how):
+        if name in wanted:
+            sys.stderr.write(f"looks for {name}\\n")
+
+sys.meta_path.insert(0, Look())
+"""
+"""Nothing lacks, and each look for one of these modules is told, also of those that do without."""
 
 
+@functools.cache
 def lacking_all_extras() -> list[str]:
     """Every installed module that the project's own requirements do not bring: the extras', and those for tests."""
     wanted, brought = [Requirement(line) for line in PROJECT["project"]["dependencies"]], {"stall-then-strike"}
@@ -77,9 +104,6 @@ def lacking_all_extras() -> list[str]:
     )
 
 
-BARE = lacking_all_extras()
-
-
 def without(
     lacking: list[str], folder: Path, *args: str | Path, program: str = RUN
 ) -> subprocess.CompletedProcess[str]:
@@ -97,8 +121,9 @@ def without(
 
 
 def test_what_lacks_without_extras_is_what_they_bring() -> None:
-    assert {package for packages in EXTRAS.values() for package in packages} | {"numpy", "dask"} <= set(BARE)
-    assert not {"aiohttp", "pydantic", "rich", "yaml", "stall_then_strike"} & set(BARE)
+    bare = set(lacking_all_extras())
+    assert {package for packages in EXTRAS.values() for package in packages} | {"numpy", "dask"} <= bare
+    assert not {"aiohttp", "pydantic", "rich", "yaml", "stall_then_strike"} & bare
 
 
 def test_the_layers_contract_forbids_every_package_of_an_extra() -> None:
@@ -108,25 +133,33 @@ def test_the_layers_contract_forbids_every_package_of_an_extra() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "lacking",
-    [BARE, *([package] for packages in EXTRAS.values() for package in packages), ["numpy"]],
-    ids=lambda lacking: lacking[0],
-)
-def test_every_command_starts(lacking: list[str], tmp_path: Path) -> None:
-    done = without(lacking, tmp_path, *MODULES, program=HELP)
+def test_every_command_starts_without_extras(tmp_path: Path) -> None:
+    done = without(lacking_all_extras(), tmp_path, *MODULES, program=HELP)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_no_command_looks_for_an_extra_when_it_starts(tmp_path: Path) -> None:
+    """So it starts without any one of them as it does without all."""
+    each = sorted({"numpy", *(package for packages in EXTRAS.values() for package in packages)})
+    done = without(each, tmp_path, *MODULES, program=LOOKING + HELP_OF_ALL)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_look_for_an_extra_is_told(tmp_path: Path) -> None:
+    done = without(["numpy"], tmp_path, program=LOOKING + "import importlib.util; importlib.util.find_spec('numpy')")
+    assert done.stderr == "looks for numpy\n"
+
+
 def test_paper_trades_without_extras(tmp_path: Path) -> None:
-    done = without(BARE, tmp_path, "run_paper", "--sim", "--speed", "max", "--duration", "60", "--seed", "7")
+    flags = ("--sim", "--speed", "max", "--duration", "60", "--seed", "7")
+    done = without(lacking_all_extras(), tmp_path, "run_paper", *flags)
     assert (done.returncode, done.stderr) == (0, "")
     assert rows(tmp_path / "logs", "trades")
 
 
 def test_live_trades_without_extras(tmp_path: Path) -> None:
     flags = ("--config", REPO / "configs/sim.yml", "--yes", "--duration", "30", "--set", "sim.speed=15")
-    done = without(BARE, tmp_path, "run_live", "--base", REPO / "configs/base.yml", *flags)
+    done = without(lacking_all_extras(), tmp_path, "run_live", "--base", REPO / "configs/base.yml", *flags)
     assert (done.returncode, done.stderr) == (0, "")
     assert rows(tmp_path / "logs", "orders")
 
@@ -135,7 +168,7 @@ def test_backtest_without_extras_gives_the_rows_of_one_with_them(tmp_path: Path)
     outputs = set()
     engine = ("--engine", "interpreted")  # the other one would compile itself first
     for name, lacking, flags in (
-        ("bare", BARE, ()),
+        ("bare", lacking_all_extras(), ()),
         ("all", [], engine),
         ("one", ["numba"], ()),
         ("two", ["numpy"], ()),
@@ -164,7 +197,7 @@ def test_backtest_without_extras_gives_the_rows_of_one_with_them(tmp_path: Path)
 def test_what_needs_an_extra_names_it_and_sends_nothing_else(
     command: list[str | Path], package: str, tmp_path: Path
 ) -> None:
-    done = without([package], tmp_path, *command)
+    done = forked(*map(str, command), cwd=tmp_path, lacking=[package], timeout=TIMEOUT_S)
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"{command[0]}: needs {package} from the extra research")
     assert "Traceback" not in done.stderr
@@ -190,8 +223,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder / "venv", with_pip=False)
     python = folder / "venv/bin/python"
     call("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, REPO)
-    listed = REPO / "requirements-run.lock"
-    call(f"--python={python}", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", listed)
+    listed, strict = REPO / "requirements-run.lock", ("--require-hashes", "--only-binary", ":all:")
+    call(f"--python={python}", "install", "--no-compile", "--no-deps", *strict, "-r", listed)
     call(f"--python={python}", "install", "--no-deps", "--no-index", *folder.glob("*.whl"))
     return folder / "venv/bin"
 
@@ -221,9 +254,11 @@ def call(installed: Path, folder: Path, command: str, *args: str | Path) -> subp
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_installed_commands_help(installed: Path, empty: Path) -> None:
-    for command in COMMANDS:
-        done = call(installed, empty, command, "--help")
-        assert (done.returncode, done.stderr) == (0, ""), command
+    """All in one process; the test of the settings starts a third of them by their scripts."""
+    assert {path.name for path in installed.iterdir()} >= set(COMMANDS)
+    done = call(installed, empty, "python", "-c", HELP_OF_SCRIPTS)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(re.findall("^help of (.*)$", done.stdout, re.MULTILINE)) == COMMANDS
     assert list(empty.iterdir()) == []
 
 

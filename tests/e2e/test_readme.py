@@ -70,7 +70,9 @@ RUN: Final[dict[str, Run]] = {
     "poetry run sts backtest TAPE --engine interpreted": ON_TAPE,
     "poetry run sts backtest TAPE --seed 2 --set paper.queue_model=power --log-dir data/results/power": ON_TAPE,
     "poetry run sts backtest TAPE --latency-file FILE": ON_TAPE,
-    "poetry run sts sweep --tape TAPE --grid strategy.stall_T_ms=100,250,500 --grid strategy.ttl_ms=400,800": ON_TAPE,
+    "poetry run sts sweep --tape TAPE --grid strategy.stall_T_ms=100,250,500 --grid strategy.ttl_ms=400,800": Run(
+        "--workers 1", words=ON_TAPE.words
+    ),
     "poetry run sts report logs --tape data/raw": Run(),
     "poetry run sts report logs --runs": Run(),
     "poetry run sts report logs-a --compare logs-b --lang ja --out ab.html": Run(),

@@ -29,13 +29,15 @@ from stall_then_strike.types.dto import (
     OrderEventKind,
     OrderId,
     PlaceLimit,
+    PrivateChannel,
     Reason,
     Side,
     Tick,
     VenueStatus,
 )
-from stall_then_strike.types.instrument import Lots
-from tests.engine.core_rig import MS, START_NS, board
+from stall_then_strike.types.instrument import Lots, Ticks
+from tests.engine.core_rig import MS, START_NS, at, board
+from tests.engine.venue.reports import UNIT, report
 
 FX, ETH = 0, 1
 MID = {FX: 10_000_000, ETH: 10_000_000}
@@ -373,3 +375,45 @@ def test_cores_must_share_and_their_money_must_be_countable() -> None:
     shared = Shared(fine, bitflyer_rules(fine))
     with pytest.raises(ValueError, match="X_JPY counts money finer"):
         Portfolio(fine.risk, [Core(each, shared) for each in fine.by_instrument()])
+
+
+def test_others_count_with_what_their_positions_cost_at_the_venue() -> None:
+    """It closes the oldest lot first: our average would look like a payment, and would hide one."""
+    cfg = config()
+    shared = Shared(cfg, bitflyer_rules(cfg), live=True)
+    cores = [Core(each, shared) for each in cfg.by_instrument()]
+    portfolio = Portfolio(cfg.risk, cores)
+    own, other = cores[FX].inventory, cores[ETH].inventory
+    ms, collateral = 0, 1_000_000 * UNIT
+
+    def look(basis: int = 0) -> None:
+        """Both instruments are reported; that of the other one comes last."""
+        nonlocal ms
+        ms += 20_000
+        portfolio.on_event(report(ms, collateral=collateral), at(ms), FX)
+        portfolio.on_event(report(ms, position=int(other.position), basis=basis), at(ms), ETH)
+
+    for number in (FX, ETH):
+        portfolio.on_event(PrivateChannel(ts_ns=at(0), is_live=True), at(0), number)
+    look()
+    look()
+    size, first, second = 100_000, 10_000_000, 10_020_000
+    for number, (side, price) in enumerate(((Side.BUY, first), (Side.BUY, second), (Side.SELL, second))):
+        other.apply_fill(
+            FillEvent(
+                ts_ns=at(ms),
+                exec_id=ExecId(number),
+                side=side,
+                price=Ticks(price),
+                size=Lots(size),
+                order_id=OrderId(""),
+            )
+        )
+    collateral += (second - first) * size // 10  # the other's money is tenths of a JPY
+    for _ in range(3):
+        look(basis=second * size)
+    assert (own.cash, cores[FX].record.tally.funding) == (0, 0)
+    collateral -= 3 * UNIT
+    for _ in range(3):
+        look(basis=second * size)
+    assert (own.cash, cores[FX].record.tally.funding) == (-3 * UNIT, -3 * UNIT)

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.lighter.limiter import MINUTE_NS, Limiter, RollingWeight
+from stall_then_strike.lighter.limiter import MINUTE_NS, PLANS, PREMIUM, STANDARD, Limiter, PlanLimits, RollingWeight
 from stall_then_strike.types.names import NS_PER_MS, NS_PER_S
 
 
@@ -25,8 +26,8 @@ def test_no_window_ever_holds_more_than_the_limit(limit: int, calls: list[tuple[
         assert sum(weight for stamp, weight in taken if start <= stamp < start + 60) <= limit
 
 
-def made(clock: VirtualClock, **more: object) -> Limiter:
-    return Limiter(clock, **more)  # type: ignore[arg-type]  # the tests vary single settings
+def made(clock: VirtualClock, plan: PlanLimits = STANDARD, **more: object) -> Limiter:
+    return Limiter(clock, plan, **more)  # type: ignore[arg-type]  # the tests vary single settings
 
 
 async def stamps(limiter: Limiter, clock: VirtualClock, calls: list[str]) -> list[int]:
@@ -39,7 +40,7 @@ async def stamps(limiter: Limiter, clock: VirtualClock, calls: list[str]) -> lis
 
 async def test_standard_account_makes_sixty_requests_a_minute_whatever_they_are() -> None:
     clock = VirtualClock(0)
-    limiter = made(clock, standard=True)
+    limiter = made(clock)
     seen = await stamps(limiter, clock, ["sendTx"] * 61)
     assert seen[:60] == [0] * 60
     assert MINUTE_NS <= seen[60] <= MINUTE_NS + 2 * NS_PER_S
@@ -47,15 +48,27 @@ async def test_standard_account_makes_sixty_requests_a_minute_whatever_they_are(
 
 async def test_premium_account_pays_by_weight() -> None:
     clock = VirtualClock(0)
-    limiter = made(clock, standard=False)
+    limiter = made(clock, PREMIUM)
     await stamps(limiter, clock, ["sendTxBatch"] * 1_000 + ["account"] * 50)
     assert limiter.used() == (6 * 1_000 + 300 * 50, 24_000)
     assert clock.now_ns() == 0
 
 
+@pytest.mark.parametrize("name", ["plus", "builder"])
+async def test_larger_plans_have_more_weight(name: str) -> None:
+    clock = VirtualClock(0)
+    limiter = made(clock, PLANS[name])
+    most = PLANS[name].most
+    assert most >= 5 * PREMIUM.most
+    await stamps(limiter, clock, ["account"] * (most * 9 // 10 // 300))
+    assert clock.now_ns() == 0, "a tenth is left for what sends"
+    await limiter.admit("account")
+    assert clock.now_ns() >= MINUTE_NS
+
+
 async def test_polls_leave_room_for_cancels() -> None:
     clock = VirtualClock(0)
-    limiter = made(clock, standard=True, per_minute=20)
+    limiter = made(clock, per_minute=20)
     await stamps(limiter, clock, ["account"] * 18)
     await stamps(limiter, clock, ["sendTx"] * 2)
     assert clock.now_ns() == 0
@@ -65,7 +78,7 @@ async def test_polls_leave_room_for_cancels() -> None:
 
 async def test_premium_sends_have_a_limit_of_their_own() -> None:
     clock = VirtualClock(0)
-    limiter = made(clock, standard=False, per_minute=10**6)
+    limiter = made(clock, PREMIUM, per_minute=10**6)
     seen = await stamps(limiter, clock, ["sendTx"] * 4_001)
     assert seen[3_999] == 0
     assert seen[4_000] >= MINUTE_NS

@@ -139,6 +139,8 @@ def _attend(watches: Sequence[Watch], run: Any) -> None:
 async def _trade(room: TradingRoom, watches: Sequence[Watch], plan: FaultPlan, outcome: Outcome) -> None:
     origin_ns = room.clock.now_ns()
     quiet_ns = origin_ns + round((plan.quiet_from_s or 0.0) * NS_PER_S)
+    if outcome.scenario.is_at_hour:  # not before: what is paid after the end of trading is not booked
+        quiet_ns = max(quiet_ns, origin_ns + HOUR_AFTER_NS + 3 * NS_PER_S)
     end_ns = quiet_ns + round(RECOVERY_S * NS_PER_S)
     recovered = _Recovery(room, watches, quiet_ns)
     while recovered.at_ns is None and room.clock.now_ns() < end_ns and not recovered.is_halted:

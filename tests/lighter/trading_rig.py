@@ -16,7 +16,7 @@ from stall_then_strike.infra.line.socket_line import LineRules
 from stall_then_strike.lighter.account import LighterAccountProcessor
 from stall_then_strike.lighter.broker import BrokerError, LighterBroker
 from stall_then_strike.lighter.client import LighterClient
-from stall_then_strike.lighter.limiter import Limiter
+from stall_then_strike.lighter.limiter import PLANS, Limiter
 from stall_then_strike.lighter.markets import Market, Markets
 from stall_then_strike.lighter.signing.signer import Secret, Signer
 from stall_then_strike.lighter.signing.tokens import Tokens
@@ -141,12 +141,12 @@ async def connected(
     rules: LineRules = RULES,
 ) -> AsyncIterator[Desk]:
     """Broker and account of an account, with live channels."""
-    is_standard = venue.venue.settings.plan is Plan.STANDARD
+    plan = PLANS[venue.venue.settings.plan.value]
     async with AsyncExitStack() as stack:
         signer = Signer(venue.base_url, key.account_index, {key.api_key_index: Secret(key.private_key)})
         stack.push_async_callback(signer.aclose)
         tokens = Tokens(signer, key.api_key_index, clock)
-        limiter = Limiter(clock, standard=is_standard, most_wait_ns=NS_PER_S)
+        limiter = Limiter(clock, plan, most_wait_ns=NS_PER_S)
         calls = LighterClient(signer.client.api_client, key.account_index, limiter, tokens, clock, limit_s=CALL_S)
         markets = Markets.from_wire(await calls.order_books(), as_of_ns=clock.now_ns(), source="the exchange")
         socket = LighterWebSocketManager(venue.ws_url, tokens=tokens, rules=rules, clock=clock)

@@ -11,7 +11,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -46,6 +46,7 @@ from stall_then_strike.types.instrument import fx_btc_jpy
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
 from stall_then_strike.venues.connection import Account
 from stall_then_strike.venues.embedded_bitflyer import open_accounts, open_markets, source_of
+from tests.live.pace import steady_clock
 
 KEY = ApiKey(key="key-of-the-room", secret="made up for tests")
 TWO = ({"product_code": "FX_BTC_JPY"}, {"product_code": "ETH_JPY", "tick_size": Decimal("0.1")})
@@ -58,6 +59,8 @@ OPEN_ALL_DAY = Calendar(maintenance=None, breaker=None, funding_at_s=(), rollove
 """Nothing is done by the clock: what a test sees must not depend on the hour at which it runs."""
 SHORT = {"timeout_sec": Decimal("0.5")}
 """Real seconds: a lost answer is to be noticed soon, also at speed."""
+UNHURRIED = {"timeout_sec": Decimal(10)}
+"""Where no answer is lost, a busy machine may take its time for each."""
 
 
 def live_config(
@@ -201,7 +204,8 @@ class LiveRoom:
         if is_truth_known:
             assert held.position == ledger.position, "position"
             flow = -sum(fill.side.sign * fill.price * fill.size for fill in ledger.fills)
-            assert held.realised - held.basis == flow + ledger.funding, "cash"
+            beyond = held.realised - held.basis - flow - ledger.funding
+            assert not beyond, f"cash of {unit.product_code}: {beyond} units too much"
 
 
 @asynccontextmanager
@@ -220,14 +224,18 @@ async def live_room(
 ) -> AsyncIterator[LiveRoom]:
     """An exchange in fast time, by default from now on, or on a clock that runs already; ``more`` goes to it.
 
+    Its time waits for the event loop, so that a busy machine looks neither like a slow venue nor like a dead line.
     ``sections`` change settings. ``instruments`` are those of the account if there are several.
     """
-    clock = ScaledClock(speed, start_ns) if clock is None else clock
-    units = [InstrumentConfig.model_validate(one).instrument() for one in instruments] or [fx_btc_jpy()]
-    markets = open_markets(units, seed, clock.now_ns(), model)
-    settings = PrivateSettings(seed=seed, calendar=OPEN_ALL_DAY) if settings is None else settings
-    venue = open_accounts(markets, [KEY], settings)
-    async with BitflyerExchange(source_of(markets), clock=clock, private=venue, **more) as exchange:
+    async with AsyncExitStack() as stack:
+        if clock is None:
+            clock = await stack.enter_async_context(steady_clock(speed, start_ns))
+        units = [InstrumentConfig.model_validate(one).instrument() for one in instruments] or [fx_btc_jpy()]
+        markets = open_markets(units, seed, clock.now_ns(), model)
+        settings = PrivateSettings(seed=seed, calendar=OPEN_ALL_DAY) if settings is None else settings
+        venue = open_accounts(markets, [KEY], settings)
+        exchange = BitflyerExchange(source_of(markets), clock=clock, private=venue, **more)
+        await stack.enter_async_context(exchange)
         cfg = live_config(exchange, folder, instruments=instruments, **(sections or {}))
         yield LiveRoom(folder, clock, venue, exchange, cfg)
 

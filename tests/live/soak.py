@@ -23,6 +23,7 @@ from typing import Any
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.config.loader import effective_yaml
+from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.journal.writer import journal_path
 from tests.live.rig import KEY, LiveRoom, live_room
 
@@ -152,7 +153,8 @@ def look(pid: int, wal: Path) -> tuple[int, int, int, int, int]:
 async def soak(folder: Path, *, minutes: float, speed: float, seed: int = 7) -> Soak:
     """Trade for so many minutes of the exchange's time."""
     result = Soak(speed)
-    async with live_room(folder, speed=speed, seed=seed) as room:
+    clock = ScaledClock(speed)  # one that the daemon's process has, too
+    async with live_room(folder, clock=clock, seed=seed) as room:
         config = folder / "soak.yml"
         config.write_text(effective_yaml(room.cfg))
         told = {

@@ -64,7 +64,7 @@ class Room(TradingRoom):
 
 @asynccontextmanager
 async def room_of(
-    folder: Path, *sets: str, is_verified: bool = False, file: str = "lighter-sim.yml"
+    folder: Path, *sets: str, is_verified: bool = False, file: str = "lighter-sim.yml", speed: float = SPEED
 ) -> AsyncIterator[Room]:
     """The three markets of a file of settings in fast time. A signature takes the exchange 11 ms to verify."""
     defaults = cli.DEFAULTS
@@ -73,7 +73,7 @@ async def room_of(
     markets = [market for market in MARKETS if market.symbol in cfg.products]
     settings = VenueSettings(plan=Plan.PREMIUM, verifies_orders=is_verified)
     async with (
-        steady_clock(SPEED) as clock,
+        steady_clock(speed) as clock,
         LighterExchange(
             clock=clock, markets=markets, seed=5, settings=settings, has_crowd=True, signing_ns=time.time_ns
         ) as exchange,

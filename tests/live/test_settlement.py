@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -9,18 +10,34 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.types.dto import NS_PER_S
-from tests.live.rig import live_room
+from tests.live.rig import UNHURRIED, LiveRoom, ended, live_room
 from tests.signing import SIGNED
 
 pytestmark = SIGNED
 HOLDING = {
     "strategy": {"max_reverse_ticks": 1_000_000, "max_inventory_btc": Decimal("0.01")},
     "account": {"reconcile_sec": Decimal(10)},
+    "pybotters": UNHURRIED,
 }
 """A position is kept, and the account is looked at often."""
+
+
+LIMIT_S = 900
+"""By then, of the exchange's time, what was paid must have been found in the account."""
+
+
+def is_booked(room: LiveRoom) -> bool:
+    """Whether there was a payment, and our result has all of the ledger's."""
+    ledger = room.venue.ledger()
+    if room.last is None or not ledger.payments or not ledger.funding:
+        return False
+    held = room.last.core.inventory.memo()
+    flow = -sum(fill.side.sign * fill.price * fill.size for fill in ledger.fills)
+    return held.position == ledger.position and held.realised - held.basis == flow + ledger.funding
 
 
 @pytest.mark.slow
@@ -31,7 +48,14 @@ async def test_a_settlement_is_booked_to_the_unit(hour: int, carry_rate: int, tm
     calendar = Calendar(maintenance=None, breaker=None, carry_rate=carry_rate)
     settings = PrivateSettings(seed=3, calendar=calendar)
     async with live_room(tmp_path, seed=3, start_ns=start_ns, settings=settings, sections=HOLDING) as room:
-        assert await room.run(150) == cli.EXIT_DONE
+        ending = Ending()
+        task = asyncio.create_task(room.run(ending=ending))
+        while not is_booked(room):
+            assert not task.done(), "the run ended by itself"
+            assert room.clock.now_ns() < start_ns + LIMIT_S * NS_PER_S, "the settlement is not booked"
+            await room.pass_time(1)
+        ending.ask("the settlement is booked")
+        assert await ended(task) == cli.EXIT_DONE
         ledger = room.venue.ledger()
         assert ledger.payments, "the settlement found a position"
         assert ledger.funding

@@ -113,8 +113,7 @@ async def test_one_limit_halts_both_and_is_remembered_and_lifted_for_both(tmp_pa
         room.check()
 
 
-@pytest.mark.alone
-@pytest.mark.slow
+@pytest.mark.slow(30)
 @pytest.mark.timeout(600)
 def test_mixtures_of_faults_with_two_instruments(tmp_path: Path) -> None:
     """``python -m tests.live --instruments 2`` runs many."""

@@ -176,7 +176,7 @@ async def unseen_fill(folder: Path, note: Figures, *, lag_s: float = 40.0) -> No
     async with still(folder, speed=15.0) as work:
         await two_quotes(work)
         inject(work, K.STALE_LIST, path=FILLS, seconds=lag_s)
-        inject(work, K.LOSE_FRAME, channel=PRINTS, to_s=5)
+        await work.arm(Fault(kind=K.LOSE_FRAME, channel=PRINTS, to_s=5))
         work.hit_quote(100_000)
         note["book"] = await booked(work)
         await stay(work, lag_s + 30)
@@ -360,13 +360,15 @@ async def doubled_events(folder: Path, note: Figures) -> None:
         async with still(place, account={"reconcile_sec": Decimal(120)}) as work:
             for _ in range(doubles):
                 await two_quotes(work)
-                inject(work, K.DUPLICATE_FRAME, channel=EVENTS, name="doubled")
+                await work.arm(Fault(kind=K.DUPLICATE_FRAME, channel=EVENTS, name="doubled"))
                 work.hit_quote(100_000)
                 await work.seconds(2)
                 lift(work)
             await two_quotes(work)
-            inject(work, K.LOSE_FRAME, channel=EVENTS, event="EXECUTION", count=1)
-            inject(work, K.LOSE_FRAME, name="mute", channel=PRINTS, to_s=3)
+            await work.arm(
+                Fault(kind=K.LOSE_FRAME, channel=EVENTS, event="EXECUTION", count=1),
+                Fault(kind=K.LOSE_FRAME, name="mute", channel=PRINTS, to_s=3),
+            )
             work.hit_quote(100_000)
             took[name] = await booked(work)
             note["book " + name] = took[name]
@@ -380,7 +382,7 @@ async def lost_execution(folder: Path, note: Figures, *, size: int = 100_000) ->
     """The EXECUTION event is lost, and the public print names our order."""
     async with still(folder) as work:
         await two_quotes(work)
-        inject(work, K.LOSE_FRAME, channel=EVENTS, event="EXECUTION", count=1)
+        await work.arm(Fault(kind=K.LOSE_FRAME, channel=EVENTS, event="EXECUTION", count=1))
         work.hit_quote(size)
         note["book"] = await booked(work)
         note["quote again"] = await quotes_again(work)

@@ -116,6 +116,12 @@ class AtWork:
         """Let so much of the exchange's time pass."""
         await self.room.pass_time(seconds)
 
+    async def arm(self, *faults: Fault) -> None:
+        """Let faults strike whatever the market does from now on; its time may be a moment behind the clock's."""
+        market, now_ns = self.room.venue.market, self.room.clock.now_ns()
+        self.room.exchange.faults.inject(*faults)
+        await self.until("market's turn", lambda: market.now_ns >= now_ns)
+
     async def hit(self, *faults: Fault, times: int = 1) -> None:
         """Let faults strike, each so many times."""
         injector = self.room.exchange.faults

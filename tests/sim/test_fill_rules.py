@@ -16,7 +16,7 @@ from stall_then_strike.sim.fill_rules import (
     after_level,
     fee,
     join,
-    match_at_price,
+    match_behind,
     share_ahead,
 )
 from tests.engine.core_rig import properties
@@ -42,7 +42,7 @@ def test_joining_is_behind_all_that_is_displayed() -> None:
     ],
 )
 def test_print_at_our_price(ahead: int, remaining: int, traded: int, match: Match) -> None:
-    assert match_at_price(ahead, remaining, traded) == match
+    assert match_behind(ahead, remaining, traded) == match
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_fee_is_rounded_against_us(price: int, size: int, rate: str, units: int)
 @properties(300)
 @given(LOTS, LOTS, LOTS)
 def test_a_print_gives_out_no_more_than_it_is(ahead: int, remaining: int, traded: int) -> None:
-    match = match_at_price(ahead, remaining, traded)
+    match = match_behind(ahead, remaining, traded)
     assert 0 <= match.passed <= ahead
     assert 0 <= match.filled <= remaining
     assert match.passed + match.filled <= traded
@@ -109,10 +109,10 @@ def test_a_level_moves_us_forward_only_and_never_past_what_it_lost(
 def test_one_print_or_many_of_the_same_sum_are_alike(prints: list[int], ahead: int, remaining: int) -> None:
     left_ahead, got = ahead, 0
     for traded in prints:
-        match = match_at_price(left_ahead, remaining - got, traded)
+        match = match_behind(left_ahead, remaining - got, traded)
         left_ahead -= match.passed
         got += match.filled
-    assert (ahead - left_ahead, got) == match_at_price(ahead, remaining, sum(prints))
+    assert (ahead - left_ahead, got) == match_behind(ahead, remaining, sum(prints))
 
 
 @properties(300)

@@ -18,12 +18,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from stall_then_strike.config.models import AppConfig, LatencyConfig, LatencyKind, PaperConfig, SessionConfig
+from stall_then_strike.config.models import (
+    AppConfig,
+    LatencyConfig,
+    LatencyKind,
+    PaperConfig,
+    PrintThrough,
+    SessionConfig,
+)
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.clock import VirtualClock
-from stall_then_strike.sim.latency import ORDERS, Latency
+from stall_then_strike.sim.latency import ORDERS, OUTBIDS, Latency, drawn_ns, stream_seed, waiting_table
 from stall_then_strike.sim.paper import PaperGateway
 from stall_then_strike.types.dto import (
     BoardState,
@@ -100,8 +107,9 @@ class Venue:
         settings: dict[str, Any] = {
             "order_latency": constant(ORDER_MS),
             "cancel_latency": constant(CANCEL_MS),
+            "outbid_per_s": Decimal(0),
             "funding_times": (),
-            **{key: Decimal(value) if isinstance(value, str) else value for key, value in keys.items()},
+            **{key: Decimal(value) if type(value) is str else value for key, value in keys.items()},
         }
         self.clock = VirtualClock(start_ns)
         self.events: list[Event] = []
@@ -249,11 +257,80 @@ def test_g5_touch_without_trade_fills_nothing() -> None:
 
 
 def test_g6_trade_strictly_through_fills_at_our_price_up_to_its_size() -> None:
-    venue, order = resting(size=3 * MIN, ahead=10 * BTC)
+    venue, order = resting(size=3 * MIN, ahead=10 * BTC, print_through=PrintThrough.ALL)
     venue.trade(100, (SELL, 99, 2 * MIN))
     assert venue.fills(order) == [(100, 2 * MIN)], "at our price, not at the print's, and those ahead are gone"
     venue.trade(200, (SELL, 100, 5 * MIN))
     assert venue.fills(order) == [(100, 2 * MIN), (100, MIN)]
+
+
+def test_g6_trade_strictly_through_serves_those_ahead_first() -> None:
+    venue, order = resting(size=3 * MIN, ahead=10 * MIN)
+    venue.trade(100, (SELL, 99, 4 * MIN))
+    assert venue.fills(order) == []
+    venue.trade(200, (SELL, 98, 7 * MIN), (SELL, 97, MIN))
+    assert venue.fills(order) == [(100, MIN), (100, MIN)], "at our price, behind the ten ahead"
+
+
+def test_g6_print_through_two_orders_of_ours_serves_each_queue_once() -> None:
+    venue = Venue()
+    venue.book(0, {100: 4 * MIN, 99: 2 * MIN}, {110: BTC})
+    first, second, third = venue.place(0, BUY, 100), venue.place(0, BUY, 100), venue.place(0, BUY, 99)
+    venue.trade(100, (SELL, 98, 8 * MIN))
+    assert [venue.fills(order) for order in (first, second, third)] == [[(100, MIN)], [(100, MIN)], []]
+    venue.trade(200, (SELL, 98, MIN))
+    assert venue.fills(third) == [(99, MIN)], "four and two of ours at 100, two and ours at 99"
+
+
+# --- others that outbid us
+
+
+def rivalled(**keys: Any) -> tuple[Venue, OrderId, int]:
+    """A buy inside the spread, ahead of a best of 5 MIN, and the ms at which somebody outbids it."""
+    venue = Venue(outbid_per_s=Decimal(1), **keys)
+    venue.book(0, {90: 5 * MIN}, {110: BTC})
+    order = venue.place(0, BUY, 100)
+    wait_ns = drawn_ns(waiting_table(1.0), stream_seed(1, OUTBIDS), 1)
+    return venue, order, ORDER_MS + wait_ns // MS
+
+
+def test_quote_inside_the_spread_is_alone_until_somebody_outbids_it() -> None:
+    venue, order, outbid_ms = rivalled()
+    venue.trade(outbid_ms, (SELL, 90, MIN))
+    assert venue.fills(order) == [(100, MIN)]
+
+
+@pytest.mark.parametrize("price", [100, 90], ids=["at", "through"])
+def test_who_outbids_is_served_first_and_is_as_large_as_the_best_that_was_improved(price: int) -> None:
+    venue, order, outbid_ms = rivalled()
+    venue.trade(outbid_ms + 1, (SELL, price, 5 * MIN))
+    assert venue.fills(order) == []
+    venue.trade(outbid_ms + 2, (SELL, price, MIN))
+    assert venue.fills(order) == [(100, MIN)]
+
+
+def test_displayed_order_through_the_price_meets_who_outbid_us_first() -> None:
+    venue, order, outbid_ms = rivalled()
+    venue.book(outbid_ms + 1, {90: 5 * MIN}, {95: 5 * MIN, 110: BTC})
+    assert venue.fills(order) == []
+    venue.book(outbid_ms + 2, {90: 5 * MIN}, {95: 5 * MIN, 96: MIN, 110: BTC})
+    assert venue.fills(order) == [(100, MIN)], "the five at 95 are taken"
+
+
+def test_nobody_outbids_a_quote_at_the_best_or_behind_it() -> None:
+    venue = Venue(outbid_per_s=Decimal(1_000))
+    venue.book(0, {90: 5 * MIN}, {110: BTC})
+    order = venue.place(0, BUY, 90)
+    venue.trade(10_000, (SELL, 90, 6 * MIN))
+    assert venue.fills(order) == [(90, MIN)]
+
+
+def test_waits_until_somebody_outbids_are_exponential() -> None:
+    table = waiting_table(0.5)
+    waits = [drawn_ns(table, stream_seed(3, OUTBIDS), number) / 10**9 for number in range(1, 4_001)]
+    assert statistics.mean(waits) == pytest.approx(2.0, rel=0.05)
+    assert statistics.stdev(waits) == pytest.approx(2.0, rel=0.08)
+    assert waiting_table(1e-9)[-1] == 86_400 * 10**9
 
 
 def test_g7_inside_spread_quote_has_nobody_ahead() -> None:

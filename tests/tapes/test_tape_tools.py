@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,13 @@ from tests.research.replay.replay_rig import START_NS, frames
 from tests.shared_data import real_tape_path
 
 
+@functools.cache
+def generated(seconds: float, seed: int) -> tuple[TapeLine, ...]:
+    return tuple(TapeLine(frame.time_ns, frame.text) for frame in frames(seconds, seed=seed))
+
+
 def lines(seconds: float = 30, seed: int = 7) -> list[TapeLine]:
-    return [TapeLine(frame.time_ns, frame.text) for frame in frames(seconds, seed=seed)]
+    return list(generated(seconds, seed))
 
 
 def tape(path: Path, content: Iterable[TapeLine]) -> Path:
@@ -43,21 +49,25 @@ def without(kind: str) -> list[TapeLine]:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        pytest.param([], "no message", id="empty"),
+        pytest.param(list, "no message", id="empty"),
         pytest.param(
-            lines()[:50] + lines()[60:90] + lines()[50:], "stamps are earlier than the previous one", id="order"
+            lambda: lines()[:50] + lines()[60:90] + lines()[50:], "stamps are earlier than the previous one", id="order"
         ),
-        pytest.param(lines()[:100] + lines()[150:], "gaps of more than", id="gap"),
-        pytest.param(without("board_snapshot"), "no board snapshot", id="no snapshot"),
-        pytest.param([lines()[0]], "no board snapshot", id="one line"),
-        pytest.param([line for n, line in enumerate(lines(60)) if n % 7], "mid price agrees", id="holes"),
-        pytest.param([TapeLine(START_NS, '{"jsonrpc":"2.0","id":1,"result":true}')], "no public channel", id="acks"),
-        pytest.param([*lines(), TapeLine(START_NS + 40 * NS_PER_S, '"{"')], "1 frames are not JSON", id="no JSON"),
-        pytest.param([*lines(), TapeLine(START_NS + 40 * NS_PER_S, "{}")], "", id="stray"),
+        pytest.param(lambda: lines()[:100] + lines()[150:], "gaps of more than", id="gap"),
+        pytest.param(lambda: without("board_snapshot"), "no board snapshot", id="no snapshot"),
+        pytest.param(lambda: [lines()[0]], "no board snapshot", id="one line"),
+        pytest.param(lambda: [line for n, line in enumerate(lines(60)) if n % 7], "mid price agrees", id="holes"),
+        pytest.param(
+            lambda: [TapeLine(START_NS, '{"jsonrpc":"2.0","id":1,"result":true}')], "no public channel", id="acks"
+        ),
+        pytest.param(
+            lambda: [*lines(), TapeLine(START_NS + 40 * NS_PER_S, '"{"')], "1 frames are not JSON", id="no JSON"
+        ),
+        pytest.param(lambda: [*lines(), TapeLine(START_NS + 40 * NS_PER_S, "{}")], "", id="stray"),
     ],
 )
-def test_what_is_wrong_is_said(content: list[TapeLine], words: str, tmp_path: Path) -> None:
-    faults = faults_of(audit_tape(tape(tmp_path / "t.jsonl", content)))
+def test_what_is_wrong_is_said(content: Callable[[], list[TapeLine]], words: str, tmp_path: Path) -> None:
+    faults = faults_of(audit_tape(tape(tmp_path / "t.jsonl", content())))
     assert any(words in fault for fault in faults) or (not words and not faults)
 
 

@@ -88,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
         "tapes", metavar="TAPE", nargs="*", type=Path, help="tapes in order of time (.jsonl, .jsonl.zst), or a folder"
     )
     cli.add_common_flags(flags, override="configs/backtest.yml")
+    cli.add_venue_flag(flags)
     flags.add_argument(
         "--engine", choices=[engine.value for engine in Engine], help="what replays (default: backtest.engine)"
     )

@@ -22,7 +22,7 @@ from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.config.venue import BITFLYER
+from stall_then_strike.config.venue import BITFLYER, LIGHTER
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logs.log_folder import LogFolder
@@ -30,6 +30,7 @@ from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks
 from stall_then_strike.tapes.recorder import Product, ProductState, Recorder
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError
 
+_SETTINGS: Final = cli.CONFIGS / "paper.yml"
 _LINE_S: Final = 60.0
 _PRODUCT: Final = re.compile(r"([A-Z0-9][A-Z0-9_-]{2,30})(?::(0\.0*1|1))?")
 
@@ -49,13 +50,15 @@ def parser() -> argparse.ArgumentParser:
         },
     )
     cli.add_config_flags(flags, override="configs/paper.yml")
+    cli.add_venue_flag(flags)
     flags.add_argument(
         "--product",
         metavar="CODE[:TICK]",
         type=_product,
         action="append",
         dest="products",
-        help="product to record, with its price step if that is not exchange.tick_size; may be repeated "
+        help="product to record, with its price step if that is not exchange.tick_size (Lighter tells its own); may be "
+        "repeated "
         "(default: exchange.product_code, or all instruments)",
     )
     flags.add_argument(
@@ -75,19 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = parser()
     args = flags.parse_args(argv)
     try:
-        cfg = cli.load(args, cli.CONFIGS / "paper.yml", takes_several=True)
+        cfg, products = _load(args)
         cli.require_open_files()
-        products: list[Product] = args.products or [
-            Product(each.exchange.product_code, each.exchange.tick_size) for each in cfg.by_instrument()
-        ]
-        codes = [product.code for product in products]
-        if cfg.exchange.name != BITFLYER and (strange := [code for code in codes if code not in cfg.products]):
-            raise ConfigError(
-                f"--product {', '.join(strange)}: the settings have no such market of {cfg.exchange.name}, so its "
-                f"units are not known; accepted: {', '.join(cfg.products)}, or name it in instruments"
-            )
-        if twice := {code for code in codes if codes.count(code) > 1}:
-            raise ConfigError(f"--product {', '.join(sorted(twice))}: given more than once; accepted: each once")
     except ConfigError as error:
         sys.stderr.write(f"record: {error}\n")
         return cli.EXIT_USAGE
@@ -108,6 +100,35 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write("".join(f"record: {cause}\n" for cause in dict.fromkeys(map(str, causes))))
         return cli.EXIT_FAILED
+
+
+def _load(args: argparse.Namespace) -> tuple[AppConfig, list[Product]]:
+    """The settings and what to record. Raises ConfigError."""
+    given: list[Product] = args.products or []
+    codes = [product.code for product in given]
+    if twice := {code for code in codes if codes.count(code) > 1}:
+        raise ConfigError(f"--product {', '.join(sorted(twice))}: given more than once; accepted: each once")
+    if given and args.venue == LIGHTER:  # the default market need not be there
+        cfg = _of_markets(args, given)
+    else:
+        cfg = cli.load(args, _SETTINGS, takes_several=True)
+        if given and cfg.exchange.name == BITFLYER:
+            return cfg, given
+        if given:
+            cfg = _of_markets(args, given)
+    return cfg, [Product(each.exchange.product_code, each.exchange.tick_size) for each in cfg.by_instrument()]
+
+
+def _of_markets(args: argparse.Namespace, given: Sequence[Product]) -> AppConfig:
+    """The settings with these markets of Lighter, by any of their names: the venue tells their units."""
+    if own := [product.code for product in given if product.tick_size is not None]:
+        raise ConfigError(f"--product {own[0]}: {LIGHTER} tells the price step; accepted: {own[0]} alone")
+    chosen = f"instruments=[{', '.join(f'{{product_code: {product.code}}}' for product in given)}]"
+    args.sets = [*args.sets, chosen]
+    try:
+        return cli.load(args, _SETTINGS, takes_several=True)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace(f"--set {chosen}", "--product")) from None
 
 
 async def _record(

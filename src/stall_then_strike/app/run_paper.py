@@ -72,11 +72,7 @@ def parser() -> argparse.ArgumentParser:
         type=cli.speed,
         help="times real time, or max: virtual time, as fast as possible (default: --sim 1, --tape max)",
     )
-    flags.add_argument(
-        "--venue",
-        choices=(BITFLYER, LIGHTER),
-        help="venue, with its own settings (--sim: configs/lighter-sim.yml for lighter; default: exchange.name)",
-    )
+    cli.add_venue_flag(flags, default="exchange.name; with --sim, lighter has configs/lighter-sim.yml")
     flags.add_argument("--seed", metavar="N", type=int, help="sets sim.seed and paper.seed")
     return flags
 
@@ -119,8 +115,6 @@ def _load(args: argparse.Namespace) -> AppConfig:
     """Read the settings. Raises ConfigError."""
     if args.seed is not None:
         args.sets = [*args.sets, f"sim.seed={args.seed}", f"paper.seed={args.seed}"]
-    if args.venue is not None:
-        args.sets = [f"exchange.name={args.venue}", *args.sets]
     embedded = "lighter-sim.yml" if args.venue == LIGHTER else "sim.yml"
     override = cli.CONFIGS / (embedded if args.sim else "paper.yml")
     return cli.load(args, override, takes_several=True, trades=True)

@@ -2,8 +2,8 @@
 
 Several markets with a seeded crowd, and one account with a throw-away key to trade on. The first lines on standard
 output are meant for scripts: ``sim_lighter ready rest=URL ws=URL markets=ETH:0,...`` when the port is open, then
-``sim_lighter account index=N key_index=N key=HEX plan=PLAN``. The key is valid for this process only. Clients sign for
-chain 304, as the SDK does at any address that it does not know.
+``sim_lighter account index=N key_index=N key=HEX plan=PLAN``, once for each key of ``--keys``. Keys are valid for this
+process only. Clients sign for chain 304, as the SDK does at any address that it does not know.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from stall_then_strike.types.errors import ConfigError
 
 _BY_SYMBOL: Final = {market.symbol: market for market in MARKETS}
 _LARGEST_USDC: Final = 10**9
+_MOST_KEYS: Final = 8
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,6 +58,13 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument(
         "--collateral", metavar="USDC", type=_usdc, default=10_000, help="at the start (default: %(default)s)"
+    )
+    flags.add_argument(
+        "--keys",
+        metavar="N",
+        type=_keys,
+        default=1,
+        help=f"API keys of the account, 1 to {_MOST_KEYS}: several programs can sign for it (default: %(default)s)",
     )
     flags.add_argument(
         "--speed",
@@ -100,11 +108,13 @@ async def _serve(plan: FaultPlan | None, args: argparse.Namespace) -> int:
         signing_ns=clock.sources.wall_ns,
         clients_ns=clock.sources.wall_ns,
     )
-    account = exchange.add_account(args.collateral)
+    first = exchange.add_account(args.collateral)
+    more = range(first.api_key_index + 1, first.api_key_index + args.keys)
+    keys = [first, *(exchange.add_key(first.account_index, index) for index in more)]
     async with AsyncExitStack() as stack:
         if not await venue_flags.is_listening(stack, exchange, "sim_lighter", args):
             return cli.EXIT_FAILED
-        _announce(exchange, account, args.plan)
+        _announce(exchange, keys, args.plan)
         with cli.signals_heard(ending.on_signal):
             await first_of(asyncio.Event().wait(), ending.wanted, limit_s=args.duration)
             ending.ask("duration over")  # no effect after a signal: the first reason is kept
@@ -118,13 +128,16 @@ async def _serve(plan: FaultPlan | None, args: argparse.Namespace) -> int:
     return cli.EXIT_DONE
 
 
-def _announce(exchange: LighterExchange, account: Credentials, plan: str) -> None:
+def _announce(exchange: LighterExchange, keys: Sequence[Credentials], plan: str) -> None:
     markets = ",".join(f"{market.symbol}:{number}" for number, market in exchange.venue.accounts.markets.items())
     sys.stdout.write(
         f"sim_lighter ready rest={exchange.base_url} ws={exchange.ws_url} markets={markets}\n"
-        f"sim_lighter account index={account.account_index} key_index={account.api_key_index} "
-        f"key={account.private_key} plan={plan}\n"
-        "(Ctrl-C stops the exchange)\n"
+        + "".join(
+            f"sim_lighter account index={key.account_index} key_index={key.api_key_index} key={key.private_key} "
+            f"plan={plan}\n"
+            for key in keys
+        )
+        + "(Ctrl-C stops the exchange)\n"
     )
     sys.stdout.flush()
 
@@ -146,6 +159,13 @@ def _usdc(text: str) -> int:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not an amount; accepted: whole USDC above 0 to {_LARGEST_USDC:,}"
         )
+    return int(text)
+
+
+def _keys(text: str) -> int:
+    """A number of keys, for argparse."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_KEYS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of keys; accepted: 1 to {_MOST_KEYS}")
     return int(text)
 
 

@@ -20,6 +20,7 @@ from stall_then_strike.config.replay import (
     LatencyConfig,
     LatencyKind,
     PaperConfig,
+    PrintThrough,
     QueueModel,
     SimConfig,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "LimitsConfig",
     "LogConfig",
     "PaperConfig",
+    "PrintThrough",
     "PybottersConfig",
     "QueueModel",
     "QuietWindow",

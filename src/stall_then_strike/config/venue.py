@@ -48,6 +48,7 @@ class LimitsConfig(Section):
 
 BITFLYER: Final = "bitflyer"
 LIGHTER: Final = "lighter"
+VENUES: Final = (BITFLYER, LIGHTER)
 _ALIASES: Final = {"xlighter": LIGHTER}
 
 
@@ -115,7 +116,9 @@ class ExchangeConfig(ProductConfig):
         pattern=r"^wss?://[^\s${}]+$",
         description="WebSocket address, ws(s)://host[:port]/path",
     )
-    plan: Literal["standard", "premium"] = Field(default="standard", description="the account's plan at Lighter")
+    plan: Literal["standard", "premium", "plus", "builder"] = Field(
+        default="standard", description="the account's plan at Lighter"
+    )
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
 
     @field_validator("name", mode="before")

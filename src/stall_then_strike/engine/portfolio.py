@@ -6,7 +6,7 @@ An event goes to the core of its instrument; the portfolio then looks whether it
   and each closes its own position.
 - *One truth.* No instrument quotes unless the venue has confirmed every instrument. When one core queries the account,
   all do.
-- *One collateral.* Only the first instrument compares it, after what the others realised is taken out of it. Funding
+- *One collateral.* Only the first instrument compares it, after what the others brought is taken out of it. Funding
   and carry of all instruments are therefore booked to the first.
 - *One end.* A start that fails for one instrument fails for all.
 
@@ -156,8 +156,12 @@ class Portfolio:
         self._shared.day = self.day
         for number, core in enumerate(self.cores):
             core.dispatch.number, core.dispatch.instruments = number, len(self.cores)
-            if core.account is not None and number:
-                core.account.counts_cash = False
+            if core.account is not None:
+                core.account.shares_collateral = self.alone is None
+        self._shown: dict[int, tuple[AccountReport, Money]] = {}
+        """The newest report of each instrument, and our cash after it."""
+        self._is_compared = True
+        """Whether the first instrument's newest report was compared with the account's cash."""
         self._now_ns = 0
         self._change_ns = 0
         self._date = ""
@@ -242,9 +246,9 @@ class Portfolio:
             for each in due or range(len(self.cores)):
                 self._take(each, event, now, taken)
         else:
-            if isinstance(event, AccountReport):
-                event = self._without_others(event, number)
             self._take(number, event, now, taken)
+            if isinstance(event, AccountReport):
+                self._compare_cash(event, number, now, taken)
         self._tell_all(now, taken)
         return taken
 
@@ -317,22 +321,37 @@ class Portfolio:
                     actions: tuple[Action, ...] = (along,)
                     taken.append(Taken(other, Step(actions, (), None)))
 
-    def _without_others(self, report: AccountReport, number: int) -> AccountReport:
-        """A report as if its instrument were the only one: without what the others realised.
+    def _compare_cash(self, report: AccountReport, number: int, now: int, taken: list[Taken]) -> None:
+        """Once the reports of all instruments are there, have the first compare its own without the others' results.
 
-        Cash is compared only while the others agree with the venue: what they realised would be wrong otherwise.
+        What an instrument has brought to the collateral is our cash plus what the venue says that its position cost:
+        venues close positions in different orders, so our own average would be another number. Reports come one after
+        the other, and an instrument with a fill after its report has to be shown again.
         """
-        account = self.cores[number].account
-        if number or account is None:
-            return report
-        others = [core for core in self.cores[1:] if core.account is not None]
+        core = self.cores[number]
+        self._shown[number] = (report, core.inventory.cash)
+        self._is_compared = self._is_compared and bool(number)
+        first = self.first.account
+        if self._is_compared or first is None or not all(map(self._is_current, range(len(self.cores)))):
+            return
+        self._is_compared = True
         realised = held = 0
-        for core in others:
-            realised += self._in_first(core, core.inventory.cash + core.inventory.basis)
-            held += self._in_first(core, abs(core.inventory.basis))
-        account.rules.note_held(abs(self.first.inventory.basis) + held)
-        account.counts_cash = all(c.account is not None and c.account.is_settled for c in others)
-        return replace(report, collateral=Money(report.collateral - realised))
+        for other in range(1, len(self.cores)):
+            shown, cash = self._shown[other]
+            realised += self._in_first(self.cores[other], cash + shown.basis)
+            held += self._in_first(self.cores[other], abs(shown.basis))
+        own, _ = self._shown[0]
+        first.rules.note_held(abs(own.basis) + held)
+        first.compare_cash(replace(own, collateral=Money(own.collateral - realised)))
+        self._take(0, Tick(ts_ns=now), now, taken)
+
+    def _is_current(self, number: int) -> bool:
+        """Whether an instrument's newest report and we agree, and nothing was booked after it."""
+        core, (report, cash) = self.cores[number], self._shown.get(number, (None, None))
+        account, inventory = core.account, core.inventory
+        if report is None or account is None or not account.is_settled or not account.rules.is_listed:
+            return False
+        return inventory.cash == cash and inventory.position == report.position
 
     def _in_first(self, core: Core, amount: int) -> int:
         """An amount of an instrument's money in the first one's, rounded down."""

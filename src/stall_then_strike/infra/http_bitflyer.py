@@ -17,7 +17,7 @@ are exclusive.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar
 
@@ -41,6 +41,7 @@ from stall_then_strike.infra.bitflyer.bitflyer_rules import MINUTE_TO_EXPIRE
 from stall_then_strike.infra.bitflyer.error_table import Answer, limit_readings, no_answer, refusal, transport_error
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.line.clock_skew import ClockSkew, read_date
+from stall_then_strike.infra.line.counted_calls import CountedCalls
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     AccountReport,
@@ -191,17 +192,8 @@ class BitflyerHttp:
         ACTIVE orders are not first as documented, some may be missing, so they are queried separately. Orders and
         fills carry the venue's stamps.
         """
-        made = 0
-
-        async def ask(question: Awaitable[_R]) -> _R:
-            nonlocal made
-            made += 1
-            try:
-                return await question
-            except VenueError as error:
-                error.calls = made
-                raise
-
+        calls = CountedCalls()
+        ask = calls.ask
         asked_ns = self._clock.now_ns()
         unreadable = self.unreadable_orders
         orders = await ask(self.get_child_orders(count=ORDERS_ASKED))
@@ -232,7 +224,7 @@ class BitflyerHttp:
             position=position.size,
             basis=position.basis,
             collateral=collateral.collateral,
-            calls=made,
+            calls=calls.made,
         )
 
     async def get_child_orders(

@@ -120,14 +120,15 @@ class MarketSource(Protocol):
         """Take one text frame as received."""
         ...
 
-    def on_recorded(self, text: str | None, recv_ns: int) -> MarketEvent | None:
-        """Take one frame of a recording; None means that the recording was interrupted before this moment."""
-        ...
-
-    def on_binary(self, data: bytes, recv_ns: int) -> None:
-        """Count a binary frame as refused; no venue sends any."""
-        ...
-
     def statistics(self) -> FeedStatistics:
         """Counts so far."""
         ...
+
+
+def take_recorded(feed: MarketSource, text: str | None, recv_ns: int) -> MarketEvent | None:
+    """Take one frame of a recording; None means that the recording was interrupted before this moment."""
+    if text is not None:
+        return feed.on_text(text, recv_ns)
+    lost = feed.on_disconnect(recv_ns)
+    feed.on_connect()
+    return lost

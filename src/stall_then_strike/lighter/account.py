@@ -38,7 +38,7 @@ from stall_then_strike.lighter.private.account_report import Shown, look, look_a
 from stall_then_strike.lighter.private.account_values import AccountValues, BalanceValue, PositionValue
 from stall_then_strike.lighter.private.own_events import OwnEvents, Told
 from stall_then_strike.lighter.ws import LighterWebSocketManager
-from stall_then_strike.types.dto import NS_PER_S, AccountReport, Event, ExecId, OrderId, PrivateChannel, PublicTrades
+from stall_then_strike.types.dto import NS_PER_S, AccountReport, Event, ExecId, PrivateChannel, PublicTrades
 from stall_then_strike.types.errors import NoAnswer, VenueError
 
 KINDS: Final = ("account_all_orders", "account_all", "user_stats", "account_tx")
@@ -180,19 +180,20 @@ class LighterAccountProcessor:
         for sink in self._sinks:
             sink(event)
 
-    def own_name(self, order_id: OrderId) -> OrderId:
-        """An order as the engine knows it: public trades name orders by order index, ours have a name of our own."""
-        name = self._events.name_of(int(order_id)) if order_id.isdecimal() else None
-        return order_id if name is None else name
-
     def named(self, message: PublicTrades) -> PublicTrades:
-        """Public trades in which our orders have our names: then a fill of ours is seen there, too."""
-        own = self.own_name
-        trades = [
-            replace(trade, buy_order_id=own(trade.buy_order_id), sell_order_id=own(trade.sell_order_id))
+        """Public trades in which our orders have our names, and not the venue's: a fill of ours is seen there, too."""
+        names = self._events.names
+        if not any(trade.buy_order_id in names or trade.sell_order_id in names for trade in message.trades):
+            return message
+        own = [
+            replace(
+                trade,
+                buy_order_id=names.get(trade.buy_order_id, trade.buy_order_id),
+                sell_order_id=names.get(trade.sell_order_id, trade.sell_order_id),
+            )
             for trade in message.trades
         ]
-        return PublicTrades(ts_ns=message.ts_ns, trades=tuple(trades))
+        return replace(message, trades=tuple(own))
 
     # --- reports -----------------------------------------------------------------------------------------------------
 

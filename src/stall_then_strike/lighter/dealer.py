@@ -31,7 +31,7 @@ from stall_then_strike.infra.clock import Clock, SystemClock
 from stall_then_strike.lighter.client import REST_BATCH, LighterClient
 from stall_then_strike.lighter.dealer_config import DealerConfig
 from stall_then_strike.lighter.instruments import LighterInstrumentLoader, cache_file
-from stall_then_strike.lighter.limiter import Limiter
+from stall_then_strike.lighter.limiter import PREMIUM, STANDARD, Limiter
 from stall_then_strike.lighter.markets import Market, Markets, Number
 from stall_then_strike.lighter.signing import order_forms
 from stall_then_strike.lighter.signing.intents import (
@@ -100,7 +100,7 @@ class LighterDealer:
         self.tokens: Final = Tokens(self.signer, first, self._clock)
         self.limiter: Final = Limiter(
             self._clock,
-            standard=cfg.standard_account,
+            STANDARD if cfg.standard_account else PREMIUM,
             per_minute=cfg.ip_weight_per_minute,
             jitter_ms=cfg.jitter_ms,
         )

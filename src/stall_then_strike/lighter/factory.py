@@ -18,7 +18,7 @@ from stall_then_strike.lighter.account import LighterAccountProcessor
 from stall_then_strike.lighter.broker import LighterBroker
 from stall_then_strike.lighter.client import LighterClient
 from stall_then_strike.lighter.data import LighterDataProvider
-from stall_then_strike.lighter.limiter import Limiter
+from stall_then_strike.lighter.limiter import PLANS, Limiter
 from stall_then_strike.lighter.market_feed import LighterMarketFeed
 from stall_then_strike.lighter.markets import Markets, configured_market
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
@@ -85,7 +85,7 @@ class LighterFactory:
         exchange = cfg.exchange
         signer = Signer(exchange.base_url, owner.account_index, {owner.api_key_index: owner.private_key})
         tokens = Tokens(signer, owner.api_key_index, clock)
-        limiter = Limiter(clock, standard=exchange.plan == "standard", most_wait_ns=_MOST_WAIT_NS)
+        limiter = Limiter(clock, PLANS[exchange.plan], most_wait_ns=_MOST_WAIT_NS)
         limit_s = float(cfg.pybotters.timeout_sec)
         calls = LighterClient(signer.client.api_client, owner.account_index, limiter, tokens, clock, limit_s=limit_s)
         market = market_parts(cfg, clock, tokens)

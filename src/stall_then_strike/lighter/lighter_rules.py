@@ -13,14 +13,7 @@ from typing import Final
 
 from stall_then_strike.config.models import AccountConfig
 from stall_then_strike.engine.venue.rules import Ended, Limit, VenueRules
-from stall_then_strike.lighter.limiter import (
-    MINUTE_NS,
-    OTHER_WEIGHT,
-    PREMIUM_SENDS,
-    PREMIUM_WEIGHT,
-    STANDARD_REQUESTS,
-    WEIGHTS,
-)
+from stall_then_strike.lighter.limiter import MINUTE_NS, OTHER_WEIGHT, WEIGHTS, PlanLimits
 from stall_then_strike.lighter.ws import WS_BATCH
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 from stall_then_strike.types.instrument import Instrument
@@ -48,13 +41,13 @@ class LimitName(StrEnum):
     REQUESTS = "requests"
     """Everything that a standard account asks or sends, over REST or the socket."""
     WEIGHT = "weight"
-    """The same of a premium account, in sends of weight 6."""
+    """The same of an account on another plan, in sends of weight 6."""
     SENDS = "sends"
-    """Transactions' messages of a premium account."""
+    """Transactions' messages of such an account."""
 
 
-def lighter_rules(account: AccountConfig, instrument: Instrument, *, is_standard: bool) -> VenueRules:
-    """The rules for an account on the standard plan, or on the premium one."""
+def lighter_rules(account: AccountConfig, instrument: Instrument, plan: PlanLimits) -> VenueRules:
+    """The rules for an account on a plan."""
     return VenueRules(
         own_names=True,
         batch=WS_BATCH,
@@ -73,17 +66,17 @@ def lighter_rules(account: AccountConfig, instrument: Instrument, *, is_standard
         print_grace_ns=500 * NS_PER_MS,  # one connection
         small_payment=instrument.to_money(_SMALL_PAYMENT),
         carry_share=None,
-        limits=lighter_limits(is_standard=is_standard),
+        limits=lighter_limits(plan),
     )
 
 
-def lighter_limits(*, is_standard: bool) -> tuple[Limit, ...]:
+def lighter_limits(plan: PlanLimits) -> tuple[Limit, ...]:
     """The limits of a plan. ``elsewhere`` leaves room for questions about nonces."""
-    if is_standard:
+    if plan.sends is None:
         return (
             Limit(
                 name=LimitName.REQUESTS,
-                most=STANDARD_REQUESTS,
+                most=plan.most,
                 window_ns=MINUTE_NS,
                 reserve=20,
                 elsewhere=4,
@@ -95,7 +88,7 @@ def lighter_limits(*, is_standard: bool) -> tuple[Limit, ...]:
     return (
         Limit(
             name=LimitName.WEIGHT,
-            most=PREMIUM_WEIGHT // _SEND_WEIGHT,
+            most=plan.most // _SEND_WEIGHT,
             window_ns=MINUTE_NS,
             reserve=400,
             elsewhere=100,
@@ -103,5 +96,5 @@ def lighter_limits(*, is_standard: bool) -> tuple[Limit, ...]:
             cancel=1,
             query=_QUERY_WEIGHT,
         ),
-        Limit(name=LimitName.SENDS, most=PREMIUM_SENDS, window_ns=MINUTE_NS, reserve=400, send=1, cancel=1),
+        Limit(name=LimitName.SENDS, most=plan.sends, window_ns=MINUTE_NS, reserve=400, send=1, cancel=1),
     )

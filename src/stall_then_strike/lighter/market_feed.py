@@ -126,14 +126,6 @@ class LighterMarketFeed:
             return self._unread(Refusal.NOT_JSON, str(error), text, recv_ns)
         return self.on_message(message, recv_ns)
 
-    def on_recorded(self, text: str | None, recv_ns: int) -> MarketEvent | None:
-        """Take one frame of a recording; None means that the recording was interrupted before this moment."""
-        if text is not None:
-            return self.on_text(text, recv_ns)
-        lost = self.on_disconnect(recv_ns)
-        self.on_connect()
-        return lost
-
     def on_message(self, message: Any, recv_ns: int) -> MarketEvent | None:
         """Take one message that is already parsed."""
         try:
@@ -151,10 +143,6 @@ class LighterMarketFeed:
             return None
         self._replies += 1
         return None
-
-    def on_binary(self, data: bytes, recv_ns: int) -> None:
-        """Count a binary frame as refused; the venue sends none."""
-        self._refusals.add(Refusal.BINARY, f"{len(data)} bytes", data[:SHOWN_CHARS], recv_ns)
 
     def _unread(self, kind: Refusal, why: str, text: str | bytes, recv_ns: int) -> BoardSnapshot | None:
         """Count a frame that was not parsed. If it seems to be of the book, the book is SUSPECT until the next one."""

@@ -35,8 +35,13 @@ def join(displayed: int) -> Queue:
     return Queue(ahead=displayed, level=displayed, unseen=0)
 
 
-def match_at_price(ahead: int, remaining: int, traded: int) -> Match:
-    """A print at our price fills the orders ahead first, then ours with the rest."""
+def stands_inside(side: int, price: int, best: int) -> bool:
+    """Whether an order improves the best of its side, so that others may outbid it. ``side``: +1: buy, -1: sell."""
+    return best != 0 and (price - best) * side > 0
+
+
+def match_behind(ahead: int, remaining: int, traded: int) -> Match:
+    """A print at our price or through it fills the orders ahead first, then ours with the rest."""
     passed = min(ahead, traded)
     return Match(passed, min(remaining, traded - passed))
 

@@ -23,14 +23,17 @@ from stall_then_strike.types.errors import ConfigError
 QUANTILES: Final = 4_096
 """Steps of the table. The longest latency of an unbounded distribution is its quantile half a step from the end."""
 ORDERS: Final = 1
-"""Number of a stream of draws; ``CANCELS`` and ``SPIKES`` are others."""
+"""Number of a stream of draws; ``CANCELS``, ``SPIKES`` and ``OUTBIDS`` are others."""
 CANCELS: Final = 2
 SPIKES: Final = 3
+OUTBIDS: Final = 1 << 16
+"""Above the streams of any number of instruments."""
 STREAMS: Final = 3
 """How many streams a run has; a further instrument has its own orders and cancels, this much higher."""
 _WORD: Final = 0xFFFFFFFF
 _NORMAL_P95: Final = 1.6448536269514722
 _LONGEST_MS: Final = 600_000.0
+_LONGEST_WAIT_NS: Final = 86_400 * NS_PER_S
 
 
 class Spikes(NamedTuple):
@@ -54,11 +57,16 @@ def word_at(seed: int, number: int) -> int:
     return mixed(mixed(seed ^ mixed(number & _WORD)) ^ ((number >> 32) & _WORD))
 
 
-def delay_ns(table: Sequence[int], seed: int, number: int, now_ns: int, spikes: Spikes) -> int:
-    """Latency in nanoseconds of the ``number``-th request of a stream, made at ``now_ns``."""
+def drawn_ns(table: Sequence[int], seed: int, number: int) -> int:
+    """The ``number``-th duration, in nanoseconds, of a stream whose quantiles are ``table``."""
     scaled = word_at(seed, number) * (len(table) - 1)
     at = scaled >> 32
-    delay = table[at] + ((table[at + 1] - table[at]) * ((scaled & _WORD) >> 16) >> 16)
+    return table[at] + ((table[at + 1] - table[at]) * ((scaled & _WORD) >> 16) >> 16)
+
+
+def delay_ns(table: Sequence[int], seed: int, number: int, now_ns: int, spikes: Spikes) -> int:
+    """Latency in nanoseconds of the ``number``-th request of a stream, made at ``now_ns``."""
+    delay = drawn_ns(table, seed, number)
     if spikes.share > 0 and word_at(spikes.seed, now_ns // spikes.length_ns) < spikes.share:
         delay += spikes.extra_ns
     return delay
@@ -87,6 +95,15 @@ def quantile_table(cfg: LatencyConfig) -> tuple[int, ...]:
         sample = read_sample(Path(cfg.file))
         steps = [sample[(len(sample) - 1) * n // QUANTILES] for n in range(QUANTILES + 1)]
     return tuple(int(step * NS_PER_MS) for step in steps)
+
+
+def waiting_table(per_s: float) -> tuple[int, ...]:
+    """Quantiles, in nanoseconds, of the time until something happens that happens ``per_s`` times a second.
+
+    Evenly spaced like those of :func:`quantile_table`; none is longer than a day.
+    """
+    places = (min(n / QUANTILES, 1 - 0.5 / QUANTILES) for n in range(QUANTILES + 1))
+    return tuple(min(int(-math.log1p(-place) / per_s * NS_PER_S), _LONGEST_WAIT_NS) for place in places)
 
 
 def read_sample(path: Path) -> list[float]:

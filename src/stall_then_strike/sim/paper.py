@@ -7,8 +7,11 @@ seeded distribution (latency.py), against the book as last seen at that time, ne
   the order is IOC. Displayed size can be taken once; after that, only what the level grows by can be taken.
 - A resting order waits behind the size displayed at its price. Prints at its price fill those ahead first. Of decreases
   that no print explains, the queue model says how much stood ahead of us: a share, none, or a power law.
-- A print through its price fills it, up to the print's size; so does a displayed order of the other side that is priced
-  through it. A touch without a trade fills nothing. Prints without taker side (auctions) fill nothing.
+- A print through its price fills those ahead first as well (``print_through: queue``), or the order at once (``all``).
+  A displayed order of the other side that is priced through it fills it. A touch without a trade fills nothing. Prints
+  without taker side (auctions) fill nothing.
+- An order that improves the best is outbid after a drawn time: another order, as large as the best that ours improved,
+  then stands ahead of it at a better price, until prints or displayed orders have filled that.
 - A fill is at the order's own price if it rested, and at the displayed price if it took.
 - A cancel that arrives after the fill fails, as at the venue. An order that would meet one of ours is refused, or ends
   the resting one, as the venue's rules say. A post-only order that would take is cancelled.
@@ -27,14 +30,23 @@ from dataclasses import dataclass
 from enum import IntEnum, unique
 from typing import Final
 
-from stall_then_strike.config.models import PaperConfig, QueueModel, SessionConfig
+from stall_then_strike.config.models import PaperConfig, PrintThrough, QueueModel, SessionConfig
 from stall_then_strike.engine.gateway import EventSink, Reply, Request
 from stall_then_strike.engine.venue.budget import NEVER_NS
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.sim import fill_rules
 from stall_then_strike.sim.fill_rules import SHARE_SCALE, Queue
-from stall_then_strike.sim.latency import CANCELS, ORDERS, STREAMS, Latency
+from stall_then_strike.sim.latency import (
+    CANCELS,
+    ORDERS,
+    OUTBIDS,
+    STREAMS,
+    Latency,
+    drawn_ns,
+    stream_seed,
+    waiting_table,
+)
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     NS_PER_S,
@@ -85,11 +97,24 @@ class _Resting:
 
     request: OrderRequest
     order_id: OrderId
+    number: int
+    """Which order of the run it is, from 1."""
     arrives_ns: int
     remaining: int
     queue: Queue | None = None
     """None until a book that can be trusted has been seen since arrival: without a place in a queue no fill."""
     traded_ns: int = 0
+    rival: int = 0
+    """What stands ahead of it at a better price from ``outbid_ns`` on."""
+    outbid_ns: int = NEVER_NS
+
+    def behind_rival(self, size: int, now_ns: int) -> int:
+        """What is left of a size for this order, once whoever outbid it is served."""
+        if now_ns < self.outbid_ns or not self.rival:
+            return size
+        served = min(self.rival, size)
+        self.rival -= served
+        return size - served
 
 
 def queue_rule(cfg: PaperConfig) -> tuple[int, int]:
@@ -130,6 +155,9 @@ class PaperGateway:
         self._order_latency = Latency(cfg.order_latency, cfg.seed, ORDERS + STREAMS * self._number)
         self._cancel_latency = Latency(cfg.cancel_latency, cfg.seed, CANCELS + STREAMS * self._number)
         self._share, self._power = queue_rule(cfg)
+        self._queues_through = cfg.print_through is PrintThrough.QUEUE
+        self._outbids = waiting_table(float(cfg.outbid_per_s)) if cfg.outbid_per_s else ()
+        self._outbid_seed = stream_seed(cfg.seed, OUTBIDS + self._number)
         self._maker, self._taker = cfg.maker_fee.as_integer_ratio(), cfg.taker_fee.as_integer_ratio()
         self._funding_rate = cfg.funding_rate.as_integer_ratio()
         self._calendar = TradingCalendar(session, cfg.funding_times)
@@ -181,7 +209,7 @@ class PaperGateway:
         name = order.client_order_id if self._venue.own_names else f"PAPER-{self._run_name}-{number:06d}"
         order_id = OrderId(name)
         arrives = now + self._order_latency.draw_ns(now)
-        self._orders[order_id] = _Resting(order, order_id, arrives, order.size)
+        self._orders[order_id] = _Resting(order, order_id, self._placed, arrives, order.size)
         self._push(arrives, _Due.ORDER, order_id)
         return order_id
 
@@ -308,8 +336,17 @@ class PaperGateway:
         else:
             if self._book is not None:
                 order.queue = fill_rules.join(self._book.size_at(request.side, request.price))
+                self._expect_rival(order, self._book, now_ns)
             self._resting.append(order)
             self._push(now_ns + self._venue.expiry_ns, _Due.EXPIRY, order.order_id)
+
+    def _expect_rival(self, order: _Resting, book: BookReader, now_ns: int) -> None:
+        """Draw when somebody outbids an order that improves the best."""
+        request = order.request
+        best = book.best(request.side)
+        if self._outbids and fill_rules.stands_inside(request.side.sign, request.price or 0, best):
+            order.rival = book.size_at(request.side, best)
+            order.outbid_ns = now_ns + drawn_ns(self._outbids, self._outbid_seed, order.number)
 
     def _end(self, order_id: OrderId, kind: OrderEventKind, now_ns: int) -> None:
         """A cancel or an expiry reaches the book."""
@@ -356,24 +393,27 @@ class PaperGateway:
 
     def _print(self, taker: Side, price: Ticks, size: int, now_ns: int) -> None:
         """Match one public trade: best price first, then oldest first, and never more than was traded."""
-        left, passed = size, 0
+        left, passed, passed_at = size, 0, NO_PRICE
         for order in _by_priority(self._hit_by(taker, price)):
             if order.queue is None:
                 continue
-            if order.request.price == price:
-                # Orders ahead of an earlier order of ours are ahead of this one too: count their fills once.
-                match = fill_rules.match_at_price(max(0, order.queue.ahead - passed), order.remaining, left)
-                passed += match.passed
-                left -= match.passed + match.filled
-                filled = match.filled
-                order.queue = Queue(max(0, order.queue.ahead - passed), order.queue.level, order.queue.unseen + size)
+            own = order.request.price or NO_PRICE
+            if own != passed_at:
+                passed, passed_at = 0, own
+            left = order.behind_rival(left, now_ns)
+            ahead, level, unseen = order.queue
+            if own != price and not self._queues_through:
+                ahead = 0
+            # Orders ahead of an earlier order of ours are ahead of this one too: count their fills once.
+            match = fill_rules.match_behind(max(0, ahead - passed), order.remaining, left)
+            passed += match.passed
+            left -= match.passed + match.filled
+            if own == price:
+                unseen += size
                 order.traded_ns = now_ns
-            else:
-                filled = min(order.remaining, left)
-                left -= filled
-                order.queue = order.queue._replace(ahead=0)
-            if filled:
-                self._fill(order, order.request.price, filled, now_ns, is_maker=True)
+            order.queue = Queue(max(0, ahead - passed), level, unseen)
+            if match.filled:
+                self._fill(order, own, match.filled, now_ns, is_maker=True)
                 if not order.remaining:
                     self._drop(order)
 
@@ -404,10 +444,14 @@ class PaperGateway:
                 if beyond < 0 or (through and beyond == 0):
                     return
             taken = self._taken.get((other, price), 0)
-            size = min(order.remaining, displayed - taken)
-            if size <= 0:
+            offered = displayed - taken
+            if offered <= 0:
                 continue
-            self._taken[other, price] = taken + size
+            free = order.behind_rival(offered, now_ns)
+            size = min(order.remaining, free)
+            self._taken[other, price] = taken + offered - free + size
+            if not size:
+                continue
             rested = through and request.price is not None
             self._fill(order, request.price if rested else price, size, now_ns, is_maker=rested)
             if not order.remaining:

@@ -179,13 +179,17 @@ def _require_venue(tapes: Sequence[Path], cfg: AppConfig) -> None:
         venue = BITFLYER if market is None else LIGHTER
         if venue != cfg.exchange.name:
             raise ConfigError(
-                f"{path}: a tape of {venue}, and exchange.name is {cfg.exchange.name}; accepted: settings of {venue}"
+                f"{path}: a tape of {venue}, and exchange.name is {cfg.exchange.name}; accepted: settings of {venue}, "
+                f"such as --set exchange.name={venue}"
             )
         if market is None:
             continue
         if (given := markets.get(market.symbol)) is None:
             known = " or ".join(markets)
-            raise ConfigError(f"{path}: a tape of {market.symbol}, which is no instrument; accepted: one of {known}")
+            raise ConfigError(
+                f"{path}: a tape of {market.symbol}, which is no instrument; accepted: one of {known}, or "
+                f"--set exchange.product_code={market.symbol}"
+            )
         if configured_market(given) != market:
             unit = market.instrument
             raise ConfigError(

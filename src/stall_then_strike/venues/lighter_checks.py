@@ -15,7 +15,15 @@ from stall_then_strike.lighter.factory import LighterParts
 from stall_then_strike.lighter.markets import configured_market
 from stall_then_strike.lighter.messages import Position
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
-from stall_then_strike.types.errors import AuthRefused, Rejected, Retryable, Throttled, VenueError
+from stall_then_strike.types.errors import (
+    AuthRefused,
+    ConfigError,
+    NoAnswer,
+    Rejected,
+    Retryable,
+    Throttled,
+    VenueError,
+)
 from stall_then_strike.types.text import money, plain
 from stall_then_strike.venues.findings import (
     TO_MEND,
@@ -29,6 +37,7 @@ from stall_then_strike.venues.findings import (
     position_finding,
     warning,
 )
+from stall_then_strike.venues.lighter_hand import lighter_cancel_all
 
 _DOMAINS: Final = (".zklighter.elliot.ai", ".lighter.xyz")
 _NO_ACCOUNT: Final = 21100
@@ -56,7 +65,22 @@ async def lighter_checks(
     results += [_market(one, rows.get(one.exchange.market_index), len(each) > 1) for one in each]
     if account is not None and parts is not None:
         results += await _account(cfg, account, parts, rows)
+        results += await _watchdog(cfg, account)
     return results
+
+
+async def _watchdog(cfg: AppConfig, account: LighterAccount) -> list[CheckResult]:
+    """Whether the watchdog's own key is another one of the account, and accepted. Without one there is no finding."""
+    if not cfg.watch.account:
+        return []
+    try:
+        async with lighter_cancel_all(cfg, account) as hand:
+            await hand.check_key()
+    except ConfigError as error:
+        return [fault("watchdog", str(error), "correct watch.account", exit_code=TO_MEND)]
+    except (AuthRefused, NoAnswer) as error:
+        return [_failed("watchdog", error)]
+    return [ok("watchdog", f"the key of {cfg.watch.account!r} is accepted: it can set the venue's own cancel-all")]
 
 
 def _market(cfg: AppConfig, row: Mapping[str, Any] | None, is_one_of_several: bool) -> CheckResult:

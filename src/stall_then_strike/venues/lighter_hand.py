@@ -20,7 +20,7 @@ from loguru import logger
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import Clock, SystemClock
 from stall_then_strike.lighter.client import LighterClient
-from stall_then_strike.lighter.limiter import Limiter
+from stall_then_strike.lighter.limiter import PLANS, Limiter
 from stall_then_strike.lighter.signing.account_keys import LighterAccount, load_lighter_account
 from stall_then_strike.lighter.signing.intents import CancelAll
 from stall_then_strike.lighter.signing.signer import Signer
@@ -110,7 +110,7 @@ async def lighter_cancel_all(cfg: AppConfig, account: LighterAccount) -> AsyncIt
     signer = Signer(exchange.base_url, own.account_index, {own.api_key_index: own.private_key})
     try:
         tokens = Tokens(signer, own.api_key_index, clock)
-        limiter = Limiter(clock, standard=exchange.plan == "standard")
+        limiter = Limiter(clock, PLANS[exchange.plan])
         limit_s = float(cfg.pybotters.timeout_sec)
         calls = LighterClient(signer.client.api_client, own.account_index, limiter, tokens, clock, limit_s=limit_s)
         yield LighterHand(signer, calls, own.api_key_index, clock, has_own_key=own is not account)

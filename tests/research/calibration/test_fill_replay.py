@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stall_then_strike.app.trader.virtual import Message
-from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.models import AppConfig, PrintThrough
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.research.calibration.fill_replay import (
@@ -54,6 +54,7 @@ RULES = (
     {"queue_model": "pessimistic"},
     {"queue_model": "share", "queue_cancel_share": Decimal("0.37")},
     {"queue_model": "power", "queue_power": 3},
+    {"queue_model": "pessimistic", "print_through": "all"},
 )
 
 
@@ -168,14 +169,14 @@ def compare(seed: int, rule: int, at: int, length: int, side: Side, away: int, s
     if track is None or expected is None:
         return None
     share, power = queue_rule(cfg.paper)
-    assert played(track, QueueRule(share, power)) == expected
+    assert played(track, QueueRule(share, power, cfg.paper.print_through is PrintThrough.QUEUE)) == expected
     return bool(expected)
 
 
 @settings(max_examples=150, deadline=None)
 @given(
     seed=st.integers(1, 10_000),
-    rule=st.integers(0, 2),
+    rule=st.integers(0, 3),
     at=st.integers(3, 150),
     length=st.integers(1, 20_000),
     side=st.sampled_from(Side),
@@ -226,7 +227,9 @@ def test_own_closing_order_serves_those_ahead_and_not_us() -> None:
 
 
 def test_print_and_displayed_order_through_the_price_fill() -> None:
-    assert played(bid(Happening(1, ARRIVAL, 40), Happening(2, PRINT_THROUGH, 3)), NONE_AHEAD) == [ModelFill(2, 100, 3)]
+    passing = bid(Happening(1, ARRIVAL, 40), Happening(2, PRINT_THROUGH, 3), Happening(3, PRINT_THROUGH, 39))
+    assert played(passing, NONE_AHEAD) == [ModelFill(3, 100, 2)], "those ahead first"
+    assert played(passing, QueueRule(0, 0, queues_through=False))[0] == ModelFill(2, 100, 3)
     through = Happening(2, BOOK, 40, levels=((99, 4), (100, 9)))
     assert played(bid(Happening(1, ARRIVAL, 40), through), NONE_AHEAD) == [ModelFill(2, 100, 4)]
     closed = through._replace(is_open=False)

@@ -102,11 +102,13 @@ TWICE = (
     ),
     Twice(
         "the paper venue",
-        "_push _slot_of _send_order _send_cancel _drop _fill _taken_at _note_taken _take _rank _put _forget_taken"
-        " _requeue _on_book _print _settle _meets_own _rest _arrive _end_order _first_due _pop_due advance",
+        "_push _slot_of _send_order _send_cancel _drop _fill _taken_at _note_taken _take _rank _put"
+        " _forget_taken _requeue _on_book _print _settle _meets_own _expect_rival _rest _arrive _end_order"
+        " _first_due _pop_due advance",
         "sim.paper.PaperGateway",
         "trade:stall trade:part order:refused order:expire order:venue_expiry count:funding",
     ),
+    Twice("who is served before an order", "_behind_rival", "sim.paper._Resting", "trade:stall trade:part"),
     Twice("the displayed book", "lower_bound walk_from walk seek shown", "infra.levels.Levels", "trade:stall"),
     Twice(
         "time, messages and what is sent",
@@ -192,11 +194,13 @@ def settings(seed: int) -> dict[str, dict[str, Any]]:
             "taker_fee": 0.0015,
             "funding_rate": 0.0001,
             "funding_times": ("09:00:20", "09:02", "10:00"),
+            "print_through": "queue" if seed == 2 else "all",
+            "outbid_per_s": 5 if seed == 2 else 0,
         },
     }
 
 
-SEEDS = (0, 1, 3, 5, 13, 35, 63)
+SEEDS = (0, 1, 2, 3, 5, 13, 35, 63)
 """Under which, together, all of it happens."""
 
 

@@ -195,6 +195,8 @@ def configs(draw: st.DrawFn) -> AppConfig:
         "queue_model": one("share", "pessimistic", "power"),
         "queue_cancel_share": one(0, 0.5, 1),
         "queue_power": one(1, 2, 4),
+        "print_through": one("queue", "all"),
+        "outbid_per_s": one(0, 0.9, 20),
         "maker_fee": one(0, -0.0002, 0.0001),
         "taker_fee": one(0, 0.0015),
         "funding_rate": one(0.0001, -0.00375),

@@ -29,6 +29,7 @@ from stall_then_strike.config.layers import Tree
 from stall_then_strike.config.loader import app_config, explained, located, read_layers
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.trading import STALL_THEN_STRIKE
+from stall_then_strike.config.venue import VENUES, venue_named
 from stall_then_strike.engine.strategies import ParametersUnfit, StrategyUnusable, configured
 from stall_then_strike.types.errors import ConfigError
 from stall_then_strike.venues.lighter_units import with_units
@@ -152,6 +153,17 @@ def add_common_flags(parser: argparse.ArgumentParser, *, override: str, has_dura
     )
 
 
+def add_venue_flag(parser: argparse.ArgumentParser, *, default: str = "exchange.name") -> None:
+    """``--venue``, which :func:`load` takes for ``exchange.name``; ``default`` says what holds without it."""
+    parser.add_argument(
+        "--venue",
+        metavar="VENUE",
+        type=venue_named,
+        choices=VENUES,
+        help=f"venue, with its own settings: {' or '.join(VENUES)} (default: {default})",
+    )
+
+
 def add_run_flags(parser: argparse.ArgumentParser, *, default: str) -> None:
     """``--runs`` and ``--run``: which runs a log folder has, and which are meant (``LogRuns.chosen``).
 
@@ -180,6 +192,8 @@ def load(
 ) -> AppConfig:
     """Read the configuration that the flags name, and put its files into ``args.layers``. Raises ConfigError.
 
+    Its venue is that of ``--venue``, if the command has the flag and it is given.
+
     ``takes_several``: the command can do with several instruments. ``trades``: it makes their strategies, so these are
     tried; a command that only reads, or guards, must not depend on a user's module.
     """
@@ -193,7 +207,9 @@ def load(
             hint = f", or no {flag} for the package's own, {own}" if own.is_file() else ""
             raise ConfigError(f"{flag} {path}: no such file in {Path.cwd()}; accepted: a YAML file{hint}")
     args.layers = files
-    tree = with_units(read_layers(files[0], files[1] if len(files) > 1 else None, args.sets))
+    venue = getattr(args, "venue", None)
+    sets = args.sets if venue is None else [f"exchange.name={venue}", *args.sets]
+    tree = with_units(read_layers(files[0], files[1] if len(files) > 1 else None, sets))
     cfg = app_config(tree)
     if len(cfg.products) > 1 and not takes_several:
         given = ", ".join(cfg.products)

@@ -106,8 +106,10 @@ class Account:
         """Orders on the book in the last report that must be cancelled."""
         self.reported_ns: int | None = None
         """When the last report was processed."""
-        self.counts_cash = True
-        """Whether reports are compared with our cash; another instrument of the account may do that."""
+        self.shares_collateral = False
+        """Whether other instruments change the collateral, too: then one report alone does not tell our cash."""
+        self._cash_report: AccountReport | None = None
+        """A report whose collateral is this instrument's alone, to be compared with our cash in this step."""
         self.was_settled = False
         """Whether the account was reconciled at least once in this run."""
         self.why_renew = ""
@@ -225,6 +227,9 @@ class Account:
     def on_time(self, now_ns: int) -> None:
         """Check what has lasted too long; most of the time nothing waits."""
         rules = self.rules
+        if self._cash_report is not None:
+            report, self._cash_report = self._cash_report, None
+            self._take_cash(report)
         if rules.witnesses.waiting:
             self._look_at_prints(now_ns)
         if not rules.is_settled or rules.failing_ns is not None or self._unsure_ns is not None:
@@ -311,6 +316,8 @@ class Account:
             )
             self._record.stranger(taken, TAKEN_TAG, NO_MONEY)
         self.rules.take_over(report, inventory.cash)
+        if self.shares_collateral:
+            self.rules.cash_base = None  # the next comparison sets it
         for fill in report.fills:
             self._orders.count_stranger(fill)
 
@@ -396,7 +403,8 @@ class Account:
         if books is Books.AGREE:
             if report.is_complete:
                 self._orders.forget_early(report.asked_ns - FORGET_NS)
-            self._take_cash(report)
+            if not self.shares_collateral:
+                self._take_cash(report)
             return None
         ours, theirs = (self._instrument.size(size) for size in (inventory.position, report.position))
         differs = f"position {theirs:+f} {self._instrument.base} at the venue, {ours:+f} here"
@@ -417,9 +425,11 @@ class Account:
         self._take_over(report, now_ns)
         return Reason.POSITION_MISMATCH
 
+    def compare_cash(self, report: AccountReport) -> None:
+        """Compare a report's cash with ours in the next step; its collateral is as if this instrument were alone."""
+        self._cash_report = report
+
     def _take_cash(self, report: AccountReport) -> None:
-        if not self.counts_cash:
-            return
         self.rules.note_held(report.basis)
         payment = self.rules.payment(report, self._inventory.cash)
         if payment is None:

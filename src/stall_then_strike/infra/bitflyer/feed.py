@@ -164,14 +164,6 @@ class MarketFeed:
             )
             return self._refuse(refused, text[:SHOWN_CHARS], recv_ns, is_of_book=is_of_book)
 
-    def on_recorded(self, text: str | None, recv_ns: int) -> MarketEvent | None:
-        """Take one frame of a recording; None means that the recording was interrupted before this moment."""
-        if text is not None:
-            return self.on_text(text, recv_ns)
-        lost = self.on_disconnect(recv_ns)
-        self.on_connect()
-        return lost
-
     def on_message(self, message: Any, recv_ns: int) -> MarketEvent | None:
         """Take one message that is already parsed, such as a line of a tape."""
         try:

@@ -9,6 +9,7 @@ socket_line       one of its connections: handshake, reading, writing, keepalive
 frame_tap         interface of a listener to raw frames
 outcome           whether a feed is ready or has failed
 refusals          unreadable messages and missing fields: counted, logged now and then
+counted_calls     the calls of one report, counted
 clock_skew        how far the venue's clock is from ours
 own_machine       which hosts are this machine
 """

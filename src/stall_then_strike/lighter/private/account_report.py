@@ -15,7 +15,7 @@ open orders.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
@@ -24,6 +24,7 @@ from loguru import logger
 from pydantic import ValidationError
 
 from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.line.counted_calls import CountedCalls
 from stall_then_strike.lighter.client import LighterClient
 from stall_then_strike.lighter.lighter_rules import PAGES
 from stall_then_strike.lighter.markets import Market
@@ -39,10 +40,9 @@ from stall_then_strike.types.dto import (
     ReportedOrder,
     ReportedState,
 )
-from stall_then_strike.types.errors import AuthRefused, NoAnswer, VenueError
+from stall_then_strike.types.errors import AuthRefused, NoAnswer
 from stall_then_strike.types.instrument import Lots, Money
 
-_R = TypeVar("_R")
 _W = TypeVar("_W", bound=Wire)
 _ALL_MARKETS: Final = None
 _MILLISECONDS_FROM: Final = 10**11
@@ -68,19 +68,17 @@ class Shown:
 
 async def look(calls: LighterClient, clock: Clock, since: ExecId) -> Shown:
     """Ask for the account, with the trades after ``since``. Raises VenueError with the number of calls made."""
-    made = 0
+    counted = CountedCalls()
+    try:
+        return await _look(calls, clock, since, counted)
+    except AuthRefused as error:
+        failure = NoAnswer(error.request, str(error))
+    failure.calls = counted.made
+    raise failure
 
-    async def ask(question: Awaitable[_R]) -> _R:
-        nonlocal made
-        made += 1
-        try:
-            return await question
-        except VenueError as error:
-            failure = error if not isinstance(error, AuthRefused) else NoAnswer(error.request, str(error))
-            failure.calls = made
-        raise failure
 
-    asked_ns = clock.now_ns()
+async def _look(calls: LighterClient, clock: Clock, since: ExecId, counted: CountedCalls) -> Shown:
+    ask, asked_ns = counted.ask, clock.now_ns()
     active, bad = _read(Order, await ask(calls.active_orders(_ALL_MARKETS)))
     ended, more = _read(Order, await ask(calls.inactive_orders()))
     bad += more
@@ -97,10 +95,10 @@ async def look(calls: LighterClient, clock: Clock, since: ExecId) -> Shown:
         bad += 1
     row = await ask(calls.account())
     try:
-        return _shown(row, asked_ns, clock.now_ns(), active, ended, trades, bad=bad, made=made)
+        return _shown(row, asked_ns, clock.now_ns(), active, ended, trades, bad=bad, made=counted.made)
     except (ValidationError, InvalidOperation, KeyError, TypeError) as error:
         failure = NoAnswer("account", f"the answer is none ({type(error).__name__})")
-        failure.calls = made
+    failure.calls = counted.made
     raise failure
 
 

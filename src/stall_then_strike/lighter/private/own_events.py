@@ -21,7 +21,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum, unique
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from stall_then_strike.engine.venue.corrections import MAX_EXEC_ID
 from stall_then_strike.infra.line.refusals import Refusals
@@ -42,6 +42,7 @@ from stall_then_strike.types.dto import (
 from stall_then_strike.types.instrument import Instrument, Lots, Money
 
 OwnEvent = OrderEvent | FillEvent | FundingEvent
+_K = TypeVar("_K", int, str)
 Told = tuple[int, OwnEvent]
 """An event, and the number of the instrument that it is of."""
 
@@ -76,8 +77,7 @@ class OwnEvents:
         """Ends that wait for fills, by order index: instrument, event, filled lots."""
         self._trades: OrderedDict[int, None] = OrderedDict()
         self._fundings: OrderedDict[int, None] = OrderedDict()
-        self._names: OrderedDict[int, OrderId] = OrderedDict()
-        """Names of the account's orders, by order index."""
+        self._names: OrderedDict[str, OrderId] = OrderedDict()
         self.refusals: Final = Refusals("private message(s) of Lighter")
 
     def forget(self) -> None:
@@ -85,9 +85,10 @@ class OwnEvents:
         self._told.clear()
         self._owed.clear()
 
-    def name_of(self, order_index: int) -> OrderId | None:
-        """The name of an order of the account; None for any other, and for one that no message has told yet."""
-        return self._names.get(order_index)
+    @property
+    def names(self) -> Mapping[str, OrderId]:
+        """Names of the account's orders, by the order index as public trades write it."""
+        return self._names
 
     # --- orders
 
@@ -102,7 +103,7 @@ class OwnEvents:
                     self.refusals.add(OwnRefusal.BAD_ORDER, str(error), f"order {order.name}", recv_ns)
 
     def _of_order(self, number: int, unit: Instrument, order: Order, recv_ns: int, *, is_first: bool) -> Iterator[Told]:
-        _keep(self._names, order.order_index, OrderId(order.name))
+        _keep(self._names, str(order.order_index), OrderId(order.name))
         filled = unit.to_lots(order.filled_base_amount)
         if is_first:
             _keep(self._told, order.order_index, int(filled))
@@ -233,7 +234,7 @@ def lots_of(size: Decimal, unit: Instrument) -> Lots:
     return Lots(-unit.to_lots(-size) if size < 0 else unit.to_lots(size))
 
 
-def _keep(kept: OrderedDict[int, Any], key: int, value: object) -> None:
+def _keep(kept: OrderedDict[_K, Any], key: _K, value: object) -> None:
     kept[key] = value
     if len(kept) > _KEPT:
         kept.popitem(last=False)

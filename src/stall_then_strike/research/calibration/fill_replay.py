@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from stall_then_strike.sim import fill_rules
-from stall_then_strike.sim.fill_rules import Queue
+from stall_then_strike.sim.fill_rules import Match, Queue
 from stall_then_strike.types.dto import NS_PER_S, Side
 
 ARRIVAL: Final = 0
@@ -65,6 +65,8 @@ class QueueRule(NamedTuple):
 
     share: int
     power: int
+    queues_through: bool = True
+    """Whether a print through the price serves those ahead first (``paper.print_through``)."""
 
 
 class ModelFill(NamedTuple):
@@ -92,18 +94,24 @@ def played(track: Track, rule: QueueRule) -> list[ModelFill]:
             if what.kind == ARRIVAL and what.size != UNKNOWN:
                 queue = fill_rules.join(what.size)
         elif queue is not None:
+            match, queue = _printed(queue, what, remaining, rule)
             if what.kind == PRINT_AT:
-                match = fill_rules.match_at_price(queue.ahead, remaining, what.size)
-                filled = match.filled
-                queue = Queue(queue.ahead - match.passed, queue.level, queue.unseen + what.size - what.own)
                 traded_ns = what.ts_ns
-            else:
-                filled = min(remaining, what.size)
-                queue = queue._replace(ahead=0)
-            if filled and not what.is_self:
-                fills.append(ModelFill(what.ts_ns, track.price, filled))
-                remaining -= filled
+            if match.filled and not what.is_self:
+                fills.append(ModelFill(what.ts_ns, track.price, match.filled))
+                remaining -= match.filled
     return fills
+
+
+def _printed(queue: Queue, what: Happening, remaining: int, rule: QueueRule) -> tuple[Match, Queue]:
+    """What a print does to the order and to its place."""
+    ahead, level, unseen = queue
+    if what.kind == PRINT_AT:
+        unseen += what.size - what.own
+    elif not rule.queues_through:
+        ahead = 0
+    match = fill_rules.match_behind(ahead, remaining, what.size)
+    return match, Queue(ahead - match.passed, level, unseen)
 
 
 def _requeued(queue: Queue | None, what: Happening, traded_ns: int, rule: QueueRule) -> Queue:

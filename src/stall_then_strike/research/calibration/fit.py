@@ -27,7 +27,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from stall_then_strike.config.models import QueueModel
+from stall_then_strike.config.models import PrintThrough, QueueModel
 from stall_then_strike.research.calibration.fill_replay import ModelFill, QueueRule, Track, played
 from stall_then_strike.research.calibration.live_latencies import samples
 from stall_then_strike.research.calibration.live_orders import CalibrationError, LiveOrder, LiveRecord
@@ -208,14 +208,18 @@ class Candidates:
     sensitive: int
 
 
-def try_all(compared: Sequence[Compared]) -> Candidates:
+def try_all(compared: Sequence[Compared], print_through: PrintThrough = PrintThrough.QUEUE) -> Candidates:
     """Try all rules on all orders; an order with the same outcome under both extremes is tried no further."""
-    rules = (*(QueueRule(share, 0) for share in SHARES), *(QueueRule(0, power) for power in POWERS))
+    is_queued = print_through is PrintThrough.QUEUE
+    rules = (
+        *(QueueRule(share, 0, is_queued) for share in SHARES),
+        *(QueueRule(0, power, is_queued) for power in POWERS),
+    )
     parts = np.empty((len(rules), len(compared)))
     sensitive = 0
     for at, one in enumerate(compared):
         # Outcomes are monotonous in the share: if the smallest and the largest agree, so do all between.
-        least, most = (played(one.track, QueueRule(share, 0)) for share in (SHARES[0], SHARES[-1]))
+        least, most = (played(one.track, rule) for rule in (rules[0], rules[len(SHARES) - 1]))
         parts[:, at] = one.part(least)
         if least != most:
             sensitive += 1
@@ -318,7 +322,7 @@ def _result(
     absent: int,
     lag_ns: int | None,
 ) -> Calibration:
-    candidates = try_all(compared)
+    candidates = try_all(compared, record.cfg.paper.print_through)
     real = np.array([one.part(one.real) for one in compared])
     blocks = [one.block for one in compared]
     models = []

@@ -58,12 +58,21 @@ class Piece:
         """The last message received by each stamp; -1 before the first."""
         return np.searchsorted(self.recv, stamps, "right") - 1
 
-    def states(self) -> tuple[I64, I64]:
-        """Begin and length of each stretch in which both best prices stood still; the last is not over and left out."""
+    def changed(self) -> NDArray[np.bool_]:
+        """Whether a message showed another best price than the one before it."""
         new = np.ones(len(self.bid), bool)
         new[1:] = (np.diff(self.bid) != 0) | (np.diff(self.ask) != 0)
-        begins = self.recv[new]
+        return new
+
+    def states(self) -> tuple[I64, I64]:
+        """Begin and length of each stretch in which both best prices stood still; the last is not over and left out."""
+        begins = self.recv[self.changed()]
         return begins[:-1], np.diff(begins)
+
+    def stood_since(self) -> I64:
+        """After each message: since when both best prices have stood still."""
+        new = self.changed()
+        return np.asarray(self.recv[np.maximum.accumulate(np.where(new, np.arange(len(new)), 0))])
 
 
 Rows = tuple[F64, I64]
@@ -101,6 +110,25 @@ def jackknifed(values: F64, blocks: I64, make: Figure) -> Estimate | None:
     return Estimate(n=len(values), value=whole, low=whole - half, high=whole + half, blocks=len(names))
 
 
+def echo(pairs: Sequence[tuple[Piece, Piece]], *, step_ns: int, lag: int) -> Estimate | None:
+    """How much the second market's moves are like the first's: their correlation, ``lag`` steps later.
+
+    ``pairs`` are two markets at the same time. A move is that of the mid over ``step_ns``, relative to it. The lag may
+    be negative: then it is the second market that moves first.
+    """
+    found, blocks = [], []
+    for first, second in pairs:
+        stamps = np.arange(max(first.recv[0], second.recv[0]), min(first.recv[-1], second.recv[-1]), step_ns)
+        if len(stamps) < abs(lag) + 3:
+            continue
+        one, other = (np.diff(np.log(piece.mid()[piece.at(stamps)])) for piece in (first, second))
+        kept = len(one) - abs(lag)
+        early, late = max(0, -lag), max(0, lag)
+        found.append(np.stack((one[early : early + kept], other[late : late + kept]), axis=1))
+        blocks.append(stamps[early : early + kept] // _BLOCK_NS)
+    return jackknifed(np.concatenate(found), np.concatenate(blocks), _correlation) if found else None
+
+
 def facts(pieces: Sequence[Piece], *, has_intervals: bool = True) -> dict[str, Estimate]:
     """All figures by name, of pieces that have both prices and prints."""
     found = {name: measure.of(pieces, has_interval=has_intervals) for name, measure in MEASURES.items()}
@@ -119,6 +147,22 @@ def _moves(piece: Piece, *, after_ns: int) -> Rows:
     at, to = before[inside], piece.at(heard[inside] + after_ns)
     halves = (piece.ask[at] - piece.bid[at]) / 2
     return np.stack((side[inside] * (mid[to] - mid[at]), halves), axis=1), heard[inside]
+
+
+def _marked_out(piece: Piece, *, stood_ns: int, after_ns: int) -> Rows:
+    """What a quote one tick from the mid gains until ``after_ns`` after a taker's order has met it, a unit.
+
+    The quote is on the side that the order meets, and only orders count that come when both best prices have stood
+    still for ``stood_ns``, because the strategy quotes then. A tick is 1, as it is of FX_BTC_JPY and BTC_JPY.
+    """
+    first, mid = piece.takers(), piece.mid()
+    heard, side = piece.print_recv[first], piece.side[first]
+    before = piece.at(heard - 1)
+    counts = (before >= 0) & (heard + after_ns <= piece.recv[-1])
+    counts &= heard - piece.stood_since()[np.maximum(before, 0)] >= stood_ns
+    at, to, side = before[counts], piece.at(heard[counts] + after_ns), side[counts]
+    price = np.where(side < 0, np.floor(mid[at]) - 1, np.ceil(mid[at]) + 1)
+    return side * (price - mid[to]), heard[counts]
 
 
 def _gaps(piece: Piece) -> Rows:
@@ -203,6 +247,9 @@ def _quantile(values: F64, *, share: float) -> float:
 MEASURES: Final[dict[str, Measure]] = {
     "impact_1s": Measure(read=partial(_moves, after_ns=NS_PER_S), make=_ratio),
     "impact_10s": Measure(read=partial(_moves, after_ns=10 * NS_PER_S), make=_ratio),
+    "markout_1s": Measure(
+        read=partial(_marked_out, stood_ns=250 * NS_PER_MS, after_ns=NS_PER_S), make=lambda gains: float(gains.mean())
+    ),
     "takers_a_second": Measure(read=partial(_counts, every_s=1), make=lambda counts: float(counts.mean())),
     "gap_cv": Measure(read=_gaps, make=_variation),
     "gap_below_100ms": Measure(read=_gaps, make=partial(_below, most=0.1)),

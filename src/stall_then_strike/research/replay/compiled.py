@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from stall_then_strike.config.models import AfterHalt, AppConfig, CloseType, LatencyConfig
+from stall_then_strike.config.models import AfterHalt, AppConfig, CloseType, LatencyConfig, PrintThrough
 from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.engine.inventory import worth
 from stall_then_strike.engine.strategy_stall import stall_params
@@ -24,7 +24,15 @@ from stall_then_strike.research.replay import kernel_state as x
 from stall_then_strike.research.replay.kernel_state import LOG_ROW, MOST_CALLS, SPARE, TALLY, new_state, put_levels
 from stall_then_strike.research.replay.venue_steps import STOP_OVER, begin_chunk, run, stop
 from stall_then_strike.research.tables.columns import I64, Chunk, Columns, Ints
-from stall_then_strike.sim.latency import CANCELS, ORDERS, quantile_table, spikes_of, stream_seed
+from stall_then_strike.sim.latency import (
+    CANCELS,
+    ORDERS,
+    OUTBIDS,
+    quantile_table,
+    spikes_of,
+    stream_seed,
+    waiting_table,
+)
 from stall_then_strike.sim.paper import queue_rule
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, InventoryMemo, Reason
 from stall_then_strike.types.errors import StallThenStrikeError
@@ -264,10 +272,12 @@ def put_settings(state: Any, cfg: AppConfig) -> None:
     state["params"] = stall_params(cfg.strategy, unit)
     settings["exits_on_halt"] = cfg.risk.after_halt is AfterHalt.EXIT
     settings["share"], settings["power"] = queue_rule(paper)
+    settings["queues_through"] = paper.print_through is PrintThrough.QUEUE
     settings["maker"], settings["maker_per"] = paper.maker_fee.as_integer_ratio()
     settings["taker"], settings["taker_per"] = paper.taker_fee.as_integer_ratio()
     settings["funding"], settings["funding_per"] = paper.funding_rate.as_integer_ratio()
     settings["order_seed"], settings["cancel_seed"] = stream_seed(paper.seed, ORDERS), stream_seed(paper.seed, CANCELS)
+    settings["outbid_seed"] = stream_seed(paper.seed, OUTBIDS)
     settings["order_spikes"] = spikes_of(paper.order_latency, paper.seed)
     settings["cancel_spikes"] = spikes_of(paper.cancel_latency, paper.seed)
     settings["daily_limit"] = unit.to_money(cfg.risk.daily_pnl_jpy)
@@ -277,8 +287,13 @@ def put_settings(state: Any, cfg: AppConfig) -> None:
     settings["close_band"] = cfg.strategy.close_band_ticks
     settings["close_retry_ns"] = cfg.strategy.close_retry_ms * NS_PER_MS
     settings["blind_ns"] = int(cfg.risk.flatten_blind_sec * NS_PER_S)
-    for name, latency in (("order", paper.order_latency), ("cancel", paper.cancel_latency)):
-        table = _table(latency)
+    waits = waiting_table(float(paper.outbid_per_s)) if paper.outbid_per_s else ()
+    tables: dict[str, Any] = {
+        "order": _table(paper.order_latency),
+        "cancel": _table(paper.cancel_latency),
+        "outbid": waits,
+    }
+    for name, table in tables.items():
         state["paper"][f"{name}_table_size"] = len(table)
         state["paper"][f"{name}_table"][: len(table)] = table
     orders = cfg.exchange.limits.orders_per_5min

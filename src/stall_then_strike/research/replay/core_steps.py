@@ -116,6 +116,7 @@ def _track(state: State, side: int, price: int, size: int, tag: int, reason: int
     order.is_named = 0
     order.remaining = 0
     order.is_queued = 0
+    order.rival = 0
     order.traded_ns = 0
     state.live[state.live_count] = slot
     state.live_count += 1

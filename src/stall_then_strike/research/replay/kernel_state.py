@@ -106,6 +106,8 @@ class Order:
     is_queued: int
     queue: Annotated[Any, Queue]
     traded_ns: int
+    rival: int
+    outbid_ns: int
     level: Cursor
     """The displayed size at its price."""
 
@@ -323,6 +325,9 @@ class Paper:
     order_table: Annotated[I64, QUANTILES + 1]
     cancel_table_size: int
     cancel_table: Annotated[I64, QUANTILES + 1]
+    outbid_table_size: int
+    """0: nobody outbids."""
+    outbid_table: Annotated[I64, QUANTILES + 1]
 
 
 class NewRow:
@@ -409,6 +414,7 @@ class Settings:
     exits_on_halt: int
     share: int
     power: int
+    queues_through: int
     maker: int
     """Numerator of the rate; ``maker_per`` is its denominator. The same for the rates below."""
     maker_per: int
@@ -418,6 +424,7 @@ class Settings:
     funding_per: int
     order_seed: int
     cancel_seed: int
+    outbid_seed: int
     order_spikes: Annotated[Any, Spikes]
     cancel_spikes: Annotated[Any, Spikes]
     daily_limit: int

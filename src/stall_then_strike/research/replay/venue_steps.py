@@ -51,11 +51,13 @@ from stall_then_strike.sim.fill_rules import Queue
 from stall_then_strike.sim.paper import STOP_NS, UNSEEN_NS
 from stall_then_strike.types.dto import BookStatus
 
-_join, _match, _fee = jit(fill_rules.join), jit(fill_rules.match_at_price), jit(fill_rules.fee)
+_join, _match, _fee = jit(fill_rules.join), jit(fill_rules.match_behind), jit(fill_rules.fee)
+_stands_inside = jit(fill_rules.stands_inside)
 _after_level, _share_ahead, _funding = jit(fill_rules.after_level), jit(fill_rules.share_ahead), jit(fill_rules.funding)
 _mixed = jit(latency.mixed)
 _word_at = jit_with(latency.word_at, mixed=_mixed)
-_delay_ns = jit_with(latency.delay_ns, word_at=_word_at)
+_drawn_ns = jit_with(latency.drawn_ns, word_at=_word_at)
+_delay_ns = jit_with(latency.delay_ns, word_at=_word_at, drawn_ns=_drawn_ns)
 
 _OK, _BOOK_UNKNOWN = int(BookStatus.OK), int(BookStatus.UNKNOWN)
 _FULL = LOG_ROOM - LOG_SPARE
@@ -216,6 +218,16 @@ def _note_taken(state: State, side: int, price: int, lots: int) -> None:
 
 
 @jit
+def _behind_rival(order: Order, size: int, now: int) -> int:
+    """What is left of a size for this order, once whoever outbid it is served."""
+    if now < order.outbid_ns:
+        return size
+    served = min(order.rival, size)
+    order.rival -= served
+    return size - served
+
+
+@jit
 def _take(state: State, order: Order, ts_ns: int, through: int) -> None:
     """Match an order with the other side's display; ``through`` is 1 if only prices better than its own count."""
     paper, side, limit = state.paper, order.side, order.price
@@ -229,9 +241,13 @@ def _take(state: State, order: Order, ts_ns: int, through: int) -> None:
             return
         n = _taken_at(state, -side, price)
         taken = paper.taken[n].lots if n >= 0 else 0
-        size = min(order.remaining, displayed - taken)
+        offered = displayed - taken
+        if offered <= 0:
+            continue
+        free = _behind_rival(order, offered, ts_ns)
+        size = min(order.remaining, free)
+        _note_taken(state, -side, price, offered - free + size)
         if size > 0:
-            _note_taken(state, -side, price, size)
             rested = through != 0 and limit != 0
             _fill(state, order, limit if rested else price, size, rested, ts_ns)
 
@@ -325,26 +341,27 @@ def _on_book(state: State, now: int) -> None:
 def _print(state: State, taker: int, price: int, size: int, now: int) -> None:
     """Apply one public trade."""
     paper = state.paper
-    left, passed = size, 0
+    left, passed, passed_at = size, 0, 0
     count = _rank(state, taker, price)
     for n in range(count):
         order = state.orders[paper.ranked[n]]
         if order.is_queued == 0:
             continue
+        if order.price != passed_at:
+            passed, passed_at = 0, order.price
+        left = _behind_rival(order, left, now)
+        ahead = order.queue.ahead
+        if order.price != price and state.settings.queues_through == 0:
+            ahead = 0
+        match = _match(max(0, ahead - passed), order.remaining, left)
+        passed += match.passed
+        left -= match.passed + match.filled
+        order.queue.ahead = max(0, ahead - passed)
         if order.price == price:
-            match = _match(max(0, order.queue.ahead - passed), order.remaining, left)
-            passed += match.passed
-            left -= match.passed + match.filled
-            filled = match.filled
-            order.queue.ahead = max(0, order.queue.ahead - passed)
             order.queue.unseen += size
             order.traded_ns = now
-        else:
-            filled = min(order.remaining, left)
-            left -= filled
-            order.queue.ahead = 0
-        if filled > 0:
-            _fill(state, order, order.price, filled, True, now)
+        if match.filled > 0:
+            _fill(state, order, order.price, match.filled, True, now)
             if order.remaining == 0:
                 _drop(state, order)
 
@@ -374,12 +391,28 @@ def _meets_own(state: State, order: Order) -> bool:
 
 
 @jit
+def _expect_rival(state: State, order: Order, at_ns: int) -> None:
+    """Draw when somebody outbids an order that improves the best."""
+    paper, side = state.paper, order.side
+    order.rival = 0
+    order.outbid_ns = NEVER_NS
+    best = paper.bid if side > 0 else paper.ask
+    if paper.is_believed == 0 or paper.outbid_table_size == 0 or not _stands_inside(side, order.price, best):
+        return
+    in_base, in_changes = walk_from(state.levels, side, best)
+    _, order.rival, _, _ = walk(state.levels, side, in_base, in_changes, paper.at)
+    table: Any = paper.outbid_table[: paper.outbid_table_size]
+    order.outbid_ns = at_ns + _drawn_ns(table, state.settings.outbid_seed, order.placed)
+
+
+@jit
 def _rest(state: State, order: Order, at_ns: int) -> None:
     """An order rests on the book until it expires."""
     paper = state.paper
     seek(state.levels, order.side, order.price, order.level)
     if paper.is_believed != 0:
         _put(order, _join(shown(state.levels, order.level, paper.at)))
+    _expect_rival(state, order, at_ns)
     paper.resting[paper.resting_count] = order.slot
     paper.resting_count += 1
     paper.sequence += 1

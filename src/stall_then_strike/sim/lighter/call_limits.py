@@ -1,10 +1,10 @@
 """How many calls an address and an L1 owner may make a minute. Pure.
 
 Venue facts (rate limits of 2026; the numbers moved several times): per rolling minute, by IP and by L1 address, a
-standard account has 60 requests and a premium one a weight of 24,000. Weights: sendTx, sendTxBatch and nextNonce 6,
-accountInactiveOrders 100, apikeys 150, trades and recentTrades 600, others 300. A premium owner's sends have a bucket
-of their own, of 4,000 requests, besides the weight of the address. A breach is answered by HTTP 429 with code 23000
-and bars the offender for weight / (total / 60) seconds.
+standard account has 60 requests and a premium one a weight of 24,000, with Plus 120,000, as a Builder 240,000.
+Weights: sendTx, sendTxBatch and nextNonce 6, accountInactiveOrders 100, apikeys 150, trades and recentTrades 600,
+others 300. A premium owner's sends have a bucket of their own, of 4,000 requests, besides the weight of the address. A
+breach is answered by HTTP 429 with code 23000 and bars the offender for weight / (total / 60) seconds.
 
 Here a batch counts as one request of a standard account, which is not known.
 """
@@ -21,7 +21,13 @@ from stall_then_strike.sim.lighter.transactions import Refusal
 from stall_then_strike.types.dto import NS_PER_S
 
 STANDARD_REQUESTS: Final = 60
-PREMIUM_WEIGHT: Final = 24_000
+TOTALS: Final[Mapping[Plan, int]] = {
+    Plan.STANDARD: STANDARD_REQUESTS,
+    Plan.PREMIUM: 24_000,
+    Plan.PLUS: 120_000,
+    Plan.BUILDER: 240_000,
+}
+"""Weight of a minute, or requests of a standard account."""
 PREMIUM_SENDS: Final = 4_000
 TOO_MANY_REQUESTS: Final = 23000
 WEIGHTS: Final[Mapping[str, int]] = {
@@ -80,9 +86,9 @@ class CallLimits:
             return
         plan = self._plan if owner is None else owner.plan
         weight = 1 if plan is Plan.STANDARD else WEIGHTS.get(call, OTHER_WEIGHT)
-        total = STANDARD_REQUESTS if plan is Plan.STANDARD else PREMIUM_WEIGHT
+        total = TOTALS[plan]
         due = [(self._budget("ip", plan, address, total), weight)]
-        if owner is not None and plan is Plan.PREMIUM and call in SENDS:
+        if owner is not None and plan is not Plan.STANDARD and call in SENDS:
             due.append((self._budget("sends", plan, owner.l1_address, PREMIUM_SENDS), 1))
         elif owner is not None:
             due.append((self._budget("l1", plan, owner.l1_address, total), weight))

@@ -213,7 +213,7 @@ class LighterVenue:
 
     def _pay_quota(self, account: Account, txs: Sequence[Transaction], now_ns: int) -> tuple[str, int | None]:
         """Take the cost of transactions from the volume quota; return the answer's message and what is left."""
-        if not self.settings.has_volume_quota or account.plan is not Plan.PREMIUM:
+        if not self.settings.has_volume_quota or account.plan is Plan.STANDARD:
             return _message("didn't use volume quota"), None
         cost = sum(tx.type not in _FREE for tx in txs)
         left = QUOTA_START + account.volume.quote // QUOTA_QUOTE - account.quota_used

@@ -33,11 +33,16 @@ class Plan(Enum):
 
     STANDARD = "standard"
     PREMIUM = "premium"
+    PLUS = "plus"
+    BUILDER = "builder"
 
     @property
     def fees(self) -> Fees:
-        """Premium pays 0.4 bp as maker and 2.8 bp as taker before its discounts; standard pays nothing."""
-        return Fees(40, 280) if self is Plan.PREMIUM else Fees(0, 0)
+        """Premium pays 0.4 bp as maker and 2.8 bp as taker before its discounts; standard pays nothing.
+
+        What Plus and Builder pay is not known: here, the same as premium.
+        """
+        return Fees(0, 0) if self is Plan.STANDARD else Fees(40, 280)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

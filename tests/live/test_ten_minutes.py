@@ -1,0 +1,25 @@
+"""Each strategy trades three markets on each venue; the program of ten minutes runs them for as long as is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stall_then_strike.app.shell import cli
+from tests.live.ten_minutes import STRATEGIES, trial
+from tests.signing import SIGNED
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("venue", [pytest.param("bitflyer", marks=SIGNED), "lighter"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_three_markets_are_traded_and_the_ledger_is_ours(venue: str, strategy: str, tmp_path: Path) -> None:
+    outcome = await trial(venue, strategy, tmp_path, seconds=20)
+    shown = "\n".join(outcome.lines())
+    assert (outcome.exit_code, outcome.difference) == (cli.EXIT_DONE, ""), shown
+    assert all(one.orders for one in outcome.markets), shown
+    assert len(outcome.markets) == 3
+    assert sum(one.fills for one in outcome.markets), shown
+    assert "equal to the last unit" in shown
