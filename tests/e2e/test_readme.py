@@ -64,6 +64,7 @@ RUN: Final[dict[str, Run]] = {
     "poetry run sts probe": Run("VENUE --duration 8"),
     "poetry run sts probe --public": Run("VENUE --duration 8 --report public.md"),
     "poetry run sts probe --config configs/sim.yml --duration 30": Run("--duration 8 --report sim.md"),
+    "poetry run sts rehearse --config configs/sim.yml --yes --round-trip": Run("--report trip.md"),
     "poetry run run_live": Run("--yes --duration 3 VENUE"),
     "poetry run sts backtest TAPE [TAPE...]": ON_TAPE,
     "poetry run sts backtest TAPE --engine interpreted": ON_TAPE,
@@ -112,6 +113,8 @@ AS_INSTALLED: Final = {_OURS.sub("", line).split()[0]: line for line in reversed
 """The first line of each command: by its script, through bash. The others are forked."""
 SHELL: Final = set("*?$&|<>;`")
 NOT_RUN: Final = {
+    "poetry run sts rehearse": "asks on a terminal; test_rehearse.py answers",
+    "poetry run sts rehearse --round-trip": "asks on a terminal; test_rehearse.py answers",
     "make demo": "sets up another environment; what it then runs is the first command of the list above",
     "make test": "is what runs this",
     "make quick": "is a part of it",

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from stall_then_strike.infra.market_source import MarketSource, take_recorded
+from stall_then_strike.infra.market_source import MarketSource
 from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.lighter.market_feed import LighterMarketFeed
 from stall_then_strike.types.dto import BoardSnapshot, BoardState, BookStatus, Health, PublicTrades, Side, VenueStatus
@@ -184,13 +184,13 @@ def test_part_of_a_level_that_was_ours_is_others_when_the_level_never_changed(fe
 def test_new_connection_begins_unknown(feed: LighterMarketFeed) -> None:
     say(feed, SNAPSHOT)
     say(feed, STATS)
-    lost = take_recorded(feed, None, 50)
+    lost = feed.on_recorded(None, 50)
     assert isinstance(lost, BoardSnapshot)
     assert (lost.status, lost.ts_ns) == (BookStatus.UNKNOWN, 50)
     assert feed.heard_ns == {}
     assert say(feed, book(nonce=110, begin=100)) is None
     assert say(feed, STATS) == RUNNING
-    assert take_recorded(feed, orjson.dumps(SNAPSHOT).decode(), 60) is not None
+    assert feed.on_recorded(orjson.dumps(SNAPSHOT).decode(), 60) is not None
     assert feed.heard_ns["order_book/0"] == 60
 
 

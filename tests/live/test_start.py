@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app.run_live import _failed
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.trader.live_opening import failed
 from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.sim.bitflyer.rpc import RpcError
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
@@ -118,9 +118,9 @@ async def test_a_server_error_at_the_login_is_not_a_wrong_key(
             raise RpcError(code, words)
 
         work.room.exchange._log_in = refuse  # type: ignore[method-assign]
-        with pytest.raises(ExceptionGroup) as failed:
+        with pytest.raises(ExceptionGroup) as raised:
             await work.room.run()
-        assert _failed(failed.value) == expected
+        assert failed("run_live", raised.value) == expected
         assert not work.calls(PLACE)
 
 

@@ -10,7 +10,6 @@ import orjson
 import pytest
 
 from stall_then_strike.config.models import ExchangeConfig
-from stall_then_strike.infra.market_source import take_recorded
 from stall_then_strike.lighter.market_feed import LighterMarketFeed
 from stall_then_strike.lighter.markets import configured_market
 from stall_then_strike.tapes.salvage import RecordFolder
@@ -70,7 +69,7 @@ def books(tapes: list[Path]) -> list[tuple[int, str | None, Any]]:
     """The best and its size after each message that told the book."""
     feed, found = LighterMarketFeed(configured_market(EXCHANGE)), []
     for recv_ns, text in one_run(tapes):
-        event = take_recorded(feed, text, recv_ns)
+        event = feed.on_recorded(text, recv_ns)
         if isinstance(event, BoardSnapshot) and event.status is BookStatus.OK:
             found.append((recv_ns, str(event.best_bid_size), event.best_ask_price))
     return found

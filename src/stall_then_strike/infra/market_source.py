@@ -120,15 +120,22 @@ class MarketSource(Protocol):
         """Take one text frame as received."""
         ...
 
+    def on_recorded(self, text: str | None, recv_ns: int) -> MarketEvent | None:
+        """Take one frame of a recording; None means that the recording was interrupted before this moment."""
+        ...
+
     def statistics(self) -> FeedStatistics:
         """Counts so far."""
         ...
 
 
-def take_recorded(feed: MarketSource, text: str | None, recv_ns: int) -> MarketEvent | None:
-    """Take one frame of a recording; None means that the recording was interrupted before this moment."""
-    if text is not None:
-        return feed.on_text(text, recv_ns)
-    lost = feed.on_disconnect(recv_ns)
-    feed.on_connect()
-    return lost
+class OfRecordings:
+    """What every feed does with a recording."""
+
+    def on_recorded(self: MarketSource, text: str | None, recv_ns: int) -> MarketEvent | None:
+        """Take one frame of a recording; None means that the recording was interrupted before this moment."""
+        if text is not None:
+            return self.on_text(text, recv_ns)
+        lost = self.on_disconnect(recv_ns)
+        self.on_connect()
+        return lost

@@ -27,7 +27,7 @@ import orjson
 
 from stall_then_strike.infra.levels import BoardError
 from stall_then_strike.infra.line.refusals import SHOWN_CHARS, Refusals
-from stall_then_strike.infra.market_source import FeedStatistics, MarketEvent, Refusal, RefusedFrame
+from stall_then_strike.infra.market_source import FeedStatistics, MarketEvent, OfRecordings, Refusal, RefusedFrame
 from stall_then_strike.infra.orderbook_view import OrderBookView
 from stall_then_strike.lighter.handlers.base import Message, Unreadable
 from stall_then_strike.lighter.handlers.market_stats import MarketStatsHandler
@@ -54,7 +54,7 @@ SETTLE_NS: Final = 5 * NS_PER_S
 """How often the view is told, as by bitFlyer's snapshots, that a level's part of ours must have gone by now."""
 
 
-class LighterMarketFeed:
+class LighterMarketFeed(OfRecordings):
     """Decoder of the public channels of one market."""
 
     def __init__(

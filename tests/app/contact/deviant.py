@@ -329,6 +329,25 @@ def oldest_first(items: Any) -> Any:
     return items[::-1]
 
 
+def without_order_headers(reply: Reply) -> None:
+    for name in [name for name in reply.headers if name.lower().startswith("x-orderrequest")]:
+        del reply.headers[name]
+
+
+def cancel_with_body(reply: Reply) -> None:
+    if reply.path == "me/cancelchildorder" and reply.status == 200:
+        reply.text = "{}"
+
+
+def hide_small_bids() -> Callable[[str, Message], Frames | None]:
+    """No delta has a bid of the smallest size."""
+
+    def hide(book: Any) -> None:
+        book["bids"] = [level for level in book["bids"] if level["size"] != 0.001]
+
+    return content(BOARD, hide)
+
+
 STREAM = {
     "a field is missing": Deviation("ticker.volume is missing", content(TICKER, without("volume"))),
     "a field is renamed": Deviation("ticker.last is not known", content(TICKER, renamed("ltp", "last"))),
@@ -402,6 +421,19 @@ ANSWERS = {
         "gethealth is not JSON", fault=Fault(kind=FaultKind.HTML_PAGE, path="/v1/gethealth")
     ),
 }
+ORDERS = {
+    "more in the answer to an order": Deviation(
+        "me/sendchildorder.state is not known", answer=body_of("me/sendchildorder", put("state", "NEW"))
+    ),
+    "no headers about orders": Deviation("the headers of the limit orders", answer=without_order_headers),
+    "a cancel is answered by a text": Deviation("me/cancelchildorder has a body", answer=cancel_with_body),
+    "an event comes late": Deviation(
+        "rehearsal: late: ORDER comes on the private channel",
+        fault=Fault(kind=FaultKind.DELAY_FRAME, channel=EVENTS, event="ORDER", seconds=3.5, count=2),
+    ),
+    "the board does not show an own order": Deviation("rehearsal: not seen: the board shows it", hide_small_bids()),
+}
+"""Deviations that show when an order is sent."""
 DEVIATIONS = {**STREAM, **PRIVATE, **SOCKET, **ANSWERS}
 
 

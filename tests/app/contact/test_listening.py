@@ -21,7 +21,7 @@ from tests.app.contact.deviant import DEVIATIONS, PRODUCT, Deviant, Deviation, f
 from tests.live.rig import KEY, LiveRoom, live_room
 from tests.signing import SIGNED
 
-pytestmark = SIGNED
+pytestmark = [SIGNED, pytest.mark.alone]
 
 SPEED = 4.0
 DURATION_S = 44.0

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
-from stall_then_strike.infra.market_source import take_recorded
 from stall_then_strike.research.tables.column_book import ColumnBook
 from stall_then_strike.research.tables.columns import Columns
 from stall_then_strike.research.tables.prepare import write_columns
@@ -33,7 +32,7 @@ def test_levels_and_sizes_are_the_feeds(seed: int, tmp_path: Path) -> None:
             book.turn_to(chunk)
             left, number = len(chunk.recv), 0
         now = max(now, recv_ns)
-        take_recorded(feed, text, now)
+        feed.on_recorded(text, now)
         book.at = number
         if feed.view.status is BookStatus.OK:
             book.bid, book.ask = feed.board.best_bid, feed.board.best_ask

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from stall_then_strike import __version__
-from stall_then_strike.app.contact.deviations import Deviation, Deviations
+from stall_then_strike.app.contact.assumed.deviations import Deviation, Deviations
 from stall_then_strike.app.contact.watching import Figures
 from stall_then_strike.types.errors import LogError
 from stall_then_strike.types.text import utc_iso
@@ -109,19 +109,5 @@ def write_report(path: Path, text: str) -> None:
     """Write the report. Raises LogError."""
     try:
         path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise LogError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def claim_report(path: Path) -> None:
-    """Make the file at the start, so that a path that cannot be written is told before the venue is asked.
-
-    Raises LogError; a file that exists is not replaced.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(exist_ok=False)
-    except FileExistsError:
-        raise LogError(f"{path} exists; accepted: a new file") from None
     except OSError as error:
         raise LogError(f"{path} cannot be written: {error.strerror}") from error

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 
 import aiohttp
 
-from stall_then_strike.app.contact.deviations import Deviations
-from stall_then_strike.app.contact.documented import PING_S
+from stall_then_strike.app.contact.assumed.deviations import Deviations
+from stall_then_strike.app.contact.assumed.documented import PING_S
 from stall_then_strike.infra.bitflyer.feed import EVENTS_CHANNEL, TICKER_PREFIX
 from stall_then_strike.infra.clock import Clock
 

@@ -19,21 +19,24 @@ from typing import Final
 
 from loguru import logger
 
-from stall_then_strike.app.contact.contact_report import claim_report, report_text, terminal_lines, write_report
+from stall_then_strike.app.contact.contact_flags import (
+    add_report_flag,
+    bitflyer_account,
+    claim_report,
+    require_bitflyer,
+)
+from stall_then_strike.app.contact.contact_report import report_text, terminal_lines, write_report
 from stall_then_strike.app.contact.listening import listen
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.config.venue import BITFLYER
-from stall_then_strike.infra.bitflyer.credentials import Credentials, is_venue_host
+from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.sim.faults.plan_file import load_fault_plan
 from stall_then_strike.types.errors import ConfigError, LogError
-from stall_then_strike.types.text import utc_iso
 from stall_then_strike.venues.choice import venue_of
-from stall_then_strike.venues.findings import address_finding
 
 _DURATION_S: Final = 300.0
 
@@ -66,9 +69,7 @@ def parser() -> argparse.ArgumentParser:
         default=_DURATION_S,
         help="how long to listen (default: %(default)g)",
     )
-    flags.add_argument(
-        "--report", metavar="FILE", type=Path, help="where the report goes (default: probe-TIME.md in this folder)"
-    )
+    add_report_flag(flags, "probe")
     return flags
 
 
@@ -82,15 +83,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
             return cli.EXIT_DONE
-        account = _account(cfg, is_public=args.public)
+        require_bitflyer(cfg, "probe")
+        account = (
+            None if args.public or cfg.env == "sim" else bitflyer_account(cfg, "; or --public, which needs no keys")
+        )
+        path = claim_report(args.report, "probe")
     except ConfigError as error:
         sys.stderr.write(f"probe: {error}\n")
-        return cli.EXIT_USAGE
-    path = args.report or Path(f"probe-{utc_iso(SystemClock().now_ns())[:19].translate({45: None, 58: None})}Z.md")
-    try:
-        claim_report(path)
-    except LogError as error:
-        sys.stderr.write(f"probe: --report {error}\n")
         return cli.EXIT_USAGE
     try:
         with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
@@ -98,22 +97,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LogError as error:
         sys.stderr.write(f"probe: {error}\n")
         return cli.EXIT_FAILED
-
-
-def _account(cfg: AppConfig, *, is_public: bool) -> Credentials | None:
-    """The account to listen to; None for the public side alone. Raises ConfigError."""
-    if cfg.exchange.name != BITFLYER:
-        raise ConfigError(f"exchange.name: {cfg.exchange.name}: probe knows one venue; accepted: {BITFLYER}")
-    if is_public or cfg.env == "sim":
-        return None
-    address = address_finding(cfg, "bitFlyer", is_venue_host, "keys")
-    if address.exit_code:
-        raise ConfigError(f"{address.text}; accepted: {address.advice}")
-    try:
-        account: Credentials = venue_of(cfg).account(cfg)
-    except ConfigError as error:
-        raise ConfigError(f"{error}; or --public, which needs no keys") from None
-    return account
 
 
 async def _probe(cfg: AppConfig, account: Credentials | None, args: argparse.Namespace, path: Path) -> int:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
-from stall_then_strike.app.contact.answer_check import AnswerCheck
-from stall_then_strike.app.contact.deviations import Deviations
-from stall_then_strike.app.contact.documented import FUNDING_HOURS
+from stall_then_strike.app.contact.assumed.answer_check import AnswerCheck
+from stall_then_strike.app.contact.assumed.deviations import Deviations
+from stall_then_strike.app.contact.assumed.documented import FUNDING_HOURS
 from stall_then_strike.infra.bitflyer.error_table import Answer
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp

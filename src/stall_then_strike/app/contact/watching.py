@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stall_then_strike.app.contact.answer_check import AnswerCheck
-from stall_then_strike.app.contact.deviations import Deviations
-from stall_then_strike.app.contact.masking import Masking
-from stall_then_strike.app.contact.stream_check import ChannelFigures, StreamCheck
+from stall_then_strike.app.contact.assumed.answer_check import AnswerCheck
+from stall_then_strike.app.contact.assumed.deviations import Deviations
+from stall_then_strike.app.contact.assumed.masking import Masking
+from stall_then_strike.app.contact.assumed.stream_check import ChannelFigures, StreamCheck
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import Clock
@@ -55,11 +55,14 @@ class Watch:
         for http in connection.https:
             http.on_answer = self.answers.take
 
-    def finish(self) -> Figures:
-        """Judge what is judged over time; returns the figures. Call it once, while the connection is open."""
+    def finish(self, *, is_closed: bool = False) -> Figures:
+        """Judge what is judged over time; returns the figures. Call it once.
+
+        ``is_closed``: the connection is closed by now, so the last frame's time is the end.
+        """
         if self._connection is None:
             raise RuntimeError("nothing was attached")
-        (http,), now_ns = self._connection.https, self._clock.now_ns()
+        (http,), now_ns = self._connection.https, self.stream.last_ns if is_closed else self._clock.now_ns()
         finding = clock_finding(http.skew, self.cfg.risk.max_clock_skew_sec)
         if finding.verdict is not Verdict.OK and self.answers.calls:
             expected = "our clock and the venue's Date agree within half of risk.max_clock_skew_sec"

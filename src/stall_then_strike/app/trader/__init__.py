@@ -8,6 +8,7 @@ realtime       drives a trader from a live feed
 virtual        drives a trader from a list of messages
 paper_run      one paper run, in virtual or real time
 live_run       one live run from pre-flight to the summary
+live_opening   what a command opens for a live run, and its exit code
 live_end       stops a live run, and confirms the account's state at the end
 preflight      checks before real orders are sent
 own_recording  records while trading

@@ -8,7 +8,7 @@ run, and trades. For the end see ``live_end``. After a crash, the next start add
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +83,8 @@ class LiveParts:
     strategy: MakeStrategy = configured
     settings: Settings | None = None
     """How to read the settings anew; None if they cannot be."""
+    attend: Callable[[LiveRun], None] = lambda run: None
+    """Told of the run before it begins."""
 
 
 async def run_live(parts: LiveParts, ending: Ending, duration_s: float | None) -> int:
@@ -125,6 +127,7 @@ async def open_run(
     async with OwnRecording(cfg, clock, "live", beginnings) as recording, connection:
         run = LiveRun(parts, cfg, clock, account, ending, portfolio, connection)
         recording.attach(run.trader, connection)
+        parts.attend(run)
         yield run
 
 
@@ -170,6 +173,11 @@ class LiveRun:
         connection.listener = self
         where = "embedded exchange" if parts.account is None else cfg.exchange.base_url
         self._mode = f"live · {where}"
+
+    @property
+    def account(self) -> Account:
+        """The account that is traded."""
+        return self._account
 
     # --- life
 

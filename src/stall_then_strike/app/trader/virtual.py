@@ -13,7 +13,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from stall_then_strike.app.trader.trader import PaperTrader
 from stall_then_strike.infra.clock import Clock, VirtualClock, perf_ns
-from stall_then_strike.infra.market_source import MarketEvent, MarketSource, take_recorded
+from stall_then_strike.infra.market_source import MarketEvent, MarketSource
 from stall_then_strike.sim.paper import STOP_NS
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import FeedError
@@ -50,7 +50,7 @@ class SeveralFeeds:
     def on_recorded(self, message: tuple[int, str | None], recv_ns: int) -> MarketEvent | None:
         """The market event of a message."""
         self.number, text = message
-        return take_recorded(self._feeds[self.number], text, recv_ns)
+        return self._feeds[self.number].on_recorded(text, recv_ns)
 
 
 class VirtualRun(Generic[M]):

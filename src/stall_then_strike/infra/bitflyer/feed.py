@@ -27,7 +27,7 @@ from stall_then_strike.infra.bitflyer.store import DELTA_PREFIX, SNAPSHOT_PREFIX
 from stall_then_strike.infra.bitflyer.wire_name import order_name
 from stall_then_strike.infra.levels import BoardError
 from stall_then_strike.infra.line.refusals import SHOWN_CHARS, Absences, Refusals, in_words
-from stall_then_strike.infra.market_source import FeedStatistics, MarketEvent, Refusal, RefusedFrame
+from stall_then_strike.infra.market_source import FeedStatistics, MarketEvent, OfRecordings, Refusal, RefusedFrame
 from stall_then_strike.infra.orderbook_view import OrderBookView
 from stall_then_strike.types.dto import (
     NO_ORDER,
@@ -60,7 +60,7 @@ _UNREAD: Final = frozenset({Refusal.TOO_LONG, Refusal.NOT_JSON, Refusal.BATCH, R
 """Refused frames whose channel can only be found by searching their beginning."""
 
 
-class MarketFeed:
+class MarketFeed(OfRecordings):
     """Decoder of the public channels of one product."""
 
     def __init__(

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from stall_then_strike.app.contact.masking import Masking
-from stall_then_strike.app.contact.shapes import Form
+from stall_then_strike.app.contact.assumed.masking import Masking
+from stall_then_strike.app.contact.assumed.shapes import Form
 
 MOST_KINDS: Final = 200
 """Kinds that are kept; a venue that sends ever new names of fields makes more."""

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from stall_then_strike.app.contact.deviations import Deviations
-from stall_then_strike.app.contact.masking import Masking
-from stall_then_strike.app.contact.stream_check import StreamCheck
+from stall_then_strike.app.contact.assumed.deviations import Deviations
+from stall_then_strike.app.contact.assumed.masking import Masking
+from stall_then_strike.app.contact.assumed.stream_check import StreamCheck
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.tapes.tape_reader import read_tape
 from tests.app.contact.deviant import SNAPSHOT, STREAM, sent

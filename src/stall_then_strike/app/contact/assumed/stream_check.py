@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import orjson
 
-from stall_then_strike.app.contact.deviations import Deviations
-from stall_then_strike.app.contact.documented import (
+from stall_then_strike.app.contact.assumed.deviations import Deviations
+from stall_then_strike.app.contact.assumed.documented import (
     ACKNOWLEDGED,
     BOARD,
     EXECUTIONS,
@@ -25,8 +25,8 @@ from stall_then_strike.app.contact.documented import (
     SNAPSHOT_S,
     TICKER,
 )
-from stall_then_strike.app.contact.event_check import EventCheck
-from stall_then_strike.app.contact.shapes import Form
+from stall_then_strike.app.contact.assumed.event_check import EventCheck
+from stall_then_strike.app.contact.assumed.shapes import Form
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import EVENTS_CHANNEL, MarketFeed
 from stall_then_strike.infra.bitflyer.wire_time import wire_time_ns
@@ -102,6 +102,8 @@ class StreamCheck:
         self.is_connected = False
         self.connects = 0
         self.frames = 0
+        self.last_ns = 0
+        """When the last frame came."""
 
     # --- as a tap
 
@@ -122,6 +124,7 @@ class StreamCheck:
     def on_frame(self, data: bytes, recv_ns: int) -> None:
         """Check one text frame."""
         self.frames += 1
+        self.last_ns = recv_ns
         try:
             message = orjson.loads(data)
         except ValueError as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from stall_then_strike.app.contact.shapes import (
+from stall_then_strike.app.contact.assumed.shapes import (
     ANYTHING,
     NUMBER,
     TEXT,

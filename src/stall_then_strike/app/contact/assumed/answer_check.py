@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
-from stall_then_strike.app.contact.deviations import Deviations
-from stall_then_strike.app.contact.documented import ANSWERS, ERROR
+from stall_then_strike.app.contact.assumed.deviations import Deviations
+from stall_then_strike.app.contact.assumed.documented import ANSWERS, ERROR
 from stall_then_strike.config.models import ExchangeConfig
 from stall_then_strike.infra.bitflyer.answers import BadAnswer, read_json
 from stall_then_strike.infra.bitflyer.bitflyer_rules import LimitName, bitflyer_limits

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from stall_then_strike.app.contact.deviations import Deviations
-from stall_then_strike.app.contact.documented import EVENTS
+from stall_then_strike.app.contact.assumed.deviations import Deviations
+from stall_then_strike.app.contact.assumed.documented import EVENTS
 from stall_then_strike.infra.bitflyer.private_feed import PrivateFeed
 from stall_then_strike.infra.bitflyer.wire_time import wire_time_ns
 from stall_then_strike.types.instrument import Instrument

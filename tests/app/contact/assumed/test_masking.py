@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from stall_then_strike.app.contact.masking import LONGEST, Masking
+from stall_then_strike.app.contact.assumed.masking import LONGEST, Masking
 
 EVENT = {
     "product_code": "FX_BTC_JPY",

@@ -1,0 +1,60 @@
+"""What the commands of first contact have in common: the venue, the account, the report's file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.venue import BITFLYER
+from stall_then_strike.infra.bitflyer.credentials import Credentials, is_venue_host
+from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.types.errors import ConfigError
+from stall_then_strike.types.text import utc_iso
+from stall_then_strike.venues.choice import venue_of
+from stall_then_strike.venues.findings import address_finding
+
+
+def add_report_flag(flags: argparse.ArgumentParser, kind: str) -> None:
+    """``--report``."""
+    flags.add_argument(
+        "--report", metavar="FILE", type=Path, help=f"where the report goes (default: {kind}-TIME.md in this folder)"
+    )
+
+
+def claim_report(named: Path | None, kind: str) -> Path:
+    """Make the report's file at the start, so that one that cannot be written is told before the venue is asked.
+
+    Raises ConfigError, also for a file that exists: it is not replaced.
+    """
+    stamp = utc_iso(SystemClock().now_ns())[:19].replace("-", "").replace(":", "")
+    path = Path(f"{kind}-{stamp}Z.md") if named is None else named
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        raise ConfigError(f"--report {path} exists; accepted: a new file") from None
+    except OSError as error:
+        raise ConfigError(f"--report {path}: {error.strerror}; accepted: a file that can be written") from None
+    return path
+
+
+def require_bitflyer(cfg: AppConfig, command: str) -> None:
+    """Refuse any other venue. Raises ConfigError."""
+    if cfg.exchange.name != BITFLYER:
+        raise ConfigError(f"exchange.name: {cfg.exchange.name}: {command} knows one venue; accepted: {BITFLYER}")
+
+
+def bitflyer_account(cfg: AppConfig, otherwise: str = "") -> Credentials:
+    """The account of the settings, for an address that keys are used at. Raises ConfigError.
+
+    ``otherwise`` is added to what it says when there are no keys.
+    """
+    address = address_finding(cfg, "bitFlyer", is_venue_host, "keys")
+    if address.exit_code:
+        raise ConfigError(f"{address.text}; accepted: {address.advice}")
+    try:
+        account: Credentials = venue_of(cfg).account(cfg)
+    except ConfigError as error:
+        raise ConfigError(f"{error}{otherwise}") from None
+    return account
