@@ -10,6 +10,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.context import Cloid, Context, LimitOrderRequest, OrderFill, Strategy
 from stall_then_strike.engine.sandbox import Sandbox
 from stall_then_strike.engine.strategy import MakeStrategy
+from stall_then_strike.engine.venue.budget import NEVER_NS
 from stall_then_strike.types.dto import Side
 from stall_then_strike.types.instrument import Instrument
 from tests.engine.core_rig import Desk, config
@@ -34,6 +35,8 @@ class Hand(Strategy):
     def on_tick(self, context: Context) -> None:
         if self.to_do:
             self.did.append(self.to_do.pop(0)(context))
+        if context._sheet.wake_ns == NEVER_NS:
+            context.wake_at(context.now_ns)  # a test says what to do next without anything that it could see
 
     def on_order_filled(self, context: Context, fill: OrderFill) -> None:
         self.fills.append(fill)
