@@ -123,6 +123,7 @@ NOT_RUN: Final = {
     "poetry run sts sweep --tape s3://bucket/a.jsonl.zst --search strategy.stall_T_ms=50:2000:log --trials 200 "
     "--objective pnl,max_drawdown --folds 5 --scheduler tcp://10.0.0.5:8786": "needs a bucket and a cluster",
     "poetry run sts record --product FX_BTC_JPY --product XRP_JPY:0.001 --out data/raw": "the exchange has one product",
+    "poetry run sts record --venue lighter --product ETH-USDC --product SOL": "as test_lighter_venue.py records them",
 }
 
 
