@@ -24,7 +24,8 @@ LIVE = (*BASE, "--config", str(REPO / "configs/live.yml"))
 
 @pytest.fixture(scope="module")
 def venue() -> Iterator[str]:
-    with running("sim_exchange", "--api-key", KEY, "--api-secret", SECRET, "--maintenance", "off") as process:
+    account = ("--api-key", KEY, "--api-secret", SECRET, "--collateral", "3000000")
+    with running("sim_exchange", *account, "--maintenance", "off") as process:
         yield read_line(process, r"ready rest=(\S+)")[1]
 
 
