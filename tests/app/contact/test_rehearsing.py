@@ -22,7 +22,7 @@ from tests.app.contact.deviant import ANSWERS, EVENTS, ORDERS, PRIVATE, STREAM, 
 from tests.live.rig import KEY, LiveRoom, live_room
 from tests.signing import SIGNED
 
-pytestmark = [SIGNED, pytest.mark.alone]
+pytestmark = SIGNED
 SPEED = 2.0
 PATIENT = {"pybotters": {"timeout_sec": Decimal(4)}}
 """For a machine that does much at once."""
@@ -68,6 +68,7 @@ async def assert_nothing_is_left(room: LiveRoom) -> None:
     room.check()
 
 
+@pytest.mark.alone  # its times are judged
 @pytest.mark.slow(seconds=8)
 @pytest.mark.parametrize("has_trip", [False, True])
 async def test_faithful_exchange_has_no_deviation(has_trip: bool, tmp_path: Path) -> None:
@@ -84,6 +85,7 @@ async def test_faithful_exchange_has_no_deviation(has_trip: bool, tmp_path: Path
         await assert_nothing_is_left(room)
 
 
+@pytest.mark.alone  # its times are judged
 @pytest.mark.slow(seconds=15)
 async def test_every_deliberate_deviation_is_found_and_named(tmp_path: Path) -> None:
     async with rehearsed(tmp_path, list(WAYS.values())) as (_, _, room, found):
