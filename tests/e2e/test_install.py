@@ -16,12 +16,14 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
+from stall_then_strike.app.sts.program import VERBS
 from tests.e2e.commands import REPO, SAMPLE, rows
 
 PROJECT: dict[str, Any] = tomllib.loads((REPO / "pyproject.toml").read_text())
 COMMANDS = sorted(PROJECT["project"]["scripts"])
 TARGETS = PROJECT["project"]["scripts"].values()
-MODULES = sorted(target.partition(":")[0].removeprefix("stall_then_strike.app.") for target in TARGETS)
+SCRIPTS = {target.partition(":")[0].removeprefix("stall_then_strike.app.") for target in TARGETS}
+MODULES = sorted(SCRIPTS | {verb.module for verb in VERBS.values()})
 
 
 def module_of(distribution: str) -> str:

@@ -25,7 +25,7 @@ from tests.e2e.commands import REPO, SAMPLE, read_line, rows, running
 from tests.e2e.forked import COMMANDS, forked
 
 pytestmark = [pytest.mark.slow(2), pytest.mark.timeout(600)]
-PAGES: Final = ("README.md", "docs/trading.md", "docs/analysis.md", "docs/lighter.md")
+PAGES: Final = ("README.md", "docs/contact.md", "docs/trading.md", "docs/analysis.md", "docs/lighter.md")
 KEY, SECRET = "key-of-the-readme", "made-up"
 TIMEOUT_S: Final = 550
 """For the sweep, which may have to compile."""
@@ -61,6 +61,9 @@ RUN: Final[dict[str, Run]] = {
     "poetry run run_live --config configs/lighter-sim.yml --yes --duration 60": SHORT,
     "cp .env.example .env && chmod 600 .env": Run(),
     "poetry run sts doctor": Run("VENUE"),
+    "poetry run sts probe": Run("VENUE --duration 8"),
+    "poetry run sts probe --public": Run("VENUE --duration 8 --report public.md"),
+    "poetry run sts probe --config configs/sim.yml --duration 30": Run("--duration 8 --report sim.md"),
     "poetry run run_live": Run("--yes --duration 3 VENUE"),
     "poetry run sts backtest TAPE [TAPE...]": ON_TAPE,
     "poetry run sts backtest TAPE --engine interpreted": ON_TAPE,

@@ -32,6 +32,7 @@ async def exchange(
     settings: VenueSettings = QUICK,
     markets: tuple[LighterMarket, ...] = OLD_MINIMUMS,
     clock: ScaledClock | None = None,
+    **more: Any,
 ) -> AsyncIterator[LighterExchange]:
     async with LighterExchange(
         clock=SystemClock() if clock is None else clock,
@@ -39,6 +40,7 @@ async def exchange(
         settings=settings,
         markets=markets,
         signing_ns=time.time_ns,
+        **more,
     ) as venue:
         yield venue
 

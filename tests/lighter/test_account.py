@@ -8,17 +8,23 @@ from decimal import Decimal
 
 import pytest
 
+from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
-from stall_then_strike.types.dto import ExecId, OrderId, PrivateChannel, ReportedState
+from stall_then_strike.types.dto import ExecId, FundingEvent, OrderId, PrivateChannel, ReportedState
 from stall_then_strike.types.errors import NoAnswer
-from stall_then_strike.types.names import Side
+from stall_then_strike.types.names import NS_PER_S, Side
 from tests.lighter.trading_rig import BTC, ETH, Desk, desk
 
 K = FaultKind
+HOUR_NS = 3_600 * NS_PER_S
 
 
 def channels(one: Desk, number: int = 0) -> list[bool]:
     return [event.is_live for event in one.told[number] if isinstance(event, PrivateChannel)]
+
+
+def payments(one: Desk) -> list[int]:
+    return [event.amount for event in one.told[0] if isinstance(event, FundingEvent)]
 
 
 def calls(one: Desk) -> Counter[str]:
@@ -85,6 +91,27 @@ async def test_list_that_is_null_where_orders_are_counted_is_no_complete_report(
         with pytest.raises(NoAnswer) as raised:
             await one.account.report(0, ExecId(0))
         assert raised.value.calls == 4
+
+
+@pytest.mark.parametrize("is_lost", [True, False], ids=["lost", "told"])
+async def test_funding_that_the_private_channel_loses_is_told_with_the_report_and_once(*, is_lost: bool) -> None:
+    hour_ns = (SystemClock().now_ns() // HOUR_NS + 1) * HOUR_NS
+    clock = ScaledClock(1.0, hour_ns - 5 * NS_PER_S)
+    async with desk(clock=clock) as one:
+        await filled(one)
+        if is_lost:
+            one.venue.faults.inject(Fault(kind=K.LOSE_FRAME, channel="account_*", event="update"))
+        await one.until("funding", lambda: one.books.fundings)
+        if not is_lost:
+            await one.until("payment", lambda: payments(one))
+        assert len(payments(one)) == 1 - is_lost
+        first, second = [await one.account.report(0, ExecId(0)) for _ in range(2)]
+        (paid,) = one.books.fundings
+        assert payments(one) == [paid.change // 10**6]
+        assert paid.change
+        assert (first.calls, second.calls) == (5, 5), "asked for while the list may lack it"
+        one.account._fundings_ns = hour_ns + 15 * NS_PER_S
+        assert (await one.account.report(0, ExecId(0))).calls == 4
 
 
 async def test_refused_token_is_a_failed_question() -> None:

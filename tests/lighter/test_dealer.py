@@ -8,13 +8,15 @@ import logging
 import re
 import subprocess
 import sys
+import time
+from contextlib import AsyncExitStack
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stall_then_strike.infra.clock import ScaledClock
+from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.lighter import DealerConfig, LighterDealer
 from stall_then_strike.lighter.instruments import FRESH_NS
 from stall_then_strike.lighter.markets import Markets
@@ -22,6 +24,7 @@ from stall_then_strike.lighter.signing.intents import COI_MAX
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.types.errors import BatchFailed, ConfigError, NotSent, Rejected, UnfitOrder
 from stall_then_strike.types.names import NS_PER_S
+from stall_then_strike.venues.lighter_hand import LighterHand
 from tests.lighter.dealer_rig import BTC, ETH, Rig, config, exchange, rig, sent
 
 SIGNED = VenueSettings(delay_ms=(1, 3), verifies_orders=True)
@@ -243,6 +246,22 @@ async def test_transactions_stay_valid_at_a_venue_whose_clock_runs_faster_than_t
         await clock.sleep_until(clock.now_ns() + 15 * 60 * NS_PER_S)
         await dealer.create_limit_order(2_000, 0.01)
         assert (await dealer.flush())["results"][0]["status"] == "accepted"
+
+
+async def test_client_on_the_machines_clock_stays_in_time_at_a_venue_an_hour_ahead() -> None:
+    clock = ScaledClock(1_200.0)
+    async with exchange(clock=clock, clients_ns=time.time_ns) as venue, AsyncExitStack() as stack:
+        key = venue.add_account(1_000)
+        dealer = await stack.enter_async_context(await LighterDealer.create(config(venue.base_url, key)))
+        await clock.sleep_until(clock.now_ns() + 70 * 60 * NS_PER_S)
+        await dealer.create_limit_order(2_000, 0.01)
+        await dealer.flush()
+        (order,) = await dealer.fetch_open_orders()
+        ahead_s = order["order_expiry"] / 1e3 - clock.now_ns() / 1e9
+        assert 27 < ahead_s / 86_400 < 28.01, "28 days, by the venue's clock"
+        hand = LighterHand(dealer.signer, dealer.calls, key.api_key_index, SystemClock(), has_own_key=True)
+        await hand.while_alive()
+        assert hand.is_set, "a switch six minutes ahead"
 
 
 async def test_unknown_client_index_is_cancelled_as_given() -> None:
@@ -490,7 +509,7 @@ def test_package_is_imported_without_the_sdk_and_says_how_to_install_it() -> Non
     code = """
 import sys
 sys.modules["lighter"] = None
-from stall_then_strike.infra.clock import ScaledClock
+from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.lighter import DealerConfig, LighterDealer
 import asyncio
 cfg = DealerConfig(base_url="http://127.0.0.1:9", account_index=1,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.engine.core import Core
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
-from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.dto import NS_PER_S, Event, FillEvent, PrintedFill, Side, Step
 from tests.lighter.trader_rig import TradingRoom, trading_room
 from tests.live.pace import steady_clock
 
@@ -41,6 +42,32 @@ async def test_trouble_passes_and_nothing_is_lost(tmp_path: Path) -> None:
         assert await room.run(lambda: clock.now_ns() > quiet_ns and is_over(), 120) == cli.EXIT_DONE
         assert len(room.exchange.faults.struck) == len(TROUBLE)
         room.check()
+
+
+async def test_public_channel_tells_a_fill_with_its_fee(tmp_path: Path) -> None:
+    """A fill may be booked from there, if the private channel loses it."""
+    printed: dict[int, FillEvent] = {}
+
+    def attend(run: LiveRun) -> None:
+        for core in run.portfolio.cores:
+            core.on_event = partial(note, core.on_event)  # type: ignore[method-assign]
+
+    def note(on_event: Callable[[Event, int], Step], event: Event, now_ns: int) -> Step:
+        if isinstance(event, PrintedFill):
+            printed[event.fill.exec_id] = event.fill
+        return on_event(event, now_ns)
+
+    async with steady_clock(SPEED) as clock, trading_room(tmp_path, clock=clock) as room:
+        room.attend = attend
+        assert await room.run(lambda: len(printed) >= 3, 120) == cli.EXIT_DONE
+        assert len(printed) >= 3
+        room.check()
+        for trade in room.books.trades:
+            fill = printed.get(trade.trade_id)
+            if fill is not None:
+                party = trade.bid if fill.side is Side.BUY else trade.ask
+                assert party.account == room.books.index
+                assert 0 < fill.fee == -(-trade.quote * party.fee // 10**6)
 
 
 def has_struck(room: TradingRoom, since_ns: int) -> bool:

@@ -91,22 +91,30 @@ def _settings(room: TradingRoom) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Kill, and print what came of it."""
+def main() -> int:
+    """Kill, and print what came of it; 1 if anything did not hold."""
     flags = argparse.ArgumentParser(prog="python -m tests.lighter.trader_kills", description="The trader, killed.")
     flags.add_argument("--seeds", type=int, default=3, help="accounts, one after the other (default: %(default)s)")
+    flags.add_argument("--first", type=int, default=0, help="seed of the first one (default: %(default)s)")
     flags.add_argument("--kills", type=int, default=10, help="kills of each (default: %(default)s)")
     args = flags.parse_args()
-    folder = Path(mkdtemp(prefix="lighter-kills-"))
-    for seed in range(args.seeds):
+    folder, wrong = Path(mkdtemp(prefix="lighter-kills-")), 0
+    for seed in range(args.first, args.first + args.seeds):
         place = folder / str(seed)
         place.mkdir()
         chain = LighterKills(place, seed)
-        asyncio.run(chain.run(args.kills))
-        sys.stdout.write(f"seed {seed}: {chain.fills} fills, {chain.missed} missed, {dict(chain.moments)}\n")
+        said = "held"
+        try:
+            asyncio.run(chain.run(args.kills))
+        except (AssertionError, TimeoutError) as error:
+            said, wrong = f"WRONG, {place}: {type(error).__name__}: {error}", wrong + 1
+        moments = dict(chain.moments)
+        sys.stdout.write(f"seed {seed}: {chain.fills} fills, {chain.missed} missed, {moments}: {said}\n")
         sys.stdout.flush()
-    sys.stdout.write(f"{args.seeds * args.kills} kills: nothing lost, nothing counted twice\n")
+    told = f"{wrong} of {args.seeds} chains WRONG" if wrong else "nothing lost, nothing counted twice"
+    sys.stdout.write(f"{args.seeds * args.kills} kills: {told}\n")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

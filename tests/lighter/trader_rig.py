@@ -65,7 +65,7 @@ CALL_S = 3.0
 SYMBOLS = ("ETH", "BTC")
 
 
-def config(exchange: LighterExchange, folder: Path, speed: float, **sections: Mapping[str, Any]) -> AppConfig:
+def config(exchange: LighterExchange, folder: Path, speed: float, **sections: Any) -> AppConfig:
     tree: dict[str, Any] = {
         "env": "live",
         "exchange": {
@@ -85,7 +85,7 @@ def config(exchange: LighterExchange, folder: Path, speed: float, **sections: Ma
         "account": {"reconcile_sec": Decimal(10)},
     }
     for name, keys in sections.items():
-        tree[name] = {**tree.get(name, {}), **keys}
+        tree[name] = {**tree.get(name, {}), **keys} if isinstance(keys, Mapping) else keys
     return AppConfig.model_validate(tree)
 
 
@@ -219,7 +219,7 @@ async def trading_room(
     clock: ScaledClock,
     seed: int = 7,
     settings: VenueSettings = PREMIUM,
-    sections: Mapping[str, Mapping[str, Any]] | None = None,
+    sections: Mapping[str, Any] | None = None,
     audit: Audit | None = None,
     account_index: int | None = None,
     **more: Any,

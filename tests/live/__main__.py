@@ -42,11 +42,22 @@ def main() -> int:
     flags.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     flags.add_argument("--rooms", type=int, help=f"runs at once in each (default: {_defaults(1)})")
     flags.add_argument("--instruments", type=int, choices=(1, 2), default=1, help="on bitFlyer (default: 1)")
+    flags.add_argument(
+        "--strategy", choices=("stall", "grid"), default="stall", help="grid: on Lighter (default: stall)"
+    )
+    flags.add_argument("--hour", action="store_true", help="funding is paid meanwhile: on Lighter")
     args = flags.parse_args()
     speed, rooms = (given or usual for given, usual in zip((args.speed, args.rooms), USUAL[args.venue], strict=True))
+    if (args.strategy == "grid" or args.hour) and args.venue != "lighter":
+        flags.error("--strategy grid and --hour: with --venue lighter")
     recipes = CATALOGUES[args.venue]
     names = [name for name in recipes if fnmatchcase(name, args.only)]
-    of_all: dict[str, Any] = {"venue": args.venue, "is_double": args.instruments == 2 or args.venue == "lighter"}
+    of_all: dict[str, Any] = {
+        "venue": args.venue,
+        "is_double": args.instruments == 2 or args.venue == "lighter",
+        "strategy": args.strategy,
+        "is_at_hour": args.hour,
+    }
     alone = [Scenario(recipe=n, seed=7 + turn, **of_all) for n in names for turn in range(args.repeat)]
     scenarios = alone + [Scenario(seed=args.first + number, **of_all) for number in range(args.seeds)]
     folder, outcomes = Path(mkdtemp(prefix="chaos-")), list[Outcome]()

@@ -75,15 +75,21 @@ class Scenario:
     is_double: bool = False
     """Whether two instruments are traded."""
     venue: str = "bitflyer"
+    strategy: str = "stall"
+    """Or grid, on Lighter."""
+    is_at_hour: bool = False
+    """On Lighter: whether funding is paid while the faults last."""
 
     @property
     def name(self) -> str:
-        return (self.recipe or f"seed {self.seed}") + " with two instruments" * self.is_double
+        grid = " of a grid" * (self.strategy == "grid")
+        return (self.recipe or f"seed {self.seed}") + " with two instruments" * self.is_double + grid
 
     def plan(self) -> FaultPlan:
         recipes = CATALOGUES[self.venue]
         if self.recipe:
-            return single_plans(PLAN_S, recipes)[self.recipe]
+            plan = single_plans(PLAN_S, recipes)[self.recipe]
+            return trader_chaos.alone(plan) if self.venue == "lighter" else plan
         return random_plan(self.seed, PLAN_S, recipes=recipes)
 
 

@@ -48,7 +48,8 @@ CANCEL = "POST /v1/me/cancelchildorder"
 PATIENCE_S = 8.0
 """How long after its login a kill waits for its moment. A daemon that is in doubt about an order of an earlier life
 does not trade for a minute, and is killed in that state then."""
-START_S = 60.0
+START_S = 180.0
+"""Real seconds from a life's start to its login: a busy machine needs many for the imports alone."""
 LAST_S = 240.0
 """An order in doubt is dead a minute after the minute that it may live, which the next look tells: one a minute."""
 QUIET_S = 10.0

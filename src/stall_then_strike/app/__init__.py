@@ -19,6 +19,7 @@ sts/          one program for all commands, `sts init`, completion
 shell/        shared by all commands: flags, errors, output, stopping
 trader/       a run: the core and what surrounds it, the live daemon
 lighter_commands/  an account on Lighter on a terminal, and its instruments
+contact/           first contact with the real venue: probe
 control/      the operator's hand on a run: ``ctl`` and what answers it, new settings, figures for Prometheus
 view/         what an operator sees
 story/        the answers of ``why``

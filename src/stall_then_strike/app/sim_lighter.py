@@ -98,6 +98,7 @@ async def _serve(plan: FaultPlan | None, args: argparse.Namespace) -> int:
         host=args.host,
         port=args.port,
         signing_ns=clock.sources.wall_ns,
+        clients_ns=clock.sources.wall_ns,
     )
     account = exchange.add_account(args.collateral)
     async with AsyncExitStack() as stack:

@@ -123,6 +123,8 @@ class BitflyerHttp:
         """The newest reading of each limit."""
         self.private_calls = 0
         """Private calls made so far, orders and cancels included."""
+        self.on_answer: Callable[[str, Answer, int], None] = lambda path, answer, sent_ns: None
+        """Gets each answer before it is parsed, with the path after ``/v1/`` and when it was sent. May not raise."""
 
     # --- orders -----------------------------------------------------------------------------------------------------
 
@@ -300,6 +302,13 @@ class BitflyerHttp:
         """The board's state and the venue's load, as far as the answer has them."""
         return await self._get("getboardstate", _query(product_code=self._product), self._read.condition)
 
+    async def ask(self, path: str, *, is_signed: bool | None = None, **query: str | int | None) -> Any:
+        """Any GET, answered by its parsed JSON: for calls that trading does not need.
+
+        ``path`` is what follows ``/v1/``. Private paths are signed unless ``is_signed`` says otherwise.
+        """
+        return await self._call("GET", path, _query(**query), None, read_json, has_effect=False, is_signed=is_signed)
+
     # --- one call ---------------------------------------------------------------------------------------------------
 
     async def _get(self, name: str, query: dict[str, str], read: Callable[[object], _R]) -> _R:
@@ -317,6 +326,7 @@ class BitflyerHttp:
         read: Callable[[str], _R],
         *,
         has_effect: bool,
+        is_signed: bool | None = None,
     ) -> _R:
         """Send the request, note the rate limits in the headers, and return the parsed answer or raise its error."""
         name = path.rpartition("/")[2]
@@ -326,10 +336,13 @@ class BitflyerHttp:
         answer: Answer | None = None
         failure: VenueError | None
         try:
-            answer = await self._exchange(method, f"{self._base_url}/v1/{path}", query, body, is_signed=is_private)
+            url = f"{self._base_url}/v1/{path}"
+            signs = is_private if is_signed is None else is_signed
+            answer = await self._exchange(method, url, query, body, is_signed=signs)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             failure = transport_error(name, error, has_effect=has_effect)
         else:
+            self.on_answer(path, answer, sent_ns)
             self._take_headers(answer, sent_ns, is_private=is_private)
             failure = refusal(name, answer, has_effect=has_effect)
             if failure is None:

@@ -34,7 +34,7 @@ from stall_then_strike.lighter.messages import (
     UnreadableFrame,
     read_frame,
 )
-from stall_then_strike.lighter.private.account_report import Shown, look, report_of
+from stall_then_strike.lighter.private.account_report import Shown, look, look_at_fundings, report_of
 from stall_then_strike.lighter.private.account_values import AccountValues, BalanceValue, PositionValue
 from stall_then_strike.lighter.private.own_events import OwnEvents, Told
 from stall_then_strike.lighter.ws import LighterWebSocketManager
@@ -49,6 +49,9 @@ _JOIN_S: Final = 0.005
 """How long a question waits for those of the other instruments, in real seconds."""
 _RESYNC_NS: Final = 60 * NS_PER_S
 """Least pause between two new subscriptions because of messages that cannot be read."""
+_FUNDING_NS: Final = 3_600 * NS_PER_S
+_LISTED_NS: Final = 15 * NS_PER_S
+"""How long after the hour the list may still lack its payment."""
 _log = logger.bind(channel="ws")
 
 
@@ -89,6 +92,8 @@ class LighterAccountProcessor:
         self._waiting: _Question | None = None
         self._asking = asyncio.Lock()
         self._resynced_ns: int | None = None
+        self._fundings_ns = clock.now_ns() + _LISTED_NS
+        """When the payments of funding were last asked for. Those from before now are not ours to tell."""
         self.is_live = False
         """Whether orders and fills are told as they happen."""
         self.on_live: Callable[[bool], None] = lambda is_live: None
@@ -220,7 +225,13 @@ class LighterAccountProcessor:
                 await asyncio.sleep(_JOIN_S)
             async with self._asking:
                 self._waiting = None
-                shown = await look(self._calls, self._clock, question.since)
+                asked = await self._ask_fundings()
+                try:
+                    shown = await look(self._calls, self._clock, question.since)
+                except VenueError as error:
+                    error.calls += asked
+                    raise
+            shown = replace(shown, calls=shown.calls + asked)
         except VenueError as error:
             question.answer.set_exception(error)
             raise
@@ -230,6 +241,23 @@ class LighterAccountProcessor:
             raise
         question.answer.set_result(shown)
         return shown
+
+    async def _ask_fundings(self) -> int:
+        """Tell payments of funding that the private channel has lost; returns the calls made.
+
+        Funding falls due on the hour. It is asked for with the first reports after it.
+        """
+        now_ns = self._clock.now_ns()
+        if (self._fundings_ns - _LISTED_NS) // _FUNDING_NS == now_ns // _FUNDING_NS:
+            return 0
+        try:
+            paid = await look_at_fundings(self._calls)
+        except VenueError as error:
+            _log.warning("payments of funding are asked for again with the next report: {}", error)
+        else:
+            self._fundings_ns = now_ns
+            self._tell(self._events.of_fundings(paid, now_ns))
+        return 1
 
     # --- for programs of one's own -----------------------------------------------------------------------------------
 

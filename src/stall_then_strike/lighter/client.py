@@ -138,6 +138,11 @@ class LighterClient:
         following = body.get("next_cursor")
         return _rows(body, "trades"), following if isinstance(following, str) and following else None
 
+    async def fundings(self, limit: int = 100) -> list[dict[str, Any]]:
+        """The newest payments of funding."""
+        call = self._account_api.position_funding_without_preload_content
+        return _rows(await self._private("positionFunding", call, {"limit": limit}), "position_fundings")
+
     async def account(self) -> dict[str, Any]:
         """The account with its positions. Raises Rejected if it does not exist."""
         body = await self._ask(

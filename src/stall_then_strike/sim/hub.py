@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Any, Final, Protocol
@@ -21,6 +22,9 @@ from loguru import logger
 
 _CLOSE_HANDSHAKE_S: Final = 1.0
 _MAX_REQUEST_BYTES: Final = 1 << 20
+_COMPRESSED_AT_ONCE: Final = 4_096
+"""Characters of a frame that is compressed in the event loop whatever its encoding. aiohttp compresses frames of more
+than 16 KiB in a thread."""
 _LONGEST_SILENCE_S: Final = 120.0
 """How long a silenced connection stays after its client sent a close frame, real seconds."""
 
@@ -229,9 +233,29 @@ class Connection:
         """Send queued frames until the outbox closes or the connection breaks."""
         try:
             while (text := await self.outbox.get()) is not None:
-                await self.ws.send_str(text)
+                if len(text) <= _COMPRESSED_AT_ONCE:
+                    await self.ws.send_str(text)
+                else:
+                    await self._send_long(text)
         except ConnectionError:
             self.abort()
+
+    async def _send_long(self, text: str) -> None:
+        """Send a frame to its end, even when cancelled; a peer that does not take it in time is cut.
+
+        aiohttp leaves a cancelled send of a long frame to a task of its own, whose error nobody would hear.
+        """
+        sending = asyncio.create_task(self.ws.send_str(text))  # noqa: TID251 - awaited here, or left when cancelled twice
+        sending.add_done_callback(_read_error)
+        try:
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            _, late = await asyncio.wait((sending,), timeout=_CLOSE_HANDSHAKE_S)
+            if late:
+                self.abort()
+            with suppress(ConnectionError):
+                await sending
+            raise
 
 
 class Watch(Protocol):
@@ -431,6 +455,12 @@ class RealtimeHub:
     def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _read_error(sending: asyncio.Task[None]) -> None:
+    """Somebody has heard of it, even if nobody waits any more; the reader sees the connection's end."""
+    if not sending.cancelled():
+        sending.exception()
 
 
 def address(host: str, port: int) -> str:

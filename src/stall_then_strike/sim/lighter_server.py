@@ -89,10 +89,12 @@ class LighterExchange:
         port: int = 0,
         audit: Audit | None = None,
         signing_ns: Callable[[], int] | None = None,
+        clients_ns: Callable[[], int] | None = None,
     ) -> None:
         """Open nothing yet. ``settings`` has its own plan and overrides ``plan``. Port 0 lets the system choose.
 
-        ``signing_ns`` is the machine's clock, which the SDK's signer reads, where ``clock`` runs faster or slower.
+        Where ``clock`` runs faster or slower, ``signing_ns`` is the machine's clock, which the SDK's signer reads.
+        ``clients_ns`` is the one by which clients state other times, if it is not ``clock`` either.
 
         ``has_crowd`` fills the markets with other participants, by ``models`` where a market has one; without it books
         hold what clients send. The windows of ``faults`` count from now; more can be injected at any time through
@@ -103,7 +105,7 @@ class LighterExchange:
         settings = VenueSettings(plan=plan) if settings is None else settings
         start_ns = clock.now_ns()
         self.venue = LighterVenue(markets, start_ns=start_ns, seed=seed, settings=settings)
-        self.venue.signing_ns = signing_ns
+        self.venue.signing_ns, self.venue.clients_ns = signing_ns, clients_ns
         self.crowd = Crowd(self.venue, seed=seed, start_ns=start_ns, models=models) if has_crowd else None
         self.feed = LiveFeed(self.venue, self.crowd)
         self.keepalive = Keepalive() if keepalive is None else keepalive

@@ -69,6 +69,9 @@ class PublicTrade:
     sell_order_id: OrderId = NO_ORDER
     is_liquidation: bool = False
     """Whether the venue closed a position by it, where it tells so."""
+    buy_fee: Money = NO_MONEY
+    """What the buyer pays, where the venue tells so; negative for a rebate."""
+    sell_fee: Money = NO_MONEY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +174,7 @@ class PrintedFill:
 
     ts_ns: int
     fill: FillEvent
-    """The fill as the private channel would tell it. The public channel tells no fees; the CFD has none."""
+    """The fill as the private channel would tell it. bitFlyer's public channel tells no fees; its CFD has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,10 @@ def same(trade: PublicTrade, row: dict[str, Any], is_liquidation: bool) -> None:
     assert unit.size(trade.size) == Decimal(row["size"])
     assert unit.price(trade.price) * unit.size(trade.size) == Decimal(row["usd_amount"])
     assert trade.taker is (Side.BUY if row["is_maker_ask"] else Side.SELL)
+    rates = (row.get("maker_fee", 0), row.get("taker_fee", 0))
+    for fee, rate in ((trade.buy_fee, rates[row["is_maker_ask"]]), (trade.sell_fee, rates[not row["is_maker_ask"]])):
+        wanted = Decimal(row["usd_amount"]) * rate / 1_000_000
+        assert 0 <= unit.amount(fee) - wanted < unit.amount(1)
     assert (trade.buy_order_id, trade.sell_order_id) == (str(row["bid_id"]), str(row["ask_id"]))
     assert trade.is_liquidation is is_liquidation is (row["type"] == "liquidation")
 
@@ -79,6 +83,7 @@ ROW = {"trade_id": 5, "market_id": 0, "price": "2000.50", "size": "0.0100"}
         {**ROW, "size": None},
         {**ROW, "size": "-0.0100"},
         {**ROW, "market_id": 1},
+        {**ROW, "taker_fee": "28"},
     ],
     ids=str,
 )

@@ -35,6 +35,7 @@ CHAPTERS: Final = (
         {
             "init": Verb("sts.start_folder", "make a folder to trade from: settings, .env, logs"),
             "doctor": Verb("doctor", "check whether everything is ready for live trading"),
+            "probe": Verb("contact.probe", "compare what the venue does with what is assumed of it"),
             "alert_test": Verb("alert_test", "send an alert to each address"),
             "completion": Verb("sts.completion", "what a shell completes of this program"),
         },

@@ -94,7 +94,8 @@ class LiveTrader(Trader):
     def _own_prints(self, message: PublicTrades, number: int) -> Iterator[FillEvent]:
         known = self.seats[number].core.orders.by_id
         for trade in message.trades:
-            for side, order_id in ((Side.BUY, trade.buy_order_id), (Side.SELL, trade.sell_order_id)):
+            sides = (Side.BUY, trade.buy_order_id, trade.buy_fee), (Side.SELL, trade.sell_order_id, trade.sell_fee)
+            for side, order_id, fee in sides:
                 if known(order_id) is not None:
                     yield FillEvent(
                         ts_ns=message.ts_ns,
@@ -102,6 +103,7 @@ class LiveTrader(Trader):
                         side=side,
                         price=trade.price,
                         size=trade.size,
+                        fee=fee,
                         order_id=order_id,
                     )
 

@@ -99,12 +99,15 @@ class PrivateStatistics:
 class PrivateFeed:
     """Decoder of the order events of one product."""
 
-    def __init__(self, instrument: Instrument, others: Collection[str] = ()) -> None:
-        """Start without any messages. Events of the products ``others`` are read by their own decoders."""
+    def __init__(self, instrument: Instrument, others: Collection[str] = (), *, is_quiet: bool = False) -> None:
+        """Start without any messages. Events of the products ``others`` are read by their own decoders.
+
+        ``is_quiet``: count what is refused, but do not log it.
+        """
         self._instrument = instrument
         self._others = frozenset(others)
-        self._refusals = Refusals("private event(s)")
-        self.absent: Final = Absences()
+        self._refusals = Refusals("private event(s)", is_quiet=is_quiet)
+        self.absent: Final = Absences(is_quiet=is_quiet)
         self._messages = 0
         self._order_events = 0
         self._fills = 0

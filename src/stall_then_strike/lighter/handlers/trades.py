@@ -2,7 +2,8 @@
 
 Venue facts (captured messages of 2025-10 and 2025-12): the first message holds 50 trades and 50 liquidations of the
 past; ids are not sorted, within or across messages; all trades of one taker share its hash, so trades are told apart by
-``trade_id`` alone. Both lists may be null. ``is_maker_ask`` means that the buyer took.
+``trade_id`` alone. Both lists may be null. ``is_maker_ask`` means that the buyer took. Fees are in millionths of the
+quote amount, and absent where they are zero.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from stall_then_strike.lighter.handlers.base import Handler, Message, Unreadable
 from stall_then_strike.lighter.markets import Market
 from stall_then_strike.lighter.messages import steps
 from stall_then_strike.types.dto import NO_ORDER, ExecId, OrderId, PublicTrade, Side
-from stall_then_strike.types.instrument import Lots, Ticks
+from stall_then_strike.types.instrument import Lots, Money, Ticks
 
 REMEMBERED: Final = 4_096
 """How many of the latest trade ids are kept to detect duplicates."""
@@ -78,14 +79,18 @@ class TradesHandler(Handler[Trades]):
             raise ValueError("price or size is zero")
         if row.get("market_id", market.market_index) != market.market_index:
             raise ValueError("of another market")
+        fees = [_fee(price * size, row.get(name, 0)) for name in ("maker_fee", "taker_fee")]
+        buyer_took = bool(row.get("is_maker_ask", False))
         return PublicTrade(
             exec_id=ExecId(trade_id),
-            taker=Side.BUY if row.get("is_maker_ask", False) else Side.SELL,
+            taker=Side.BUY if buyer_took else Side.SELL,
             price=Ticks(price),
             size=Lots(size),
             buy_order_id=_name(row.get("bid_id")),
             sell_order_id=_name(row.get("ask_id")),
             is_liquidation=is_liquidation or row.get("type") == "liquidation",
+            buy_fee=fees[buyer_took],
+            sell_fee=fees[not buyer_took],
         )
 
     def _is_new(self, trade_id: int) -> bool:
@@ -97,6 +102,13 @@ class TradesHandler(Handler[Trades]):
         if len(self._order) > REMEMBERED:
             self._recent.discard(self._order.popleft())
         return True
+
+
+def _fee(quote: int, millionths: Any) -> Money:
+    """A fee of a quote amount in ticks times lots, rounded up as our own fills' are. Raises ValueError."""
+    if type(millionths) is not int:
+        raise ValueError("a fee is not an integer")
+    return Money(-(-quote * millionths // 1_000_000))
 
 
 def _name(order_index: Any) -> OrderId:

@@ -27,7 +27,7 @@ from stall_then_strike.infra.clock import Clock
 from stall_then_strike.lighter.client import LighterClient
 from stall_then_strike.lighter.lighter_rules import PAGES
 from stall_then_strike.lighter.markets import Market
-from stall_then_strike.lighter.messages import Order, Position, Trade, Wire
+from stall_then_strike.lighter.messages import Funding, Order, Position, Trade, Wire
 from stall_then_strike.lighter.private.own_events import fill_of, lots_of, money_of, terms_of
 from stall_then_strike.types.dto import (
     NS_PER_MS,
@@ -102,6 +102,11 @@ async def look(calls: LighterClient, clock: Clock, since: ExecId) -> Shown:
         failure = NoAnswer("account", f"the answer is none ({type(error).__name__})")
         failure.calls = made
     raise failure
+
+
+async def look_at_fundings(calls: LighterClient) -> list[Funding]:
+    """Ask for the newest payments of funding: one call. Raises VenueError."""
+    return _read(Funding, await calls.fundings())[0]
 
 
 def _shown(

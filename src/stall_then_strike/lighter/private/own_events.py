@@ -126,7 +126,7 @@ class OwnEvents:
             for trade in frame.all_trades():
                 if (place := self._places.get(trade.market_id)) is not None and trade.trade_id not in self._trades:
                     yield from self._of_trade(*place, trade, recv_ns)
-        yield from self._of_fundings(frame.all_fundings(), recv_ns)
+        yield from self.of_fundings(frame.all_fundings(), recv_ns)
 
     def _of_trade(self, number: int, unit: Instrument, trade: Trade, recv_ns: int) -> Iterator[Told]:
         try:
@@ -146,7 +146,8 @@ class OwnEvents:
             del self._owed[index]
             yield owed[0], owed[1]
 
-    def _of_fundings(self, fundings: Iterable[Funding], recv_ns: int) -> Iterator[Told]:
+    def of_fundings(self, fundings: Iterable[Funding], recv_ns: int) -> Iterator[Told]:
+        """Payments, each told once, whoever tells it first: ``account_all`` or the list of payments."""
         for paid in fundings:
             place = self._places.get(paid.market_id)
             if place is None or paid.funding_id in self._fundings or paid.timestamp < self._since_s:

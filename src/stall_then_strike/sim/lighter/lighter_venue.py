@@ -116,7 +116,9 @@ class LighterVenue:
         self.mishap: Callable[[Transaction], bool] | None = None
         """A fault: whether an accepted transaction silently has no effect."""
         self.signing_ns: Callable[[], int] | None = None
-        """The clock by which clients sign, where time here runs faster than theirs; None: it is the same."""
+        """The clock by which the SDK's signer ends transactions, where time here runs faster; None: it is the same."""
+        self.clients_ns: Callable[[], int] | None = None
+        """The clock by which clients state the times of tokens, orders and a scheduled cancel-all, likewise."""
         self.refusal: Callable[[], Refusal | None] | None = None
         """A fault: how a transaction or batch is refused, whatever is in it; None when it is not."""
 
@@ -159,7 +161,8 @@ class LighterVenue:
 
     def authenticate(self, token: str, now_ns: int) -> int:
         """The account that a token speaks for. Raises Refusal (20013)."""
-        index, key_index, text, signature = check_token(self.accounts, token, now_ns)
+        their_ns = now_ns if self.clients_ns is None else self.clients_ns()
+        index, key_index, text, signature = check_token(self.accounts, token, their_ns)
         if self._tokens.get(token) == index:
             return index
         if not verify(self.accounts.by_index[index].keys[key_index].public_key, token_hash(text), signature):
@@ -200,8 +203,10 @@ class LighterVenue:
         return Receipt(OK, message, tuple(tx.hash.hex() for tx in txs), due_ns, quota)
 
     def _decode(self, tx_type: int, info: str, now_ns: int) -> Transaction:
-        """Read a transaction; its expiry is as far off in this venue's time as it is by the client's clock."""
+        """Read a transaction; its times are as far off in this venue's time as they are by the client's clocks."""
         tx = decode(tx_type, info, self.settings.chain_id)
+        if self.clients_ns is not None:
+            tx = tx.moved((now_ns - self.clients_ns()) // NS_PER_MS)
         if self.signing_ns is None:
             return tx
         return replace(tx, expired_at_ms=tx.expired_at_ms + (now_ns - self.signing_ns()) // NS_PER_MS)

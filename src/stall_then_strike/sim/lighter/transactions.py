@@ -12,7 +12,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, unique
 from functools import reduce
 from typing import Any, Final
@@ -69,6 +69,7 @@ _BODIES: Final[Mapping[TxType, tuple[str, ...]]] = {
     TxType.UPDATE_LEVERAGE: ("MarketIndex", "InitialMarginFraction", "MarginMode"),
     TxType.CREATE_GROUPED_ORDERS: ("GroupingType",),
 }
+_TIMES: Final = frozenset({"OrderExpiry", "Time"})
 _MOST_ATTRIBUTES: Final = 4
 _PAIRS: Final = 8
 _MOST_GROUPED: Final = 3
@@ -116,10 +117,18 @@ class Transaction:
         """The client order indices of new orders, those without one left out."""
         return [order["ClientOrderIndex"] for order in self.new_orders if order["ClientOrderIndex"]]
 
+    def moved(self, by_ms: int) -> Transaction:
+        """This one with its times of orders and of a scheduled cancel-all moved; zero means none and stays."""
+        return replace(self, body=_moved(self.body, by_ms), orders=tuple(_moved(order, by_ms) for order in self.orders))
+
     @property
     def skips_nonces(self) -> bool:
         """Whether any larger nonce is welcome."""
         return self.attributes.get(Attribute.SKIP_NONCE) == 1
+
+
+def _moved(fields: Mapping[str, int], by_ms: int) -> dict[str, int]:
+    return {name: value + by_ms if name in _TIMES and value > 0 else value for name, value in fields.items()}
 
 
 def decode(tx_type: int, info: str, chain_id: int) -> Transaction:

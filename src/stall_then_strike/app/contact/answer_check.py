@@ -1,0 +1,163 @@
+"""Checks the venue's HTTP answers: their form, their headers, the rate limits in them, and how long they take.
+
+It is the `on_answer` of a `BitflyerHttp`, so it sees each answer before the parser does, orders and cancels included.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final
+
+from stall_then_strike.app.contact.deviations import Deviations
+from stall_then_strike.app.contact.documented import ANSWERS, ERROR
+from stall_then_strike.config.models import ExchangeConfig
+from stall_then_strike.infra.bitflyer.answers import BadAnswer, read_json
+from stall_then_strike.infra.bitflyer.bitflyer_rules import LimitName, bitflyer_limits
+from stall_then_strike.infra.bitflyer.error_table import CODES, Answer, limit_readings
+from stall_then_strike.infra.line.clock_skew import read_date
+from stall_then_strike.types.dto import NS_PER_S, LimitReading
+
+_ORDER_CALLS: Final = frozenset({"me/sendchildorder", "me/cancelallchildorders"})
+_EMPTY: Final = frozenset({"me/cancelchildorder", "me/cancelallchildorders"})
+_STUCK: Final = 4
+"""Answers with the same number of calls left that show that the number does not count."""
+_SLOW_S: Final = 3.0
+_RESET_SLACK_S: Final = 3
+_SHOWN_HEADERS: Final = ("content-type", "date", "retry-after")
+_KEPT: Final = 1_000
+
+
+class AnswerCheck:
+    """Notes deviations of answers."""
+
+    def __init__(self, exchange: ExchangeConfig, deviations: Deviations) -> None:
+        """``exchange`` has the limits that the program counts with."""
+        self._found = deviations
+        self._limits = {limit.name: limit for limit in bitflyer_limits(exchange)}
+        self._last: dict[str, tuple[int, int]] = {}
+        """For each limit: the last number of calls left, and how often it came in a row."""
+        self.times_ns: Final[deque[int]] = deque(maxlen=_KEPT)
+        """How long the answers took."""
+        self.calls = 0
+
+    def take(self, path: str, answer: Answer, sent_ns: int) -> None:
+        """Check one answer to the call of ``path``, which was sent at ``sent_ns``."""
+        self.calls += 1
+        took_ns, at_ns = answer.received_ns - sent_ns, answer.received_ns
+        self.times_ns.append(took_ns)
+        if took_ns > _SLOW_S * NS_PER_S:
+            self._add(f"{path} is slow", f"an answer within {_SLOW_S:g} s", f"{took_ns / NS_PER_S:.1f} s", at_ns)
+        self._check_headers(path, answer)
+        self._check_body(path, answer)
+
+    # --- the body
+
+    def _check_body(self, path: str, answer: Answer) -> None:
+        at_ns, kind = answer.received_ns, answer.headers.get("Content-Type", "")
+        if answer.status == 200 and path in _EMPTY:
+            if (answer.text or "").strip():
+                self._add(f"{path} has a body", "none", "some", at_ns, answer.text)
+            return
+        try:
+            value = read_json(answer.text or "")
+        except BadAnswer as bad:
+            if answer.status == 200 or answer.status >= 500:
+                self._add(f"{path} is not JSON", "JSON", str(bad), at_ns, self._told(answer), is_grave=True)
+            return
+        if not kind.startswith("application/json"):
+            self._add(f"the content type of {path}", "application/json", kind, at_ns)
+        value = _floats(value)
+        form = ANSWERS.get(path)
+        if answer.status == 200 and form is not None:
+            self._found.look_at(form, value, path, at_ns)
+        elif answer.status != 200 and isinstance(value, dict) and "status" in value:
+            self._found.look_at(ERROR, value, "error", at_ns)
+            code = value.get("status")
+            if type(code) is int and code not in CODES:
+                self._add(f"the venue's code {code} is not known", "a code of the table", str(code), at_ns, value)
+
+    # --- the headers
+
+    def _check_headers(self, path: str, answer: Answer) -> None:
+        at_ns, is_private = answer.received_ns, path.startswith("me/")
+        if read_date(answer.headers.get("Date")) is None:
+            seen = self._told(answer)
+            self._add("the Date header", "an HTTP date in each answer", answer.headers.get("Date", "none"), at_ns, seen)
+        if answer.status in {401, 403, 404} or answer.status >= 500:
+            return  # refused before the limits are counted, or answered by another machine
+        names = [LimitName.PRIVATE if is_private else LimitName.ADDRESS]
+        if path in _ORDER_CALLS:
+            names.append(LimitName.ORDERS)
+        readings = {reading.limit: reading for reading in limit_readings(answer, is_private=is_private)}
+        for name in names:
+            reading = readings.pop(str(name), None)
+            if reading is None:
+                expected = "x-ratelimit-period, -remaining and -reset as numbers"
+                if name is LimitName.ORDERS:
+                    expected = expected.replace("x-", "x-orderrequest-", 1)
+                self._add(
+                    f"the headers of the limit {name}", expected, "missing or no numbers", at_ns, self._told(answer)
+                )
+            else:
+                self._check_reading(reading, answer)
+        for other in readings:
+            self._add(
+                f"headers of the limit {other} on another call", "only on orders", path, at_ns, self._told(answer)
+            )
+
+    def _check_reading(self, reading: LimitReading, answer: Answer) -> None:
+        name, at_ns, limit = reading.limit, answer.received_ns, self._limits[reading.limit]
+        told = self._told(answer)
+        if reading.remaining >= limit.most:
+            seen = f"{reading.remaining} left after a call"
+            self._add(f"the size of the limit {name}", f"at most {limit.most - 1} left after a call", seen, at_ns, told)
+        if reading.reset_ns - at_ns > limit.window_ns:
+            expected, seen = (
+                f"{limit.window_ns // NS_PER_S} s",
+                f"{(reading.reset_ns - at_ns) / NS_PER_S:.0f} s to its end",
+            )
+            self._add(f"the window of the limit {name}", expected, seen, at_ns, told)
+        last, times = self._last.get(name, (-1, 0))
+        times = times + 1 if last == reading.remaining else 1
+        self._last[name] = reading.remaining, times
+        if times >= _STUCK:
+            expected, seen = "one less after each call", f"{reading.remaining} after each of {times} calls"
+            self._add(f"the count of the limit {name} is stuck", expected, seen, at_ns, told)
+        self._check_reset(reading, answer, told)
+
+    def _check_reset(self, reading: LimitReading, answer: Answer, told: str) -> None:
+        prefix = "x-orderrequest" if reading.limit == LimitName.ORDERS else "x"
+        text, date_ns = answer.headers.get(f"{prefix}-ratelimit-reset", ""), read_date(answer.headers.get("Date"))
+        if date_ns is None:
+            return
+        end_s = (date_ns + reading.reset_ns - answer.received_ns) // NS_PER_S
+        if not text.isdigit() or abs(int(text) - end_s) > _RESET_SLACK_S:
+            expected = f"the second of its end since 1970: {end_s}, by Date and period"
+            self._add(
+                f"the reset header of the limit {reading.limit}", expected, text or "none", answer.received_ns, told
+            )
+
+    def _told(self, answer: Answer) -> str:
+        """Status, headers of interest and the beginning of the body."""
+        headers = "\n".join(
+            f"{name}: {value}"
+            for name, value in answer.headers.items()
+            if name.lower() in _SHOWN_HEADERS or "ratelimit" in name.lower()
+        )
+        body = (answer.text or "")[:200] if answer.status != 200 else ""
+        return f"HTTP {answer.status}\n{headers}\n{body}".rstrip()
+
+    def _add(
+        self, name: str, expected: str, seen: str, at_ns: int, example: object = None, *, is_grave: bool = False
+    ) -> None:
+        self._found.add(name, expected=expected, seen=seen, at_ns=at_ns, example=example, is_grave=is_grave)
+
+
+def _floats(value: Any) -> Any:
+    """The value with its exact decimals as floats, which forms and examples know."""
+    if isinstance(value, Mapping):
+        return {name: _floats(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_floats(item) for item in value]
+    return value if value is None or isinstance(value, str | int | bool) else float(value)

@@ -1,0 +1,150 @@
+"""``probe``: listen to the venue for some minutes, ask it questions, and report what differs from what is assumed.
+
+It sends no orders and cancels none. It makes about forty HTTP calls and two connections, so it may run beside a trader.
+
+Exit codes: 0 nothing differs; 1 something does, or the report could not be written; 2 a fault in settings or keys.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from loguru import logger
+
+from stall_then_strike.app.contact.contact_report import claim_report, report_text, terminal_lines, write_report
+from stall_then_strike.app.contact.listening import listen
+from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command_parser import command_parser
+from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.config.loader import effective_yaml
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.venue import BITFLYER
+from stall_then_strike.infra.bitflyer.credentials import Credentials, is_venue_host
+from stall_then_strike.infra.clock import ScaledClock, SystemClock
+from stall_then_strike.sim.faults.plan_file import load_fault_plan
+from stall_then_strike.types.errors import ConfigError, LogError
+from stall_then_strike.types.text import utc_iso
+from stall_then_strike.venues.choice import venue_of
+from stall_then_strike.venues.findings import address_finding
+
+_DURATION_S: Final = 300.0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's flags."""
+    flags = command_parser(
+        "probe",
+        "Listen to the venue, ask it questions, and report what differs from what this program assumes. Sends and "
+        "cancels no orders.",
+        ("", "five minutes, with the account of .env"),
+        ("--public --duration 60", "a minute without an account"),
+        ("--config configs/sim.yml --duration 30", "on the embedded exchange, without network and keys"),
+        codes={
+            0: "nothing differs",
+            1: "something differs, or the report cannot be written",
+            2: "bad configuration or arguments; nothing was sent",
+        },
+    )
+    cli.add_config_flags(flags, override="configs/live.yml")
+    flags.add_argument("--check", action="store_true", help="print the effective configuration and exit")
+    flags.add_argument("--public", action="store_true", help="leave the account out: no keys are needed")
+    flags.add_argument(
+        "--gentle", action="store_true", help="leave out the questions that the venue answers with an error"
+    )
+    flags.add_argument(
+        "--duration",
+        metavar="SECONDS",
+        type=cli.positive_seconds,
+        default=_DURATION_S,
+        help="how long to listen (default: %(default)g)",
+    )
+    flags.add_argument(
+        "--report", metavar="FILE", type=Path, help="where the report goes (default: probe-TIME.md in this folder)"
+    )
+    return flags
+
+
+@cli.command("probe", patient=True)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and return the exit code."""
+    args = parser().parse_args(argv)
+    try:
+        cfg = cli.load(args, cli.CONFIGS / "live.yml")
+        cli.require_open_files()
+        if args.check:
+            sys.stdout.write(effective_yaml(cfg))
+            return cli.EXIT_DONE
+        account = _account(cfg, is_public=args.public)
+    except ConfigError as error:
+        sys.stderr.write(f"probe: {error}\n")
+        return cli.EXIT_USAGE
+    path = args.report or Path(f"probe-{utc_iso(SystemClock().now_ns())[:19].translate({45: None, 58: None})}Z.md")
+    try:
+        claim_report(path)
+    except LogError as error:
+        sys.stderr.write(f"probe: --report {error}\n")
+        return cli.EXIT_USAGE
+    try:
+        with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
+            return runner.run(_probe(cfg, account, args, path))
+    except LogError as error:
+        sys.stderr.write(f"probe: {error}\n")
+        return cli.EXIT_FAILED
+
+
+def _account(cfg: AppConfig, *, is_public: bool) -> Credentials | None:
+    """The account to listen to; None for the public side alone. Raises ConfigError."""
+    if cfg.exchange.name != BITFLYER:
+        raise ConfigError(f"exchange.name: {cfg.exchange.name}: probe knows one venue; accepted: {BITFLYER}")
+    if is_public or cfg.env == "sim":
+        return None
+    address = address_finding(cfg, "bitFlyer", is_venue_host, "keys")
+    if address.exit_code:
+        raise ConfigError(f"{address.text}; accepted: {address.advice}")
+    try:
+        account: Credentials = venue_of(cfg).account(cfg)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; or --public, which needs no keys") from None
+    return account
+
+
+async def _probe(cfg: AppConfig, account: Credentials | None, args: argparse.Namespace, path: Path) -> int:
+    """Listen, then write and show the report."""
+    ending, width = Ending(), shutil.get_terminal_size().columns
+    async with AsyncExitStack() as stack:
+        speed = float(cfg.sim.speed) if cfg.env == "sim" else 1.0
+        clock = ScaledClock(speed) if speed != 1.0 else SystemClock()
+        where = f"{cfg.exchange.product_code} at {cfg.exchange.base_url}"
+        if cfg.env == "sim":
+            faults = load_fault_plan(cli.settings_file(Path(cfg.sim.faults))) if cfg.sim.faults else None
+            cfg, own = await venue_of(cfg).embed(stack, cfg, clock, faults)
+            account, where = None if args.public else own, f"{cfg.exchange.product_code} on the embedded exchange"
+        where += ", without an account" if account is None else ", with the account"
+        begin = f"probe of {where}, for {args.duration:g} s; no order is sent or cancelled"
+        _say(textwrap.fill(begin, width, subsequent_indent="  "))
+        with cli.signals_heard(ending.on_signal):
+            watch, figures = await listen(cfg, clock, account, ending, args.duration, provokes=not args.gentle)
+        text = report_text("Probe of the venue", where, clock.now_ns(), figures, watch.deviations)
+    logger.info("probe ended: {}", ending.why)
+    write_report(path, text)
+    for line in terminal_lines(figures, watch.deviations, width):
+        _say(line)
+    _say(f"\nreport: {path}" + ("; please send it in" if len(watch.deviations) else ""))
+    return cli.EXIT_FAILED if len(watch.deviations) else cli.EXIT_DONE
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

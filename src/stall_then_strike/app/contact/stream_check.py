@@ -1,0 +1,306 @@
+"""Checks what the venue sends on the socket: forms, parsers, mid prices, periods, silences, delays.
+
+It listens to a session's raw frames (`FrameTap`) and keeps its own decoders, so that it sees each frame as the trader's
+decoders see it and can tell which frame they refused. What is judged over time is judged by :meth:`StreamCheck.finish`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Final
+
+import orjson
+
+from stall_then_strike.app.contact.deviations import Deviations
+from stall_then_strike.app.contact.documented import (
+    ACKNOWLEDGED,
+    BOARD,
+    EXECUTIONS,
+    NOTIFICATION,
+    REFUSED,
+    SNAPSHOT_LEVELS,
+    SNAPSHOT_S,
+    TICKER,
+)
+from stall_then_strike.app.contact.event_check import EventCheck
+from stall_then_strike.app.contact.shapes import Form
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.feed import EVENTS_CHANNEL, MarketFeed
+from stall_then_strike.infra.bitflyer.wire_time import wire_time_ns
+from stall_then_strike.sim.exchange.source import Channel
+from stall_then_strike.tapes.wires import GAP_S, channel_of, kind_of
+from stall_then_strike.types.dto import NS_PER_S
+
+_KEPT: Final = 20_000
+"""Gaps and delays kept of a channel: half an hour of deltas."""
+_FORMS: Final[Mapping[Channel, Form]] = {
+    Channel.SNAPSHOT: BOARD,
+    Channel.BOARD: BOARD,
+    Channel.TICKER: TICKER,
+    Channel.EXECUTIONS: EXECUTIONS,
+}
+_FEW: Final = 3
+"""Least number of gaps or delays that say something."""
+_MID_SHARE: Final = 0.02
+"""Share of board messages whose mid may disagree: one in 219 did, after a lost deletion."""
+_MID_FEW: Final = 3
+_LATE_S: Final = 2.0
+_EARLY_S: Final = -1.0
+"""Median delay of stamps that is still as expected; recorded: 0.1 to 0.3 s."""
+_GAP_SHARE: Final = 0.05
+"""Share of executions that may lack an id before them."""
+PERIODS: Final[Mapping[Channel, tuple[float, float]]] = {
+    Channel.SNAPSHOT: (SNAPSHOT_S - 0.5, SNAPSHOT_S + 0.5),
+    Channel.BOARD: (0.04, 0.5),
+    Channel.TICKER: (0.4, 2.0),
+}
+"""Between which a channel's median gap should be, in seconds. Recorded: snapshots 5.0, deltas 0.12, tickers 0.6."""
+
+
+@dataclass(slots=True)
+class _Heard:
+    """One channel."""
+
+    messages: int = 0
+    last_ns: int | None = None
+    gaps_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    delays_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelFigures:
+    """What a channel did, in seconds; None where too little came."""
+
+    name: str
+    messages: int
+    gap_s: float | None
+    """Median."""
+    longest_s: float | None
+    delay_s: float | None
+    """Receipt minus the venue's stamp, median, of channels with stamps. It includes the difference of the clocks."""
+
+
+class StreamCheck:
+    """A `FrameTap` that notes deviations."""
+
+    def __init__(self, cfg: AppConfig, deviations: Deviations, *, is_private: bool) -> None:
+        """``is_private``: the connection has the private channel."""
+        self._found = deviations
+        self._feed = MarketFeed(cfg, is_quiet=True, is_recorded=True)
+        self._product = self._feed.product
+        self._asked = {*self._feed.channels, *cfg.ws.channels, *([EVENTS_CHANNEL] if is_private else [])}
+        self._heard: dict[str, _Heard] = {}
+        self._refused: Mapping[str, int] = {}
+        self._agreed = self._checked = 0
+        self._mid: tuple[Any, int] | None = None
+        """The first board message whose mid disagreed."""
+        self.events: Final = EventCheck(cfg.exchange.instrument(), deviations)
+        self._last_exec_id = 0
+        self.is_connected = False
+        self.connects = 0
+        self.frames = 0
+
+    # --- as a tap
+
+    def on_connected(self, now_ns: int) -> None:
+        """A connection was made."""
+        self.is_connected = True
+        self.connects += 1
+        self._feed.on_connect()
+        self._last_exec_id = 0
+        for heard in self._heard.values():
+            heard.last_ns = None
+
+    def on_dropped(self, now_ns: int, why: str) -> None:
+        """The connection was lost."""
+        self.is_connected = False
+        self._found.add("the connection was lost", expected="it lasts", seen=why, at_ns=now_ns)
+
+    def on_frame(self, data: bytes, recv_ns: int) -> None:
+        """Check one text frame."""
+        self.frames += 1
+        try:
+            message = orjson.loads(data)
+        except ValueError as error:
+            shown = data[:200].decode(errors="replace")
+            self._add("a frame is not JSON", "JSON", str(error), recv_ns, shown, is_grave=True)
+            return
+        channel = channel_of(message)
+        if channel is None:
+            self._on_other(message, recv_ns)
+        elif channel not in self._asked:
+            self._add(
+                "a message of a channel that was not asked for", "only what was subscribed", channel, recv_ns, message
+            )
+        else:
+            self._on_channel(channel, message, recv_ns)
+
+    # --- messages
+
+    def _on_other(self, message: Any, recv_ns: int) -> None:
+        if isinstance(message, dict) and "result" in message:
+            self._found.look_at(ACKNOWLEDGED, message, "acknowledgement", recv_ns)
+        elif isinstance(message, dict) and "error" in message:
+            self._found.look_at(REFUSED, message, "refusal", recv_ns)
+            self._add("a subscription was refused", "result true", "an error", recv_ns, message, is_grave=True)
+        else:
+            self._add(
+                "a message is neither a notification nor an answer", "channelMessage, or an answer to a request",
+                "another message", recv_ns, message, is_grave=True,
+            )  # fmt: skip
+
+    def _on_channel(self, channel: str, message: Any, recv_ns: int) -> None:
+        heard = self._heard.setdefault(channel, _Heard())
+        heard.messages += 1
+        if heard.last_ns is not None:
+            heard.gaps_ns.append(recv_ns - heard.last_ns)
+        heard.last_ns = recv_ns
+        content = message["params"]["message"]
+        self._found.look_at(NOTIFICATION, message, "notification", recv_ns)
+        if channel == EVENTS_CHANNEL:
+            heard.delays_ns.extend(self.events.take(content, recv_ns))
+            return
+        kind, product = kind_of(channel)
+        if kind is None:
+            return
+        self._found.look_at(_FORMS[kind], content, kind.name.lower(), recv_ns)
+        if product != self._product:
+            return
+        self._parse(message, recv_ns)
+        if kind is Channel.SNAPSHOT:
+            self._check_snapshot(content, recv_ns)
+        elif kind is Channel.EXECUTIONS:
+            self._check_executions(content, recv_ns)
+            heard.delays_ns.extend(_delays(content, "exec_date", recv_ns))
+        elif kind is Channel.TICKER:
+            heard.delays_ns.extend(_delays([content], "timestamp", recv_ns))
+
+    def _parse(self, message: Any, recv_ns: int) -> None:
+        """Let the trader's decoder read the frame."""
+        self._feed.on_message(message, recv_ns)
+        counts = self._feed.statistics()
+        if counts.refused != self._refused:
+            for kind in counts.refused:
+                if counts.refused[kind] != self._refused.get(kind, 0):
+                    name = f"the parser refuses: {kind}"
+                    self._add(
+                        name, "it reads every message", "it cannot read this one", recv_ns, message, is_grave=True
+                    )
+            self._refused = counts.refused
+        checked, agreed = counts.mid_checked, counts.mid_agreed
+        if checked - agreed > self._checked - self._agreed and self._mid is None:
+            self._mid = message, recv_ns
+        self._checked, self._agreed = checked, agreed
+
+    def _check_snapshot(self, content: Any, recv_ns: int) -> None:
+        if not isinstance(content, dict):
+            return
+        for side in ("bids", "asks"):
+            levels = content.get(side)
+            if not isinstance(levels, list):
+                continue
+            if len(levels) != SNAPSHOT_LEVELS:
+                name, seen = "the depth of a snapshot", f"{len(levels)} {side}"
+                self._add(name, f"{SNAPSHOT_LEVELS} levels a side", seen, recv_ns, content)
+            if any(isinstance(level, dict) and level.get("size") == 0 for level in levels):
+                self._add("a snapshot has a level of size 0", "none", f"one of the {side}", recv_ns, content)
+
+    def _check_executions(self, content: Any, recv_ns: int) -> None:
+        if not isinstance(content, list):
+            return
+        for item in content:
+            number = item.get("id") if isinstance(item, dict) else None
+            if type(number) is not int:
+                continue
+            self.events.printed(number)
+            if number <= self._last_exec_id:
+                seen = "the same id again" if number == self._last_exec_id else "a lower id than before"
+                self._add("the ids of executions do not rise", "each is higher than the last", seen, recv_ns, content)
+            self._last_exec_id = max(self._last_exec_id, number)
+
+    # --- over time
+
+    def finish(self, now_ns: int, skew_ns: int) -> None:
+        """Judge periods, silences, mids and delays. ``skew_ns`` is by how much the venue's clock is ahead of ours."""
+        if self._mid is not None and self._checked - self._agreed > max(_MID_FEW, _MID_SHARE * self._checked):
+            message, at_ns = self._mid
+            seen = f"another mid in {self._checked - self._agreed:,} of {self._checked:,} messages"
+            expected = "mid_price is the middle of the best prices, rounded down"
+            self._add("mid_price is not the book's", expected, seen, at_ns, message, is_grave=True)
+        counts = self._feed.statistics()
+        if counts.execution_gaps > max(_FEW, _GAP_SHARE * counts.executions):
+            seen = f"{counts.execution_gaps:,} jumps by more than 1 in {counts.executions:,} executions"
+            self._add("the ids of executions have gaps", "they rise by 1", seen, now_ns)
+        for name in sorted(self._asked):
+            self._judge(name, now_ns, skew_ns)
+        self.events.finish(now_ns)
+
+    def _judge(self, name: str, now_ns: int, skew_ns: int) -> None:
+        heard, (kind, product) = self._heard.get(name), kind_of(name)
+        if heard is None:
+            if kind is not None and kind is not Channel.EXECUTIONS and self.connects:
+                self._add(f"{name} is silent", "messages", "not one", now_ns, is_grave=True)
+            return
+        if kind is not None and product == self._product:
+            self._judge_gaps(name, kind, heard, now_ns)
+        if len(heard.delays_ns) >= _FEW:
+            delay_s = (median(heard.delays_ns) + skew_ns) / NS_PER_S
+            if not _EARLY_S <= delay_s <= _LATE_S:
+                expected = f"{_EARLY_S:g} to {_LATE_S:g} s after their stamps, by the venue's clock"
+                self._add(f"{name} is late", expected, f"{delay_s:.2f} s (median)", now_ns)
+
+    def _judge_gaps(self, name: str, kind: Channel, heard: _Heard, now_ns: int) -> None:
+        gaps = list(heard.gaps_ns)
+        if self.is_connected and heard.last_ns is not None:
+            gaps.append(now_ns - heard.last_ns)
+        longest_s = max(gaps, default=0) / NS_PER_S
+        if longest_s > GAP_S[kind]:
+            self._add(f"{name} is silent", f"a message every {GAP_S[kind]:g} s", f"none for {longest_s:.1f} s", now_ns)
+        if kind in PERIODS and len(heard.gaps_ns) >= _FEW:
+            low_s, high_s = PERIODS[kind]
+            gap_s = median(heard.gaps_ns) / NS_PER_S
+            if not low_s <= gap_s <= high_s:
+                seen = f"every {gap_s:.2f} s (median of {len(heard.gaps_ns):,})"
+                self._add(f"the period of {name}", f"every {low_s:g} to {high_s:g} s", seen, now_ns)
+
+    def figures(self) -> Sequence[ChannelFigures]:
+        """What each channel did."""
+        return [
+            ChannelFigures(
+                name=name,
+                messages=heard.messages,
+                gap_s=_median_s(heard.gaps_ns),
+                longest_s=max(heard.gaps_ns) / NS_PER_S if heard.gaps_ns else None,
+                delay_s=_median_s(heard.delays_ns),
+            )
+            for name, heard in sorted(self._heard.items())
+        ]
+
+    @property
+    def mids(self) -> tuple[int, int]:
+        """Board messages whose mid was compared, and those that agreed."""
+        return self._checked, self._agreed
+
+    def _add(
+        self, name: str, expected: str, seen: str, at_ns: int, example: object = None, *, is_grave: bool = False
+    ) -> None:
+        self._found.add(name, expected=expected, seen=seen, at_ns=at_ns, example=example, is_grave=is_grave)
+
+
+def _median_s(values_ns: Iterable[int]) -> float | None:
+    values = list(values_ns)
+    return median(values) / NS_PER_S if values else None
+
+
+def _delays(items: Any, stamp: str, recv_ns: int) -> list[int]:
+    """Receipt minus stamp of each item with a readable stamp."""
+    found = []
+    for item in items if isinstance(items, list) else ():
+        try:
+            found.append(recv_ns - wire_time_ns(item.get(stamp) if isinstance(item, dict) else None))
+        except ValueError:
+            continue
+    return found

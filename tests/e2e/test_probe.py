@@ -1,0 +1,116 @@
+"""``probe`` as its user knows it: its report, its exit codes, and that it sends nothing that could change anything."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.commands import REPO, TIMEOUT_S, free_port, read_line, running
+from tests.e2e.test_doctor import KEY, SECRET, environment, flags
+
+LIGHTER = (
+    *("--config", str(REPO / "configs/lighter-sim.yml")),
+    *("--set", "instruments=[]", "--set", "exchange.product_code=ETH"),
+)
+PROBE = (sys.executable, "-m", "stall_then_strike.app.contact.probe")
+
+
+@pytest.fixture(scope="module")
+def venue() -> Iterator[str]:
+    with running("sim_exchange", "--api-key", KEY, "--api-secret", SECRET, "--maintenance", "off") as process:
+        yield read_line(process, r"ready rest=(\S+)")[1]
+
+
+def probe(folder: Path, *args: str, key: str | None = KEY, secret: str | None = SECRET) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*PROBE, *args],
+        cwd=folder,
+        env=environment(folder, key, secret, 80),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=TIMEOUT_S)
+    return process.returncode, out, err
+
+
+def at(venue: str, folder: Path, *more: str) -> list[str]:
+    """Flags for the venue; the probe has no log folder."""
+    given = flags(venue, folder)
+    return [*given[: given.index("--log-dir")], "--report", "report.md", *more]
+
+
+@pytest.mark.slow(seconds=12)
+def test_faithful_venue_has_no_deviation(venue: str, tmp_path: Path) -> None:
+    code, out, err = ended(probe(tmp_path, *at(venue, tmp_path, "--duration", "8")))
+    assert (code, err) == (0, "")
+    assert "with the account" in out
+    assert "No deviation" in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
+    text = (tmp_path / "report.md").read_text()
+    assert KEY not in text + out
+    assert SECRET not in text + out
+
+
+@pytest.mark.slow(seconds=9)
+def test_deviations_end_with_1_and_are_in_the_report(tmp_path: Path) -> None:
+    sets = ("--base", str(REPO / "configs/base.yml"), "--config", str(REPO / "configs/sim.yml"))
+    (tmp_path / "faults.yml").write_text("faults: [{kind: wrong_date}, {kind: stuck_remaining}]\n")
+    process = probe(tmp_path, *sets, "--set", "sim.faults=faults.yml", "--duration", "4", "--report", "r.md", key=None)
+    code, out, err = ended(process)
+    assert (code, err) == (1, "")
+    assert "the count of the limit address is stuck" in out
+    text = (tmp_path / "r.md").read_text()
+    assert "### the clock (grave)" in text
+    assert "x-ratelimit-remaining: 1" in text.lower()
+
+
+@pytest.mark.slow(seconds=5)
+def test_signal_ends_it_with_a_report(venue: str, tmp_path: Path) -> None:
+    process = probe(tmp_path, *at(venue, tmp_path, "--public"), key=None)
+    read_line(process, "without an account")
+    process.send_signal(signal.SIGINT)
+    code, _, _ = ended(process)
+    assert code in (0, 1)  # it may have heard too little
+    assert (tmp_path / "report.md").read_text().startswith("# Probe of the venue")
+
+
+@pytest.mark.slow(seconds=4)
+def test_nobody_there_is_a_deviation(tmp_path: Path) -> None:
+    dead = f"http://127.0.0.1:{free_port()}"
+    more = ("--public", "--duration", "3", "--set", "ws.connect_timeout_sec=1")
+    code, out, err = ended(probe(tmp_path, *at(dead, tmp_path, *more), key=None))
+    assert code == 1
+    assert "a run would not start: the feed" in out
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ((), "or --public, which needs no keys"),
+        (("--set", "exchange.base_url=http://example.com", "--set", "exchange.ws_url=ws://x"), "bitFlyer over TLS"),
+        (("--public", *LIGHTER), "probe knows one venue; accepted: bitflyer"),
+        (("--public", "--report", "old.md"), "--report old.md exists"),
+        (("--duration", "0"), "--duration"),
+    ],
+)
+def test_bad_input_is_named_and_ends_with_2(args: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    (tmp_path / "old.md").write_text("mine")
+    base = ("--base", str(REPO / "configs/base.yml"), "--config", str(REPO / "configs/live.yml"))
+    code, out, err = ended(probe(tmp_path, *base, *args, key=None))
+    assert (code, out) == (2, "")
+    assert words in err
+    assert re.search("accepted", err)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"old.md": "mine"}
