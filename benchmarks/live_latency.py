@@ -227,7 +227,7 @@ async def _measure(start: _Start, setting: Setting, seconds: float) -> Latency:
         seed=SEED,
         collateral_jpy=Decimal(10**9),
         calendar=Calendar(maintenance=None, breaker=None),
-        delays=Delays(answer=_NOW, registration=_NOW, cancel=_NOW, event=_NOW, listing=_NOW),
+        delays=Delays(answer=_NOW, registration=_NOW, late_share=0, cancel=_NOW, event=_NOW, listing=_NOW),
         limits=Limits(private_calls=MANY, order_calls=MANY, small_orders=MANY),
     )
     with tempfile.TemporaryDirectory() as folder:

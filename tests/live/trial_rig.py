@@ -28,6 +28,7 @@ TTL_S: Final = 3.0
 EVENT_NS: Final = 100 * NS_PER_MS
 PROMPT: Final = Delays(
     registration=(100 * NS_PER_MS, 100 * NS_PER_MS),
+    late_share=0,
     event=(EVENT_NS, EVENT_NS),
     listing=(50 * NS_PER_MS, 50 * NS_PER_MS),
 )

@@ -41,7 +41,7 @@ def test_recorded_figures_are_within_the_bands_or_named_as_kinder() -> None:
     """A band is chosen around what was recorded."""
     held = committed()
     assert [row.name for row in ROWS if not row.low <= held[row.source][row.name].value <= row.high] == []
-    assert {row.name for row in ROWS} <= {*MEASURES, *SPOT_LAGS, "accept_to_match_s"}
+    assert {row.name for row in ROWS} <= {*MEASURES, *SPOT_LAGS, "accept_to_match_s", "accept_late"}
 
 
 def test_markout_is_of_a_quote_one_tick_from_a_mid_that_stood_still() -> None:

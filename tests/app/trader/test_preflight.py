@@ -35,7 +35,7 @@ from tests.sim.private_rig import BID, KEY, NO_CALENDAR, OTHER, QUIET, order
 pytestmark = SIGNED
 # pybotters 1.x hands its `auth` to aiohttp in a way that aiohttp 3.14 warns of.
 
-AT_ONCE = Delays(registration=(0, 0), listing=(0, 0))
+AT_ONCE = Delays(registration=(0, 0), late_share=0, listing=(0, 0))
 
 
 def config(base_url: str, folder: Path, **sections: Mapping[str, Any]) -> AppConfig:

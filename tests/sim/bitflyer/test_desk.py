@@ -20,6 +20,7 @@ from tests.sim.private_rig import ASK, BID, KEY, MID, NO_CALENDAR, NO_LIMITS, Ro
 FIXED = Delays(
     answer=(0, 0),
     registration=(100 * NS_PER_MS, 100 * NS_PER_MS),
+    late_share=0,
     cancel=(100 * NS_PER_MS, 100 * NS_PER_MS),
     event=(50 * NS_PER_MS, 50 * NS_PER_MS),
     listing=(200 * NS_PER_MS, 200 * NS_PER_MS),
