@@ -203,7 +203,7 @@ async def test_a15_late_event_does_not_bring_an_order_back(tmp_path: Path) -> No
 
 async def test_a16_part_that_was_filled_before_the_cancel_stays(tmp_path: Path) -> None:
     """A16: a quote is filled in part, then cancelled: the part stays in the books."""
-    async with at_work(tmp_path) as work:
+    async with at_work(tmp_path, **STILL) as work:
         await work.until("quote", lambda: work.resting)
         order = work.hit_quote(40_000)
         await work.until("end of the quote", lambda: order.acceptance_id not in {o.acceptance_id for o in work.live})
