@@ -23,7 +23,7 @@ from stall_then_strike.lighter.markets import Markets
 from stall_then_strike.lighter.signing.intents import COI_MAX
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.types.errors import BatchFailed, ConfigError, NotSent, Rejected, UnfitOrder
-from stall_then_strike.types.names import NS_PER_S
+from stall_then_strike.types.names import NS_PER_MS, NS_PER_S
 from stall_then_strike.venues.lighter_hand import LighterHand
 from tests.lighter.dealer_rig import BTC, ETH, Rig, config, exchange, rig, sent
 
@@ -201,6 +201,25 @@ async def test_balance_and_positions_after_a_trade() -> None:
         assert (everything["ETH"]["size"], everything["ETH"]["avg_entry_price"]) == (Decimal("0.02"), "3100.00")
         with pytest.raises(ConfigError, match="symbol 'XYZ'"):
             await at.dealer.fetch_my_position("XYZ")
+
+
+async def test_candles_and_funding_of_a_market() -> None:
+    async with rig() as at:
+        other = at.venue.add_account()
+        async with await LighterDealer.create(config(at.venue.base_url, other)) as dealer:
+            await dealer.create_limit_order(3100.0, -0.03)
+            await dealer.flush()
+        await at.settled()
+        await at.dealer.create_market_order(+0.02)
+        await at.settled()
+        now_ms = at.venue.venue.floor.now_ns // NS_PER_MS
+        (candle,) = await at.dealer.calls.candles(ETH, "1m", now_ms - 120_000, now_ms)
+        assert {candle[part] for part in "ohlc"} == {3100.0}
+        assert (candle["v"], candle["V"]) == (0.02, 62.0)
+        assert await at.dealer.calls.candles(ETH, "1m", now_ms - 7_200_000, now_ms - 3_600_000) == []
+        assert await at.dealer.calls.funding_history(ETH, now_ms - 60_000, now_ms - 1) == [], "no hour is over"
+        with pytest.raises(Rejected, match="candles"):
+            await at.dealer.calls.candles(ETH, "7m", now_ms - 120_000, now_ms)
 
 
 async def test_market_order_needs_somebody_on_the_other_side_or_a_bound() -> None:

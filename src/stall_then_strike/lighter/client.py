@@ -69,6 +69,7 @@ class LighterClient:
         self._tx = sdk.TransactionApi(api_client)
         self._order = sdk.OrderApi(api_client)
         self._account_api = sdk.AccountApi(api_client)
+        self._history = sdk.CandlestickApi(api_client)
         self._account_index = account_index
         self._limiter = limiter
         self._tokens = tokens
@@ -163,6 +164,26 @@ class LighterClient:
         """The best resting orders of both sides."""
         call = self._order.order_book_orders_without_preload_content
         return await self._ask("orderBookOrders", call, market_id=market_index, limit=limit)
+
+    async def candles(
+        self, market_index: int, resolution: str, start_ms: int, end_ms: int, count: int = 500
+    ) -> list[dict[str, Any]]:
+        """Candles of a market, oldest first: ``t`` is the start in ms, ``o h l c`` prices, ``v`` base, ``V`` quote.
+
+        ``resolution`` is 1m, 5m, 15m, 30m, 1h, 4h, 12h, 1d or 1w. The venue gives the last ``count`` of the span, at
+        most 500.
+        """
+        span = {"start_timestamp": start_ms, "end_timestamp": end_ms, "count_back": count}
+        call = self._history.candles_without_preload_content
+        return _rows(await self._ask("candles", call, market_id=market_index, resolution=resolution, **span), "c")
+
+    async def funding_history(
+        self, market_index: int, start_ms: int, end_ms: int, count: int = 100
+    ) -> list[dict[str, Any]]:
+        """The funding rates of a market, hour by hour, oldest first; the last ``count`` of the span, at most 100."""
+        span = {"start_timestamp": start_ms, "end_timestamp": end_ms, "count_back": count}
+        call = self._history.fundings_without_preload_content
+        return _rows(await self._ask("fundings", call, market_id=market_index, resolution="1h", **span), "fundings")
 
     # --- one call ----------------------------------------------------------------------------------------------------
 
