@@ -36,7 +36,7 @@ WS_BATCH: Final = 15
 """Most transactions in one message."""
 MESSAGES_PER_MIN: Final = 180
 """Below the venue's 200, for what is sent beside the manager's count."""
-PRIVATE_KINDS: Final = frozenset(
+DEDICATED_CHANNELS: Final = frozenset(
     {
         "account_all",
         "account_all_assets",
@@ -51,6 +51,7 @@ PRIVATE_KINDS: Final = frozenset(
         "user_stats",
     }
 )
+"""Channels of one account each; they need a token. A public channel is one of a market."""
 _INVALID_AUTH: Final = 20013
 _TOO_MANY: Final = frozenset({23000, 30009, 30010})
 _RENEWED_SHARE: Final = 0.75
@@ -118,8 +119,8 @@ class LighterWebSocketManager(BaseWebSocketManager):
     @staticmethod
     def of_account(kind: str, account_index: int, market_index: int | None = None) -> str:
         """A private channel such as ``account_all``; ``account_orders`` and ``account_market`` need a market."""
-        if kind not in PRIVATE_KINDS:
-            raise ValueError(f"{kind} is no private channel; accepted: {', '.join(sorted(PRIVATE_KINDS))}")
+        if kind not in DEDICATED_CHANNELS:
+            raise ValueError(f"{kind} is no private channel; accepted: {', '.join(sorted(DEDICATED_CHANNELS))}")
         market = "" if market_index is None else f"{market_index}/"
         return f"{kind}/{market}{account_index}"
 
@@ -256,4 +257,4 @@ class LighterWebSocketManager(BaseWebSocketManager):
 
 def is_private(channel: str) -> bool:
     """Whether a channel needs a token."""
-    return channel.partition("/")[0] in PRIVATE_KINDS
+    return channel.partition("/")[0] in DEDICATED_CHANNELS

@@ -11,7 +11,7 @@ from typing import Any
 
 from stall_then_strike.lighter.handlers.base import Handler, Message, Unreadable
 from stall_then_strike.lighter.messages import AnyFrame, UnreadableFrame, read_frame
-from stall_then_strike.lighter.ws import PRIVATE_KINDS
+from stall_then_strike.lighter.ws import DEDICATED_CHANNELS
 
 
 class AccountHandler(Handler[AnyFrame]):
@@ -28,7 +28,7 @@ class AccountHandler(Handler[AnyFrame]):
         ``account_orders`` names its market in the channel, and the account in a field.
         """
         kind, channel = str(message.get("type")).partition("/")[2], str(message.get("channel"))
-        if kind not in PRIVATE_KINDS:
+        if kind not in DEDICATED_CHANNELS:
             return False
         if kind == "account_orders":
             return bool(message.get("account", self.account_index) == self.account_index)
