@@ -244,7 +244,9 @@ def has_terms(order: dict[str, Any], wish: Wish) -> bool:
 @asynccontextmanager
 async def _trading(plan: FaultPlan, speed: float) -> AsyncIterator[Room]:
     """An exchange with these faults, and a client that is connected to it."""
-    logging.getLogger("LighterDealer").setLevel(logging.ERROR)
+    log = logging.getLogger("LighterDealer")
+    before = log.level
+    log.setLevel(logging.ERROR)
     clock = ScaledClock(speed)
     start_ns = clock.now_ns()
     async with LighterExchange(
@@ -265,6 +267,7 @@ async def _trading(plan: FaultPlan, speed: float) -> AsyncIterator[Room]:
             socket.close()
             await asyncio.gather(running, return_exceptions=True)
             await dealer.aclose()
+            log.setLevel(before)
 
 
 async def trial(name: str, plan: FaultPlan, orders: int = 1_000, speed: float = SPEED) -> Outcome:

