@@ -101,8 +101,8 @@ def alone(plan: FaultPlan) -> FaultPlan:
     if fault.label in _OF_SNAPSHOTS:
         return replace(plan, faults=(fault, Fault(kind=FaultKind.ABORT_SOCKETS, from_s=fault.from_s, to_s=fault.to_s)))
     if fault.kind is FaultKind.STALE_NONCE:  # the next nonce is asked for after a lost answer
-        lost = Fault(kind=FaultKind.LOSE_REPLY, method=_SEND_TWO, from_s=fault.from_s, to_s=fault.to_s)
-        return replace(plan, faults=(fault, lost))
+        lost = Fault(kind=FaultKind.LOSE_REPLY, method=_SEND_TWO, count=1, from_s=fault.from_s, to_s=fault.to_s)
+        return replace(plan, faults=(replace(fault, to_s=PLAN_S), lost))  # some seconds later
     if (fault.method or "").startswith(_SENDS):
         return replace(plan, faults=(fault, replace(fault, method=_SEND_TWO)))  # requests come without a cut
     if not (fault.path or "").startswith(_SEND):
