@@ -33,7 +33,7 @@ class AnswerCheck:
 
     def __init__(self, exchange: ExchangeConfig, deviations: Deviations) -> None:
         """``exchange`` has the limits that the program counts with."""
-        self._found = deviations
+        self._found, self._add = deviations, deviations.add
         self._limits = {limit.name: limit for limit in bitflyer_limits(exchange)}
         self._last: dict[str, tuple[int, int]] = {}
         """For each limit: the last number of calls left, and how often it came in a row."""
@@ -147,11 +147,6 @@ class AnswerCheck:
         )
         body = (answer.text or "")[:200] if answer.status != 200 else ""
         return f"HTTP {answer.status}\n{headers}\n{body}".rstrip()
-
-    def _add(
-        self, name: str, expected: str, seen: str, at_ns: int, example: object = None, *, is_grave: bool = False
-    ) -> None:
-        self._found.add(name, expected=expected, seen=seen, at_ns=at_ns, example=example, is_grave=is_grave)
 
 
 def _floats(value: Any) -> Any:

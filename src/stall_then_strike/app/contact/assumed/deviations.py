@@ -53,7 +53,7 @@ class Deviations:
         return list(self._found)
 
     def add(
-        self, name: str, *, expected: str, seen: str, at_ns: int, example: object = None, is_grave: bool = False
+        self, name: str, expected: str, seen: str, at_ns: int, example: object = None, *, is_grave: bool = False
     ) -> None:
         """Count one. ``example`` is the parsed message, or a text."""
         name = self.masking.text(name)
@@ -78,4 +78,4 @@ class Deviations:
     def look_at(self, form: Form, value: object, where: str, at_ns: int) -> None:
         """Add what is wrong with a value that should have a form."""
         for flaw in form.flaws(value, where):
-            self.add(flaw.name, expected=flaw.expected, seen=flaw.seen, at_ns=at_ns, example=value)
+            self.add(*flaw, at_ns, value)

@@ -36,7 +36,7 @@ class EventCheck:
 
     def __init__(self, instrument: Instrument, deviations: Deviations) -> None:
         """Nothing was heard yet."""
-        self._found = deviations
+        self._found, self._add = deviations, deviations.add
         self._product = instrument.product_code
         self._feed = PrivateFeed(instrument, is_quiet=True)
         self._refused: dict[str, int] = {}
@@ -57,7 +57,7 @@ class EventCheck:
         for kind, count in refused.items():
             if kind not in _HARMLESS and count != self._refused.get(kind, 0):
                 self._add(
-                    f"the private parser refuses: {kind}", "it reads every event", kind, recv_ns, content, grave=True
+                    f"the private parser refuses: {kind}", "it reads every event", kind, recv_ns, content, is_grave=True
                 )
         self._refused = refused
         delays = []
@@ -77,7 +77,7 @@ class EventCheck:
         if unseen and self._prints:
             seen = f"{len(unseen)} of {len(due)} were not"
             name = "an execution of ours is not among the public ones"
-            self._add(name, "each is told on both channels, with one id", seen, now_ns, None, grave=True)
+            self._add(name, "each is told on both channels, with one id", seen, now_ns, None, is_grave=True)
 
     def _check(self, item: dict[str, Any], recv_ns: int) -> None:
         self.count += 1
@@ -85,7 +85,7 @@ class EventCheck:
         form = EVENTS.get(kind) if isinstance(kind, str) else None
         if form is None:
             self._add(
-                "an event of an unknown type", f"one of {', '.join(EVENTS)}", str(kind), recv_ns, item, grave=True
+                "an event of an unknown type", f"one of {', '.join(EVENTS)}", str(kind), recv_ns, item, is_grave=True
             )
             return
         self._found.look_at(form, item, str(kind), recv_ns)
@@ -103,7 +103,9 @@ class EventCheck:
 
     def _check_story(self, order: _Order, kind: str, item: dict[str, Any], recv_ns: int) -> None:
         if order.ended and kind != "CANCEL_FAILED":
-            self._add("an event after an order's end", "none", f"{kind} after {order.ended}", recv_ns, item, grave=True)
+            self._add(
+                "an event after an order's end", "none", f"{kind} after {order.ended}", recv_ns, item, is_grave=True
+            )
         if kind in _ENDS:
             order.ended = order.ended or kind
         elif kind == "ORDER":
@@ -125,9 +127,6 @@ class EventCheck:
         if told is not None and told != order.rest:
             expected = f"{order.rest}, the order's size less its executions"
             self._add("outstanding_size is not what is left", expected, str(told), recv_ns, item)
-
-    def _add(self, name: str, expected: str, seen: str, at_ns: int, example: object, *, grave: bool = False) -> None:
-        self._found.add(name, expected=expected, seen=seen, at_ns=at_ns, example=example, is_grave=grave)
 
 
 def _decimal(value: object) -> Decimal | None:

@@ -61,7 +61,7 @@ class Masking:
         if isinstance(value, str) and is_id:
             return self._mark(value)
         if type(value) in (int, float) and (is_id or field in _MONEY) and value:
-            return type(value)(_DIGIT.sub("9", repr(value))) if type(value) is int else "(an amount)"
+            return int(_DIGIT.sub("9", repr(value))) if type(value) is int else "(an amount)"
         if isinstance(value, str) and field in _MONEY:
             return _DIGIT.sub("9", value)
         return self.text(value) if isinstance(value, str) else value

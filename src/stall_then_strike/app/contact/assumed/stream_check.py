@@ -88,7 +88,7 @@ class StreamCheck:
 
     def __init__(self, cfg: AppConfig, deviations: Deviations, *, is_private: bool) -> None:
         """``is_private``: the connection has the private channel."""
-        self._found = deviations
+        self._found, self._add = deviations, deviations.add
         self._feed = MarketFeed(cfg, is_quiet=True, is_recorded=True)
         self._product = self._feed.product
         self._asked = {*self._feed.channels, *cfg.ws.channels, *([EVENTS_CHANNEL] if is_private else [])}
@@ -119,7 +119,7 @@ class StreamCheck:
     def on_dropped(self, now_ns: int, why: str) -> None:
         """The connection was lost."""
         self.is_connected = False
-        self._found.add("the connection was lost", expected="it lasts", seen=why, at_ns=now_ns)
+        self._add("the connection was lost", expected="it lasts", seen=why, at_ns=now_ns)
 
     def on_frame(self, data: bytes, recv_ns: int) -> None:
         """Check one text frame."""
@@ -286,11 +286,6 @@ class StreamCheck:
     def mids(self) -> tuple[int, int]:
         """Board messages whose mid was compared, and those that agreed."""
         return self._checked, self._agreed
-
-    def _add(
-        self, name: str, expected: str, seen: str, at_ns: int, example: object = None, *, is_grave: bool = False
-    ) -> None:
-        self._found.add(name, expected=expected, seen=seen, at_ns=at_ns, example=example, is_grave=is_grave)
 
 
 def _median_s(values_ns: Iterable[int]) -> float | None:
