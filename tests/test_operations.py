@@ -67,7 +67,7 @@ def test_started_command_exists_and_takes_its_flags(command: list[str]) -> None:
     assert program in scripts
     if program == PROGRAM:
         program, *flags = flags
-    module = importlib.import_module(f"stall_then_strike.app.{VERBS[program].module}")
+    module = VERBS[program].load()
     parser: argparse.ArgumentParser = module.parser()
     args = parser.parse_args(flags)
     assert (REPO / args.config).is_file()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.sts.program import VERBS, main, run_of
+from stall_then_strike.app.sts.program import VERBS, main
 
 PROJECT = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
 SCRIPTS: dict[str, str] = PROJECT["scripts"]
@@ -61,7 +61,7 @@ def test_help_of_each_verb_has_examples_that_it_takes_and_exit_codes(
     monkeypatch.setattr(sys, "argv", [f"/usr/bin/{'sts' if called == 'sts' else name}"])
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as end:
-        run_of(VERBS[name])(["--help"])
+        VERBS[name].load().main(["--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
     spoken = f"sts {name}" if called == "sts" else name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -52,8 +51,9 @@ def whole_parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(prog=PROGRAM)
     verbs = whole.add_subparsers()
     for name, verb in VERBS.items():
-        module = importlib.import_module(f"stall_then_strike.app.{verb.module}")
-        verbs.add_parser(name, help=verb.text, parents=[module.parser()], add_help=False, conflict_handler="resolve")
+        verbs.add_parser(
+            name, help=verb.text, parents=[verb.load().parser()], add_help=False, conflict_handler="resolve"
+        )
     return whole
 
 

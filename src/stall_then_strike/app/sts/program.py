@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from types import MappingProxyType
-from typing import Final, NamedTuple, cast
+from types import MappingProxyType, ModuleType
+from typing import Final, NamedTuple
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command_parser import PROGRAM
+
+_PACKAGE: Final = "stall_then_strike"
 
 
 class Verb(NamedTuple):
@@ -20,6 +22,10 @@ class Verb(NamedTuple):
     """Below ``stall_then_strike.app``; it has ``main`` and ``parser``."""
     text: str
     """What it does, in a few words."""
+
+    def load(self) -> ModuleType:
+        """Its module."""
+        return importlib.import_module(f"{_PACKAGE}.app.{self.module}")
 
 
 class Chapter(NamedTuple):
@@ -81,14 +87,16 @@ CHAPTERS: Final = (
 VERBS: Final[Mapping[str, Verb]] = MappingProxyType(
     {name: verb for chapter in CHAPTERS for name, verb in chapter.verbs.items()}
 )
-_PACKAGE: Final = "stall_then_strike"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb and return its exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
     verb = VERBS.get(given[0].replace("-", "_")) if given else None
-    return _tell(given) if verb is None else run_of(verb)(given[1:])
+    if verb is None:
+        return _tell(given)
+    run: cli.Main = verb.load().main
+    return run(given[1:])
 
 
 @cli.command(PROGRAM, patient=True)
@@ -103,12 +111,6 @@ def _tell(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{PROGRAM}: {word} is no verb; accepted: {', '.join(VERBS)}\n")
         return cli.EXIT_USAGE
     return cli.EXIT_DONE if word else cli.EXIT_USAGE
-
-
-def run_of(verb: Verb) -> Callable[[Sequence[str]], int]:
-    """The function that runs a verb."""
-    module = importlib.import_module(f"{_PACKAGE}.app.{verb.module}")
-    return cast("Callable[[Sequence[str]], int]", module.main)
 
 
 def help_text() -> str:
