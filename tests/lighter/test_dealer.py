@@ -183,13 +183,17 @@ async def test_public_book_tells_of_orders_of_others() -> None:
         assert (found["owner_account_index"], found["price"]) == (other.account_index, "2900.00")
 
 
+async def another_offers(at: Rig) -> None:
+    """Another account offers 0.03 ETH at 3,100."""
+    async with await LighterDealer.create(config(at.venue.base_url, at.venue.add_account())) as dealer:
+        await dealer.create_limit_order(3100.0, -0.03)
+        await dealer.flush()
+    await at.settled()
+
+
 async def test_balance_and_positions_after_a_trade() -> None:
     async with rig() as at:
-        other = at.venue.add_account()
-        async with await LighterDealer.create(config(at.venue.base_url, other)) as dealer:
-            await dealer.create_limit_order(3100.0, -0.03)
-            await dealer.flush()
-        await at.settled()
+        await another_offers(at)
         balance = await at.dealer.fetch_my_balance()
         assert balance["collateral"] == Decimal(10_000)  # type: ignore[index]  # it is a dictionary here
         assert await at.dealer.fetch_my_position("ETH") == 0
@@ -205,11 +209,7 @@ async def test_balance_and_positions_after_a_trade() -> None:
 
 async def test_candles_and_funding_of_a_market() -> None:
     async with rig() as at:
-        other = at.venue.add_account()
-        async with await LighterDealer.create(config(at.venue.base_url, other)) as dealer:
-            await dealer.create_limit_order(3100.0, -0.03)
-            await dealer.flush()
-        await at.settled()
+        await another_offers(at)
         await at.dealer.create_market_order(+0.02)
         await at.settled()
         now_ms = at.venue.venue.floor.now_ns // NS_PER_MS
