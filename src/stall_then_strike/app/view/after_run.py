@@ -22,7 +22,7 @@ _QUOTING: Final = Reason.QUOTING.label
 _NOT_TOLD: Final = {_QUOTING, Reason.STOPPING.label}
 """Reasons that do not keep a strategy from quoting."""
 _WORDS: Final = {reason.label: text for reason, text in SENTENCES.items()}
-_LIMITS: Final = frozenset({Reason.BUDGET.label})
+_BUDGET: Final = Reason.BUDGET.label
 
 Step = tuple[str, str]
 """A command, and what it is for."""
@@ -55,7 +55,7 @@ def _told(one: InstrumentSnapshot, last: Snapshot) -> list[RenderableType]:
 
 def _meaning(word: str, last: Snapshot) -> str:
     text = _WORDS.get(word, "")
-    uses = [f"{use.name} {use.used:,}/{use.limit:,}" for use in last.budget if use.used] if word in _LIMITS else []
+    uses = [f"{use.name} {use.used:,}/{use.limit:,}" for use in last.budget if use.used] if word == _BUDGET else []
     return f"{text} Used at the end: {', '.join(uses)}." if uses else text
 
 
