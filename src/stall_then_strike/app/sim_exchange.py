@@ -28,7 +28,7 @@ from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
 from stall_then_strike.config.products import InstrumentConfig
-from stall_then_strike.infra.clock import ScaledClock, SystemClock
+from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.ledger import Rounding
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
@@ -155,7 +155,7 @@ def _market(args: argparse.Namespace) -> tuple[list[Market], MarketSource, Scale
         if why := stamps.fault(at_end=True):
             sys.stderr.write(f"sim_exchange: --tape {args.tape}: {why}; it is played as it stands\n")
         return [], tape, ScaledClock(args.speed, tape.start_ns) if is_paced else None
-    clock = SystemClock() if args.speed == 1.0 else ScaledClock(args.speed if is_paced else 1.0)
+    clock = ScaledClock(args.speed if is_paced else 1.0)
     markets = open_markets([fx_btc_jpy(), *args.also], args.seed, clock.now_ns(), REGIMES[args.market])
     return markets, source_of(markets), clock if is_paced else None
 

@@ -19,7 +19,7 @@ from stall_then_strike.app.shell import cli, venue_flags
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
-from stall_then_strike.infra.clock import ScaledClock, SystemClock
+from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.sim.faults.kinds import FaultPlan, FaultVenue
 from stall_then_strike.sim.faults.lighter_catalogue import LIGHTER_RECIPES
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, LighterMarket, Plan
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _serve(plan: FaultPlan | None, args: argparse.Namespace) -> int:
     """Serve until a signal or the end of the duration."""
     ending = Ending()
-    clock = SystemClock() if args.speed == 1.0 else ScaledClock(args.speed)
+    clock = ScaledClock(args.speed)
     exchange = LighterExchange(
         clock=clock,
         markets=args.markets,
