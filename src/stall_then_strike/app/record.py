@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
         "--log-dir", metavar="DIR", type=Path, default=Path("logs/record"), help="folder of logs (default: %(default)s)"
     )
     flags.add_argument("--duration", metavar="SECONDS", type=cli.positive_seconds, help="stop after this time")
-    flags.add_argument("--check", action="store_true", help="print the effective configuration and exit")
+    cli.add_check_flag(flags)
     return flags
 
 

@@ -148,7 +148,7 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
 
 def _next_steps(cfg: AppConfig, args: argparse.Namespace) -> list[Step]:
     """What a newcomer can do after the run."""
-    folder = "" if args.log_dir == Path("logs") else f" --log-dir {args.log_dir}"
+    folder = "" if args.log_dir == cli.LOGS else f" --log-dir {args.log_dir}"
     steps = [
         (f"sts report {args.log_dir}", "the run as one page of charts (needs the extra `research`)"),
         (f"sts why{folder} --runs", "the runs of these logs; `sts why TIME` explains what was done then, and why"),

@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     )
     cli.add_config_flags(flags, override="configs/live.yml")
     flags.add_argument(
-        "--log-dir", metavar="DIR", type=Path, default=Path("logs"), help="folder of all logs (default: %(default)s)"
+        "--log-dir", metavar="DIR", type=Path, default=cli.LOGS, help="folder of all logs (default: %(default)s)"
     )
     flags.add_argument(
         "--window",

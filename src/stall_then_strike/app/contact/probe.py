@@ -33,7 +33,7 @@ from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.credentials import Credentials
-from stall_then_strike.infra.clock import ScaledClock, SystemClock
+from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.sim.faults.plan_file import load_fault_plan
 from stall_then_strike.types.errors import ConfigError, LogError
 from stall_then_strike.venues.choice import venue_of
@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         },
     )
     cli.add_config_flags(flags, override="configs/live.yml")
-    flags.add_argument("--check", action="store_true", help="print the effective configuration and exit")
+    cli.add_check_flag(flags)
     flags.add_argument("--public", action="store_true", help="leave the account out: no keys are needed")
     flags.add_argument(
         "--gentle", action="store_true", help="leave out the questions that the venue answers with an error"
@@ -104,7 +104,7 @@ async def _probe(cfg: AppConfig, account: Credentials | None, args: argparse.Nam
     ending, width = Ending(), shutil.get_terminal_size().columns
     async with AsyncExitStack() as stack:
         speed = float(cfg.sim.speed) if cfg.env == "sim" else 1.0
-        clock = ScaledClock(speed) if speed != 1.0 else SystemClock()
+        clock = ScaledClock(speed)
         where = f"{cfg.exchange.product_code} at {cfg.exchange.base_url}"
         if cfg.env == "sim":
             faults = load_fault_plan(cli.settings_file(Path(cfg.sim.faults))) if cfg.sim.faults else None

@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         },
     )
     cli.add_config_flags(flags, override="configs/live.yml")
-    flags.add_argument("--check", action="store_true", help="print the effective configuration and exit")
+    cli.add_check_flag(flags)
     flags.add_argument(
         "--log-dir",
         metavar="DIR",

@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("command", choices=(_STATUS, *(verb.value for verb in Verb)), metavar="COMMAND")
     flags.add_argument(
-        "--log-dir", metavar="DIR", type=Path, default=Path("logs"), help="log folder of the run (default: %(default)s)"
+        "--log-dir", metavar="DIR", type=Path, default=cli.LOGS, help="log folder of the run (default: %(default)s)"
     )
     flags.add_argument("--reason", metavar="TEXT", default="", help="why, for the journal")
     flags.add_argument("--yes", action="store_true", help="do not ask")

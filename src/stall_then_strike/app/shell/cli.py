@@ -41,6 +41,7 @@ EXIT_HALTED: Final = 3
 EXIT_INTERRUPTED: Final = 130
 
 CONFIGS: Final = Path("configs")
+LOGS: Final = Path("logs")
 DEFAULTS: Final = Path(config.__file__).parent / "defaults"
 """The package's own configurations, used when the current folder has none in ``configs``."""
 _LIVE: Final = "live.yml"
@@ -139,12 +140,17 @@ def add_config_flags(parser: argparse.ArgumentParser, *, override: str) -> None:
     )
 
 
+def add_check_flag(parser: argparse.ArgumentParser) -> None:
+    """``--check``."""
+    parser.add_argument("--check", action="store_true", help="print the effective configuration and exit")
+
+
 def add_common_flags(parser: argparse.ArgumentParser, *, override: str, has_duration: bool = True) -> None:
     """Flags that every trading command has; ``override`` describes the default of ``--config``."""
     add_config_flags(parser, override=override)
-    parser.add_argument("--check", action="store_true", help="print the effective configuration and exit")
+    add_check_flag(parser)
     parser.add_argument(
-        "--log-dir", metavar="DIR", type=Path, default=Path("logs"), help="folder of all logs (default: %(default)s)"
+        "--log-dir", metavar="DIR", type=Path, default=LOGS, help="folder of all logs (default: %(default)s)"
     )
     if not has_duration:
         return
