@@ -44,7 +44,6 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.http_writer import StreamWriter
 from loguru import logger
 
 from benchmarks.limits import MANY, WIDE
@@ -56,6 +55,7 @@ from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.line import ready_line
 from stall_then_strike.infra.watch.alerts import Alerts, AlertUrls
 from stall_then_strike.sim.bitflyer.private_venue import PrivateVenue
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
@@ -169,8 +169,7 @@ def _stamp(run: LiveRun, stamps: Stamps) -> None:
     _around(core, "on_event", before=ends("view"), after=stamps.decided)
     _around(run.trader.owed, "add", after=ends("journal"))
     _around(connection.https[0], "place", before=ends("turn"))
-    _around(StreamWriter, "_write", before=ends("build"), after=lambda _: stamps.written())
-    _around(StreamWriter, "_writelines", before=ends("build"), after=lambda _: stamps.written())
+    _around(ready_line, "_write", before=ends("build"), after=lambda _: stamps.written())
 
 
 def trade(base_url: str, ws_url: str, folder: Path) -> None:
@@ -267,7 +266,7 @@ async def _measure(strikes: int, folder: Path) -> tuple[list[list[int]], list[li
     venue = free_venue(market)
     kinds: list[bool] = []
     async with BitflyerExchange(market, clock=SystemClock(), private=venue, ip_limit=None) as exchange:
-        daemon = Popen(  # noqa: S603 - ourselves
+        daemon = Popen(  # noqa: S603, ASYNC220 - ourselves, before anything is measured
             [sys.executable, "-m", "benchmarks.path", "--trade", exchange.base_url, exchange.ws_url, str(folder)],
             stdin=DEVNULL,
             stdout=PIPE,
