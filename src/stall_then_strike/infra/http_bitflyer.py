@@ -6,8 +6,8 @@ counted for it as they are made, and a report says how many calls it took. (aioh
 pooled connection turns out to be dead, never a POST.) Redirects are not followed, because they would send a signed
 request elsewhere, and an oversized answer is not read to its end.
 
-Orders and cancels go out over an open connection of `line/ready_line.py`, if there is one: signed here, in one write, and
-their answers are judged as all others. Everything else goes through pybotters.
+Orders and cancels go out over an open connection of `line/ready_line.py`, if there is one: signed here, sent in one
+write, their answers judged as all others. Everything else goes through pybotters.
 
 Exceptions of the transport are not chained to ours: some contain the request with its key.
 
