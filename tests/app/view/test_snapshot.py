@@ -39,6 +39,7 @@ ACCOUNT = {
     "day",
     "pnl_limit",
     "drawdown_limit",
+    "equity",
     "budget",
     "budget_wait",
     "latency",

@@ -37,13 +37,8 @@ def test_a_token_that_can_be_guessed_is_refused_and_not_shown(
 
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     blocked = "import sys; sys.modules['nicegui'] = None\nfrom stall_then_strike.app.web.console import main\n"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{blocked}sys.exit(main([]))"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    program = [sys.executable, "-c", f"{blocked}sys.exit(main([]))"]
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == cli.EXIT_USAGE
     assert done.stderr == (
         "console: needs nicegui from the extra console, which is not installed; "

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Final, Self
 
 from stall_then_strike.app.trader.trader import Seat, Trader
+from stall_then_strike.app.view.course import Course
 from stall_then_strike.app.view.snapshot import (
     AccountLine,
     BudgetUse,
@@ -85,6 +86,7 @@ class Observer:
         self._condition, self._read_ns = condition, read_ns
         self._kept: Snapshot | None = None
         self._kept_ns = 0
+        self._equity = Course()
 
     def restart(self, start_ns: int) -> None:
         """Count the run's length from ``start_ns``."""
@@ -112,6 +114,8 @@ class Observer:
         portfolio, core = trader.portfolio, trader.portfolio.first
         halted, switch = core.halted, core.kill_switch
         instruments = tuple(_instrument(seat, now) for seat in trader.seats)
+        date = core.calendar.day(now).isoformat()
+        day = instruments[0].day if portfolio.day is None else _together(portfolio.day)
         return Snapshot(
             ts_ns=now,
             mode=self._mode,
@@ -123,10 +127,11 @@ class Observer:
             reconnects=condition.reconnects,
             account=_account(portfolio, now, condition),
             quote=core.instrument.quote,
-            date=core.calendar.day(now).isoformat(),
-            day=instruments[0].day if portfolio.day is None else _together(portfolio.day),
+            date=date,
+            day=day,
             pnl_limit=core.cfg.risk.daily_pnl_jpy,
             drawdown_limit=core.cfg.risk.max_dd_jpy,
+            equity=self._equity.add(day.pnl, now, date),
             budget=tuple(
                 BudgetUse(name=use.name, used=use.used, limit=use.limit, next_s=max(0, use.free_ns - now) / NS_PER_S)
                 for use in core.budget.use(now)

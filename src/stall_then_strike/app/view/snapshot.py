@@ -345,6 +345,8 @@ class Snapshot:
     pnl_limit: Decimal | None = None
     """Result of the day at which trading halts, below zero."""
     drawdown_limit: Decimal | None = None
+    equity: tuple[Decimal, ...] = ()
+    """The day's result at even steps of time since the run or the day began, oldest first; the last is the present."""
 
     budget: tuple[BudgetUse, ...] = ()
     budget_wait: str = ""

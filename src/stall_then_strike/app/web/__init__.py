@@ -11,6 +11,6 @@ front_door  log in and out, language and colours, figures for Prometheus
 pages       the pages
 act_dialog  commands, each asked back
 poller      asks the daemon once for all
-tracks      the last minutes of prices, and the day's result
+tracks      the last minutes of prices, quotes and fills
 drawing/    texts, figures and parts of pages
 """

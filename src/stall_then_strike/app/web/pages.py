@@ -84,7 +84,7 @@ class Desk:
             "decisions": panes.decisions_pane(one, words),
             "limits": panes.limits_pane(limit_gauges(run, words), run.budget_wait, words),
             "health": panes.health_pane(health_lines(run, words), words),
-            "equity": panes.card(words("equity"), equity_chart(tracks.equity, words), cls="equity"),
+            "equity": panes.card(words("equity"), equity_chart(run.equity, words), cls="equity"),
         }
 
 

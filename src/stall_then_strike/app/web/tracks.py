@@ -1,4 +1,4 @@
-"""What the console has seen of a run: the way of prices, quotes and the day's result, bounded."""
+"""What the console has seen of a run: the way of prices, quotes and fills, bounded."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ MINUTES: Final = 10
 """How far back prices are kept."""
 _LEAST_GAP_NS: Final = NS_PER_S // 2
 _MOST_POINTS: Final = 2 * 60 * MINUTES
-_EQUITY_STEP_NS: Final = 30 * NS_PER_S
-_MOST_EQUITY: Final = 2 * 60 * 24
 _MOST_FILLS: Final = 200
 
 
@@ -51,40 +49,29 @@ class Track:
 
 
 class Tracks:
-    """All instruments', and the account's day."""
+    """All instruments'."""
 
     def __init__(self) -> None:
         """Nothing seen yet."""
         self._of: dict[str, Track] = {}
-        self._equity: deque[tuple[int, Decimal]] = deque(maxlen=_MOST_EQUITY)
-        self._date = ""
+        self._last_ns = 0
 
     def of(self, product: str) -> Track:
         """An instrument's; an empty one if it was not seen."""
         return self._of.get(product) or Track()
 
-    @property
-    def equity(self) -> tuple[tuple[int, Decimal], ...]:
-        """The day's result over time, about every half minute, the latest as it is."""
-        return tuple(self._equity)
-
     def add(self, seen: Snapshot) -> None:
         """Take one more snapshot. A clock that goes back, as in a new run on a tape, begins anew."""
-        if self._equity and seen.ts_ns < self._equity[-1][0]:
-            self._of, self._date = {}, ""
+        if seen.ts_ns < self._last_ns:
+            self._of = {}
+        self._last_ns = seen.ts_ns
         for one in seen.instruments:
             own = {side: [o.price for o in one.orders if o.side is side and o.price is not None] for side in Side}
-            known = one.best_bid is not None and one.best_ask is not None
+            bid, ask = one.best_bid, one.best_ask
             point = Point(
                 seen.ts_ns,
-                (one.best_bid + one.best_ask) / 2 if known and one.best_bid and one.best_ask else None,
+                None if bid is None or ask is None else (bid + ask) / 2,
                 max(own[Side.BUY], default=None),
                 min(own[Side.SELL], default=None),
             )
             self._of.setdefault(one.product, Track()).add(point, one.fills)
-        if seen.date != self._date:
-            self._date = seen.date
-            self._equity.clear()
-        if len(self._equity) > 1 and self._equity[-1][0] - self._equity[-2][0] < _EQUITY_STEP_NS:
-            self._equity.pop()
-        self._equity.append((seen.ts_ns, seen.day.pnl))

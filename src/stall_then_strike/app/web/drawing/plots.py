@@ -72,33 +72,30 @@ def price_chart(track: Track, words: Words) -> Html:
     )
     label = words("chart.price", minutes=MINUTES)
     edges = (price(scale.high.quantize(mids[-1])), price(scale.low.quantize(mids[-1])))
-    return _figure(label, lines, marks, edges, (from_ns, until_ns), _legend(words))
+    ends = (utc_clock(from_ns)[:8], utc_clock(until_ns)[:8])
+    return _figure(label, lines, marks, edges, ends, _legend(words))
 
 
-def equity_chart(equity: Sequence[tuple[int, Decimal]], words: Words) -> Html:
-    """The day's result since the console looks."""
+def equity_chart(equity: Sequence[Decimal], words: Words) -> Html:
+    """The day's result at even steps, the last one now, and a line at nothing."""
     if len(equity) < 2:
-        return tag("p", words("chart.none"), cls="empty")
-    scale = Scale(equity[0][0], equity[-1][0], [*(value for _, value in equity), Decimal(0)])
-    zero = scale.y(Decimal(0))
-    lines = joined(
-        (
-            tag("path", d=f"M0 {zero:.1f}H{_WIDTH}", cls="zero"),
-            tag("path", d=_path(equity, scale, gap_ns=60 * NS_PER_S), cls="mid"),
-        )
-    )
+        return tag("p", words("equity.none"), cls="empty")
+    steps = list(enumerate(equity))
+    scale = Scale(0, len(equity) - 1, [*equity, Decimal(0)])
+    zero = tag("path", d=f"M0 {scale.y(Decimal(0)):.1f}H{_WIDTH}", cls="zero")
+    lines = joined((zero, tag("path", d=_path(steps, scale), cls="mid")))
     edges = (money(scale.high), money(scale.low))
-    return _figure(words("equity"), lines, Html(""), edges, (equity[0][0], equity[-1][0]), Html(""))
+    return _figure(words("equity"), lines, Html(""), edges, (words("equity.from"), words("equity.now")), Html(""))
 
 
-def _figure(label: str, lines: Html, marks: Html, edges: tuple[str, str], span: tuple[int, int], legend: Html) -> Html:
+def _figure(label: str, lines: Html, marks: Html, edges: tuple[str, str], ends: tuple[str, str], legend: Html) -> Html:
     drawn = tag(
         "svg", lines, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", preserveAspectRatio="none", role="img", aria_label=label
     )
     plot = tag(
         "div", drawn, marks, tag("span", edges[0], cls="edge top"), tag("span", edges[1], cls="edge low"), cls="plot"
     )
-    times = tag("div", *(tag("span", utc_clock(ts_ns)[:8]) for ts_ns in span), cls="times")
+    times = tag("div", *(tag("span", end) for end in ends), cls="times")
     return tag("figure", plot, times, legend, cls="chart")
 
 
@@ -112,11 +109,11 @@ def _column(points: Sequence[Point], get: Callable[[Point], Decimal | None]) -> 
     return [(point.ts_ns, get(point)) for point in points]
 
 
-def _path(values: _Values, scale: Scale, gap_ns: int = _GAP_NS) -> str:
-    return "".join(_steps(values, scale, gap_ns))
+def _path(values: _Values, scale: Scale) -> str:
+    return "".join(_steps(values, scale))
 
 
-def _steps(values: _Values, scale: Scale, gap_ns: int) -> Iterator[str]:
+def _steps(values: _Values, scale: Scale) -> Iterator[str]:
     """A line of steps, broken where nothing was known."""
     before_ns: int | None = None
     for ts_ns, value in values:
@@ -124,6 +121,6 @@ def _steps(values: _Values, scale: Scale, gap_ns: int) -> Iterator[str]:
             before_ns = None
             continue
         x, y = scale.x(ts_ns) * _WIDTH, scale.y(value)
-        is_on = before_ns is not None and ts_ns - before_ns <= gap_ns
+        is_on = before_ns is not None and ts_ns - before_ns <= _GAP_NS
         yield f"H{x:.1f}V{y:.1f}" if is_on else f"M{x:.1f} {y:.1f}"
         before_ns = ts_ns
