@@ -117,6 +117,7 @@ SHELL: Final = set("*?$&|<>;`")
 NOT_RUN: Final = {
     "poetry run sts rehearse": "asks on a terminal; test_rehearse.py answers",
     "poetry run sts rehearse --round-trip": "asks on a terminal; test_rehearse.py answers",
+    "poetry run sts console": "runs until it is stopped; tests/app/web has it",
     "make demo": "sets up another environment; what it then runs is the first command of the list above",
     "make test": "is what runs this",
     "make quick": "is a part of it",
