@@ -69,12 +69,13 @@ def live(quick: bool) -> None:
     """Exchange to exchange."""
     seconds = 15 if quick else 90
     print(f"\nexchange's board message -> its receipt of the order, {seconds} s for each trader, us: median (p99)\n")
-    print(f"{'strike possible':<16}{'trader':<16}{'strikes':>8}{'first order':>22}{'whole strike':>22}")
+    print(f"{'strike possible':<16}{'trader':<16}{'strikes':>8}{'first order':>22}{'whole strike':>22}{'exchange':>10}")
     for setting in (live_latency.BY_MESSAGE, live_latency.BY_MATURITY):
         result = live_latency.compare(setting, seconds)
         for name, trader in (("run_live", result.daemon), ("stock", result.stock)):
             cells = [f"{t.median_ns / 1e3:,.0f} ({t.p99_ns / 1e3:,.0f})" for t in (trader.first, trader.whole)]
-            print(f"{setting.name:<16}{name:<16}{trader.strikes:>8}{cells[0]:>22}{cells[1]:>22}")
+            own = f"{trader.exchange_ns / 1e3:,.0f}"
+            print(f"{setting.name:<16}{name:<16}{trader.strikes:>8}{cells[0]:>22}{cells[1]:>22}{own:>10}")
         pairs = ((result.daemon.first, result.stock.first), (result.daemon.whole, result.stock.whole))
         times = [f"{stock.median_ns / ours.median_ns:.1f} ({stock.p99_ns / ours.p99_ns:.1f})" for ours, stock in pairs]
         print(f"{'':<16}{'times':<24}{times[0]:>22}{times[1]:>22}")
