@@ -54,7 +54,7 @@ import orjson
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from benchmarks.limits import MANY, WIDE
+from benchmarks.limits import MANY, WIDE, apart
 from stall_then_strike.app.shell import cli
 from stall_then_strike.infra.bitflyer.store import Board
 from stall_then_strike.infra.clock import SystemClock
@@ -263,7 +263,8 @@ def _stock(exchange: BitflyerExchange, setting: Setting, _folder: Path) -> Popen
 @contextmanager
 def _until_left(trader: Popen[bytes]) -> Iterator[None]:
     try:
-        yield
+        with apart(trader.pid):
+            yield
     finally:
         trader.kill()
         trader.wait()

@@ -46,7 +46,7 @@ from typing import Any, Final
 from aiohttp.client_proto import ResponseHandler
 from loguru import logger
 
-from benchmarks.limits import MANY, WIDE
+from benchmarks.limits import MANY, WIDE, apart
 from benchmarks.live_latency import KEY, free_venue
 from benchmarks.messages import BOARD, SNAPSHOT, frame
 from stall_then_strike.app.shell import cli
@@ -75,6 +75,7 @@ PAUSE_S: Final = 0.1
 TURN: Final = 20
 """Strikes in a row of one kind."""
 _LIMIT_S: Final = 20.0
+_LOST_NS: Final = 50_000_000
 _SETTLED_S: Final = 0.01
 _STILL: Final = FlowModel(
     fair_ticks=MID,
@@ -103,9 +104,10 @@ class Stamps:
     """Whether the core has struck at the message; the next may come before both orders are written."""
 
     def arrived(self) -> None:
-        """Bytes came on the socket: perhaps a strike begins."""
-        if not self.is_strike:
-            self.now = [perf_counter_ns()]
+        """Bytes came on the socket: perhaps a strike begins. One that found no connection ready is not counted."""
+        now_ns = perf_counter_ns()
+        if not self.is_strike or now_ns - self.now[0] > _LOST_NS:
+            self.now, self.is_strike = [now_ns], False
 
     def decided(self, step: Step) -> None:
         """The core has made its step."""
@@ -260,6 +262,16 @@ class Metronome:
         self._exchange.inject(Channel.BOARD, frame(BOARD, {"mid_price": float(mid), "bids": bids, "asks": asks}))
 
 
+async def _play(metronome: Metronome, strikes: int, kinds: list[bool]) -> None:
+    """So many strikes cold and warm, in turns; note which were cold."""
+    await metronome.begin()
+    while len(kinds) < 2 * strikes:
+        for is_cold in (True, False):
+            for _ in range(min(TURN, strikes)):
+                await metronome.strike(PAUSE_S if is_cold else 0.001)
+                kinds.append(is_cold)
+
+
 async def _measure(strikes: int, folder: Path) -> tuple[list[list[int]], list[list[int]]]:
     """The stamps of cold and of warm strikes."""
     market = Market(seed=1, start_ns=SystemClock().now_ns(), model=_STILL)
@@ -273,13 +285,8 @@ async def _measure(strikes: int, folder: Path) -> tuple[list[list[int]], list[li
             env={k: v for k, v in os.environ.items() if not k.startswith("BITFLYER_")},
         )
         try:
-            metronome = Metronome(exchange, venue)
-            await metronome.begin()
-            while len(kinds) < 2 * strikes:
-                for is_cold in (True, False):
-                    for _ in range(min(TURN, strikes)):
-                        await metronome.strike(PAUSE_S if is_cold else 0.001)
-                        kinds.append(is_cold)
+            with apart(daemon.pid):
+                await _play(Metronome(exchange, venue), strikes, kinds)
             daemon.terminate()
             out, _ = await asyncio.to_thread(daemon.communicate)
         finally:
