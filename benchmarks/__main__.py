@@ -10,7 +10,16 @@ from pathlib import Path
 
 from loguru import logger
 
-from benchmarks import board_to_decision, journal_record, lighter_data, live_latency, loopback_latency, messages
+from benchmarks import (
+    board_to_decision,
+    cryptofeed_book,
+    journal_record,
+    lighter_data,
+    live_latency,
+    loopback_latency,
+    messages,
+    path,
+)
 from stall_then_strike.types.errors import ConfigError
 
 
@@ -46,6 +55,27 @@ def decisions(quick: bool) -> None:
             f"{result.load:<20}{cells[0]:>16}{cells[1]:>20}{result.times_stock:>7.0f}"
             f"{cells[2]:>22}{result.times_every_change:>7.0f}"
         )
+
+
+def beside_cryptofeed(quick: bool) -> None:
+    """Books of two projects."""
+    print("\nboard messages a second, text -> best prices:")
+    for levels in (300, 1_000):
+        load = messages.made(levels, 300 if quick else 3_000)
+        result = cryptofeed_book.compare(load)
+        if isinstance(result, str):
+            print(f"beside cryptofeed: not measured ({result})")
+            return
+        print(
+            f"{result.load:<20} ours {result.ours:,.0f}, cryptofeed {result.cryptofeed:,.0f} "
+            f"({result.ours / result.cryptofeed:.1f} times)"
+        )
+
+
+def strike_path(quick: bool) -> None:
+    """A strike, stage by stage."""
+    print()
+    path.show(40 if quick else 200)
 
 
 def loopback(quick: bool) -> None:
@@ -129,7 +159,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logger.remove()
     print(f"{machine()}\n")
     decisions(quick)
+    beside_cryptofeed(quick)
     loopback(quick)
+    strike_path(quick)
     journal(quick)
     orders_on_lighter(quick)
     data_on_lighter(quick)

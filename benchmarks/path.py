@@ -331,7 +331,7 @@ def measure(strikes: int) -> tuple[list[Share], list[Share]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table."""
+    """Print the table, or be the process that trades."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.path", description=__doc__)
     parser.add_argument("--strikes", type=int, default=200, help="for each column; default: %(default)s")
     parser.add_argument("--trade", nargs=3, help=argparse.SUPPRESS)
@@ -341,8 +341,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)  # of how pybotters hands its signature to aiohttp
         trade(flags.trade[0], flags.trade[1], Path(flags.trade[2]))
         return
-    cold, warm = measure(flags.strikes)
-    print(f"one strike in our own process, {flags.strikes} cold and {flags.strikes} warm, us: median (p99), share\n")
+    show(flags.strikes)
+
+
+def show(strikes: int) -> None:
+    """Measure, and print the table."""
+    cold, warm = measure(strikes)
+    print(f"one strike in our own process, {strikes} cold and {strikes} warm, us: median (p99), share\n")
     print(f"{'stage':<14}{'cold':>18}{'':>6}{'warm':>18}")
     for one, other in zip(cold, warm, strict=True):
         cells = [f"{s.median_ns / 1e3:>9,.0f} ({s.p99_ns / 1e3:,.0f})".rjust(18) for s in (one, other)]
