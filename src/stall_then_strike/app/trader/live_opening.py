@@ -22,7 +22,7 @@ from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.prompt import answer_promptly
-from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, run_live
+from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, Through, directly, run_live
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.loader import config_digest, effective_yaml
 from stall_then_strike.config.models import AppConfig
@@ -63,22 +63,33 @@ class Opening:
     """Reads the settings anew; None if they cannot change."""
     strategy: MakeStrategy = configured
     title: str = "live trading"
+    through: Through = directly
+    is_shadow: bool = False
+    """Whether orders are filled on paper: then the journal is the run's own, and the account is not held."""
     attend: Callable[[LiveRun, Ending], None] = lambda run, ending: None
     """Told of the run before it begins, and of what ends it."""
 
 
-def run_opened(opening: Opening, duration_s: float | None) -> int:
-    """Open everything and run; returns the exit code. What is expected to go wrong is told on standard error."""
+def run_opened(opening: Opening, duration_s: float | None, *, told: Callable[[str], None] = lambda why: None) -> int:
+    """Open everything and run; returns the exit code. What is expected to go wrong is told on standard error.
+
+    ``told`` is called at the end, with the reason of a failure.
+    """
     try:
-        return _run(opening, duration_s)
+        code = _run(opening, duration_s)
     except (ConfigError, LogError, FeedError, JournalError, BaseExceptionGroup) as error:
-        return failed(opening.command, error)
+        code = failed(opening.command, error)
+        told("; ".join(dict.fromkeys(map(str, cli.leaves(error)))))
+    else:
+        told("")
+    return code
 
 
 def _run(opening: Opening, duration_s: float | None) -> int:
     """Open logs and journal, and run."""
     cfg, account, log_dir, ending = opening.cfg, opening.account, opening.log_dir, Ending()
-    if account is None:  # each embedded exchange is new, and so is its journal, in the log folder
+    owns_journal = account is None or opening.is_shadow  # what is traded is new, and so is its journal
+    if owns_journal:
         cfg = cfg.model_copy(update={"journal": cfg.journal.model_copy(update={"dir": str(log_dir / OWN_FOLDER)})})
     screen = Screen(Console(), live=True)
     now_ns = SystemClock().now_ns()
@@ -87,8 +98,8 @@ def _run(opening: Opening, duration_s: float | None) -> int:
         stack.enter_context(LogFolder(log_dir))
         console = None if screen.is_panel else "WARNING"
         stack.enter_context(setup_runtime_logging(log_dir / "runtime", cfg.log, console=console))
-        journal = stack.enter_context(_open_journal(cfg, account, now_ns))
-        mode, venue = _source(cfg, account)
+        journal = stack.enter_context(_open_journal(cfg, account, now_ns, is_new=owns_journal))
+        mode, venue = _source(opening)
         is_same_folder = journal.swap_log_dir(log_dir) == log_dir.absolute()
         owed = partial(_lacking_trades, journal, now_ns) if is_same_folder else no_rows
         logs = stack.enter_context(RunLogs(log_dir, cfg, mode, venue, start_ns=now_ns, owed=owed))
@@ -104,6 +115,8 @@ def _run(opening: Opening, duration_s: float | None) -> int:
             screen=screen,
             alerts=opening.alerts,
             strategy=opening.strategy,
+            mode=mode.partition("-")[0],
+            through=opening.through,
             settings=None if opening.settings is None else Settings(opening.cfg, opening.settings),
             attend=lambda run: opening.attend(run, ending),
         )
@@ -127,10 +140,10 @@ def _keep_configuration(command: str, cfg: AppConfig, log_dir: Path, layers: Seq
         logger.warning("settings are the package's own, where configs/ has none: {}", " and ".join(map(str, layers)))
 
 
-def _open_journal(cfg: AppConfig, account: Account | None, now_ns: int) -> Journal:
-    """Open the account's journal and lock it for this process."""
+def _open_journal(cfg: AppConfig, account: Account | None, now_ns: int, *, is_new: bool) -> Journal:
+    """Open the account's journal and lock it for this process, or begin one in the log folder."""
     product, folder = cfg.exchange.product_code, Path(cfg.journal.dir)
-    if account is None:
+    if is_new:
         for old in folder.glob(f"{product}.sqlite3*"):  # nobody else uses it: this process holds the log folder
             old.unlink(missing_ok=True)
     return Journal.open(
@@ -140,7 +153,7 @@ def _open_journal(cfg: AppConfig, account: Account | None, now_ns: int) -> Journ
         account="embedded" if account is None else account.fingerprint,
         now_ns=now_ns,
         keep_days=cfg.journal.keep_days,
-        locks=folder if account is None else None,
+        locks=folder if is_new else None,
     )
 
 
@@ -155,9 +168,11 @@ def _lacking_trades(journal: Journal, now_ns: int, cfg: AppConfig, log_dir: Path
     return lacking
 
 
-def _source(cfg: AppConfig, account: Account | None) -> tuple[Mode, str]:
+def _source(opening: Opening) -> tuple[Mode, str]:
     """The mode of the run and the source of its market data."""
-    return ("live-sim", "the embedded exchange") if account is None else ("live", cfg.exchange.base_url)
+    is_embedded = opening.account is None
+    mode: Mode = "shadow" if opening.is_shadow else "live-sim" if is_embedded else "live"
+    return mode, "the embedded exchange" if is_embedded else opening.cfg.exchange.base_url
 
 
 async def _to_the_end(parts: LiveParts, ending: Ending, duration_s: float | None) -> int:

@@ -16,8 +16,8 @@ from stall_then_strike.infra.logs.run_manifest import FOLDER, RunRecord, read_re
 from stall_then_strike.types.errors import ConfigError
 
 UNKNOWN: Final = 0
-LIVE: Final = frozenset({"live", "live-sim"})
-"""Modes with a journal of ``journal.dir``; those on paper have one each (``run_manifest.run_journal``)."""
+LIVE: Final = frozenset({"live", "live-sim", "shadow"})
+"""Modes with a journal as live runs have; those on paper have one each (``run_manifest.run_journal``)."""
 REAL_TIME: Final = frozenset({"live", "paper-feed"})
 """Modes whose rows are stamped in real time, so that two runs of one folder never overlap."""
 _LISTED: Final = 10

@@ -27,7 +27,7 @@ from stall_then_strike.infra.logging_structured import CsvLogs, columns
 from stall_then_strike.types.errors import LogError
 from stall_then_strike.types.text import utc_iso
 
-Mode = Literal["live", "live-sim", "paper-feed", "paper-sim", "paper-tape", "backtest"]
+Mode = Literal["live", "live-sim", "shadow", "paper-feed", "paper-sim", "paper-tape", "backtest"]
 FOLDER: Final = "runs"
 REAL: Final = "real"
 GENERATED: Final = "generated"
