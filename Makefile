@@ -86,7 +86,7 @@ soak: setup ## an hour of live trading on the embedded exchange, in six minutes:
 
 docs: setup ## the site of docs/ and of what the code says: site/index.html; ARGS=serve shows it while you write
 	$(BIN)/python -m studies.site --write
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(or $(ARGS),build) --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(or $(ARGS),build --quiet) --strict
 
 diagrams: setup ## draw the order table and the state diagram of docs/design/orders.md from engine/orders.py
 	$(BIN)/python -m studies.order_states

@@ -22,7 +22,7 @@ from stall_then_strike.config.changes import RISK_KEYS, STRATEGY_KEYS
 from stall_then_strike.infra.logging_structured import columns
 from stall_then_strike.infra.watch.alerts import AlertKind
 from stall_then_strike.types.dto import Reason
-from studies.site import settings
+from studies.site import panel, settings
 from studies.site.__main__ import wanted
 from studies.site.drawn import COMMAND, DOCS, ROOT, with_part
 from studies.site.hooks import PAGES
@@ -192,6 +192,13 @@ def told_columns(heading: str) -> list[str]:
     """The columns that the page tells below a heading, in order."""
     rest = (DOCS / "logs.md").read_text("utf-8").partition(f"\n{heading}\n")[2]
     return re.findall(r"^\| `(\w+)` \| \S", re.split(r"\n##", rest, maxsplit=1)[0], re.MULTILINE)
+
+
+def test_rows_of_the_panel_are_those_of_its_picture() -> None:
+    told = re.findall(r"^\| `([\w ]+)` \|", (DOCS / "start.md").read_text("utf-8"), re.MULTILINE)
+    drawn = re.sub(r"<[^>]+>", " ", panel.PICTURE.read_text("utf-8")).replace("&#160;", " ")
+    assert told
+    assert [row for row in told if not re.search(rf"\s{row}\s", drawn)] == []
 
 
 # --- In two languages
