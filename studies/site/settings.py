@@ -48,6 +48,7 @@ _SUFFIXES: Final[Mapping[str, str]] = {
     "_share": "share, 0 to 1",
 }
 _DIGITS: Final = ", at most 10 digits before the point and 9 after it"
+_PAGE: Final = re.compile(r"docs/([\w-]+)\.md")
 _PATTERN: Final = re.compile(r"matching (\S.*)$")
 _COLUMNS: Final = ("key", "meaning", "default", "unit", "accepted", "reload", "set otherwise by")
 _COLUMN: Final = 38
@@ -139,7 +140,7 @@ def _told(part: Part) -> str:
             "default": f"`{shown(one.default)}`",
             "accepted": cell(accepts(one.field)),
             "unit": one.unit,
-            "meaning": cell(_UNITS.sub("", one.meaning) + _choices(one.field)),
+            "meaning": cell(_PAGE.sub(r"[\1](\1.md)", _UNITS.sub("", one.meaning)) + _choices(one.field)),
             "reload": "at once" if one.key in RELOADED else "",
             "set otherwise by": "<br>".join(f"{name}: {value}" for name, value in others.get(one.key, ())),
         }

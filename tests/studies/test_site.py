@@ -16,6 +16,7 @@ import yaml
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.trader import live_alerts
+from stall_then_strike.app.view import state_export
 from stall_then_strike.app.watchdog import NO_HEARTBEAT
 from stall_then_strike.config.changes import RISK_KEYS, STRATEGY_KEYS
 from stall_then_strike.infra.logging_structured import columns
@@ -174,11 +175,23 @@ def test_handbook_has_every_exit_code() -> None:
 
 # --- The logs
 
+EXPORTED: Final = {"orders": state_export._ORDER, "fills": state_export._FILL, "facts": state_export._FACT}
+
 
 @pytest.mark.parametrize("kind", columns())
 def test_page_of_logs_has_the_columns_of_each_file(kind: str) -> None:
-    text = (DOCS / "logs.md").read_text("utf-8").partition(f"\n## {kind}\n")[2].partition("\n## ")[0]
-    assert re.findall(r"^\| `(\w+)` \| \S", text, re.MULTILINE) == list(columns()[kind])
+    assert told_columns(f"## {kind}") == list(columns()[kind])
+
+
+@pytest.mark.parametrize("kind", EXPORTED)
+def test_page_of_logs_has_the_columns_of_what_the_journal_exports(kind: str) -> None:
+    assert told_columns(f"### {kind}.csv") == list(EXPORTED[kind])
+
+
+def told_columns(heading: str) -> list[str]:
+    """The columns that the page tells below a heading, in order."""
+    rest = (DOCS / "logs.md").read_text("utf-8").partition(f"\n{heading}\n")[2]
+    return re.findall(r"^\| `(\w+)` \| \S", re.split(r"\n##", rest, maxsplit=1)[0], re.MULTILINE)
 
 
 # --- In two languages

@@ -87,7 +87,7 @@ class StallStrategyConfig(Section):
 
 
 class RiskConfig(Section):
-    """The day's limits. Both are losses, so both are below zero."""
+    """When trading halts, and what is done then. The day's limits are losses, so both are below zero."""
 
     daily_pnl_jpy: Number = Field(
         default=Decimal(-30_000), lt=0, description="day's result (realised + marked to mid) at which to halt, JPY"
