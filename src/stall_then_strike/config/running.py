@@ -62,6 +62,9 @@ class WatchConfig(Section):
         max_length=100,
         description="entry of accounts.toml that the watchdog signs with at Lighter: another API key of the account",
     )
+    day_report: bool = Field(
+        default=True, description="whether the digest of a day has a report on it, if the extra research is there"
+    )
     min_free_disk_mb: int = Field(default=500, ge=1, description="free disk space below which to warn, MB")
 
     @model_validator(mode="after")
