@@ -25,6 +25,7 @@ from stall_then_strike.infra.logs.log_runs import RunRows
 from stall_then_strike.types.dto import NS_PER_S, Reason, Side
 from stall_then_strike.types.errors import StallThenStrikeError
 from stall_then_strike.types.instrument import Instrument, Lots, Money, Ticks
+from stall_then_strike.types.text import utc_day
 
 KINDS: Final = ("trades", "orders", "decisions")
 _STAMP: Final = "%Y-%m-%dT%H:%M:%S%.fZ"
@@ -93,23 +94,36 @@ class LogRows:
             yield self.fills[at].ts_ns
 
 
-def read_log_rows(folder: Path, units: Instrument, runs: RunRows | None = None) -> LogRows:
-    """Read a log folder, all rows or those of ``runs``. Raises ReportInputError when it has none or other columns."""
+def read_log_rows(
+    folder: Path, units: Instrument, runs: RunRows | None = None, span: tuple[int, int] | None = None
+) -> LogRows:
+    """Read a log folder, all rows or those of ``runs``, and of them those in ``span``.
+
+    Raises ReportInputError when it has none or other columns.
+    """
     if not folder.is_dir():
         raise ReportInputError(f"{folder}: no such folder; accepted: a log folder of run_live or run_paper")
     files = {kind: sorted((folder / kind).glob(f"{kind}-????????.csv")) for kind in KINDS}
     if runs is not None:
         files = {kind: [path for path in paths if path in runs] for kind, paths in files.items()}
+    if span is not None:  # a row may be written a moment after midnight and be of before
+        first, last = utc_day(span[0]), utc_day(span[1] + NS_PER_S)
+        files = {kind: [path for path in paths if first <= _day_of(path) <= last] for kind, paths in files.items()}
     if not any(files.values()):
         raise ReportInputError(f"{folder}: no logs; looked for {', '.join(f'{kind}/{kind}-*.csv' for kind in KINDS)}")
     read = Path.read_bytes if runs is None else runs.read
     fills, bad_fills = _read_fills(files["trades"], units, read)
     orders, bad_orders = _read_columns(files["orders"], "orders", read)
     decisions, bad_decisions = _read_columns(files["decisions"], "decisions", read)
+    if span is not None:
+        within = pl.col("ts_ns").is_between(*span, closed="left")
+        orders, decisions = orders.filter(within), decisions.filter(within)
+        fills = [fill for fill in fills if span[0] <= fill.ts_ns < span[1]]
     present = {kind: [_day_of(path) for path in paths] for kind, paths in files.items()}
     days = sorted({day for found in present.values() for day in found})
     if not fills and not orders.height and not decisions.height:
-        raise ReportInputError(f"{folder}: the logs have no rows")
+        of = "" if span is None else " of that day"
+        raise ReportInputError(f"{folder}: the logs have no rows{of}")
     return LogRows(
         folder=folder,
         fills=fills,

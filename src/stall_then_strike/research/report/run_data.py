@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -170,6 +171,7 @@ def read_account(
     journal: Path | None = None,
     name: str | None = None,
     wanted: Sequence[str] = (),
+    day: date | None = None,
 ) -> AccountFigures:
     """Read the runs of all instruments of an account. ``tapes`` are by product; the rest is as for :func:`read_run`."""
     runs = [
@@ -180,6 +182,7 @@ def read_account(
             journal=journal,
             name=each.exchange.product_code,
             wanted=wanted,
+            day=day,
             account=Account(folder, cfg.products[0]),
         )
         for each_folder, each in zip(log_folders(folder, cfg), cfg.by_instrument(), strict=True)
@@ -221,13 +224,15 @@ def read_run(
     journal: Path | None = None,
     name: str | None = None,
     wanted: Sequence[str] = (),
+    day: date | None = None,
     account: Account | None = None,
 ) -> RunFigures:
     """Read a run, or the ``wanted`` ones as one (see ``LogRuns.chosen``), and compute its figures.
 
     ``account`` is given for one of several instruments; the journal is that of all.
-    Without ``journal``, that of a paper run is read if it is the only one, and the product's in ``folder/journal`` if
-    it is there and a run is live. Raises ReportInputError, and ConfigError for a run that is not there.
+    ``day``: only that trading day. Without ``journal``, that of a paper run is read if it is the only one, and the
+    product's in ``folder/journal`` if it is there and a run is live.
+    Raises ReportInputError, and ConfigError for a run that is not there.
     """
     units = cfg.exchange.instrument()
     known = LogRuns(folder)
@@ -239,7 +244,8 @@ def read_run(
                 f"run {record.run} of {folder} is of {record.product}, the settings are of "
                 f"{cfg.exchange.product_code}; name those of the run by --config, or --set exchange.product_code=..."
             )
-    rows = read_log_rows(folder, units, known.rows(chosen) if known.records and chosen else None)
+    span = None if day is None else TradingCalendar(cfg.session).span(day)
+    rows = read_log_rows(folder, units, known.rows(chosen) if known.records and chosen else None, span)
     own_prices = prices_in_logs(rows.decisions, rows.fills, units)
     mids = _mids(rows, cfg, tapes, units)
     account = Account(folder, cfg.exchange.product_code) if account is None else account

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from stall_then_strike.config.models import AppConfig
@@ -30,18 +31,19 @@ def write_report(
     journal: Path | None = None,
     wanted: Sequence[str] = (),
     compared: Sequence[str] = (),
+    day: date | None = None,
 ) -> None:
     """Write a report to ``out`` atomically: on a run, on two runs (``compare``), on a sweep or on a calibration.
 
     If ``cfg`` has several instruments, the report is on all of them. Tapes are used for both runs, the journal for the
-    first. ``wanted`` and ``compared`` choose runs of the two folders.
+    first. ``wanted`` and ``compared`` choose runs of the two folders, ``day`` one trading day.
     Raises ReportInputError for unreadable input, ConfigError for an unknown run, OSError for ``out``.
     """
     unit = cfg.exchange.instrument()
     say = Labels(language, zone, base=unit.base, quote=unit.quote)
     kind = "sweep" if is_sweep(folder) else "calibration" if is_calibration(folder) else None
-    if kind is not None and (compare is not None or tapes or journal is not None or wanted):
-        raise ReportInputError(f"{folder} has a {kind}: --compare, --tape, --journal and --run are for runs")
+    if kind is not None and (compare is not None or tapes or journal is not None or wanted or day is not None):
+        raise ReportInputError(f"{folder} has a {kind}: --compare, --tape, --journal, --day and --run are for runs")
     if kind == "sweep":
         figures = read_sweep(folder)
         page = sweep_page(figures, Labels(language, zone, base=figures.about.base, quote=figures.about.currency))
@@ -53,16 +55,17 @@ def write_report(
         by_product = {
             product: [path for path in tapes if product_of(path) in (product, None)] for product in cfg.products
         }
-        account = read_account(folder, cfg, tapes=by_product, journal=journal, wanted=wanted)
+        account = read_account(folder, cfg, tapes=by_product, journal=journal, wanted=wanted, day=day)
         each = [Labels(language, zone, base=run.units.base, quote=run.units.quote) for run in account.runs]
         page = account_page(account, say, each)
     else:
         names = _names(folder, compare)
-        run = read_run(folder, cfg, tapes=tapes, journal=journal, name=names[0], wanted=wanted)
+        run = read_run(folder, cfg, tapes=tapes, journal=journal, name=names[0], wanted=wanted, day=day)
         if compare is None:
             page = run_page(run, say)
         else:
-            page = comparison_page(run, read_run(compare, cfg, tapes=tapes, name=names[1], wanted=compared), say)
+            other = read_run(compare, cfg, tapes=tapes, name=names[1], wanted=compared, day=day)
+            page = comparison_page(run, other, say)
     text = render(page, say)
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.unfinished")
