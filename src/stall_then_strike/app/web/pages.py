@@ -52,7 +52,7 @@ class Desk:
     async def follow_log(self) -> None:
         """Read the last lines of the log now and then, in a thread; a task."""
         while True:
-            if self.poller.viewers:
+            if self.poller.is_watched():
                 await self.read_log()
             await asyncio.sleep(2 * _EVERY_S)
 
@@ -159,6 +159,11 @@ def add_pages(desk: Desk) -> None:
             html(why_pane(answer.story, answer.problem, words), "stack")
 
 
+def is_watched() -> bool:
+    """Whether a browser has a page open."""
+    return any(client.has_socket_connection for client in Client.instances.values())
+
+
 def _frame(request: Request, words: Words, here: str) -> ui.element:
     """The page around its parts."""
     theme, back = theme_of(request), _LINKS.get(here, "/")
@@ -191,14 +196,6 @@ def _refresh(shown: Mapping[str, ui.html], parts: Mapping[str, Html]) -> None:
 def _live(client: Client, desk: Desk, refresh: Callable[[], None]) -> None:
     """Refresh a page while somebody looks at it."""
 
-    def come() -> None:
-        desk.poller.viewers += 1
-        desk.poller.hurry()
-
-    def go() -> None:
-        desk.poller.viewers -= 1
-
     refresh()
-    client.on_connect(come)
-    client.on_disconnect(go)
+    client.on_connect(desk.poller.hurry)
     ui.timer(_EVERY_S, refresh)

@@ -40,7 +40,7 @@ def sign(grade: Grade, words: Words) -> Html:
 
 def state_pane(seen: Seen, now_ns: int, words: Words) -> Html:
     """What the run does, and how old that news is."""
-    key, grade = state_of(seen)
+    key, grade = state_of(seen, now_ns)
     run = seen.snapshot
     badge = tag("span", sign(grade, words), " ", words(key), cls=f"badge {grade.value}", role="status")
     if run is None:
