@@ -96,5 +96,5 @@ lock: ## write poetry.lock and the lists for pip anew from pyproject.toml (see s
 	scripts/lock
 
 clean: ## remove what set-up, checks and tests made; logs and data stay
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks site
 	find src tests benchmarks studies -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

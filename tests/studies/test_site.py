@@ -70,7 +70,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow(10)
 def test_site_asks_nobody_else_for_anything(site: Path) -> None:
     pages = list(site.rglob("*.html"))
     assert len(pages) > 30
@@ -87,7 +86,6 @@ def test_site_asks_nobody_else_for_anything(site: Path) -> None:
         )
 
 
-@pytest.mark.slow(10)
 def test_links_of_the_site_lead_somewhere(site: Path) -> None:
     asked = {page: Asked(page.read_text("utf-8")) for page in site.rglob("*.html")}
     broken = []
