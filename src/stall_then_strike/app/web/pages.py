@@ -47,6 +47,7 @@ class Desk:
     places: Places
     why: WhyDesk
     log: tuple[RuntimeLine, ...] = ()
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _drawn: dict[tuple[str, str], tuple[tuple[int, int], Mapping[str, Html]]] = field(default_factory=dict)
 
     async def follow_log(self) -> None:
@@ -61,19 +62,24 @@ class Desk:
         self.log = await asyncio.to_thread(self.places.log, LONG_LOG)
 
     async def results(self) -> list[Result]:
-        """Results by day, read in a thread."""
-        run = self.poller.seen.snapshot
-        products = [one.product for one in run.instruments] if run is not None else [""]
+        """Results by day, read in a thread, one reader at a time."""
+        products = self.products or ("",)
         day_of = TradingCalendar(self.places.cfg.session).day
-        return await asyncio.to_thread(lambda: by_day(self.places.trades(products), day_of))
+        async with self._reading:
+            return await asyncio.to_thread(lambda: by_day(self.places.trades(products), day_of))
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """The run's instruments; none before the first answer."""
+        run = self.poller.seen.snapshot
+        return () if run is None else tuple(one.product for one in run.instruments)
 
     def drawn(self, words: Words, product: str) -> Mapping[str, Html]:
-        """All parts of the overview, drawn at most once a second for each language and instrument."""
+        """All parts of the overview, drawn once for each answer and second, language and instrument."""
+        product = product if product in self.products else ""
         moment = (self.poller.seen.number, self.clock.now_ns() // NS_PER_S)
         made, parts = self._drawn.get((words.language, product), ((-1, -1), {}))
         if made != moment:
-            if len(self._drawn) > 64:
-                self._drawn.clear()
             parts = self._draw(words, product)
             self._drawn[words.language, product] = moment, parts
         return parts
@@ -154,7 +160,7 @@ def add_pages(desk: Desk) -> None:
     @ui.page("/why", response_timeout=_PATIENCE_S)
     async def why(request: Request, at: str = "", product: str = "") -> None:
         words = words_of(request)
-        answer = await desk.why.ask(at, product)
+        answer = await desk.why.ask(at, product if len(desk.products) > 1 else "")
         with _frame(request, words, "why"):
             html(why_pane(answer.story, answer.problem, words), "stack")
 
