@@ -21,7 +21,7 @@ from stall_then_strike.sim.bitflyer.keys import PERMISSIONS, ApiKey
 from stall_then_strike.sim.bitflyer.tickets import Refusal
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import BoardState
-from tests.e2e.commands import REPO, TIMEOUT_S, free_port, rows
+from tests.e2e.commands import REPO, TIMEOUT_S, free_port, newest, rows
 from tests.e2e.forked import forked
 from tests.e2e.live_process import KEY, Place, environment, place, placed, shown_in
 
@@ -123,7 +123,7 @@ async def test_embedded_exchange_needs_no_keys_and_leaves_equal_books(tmp_path: 
         timeout=TIMEOUT_S,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    with JournalReader.open(log_dir / "journal" / "FX_BTC_JPY.sqlite3") as reader:
+    with JournalReader.open(newest(log_dir) / "journal" / "FX_BTC_JPY.sqlite3") as reader:
         known = Counter((f.row.order_id, f.row.side.value, f.row.size) for f in reader.fills())
         live = reader.live_orders()
     assert live == []

@@ -42,6 +42,7 @@ from stall_then_strike.infra.clock import ScaledClock, SystemClock, perf_ns
 from stall_then_strike.infra.journal.care import JournalCare
 from stall_then_strike.infra.journal.writer import Journal
 from stall_then_strike.infra.logging_structured import CsvLogs
+from stall_then_strike.infra.logs.run_files import RunFiles
 from stall_then_strike.infra.watch.alerts import AlertKind, Alerts
 from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks, written_folders
 from stall_then_strike.infra.watch.heartbeat import Heartbeat, heartbeat_path
@@ -77,7 +78,8 @@ class LiveParts:
     journal: Journal
     logs: Sequence[CsvLogs]
     """Of each instrument."""
-    log_dir: Path
+    folder: Path
+    """The run's, in the log folder."""
     screen: Screen
     alerts: Alerts
     strategy: MakeStrategy = configured
@@ -204,7 +206,7 @@ class LiveRun:
         return code if is_written or code != cli.EXIT_DONE else cli.EXIT_FAILED
 
     async def _preflight(self) -> int:
-        results = await preflight(self._cfg, self._account, self.connection, self._clock, self._parts.log_dir)
+        results = await preflight(self._cfg, self._account, self.connection, self._clock, self._parts.folder)
         show(results, self._parts.screen.console)
         for result in results:
             if result.verdict is Verdict.OK:
@@ -256,7 +258,7 @@ class LiveRun:
         cfg, parts, trader, clock = self._cfg, self._parts, self.trader, self._clock
         timer = RealtimeRun(trader, clock, speed=clock.speed)
         care = JournalCare(parts.journal, cfg.journal.keep_days, clock.now_ns, self._tell_of_journal)
-        disks = DiskWatch(written_folders(cfg, parts.log_dir, Path(cfg.journal.dir)), cfg.watch.min_free_disk_mb)
+        disks = DiskWatch(written_folders(cfg, parts.folder, Path(cfg.journal.dir)), cfg.watch.min_free_disk_mb)
         return [
             tasks.create_task(timer.keep_time()),
             tasks.create_task(trader.send()),
@@ -276,7 +278,7 @@ class LiveRun:
         return Station(
             Run(
                 cfg=self._cfg.control,
-                log_dir=parts.log_dir,
+                socket=RunFiles(parts.folder).socket,
                 trader=trader,
                 ending=self._ending,
                 observer=observer,
@@ -311,7 +313,7 @@ class LiveRun:
         ended = self._ending.why if halted is None else f"halted: {halted.label}"
         if portfolio.any_live or not self._end.is_shown:
             ended = f"{ended}; NOT CONFIRMED by the venue"
-        parts.screen.end(summary_table(observer.finish(), log_dir=str(parts.log_dir), ended=ended))
+        parts.screen.end(summary_table(observer.finish(), folder=str(parts.folder), ended=ended))
         logger.info("ended: {}", ended)
         parts.alerts.send(AlertKind.STOP, "stopped", f"{ended}; {self._end.last_words()}")
         if halted is not None:
