@@ -10,7 +10,7 @@ SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker
 AGAIN = { test $$? -eq 1 && echo "repeating alone what failed:" && \
 	$(BIN)/pytest --last-failed --last-failed-no-failures none -v; }
 # The folders in which tests are marked so.
-ALONE := tests/live tests/scenarios tests/app/contact
+ALONE := tests/live tests/scenarios tests/app/contact tests/app/web
 FAST := tests/config tests/engine tests/infra tests/sim tests/types
 # Tests start hundreds of commands, and each starts a fifth sooner where its bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE

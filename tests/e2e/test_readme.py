@@ -66,6 +66,8 @@ RUN: Final[dict[str, Run]] = {
     "poetry run sts probe --config configs/sim.yml --duration 30": Run("--duration 8 --report sim.md"),
     "poetry run sts rehearse --config configs/sim.yml --yes --round-trip": Run("--report trip.md"),
     "poetry run run_live": Run("--yes --duration 3 VENUE"),
+    "poetry run run_live --shadow": Run("--duration 3 --log-dir shadow VENUE"),
+    "poetry run run_live --shadow --config configs/sim.yml --duration 60": Run("--log-dir shadow-sim --duration 3"),
     "poetry run sts backtest TAPE [TAPE...]": ON_TAPE,
     "poetry run sts backtest TAPE --engine interpreted": ON_TAPE,
     "poetry run sts backtest TAPE --seed 2 --set paper.queue_model=power --log-dir data/results/power": ON_TAPE,
@@ -115,6 +117,7 @@ SHELL: Final = set("*?$&|<>;`")
 NOT_RUN: Final = {
     "poetry run sts rehearse": "asks on a terminal; test_rehearse.py answers",
     "poetry run sts rehearse --round-trip": "asks on a terminal; test_rehearse.py answers",
+    "poetry run sts console": "runs until it is stopped; tests/app/web has it",
     "make demo": "sets up another environment; what it then runs is the first command of the list above",
     "make test": "is what runs this",
     "make quick": "is a part of it",

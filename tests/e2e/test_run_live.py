@@ -307,6 +307,35 @@ async def test_c11_second_process_is_refused_by_journal_and_by_account(tmp_path:
 
 
 @pytest.mark.slow
+async def test_shadow_runs_beside_a_live_run_and_sends_nothing(tmp_path: Path) -> None:
+    """Without a question. The live run's orders are no finding of its own books, and its journal is untouched."""
+    async with place(tmp_path) as there:
+        live = there.start("run_live", *there.live_flags())
+        await there.until("a quote", lambda: placed(there), live)
+        flags = [*there.flags, "--log-dir", str(tmp_path / "shadow"), "--shadow", "--duration", "12"]
+        code, out, err = await there.run("run_live", *flags)
+        assert code == 0, err
+        assert "shadow" in out
+        assert "a live run would have sent" in out
+        assert "nothing was sent" in out
+        assert "the private channel tells of what this run did not do" in out
+        assert list((tmp_path / "shadow").glob("shadow-*.md"))
+        with JournalReader.open(journal_path(tmp_path / "shadow" / "journal", "FX_BTC_JPY")) as reader:
+            assert not [fact for fact in reader.facts() if fact.what in {"halt", "difference", "stranger"}]
+            ours = {order.order_id for order in reader.orders()}
+        assert ours
+        assert all(name is None or name.startswith("PAPER-") for name in ours)
+        for command in ("state", "why"):
+            more = ["--runs"] if command == "why" else []
+            code, out, err = await there.run(command, *there.flags, "--log-dir", str(tmp_path / "shadow"), *more)
+            assert code == 0, err
+        live.send_signal(signal.SIGTERM)
+        assert (await there.ended(live))[0] == 0
+        there.room.check()
+        assert placed(there) == sum("POST" in call and "sendchildorder" in call for call in there.sent)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["quotes rest", "send without answer", "fill without row"])
 async def test_c1_c2_c3_killed_and_started_again(moment: str, tmp_path: Path) -> None:
     """C1, C2, C3: `kill -9` with two live orders, between send and answer, between a fill and its CSV row."""

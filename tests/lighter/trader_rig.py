@@ -20,7 +20,7 @@ import pytest
 from rich.console import Console
 
 from stall_then_strike.app.shell.ending import Ending
-from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, open_run
+from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, Through, directly, open_run
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.venue.corrections import is_taken_back
@@ -97,6 +97,7 @@ class TradingRoom:
         self.speed = clock.speed
         self.account = account_at(exchange, key)
         self.last: LiveRun | None = None
+        self.through: Through = directly
         self.attend: Callable[[LiveRun], None] = lambda run: None
         """Told of each run before it begins."""
         self.console = io.StringIO()
@@ -158,7 +159,7 @@ class TradingRoom:
                 screen=Screen(Console(file=self.console, width=200), live=False),
                 alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
             )
-            connection = venue_of(cfg).connect(cfg, self.clock, account)
+            connection = self.through(venue_of(cfg).connect(cfg, self.clock, account), cfg, self.clock)
             async with open_run(parts, cfg, self.clock, account, connection, ending) as run:
                 self.last = run
                 self.attend(run)

@@ -218,8 +218,7 @@ def _info(args: argparse.Namespace) -> int:
                     console.print(_paragraph(row), highlight=False, markup=False, soft_wrap=True)
         for path in filter(is_event_log, args.tapes):
             run = open_run(path)
-            kind = "live" if run.beginnings.first.is_live else "paper"
-            said = f"{path.name}: events of a {kind} run on {' and '.join(run.cfg.products)}"
+            said = f"{path.name}: events of a {run.mode} run on {' and '.join(run.cfg.products)}"
             Console().print(said, highlight=False, markup=False, soft_wrap=True)
     return cli.EXIT_FAILED if any(tape.error for tape in audited) else cli.EXIT_DONE
 

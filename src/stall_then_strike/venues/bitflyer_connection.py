@@ -69,7 +69,10 @@ class BitflyerConnection:
             )
             for each in self._each
         ]
-        self.desks = [Desk(http, http.report, session.renew) for http in self.https]
+        self.desks = [
+            Desk(http, http.report, session.renew, feed.view.set_own)
+            for http, feed in zip(self.https, self.feeds, strict=True)
+        ]
         return self
 
     async def __aexit__(

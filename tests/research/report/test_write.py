@@ -9,7 +9,6 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 import pytest
-from plotly.offline import get_plotlyjs
 
 from stall_then_strike.app import report
 from stall_then_strike.app.shell import cli
@@ -20,6 +19,7 @@ from stall_then_strike.research.figures.activity import Bin
 from stall_then_strike.research.figures.estimates import Estimate
 from stall_then_strike.research.report.drawing import PALETTE, thin
 from stall_then_strike.research.report.labels import LANGUAGES, WORDS, Labels
+from stall_then_strike.research.report.page import plotly_script
 from stall_then_strike.research.report.run_charts import ratio_layout, ratio_top, ratio_trace
 from stall_then_strike.research.report.run_data import read_run
 from stall_then_strike.research.report.run_sections import comparison_page, run_page
@@ -65,7 +65,7 @@ def test_each_reason_has_a_word() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_page_loads_nothing(folder: Path, language: str) -> None:
     page = page_of(folder, "--lang", language)
-    own = page.replace(get_plotlyjs(), "")
+    own = page.replace(plotly_script(), "")
     assert len(own) < len(page)
     assert "://" not in own
     assert not re.search(r"\b(src|href|url|@import)\s*[=(]", own)

@@ -13,6 +13,8 @@ PAUSE: Final = "pause"
 """Name of the fact that the machine slept, the process stood still or a clock was set."""
 JOURNAL: Final = "journal"
 """Name of the fact that another program locks the journal or has released it."""
+SHADOW: Final = "shadow"
+"""Name of the fact that the real account of a shadow run has changed."""
 _KINDS: Final[Mapping[str, tuple[AlertKind, str]]] = {
     "halt": (AlertKind.HALT, "trading is halted"),
     "difference": (AlertKind.RECONCILIATION, "the position differs from the venue's"),
@@ -27,6 +29,7 @@ _KINDS: Final[Mapping[str, tuple[AlertKind, str]]] = {
     "collateral": (AlertKind.RECONCILIATION, "collateral moved without a fill"),
     PAUSE: (AlertKind.CLOCK, "time passed unnoticed"),
     JOURNAL: (AlertKind.JOURNAL, "the journal"),
+    SHADOW: (AlertKind.RECONCILIATION, "the account changed under a shadow run"),
     "day": (AlertKind.SUMMARY, "trading day"),
 }
 

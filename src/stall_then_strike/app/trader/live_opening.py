@@ -20,7 +20,7 @@ from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.prompt import answer_promptly
-from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, run_live
+from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, Through, directly, run_live
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.strategies import configured
@@ -31,6 +31,7 @@ from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logs.run_folder import RunFolder
 from stall_then_strike.infra.logs.run_logs import RunLogs
 from stall_then_strike.infra.logs.run_mending import mend_killed, mend_last
+from stall_then_strike.infra.logs.run_record import Mode
 from stall_then_strike.infra.watch.alerts import Alerts
 from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError, LoginRefused
 from stall_then_strike.venues.connection import Account
@@ -53,16 +54,26 @@ class Opening:
     """Reads the settings anew; None if they cannot change."""
     strategy: MakeStrategy = configured
     title: str = "live trading"
+    through: Through = directly
+    is_shadow: bool = False
+    """Whether orders are filled on paper: then the journal is the run's own, and the account is not held."""
     attend: Callable[[LiveRun, Ending], None] = lambda run, ending: None
     """Told of the run before it begins, and of what ends it."""
 
 
-def run_opened(opening: Opening, duration_s: float | None) -> int:
-    """Open everything and run; returns the exit code. What is expected to go wrong is told on standard error."""
+def run_opened(opening: Opening, duration_s: float | None, *, told: Callable[[str], None] = lambda why: None) -> int:
+    """Open everything and run; returns the exit code. What is expected to go wrong is told on standard error.
+
+    ``told`` is called at the end, with the reason of a failure.
+    """
     try:
-        return _run(opening, duration_s)
+        code = _run(opening, duration_s)
     except (ConfigError, LogError, FeedError, JournalError, BaseExceptionGroup) as error:
-        return failed(opening.command, error)
+        code = failed(opening.command, error)
+        told("; ".join(dict.fromkeys(map(str, cli.leaves(error)))))
+    else:
+        told("")
+    return code
 
 
 def _run(opening: Opening, duration_s: float | None) -> int:
@@ -73,12 +84,13 @@ def _run(opening: Opening, duration_s: float | None) -> int:
     with ExitStack() as stack:
         stack.enter_context(cli.signals_held())
         run = stack.enter_context(_run_folder(opening))
-        if account is None:  # each embedded exchange is new, and so is its journal, in the run's folder
+        owns_journal = account is None or opening.is_shadow  # what is traded is new, and so is its journal
+        if owns_journal:
             cfg = cfg.model_copy(update={"journal": cfg.journal.model_copy(update={"dir": str(run.files.journals)})})
         console = None if screen.is_panel else "WARNING"
         stack.enter_context(setup_runtime_logging(run.files.runtime, cfg.log, console=console))
         _tell_configuration(opening, run)
-        journal = stack.enter_context(_open_journal(cfg, account, now_ns))
+        journal = stack.enter_context(_open_journal(cfg, account, now_ns, is_new=owns_journal))
         mend_killed(opening.log_dir)
         if (last := journal.swap_log_dir(run.folder)) is not None:
             mend_last(last, journal.path, cfg)
@@ -94,6 +106,8 @@ def _run(opening: Opening, duration_s: float | None) -> int:
             screen=screen,
             alerts=opening.alerts,
             strategy=opening.strategy,
+            mode=run.mode.partition("-")[0],
+            through=opening.through,
             settings=None if opening.settings is None else Settings(opening.cfg, opening.settings),
             attend=lambda run: opening.attend(run, ending),
         )
@@ -107,11 +121,11 @@ def _run(opening: Opening, duration_s: float | None) -> int:
 
 def _run_folder(opening: Opening) -> RunFolder:
     """The folder of this run, not made yet."""
-    cfg = opening.cfg
-    if opening.account is None:
-        return RunFolder(opening.log_dir, cfg, "live-sim", "the embedded exchange")
-    journal = journal_path(cfg.journal.dir, cfg.products[0])
-    return RunFolder(opening.log_dir, cfg, "live", cfg.exchange.base_url, journal=journal)
+    cfg, is_embedded = opening.cfg, opening.account is None
+    mode: Mode = "shadow" if opening.is_shadow else "live-sim" if is_embedded else "live"
+    source = "the embedded exchange" if is_embedded else cfg.exchange.base_url
+    journal = journal_path(cfg.journal.dir, cfg.products[0]) if mode == "live" else None
+    return RunFolder(opening.log_dir, cfg, mode, source, journal=journal)
 
 
 def _tell_configuration(opening: Opening, run: RunFolder) -> None:
@@ -121,8 +135,8 @@ def _tell_configuration(opening: Opening, run: RunFolder) -> None:
         logger.warning("settings are the package's own, where configs/ has none: {}", " and ".join(map(str, layers)))
 
 
-def _open_journal(cfg: AppConfig, account: Account | None, now_ns: int) -> Journal:
-    """Open the account's journal and lock it for this process."""
+def _open_journal(cfg: AppConfig, account: Account | None, now_ns: int, *, is_new: bool) -> Journal:
+    """Open the account's journal and lock it for this process, or begin one in the run's folder."""
     product, folder = cfg.exchange.product_code, Path(cfg.journal.dir)
     return Journal.open(
         journal_path(folder, product),
@@ -131,7 +145,7 @@ def _open_journal(cfg: AppConfig, account: Account | None, now_ns: int) -> Journ
         account="embedded" if account is None else account.fingerprint,
         now_ns=now_ns,
         keep_days=cfg.journal.keep_days,
-        locks=folder if account is None else None,
+        locks=folder if is_new else None,
     )
 
 

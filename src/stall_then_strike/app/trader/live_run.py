@@ -54,6 +54,7 @@ from stall_then_strike.types.dto import (
     NS_PER_S,
     CallsMade,
     FillEvent,
+    FundingEvent,
     LimitReading,
     OrderEvent,
     PrivateChannel,
@@ -66,6 +67,15 @@ from stall_then_strike.venues.findings import Verdict, exit_code
 _WATCH_S: Final = 0.1
 _LAST_WRITE_S: Final = 10.0
 """How long the end waits while another program locks the journal."""
+
+
+Through = Callable[[Connection, AppConfig, ScaledClock], Connection]
+"""Makes the connection that a run trades through, of the venue's own. Neither is open."""
+
+
+def directly(connection: Connection, cfg: AppConfig, clock: ScaledClock) -> Connection:
+    """The venue's own: orders go to the venue."""
+    return connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +93,9 @@ class LiveParts:
     screen: Screen
     alerts: Alerts
     strategy: MakeStrategy = configured
+    mode: str = "live"
+    """A word for what the run is."""
+    through: Through = directly
     settings: Settings | None = None
     """How to read the settings anew; None if they cannot be."""
     attend: Callable[[LiveRun], None] = lambda run: None
@@ -102,7 +115,8 @@ async def run_live(parts: LiveParts, ending: Ending, duration_s: float | None) -
         if account is None:
             faults = load_fault_plan(cli.settings_file(Path(cfg.sim.faults))) if cfg.sim.faults else None
             cfg, account = await venue.embed(stack, cfg, clock, faults)
-        async with open_run(parts, cfg, clock, account, venue.connect(cfg, clock, account), ending) as run:
+        connection = parts.through(venue.connect(cfg, clock, account), cfg, clock)
+        async with open_run(parts, cfg, clock, account, connection, ending) as run:
             return await run.run(duration_s)
 
 
@@ -126,7 +140,7 @@ async def open_run(
     if not journal.reserve.keep():
         logger.warning("no room can be kept back beside {}: a halt by a full disk may be lost", journal.path)
 
-    async with OwnRecording(cfg, clock, "live", beginnings) as recording, connection:
+    async with OwnRecording(cfg, clock, parts.mode, beginnings) as recording, connection:
         run = LiveRun(parts, cfg, clock, account, ending, portfolio, connection)
         recording.attach(run.trader, connection)
         parts.attend(run)
@@ -174,7 +188,7 @@ class LiveRun:
         self._end = LiveEnd(self.trader, connection, clock, ending, self._say)
         connection.listener = self
         where = "embedded exchange" if parts.account is None else cfg.exchange.base_url
-        self._mode = f"live · {where}"
+        self._mode = f"{parts.mode} · {where}"
 
     @property
     def account(self) -> Account:
@@ -327,7 +341,7 @@ class LiveRun:
 
     def on_session(self, event: SessionEvent, number: int) -> None:
         """Take one event of the session, of the instrument with this number."""
-        if isinstance(event, OrderEvent | FillEvent | PrivateChannel):
+        if isinstance(event, OrderEvent | FillEvent | FundingEvent | PrivateChannel):
             self.trader.on_event(event, number)
         else:
             self.trader.on_market(event, self._session.frame_perf_ns, number)

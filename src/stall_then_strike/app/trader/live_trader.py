@@ -42,7 +42,7 @@ class LivePlace:
     feed: MarketSource
     logs: RowLog
     desk: Desk
-    """Sends this instrument's orders."""
+    """Sends this instrument's orders, and knows whether the displayed book has them."""
 
 
 class LiveTrader(Trader):
@@ -70,7 +70,7 @@ class LiveTrader(Trader):
         super().__init__(portfolio, clock, seats)
         self.on_asked: Callable[[int], None] | None = None
         """Called for each account request not made by the core, just before the budget is charged."""
-        self._views = [place.feed.view for place in places]
+        self._desks = [place.desk for place in places]
         self._tell_fact = on_fact
 
     def _outbox(self, place: LivePlace, number: int, clock: ScaledClock) -> TaskOutbox:
@@ -81,7 +81,7 @@ class LiveTrader(Trader):
 
     def _remember(self, changes: Changes, seat: Seat) -> None:
         self.owed.add(changes)
-        self._views[seat.number].set_own(_own_quotes(seat.core))
+        self._desks[seat.number].set_own(_own_quotes(seat.core))
 
     def _on_fact(self, fact: Fact) -> None:
         self._tell_fact(fact)

@@ -106,6 +106,14 @@ class LiveOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """One price of the displayed book."""
+
+    price: Decimal
+    size: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WantedQuote:
     """One order that the strategy wants on the book."""
 
@@ -161,6 +169,8 @@ class BudgetUse:
     """Such as ``private/5min``."""
     used: int
     limit: int
+    next_s: float | None = None
+    """Seconds until a call of a quote fits; zero if one fits now. None if it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +291,9 @@ class InstrumentSnapshot:
     best_bid: Decimal | None = None
     best_ask: Decimal | None = None
     spread_ticks: int | None = None
+    bids: tuple[Level, ...] = ()
+    """The first levels of the displayed book, best first, with our own orders."""
+    asks: tuple[Level, ...] = ()
     best_age_ms: int | None = None
     stall_ms: int | None = None
     """From this age on the best prices count as standing still; None if the strategy knows no stalls."""
@@ -332,6 +345,8 @@ class Snapshot:
     pnl_limit: Decimal | None = None
     """Result of the day at which trading halts, below zero."""
     drawdown_limit: Decimal | None = None
+    equity: tuple[Decimal, ...] = ()
+    """The day's result at even steps of time since the run or the day began, oldest first; the last is the present."""
 
     budget: tuple[BudgetUse, ...] = ()
     budget_wait: str = ""

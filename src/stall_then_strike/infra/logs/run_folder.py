@@ -84,6 +84,11 @@ class RunFolder:
         """The run's name, that of its folder."""
         return self.folder.name
 
+    @property
+    def mode(self) -> str:
+        """As in its record."""
+        return self._record.mode
+
     def __enter__(self) -> Self:
         """Make the folder, lock it, and let ``latest`` point to it. Raises LogError."""
         started = utc_iso(self._clock.now_ns())

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stall_then_strike.types.errors import LogError
 
-Mode = Literal["live", "live-sim", "paper", "paper-sim", "paper-tape", "backtest", "record", "watchdog"]
-REAL_TIME: Final = frozenset({"live", "paper"})
+Mode = Literal["live", "live-sim", "shadow", "paper", "paper-sim", "paper-tape", "backtest", "record", "watchdog"]
+REAL_TIME: Final = frozenset({"live", "shadow", "paper"})
 """Modes whose rows are stamped in real time, so that several runs of one venue are restarts and one story."""
 REAL: Final = "real"
 GENERATED: Final = "generated"

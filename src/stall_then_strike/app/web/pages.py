@@ -1,0 +1,172 @@
+"""The pages. Each is made of parts that are drawn once for all who look at the same thing in the same language."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from fastapi import Request
+from nicegui import Client, ui
+
+from stall_then_strike.app.view.snapshot import InstrumentSnapshot, Snapshot
+from stall_then_strike.app.web.act_dialog import act_bar, html
+from stall_then_strike.app.web.drawing import panes
+from stall_then_strike.app.web.drawing.console_words import Words
+from stall_then_strike.app.web.drawing.gauges import account_gauges, health_lines, limit_gauges
+from stall_then_strike.app.web.drawing.markup import Html, tag
+from stall_then_strike.app.web.drawing.plots import equity_chart, price_chart
+from stall_then_strike.app.web.front_door import choices, theme_of, words_of
+from stall_then_strike.app.web.poller import Poller
+from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.logs.runtime_reader import RuntimeLine, last_lines
+from stall_then_strike.types.dto import NS_PER_S
+
+_EVERY_S: Final = 1.0
+_LINKS: Final = {"overview": "/", "results": "/results", "log": "/log"}
+_SHORT_LOG: Final = 12
+LONG_LOG: Final = 400
+_NOTHING: Final = Html("")
+
+
+@dataclass(kw_only=True)
+class Desk:
+    """What all pages share."""
+
+    poller: Poller
+    clock: Clock
+    log: tuple[RuntimeLine, ...] = ()
+    _drawn: dict[tuple[str, str], tuple[tuple[int, int], Mapping[str, Html]]] = field(default_factory=dict)
+
+    async def follow_log(self) -> None:
+        """Read the last lines of the log now and then, in a thread; a task."""
+        while True:
+            if self.poller.viewers:
+                await self.read_log()
+            await asyncio.sleep(2 * _EVERY_S)
+
+    async def read_log(self) -> None:
+        """Read its last lines now."""
+        self.log = await asyncio.to_thread(last_lines, self.poller.files.runtime, LONG_LOG)
+
+    def drawn(self, words: Words, product: str) -> Mapping[str, Html]:
+        """All parts of the overview, drawn at most once a second for each language and instrument."""
+        moment = (self.poller.seen.number, self.clock.now_ns() // NS_PER_S)
+        made, parts = self._drawn.get((words.language, product), ((-1, -1), {}))
+        if made != moment:
+            if len(self._drawn) > 64:
+                self._drawn.clear()
+            parts = self._draw(words, product)
+            self._drawn[words.language, product] = moment, parts
+        return parts
+
+    def _draw(self, words: Words, product: str) -> dict[str, Html]:
+        seen = self.poller.seen
+        parts = dict.fromkeys(PARTS, _NOTHING)
+        parts["state"] = panes.state_pane(seen, self.clock.now_ns(), words)
+        parts["log"] = panes.log_pane(self.log[-_SHORT_LOG:], words)
+        if (run := seen.snapshot) is not None:
+            parts |= self._of_run(run, _chosen(run, product), words)
+        return parts
+
+    def _of_run(self, run: Snapshot, one: InstrumentSnapshot, words: Words) -> dict[str, Html]:
+        tracks = self.poller.tracks
+        return {
+            "picks": panes.picks(run, one.product),
+            "gauges": panes.gauges_pane(account_gauges(run, words), words),
+            "market": panes.market_pane(one, price_chart(tracks.of(one.product), words), words),
+            "depth": panes.depth_pane(one, words),
+            "orders": panes.orders_pane(run, words),
+            "fills": panes.fills_pane(one, words),
+            "decisions": panes.decisions_pane(one, words),
+            "limits": panes.limits_pane(limit_gauges(run, words), run.budget_wait, words),
+            "health": panes.health_pane(health_lines(run, words), words),
+            "equity": panes.card(words("equity"), equity_chart(run.equity, words), cls="equity"),
+        }
+
+
+PARTS: Final = (
+    "state", "picks", "gauges", "market", "depth", "orders", "fills", "decisions", "limits", "health", "equity", "log"
+)  # fmt: skip
+_ROWS: Final = (
+    ("grid market", ("market", "depth")),
+    ("grid three", ("equity", "limits", "health")),
+    ("grid two", ("orders", "fills")),
+    ("grid", ("decisions",)),
+    ("grid", ("log",)),
+)
+
+
+def _chosen(run: Snapshot, product: str) -> InstrumentSnapshot:
+    return next((one for one in run.instruments if one.product == product), run.instruments[0])
+
+
+def add_pages(desk: Desk) -> None:
+    """Register all pages."""
+
+    @ui.page("/")
+    async def overview(request: Request, client: Client, product: str = "") -> None:
+        words = words_of(request)
+        await desk.read_log()
+        with _frame(request, words, "overview"):
+            shown = {name: html(_NOTHING) for name in ("state", "picks")}
+            act_bar(desk.poller, words)
+            shown["gauges"] = html(_NOTHING)
+            for classes, names in _ROWS:
+                with ui.element("div").classes(classes):
+                    shown |= {name: html(_NOTHING) for name in names}
+        _live(client, desk, lambda: _refresh(shown, desk.drawn(words, product)))
+
+    @ui.page("/log")
+    async def log(request: Request, client: Client) -> None:
+        words = words_of(request)
+        await desk.read_log()
+        with _frame(request, words, "log"):
+            part = html(_NOTHING)
+        _live(client, desk, lambda: _refresh({"log": part}, {"log": panes.log_pane(desk.log, words, is_short=False)}))
+
+
+def _frame(request: Request, words: Words, here: str) -> ui.element:
+    """The page around its parts."""
+    theme, back = theme_of(request), _LINKS.get(here, "/")
+    ui.add_head_html('<link rel="stylesheet" href="/console.css">')
+    ui.page_title(f"{words(here)} · {words('title')}")
+    page = ui.element("main").classes(f"page theme-{theme}")
+    links = (
+        tag("a", words(name), href=path, aria_current="page" if name == here else None) for name, path in _LINKS.items()
+    )
+    leave = tag("form", tag("button", words("logout"), type="submit"), method="post", action="/logout")
+    top = tag(
+        "div",
+        tag("h1", words("title")),
+        tag("nav", *links),
+        tag("div", choices(words, theme, back), leave, cls="tools"),
+        cls="bar-top",
+        lang=words.language,
+    )
+    with page:
+        html(top)
+    return page
+
+
+def _refresh(shown: Mapping[str, ui.html], parts: Mapping[str, Html]) -> None:
+    """Send the parts that have changed; of a slow reader's parts only the latest is kept."""
+    for name, part in shown.items():
+        part.set_content(parts[name])
+
+
+def _live(client: Client, desk: Desk, refresh: Callable[[], None]) -> None:
+    """Refresh a page while somebody looks at it."""
+
+    def come() -> None:
+        desk.poller.viewers += 1
+        desk.poller.hurry()
+
+    def go() -> None:
+        desk.poller.viewers -= 1
+
+    refresh()
+    client.on_connect(come)
+    client.on_disconnect(go)
+    ui.timer(_EVERY_S, refresh)
