@@ -70,7 +70,7 @@ def test_summaries_of_both_engines_tell_the_same(tape: Path, tmp_path: Path) -> 
             [
                 line
                 for line in table.splitlines()
-                if not re.search("mode|latency|logs|output|compiled|interpreted", line)
+                if not re.search("mode|latency|logs|output|compiled|interpreted|backtest", line)
             ]
         )
     assert told[0] == told[1]

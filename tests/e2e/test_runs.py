@@ -14,7 +14,7 @@ import pytest
 from stall_then_strike.infra.logs.run_list import RunList
 from stall_then_strike.tapes.tape_tools import generate, write_tape
 from tests.e2e.commands import newest, rows, run, running
-from tests.e2e.live_process import Place, place
+from tests.e2e.live_process import place
 from tests.infra.logs.saved_csv import DIALECTS
 
 START_NS = 1_767_571_200 * 10**9  # 2026-01-05T00:00:00Z, where the simulated market's virtual time begins
@@ -109,8 +109,9 @@ def test_state_shows_what_a_run_of_the_folder_left(logs: Path) -> None:
         assert re.search(words, refused.stderr)
 
 
-def has_more_fills(there: Place, before: int) -> bool:
-    return len(there.room.venue.ledger().fills) > before
+def has_filled(logs: Path, number: int) -> bool:
+    """Whether the run with this number has a fill in its CSV."""
+    return any(rows(run.files.folder, "trades") for run in RunList(logs).all[number:])
 
 
 @pytest.mark.slow
@@ -120,11 +121,9 @@ async def test_live_fills_are_in_the_csv_once_whatever_a_kill_or_a_spreadsheet_d
     logs = tmp_path / "logs"
     async with place(tmp_path) as there:
         for number in range(3):
-            filled = partial(has_more_fills, there, len(there.room.venue.ledger().fills))
             daemon = there.start("run_live", *there.live_flags())
-            await there.until("a fill", filled, daemon)
+            await there.until("a fill", partial(has_filled, logs, number), daemon)
             if number == 0:  # killed, and its fills are not in the CSV
-                await there.until("its row", lambda: bool(rows(logs, "trades")), daemon)
                 daemon.send_signal(signal.SIGKILL)
                 await there.ended(daemon)
                 (trades,) = (newest(logs) / "trades").glob("*.csv")
@@ -137,7 +136,7 @@ async def test_live_fills_are_in_the_csv_once_whatever_a_kill_or_a_spreadsheet_d
             if number == 1:
                 there.room.check()
                 assert "were not in its trades CSV: added" in there.app_log()
-                for path in logs.glob("*/trades/*.csv"):
+                for path in (path for run in RunList(logs).all for path in run.files.folder.glob("trades/*.csv")):
                     path.write_bytes(DIALECTS["semicolons, decimal commas"](path.read_text()))
         assert "were not in its trades CSV" not in there.app_log()
     assert [each.how_it_ended for each in RunList(logs).all] == ["killed", "SIGTERM", "SIGTERM"]

@@ -42,7 +42,7 @@ def mend_killed(root: Path) -> None:
             try:
                 _mend(run, journal, load_app_config(run.files.settings), [], 0)
             except (ConfigError, JournalError, LogError) as error:
-                logger.warning("the killed run {} was not looked over: {}", run.name, error)
+                logger.warning("the trades CSV of the killed run {} was not looked over: {}", run.name, error)
 
 
 def mend_last(folder: Path, journal: Path, cfg: AppConfig) -> None:
@@ -83,7 +83,7 @@ def _mend(run: Run, journal: Path, cfg: AppConfig, before: Sequence[Run], from_n
     finally:
         os.close(fd)
     if added:
-        logger.warning("{} fills of the killed run {} were not in its trades CSV: added", added, run.name)
+        logger.warning("{} fills of run {} were not in its trades CSV: added", added, run.name)
 
 
 def _mended(run: Run, journal: Path, cfg: AppConfig, before: Sequence[Run], from_ns: int) -> int:
