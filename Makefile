@@ -15,7 +15,7 @@ FAST := tests/config tests/engine tests/infra tests/sim tests/types
 # Tests start hundreds of commands, and each starts a fifth sooner where its bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test quick compiled check bench facts results same chaos lighter kills trials fuzz crosscheck soak diagrams lock clean
+.PHONY: help setup demo test quick compiled check bench facts results same chaos lighter kills trials fuzz crosscheck soak docs diagrams lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,10 @@ crosscheck: ## our replay against hftbacktest, order by order and fill by fill: 
 
 soak: setup ## an hour of live trading on the embedded exchange, in six minutes: what grows?
 	$(BIN)/python -m tests.live.soak
+
+docs: setup ## the site of docs/ and of what the code says: site/index.html; ARGS=serve shows it while you write
+	$(BIN)/python -m studies.site --write
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(or $(ARGS),build) --strict --quiet
 
 diagrams: setup ## draw the order table and the state diagram of docs/design/orders.md from engine/orders.py
 	$(BIN)/python -m studies.order_states

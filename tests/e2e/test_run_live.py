@@ -320,13 +320,13 @@ async def test_shadow_runs_beside_a_live_run_and_sends_nothing(tmp_path: Path) -
         assert "nothing was sent" in out
         assert "the private channel tells of what this run did not do" in out
         assert list((tmp_path / "shadow").glob("shadow-*.md"))
-        with JournalReader.open(journal_path(tmp_path / "shadow" / "journal", "FX_BTC_JPY")) as reader:
+        with JournalReader.open(journal_path(newest(tmp_path / "shadow") / "journal", "FX_BTC_JPY")) as reader:
             assert not [fact for fact in reader.facts() if fact.what in {"halt", "difference", "stranger"}]
             ours = {order.order_id for order in reader.orders()}
         assert ours
         assert all(name is None or name.startswith("PAPER-") for name in ours)
         for command in ("state", "why"):
-            more = ["--runs"] if command == "why" else []
+            more = ["now"] if command == "why" else []
             code, out, err = await there.run(command, *there.flags, "--log-dir", str(tmp_path / "shadow"), *more)
             assert code == 0, err
         live.send_signal(signal.SIGTERM)

@@ -37,7 +37,7 @@ class RecordConfig(Section):
         default=20_000,
         ge=1_000,
         le=1_000_000,
-        description="frames that may wait for a slow disk; more are lost",
+        description="frames that may wait for a slow disk; more are lost and counted",
     )
 
 
@@ -77,7 +77,9 @@ class WatchConfig(Section):
 class ControlConfig(Section):
     """The operator's hand on a run: its Unix socket, and its figures for Prometheus."""
 
-    enabled: bool = Field(default=True, description="whether a run opens control.sock in its log folder")
+    enabled: bool = Field(
+        default=True, description="whether a run opens control.sock in its log folder, for the command ctl"
+    )
     metrics_port: int = Field(
         default=0, ge=0, le=65_535, description="port on 127.0.0.1 for Prometheus; 0: no figures are served"
     )

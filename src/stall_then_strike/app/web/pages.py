@@ -14,17 +14,25 @@ from stall_then_strike.app.view.snapshot import InstrumentSnapshot, Snapshot
 from stall_then_strike.app.web.act_dialog import act_bar, html
 from stall_then_strike.app.web.drawing import panes
 from stall_then_strike.app.web.drawing.console_words import Words
-from stall_then_strike.app.web.drawing.gauges import account_gauges, health_lines, limit_gauges
+from stall_then_strike.app.web.drawing.gauges import account_gauges, beat_line, health_lines, limit_gauges
 from stall_then_strike.app.web.drawing.markup import Html, tag
+from stall_then_strike.app.web.drawing.past_pane import past_pane
 from stall_then_strike.app.web.drawing.plots import equity_chart, price_chart
+from stall_then_strike.app.web.drawing.why_pane import why_pane
 from stall_then_strike.app.web.front_door import choices, theme_of, words_of
+from stall_then_strike.app.web.past_results import Result, by_day
+from stall_then_strike.app.web.places import Places
 from stall_then_strike.app.web.poller import Poller
+from stall_then_strike.app.web.why_asking import WhyDesk
+from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.clock import Clock
-from stall_then_strike.infra.logs.runtime_reader import RuntimeLine, last_lines
+from stall_then_strike.infra.logs.runtime_reader import RuntimeLine
 from stall_then_strike.types.dto import NS_PER_S
 
 _EVERY_S: Final = 1.0
 _LINKS: Final = {"overview": "/", "results": "/results", "log": "/log"}
+_PATIENCE_S: Final = 45.0
+"""How long a page that reads logs may take to be made."""
 _SHORT_LOG: Final = 12
 LONG_LOG: Final = 400
 _NOTHING: Final = Html("")
@@ -36,6 +44,8 @@ class Desk:
 
     poller: Poller
     clock: Clock
+    places: Places
+    why: WhyDesk
     log: tuple[RuntimeLine, ...] = ()
     _drawn: dict[tuple[str, str], tuple[tuple[int, int], Mapping[str, Html]]] = field(default_factory=dict)
 
@@ -48,7 +58,14 @@ class Desk:
 
     async def read_log(self) -> None:
         """Read its last lines now."""
-        self.log = await asyncio.to_thread(last_lines, self.poller.files.runtime, LONG_LOG)
+        self.log = await asyncio.to_thread(self.places.log, LONG_LOG)
+
+    async def results(self) -> list[Result]:
+        """Results by day, read in a thread."""
+        run = self.poller.seen.snapshot
+        products = [one.product for one in run.instruments] if run is not None else [""]
+        day_of = TradingCalendar(self.places.cfg.session).day
+        return await asyncio.to_thread(lambda: by_day(self.places.trades(products), day_of))
 
     def drawn(self, words: Words, product: str) -> Mapping[str, Html]:
         """All parts of the overview, drawn at most once a second for each language and instrument."""
@@ -72,6 +89,7 @@ class Desk:
 
     def _of_run(self, run: Snapshot, one: InstrumentSnapshot, words: Words) -> dict[str, Html]:
         tracks = self.poller.tracks
+        beat = [] if run.account is None else [beat_line(self.places.beat_age_s(self.clock.now_ns()), words)]
         return {
             "picks": panes.picks(run, one.product),
             "gauges": panes.gauges_pane(account_gauges(run, words), words),
@@ -81,7 +99,7 @@ class Desk:
             "fills": panes.fills_pane(one, words),
             "decisions": panes.decisions_pane(one, words),
             "limits": panes.limits_pane(limit_gauges(run, words), run.budget_wait, words),
-            "health": panes.health_pane(health_lines(run, words), words),
+            "health": panes.health_pane([*health_lines(run, words), *beat], words),
             "equity": panes.card(words("equity"), equity_chart(run.equity, words), cls="equity"),
         }
 
@@ -125,6 +143,20 @@ def add_pages(desk: Desk) -> None:
         with _frame(request, words, "log"):
             part = html(_NOTHING)
         _live(client, desk, lambda: _refresh({"log": part}, {"log": panes.log_pane(desk.log, words, is_short=False)}))
+
+    @ui.page("/results", response_timeout=_PATIENCE_S)
+    async def results(request: Request) -> None:
+        words = words_of(request)
+        days = await desk.results()
+        with _frame(request, words, "results"):
+            html(past_pane(days, desk.places.cfg.session.timezone, words), "stack")
+
+    @ui.page("/why", response_timeout=_PATIENCE_S)
+    async def why(request: Request, at: str = "", product: str = "") -> None:
+        words = words_of(request)
+        answer = await desk.why.ask(at, product)
+        with _frame(request, words, "why"):
+            html(why_pane(answer.story, answer.problem, words), "stack")
 
 
 def _frame(request: Request, words: Words, here: str) -> ui.element:

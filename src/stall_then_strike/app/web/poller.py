@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,6 @@ from stall_then_strike.app.view.plain_snapshot import snapshot_of
 from stall_then_strike.app.view.snapshot import Snapshot
 from stall_then_strike.app.web.tracks import Tracks
 from stall_then_strike.infra.clock import Clock
-from stall_then_strike.infra.logs.run_files import RunFiles
-from stall_then_strike.infra.logs.run_list import RunList, is_held
 
 WATCHED_S: Final = 1.0
 """Between two questions while somebody looks."""
@@ -39,10 +38,9 @@ class Seen:
 class Poller:
     """One for each log folder. ``run`` is a task; it neither ends nor fails before it is cancelled."""
 
-    def __init__(self, log_dir: Path, clock: Clock) -> None:
-        """Nothing is asked yet."""
-        self._log_dir, self._clock = log_dir, clock
-        self._files: RunFiles | None = None
+    def __init__(self, path: Callable[[], Path], clock: Clock) -> None:
+        """Nothing is asked yet. ``path`` says where the daemon's socket is now."""
+        self._path, self._clock = path, clock
         self.seen = Seen()
         self.tracks = Tracks()
         self.viewers = 0
@@ -50,18 +48,9 @@ class Poller:
         self._wanted = asyncio.Event()
 
     @property
-    def files(self) -> RunFiles:
-        """Of the newest run that is running, else of the newest; a folder without runs is taken for a run's."""
-        if self._files is None or not is_held(self._files.folder):
-            known = RunList(self._log_dir)
-            found = (known.running or known.all)[-1:]
-            self._files = found[0].files if found else RunFiles(self._log_dir)
-        return self._files
-
-    @property
     def path(self) -> Path:
         """The daemon's socket."""
-        return self.files.socket
+        return self._path()
 
     def hurry(self) -> None:
         """Ask now: somebody began to look, or commanded something."""

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from stall_then_strike.app.view.amounts import price, span
 from stall_then_strike.app.view.snapshot import DecisionLine, InstrumentSnapshot, Level, Snapshot
 from stall_then_strike.app.web.drawing.console_words import Words
-from stall_then_strike.app.web.drawing.gauges import Gauge, Grade, Line, age, state_of
+from stall_then_strike.app.web.drawing.gauges import Gauge, Grade, Line, state_of
 from stall_then_strike.app.web.drawing.markup import Html, joined, table, tag
 from stall_then_strike.app.web.poller import Seen
 from stall_then_strike.infra.logs.runtime_reader import RuntimeLine
@@ -46,7 +46,7 @@ def state_pane(seen: Seen, now_ns: int, words: Words) -> Html:
     if run is None:
         told = tag("p", words("absent.never"), cls="notice") if seen.problem else Html("")
         return tag("div", tag("div", badge, cls="state"), told)
-    late = age((now_ns - seen.at_ns) / NS_PER_S)
+    late = words.age((now_ns - seen.at_ns) / NS_PER_S)
     facts = tag(
         "span",
         " · ".join((run.mode, words("up", span=span(run.uptime_s)), words("asked", age=late))),
@@ -114,7 +114,7 @@ def health_pane(lines: Iterable[Line], words: Words) -> Html:
 def market_pane(one: InstrumentSnapshot, chart: Html, words: Words) -> Html:
     """Prices, chart and depth of an instrument."""
     mid = None if one.best_bid is None or one.best_ask is None else (one.best_bid + one.best_ask) / 2
-    stood = "" if one.best_age_ms is None else words("stood", age=age(one.best_age_ms / 1000))
+    stood = "" if one.best_age_ms is None else words("stood", age=words.age(one.best_age_ms / 1000))
     spread = "" if one.spread_ticks is None else words("ticks", count=f"{one.spread_ticks:,}")
     told = tag(
         "div",
@@ -176,16 +176,17 @@ def side(value: Side, words: Words) -> Html:
 
 def orders_pane(run: Snapshot, words: Words) -> Html:
     """Live orders of all instruments."""
-    head = _head(words, "product", "side", "price:num", "size:num", "left:num", "state", "age:num")
+    first = () if run.alone is not None else ("product",)
+    head = _head(words, *first, "side", "price:num", "size:num", "left:num", "state", "age:num")
     rows = [
         (
-            one.product,
+            *((one.product,) if first else ()),
             side(order.side, words),
             words("market_order") if order.price is None else price(order.price),
             plain(order.size),
             plain(order.remaining),
             order.state,
-            age((run.ts_ns - order.sent_ns) / NS_PER_S),
+            words.age((run.ts_ns - order.sent_ns) / NS_PER_S),
         )
         for one in run.instruments
         for order in one.orders
@@ -222,7 +223,7 @@ def fills_pane(one: InstrumentSnapshot, words: Words) -> Html:
     head = _head(words, "time", "side", "price:num", "size:num", "result:num", "tag")
     rows = [
         (
-            tag("time", utc_clock(fill.ts_ns)[:12]),
+            tag("time", utc_clock(fill.ts_ns)[:8]),
             side(fill.side, words),
             price(fill.price),
             plain(fill.size),
@@ -231,7 +232,7 @@ def fills_pane(one: InstrumentSnapshot, words: Words) -> Html:
         )
         for fill in reversed(one.fills[-FILLS_SHOWN:])
     ]
-    return card(words("fills"), table(head, rows, words("fills.none")))
+    return card(words("fills"), table(head, rows, words("fills.none")), cls="fills")
 
 
 def log_pane(lines: Iterable[RuntimeLine], words: Words, *, is_short: bool = True) -> Html:
