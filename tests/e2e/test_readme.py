@@ -61,6 +61,7 @@ RUN: Final[dict[str, Run]] = {
     "poetry run run_paper --tape FILE": Run(words=(("FILE", "tape.jsonl.zst"),)),
     "poetry run run_paper --check --set strategy.ttl_ms=500": Run(),
     "poetry run run_paper --sim --speed max --duration 3600 --set strategy.quote_mode=join": Run("--duration 60"),
+    "poetry run run_paper --sim --speed max --duration 600 --seed 7": Run(),
     "run_paper --sim --config configs/grid.yml": SHORT,
     "run_paper --sim --config examples/two_sided.yml": SHORT,
     "tail -f logs/latest/runtime/app.log": Run(words=(("-f ", ""),)),
@@ -295,3 +296,12 @@ def test_line_runs(line: str, room: Room, tmp_path: Path) -> None:
     done = room.run(f"{command} {how.flags}", folder, as_installed=line in AS_INSTALLED)
     assert done.returncode in how.codes, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_summary_that_is_explained_is_the_one_of_its_run(room: Room, tmp_path: Path) -> None:
+    page = (REPO / "docs/start.md").read_text(encoding="utf-8")
+    run, shown = re.findall(r"^ {4}(.* --seed 7)$\n\n```text\n([^`]+)```", page, re.MULTILINE)[0]
+    done = room.run(run, tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.replace("│", " ").split())
+    assert [line for line in shown.splitlines() if " ".join(line.split()) not in said] == [], "docs/start.md is old"

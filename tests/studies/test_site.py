@@ -22,7 +22,7 @@ from stall_then_strike.config.changes import RISK_KEYS, STRATEGY_KEYS
 from stall_then_strike.infra.logging_structured import columns
 from stall_then_strike.infra.watch.alerts import AlertKind
 from stall_then_strike.types.dto import Reason
-from studies.site import settings
+from studies.site import panel, settings
 from studies.site.__main__ import wanted
 from studies.site.drawn import COMMAND, DOCS, ROOT, with_part
 from studies.site.hooks import PAGES
@@ -70,7 +70,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow(10)
 def test_site_asks_nobody_else_for_anything(site: Path) -> None:
     pages = list(site.rglob("*.html"))
     assert len(pages) > 30
@@ -87,7 +86,6 @@ def test_site_asks_nobody_else_for_anything(site: Path) -> None:
         )
 
 
-@pytest.mark.slow(10)
 def test_links_of_the_site_lead_somewhere(site: Path) -> None:
     asked = {page: Asked(page.read_text("utf-8")) for page in site.rglob("*.html")}
     broken = []
@@ -192,6 +190,13 @@ def told_columns(heading: str) -> list[str]:
     """The columns that the page tells below a heading, in order."""
     rest = (DOCS / "logs.md").read_text("utf-8").partition(f"\n{heading}\n")[2]
     return re.findall(r"^\| `(\w+)` \| \S", re.split(r"\n##", rest, maxsplit=1)[0], re.MULTILINE)
+
+
+def test_rows_of_the_panel_are_those_of_its_picture() -> None:
+    told = re.findall(r"^\| `([\w ]+)` \|", (DOCS / "start.md").read_text("utf-8"), re.MULTILINE)
+    drawn = re.sub(r"<[^>]+>", " ", panel.PICTURE.read_text("utf-8")).replace("&#160;", " ")
+    assert told
+    assert [row for row in told if not re.search(rf"\s{row}\s", drawn)] == []
 
 
 # --- In two languages

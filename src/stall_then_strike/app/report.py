@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -62,6 +63,12 @@ def parser() -> argparse.ArgumentParser:
         "--journal", metavar="FILE", type=Path, help="journal of DIR's run (default: the run's own, if there)"
     )
     flags.add_argument("--product", metavar="CODE", help="one of several instruments (default: all of the settings)")
+    flags.add_argument(
+        "--day",
+        metavar="YYYY-MM-DD",
+        type=_day,
+        help="only this trading day (session.day_start, session.timezone), by the date on which it begins",
+    )
     cli.add_run_flags(flags, default="the newest with rows; several are put into one report")
     flags.add_argument(
         "--all", action="store_true", help="put all runs of this one's mode, venue and instruments into one report"
@@ -105,6 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             tapes=tapes.tapes,
             journal=args.journal,
             chosen=runs,
+            day=args.day,
         )
     except StallThenStrikeError as error:
         sys.stderr.write(f"report: {error}\n")
@@ -116,6 +124,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"report: {run.line()}\n")
     sys.stdout.write(f"{out}\n")
     return cli.EXIT_DONE
+
+
+def _day(text: str) -> date:
+    """A day, for argparse."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day; accepted: one such as 2026-11-30") from None
 
 
 def _zone(text: str) -> str:

@@ -62,6 +62,9 @@ class WatchConfig(Section):
         max_length=100,
         description="entry of accounts.toml that the watchdog signs with at Lighter: another API key of the account",
     )
+    day_report: bool = Field(
+        default=True, description="whether the digest of a day has a report on it, if the extra research is there"
+    )
     min_free_disk_mb: int = Field(default=500, ge=1, description="free disk space below which to warn, MB")
 
     @model_validator(mode="after")
@@ -78,7 +81,7 @@ class ControlConfig(Section):
     """The operator's hand on a run: its Unix socket, and its figures for Prometheus."""
 
     enabled: bool = Field(
-        default=True, description="whether a run opens control.sock in its log folder, for the command ctl"
+        default=True, description="whether a run opens control.sock in its folder, for the command ctl"
     )
     metrics_port: int = Field(
         default=0, ge=0, le=65_535, description="port on 127.0.0.1 for Prometheus; 0: no figures are served"

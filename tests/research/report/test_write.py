@@ -77,6 +77,20 @@ def test_same_input_gives_the_same_file(folder: Path) -> None:
     assert page_of(folder) == page_of(folder)
 
 
+def test_one_trading_day_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the session's calendar: the rows are of noon UTC, in the evening of that day in Tokyo."""
+    whole, day = page_of(folder), page_of(folder, "--day", "2026-01-05")
+    assert day == whole
+    capsys.readouterr()
+    assert report.main([str(folder), "--day", "2026-01-06"]) == 2
+    assert "no rows of that day" in (said := capsys.readouterr().err) or "no logs" in said
+    morning = ("--set", "session.day_start=22:00", "--day", "2026-01-05")
+    assert report.main([str(folder), *morning]) == 2, "the day that begins at 22:00 has none of them"
+    assert page_of(folder, "--set", "session.day_start=22:00", "--day", "2026-01-04")
+    with pytest.raises(SystemExit):
+        report.main([str(folder), "--day", "yesterday"])
+
+
 def test_comparison_tells_the_runs_apart(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other" / "run"
     write(other, "decisions", [hold(0, "budget"), hold(60, "spread")])

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ from stall_then_strike.app.control.station import Run, Station
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
-from stall_then_strike.app.trader.live_alerts import PAUSE, LiveAlerts
+from stall_then_strike.app.trader.live_alerts import PAUSE, LiveAlerts, day_report
 from stall_then_strike.app.trader.live_end import LiveEnd, cancel_directly
 from stall_then_strike.app.trader.live_trader import LivePlace, LiveTrader
 from stall_then_strike.app.trader.observe import FeedCondition, Observer
@@ -44,6 +45,7 @@ from stall_then_strike.infra.journal.writer import Journal
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.logs.run_files import RunFiles
 from stall_then_strike.infra.watch.alerts import AlertKind, Alerts
+from stall_then_strike.infra.watch.day_digests import DayDigests
 from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks, written_folders
 from stall_then_strike.infra.watch.heartbeat import Heartbeat, heartbeat_path
 from stall_then_strike.infra.watch.loop_lag import LoopLag
@@ -170,7 +172,12 @@ class LiveRun:
         self._is_past_core = False
         """Whether answers no longer go to the core: it has failed, or the run has ended."""
         self._skew = SkewWatch(int(cfg.risk.max_clock_skew_sec * NS_PER_S))
-        self._alerts = LiveAlerts(parts.alerts.send, float(cfg.watch.alert_disconnect_sec))
+        has_reports = cfg.watch.day_report and parts.alerts.is_on
+        self._digests = DayDigests(
+            lambda text, report: parts.alerts.send(AlertKind.SUMMARY, "trading day", text, report),
+            partial(day_report, RunFiles(parts.folder), parts.journal.path) if has_reports else None,
+        )
+        self._alerts = LiveAlerts(parts.alerts.send, float(cfg.watch.alert_disconnect_sec), self._digests.put)
         self._lag = LoopLag(cfg.watch.lag_warn_ms)
         self.trader = LiveTrader(
             portfolio,
@@ -281,6 +288,7 @@ class LiveRun:
             tasks.create_task(heartbeat.run()),
             tasks.create_task(self._lag.run()),
             tasks.create_task(self._watch()),
+            tasks.create_task(self._digests.run()),
             tasks.create_task(care.run()),
             tasks.create_task(watch_disks(disks, self._tell_of_disk)),
             tasks.create_task(parts.screen.show(observer.snapshot)),

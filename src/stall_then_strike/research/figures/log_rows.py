@@ -25,6 +25,7 @@ from stall_then_strike.infra.logs.run_files import KINDS, day_files, read_whole
 from stall_then_strike.types.dto import NS_PER_S, Reason, Side
 from stall_then_strike.types.errors import StallThenStrikeError
 from stall_then_strike.types.instrument import Instrument, Lots, Money, Ticks
+from stall_then_strike.types.text import utc_day
 
 _STAMP: Final = "%Y-%m-%dT%H:%M:%S%.fZ"
 _US: Final = 1_000
@@ -93,8 +94,11 @@ class LogRows:
             yield self.fills[at].ts_ns
 
 
-def read_log_rows(folders: Sequence[Path], units: Instrument) -> LogRows:
-    """Read an instrument's folders in some runs. Raises ReportInputError when they have no rows or other columns."""
+def read_log_rows(folders: Sequence[Path], units: Instrument, span: tuple[int, int] | None = None) -> LogRows:
+    """Read an instrument's folders in some runs, all rows or those in ``span``.
+
+    Raises ReportInputError when they have no rows or other columns.
+    """
     names = " and ".join(map(str, folders))
     try:
         files = {
@@ -102,15 +106,23 @@ def read_log_rows(folders: Sequence[Path], units: Instrument) -> LogRows:
         }
     except OSError as error:
         raise ReportInputError(f"{names} cannot be read: {error.strerror}") from error
+    if span is not None:  # a row may be written a moment after midnight and be of before
+        first, last = utc_day(span[0]), utc_day(span[1] + NS_PER_S)
+        files = {kind: [(day, path) for day, path in found if first <= day <= last] for kind, found in files.items()}
     if not any(files.values()):
         raise ReportInputError(f"{names}: no logs; looked for {', '.join(f'{kind}/{kind}-*.csv' for kind in KINDS)}")
     fills, bad_fills = _read_fills([path for _, path in files["trades"]], units)
     orders, bad_orders = _read_columns([path for _, path in files["orders"]], "orders")
     decisions, bad_decisions = _read_columns([path for _, path in files["decisions"]], "decisions")
+    if span is not None:
+        within = pl.col("ts_ns").is_between(*span, closed="left")
+        orders, decisions = orders.filter(within), decisions.filter(within)
+        fills = [fill for fill in fills if span[0] <= fill.ts_ns < span[1]]
     present = {kind: [day for day, _ in found] for kind, found in files.items()}
     days = sorted({day for found in present.values() for day in found})
     if not fills and not orders.height and not decisions.height:
-        raise ReportInputError(f"{names}: the logs have no rows")
+        of = "" if span is None else " of that day"
+        raise ReportInputError(f"{names}: the logs have no rows{of}")
     return LogRows(
         folder=folders[0],
         fills=fills,

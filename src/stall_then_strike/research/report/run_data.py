@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -166,6 +167,7 @@ def read_account(
     tapes: Mapping[str, Sequence[Path]],
     journal: Path | None = None,
     chosen: Sequence[Run] | None = None,
+    day: date | None = None,
 ) -> AccountFigures:
     """Read the runs of all instruments of an account. ``tapes`` are by product; the rest is as for :func:`read_run`."""
     chosen = RunList(folder).chosen(()) if chosen is None else chosen
@@ -177,6 +179,7 @@ def read_account(
             journal=journal,
             name=each.exchange.product_code,
             chosen=chosen,
+            day=day,
         )
         for each in cfg.by_instrument()
     ]
@@ -216,10 +219,12 @@ def read_run(
     journal: Path | None = None,
     name: str | None = None,
     chosen: Sequence[Run] | None = None,
+    day: date | None = None,
 ) -> RunFigures:
     """Read one instrument of a log folder's newest run, or of the ``chosen`` ones as one, and compute its figures.
 
-    Without ``journal``, that of the runs is read, if it is one and there. Raises ReportInputError.
+    ``day``: only that trading day. Without ``journal``, that of the runs is read, if it is one and there.
+    Raises ReportInputError.
     """
     units = cfg.exchange.instrument()
     if not folder.is_dir():
@@ -233,7 +238,8 @@ def read_run(
                 f"run {run.name} is of {' and '.join(run.record.instruments)}, the settings are of "
                 f"{units.product_code}; name those of the run by --config, or --set exchange.product_code=..."
             )
-    rows = read_log_rows([run.files.of(units.product_code) for run in chosen], units)
+    span = None if day is None else TradingCalendar(cfg.session).span(day)
+    rows = read_log_rows([run.files.of(units.product_code) for run in chosen], units, span)
     own_prices = prices_in_logs(rows.decisions, rows.fills, units)
     mids = _mids(rows, cfg, tapes, units)
     story = _read_journal(cfg, journal, chosen, rows)

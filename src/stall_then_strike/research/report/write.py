@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from stall_then_strike.config.models import AppConfig
@@ -30,18 +31,20 @@ def write_report(
     tapes: Sequence[Path] = (),
     journal: Path | None = None,
     chosen: Sequence[Run] | None = None,
+    day: date | None = None,
 ) -> None:
     """Write a report to ``out`` atomically: on a run, on two runs (``compare``), on a sweep or on a calibration.
 
     If ``cfg`` has several instruments, the report is on all of them. Tapes are used for both runs, the journal for the
     first. ``chosen`` are the runs of the first folder; without them, and of the other, the newest is taken.
+    ``day``: only that trading day.
     Raises ReportInputError for unreadable input, OSError for ``out``.
     """
     unit = cfg.exchange.instrument()
     say = Labels(language, zone, base=unit.base, quote=unit.quote)
     kind = "sweep" if is_sweep(folder) else "calibration" if is_calibration(folder) else None
-    if kind is not None and (compare is not None or tapes or journal is not None or chosen):
-        raise ReportInputError(f"{folder} has a {kind}: --compare, --tape, --journal and --run are for runs")
+    if kind is not None and (compare is not None or tapes or journal is not None or chosen or day is not None):
+        raise ReportInputError(f"{folder} has a {kind}: --compare, --tape, --journal, --day and --run are for runs")
     if kind == "sweep":
         figures = read_sweep(folder)
         page = sweep_page(figures, Labels(language, zone, base=figures.about.base, quote=figures.about.currency))
@@ -53,17 +56,18 @@ def write_report(
         by_product = {
             product: [path for path in tapes if product_of(path) in (product, None)] for product in cfg.products
         }
-        account = read_account(folder, cfg, tapes=by_product, journal=journal, chosen=chosen)
+        account = read_account(folder, cfg, tapes=by_product, journal=journal, chosen=chosen, day=day)
         each = [Labels(language, zone, base=run.units.base, quote=run.units.quote) for run in account.runs]
         page = account_page(account, say, each)
     else:
         others = None if compare is None else RunList(compare).chosen(())
         names = _names(_place(folder, chosen), None if compare is None else _place(compare, others))
-        run = read_run(folder, cfg, tapes=tapes, journal=journal, name=names[0], chosen=chosen)
+        run = read_run(folder, cfg, tapes=tapes, journal=journal, name=names[0], chosen=chosen, day=day)
         if compare is None:
             page = run_page(run, say)
         else:
-            page = comparison_page(run, read_run(compare, cfg, tapes=tapes, name=names[1], chosen=others), say)
+            other = read_run(compare, cfg, tapes=tapes, name=names[1], chosen=others, day=day)
+            page = comparison_page(run, other, say)
     text = render(page, say)
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.unfinished")
