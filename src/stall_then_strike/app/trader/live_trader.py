@@ -56,9 +56,10 @@ class LiveTrader(Trader):
         journal: ChangeLog,
         *,
         locked_sec: float = 120.0,
-        on_fact: Callable[[Fact], None] = lambda fact: None,
+        on_fact: Callable[[Fact, str], None] = lambda fact, product: None,
     ) -> None:
-        """``places`` are in the order of the portfolio's cores. ``on_fact`` gets facts that may be worth an alert.
+        """``places`` are in the order of the portfolio's cores. ``on_fact`` gets facts that may be worth an
+        alert, and of several instruments whose they are.
 
         ``locked_sec``: how long another program may lock the journal before trading halts, real seconds.
         """
@@ -83,8 +84,8 @@ class LiveTrader(Trader):
         self.owed.add(changes)
         self._desks[seat.number].set_own(_own_quotes(seat.core))
 
-    def _on_fact(self, fact: Fact) -> None:
-        self._tell_fact(fact)
+    def _on_fact(self, fact: Fact, seat: Seat) -> None:
+        self._tell_fact(fact, seat.core.instrument.product_code if len(self.seats) > 1 else "")
 
     def _on_prints(self, message: PublicTrades, number: int) -> None:
         """Public executions go to the core only if they are of our orders."""
@@ -145,7 +146,7 @@ class LiveTrader(Trader):
         now_ns = self.clock.now_ns()
         fact = Fact(ts_ns=now_ns, what=what, detail=detail)
         self.owed.add(Changes(ts_ns=now_ns, facts=(fact,)))
-        self._on_fact(fact)
+        self._tell_fact(fact, "")
 
     async def ask_account(self, why: str) -> None:
         """Request the account without the core. Returns when the answer, if any, was processed."""

@@ -12,5 +12,8 @@ pages       the pages
 act_dialog  commands, each asked back
 poller      asks the daemon once for all
 tracks      the last minutes of prices, quotes and fills
+places      where the run's socket and logs are
+why_asking  asks `why` in a process of its own
+past_results  results by day, week and month
 drawing/    texts, figures and parts of pages
 """

@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--log-dir", metavar="DIR", type=Path, default=cli.LOGS, help="log folder of the run (default: %(default)s)"
     )
+    cli.add_config_flags(flags, override="configs/live.yml")
     flags.add_argument("--port", type=cli.port, default=PORT, help="port (default: %(default)s; 0: any free one)")
     flags.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     flags.add_argument(
@@ -65,8 +66,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ConfigError(f"{VARIABLE}: {error}") from error
         with cli.extra_needed("console"):
             from stall_then_strike.app.web.serving import Wanted, serve
+        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
         names = (*args.allow_host, *(() if args.host == "127.0.0.1" else (args.host,)))
-        wanted = Wanted(log_dir=args.log_dir, host=args.host, port=args.port, names=names)
+        wanted = Wanted(
+            log_dir=args.log_dir,
+            cfg=cfg,
+            why_flags=_why_flags(args),
+            host=args.host,
+            port=args.port,
+            names=names,
+        )
         with cli.signals_held():
             asyncio.run(serve(wanted, sessions, lambda address: _tell(address, "" if given else token)))
     except ConfigError as error:
@@ -76,6 +85,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"console: {args.host}:{args.port}: {error.strerror or error}\n")
         return cli.EXIT_FAILED
     return cli.EXIT_DONE
+
+
+def _why_flags(args: argparse.Namespace) -> tuple[str, ...]:
+    """The log folder and the settings, as ``why`` takes them."""
+    config = () if args.config is None else ("--config", str(args.config))
+    sets = [part for text in args.sets for part in ("--set", text)]
+    return ("--log-dir", str(args.log_dir), "--base", str(args.base), *config, *sets)
 
 
 def _tell(address: str, token: str) -> None:

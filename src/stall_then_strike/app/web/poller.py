@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from stall_then_strike.app.control.socket_client import NoRun, ask
-from stall_then_strike.app.control.socket_server import socket_path
 from stall_then_strike.app.view.plain_snapshot import snapshot_of
 from stall_then_strike.app.view.snapshot import Snapshot
 from stall_then_strike.app.web.tracks import Tracks
@@ -38,19 +38,17 @@ class Seen:
 class Poller:
     """One for each log folder. ``run`` is a task; it neither ends nor fails before it is cancelled."""
 
-    def __init__(self, log_dir: Path, clock: Clock) -> None:
-        """Nothing is asked yet."""
-        self._log_dir, self._clock = log_dir, clock
+    def __init__(self, path: Callable[[], Path], is_watched: Callable[[], bool], clock: Clock) -> None:
+        """Nothing is asked yet. ``path`` is where the daemon's socket is now, ``is_watched`` whether anybody looks."""
+        self._path, self.is_watched, self._clock = path, is_watched, clock
         self.seen = Seen()
         self.tracks = Tracks()
-        self.viewers = 0
-        """How many look at this moment."""
         self._wanted = asyncio.Event()
 
     @property
     def path(self) -> Path:
         """The daemon's socket."""
-        return socket_path(self._log_dir)
+        return self._path()
 
     def hurry(self) -> None:
         """Ask now: somebody began to look, or commanded something."""
@@ -62,7 +60,7 @@ class Poller:
             self._wanted.clear()
             self.seen = await self._asked()
             with suppress(TimeoutError):
-                async with asyncio.timeout(WATCHED_S if self.viewers else ALONE_S):
+                async with asyncio.timeout(WATCHED_S if self.is_watched() else ALONE_S):
                     await self._wanted.wait()
 
     async def _asked(self) -> Seen:

@@ -22,9 +22,12 @@ from nicegui import core, ui
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.web.front_door import FrontDoor
 from stall_then_strike.app.web.guard import MOST_SOCKETS, Guard
-from stall_then_strike.app.web.pages import Desk, add_pages
+from stall_then_strike.app.web.pages import Desk, add_pages, is_watched
+from stall_then_strike.app.web.places import Places
 from stall_then_strike.app.web.poller import Poller
 from stall_then_strike.app.web.sessions import Sessions
+from stall_then_strike.app.web.why_asking import WhyDesk
+from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
 
 _MOST_MESSAGE: Final = 64 * 1024
@@ -41,6 +44,9 @@ class Wanted:
     """What was asked for on the command line."""
 
     log_dir: Path
+    cfg: AppConfig
+    why_flags: tuple[str, ...]
+    """What ``why`` is given besides the question."""
     host: str
     port: int
     names: tuple[str, ...]
@@ -85,8 +91,10 @@ async def serve(wanted: Wanted, sessions: Sessions, tell: Callable[[str], None])
     door = socket.create_server((wanted.host, wanted.port), family=family)
     port = door.getsockname()[1]
     cookie = f"sts_console_{port}"  # cookies do not know ports: two consoles on one machine need two names
-    poller = Poller(wanted.log_dir, clock)
-    desk = Desk(poller=poller, clock=clock, log_dir=wanted.log_dir)
+    places = Places(wanted.log_dir, wanted.cfg)
+    poller = Poller(lambda: places.socket, is_watched, clock)
+    why = WhyDesk(wanted.why_flags)
+    desk = Desk(poller=poller, clock=clock, places=places, why=why)
     app = _application(desk, FrontDoor(sessions, poller, clock, cookie))
     config.app = Guard(app, sessions, clock, cookie, wanted.names)
     server = _Server(config, lambda: tell(f"http://{f'[{wanted.host}]' if ':' in wanted.host else wanted.host}:{port}"))

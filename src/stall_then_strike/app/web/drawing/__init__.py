@@ -5,4 +5,6 @@ gauges         figures with their limits and grades
 markup         HTML that is escaped by how it is made
 panes          parts of pages
 plots          charts
+why_pane       an answer of `why`
+past_pane      results of days, weeks and months
 """

@@ -36,6 +36,7 @@ EN: Final[Mapping[str, str]] = {
     "state.ending": "ending",
     "state.absent": "no run answers",
     "state.waiting": "asking the run",
+    "state.late": "the run does not answer",
     "absent.text": "Nobody answers at the socket of this log folder. The last known figures are shown as they were.",
     "absent.never": "Nobody answers at the socket of this log folder. Figures come when a run starts there.",
     "asked": "as of {age} ago",
@@ -129,8 +130,10 @@ EN: Final[Mapping[str, str]] = {
     "health.halt.none": "none",
     "health.beat": "Heartbeat",
     "health.beat.ok": "{age} ago",
-    "health.beat.none": "none on paper",
-    "unknown": "unknown",
+    "health.beat.none": "no file",
+    "unit.s": "s",
+    "unit.min": "min",
+    "unit.h": "h",
     "good": "good",
     "warn": "warning",
     "bad": "bad",
@@ -151,7 +154,6 @@ EN: Final[Mapping[str, str]] = {
     "why.failed": "The question could not be answered: {error}",
     "why.line": "Time line",
     "why.holds": "Why nothing was done",
-    "why.back": "Back to the overview",
     "why.link": "why?",
     "why.busy": "Another question is being answered. Try again.",
     # acts
@@ -201,6 +203,7 @@ JA: Final[Mapping[str, str]] = {
     "state.ending": "終了処理中",
     "state.absent": "応答なし",
     "state.waiting": "問い合わせ中",
+    "state.late": "応答が遅れています",
     "absent.text": "このログフォルダのソケットに応答がありません。最後に分かった値をそのまま表示しています。",
     "absent.never": "このログフォルダのソケットに応答がありません。取引が始まると値が表示されます。",
     "asked": "{age}前の値",
@@ -289,8 +292,10 @@ JA: Final[Mapping[str, str]] = {
     "health.halt.none": "なし",
     "health.beat": "ハートビート",
     "health.beat.ok": "{age}前",
-    "health.beat.none": "ペーパー取引にはなし",
-    "unknown": "不明",
+    "health.beat.none": "ファイルなし",
+    "unit.s": "秒",
+    "unit.min": "分",
+    "unit.h": "時間",
     "good": "良好",
     "warn": "注意",
     "bad": "異常",
@@ -308,7 +313,6 @@ JA: Final[Mapping[str, str]] = {
     "why.failed": "答えられませんでした: {error}",
     "why.line": "時系列",
     "why.holds": "見送りの理由",
-    "why.back": "概要に戻る",
     "why.link": "なぜ?",
     "why.busy": "別の質問に答えています。もう一度お試しください。",
     "acts": "操作",
@@ -390,6 +394,14 @@ class Words:
         """A text with its values."""
         text = self._texts[key]
         return text.format(**values) if values else text
+
+    def age(self, seconds: float) -> str:
+        """A time span in a few letters: ``0.4 s``, ``12 s``, ``3 min``, ``2 h``."""
+        if seconds < 120:
+            return f"{max(0.0, seconds):.{int(seconds < 10)}f} {self('unit.s')}"
+        if seconds < 7_200:
+            return f"{seconds / 60:.0f} {self('unit.min')}"
+        return f"{seconds / 3_600:.0f} {self('unit.h')}"
 
     def reason(self, label: str) -> str:
         """A reason of the logs in words; the label itself if it is unknown here."""

@@ -12,12 +12,16 @@ from stall_then_strike.app.view.amounts import UNKNOWN, micros, millis, price
 from stall_then_strike.app.view.snapshot import InstrumentSnapshot, Snapshot
 from stall_then_strike.app.web.drawing.console_words import Words
 from stall_then_strike.app.web.poller import Seen
-from stall_then_strike.types.dto import BoardState, BookStatus, Health
+from stall_then_strike.types.dto import NS_PER_S, BoardState, BookStatus, Health
 from stall_then_strike.types.text import money, plain, utc_clock
 
 _WARN_AT: Final = 0.5
 _BAD_AT: Final = 0.8
 """Shares of a limit, as on the panel."""
+
+
+_LATE_NS: Final = 7 * NS_PER_S
+"""Longer than the longest pause between two questions: the daemon hangs."""
 
 
 class Grade(StrEnum):
@@ -51,22 +55,15 @@ class Line:
     grade: Grade = Grade.NONE
 
 
-def age(seconds: float) -> str:
-    """A time span in a few letters: ``0.4 s``, ``12 s``, ``3 min``, ``2 h``."""
-    if seconds < 10:
-        return f"{max(0.0, seconds):.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.0f} h"
-
-
-def state_of(seen: Seen) -> tuple[str, Grade]:
-    """The word for what the run does, as a key of the catalogue, and how good that is."""
+def state_of(seen: Seen, now_ns: int = 0) -> tuple[str, Grade]:
+    """The word for what the run does at ``now_ns``, as a key of the catalogue, and how good that is."""
     run = seen.snapshot
     if seen.problem:
         return "state.absent", Grade.BAD
     if run is None:
         return "state.waiting", Grade.NONE
+    if now_ns - seen.at_ns > _LATE_NS:
+        return "state.late", Grade.BAD
     if run.halt is not None:
         return "state.halted", Grade.BAD
     if run.awaited:
@@ -150,14 +147,14 @@ def beat_line(age_s: float | None, words: Words) -> Line:
     if age_s is None:
         return Line(title=words("health.beat"), text=words("health.beat.none"))
     grade = Grade.GOOD if age_s < 5 else Grade.BAD
-    return Line(title=words("health.beat"), text=words("health.beat.ok", age=age(age_s)), grade=grade)
+    return Line(title=words("health.beat"), text=words("health.beat.ok", age=words.age(age_s)), grade=grade)
 
 
 def _feeds(run: Snapshot, words: Words) -> Iterator[Line]:
     for name, one in run.named:
         seconds = None if one.message_age_ms is None else one.message_age_ms / 1000
         is_stale = one.message_age_ms is not None and one.stale_ms is not None and one.message_age_ms >= one.stale_ms
-        text = words("health.feed.on", age=UNKNOWN if seconds is None else age(seconds))
+        text = words("health.feed.on", age=UNKNOWN if seconds is None else words.age(seconds))
         grade = Grade.BAD if not run.connected else Grade.WARN if is_stale else Grade.GOOD
         yield Line(
             title=f"{words('health.feed')} {name}".rstrip(),
@@ -190,7 +187,7 @@ def _account(run: Snapshot, words: Words) -> Iterator[Line]:
     if not account.is_live:
         text, grade = words("health.account.down"), Grade.BAD
     elif account.is_settled and account.reported_s is not None:
-        text, grade = words("health.account.ok", age=age(account.reported_s)), Grade.GOOD
+        text, grade = words("health.account.ok", age=words.age(account.reported_s)), Grade.GOOD
     if account.in_doubt:
         text, grade = f"{text} · {words('health.doubt', count=account.in_doubt)}", Grade.WARN
     yield Line(title=words("health.account"), text=text, grade=grade)

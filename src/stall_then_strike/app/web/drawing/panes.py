@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Final
 from urllib.parse import urlencode
 
 from stall_then_strike.app.view.amounts import price, span
 from stall_then_strike.app.view.snapshot import DecisionLine, InstrumentSnapshot, Level, Snapshot
 from stall_then_strike.app.web.drawing.console_words import Words
-from stall_then_strike.app.web.drawing.gauges import Gauge, Grade, Line, age, state_of
+from stall_then_strike.app.web.drawing.gauges import Gauge, Grade, Line, state_of
 from stall_then_strike.app.web.drawing.markup import Html, joined, table, tag
 from stall_then_strike.app.web.poller import Seen
 from stall_then_strike.infra.logs.runtime_reader import RuntimeLine
@@ -40,13 +41,13 @@ def sign(grade: Grade, words: Words) -> Html:
 
 def state_pane(seen: Seen, now_ns: int, words: Words) -> Html:
     """What the run does, and how old that news is."""
-    key, grade = state_of(seen)
+    key, grade = state_of(seen, now_ns)
     run = seen.snapshot
     badge = tag("span", sign(grade, words), " ", words(key), cls=f"badge {grade.value}", role="status")
     if run is None:
         told = tag("p", words("absent.never"), cls="notice") if seen.problem else Html("")
         return tag("div", tag("div", badge, cls="state"), told)
-    late = age((now_ns - seen.at_ns) / NS_PER_S)
+    late = words.age((now_ns - seen.at_ns) / NS_PER_S)
     facts = tag(
         "span",
         " · ".join((run.mode, words("up", span=span(run.uptime_s)), words("asked", age=late))),
@@ -111,10 +112,22 @@ def health_pane(lines: Iterable[Line], words: Words) -> Html:
 # --- the market
 
 
+def decimals_of(one: InstrumentSnapshot) -> int:
+    """How many decimals its prices have, so that they stand below each other: JSON's have lost their last zeros."""
+    known: list[Decimal | None] = [level.price for level in (*one.bids, *one.asks)]
+    known += [item.price for item in one.fills] + [order.price for order in one.orders]
+    return max((-int(value.as_tuple().exponent) for value in known if value is not None), default=0)
+
+
+def priced(value: Decimal, decimals: int) -> str:
+    """A price with so many decimals."""
+    return f"{value:,.{max(0, decimals)}f}"
+
+
 def market_pane(one: InstrumentSnapshot, chart: Html, words: Words) -> Html:
     """Prices, chart and depth of an instrument."""
     mid = None if one.best_bid is None or one.best_ask is None else (one.best_bid + one.best_ask) / 2
-    stood = "" if one.best_age_ms is None else words("stood", age=age(one.best_age_ms / 1000))
+    stood = "" if one.best_age_ms is None else words("stood", age=words.age(one.best_age_ms / 1000))
     spread = "" if one.spread_ticks is None else words("ticks", count=f"{one.spread_ticks:,}")
     told = tag(
         "div",
@@ -128,6 +141,7 @@ def market_pane(one: InstrumentSnapshot, chart: Html, words: Words) -> Html:
 
 def depth_pane(one: InstrumentSnapshot, words: Words) -> Html:
     """The first levels of both sides, our own marked."""
+    decimals = decimals_of(one)
     most = max((level.size for level in (*one.bids, *one.asks)), default=None)
     own = {(order.side, order.price) for order in one.orders}
 
@@ -136,7 +150,7 @@ def depth_pane(one: InstrumentSnapshot, words: Words) -> Html:
             tag(
                 "tr",
                 tag("td", "◆" if (side, level.price) in own else "", cls="own"),
-                tag("td", price(level.price), cls="num"),
+                tag("td", priced(level.price, decimals), cls="num"),
                 tag(
                     "td",
                     tag("i", style=f"width:{float(level.size / most) if most else 0:.1%}"),
@@ -176,16 +190,17 @@ def side(value: Side, words: Words) -> Html:
 
 def orders_pane(run: Snapshot, words: Words) -> Html:
     """Live orders of all instruments."""
-    head = _head(words, "product", "side", "price:num", "size:num", "left:num", "state", "age:num")
+    first = () if run.alone is not None else ("product",)
+    head = _head(words, *first, "side", "price:num", "size:num", "left:num", "state", "age:num")
     rows = [
         (
-            one.product,
+            *((one.product,) if first else ()),
             side(order.side, words),
-            words("market_order") if order.price is None else price(order.price),
+            words("market_order") if order.price is None else priced(order.price, decimals_of(one)),
             plain(order.size),
             plain(order.remaining),
             order.state,
-            age((run.ts_ns - order.sent_ns) / NS_PER_S),
+            words.age((run.ts_ns - order.sent_ns) / NS_PER_S),
         )
         for one in run.instruments
         for order in one.orders
@@ -220,18 +235,19 @@ def _what(row: DecisionLine) -> Html:
 def fills_pane(one: InstrumentSnapshot, words: Words) -> Html:
     """The latest fills, newest first."""
     head = _head(words, "time", "side", "price:num", "size:num", "result:num", "tag")
+    decimals = decimals_of(one)
     rows = [
         (
-            tag("time", utc_clock(fill.ts_ns)[:12]),
+            tag("time", utc_clock(fill.ts_ns)[:8]),
             side(fill.side, words),
-            price(fill.price),
+            priced(fill.price, decimals),
             plain(fill.size),
             money(fill.pnl),
             fill.tag,
         )
         for fill in reversed(one.fills[-FILLS_SHOWN:])
     ]
-    return card(words("fills"), table(head, rows, words("fills.none")))
+    return card(words("fills"), table(head, rows, words("fills.none")), cls="fills")
 
 
 def log_pane(lines: Iterable[RuntimeLine], words: Words, *, is_short: bool = True) -> Html:
