@@ -229,8 +229,8 @@ def _until_left(trader: Popen[bytes]) -> Iterator[None]:
 _Start = Callable[[BitflyerExchange, Setting, Path], Popen[bytes]]
 
 
-async def _measure(start: _Start, setting: Setting, seconds: float) -> Latency:
-    market = Market(seed=SEED, start_ns=SystemClock().now_ns())
+def free_venue(market: Market) -> PrivateVenue:
+    """A private side without delays and limits, with one rich account."""
     settings = PrivateSettings(
         seed=SEED,
         collateral_jpy=Decimal(10**9),
@@ -238,8 +238,13 @@ async def _measure(start: _Start, setting: Setting, seconds: float) -> Latency:
         delays=Delays(answer=_NOW, registration=_NOW, late_share=0, cancel=_NOW, event=_NOW, listing=_NOW),
         limits=Limits(private_calls=MANY, order_calls=MANY, small_orders=MANY),
     )
+    return PrivateVenue(market, [KEY], settings)
+
+
+async def _measure(start: _Start, setting: Setting, seconds: float) -> Latency:
+    market = Market(seed=SEED, start_ns=SystemClock().now_ns())
     with tempfile.TemporaryDirectory() as folder:
-        async with StampedExchange(market, PrivateVenue(market, [KEY], settings), setting) as exchange:
+        async with StampedExchange(market, free_venue(market), setting) as exchange:
             with _until_left(start(exchange, setting, Path(folder))):
                 async with asyncio.timeout(_START_S):
                     await exchange.began.wait()

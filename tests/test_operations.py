@@ -21,7 +21,8 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command_parser import PROGRAM
 from stall_then_strike.app.sts.program import VERBS
 from stall_then_strike.config.loader import load_app_config
-from stall_then_strike.infra.watch.alerts import CLOSE_S, URLS_VARIABLE
+from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.watch.alerts import CLOSE_S, URLS_VARIABLE, Alerts, AlertUrls
 
 REPO = Path(__file__).resolve().parents[1]
 UNITS = ("stall-then-strike", "stall-then-strike-watchdog")
@@ -237,6 +238,15 @@ def test_build_backend_can_be_cut_from_the_list() -> None:
     assert cut.count("sha256:") >= 1
     assert len(re.findall(r"^\S", cut, re.MULTILINE)) == 1
     assert not cut.rstrip("\n").endswith("\\")
+
+
+@pytest.mark.parametrize("page", ["docs/operations.md", ".env.example"])
+def test_examples_of_addresses_are_accepted(page: str) -> None:
+    """Of Discord, Slack, LINE and Telegram, in both places."""
+    pytest.importorskip("apprise")
+    found = tuple(re.findall(r"[`']((?:discord|slack|line|tgram)://[^`'\s]+)[`']", (REPO / page).read_text()))
+    assert {url.partition(":")[0] for url in found} == {"discord", "slack", "line", "tgram"}
+    assert Alerts(AlertUrls(found), pause_sec=0, clock=SystemClock()).is_on
 
 
 def test_example_of_the_environment_names_every_variable() -> None:

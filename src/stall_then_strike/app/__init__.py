@@ -23,4 +23,5 @@ contact/           first contact with the real venue: probe, rehearse
 control/      the operator's hand on a run: ``ctl`` and what answers it, new settings, figures for Prometheus
 view/         what an operator sees
 story/        the answers of ``why``
+web/          the console: a run in the browser
 """

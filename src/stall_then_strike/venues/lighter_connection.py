@@ -59,7 +59,12 @@ class LighterConnection:
         self.feeds = parts.feeds
         account, broker = parts.account, parts.broker
         self.desks = [
-            Desk(broker.gateway(feed.market, feed.board), partial(account.report, number), account.renew)
+            Desk(
+                broker.gateway(feed.market, feed.board),
+                partial(account.report, number),
+                account.renew,
+                feed.view.set_own,
+            )
             for number, feed in enumerate(parts.feeds)
         ]
         return self

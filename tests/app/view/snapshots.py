@@ -49,6 +49,7 @@ FULL = Snapshot(
     ),
     pnl_limit=Decimal(-30_000),
     drawdown_limit=Decimal(-20_000),
+    equity=tuple(Decimal(step) for step in (0, -500, 800, 766, -3000, -9_000, -8_000, -17_000, -16_900, -16_234)),
     budget=(
         BudgetUse(name="private/5min", used=412, limit=500),
         BudgetUse(name="orders/5min", used=100, limit=300),

@@ -14,7 +14,7 @@ from rich.console import Console
 from stall_then_strike.app.view.amounts import micros, span
 from stall_then_strike.app.view.panel import _figures, _live_orders, render
 from stall_then_strike.app.view.snapshot import AccountLine, DayFigures, Halt, Snapshot
-from stall_then_strike.types.dto import BoardState, BookStatus, Health
+from stall_then_strike.types.dto import BoardState, BookStatus, Health, Side
 from stall_then_strike.types.text import money
 from tests.app.view.snapshots import BAD, EMPTY, FULL, LIVE, TWO, changed
 
@@ -84,7 +84,8 @@ def test_what_an_operator_needs_is_whole_at_every_size(size: tuple[int, int]) ->
 def test_whatever_is_left_out_is_marked(seen: Snapshot, size: tuple[int, int]) -> None:
     """A row shows all of its parts or ends in an ellipsis; a row that is left out is counted."""
     lines = drawn(seen, *size)
-    figures = [*_figures(seen), _live_orders(seen)][: 99 if not (size[0] >= 70 and size[1] >= 22) else -1]
+    is_framed = size[0] >= 70 and size[1] >= 22
+    figures = [*_figures(seen), *([] if is_framed else [_live_orders(seen)])]
     missing = 0
     for figure in figures:
         shapes = [[part.long.plain for part in figure.parts], [part.short.plain for part in figure.parts]]
@@ -292,3 +293,18 @@ def test_instruments_with_one_base_are_told_apart_by_their_products() -> None:
     seen = replace(TWO, instruments=(first, replace(second, product="BTC_JPY", base="BTC")))
     assert [name for name, _ in seen.named] == ["FX_BTC_JPY", "BTC_JPY"]
     assert "FX_BTC_JPY SELL" in "\n".join(drawn(seen, 80, 24))
+
+
+def test_our_quotes_stand_on_their_sides_of_the_mid() -> None:
+    order = LIVE.instruments[0].orders[0]
+    orders = tuple(
+        replace(order, side=side, price=Decimal(price))
+        for side, price in (
+            (Side.BUY, 13_600_749),
+            (Side.SELL, 13_600_751),
+            (Side.BUY, 13_599_000),
+            (Side.SELL, 13_601_000),
+        )
+    )
+    text = "\n".join(drawn(changed(LIVE, orders=orders), 80, 24))
+    assert "quotes    B              B+S   S          ]  mid 13,600,750" in text

@@ -12,11 +12,11 @@ from typing import Any
 import plotly.graph_objects as go
 import polars as pl
 import pytest
-from plotly.offline import get_plotlyjs
 
 from stall_then_strike.app import report
 from stall_then_strike.research.report.drawing import PALETTE
 from stall_then_strike.research.report.labels import LANGUAGES, Labels
+from stall_then_strike.research.report.page import plotly_script
 from stall_then_strike.research.report.run_sections import Page
 from stall_then_strike.research.report.sweep_charts import KEYS_ALONE, LINES, PAIRS
 from stall_then_strike.research.report.sweep_data import SetFigures, read_sweep
@@ -38,7 +38,7 @@ def text_of(page: Page) -> str:
 def test_command_knows_a_sweep_and_writes_one_file_that_loads_nothing(tmp_path: Path, language: str) -> None:
     folder = made.write(tmp_path / "sweep <1>", failed=[3])
     assert report.main([str(folder), "--lang", language]) == 0
-    own = (folder / "report.html").read_text().replace(get_plotlyjs(), "")
+    own = (folder / "report.html").read_text().replace(plotly_script(), "")
     assert "://" not in own
     assert not re.search(r"\b(src|href|url|@import)\s*[=(]", own)
     assert html.escape("sweep <1>") in own

@@ -12,6 +12,7 @@ from stall_then_strike.app.contact.assumed.stream_check import ChannelFigures, S
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.line.frame_tap import Taps
 from stall_then_strike.infra.market_source import Refusal
 from stall_then_strike.types.dto import LimitReading
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
@@ -51,7 +52,8 @@ class Watch:
     def attach(self, connection: BitflyerConnection) -> None:
         """Listen to a connection, which is open and not connected."""
         self._connection = connection
-        connection.session.tap = self.stream
+        earlier = connection.session.tap  # a recording
+        connection.session.tap = self.stream if earlier is None else Taps((earlier, self.stream))
         for http in connection.https:
             http.on_answer = self.answers.take
 

@@ -43,7 +43,7 @@ _ENTER: Final = str(Control.alt_screen(enable=True)) + str(Control.show_cursor(s
 _LEAVE: Final = str(Control.show_cursor(show=True)) + str(Control.alt_screen(enable=False))
 _SIMILAR: Final = "stall_then_strike.similar"
 """The codecs' error handler that writes a similar character of the same width for one that the encoding lacks."""
-_STAND_INS: Final = str.maketrans("…·–−×µ─━│┃╭╮╰╯┌┐└┘┏┓┗┛├┤┬┴┼", "~.--xu--||+++++++++++++++++")
+_STAND_INS: Final = str.maketrans("…·–−×µ─━│┃╭╮╰╯┌┐└┘┏┓┗┛├┤┬┴┼▁▂▃▄▅▆▇█", "~.--xu--||+++++++++++++++++_.:-=+*#")
 
 
 def _similar(error: UnicodeError) -> tuple[str, int]:

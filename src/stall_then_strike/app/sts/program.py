@@ -52,6 +52,7 @@ CHAPTERS: Final = (
         {
             "run_paper": Verb("run_paper", "trade on paper"),
             "run_live": Verb("run_live", "trade with real orders"),
+            "console": Verb("web.console", "see and command a run in the browser"),
             "ctl": Verb("control.ctl", "command a run: status, pause, resume, flatten, stop ..."),
             "watchdog": Verb("watchdog", "cancel all orders when the trader dies"),
         },

@@ -211,8 +211,8 @@ class Trader:
     def _remember(self, changes: Changes, seat: Seat) -> None:
         """Store a step's changes in the journal, if there is one, before any of its actions is sent."""
 
-    def _on_fact(self, fact: Fact) -> None:
-        """Called with each fact, for subclasses."""
+    def _on_fact(self, fact: Fact, seat: Seat) -> None:
+        """Called with each fact of an instrument, for subclasses."""
 
     def _take(self, seat: Seat, step: Step) -> None:
         """Process a step: journal, outbox, then logs."""
@@ -230,7 +230,7 @@ class Trader:
             self._late_rows.extend([(seat, row) for row in step.rows])
         if changes is not None:
             for fact in changes.facts:
-                self._on_fact(fact)
+                self._on_fact(fact, seat)
 
     def _log_rows(self) -> None:
         while self._late_rows:

@@ -1,7 +1,9 @@
 """What an operator sees.
 
 snapshot        the account and its instruments at one moment
+plain_snapshot  a snapshot made again of its plain form
 amounts         amounts, prices and times as text
+course          a figure over time in few points, and as bars
 fitting         figures fitted into lines of a width
 panel           the live panel
 screen          display of a run: panel or lines

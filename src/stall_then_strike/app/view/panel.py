@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stall_then_strike.app.view.amounts import UNKNOWN, micros, millis, price, span
+from stall_then_strike.app.view.course import sparkline
 from stall_then_strike.app.view.fitting import LABEL_STYLE, Figure, Part, aligned, cut, fitted, label_width, laid, part
 from stall_then_strike.app.view.snapshot import AccountLine, InstrumentSnapshot, LiveOrder, Snapshot
 from stall_then_strike.types.dto import NS_PER_MS, BoardState, BookStatus, Health, Side
@@ -70,7 +71,9 @@ class _Dashboard:
 def _framed(seen: Snapshot, width: int, height: int) -> Iterator[RenderableType]:
     """Figures and lists in frames."""
     yield _headline(seen, width)
-    figures, inner, room = _figures(seen), width - 4, height - 1 - 2 - _LISTS
+    figures, inner, room = _figures(seen, pictures=True), width - 4, height - 1 - 2 - _LISTS
+    if len(figures) > room:
+        figures = _figures(seen)
     columns, half = [figures], (len(figures) + 1) // 2
     if width >= _WIDE:
         columns, inner = [figures[:half], figures[half:]], (inner - 2) // 2
@@ -183,15 +186,18 @@ def _headline(seen: Snapshot, width: int) -> Text:
 # --- the figures
 
 
-def _figures(seen: Snapshot) -> list[Figure]:
+def _figures(seen: Snapshot, *, pictures: bool = False) -> list[Figure]:
+    """The rows of all figures; pictures repeat what other rows say, so only frames with room for all have them."""
+    drawn = [Figure("equity", "equity", 12, _equity(seen))] if pictures else []
     counts, latency = seen.counts, seen.latency
     done = ((counts.strikes, seen.strikes), (counts.fills, "fills"), (counts.cancels, "cancels"))
     rest = ((counts.closes, "closes"), (counts.rejects, "rejects"))
     venue = Figure("venue", "venue", 3, _venue(seen))
     account = [] if seen.account is None else [Figure("account", "acct", 2, _account(seen.account))]
     return [
-        *(_several(seen, venue) if seen.alone is None else _only(seen.alone, venue)),
+        *(_several(seen, venue) if seen.alone is None else _only(seen.alone, venue, pictures=pictures)),
         Figure("PnL today", "PnL", 1, _pnl(seen)),
+        *drawn,
         Figure("drawdown", "fall", 5, _drawdown(seen)),
         *account,
         Figure("budget", "budget", 7, _budget(seen)),
@@ -209,10 +215,12 @@ def _figures(seen: Snapshot) -> list[Figure]:
     ]
 
 
-def _only(one: InstrumentSnapshot, venue: Figure) -> list[Figure]:
+def _only(one: InstrumentSnapshot, venue: Figure, *, pictures: bool) -> list[Figure]:
     """The figures of an only instrument."""
+    drawn = [Figure("quotes", "quotes", 13, _quotes(one))] if pictures else []
     return [
         Figure("best", "best", 6, _best(one)),
+        *drawn,
         Figure("still", "still", 9, _still(one)),
         Figure("book", "book", 4, _book(one)),
         venue,
@@ -269,6 +277,28 @@ def _best(one: InstrumentSnapshot) -> tuple[Part, ...]:
     )
 
 
+def _quotes(one: InstrumentSnapshot) -> tuple[Part, ...]:
+    """Where our orders stand between the best prices, as a picture, and the mid."""
+    if one.best_bid is None or one.best_ask is None:
+        return ()
+    wide, narrow = (_strip(one, one.best_bid, one.best_ask, width) for width in (33, 17))
+    return (Part(wide, narrow), part(f"mid {price((one.best_bid + one.best_ask) / 2)}"))
+
+
+def _strip(one: InstrumentSnapshot, bid: Decimal, ask: Decimal, width: int) -> Text:
+    """The spread from bid to ask: B and S are our orders, + is the mid. A price beyond the best stands on a bracket."""
+    middle = width // 2
+    cells = [(" ", LABEL_STYLE)] * width
+    cells[0], cells[middle], cells[-1] = ("[", "green"), ("+", LABEL_STYLE), ("]", "magenta")
+    for order in one.orders:
+        if order.price is not None:
+            place = round((order.price - bid) / (ask - bid) * (width - 1)) if ask > bid else middle
+            # A tick from the mid is less than a cell: it stands beside the mid, on its own side.
+            nearest = middle + (-1 if order.side is Side.BUY else 1) if place == middle else place
+            cells[min(max(0, nearest), width - 1)] = (order.side[0], _SIDE_STYLE[order.side])
+    return Text.assemble(*cells)
+
+
 def _still(one: InstrumentSnapshot) -> tuple[Part, ...]:
     age, needed = one.best_age_ms, one.stall_ms
     style = _GOOD if age is not None and needed is not None and age >= needed else ""
@@ -323,6 +353,17 @@ def _pnl(seen: Snapshot) -> tuple[Part, ...]:
         part((f"{money(value)} {seen.quote}", _graded(share) or (_GOOD if value > 0 else ""))),
         *_halts_at(seen.pnl_limit, share),
         part(f"realised {money(seen.day.realised)}"),
+    )
+
+
+def _equity(seen: Snapshot) -> tuple[Part, ...]:
+    """The day's result since the run began, as a line, and between which values."""
+    if not seen.equity:
+        return ()
+    low, high = min(seen.equity), max(seen.equity)
+    return (
+        part((sparkline(seen.equity, 40), "cyan"), short=(sparkline(seen.equity, 16), "cyan")),
+        part(f"{money(low)} to {money(high)}"),
     )
 
 

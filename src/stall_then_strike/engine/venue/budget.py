@@ -72,6 +72,8 @@ class WindowUse:
     reserve: int
     others: int = 0
     """How many of ``used`` are not our calls, by the venue's own count."""
+    free_ns: int = 0
+    """When a call fits that may not use the reserve; now or earlier if one fits now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +196,10 @@ class SendWindow:
         """A frozen view."""
         used = self.used(now_ns)
         others = used - self.own(now_ns)
-        return WindowUse(name=self.name, used=used, limit=self.limit, reserve=self.reserve, others=others)
+        free_ns = self.free_at_ns(now_ns, 1, keep=self.reserve) if used >= self._share > 0 else 0
+        return WindowUse(
+            name=self.name, used=used, limit=self.limit, reserve=self.reserve, others=others, free_ns=free_ns
+        )
 
 
 class Budget:

@@ -73,6 +73,9 @@ _DAY_NS: Final = 86_400 * NS_PER_S
 _NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 """Result codes of a full disk. A quota, a limit on file size and a full shared-memory file appear as I/O errors."""
 
+PAGE_BYTES: Final = 1_024
+"""A step changes a few rows on a dozen pages, and each is written whole: a quarter of SQLite's own size takes a fifth
+off a record."""
 CHECKPOINT_RECORDS: Final = 500
 """Records after which the write-ahead log is to be moved into the file: some megabytes of log."""
 OWN_FOLDER: Final = "journal"
@@ -158,6 +161,7 @@ class Journal:
                 if version:
                     _check_whole(db, path)
                     _check_owner(db, path, product_code, account)
+                db.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # an older file keeps its own
                 (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
                 if mode != "wal":
                     raise JournalError(

@@ -168,7 +168,7 @@ def read_event_logs(paths: Sequence[Path]) -> LiveRecord:
     for path in paths:
         try:
             run = open_run(path)
-            if not run.beginnings.first.is_live:
+            if not run.beginnings.first.is_live or run.mode == "shadow":  # its fills are on paper
                 continue
             if cfg is not None and run.cfg.exchange.instrument() != cfg.exchange.instrument():
                 raise CalibrationError(f"{path}: another product than {sources[0]}; accepted: one product at a time")

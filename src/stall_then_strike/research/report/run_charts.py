@@ -253,27 +253,24 @@ def split_chart(run: RunFigures, say: Labels) -> Figure | None:
     amounts = [run.jpy(run.parts[part]) for part in shown]
     total = run.jpy(run.books.total)
     names = [say(f"part_{part}") for part in shown] + [say("part_total")]
+    starts = [0.0, *accumulate(map(float, amounts))]
     data = {
-        "type": "waterfall",
+        "type": "bar",
         "orientation": "h",
-        "measure": ["relative"] * len(shown) + ["total"],
         "y": names,
-        "x": [float(amount) for amount in amounts] + [0],
+        "base": [*starts[:-1], 0.0],
+        "x": [*map(float, amounts), float(total)],
         "text": [f"{amount:+,.2f}".replace("-", "−") for amount in [*amounts, total]],
         "textposition": ["auto" if amount else "outside" for amount in [*amounts, total]],
         "textangle": 0,
         "cliponaxis": False,
         "insidetextanchor": "middle",
-        "increasing": {"marker": {"color": "@blue"}},
-        "decreasing": {"marker": {"color": "@orange"}},
-        "totals": {"marker": {"color": "@grey"}},
-        "connector": {"line": {"color": "@muted", "width": 1}},
+        "marker": {"color": [*("@blue" if amount > 0 else "@orange" for amount in amounts), "@grey"]},
         "hovertemplate": f"%{{y}}: %{{text}} {say('jpy')}<extra></extra>",
     }
     shape = layout(90 + 38 * len(names), showlegend=False)
-    reached = [0.0, *accumulate(map(float, amounts))]
-    room = _LABEL_ROOM * (max(reached) - min(reached)) or 1.0  # for labels beside short bars
-    shape["xaxis"] = axis(say("jpy"), range=[min(reached) - room, max(reached) + room])
+    room = _LABEL_ROOM * (max(starts) - min(starts)) or 1.0  # for labels beside short bars
+    shape["xaxis"] = axis(say("jpy"), range=[min(starts) - room, max(starts) + room])
     shape["yaxis"] = axis(autorange="reversed", gridcolor="rgba(0,0,0,0)")
     return {"data": [data], "layout": shape}
 

@@ -20,6 +20,7 @@ from stall_then_strike.types.dto import NS_PER_S, LimitReading
 
 _ORDER_CALLS: Final = frozenset({"me/sendchildorder", "me/cancelallchildorders"})
 _EMPTY: Final = frozenset({"me/cancelchildorder", "me/cancelallchildorders"})
+_LISTS: Final = frozenset({"getexecutions", "me/getexecutions"})
 _STUCK: Final = 4
 """Answers with the same number of calls left that show that the number does not count."""
 _SLOW_S: Final = 3.0
@@ -71,11 +72,19 @@ class AnswerCheck:
         form = ANSWERS.get(path)
         if answer.status == 200 and form is not None:
             self._found.look_at(form, value, path, at_ns)
+            self._check_order(path, value, at_ns)
         elif answer.status != 200 and isinstance(value, dict) and "status" in value:
             self._found.look_at(ERROR, value, "error", at_ns)
             code = value.get("status")
             if type(code) is int and code not in CODES:
                 self._add(f"the venue's code {code} is not known", "a code of the table", str(code), at_ns, value)
+
+    def _check_order(self, path: str, value: Any, at_ns: int) -> None:
+        """Whether a list that is read page by page is newest first."""
+        rows = value if path in _LISTS and isinstance(value, list) else []
+        ids = [number for row in rows if isinstance(row, dict) and type(number := row.get("id")) is int]
+        if ids != sorted(ids, reverse=True):
+            self._add(f"{path} is not newest first", "falling ids", "another order", at_ns, value, is_grave=True)
 
     # --- the headers
 

@@ -119,6 +119,10 @@ class StreamCheck:
     def on_dropped(self, now_ns: int, why: str) -> None:
         """The connection was lost."""
         self.is_connected = False
+        for heard in self._heard.values():  # it may have been given up because one was silent
+            if heard.last_ns is not None:
+                heard.gaps_ns.append(now_ns - heard.last_ns)
+                heard.last_ns = None
         self._add("the connection was lost", expected="it lasts", seen=why, at_ns=now_ns)
 
     def on_frame(self, data: bytes, recv_ns: int) -> None:

@@ -1,0 +1,99 @@
+"""A shadow run watched: the venue is compared with what is assumed of it, and changes of the account are told.
+
+The connection is compared as by `probe`, for one instrument of bitFlyer. Changes of the account are told for all.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Final
+
+from loguru import logger
+
+from stall_then_strike.app.contact.assumed.deviations import Deviations
+from stall_then_strike.app.contact.assumed.masking import Masking
+from stall_then_strike.app.contact.contact_report import deviation_lines, report_text
+from stall_then_strike.app.contact.watching import Figures, Watch
+from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.trader.live_alerts import SHADOW
+from stall_then_strike.app.trader.live_run import LiveRun
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.credentials import Credentials
+from stall_then_strike.infra.clock import ScaledClock
+from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
+from stall_then_strike.venues.connection import Connection
+from stall_then_strike.venues.shadow.real_account import Change
+from stall_then_strike.venues.shadow.shadow_connection import ShadowConnection
+
+_UNCHANGED: Final = "nobody but a live run of this program changes the account"
+
+
+class Shadowing:
+    """One shadow run: its connection, what was found, what it would have done."""
+
+    def __init__(self) -> None:
+        """Before the run."""
+        self.deviations = Deviations(Masking())
+        self.connection: ShadowConnection | None = None
+        self._cfg: AppConfig | None = None
+        self._run: LiveRun | None = None
+        self._watch: Watch | None = None
+        self._figures: Figures | None = None
+
+    def through(self, connection: Connection, cfg: AppConfig, clock: ScaledClock) -> Connection:
+        """The connection to trade through."""
+        self._cfg = cfg
+        self.connection = ShadowConnection(connection, cfg, clock, self._on_change)
+        return self.connection
+
+    def attend(self, run: LiveRun, ending: Ending) -> None:
+        """Watch a run."""
+        self._run, account, cfg = run, run.account, self._cfg
+        behind = None if self.connection is None else self.connection.behind
+        is_one = cfg is not None and len(cfg.products) == 1
+        if cfg is not None and is_one and isinstance(behind, BitflyerConnection) and isinstance(account, Credentials):
+            self._watch = Watch(cfg, account, run.trader.clock)
+            self._watch.attach(behind)
+            self.deviations = self._watch.deviations
+        else:
+            self.deviations = Deviations(Masking(account.redact))
+
+    def _on_change(self, change: Change) -> None:
+        """Something happened on the real account: it is told, and not acted on."""
+        run = self._run
+        if run is None:
+            return
+        is_new = change.name not in self.deviations.names
+        self.deviations.add(change.name, expected=_UNCHANGED, seen=change.seen, at_ns=run.trader.clock.now_ns())
+        logger.log("WARNING" if is_new else "INFO", "not of this run: {}: {}", change.name, change.detail)
+        if is_new:
+            run.trader.remember(SHADOW, f"{change.name}: {change.detail}")
+
+    # --- after the run
+
+    def finish(self, error: str = "") -> None:
+        """Judge what is judged over time. ``error``: why the run failed, if it did."""
+        watch = self._watch
+        if watch is not None:
+            self._figures = watch.finish(is_closed=True)
+        if error:
+            at_ns = 0 if self._run is None else self._run.trader.clock.now_ns()
+            self.deviations.add("a live run would fail", "it runs to its end", error, at_ns, is_grave=True)
+
+    def done(self) -> str:
+        """What a live run would have sent."""
+        if self.connection is None:
+            return "nothing was sent"
+        made = self.connection.refrained
+        return f"a live run would have sent {made.orders:,} orders and {made.cancels:,} cancels; nothing was sent"
+
+    def lines(self, width: int) -> Iterator[str]:
+        """For the terminal."""
+        yield from textwrap.wrap(f"shadow: {self.done()}", width, subsequent_indent="  ")
+        yield from deviation_lines(self.deviations, width)
+
+    def report(self, where: str) -> str:
+        """For a file that is fit to be sent to others."""
+        at_ns = 0 if self._run is None else self._run.trader.clock.now_ns()
+        return report_text("Shadow run", where, at_ns, self._figures, self.deviations, [self.done()])
