@@ -23,10 +23,11 @@ the same server, which is most of it, and which no reading of the book can save.
 the best, and counts from there; only the first strike after a move counts. The daemon has a timer for that moment. The
 sketch looks at the book when a message comes, and waits for the next one.
 
-Quotes join the best, so that the sketch, which cannot tell its own orders from others', is not reset by them, and are
-cancelled long before the next strike. The exchange answers, registers, cancels and tells without its usual delays: the
-sketch awaits the answer to its first order before it sends the second. Limits are as wide as a number of samples needs;
-the daemon counts them all the same.
+The sketch's quotes join the best, so that it, which cannot tell its own orders from others', is not reset by them. The
+daemon's rest far behind: where its own were the whole best, what moves the best for the exchange would not for it. All
+are cancelled long before the next strike. The exchange answers, registers, cancels and tells without its usual delays:
+the sketch awaits the answer to its first order before it sends the second. Limits are as wide as a number of samples
+needs; the daemon counts them all the same.
 
 ``first order`` is the time to the first order of a strike, ``whole strike`` to the second of its two.
 """
@@ -39,6 +40,7 @@ import os
 import statistics
 import sys
 import tempfile
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -70,6 +72,8 @@ from stall_then_strike.types.dto import NS_PER_MS
 
 SIZE: Final = 0.001
 SEED: Final = 7
+FAR: Final = 10_000
+"""Ticks from the mid to the daemon's quotes."""
 WARM_UP: Final = 3
 """Strikes that are not counted."""
 KEY: Final = ApiKey(key="key-of-the-benchmark", secret="made-up")  # noqa: S106 - good for nothing else
@@ -133,8 +137,8 @@ class StampedExchange(BitflyerExchange):
         self._board = Board(market.instrument)
         self._is_whole = False
         self._best = (0, 0)
-        self._cause = 0
-        self._cause_ns = 0
+        self._causes = [0]
+        """From when on each message that may cause a strike makes one possible."""
         self._awaited: dict[str, int] = {}
         """Frames that make a strike possible and are not sent yet, with when they were put into the queue."""
         self._queued_ns = 0
@@ -180,8 +184,7 @@ class StampedExchange(BitflyerExchange):
         """A frame goes to the socket now."""
         if (queued_ns := self._awaited.pop(text, None)) is not None:
             sent_ns = perf_counter_ns()
-            self._cause += 1
-            self._cause_ns = sent_ns + (0 if self._setting.is_by_message else self._stall_ns)
+            self._causes.append(sent_ns + (0 if self._setting.is_by_message else self._stall_ns))
             self._queued_ns = sent_ns - queued_ns
 
     @property
@@ -202,7 +205,9 @@ class StampedExchange(BitflyerExchange):
         if request.path == _SEND:
             await request.read()
             read_ns, handled_ns = self._read_ns[request.protocol], perf_counter_ns()
-            self.strikes.setdefault(self._cause, []).append(read_ns - self._cause_ns)
+            # A move that came while the order was on its way is no cause.
+            cause = bisect_right(self._causes, read_ns) - 1
+            self.strikes.setdefault(cause, []).append(read_ns - self._causes[cause])
             self.own_ns.append(self._queued_ns + handled_ns - read_ns)
             self.began.set()
             while perf_counter_ns() < handled_ns + _READING_NS:  # noqa: ASYNC110 - the loop reads meanwhile
@@ -220,7 +225,8 @@ def _daemon(exchange: BitflyerExchange, setting: Setting, folder: Path) -> Popen
             "stale_ms": setting.stale_ms,
             "ttl_ms": setting.ttl_ms,
             "size_min": SIZE,
-            "quote_mode": "join",
+            "quote_mode": "mid",
+            "quote_offset_ticks": FAR,
             "max_inventory_btc": 10,
             "max_reverse_ticks": MANY,
         },

@@ -48,7 +48,7 @@ from loguru import logger
 
 from benchmarks.limits import MANY, WIDE, apart
 from benchmarks.live_latency import KEY, free_venue
-from benchmarks.messages import BOARD, SNAPSHOT, frame
+from benchmarks.messages import BOARD, PRODUCT, SNAPSHOT, frame
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.trader.live_opening import Opening, run_opened
 from stall_then_strike.app.trader.live_run import LiveRun
@@ -61,6 +61,7 @@ from stall_then_strike.sim.bitflyer.private_venue import PrivateVenue
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.exchange.flow_model import Band, FlowModel
 from stall_then_strike.sim.exchange.source import Channel
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import PlaceLimit, Step
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
@@ -198,7 +199,7 @@ def trade(base_url: str, ws_url: str, folder: Path) -> None:
         cfg=cfg,
         account=Credentials(key=KEY.key, secret=KEY.secret),
         alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
-        folder=folder / "logs",
+        log_dir=folder / "logs",
         layers=(),
         attend=lambda run, ending: _stamp(run, stamps),
     )
@@ -221,8 +222,8 @@ class Metronome:
 
     async def begin(self) -> None:
         """Show the whole book to a daemon that has subscribed."""
-        for channel in (Channel.BOARD, Channel.SNAPSHOT):
-            self._exchange.mute(channel)
+        for channel in (Channel.BOARD, Channel.SNAPSHOT):  # the market's own; what is injected passes
+            self._exchange.faults.inject(Fault(kind=FaultKind.LOSE_FRAME, channel=channel.of(PRODUCT)))
         await self._exchange.wait_subscribed("child_order_events")
         sides = {
             "bids": [{"price": float(MID - 750 - 7 * i), "size": 0.1} for i in range(LEVELS)],
