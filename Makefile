@@ -86,7 +86,7 @@ soak: setup ## an hour of live trading on the embedded exchange, in six minutes:
 
 docs: setup ## the site of docs/ and of what the code says: site/index.html; ARGS=serve shows it while you write
 	$(BIN)/python -m studies.site --write
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(or $(ARGS),build) --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(or $(ARGS),build --quiet) --strict
 
 diagrams: setup ## draw the order table and the state diagram of docs/design/orders.md from engine/orders.py
 	$(BIN)/python -m studies.order_states
@@ -96,5 +96,5 @@ lock: ## write poetry.lock and the lists for pip anew from pyproject.toml (see s
 	scripts/lock
 
 clean: ## remove what set-up, checks and tests made; logs and data stay
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks site
 	find src tests benchmarks studies -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

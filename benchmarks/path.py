@@ -196,7 +196,7 @@ def trade(base_url: str, ws_url: str, folder: Path) -> None:
         cfg=cfg,
         account=Credentials(key=KEY.key, secret=KEY.secret),
         alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
-        log_dir=folder / "logs",
+        folder=folder / "logs",
         layers=(),
         attend=lambda run, ending: _stamp(run, stamps),
     )

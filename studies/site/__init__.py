@@ -4,7 +4,8 @@
 
 drawn         parts of pages between two marks
 settings      docs/configuration.md and the comments of configs/base.yml, from the models of the settings
-words         reasons of decisions, commands, exit codes
+flags         docs/commands.md: all commands with their flags
+words         docs/reasons.md: reasons of decisions
 panel         a picture of the live panel
 strike        pictures of a strike's life
 hooks         what mkdocs does besides

@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from studies.site import settings, strike, words
+from studies.site import flags, settings, strike, words
 from studies.site.drawn import COMMAND, DOCS, ROOT, with_part
 
 PARTS: Final[tuple[tuple[str, str, Callable[[], str]], ...]] = (
     ("configuration.md", "settings", settings.reference),
     ("configuration.md", "quiet", settings.quiet_window),
     ("reasons.md", "reasons", words.reasons),
-    ("commands.md", "commands", words.commands),
+    ("commands.md", "common", flags.common),
+    ("commands.md", "commands", flags.commands),
 )
 """Pages, the names of their parts, and what makes these."""
 

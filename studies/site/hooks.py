@@ -13,11 +13,11 @@ from typing import Any, Final
 from mkdocs.structure.files import File, Files
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PAGES: Final = ("DESIGN.md", "CHANGELOG.md", "README.ja.md")
+PAGES: Final = ("DESIGN.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "README.ja.md")
 """Pages outside of docs/ that are on the site, under their own names."""
 FILES: Final = ("examples/two_sided.py",)
 """Other files to which pages link."""
-INSTEAD: Final = {"README.md": "index.md", "CONTRIBUTING.md": "", "SECURITY.md": "", "LICENSE": ""}
+INSTEAD: Final = {"README.md": "index.md", "LICENSE": ""}
 """What a link leads to on the site; without a page the words stay."""
 _LINK: Final = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?\)")
 _PICTURE: Final = re.compile(r'(<img src=")(?:docs/)')

@@ -1,10 +1,9 @@
-"""Tables of words that the code has: reasons of decisions, commands, exit codes."""
+"""The table of the words that decisions have as reasons."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from stall_then_strike.app.sts.program import CHAPTERS
 from stall_then_strike.app.view.reason_words import SENTENCES
 from stall_then_strike.types.dto import Reason
 from studies.site.drawn import cell
@@ -29,15 +28,4 @@ def reasons() -> str:
     for title, numbers in GROUPS:
         rows = [f"| `{reason.label}` | {cell(SENTENCES[reason])} |" for reason in Reason if reason in numbers]
         parts.append("\n".join([f"## {title}", "", "| reason | what it says |", "|---|---|", *rows]))
-    return "\n\n".join(parts)
-
-
-def commands() -> str:
-    """All verbs, by chapter."""
-    parts = []
-    for chapter in CHAPTERS:
-        rows = [f"| `sts {name}` | {cell(verb.text)} |" for name, verb in chapter.verbs.items()]
-        parts.append(
-            "\n".join([f"## {chapter.title.capitalize()}", "", "| command | what it does |", "|---|---|", *rows])
-        )
     return "\n\n".join(parts)

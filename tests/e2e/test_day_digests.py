@@ -14,7 +14,7 @@ import pytest
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.watch.alerts import URLS_VARIABLE
 from stall_then_strike.types.dto import NS_PER_S
-from tests.e2e.commands import REPO
+from tests.e2e.commands import REPO, newest
 from tests.e2e.forked import Forked
 from tests.e2e.live_process import environment
 from tests.infra.watch.alert_sink import Sink, serving
@@ -61,7 +61,9 @@ async def test_day_roll_sends_a_digest_with_its_report(has_research: bool, tmp_p
         if has_research:
             (file,) = alert["attachments"]
             assert file["filename"] == f"{day}.html"
-            assert base64.b64decode(file["base64"]) == (tmp_path / "logs" / "reports" / f"{day}.html").read_bytes()
+            assert (
+                base64.b64decode(file["base64"]) == (newest(tmp_path / "logs") / "reports" / f"{day}.html").read_bytes()
+            )
             assert b"</html>" in base64.b64decode(file["base64"])
         else:
             assert not alert["attachments"]

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from stall_then_strike.infra.accounts_file import FILE_VARIABLE
-from tests.e2e.commands import Process, read_line, run, running, wait_until
+from tests.e2e.commands import Process, app_log, read_line, run, running, wait_until
 from tests.e2e.test_doctor import verdicts
 from tests.e2e.test_watchdog import TRADER
 
@@ -54,8 +54,7 @@ class Place:
 
     @property
     def log(self) -> str:
-        path = self.folder / "logs" / "runtime" / "app.log"
-        return path.read_text() if path.exists() else ""
+        return app_log(self.folder / "logs")
 
     def account(self) -> dict[str, Any]:
         time.sleep(0.2)  # 800 such calls a minute are allowed

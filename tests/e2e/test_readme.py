@@ -61,10 +61,13 @@ RUN: Final[dict[str, Run]] = {
     "poetry run run_paper --tape FILE": Run(words=(("FILE", "tape.jsonl.zst"),)),
     "poetry run run_paper --check --set strategy.ttl_ms=500": Run(),
     "poetry run run_paper --sim --speed max --duration 3600 --set strategy.quote_mode=join": Run("--duration 60"),
+    "poetry run run_paper --sim --speed max --duration 600 --seed 7": Run(),
     "run_paper --sim --config configs/grid.yml": SHORT,
     "run_paper --sim --config examples/two_sided.yml": SHORT,
-    "tail -f logs/runtime/app.log": Run(words=(("-f ", ""),)),
-    "tail -f logs/decisions/decisions-$(date -u +%Y%m%d).csv": Run(words=(("-f ", ""),)),
+    "tail -f logs/latest/runtime/app.log": Run(words=(("-f ", ""),)),
+    "tail -f logs/latest/decisions/decisions-$(date -u +%Y%m%d).csv": Run(words=(("-f ", ""),)),
+    "tail -F logs/latest/runtime/app.log": Run(words=(("-F ", ""),)),
+    "tail -F logs/latest/decisions/decisions-$(date -u +%Y%m%d).csv": Run(words=(("-F ", ""),)),
     "poetry run run_live --config configs/sim.yml --yes --duration 60": SHORT,
     "poetry run run_live --config configs/lighter-sim.yml --yes --duration 60": SHORT,
     "run_live --config configs/grid.yml": Run("--yes --duration 3"),
@@ -89,7 +92,7 @@ RUN: Final[dict[str, Run]] = {
         "--workers 1", words=ON_TAPE.words
     ),
     "poetry run sts report logs --tape data/raw": Run(),
-    "poetry run sts report logs --runs": Run(),
+    "poetry run sts report logs --all": Run(),
     "poetry run sts report logs": Run(),
     "poetry run sts report logs-a --compare logs-b --lang ja --out ab.html": Run(),
     "poetry run sts state": Run(),
@@ -97,7 +100,6 @@ RUN: Final[dict[str, Run]] = {
     'poetry run sts state resume --reason "looked at it"': Run("--yes", codes=(0, 1)),  # there is no halt to lift
     "poetry run sts state --log-dir logs": Run(),
     "poetry run sts state export DIR": Run(words=(("DIR", "exported"),)),
-    "poetry run sts why --runs": Run(),
     "poetry run sts why now": Run(codes=(0, 1)),  # the run may be over for too long
     "poetry run sts why now --window 60": Run(codes=(0, 1)),
     "sts watchdog --now": Run("--yes VENUE"),
@@ -159,7 +161,7 @@ NOT_RUN: Final = {
             "cp ops/*.service /etc/systemd/system/ && systemctl daemon-reload",
             "docker compose build",
             "docker compose exec trader state show",
-            "docker compose exec trader tail -f logs/runtime/app.log",
+            "docker compose exec trader tail -F logs/latest/runtime/app.log",
             "docker compose run --rm trader sts doctor --config configs/live.yml",
             "docker compose up --detach",
             "git clone URL /opt/stall-then-strike && cd /opt/stall-then-strike",
@@ -296,3 +298,12 @@ def test_line_runs(line: str, room: Room, tmp_path: Path) -> None:
     done = room.run(f"{command} {how.flags}", folder, as_installed=line in AS_INSTALLED)
     assert done.returncode in how.codes, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_summary_that_is_explained_is_the_one_of_its_run(room: Room, tmp_path: Path) -> None:
+    page = (REPO / "docs/start.md").read_text(encoding="utf-8")
+    run, shown = re.findall(r"^ {4}(.* --seed 7)$\n\n```text\n([^`]+)```", page, re.MULTILINE)[0]
+    done = room.run(run, tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.replace("│", " ").split())
+    assert [line for line in shown.splitlines() if " ".join(line.split()) not in said] == [], "docs/start.md is old"

@@ -17,7 +17,7 @@ import pytest
 
 from stall_then_strike.infra.watch.heartbeat import age_sec, read_beat
 from stall_then_strike.sim.bitflyer.keys import ApiKey
-from tests.e2e.commands import Process, read_line, run, running, wait_until
+from tests.e2e.commands import Process, app_log, read_line, run, running, wait_until
 from tests.e2e.conftest import ALERT_TOKEN
 from tests.sim.private_rig import sign
 
@@ -58,8 +58,7 @@ class Place:
 
     @property
     def log(self) -> str:
-        path = self.folder / "logs" / "runtime" / "app.log"
-        return path.read_text() if path.exists() else ""
+        return app_log(self.folder / "logs")
 
     def call(self, method: str, target: str, fields: Any = None) -> Any:
         body = b"" if fields is None else json.dumps(fields).encode()

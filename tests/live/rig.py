@@ -34,7 +34,8 @@ from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import Journal, journal_path
 from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.infra.logs.log_folder import log_folders
+from stall_then_strike.infra.logs.run_files import RunFiles
+from stall_then_strike.infra.logs.run_list import RunList
 from stall_then_strike.infra.watch.alerts import Alerts, AlertUrls
 from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
@@ -99,14 +100,14 @@ def open_parts(
     )
     logs = [
         stack.enter_context(CsvLogs(place, each.exchange.instrument(), cfg.log))
-        for place, each in zip(log_folders(folder / "logs", cfg), cfg.by_instrument(), strict=True)
+        for place, each in zip(RunFiles(folder / "logs", cfg.products).each, cfg.by_instrument(), strict=True)
     ]
     return LiveParts(
         cfg=cfg,
         account=account,
         journal=stack.enter_context(journal),
         logs=logs,
-        log_dir=folder / "logs",
+        folder=folder / "logs",
         screen=Screen(Console(file=console, width=200), live=False),
         alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
     )
@@ -156,9 +157,11 @@ class LiveRoom:
     # --- what is left behind
 
     def rows(self, kind: str, number: int = 0) -> list[dict[str, str]]:
+        """Of all runs, if commands made folders for them."""
         found: list[dict[str, str]] = []
-        for path in sorted((log_folders(self.logs, self.cfg)[number] / kind).glob("*.csv")):
-            found.extend(csv.DictReader(path.read_text().splitlines()))
+        for run in [run.files.folder for run in RunList(self.logs).all] or [self.logs]:
+            for path in sorted((RunFiles(run, self.cfg.products).each[number] / kind).glob("*.csv")):
+                found.extend(csv.DictReader(path.read_text().splitlines()))
         return found
 
     def journal(self, number: int = 0) -> tuple[list[BookedFill], Any]:

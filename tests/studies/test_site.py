@@ -9,7 +9,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import pytest
 import yaml
@@ -20,9 +20,10 @@ from stall_then_strike.app.view import state_export
 from stall_then_strike.app.watchdog import NO_HEARTBEAT
 from stall_then_strike.config.changes import RISK_KEYS, STRATEGY_KEYS
 from stall_then_strike.infra.logging_structured import columns
+from stall_then_strike.infra.logs.run_record import Mode, RunRecord
 from stall_then_strike.infra.watch.alerts import AlertKind
 from stall_then_strike.types.dto import Reason
-from studies.site import settings
+from studies.site import panel, settings
 from studies.site.__main__ import wanted
 from studies.site.drawn import COMMAND, DOCS, ROOT, with_part
 from studies.site.hooks import PAGES
@@ -70,7 +71,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow(10)
 def test_site_asks_nobody_else_for_anything(site: Path) -> None:
     pages = list(site.rglob("*.html"))
     assert len(pages) > 30
@@ -87,7 +87,6 @@ def test_site_asks_nobody_else_for_anything(site: Path) -> None:
         )
 
 
-@pytest.mark.slow(10)
 def test_links_of_the_site_lead_somewhere(site: Path) -> None:
     asked = {page: Asked(page.read_text("utf-8")) for page in site.rglob("*.html")}
     broken = []
@@ -188,10 +187,23 @@ def test_page_of_logs_has_the_columns_of_what_the_journal_exports(kind: str) -> 
     assert told_columns(f"### {kind}.csv") == list(EXPORTED[kind])
 
 
+def test_page_of_logs_has_the_keys_and_modes_of_a_run_s_record() -> None:
+    assert told_columns("## run.json") == list(RunRecord.model_fields)
+    text = (DOCS / "logs.md").read_text("utf-8")
+    assert [mode for mode in get_args(Mode) if f"`{mode}`" not in text] == []
+
+
 def told_columns(heading: str) -> list[str]:
     """The columns that the page tells below a heading, in order."""
     rest = (DOCS / "logs.md").read_text("utf-8").partition(f"\n{heading}\n")[2]
     return re.findall(r"^\| `(\w+)` \| \S", re.split(r"\n##", rest, maxsplit=1)[0], re.MULTILINE)
+
+
+def test_rows_of_the_panel_are_those_of_its_picture() -> None:
+    told = re.findall(r"^\| `([\w ]+)` \|", (DOCS / "start.md").read_text("utf-8"), re.MULTILINE)
+    drawn = re.sub(r"<[^>]+>", " ", panel.PICTURE.read_text("utf-8")).replace("&#160;", " ")
+    assert told
+    assert [row for row in told if not re.search(rf"\s{row}\s", drawn)] == []
 
 
 # --- In two languages

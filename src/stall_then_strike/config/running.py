@@ -81,7 +81,7 @@ class ControlConfig(Section):
     """The operator's hand on a run: its Unix socket, and its figures for Prometheus."""
 
     enabled: bool = Field(
-        default=True, description="whether a run opens control.sock in its log folder, for the command ctl"
+        default=True, description="whether a run opens control.sock in its folder, for the command ctl"
     )
     metrics_port: int = Field(
         default=0, ge=0, le=65_535, description="port on 127.0.0.1 for Prometheus; 0: no figures are served"

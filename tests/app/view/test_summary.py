@@ -53,7 +53,7 @@ RUN = Snapshot(
 def shown(last: Snapshot, width: int = 80) -> str:
     console = Console(width=width, color_system=None)
     with console.capture() as capture:
-        console.print(summary_table(last, log_dir="logs/demo", ended="duration over"))
+        console.print(summary_table(last, folder="logs/demo", ended="duration over"))
     return capture.get()
 
 

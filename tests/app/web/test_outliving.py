@@ -67,6 +67,10 @@ async def test_trading_outlives_the_console_and_the_console_the_daemon(tmp_path:
                 await enter(visitor, first)
                 silent = [await unread(first, visitor) for _ in range(5)]
                 await more_is_decided(logs)
+                daemon.send_signal(signal.SIGSTOP)
+                await expect(page.locator(".badge")).to_contain_text("does not answer", timeout=20_000)
+                daemon.send_signal(signal.SIGCONT)
+                await expect(page.locator(".badge")).to_contain_text("trading", timeout=30_000)
                 await looks_as_it_should(page, first)
                 first.process.send_signal(signal.SIGKILL)
                 await more_is_decided(logs)

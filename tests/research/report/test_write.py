@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import string
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 from stall_then_strike.app import report
 from stall_then_strike.app.shell import cli
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.logs.run_manifest import RunRecord
+from stall_then_strike.infra.logs.run_files import KINDS, RunFiles
+from stall_then_strike.infra.logs.run_record import RunRecord
 from stall_then_strike.research.figures.activity import Bin
 from stall_then_strike.research.figures.estimates import Estimate
 from stall_then_strike.research.report.drawing import PALETTE, thin
@@ -210,50 +212,45 @@ def test_what_cannot_be_used_is_told_and_nothing_is_written(
     assert not out.exists()
 
 
+def run_in(root: Path, number: int, mode: str, source: Path, product: str = "FX_BTC_JPY") -> Path:
+    """A run with the rows of a folder."""
+    folder = root / f"20260105T12000{number}Z-{mode}-bitflyer"
+    for kind in KINDS:
+        shutil.copytree(source / kind, folder / kind)
+    record = RunRecord(
+        mode=mode, venue="bitflyer", source="<somewhere>", instruments=(product,), configuration="c0ffee", version="1",
+        started=f"2026-01-05T12:00:0{number}.000000Z",
+    )  # fmt: skip
+    record.write(RunFiles(folder).record)
+    return folder
+
+
 def test_a_page_names_its_run_and_leaves_out_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two runs of the same time in one folder, and rows without a manifest."""
-    old = {path: path.stat().st_size for path in folder.glob("*/*.csv")}
-    texts = {path: path.read_text().partition("\n")[2] for path in old}
-    for number, mode in ((1, "backtest"), (2, "live")):
-        files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in old}
-        record = RunRecord(
-            run=number, mode=mode, venue="<somewhere>", product="FX_BTC_JPY", configuration="c0ffee", version="1",
-            started="2026-01-05T12:00:00.000000Z", files=files,
-        )  # fmt: skip
-        (folder / "runs").mkdir(exist_ok=True)
-        (folder / "runs" / f"000{number}-{mode}.json").write_text(record.model_dump_json())
-        for path, rows in texts.items():
-            with path.open("a") as file:
-                file.write(rows)
+    """Three runs of the same time in one folder, and rows of an older version."""
+    for number, mode in ((1, "backtest"), (2, "live"), (3, "live")):
+        last = run_in(folder, number, mode, folder)
     for flags, fills, named in (
-        ((), 2, "Run 2: live, FX_BTC_JPY of &lt;somewhere&gt;, configuration c0ffee"),
-        (("--run", "backtest"), 2, "Run 1: backtest"),
-        (("--run", "unknown"), 2, "Unknown run: no manifest has"),
-        (("--run", "all"), 6, "3 runs were added up, as requested"),
+        ((), 2, "Run 20260105T120003Z-live-bitflyer: live, FX_BTC_JPY of bitflyer, configuration c0ffee"),
+        (("--run", "20260105T120001Z"), 2, "Run 20260105T120001Z-backtest-bitflyer: backtest"),
+        (("--run", "unknown"), 2, "Unknown run: rows of an older version"),
+        (("--all",), 4, "2 runs were added up, as requested"),
     ):
         page = page_of(folder, *flags)
         assert named in page
         assert re.search(rf"Fills</[^>]+>\s*<[^>]+>{fills}<", page), fills
-        assert ("other run(s) of this folder" in page) is (fills == 2)
     capsys.readouterr()
     assert report.main([str(folder), "--run", "3"]) == 2
-    assert "accepted: latest, all, 2, 1, backtest, live, unknown" in capsys.readouterr().err
-    assert report.main([str(folder), "--runs"]) == 0
-    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
-        "unknown run",
-        "run 1",
-        "run 2",
-    ]
-    pair = page_of(folder, "--run", "1", "--compare", str(folder), "--compare-run", "2")
-    assert "Comparison: run (1) and run (2)" in pair
+    assert "accepted: 20260105T120003Z-live-bitflyer, 20260105T120002Z" in capsys.readouterr().err
+    mixed = ("--run", "20260105T120001Z", "--run", "20260105T120002Z")
+    assert report.main([str(folder), *mixed]) == 2
+    assert "runs of several modes, venues or instruments are not put into one report" in capsys.readouterr().err
+    assert report.main([str(last)]) == 0
+    assert capsys.readouterr().out == f"{last / 'report.html'}\n"
+    pair = page_of(folder, "--run", "20260105T120002Z", "--compare", str(last))
+    assert "Comparison: 20260105T120002Z-live-bitflyer and 20260105T120003Z-live-bitflyer" in pair
 
 
 def test_a_run_of_another_product_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record = RunRecord(
-        run=1, mode="live", venue="here", product="ETH_JPY", configuration="c", version="1", started="2026", files={}
-    )
-    (folder / "runs").mkdir()
-    (folder / "runs" / "0001-live.json").write_text(record.model_dump_json())
+    run_in(folder, 1, "live", folder, "ETH_JPY")
     assert report.main([str(folder)]) == 2
-    assert "run 1 of" in (said := capsys.readouterr().err)
-    assert "is of ETH_JPY, the settings are of FX_BTC_JPY" in said
+    assert "run 20260105T120001Z-live-bitflyer is of ETH_JPY, the settings are of FX_BTC_JPY" in capsys.readouterr().err

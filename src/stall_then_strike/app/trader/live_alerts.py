@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from stall_then_strike.config.loader import config_digest
-from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.logs.run_files import RunFiles
 from stall_then_strike.infra.watch.alerts import AlertKind
 from stall_then_strike.infra.watch.day_digests import ReportJob
 from stall_then_strike.types.dto import Fact
@@ -87,12 +86,9 @@ class LiveAlerts:
             self._send(AlertKind.DISCONNECT, "not connected", why or "no private channel")
 
 
-def day_report(cfg: AppConfig, log_dir: Path, journal: Path, day: str) -> ReportJob:
-    """How to make the report on a day of a run: by the command, from what the run has in its folder.
-
-    ``cfg`` is as the run has kept it there.
-    """
-    out = log_dir / "reports" / f"{day}.html"
-    settings = log_dir / "runtime" / f"config-{config_digest(cfg)}.yml"
-    command = (sys.executable, "-m", "stall_then_strike.app.report", log_dir, "--config", settings)
+def day_report(run: RunFiles, journal: Path, day: str) -> ReportJob:
+    """How to make the report on a day: by the command, from what the run and its restarts have in their folders."""
+    out = run.folder / "reports" / f"{day}.html"
+    runs = (run.folder.parent, "--run", run.folder.name, "--all")
+    command = (sys.executable, "-m", "stall_then_strike.app.report", *runs, "--config", run.settings)
     return ReportJob(command=[*map(str, command), "--journal", str(journal), "--day", day, "--out", str(out)], out=out)

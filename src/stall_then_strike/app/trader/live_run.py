@@ -43,6 +43,7 @@ from stall_then_strike.infra.clock import ScaledClock, SystemClock, perf_ns
 from stall_then_strike.infra.journal.care import JournalCare
 from stall_then_strike.infra.journal.writer import Journal
 from stall_then_strike.infra.logging_structured import CsvLogs
+from stall_then_strike.infra.logs.run_files import RunFiles
 from stall_then_strike.infra.watch.alerts import AlertKind, Alerts
 from stall_then_strike.infra.watch.day_digests import DayDigests
 from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks, written_folders
@@ -89,7 +90,8 @@ class LiveParts:
     journal: Journal
     logs: Sequence[CsvLogs]
     """Of each instrument."""
-    log_dir: Path
+    folder: Path
+    """The run's, in the log folder."""
     screen: Screen
     alerts: Alerts
     strategy: MakeStrategy = configured
@@ -173,7 +175,7 @@ class LiveRun:
         has_reports = cfg.watch.day_report and parts.alerts.is_on
         self._digests = DayDigests(
             lambda text, report: parts.alerts.send(AlertKind.SUMMARY, "trading day", text, report),
-            partial(day_report, parts.cfg, parts.log_dir, parts.journal.path) if has_reports else None,
+            partial(day_report, RunFiles(parts.folder), parts.journal.path) if has_reports else None,
         )
         self._alerts = LiveAlerts(parts.alerts.send, float(cfg.watch.alert_disconnect_sec), self._digests.put)
         self._lag = LoopLag(cfg.watch.lag_warn_ms)
@@ -225,7 +227,7 @@ class LiveRun:
         return code if is_written or code != cli.EXIT_DONE else cli.EXIT_FAILED
 
     async def _preflight(self) -> int:
-        results = await preflight(self._cfg, self._account, self.connection, self._clock, self._parts.log_dir)
+        results = await preflight(self._cfg, self._account, self.connection, self._clock, self._parts.folder)
         show(results, self._parts.screen.console)
         for result in results:
             if result.verdict is Verdict.OK:
@@ -277,7 +279,7 @@ class LiveRun:
         cfg, parts, trader, clock = self._cfg, self._parts, self.trader, self._clock
         timer = RealtimeRun(trader, clock, speed=clock.speed)
         care = JournalCare(parts.journal, cfg.journal.keep_days, clock.now_ns, self._tell_of_journal)
-        disks = DiskWatch(written_folders(cfg, parts.log_dir, Path(cfg.journal.dir)), cfg.watch.min_free_disk_mb)
+        disks = DiskWatch(written_folders(cfg, parts.folder, Path(cfg.journal.dir)), cfg.watch.min_free_disk_mb)
         return [
             tasks.create_task(timer.keep_time()),
             tasks.create_task(trader.send()),
@@ -298,7 +300,7 @@ class LiveRun:
         return Station(
             Run(
                 cfg=self._cfg.control,
-                log_dir=parts.log_dir,
+                socket=RunFiles(parts.folder).socket,
                 trader=trader,
                 ending=self._ending,
                 observer=observer,
@@ -333,7 +335,7 @@ class LiveRun:
         ended = self._ending.why if halted is None else f"halted: {halted.label}"
         if portfolio.any_live or not self._end.is_shown:
             ended = f"{ended}; NOT CONFIRMED by the venue"
-        parts.screen.end(summary_table(observer.finish(), log_dir=str(parts.log_dir), ended=ended))
+        parts.screen.end(summary_table(observer.finish(), folder=str(parts.folder), ended=ended))
         logger.info("ended: {}", ended)
         parts.alerts.send(AlertKind.STOP, "stopped", f"{ended}; {self._end.last_words()}")
         if halted is not None:

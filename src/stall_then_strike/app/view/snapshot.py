@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from enum import Enum, StrEnum
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -30,6 +31,7 @@ from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import plain, utc_iso
 
 ZERO: Final = Decimal(0)
+_PLAIN: Final = frozenset({str, int, float, bool})
 _AS_NAMED: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -392,18 +394,24 @@ def as_plain(value: object, names: Mapping[str, str] = _AS_NAMED) -> Any:
 
     Decimals and stamps are texts, as in the CSV logs; ``ts_ns`` becomes ``ts``. ``names`` are keys to use for fields.
     """
-    if is_dataclass(value):
-        return {
-            names.get(one.name, one.name.removesuffix("_ns")): as_plain(
-                utc_iso(item) if one.name.endswith("_ns") else item, names
-            )
-            for one in fields(value)
-            for item in (getattr(value, one.name),)
-        }
-    if isinstance(value, tuple):
-        return [as_plain(item, names) for item in value]
+    if value is None or type(value) in _PLAIN:
+        return value
     if isinstance(value, Decimal):
         return plain(value)
+    if isinstance(value, tuple):
+        return [as_plain(item, names) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        shown: dict[str, Any] = {}
+        for name, key, is_stamp in _fields_of(type(value)):
+            item = getattr(value, name)
+            shown[names.get(name, key)] = utc_iso(item) if is_stamp else as_plain(item, names)
+        return shown
     if isinstance(value, StrEnum):
         return value.value
     return value.name.lower() if isinstance(value, Enum) else value
+
+
+@cache
+def _fields_of(kind: type) -> tuple[tuple[str, str, bool], ...]:
+    """The fields of a class, each with its key and whether it is a stamp. Looking them up took most of the time."""
+    return tuple((one.name, one.name.removesuffix("_ns"), one.name.endswith("_ns")) for one in fields(kind))

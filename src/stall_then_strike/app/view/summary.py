@@ -70,13 +70,13 @@ def _standing(one: InstrumentSnapshot) -> tuple[str, str, str]:
     )
 
 
-def summary_table(last: Snapshot, *, log_dir: str = "", ended: str = "") -> RenderableType:
+def summary_table(last: Snapshot, *, folder: str = "", ended: str = "") -> RenderableType:
     """A run as a table of names and values, from its last snapshot; of several instruments also a table for each.
 
     ``ended`` says why it ended: ``duration over``, ``SIGINT``, ``halted: kill_pnl`` ...
     """
     head = [("mode", last.mode), ("ended", ended or UNKNOWN), ("duration", span(last.uptime_s))]
-    latency, logs = _latency(last.latency), ("logs", log_dir or UNKNOWN)
+    latency, logs = _latency(last.latency), ("logs", folder or UNKNOWN)
     if (one := last.alone) is not None:
         lost = ("reconnects, garbage", f"{last.reconnects:,}, {one.counts.garbage:,}")
         return _table("summary", [*head, *_own(one, lost, last.date), *latency, *_reasons(one.run.reasons), logs])

@@ -47,12 +47,13 @@ class Desk:
     places: Places
     why: WhyDesk
     log: tuple[RuntimeLine, ...] = ()
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _drawn: dict[tuple[str, str], tuple[tuple[int, int], Mapping[str, Html]]] = field(default_factory=dict)
 
     async def follow_log(self) -> None:
         """Read the last lines of the log now and then, in a thread; a task."""
         while True:
-            if self.poller.viewers:
+            if self.poller.is_watched():
                 await self.read_log()
             await asyncio.sleep(2 * _EVERY_S)
 
@@ -61,19 +62,24 @@ class Desk:
         self.log = await asyncio.to_thread(self.places.log, LONG_LOG)
 
     async def results(self) -> list[Result]:
-        """Results by day, read in a thread."""
-        run = self.poller.seen.snapshot
-        products = [one.product for one in run.instruments] if run is not None else [""]
+        """Results by day, read in a thread, one reader at a time."""
+        products = self.products or ("",)
         day_of = TradingCalendar(self.places.cfg.session).day
-        return await asyncio.to_thread(lambda: by_day(self.places.trades(products), day_of))
+        async with self._reading:
+            return await asyncio.to_thread(lambda: by_day(self.places.trades(products), day_of))
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """The run's instruments; none before the first answer."""
+        run = self.poller.seen.snapshot
+        return () if run is None else tuple(one.product for one in run.instruments)
 
     def drawn(self, words: Words, product: str) -> Mapping[str, Html]:
-        """All parts of the overview, drawn at most once a second for each language and instrument."""
+        """All parts of the overview, drawn once for each answer and second, language and instrument."""
+        product = product if product in self.products else ""
         moment = (self.poller.seen.number, self.clock.now_ns() // NS_PER_S)
         made, parts = self._drawn.get((words.language, product), ((-1, -1), {}))
         if made != moment:
-            if len(self._drawn) > 64:
-                self._drawn.clear()
             parts = self._draw(words, product)
             self._drawn[words.language, product] = moment, parts
         return parts
@@ -154,9 +160,14 @@ def add_pages(desk: Desk) -> None:
     @ui.page("/why", response_timeout=_PATIENCE_S)
     async def why(request: Request, at: str = "", product: str = "") -> None:
         words = words_of(request)
-        answer = await desk.why.ask(at, product)
+        answer = await desk.why.ask(at, product if len(desk.products) > 1 else "")
         with _frame(request, words, "why"):
             html(why_pane(answer.story, answer.problem, words), "stack")
+
+
+def is_watched() -> bool:
+    """Whether a browser has a page open."""
+    return any(client.has_socket_connection for client in Client.instances.values())
 
 
 def _frame(request: Request, words: Words, here: str) -> ui.element:
@@ -164,7 +175,7 @@ def _frame(request: Request, words: Words, here: str) -> ui.element:
     theme, back = theme_of(request), _LINKS.get(here, "/")
     ui.add_head_html('<link rel="stylesheet" href="/console.css">')
     ui.page_title(f"{words(here)} · {words('title')}")
-    page = ui.element("main").classes(f"page theme-{theme}")
+    page = ui.element("main").classes(f"page theme-{theme}").props(f"lang={words.language}")
     links = (
         tag("a", words(name), href=path, aria_current="page" if name == here else None) for name, path in _LINKS.items()
     )
@@ -175,7 +186,6 @@ def _frame(request: Request, words: Words, here: str) -> ui.element:
         tag("nav", *links),
         tag("div", choices(words, theme, back), leave, cls="tools"),
         cls="bar-top",
-        lang=words.language,
     )
     with page:
         html(top)
@@ -191,14 +201,6 @@ def _refresh(shown: Mapping[str, ui.html], parts: Mapping[str, Html]) -> None:
 def _live(client: Client, desk: Desk, refresh: Callable[[], None]) -> None:
     """Refresh a page while somebody looks at it."""
 
-    def come() -> None:
-        desk.poller.viewers += 1
-        desk.poller.hurry()
-
-    def go() -> None:
-        desk.poller.viewers -= 1
-
     refresh()
-    client.on_connect(come)
-    client.on_disconnect(go)
+    client.on_connect(desk.poller.hurry)
     ui.timer(_EVERY_S, refresh)

@@ -38,13 +38,11 @@ class Seen:
 class Poller:
     """One for each log folder. ``run`` is a task; it neither ends nor fails before it is cancelled."""
 
-    def __init__(self, path: Callable[[], Path], clock: Clock) -> None:
-        """Nothing is asked yet. ``path`` says where the daemon's socket is now."""
-        self._path, self._clock = path, clock
+    def __init__(self, path: Callable[[], Path], is_watched: Callable[[], bool], clock: Clock) -> None:
+        """Nothing is asked yet. ``path`` is where the daemon's socket is now, ``is_watched`` whether anybody looks."""
+        self._path, self.is_watched, self._clock = path, is_watched, clock
         self.seen = Seen()
         self.tracks = Tracks()
-        self.viewers = 0
-        """How many look at this moment."""
         self._wanted = asyncio.Event()
 
     @property
@@ -62,7 +60,7 @@ class Poller:
             self._wanted.clear()
             self.seen = await self._asked()
             with suppress(TimeoutError):
-                async with asyncio.timeout(WATCHED_S if self.viewers else ALONE_S):
+                async with asyncio.timeout(WATCHED_S if self.is_watched() else ALONE_S):
                     await self._wanted.wait()
 
     async def _asked(self) -> Seen:

@@ -22,7 +22,7 @@ from nicegui import core, ui
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.web.front_door import FrontDoor
 from stall_then_strike.app.web.guard import MOST_SOCKETS, Guard
-from stall_then_strike.app.web.pages import Desk, add_pages
+from stall_then_strike.app.web.pages import Desk, add_pages, is_watched
 from stall_then_strike.app.web.places import Places
 from stall_then_strike.app.web.poller import Poller
 from stall_then_strike.app.web.sessions import Sessions
@@ -92,7 +92,7 @@ async def serve(wanted: Wanted, sessions: Sessions, tell: Callable[[str], None])
     port = door.getsockname()[1]
     cookie = f"sts_console_{port}"  # cookies do not know ports: two consoles on one machine need two names
     places = Places(wanted.log_dir, wanted.cfg)
-    poller = Poller(lambda: places.socket, clock)
+    poller = Poller(lambda: places.socket, is_watched, clock)
     why = WhyDesk(wanted.why_flags)
     desk = Desk(poller=poller, clock=clock, places=places, why=why)
     app = _application(desk, FrontDoor(sessions, poller, clock, cookie))

@@ -17,7 +17,8 @@ from stall_then_strike.app.web.drawing.gauges import (
     state_of,
 )
 from stall_then_strike.app.web.poller import Seen
-from tests.app.view.snapshots import BAD, EMPTY, FULL, LIVE, TWO, changed
+from stall_then_strike.types.dto import NS_PER_S
+from tests.app.view.snapshots import BAD, EMPTY, FULL, LIVE, TS, TWO, changed
 
 EN = Words("en")
 
@@ -30,6 +31,7 @@ def test_what_the_run_does() -> None:
     assert state(None) == ("state.waiting", Grade.NONE)
     assert state(None, "no such file") == ("state.absent", Grade.BAD)
     assert state(FULL, "timed out") == ("state.absent", Grade.BAD)
+    assert state_of(Seen(snapshot=FULL, at_ns=TS), TS + 9 * NS_PER_S) == ("state.late", Grade.BAD)
     assert state(EMPTY) == ("state.starting", Grade.NONE)
     assert state(FULL) == ("state.running", Grade.GOOD)
     assert state(replace(FULL, paused="paused")) == ("state.paused", Grade.WARN)

@@ -108,6 +108,12 @@ def test_depth_marks_our_own_level() -> None:
     assert (own.count("◆"), other.count("◆")) == (2, 1)  # one is the legend's
 
 
+def test_prices_of_a_column_have_the_same_decimals() -> None:
+    levels = tuple(Level(price=Decimal(text), size=Decimal(1)) for text in ("135.05", "135.049", "135"))
+    drawn = panes.depth_pane(replace(LIVE.instruments[0], bids=levels, asks=()), Words("en"))
+    assert [text in drawn for text in (">135.050<", ">135.049<", ">135.000<")] == [True] * 3
+
+
 def test_price_chart_has_a_line_and_a_mark_for_each_fill() -> None:
     track, fill = Track(), Fill(ts_ns=TS, side=Side.SELL, price=Decimal(9), size=Decimal(1), pnl=Decimal(0))
     tracks = Tracks()

@@ -12,12 +12,16 @@ from stall_then_strike.app.view.amounts import UNKNOWN, micros, millis, price
 from stall_then_strike.app.view.snapshot import InstrumentSnapshot, Snapshot
 from stall_then_strike.app.web.drawing.console_words import Words
 from stall_then_strike.app.web.poller import Seen
-from stall_then_strike.types.dto import BoardState, BookStatus, Health
+from stall_then_strike.types.dto import NS_PER_S, BoardState, BookStatus, Health
 from stall_then_strike.types.text import money, plain, utc_clock
 
 _WARN_AT: Final = 0.5
 _BAD_AT: Final = 0.8
 """Shares of a limit, as on the panel."""
+
+
+_LATE_NS: Final = 7 * NS_PER_S
+"""Longer than the longest pause between two questions: the daemon hangs."""
 
 
 class Grade(StrEnum):
@@ -51,13 +55,15 @@ class Line:
     grade: Grade = Grade.NONE
 
 
-def state_of(seen: Seen) -> tuple[str, Grade]:
-    """The word for what the run does, as a key of the catalogue, and how good that is."""
+def state_of(seen: Seen, now_ns: int = 0) -> tuple[str, Grade]:
+    """The word for what the run does at ``now_ns``, as a key of the catalogue, and how good that is."""
     run = seen.snapshot
     if seen.problem:
         return "state.absent", Grade.BAD
     if run is None:
         return "state.waiting", Grade.NONE
+    if now_ns - seen.at_ns > _LATE_NS:
+        return "state.late", Grade.BAD
     if run.halt is not None:
         return "state.halted", Grade.BAD
     if run.awaited:

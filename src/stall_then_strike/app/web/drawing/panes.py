@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Final
 from urllib.parse import urlencode
 
@@ -40,7 +41,7 @@ def sign(grade: Grade, words: Words) -> Html:
 
 def state_pane(seen: Seen, now_ns: int, words: Words) -> Html:
     """What the run does, and how old that news is."""
-    key, grade = state_of(seen)
+    key, grade = state_of(seen, now_ns)
     run = seen.snapshot
     badge = tag("span", sign(grade, words), " ", words(key), cls=f"badge {grade.value}", role="status")
     if run is None:
@@ -111,6 +112,18 @@ def health_pane(lines: Iterable[Line], words: Words) -> Html:
 # --- the market
 
 
+def decimals_of(one: InstrumentSnapshot) -> int:
+    """How many decimals its prices have, so that they stand below each other: JSON's have lost their last zeros."""
+    known: list[Decimal | None] = [level.price for level in (*one.bids, *one.asks)]
+    known += [item.price for item in one.fills] + [order.price for order in one.orders]
+    return max((-int(value.as_tuple().exponent) for value in known if value is not None), default=0)
+
+
+def priced(value: Decimal, decimals: int) -> str:
+    """A price with so many decimals."""
+    return f"{value:,.{max(0, decimals)}f}"
+
+
 def market_pane(one: InstrumentSnapshot, chart: Html, words: Words) -> Html:
     """Prices, chart and depth of an instrument."""
     mid = None if one.best_bid is None or one.best_ask is None else (one.best_bid + one.best_ask) / 2
@@ -128,6 +141,7 @@ def market_pane(one: InstrumentSnapshot, chart: Html, words: Words) -> Html:
 
 def depth_pane(one: InstrumentSnapshot, words: Words) -> Html:
     """The first levels of both sides, our own marked."""
+    decimals = decimals_of(one)
     most = max((level.size for level in (*one.bids, *one.asks)), default=None)
     own = {(order.side, order.price) for order in one.orders}
 
@@ -136,7 +150,7 @@ def depth_pane(one: InstrumentSnapshot, words: Words) -> Html:
             tag(
                 "tr",
                 tag("td", "◆" if (side, level.price) in own else "", cls="own"),
-                tag("td", price(level.price), cls="num"),
+                tag("td", priced(level.price, decimals), cls="num"),
                 tag(
                     "td",
                     tag("i", style=f"width:{float(level.size / most) if most else 0:.1%}"),
@@ -182,7 +196,7 @@ def orders_pane(run: Snapshot, words: Words) -> Html:
         (
             *((one.product,) if first else ()),
             side(order.side, words),
-            words("market_order") if order.price is None else price(order.price),
+            words("market_order") if order.price is None else priced(order.price, decimals_of(one)),
             plain(order.size),
             plain(order.remaining),
             order.state,
@@ -221,11 +235,12 @@ def _what(row: DecisionLine) -> Html:
 def fills_pane(one: InstrumentSnapshot, words: Words) -> Html:
     """The latest fills, newest first."""
     head = _head(words, "time", "side", "price:num", "size:num", "result:num", "tag")
+    decimals = decimals_of(one)
     rows = [
         (
             tag("time", utc_clock(fill.ts_ns)[:8]),
             side(fill.side, words),
-            price(fill.price),
+            priced(fill.price, decimals),
             plain(fill.size),
             money(fill.pnl),
             fill.tag,

@@ -11,7 +11,7 @@ from stall_then_strike.app.web.drawing.console_words import Words
 from stall_then_strike.app.web.drawing.markup import Html, joined, tag
 from stall_then_strike.app.web.tracks import MINUTES, Point, Track
 from stall_then_strike.types.dto import NS_PER_S, Side
-from stall_then_strike.types.text import money, utc_clock
+from stall_then_strike.types.text import money, plain, utc_clock
 
 _WIDTH: Final = 1000
 _HEIGHT: Final = 100
@@ -71,7 +71,7 @@ def price_chart(track: Track, words: Words) -> Html:
         for fill in fills
     )
     label = words("chart.price", minutes=MINUTES)
-    edges = (price(scale.high.quantize(mids[-1])), price(scale.low.quantize(mids[-1])))
+    edges = (price(Decimal(plain(scale.high))), price(Decimal(plain(scale.low))))
     ends = (utc_clock(from_ns)[:8], utc_clock(until_ns)[:8])
     return _figure(label, lines, marks, edges, ends, _legend(words))
 
