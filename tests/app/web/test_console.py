@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.web.console import main
+from stall_then_strike.app.web.console import _check_address, main, parser
 from tests.app.web.console_rig import TOKEN, console
 
 
@@ -19,6 +19,11 @@ from tests.app.web.console_rig import TOKEN, console
 def test_other_addresses_are_refused(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--host", address]) == cli.EXIT_USAGE
     assert f"--host {address} is reached by others" in capsys.readouterr().err
+
+
+def test_an_address_for_others_is_warned_of_when_it_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    _check_address(parser().parse_args(["--host", "192.168.0.7", "--open-to-network"]))
+    assert "WARNING: listening at 192.168.0.7, unencrypted" in capsys.readouterr().err
 
 
 def test_a_name_is_no_address(capsys: pytest.CaptureFixture[str]) -> None:

@@ -210,4 +210,4 @@ def test_wrong_tokens_are_refused_and_soon_not_looked_at(shown: Console) -> None
     status, headers, page = enter(shown)
     assert (status, "set-cookie" in headers) == (429, False), "the right one is not looked at either"
     assert "Too many wrong tokens" in page
-    assert ask(shown, "GET", "/metrics", authorization=f"Bearer {TOKEN}")[0] == 401
+    assert ask(shown, "GET", "/metrics", authorization=f"Bearer {TOKEN}")[0] == 503, "another door"

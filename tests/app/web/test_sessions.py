@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from stall_then_strike.app.web.sessions import GUESS_WINDOW_S, GUESSES, LIFE_S, MOST_SESSIONS, Sessions, new_token
+from stall_then_strike.app.web.sessions import (
+    GUESS_WINDOW_S,
+    GUESSES,
+    LIFE_S,
+    MOST_SESSIONS,
+    Door,
+    Sessions,
+    new_token,
+)
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError
 
@@ -29,10 +37,11 @@ def test_sessions_are_bounded_and_the_oldest_ends_first() -> None:
 
 def test_guesses_are_few_within_a_minute_and_allowed_again_after_it() -> None:
     sessions = Sessions(TOKEN)
-    assert not any(sessions.is_token(f"no {number}", number) for number in range(GUESSES))
-    assert sessions.wait_s(GUESSES) == GUESS_WINDOW_S
-    assert not sessions.is_token(TOKEN, GUESSES)
-    assert sessions.is_token(TOKEN, GUESS_WINDOW_S * NS_PER_S)
+    assert not any(sessions.is_token(f"no {number}", Door.METRICS, number) for number in range(GUESSES))
+    assert sessions.wait_s(Door.METRICS, GUESSES) == GUESS_WINDOW_S
+    assert not sessions.is_token(TOKEN, Door.METRICS, GUESSES)
+    assert sessions.is_token(TOKEN, Door.LOGIN, GUESSES), "a program's wrong token keeps nobody out"
+    assert sessions.is_token(TOKEN, Door.METRICS, GUESS_WINDOW_S * NS_PER_S)
 
 
 def test_tokens_differ_and_short_ones_are_refused() -> None:

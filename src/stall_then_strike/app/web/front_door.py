@@ -16,7 +16,7 @@ from stall_then_strike.app.web.drawing.console_words import LANGUAGES, Words, la
 from stall_then_strike.app.web.drawing.markup import Html, joined, tag
 from stall_then_strike.app.web.guard import METRICS, PAGES
 from stall_then_strike.app.web.poller import Poller
-from stall_then_strike.app.web.sessions import LIFE_S, Sessions
+from stall_then_strike.app.web.sessions import LIFE_S, Door, Sessions
 from stall_then_strike.infra.clock import Clock
 
 THEMES: Final = ("auto", "light", "dark")
@@ -119,10 +119,10 @@ class FrontDoor:
 
     async def _enter(self, request: Request) -> Response:
         words, now_ns = words_of(request), self._clock.now_ns()
-        if seconds := self._sessions.wait_s(now_ns):
+        if seconds := self._sessions.wait_s(Door.LOGIN, now_ns):
             return self._form(request, words("login.wait", seconds=seconds), 429)
         form = parse_qs((await request.body()).decode("utf-8", "replace"))
-        if not self._sessions.is_token(form.get("token", [""])[0], now_ns):
+        if not self._sessions.is_token(form.get("token", [""])[0], Door.LOGIN, now_ns):
             return self._form(request, words("login.wrong"), 401)
         answer = RedirectResponse("/", 303)
         name = self._sessions.begin(now_ns)

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final, NamedTuple
 
-from stall_then_strike.app.web.sessions import Sessions
+from stall_then_strike.app.web.sessions import Door, Sessions
 from stall_then_strike.infra.clock import Clock
 
 Scope = MutableMapping[str, Any]
@@ -136,7 +136,8 @@ class Guard:
         if path in OPEN or self._sessions.is_open(head.cookie(self._cookie), now_ns):
             return None
         kind, _, token = (head.one(b"authorization") or "").partition(" ")
-        if path == METRICS and kind.lower() == "bearer" and self._sessions.is_token(token.strip(), now_ns):
+        is_bearer = path == METRICS and kind.lower() == "bearer"
+        if is_bearer and self._sessions.is_token(token.strip(), Door.METRICS, now_ns):
             return None
         if path in PAGES and scope["type"] == "http" and scope["method"] == "GET":
             return Refusal(303, "log in first", "/login")

@@ -175,7 +175,7 @@ def _frame(request: Request, words: Words, here: str) -> ui.element:
     theme, back = theme_of(request), _LINKS.get(here, "/")
     ui.add_head_html('<link rel="stylesheet" href="/console.css">')
     ui.page_title(f"{words(here)} · {words('title')}")
-    page = ui.element("main").classes(f"page theme-{theme}")
+    page = ui.element("main").classes(f"page theme-{theme}").props(f"lang={words.language}")
     links = (
         tag("a", words(name), href=path, aria_current="page" if name == here else None) for name, path in _LINKS.items()
     )
@@ -186,7 +186,6 @@ def _frame(request: Request, words: Words, here: str) -> ui.element:
         tag("nav", *links),
         tag("div", choices(words, theme, back), leave, cls="tools"),
         cls="bar-top",
-        lang=words.language,
     )
     with page:
         html(top)

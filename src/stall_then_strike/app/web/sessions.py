@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections import deque
+from enum import Enum, auto
 from hashlib import sha256
 from typing import Final
 
@@ -18,9 +19,16 @@ LIFE_S: Final = 12 * 3_600
 MOST_SESSIONS: Final = 100
 """At once; the oldest one ends first."""
 GUESSES: Final = 5
-"""Wrong tokens within ``GUESS_WINDOW_S``; further tokens are not looked at. All clients share them, because behind a
-tunnel all have the same address."""
+"""Wrong tokens within ``GUESS_WINDOW_S`` at one door; further tokens are not looked at there. All clients share them,
+because behind a tunnel all have the same address."""
 GUESS_WINDOW_S: Final = 60
+
+
+class Door(Enum):
+    """Where tokens are shown: a program with an old one must not keep people out."""
+
+    LOGIN = auto()
+    METRICS = auto()
 
 
 def new_token() -> str:
@@ -37,22 +45,23 @@ class Sessions:
             raise ConfigError(f"the token is too short; accepted: {LEAST_CHARS} characters or more")
         self._token = sha256(token.encode()).digest()
         self._ends: dict[str, int] = {}
-        self._wrong: deque[int] = deque(maxlen=GUESSES)
+        self._wrong = {door: deque[int](maxlen=GUESSES) for door in Door}
 
-    def wait_s(self, now_ns: int) -> int:
+    def wait_s(self, door: Door, now_ns: int) -> int:
         """Seconds until a token is looked at again; zero if one is now."""
-        if len(self._wrong) < GUESSES:
+        wrong = self._wrong[door]
+        if len(wrong) < GUESSES:
             return 0
-        left_ns = self._wrong[0] + GUESS_WINDOW_S * NS_PER_S - now_ns
+        left_ns = wrong[0] + GUESS_WINDOW_S * NS_PER_S - now_ns
         return max(0, -(-left_ns // NS_PER_S))
 
-    def is_token(self, guess: str, now_ns: int) -> bool:
+    def is_token(self, guess: str, door: Door, now_ns: int) -> bool:
         """Whether this is the token, in a time that tells nothing about it. False too while :meth:`wait_s` is on."""
-        if self.wait_s(now_ns):
+        if self.wait_s(door, now_ns):
             return False
         is_right = hmac.compare_digest(sha256(guess.encode()).digest(), self._token)
         if not is_right:
-            self._wrong.append(now_ns)
+            self._wrong[door].append(now_ns)
         return is_right
 
     def begin(self, now_ns: int) -> str:

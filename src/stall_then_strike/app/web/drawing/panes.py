@@ -114,11 +114,9 @@ def health_pane(lines: Iterable[Line], words: Words) -> Html:
 
 def decimals_of(one: InstrumentSnapshot) -> int:
     """How many decimals its prices have, so that they stand below each other: JSON's have lost their last zeros."""
-    known = [level.price for level in (*one.bids, *one.asks)] + [fill.price for fill in one.fills]
-    known += [
-        value for value in (one.best_bid, one.best_ask, *(order.price for order in one.orders)) if value is not None
-    ]
-    return max((-int(value.as_tuple().exponent) for value in known), default=0)
+    known: list[Decimal | None] = [level.price for level in (*one.bids, *one.asks)]
+    known += [item.price for item in one.fills] + [order.price for order in one.orders]
+    return max((-int(value.as_tuple().exponent) for value in known if value is not None), default=0)
 
 
 def priced(value: Decimal, decimals: int) -> str:
