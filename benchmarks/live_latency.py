@@ -20,10 +20,11 @@ the same server, which is most of it, and which no reading of the book can save.
 the best, and counts from there; only the first strike after a move counts. The daemon has a timer for that moment. The
 sketch looks at the book when a message comes, and waits for the next one.
 
-Quotes join the best, so that the sketch, which cannot tell its own orders from others', is not reset by them, and are
-cancelled long before the next strike. The exchange answers, registers, cancels and tells without its usual delays: the
-sketch awaits the answer to its first order before it sends the second. Limits are as wide as a number of samples needs;
-the daemon counts them all the same.
+The sketch's quotes join the best, so that it, which cannot tell its own orders from others', is not reset by them. The
+daemon's rest far behind: where its own were the whole best, what moves the best for the exchange would not for it. All
+are cancelled long before the next strike. The exchange answers, registers, cancels and tells without its usual delays:
+the sketch awaits the answer to its first order before it sends the second. Limits are as wide as a number of samples
+needs; the daemon counts them all the same.
 
 ``first order`` is the time to the first order of a strike, ``whole strike`` to the second of its two.
 """
@@ -36,6 +37,7 @@ import os
 import statistics
 import sys
 import tempfile
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,6 +66,8 @@ from stall_then_strike.types.dto import NS_PER_MS
 
 SIZE: Final = 0.001
 SEED: Final = 7
+FAR: Final = 10_000
+"""Ticks from the mid to the daemon's quotes."""
 WARM_UP: Final = 3
 """Strikes that are not counted."""
 KEY: Final = ApiKey(key="key-of-the-benchmark", secret="made-up")  # noqa: S106 - good for nothing else
@@ -124,8 +128,8 @@ class StampedExchange(BitflyerExchange):
         self._board = Board(market.instrument)
         self._is_whole = False
         self._best = (0, 0)
-        self._cause = 0
-        self._cause_ns = 0
+        self._causes = [0]
+        """From when on each message that may cause a strike makes one possible."""
         self.strikes: dict[int, list[int]] = {}
         """By what made a strike possible, the nanoseconds from then to each order."""
         self.began = asyncio.Event()
@@ -133,8 +137,7 @@ class StampedExchange(BitflyerExchange):
     async def _deliver(self, frame: Frame) -> None:
         is_heard = frame.channel in _BOARD and self._hub.subscribers(frame.channel)
         if is_heard and (self._setting.is_by_message or self._moves_the_best(frame)):
-            self._cause += 1
-            self._cause_ns = perf_counter_ns() + (0 if self._setting.is_by_message else self._stall_ns)
+            self._causes.append(perf_counter_ns() + (0 if self._setting.is_by_message else self._stall_ns))
         await super()._deliver(frame)
 
     @property
@@ -154,7 +157,11 @@ class StampedExchange(BitflyerExchange):
     async def _answer_private(self, request: web.Request) -> web.Response:
         if request.path == _SEND:
             await request.read()
-            self.strikes.setdefault(self._cause, []).append(perf_counter_ns() - self._cause_ns)
+            now_ns = perf_counter_ns()
+            cause = (
+                bisect_right(self._causes, now_ns) - 1
+            )  # a move that came while the order was on its way is no cause
+            self.strikes.setdefault(cause, []).append(now_ns - self._causes[cause])
             self.began.set()
         return await super()._answer_private(request)
 
@@ -169,7 +176,8 @@ def _daemon(exchange: BitflyerExchange, setting: Setting, folder: Path) -> Popen
             "stale_ms": setting.stale_ms,
             "ttl_ms": setting.ttl_ms,
             "size_min": SIZE,
-            "quote_mode": "join",
+            "quote_mode": "mid",
+            "quote_offset_ticks": FAR,
             "max_inventory_btc": 10,
             "max_reverse_ticks": MANY,
         },

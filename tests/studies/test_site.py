@@ -9,7 +9,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import pytest
 import yaml
@@ -20,6 +20,7 @@ from stall_then_strike.app.view import state_export
 from stall_then_strike.app.watchdog import NO_HEARTBEAT
 from stall_then_strike.config.changes import RISK_KEYS, STRATEGY_KEYS
 from stall_then_strike.infra.logging_structured import columns
+from stall_then_strike.infra.logs.run_record import Mode, RunRecord
 from stall_then_strike.infra.watch.alerts import AlertKind
 from stall_then_strike.types.dto import Reason
 from studies.site import panel, settings
@@ -184,6 +185,12 @@ def test_page_of_logs_has_the_columns_of_each_file(kind: str) -> None:
 @pytest.mark.parametrize("kind", EXPORTED)
 def test_page_of_logs_has_the_columns_of_what_the_journal_exports(kind: str) -> None:
     assert told_columns(f"### {kind}.csv") == list(EXPORTED[kind])
+
+
+def test_page_of_logs_has_the_keys_and_modes_of_a_run_s_record() -> None:
+    assert told_columns("## run.json") == list(RunRecord.model_fields)
+    text = (DOCS / "logs.md").read_text("utf-8")
+    assert [mode for mode in get_args(Mode) if f"`{mode}`" not in text] == []
 
 
 def told_columns(heading: str) -> list[str]:

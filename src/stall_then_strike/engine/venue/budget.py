@@ -134,13 +134,9 @@ class SendWindow:
 
     def gap_by_ns(self, at_ns: int, calls: int) -> int:
         """:meth:`gap_ns` at a later time, if nothing is spent until then."""
-        stamps, since = self._stamps, at_ns - self.window_ns
-        used = len(stamps) + (self._others if at_ns < self._others_until_ns else 0)
-        for stamp in stamps:
-            if stamp > since:
-                break
-            used -= 1
-        return self.gap_ns(used, calls)
+        others = self._others if at_ns < self._others_until_ns else 0
+        left = bisect_right(self._stamps, at_ns - self.window_ns)
+        return self.gap_ns(len(self._stamps) - left + others, calls)
 
     def on_reading(self, now_ns: int, remaining: int, reset_ns: int) -> None:
         """Use the venue's count of its current window if it leaves less than ours does.
