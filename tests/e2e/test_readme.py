@@ -79,6 +79,7 @@ RUN: Final[dict[str, Run]] = {
     "poetry run sts probe": Run("VENUE --duration 8"),
     "poetry run sts probe --public": Run("VENUE --duration 8 --report public.md"),
     "poetry run sts probe --config configs/sim.yml --duration 30": Run("--duration 8 --report sim.md"),
+    "poetry run sts probe --config configs/lighter-sim.yml --duration 30": Run("--duration 8 --report lighter.md"),
     "poetry run sts rehearse --config configs/sim.yml --yes --round-trip": Run("--report trip.md"),
     "poetry run run_live": Run("--yes --duration 3 VENUE"),
     "poetry run run_live --shadow": Run("--duration 3 --log-dir shadow VENUE"),
@@ -136,6 +137,7 @@ SHELL: Final = set("*?$&|<>;`")
 NOT_RUN: Final = {
     "poetry run sts rehearse": "asks on a terminal; test_rehearse.py answers",
     "poetry run sts rehearse --round-trip": "asks on a terminal; test_rehearse.py answers",
+    "poetry run sts probe --config configs/lighter.yml": "asks Lighter; test_probe.py asks the embedded one",
     "poetry run sts console": "runs until it is stopped; tests/app/web has it",
     "make demo": "sets up another environment; what it then runs is the first command of the list above",
     "make test": "is what runs this",
