@@ -157,7 +157,7 @@ NOT_RUN: Final = {
     "sudo -u stall .venv/bin/sts state": "is run above, as oneself",
     'sudo -u stall .venv/bin/sts state resume --reason "..."': "is run above, as oneself",
     "pip install 'stall-then-strike[console]'": "test_install.py installs a wheel",
-    "poetry run sts console --log-dir logs/paper --port 9000": "runs until it is stopped; tests/app/web has it",
+    "poetry run sts console --run 20261130T192204Z --port 9000": "runs until it is stopped; tests/app/web has it",
     "pip install 'stall-then-strike[lighter]'": "test_install.py installs a wheel",
     **dict.fromkeys(
         (
