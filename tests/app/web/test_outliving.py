@@ -59,7 +59,7 @@ async def unread(shown: Console, session: aiohttp.ClientSession) -> asyncio.Stre
 async def test_trading_outlives_the_console_and_the_console_the_daemon(tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     with running("run_live", "--config", "configs/sim.yml", "--yes", "--log-dir", logs) as daemon:
-        await until("socket", (logs / "control.sock").exists)
+        await until("socket", lambda: list(logs.glob("latest/control.sock")))
         async with chromium() as browser, aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as visitor:
             with console(logs, tmp_path / "first") as first:
                 page = await logged_in(browser, first)
