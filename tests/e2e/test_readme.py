@@ -95,6 +95,9 @@ RUN: Final[dict[str, Run]] = {
     "poetry run sts report logs --all": Run(),
     "poetry run sts report logs": Run(),
     "poetry run sts report logs-a --compare logs-b --lang ja --out ab.html": Run(),
+    "sts runs": Run(),
+    "sts runs pack --older-than 7": Run(),
+    "sts runs prune --older-than 90 --keep-trades": Run("--yes"),
     "poetry run sts state": Run(),
     "poetry run sts state --json": Run(),
     'poetry run sts state resume --reason "looked at it"': Run("--yes", codes=(0, 1)),  # there is no halt to lift
