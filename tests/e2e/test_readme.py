@@ -175,6 +175,7 @@ NOT_RUN: Final = {
             "mkdir -p logs data/journal && chown -R stall: logs data",
             "sqlite3 data/journal/FX_BTC_JPY.sqlite3 \".backup 'journal-$(date -u +%Y%m%d).sqlite3'\"",
             "systemctl enable --now stall-then-strike",
+            "systemctl enable --now stall-then-strike-console",
             "systemctl enable --now stall-then-strike-watchdog",
             "systemctl restart stall-then-strike-watchdog",
             "systemctl start stall-then-strike",

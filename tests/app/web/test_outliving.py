@@ -28,7 +28,7 @@ async def until(what: str, condition: Callable[[], object]) -> None:
 async def more_is_decided(log_dir: Path) -> None:
     """Trading goes on."""
     before = len(rows(log_dir, "decisions"))
-    await until("more decisions", lambda: len(rows(log_dir, "decisions")) > before + 5)
+    await until("more decisions", lambda: len(rows(log_dir, "decisions")) > before + 2)
 
 
 async def enter(session: aiohttp.ClientSession, shown: Console) -> None:
