@@ -23,18 +23,8 @@ from stall_then_strike.types.dto import (
     Side,
     VenueStatus,
 )
+from tests.infra.session_rig import BOARD, EXECUTIONS, PRODUCT, SNAPSHOT, TICKER, WHOLE, data
 from tests.shared_data import real_tape
-
-PRODUCT = "FX_BTC_JPY"
-BOARD = f"lightning_board_{PRODUCT}"
-SNAPSHOT = f"lightning_board_snapshot_{PRODUCT}"
-EXECUTIONS = f"lightning_executions_{PRODUCT}"
-TICKER = f"lightning_ticker_{PRODUCT}"
-WHOLE = {"mid_price": 105.0, "bids": [{"price": 100.0, "size": 0.5}], "asks": [{"price": 110.0, "size": 0.5}]}
-
-
-def data(channel: Any, content: Any, method: Any = "channelMessage") -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "method": method, "params": {"channel": channel, "message": content}}
 
 
 def frame(channel: Any, content: Any) -> bytes:
