@@ -26,7 +26,7 @@ from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.watch.alerts import Alerts, load_alert_urls
 from stall_then_strike.types.errors import ConfigError, LogError
-from stall_then_strike.types.text import plain, utc_iso
+from stall_then_strike.types.text import plain
 from stall_then_strike.venues.choice import venue_of
 
 
@@ -96,10 +96,9 @@ def _in_shadow(opening: Opening, duration_s: float | None) -> int:
         opening, title="shadow trading", through=shadowing.through, is_shadow=True, attend=shadowing.attend
     )
     code = run_opened(shadow, duration_s, told=shadowing.finish)
-    if shadowing.connection is None:
+    if shadowing.folder is None:
         return code
-    cfg, now = opening.cfg, utc_iso(SystemClock().now_ns())[:19].replace("-", "").replace(":", "")
-    path = opening.log_dir / f"shadow-{now}Z.md"
+    cfg, path = opening.cfg, shadowing.folder / "shadow.md"
     where = "the embedded exchange" if opening.account is None else cfg.exchange.base_url
     said = "\n".join(shadowing.lines(shutil.get_terminal_size().columns))
     sys.stdout.write(f"{said}\n")

@@ -12,5 +12,6 @@ shadowing       a shadow run watched
 watching        the checks of one connection joined
 contact_report  the report
 contact_flags   what the commands have in common
+lighter_probe/  a probe of Lighter
 assumed/        what is assumed, and how it is compared
 """

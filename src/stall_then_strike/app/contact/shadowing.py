@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from loguru import logger
@@ -36,6 +37,8 @@ class Shadowing:
         """Before the run."""
         self.deviations = Deviations(Masking())
         self.connection: ShadowConnection | None = None
+        self.folder: Path | None = None
+        """The run's; None before it."""
         self._cfg: AppConfig | None = None
         self._run: LiveRun | None = None
         self._watch: Watch | None = None
@@ -50,6 +53,7 @@ class Shadowing:
     def attend(self, run: LiveRun, ending: Ending) -> None:
         """Watch a run."""
         self._run, account, cfg = run, run.account, self._cfg
+        self.folder = run.folder
         behind = None if self.connection is None else self.connection.behind
         is_one = cfg is not None and len(cfg.products) == 1
         if cfg is not None and is_one and isinstance(behind, BitflyerConnection) and isinstance(account, Credentials):

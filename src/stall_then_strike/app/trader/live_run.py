@@ -202,6 +202,11 @@ class LiveRun:
         """The account that is traded."""
         return self._account
 
+    @property
+    def folder(self) -> Path:
+        """Where the run leaves what it leaves."""
+        return self._parts.folder
+
     # --- life
 
     async def run(self, duration_s: float | None) -> int:

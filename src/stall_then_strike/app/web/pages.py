@@ -87,7 +87,7 @@ class Desk:
     def _draw(self, words: Words, product: str) -> dict[str, Html]:
         seen = self.poller.seen
         parts = dict.fromkeys(PARTS, _NOTHING)
-        parts["state"] = panes.state_pane(seen, self.clock.now_ns(), words)
+        parts["state"] = panes.state_pane(seen, self.clock.now_ns(), words, self.places.name)
         parts["log"] = panes.log_pane(self.log[-_SHORT_LOG:], words)
         if (run := seen.snapshot) is not None:
             parts |= self._of_run(run, _chosen(run, product), words)

@@ -186,7 +186,8 @@ class Journal:
         self._lock.release()
 
     def seal(self) -> None:
-        """Close the journal as one plain file without a write-ahead log. If that fails, it is just closed."""
+        """Close the journal for good, as one plain file without a write-ahead log. If that fails, it is just closed."""
+        self.reserve.release()
         with suppress(sqlite3.Error):
             self._db.execute("PRAGMA journal_mode = DELETE")
         self.close()
