@@ -95,6 +95,9 @@ RUN: Final[dict[str, Run]] = {
     "poetry run sts report logs --all": Run(),
     "poetry run sts report logs": Run(),
     "poetry run sts report logs-a --compare logs-b --lang ja --out ab.html": Run(),
+    "sts runs": Run(),
+    "sts runs pack --older-than 7": Run(),
+    "sts runs prune --older-than 90 --keep-trades": Run("--yes"),
     "poetry run sts state": Run(),
     "poetry run sts state --json": Run(),
     'poetry run sts state resume --reason "looked at it"': Run("--yes", codes=(0, 1)),  # there is no halt to lift
@@ -154,7 +157,7 @@ NOT_RUN: Final = {
     "sudo -u stall .venv/bin/sts state": "is run above, as oneself",
     'sudo -u stall .venv/bin/sts state resume --reason "..."': "is run above, as oneself",
     "pip install 'stall-then-strike[console]'": "test_install.py installs a wheel",
-    "poetry run sts console --log-dir logs/paper --port 9000": "runs until it is stopped; tests/app/web has it",
+    "poetry run sts console --run 20261130T192204Z --port 9000": "runs until it is stopped; tests/app/web has it",
     "pip install 'stall-then-strike[lighter]'": "test_install.py installs a wheel",
     **dict.fromkeys(
         (
@@ -172,6 +175,7 @@ NOT_RUN: Final = {
             "mkdir -p logs data/journal && chown -R stall: logs data",
             "sqlite3 data/journal/FX_BTC_JPY.sqlite3 \".backup 'journal-$(date -u +%Y%m%d).sqlite3'\"",
             "systemctl enable --now stall-then-strike",
+            "systemctl enable --now stall-then-strike-console",
             "systemctl enable --now stall-then-strike-watchdog",
             "systemctl restart stall-then-strike-watchdog",
             "systemctl start stall-then-strike",

@@ -60,6 +60,7 @@ CHAPTERS: Final = (
     Chapter(
         "look",
         {
+            "runs": Verb("archive.runs_verb", "the runs of a log folder: list, compress, delete"),
             "state": Verb("state", "halt, position, result, orders and fills; lift a halt"),
             "why": Verb("why", "what was done at a moment or with an order, and why"),
             "report": Verb("report", "a run, two runs or a sweep as one HTML page"),

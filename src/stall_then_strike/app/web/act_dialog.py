@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from nicegui import ui
@@ -45,6 +46,7 @@ class _Question:
     def __init__(self, verb: Verb, poller: Poller, words: Words) -> None:
         self._verb, self._poller, self._words = verb, poller, words
         self._seen, self._reason = "", ""
+        self._path = poller.path  # the run that is seen now: a later one is not meant
         self._dialog = ui.dialog().props("persistent")
 
     async def open(self) -> None:
@@ -52,7 +54,8 @@ class _Question:
         verb, words = self._verb, self._words
         with self._dialog, ui.element("div").classes("ask").props('role="alertdialog"') as self._box:
             html(tag("h2", words("act.question", act=words(f"act.{verb.value}"))))
-            html(tag("p", words(f"act.{verb.value}.will")))
+            run = self._poller.seen.snapshot
+            html(tag("p", words(f"act.{verb.value}.will"), tag("small", "" if run is None else f" {run.mode}")))
             if verb is Verb.RELOAD and not await self._shows_difference():
                 self._buttons((words("act.close"), "act no", self._close))
             else:
@@ -74,7 +77,7 @@ class _Question:
         self._reason = one_line(str(getattr(event, "args", "")))
 
     async def _shows_difference(self) -> bool:
-        told = await _told(self._poller, "GET", self._verb)
+        told = await _told(self._path, "GET", self._verb)
         html(tag("p", self._words("act.differs")))
         html(tag("pre", self._words("act.lost") if told is None else told.text))
         self._seen = "" if told is None else str(told.content.get("digest", ""))
@@ -87,7 +90,7 @@ class _Question:
         with self._box:
             html(tag("p", words("act.sending"), cls="told"))
         body = {"reason": f"{WHO}: {self._reason}" if self._reason else WHO}
-        told = await _told(self._poller, "POST", self._verb, body | ({"seen": self._seen} if self._seen else {}))
+        told = await _told(self._path, "POST", self._verb, body | ({"seen": self._seen} if self._seen else {}))
         self._poller.hurry()
         self._box.clear()
         with self._box:
@@ -101,9 +104,9 @@ class _Question:
         self._dialog.delete()
 
 
-async def _told(poller: Poller, method: str, verb: Verb, body: dict[str, str] | None = None) -> Told | None:
+async def _told(path: Path, method: str, verb: Verb, body: dict[str, str] | None = None) -> Told | None:
     """The daemon's answer; None if there was none."""
     try:
-        return await ask(poller.path, method, verb.value, body)
+        return await ask(path, method, verb.value, body)
     except NoRun:
         return None

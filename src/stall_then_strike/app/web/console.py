@@ -26,13 +26,19 @@ def parser() -> argparse.ArgumentParser:
         "console",
         "Show and command the run of a log folder in the browser.",
         ("", f"the run of ./logs, at http://127.0.0.1:{PORT}"),
-        ("--log-dir logs/paper --port 9000", "another run, at another port"),
+        ("--run 20261130T192204Z --port 9000", "one of several runs, at another port"),
         ("--allow-host trader.example.ts.net", "also under the name of a tunnel"),
         codes={0: "stopped", 1: "failed while running", 2: "bad arguments, or the extra console is not installed"},
         more=f"The token to log in is printed at the start, unless {VARIABLE} has one.",
     )
     flags.add_argument(
         "--log-dir", metavar="DIR", type=Path, default=cli.LOGS, help="log folder of the run (default: %(default)s)"
+    )
+    flags.add_argument(
+        "--run",
+        metavar="NAME",
+        help="run of the log folder, by its name or a unique beginning of it, and later ones of its kind (default: the "
+        "newest that is running)",
     )
     cli.add_config_flags(flags, override="configs/live.yml")
     flags.add_argument("--port", type=cli.port, default=PORT, help="port (default: %(default)s; 0: any free one)")
@@ -70,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         names = (*args.allow_host, *(() if args.host == "127.0.0.1" else (args.host,)))
         wanted = Wanted(
             log_dir=args.log_dir,
+            run=args.run,
             cfg=cfg,
             why_flags=_why_flags(args),
             host=args.host,

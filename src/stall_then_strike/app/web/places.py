@@ -7,32 +7,57 @@ from pathlib import Path
 from typing import Final
 
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.clock import perf_ns
 from stall_then_strike.infra.logs.log_reader import LogReader, TradeLine
 from stall_then_strike.infra.logs.run_files import RunFiles
-from stall_then_strike.infra.logs.run_list import RunList, is_held
+from stall_then_strike.infra.logs.run_list import Run, RunList, is_held
 from stall_then_strike.infra.logs.runtime_reader import RuntimeLine, last_lines
 from stall_then_strike.infra.watch.heartbeat import age_sec, heartbeat_path
+from stall_then_strike.types.dto import NS_PER_S
 
 _FOREVER_NS: Final = 1 << 62
+_PAUSE_NS: Final = 2 * NS_PER_S
 
 
 class Places:
-    """Those of a run of a log folder: the newest one that is running, else the newest."""
+    """Those of a run of a log folder: the named one, else the newest that is running, else the newest.
 
-    def __init__(self, log_dir: Path, cfg: AppConfig) -> None:
-        """Nothing is looked for yet."""
+    When it has ended, the next one of its kind takes its place, never one of another mode, venue or set of instruments:
+    who commands a live run must not find a paper run under the same buttons.
+    """
+
+    def __init__(self, log_dir: Path, cfg: AppConfig, name: str | None = None) -> None:
+        """Raises ConfigError if ``name`` is no run's."""
         self.cfg = cfg
         self._log_dir = log_dir
-        self._files: RunFiles | None = None
+        self._run: Run | None = None if name is None else RunList(log_dir).named(name)
+        self._kind = None if self._run is None else self._run.kind
+        self._looked_ns = -_PAUSE_NS
 
     @property
     def files(self) -> RunFiles:
-        """The run's files; a folder without runs is taken for a run's."""
-        if self._files is None or not is_held(self._files.folder):
-            known = RunList(self._log_dir)
-            found = (known.running or known.all)[-1:]
-            self._files = found[0].files if found else RunFiles(self._log_dir)
-        return self._files
+        """The run's files; a folder without runs is taken for a run's.
+
+        Where none is running, another is looked for now and then: that reads the records of all.
+        """
+        now_ns = perf_ns()
+        if now_ns - self._looked_ns >= _PAUSE_NS and (self._run is None or not is_held(self._run.files.folder)):
+            self._looked_ns = now_ns
+            self._look()
+        return RunFiles(self._log_dir) if self._run is None else self._run.files
+
+    def _look(self) -> None:
+        alike = [run for run in RunList(self._log_dir).all if self._kind in (None, run.kind)]
+        running = [run for run in alike if run.is_running]
+        if running:
+            self._run, self._kind = running[-1], running[-1].kind
+        elif self._kind is None and alike:
+            self._run = alike[-1]  # to be read, until one runs
+
+    @property
+    def name(self) -> str:
+        """The run's; empty if there is none."""
+        return "" if self._run is None else self._run.name
 
     @property
     def socket(self) -> Path:
@@ -54,10 +79,10 @@ class Places:
 
     def trades(self, products: Iterable[str]) -> Iterator[tuple[str, TradeLine]]:
         """All logged fills of an account's instruments, the first one first, in the run and those of its kind."""
-        folder, known = self.files.folder, RunList(self._log_dir).all
-        kinds = {run.kind for run in known if run.files.folder == folder}
-        runs = [run.files for run in known if run.kind in kinds] or [self.files]
+        run = self._run
+        runs = [] if run is None else [one.files for one in RunList(self._log_dir).all if one.kind == run.kind]
+        runs = runs or [self.files]
         for number, product in enumerate(products):
-            each = [run.folder if number == 0 else run.folder / product for run in runs]
+            each = [files.folder if number == 0 else files.folder / product for files in runs]
             for row in LogReader(each).trades(0, _FOREVER_NS).within:
                 yield product, row

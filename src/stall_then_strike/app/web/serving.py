@@ -44,6 +44,8 @@ class Wanted:
     """What was asked for on the command line."""
 
     log_dir: Path
+    run: str | None
+    """Which of its runs; None for the newest."""
     cfg: AppConfig
     why_flags: tuple[str, ...]
     """What ``why`` is given besides the question."""
@@ -91,7 +93,7 @@ async def serve(wanted: Wanted, sessions: Sessions, tell: Callable[[str], None])
     door = socket.create_server((wanted.host, wanted.port), family=family)
     port = door.getsockname()[1]
     cookie = f"sts_console_{port}"  # cookies do not know ports: two consoles on one machine need two names
-    places = Places(wanted.log_dir, wanted.cfg)
+    places = Places(wanted.log_dir, wanted.cfg, wanted.run)
     poller = Poller(lambda: places.socket, is_watched, clock)
     why = WhyDesk(wanted.why_flags)
     desk = Desk(poller=poller, clock=clock, places=places, why=why)

@@ -66,6 +66,7 @@ class RunFolder:
             source=source,
             market=market_at(source) if market is None else market,
             instruments=self.files.instruments,
+            quote=cfg.exchange.instrument().quote,
             configuration=config_digest(cfg),
             version=__version__,
             started="",

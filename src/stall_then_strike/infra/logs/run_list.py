@@ -7,13 +7,14 @@ the rows of all runs that used the folder.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Self
 
-from stall_then_strike.infra.file_lock import share
+from stall_then_strike.infra.file_lock import hold, share
 from stall_then_strike.infra.logs.run_files import KINDS, LATEST, RunFiles, day_files
 from stall_then_strike.infra.logs.run_record import REAL_TIME, UNKNOWN, RunRecord, read_record
 from stall_then_strike.types.errors import ConfigError
@@ -101,6 +102,17 @@ class Run:
             end = f"ended {record.ended[:19].replace('T', ' ')} UTC, {end}"
         what = f"{record.mode}, {' and '.join(record.instruments)} of {record.venue}, {record.source}"
         return f"run {self.name}: {what}, started {began} UTC, {end}"
+
+
+@contextmanager
+def folder_held(folder: Path) -> Iterator[None]:
+    """Hold the folder of a run that does not go any more. Raises BlockingIOError if somebody holds it, and OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        hold(fd)
+        yield
+    finally:
+        os.close(fd)
 
 
 def is_held(folder: Path) -> bool:

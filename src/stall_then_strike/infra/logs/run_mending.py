@@ -6,7 +6,6 @@ does this for runs with a journal of their own; the next run on a journal that s
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -16,13 +15,12 @@ from loguru import logger
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.file_lock import hold
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.logging_structured import TradeLogger
 from stall_then_strike.infra.logs.csv_mending import drop_cut_rows, missing_trades
 from stall_then_strike.infra.logs.log_reader import stamp_ns
 from stall_then_strike.infra.logs.run_files import day_files
-from stall_then_strike.infra.logs.run_list import Run, RunList
+from stall_then_strike.infra.logs.run_list import Run, RunList, folder_held
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, JournalError, LogError
 from stall_then_strike.types.text import utc_iso
@@ -71,17 +69,14 @@ def _is_before(one: Run, run: Run) -> bool:
 def _mend(run: Run, journal: Path, cfg: AppConfig, before: Sequence[Run], from_ns: int) -> None:
     """Mend one run, unless somebody else does; a fill that ``before`` has is not the run's. Of no older day than
     ``from_ns``."""
-    fd = os.open(run.files.folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        hold(fd)
-        added = sum(_mended(run, journal, each, before, from_ns) for each in cfg.by_instrument())
-        if run.record is not None and run.record.ended is None:
-            stamp = utc_iso(SystemClock().now_ns())
-            run.record.model_copy(update={"mended": stamp}).write(run.files.record)
+        with folder_held(run.files.folder):
+            added = sum(_mended(run, journal, each, before, from_ns) for each in cfg.by_instrument())
+            if run.record is not None and run.record.ended is None:
+                stamp = utc_iso(SystemClock().now_ns())
+                run.record.model_copy(update={"mended": stamp}).write(run.files.record)
     except BlockingIOError:
         return
-    finally:
-        os.close(fd)
     if added:
         logger.warning("{} fills of run {} were not in its trades CSV: added", added, run.name)
 

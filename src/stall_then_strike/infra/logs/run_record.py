@@ -41,6 +41,8 @@ class RunRecord(BaseModel):
     """Of what market they are: ``real``, ``derived``, ``generated`` or ``unknown``; several are joined by ``+``."""
     instruments: tuple[str, ...]
     """Products. The CSVs of the first are in the run's folder itself."""
+    quote: str = ""
+    """The currency of the first instrument's money."""
     configuration: str
     """Digest of the effective configuration, which is beside this file."""
     version: str

@@ -39,8 +39,8 @@ def sign(grade: Grade, words: Words) -> Html:
 # --- the state
 
 
-def state_pane(seen: Seen, now_ns: int, words: Words) -> Html:
-    """What the run does, and how old that news is."""
+def state_pane(seen: Seen, now_ns: int, words: Words, name: str = "") -> Html:
+    """What the run of a name does, and how old that news is."""
     key, grade = state_of(seen, now_ns)
     run = seen.snapshot
     badge = tag("span", sign(grade, words), " ", words(key), cls=f"badge {grade.value}", role="status")
@@ -52,6 +52,7 @@ def state_pane(seen: Seen, now_ns: int, words: Words) -> Html:
         "span",
         " · ".join((run.mode, words("up", span=span(run.uptime_s)), words("asked", age=late))),
         cls="facts",
+        title=name,
     )
     told = tag("p", words("absent.text"), " ", tag("small", seen.problem), cls="notice") if seen.problem else Html("")
     if run.halt is not None and not seen.problem:
