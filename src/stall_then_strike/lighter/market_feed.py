@@ -82,8 +82,7 @@ class LighterMarketFeed(OfRecordings):
         self._is_told_running = False
         self._settled_ns = 0
         self._doubts = 0
-        self._snapshots = self._deltas = self._execution_messages = 0
-        self._executions = self._stats = self._replies = 0
+        self._snapshots = self._deltas = self._executions = self._replies = 0
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -159,15 +158,12 @@ class LighterMarketFeed(OfRecordings):
             board_snapshots=self._snapshots,
             board_deltas=self._deltas,
             deltas_before_snapshot=self.orderbook.early,
-            execution_messages=self._execution_messages,
             executions=self._executions,
-            tickers=self._stats,
             replies=self._replies,
             mid_checked=self.view.checked,
             mid_agreed=self.view.agreed,
             execution_gaps=0,
             executions_missing=0,
-            execution_duplicates=self.trades.duplicates,
             refused=self._refusals.counts(),
             book_gaps=self.board.gaps,
         )
@@ -210,7 +206,6 @@ class LighterMarketFeed(OfRecordings):
             raise RefusedFrame(Refusal.BAD_EXECUTIONS, str(error)) from None
         if self.trades.unreadable > unreadable:
             self._refusals.add(Refusal.BAD_EXECUTIONS, self.trades.last_error, "", recv_ns)
-        self._execution_messages += 1
         self.heard_ns[self.trades.channel] = recv_ns
         if found is None or found.is_history:
             return None
@@ -224,7 +219,6 @@ class LighterMarketFeed(OfRecordings):
             raise RefusedFrame(Refusal.BAD_TICKER, str(error)) from None
         if found is None:
             return None
-        self._stats += 1
         self.heard_ns[self.market_stats.channel] = recv_ns
         if not self._is_told_running:
             self._is_told_running = True

@@ -91,11 +91,10 @@ def test_new_journal_knows_nothing_and_says_so(tmp_path: Path) -> None:
         assert not journal.is_new
 
 
-def test_fill_told_again_is_counted_and_changes_nothing(tmp_path: Path) -> None:
+def test_fill_told_again_changes_nothing(tmp_path: Path) -> None:
     with open_in(tmp_path) as journal:
         journal.record(changes(fills=(fill(7), fill(8))))
         journal.record(changes(fills=(fill(8, tag="other"), fill(9))))
-        assert journal.repeated_fills == 1
         assert [row.tag for row in journal.trades_since(0)] == ["stall"] * 3
         assert max(journal.load().exec_ids) == 9
 

@@ -111,8 +111,6 @@ class Journal:
         """Whether there was no journal before: nothing is remembered, not even a halt."""
         self.backup = backup
         """The copy of the older version, if the journal was migrated."""
-        self.repeated_fills = 0
-        """Fills whose execution id was in the journal already; the stored row was kept."""
         self._db = db
         self._product = rows.read_meta(db, "product_code") or ""
         self._lock = lock
@@ -231,17 +229,14 @@ class Journal:
             of = repeat(changes.product or self._product)
             if changes.orders:
                 db.executemany(rows.PUT_ORDER, map(rows.ORDERS.row, changes.orders, of))
-            repeated = 0
             if changes.fills:
-                stored = db.executemany(rows.PUT_FILL, map(rows.FILLS.row, changes.fills, of)).rowcount
-                repeated = len(changes.fills) - stored
+                db.executemany(rows.PUT_FILL, map(rows.FILLS.row, changes.fills, of))
             if changes.facts:
                 db.executemany(rows.PUT_FACT, map(rows.FACTS.row, changes.facts, of))
             if changes.memo is not None:
                 db.execute(rows.PUT_MEMO, rows.MEMO.row(changes.memo, next(of)))
             if changes.account is not None:
                 db.execute(rows.PUT_MEMO, rows.MEMO.row(changes.account, rows.ALL))
-        self.repeated_fills += repeated
         self._records += 1
         self.is_used = self.is_used or bool(changes.orders or changes.fills or changes.facts)
 

@@ -313,13 +313,11 @@ class Mailbox:
         self._on_full = on_full
         self._items: deque[tuple[Message, int] | Gap] = deque()
         self._filled = asyncio.Event()
-        self.overflows = 0
 
     def put(self, message: Message, recv_ns: int) -> None:
         """Add a message; if there is no room, drop all and ask for a new snapshot."""
         if len(self._items) >= self.bound:
             self._items.clear()
-            self.overflows += 1
             self._on_full(f"more than {self.bound} messages waited")
             return
         self._items.append((message, recv_ns))
