@@ -76,7 +76,8 @@ async def test_trading_outlives_the_console_and_the_console_the_daemon(tmp_path:
                 await more_is_decided(logs)
                 for writer in silent:
                     writer.transport.abort()
-            with console(logs, tmp_path / "second") as second:
+            with console(logs, tmp_path / "second", "--port", str(first.port)) as second:
+                await page.wait_for_selector("#token", timeout=30_000)  # the page finds back to the door by itself
                 page = await logged_in(browser, second)
                 await stops_by_the_browser(page, daemon)
                 await expect(page.locator(".badge")).to_contain_text("no run answers", timeout=15_000)
