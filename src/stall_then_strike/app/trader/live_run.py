@@ -39,6 +39,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.engine.strategies import configured
 from stall_then_strike.engine.strategy import MakeStrategy
+from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, perf_ns
 from stall_then_strike.infra.journal.care import JournalCare
 from stall_then_strike.infra.journal.writer import Journal
@@ -144,6 +145,10 @@ async def open_run(
 
     async with OwnRecording(cfg, clock, parts.mode, beginnings) as recording, connection:
         run = LiveRun(parts, cfg, clock, account, ending, portfolio, connection)
+        day_ns, _ = (calendar := TradingCalendar(cfg.session)).span(calendar.day(clock.now_ns()))
+        for seat, product in zip(run.trader.seats, cfg.products, strict=True):
+            for row in journal.trades_since(day_ns, product):
+                seat.day_fills.add(row)
         recording.attach(run.trader, connection)
         parts.attend(run)
         yield run
