@@ -6,8 +6,11 @@ the same market (same seed, real time, from its first message on), each for the 
 - *run_live*: the command as it is: keys, pre-flight, session, core, journal, logs, reconciliation;
 - *stock*: `stock_trader.py`, the specification's sketch on pybotters' own store, through the same client.
 
-All times are taken by the exchange's stopwatch: when it hands a frame of the board to the socket, and when the body of
-a ``sendchildorder`` is in. There are two questions, and a setting for each.
+All times are taken by the exchange's stopwatch, where the bytes are: when a frame of the board goes to the socket, and
+when the last bytes of a ``sendchildorder`` are read. What the exchange does before the one and after the other is told
+apart (``exchange``): its queue of frames, and its HTTP server up to the order's handler. An order waits a tenth of a
+millisecond before it is worked on, and meanwhile the exchange reads: else its work on the first order would count for
+the second. There are two questions, and a setting for each.
 
 *by message*: every strike is caused by a message, and by that one. A stall matures after 50 ms and the book counts as
 stale after 5 ms, while messages come 100 ms and more apart: when the stall matures the daemon's timer finds the book
@@ -38,19 +41,22 @@ import statistics
 import sys
 import tempfile
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 from time import perf_counter_ns
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
+from unittest.mock import patch
 
 import orjson
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
-from benchmarks.limits import MANY, WIDE
+from benchmarks.limits import MANY, WIDE, apart
 from stall_then_strike.app.shell import cli
 from stall_then_strike.infra.bitflyer.store import Board
 from stall_then_strike.infra.clock import SystemClock
@@ -75,6 +81,7 @@ _NOW: Final = (0, 0)
 _BOARD: Final = tuple(channel.of("FX_BTC_JPY") for channel in (Channel.BOARD, Channel.SNAPSHOT))
 _SEND: Final = "/v1/me/sendchildorder"
 _START_S: Final = 30.0
+_READING_NS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +114,8 @@ class Latency:
     strikes: int
     first: Timing
     whole: Timing
+    exchange_ns: float
+    """The exchange's own part of an order's way, which is in neither: a median."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,15 +139,53 @@ class StampedExchange(BitflyerExchange):
         self._best = (0, 0)
         self._causes = [0]
         """From when on each message that may cause a strike makes one possible."""
+        self._awaited: dict[str, int] = {}
+        """Frames that make a strike possible and are not sent yet, with when they were put into the queue."""
+        self._queued_ns = 0
+        self.own_ns: list[int] = []
+        """What the exchange itself spent on each order."""
+        self._read_ns: dict[object, int] = {}
+        """When bytes of a client were last read, by its connection."""
         self.strikes: dict[int, list[int]] = {}
         """By what made a strike possible, the nanoseconds from then to each order."""
         self.began = asyncio.Event()
+        self._patches = ExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Open, and stamp what is sent and read."""
+        send, receive = web.WebSocketResponse.send_str, RequestHandler.data_received
+
+        def send_str(ws: web.WebSocketResponse, data: str, compress: int | None = None) -> Awaitable[None]:
+            self._on_send(data)
+            return send(ws, data, compress)
+
+        def data_received(client: RequestHandler, data: bytes) -> None:
+            self._read_ns[client] = perf_counter_ns()
+            receive(client, data)
+
+        self._patches.enter_context(patch.object(web.WebSocketResponse, "send_str", send_str))
+        self._patches.enter_context(patch.object(RequestHandler, "data_received", data_received))
+        return await super().__aenter__()
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        """Close, and stamp no more."""
+        with self._patches:
+            return await super().__aexit__(exc_type, exc, traceback)
 
     async def _deliver(self, frame: Frame) -> None:
         is_heard = frame.channel in _BOARD and self._hub.subscribers(frame.channel)
         if is_heard and (self._setting.is_by_message or self._moves_the_best(frame)):
-            self._causes.append(perf_counter_ns() + (0 if self._setting.is_by_message else self._stall_ns))
+            self._awaited[frame.text] = perf_counter_ns()
         await super()._deliver(frame)
+
+    def _on_send(self, text: str) -> None:
+        """A frame goes to the socket now."""
+        if (queued_ns := self._awaited.pop(text, None)) is not None:
+            sent_ns = perf_counter_ns()
+            self._causes.append(sent_ns + (0 if self._setting.is_by_message else self._stall_ns))
+            self._queued_ns = sent_ns - queued_ns
 
     @property
     def _stall_ns(self) -> int:
@@ -157,12 +204,14 @@ class StampedExchange(BitflyerExchange):
     async def _answer_private(self, request: web.Request) -> web.Response:
         if request.path == _SEND:
             await request.read()
-            now_ns = perf_counter_ns()
-            cause = (
-                bisect_right(self._causes, now_ns) - 1
-            )  # a move that came while the order was on its way is no cause
-            self.strikes.setdefault(cause, []).append(now_ns - self._causes[cause])
+            read_ns, handled_ns = self._read_ns[request.protocol], perf_counter_ns()
+            # A move that came while the order was on its way is no cause.
+            cause = bisect_right(self._causes, read_ns) - 1
+            self.strikes.setdefault(cause, []).append(read_ns - self._causes[cause])
+            self.own_ns.append(self._queued_ns + handled_ns - read_ns)
             self.began.set()
+            while perf_counter_ns() < handled_ns + _READING_NS:  # noqa: ASYNC110 - the loop reads meanwhile
+                await asyncio.sleep(0)
         return await super()._answer_private(request)
 
 
@@ -220,7 +269,8 @@ def _stock(exchange: BitflyerExchange, setting: Setting, _folder: Path) -> Popen
 @contextmanager
 def _until_left(trader: Popen[bytes]) -> Iterator[None]:
     try:
-        yield
+        with apart(trader.pid):
+            yield
     finally:
         trader.kill()
         trader.wait()
@@ -254,6 +304,7 @@ async def _measure(start: _Start, setting: Setting, seconds: float) -> Latency:
         strikes=len(strikes),
         first=_timing([times[0] for times in strikes]),
         whole=_timing([times[-1] for times in strikes if len(times) > 1]),
+        exchange_ns=statistics.median(exchange.own_ns),
     )
 
 

@@ -143,7 +143,7 @@ async def _round(seconds: float, watched: int) -> Round:
 def main(argv: Sequence[str] | None = None) -> None:
     """Print each round, and the median ratio."""
     flags = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    flags.add_argument("--quick", action="store_true", help="two short rounds")
+    flags.add_argument("--quick", action="store_true", help="two short rounds, in which the start weighs most")
     quick = flags.parse_args(argv).quick
     seconds, rounds = (10.0, 2) if quick else (60.0, ROUNDS)
     print(

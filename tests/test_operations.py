@@ -25,7 +25,7 @@ from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.watch.alerts import CLOSE_S, URLS_VARIABLE, Alerts, AlertUrls
 
 REPO = Path(__file__).resolve().parents[1]
-UNITS = ("stall-then-strike", "stall-then-strike-watchdog")
+UNITS = ("stall-then-strike", "stall-then-strike-watchdog", "stall-then-strike-console")
 SPARE_S = CLOSE_S + 10
 """What a stop needs beyond its cancels: the last alerts, logs, the interpreter's own end."""
 
@@ -114,11 +114,19 @@ def test_service_is_hardened(name: str) -> None:
 
 def test_services_may_write_where_they_do() -> None:
     folder = Path(unit(UNITS[0])["Service"]["WorkingDirectory"])
-    trader, dog = ([Path(p) for p in unit(name)["Service"]["ReadWritePaths"].split()] for name in UNITS)
+    trader, dog = ([Path(p) for p in unit(name)["Service"]["ReadWritePaths"].split()] for name in UNITS[:2])
     journal = folder / live_config().journal.dir
     assert any(journal.is_relative_to(path) for path in trader)
     assert folder / "logs" in trader
     assert dog == [folder / "logs"]
+    assert "ReadWritePaths" not in unit(UNITS[2])["Service"], "the console writes nothing"
+
+
+def test_console_has_no_keys_and_reaches_only_this_machine() -> None:
+    service = unit(UNITS[2])["Service"]
+    assert service["EnvironmentFile"] != unit(UNITS[0])["Service"]["EnvironmentFile"]
+    assert (service["IPAddressDeny"], service["IPAddressAllow"]) == ("any", "localhost")
+    assert service["User"] == unit(UNITS[0])["Service"]["User"], "the socket lets no other in"
 
 
 def test_locks_of_the_account_outlive_a_stop_of_the_service() -> None:

@@ -103,6 +103,7 @@ RUN: Final[dict[str, Run]] = {
     'poetry run sts state resume --reason "looked at it"': Run("--yes", codes=(0, 1)),  # there is no halt to lift
     "poetry run sts state --log-dir logs": Run(),
     "poetry run sts state export DIR": Run(words=(("DIR", "exported"),)),
+    "poetry run sts runs": Run(),
     "poetry run sts why now": Run(codes=(0, 1)),  # the run may be over for too long
     "poetry run sts why now --window 60": Run(codes=(0, 1)),
     "sts watchdog --now": Run("--yes VENUE"),
@@ -175,6 +176,7 @@ NOT_RUN: Final = {
             "mkdir -p logs data/journal && chown -R stall: logs data",
             "sqlite3 data/journal/FX_BTC_JPY.sqlite3 \".backup 'journal-$(date -u +%Y%m%d).sqlite3'\"",
             "systemctl enable --now stall-then-strike",
+            "systemctl enable --now stall-then-strike-console",
             "systemctl enable --now stall-then-strike-watchdog",
             "systemctl restart stall-then-strike-watchdog",
             "systemctl start stall-then-strike",

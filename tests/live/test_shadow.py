@@ -16,6 +16,7 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.sim.exchange.flow_model import FlowModel
 from stall_then_strike.types.dto import Command, Control, Reason, Side
 from stall_then_strike.types.instrument import Lots, Ticks
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
@@ -182,13 +183,13 @@ def calls(room: LiveRoom) -> Sequence[object]:
 
 
 async def test_several_instruments(tmp_path: Path) -> None:
-    async with shadow_room(tmp_path, instruments=TWO) as (room, shadowing):
-        assert await room.run(90) == cli.EXIT_DONE
+    async with shadow_room(tmp_path, instruments=TWO, model=FlowModel(), speed=6.0) as (room, shadowing):
+        assert await room.run(60) == cli.EXIT_DONE
         shadowing.finish()
         for number in range(2):
             assert_traded_on_paper(room.last, number)
         assert_nothing_was_sent(room)
-        assert not shadowing.deviations.names
+        assert [(one.name, one.seen) for one in shadowing.deviations] == []
         doubts = {"difference", "collateral", "halt", "unreconciled"}
         assert not [fact for fact in room.facts() if fact.what in doubts]
 
@@ -205,7 +206,7 @@ async def test_lighter(tmp_path: Path) -> None:
         for number in range(2):
             assert_traded_on_paper(room.last, number, fills=0)
         assert not room.books.orders
-        assert not shadowing.deviations.names
+        assert [(one.name, one.seen) for one in shadowing.deviations] == []
         asked = {one.what.partition(" /")[0] for one in room.exchange.audit.records()}
         assert asked <= {"GET", "subscribe", "unsubscribe", "ping"}
         assert room.exchange.audit.counts["GET /api/v1/trades"] > 3

@@ -28,7 +28,7 @@ async def until(what: str, condition: Callable[[], object]) -> None:
 async def more_is_decided(log_dir: Path) -> None:
     """Trading goes on."""
     before = len(rows(log_dir, "decisions"))
-    await until("more decisions", lambda: len(rows(log_dir, "decisions")) > before + 5)
+    await until("more decisions", lambda: len(rows(log_dir, "decisions")) > before + 2)
 
 
 async def enter(session: aiohttp.ClientSession, shown: Console) -> None:
@@ -76,7 +76,8 @@ async def test_trading_outlives_the_console_and_the_console_the_daemon(tmp_path:
                 await more_is_decided(logs)
                 for writer in silent:
                     writer.transport.abort()
-            with console(logs, tmp_path / "second") as second:
+            with console(logs, tmp_path / "second", "--port", str(first.port)) as second:
+                await page.wait_for_selector("#token", timeout=30_000)  # the page finds back to the door by itself
                 page = await logged_in(browser, second)
                 await stops_by_the_browser(page, daemon)
                 await expect(page.locator(".badge")).to_contain_text("no run answers", timeout=15_000)

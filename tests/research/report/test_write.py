@@ -7,7 +7,6 @@ import shutil
 import string
 from pathlib import Path
 
-import plotly.graph_objects as go
 import pytest
 
 from stall_then_strike.app import report
@@ -17,7 +16,7 @@ from stall_then_strike.infra.logs.run_files import KINDS, RunFiles
 from stall_then_strike.infra.logs.run_record import RunRecord
 from stall_then_strike.research.figures.activity import Bin
 from stall_then_strike.research.figures.estimates import Estimate
-from stall_then_strike.research.report.drawing import PALETTE, thin
+from stall_then_strike.research.report.drawing import thin
 from stall_then_strike.research.report.labels import LANGUAGES, WORDS, Labels
 from stall_then_strike.research.report.page import plotly_script
 from stall_then_strike.research.report.run_charts import ratio_layout, ratio_top, ratio_trace
@@ -25,6 +24,7 @@ from stall_then_strike.research.report.run_data import read_run
 from stall_then_strike.research.report.run_sections import comparison_page, run_page
 from stall_then_strike.types.dto import Reason
 from tests.research.figures.run_folder import hold, place, strike, trade, write
+from tests.research.report.page_checks import assert_plotlys
 from tests.shared_data import real_tape_path
 
 
@@ -105,13 +105,7 @@ def test_figures_are_plotlys_and_use_known_colours(folder: Path) -> None:
         pages = [run_page(run, Labels(language)), comparison_page(run, run, Labels(language))]
         figures = [figure for page in pages for section in page.sections for figure in section.figures]
         assert figures
-        for figure in figures:
-            text = repr(figure)
-            names = set(re.findall(r"'(@[a-z_0-9]+)'", text))
-            assert names <= PALETTE.keys()
-            for name in names:
-                text = text.replace(name, PALETTE[name][0])
-            go.Figure(eval(text))  # noqa: S307 - our own values, made text a line above; plotly checks each key
+        assert_plotlys(figures)
 
 
 def test_tape_run_has_every_chart(tmp_path: Path) -> None:

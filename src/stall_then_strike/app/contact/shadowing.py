@@ -1,12 +1,13 @@
 """A shadow run watched: the venue is compared with what is assumed of it, and changes of the account are told.
 
-The connection is compared as by `probe`, for one instrument of bitFlyer. Changes of the account are told for all.
+The connection is compared as by `probe`: all messages, and at bitFlyer the answers to calls as well.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,8 @@ from loguru import logger
 from stall_then_strike.app.contact.assumed.deviations import Deviations
 from stall_then_strike.app.contact.assumed.masking import Masking
 from stall_then_strike.app.contact.contact_report import deviation_lines, report_text
+from stall_then_strike.app.contact.lighter_probe.lighter_listening import streams_of, without_account
+from stall_then_strike.app.contact.lighter_probe.lighter_stream_check import LighterStreamCheck
 from stall_then_strike.app.contact.watching import Figures, Watch
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.trader.live_alerts import SHADOW
@@ -22,8 +25,11 @@ from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import ScaledClock
+from stall_then_strike.infra.line.frame_tap import Taps
+from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
 from stall_then_strike.venues.connection import Connection
+from stall_then_strike.venues.lighter_connection import LighterConnection
 from stall_then_strike.venues.shadow.real_account import Change
 from stall_then_strike.venues.shadow.shadow_connection import ShadowConnection
 
@@ -42,6 +48,7 @@ class Shadowing:
         self._cfg: AppConfig | None = None
         self._run: LiveRun | None = None
         self._watch: Watch | None = None
+        self._streams: Sequence[LighterStreamCheck] = ()
         self._figures: Figures | None = None
 
     def through(self, connection: Connection, cfg: AppConfig, clock: ScaledClock) -> Connection:
@@ -55,11 +62,15 @@ class Shadowing:
         self._run, account, cfg = run, run.account, self._cfg
         self.folder = run.folder
         behind = None if self.connection is None else self.connection.behind
-        is_one = cfg is not None and len(cfg.products) == 1
-        if cfg is not None and is_one and isinstance(behind, BitflyerConnection) and isinstance(account, Credentials):
+        if cfg is not None and isinstance(behind, BitflyerConnection) and isinstance(account, Credentials):
             self._watch = Watch(cfg, account, run.trader.clock)
             self._watch.attach(behind)
             self.deviations = self._watch.deviations
+        elif cfg is not None and isinstance(behind, LighterConnection) and isinstance(account, LighterAccount):
+            self.deviations = Deviations(Masking(partial(without_account, account)))
+            self._streams = streams_of(cfg, account, self.deviations)
+            earlier = behind.session.tap  # a recording
+            behind.session.tap = Taps([*([] if earlier is None else [earlier]), *self._streams])
         else:
             self.deviations = Deviations(Masking(account.redact))
 
@@ -81,6 +92,8 @@ class Shadowing:
         watch = self._watch
         if watch is not None:
             self._figures = watch.finish(is_closed=True)
+        for stream in self._streams:
+            stream.finish(stream.last_ns, 0)
         if error:
             at_ns = 0 if self._run is None else self._run.trader.clock.now_ns()
             self.deviations.add("a live run would fail", "it runs to its end", error, at_ns, is_grave=True)

@@ -36,6 +36,12 @@ _PATIENCE_S: Final = 45.0
 _SHORT_LOG: Final = 12
 LONG_LOG: Final = 400
 _NOTHING: Final = Html("")
+_TO_THE_DOOR: Final = """setInterval(async () => {
+  if (window.socket?.connected !== false) return;
+  const answer = await fetch("/metrics").catch(() => null);
+  if (answer?.status === 401) location.reload();
+}, 3000)"""
+"""A page whose session has ended, also by a new start of the console, goes to the log-in by itself."""
 
 
 @dataclass(kw_only=True)
@@ -173,7 +179,7 @@ def is_watched() -> bool:
 def _frame(request: Request, words: Words, here: str) -> ui.element:
     """The page around its parts."""
     theme, back = theme_of(request), _LINKS.get(here, "/")
-    ui.add_head_html('<link rel="stylesheet" href="/console.css">')
+    ui.add_head_html(f'<link rel="stylesheet" href="/console.css"><script>{_TO_THE_DOOR}</script>')
     ui.page_title(f"{words(here)} · {words('title')}")
     page = ui.element("main").classes(f"page theme-{theme}").props(f"lang={words.language}")
     links = (

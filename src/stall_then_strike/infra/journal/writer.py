@@ -45,7 +45,7 @@ from stall_then_strike.infra.journal.schema import (
     primary_code,
 )
 from stall_then_strike.infra.watch.disk_watch import Reserve
-from stall_then_strike.types.dto import NS_PER_S, BookedFill, Changes, CoreMemo, ExecId, OrderMemo, TradeLogRow
+from stall_then_strike.types.dto import NS_PER_S, BookedFill, Changes, CoreMemo, ExecId, OrderMemo
 from stall_then_strike.types.errors import JournalError
 
 RECENT_ORDERS: Final = 1_000
@@ -111,8 +111,6 @@ class Journal:
         """Whether there was no journal before: nothing is remembered, not even a halt."""
         self.backup = backup
         """The copy of the older version, if the journal was migrated."""
-        self.repeated_fills = 0
-        """Fills whose execution id was in the journal already; the stored row was kept."""
         self._db = db
         self._product = rows.read_meta(db, "product_code") or ""
         self._lock = lock
@@ -231,17 +229,14 @@ class Journal:
             of = repeat(changes.product or self._product)
             if changes.orders:
                 db.executemany(rows.PUT_ORDER, map(rows.ORDERS.row, changes.orders, of))
-            repeated = 0
             if changes.fills:
-                stored = db.executemany(rows.PUT_FILL, map(rows.FILLS.row, changes.fills, of)).rowcount
-                repeated = len(changes.fills) - stored
+                db.executemany(rows.PUT_FILL, map(rows.FILLS.row, changes.fills, of))
             if changes.facts:
                 db.executemany(rows.PUT_FACT, map(rows.FACTS.row, changes.facts, of))
             if changes.memo is not None:
                 db.execute(rows.PUT_MEMO, rows.MEMO.row(changes.memo, next(of)))
             if changes.account is not None:
                 db.execute(rows.PUT_MEMO, rows.MEMO.row(changes.account, rows.ALL))
-        self.repeated_fills += repeated
         self._records += 1
         self.is_used = self.is_used or bool(changes.orders or changes.fills or changes.facts)
 
@@ -286,12 +281,6 @@ class Journal:
         """The memo of the account as a whole; None if it never traded several instruments. Raises JournalError."""
         with journal_errors(self.path, "read"):
             return rows.read_memo(self._db, rows.ALL)
-
-    def trades_since(self, from_ns: int, product: str = "") -> list[TradeLogRow]:
-        """Trade-log rows of an instrument's fills since ``from_ns``, oldest first. Raises JournalError."""
-        with journal_errors(self.path, "read"):
-            fills = rows.fills_within(self._db, product or self._product, from_ns, rows.MAX_NS)
-            return [fill.row for fill in fills]
 
     # --- Keeping it small: for another thread -------------------------------------------------------------------------
 

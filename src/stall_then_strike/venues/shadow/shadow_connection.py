@@ -78,6 +78,7 @@ class ShadowConnection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close it."""
+        self.session.tap = None  # that the line ends now is no news
         await self.behind.__aexit__(kind, error, trace)
 
     @property

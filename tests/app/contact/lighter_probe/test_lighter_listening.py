@@ -11,6 +11,7 @@ import pytest
 from stall_then_strike.app.contact.assumed.deviations import Deviations
 from stall_then_strike.app.contact.contact_report import report_text
 from stall_then_strike.app.contact.lighter_probe.lighter_listening import listen_at_lighter
+from stall_then_strike.app.contact.shadowing import Shadowing
 from stall_then_strike.app.contact.watching import Figures
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.venues.embedded_lighter import account_at
@@ -84,3 +85,21 @@ async def test_every_deliberate_deviation_is_found_and_named(tmp_path: Path) -> 
 async def test_mid_price_beside_the_book_is_found(tmp_path: Path) -> None:
     found, _, _ = await probed(tmp_path, [MID], is_private=False)
     assert MID.found in found.names
+
+
+@pytest.mark.slow(seconds=20)
+async def test_shadow_run_finds_the_same_in_messages(tmp_path: Path) -> None:
+    """And sends no transaction."""
+    names = ("another word for a trade", "an unknown type", "a stamp in seconds", "a text is a number")
+    ways = [WAYS[name] for name in names]
+    async with steady_clock(SPEED) as clock, trading_room(tmp_path, clock=clock, account_index=ACCOUNT) as room:
+        shadowing = Shadowing()
+        room.through = shadowing.through
+        room.attend = lambda run: shadowing.attend(run, Ending())
+        async with LighterDeviant(room.exchange.base_url, room.exchange.ws_url, ways) as relay:
+            room.cfg = room.cfg.at(*relay.addresses)
+            assert await room.run(limit_s=40) == 0
+        shadowing.finish()
+        assert {way.found for way in ways} == set(shadowing.deviations.names)
+        assert str(ACCOUNT) not in shadowing.report("loopback")
+        assert not any("send" in one.what for one in room.exchange.audit.records())

@@ -43,7 +43,7 @@ async def listen_at_lighter(
     ``provokes``: also ask what the venue should refuse. Whatever goes wrong at the venue is a deviation and no error.
     Raises ConfigError without the extra ``lighter``, if there is an account.
     """
-    found = Deviations(Masking() if account is None else Masking(partial(_without_account, account)))
+    found = Deviations(Masking() if account is None else Masking(partial(without_account, account)))
     market, start_ns = configured_market(cfg.exchange), clock.now_ns()
     stream = LighterStreamCheck(market, found, None if account is None else account.account_index)
     async with LighterConnection(cfg, clock, account) as connection, aiohttp.ClientSession() as client:
@@ -101,7 +101,16 @@ async def listen_at_lighter(
         )
 
 
-def _without_account(account: LighterAccount, text: str) -> str:
+def streams_of(cfg: AppConfig, account: LighterAccount, found: Deviations) -> list[LighterStreamCheck]:
+    """A check for each market of a configuration, each with the account's channels."""
+    markets = [configured_market(each.exchange) for each in cfg.by_instrument()]
+    return [
+        LighterStreamCheck(market, found, account.account_index, [other for other in markets if other is not market])
+        for market in markets
+    ]
+
+
+def without_account(account: LighterAccount, text: str) -> str:
     """A text without the account's secrets and its number, which names of channels have."""
     return re.sub(rf"\b{account.account_index}\b", "ACCOUNT", account.redact(text))
 

@@ -49,11 +49,15 @@ class _Heard:
 class LighterStreamCheck:
     """A `FrameTap` that notes deviations of one market's channels, and of an account's."""
 
-    def __init__(self, market: Market, deviations: Deviations, account_index: int | None) -> None:
-        """Without an account its channels are not expected."""
+    def __init__(
+        self, market: Market, deviations: Deviations, account_index: int | None, others: Iterable[Market] = ()
+    ) -> None:
+        """Without an account its channels are not expected. ``others`` have a check of their own."""
         self._found, self._add = deviations, deviations.add
         self._feed = LighterMarketFeed(market, is_quiet=True)
         self._asked = {channel.replace("/", ":") for channel in self._feed.channels}
+        feeds = (LighterMarketFeed(other, is_quiet=True) for other in others)
+        self._others = {channel.replace("/", ":") for feed in feeds for channel in feed.channels}
         self._private = None if account_index is None else LighterPrivateCheck(account_index, deviations)
         if account_index is not None:
             self._asked |= {f"{kind}:{account_index}" for kind in KINDS}
@@ -124,6 +128,8 @@ class LighterStreamCheck:
             self._add("a message of an unknown type", "a channel's, or a ping", seen, recv_ns, message, is_grave=True)
 
     def _on_channel(self, channel: str, message: dict[str, Any], recv_ns: int) -> None:
+        if channel in self._others:
+            return
         if channel not in self._asked:
             seen = channel.partition(":")[0]
             name = "a message of a channel that was not asked for"
