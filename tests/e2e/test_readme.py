@@ -103,6 +103,7 @@ RUN: Final[dict[str, Run]] = {
     'poetry run sts state resume --reason "looked at it"': Run("--yes", codes=(0, 1)),  # there is no halt to lift
     "poetry run sts state --log-dir logs": Run(),
     "poetry run sts state export DIR": Run(words=(("DIR", "exported"),)),
+    "poetry run sts runs": Run(),
     "poetry run sts why now": Run(codes=(0, 1)),  # the run may be over for too long
     "poetry run sts why now --window 60": Run(codes=(0, 1)),
     "sts watchdog --now": Run("--yes VENUE"),

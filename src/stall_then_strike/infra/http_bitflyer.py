@@ -284,15 +284,11 @@ class BitflyerHttp:
         *,
         order_id: OrderId | None = None,
         count: int = ORDERS_ASKED,
-        before: int | None = None,
-        after: int | None = None,
     ) -> tuple[ReportedOrder, ...]:
-        """Orders, newest first, ACTIVE ones ahead. With ``before`` or ``after`` (row ids) there are no ACTIVE ones."""
+        """Orders, newest first, ACTIVE ones ahead."""
         query = _query(
             product_code=self._product,
             count=count,
-            before=before,
-            after=after,
             child_order_state=None if state is None else state.value,
             child_order_acceptance_id=order_id,
         )

@@ -57,13 +57,7 @@ SETTLE_NS: Final = 5 * NS_PER_S
 class LighterMarketFeed(OfRecordings):
     """Decoder of the public channels of one market."""
 
-    def __init__(
-        self,
-        market: Market,
-        *,
-        is_quiet: bool = False,
-        max_frame_bytes: int = MAX_FRAME_BYTES,
-    ) -> None:
+    def __init__(self, market: Market, *, is_quiet: bool = False) -> None:
         """``is_quiet``: refused frames are counted but not logged."""
         self.market: Final = market
         self.product: Final = market.symbol
@@ -76,7 +70,6 @@ class LighterMarketFeed(OfRecordings):
         """Receive stamp of the last valid message of each channel."""
         self.on_resync: Callable[[str, str], None] = lambda channel, why: None
         """Called with a channel that needs a new subscription, and why."""
-        self._max_frame_bytes = max_frame_bytes
         self._refusals = Refusals("frame(s)", is_quiet=is_quiet)
         self._book_name = f'"{self.orderbook.wire_name}"'.encode()
         self._is_told_running = False
@@ -117,7 +110,7 @@ class LighterMarketFeed(OfRecordings):
 
     def on_text(self, text: str | bytes, recv_ns: int) -> MarketEvent | None:
         """Take one text frame as received."""
-        if len(text) > self._max_frame_bytes:
+        if len(text) > MAX_FRAME_BYTES:
             return self._unread(Refusal.TOO_LONG, f"{len(text)} bytes", text, recv_ns)
         try:
             message = orjson.loads(text)

@@ -45,7 +45,7 @@ class _Question:
 
     def __init__(self, verb: Verb, poller: Poller, words: Words) -> None:
         self._verb, self._poller, self._words = verb, poller, words
-        self._seen, self._reason = "", ""
+        self._seen, self._reason, self._is_sent = "", "", False
         self._path = poller.path  # the run that is seen now: a later one is not meant
         self._dialog = ui.dialog().props("persistent")
 
@@ -84,8 +84,10 @@ class _Question:
         return told is not None and told.is_done
 
     async def _send(self) -> None:
-        """Send it once, and show what became of it."""
-        words = self._words
+        """Send it once, however often the button is pressed, and show what became of it."""
+        if self._is_sent:
+            return
+        self._is_sent, words = True, self._words
         self._box.clear()
         with self._box:
             html(tag("p", words("act.sending"), cls="told"))

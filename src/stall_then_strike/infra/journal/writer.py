@@ -45,7 +45,7 @@ from stall_then_strike.infra.journal.schema import (
     primary_code,
 )
 from stall_then_strike.infra.watch.disk_watch import Reserve
-from stall_then_strike.types.dto import NS_PER_S, BookedFill, Changes, CoreMemo, ExecId, OrderMemo, TradeLogRow
+from stall_then_strike.types.dto import NS_PER_S, BookedFill, Changes, CoreMemo, ExecId, OrderMemo
 from stall_then_strike.types.errors import JournalError
 
 RECENT_ORDERS: Final = 1_000
@@ -281,12 +281,6 @@ class Journal:
         """The memo of the account as a whole; None if it never traded several instruments. Raises JournalError."""
         with journal_errors(self.path, "read"):
             return rows.read_memo(self._db, rows.ALL)
-
-    def trades_since(self, from_ns: int, product: str = "") -> list[TradeLogRow]:
-        """Trade-log rows of an instrument's fills since ``from_ns``, oldest first. Raises JournalError."""
-        with journal_errors(self.path, "read"):
-            fills = rows.fills_within(self._db, product or self._product, from_ns, rows.MAX_NS)
-            return [fill.row for fill in fills]
 
     # --- Keeping it small: for another thread -------------------------------------------------------------------------
 

@@ -202,10 +202,10 @@ class BaseWebSocketManager:
         line.request(self.unsubscribe_frame(channel))
         line.ask(entry)
 
-    def open_mailbox(self, channel: str, *, bound: int, dedicated: bool = False) -> Mailbox:
+    def open_mailbox(self, channel: str, *, bound: int) -> Mailbox:
         """Subscribe and receive through a queue of at most ``bound`` messages."""
         box = Mailbox(bound, lambda why: self.resync(channel, why))
-        self.subscribe(channel, box.put, on_gap=box.put_gap, dedicated=dedicated)
+        self.subscribe(channel, box.put, on_gap=box.put_gap)
         return box
 
     @property

@@ -189,10 +189,15 @@ def side(value: Side, words: Words) -> Html:
     return tag("span", f"{_ARROWS[value]} {words(f'side.{value.value}')}", cls=value.value.lower())
 
 
+def why_link(asked: str, product: str, words: Words) -> Html:
+    """A link to the answer of ``why`` about a moment or an order."""
+    return tag("a", words("why.link"), href=f"/why?{urlencode({'at': asked, 'product': product})}")
+
+
 def orders_pane(run: Snapshot, words: Words) -> Html:
     """Live orders of all instruments."""
     first = () if run.alone is not None else ("product",)
-    head = _head(words, *first, "side", "price:num", "size:num", "left:num", "state", "age:num")
+    head = [*_head(words, *first, "side", "price:num", "size:num", "left:num", "state", "age:num"), ("", "")]
     rows = [
         (
             *((one.product,) if first else ()),
@@ -202,16 +207,12 @@ def orders_pane(run: Snapshot, words: Words) -> Html:
             plain(order.remaining),
             order.state,
             words.age((run.ts_ns - order.sent_ns) / NS_PER_S),
+            why_link(order.client_order_id, one.product, words),
         )
         for one in run.instruments
         for order in one.orders
     ]
-    return card(words("orders"), table(head, rows, words("orders.none")), extra=f"{len(rows):,}")
-
-
-def why_link(moment: str, product: str, words: Words) -> Html:
-    """A link to the answer of ``why``."""
-    return tag("a", words("why.link"), href=f"/why?{urlencode({'at': moment, 'product': product})}")
+    return card(words("orders"), table(head, rows, words("orders.none")), cls="orders", extra=f"{len(rows):,}")
 
 
 def decisions_pane(one: InstrumentSnapshot, words: Words) -> Html:
