@@ -21,6 +21,8 @@ from rich.console import Console
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command_parser import command_parser
+from stall_then_strike.app.view.run_sums import as_json as run_json
+from stall_then_strike.app.view.run_sums import sums_of
 from stall_then_strike.app.view.state_export import export
 from stall_then_strike.app.view.state_view import StateView, account_result, as_json, render, take_view
 from stall_then_strike.config.models import AppConfig
@@ -31,7 +33,7 @@ from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.infra.logs.run_files import RunFiles
 from stall_then_strike.infra.logs.run_list import Run, RunList
 from stall_then_strike.types.errors import ConfigError, JournalError
-from stall_then_strike.types.text import plain, utc_iso
+from stall_then_strike.types.text import money, plain, utc_iso
 
 _REASON_CHARS: Final = 500
 
@@ -159,11 +161,16 @@ def _show(path: Path, run: Run | None, cfg: AppConfig, *, is_json: bool) -> int:
         if len(views) > 1:
             figures = {name.replace(" ", "_"): plain(amount) for name, amount in (together or {}).items()}
             shown = {"account": figures, "instruments": [as_json(view) for view in views]}
+        if run is not None:
+            shown["run"] = run_json(sums_of(run, SystemClock().now_ns()))
         sys.stdout.write(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode() + "\n")
         return cli.EXIT_DONE
     console = Console(highlight=False)
     if run is not None:
         console.print(run.line())
+        if run.record is not None:
+            sums = sums_of(run, SystemClock().now_ns())
+            console.print(f"this run: {money(sums.realised)} {run.record.quote} realised in {sums.fills:,} fills")
     for name, amount in (together or {}).items():
         console.print(f"all instruments, {name}: {amount:+,.2f} {views[0].instrument.quote}")
     for view in views:
