@@ -216,3 +216,19 @@ async def figures(port: int) -> str:
     text = (await reader.read()).decode()
     writer.close()
     return text
+
+
+async def test_the_day_has_the_fills_of_all_its_runs_and_a_run_its_own(tmp_path: Path) -> None:
+    async with at_work(tmp_path, **STILL) as work:
+        await with_a_position(work)
+        before = len(work.room.journal()[0])
+        await work.kill()
+        await work.start()
+        await work.until("the run is seen", lambda: (work.room.logs / "control.sock").exists())
+        told = await see(work)
+        (one,) = told.content["snapshot"]["instruments"]
+        own = one["counts"]["fills"]
+        assert before > 0
+        assert one["day"]["fills"] == own + before
+        assert told.content["snapshot"]["day"]["fills"] == one["day"]["fills"]
+        await work.stop_and_check()

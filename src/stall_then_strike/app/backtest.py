@@ -26,7 +26,7 @@ from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
 from stall_then_strike.app.shell.prompt import leave_out_what_lasts
 from stall_then_strike.app.trader.observe import Observer
 from stall_then_strike.app.trader.paper_run import PaperRun, recorded_feeds
-from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.trader import DayFills, PaperTrader
 from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.app.view.snapshot import (
@@ -53,7 +53,7 @@ from stall_then_strike.sim.latency import quantile_table
 from stall_then_strike.tapes.sequence import of_each
 from stall_then_strike.tapes.tape_files import market_of_tapes, require_product, tape_files
 from stall_then_strike.tapes.tape_reader import LineFile
-from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.dto import NS_PER_S, TradeLogRow
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError, StallThenStrikeError
 
 if TYPE_CHECKING:
@@ -309,12 +309,14 @@ def _compiled(cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs:
     from stall_then_strike.research.replay.compiled import CompiledReplay
     from stall_then_strike.research.replay.kernel_rows import RowReader
 
-    reader, written = RowReader(cfg), 0
+    reader, written, fills = RowReader(cfg), 0, DayFills(TradingCalendar(cfg.session))
 
     def write(log: Ints, started_ns: int, first_order_ns: int) -> None:
         nonlocal written
         for row in reader.read(log, started_ns, first_order_ns):
             logs.first.write(row)
+            if isinstance(row, TradeLogRow):
+                fills.add(row)
             written += 1
             if written % _BATCH == 0:
                 logs.flush()
@@ -327,11 +329,15 @@ def _compiled(cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs:
     if outcome.backwards:
         logger.warning("{} messages were stamped before an earlier one; they count as of its time", outcome.backwards)
     ended = logs.run.why = "end of tape" if outcome.halted is None else f"halted: {outcome.halted.label}"
-    screen.end(summary_table(_last(cfg, outcome, columns_.manifest), folder=str(logs.run.folder), ended=ended))
+    screen.end(
+        summary_table(
+            _last(cfg, outcome, columns_.manifest, fills.of(outcome.end_ns)), folder=str(logs.run.folder), ended=ended
+        )
+    )
     return cli.EXIT_DONE if outcome.halted is None else cli.EXIT_HALTED
 
 
-def _last(cfg: AppConfig, outcome: Outcome, held: Manifest) -> Snapshot:
+def _last(cfg: AppConfig, outcome: Outcome, held: Manifest, day_fills: int) -> Snapshot:
     """The last snapshot, as far as the summary shows it, that an interpreted run would give; no decision latency.
 
     Frame counts are those of the whole tapes; they are left out if the run did not reach the end.
@@ -364,7 +370,11 @@ def _last(cfg: AppConfig, outcome: Outcome, held: Manifest) -> Snapshot:
         base=unit.base,
         quote=unit.quote,
         position=unit.size(outcome.inventory.position),
-        day=DayFigures(pnl=unit.amount(outcome.pnl_today), max_drawdown=unit.amount(outcome.inventory.max_drawdown)),
+        day=DayFigures(
+            pnl=unit.amount(outcome.pnl_today),
+            max_drawdown=unit.amount(outcome.inventory.max_drawdown),
+            fills=day_fills,
+        ),
         run=run,
         counts=counts,
     )

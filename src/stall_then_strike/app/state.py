@@ -21,6 +21,8 @@ from rich.console import Console
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command_parser import command_parser
+from stall_then_strike.app.view.run_sums import as_json as run_json
+from stall_then_strike.app.view.run_sums import sums_of
 from stall_then_strike.app.view.state_export import export
 from stall_then_strike.app.view.state_view import StateView, account_result, as_json, render, take_view
 from stall_then_strike.config.models import AppConfig
@@ -31,7 +33,7 @@ from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.infra.logs.run_files import RunFiles
 from stall_then_strike.infra.logs.run_list import Run, RunList
 from stall_then_strike.types.errors import ConfigError, JournalError
-from stall_then_strike.types.text import plain, utc_iso
+from stall_then_strike.types.text import money, plain, utc_iso
 
 _REASON_CHARS: Final = 500
 
@@ -77,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _refuse_mixtures(flags, args)
     try:
         cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
-        path, run = _asked(args, cfg)
+        path, run, cfg = _asked(args, cfg)
         if args.command == "resume":
             return _resume(path, cfg, args)
         if args.command == "export":
@@ -103,22 +105,23 @@ def _refuse_mixtures(flags: argparse.ArgumentParser, args: argparse.Namespace) -
         flags.error("resume lifts a halt of live trading: it goes with journal.dir, not with --log-dir or --run")
 
 
-def _asked(args: argparse.Namespace, cfg: AppConfig) -> tuple[Path, Run | None]:
-    """The journal that is asked for, and the run that it is or was last of, if that is known. Raises ConfigError.
+def _asked(args: argparse.Namespace, cfg: AppConfig) -> tuple[Path, Run | None, AppConfig]:
+    """The journal that is asked for, the run that it is or was last of, if that is known, and the settings of it.
 
-    It is the account's, if no run is named, and where there is none the newest run's.
+    Raises ConfigError. The journal is the account's, if no run is named, and where there is none the newest run's.
     """
     account = journal_path(cfg.journal.dir, cfg.exchange.product_code)
     if args.log_dir is None and not args.wanted:
         if account.exists():
-            return account, _last_of(account)
+            return account, _last_of(account), cfg
         newest = [run for run in RunList(cli.LOGS).all if run.journal is not None and run.journal.exists()][-1:]
         if args.command == "resume" or not newest:
-            return account, None
-        return _journal_of(newest[0], cfg), newest[0]
-    known = RunList.of(cli.LOGS if args.log_dir is None else args.log_dir)
-    run = known.one(args.wanted, "state")
-    return _journal_of(run, cfg), run
+            return account, None, cfg
+        run = newest[0]
+    else:
+        run = RunList.of(cli.LOGS if args.log_dir is None else args.log_dir).one(args.wanted, "state")
+    cfg = cli.settings_of(args, [run]) or cfg
+    return _journal_of(run, cfg), run, cfg
 
 
 def _last_of(account: Path) -> Run | None:
@@ -159,11 +162,16 @@ def _show(path: Path, run: Run | None, cfg: AppConfig, *, is_json: bool) -> int:
         if len(views) > 1:
             figures = {name.replace(" ", "_"): plain(amount) for name, amount in (together or {}).items()}
             shown = {"account": figures, "instruments": [as_json(view) for view in views]}
+        if run is not None:
+            shown["run"] = run_json(sums_of(run, SystemClock().now_ns()))
         sys.stdout.write(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode() + "\n")
         return cli.EXIT_DONE
     console = Console(highlight=False)
     if run is not None:
         console.print(run.line())
+        if run.record is not None:
+            sums = sums_of(run, SystemClock().now_ns())
+            console.print(f"this run: {money(sums.realised)} {run.record.quote} realised in {sums.fills:,} fills")
     for name, amount in (together or {}).items():
         console.print(f"all instruments, {name}: {amount:+,.2f} {views[0].instrument.quote}")
     for view in views:

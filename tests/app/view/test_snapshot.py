@@ -11,7 +11,7 @@ import pytest
 from stall_then_strike.app.view.snapshot import Counts, Halt, ReasonCount, Snapshot, as_plain
 from tests.app.view.snapshots import BAD, EMPTY, FULL, LIVE, TWO, changed
 
-DAY = {"pnl", "realised", "drawdown", "max_drawdown"}
+DAY = {"pnl", "realised", "drawdown", "max_drawdown", "fills"}
 COUNTS = {
     "messages",
     "strikes",

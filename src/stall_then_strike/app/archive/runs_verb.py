@@ -21,11 +21,11 @@ from rich.table import Table
 
 from stall_then_strike.app.archive.packing import pack, packable
 from stall_then_strike.app.archive.pruning import goes, prune, size_of
-from stall_then_strike.app.archive.run_sums import RunSums, as_json, last_ns, sums_of
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.wide_table import print_table
 from stall_then_strike.app.view.amounts import span
+from stall_then_strike.app.view.run_sums import RunSums, as_json, last_ns, sums_of
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.logs.run_list import Run, RunList
 from stall_then_strike.types.dto import NS_PER_S

@@ -39,8 +39,10 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.engine.strategies import configured
 from stall_then_strike.engine.strategy import MakeStrategy
+from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, perf_ns
 from stall_then_strike.infra.journal.care import JournalCare
+from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import Journal
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.logs.run_files import RunFiles
@@ -144,6 +146,11 @@ async def open_run(
 
     async with OwnRecording(cfg, clock, parts.mode, beginnings) as recording, connection:
         run = LiveRun(parts, cfg, clock, account, ending, portfolio, connection)
+        day_ns, _ = (calendar := TradingCalendar(cfg.session)).span(calendar.day(clock.now_ns()))
+        with JournalReader.open(journal.path) as reader:
+            for seat, product in zip(run.trader.seats, cfg.products, strict=True):
+                for fill in reader.of(product).fills(day_ns):
+                    seat.day_fills.add(fill.row)
         recording.attach(run.trader, connection)
         parts.attend(run)
         yield run

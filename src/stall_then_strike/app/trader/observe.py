@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
@@ -115,7 +115,7 @@ class Observer:
         halted, switch = core.halted, core.kill_switch
         instruments = tuple(_instrument(seat, now) for seat in trader.seats)
         date = core.calendar.day(now).isoformat()
-        day = instruments[0].day if portfolio.day is None else _together(portfolio.day)
+        day = instruments[0].day if portfolio.day is None else _together(portfolio.day, instruments)
         return Snapshot(
             ts_ns=now,
             mode=self._mode,
@@ -169,7 +169,7 @@ def _instrument(seat: Seat, now: int) -> InstrumentSnapshot:
         position=unit.size(core.inventory.position),
         max_position=cfg.strategy.max_inventory_btc,
         avg_price=price_of(unit, held.avg_price) if held.size else None,
-        day=DayFigures.of(held, unit),
+        day=DayFigures.of(held, unit, fills=seat.day_fills.of(now)),
         run=_run(seat),
         counts=_counts(seat),
         orders=tuple(LiveOrder.of(order, unit) for order in core.orders.live()),
@@ -235,13 +235,14 @@ def _counts(seat: Seat) -> Counts:
     )
 
 
-def _together(day: DayResult) -> DayFigures:
+def _together(day: DayResult, instruments: Sequence[InstrumentSnapshot]) -> DayFigures:
     """The day of several instruments."""
     return DayFigures(
         pnl=Decimal(day.pnl_today) / MONEY_PER_ONE,
         realised=Decimal(day.realised_today) / MONEY_PER_ONE,
         drawdown=Decimal(day.drawdown) / MONEY_PER_ONE,
         max_drawdown=Decimal(day.max_drawdown) / MONEY_PER_ONE,
+        fills=sum(one.day.fills for one in instruments),
     )
 
 

@@ -60,6 +60,8 @@ class DayFigures:
     drawdown: Decimal = ZERO
     """Zero or negative."""
     max_drawdown: Decimal = ZERO
+    fills: int = 0
+    """Executions of the day, of earlier runs as well."""
 
     @classmethod
     def of(cls, state: InventoryState, unit: Instrument, **more: Any) -> Self:
@@ -257,7 +259,7 @@ def reason_counts(rows: Mapping[Reason, int], held_ns: Mapping[Reason, int]) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFigures:
-    """An instrument's whole run."""
+    """An instrument's result in this run."""
 
     realised: Decimal = ZERO
     """With fees and funding."""

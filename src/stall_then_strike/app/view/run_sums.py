@@ -26,7 +26,7 @@ class RunSums:
     realised: Decimal
     """What the fills realised, after their fees."""
     seconds: float
-    """From its start to its end; of a killed run to its last row's writing, of one that goes on to now."""
+    """From its start to its end; of a killed run to its last line in the log, of one that goes on to now."""
 
 
 def sums_of(run: Run, now_ns: int) -> RunSums:
@@ -45,11 +45,12 @@ def sums_of(run: Run, now_ns: int) -> RunSums:
 
 
 def last_ns(run: Run) -> int:
-    """When a run ended; of one without a recorded end, when its youngest file was written. Zero if nothing tells."""
+    """When a run ended; of one without a recorded end, when its last line was logged. Zero if nothing tells."""
     if run.record is not None and run.record.ended is not None:
         return stamp_ns(run.record.ended)
-    written = [path for folder in run.files.each for kind in KINDS for _, path in day_files(folder, kind)]
-    written += run.files.runtime.glob("*.log")
+    written = list(run.files.runtime.glob("*.log"))  # the CSVs are mended later
+    if not written:
+        written = [path for folder in run.files.each for kind in KINDS for _, path in day_files(folder, kind)]
     return max((path.stat().st_mtime_ns for path in written), default=0)
 
 
