@@ -11,8 +11,6 @@ from loguru import logger
 
 from stall_then_strike.infra.journal.batch import ACCOUNT, BatchedJournal
 from stall_then_strike.infra.journal.reader import JournalReader
-from stall_then_strike.infra.journal.writer import Journal
-from stall_then_strike.types.errors import JournalError
 from tests.infra.journal.journal_rig import PRODUCT, TS, changes, ended, fact, fill, memo, order
 
 STEPS = [
@@ -48,16 +46,6 @@ def test_run_in_which_nothing_happened_leaves_nothing(tmp_path: Path) -> None:
     with opened(tmp_path):
         pass
     assert not list(tmp_path.iterdir())
-
-
-def test_file_of_an_earlier_run_is_not_written_to(tmp_path: Path) -> None:
-    with opened(tmp_path) as journal:
-        journal.record(STEPS[0])
-        path = journal.journal.path
-    with pytest.raises(JournalError, match="an earlier run's journal"):
-        opened(tmp_path)
-    with pytest.raises(JournalError, match="of another account"):
-        Journal.open(path, product_code=PRODUCT, account="5f0c2a9b", now_ns=TS, locks=tmp_path)
 
 
 def test_steps_wait_while_another_program_writes(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The journal of a paper run: the changes of many steps are collected and written in one transaction.
 
-A paper run keeps a new one beside its manifest. Its last moments can be lost. If it can no longer be written, the run
+A paper run keeps a new one in its folder. Its last moments can be lost. If it can no longer be written, the run
 logs that once and goes on: the CSVs have everything that matters.
 """
 
@@ -40,9 +40,7 @@ class BatchedJournal:
 
     @classmethod
     def open(cls, path: Path, *, product_code: str, now_ns: int, others: Sequence[str] = ()) -> BatchedJournal:
-        """Make a new journal; the products are as in `Journal`. Raises JournalError, also if the file exists."""
-        if path.exists():
-            raise JournalError(f"{path} is an earlier run's journal without its manifest; move it away")
+        """Make a new journal; the products are as in `Journal`. Raises JournalError."""
         journal = Journal.open(
             path, product_code=product_code, others=others, account=ACCOUNT, now_ns=now_ns, locks=path.parent
         )
@@ -62,7 +60,7 @@ class BatchedJournal:
             self.journal.discard()
         for lock in (journal_lock(self.journal.path), self.journal.path.parent / f"account-{ACCOUNT}.lock"):
             with suppress(OSError):
-                lock.unlink()  # only this process uses the log folder: nobody waits for these locks
+                lock.unlink()  # only this process uses the run's folder: nobody waits for these locks
 
     def record(self, changes: Changes) -> None:
         """Queue the changes of a step for the next write."""

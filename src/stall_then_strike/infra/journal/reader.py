@@ -123,7 +123,7 @@ class JournalReader:
             )
 
     def log_dir(self) -> Path | None:
-        """The log folder of the last run; None if none is stored."""
+        """The folder of the last run; None if none is stored."""
         with self._reading():
             folder = rows.read_meta(self._db, "log_dir")
             return None if folder is None else Path(folder)

@@ -241,7 +241,7 @@ class Journal:
         self.is_used = self.is_used or bool(changes.orders or changes.fills or changes.facts)
 
     def swap_log_dir(self, log_dir: Path) -> Path | None:
-        """Store the log folder of this run and return that of the last one. Raises JournalError."""
+        """Store the folder of this run and return that of the last one. Raises JournalError."""
         with journal_errors(self.path, "written"), self._transaction() as db:
             before = rows.read_meta(db, "log_dir")
             db.execute("INSERT OR REPLACE INTO meta VALUES ('log_dir', ?)", (str(log_dir.absolute()),))
