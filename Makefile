@@ -10,12 +10,12 @@ SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker
 AGAIN = { test $$? -eq 1 && echo "repeating alone what failed:" && \
 	$(BIN)/pytest --last-failed --last-failed-no-failures none -v; }
 # The folders in which tests are marked so.
-ALONE := tests/live tests/scenarios tests/app/contact
+ALONE := tests/live tests/scenarios tests/app/contact tests/app/web
 FAST := tests/config tests/engine tests/infra tests/sim tests/types
 # Tests start hundreds of commands, and each starts a fifth sooner where its bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test quick compiled check bench facts results same chaos lighter kills trials fuzz crosscheck soak diagrams lock clean
+.PHONY: help setup demo test quick compiled check bench facts results same chaos lighter kills trials fuzz crosscheck soak docs diagrams lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,10 @@ crosscheck: ## our replay against hftbacktest, order by order and fill by fill: 
 soak: setup ## an hour of live trading on the embedded exchange, in six minutes: what grows?
 	$(BIN)/python -m tests.live.soak
 
+docs: setup ## the site of docs/ and of what the code says: site/index.html; ARGS=serve shows it while you write
+	$(BIN)/python -m studies.site --write
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(or $(ARGS),build --quiet) --strict
+
 diagrams: setup ## draw the order table and the state diagram of docs/design/orders.md from engine/orders.py
 	$(BIN)/python -m studies.order_states
 
@@ -92,5 +96,5 @@ lock: ## write poetry.lock and the lists for pip anew from pyproject.toml (see s
 	scripts/lock
 
 clean: ## remove what set-up, checks and tests made; logs and data stay
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks site
 	find src tests benchmarks studies -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -10,7 +10,16 @@ from pathlib import Path
 
 from loguru import logger
 
-from benchmarks import board_to_decision, journal_record, lighter_data, live_latency, loopback_latency, messages
+from benchmarks import (
+    board_to_decision,
+    cryptofeed_book,
+    journal_record,
+    lighter_data,
+    live_latency,
+    loopback_latency,
+    messages,
+    path,
+)
 from stall_then_strike.types.errors import ConfigError
 
 
@@ -48,6 +57,27 @@ def decisions(quick: bool) -> None:
         )
 
 
+def beside_cryptofeed(quick: bool) -> None:
+    """Books of two projects."""
+    print("\nboard messages a second, text -> best prices:")
+    for levels in (300, 1_000):
+        load = messages.made(levels, 300 if quick else 3_000)
+        result = cryptofeed_book.compare(load)
+        if isinstance(result, str):
+            print(f"beside cryptofeed: not measured ({result})")
+            return
+        print(
+            f"{result.load:<20} ours {result.ours:,.0f}, cryptofeed {result.cryptofeed:,.0f} "
+            f"({result.ours / result.cryptofeed:.1f} times)"
+        )
+
+
+def strike_path(quick: bool) -> None:
+    """A strike, stage by stage."""
+    print()
+    path.show(40 if quick else 200)
+
+
 def loopback(quick: bool) -> None:
     """Exchange to executor."""
     result = loopback_latency.measure(30 if quick else 300)
@@ -69,12 +99,13 @@ def live(quick: bool) -> None:
     """Exchange to exchange."""
     seconds = 15 if quick else 90
     print(f"\nexchange's board message -> its receipt of the order, {seconds} s for each trader, us: median (p99)\n")
-    print(f"{'strike possible':<16}{'trader':<16}{'strikes':>8}{'first order':>22}{'whole strike':>22}")
+    print(f"{'strike possible':<16}{'trader':<16}{'strikes':>8}{'first order':>22}{'whole strike':>22}{'exchange':>10}")
     for setting in (live_latency.BY_MESSAGE, live_latency.BY_MATURITY):
         result = live_latency.compare(setting, seconds)
         for name, trader in (("run_live", result.daemon), ("stock", result.stock)):
             cells = [f"{t.median_ns / 1e3:,.0f} ({t.p99_ns / 1e3:,.0f})" for t in (trader.first, trader.whole)]
-            print(f"{setting.name:<16}{name:<16}{trader.strikes:>8}{cells[0]:>22}{cells[1]:>22}")
+            own = f"{trader.exchange_ns / 1e3:,.0f}"
+            print(f"{setting.name:<16}{name:<16}{trader.strikes:>8}{cells[0]:>22}{cells[1]:>22}{own:>10}")
         pairs = ((result.daemon.first, result.stock.first), (result.daemon.whole, result.stock.whole))
         times = [f"{stock.median_ns / ours.median_ns:.1f} ({stock.p99_ns / ours.p99_ns:.1f})" for ours, stock in pairs]
         print(f"{'':<16}{'times':<24}{times[0]:>22}{times[1]:>22}")
@@ -128,7 +159,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logger.remove()
     print(f"{machine()}\n")
     decisions(quick)
+    beside_cryptofeed(quick)
     loopback(quick)
+    strike_path(quick)
     journal(quick)
     orders_on_lighter(quick)
     data_on_lighter(quick)

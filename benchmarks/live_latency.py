@@ -6,8 +6,11 @@ the same market (same seed, real time, from its first message on), each for the 
 - *run_live*: the command as it is: keys, pre-flight, session, core, journal, logs, reconciliation;
 - *stock*: `stock_trader.py`, the specification's sketch on pybotters' own store, through the same client.
 
-All times are taken by the exchange's stopwatch: when it hands a frame of the board to the socket, and when the body of
-a ``sendchildorder`` is in. There are two questions, and a setting for each.
+All times are taken by the exchange's stopwatch, where the bytes are: when a frame of the board goes to the socket, and
+when the last bytes of a ``sendchildorder`` are read. What the exchange does before the one and after the other is told
+apart (``exchange``): its queue of frames, and its HTTP server up to the order's handler. An order waits a tenth of a
+millisecond before it is worked on, and meanwhile the exchange reads: else its work on the first order would count for
+the second. There are two questions, and a setting for each.
 
 *by message*: every strike is caused by a message, and by that one. A stall matures after 50 ms and the book counts as
 stale after 5 ms, while messages come 100 ms and more apart: when the stall matures the daemon's timer finds the book
@@ -20,10 +23,11 @@ the same server, which is most of it, and which no reading of the book can save.
 the best, and counts from there; only the first strike after a move counts. The daemon has a timer for that moment. The
 sketch looks at the book when a message comes, and waits for the next one.
 
-Quotes join the best, so that the sketch, which cannot tell its own orders from others', is not reset by them, and are
-cancelled long before the next strike. The exchange answers, registers, cancels and tells without its usual delays: the
-sketch awaits the answer to its first order before it sends the second. Limits are as wide as a number of samples needs;
-the daemon counts them all the same.
+The sketch's quotes join the best, so that it, which cannot tell its own orders from others', is not reset by them. The
+daemon's rest far behind: where its own were the whole best, what moves the best for the exchange would not for it. All
+are cancelled long before the next strike. The exchange answers, registers, cancels and tells without its usual delays:
+the sketch awaits the answer to its first order before it sends the second. Limits are as wide as a number of samples
+needs; the daemon counts them all the same.
 
 ``first order`` is the time to the first order of a strike, ``whole strike`` to the second of its two.
 """
@@ -36,19 +40,23 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 from time import perf_counter_ns
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
+from unittest.mock import patch
 
 import orjson
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
-from benchmarks.limits import MANY, WIDE
+from benchmarks.limits import MANY, WIDE, apart
 from stall_then_strike.app.shell import cli
 from stall_then_strike.infra.bitflyer.store import Board
 from stall_then_strike.infra.clock import SystemClock
@@ -64,6 +72,8 @@ from stall_then_strike.types.dto import NS_PER_MS
 
 SIZE: Final = 0.001
 SEED: Final = 7
+FAR: Final = 10_000
+"""Ticks from the mid to the daemon's quotes."""
 WARM_UP: Final = 3
 """Strikes that are not counted."""
 KEY: Final = ApiKey(key="key-of-the-benchmark", secret="made-up")  # noqa: S106 - good for nothing else
@@ -71,6 +81,7 @@ _NOW: Final = (0, 0)
 _BOARD: Final = tuple(channel.of("FX_BTC_JPY") for channel in (Channel.BOARD, Channel.SNAPSHOT))
 _SEND: Final = "/v1/me/sendchildorder"
 _START_S: Final = 30.0
+_READING_NS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +114,8 @@ class Latency:
     strikes: int
     first: Timing
     whole: Timing
+    exchange_ns: float
+    """The exchange's own part of an order's way, which is in neither: a median."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,18 +137,55 @@ class StampedExchange(BitflyerExchange):
         self._board = Board(market.instrument)
         self._is_whole = False
         self._best = (0, 0)
-        self._cause = 0
-        self._cause_ns = 0
+        self._causes = [0]
+        """From when on each message that may cause a strike makes one possible."""
+        self._awaited: dict[str, int] = {}
+        """Frames that make a strike possible and are not sent yet, with when they were put into the queue."""
+        self._queued_ns = 0
+        self.own_ns: list[int] = []
+        """What the exchange itself spent on each order."""
+        self._read_ns: dict[object, int] = {}
+        """When bytes of a client were last read, by its connection."""
         self.strikes: dict[int, list[int]] = {}
         """By what made a strike possible, the nanoseconds from then to each order."""
         self.began = asyncio.Event()
+        self._patches = ExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Open, and stamp what is sent and read."""
+        send, receive = web.WebSocketResponse.send_str, RequestHandler.data_received
+
+        def send_str(ws: web.WebSocketResponse, data: str, compress: int | None = None) -> Awaitable[None]:
+            self._on_send(data)
+            return send(ws, data, compress)
+
+        def data_received(client: RequestHandler, data: bytes) -> None:
+            self._read_ns[client] = perf_counter_ns()
+            receive(client, data)
+
+        self._patches.enter_context(patch.object(web.WebSocketResponse, "send_str", send_str))
+        self._patches.enter_context(patch.object(RequestHandler, "data_received", data_received))
+        return await super().__aenter__()
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        """Close, and stamp no more."""
+        with self._patches:
+            return await super().__aexit__(exc_type, exc, traceback)
 
     async def _deliver(self, frame: Frame) -> None:
         is_heard = frame.channel in _BOARD and self._hub.subscribers(frame.channel)
         if is_heard and (self._setting.is_by_message or self._moves_the_best(frame)):
-            self._cause += 1
-            self._cause_ns = perf_counter_ns() + (0 if self._setting.is_by_message else self._stall_ns)
+            self._awaited[frame.text] = perf_counter_ns()
         await super()._deliver(frame)
+
+    def _on_send(self, text: str) -> None:
+        """A frame goes to the socket now."""
+        if (queued_ns := self._awaited.pop(text, None)) is not None:
+            sent_ns = perf_counter_ns()
+            self._causes.append(sent_ns + (0 if self._setting.is_by_message else self._stall_ns))
+            self._queued_ns = sent_ns - queued_ns
 
     @property
     def _stall_ns(self) -> int:
@@ -154,8 +204,14 @@ class StampedExchange(BitflyerExchange):
     async def _answer_private(self, request: web.Request) -> web.Response:
         if request.path == _SEND:
             await request.read()
-            self.strikes.setdefault(self._cause, []).append(perf_counter_ns() - self._cause_ns)
+            read_ns, handled_ns = self._read_ns[request.protocol], perf_counter_ns()
+            # A move that came while the order was on its way is no cause.
+            cause = bisect_right(self._causes, read_ns) - 1
+            self.strikes.setdefault(cause, []).append(read_ns - self._causes[cause])
+            self.own_ns.append(self._queued_ns + handled_ns - read_ns)
             self.began.set()
+            while perf_counter_ns() < handled_ns + _READING_NS:  # noqa: ASYNC110 - the loop reads meanwhile
+                await asyncio.sleep(0)
         return await super()._answer_private(request)
 
 
@@ -169,7 +225,8 @@ def _daemon(exchange: BitflyerExchange, setting: Setting, folder: Path) -> Popen
             "stale_ms": setting.stale_ms,
             "ttl_ms": setting.ttl_ms,
             "size_min": SIZE,
-            "quote_mode": "join",
+            "quote_mode": "mid",
+            "quote_offset_ticks": FAR,
             "max_inventory_btc": 10,
             "max_reverse_ticks": MANY,
         },
@@ -212,7 +269,8 @@ def _stock(exchange: BitflyerExchange, setting: Setting, _folder: Path) -> Popen
 @contextmanager
 def _until_left(trader: Popen[bytes]) -> Iterator[None]:
     try:
-        yield
+        with apart(trader.pid):
+            yield
     finally:
         trader.kill()
         trader.wait()
@@ -221,8 +279,8 @@ def _until_left(trader: Popen[bytes]) -> Iterator[None]:
 _Start = Callable[[BitflyerExchange, Setting, Path], Popen[bytes]]
 
 
-async def _measure(start: _Start, setting: Setting, seconds: float) -> Latency:
-    market = Market(seed=SEED, start_ns=SystemClock().now_ns())
+def free_venue(market: Market) -> PrivateVenue:
+    """A private side without delays and limits, with one rich account."""
     settings = PrivateSettings(
         seed=SEED,
         collateral_jpy=Decimal(10**9),
@@ -230,8 +288,13 @@ async def _measure(start: _Start, setting: Setting, seconds: float) -> Latency:
         delays=Delays(answer=_NOW, registration=_NOW, late_share=0, cancel=_NOW, event=_NOW, listing=_NOW),
         limits=Limits(private_calls=MANY, order_calls=MANY, small_orders=MANY),
     )
+    return PrivateVenue(market, [KEY], settings)
+
+
+async def _measure(start: _Start, setting: Setting, seconds: float) -> Latency:
+    market = Market(seed=SEED, start_ns=SystemClock().now_ns())
     with tempfile.TemporaryDirectory() as folder:
-        async with StampedExchange(market, PrivateVenue(market, [KEY], settings), setting) as exchange:
+        async with StampedExchange(market, free_venue(market), setting) as exchange:
             with _until_left(start(exchange, setting, Path(folder))):
                 async with asyncio.timeout(_START_S):
                     await exchange.began.wait()
@@ -241,6 +304,7 @@ async def _measure(start: _Start, setting: Setting, seconds: float) -> Latency:
         strikes=len(strikes),
         first=_timing([times[0] for times in strikes]),
         whole=_timing([times[-1] for times in strikes if len(times) > 1]),
+        exchange_ns=statistics.median(exchange.own_ns),
     )
 
 

@@ -26,6 +26,7 @@ from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.exchange.source import Channel
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import (
     Action,
@@ -116,7 +117,7 @@ async def _measure(strikes: int) -> Latency:
     clock = SystemClock()
     market = Market(seed=1, start_ns=clock.now_ns())
     async with BitflyerExchange(market, clock=clock) as exchange:
-        exchange.freeze()
+        exchange.faults.inject(Fault(kind=FaultKind.FREEZE_FEED, to_s=1e6))
         cfg = _config(exchange.ws_url, exchange.base_url)
         traders: list[PaperTrader] = []
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from stall_then_strike.research.figures.estimates import Estimate, t_quantile
 from studies.choices import BASE, Settings, Study
-from studies.replays import ARRAYS, Floats, MarketFigures, Run
+from studies.replays import ARRAYS, Floats, MarketFigures, Piece, Run
 
 REAL: Final = Path(__file__).with_name("real_results.json")
 """The recorded half of the page's figures, for those who have no tapes."""
@@ -60,16 +60,9 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class Replayed(Piece):
     """One market, for the table of what was replayed."""
 
-    name: str
-    source: str
-    begins: str
-    seconds: float
-    messages: int
-    trades: int
-    median_spread: float
     results: list[Estimate]
     """Of ``Study.modes``, JPY an hour."""
 
@@ -99,7 +92,7 @@ class Forward:
 class Findings:
     """All figures of the recorded or of the generated markets."""
 
-    pieces: list[Piece]
+    pieces: list[Replayed]
     skipped: dict[str, str]
     """Files that are no tapes for the study, and why."""
     rows: dict[Settings, Row]
@@ -120,9 +113,9 @@ def findings(study: Study, markets: Sequence[MarketFigures], skipped: dict[str, 
     rows = {one: row(joined([market.runs[at] for market in markets]), base, hours) for at, one in enumerate(every)}
     modes = [every.index(one) for one in study.modes()]
     pieces = [
-        Piece(
+        Replayed(
             results=[rate(market.runs[at].pnl, market.seconds / 3_600) for at in modes],
-            **{name: getattr(market, name) for name in Piece.__dataclass_fields__ if name != "results"},
+            **{name: getattr(market, name) for name in Piece.__dataclass_fields__},
         )
         for market in markets
     ]
@@ -232,7 +225,7 @@ def load(path: Path = REAL) -> tuple[Findings, str]:
     walked = held["forward"]
     found = Findings(
         pieces=[
-            Piece(**{**piece, "results": [Estimate(**one) for one in piece["results"]]}) for piece in held["pieces"]
+            Replayed(**{**piece, "results": [Estimate(**one) for one in piece["results"]]}) for piece in held["pieces"]
         ],
         skipped=held["skipped"],
         rows={Settings(**one["settings"]): _row(one["row"]) for one in held["rows"]},

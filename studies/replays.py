@@ -55,8 +55,8 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MarketFigures:
-    """One market: what it was like, and what each setting made on it."""
+class Piece:
+    """One market: what it was like."""
 
     name: str
     source: str
@@ -68,6 +68,12 @@ class MarketFigures:
     trades: int
     median_spread: float
     """JPY, over all board messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketFigures(Piece):
+    """One market, and what each setting made on it."""
+
     runs: list[Run]
     """One for each of ``Study.all_settings``."""
 

@@ -38,27 +38,33 @@ def write(study: Study, real: Findings, made: Findings, folder: Path) -> list[Pa
 def page(study: Study, real: Findings, made: Findings, probed: str) -> str:
     """The whole page. ``probed`` is what ``replays.probe`` says."""
     parts = [
-        _head(study, real, made, probed),
+        "# What stall-then-strike earns and loses",
         _short(study, real, made),
+        _how(study, real, made),
         _markets(study, real, made),
         _base(real, made),
         *(_along(name, settings, real, made) for name, settings in study.axes().items()),
         _nearest(study, real, made),
         section(),
         _silent(),
+        _made(study, probed),
     ]
     return "\n\n".join(parts).rstrip() + "\n"
 
 
-def _head(study: Study, real: Findings, made: Findings, probed: str) -> str:
-    return f"""# What stall-then-strike earns and loses
+def _made(study: Study, probed: str) -> str:
+    return f"""## This page
 
 Written by `{COMMAND}` (`python -m studies`), settings digest `{study.digest()}`. Not to be edited: run it again.
-Probe, by which a test sees whether anything has changed since (5 minutes of the first generated market): {probed}.
+Probe, by which a test sees whether anything has changed since (5 minutes of the first generated market): {probed}."""
+
+
+def _how(study: Study, real: Findings, made: Findings) -> str:
+    return f"""## How it was measured
 
 Mode: paper fills in compiled replays. Sources: *recorded* markets, {_span(real)}, each a run of its own; and
 *generated* ones, {len(made.pieces)} hours of the market `real` of the embedded exchange (seeds {study.seeds[0]} to
-{study.seeds[-1]}, {made.pieces[0].begins[:16]} UTC on; [docs/facts.md](facts.md) shows it beside recorded ones).
+{study.seeds[-1]}, {made.pieces[0].begins[:16]} UTC on; [the market](facts.md) shows it beside recorded ones).
 {len(study.all_settings())} settings, each over all of it.
 
 {_terms()}
@@ -77,7 +83,7 @@ def _terms() -> str:
 and no funding within the spans. Latency, from sending an order or a cancel to its effect, is as paper trading draws it
 by default ({"; ".join(delays)}; the mean of {Study().draws} draws on recorded tapes), and constant
 where a figure in ms is named. Others outbid a quote that improves the best {paper.outbid_per_s} times a second
-([docs/paper-fills.md](paper-fills.md) says how both were measured)."""
+([paper fills](paper-fills.md) says how both were measured)."""
 
 
 def _span(found: Findings) -> str:

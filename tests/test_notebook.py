@@ -8,8 +8,9 @@ import pytest
 
 from stall_then_strike.config.models import LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
+from stall_then_strike.infra.logs.run_list import RunList
 from stall_then_strike.types.instrument import fx_btc_jpy
-from tests.e2e.commands import rows, run
+from tests.e2e.commands import newest, rows, run
 
 nbformat = pytest.importorskip("nbformat", reason="the optional group `notebook` is not installed")
 nbclient = pytest.importorskip("nbclient", reason="the optional group `notebook` is not installed")
@@ -49,12 +50,12 @@ def test_notebook_shows_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     fills, orders, decisions = (rows(logs, kind) for kind in ("trades", "orders", "decisions"))
     quotes = [row for row in orders if row["action"] == "place" and row["tag"] == "stall"]
     filled = {row["order_id"] for row in fills} & {row["order_id"] for row in quotes}
-    with next((logs / "orders").glob("*.csv")).open("a") as cut:
+    with next((newest(logs) / "orders").glob("*.csv")).open("a") as cut:
         cut.write('2026-01-05T07:40:13.123456Z,place,J9,9,BUY,136,0.001,GTC,800,stall,"cut by a cra')
     assert run("run_paper", "--sim", "--speed", "max", "--duration", "20", "--log-dir", logs).returncode == 0
-    monkeypatch.setenv("STS_RUN", "1")
+    monkeypatch.setenv("STS_RUN", RunList(logs).all[0].name)
     texts = executed(logs, monkeypatch)
-    assert any("run 1: paper-sim, FX_BTC_JPY of the embedded exchange" in text for text in texts)
+    assert any(f"run {RunList(logs).all[0].name}: paper-sim, FX_BTC_JPY of bitflyer" in text for text in texts)
     assert any(f"{len(fills)} fills, {len(orders):,} order events, {len(decisions):,} decisions" in t for t in texts)
     assert any("Realised PnL" in text and "application/vnd.plotly" in text for text in texts)
     assert any("fill_ratio" in text and f"{len(filled) / len(quotes):.6f}" in text for text in texts)

@@ -21,10 +21,11 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command_parser import PROGRAM
 from stall_then_strike.app.sts.program import VERBS
 from stall_then_strike.config.loader import load_app_config
-from stall_then_strike.infra.watch.alerts import CLOSE_S, URLS_VARIABLE
+from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.watch.alerts import CLOSE_S, URLS_VARIABLE, Alerts, AlertUrls
 
 REPO = Path(__file__).resolve().parents[1]
-UNITS = ("stall-then-strike", "stall-then-strike-watchdog")
+UNITS = ("stall-then-strike", "stall-then-strike-watchdog", "stall-then-strike-console")
 SPARE_S = CLOSE_S + 10
 """What a stop needs beyond its cancels: the last alerts, logs, the interpreter's own end."""
 
@@ -113,11 +114,19 @@ def test_service_is_hardened(name: str) -> None:
 
 def test_services_may_write_where_they_do() -> None:
     folder = Path(unit(UNITS[0])["Service"]["WorkingDirectory"])
-    trader, dog = ([Path(p) for p in unit(name)["Service"]["ReadWritePaths"].split()] for name in UNITS)
+    trader, dog = ([Path(p) for p in unit(name)["Service"]["ReadWritePaths"].split()] for name in UNITS[:2])
     journal = folder / live_config().journal.dir
     assert any(journal.is_relative_to(path) for path in trader)
     assert folder / "logs" in trader
     assert dog == [folder / "logs"]
+    assert "ReadWritePaths" not in unit(UNITS[2])["Service"], "the console writes nothing"
+
+
+def test_console_has_no_keys_and_reaches_only_this_machine() -> None:
+    service = unit(UNITS[2])["Service"]
+    assert service["EnvironmentFile"] != unit(UNITS[0])["Service"]["EnvironmentFile"]
+    assert (service["IPAddressDeny"], service["IPAddressAllow"]) == ("any", "localhost")
+    assert service["User"] == unit(UNITS[0])["Service"]["User"], "the socket lets no other in"
 
 
 def test_locks_of_the_account_outlive_a_stop_of_the_service() -> None:
@@ -237,6 +246,15 @@ def test_build_backend_can_be_cut_from_the_list() -> None:
     assert cut.count("sha256:") >= 1
     assert len(re.findall(r"^\S", cut, re.MULTILINE)) == 1
     assert not cut.rstrip("\n").endswith("\\")
+
+
+@pytest.mark.parametrize("page", ["docs/operations.md", ".env.example"])
+def test_examples_of_addresses_are_accepted(page: str) -> None:
+    """Of Discord, Slack, LINE and Telegram, in both places."""
+    pytest.importorskip("apprise")
+    found = tuple(re.findall(r"[`']((?:discord|slack|line|tgram)://[^`'\s]+)[`']", (REPO / page).read_text()))
+    assert {url.partition(":")[0] for url in found} == {"discord", "slack", "line", "tgram"}
+    assert Alerts(AlertUrls(found), pause_sec=0, clock=SystemClock()).is_on
 
 
 def test_example_of_the_environment_names_every_variable() -> None:

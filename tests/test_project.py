@@ -24,7 +24,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCKED: list[dict[str, Any]] = tomllib.loads((ROOT / "poetry.lock").read_text(encoding="utf-8"))["package"]
 
 LISTS = {
-    "requirements.lock": frozenset({"main", "dev", "notebook"}),
+    "requirements.lock": frozenset({"main", "dev", "docs", "notebook"}),
     "requirements-crosscheck.lock": frozenset({"crosscheck"}),
 }
 """What scripts/setup installs, and the dependency groups of it; the first has all extras."""
@@ -36,7 +36,8 @@ SYSTEMS = (
 )
 CPYTHON = {"implementation_name": "cpython", "platform_python_implementation": "CPython"}
 PLATFORMS = {
-    "linux x86_64": [f"manylinux_2_{minor}_x86_64" for minor in range(17, 36)] + ["manylinux2014_x86_64"],
+    "linux x86_64": [f"manylinux_2_{minor}_x86_64" for minor in range(17, 36)]
+    + ["manylinux2014_x86_64", "manylinux1_x86_64"],
     "linux aarch64": [f"manylinux_2_{minor}_aarch64" for minor in range(17, 36)] + ["manylinux2014_aarch64"],
     "macOS arm64": list(mac_platforms((14, 0), "arm64")),
 }
@@ -126,7 +127,7 @@ def test_list_has_the_conditions_of_poetry_lock(python: str, system: dict[str, s
 def test_lists_are_what_poetry_exports() -> None:
     """The two that this asks about differ in what they select; the third is part of the first (`test_operations`)."""
     for path, selection in (
-        ("requirements.lock", ("--all-extras", "--with", "dev,notebook")),
+        ("requirements.lock", ("--all-extras", "--with", "dev,docs,notebook")),
         ("requirements-crosscheck.lock", ("--only", "crosscheck")),
     ):
         answer = poetry("export", "--without-urls", *selection)

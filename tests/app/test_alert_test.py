@@ -36,7 +36,17 @@ def test_without_addresses_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: p
 
 def test_digest_of_the_day() -> None:
     sent: list[tuple[AlertKind, str]] = []
-    alerts = LiveAlerts(lambda kind, title, text: sent.append((kind, text)), 30)
+    days: list[tuple[str, str]] = []
+    alerts = LiveAlerts(
+        lambda kind, title, text: sent.append((kind, text)), 30, lambda day, text: days.append((day, text))
+    )
     for what in ("fill", "fill", "halt", "day", "day"):
-        alerts.on_fact(Fact(ts_ns=0, what=what, detail="told"))
-    assert sent[1:] == [(AlertKind.SUMMARY, "told, fills 2, halts 1"), (AlertKind.SUMMARY, "told, fills 0, halts 0")]
+        alerts.on_fact(Fact(ts_ns=0, what=what, detail="2026-11-30 ended"))
+    alerts.on_fact(Fact(ts_ns=0, what="fill"), "ETH_JPY")
+    alerts.on_fact(Fact(ts_ns=0, what="day", detail="2026-12-01 ended"), "ETH_JPY")
+    assert [kind for kind, _ in sent] == [AlertKind.HALT]
+    assert days == [
+        ("2026-11-30", "2026-11-30 ended, fills 2, halts 1"),
+        ("2026-11-30", "2026-11-30 ended, fills 0, halts 0"),
+        ("2026-12-01", "ETH_JPY: 2026-12-01 ended, fills 1, halts 0"),
+    ]

@@ -40,9 +40,9 @@ def tape(path: Path, seconds: float = 20) -> Path:
     return path
 
 
-def event_log(folder: Path, *items: Tick | Lost, is_live: bool = True) -> Path:
+def event_log(folder: Path, *items: Tick | Lost, mode: str = "live") -> Path:
     folder.mkdir(exist_ok=True)
-    file = EventFile(folder, AppConfig(), "live" if is_live else "paper", Beginnings(first=Beginning(is_live=is_live)))
+    file = EventFile(folder, AppConfig(), mode, Beginnings(first=Beginning(is_live=mode != "paper")))
     for number, item in enumerate(items):
         if isinstance(item, Lost):
             file.on_lost(item)
@@ -129,8 +129,9 @@ def test_run_without_tapes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     assert f"{path}: no tapes; accepted" in refused(capsys, path)
 
 
-def test_paper_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = event_log(tmp_path / "raw", Tick(ts_ns=1), is_live=False)
+@pytest.mark.parametrize("mode", ["paper", "shadow"])
+def test_orders_on_paper_are_refused(mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = event_log(tmp_path / "raw", Tick(ts_ns=1), mode=mode)
     assert f"{path}: recorded by paper trading" in refused(capsys, path, tape(tmp_path / "t.jsonl"))
 
 

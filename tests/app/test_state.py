@@ -97,7 +97,7 @@ def test_show_fits_80_columns_and_says_what_matters(
     assert "position -0.12345678 BTC at 13,600,000" in folded
     assert "11-21 07:30:13.123 SELL 0.001 0.0006 13,600,000 partial stall" in folded
     assert "market unknown close" in folded
-    assert "last fills (10 of 12)" in folded
+    assert "last fills (10 of 12 in the journal)" in folded
     assert "13,600,012" in folded
     assert "13,600,002" not in folded, "the newest ten"
     assert f"FX_BTC_JPY, account {ACCOUNT}, version 3" in folded

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from stall_then_strike.app.why import main
+from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.logging_structured import columns
-from stall_then_strike.infra.logs.log_folder import LogFolder
-from stall_then_strike.infra.logs.run_manifest import RunRecord
+from stall_then_strike.infra.logs.run_files import RunFiles
+from stall_then_strike.infra.logs.run_folder import RunFolder
+from stall_then_strike.infra.logs.run_record import RunRecord
 from stall_then_strike.types.dto import NS_PER_S, ClientOrderId, Fact, OrderId, Reason
 from stall_then_strike.types.instrument import Lots, Money
 from stall_then_strike.types.text import utc_day, utc_iso
@@ -345,16 +347,17 @@ def test_a_halt_of_the_journal_is_told_with_its_detail(tmp_path: Path, capsys: p
 
 def test_a_hold_goes_on_only_while_its_run_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     logs, at = tmp_path / "logs", SystemClock().now_ns() - 60 * NS_PER_S
-    path = logs / "decisions" / f"decisions-{utc_day(at)}.csv"
-    path.parent.mkdir(parents=True)
-    path.write_text(f"{','.join(columns()['decisions'])}\n{utc_iso(at)},0,1519,0,hold,,,,quiet_time\n")
-    assert ask(tmp_path, "-30s", set_dir=False) == 1
-    assert "Nothing was found" in answer(capsys)
-    with LogFolder(logs):
+    with RunFolder(logs, AppConfig(), "paper", "wss://v") as run:
+        path = run.folder / "decisions" / f"decisions-{utc_day(at)}.csv"
+        path.parent.mkdir()
+        path.write_text(f"{','.join(columns()['decisions'])}\n{utc_iso(at)},0,1519,0,hold,,,,quiet_time\n")
         assert ask(tmp_path, "-30s", set_dir=False) == 0
         assert "it is a quiet time of the session" in answer(capsys)
         tomorrow = utc_iso(at + DAY_NS)
         assert ask(tmp_path, tomorrow, set_dir=False) == 1, "nobody knows yet"
+    capsys.readouterr()
+    assert ask(tmp_path, "-30s", set_dir=False) == 1
+    assert "Nothing was found" in answer(capsys)
 
 
 def test_what_the_csvs_do_not_have_yet_ends_a_hold_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -527,18 +530,13 @@ def test_a_long_time_line_is_cut_around_the_moment(tmp_path: Path, capsys: pytes
 
 def run_of(logs: Path, number: int, mode: str, *lines: str) -> None:
     """A run that was killed, with these decisions."""
-    path = logs / "decisions" / "decisions-20261121.csv"
-    had = path.stat().st_size if path.exists() else 0
+    folder = logs / f"20261121T070{number}00Z-{mode}-bitflyer"
     record = RunRecord(
-        run=number, mode=mode, venue="https://v", product="FX_BTC_JPY", configuration="c", version="1",
-        started=f"2026-11-21T07:{number:02d}:00.000000Z", files={"decisions/decisions-20261121.csv": had},
+        mode=mode, venue="bitflyer", source="https://v", instruments=("FX_BTC_JPY",), configuration="c", version="1",
+        started=f"2026-11-21T07:{number:02d}:00.000000Z",
     )  # fmt: skip
-    (logs / "runs").mkdir(parents=True, exist_ok=True)
-    (logs / "runs" / f"000{number}-{mode}.json").write_text(record.model_dump_json())
-    if not had:
-        write(logs, "decisions")
-    with path.open("a") as file:
-        file.writelines(f"{line}\n" for line in lines)
+    write(folder, "decisions", *lines)
+    record.write(RunFiles(folder).record)
 
 
 def test_restarts_on_one_venue_are_one_story_and_a_backtest_is_another(
@@ -551,23 +549,21 @@ def test_restarts_on_one_venue_are_one_story_and_a_backtest_is_another(
     run_of(logs, 2, "live", f"{stamp(500)},0,1519,0,hold,,,,quiet_time")
     assert ask(tmp_path, AT, "--json") == 0
     told = json.loads(capsys.readouterr().out)
-    assert [line.partition(",")[0] for line in told["runs"]] == ["run 1: live", "run 2: live"]
+    names = [f"run 20261121T070{number}00Z-live-bitflyer: live" for number in (1, 2)]
+    assert [line.partition(",")[0] for line in told["runs"]] == names
     assert [hold["reason"] for hold in told["holds"]] == ["stall_immature", "stopping", "quiet_time"]
     run_of(logs, 3, "backtest", f"{stamp(100)},0,1519,0,hold,,,,budget")
     assert ask(tmp_path, AT) == 2
     err = capsys.readouterr().err
-    assert f"{AT} is in 3 runs; accepted: --run with the number of one:" in err
-    assert "run 3: backtest, FX_BTC_JPY of https://v, started 2026-11-21 07:03:00 UTC, unfinished: it was killed" in err
-    assert ask(tmp_path, AT, "--run", "3") == 0
+    assert f"{AT} is in 3 runs; accepted: --run with the name of one:" in err
+    name = "20261121T070300Z-backtest-bitflyer"
+    assert f"run {name}: backtest, FX_BTC_JPY of bitflyer, https://v, started 2026-11-21 07:03:00 UTC, killed" in err
+    assert ask(tmp_path, AT, "--run", "20261121T0703") == 0
     said = answer(capsys)
-    assert "run 3: backtest" in said
+    assert f"run {name}: backtest" in said
     assert "quiet_time" not in said
-    assert ask(tmp_path, AT, "--run", "live") == 0
-    assert "budget" not in answer(capsys)
-    assert ask(tmp_path, "--runs") == 0
-    assert len(capsys.readouterr().out.splitlines()) == 3
-    assert main(["--log-dir", str(logs)]) == 2
-    assert "TIME or ORDER_ID is missing" in capsys.readouterr().err
+    assert ask(tmp_path, AT, "--run", "20261121T07") == 2
+    assert "--run 20261121T07: begins the names of 3 runs; accepted: " in capsys.readouterr().err
 
 
 def test_rows_without_a_manifest_are_of_an_unknown_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -578,4 +574,4 @@ def test_rows_without_a_manifest_are_of_an_unknown_run(tmp_path: Path, capsys: p
         f"{stamp(500)},0,1519,0,hold,,,,budget",
     )
     assert ask(tmp_path, AT) == 0
-    assert "unknown run: rows that no run's manifest covers" in answer(capsys)
+    assert "run unknown: rows in " in answer(capsys)

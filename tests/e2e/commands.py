@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from stall_then_strike.infra.logs.run_list import RunList
 from tests.e2e.forked import COMMANDS, REPO, Forked
 
 Process = subprocess.Popen[str] | Forked
@@ -104,16 +105,29 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def newest(log_dir: Path) -> Path:
+    """The folder of the run that began last; one that is no log folder of runs itself."""
+    runs = RunList(log_dir).all
+    return runs[-1].files.folder if runs else log_dir
+
+
+def app_log(log_dir: Path) -> str:
+    """The runtime log of the run that began last; empty before there is one."""
+    path = newest(log_dir) / "runtime" / "app.log"
+    return path.read_text() if path.is_file() else ""
+
+
 def rows(log_dir: Path, kind: str) -> list[dict[str, str]]:
-    """All rows of one kind, over all days. A last line without end is still being written and is left out."""
+    """All rows of one kind, over all runs and days. A last line without end is still being written and is left out."""
     found: list[dict[str, str]] = []
-    for path in sorted((log_dir / kind).glob("*.csv")):
+    folders = [run.files.folder for run in RunList(log_dir).all] or [log_dir]
+    for path in (path for folder in folders for path in sorted((folder / kind).glob("*.csv"))):
         text = path.read_text()
         found.extend(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))
     return found
 
 
 def csv_bytes(log_dir: Path) -> dict[str, bytes]:
-    """All CSV files by name."""
+    """All CSV files of the newest run by name."""
     kinds = ("trades", "orders", "decisions")
-    return {path.name: path.read_bytes() for kind in kinds for path in sorted((log_dir / kind).glob("*.csv"))}
+    return {path.name: path.read_bytes() for kind in kinds for path in sorted((newest(log_dir) / kind).glob("*.csv"))}

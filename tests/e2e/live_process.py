@@ -19,7 +19,7 @@ from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, Privat
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_S
-from tests.e2e.commands import REPO, TIMEOUT_S
+from tests.e2e.commands import REPO, TIMEOUT_S, app_log
 from tests.e2e.forked import Forked
 from tests.live.rig import OPEN_ALL_DAY, LiveRoom, live_config
 
@@ -101,7 +101,7 @@ class Place:
         return [order.acceptance_id for order in live if order.state.value == "ACTIVE"]
 
     def app_log(self) -> str:
-        return (self.folder / "logs" / "runtime" / "app.log").read_text()
+        return app_log(self.folder / "logs")
 
 
 def placed(there: Place) -> int:

@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from stall_then_strike.app.control.ctl import main
-from tests.e2e.commands import REPO, TIMEOUT_S
+from tests.e2e.commands import REPO, TIMEOUT_S, app_log, newest
 
 BIN = Path(sys.executable).parent
 
@@ -51,9 +51,8 @@ def test_a_run_is_commanded_reloaded_and_watched(tmp_path: Path, capsys: pytest.
             _commanded(logs, capsys)
             settings.write_text("env: sim\nstrategy: {ttl_ms: 600}\n")
             process.send_signal(signal.SIGHUP)
-            log = logs / "runtime" / "app.log"
             said = "settings changed: by SIGHUP: strategy.ttl_ms: 700 -> 600"
-            wait_until("the new settings", lambda: said in log.read_text())
+            wait_until("the new settings", lambda: said in app_log(logs))
             settings.write_text("env: sim\nstrategy: {ttl_ms: -1}\nrisk: {max_rejects: 12}\n")
             assert main(["reload", "--yes", "--log-dir", str(logs)]) == 1
             assert "nothing is changed" in capsys.readouterr().err
@@ -62,14 +61,14 @@ def test_a_run_is_commanded_reloaded_and_watched(tmp_path: Path, capsys: pytest.
         finally:
             process.kill()
             process.wait()
-    assert not (logs / "control.sock").exists()
+    assert not (newest(logs) / "control.sock").exists()
     assert main(["status", "--log-dir", str(logs)]) == 1
     assert "ctl: no run answers" in capsys.readouterr().err
 
 
 def _commanded(logs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     at = ["--log-dir", str(logs)]
-    assert (logs / "control.sock").stat().st_mode & 0o777 == 0o600
+    assert (newest(logs) / "control.sock").stat().st_mode & 0o777 == 0o600
     assert main(["pause", *at]) == 2
     assert "there is no terminal; accepted: --yes" in capsys.readouterr().err
     assert main(["pause", "--yes", *at]) == 0

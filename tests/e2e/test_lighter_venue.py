@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from stall_then_strike.infra.accounts_file import FILE_VARIABLE
-from tests.e2e.commands import Process, read_line, run, running, wait_until
+from tests.e2e.commands import Process, app_log, read_line, run, running, wait_until
 from tests.e2e.test_doctor import verdicts
 from tests.e2e.test_watchdog import TRADER
 
@@ -54,8 +54,7 @@ class Place:
 
     @property
     def log(self) -> str:
-        path = self.folder / "logs" / "runtime" / "app.log"
-        return path.read_text() if path.exists() else ""
+        return app_log(self.folder / "logs")
 
     def account(self) -> dict[str, Any]:
         time.sleep(0.2)  # 800 such calls a minute are allowed
@@ -159,7 +158,9 @@ def trading(place: Place) -> Iterator[Process]:
 
 
 @pytest.mark.slow
-def test_orders_of_a_killed_trader_are_cancelled_and_until_then_the_venue_would_have_done_it(place: Place) -> None:
+def test_orders_of_a_killed_trader_are_cancelled_and_until_then_the_venue_would_have_done_it(
+    place: Place, alerted: list[str]
+) -> None:
     place.place_two()
     with watching(place, "watch.account=dog") as dog:
         with trading(place) as trader:
@@ -167,6 +168,8 @@ def test_orders_of_a_killed_trader_are_cancelled_and_until_then_the_venue_would_
             trader.send_signal(signal.SIGKILL)
             wait_until("the end of all orders", lambda: place.orders() == 0)
             wait_until("the word on it", lambda: "cancel-all 1 of 2 was accepted" in place.log)
+            wait_until("the alert", lambda: alerted)
+            assert "no heartbeat: cancel-all 1 of 2 was accepted; positions are left open" in alerted[0]
         dog.send_signal(signal.SIGTERM)
         assert dog.wait(20) == 0
     assert f"{SWITCH} set" in place.log

@@ -14,10 +14,7 @@ import pytest
 from tests.e2e.commands import REPO, TIMEOUT_S, free_port, read_line, running
 from tests.e2e.test_doctor import KEY, SECRET, environment, flags
 
-LIGHTER = (
-    *("--config", str(REPO / "configs/lighter-sim.yml")),
-    *("--set", "instruments=[]", "--set", "exchange.product_code=ETH"),
-)
+LIGHTER = ("--base", str(REPO / "configs/base.yml"), "--config", str(REPO / "configs/lighter-sim.yml"))
 PROBE = (sys.executable, "-m", "stall_then_strike.app.contact.probe")
 
 
@@ -63,6 +60,21 @@ def test_faithful_venue_has_no_deviation(venue: str, tmp_path: Path) -> None:
     assert SECRET not in text + out
 
 
+@pytest.mark.slow(seconds=12)
+@pytest.mark.parametrize("more", [(), ("--public",)])
+def test_faithful_lighter_has_no_deviation(more: tuple[str, ...], tmp_path: Path) -> None:
+    """The first of its three markets."""
+    pytest.importorskip("lighter")
+    flags = [*LIGHTER, *more, "--duration", "8", "--report", "report.md"]
+    code, out, err = ended(probe(tmp_path, *flags, key=None))
+    assert (code, err) == (0, "")
+    assert "probe of ETH on the embedded exchange" in " ".join(out.split())
+    assert "No deviation" in out
+    assert ("account_all: 1 messages" in out) is (not more)
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
+
+
 @pytest.mark.slow(seconds=9)
 def test_deviations_end_with_1_and_are_in_the_report(tmp_path: Path) -> None:
     sets = ("--base", str(REPO / "configs/base.yml"), "--config", str(REPO / "configs/sim.yml"))
@@ -101,7 +113,7 @@ def test_nobody_there_is_a_deviation(tmp_path: Path) -> None:
     [
         ((), "or --public, which needs no keys"),
         (("--set", "exchange.base_url=http://example.com", "--set", "exchange.ws_url=ws://x"), "bitFlyer over TLS"),
-        (("--public", *LIGHTER), "probe knows one venue; accepted: bitflyer"),
+        (("--config", str(REPO / "configs/lighter.yml")), "or --public, which needs no keys"),
         (("--public", "--report", "old.md"), "--report old.md exists"),
         (("--duration", "0"), "--duration"),
     ],

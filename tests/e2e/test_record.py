@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.tapes.tape_reader import read_tape
-from tests.e2e.commands import free_port, read_line, run, running, wait_until
+from tests.e2e.commands import free_port, newest, read_line, run, running, wait_until
 from tests.research.replay.replay_rig import frames, manifest, texts
 
 READY = r"sim_exchange ready rest=(\S+) ws=(\S+)"
@@ -51,7 +51,7 @@ def test_signal_loses_nothing(number: signal.Signals, tmp_path: Path) -> None:
         flags = ["--set", f"exchange.base_url={rest}", "--set", f"exchange.ws_url={ws}"]
         with running("record", *flags, "--out", raw, "--log-dir", tmp_path / "logs") as process:
             read_line(venue, "stopped: end of tape")
-            logs = tmp_path / "logs" / "runtime"
+            logs = newest(tmp_path / "logs") / "runtime"
             wait_until("the end of the connection", lambda: any(DROPPED in log.read_text() for log in logs.iterdir()))
             process.send_signal(number)
             out, err = process.communicate(timeout=30)

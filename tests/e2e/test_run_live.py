@@ -21,7 +21,7 @@ from stall_then_strike.sim.bitflyer.keys import PERMISSIONS, ApiKey
 from stall_then_strike.sim.bitflyer.tickets import Refusal
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import BoardState
-from tests.e2e.commands import REPO, TIMEOUT_S, free_port, rows
+from tests.e2e.commands import REPO, TIMEOUT_S, free_port, newest, rows
 from tests.e2e.forked import forked
 from tests.e2e.live_process import KEY, Place, environment, place, placed, shown_in
 
@@ -123,7 +123,7 @@ async def test_embedded_exchange_needs_no_keys_and_leaves_equal_books(tmp_path: 
         timeout=TIMEOUT_S,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    with JournalReader.open(log_dir / "journal" / "FX_BTC_JPY.sqlite3") as reader:
+    with JournalReader.open(newest(log_dir) / "journal" / "FX_BTC_JPY.sqlite3") as reader:
         known = Counter((f.row.order_id, f.row.side.value, f.row.size) for f in reader.fills())
         live = reader.live_orders()
     assert live == []
@@ -304,6 +304,35 @@ async def test_c11_second_process_is_refused_by_journal_and_by_account(tmp_path:
         first.send_signal(signal.SIGTERM)
         assert (await there.ended(first))[0] == 0
         there.room.check()
+
+
+@pytest.mark.slow
+async def test_shadow_runs_beside_a_live_run_and_sends_nothing(tmp_path: Path) -> None:
+    """Without a question. The live run's orders are no finding of its own books, and its journal is untouched."""
+    async with place(tmp_path) as there:
+        live = there.start("run_live", *there.live_flags())
+        await there.until("a quote", lambda: placed(there), live)
+        flags = [*there.flags, "--log-dir", str(tmp_path / "shadow"), "--shadow", "--duration", "12"]
+        code, out, err = await there.run("run_live", *flags)
+        assert code == 0, err
+        assert "shadow" in out
+        assert "a live run would have sent" in out
+        assert "nothing was sent" in out
+        assert "the private channel tells of what this run did not do" in out
+        assert "No deviation" not in (newest(tmp_path / "shadow") / "shadow.md").read_text()
+        with JournalReader.open(journal_path(newest(tmp_path / "shadow") / "journal", "FX_BTC_JPY")) as reader:
+            assert not [fact for fact in reader.facts() if fact.what in {"halt", "difference", "stranger"}]
+            ours = {order.order_id for order in reader.orders()}
+        assert ours
+        assert all(name is None or name.startswith("PAPER-") for name in ours)
+        for command in ("state", "why"):
+            more = ["now"] if command == "why" else []
+            code, out, err = await there.run(command, *there.flags, "--log-dir", str(tmp_path / "shadow"), *more)
+            assert code == 0, err
+        live.send_signal(signal.SIGTERM)
+        assert (await there.ended(live))[0] == 0
+        there.room.check()
+        assert placed(there) == sum("POST" in call and "sendchildorder" in call for call in there.sent)
 
 
 @pytest.mark.slow

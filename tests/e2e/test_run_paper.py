@@ -13,7 +13,20 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.config.loader import load_app_config
-from tests.e2e.commands import REPO, csv_bytes, free_port, read_line, rows, run, running, start, wait_until
+from stall_then_strike.infra.logs.run_list import RunList
+from tests.e2e.commands import (
+    REPO,
+    app_log,
+    csv_bytes,
+    free_port,
+    newest,
+    read_line,
+    rows,
+    run,
+    running,
+    start,
+    wait_until,
+)
 from tests.shared_data import real_tape_path
 
 
@@ -115,16 +128,16 @@ def test_second_signal_while_the_logs_are_closed_changes_nothing(tmp_path: Path)
     assert "strikes" in out
 
 
-def test_second_run_on_a_log_folder_is_refused_and_the_next_one_is_not(tmp_path: Path) -> None:
+def test_two_runs_at_a_time_have_folders_of_their_own(tmp_path: Path) -> None:
     with running("run_paper", "--sim", "--log-dir", tmp_path) as first:
-        wait_until("the first run", (tmp_path / "runtime" / "app.log").exists)
-        second = run("run_paper", "--sim", "--duration", "1", "--log-dir", tmp_path)
-        assert second.returncode == 1
-        assert "in use by another run" in second.stderr
+        wait_until("the first run", lambda: RunList(tmp_path).running)
+        second = run("run_paper", "--sim", "--speed", "max", "--duration", "10", "--log-dir", tmp_path)
+        assert second.returncode == 0, second.stderr
+        assert [each.is_running for each in RunList(tmp_path).all] == [True, False]
+        assert (tmp_path / "latest").readlink() == Path(RunList(tmp_path).all[-1].name)
         first.kill()
         first.wait(timeout=30)
-    third = run("run_paper", "--sim", "--speed", "max", "--duration", "10", "--log-dir", tmp_path)
-    assert third.returncode == 0, third.stderr
+    assert [each.how_it_ended for each in RunList(tmp_path).all] == ["killed", "duration over"]
 
 
 def test_order_ids_of_two_runs_in_one_log_folder_differ(tmp_path: Path) -> None:
@@ -183,7 +196,7 @@ def test_kill_switch_flattens_and_exits_with_3(tmp_path: Path) -> None:
     assert decisions[halt]["reason"] == "kill_pnl"
     assert all(row["decision_type"] != "strike" for row in decisions[halt:])
     assert rows(tmp_path, "trades")[-1]["inventory_after"] == "0"
-    assert "HALT kill_pnl" in (tmp_path / "runtime" / "app.log").read_text()
+    assert "HALT kill_pnl" in app_log(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -242,24 +255,24 @@ def test_unreachable_venue_names_the_way_out_and_exits_with_1(tmp_path: Path) ->
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the full device of Linux")
 def test_f6_full_disk_stops_quoting_and_exits_with_3(tmp_path: Path) -> None:
     """The orders file is on a full disk from the first row on."""
-    tape = real_tape_path()
-    (tmp_path / "orders").mkdir()
-    (tmp_path / "orders" / "orders-20211212.csv").symlink_to("/dev/full")
-    ended = run("run_paper", "--tape", tape, "--speed", "5", "--log-dir", tmp_path)
-    assert ended.returncode == 3, ended.stderr
-    assert "log_failure" in ended.stdout
-    assert "No space left" in (tmp_path / "runtime" / "app.log").read_text()
+    with running("run_paper", "--tape", real_tape_path(), "--speed", "5", "--log-dir", tmp_path) as process:
+        wait_until("the run's folder", lambda: RunList(tmp_path).all)
+        (newest(tmp_path) / "orders").mkdir(exist_ok=True)
+        (newest(tmp_path) / "orders" / "orders-20211212.csv").symlink_to("/dev/full")
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    assert "log_failure" in out
+    assert "No space left" in app_log(tmp_path)
     decisions = rows(tmp_path, "decisions")
     halt = next(number for number, row in enumerate(decisions) if row["decision_type"] == "halt")
     assert all(row["decision_type"] != "strike" for row in decisions[halt:])
 
 
-@pytest.mark.parametrize("kind", ["runtime", "trades", "orders", "decisions"])
-def test_f7_log_folder_that_cannot_be_written_is_an_error_by_name(kind: str, tmp_path: Path) -> None:
-    (tmp_path / kind).write_text("a file where the folder should be")
-    ended = run("run_paper", "--sim", "--duration", "5", "--log-dir", tmp_path)
+def test_f7_log_folder_that_cannot_be_written_is_an_error_by_name(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("a file where the folder should be")
+    ended = run("run_paper", "--sim", "--duration", "5", "--log-dir", tmp_path / "logs")
     assert ended.returncode == 1
-    assert str(tmp_path / kind) in ended.stderr
+    assert str(tmp_path / "logs") in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -19,13 +17,13 @@ import pytest
 
 from stall_then_strike.infra.watch.heartbeat import age_sec, read_beat
 from stall_then_strike.sim.bitflyer.keys import ApiKey
-from tests.e2e.commands import Process, read_line, run, running, wait_until
+from tests.e2e.commands import Process, app_log, read_line, run, running, wait_until
+from tests.e2e.conftest import ALERT_TOKEN
 from tests.sim.private_rig import sign
 
 KEY = ApiKey(key="demo-key", secret="made-up-secret")
 WATCHDOG = ("watchdog",)
 EXCHANGE = ("sim_exchange",)
-ALERT_TOKEN = "made-up-token"
 LIMIT_S = 2
 
 TRADER = """
@@ -60,8 +58,7 @@ class Place:
 
     @property
     def log(self) -> str:
-        path = self.folder / "logs" / "runtime" / "app.log"
-        return path.read_text() if path.exists() else ""
+        return app_log(self.folder / "logs")
 
     def call(self, method: str, target: str, fields: Any = None) -> Any:
         body = b"" if fields is None else json.dumps(fields).encode()
@@ -126,30 +123,6 @@ def watching(place: Place) -> Iterator[Process]:
     with running(*WATCHDOG, *place.flags()) as dog:
         wait_until("the watchdog's start", lambda: "waiting for a heartbeat" in place.log)
         yield dog
-
-
-@pytest.fixture
-def alerted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What a webhook of the operator is told."""
-    got: list[str] = []
-
-    class Hook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            alert = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            got.append(f"{alert['title']}: {alert['message']}")
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-            """Say nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Hook) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        monkeypatch.setenv("STALL_ALERT_URLS", f"json://127.0.0.1:{server.server_port}/{ALERT_TOKEN}")
-        yield got
-        server.shutdown()
-        thread.join(20)
 
 
 @pytest.mark.slow

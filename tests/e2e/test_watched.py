@@ -20,7 +20,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import REPO, TIMEOUT_S, full_pipe, read_line, rows, run, running, start, wait_until
+from tests.e2e.commands import (
+    REPO,
+    TIMEOUT_S,
+    app_log,
+    full_pipe,
+    newest,
+    read_line,
+    rows,
+    run,
+    running,
+    start,
+    wait_until,
+)
 from tests.e2e.forked import Forked
 
 BIN = REPO / ".venv" / "bin"
@@ -83,8 +95,7 @@ def end_of(words: Flags, out: int) -> int:
 
 
 def is_in_log(folder: Path, words: str) -> bool:
-    log = folder / "logs" / "runtime" / "app.log"
-    return log.is_file() and words in log.read_text()
+    return words in app_log(folder / "logs")
 
 
 def ended(process: subprocess.Popen[bytes]) -> int:
@@ -166,7 +177,7 @@ def test_files_that_are_closed_at_the_start_change_no_end(command: str, tmp_path
     process = started([*CLOSED, *line(command, tmp_path, [], 1)], subprocess.DEVNULL)
     assert ended(process) == 0
     if command == "run_paper":
-        for path in (tmp_path / "logs" / "decisions").glob("*.csv"):
+        for path in (newest(tmp_path / "logs") / "decisions").glob("*.csv"):
             assert path.read_text().startswith("ts,")
 
 

@@ -13,7 +13,7 @@ import pytest
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.types.text import utc_iso
-from tests.e2e.commands import TIMEOUT_S, rows
+from tests.e2e.commands import TIMEOUT_S, newest, rows
 from tests.e2e.forked import forked
 
 Answer = tuple[int, dict[str, Any]]
@@ -47,7 +47,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_orders_of_a_live_run(live: Path) -> None:
     ask = asker(live)
-    with JournalReader.open(journal_path(live / "journal", "FX_BTC_JPY")) as reader:
+    with JournalReader.open(journal_path(newest(live) / "journal", "FX_BTC_JPY")) as reader:
         orders, fills = list(reader.orders()), list(reader.fills())
     filled = next(order for order in orders if order.state == "filled" and order.tag == "stall")
     cancelled = next(order for order in orders if order.state == "cancelled")
@@ -100,7 +100,7 @@ def test_moments_of_a_live_run(live: Path) -> None:
 
 @pytest.mark.slow
 def test_the_text_has_80_columns_and_no_colours(live: Path) -> None:
-    with JournalReader.open(journal_path(live / "journal", "FX_BTC_JPY")) as reader:
+    with JournalReader.open(journal_path(newest(live) / "journal", "FX_BTC_JPY")) as reader:
         halted_ns = reader.memo().halt_ns  # type: ignore[union-attr] - it halted
     done = command("why", utc_iso(halted_ns), "--log-dir", live)
     assert (done.returncode, done.stderr) == (0, "")
@@ -121,7 +121,7 @@ def test_a_paper_run_and_its_cut_line(tmp_path: Path) -> None:
     assert told["orders"][0]["registered"] is not None
     assert told["fills"][0]["pnl_jpy"] == trade["pnl_jpy"]
 
-    (path,) = (tmp_path / "decisions").glob("*.csv")
+    (path,) = (newest(tmp_path) / "decisions").glob("*.csv")
     path.write_bytes(path.read_bytes()[:-5])
     code, told = ask(trade["ts"])
     assert code == 0

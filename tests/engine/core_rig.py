@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
+from stall_then_strike.engine.orders import Order
 from stall_then_strike.engine.strategy import MakeStrategy
 from stall_then_strike.engine.strategy_stall import stall_then_strike
 from stall_then_strike.engine.venue.rules import VenueRules
@@ -42,6 +43,7 @@ from stall_then_strike.types.dto import (
     Side,
     Step,
     Tick,
+    TimeInForce,
     VenueStatus,
 )
 from stall_then_strike.types.instrument import Lots, Money, Ticks
@@ -115,6 +117,22 @@ def fill(
         client_order_id=None if name is None else ClientOrderId(name),
         order_id=None if order_id is None else OrderId(order_id),
     )
+
+
+def own_order(name: str = "a", size: int = MIN, **others: Any) -> Order:
+    """A quote of ours that was just sent."""
+    values: dict[str, Any] = {
+        "client_order_id": ClientOrderId(name),
+        "side": BUY,
+        "price": Ticks(100),
+        "size": Lots(size),
+        "time_in_force": TimeInForce.GTC,
+        "ttl_ms": 800,
+        "tag": "stall",
+        "reason": Reason.STRIKE,
+        "sent_ns": START_NS,
+    }
+    return Order(**(values | others))
 
 
 def core_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
 
 import pytest
 from hypothesis import strategies as st
@@ -19,30 +19,14 @@ from stall_then_strike.types.dto import (
     OrderEventKind,
     OrderId,
     OrderTerms,
-    Reason,
-    TimeInForce,
 )
 from stall_then_strike.types.instrument import Lots, Ticks
-from tests.engine.core_rig import BUY, SELL, fill, properties
+from tests.engine.core_rig import BUY, SELL, fill, own_order, properties
 
 S, K = OrderState, OrderEventKind
 SIZE = 100
+new_order = partial(own_order, size=SIZE, sent_ns=0)
 VENUE = "V"
-
-
-def new_order(name: str = "a", size: int = SIZE, **others: Any) -> Order:
-    return Order(
-        client_order_id=ClientOrderId(name),
-        side=BUY,
-        price=Ticks(100),
-        size=Lots(size),
-        time_in_force=TimeInForce.GTC,
-        ttl_ms=800,
-        tag="stall",
-        reason=Reason.STRIKE,
-        sent_ns=0,
-        **others,
-    )
 
 
 def told(kind: OrderEventKind, name: str | None = "a", order_id: str | None = None) -> OrderEvent:
@@ -369,7 +353,7 @@ class AnyInterleaving(RuleBasedStateMachine):
     @rule()
     def send(self) -> None:
         name = f"n{len(self.known)}"
-        self.known[name] = order = new_order(name, 100)
+        self.known[name] = order = new_order(name)
         self.booked[name] = {}
         self.orders.add(order)
 

@@ -94,8 +94,8 @@ class Venue:
             await ws.send_json(data(SNAPSHOT, WHOLE))
 
 
-def data(channel: str, content: Any) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "method": "channelMessage", "params": {"channel": channel, "message": content}}
+def data(channel: Any, content: Any, method: Any = "channelMessage") -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "method": method, "params": {"channel": channel, "message": content}}
 
 
 def config(url: str, **ws: Any) -> AppConfig:

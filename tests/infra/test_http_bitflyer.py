@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 
 from stall_then_strike.config.models import ExchangeConfig
 from stall_then_strike.infra.bitflyer.bitflyer_rules import LimitName
-from stall_then_strike.infra.bitflyer.credentials import sign_for
+from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.http_bitflyer import MAX_PAGES, BitflyerHttp
 from stall_then_strike.sim.bitflyer.keys import PERMISSIONS, ApiKey
@@ -41,6 +41,7 @@ from stall_then_strike.types.dto import (
 )
 from stall_then_strike.types.errors import AuthRefused, NotSent, Overloaded, Rejected, Throttled, VenueError
 from stall_then_strike.types.instrument import Lots, Ticks
+from tests.infra.ready_rig import ready
 from tests.signing import SIGNED
 from tests.sim.exchange_rig import PRODUCT, START_NS
 from tests.sim.private_rig import ASK, BID, KEY, MID, NO_CALENDAR, NO_LIMITS, OTHER, QUIET
@@ -79,7 +80,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(*keys: ApiKey, use: ApiKey = KEY, **options: Any) -> AsyncIterator[Desk]:
+async def desk(*keys: ApiKey, use: ApiKey = KEY, is_ready: bool = False, **options: Any) -> AsyncIterator[Desk]:
     options.setdefault("limits", NO_LIMITS)
     private = PrivateVenue(
         Market(seed=1, start_ns=START_NS, model=QUIET), keys or (KEY,), PrivateSettings(calendar=NO_CALENDAR, **options)
@@ -91,14 +92,17 @@ async def desk(*keys: ApiKey, use: ApiKey = KEY, **options: Any) -> AsyncIterato
         async with (
             BitflyerExchange(private.market, clock=clock, private=private, ip_limit=None) as exchange,
             pybotters.Client(apis={"bitflyer": [use.key, use.secret]}) as client,
+            AsyncExitStack() as stack,
         ):
+            pair, url = Credentials(key=use.key, secret=use.secret), exchange.base_url
             http = BitflyerHttp(
                 client,
-                ExchangeConfig(base_url=exchange.base_url),
+                ExchangeConfig(base_url=url),
                 clock,
                 timeout=TIMEOUT,
                 on_reading=readings.append,
                 on_skew=skews.append,
+                at_once=await stack.enter_async_context(ready(url, pair)) if is_ready else None,
             )
             yield Desk(http, private, exchange, readings, skews)
 
@@ -115,8 +119,9 @@ def request(
     )
 
 
-async def test_orders_are_sent_with_an_end_and_with_exact_numbers() -> None:
-    async with desk(collateral_jpy=Decimal(100_000_000)) as d:
+@pytest.mark.parametrize("is_ready", [False, True])
+async def test_orders_are_sent_with_an_end_and_with_exact_numbers(is_ready: bool) -> None:
+    async with desk(collateral_jpy=Decimal(100_000_000), is_ready=is_ready) as d:
         name = await d.http.place(request(size=123_456_789))
         await d.http.place(request(price=None, size=100_000, tif=TimeInForce.IOC))
         limit, market = d.sent("sendchildorder")

@@ -7,7 +7,7 @@ import json
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 
 import aiohttp
 import pybotters
@@ -30,6 +30,7 @@ from stall_then_strike.types.errors import (
     VenueError,
 )
 from stall_then_strike.types.instrument import Lots, Ticks
+from tests.infra.ready_rig import ready
 from tests.signing import SIGNED
 
 pytestmark = SIGNED
@@ -90,8 +91,13 @@ async def repeats_what_it_was_sent(_reader: asyncio.StreamReader, writer: asynci
 
 
 @asynccontextmanager
-async def venue(serve: Serve, *, timeout_s: float = 10.0) -> AsyncIterator[tuple[BitflyerHttp, list[bytes]]]:
-    """A client of a venue that serves every request so; the requests as they came."""
+async def venue(
+    serve: Serve, *, timeout_s: float = 10.0, is_ready: bool = False
+) -> AsyncIterator[tuple[BitflyerHttp, list[bytes]]]:
+    """A client of a venue that serves every request so; the requests as they came.
+
+    ``is_ready``: orders and cancels have open connections.
+    """
     requests: list[bytes] = []
     serving: set[asyncio.Task[None] | None] = set()
 
@@ -112,12 +118,12 @@ async def venue(serve: Serve, *, timeout_s: float = 10.0) -> AsyncIterator[tuple
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     with sign_for("127.0.0.1"):
-        async with pybotters.Client(apis=PAIR.apis()) as client:
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(pybotters.Client(apis=PAIR.apis()))
             limit = aiohttp.ClientTimeout(total=timeout_s)
-            yield (
-                BitflyerHttp(client, ExchangeConfig(base_url=url), SystemClock(), timeout=limit, redact=PAIR.redact),
-                requests,
-            )
+            at_once = await stack.enter_async_context(ready(url, PAIR)) if is_ready else None
+            cfg, clock = ExchangeConfig(base_url=url), SystemClock()
+            yield BitflyerHttp(client, cfg, clock, timeout=limit, redact=PAIR.redact, at_once=at_once), requests
     server.close()
     await asyncio.gather(*(task for task in serving if task is not None))
 
@@ -167,13 +173,14 @@ def texts_of(error: BaseException) -> str:
     return found
 
 
+@pytest.mark.parametrize("is_ready", [False, True])
 @pytest.mark.parametrize("name", FAULTS)
-async def test_every_fault_has_its_error_is_sent_once_and_shows_no_secret(name: str) -> None:
+async def test_every_fault_has_its_error_is_sent_once_and_shows_no_secret(name: str, is_ready: bool) -> None:
     serve, effect, question = FAULTS[name]
     logged: list[str] = []
     sink = logger.add(logged.append, level=0, format="{message} {extra} {exception}", diagnose=True, backtrace=True)
     try:
-        async with venue(serve, timeout_s=0.3 if "silence" in name else 10.0) as (client, requests):
+        async with venue(serve, timeout_s=0.3 if "silence" in name else 10.0, is_ready=is_ready) as (client, requests):
             for call, kind in (
                 (client.place(ORDER), effect),
                 (client.cancel(OrderId("JRF1")), effect),
@@ -203,12 +210,14 @@ async def test_cancel_is_taken_when_nothing_is_said_and_an_order_is_not(body: by
             await client.place(ORDER)
 
 
-async def test_order_is_accepted_by_its_name_alone() -> None:
-    async with venue(says(http("200 OK", ACCEPTED))) as (client, requests):
+@pytest.mark.parametrize("is_ready", [False, True])
+async def test_order_is_accepted_by_its_name_alone(is_ready: bool) -> None:
+    async with venue(says(http("200 OK", ACCEPTED)), is_ready=is_ready) as (client, requests):
         assert await client.place(ORDER) == "JRF20260101-000000-000001"
         assert len(requests) == 1
         assert PAIR.key.encode() in requests[0]
         assert PAIR.secret.encode() not in requests[0]
+        assert (b"Accept-Encoding" not in requests[0]) is is_ready  # by which the two ways can be told apart
 
 
 async def test_host_without_an_answer_to_a_connect_was_sent_nothing() -> None:

@@ -27,34 +27,17 @@ from stall_then_strike.types.dto import (
     Reason,
     Side,
     TimeInForce,
-    TradeLogRow,
 )
 from stall_then_strike.types.errors import LogError
 from stall_then_strike.types.instrument import Lots, Money, Ticks, fx_btc_jpy
+from tests.infra.journal.journal_rig import TS, trade
 
 DAY_NS = 86_400_000_000_000
-TS = 1_795_246_213_123_456_789  # 2026-11-21T07:30:13.123456789Z
 DAY = "20261121"
 QUICK = LogConfig(flush_ms=10)
 UNITS = fx_btc_jpy()
 
 needs_full_device = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the full device of Linux")
-
-
-def trade(ts_ns: int = TS, **changes: object) -> TradeLogRow:
-    row: dict[str, object] = {
-        "ts_ns": ts_ns,
-        "order_id": "JRF20261121-073013-000001",
-        "side": Side.BUY,
-        "price": Ticks(13_600_000),
-        "size": Lots(100_000),
-        "fee": Money(0),
-        "tag": "stall",
-        "pnl_jpy": Money(-1_234_567_800),
-        "pnl_cum_jpy": Money(1_000_000_000),
-        "inventory_after": Lots(-100_000),
-    }
-    return TradeLogRow(**(row | changes))  # type: ignore[arg-type]
 
 
 def order(ts_ns: int = TS, **changes: object) -> OrderLogRow:
@@ -225,7 +208,7 @@ def test_any_text_stays_one_line_and_reads_back(cells: list[str]) -> None:
 
 
 def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
-    rows = [kind(TS + step * 10**8) for step in range(500) for kind in (trade, order, decision)]
+    rows = [kind(ts_ns=TS + step * 10**8) for step in range(500) for kind in (trade, order, decision)]
     for name in ("one", "two"):
         write(tmp_path / name, rows)
     for path in (tmp_path / "one").glob("*/*.csv"):
@@ -237,7 +220,7 @@ def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
 
 def test_file_changes_with_the_utc_day_of_the_row(tmp_path: Path) -> None:
     midnight = TS - TS % DAY_NS + DAY_NS
-    write(tmp_path, [trade(midnight - 1), trade(midnight), trade(midnight + 1), trade(midnight - 2)])
+    write(tmp_path, [trade(ts_ns=midnight + step) for step in (-1, 0, 1, -2)])
     assert [line[:27] for line in lines(tmp_path, "trades", "20261121")[1:-1]] == ["2026-11-21T23:59:59.999999Z"] * 2
     assert [line[:27] for line in lines(tmp_path, "trades", "20261122")[1:-1]] == ["2026-11-22T00:00:00.000000Z"] * 2
     assert sum(line.startswith("ts,") for line in lines(tmp_path, "trades", "20261121")) == 1

@@ -18,6 +18,7 @@ from stall_then_strike.infra.pyb_session import PyBotterSession, SessionEvent
 from stall_then_strike.sim.bitflyer.keys import ApiKey, Keyring
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import (
     BoardSnapshot,
@@ -304,17 +305,14 @@ async def test_ping_during_the_login_costs_a_connection_and_no_more(venue: Venue
 # --- Drops -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["closed", "cut"])
+@pytest.mark.parametrize("kind", [FaultKind.CLOSE_SOCKETS, FaultKind.ABORT_SOCKETS])
 async def test_drop_takes_the_private_channel_down_before_the_book_and_a_login_brings_it_back(
-    room: Room, kind: str
+    room: Room, kind: FaultKind
 ) -> None:
     heard = Heard()
     async with room.session(heard) as session:
         seen = len(heard.events)
-        if kind == "closed":
-            await room.exchange.close_clients()
-        else:
-            room.exchange.abort_clients()
+        room.exchange.faults.inject(Fault(kind=kind))
         await heard.wait(is_private(False))
         await heard.wait(is_private(True), after=seen)
         await heard.wait(is_board(BookStatus.OK), after=seen)
@@ -330,7 +328,7 @@ async def test_login_refused_later_on_leaves_the_public_side_and_heals_when_acce
     heard = Heard()
     async with room.session(heard) as session:
         keyring, room.private.keyring = room.private.keyring, Keyring([])
-        await room.exchange.close_clients()
+        room.exchange.faults.inject(Fault(kind=FaultKind.CLOSE_SOCKETS))
         await heard.wait(is_private(False))
         seen = len(heard.events)
         await heard.wait(is_board(BookStatus.OK), after=seen)
@@ -371,14 +369,14 @@ async def test_refused_logins_are_paced(venue: Venue) -> None:
 async def test_channel_that_went_mute_is_not_noticed_and_healed_by_a_renewal(room: Room) -> None:
     heard = Heard()
     async with room.session(heard) as session:
-        room.exchange.mute(EVENTS)
+        room.exchange.faults.inject(Fault(kind=FaultKind.LOSE_FRAME, channel=EVENTS))
         name = await room.send(session, order())
         await eventually(lambda: room.private.statistics().live_orders == 1)
         seen = len(heard.events)
         await heard.wait(is_board(BookStatus.OK), after=seen + 1)
         assert session.statistics().is_private_live
         assert "registered" not in story(heard)
-        room.exchange.unmute(EVENTS)
+        room.exchange.faults.lift()
         session.renew("no event of an order")
         await heard.wait(is_private(False))
         await heard.wait(is_private(True), after=seen)

@@ -20,7 +20,7 @@ import pytest
 from rich.console import Console
 
 from stall_then_strike.app.shell.ending import Ending
-from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, open_run
+from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, Through, directly, open_run
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.venue.corrections import is_taken_back
@@ -28,7 +28,7 @@ from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import Journal, journal_path
 from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.infra.logs.log_folder import log_folders
+from stall_then_strike.infra.logs.run_files import RunFiles
 from stall_then_strike.infra.watch.alerts import Alerts, AlertUrls
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.sim.exchange.request_log import Audit
@@ -97,6 +97,7 @@ class TradingRoom:
         self.speed = clock.speed
         self.account = account_at(exchange, key)
         self.last: LiveRun | None = None
+        self.through: Through = directly
         self.attend: Callable[[LiveRun], None] = lambda run: None
         """Told of each run before it begins."""
         self.console = io.StringIO()
@@ -147,18 +148,18 @@ class TradingRoom:
             journal = stack.enter_context(self._journal(account))
             logs = [
                 stack.enter_context(CsvLogs(folder, one.exchange.instrument(), cfg.log))
-                for folder, one in zip(log_folders(self.logs, cfg), cfg.by_instrument(), strict=True)
+                for folder, one in zip(RunFiles(self.logs, cfg.products).each, cfg.by_instrument(), strict=True)
             ]
             parts = LiveParts(
                 cfg=cfg,
                 account=account,
                 journal=journal,
                 logs=logs,
-                log_dir=self.logs,
+                folder=self.logs,
                 screen=Screen(Console(file=self.console, width=200), live=False),
                 alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
             )
-            connection = venue_of(cfg).connect(cfg, self.clock, account)
+            connection = self.through(venue_of(cfg).connect(cfg, self.clock, account), cfg, self.clock)
             async with open_run(parts, cfg, self.clock, account, connection, ending) as run:
                 self.last = run
                 self.attend(run)

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.shell.ending import Ending
-from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, open_run
+from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, Through, directly, open_run
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.products import InstrumentConfig
@@ -34,14 +34,15 @@ from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import Journal, journal_path
 from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.infra.logs.log_folder import log_folders
+from stall_then_strike.infra.logs.run_files import RunFiles
+from stall_then_strike.infra.logs.run_list import RunList
 from stall_then_strike.infra.watch.alerts import Alerts, AlertUrls
 from stall_then_strike.sim.bitflyer.keys import ApiKey
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.exchange.flow_model import BANDS, FlowModel
-from stall_then_strike.types.dto import NS_PER_S, BookedFill
+from stall_then_strike.types.dto import NS_PER_S, BookedFill, Fact
 from stall_then_strike.types.instrument import fx_btc_jpy
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
 from stall_then_strike.venues.connection import Account
@@ -99,14 +100,14 @@ def open_parts(
     )
     logs = [
         stack.enter_context(CsvLogs(place, each.exchange.instrument(), cfg.log))
-        for place, each in zip(log_folders(folder / "logs", cfg), cfg.by_instrument(), strict=True)
+        for place, each in zip(RunFiles(folder / "logs", cfg.products).each, cfg.by_instrument(), strict=True)
     ]
     return LiveParts(
         cfg=cfg,
         account=account,
         journal=stack.enter_context(journal),
         logs=logs,
-        log_dir=folder / "logs",
+        folder=folder / "logs",
         screen=Screen(Console(file=console, width=200), live=False),
         alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
     )
@@ -129,6 +130,7 @@ class LiveRoom:
         """Nobody hears them; a test may put its own here."""
         self.settings: Settings | None = None
         """How a run reads its settings anew."""
+        self.through: Through = directly
         self.attend: Callable[[LiveRun], None] = lambda run: None
         """Told of each run before it begins."""
 
@@ -138,7 +140,7 @@ class LiveRoom:
         with ExitStack() as stack:
             parts = open_parts(stack, cfg, self.credentials, self.folder, self.console, self.clock.now_ns())
             parts = replace(parts, alerts=self.alerts, strategy=self.strategy, settings=self.settings)
-            connection = BitflyerConnection(cfg, self.clock, self.credentials)
+            connection = self.through(BitflyerConnection(cfg, self.clock, self.credentials), cfg, self.clock)
             async with open_run(parts, cfg, self.clock, self.credentials, connection, ending or Ending()) as run:
                 self.last = run
                 self.attend(run)
@@ -155,9 +157,11 @@ class LiveRoom:
     # --- what is left behind
 
     def rows(self, kind: str, number: int = 0) -> list[dict[str, str]]:
+        """Of all runs, if commands made folders for them."""
         found: list[dict[str, str]] = []
-        for path in sorted((log_folders(self.logs, self.cfg)[number] / kind).glob("*.csv")):
-            found.extend(csv.DictReader(path.read_text().splitlines()))
+        for run in [run.files.folder for run in RunList(self.logs).all] or [self.logs]:
+            for path in sorted((RunFiles(run, self.cfg.products).each[number] / kind).glob("*.csv")):
+                found.extend(csv.DictReader(path.read_text().splitlines()))
         return found
 
     def journal(self, number: int = 0) -> tuple[list[BookedFill], Any]:
@@ -166,6 +170,11 @@ class LiveRoom:
         with JournalReader.open(path) as reader:
             of = reader.of(self.cfg.products[number])
             return list(of.fills()), of.memo()
+
+    def facts(self, what: str | None = None) -> list[Fact]:
+        """What the journal tells of all instruments together, or of one kind."""
+        with JournalReader.open(journal_path(self.cfg.journal.dir, self.cfg.exchange.product_code)) as reader:
+            return [fact for fact in reader.facts() if what in {None, fact.what}]
 
     def working(self) -> list[str]:
         """Orders on the book, or on their way there, for longer than they may live."""

@@ -100,7 +100,7 @@ def main(told: dict[str, Any]) -> int:
                 account=credentials,
                 journal=journal,
                 logs=[logs],
-                log_dir=folder / "logs",
+                folder=folder / "logs",
                 screen=Screen(Console(file=screen), live=False),
                 alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
             )

@@ -13,7 +13,6 @@ import pytest
 from stall_then_strike.app.control import doorway
 from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.control.socket_client import NoRun, Told, ask
-from stall_then_strike.app.control.socket_server import socket_path
 from stall_then_strike.app.shell import cli
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.types.dto import Reason
@@ -28,11 +27,11 @@ pytestmark = SIGNED
 
 
 async def do(work: AtWork, verb: str, reason: str = "", **more: str) -> Told:
-    return await ask(socket_path(work.room.logs), "POST", verb, {"reason": reason, **more})
+    return await ask(work.room.logs / "control.sock", "POST", verb, {"reason": reason, **more})
 
 
 async def see(work: AtWork, what: str = "status") -> Told:
-    return await ask(socket_path(work.room.logs), "GET", what)
+    return await ask(work.room.logs / "control.sock", "GET", what)
 
 
 class Files:
@@ -107,7 +106,7 @@ async def test_commands_have_their_effect_at_the_exchange_and_are_replayed(tmp_p
         assert told_facts[0] == "pause: by root over the socket: a test X-Who: root"
         assert "strategy.size_min: 0.001 -> 0.002" in told_facts[-1]
         assert "the end" in work.facts("halt")[0].detail
-        assert not socket_path(work.room.logs).exists()
+        assert not (work.room.logs / "control.sock").exists()
         again = replayed(event_logs(raw), tmp_path / "again")
         assert again == csv_bytes(work.room.logs)
 
@@ -136,7 +135,7 @@ async def test_a_killed_run_is_paused_when_it_is_back(tmp_path: Path) -> None:
         await work.until("both quotes", lambda: len(work.resting) == 2)
         assert (await do(work, "flatten")).is_done
         await work.kill()
-        socket_path(work.room.logs).touch()  # what a killed process leaves
+        (work.room.logs / "control.sock").touch()  # what a killed process leaves
         await work.start()
         assert work.core.shared.paused is Reason.FLATTEN
         await work.until("empty book", lambda: not work.live)
@@ -149,7 +148,7 @@ async def test_attacks_on_the_socket_leave_trading_alone(tmp_path: Path, monkeyp
     """Bodies and heads without end, silence, readers that do not read: quotes come and go as before."""
     monkeypatch.setattr(doorway, "LIFE_S", 1.0)
     async with at_work(tmp_path, strategy={"ttl_ms": 800}) as work:
-        path = socket_path(work.room.logs)
+        path = work.room.logs / "control.sock"
         await work.until("a strike", lambda: work.core.record.tally.placed)
         hostile = [
             b"POST /pause HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n" + b"x" * 200_000,
@@ -217,3 +216,19 @@ async def figures(port: int) -> str:
     text = (await reader.read()).decode()
     writer.close()
     return text
+
+
+async def test_the_day_has_the_fills_of_all_its_runs_and_a_run_its_own(tmp_path: Path) -> None:
+    async with at_work(tmp_path, **STILL) as work:
+        await with_a_position(work)
+        before = len(work.room.journal()[0])
+        await work.kill()
+        await work.start()
+        await work.until("the run is seen", lambda: (work.room.logs / "control.sock").exists())
+        told = await see(work)
+        (one,) = told.content["snapshot"]["instruments"]
+        own = one["counts"]["fills"]
+        assert before > 0
+        assert one["day"]["fills"] == own + before
+        assert told.content["snapshot"]["day"]["fills"] == one["day"]["fills"]
+        await work.stop_and_check()

@@ -16,7 +16,7 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.config.loader import app_config, read_layers
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.logs.log_folder import log_folders
+from stall_then_strike.infra.logs.run_files import RunFiles
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.lighter.signing.signer import Secret
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
@@ -49,7 +49,7 @@ class Room(TradingRoom):
     def check(self) -> None:
         """Journal, CSV and inventory are the ledger's, to the unit; nothing works at the venue."""
         super().check()
-        each = zip(self.cfg.by_instrument(), log_folders(self.logs, self.cfg), strict=True)
+        each = zip(self.cfg.by_instrument(), RunFiles(self.logs, self.cfg.products).each, strict=True)
         for number, (one, folder) in enumerate(each):
             unit, (booked, _) = one.exchange.instrument(), self.booked(number)
             rows = [
@@ -111,7 +111,9 @@ def check_recording(folder: Path, cfg: AppConfig) -> None:
     (events,) = (folder / "raw").glob("*.events.jsonl.zst")
     ended = run_command("tape", "replay", events, "-o", folder / "again")
     assert ended.returncode == 0, ended.stderr
-    for ours, theirs in zip(log_folders(folder / "logs", cfg), log_folders(folder / "again", cfg), strict=True):
+    for ours, theirs in zip(
+        RunFiles(folder / "logs", cfg.products).each, RunFiles(folder / "again", cfg.products).each, strict=True
+    ):
         assert csv_bytes(ours) == csv_bytes(theirs)
 
 

@@ -22,4 +22,4 @@ async def test_books_equal_the_ledger(tmp_path: Path) -> None:
         cancels = room.exchange.audit.records("POST /v1/me/cancelchildorder")
         assert len(placed) > 40
         assert len(cancels) > 10
-        assert all('"minute_to_expire": 1' in call.body for call in placed)
+        assert all('"minute_to_expire":1,' in call.body for call in placed)

@@ -14,7 +14,7 @@ from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.halt import lift_halt
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
-from stall_then_strike.infra.logs.log_folder import log_folders
+from stall_then_strike.infra.logs.run_files import RunFiles
 from stall_then_strike.tapes.tape_files import product_of
 from stall_then_strike.types.dto import Reason
 from tests.e2e.commands import csv_bytes, run
@@ -69,7 +69,9 @@ async def test_both_trade_and_both_ledgers_are_equal(tmp_path: Path) -> None:
         (events,) = raw.glob("*.events.jsonl.zst")
         ended = run("tape", "replay", events, "-o", again)
         assert ended.returncode == 0, ended.stderr
-        for ours, theirs in zip(log_folders(room.logs, room.cfg), log_folders(again, room.cfg), strict=True):
+        for ours, theirs in zip(
+            RunFiles(room.logs, room.cfg.products).each, RunFiles(again, room.cfg.products).each, strict=True
+        ):
             assert csv_bytes(ours) == csv_bytes(theirs)
         venues = room.venue.products
         fills = [len(venue.ledger().fills) for venue in venues.values()]

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from itertools import zip_longest
+from itertools import chain, count, zip_longest
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -17,9 +17,12 @@ EXIT_CODES: Final = "exit codes"
 SAID: Final = ("stdout", "stderr")
 """The files that hold what its commands said."""
 
+_RUN: Final = re.compile(r"\d{8}T\d{6}Z-[a-z-]+-(?:bitflyer|lighter)(?:-\d+)?/?")
+"""A run's folder, which is named after its start."""
 _MADE_BY_THE_CLOCK: Final = (
     (re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.\d]*Z? \| "), ""),
     (re.compile(r"p50 \S+ \S+, p99 \S+ \S+ of"), "p50 *, p99 * of"),
+    (_RUN, ""),
     (re.compile(r"[ ─]+"), " "),  # columns are as wide as what is in them
     # Depends on whether this machine has compiled this version before.
     (re.compile(r", as the tape is short"), ""),
@@ -64,11 +67,16 @@ def outcome_of(folder: Path) -> Outcome:
     """Of the case that was run in a folder."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     names = [name for name in names if not name.startswith(_CACHE)]
-    files = {}
+    files: dict[str, Digest] = {}
     for name in names:
         if (content := comparable(folder / name)) is not None:
-            files[name] = Digest(hashlib.sha256(content).hexdigest(), content.count(b"\n"))
+            files[_free(_RUN.sub("", name), files)] = Digest(hashlib.sha256(content).hexdigest(), content.count(b"\n"))
     return Outcome([int(code) for code in (folder / EXIT_CODES).read_text().split()], files)
+
+
+def _free(name: str, taken: Mapping[str, Digest]) -> str:
+    """A file's name without that of its run; the same file of a later run has a number."""
+    return next(one for one in chain([name], (f"{name} ({number})" for number in count(2))) if one not in taken)
 
 
 def comparable(path: Path) -> bytes | None:

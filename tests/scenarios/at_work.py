@@ -184,8 +184,7 @@ class AtWork:
     # --- what is left behind
 
     def facts(self, what: str | None = None) -> list[Fact]:
-        with JournalReader.open(self._journal) as reader:
-            return [fact for fact in reader.facts() if what in {None, fact.what}]
+        return self.room.facts(what)
 
     def fills_of(self, order: ChildOrder) -> list[Fact]:
         return [fact for fact in self.facts("fill") if fact.order_id == order.acceptance_id]

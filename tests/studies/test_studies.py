@@ -148,11 +148,11 @@ def fill_of(found: TradeLogRow) -> Fill:
 
 
 def test_page_in_docs_is_of_this_study() -> None:
-    head = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").split("\n##")[0]
-    assert f"`{COMMAND}`" in head
-    assert Study().digest() in head, f"settings have changed since docs/results.md was written: run `{COMMAND}`"
+    foot = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").rpartition("\n## ")[2]
+    assert f"`{COMMAND}`" in foot
+    assert Study().digest() in foot, f"settings have changed since docs/results.md was written: run `{COMMAND}`"
     told = f"the market or its replay has changed since docs/results.md was written: run `{COMMAND}`"
-    assert probe(Study()) in head, told
+    assert probe(Study()) in foot, told
     assert re.search(r"^results:.*\n\t.*-m studies$", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 

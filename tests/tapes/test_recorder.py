@@ -11,6 +11,7 @@ import pytest
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import Clock, ScaledClock
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.sim.market import Market
 from stall_then_strike.tapes.recorder import Product, Recorder
 from stall_then_strike.tapes.tape_tools import audit_tape, faults_of
@@ -59,7 +60,7 @@ async def test_reconnect_is_on_the_tape_and_in_the_manifest(tmp_path: Path) -> N
     clock = ScaledClock(20.0, START_NS)
     async with exchange_at(clock) as exchange, Recorder(config(exchange.ws_url), [FX], tmp_path, clock) as recorder:
         await recorder.wait_ready(5)
-        await exchange.close_clients()
+        exchange.faults.inject(Fault(kind=FaultKind.CLOSE_SOCKETS))
         await eventually(lambda: recorder.states()[0].connects == 2, 10)
         seen = recorder.states()[0].mid_checked
         await eventually(lambda: recorder.states()[0].mid_checked > seen + 20, 10)

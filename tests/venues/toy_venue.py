@@ -54,7 +54,7 @@ class ToyVenue:
         self.clock, self.random, self.mid, self.fingerprint = clock, Random(1), 10_000_000, "toy"
         self.feed, self.session = ToyFeed(cfg.exchange.instrument()), self
         self.listener: Listener = Unheard()
-        self.feeds, self.desks = [self.feed], [Desk(self, self.report, self.renew)]
+        self.feeds, self.desks = [self.feed], [Desk(self, self.report, self.renew, self.feed.view.set_own)]
         self.orders, self.fills = dict[OrderId, ReportedOrder](), list[dto.FillEvent]()
         self.position = self.cash = 0
 

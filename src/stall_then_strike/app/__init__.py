@@ -22,5 +22,7 @@ lighter_commands/  an account on Lighter on a terminal, and its instruments
 contact/           first contact with the real venue: probe, rehearse
 control/      the operator's hand on a run: ``ctl`` and what answers it, new settings, figures for Prometheus
 view/         what an operator sees
+archive/      the runs of a log folder: list, compress, delete
 story/        the answers of ``why``
+web/          the console: a run in the browser
 """

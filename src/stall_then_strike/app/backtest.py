@@ -26,7 +26,7 @@ from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
 from stall_then_strike.app.shell.prompt import leave_out_what_lasts
 from stall_then_strike.app.trader.observe import Observer
 from stall_then_strike.app.trader.paper_run import PaperRun, recorded_feeds
-from stall_then_strike.app.trader.trader import PaperTrader
+from stall_then_strike.app.trader.trader import DayFills, PaperTrader
 from stall_then_strike.app.trader.virtual import VirtualRun
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.app.view.snapshot import (
@@ -45,15 +45,15 @@ from stall_then_strike.config.venue import BITFLYER
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
-from stall_then_strike.infra.logging_structured import columns
-from stall_then_strike.infra.logs.log_folder import LogFolder, log_folders
+from stall_then_strike.infra.logs.run_files import KINDS, day_files
+from stall_then_strike.infra.logs.run_folder import RunFolder
 from stall_then_strike.infra.logs.run_logs import RunLogs
 from stall_then_strike.research.replay.kernel_cache import is_compiled
 from stall_then_strike.sim.latency import quantile_table
 from stall_then_strike.tapes.sequence import of_each
 from stall_then_strike.tapes.tape_files import market_of_tapes, require_product, tape_files
 from stall_then_strike.tapes.tape_reader import LineFile
-from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.dto import NS_PER_S, TradeLogRow
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError, StallThenStrikeError
 
 if TYPE_CHECKING:
@@ -159,24 +159,23 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
     try:
         with (
             cli.signals_held(),
-            LogFolder(args.log_dir),
-            setup_runtime_logging(args.log_dir / "runtime", cfg.log, console="WARNING"),
+            RunFolder(
+                args.log_dir, cfg, "backtest", ", ".join(map(str, args.tapes)), market_of_tapes(args.tapes)
+            ) as folder,
+            setup_runtime_logging(folder.files.runtime, cfg.log, console="WARNING"),
         ):
-            folders = log_folders(args.log_dir, cfg)
-            fresh = not _csv_files(folders)
-            tapes, market = ", ".join(map(str, args.tapes)), market_of_tapes(args.tapes)
-            with RunLogs(args.log_dir, cfg, "backtest", tapes, market=market) as logs:
+            with RunLogs(folder, cfg) as logs:
                 try:
                     code = _replay(cfg, args, logs, screen)
                 except cli.Interrupted as stop:
-                    logs.why = f"stopped by {stop}"
+                    folder.why = f"stopped by {stop}"
                     sys.stderr.write(f"backtest: stopped by {stop} before the end of the tapes\n")
                     code = cli.EXIT_INTERRUPTED
-                logs.exit_code = code
+                folder.exit_code = code
             if logs.failure is not None:
                 raise logs.failure
-            if fresh and code != cli.EXIT_INTERRUPTED:
-                screen.console.print(f"output {output_hash(folders)}", highlight=False)
+            if code != cli.EXIT_INTERRUPTED:
+                screen.console.print(f"output {output_hash(folder.files.each)}", highlight=False)
             return code
     except (LogError, FeedError, ConfigError, BaseExceptionGroup) as error:
         return _failed(error)
@@ -202,24 +201,24 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: RunLogs, screen: Scr
     if engine is Engine.COMPILED or (engine is Engine.AUTO and can_compile):
         from stall_then_strike.research.replay.compiled import CannotCompile
 
-        screen.begin(f"backtest of {tapes}, compiled", args.log_dir)
+        screen.begin(f"backtest of {tapes}, compiled", logs.run.folder)
         columns_ = _columns(cfg, args, screen)
         try:
             if columns_ is not None:
                 return _compiled(cfg, args, columns_, logs, screen)
         except CannotCompile as error:
-            if engine is Engine.COMPILED or _csv_files(logs.folders):
+            if engine is Engine.COMPILED or _csv_files(logs.run.files.each):
                 raise FeedError(str(error)) from error
             logger.warning("{}", error)
-    screen.begin(f"backtest of {tapes}, interpreted{', as the tape is short' if short else ''}", args.log_dir)
+    screen.begin(f"backtest of {tapes}, interpreted{', as the tape is short' if short else ''}", logs.run.folder)
     if cfg.record.enabled:
         columns_ = None  # a recording needs the text of the messages
     elif engine is Engine.INTERPRETED and not short and takes_columns:
         columns_ = _columns(cfg, args, screen)
     with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-        run = PaperRun(cfg, logs, screen, args.log_dir)
+        run = PaperRun(cfg, logs, screen)
         code = runner.run(_interpreted(run, cfg, args, columns_, logs))
-    logs.why = run.ended
+    logs.run.why = run.ended
     return code
 
 
@@ -310,12 +309,14 @@ def _compiled(cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs:
     from stall_then_strike.research.replay.compiled import CompiledReplay
     from stall_then_strike.research.replay.kernel_rows import RowReader
 
-    reader, written = RowReader(cfg), 0
+    reader, written, fills = RowReader(cfg), 0, DayFills(TradingCalendar(cfg.session))
 
     def write(log: Ints, started_ns: int, first_order_ns: int) -> None:
         nonlocal written
         for row in reader.read(log, started_ns, first_order_ns):
             logs.first.write(row)
+            if isinstance(row, TradeLogRow):
+                fills.add(row)
             written += 1
             if written % _BATCH == 0:
                 logs.flush()
@@ -327,12 +328,16 @@ def _compiled(cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs:
             logs.flush()
     if outcome.backwards:
         logger.warning("{} messages were stamped before an earlier one; they count as of its time", outcome.backwards)
-    ended = logs.why = "end of tape" if outcome.halted is None else f"halted: {outcome.halted.label}"
-    screen.end(summary_table(_last(cfg, outcome, columns_.manifest), log_dir=str(args.log_dir), ended=ended))
+    ended = logs.run.why = "end of tape" if outcome.halted is None else f"halted: {outcome.halted.label}"
+    screen.end(
+        summary_table(
+            _last(cfg, outcome, columns_.manifest, fills.of(outcome.end_ns)), folder=str(logs.run.folder), ended=ended
+        )
+    )
     return cli.EXIT_DONE if outcome.halted is None else cli.EXIT_HALTED
 
 
-def _last(cfg: AppConfig, outcome: Outcome, held: Manifest) -> Snapshot:
+def _last(cfg: AppConfig, outcome: Outcome, held: Manifest, day_fills: int) -> Snapshot:
     """The last snapshot, as far as the summary shows it, that an interpreted run would give; no decision latency.
 
     Frame counts are those of the whole tapes; they are left out if the run did not reach the end.
@@ -365,7 +370,11 @@ def _last(cfg: AppConfig, outcome: Outcome, held: Manifest) -> Snapshot:
         base=unit.base,
         quote=unit.quote,
         position=unit.size(outcome.inventory.position),
-        day=DayFigures(pnl=unit.amount(outcome.pnl_today), max_drawdown=unit.amount(outcome.inventory.max_drawdown)),
+        day=DayFigures(
+            pnl=unit.amount(outcome.pnl_today),
+            max_drawdown=unit.amount(outcome.inventory.max_drawdown),
+            fills=day_fills,
+        ),
         run=run,
         counts=counts,
     )
@@ -382,7 +391,7 @@ def _last(cfg: AppConfig, outcome: Outcome, held: Manifest) -> Snapshot:
 
 def _csv_files(folders: Sequence[Path]) -> list[Path]:
     """The CSVs in these log folders."""
-    return [path for folder in folders for kind in sorted(columns()) for path in sorted((folder / kind).glob("*.csv"))]
+    return [path for folder in folders for kind in sorted(KINDS) for _, path in day_files(folder, kind)]
 
 
 def output_hash(folders: Sequence[Path]) -> str:

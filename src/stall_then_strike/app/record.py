@@ -25,7 +25,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.venue import BITFLYER, LIGHTER
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
-from stall_then_strike.infra.logs.log_folder import LogFolder
+from stall_then_strike.infra.logs.run_folder import RunFolder
 from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks
 from stall_then_strike.tapes.recorder import Product, ProductState, Recorder
 from stall_then_strike.types.errors import ConfigError, FeedError, LogError
@@ -86,14 +86,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.check:
         sys.stdout.write(effective_yaml(cfg))
         return cli.EXIT_DONE
+    codes = [product.code for product in products]
     try:
         with (
             cli.signals_held(),
-            LogFolder(args.log_dir),
-            setup_runtime_logging(args.log_dir / "runtime", cfg.log, console="WARNING"),
+            RunFolder(args.log_dir, cfg, "record", cfg.exchange.ws_url, instruments=codes) as run,
+            setup_runtime_logging(run.files.runtime, cfg.log, console="WARNING"),
             asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
         ):
-            return runner.run(_record(cfg, products, args.out, args.log_dir, args.duration))
+            run.exit_code = runner.run(_record(cfg, products, args.out, run, args.duration))
+            return run.exit_code
     except (LogError, FeedError, BaseExceptionGroup) as error:
         causes = cli.leaves(error)
         if not all(isinstance(cause, LogError | FeedError) for cause in causes):
@@ -132,14 +134,14 @@ def _of_markets(args: argparse.Namespace, given: Sequence[Product]) -> AppConfig
 
 
 async def _record(
-    cfg: AppConfig, products: Sequence[Product], out: Path, log_dir: Path, duration_s: float | None
+    cfg: AppConfig, products: Sequence[Product], out: Path, run: RunFolder, duration_s: float | None
 ) -> int:
     """Record until a signal, the end of the duration or a failure."""
     ending = Ending()
     names = ", ".join(product.code for product in products)
     _say(f"recording {names} from {cfg.exchange.ws_url} to {out}")
     logger.info("recording {} from {} to {}", names, cfg.exchange.ws_url, out)
-    disks = DiskWatch((out, log_dir), cfg.watch.min_free_disk_mb)
+    disks = DiskWatch((out, run.folder), cfg.watch.min_free_disk_mb)
     with cli.signals_heard(ending.on_signal):
         async with Recorder(cfg, products, out, SystemClock()) as recorder:
             async with asyncio.TaskGroup() as tasks:
@@ -154,6 +156,7 @@ async def _record(
                     task.cancel()
             recorder.stop(ending.why)
             states = recorder.states()
+    run.why = ending.why
     return _finish(states, ending.why)
 
 

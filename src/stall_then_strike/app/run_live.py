@@ -2,15 +2,20 @@
 
 It runs on bitFlyer with the API key from the environment, ``.env`` or ``accounts.toml``. With ``env: sim`` in the
 configuration it runs on the embedded exchange in this process, over real HTTP and WebSocket, without network and key.
+With ``--shadow`` all is as live but the orders, which are filled on paper.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from stall_then_strike.app.contact.contact_report import write_report
+from stall_then_strike.app.contact.shadowing import Shadowing
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.trader.live_opening import Opening, run_opened
@@ -20,7 +25,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.watch.alerts import Alerts, load_alert_urls
-from stall_then_strike.types.errors import ConfigError
+from stall_then_strike.types.errors import ConfigError, LogError
 from stall_then_strike.types.text import plain
 from stall_then_strike.venues.choice import venue_of
 
@@ -32,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
         "Trade with real orders.",
         ("--config configs/sim.yml --yes", "the whole program on the embedded exchange; no network, no keys"),
         ("", "your account; asks before it starts"),
+        ("--shadow", "your account, with orders on paper: sends nothing"),
         ("--set strategy.ttl_ms=500", "one key changed"),
         codes={
             0: "stopped in good order",
@@ -43,6 +49,11 @@ def parser() -> argparse.ArgumentParser:
     )
     cli.add_common_flags(flags, override="configs/live.yml")
     flags.add_argument("--yes", action="store_true", help="do not ask before trading")
+    flags.add_argument(
+        "--shadow",
+        action="store_true",
+        help="the real market and account, but orders are filled on paper: nothing is sent that changes the account",
+    )
     return flags
 
 
@@ -60,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return cli.EXIT_DONE
         account = None if cfg.env == "sim" else venue_of(cfg).account(cfg)
         alerts = Alerts(load_alert_urls(), pause_sec=float(cfg.watch.alert_pause_sec), clock=SystemClock())
-        if not args.yes and not _is_confirmed(cfg, args.layers):
+        if not args.yes and not args.shadow and not _is_confirmed(cfg, args.layers):
             sys.stderr.write("run_live: not started\n")
             return cli.EXIT_USAGE
     except ConfigError as error:
@@ -75,7 +86,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         layers=args.layers,
         settings=lambda: cli.load(args, cli.CONFIGS / "live.yml", takes_several=True, trades=True),
     )
-    return run_opened(opening, args.duration)
+    return _in_shadow(opening, args.duration) if args.shadow else run_opened(opening, args.duration)
+
+
+def _in_shadow(opening: Opening, duration_s: float | None) -> int:
+    """Run with orders on paper, and say what it would have done and what differs from what is assumed."""
+    shadowing = Shadowing()
+    shadow = replace(
+        opening, title="shadow trading", through=shadowing.through, is_shadow=True, attend=shadowing.attend
+    )
+    code = run_opened(shadow, duration_s, told=shadowing.finish)
+    if shadowing.folder is None:
+        return code
+    cfg, path = opening.cfg, shadowing.folder / "shadow.md"
+    where = "the embedded exchange" if opening.account is None else cfg.exchange.base_url
+    said = "\n".join(shadowing.lines(shutil.get_terminal_size().columns))
+    sys.stdout.write(f"{said}\n")
+    try:
+        write_report(path, shadowing.report(f"{' and '.join(cfg.products)} at {where}"))
+    except LogError as error:
+        sys.stderr.write(f"run_live: {error}\n")
+        return code or cli.EXIT_FAILED
+    sys.stdout.write(f"report: {path}\n")
+    return code
 
 
 def _is_confirmed(cfg: AppConfig, layers: Sequence[Path]) -> bool:

@@ -33,9 +33,10 @@ from stall_then_strike.config.venue import BITFLYER, LIGHTER
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.batch import BatchedJournal
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
-from stall_then_strike.infra.logs.log_folder import LogFolder
+from stall_then_strike.infra.logs.run_folder import RunFolder
 from stall_then_strike.infra.logs.run_logs import RunLogs
-from stall_then_strike.infra.logs.run_manifest import GENERATED, Mode
+from stall_then_strike.infra.logs.run_mending import mend_killed
+from stall_then_strike.infra.logs.run_record import GENERATED, Mode
 from stall_then_strike.tapes.sequence import numbered, of_each
 from stall_then_strike.tapes.tape_files import is_event_log, market_of_tapes, require_product
 from stall_then_strike.types.dto import NS_PER_S
@@ -128,20 +129,23 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
     try:
         with (
             cli.signals_held(),
-            LogFolder(args.log_dir),
-            setup_runtime_logging(args.log_dir / "runtime", cfg.log, console=None if screen.is_panel else "WARNING"),
-            # A real-time run continues today's files.
-            RunLogs(args.log_dir, cfg, *_source(cfg, args), start_ns=None if virtual else now_ns) as logs,
-            BatchedJournal.open(
-                logs.journal, product_code=cfg.products[0], others=cfg.products[1:], now_ns=now_ns
-            ) as journal,
-            asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
+            RunFolder(args.log_dir, cfg, *_source(cfg, args)) as folder,
+            setup_runtime_logging(folder.files.runtime, cfg.log, console=None if screen.is_panel else "WARNING"),
         ):
-            settings = Settings(cfg, lambda: _load(args))
-            run = PaperRun(cfg, logs, screen, args.log_dir, journal, settings, _next_steps(cfg, args))
-            logs.exit_code = runner.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
-            logs.why = run.ended
-            return logs.exit_code
+            mend_killed(args.log_dir)
+            with (
+                # The files of a run in real time can be followed from its beginning.
+                RunLogs(folder, cfg, start_ns=None if virtual else now_ns) as logs,
+                BatchedJournal.open(
+                    folder.files.journal, product_code=cfg.products[0], others=cfg.products[1:], now_ns=now_ns
+                ) as journal,
+                asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
+            ):
+                settings = Settings(cfg, lambda: _load(args))
+                run = PaperRun(cfg, logs, screen, journal, settings, _next_steps(cfg, args))
+                folder.exit_code = runner.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
+                folder.why = run.ended
+            return folder.exit_code
     except (LogError, FeedError, JournalError, BaseExceptionGroup) as error:
         return _failed(error, sim=args.sim)
 
@@ -151,7 +155,7 @@ def _next_steps(cfg: AppConfig, args: argparse.Namespace) -> list[Step]:
     folder = "" if args.log_dir == cli.LOGS else f" --log-dir {args.log_dir}"
     steps = [
         (f"sts report {args.log_dir}", "the run as one page of charts (needs the extra `research`)"),
-        (f"sts why{folder} --runs", "the runs of these logs; `sts why TIME` explains what was done then, and why"),
+        (f"sts runs{folder}", "all runs; `sts why TIME` explains what was done then, and why"),
     ]
     if args.sim:
         venue = "" if cfg.exchange.name == BITFLYER else f" --venue {cfg.exchange.name}"
@@ -167,7 +171,7 @@ def _source(cfg: AppConfig, args: argparse.Namespace) -> tuple[Mode, str, str | 
         return "paper-tape", str(args.tape), market_of_tapes([args.tape])
     if args.sim:
         return "paper-sim", f"the embedded exchange, seed {cfg.sim.seed}", GENERATED
-    return "paper-feed", cfg.exchange.ws_url, None
+    return "paper", cfg.exchange.ws_url, None
 
 
 async def _trade_to_the_end(
@@ -182,7 +186,7 @@ async def _trade(run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen
     feeds = recorded_feeds(cfg)
     if args.tape is not None:
         speed = math.inf if args.speed is None else args.speed
-        screen.begin(f"paper trading on tape {args.tape}", args.log_dir)
+        screen.begin(f"paper trading on tape {args.tape}", run.folder)
         return await run.virtual(
             feeds.all,
             of_each([args.tape], cfg.products, feeds.named_in),
@@ -193,7 +197,7 @@ async def _trade(run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen
             is_tape=True,
         )
     if virtual:
-        screen.begin(f"paper trading on the simulated market, seed {cfg.sim.seed}, virtual time", args.log_dir)
+        screen.begin(f"paper trading on the simulated market, seed {cfg.sim.seed}, virtual time", run.folder)
         frames = venue_of(cfg).simulated(cfg, _SIM_START_NS)
         return await run.virtual(
             feeds.all,
@@ -206,9 +210,9 @@ async def _trade(run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen
     speed = 1.0
     if args.sim:
         speed = float(cfg.sim.speed) if args.speed is None else args.speed
-        screen.begin(f"paper trading on the embedded exchange, seed {cfg.sim.seed}, speed {speed:g}", args.log_dir)
+        screen.begin(f"paper trading on the embedded exchange, seed {cfg.sim.seed}, speed {speed:g}", run.folder)
     else:
-        screen.begin(f"paper trading on {cfg.exchange.ws_url}", args.log_dir)
+        screen.begin(f"paper trading on {cfg.exchange.ws_url}", run.folder)
     mode = "paper · embedded exchange" if args.sim else "paper · public feed"
     return await run.realtime(mode=mode, sim=args.sim, speed=speed, duration_s=args.duration)
 

@@ -2,7 +2,7 @@
 
 - ``state`` or ``state show``: halt, trading day, position, day's result, live orders, last fills; also while a run
   trades
-- ``state --log-dir DIR``: the same for the latest run of a log folder (``--run``: another one), also for paper runs
+- ``state --log-dir DIR`` or ``--run NAME``: the same for the newest or the named run of a log folder, also on paper
 - ``state resume``: lift a halt; only while no run trades
 - ``state export DIR``: orders, fills and facts as CSV
 """
@@ -21,18 +21,19 @@ from rich.console import Console
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command_parser import command_parser
+from stall_then_strike.app.view.run_sums import as_json as run_json
+from stall_then_strike.app.view.run_sums import sums_of
 from stall_then_strike.app.view.state_export import export
 from stall_then_strike.app.view.state_view import StateView, account_result, as_json, render, take_view
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.halt import lift_halt
 from stall_then_strike.infra.journal.reader import JournalReader
-from stall_then_strike.infra.journal.writer import OWN_FOLDER, journal_path
-from stall_then_strike.infra.logs.log_folder import log_folders
-from stall_then_strike.infra.logs.log_runs import LIVE, LogRuns
-from stall_then_strike.infra.logs.run_manifest import run_journal
+from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.infra.logs.run_files import RunFiles
+from stall_then_strike.infra.logs.run_list import Run, RunList
 from stall_then_strike.types.errors import ConfigError, JournalError
-from stall_then_strike.types.text import plain, utc_iso
+from stall_then_strike.types.text import money, plain, utc_iso
 
 _REASON_CHARS: Final = 500
 
@@ -42,13 +43,14 @@ def parser() -> argparse.ArgumentParser:
     flags = command_parser(
         "state",
         "Show what the journal of a product remembers, lift a halt, or export it.",
-        ("", "halt, position, day's result, live orders, last fills"),
+        ("", "halt, position, results, live orders, last fills"),
+        ("--run 20261130T192204Z", "the same of a run, also on paper"),
         ("resume --reason 'feed is back'", "lift a halt; asks first"),
         ("export out", "all tables as CSV"),
         codes={0: "done", 1: "failed, no journal, in use, or not confirmed", 2: "bad configuration or arguments"},
         usage="%(prog)s [show] [--json] [flags]\n       %(prog)s resume [--reason TEXT] [--yes] [flags]\n"
         "       %(prog)s export DIR [flags]\n"
-        "       %(prog)s --log-dir DIR [--runs|--run RUN] [show|export DIR] [flags]",
+        "       %(prog)s [--log-dir DIR] [--run NAME] [show|export DIR] [flags]",
     )
     flags.add_argument("command", nargs="?", choices=("show", "resume", "export"), default="show", help="default: show")
     flags.add_argument(
@@ -59,9 +61,10 @@ def parser() -> argparse.ArgumentParser:
         "--log-dir",
         metavar="DIR",
         type=Path,
-        help="show and export: the journal of a run of this log folder (default: the one of journal.dir)",
+        help="show and export: the newest run of this log folder, or a run's own folder (default: the account's "
+        "journal in journal.dir; where there is none, the newest run of logs)",
     )
-    cli.add_run_flags(flags, default="the latest")
+    cli.add_run_flags(flags, default="the newest")
     flags.add_argument("--json", action="store_true", help="show: one JSON object")
     flags.add_argument("--reason", metavar="TEXT", default=None, help="resume: why, for the journal")
     flags.add_argument("--yes", action="store_true", help="resume: do not ask")
@@ -76,17 +79,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     _refuse_mixtures(flags, args)
     try:
         cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
-        if args.runs:
-            sys.stdout.write(LogRuns.of(args.log_dir).listing())
-            return cli.EXIT_DONE
-        path = journal_path(cfg.journal.dir, cfg.exchange.product_code)
-        if args.log_dir is not None:
-            path = _journal_of(LogRuns.of(args.log_dir), args.wanted, cfg)
+        path, run = _asked(args, cfg)
         if args.command == "resume":
             return _resume(path, cfg, args)
         if args.command == "export":
             return _export(path, cfg, args.folder)
-        return _show(path, cfg, is_json=args.json)
+        return _show(path, run, cfg, is_json=args.json)
     except ConfigError as error:
         sys.stderr.write(f"state: {error}\n")
         return cli.EXIT_USAGE
@@ -103,30 +101,48 @@ def _refuse_mixtures(flags: argparse.ArgumentParser, args: argparse.Namespace) -
         flags.error("--json goes with show only")
     if (args.yes or args.reason is not None) and args.command != "resume":
         flags.error("--reason and --yes go with resume only")
-    if args.log_dir is None and (args.runs or args.wanted):
-        flags.error("--runs and --run go with --log-dir only")
-    if args.log_dir is not None and args.command == "resume":
-        flags.error("resume lifts a halt of live trading: it goes with journal.dir, not with --log-dir")
+    if args.command == "resume" and (args.log_dir is not None or args.wanted):
+        flags.error("resume lifts a halt of live trading: it goes with journal.dir, not with --log-dir or --run")
 
 
-def _journal_of(known: LogRuns, wanted: Sequence[str], cfg: AppConfig) -> Path:
+def _asked(args: argparse.Namespace, cfg: AppConfig) -> tuple[Path, Run | None]:
+    """The journal that is asked for, and the run that it is or was last of, if that is known. Raises ConfigError.
+
+    It is the account's, if no run is named, and where there is none the newest run's.
+    """
+    account = journal_path(cfg.journal.dir, cfg.exchange.product_code)
+    if args.log_dir is None and not args.wanted:
+        if account.exists():
+            return account, _last_of(account)
+        newest = [run for run in RunList(cli.LOGS).all if run.journal is not None and run.journal.exists()][-1:]
+        if args.command == "resume" or not newest:
+            return account, None
+        return _journal_of(newest[0], cfg), newest[0]
+    known = RunList.of(cli.LOGS if args.log_dir is None else args.log_dir)
+    run = known.one(args.wanted, "state")
+    return _journal_of(run, cfg), run
+
+
+def _last_of(account: Path) -> Run | None:
+    """The run that used a journal last; None if its folder is gone."""
+    with JournalReader.open(account) as reader:
+        folder = reader.log_dir()
+    return None if folder is None else next(iter(RunList(folder).all), None)
+
+
+def _journal_of(run: Run, cfg: AppConfig) -> Path:
     """The journal of one run of a log folder. Raises ConfigError."""
-    chosen = known.chosen(wanted)
-    record = known.record(chosen[0]) if len(chosen) == 1 else None
+    record, product = run.record, cfg.exchange.product_code
     if record is None:
-        found = f"{len(chosen)} runs are chosen; accepted: one of those that --runs lists" if chosen else "no runs"
-        raise ConfigError(f"{known.folder}: {found}")
-    run, product = f"run {record.run} of {known.folder}", cfg.exchange.product_code
-    if record.product != product:
+        return journal_path(run.files.journals, product)
+    if product not in record.instruments:
         raise ConfigError(
-            f"{run} is of {record.product}, the settings are of {product}; name those of the run by --config, or --set "
-            "exchange.product_code=..."
+            f"run {run.name} is of {' and '.join(record.instruments)}, the settings are of {product}; name those of "
+            f"the run by --config {run.files.settings}"
         )
-    if record.mode == "backtest":
-        raise ConfigError(f"{run} is a backtest, which keeps no journal")
-    if record.mode in LIVE:
-        return journal_path(cfg.journal.dir if record.mode == "live" else known.folder / OWN_FOLDER, product)
-    return run_journal(known.folder, record)
+    if run.journal is None:
+        raise ConfigError(f"run {run.name} is a {run.mode}, which keeps no journal")
+    return run.journal
 
 
 def _views(path: Path, cfg: AppConfig) -> tuple[list[StateView], dict[str, Decimal] | None]:
@@ -138,16 +154,23 @@ def _views(path: Path, cfg: AppConfig) -> tuple[list[StateView], dict[str, Decim
         return [take_view(reader, each, now_ns) for each in cfg.by_instrument()], together
 
 
-def _show(path: Path, cfg: AppConfig, *, is_json: bool) -> int:
+def _show(path: Path, run: Run | None, cfg: AppConfig, *, is_json: bool) -> int:
     views, together = _views(path, cfg)
     if is_json:
         shown: dict[str, Any] = as_json(views[0])
         if len(views) > 1:
             figures = {name.replace(" ", "_"): plain(amount) for name, amount in (together or {}).items()}
             shown = {"account": figures, "instruments": [as_json(view) for view in views]}
+        if run is not None:
+            shown["run"] = run_json(sums_of(run, SystemClock().now_ns()))
         sys.stdout.write(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode() + "\n")
         return cli.EXIT_DONE
     console = Console(highlight=False)
+    if run is not None:
+        console.print(run.line())
+        if run.record is not None:
+            sums = sums_of(run, SystemClock().now_ns())
+            console.print(f"this run: {money(sums.realised)} {run.record.quote} realised in {sums.fills:,} fills")
     for name, amount in (together or {}).items():
         console.print(f"all instruments, {name}: {amount:+,.2f} {views[0].instrument.quote}")
     for view in views:
@@ -196,7 +219,7 @@ def _export(path: Path, cfg: AppConfig, folder: Path) -> int:
     try:
         counts: dict[str, int] = {}
         with JournalReader.open(path) as reader:
-            for each, place in zip(cfg.by_instrument(), log_folders(folder, cfg), strict=True):
+            for each, place in zip(cfg.by_instrument(), RunFiles(folder, cfg.products).each, strict=True):
                 unit = each.exchange.instrument()
                 rows = export(reader.of(unit.product_code), unit, place)
                 counts |= {str(place.relative_to(folder) / name): count for name, count in rows.items()}

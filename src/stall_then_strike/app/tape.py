@@ -24,8 +24,8 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.config.models import ExchangeConfig, LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.infra.logs.log_folder import log_folders
-from stall_then_strike.infra.logs.run_manifest import GENERATED
+from stall_then_strike.infra.logs.run_files import RunFiles
+from stall_then_strike.infra.logs.run_record import GENERATED
 from stall_then_strike.sim.exchange.source import Channel
 from stall_then_strike.tapes import tape_tools
 from stall_then_strike.tapes.event_replay import open_run, read_inputs, replay_events
@@ -218,8 +218,7 @@ def _info(args: argparse.Namespace) -> int:
                     console.print(_paragraph(row), highlight=False, markup=False, soft_wrap=True)
         for path in filter(is_event_log, args.tapes):
             run = open_run(path)
-            kind = "live" if run.beginnings.first.is_live else "paper"
-            said = f"{path.name}: events of a {kind} run on {' and '.join(run.cfg.products)}"
+            said = f"{path.name}: events of a {run.mode} run on {' and '.join(run.cfg.products)}"
             Console().print(said, highlight=False, markup=False, soft_wrap=True)
     return cli.EXIT_FAILED if any(tape.error for tape in audited) else cli.EXIT_DONE
 
@@ -373,7 +372,7 @@ def _replay(args: argparse.Namespace) -> int:
     run = open_run(args.events)
     rows = 0
     with ExitStack() as stack:
-        folders = zip(log_folders(args.out, run.cfg), run.cfg.by_instrument(), strict=True)
+        folders = zip(RunFiles(args.out, run.cfg.products).each, run.cfg.by_instrument(), strict=True)
         every = [
             stack.enter_context(CsvLogs(folder, each.exchange.instrument(), LogConfig(), strategy=each.strategy.name))
             for folder, each in folders

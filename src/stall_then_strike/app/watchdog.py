@@ -31,7 +31,7 @@ from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import Clock, SystemClock
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
-from stall_then_strike.infra.logs.log_folder import LogFolder
+from stall_then_strike.infra.logs.run_folder import RunFolder
 from stall_then_strike.infra.watch.alerts import AlertKind, Alerts, load_alert_urls
 from stall_then_strike.infra.watch.heartbeat import Pulse, Vigil, age_sec, heartbeat_path, read_beat
 from stall_then_strike.types.dto import NS_PER_S
@@ -253,15 +253,18 @@ def _watch(cfg: AppConfig, hand: Hand, args: argparse.Namespace) -> int:
     # No pause between alerts: each change is sent once, and each matters.
     alerts = Alerts(load_alert_urls(), pause_sec=0, clock=clock, source=source)
     with (
-        LogFolder(args.log_dir),
-        setup_runtime_logging(args.log_dir / "runtime", cfg.log, console="INFO"),
+        RunFolder(args.log_dir, cfg, "watchdog", cfg.exchange.base_url) as run,
+        setup_runtime_logging(run.files.runtime, cfg.log, console="INFO"),
         alerts,
         asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
     ):
-        return runner.run(_until_stopped(cfg, hand, alerts, clock, args.duration))
+        run.exit_code = runner.run(_until_stopped(cfg, hand, alerts, clock, run, args.duration))
+        return run.exit_code
 
 
-async def _until_stopped(cfg: AppConfig, hand: Hand, alerts: Alerts, clock: Clock, duration_s: float | None) -> int:
+async def _until_stopped(
+    cfg: AppConfig, hand: Hand, alerts: Alerts, clock: Clock, run: RunFolder, duration_s: float | None
+) -> int:
     ending = Ending()
     with cli.signals_heard(ending.on_signal):
         async with hand as venue:
@@ -276,6 +279,7 @@ async def _until_stopped(cfg: AppConfig, hand: Hand, alerts: Alerts, clock: Cloc
             logger.info("waiting for a heartbeat in {}; limit {:g} s, alerts {}", path, limit_s, _on_off(alerts.is_on))
             await first_of(dog.run(), ending.wanted, limit_s=duration_s)
             ending.ask("duration over")
+        run.why = ending.why
         logger.info("stopped watching: {}", ending.why)
         return cli.EXIT_DONE
 

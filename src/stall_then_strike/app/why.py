@@ -23,8 +23,7 @@ from stall_then_strike.app.story.why_sources import Sources
 from stall_then_strike.app.story.why_story import MOMENT_S, ORDER_S, tell
 from stall_then_strike.app.story.why_view import as_json, render
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.logs.log_folder import log_folders
-from stall_then_strike.infra.logs.log_runs import LogRuns
+from stall_then_strike.infra.logs.run_list import RunList
 from stall_then_strike.types.errors import ConfigError, JournalError
 
 _WIDEST_S: Final = 86_400.0
@@ -39,18 +38,21 @@ def parser() -> argparse.ArgumentParser:
         ("07:30:13.123 --window 2", "two seconds each way around a moment of today"),
         ("JRF20261121-073013-123456", "the life of an order"),
         codes={0: "answered", 1: "nothing found, or a file cannot be read", 2: "bad configuration or arguments"},
-        usage="%(prog)s TIME|ORDER_ID|--runs [--run RUN] [--window SECONDS] [--local] [--json] [flags]",
+        usage="%(prog)s TIME|ORDER_ID [--run NAME] [--window SECONDS] [--local] [--json] [flags]",
     )
     flags.add_argument(
         "asked",
         metavar="TIME|ORDER_ID",
-        nargs="?",
         help="2026-11-21T07:30:13.123Z, HH:MM[:SS[.fff]] of today (UTC unless an offset is given), now, or -5m; or "
         "an order's client id, its venue id (JRF...), or the id of an execution",
     )
     cli.add_config_flags(flags, override="configs/live.yml")
     flags.add_argument(
-        "--log-dir", metavar="DIR", type=Path, default=cli.LOGS, help="folder of all logs (default: %(default)s)"
+        "--log-dir",
+        metavar="DIR",
+        type=Path,
+        default=cli.LOGS,
+        help="log folder, or a run's own (default: %(default)s)",
     )
     flags.add_argument(
         "--window",
@@ -75,21 +77,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
         now_ns = SystemClock().now_ns()
         zone = cfg.session.timezone
-        first, home = cfg.products[0], args.log_dir
-        number = 0 if args.product is None else cli.number_of(cfg, args.product)
-        cfg, args.log_dir = cfg.by_instrument()[number], log_folders(home, cfg)[number]
-        known = LogRuns(args.log_dir)
-        if args.runs:
-            sys.stdout.write(known.listing())
-            return cli.EXIT_DONE
-        if args.asked is None:
-            raise ConfigError("TIME or ORDER_ID is missing; accepted: TIME, ORDER_ID, or --runs to list the runs")
+        first, number = cfg.products[0], 0 if args.product is None else cli.number_of(cfg, args.product)
+        cfg, known = cfg.by_instrument()[number], RunList(args.log_dir)
         asked = parse_asked(args.asked, now_ns=now_ns, zone=zone if args.local else "UTC")
         is_named = any(text.partition("=")[0].strip() == "journal.dir" for text in args.sets)
-        runs = runs_for(asked, known, args.wanted, MOMENT_S if args.window is None else args.window)
-        with Sources(cfg, args.log_dir, known, runs, is_journal_named=is_named, home=home, first=first) as sources:
+        reach_s, product = MOMENT_S if args.window is None else args.window, cfg.exchange.product_code
+        runs = runs_for(asked, known, args.wanted, reach_s, product)
+        with Sources(cfg, known, runs, is_journal_named=is_named, first=first) as sources:
             story = tell(sources, asked, args.window, now_ns=now_ns)
-        story = replace(story, runs=tuple(map(known.line, runs if known.records else known.with_rows)))
+        story = replace(story, runs=tuple(run.line() for run in runs))
     except ConfigError as error:
         sys.stderr.write(f"why: {error}\n")
         return cli.EXIT_USAGE

@@ -200,15 +200,21 @@ def _annotation_at(field: FieldInfo, path: tuple[str | int, ...]) -> Any:
 
 
 def _accepted(annotation: Any, field: FieldInfo | None) -> str:
-    """What a key accepts, in words."""
+    """What a key accepts, and what it means."""
+    described = f" ({field.description})" if field is not None and field.description else ""
+    return accepted(annotation, field) + described
+
+
+def accepted(annotation: Any, field: FieldInfo | None = None) -> str:
+    """What a key of this type accepts, in words, with the field's bounds."""
     if get_origin(annotation) is tuple:
-        text = f"a list, each item {_accepted(get_args(annotation)[0], None)}"
+        text = f"a list, each item {accepted(get_args(annotation)[0])}"
     elif get_origin(annotation) is dict:
         text = "a mapping with the strategy's own keys"
     elif get_origin(annotation) is Literal:
         text = " or ".join(map(str, get_args(annotation)))
     elif hasattr(annotation, "__metadata__"):  # Annotated, in a list
-        return _accepted(get_args(annotation)[0], field)
+        return accepted(get_args(annotation)[0], field)
     elif not isinstance(annotation, type):
         raise AssertionError(f"no words for {annotation!r}: a new kind of setting needs some")
     elif issubclass(annotation, Enum):
@@ -234,8 +240,7 @@ def _accepted(annotation: Any, field: FieldInfo | None) -> str:
     patterns = [f"matching {meta.pattern}" for meta in field.metadata if getattr(meta, "pattern", None)]
     if annotation is Decimal:
         bounds.append("at most 10 digits before the point and 9 after it")
-    described = f" ({field.description})" if field.description else ""
-    return ", ".join([text, *bounds, *patterns]) + described
+    return ", ".join([text, *bounds, *patterns])
 
 
 # --- Writing it back -------------------------------------------------------------------------------------------------

@@ -88,12 +88,16 @@ class AppConfig(Section):
     )
     exchange: ExchangeConfig = Field(default_factory=ExchangeConfig)
     instruments: tuple[InstrumentConfig, ...] = Field(
-        default=(), strict=False, description="several products of the account, instead of the one of exchange"
+        default=(),
+        strict=False,
+        description="several products of the account: a list with, for each, product_code and what differs from above",
     )
     pybotters: PybottersConfig = Field(default_factory=PybottersConfig)
     ws: WsConfig = Field(default_factory=WsConfig)
     strategy: StallStrategyConfig = Field(default_factory=StallStrategyConfig)
-    parameters: Parameters = Field(default_factory=dict, description="settings of another strategy than stall's")
+    parameters: Parameters = Field(
+        default_factory=dict, description="settings of another strategy; its page or its class says which there are"
+    )
     risk: RiskConfig = Field(default_factory=RiskConfig)
     account: AccountConfig = Field(default_factory=AccountConfig)
     session: SessionConfig = Field(default_factory=SessionConfig)

@@ -20,7 +20,9 @@ class InstrumentConfig(ProductConfig):
 
     product_code: str = Field(pattern=r"^[A-Z0-9_]+$", description="product, as the venue spells it")
     strategy: StallStrategyConfig = Field(default_factory=StallStrategyConfig)
-    parameters: Parameters = Field(default_factory=dict, description="settings of another strategy than stall's")
+    parameters: Parameters = Field(
+        default_factory=dict, description="settings of another strategy; its page or its class says which there are"
+    )
 
 
 def filled_in(tree: Any) -> Any:

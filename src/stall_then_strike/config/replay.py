@@ -52,11 +52,11 @@ class LatencyConfig(Section):
     kind: LatencyKind = Field(
         default=LatencyKind.LOGNORMAL, strict=False, description="constant, uniform, lognormal or sampled"
     )
-    median_ms: Number = Field(default=Decimal(190), ge=0, description="median, ms")
+    median_ms: Number = Field(default=Decimal(190), ge=0, description="median, ms (docs/paper-fills.md)")
     spread_ms: Number = Field(
         default=Decimal(110),
         ge=0,
-        description="constant: unused; uniform: half width; lognormal: 95th percentile less median",
+        description="uniform: half width; lognormal: 95th percentile less median, ms",
     )
     file: str = Field(default="", description="sampled: file with one latency in ms a line")
     spike_share: Number = Field(
@@ -82,7 +82,7 @@ class LatencyConfig(Section):
 class PaperConfig(Section):
     """How paper orders are filled."""
 
-    seed: int = Field(default=1, ge=0, description="seed of the latencies")
+    seed: int = Field(default=1, ge=0, description="seed of the latencies: the same seed and tape give the same result")
     order_latency: LatencyConfig = Field(default_factory=LatencyConfig)
     cancel_latency: LatencyConfig = Field(default_factory=LatencyConfig)
     queue_model: QueueModel = Field(
@@ -93,7 +93,9 @@ class PaperConfig(Section):
     queue_cancel_share: Number = Field(
         default=Decimal("0.5"), ge=0, le=1, description="share: part of untraded level decreases that was ahead of us"
     )
-    queue_power: int = Field(default=2, ge=1, le=4, description="power: the exponent")
+    queue_power: int = Field(
+        default=2, ge=1, le=4, description="power: exponent of what is ahead against what is behind"
+    )
     print_through: PrintThrough = Field(
         default=PrintThrough.QUEUE,
         strict=False,
@@ -106,7 +108,10 @@ class PaperConfig(Section):
         description="how often a second somebody outbids a quote that improves the best; 0: nobody does",
     )
     maker_fee: Number = Field(
-        default=Decimal(0), ge=Decimal("-0.01"), le=Decimal("0.01"), description="share of notional"
+        default=Decimal(0),
+        ge=Decimal("-0.01"),
+        le=Decimal("0.01"),
+        description="share of notional, negative for a rebate",
     )
     taker_fee: Number = Field(
         default=Decimal(0), ge=Decimal("-0.01"), le=Decimal("0.01"), description="share of notional"
@@ -137,7 +142,9 @@ class BacktestConfig(Section):
     engine: Engine = Field(
         default=Engine.AUTO, strict=False, description="auto, interpreted, or compiled (needs the extra research)"
     )
-    cache_dir: str = Field(default="data/cache", min_length=1, description="folder of prepared tapes")
+    cache_dir: str = Field(
+        default="data/cache", min_length=1, description="folder of prepared tapes; may be deleted at any time"
+    )
 
 
 class SimConfig(Section):
@@ -145,7 +152,7 @@ class SimConfig(Section):
 
     seed: int = Field(default=7, ge=0, description="seed of the order flow")
     market: Literal["calm", "real", "toxic"] = Field(
-        default="real", description="what it is like: as the recorded ones, calmer, or harder"
+        default="real", description="what it is like: real (as recorded ones), calm, or toxic (harder)"
     )
     speed: Number = Field(default=Decimal(1), gt=0, le=100, description="how fast its time runs")
     collateral_jpy: Number = Field(

@@ -37,7 +37,7 @@ class RecordConfig(Section):
         default=20_000,
         ge=1_000,
         le=1_000_000,
-        description="frames that may wait for a slow disk; more are lost",
+        description="frames that may wait for a slow disk; more are lost and counted",
     )
 
 
@@ -62,6 +62,9 @@ class WatchConfig(Section):
         max_length=100,
         description="entry of accounts.toml that the watchdog signs with at Lighter: another API key of the account",
     )
+    day_report: bool = Field(
+        default=True, description="whether the digest of a day has a report on it, if the extra research is there"
+    )
     min_free_disk_mb: int = Field(default=500, ge=1, description="free disk space below which to warn, MB")
 
     @model_validator(mode="after")
@@ -77,7 +80,9 @@ class WatchConfig(Section):
 class ControlConfig(Section):
     """The operator's hand on a run: its Unix socket, and its figures for Prometheus."""
 
-    enabled: bool = Field(default=True, description="whether a run opens control.sock in its log folder")
+    enabled: bool = Field(
+        default=True, description="whether a run opens control.sock in its folder, for the command ctl"
+    )
     metrics_port: int = Field(
         default=0, ge=0, le=65_535, description="port on 127.0.0.1 for Prometheus; 0: no figures are served"
     )

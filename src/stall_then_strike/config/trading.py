@@ -52,7 +52,7 @@ class StallStrategyConfig(Section):
     name: str = Field(
         default=STALL_THEN_STRIKE,
         pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$",
-        description="strategy: stall_then_strike, grid, or the module.Class of your own",
+        description="stall_then_strike, grid, or the module.Class of your own (docs/strategies.md)",
     )
     stall_T_ms: int = Field(default=250, ge=1, description="time for which both best prices must have stood still, ms")
     min_spread_tick: int = Field(default=1, ge=1, description="narrowest spread in which to strike, ticks")
@@ -63,17 +63,23 @@ class StallStrategyConfig(Section):
         default=2, ge=1, description="move of the mid against the average price at which to close, ticks"
     )
     size_min: Number = Field(default=Decimal("0.001"), gt=0, description="size of one quote, BTC")
-    max_inventory_btc: Number = Field(default=Decimal("0.2"), gt=0, description="largest position either way, BTC")
+    max_inventory_btc: Number = Field(
+        default=Decimal("0.2"), gt=0, description="largest position either way, open orders counted as filled, BTC"
+    )
     stale_ms: int = Field(
         default=700, ge=1, description="time without a message after which the book is stale, ms (541 is usual)"
     )
     quote_mode: QuoteMode = Field(
-        default=QuoteMode.MID, strict=False, description="where quotes go: mid, inside or join"
+        default=QuoteMode.MID,
+        strict=False,
+        description="where quotes go: mid (mid +- offset), inside (best improved by offset) or join (at the best)",
     )
-    quote_offset_ticks: int = Field(
-        default=1, ge=0, description="distance from the mid, or improvement of the best, ticks"
+    quote_offset_ticks: int = Field(default=1, ge=0, description="offset of mid and inside, ticks")
+    close_type: CloseType = Field(
+        default=CloseType.MARKET,
+        strict=False,
+        description="how to close: market, or ioc (a limit within the band below)",
     )
-    close_type: CloseType = Field(default=CloseType.MARKET, strict=False, description="how to close: market or ioc")
     close_band_ticks: int = Field(
         default=3_000, ge=0, description="ticks beyond the best price that an IOC close may pay"
     )
@@ -81,13 +87,13 @@ class StallStrategyConfig(Section):
 
 
 class RiskConfig(Section):
-    """The day's limits. Both are losses, so both are below zero."""
+    """When trading halts, and what is done then. The day's limits are losses, so both are below zero."""
 
     daily_pnl_jpy: Number = Field(
-        default=Decimal(-30_000), lt=0, description="day's result at which to halt, JPY, below 0"
+        default=Decimal(-30_000), lt=0, description="day's result (realised + marked to mid) at which to halt, JPY"
     )
     max_dd_jpy: Number = Field(
-        default=Decimal(-20_000), lt=0, description="fall from the day's peak at which to halt, JPY, below 0"
+        default=Decimal(-20_000), lt=0, description="fall from the day's peak at which to halt, JPY"
     )
     max_rejects: int = Field(default=10, ge=1, description="refused orders within a minute at which to halt")
     max_errors: int = Field(default=3, ge=1, description="exceptions of the strategy in a trading day at which to halt")
@@ -102,7 +108,9 @@ class RiskConfig(Section):
     )
     stop_flat: bool = Field(default=False, description="close the position when the program stops")
     after_halt: AfterHalt = Field(
-        default=AfterHalt.EXIT, strict=False, description="once flat after a halt: exit or wait"
+        default=AfterHalt.EXIT,
+        strict=False,
+        description="once flat after a halt: exit, or wait for the next trading day",
     )
 
 
@@ -179,6 +187,10 @@ class QuietWindow(Section):
 class SessionConfig(Section):
     """The trading day and its quiet times, in one zone."""
 
-    timezone: ZoneName = Field(default="Asia/Tokyo", description="IANA zone of the day roll and of the quiet times")
+    timezone: ZoneName = Field(default="Asia/Tokyo", description="IANA zone of all times of day in this section")
     day_start: TimeOfDay = Field(default=time(0), strict=False, description='when the trading day rolls, "HH:MM"')
-    quiet: tuple[QuietWindow, ...] = Field(default=(), strict=False, description="windows without quotes")
+    quiet: tuple[QuietWindow, ...] = Field(
+        default=(),
+        strict=False,
+        description="windows without quotes: each has start (included), end (excluded) and why",
+    )

@@ -17,8 +17,10 @@ PUBLIC_CHANNEL_KINDS: Final = ("board_snapshot", "board", "executions", "ticker"
 class LimitsConfig(Section):
     """The venue's documented rate limits (bitFlyer API documentation), in rolling windows."""
 
-    address_per_5min: int = Field(default=500, ge=1, description="all calls per address in 5 minutes")
-    private_per_5min: int = Field(default=500, ge=1, description="private calls per account in 5 minutes")
+    address_per_5min: int = Field(
+        default=500, ge=1, description="all calls from this address in 5 minutes, public ones included"
+    )
+    private_per_5min: int = Field(default=500, ge=1, description="private calls of the account in 5 minutes")
     orders_per_5min: int = Field(default=300, ge=1, description="order sends and cancel-alls in 5 minutes")
     small_orders_per_min: int = Field(default=100, ge=1, description="orders of small_order_btc or less in a minute")
     small_order_btc: Number = Field(
@@ -66,13 +68,17 @@ class ProductConfig(Section):
     )
     tick_size: Number = Field(default=Decimal(1), gt=0, description="smallest price step, quote currency")
     size_step: Number = Field(default=Decimal("0.00000001"), gt=0, description="smallest size step, base currency")
-    size_min: Number = Field(default=Decimal("0.001"), gt=0, description="smallest order that the venue accepts")
+    size_min: Number = Field(
+        default=Decimal("0.001"), gt=0, description="smallest order that the venue accepts, base currency"
+    )
     notional_min: Number = Field(
         default=Decimal(0), ge=0, description="least price times size of a resting order, quote currency"
     )
     base: str = Field(default="", max_length=20, description="asset that is traded; empty: by the product's code")
     quote: str = Field(default="", max_length=20, description="currency of prices; empty: by the product's code")
-    market_index: int = Field(default=-1, ge=-1, le=4094, description="Lighter's number of the market; -1: not given")
+    market_index: int = Field(
+        default=-1, ge=-1, le=4094, description="Lighter's number of the market, which is filled in by itself; -1: none"
+    )
 
     def instrument(self) -> Instrument:
         """The product's units."""
@@ -105,7 +111,7 @@ class ProductConfig(Section):
 class ExchangeConfig(ProductConfig):
     """The venue, its addresses and the product that is traded."""
 
-    name: Literal["bitflyer", "lighter"] = Field(default="bitflyer", description="venue")
+    name: Literal["bitflyer", "lighter"] = Field(default="bitflyer", description="the venue: bitflyer or lighter")
     base_url: str = Field(
         default="https://api.bitflyer.com",
         pattern=r"^https?://[^\s/${}]+$",
@@ -140,7 +146,7 @@ class WsConfig(Section):
     channels: tuple[str, ...] = Field(
         default=("lightning_board_snapshot_FX_BTC_JPY", "lightning_board_FX_BTC_JPY"),
         strict=False,
-        description="channels to subscribe",
+        description="channels to subscribe; those that trading needs are subscribed, listed or not",
     )
     connect_timeout_sec: Number = Field(
         default=Decimal(15), gt=0, le=600, description="wait at start for the first whole book, seconds"

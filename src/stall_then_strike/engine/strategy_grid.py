@@ -199,8 +199,13 @@ class Grid(Strategy):
         """The number of the zone of each order, also of those that ended lately."""
         self._outside_ns: int | None = None
         """Since when the market is outside the bounds."""
-        self._seen: tuple[Ticks, Ticks, int, int, int, tuple[Cloid, ...]] | None = None
-        """All that decides what rests, when it was last decided: bid, ask, what is held and ordered, and the orders."""
+        self._seen: tuple[range, int, int, int, tuple[Cloid, ...]] | None = None
+        """What decided what rests, when it was last decided: the zones at the market, what is held and ordered, and the
+        orders."""
+        self._prices = Ticks(0), Ticks(0)
+        """Bid and ask then."""
+        self._is_settled = False
+        """Whether it stays decided while bid and ask move between two lines."""
 
     def check(self, market: MarketInfo) -> None:
         """Bounds on ticks, zones of a tick at least, and a size that the venue takes."""
@@ -237,22 +242,20 @@ class Grid(Strategy):
         """Bring what rests to what is wanted."""
         if self._is_leaving(context):
             return
-        held, bid, ask = context.holding, context.board.best_bid_price, context.board.best_ask_price
-        quotes = context.quotes
-        seen = bid, ask, held.position, held.open_buy, held.open_sell, tuple(quotes)
-        if seen == self._seen:
+        held, quotes = context.holding, context.quotes
+        prices = bid, ask = context.board.best_bid_price, context.board.best_ask_price
+        seen = self._between(bid, ask), held.position, held.open_buy, held.open_sell, tuple(quotes)
+        if seen == self._seen and (self._is_settled or prices == self._prices):
             return
-        last, self._seen = self._seen or seen, seen
+        (last_bid, last_ask), last = (prices, seen) if self._seen is None else (self._prices, self._seen)
+        self._prices, self._seen = prices, seen
         if strange := held.position - sum([zone.held for zone in self.zones]):
             for zone in share_out(self.zones, strange, self._size, bid + ask):
                 self._take_back(context, zone)
         ended = [self._of[cloid] for cloid in (*last[-1], *seen[-1]) if cloid in self._of and cloid not in quotes]
-        self._turn({*self._between(min(bid, last[0]), max(ask, last[1])), *ended}, quotes, bid, ask)
-        for cloid, quote in tuple(quotes.items()):
-            zone, sign = self.zones[self._of[cloid]], quote.side.sign
-            if zone.held * sign >= context.market.least(zone.low) and (bid + ask - zone.low - zone.high) * sign > 0:
-                context.cancel_order(cloid)  # partly filled, and the market is nearer to where that is turned round
-        self._place(context, quotes, bid, ask)
+        self._turn({*self._between(min(bid, last_bid), max(ask, last_ask)), *ended}, quotes, bid, ask)
+        is_whole = self._turn_early(context, quotes, bid + ask)
+        self._is_settled = self._place(context, quotes, bid, ask) and is_whole
 
     # --- orders
 
@@ -272,8 +275,25 @@ class Grid(Strategy):
             elif bid >= zone.high:
                 zone.side = _BUY
 
-    def _place(self, context: Context, quotes: Mapping[Cloid, Quote], bid: Ticks, ask: Ticks) -> None:
-        """Take back what is no longer among the nearest, and place what is missing, the nearest first."""
+    def _turn_early(self, context: Context, quotes: Mapping[Cloid, Quote], mid2: int) -> bool:
+        """Take back the rest of a partly filled order once the market is nearer to where its fill is turned round.
+
+        Returns whether there is no such rest.
+        """
+        is_whole = True
+        for cloid, quote in tuple(quotes.items()):
+            zone, sign = self.zones[self._of[cloid]], quote.side.sign
+            if zone.held * sign >= context.market.least(zone.low):
+                is_whole = False
+                if (mid2 - zone.low - zone.high) * sign > 0:
+                    context.cancel_order(cloid)
+        return is_whole
+
+    def _place(self, context: Context, quotes: Mapping[Cloid, Quote], bid: Ticks, ask: Ticks) -> bool:
+        """Take back what is no longer among the nearest, and place what is missing, the nearest first.
+
+        Returns whether nothing was placed and every order that waits for its turn has its line as its price.
+        """
         # One more is kept than is placed: a market that goes to and fro across a line must not cost cancels.
         most = self.settings.resting + 1
         live = [Order(self._of[cloid], quote.side, quote.price, quote.size) for cloid, quote in quotes.items()]
@@ -282,19 +302,23 @@ class Grid(Strategy):
         free += islice(self._idle(range(near.start, len(self.zones)), _SELL, quotes), most)
         free += islice(self._idle(range(near.stop - 1, -1, -1), _BUY, quotes), most)
         new = [wanted(number, self.zones[number], self._size, context.market, bid, ask) for number in free]
+        is_on_lines = all(order.price == self.zones[order.number].line(order.side) for order in new)
         new = [order for order in new if (order.price < ask if order.side is _BUY else order.price > bid)]
         buys, sells = nearest([*live, *new], most)
         for order in live:
             if order not in (buys if order.side is _BUY else sells):
                 self._take_back(context, self.zones[order.number])
         missing = [order for order in (*buys[: most - 1], *sells[: most - 1]) if order in new]
+        is_placed = False
         for order in sorted(missing, key=lambda one: abs(2 * one.price - bid - ask)):
             zone = self.zones[order.number]
             zone.cloid = context.place(order.side, order.price, order.size)
             if zone.cloid is not None:
+                is_placed = True
                 self._of[zone.cloid] = order.number
         while len(self._of) > _KEPT and next(iter(self._of)) not in quotes:
             self._of.popitem(last=False)
+        return is_on_lines and not is_placed
 
     def _idle(self, numbers: Iterable[int], side: Side, quotes: Mapping[Cloid, Quote]) -> Iterator[int]:
         """Those of these zones that begin with a side: they hold nothing and have no order."""

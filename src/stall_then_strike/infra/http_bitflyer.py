@@ -6,6 +6,9 @@ counted for it as they are made, and a report says how many calls it took. (aioh
 pooled connection turns out to be dead, never a POST.) Redirects are not followed, because they would send a signed
 request elsewhere, and an oversized answer is not read to its end.
 
+Orders and cancels go out over an open connection of `line/ready_line.py`, if there is one: signed here, sent in one
+write, their answers judged as all others. Everything else goes through pybotters.
+
 Exceptions of the transport are not chained to ours: some contain the request with its key.
 
 Venue facts: as in `bitflyer/answers.py`; further (API documentation): an order expires after ``minute_to_expire`` whole
@@ -22,8 +25,10 @@ from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar
 
 import aiohttp
+import orjson
 import pybotters
 from loguru import logger
+from yarl import URL
 
 from stall_then_strike.config.models import ExchangeConfig
 from stall_then_strike.engine.gateway import Reply, Request
@@ -38,10 +43,12 @@ from stall_then_strike.infra.bitflyer.answers import (
     read_json,
 )
 from stall_then_strike.infra.bitflyer.bitflyer_rules import MINUTE_TO_EXPIRE
+from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.bitflyer.error_table import Answer, limit_readings, no_answer, refusal, transport_error
-from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.clock import Clock, system_sources
 from stall_then_strike.infra.line.clock_skew import ClockSkew, read_date
 from stall_then_strike.infra.line.counted_calls import CountedCalls
+from stall_then_strike.infra.line.ready_line import ReadyAnswer, ReadyLine
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     AccountReport,
@@ -70,8 +77,49 @@ CONNECT_SHARE: Final = 0.5
 """Share of the time limit within which a connection must be made; otherwise the call ends as NotSent."""
 _CHUNK_BYTES: Final = 64 * 1024
 
+_POST: Final = """\
+POST {path} HTTP/1.1\r
+Host: {host}\r
+Accept: */*\r
+User-Agent: pybotters/{version}\r
+ACCESS-KEY: {key}\r
+ACCESS-TIMESTAMP: {timestamp}\r
+ACCESS-SIGN: {signature}\r
+Content-Type: application/json\r
+Content-Length: {length}\r
+\r
+"""
+"""A signed request as pybotters sends it, but for the offer to take a compressed answer."""
+
 _R = TypeVar("_R")
 _log = logger.bind(channel="ws")
+
+
+class SignedLine:
+    """Signs private POSTs and sends them over connections that are open already."""
+
+    def __init__(self, line: ReadyLine, credentials: Credentials) -> None:
+        """``line`` must lead to a host that may have signed requests (`credentials.may_sign_for`)."""
+        self._line, self._credentials = line, credentials
+        self._wall_ns = system_sources().wall_ns  # the venue's clock is compared with it, not with a run's own
+
+    async def post(self, url: str, body: dict[str, Any], limit_s: float) -> ReadyAnswer | None:
+        """As :meth:`ReadyLine.call`."""
+        return await self._line.call(lambda: self._request(URL(url), orjson.dumps(body)), limit_s, _read_text)
+
+    def _request(self, url: URL, body: bytes) -> bytes:
+        timestamp = str(self._wall_ns() // NS_PER_MS)
+        path = url.raw_path_qs
+        head = _POST.format(
+            path=path,
+            host=url.host_port_subcomponent,
+            version=pybotters.__version__,
+            key=self._credentials.key,
+            timestamp=timestamp,
+            signature=self._credentials.signature(f"{timestamp}POST{path}".encode() + body),
+            length=len(body),
+        )
+        return head.encode() + body
 
 
 class BitflyerHttp:
@@ -94,8 +142,10 @@ class BitflyerHttp:
         on_reading: Callable[[LimitReading], None] = lambda _: None,
         on_skew: Callable[[int], None] = lambda _: None,
         redact: Callable[[str], str] = str,
+        at_once: SignedLine | None = None,
     ) -> None:
-        """``client`` holds the credentials and signs (see `credentials.sign_for`).
+        """``client`` holds the credentials and signs (see `credentials.sign_for`). ``at_once`` sends orders and
+        cancels as far as it has an open connection.
 
         ``on_reading`` receives the venue's own readings of its rate limits. ``on_skew`` receives, after each answer,
         the least number of nanoseconds by which the venue's clock is ahead of ours (`clock_skew.py`). Neither may
@@ -119,6 +169,7 @@ class BitflyerHttp:
         self._on_reading = on_reading
         self._on_skew = on_skew
         self._redact = redact
+        self._at_once = at_once
         self.skew: Final = ClockSkew()
         self.limits: Final[dict[str, LimitReading]] = {}
         """The newest reading of each limit."""
@@ -233,15 +284,11 @@ class BitflyerHttp:
         *,
         order_id: OrderId | None = None,
         count: int = ORDERS_ASKED,
-        before: int | None = None,
-        after: int | None = None,
     ) -> tuple[ReportedOrder, ...]:
-        """Orders, newest first, ACTIVE ones ahead. With ``before`` or ``after`` (row ids) there are no ACTIVE ones."""
+        """Orders, newest first, ACTIVE ones ahead."""
         query = _query(
             product_code=self._product,
             count=count,
-            before=before,
-            after=after,
             child_order_state=None if state is None else state.value,
             child_order_acceptance_id=order_id,
         )
@@ -357,12 +404,16 @@ class BitflyerHttp:
         is_signed: bool,
     ) -> Answer:
         """Send a request and read its answer. Raises aiohttp's exceptions."""
+        if self._at_once is not None and body is not None:
+            ready = await self._at_once.post(url, body, self._timeout.total or 0.0)
+            if ready is not None:
+                return Answer(**ready._asdict(), received_ns=self._clock.now_ns())
         options: dict[str, Any] = {} if is_signed else {"auth": None}
         async with self._client.request(
             method, url, params=query or None, data=body, timeout=self._timeout, allow_redirects=False, **options
         ) as response:
             received_ns = self._clock.now_ns()
-            text = await _read_text(response)
+            text = await _read_text(response.content)
         return Answer(status=response.status, headers=response.headers, text=text, received_ns=received_ns)
 
     def _take_headers(self, answer: Answer, sent_ns: int, *, is_private: bool) -> None:
@@ -377,15 +428,14 @@ class BitflyerHttp:
                 self._on_skew(skew_ns)
 
 
-async def _read_text(response: aiohttp.ClientResponse) -> str | None:
+async def _read_text(content: aiohttp.StreamReader) -> str | None:
     """The body; None if it is cut off, too long or not UTF-8. The status may be enough without it."""
     body = bytearray()
     try:
-        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        async for chunk in content.iter_chunked(_CHUNK_BYTES):
             body += chunk
             if len(body) > MAX_BODY_BYTES:
-                response.close()
-                return None
+                return None  # a connection whose answer was not read to its end is closed, not used again
         return body.decode()
     except (aiohttp.ClientPayloadError, UnicodeDecodeError):
         return None

@@ -205,12 +205,6 @@ class CsvLogs:
         self.first_ns: int | None = None
         """Stamp of the earliest row in the files; ``last_ns``: of the latest."""
         self.last_ns: int | None = None
-        self.anew: set[Path] = set()
-        """Files that were started again because another program had changed them."""
-        self.on_new: Callable[[Path, int], object] = lambda path, size: None
-        """Called for each of them by the writing thread; see :attr:`DailyCsv.on_new`."""
-        for file in self._files:
-            file.on_new = self._tell_new
         if start_ns is not None:
             try:
                 for file in self._files:
@@ -371,10 +365,6 @@ class CsvLogs:
         except Exception as error:  # noqa: BLE001 - a row that cannot be formatted is a bug: report it, keep the others
             self.dropped += 1
             self._fail(LogError(f"a row could not be written as text ({error!r}): {row}"))
-
-    def _tell_new(self, path: Path, size: int) -> None:
-        self.anew.add(path)
-        self.on_new(path, size)
 
     def _fail(self, error: LogError) -> None:
         with self._changed:

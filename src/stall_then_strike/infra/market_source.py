@@ -55,10 +55,7 @@ class FeedStatistics:
     board_deltas: int
     deltas_before_snapshot: int
     """Deltas received before their connection's first snapshot: not applied."""
-    execution_messages: int
     executions: int
-    tickers: int
-    """Messages of the venue's state: at bitFlyer the ticker, at Lighter market statistics."""
     replies: int
     mid_checked: int
     """Board messages whose book was checked: against the mid price that came with it, if the venue tells it."""
@@ -67,8 +64,6 @@ class FeedStatistics:
     """How often execution ids rose by more than one within a connection: perhaps lost messages."""
     executions_missing: int
     """Ids that those gaps skipped."""
-    execution_duplicates: int
-    """Executions received again; they are dropped."""
     refused: Mapping[str, int]
     """Refused frames, by kind."""
     book_gaps: int = 0

@@ -102,8 +102,6 @@ class SessionStatistics:
     forced_reconnects: int
     """Connections that we closed: after silence, a pause or a refused subscription, or on request."""
     is_connected: bool
-    connected_sec: float
-    """Age of the current connection, zero without one."""
     last_error: str
     """Why the last attempt or connection failed; empty if none has."""
     feed: FeedStatistics
@@ -336,7 +334,6 @@ class PyBotterSession:
             failed_attempts=self._handshakes.failed,
             forced_reconnects=self._forced_reconnects,
             is_connected=self._ws is not None,
-            connected_sec=0.0 if self._ws is None else asyncio.get_running_loop().time() - self._connected_s,
             last_error=self._handshakes.last_error,
             feed=self.feed.statistics(),
             is_private_live=self._private is not None and self._private.is_live,

@@ -311,9 +311,9 @@ async def ask_order_books(base_url: str, clock: Clock, *, limit_s: float = CALL_
     return await ask_public(base_url, clock, "orderBooks", limit_s=limit_s)
 
 
-async def ask_time(base_url: str, clock: Clock, *, limit_s: float = CALL_LIMIT_S) -> int:
+async def ask_time(base_url: str, clock: Clock) -> int:
     """The venue's time, a whole second, in nanoseconds since the Unix epoch. Raises VenueError."""
-    told = (await _ask(f"{base_url}/", clock, "status", None, limit_s)).get("timestamp")
+    told = (await _ask(f"{base_url}/", clock, "status", None, CALL_LIMIT_S)).get("timestamp")
     if type(told) is not int:
         raise NoAnswer("status", "the answer has no time")
     return told * NS_PER_S

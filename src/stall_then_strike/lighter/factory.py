@@ -46,6 +46,7 @@ class LighterParts(MarketParts):
     """What one account's trading is made of. Nothing is connected."""
 
     signer: Signer
+    tokens: Tokens
     calls: LighterClient
     broker: LighterBroker
     account: LighterAccountProcessor
@@ -92,6 +93,7 @@ class LighterFactory:
         socket, markets = market.socket, market.data.markets
         return LighterParts(
             signer=signer,
+            tokens=tokens,
             calls=calls,
             socket=socket,
             data=market.data,

@@ -57,13 +57,7 @@ SETTLE_NS: Final = 5 * NS_PER_S
 class LighterMarketFeed(OfRecordings):
     """Decoder of the public channels of one market."""
 
-    def __init__(
-        self,
-        market: Market,
-        *,
-        is_quiet: bool = False,
-        max_frame_bytes: int = MAX_FRAME_BYTES,
-    ) -> None:
+    def __init__(self, market: Market, *, is_quiet: bool = False) -> None:
         """``is_quiet``: refused frames are counted but not logged."""
         self.market: Final = market
         self.product: Final = market.symbol
@@ -76,14 +70,12 @@ class LighterMarketFeed(OfRecordings):
         """Receive stamp of the last valid message of each channel."""
         self.on_resync: Callable[[str, str], None] = lambda channel, why: None
         """Called with a channel that needs a new subscription, and why."""
-        self._max_frame_bytes = max_frame_bytes
         self._refusals = Refusals("frame(s)", is_quiet=is_quiet)
         self._book_name = f'"{self.orderbook.wire_name}"'.encode()
         self._is_told_running = False
         self._settled_ns = 0
         self._doubts = 0
-        self._snapshots = self._deltas = self._execution_messages = 0
-        self._executions = self._stats = self._replies = 0
+        self._snapshots = self._deltas = self._executions = self._replies = 0
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -118,7 +110,7 @@ class LighterMarketFeed(OfRecordings):
 
     def on_text(self, text: str | bytes, recv_ns: int) -> MarketEvent | None:
         """Take one text frame as received."""
-        if len(text) > self._max_frame_bytes:
+        if len(text) > MAX_FRAME_BYTES:
             return self._unread(Refusal.TOO_LONG, f"{len(text)} bytes", text, recv_ns)
         try:
             message = orjson.loads(text)
@@ -159,15 +151,12 @@ class LighterMarketFeed(OfRecordings):
             board_snapshots=self._snapshots,
             board_deltas=self._deltas,
             deltas_before_snapshot=self.orderbook.early,
-            execution_messages=self._execution_messages,
             executions=self._executions,
-            tickers=self._stats,
             replies=self._replies,
             mid_checked=self.view.checked,
             mid_agreed=self.view.agreed,
             execution_gaps=0,
             executions_missing=0,
-            execution_duplicates=self.trades.duplicates,
             refused=self._refusals.counts(),
             book_gaps=self.board.gaps,
         )
@@ -210,7 +199,6 @@ class LighterMarketFeed(OfRecordings):
             raise RefusedFrame(Refusal.BAD_EXECUTIONS, str(error)) from None
         if self.trades.unreadable > unreadable:
             self._refusals.add(Refusal.BAD_EXECUTIONS, self.trades.last_error, "", recv_ns)
-        self._execution_messages += 1
         self.heard_ns[self.trades.channel] = recv_ns
         if found is None or found.is_history:
             return None
@@ -224,7 +212,6 @@ class LighterMarketFeed(OfRecordings):
             raise RefusedFrame(Refusal.BAD_TICKER, str(error)) from None
         if found is None:
             return None
-        self._stats += 1
         self.heard_ns[self.market_stats.channel] = recv_ns
         if not self._is_told_running:
             self._is_told_running = True

@@ -169,16 +169,14 @@ class Market:
         return raw
 
 
-def _perp(
-    market_index: int, symbol: str, decimals: tuple[int, int], min_base: str, min_quote: str = "10.000000"
-) -> Market:
+def _perp(market_index: int, symbol: str, decimals: tuple[int, int], min_base: str) -> Market:
     return Market(
         market_index=market_index,
         symbol=symbol,
         size_decimals=decimals[0],
         price_decimals=decimals[1],
         min_base=Decimal(min_base),
-        min_quote=Decimal(min_quote),
+        min_quote=Decimal("10.000000"),
     )
 
 

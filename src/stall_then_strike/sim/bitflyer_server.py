@@ -19,12 +19,11 @@ All tasks live in the exchange's task group or in its server's requests. None su
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Literal, Self
 
 import orjson
 from aiohttp import web
@@ -52,11 +51,7 @@ from stall_then_strike.sim.faults.lost_deletions import LostDeletions
 from stall_then_strike.sim.faults.scene import FaultScene
 from stall_then_strike.sim.hub import PingWatch, RealtimeHub
 from stall_then_strike.sim.loopback import STRIDE_NS, Loopback
-from stall_then_strike.types.dto import NS_PER_S, BoardState, Health, Side
-from stall_then_strike.types.instrument import Ticks
-
-_BACKLOG_FRAMES: Final = 10_000
-"""Frames that a frozen feed keeps for the thaw: about a quarter of an hour."""
+from stall_then_strike.types.dto import NS_PER_S, BoardState, Health
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +127,6 @@ class BitflyerExchange:
                 venue.desk.mishaps = self.faults
             self._private_rest.shown_ns = self.faults.shown_ns
         self._ended = asyncio.Event()
-        self._is_frozen = False
-        self._backlog: deque[Frame] = deque(maxlen=_BACKLOG_FRAMES)
-        self._muted: set[str] = set()
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -198,47 +190,9 @@ class BitflyerExchange:
             http_refused=self._rest.refused + (0 if self._private_rest is None else self._private_rest.refused),
         )
 
-    # --- faults switched by hand ----------------------------------------------------------------------------------
-
-    async def close_clients(self, code: int = 1012, reason: str = "scheduled maintenance") -> None:
-        """Close every socket; by default as bitFlyer does at its daily maintenance (client logs of 2023)."""
-        await self._hub.close_all(code, reason)
-
-    def abort_clients(self) -> None:
-        """Cut every connection without a close frame."""
-        self._hub.abort_all()
-
-    def freeze(self) -> None:
-        """Stop sending market data. The sockets stay alive and the market itself goes on."""
-        self._is_frozen = True
-
-    def thaw(self, *, deliver_backlog: bool = False) -> None:
-        """Send again. What was held back is lost, as after a stuck feed, or delivered late in one burst."""
-        self._is_frozen = False
-        backlog, self._backlog = self._backlog, deque(maxlen=_BACKLOG_FRAMES)
-        if deliver_backlog:
-            for frame in backlog:
-                self._hub.publish(frame.channel, frame.text, frame.account)
-
-    def mute(self, channel: Channel | str) -> None:
-        """Silence one channel while the others go on."""
-        self._muted.add(self._name_of(channel))
-
-    def unmute(self, channel: Channel | str) -> None:
-        """Publish the channel again; the frames of the meantime are lost."""
-        self._muted.discard(self._name_of(channel))
-
     def inject(self, channel: Channel | str, text: str) -> int:
         """Send any text frame to the subscribers of a channel; return the number of clients."""
         return self._hub.publish(self._name_of(channel), text)
-
-    def lose_deletion(self, side: Side, price: Ticks | None = None) -> None:
-        """Omit the next deletion of a level from the deltas; the next snapshot corrects it.
-
-        Without a price, the next deletion that leaves a phantom best price behind is omitted. The venue itself does
-        this now and then (one of 219 recorded messages).
-        """
-        self._deletions.expect(side, price)
 
     def set_condition(self, *, state: BoardState | None = None, health: Health | None = None) -> None:
         """Change the board's state or the venue's health, from now on."""
@@ -333,15 +287,11 @@ class BitflyerExchange:
         )
 
     async def _deliver(self, frame: Frame) -> None:
-        if frame.channel in self._muted:
-            return
         if frame.channel.startswith(CONTROL_PREFIX):
             self._loopback.control_sockets(frame)
             return
         frame = self._deletions.apply(frame)
-        if self._is_frozen:
-            self._backlog.append(frame)
-        elif self._clock is None:
+        if self._clock is None:
             await self._hub.publish_waiting(frame.channel, frame.text, frame.account)
         else:
             self._hub.publish(frame.channel, frame.text, frame.account)

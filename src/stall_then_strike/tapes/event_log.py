@@ -11,7 +11,6 @@ events: ``Asked``, for calls that the shell booked on the core's budget itself, 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +30,6 @@ from stall_then_strike.tapes.salvage import EVENTS
 from stall_then_strike.tapes.stream_thread import Lost, StreamThread
 from stall_then_strike.tapes.tape_writer import free_path
 from stall_then_strike.types.dto import NS_PER_S, BookedFill, CoreMemo, Event, ExecId, OrderMemo
-from stall_then_strike.types.errors import LogError
 
 VERSION: Final = 1
 ASKED: Final = "Asked"
@@ -170,15 +168,11 @@ class EventLog:
         cfg: AppConfig,
         mode: str,
         beginnings: Beginnings,
-        *,
-        on_failure: Callable[[LogError], None] = lambda error: None,
     ) -> None:
         """Start the thread. The folder must exist and be locked by this process; see ``salvage``."""
         sink = EventFile(folder, cfg, mode, beginnings)
         name = f"events of {cfg.exchange.product_code}"
-        self._thread: StreamThread[Input] = StreamThread(
-            sink, name=name, bound=cfg.record.queue_frames, on_failure=on_failure
-        )
+        self._thread: StreamThread[Input] = StreamThread(sink, name=name, bound=cfg.record.queue_frames)
 
     @property
     def lost(self) -> int:

@@ -32,13 +32,13 @@ class Sealed:
 class PartFile:
     """One file, written sequentially."""
 
-    def __init__(self, path: Path, *, part: str = PART, level: int = LEVEL) -> None:
+    def __init__(self, path: Path, *, part: str = PART) -> None:
         """Create ``path`` with the suffix ``part``. Raises OSError, FileExistsError if it exists."""
         self.path = path
         self.part = path.with_name(path.name + part)
         fd = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         self._raw = os.fdopen(fd, "wb", buffering=0)
-        self._frame = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+        self._frame = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compressobj()
         self._sha256 = hashlib.sha256()
         self._bytes = 0
         self._flushed = 0

@@ -117,13 +117,13 @@ class StreamThread(Generic[Item]):
             )
         return False
 
-    def drain(self, timeout_s: float = CLOSE_S) -> bool:
+    def drain(self) -> bool:
         """Block until all items so far are written; return whether they are. For runs in virtual time."""
         with self._changed:
             target = self._taken
             self._hurry = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._done >= target or self.failure is not None, timeout_s)
+            self._changed.wait_for(lambda: self._done >= target or self.failure is not None, CLOSE_S)
             return self._done >= target
 
     def close(self, why: str) -> None:

@@ -16,7 +16,7 @@ import orjson
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.venue import BITFLYER, LIGHTER
-from stall_then_strike.infra.logs.run_manifest import GENERATED, UNKNOWN, market_at
+from stall_then_strike.infra.logs.run_record import GENERATED, UNKNOWN, market_at
 from stall_then_strike.lighter.markets import configured_market
 from stall_then_strike.tapes.part_file import PART
 from stall_then_strike.tapes.salvage import EVENTS

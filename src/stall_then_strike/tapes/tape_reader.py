@@ -311,9 +311,9 @@ def parse_line(line: bytes) -> TapeLine:
 class TapeSource:
     """A tape as a market: frames at the times they were received, and the book rebuilt from them for REST."""
 
-    def __init__(self, path: Path | str, *, instrument: Instrument | None = None) -> None:
+    def __init__(self, path: Path | str) -> None:
         """Open the tape and read its first line. Raises TapeError if it has none, OSError if there is no file."""
-        self._instrument = instrument if instrument is not None else fx_btc_jpy()
+        self._instrument = fx_btc_jpy()
         self._reader = read_tape(path)
         self._lines = iter(self._reader)
         first = next(self._lines, None)

@@ -208,12 +208,9 @@ def made_snapshot(feed: ReadsMessages | None) -> bytes | None:
     )
 
 
-def product_config(exchange: ExchangeConfig, product: str, tick_size: Decimal | None = None) -> AppConfig:
+def product_config(exchange: ExchangeConfig, product: str) -> AppConfig:
     """Settings for a feed of one product."""
-    changed: dict[str, object] = {"product_code": product}
-    if tick_size is not None:
-        changed["tick_size"] = tick_size
-    return AppConfig().model_copy(update={"exchange": exchange.model_copy(update=changed)})
+    return AppConfig().model_copy(update={"exchange": exchange.model_copy(update={"product_code": product})})
 
 
 def channel_of(message: Any) -> str | None:

@@ -13,4 +13,5 @@ lighter_session      its realtime connection
 lighter_checks       its checks before real orders are sent
 lighter_hand         its cancel-all, for the watchdog
 embedded_lighter     Lighter on loopback with an account
+shadow/              all of a venue but the orders, which are filled on paper
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -15,11 +16,12 @@ from yarl import URL
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.infra.bitflyer.cancel_all import CancelAll
-from stall_then_strike.infra.bitflyer.credentials import Credentials, sign_for
+from stall_then_strike.infra.bitflyer.credentials import Credentials, may_sign_for, sign_for
 from stall_then_strike.infra.bitflyer.venue_status import poll_venue_status
 from stall_then_strike.infra.clock import ScaledClock
-from stall_then_strike.infra.http_bitflyer import BitflyerHttp
+from stall_then_strike.infra.http_bitflyer import BitflyerHttp, SignedLine
 from stall_then_strike.infra.line.own_machine import is_own_machine
+from stall_then_strike.infra.line.ready_line import ReadyLine
 from stall_then_strike.infra.market_source import MarketSource
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.infra.watch.pauses import Pause
@@ -48,6 +50,8 @@ class BitflyerConnection:
         self.feeds: Sequence[MarketSource] = self.session.feeds.all
         self.https: Sequence[BitflyerHttp] = ()
         self.desks: Sequence[Desk] = ()
+        self._line: ReadyLine | None = None
+        """For orders and cancels; None where nothing is signed."""
 
     async def __aenter__(self) -> Self:
         """Create the clients. Nothing is sent."""
@@ -57,6 +61,11 @@ class BitflyerConnection:
                 if is_own_machine(host := _host(url)):
                     self._stack.enter_context(sign_for(host))
         await self._stack.enter_async_context(session)
+        at_once = None
+        if credentials is not None and may_sign_for(_host(self._cfg.exchange.base_url)):
+            limit_s = float(self._cfg.pybotters.timeout_sec)
+            self._line = ReadyLine(self._cfg.exchange.base_url, connect_s=limit_s)
+            at_once = SignedLine(self._line, credentials)
         self.https = [
             BitflyerHttp(
                 session.get_client(),
@@ -66,10 +75,14 @@ class BitflyerConnection:
                 on_reading=self._on_reading,
                 on_skew=self._on_skew,
                 redact=str if credentials is None else credentials.redact,
+                at_once=at_once,
             )
             for each in self._each
         ]
-        self.desks = [Desk(http, http.report, session.renew) for http in self.https]
+        self.desks = [
+            Desk(http, http.report, session.renew, feed.view.set_own)
+            for http, feed in zip(self.https, self.feeds, strict=True)
+        ]
         return self
 
     async def __aexit__(
@@ -101,8 +114,11 @@ class BitflyerConnection:
         return await bitflyer_checks(self._each, self._credentials, self.https, self._clock)
 
     async def poll_status(self) -> NoReturn:
-        """Ask for state and load of each product in turn."""
-        await poll_venue_status(self.https, self._clock, self._on_event)
+        """Ask for state and load of each product in turn; keep connections ready for orders meanwhile."""
+        async with asyncio.TaskGroup() as tasks:
+            if self._line is not None:
+                tasks.create_task(self._line.keep_open())
+            await poll_venue_status(self.https, self._clock, self._on_event)
 
     def forget_skew(self) -> None:
         """Forget the dates of earlier answers."""
@@ -121,6 +137,8 @@ class BitflyerConnection:
         self._listener.on_skew(skew_ns)
 
     def _on_pause(self, pause: Pause) -> None:
+        if self._line is not None:
+            self._line.close()
         self._listener.on_pause(pause)
 
 

@@ -16,12 +16,14 @@ from stall_then_strike.engine.gateway import OrderGateway, Reply, Request
 from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.infra.line.frame_tap import FrameTap
 from stall_then_strike.infra.market_source import MarketSource
+from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.infra.watch.pauses import Pause
 from stall_then_strike.types.dto import (
     AccountReport,
     BoardSnapshot,
     ExecId,
     FillEvent,
+    FundingEvent,
     LimitReading,
     OrderEvent,
     PrivateChannel,
@@ -30,7 +32,7 @@ from stall_then_strike.types.dto import (
 )
 from stall_then_strike.venues.findings import CheckResult
 
-SessionEvent = BoardSnapshot | PublicTrades | VenueStatus | OrderEvent | FillEvent | PrivateChannel
+SessionEvent = BoardSnapshot | PublicTrades | VenueStatus | OrderEvent | FillEvent | FundingEvent | PrivateChannel
 """What a session hears: the market, and with an account the account."""
 
 
@@ -162,10 +164,14 @@ class Desk:
         gateway: OrderGateway,
         report: Callable[[ExecId], Awaitable[AccountReport]],
         renew: Callable[[str], None],
+        set_own: Callable[[Sequence[OwnQuote]], None],
     ) -> None:
-        """``report`` and ``renew`` are those of an `AccountReader`."""
+        """``report`` and ``renew`` are those of an `AccountReader`.
+
+        ``set_own`` is told all orders that may be in the displayed book: `OrderBookView.set_own`, if they go there.
+        """
         self.gateway = gateway
-        self._report, self._renew = report, renew
+        self._report, self._renew, self.set_own = report, renew, set_own
         self.last: AccountReport | None = None
         """The newest report."""
 

@@ -45,12 +45,17 @@ _FRACTION_ONE: Final = 10_000
 _UNITS: Final = ("size_decimals", "price_decimals")
 
 
+def is_lighter_host(host: str) -> bool:
+    """Whether a host is the venue's."""
+    return host.endswith(_DOMAINS)
+
+
 async def lighter_checks(
     cfg: AppConfig, account: LighterAccount | None, parts: LighterParts | None, skew: ClockSkew, clock: Clock
 ) -> list[CheckResult]:
     """All findings about the venue. Never raises for what it finds. Without ``account``, the public side alone."""
     results = [] if account is None else [ok("credentials", f"{account.source}; account {account.account_index}")]
-    address = address_finding(cfg, "Lighter", lambda host: host.endswith(_DOMAINS), "transactions")
+    address = address_finding(cfg, "Lighter", is_lighter_host, "transactions")
     results.append(address)
     if address.exit_code:
         return results

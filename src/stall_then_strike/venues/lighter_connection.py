@@ -17,6 +17,7 @@ from stall_then_strike.infra.watch.pauses import Pause
 from stall_then_strike.lighter.client import ask_time
 from stall_then_strike.lighter.factory import LighterFactory, LighterParts, market_parts
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
+from stall_then_strike.lighter.signing.tokens import Tokens
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import VenueError
 from stall_then_strike.venues.connection import Desk, Listener, SessionEvent, Unheard
@@ -59,7 +60,12 @@ class LighterConnection:
         self.feeds = parts.feeds
         account, broker = parts.account, parts.broker
         self.desks = [
-            Desk(broker.gateway(feed.market, feed.board), partial(account.report, number), account.renew)
+            Desk(
+                broker.gateway(feed.market, feed.board),
+                partial(account.report, number),
+                account.renew,
+                feed.view.set_own,
+            )
             for number, feed in enumerate(parts.feeds)
         ]
         return self
@@ -80,6 +86,11 @@ class LighterConnection:
         if self._session is None:
             raise RuntimeError("the connection is not open")
         return self._session
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """The account's tokens, for questions beside its own; None without an account."""
+        return None if self._parts is None else self._parts.tokens
 
     @property
     def calls_made(self) -> int:

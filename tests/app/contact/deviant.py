@@ -71,6 +71,8 @@ class Deviant:
     base_url: str
     ws_url: str
     deviations: Sequence[Deviation] = ()
+    socket_path: str = "/json-rpc"
+    call_prefix: str = "/v1/"
     port: int = 0
     _client: aiohttp.ClientSession = field(init=False)
     _runner: web.AppRunner = field(init=False)
@@ -78,7 +80,7 @@ class Deviant:
     async def __aenter__(self) -> Self:
         self._client = aiohttp.ClientSession()
         app = web.Application()
-        app.router.add_get("/json-rpc", self._relay_socket)
+        app.router.add_get(self.socket_path, self._relay_socket)
         app.router.add_route("*", "/{path:.*}", self._relay_call)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -94,7 +96,7 @@ class Deviant:
 
     @property
     def addresses(self) -> tuple[str, str]:
-        return f"http://127.0.0.1:{self.port}", f"ws://127.0.0.1:{self.port}/json-rpc"
+        return f"http://127.0.0.1:{self.port}", f"ws://127.0.0.1:{self.port}{self.socket_path}"
 
     async def _relay_call(self, request: web.Request) -> web.Response:
         url = URL(f"{self.base_url}{request.raw_path}", encoded=True)
@@ -102,7 +104,7 @@ class Deviant:
         async with self._client.request(
             request.method, url, headers=headers, data=await request.read(), skip_auto_headers=["Content-Type"]
         ) as got:
-            reply = Reply(request.path.removeprefix("/v1/"), got.status, dict(got.headers), await got.text())
+            reply = Reply(request.path.removeprefix(self.call_prefix), got.status, dict(got.headers), await got.text())
         for one in self.deviations:
             if one.answer is not None:
                 one.answer(reply)

@@ -63,7 +63,7 @@ def test_the_waits_worked_out_are_those_of_the_run(cfg: AppConfig, tmp_path: Pat
         frames = rig.frames(240)
         asyncio.run(VirtualRun(trader, clock, feed, flush=logs.flush).run((f.time_ns, f.text) for f in frames))
     first, last = frames[0].time_ns, frames[-1].time_ns + 1
-    found = budget_waits(LogReader(tmp_path).decisions(first, last).within, (), cfg)
+    found = budget_waits(LogReader([tmp_path]).decisions(first, last).within, (), cfg)
     assert len(found) > 5
     assert {ts_ns // 1_000: text for ts_ns, text in found.items()} == listener.said
     told = [row for row in trader.notices if row.text.startswith("no strike for the budget: ")]
@@ -87,5 +87,5 @@ def test_what_our_own_calls_do_not_explain_is_said_to_be_so(tmp_path: Path) -> N
                 reason=Reason.BUDGET,
             )
         )
-    rows = LogReader(tmp_path).decisions(rig.START_NS, rig.START_NS + 1_000).within
+    rows = LogReader([tmp_path]).decisions(rig.START_NS, rig.START_NS + 1_000).within
     assert budget_waits(rows, (), cfg) == {rig.START_NS: NOT_COUNTED}

@@ -19,7 +19,7 @@ SCRIPTS: dict[str, str] = PROJECT["scripts"]
 def test_every_script_is_a_verb_of_the_same_command() -> None:
     named = {name: target for name, target in SCRIPTS.items() if name != "sts"}
     assert named == {name: f"stall_then_strike.app.{VERBS[name].module}:main" for name in named}
-    assert set(VERBS) - set(named) == {"init", "completion", "probe", "rehearse"}
+    assert set(VERBS) - set(named) == {"init", "completion", "console", "probe", "rehearse", "runs"}
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h", "help"])

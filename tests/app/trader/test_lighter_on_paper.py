@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from stall_then_strike.infra.logs.run_files import RunFiles
 from stall_then_strike.tapes.event_replay import open_run
 from stall_then_strike.tapes.tape_files import product_of
 from tests.app.trader.recorded_run import RecordedRun
-from tests.e2e.commands import csv_bytes, rows, run
+from tests.e2e.commands import csv_bytes, newest, rows, run
 
 MARKETS = ("ETH", "BTC", "SOL")
 SETTINGS = ("--config", "configs/lighter-sim.yml")
@@ -23,7 +24,7 @@ class Room(RecordedRun):
         super().__init__(folder, "--venue", "lighter", "--duration", "30")
 
     def folders(self, logs: Path) -> list[Path]:
-        return [logs, *(logs / market for market in MARKETS[1:])]
+        return RunFiles(newest(logs), MARKETS).each
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_report_is_in_usdc_and_counts_the_venues_limits(room: Room, tmp_path: Pa
 
 
 def test_why_tells_of_a_market(room: Room) -> None:
-    order = rows(room.logs / "BTC", "orders")[0]["order_id"]
+    order = rows(newest(room.logs) / "BTC", "orders")[0]["order_id"]
     told = done("why", order, "--product", "BTC", "--log-dir", room.logs, *SETTINGS).stdout
     assert "on the book" in told
 

@@ -15,6 +15,7 @@ from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.types.dto import (
     AccountReport,
     Changes,
@@ -66,6 +67,8 @@ class Story:
 
     def renew(self, why: str) -> None:
         raise AssertionError(why)
+
+    def set_own(self, quotes: Sequence[OwnQuote]) -> None: ...
 
 
 @asynccontextmanager

@@ -17,12 +17,14 @@ from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.exchange.source import Channel
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.sim.market import Market
-from stall_then_strike.types.dto import BoardState, DecisionLogRow, OrderLogRow, Side
+from stall_then_strike.types.dto import BoardState, DecisionLogRow, OrderLogRow
 from tests.market_script import RowList, config
 
 SPEED = 5.0
 LIMIT_S = 30.0
+FROZEN = Fault(kind=FaultKind.FREEZE_FEED, to_s=1e6)
 
 
 @dataclass
@@ -95,14 +97,14 @@ async def test_strikes_are_sent_and_answered() -> None:
 async def test_feed_frozen_past_stale_ms_is_not_struck_however_long_the_best_stands_still() -> None:
     async with daemon() as it:
         await it.wait_until(lambda: it.strikes)
-        it.exchange.freeze()
+        it.exchange.faults.inject(FROZEN)
         await it.wait_until(lambda: it.last_reason() == "book_stale")
         strikes = it.strikes
         await it.wait_market_ms(5_000)
         assert it.strikes == strikes
         assert it.last_reason() == "book_stale"
         assert not it.trader.core.orders.any_live, "quotes do not outlive the feed"
-        it.exchange.thaw()
+        it.exchange.faults.lift()
         await it.wait_until(lambda: it.strikes > strikes)
 
 
@@ -110,7 +112,7 @@ async def test_cancels_take_effect_on_time_on_a_silent_feed() -> None:
     """The paper venue's answer to a cancel is due by latency: no message is needed to bring it."""
     async with daemon() as it:
         await it.wait_until(lambda: it.strikes and it.trader.core.orders.any_live)
-        it.exchange.freeze()
+        it.exchange.faults.inject(FROZEN)
         await it.wait_market_ms(it.trader.core.strategy.params.stale_ns / 1e6 + 300)
         assert not it.trader.core.orders.any_live
 
@@ -147,7 +149,7 @@ async def test_board_that_does_not_run_is_left_and_taken_up_again(state: BoardSt
 async def test_maintenance_close_makes_the_book_unknown_and_quoting_resumes() -> None:
     async with daemon() as it:
         await it.wait_until(lambda: it.strikes)
-        await it.exchange.close_clients()
+        it.exchange.faults.inject(Fault(kind=FaultKind.CLOSE_SOCKETS))
         await it.wait_until(lambda: any(row.reason.label == "book_unknown" for row in it.decisions[-3:]))
         strikes = it.strikes
         await it.wait_until(lambda: it.strikes > strikes)
@@ -158,7 +160,7 @@ async def test_lost_deletion_is_noticed_and_healed_by_the_snapshot() -> None:
     async with daemon() as it:
         await it.wait_until(lambda: it.strikes)
         suspicions = sum(row.reason.label == "book_suspect" for row in it.decisions)
-        it.exchange.lose_deletion(Side.BUY)
+        it.exchange.faults.inject(Fault(kind=FaultKind.LOSE_DELETION, count=1))
         await it.wait_until(lambda: sum(r.reason.label == "book_suspect" for r in it.decisions) > suspicions)
         strikes = it.strikes
         await it.wait_until(lambda: it.strikes > strikes)

@@ -12,12 +12,13 @@ import pytest
 
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.infra.journal.reader import JournalReader
-from stall_then_strike.infra.logs.run_manifest import FOLDER, read_records
+from stall_then_strike.infra.logs.run_files import RunFiles
+from stall_then_strike.infra.logs.run_list import RunList
 from stall_then_strike.research.report.run_data import read_account
 from stall_then_strike.tapes.event_replay import open_run, read_inputs
 from stall_then_strike.tapes.tape_files import product_of
 from tests.app.trader.recorded_run import RecordedRun
-from tests.e2e.commands import csv_bytes, rows, run
+from tests.e2e.commands import csv_bytes, newest, rows, run
 
 PRODUCTS = ("FX_BTC_JPY", "XRP_JPY")
 SETTINGS = """
@@ -51,21 +52,25 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
 
 
 def every_csv(logs: Path) -> list[dict[str, bytes]]:
-    return [csv_bytes(folder) for folder in (logs, logs / PRODUCTS[1])]
+    return [csv_bytes(folder) for folder in folders_of(logs)]
+
+
+def folders_of(logs: Path) -> list[Path]:
+    return RunFiles(newest(logs), PRODUCTS).each
 
 
 def test_each_instrument_trades_and_has_logs_of_its_own(room: Room) -> None:
-    for folder in (room.logs, room.logs / PRODUCTS[1]):
+    for folder in folders_of(room.logs):
         assert rows(folder, "trades")
-        assert {record.run for record in read_records(folder / FOLDER)} == {1}
-    (first,), (other,) = (read_records(folder / FOLDER) for folder in (room.logs, room.logs / PRODUCTS[1]))
-    assert (first.product, other.product) == PRODUCTS
+    record = RunList(room.logs).all[-1].record
+    assert record is not None
+    assert record.instruments == PRODUCTS
     assert "XRP_JPY" in room.said
 
 
 def test_names_and_ids_of_orders_are_one_series(room: Room) -> None:
     names = defaultdict[str, set[str]](set)
-    for product, folder in zip(PRODUCTS, (room.logs, room.logs / PRODUCTS[1]), strict=True):
+    for product, folder in zip(PRODUCTS, folders_of(room.logs), strict=True):
         for row in rows(folder, "orders"):
             names[product].add(row["order_id"])
     assert all(names[product] for product in PRODUCTS)
@@ -73,12 +78,12 @@ def test_names_and_ids_of_orders_are_one_series(room: Room) -> None:
 
 
 def test_journal_of_the_account_tells_the_instruments_apart(room: Room) -> None:
-    (path,) = (room.logs / FOLDER).glob("*.sqlite3")
+    (path,) = (newest(room.logs) / "journal").glob("*.sqlite3")
     with JournalReader.open(path) as reader:
         assert reader.info().products == PRODUCTS
         together = reader.account_memo()
         assert together is not None
-        for product, folder in zip(PRODUCTS, (room.logs, room.logs / PRODUCTS[1]), strict=True):
+        for product, folder in zip(PRODUCTS, folders_of(room.logs), strict=True):
             of, trades = reader.of(product), rows(folder, "trades")
             assert len(list(of.fills())) == len(trades)
             memo, lots_per_one = of.memo(), 10**8 if product == PRODUCTS[0] else 10**6
@@ -162,8 +167,8 @@ def test_report_of_one_instrument_of_several(room: Room, tmp_path: Path) -> None
     made = room.do("report", room.logs, "--product", "XRP_JPY", "--out", out)
     assert made.returncode == 0, made.stderr
     text = out.read_text()
-    assert "XRP_JPY of the embedded exchange" in text
-    assert "FX_BTC_JPY" not in text
+    assert "FX_BTC_JPY + XRP_JPY of bitflyer" in text
+    assert '<article id="FX_BTC_JPY">' not in text
     refused = room.do("report", room.logs, "--product", "ETH_JPY", "--out", out)
     assert (refused.returncode, "accepted: FX_BTC_JPY, XRP_JPY" in refused.stderr) == (2, True)
     compared = room.do("report", room.logs, "--compare", room.logs, "--out", out)
@@ -171,7 +176,7 @@ def test_report_of_one_instrument_of_several(room: Room, tmp_path: Path) -> None
 
 
 def test_why_reads_the_journal_of_the_account(room: Room) -> None:
-    order = next(row for row in rows(room.logs / PRODUCTS[1], "trades") if row["tag"] == "stall")["order_id"]
+    order = next(row for row in rows(folders_of(room.logs)[1], "trades") if row["tag"] == "stall")["order_id"]
     told = room.do("why", order, "--product", PRODUCTS[1], "--log-dir", room.logs)
     assert told.returncode == 0, told.stderr
     assert "on the book" in told.stdout, "only the journal has that"

@@ -11,7 +11,7 @@ import pytest
 from stall_then_strike.app.view.snapshot import Counts, Halt, ReasonCount, Snapshot, as_plain
 from tests.app.view.snapshots import BAD, EMPTY, FULL, LIVE, TWO, changed
 
-DAY = {"pnl", "realised", "drawdown", "max_drawdown"}
+DAY = {"pnl", "realised", "drawdown", "max_drawdown", "fills"}
 COUNTS = {
     "messages",
     "strikes",
@@ -59,6 +59,8 @@ INSTRUMENT = {
     "best_bid",
     "best_ask",
     "spread_ticks",
+    "bids",
+    "asks",
     "best_age_ms",
     "stall_ms",
     "word",
@@ -79,7 +81,7 @@ PARTS = {
     "day": DAY,
     "latency": {"p50_us", "p99_us", "samples"},
     "counts": COUNTS,
-    "budget": {"name", "used", "limit"},
+    "budget": {"name", "used", "limit", "next_s"},
 }
 OWN_PARTS = {
     "day": DAY,
@@ -129,7 +131,8 @@ def test_values_are_those_of_the_logs() -> None:
         "state": "partial",
         "tag": "stall",
     }
-    assert (told["latency"]["samples"], told["budget"][3]) == (5234, {"name": "small orders", "used": 57, "limit": 100})
+    use = {"name": "small orders", "used": 57, "limit": 100, "next_s": None}
+    assert (told["latency"]["samples"], told["budget"][3]) == (5234, use)
 
 
 @pytest.mark.parametrize("seen", [EMPTY, FULL, LIVE, BAD, TWO])

@@ -21,13 +21,13 @@ RUN = Snapshot(
     reconnects=2,
     quote="JPY",
     date="2026-11-21",
-    day=DayFigures(pnl=Decimal("-33.66"), max_drawdown=Decimal(-50)),
+    day=DayFigures(pnl=Decimal("-33.66"), max_drawdown=Decimal(-50), fills=41),
     latency=Latency(p50_us=31.2, p99_us=88, samples=219),
     instruments=(
         replace(
             NOTHING,
             position=Decimal("-0.001"),
-            day=DayFigures(pnl=Decimal("-33.66"), max_drawdown=Decimal(-50)),
+            day=DayFigures(pnl=Decimal("-33.66"), max_drawdown=Decimal(-50), fills=41),
             run=RunFigures(
                 realised=Decimal("-1234.4"),
                 marked=Decimal(234),
@@ -53,7 +53,7 @@ RUN = Snapshot(
 def shown(last: Snapshot, width: int = 80) -> str:
     console = Console(width=width, color_system=None)
     with console.capture() as capture:
-        console.print(summary_table(last, log_dir="logs/demo", ended="duration over"))
+        console.print(summary_table(last, folder="logs/demo", ended="duration over"))
     return capture.get()
 
 
@@ -72,13 +72,14 @@ def with_reasons(reasons: tuple[ReasonCount, ...]) -> Snapshot:
         ("strikes", "120"),
         ("orders placed", "240"),
         ("filled, partly filled", "31, 4 (14.6% of placed)"),
-        ("fills, volume", "39, 0.04 BTC"),
+        ("fills, volume, this run", "39, 0.04 BTC"),
         ("cancels, closes, rejects", "205, 12, 1"),
-        ("result, whole run", "-1,000 JPY"),
+        ("result, this run", "-1,000 JPY"),
         ("realised part, open position", "-1,234, +234 JPY"),
-        ("deepest drawdown, whole run", "-2,000 JPY"),
+        ("deepest drawdown, this run", "-2,000 JPY"),
         ("result, trading day 2026-11-21", "-33.66 JPY"),
         ("deepest drawdown, that day", "-50 JPY"),
+        ("fills, that day", "41"),
         ("position at the end", "-0.001 BTC"),
         ("decision latency", "p50 31 µs, p99 88 µs of 219"),
         ("reasons", "stall_immature: 75.0% of the time, 300 x"),
@@ -131,15 +132,15 @@ def test_minute_line_is_one_line_that_says_how_it_stands() -> None:
             best_ask=Decimal(13_601_500),
             spread_ticks=1500,
             position=Decimal("0.001"),
-            day=DayFigures(pnl=Decimal(-1234), drawdown=Decimal(-2000)),
+            day=DayFigures(pnl=Decimal(-1234), drawdown=Decimal(-2000), fills=5),
             counts=Counts(strikes=3, fills=2, cancels=4, closes=1),
             latency=Latency(p99_us=88),
         )
     )
     assert line == (
         "2026-11-21T07:30:13Z up 0:01:00 | quoting | connected book ok 45 ms | 13,600,000/13,601,500 spread 1,500"
-        " | position 0.001 BTC | day's PnL -1,234 JPY drawdown -2,000 | strikes 3 fills 2 cancels 4 closes 1"
-        " | reconnects 0 garbage 0 | p99 88 µs"
+        " | position 0.001 BTC | day's PnL -1,234 JPY drawdown -2,000 fills 5"
+        " | run: strikes 3 fills 2 cancels 4 closes 1 | reconnects 0 garbage 0 | p99 88 µs"
     )
 
 
@@ -155,7 +156,7 @@ def test_minute_line_of_several_instruments_says_how_each_stands() -> None:
         "2026-11-21T07:30:13Z up 0:12:34 | trading (small orders 57/100, spaced, next in 0.8 s) | connected"
         " | FX_BTC_JPY budget, book ok 45 ms, 13,600,000/13,601,500 spread 1,500, position -0.012 BTC"
         " | ETH_JPY quoting, book ok 310 ms, 499,985.5/500,014.5 spread 290, position 0.37 ETH"
-        " | day's PnL -16,234 JPY drawdown -17,000 | strikes 1,500 "
+        " | day's PnL -16,234 JPY drawdown -17,000 fills 0 | run: strikes 1,500 "
     )
 
 

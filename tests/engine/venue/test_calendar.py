@@ -81,6 +81,7 @@ def test_days_on_which_clocks_change_are_an_hour_off(day_start: str, day: str, h
     assert c.next_change_ns(start) - start == hours * HOUR
     assert c.day(start + hours * HOUR - 1) == date.fromisoformat(day)
     assert c.day(start + hours * HOUR) == date.fromisoformat(day) + timedelta(days=1)
+    assert c.span(date.fromisoformat(day)) == (start, start + hours * HOUR)
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,11 @@ from stall_then_strike.types.dto import (
     OrderEventKind,
     OrderId,
     OrderTerms,
-    Reason,
     ReportedState,
     TimeInForce,
 )
 from stall_then_strike.types.instrument import Lots, Ticks
-from tests.engine.core_rig import BUY, MIN, MS, SELL, at, config, fill
+from tests.engine.core_rig import BUY, MIN, MS, SELL, at, config, fill, own_order
 from tests.engine.venue.reports import listed, report
 
 K, S = OrderEventKind, OrderState
@@ -41,15 +40,7 @@ def tell(orders: Orders, kind: OrderEventKind, name: str = "a", order_id: str | 
 
 
 def sent(orders: Orders, name: str = "a", ms: float = 0, **others: Any) -> Order:
-    terms: dict[str, Any] = {"side": BUY, "price": Ticks(10_049), "size": Lots(MIN), "time_in_force": TimeInForce.GTC}
-    order = Order(
-        client_order_id=ClientOrderId(name),
-        ttl_ms=800,
-        tag="stall",
-        reason=Reason.STRIKE,
-        sent_ns=at(ms),
-        **{**terms, **others},
-    )
+    order = own_order(name, **{"price": Ticks(10_049), "sent_ns": at(ms), **others})
     orders.add(order)
     return order
 

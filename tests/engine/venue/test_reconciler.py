@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stall_then_strike.engine.orders import Order, Orders
+from stall_then_strike.engine.orders import Orders
 from stall_then_strike.engine.venue.reconciler import PERIOD, Books, Payment, Reconciler
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.types.dto import (
@@ -14,11 +14,9 @@ from stall_then_strike.types.dto import (
     ExecId,
     OrderEvent,
     OrderEventKind,
-    Reason,
-    TimeInForce,
 )
-from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
-from tests.engine.core_rig import BUY, MIN, MS, SELL, START_NS, at, config, fill
+from stall_then_strike.types.instrument import fx_btc_jpy
+from tests.engine.core_rig import BUY, MIN, MS, SELL, START_NS, at, config, fill, own_order
 from tests.engine.venue.reports import UNIT, report
 
 ROUNDING, CARRY = "rounding or carry", "funding or carry"
@@ -54,19 +52,7 @@ def due_ms(found: Reconciler, orders: Orders | None = None, ms: float = 0) -> tu
 
 def unanswered() -> Orders:
     orders = Orders()
-    orders.add(
-        Order(
-            client_order_id=ClientOrderId("a"),
-            side=BUY,
-            price=Ticks(100),
-            size=Lots(MIN),
-            time_in_force=TimeInForce.GTC,
-            ttl_ms=800,
-            tag="stall",
-            reason=Reason.STRIKE,
-            sent_ns=at(10_000),
-        )
-    )
+    orders.add(own_order(sent_ns=at(10_000)))
     orders.apply(OrderEvent(ts_ns=at(10_000), kind=OrderEventKind.SEND_UNKNOWN, client_order_id=ClientOrderId("a")))
     return orders
 

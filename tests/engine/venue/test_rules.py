@@ -18,11 +18,9 @@ from stall_then_strike.types.dto import (
     Command,
     OrderEvent,
     OrderEventKind,
-    Reason,
-    TimeInForce,
 )
 from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
-from tests.engine.core_rig import BUY, MIN, at, config, fill
+from tests.engine.core_rig import BUY, MIN, at, config, fill, own_order
 from tests.engine.live_desk import LiveDesk, settle, struck
 from tests.engine.venue.other_rules import OTHER_RULES
 from tests.engine.venue.reports import UNIT, report
@@ -112,19 +110,7 @@ def test_an_order_missing_twice_is_dead_where_every_dead_order_is_listed(
     ended: Ended, kinds: list[OrderEventKind]
 ) -> None:
     orders, name = Orders(), ClientOrderId("a")
-    orders.add(
-        Order(
-            client_order_id=name,
-            side=BUY,
-            price=Ticks(10_000),
-            size=Lots(MIN),
-            time_in_force=TimeInForce.GTC,
-            ttl_ms=800,
-            tag="stall",
-            reason=Reason.STRIKE,
-            sent_ns=at(0),
-        )
-    )
+    orders.add(own_order(price=Ticks(10_000)))
     orders.apply(OrderEvent(ts_ns=at(50), kind=K.SEND_UNKNOWN, client_order_id=name))
     rules = replace(OTHER_RULES, ended=ended)
     assert list(states(report(3_000), orders, rules)) == []

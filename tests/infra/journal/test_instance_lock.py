@@ -14,8 +14,7 @@ import pytest
 
 from stall_then_strike.infra.file_lock import FileLock, holder, share
 from stall_then_strike.infra.journal.instance_lock import InstanceLock, account_folder, journal_lock
-from stall_then_strike.infra.logs.log_folder import LogFolder
-from stall_then_strike.types.errors import JournalError, LogError
+from stall_then_strike.types.errors import JournalError
 
 HOLD = """
 import sys
@@ -104,16 +103,3 @@ def test_folder_of_locks_that_is_a_link_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match=r"/locks cannot be used for locks"):
         InstanceLock(tmp_path / "j.sqlite3", "one", tmp_path / "locks").take()
     assert holder(journal_lock(tmp_path / "j.sqlite3")) is None
-
-
-def test_log_folder_is_for_one_run(tmp_path: Path) -> None:
-    refusal = pytest.raises(LogError, match="is in use by another run; give this one its own by --log-dir")
-    with LogFolder(tmp_path / "logs"), refusal:
-        LogFolder(tmp_path / "logs").__enter__()
-    with LogFolder(tmp_path / "logs"):
-        (tmp_path / "logs" / ".lock").unlink()  # somebody took it for a leftover
-        for _ in range(2):
-            with pytest.raises(LogError, match="in use by another run"):
-                LogFolder(tmp_path / "logs").__enter__()
-    with LogFolder(tmp_path / "logs"):
-        pass

@@ -231,7 +231,6 @@ def test_each_instrument_has_its_rows_and_the_account_its_memo(tmp_path: Path) -
         assert ([o.client_order_id for o in second.orders], second.memo) == (["b"], mine)
         assert [len(one.fills) for one in (first, second)] == [1, 1], "execution ids are of one product"
         assert journal.account() == memo(halted=Reason.KILL_PNL)
-        assert journal.repeated_fills == 0
     with JournalReader.open(path_in(tmp_path)) as reader:
         assert reader.info().products == ("FX_BTC_JPY", "ETH_JPY")
         assert [o.client_order_id for o in reader.live_orders()] == ["a", "b"]

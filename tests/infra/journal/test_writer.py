@@ -91,12 +91,11 @@ def test_new_journal_knows_nothing_and_says_so(tmp_path: Path) -> None:
         assert not journal.is_new
 
 
-def test_fill_told_again_is_counted_and_changes_nothing(tmp_path: Path) -> None:
+def test_fill_told_again_changes_nothing(tmp_path: Path) -> None:
     with open_in(tmp_path) as journal:
         journal.record(changes(fills=(fill(7), fill(8))))
         journal.record(changes(fills=(fill(8, tag="other"), fill(9))))
-        assert journal.repeated_fills == 1
-        assert [row.tag for row in journal.trades_since(0)] == ["stall"] * 3
+        assert [one.row.tag for one in journal.load().fills] == ["stall"] * 3
         assert max(journal.load().exec_ids) == 9
 
 
@@ -133,12 +132,13 @@ def test_text_from_outside_never_stops_a_record(tmp_path: Path, given_text: str,
         assert [f.detail for f in reader.facts()] == [kept]
 
 
-def test_trades_since_a_moment_come_oldest_first(tmp_path: Path) -> None:
+def test_fills_since_a_moment_come_oldest_first(tmp_path: Path) -> None:
     rows = [trade(ts_ns=TS + n) for n in (0, 2, 1)]
     with open_in(tmp_path) as journal:
         for number, row in enumerate(rows, 1):
             journal.record(changes(fills=(fill(number, ts_ns=row.ts_ns),)))
-        assert journal.trades_since(TS + 1) == [rows[2], rows[1]]
+    with JournalReader.open(path_in(tmp_path)) as reader:
+        assert [one.row for one in reader.fills(TS + 1)] == [rows[2], rows[1]]
 
 
 def test_log_folder_of_the_last_run_is_remembered(tmp_path: Path) -> None:

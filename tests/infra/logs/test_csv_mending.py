@@ -17,10 +17,10 @@ from stall_then_strike.config.models import LogConfig
 from stall_then_strike.infra.logging_structured import STRATEGY, CsvLogs, TradeLogger, trade_line
 from stall_then_strike.infra.logs.csv_dialects import as_written
 from stall_then_strike.infra.logs.csv_mending import drop_cut_rows, missing_trades
+from stall_then_strike.infra.logs.run_files import day_files
 from stall_then_strike.types.dto import Side, TradeLogRow
 from stall_then_strike.types.errors import LogError
 from stall_then_strike.types.instrument import Money, fx_btc_jpy
-from stall_then_strike.types.text import utc_day
 from tests.infra.journal.journal_rig import DAY_NS, TS, trade
 from tests.infra.logs.saved_csv import DIALECTS
 
@@ -46,8 +46,8 @@ def log(root: Path, rows: Sequence[TradeLogRow]) -> None:
 
 def mend(root: Path, fills: Sequence[TradeLogRow]) -> int:
     folder = root / "trades"
-    drop_cut_rows(folder, sorted({utc_day(row.ts_ns) for row in fills}))
-    missing = missing_trades(folder, fills, UNITS)
+    drop_cut_rows(path for _, path in day_files(folder.parent, "trades"))
+    missing = missing_trades([folder.parent], fills, UNITS)
     log(root, missing)
     return len(missing)
 
@@ -102,21 +102,22 @@ def test_file_that_a_spreadsheet_gave_other_line_ends_is_understood(tmp_path: Pa
     log(tmp_path, fills)
     (path,) = (tmp_path / "trades").glob("*.csv")
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
-    assert missing_trades(tmp_path / "trades", fills, UNITS) == []
+    assert missing_trades([tmp_path], fills, UNITS) == []
 
 
 def test_without_files_everything_is_missing_in_its_order(tmp_path: Path) -> None:
     fills = [trade(ts_ns=TS + 5), trade(), trade()]
-    assert drop_cut_rows(tmp_path / "trades", ["20261121"]) == 0
-    assert missing_trades(tmp_path / "trades", fills, UNITS) == fills
+    assert drop_cut_rows([tmp_path / "trades" / "trades-20261121.csv"]) == 0
+    assert missing_trades([tmp_path], fills, UNITS) == fills
 
 
 def test_file_that_cannot_be_read_is_an_error_by_name(tmp_path: Path) -> None:
-    (tmp_path / "trades-20261121.csv").mkdir()
+    path = tmp_path / "trades" / "trades-20261121.csv"
+    path.mkdir(parents=True)
     with pytest.raises(LogError, match=r"trades-20261121\.csv cannot be read: Is a directory"):
-        missing_trades(tmp_path, [trade()], UNITS)
+        missing_trades([tmp_path], [trade()], UNITS)
     with pytest.raises(LogError, match=r"trades-20261121\.csv cannot be mended: Is a directory"):
-        drop_cut_rows(tmp_path, ["20261121"])
+        drop_cut_rows([path])
 
 
 def rounded(text: str) -> str:

@@ -133,20 +133,6 @@ def test_a_torn_line_of_a_file_that_is_gone_is_whole_in_the_new_one(file: DailyC
     assert file.path.read_text() == HEADER + long[1]
 
 
-def test_who_asks_is_told_of_files_begun_anew(file: DailyCsv) -> None:
-    told: list[tuple[Path, int]] = []
-    file.on_new = lambda path, size: told.append((path, size))
-    put(file, ROWS[2])
-    assert told == []
-    os.truncate(file.path, 0)
-    put(file, ROWS[3])
-    file.path.unlink()
-    put(file, ROWS[4])
-    file.path.write_bytes(semicolons(HEADER + ROWS[0]))
-    put(file, ROWS[4])
-    assert told == [(file.path, 0), (file.path, 0), (file.path, len(HEADER + ROWS[0]))]
-
-
 # --- as it is found
 
 

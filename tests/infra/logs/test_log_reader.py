@@ -35,7 +35,7 @@ def decisions(folder: Path, day: str, *lines: str, end: str = "\n") -> LogReader
     path = folder / "decisions" / f"decisions-{day}.csv"
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join((HEAD, *lines)) + end)
-    return LogReader(folder)
+    return LogReader([folder])
 
 
 def test_rows_read_back_as_they_were_written(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_rows_read_back_as_they_were_written(tmp_path: Path) -> None:
     with CsvLogs(tmp_path, fx_btc_jpy(), LogConfig()) as logs:
         for row in (strike, place, trade()):
             logs.write(row)
-    reader = LogReader(tmp_path)
+    reader = LogReader([tmp_path])
     (decision,) = reader.decisions(TS - NS_PER_S, TS + NS_PER_S).within
     assert (decision.ts_ns, decision.best_age_ms, decision.spread_ticks) == (TS // 1_000 * 1_000, 258, 1519)
     assert (decision.inventory, decision.entry_bid, decision.entry_ask) == (Decimal("-0.001"), 13_600_000, None)
@@ -144,7 +144,7 @@ def test_a_row_that_is_none_spoils_no_other(tmp_path: Path, row: str) -> None:
 def test_a_file_of_other_columns_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "decisions").mkdir()
     (tmp_path / "decisions" / "decisions-20261121.csv").write_text("ts,reason\n2026-11-21T07:30:13.000000Z,spread\n")
-    reader = LogReader(tmp_path)
+    reader = LogReader([tmp_path])
     assert reader.decisions(TS - NS_PER_S, TS).within == ()
     assert "other columns" in reader.notes[0]
 
@@ -160,7 +160,7 @@ def test_the_last_decision_of_a_type_is_found_days_back(tmp_path: Path) -> None:
 
 
 def test_no_folder_has_no_rows(tmp_path: Path) -> None:
-    reader = LogReader(tmp_path / "nowhere")
+    reader = LogReader([tmp_path / "nowhere"])
     assert reader.decisions(0, TS).within == ()
     assert reader.orders_named("k-1") == []
     assert reader.notes == []
@@ -171,9 +171,9 @@ def test_a_file_that_another_program_has_saved_is_read_as_it_was(tmp_path: Path,
     with CsvLogs(tmp_path, fx_btc_jpy(), LogConfig()) as logs:
         for n in range(3):
             logs.write(trade(ts_ns=TS + n * NS_PER_S))
-    before = LogReader(tmp_path).trades(TS, TS + DAY_NS).within
+    before = LogReader([tmp_path]).trades(TS, TS + DAY_NS).within
     (path,) = (tmp_path / "trades").glob("*.csv")
     path.write_bytes(DIALECTS[dialect](path.read_text()))
-    reader = LogReader(tmp_path)
+    reader = LogReader([tmp_path])
     assert reader.trades(TS, TS + DAY_NS).within[:2] == before[:2]
     assert len(reader.trades(TS, TS + DAY_NS).within) == 3 or "unfinished" in reader.notes[0]

@@ -25,6 +25,7 @@ class Sink:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.status = 200
+        self.takes_files = True
         self.url = ""
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -32,7 +33,8 @@ class Sink:
         self.asked.set()
         await self.may_answer.wait()
         self.arrived.put_nowait(self.got[-1])
-        return web.Response(status=self.status)
+        is_taken = self.takes_files or not self.got[-1].get("attachments")
+        return web.Response(status=self.status if is_taken else 413)
 
     async def next(self) -> Any:
         async with asyncio.timeout(20):
@@ -42,7 +44,7 @@ class Sink:
 @asynccontextmanager
 async def serving() -> AsyncIterator[Sink]:
     sink = Sink()
-    app = web.Application()
+    app = web.Application(client_max_size=2**24)
     app.router.add_post("/{path:.*}", sink.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
     await runner.setup()

@@ -173,7 +173,7 @@ def test_second_paper_run_in_the_folder_is_a_jump_and_not_funding(folder: Path) 
 
 
 def test_empty_folder_and_foreign_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReportInputError, match="no logs"):
+    with pytest.raises(ReportInputError, match="no runs"):
         run_of(tmp_path)
     with pytest.raises(ReportInputError, match="no such folder"):
         run_of(tmp_path / "absent")

@@ -9,12 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
 import polars as pl
 import pytest
 
 from stall_then_strike.app import report
-from stall_then_strike.research.report.drawing import PALETTE
 from stall_then_strike.research.report.labels import LANGUAGES, Labels
 from stall_then_strike.research.report.page import plotly_script
 from stall_then_strike.research.report.run_sections import Page
@@ -23,6 +21,7 @@ from stall_then_strike.research.report.sweep_data import SetFigures, read_sweep
 from stall_then_strike.research.report.sweep_scales import Scale, by_weight, front, pairs
 from stall_then_strike.research.report.sweep_sections import sweep_page
 from stall_then_strike.research.report.sweep_words import rank_agreement
+from tests.research.report.page_checks import assert_plotlys
 from tests.research.sweep import sweep_folder as made
 
 
@@ -274,13 +273,7 @@ def test_ranks_agree_where_training_tells_the_test(tmp_path: Path) -> None:
 def test_figures_are_plotlys_and_use_known_colours(tmp_path: Path, language: str) -> None:
     figures = [figure for section in page_of(made.write(tmp_path), language).sections for figure in section.figures]
     assert len(figures) == 9
-    for figure in figures:
-        text = repr(figure)
-        names = set(re.findall(r"'(@[a-z_0-9]+)'", text))
-        assert names <= PALETTE.keys()
-        for name in names:
-            text = text.replace(name, PALETTE[name][0])
-        go.Figure(eval(text))  # noqa: S307 - our own values, made text a few lines above; plotly checks each key
+    assert_plotlys(figures)
 
 
 def rewrite(folder: Path, how: Callable[[pl.DataFrame], pl.DataFrame]) -> None:

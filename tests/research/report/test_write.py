@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
+import shutil
 import string
 from pathlib import Path
 
-import plotly.graph_objects as go
 import pytest
 
 from stall_then_strike.app import report
 from stall_then_strike.app.shell import cli
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.logs.run_manifest import RunRecord
+from stall_then_strike.infra.logs.run_files import KINDS, RunFiles
+from stall_then_strike.infra.logs.run_record import RunRecord
 from stall_then_strike.research.figures.activity import Bin
 from stall_then_strike.research.figures.estimates import Estimate
-from stall_then_strike.research.report.drawing import PALETTE, thin
+from stall_then_strike.research.report.drawing import thin
 from stall_then_strike.research.report.labels import LANGUAGES, WORDS, Labels
 from stall_then_strike.research.report.page import plotly_script
 from stall_then_strike.research.report.run_charts import ratio_layout, ratio_top, ratio_trace
@@ -23,6 +24,7 @@ from stall_then_strike.research.report.run_data import read_run
 from stall_then_strike.research.report.run_sections import comparison_page, run_page
 from stall_then_strike.types.dto import Reason
 from tests.research.figures.run_folder import hold, place, strike, trade, write
+from tests.research.report.page_checks import assert_plotlys
 from tests.shared_data import real_tape_path
 
 
@@ -75,6 +77,20 @@ def test_same_input_gives_the_same_file(folder: Path) -> None:
     assert page_of(folder) == page_of(folder)
 
 
+def test_one_trading_day_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the session's calendar: the rows are of noon UTC, in the evening of that day in Tokyo."""
+    whole, day = page_of(folder), page_of(folder, "--day", "2026-01-05")
+    assert day == whole
+    capsys.readouterr()
+    assert report.main([str(folder), "--day", "2026-01-06"]) == 2
+    assert "no rows of that day" in (said := capsys.readouterr().err) or "no logs" in said
+    morning = ("--set", "session.day_start=22:00", "--day", "2026-01-05")
+    assert report.main([str(folder), *morning]) == 2, "the day that begins at 22:00 has none of them"
+    assert page_of(folder, "--set", "session.day_start=22:00", "--day", "2026-01-04")
+    with pytest.raises(SystemExit):
+        report.main([str(folder), "--day", "yesterday"])
+
+
 def test_comparison_tells_the_runs_apart(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other" / "run"
     write(other, "decisions", [hold(0, "budget"), hold(60, "spread")])
@@ -89,13 +105,7 @@ def test_figures_are_plotlys_and_use_known_colours(folder: Path) -> None:
         pages = [run_page(run, Labels(language)), comparison_page(run, run, Labels(language))]
         figures = [figure for page in pages for section in page.sections for figure in section.figures]
         assert figures
-        for figure in figures:
-            text = repr(figure)
-            names = set(re.findall(r"'(@[a-z_0-9]+)'", text))
-            assert names <= PALETTE.keys()
-            for name in names:
-                text = text.replace(name, PALETTE[name][0])
-            go.Figure(eval(text))  # noqa: S307 - our own values, made text a line above; plotly checks each key
+        assert_plotlys(figures)
 
 
 def test_tape_run_has_every_chart(tmp_path: Path) -> None:
@@ -196,50 +206,45 @@ def test_what_cannot_be_used_is_told_and_nothing_is_written(
     assert not out.exists()
 
 
+def run_in(root: Path, number: int, mode: str, source: Path, product: str = "FX_BTC_JPY") -> Path:
+    """A run with the rows of a folder."""
+    folder = root / f"20260105T12000{number}Z-{mode}-bitflyer"
+    for kind in KINDS:
+        shutil.copytree(source / kind, folder / kind)
+    record = RunRecord(
+        mode=mode, venue="bitflyer", source="<somewhere>", instruments=(product,), configuration="c0ffee", version="1",
+        started=f"2026-01-05T12:00:0{number}.000000Z",
+    )  # fmt: skip
+    record.write(RunFiles(folder).record)
+    return folder
+
+
 def test_a_page_names_its_run_and_leaves_out_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two runs of the same time in one folder, and rows without a manifest."""
-    old = {path: path.stat().st_size for path in folder.glob("*/*.csv")}
-    texts = {path: path.read_text().partition("\n")[2] for path in old}
-    for number, mode in ((1, "backtest"), (2, "live")):
-        files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in old}
-        record = RunRecord(
-            run=number, mode=mode, venue="<somewhere>", product="FX_BTC_JPY", configuration="c0ffee", version="1",
-            started="2026-01-05T12:00:00.000000Z", files=files,
-        )  # fmt: skip
-        (folder / "runs").mkdir(exist_ok=True)
-        (folder / "runs" / f"000{number}-{mode}.json").write_text(record.model_dump_json())
-        for path, rows in texts.items():
-            with path.open("a") as file:
-                file.write(rows)
+    """Three runs of the same time in one folder, and rows of an older version."""
+    for number, mode in ((1, "backtest"), (2, "live"), (3, "live")):
+        last = run_in(folder, number, mode, folder)
     for flags, fills, named in (
-        ((), 2, "Run 2: live, FX_BTC_JPY of &lt;somewhere&gt;, configuration c0ffee"),
-        (("--run", "backtest"), 2, "Run 1: backtest"),
-        (("--run", "unknown"), 2, "Unknown run: no manifest has"),
-        (("--run", "all"), 6, "3 runs were added up, as requested"),
+        ((), 2, "Run 20260105T120003Z-live-bitflyer: live, FX_BTC_JPY of bitflyer, configuration c0ffee"),
+        (("--run", "20260105T120001Z"), 2, "Run 20260105T120001Z-backtest-bitflyer: backtest"),
+        (("--run", "unknown"), 2, "Unknown run: rows of an older version"),
+        (("--all",), 4, "2 runs were added up, as requested"),
     ):
         page = page_of(folder, *flags)
         assert named in page
         assert re.search(rf"Fills</[^>]+>\s*<[^>]+>{fills}<", page), fills
-        assert ("other run(s) of this folder" in page) is (fills == 2)
     capsys.readouterr()
     assert report.main([str(folder), "--run", "3"]) == 2
-    assert "accepted: latest, all, 2, 1, backtest, live, unknown" in capsys.readouterr().err
-    assert report.main([str(folder), "--runs"]) == 0
-    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
-        "unknown run",
-        "run 1",
-        "run 2",
-    ]
-    pair = page_of(folder, "--run", "1", "--compare", str(folder), "--compare-run", "2")
-    assert "Comparison: run (1) and run (2)" in pair
+    assert "accepted: 20260105T120003Z-live-bitflyer, 20260105T120002Z" in capsys.readouterr().err
+    mixed = ("--run", "20260105T120001Z", "--run", "20260105T120002Z")
+    assert report.main([str(folder), *mixed]) == 2
+    assert "runs of several modes, venues or instruments are not put into one report" in capsys.readouterr().err
+    assert report.main([str(last)]) == 0
+    assert capsys.readouterr().out == f"{last / 'report.html'}\n"
+    pair = page_of(folder, "--run", "20260105T120002Z", "--compare", str(last))
+    assert "Comparison: 20260105T120002Z-live-bitflyer and 20260105T120003Z-live-bitflyer" in pair
 
 
 def test_a_run_of_another_product_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record = RunRecord(
-        run=1, mode="live", venue="here", product="ETH_JPY", configuration="c", version="1", started="2026", files={}
-    )
-    (folder / "runs").mkdir()
-    (folder / "runs" / "0001-live.json").write_text(record.model_dump_json())
+    run_in(folder, 1, "live", folder, "ETH_JPY")
     assert report.main([str(folder)]) == 2
-    assert "run 1 of" in (said := capsys.readouterr().err)
-    assert "is of ETH_JPY, the settings are of FX_BTC_JPY" in said
+    assert "run 20260105T120001Z-live-bitflyer is of ETH_JPY, the settings are of FX_BTC_JPY" in capsys.readouterr().err

@@ -352,28 +352,6 @@ async def test_clock_skew_limit_refuses_a_client_on_real_time() -> None:
         assert (answer.response.status, answer.data["status"]) == (401, -504)
 
 
-async def test_private_channel_can_be_muted_and_frozen_with_the_rest() -> None:
-    clock = ScaledClock(SPEED, START_NS)
-    _, exchange = venue_of(Market(seed=1, start_ns=START_NS, model=QUIET), clock=clock)
-
-    async def settle(trader: Trader) -> None:
-        """Let everything under way leave: a call advances the market to the current time."""
-        await clock.sleep_until(clock.now_ns() + NS_PER_S)
-        await trader.get("getcollateral")
-
-    async with exchange as venue, trading(venue, "parent_order_events") as trader:
-        exchange.mute(EVENTS)
-        lost = await trader.send(order("BUY", BID))
-        await settle(trader)
-        exchange.unmute(EVENTS)
-        exchange.freeze()
-        late = await trader.send(order("BUY", BID - 1))
-        await settle(trader)
-        assert trader.inbox.empty()
-        exchange.thaw(deliver_backlog=True)
-        assert (await trader.event())["child_order_acceptance_id"] == late != lost
-
-
 async def test_funding_rate_is_public_and_needs_its_product() -> None:
     _, exchange = quiet_venue()
     async with exchange as venue, aiohttp.ClientSession() as session:

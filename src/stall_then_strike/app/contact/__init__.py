@@ -8,8 +8,10 @@ rehearse        the command that sends one order and cancels it
 rehearsing      a rehearsal joined to a live run
 rehearsal       the strategy of a rehearsal
 timeline        when each step of a rehearsal happened
+shadowing       a shadow run watched
 watching        the checks of one connection joined
 contact_report  the report
 contact_flags   what the commands have in common
+lighter_probe/  a probe of Lighter
 assumed/        what is assumed, and how it is compared
 """

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.config.venue import BITFLYER
-from stall_then_strike.infra.bitflyer.credentials import Credentials, is_venue_host
+from stall_then_strike.config.venue import BITFLYER, LIGHTER
+from stall_then_strike.infra.bitflyer.credentials import is_venue_host
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.types.errors import ConfigError
 from stall_then_strike.types.text import utc_iso
 from stall_then_strike.venues.choice import venue_of
 from stall_then_strike.venues.findings import address_finding
+from stall_then_strike.venues.lighter_checks import is_lighter_host
 
 
 def add_report_flag(flags: argparse.ArgumentParser, kind: str) -> None:
@@ -45,16 +47,18 @@ def require_bitflyer(cfg: AppConfig, command: str) -> None:
         raise ConfigError(f"exchange.name: {cfg.exchange.name}: {command} knows one venue; accepted: {BITFLYER}")
 
 
-def bitflyer_account(cfg: AppConfig, otherwise: str = "") -> Credentials:
-    """The account of the settings, for an address that keys are used at. Raises ConfigError.
+def venue_account(cfg: AppConfig, otherwise: str = "") -> Any:
+    """The account of the settings, for an address that its keys are used at. Raises ConfigError.
 
     ``otherwise`` is added to what it says when there are no keys.
     """
-    address = address_finding(cfg, "bitFlyer", is_venue_host, "keys")
+    if cfg.exchange.name == LIGHTER:
+        address = address_finding(cfg, "Lighter", is_lighter_host, "tokens")
+    else:
+        address = address_finding(cfg, "bitFlyer", is_venue_host, "keys")
     if address.exit_code:
         raise ConfigError(f"{address.text}; accepted: {address.advice}")
     try:
-        account: Credentials = venue_of(cfg).account(cfg)
+        return venue_of(cfg).account(cfg)
     except ConfigError as error:
         raise ConfigError(f"{error}{otherwise}") from None
-    return account

@@ -20,7 +20,7 @@ _INDENT: Final = 9
 
 
 def report_text(
-    title: str, where: str, now_ns: int, figures: Figures, found: Deviations, steps: Sequence[str] = ()
+    title: str, where: str, now_ns: int, figures: Figures | None, found: Deviations, steps: Sequence[str] = ()
 ) -> str:
     """The report. ``steps`` are lines about what was done, for a rehearsal."""
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
@@ -32,10 +32,7 @@ def report_text(
         "- secrets, ids and amounts of the account are masked: digits of ids are counted anew, amounts left out",
         "",
         *(["## Steps", "", *(f"- {step}" for step in steps), ""] if steps else []),
-        "## Figures",
-        "",
-        *(f"- {line}" for line in figure_lines(figures)),
-        "",
+        *([] if figures is None else ["## Figures", "", *(f"- {line}" for line in figure_lines(figures)), ""]),
         f"## {count_words(found)}",
         "",
     ]
@@ -93,6 +90,11 @@ def terminal_lines(figures: Figures, found: Deviations, width: int) -> Iterator[
     for line in figure_lines(figures):
         yield from textwrap.wrap(line, width, subsequent_indent="  ")
     yield ""
+    yield from deviation_lines(found, width)
+
+
+def deviation_lines(found: Deviations, width: int) -> Iterator[str]:
+    """What differs, in such lines."""
     yield count_words(found)
     for one in found:
         times = "" if one.count == 1 else f" ({one.count:,} times)"

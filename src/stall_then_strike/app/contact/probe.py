@@ -19,21 +19,21 @@ from typing import Final
 
 from loguru import logger
 
-from stall_then_strike.app.contact.contact_flags import (
-    add_report_flag,
-    bitflyer_account,
-    claim_report,
-    require_bitflyer,
-)
+from stall_then_strike.app.contact.assumed.deviations import Deviations
+from stall_then_strike.app.contact.contact_flags import add_report_flag, claim_report, venue_account
 from stall_then_strike.app.contact.contact_report import report_text, terminal_lines, write_report
+from stall_then_strike.app.contact.lighter_probe.lighter_listening import listen_at_lighter
 from stall_then_strike.app.contact.listening import listen
+from stall_then_strike.app.contact.watching import Figures
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.venue import LIGHTER
 from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import ScaledClock
+from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.sim.faults.plan_file import load_fault_plan
 from stall_then_strike.types.errors import ConfigError, LogError
 from stall_then_strike.venues.choice import venue_of
@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
         ("", "five minutes, with the account of .env"),
         ("--public --duration 60", "a minute without an account"),
         ("--config configs/sim.yml --duration 30", "on the embedded exchange, without network and keys"),
+        ("--config configs/lighter.yml", "Lighter: the first of its instruments"),
         codes={
             0: "nothing differs",
             1: "something differs, or the report cannot be written",
@@ -78,15 +79,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
     try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml")
+        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
         cli.require_open_files()
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
             return cli.EXIT_DONE
-        require_bitflyer(cfg, "probe")
-        account = (
-            None if args.public or cfg.env == "sim" else bitflyer_account(cfg, "; or --public, which needs no keys")
-        )
+        cfg = cfg.by_instrument()[0]
+        account = None
+        if not args.public and cfg.env != "sim":
+            account = venue_account(cfg, "; or --public, which needs no keys")
         path = claim_report(args.report, "probe")
     except ConfigError as error:
         sys.stderr.write(f"probe: {error}\n")
@@ -94,12 +95,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
             return runner.run(_probe(cfg, account, args, path))
-    except LogError as error:
+    except (ConfigError, LogError) as error:
+        path.unlink(missing_ok=True)
         sys.stderr.write(f"probe: {error}\n")
-        return cli.EXIT_FAILED
+        return cli.EXIT_FAILED if isinstance(error, LogError) else cli.EXIT_USAGE
 
 
-async def _probe(cfg: AppConfig, account: Credentials | None, args: argparse.Namespace, path: Path) -> int:
+async def _probe(
+    cfg: AppConfig, account: Credentials | LighterAccount | None, args: argparse.Namespace, path: Path
+) -> int:
     """Listen, then write and show the report."""
     ending, width = Ending(), shutil.get_terminal_size().columns
     async with AsyncExitStack() as stack:
@@ -114,14 +118,30 @@ async def _probe(cfg: AppConfig, account: Credentials | None, args: argparse.Nam
         begin = f"probe of {where}, for {args.duration:g} s; no order is sent or cancelled"
         _say(textwrap.fill(begin, width, subsequent_indent="  "))
         with cli.signals_heard(ending.on_signal):
-            watch, figures = await listen(cfg, clock, account, ending, args.duration, provokes=not args.gentle)
-        text = report_text("Probe of the venue", where, clock.now_ns(), figures, watch.deviations)
+            found, figures = await _listen(cfg, clock, account, ending, args)
+        text = report_text("Probe of the venue", where, clock.now_ns(), figures, found)
     logger.info("probe ended: {}", ending.why)
     write_report(path, text)
-    for line in terminal_lines(figures, watch.deviations, width):
+    for line in terminal_lines(figures, found, width):
         _say(line)
-    _say(f"\nreport: {path}" + ("; please send it in" if len(watch.deviations) else ""))
-    return cli.EXIT_FAILED if len(watch.deviations) else cli.EXIT_DONE
+    _say(f"\nreport: {path}" + ("; please send it in" if len(found) else ""))
+    return cli.EXIT_FAILED if len(found) else cli.EXIT_DONE
+
+
+async def _listen(
+    cfg: AppConfig,
+    clock: ScaledClock,
+    account: Credentials | LighterAccount | None,
+    ending: Ending,
+    args: argparse.Namespace,
+) -> tuple[Deviations, Figures]:
+    """What was found at the venue of the configuration."""
+    if cfg.exchange.name == LIGHTER:
+        owner = account if isinstance(account, LighterAccount) else None
+        return await listen_at_lighter(cfg, clock, owner, ending, args.duration, provokes=not args.gentle)
+    keys = account if isinstance(account, Credentials) else None
+    watch, figures = await listen(cfg, clock, keys, ending, args.duration, provokes=not args.gentle)
+    return watch.deviations, figures
 
 
 def _say(text: str) -> None:

@@ -21,9 +21,9 @@ from yarl import URL
 
 from stall_then_strike.app.contact.contact_flags import (
     add_report_flag,
-    bitflyer_account,
     claim_report,
     require_bitflyer,
+    venue_account,
 )
 from stall_then_strike.app.contact.contact_report import report_text, terminal_lines, write_report
 from stall_then_strike.app.contact.rehearsing import Rehearsing, rehearsal_settings
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
             return cli.EXIT_DONE
-        account = None if cfg.env == "sim" else bitflyer_account(cfg)
+        account = None if cfg.env == "sim" else venue_account(cfg)
         _require_consent(cfg, args)
         if account is not None:
             asyncio.run(_require_flat(cfg, account))

@@ -12,6 +12,7 @@ from stall_then_strike.app.contact.assumed.stream_check import ChannelFigures, S
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.line.frame_tap import Taps
 from stall_then_strike.infra.market_source import Refusal
 from stall_then_strike.types.dto import LimitReading
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
@@ -43,7 +44,11 @@ class Watch:
         """Without an account the private channel is not expected."""
         self.cfg, self._clock = cfg, clock
         self.deviations = Deviations(Masking() if account is None else Masking(account.redact))
-        self.stream = StreamCheck(cfg, self.deviations, is_private=account is not None)
+        self.streams = [
+            StreamCheck(each, self.deviations, is_private=account is not None, account=cfg)
+            for each in cfg.by_instrument()
+        ]
+        self.stream = self.streams[0]
         self.answers = AnswerCheck(cfg.exchange, self.deviations)
         self._start_ns = clock.now_ns()
         self._connection: BitflyerConnection | None = None
@@ -51,7 +56,8 @@ class Watch:
     def attach(self, connection: BitflyerConnection) -> None:
         """Listen to a connection, which is open and not connected."""
         self._connection = connection
-        connection.session.tap = self.stream
+        earlier = connection.session.tap  # a recording
+        connection.session.tap = Taps([*([] if earlier is None else [earlier]), *self.streams])
         for http in connection.https:
             http.on_answer = self.answers.take
 
@@ -62,25 +68,26 @@ class Watch:
         """
         if self._connection is None:
             raise RuntimeError("nothing was attached")
-        (http,), now_ns = self._connection.https, self.stream.last_ns if is_closed else self._clock.now_ns()
+        http, now_ns = self._connection.https[0], self.stream.last_ns if is_closed else self._clock.now_ns()
         finding = clock_finding(http.skew, self.cfg.risk.max_clock_skew_sec)
         if finding.verdict is not Verdict.OK and self.answers.calls:
             expected = "our clock and the venue's Date agree within half of risk.max_clock_skew_sec"
             self.deviations.add(
                 "the clock", expected=expected, seen=finding.text, at_ns=now_ns, is_grave=finding.exit_code != 0
             )
-        self.stream.finish(now_ns, http.skew.skew_ns() or 0)
+        for stream in self.streams:
+            stream.finish(now_ns, http.skew.skew_ns() or 0)
         if binary := self._connection.session.feed.statistics().refused.get(Refusal.BINARY):
             self.deviations.add("binary frames", expected="text frames alone", seen=f"{binary}", at_ns=now_ns)
         return Figures(
             listened_s=(now_ns - self._start_ns) / 1e9,
             connections=self.stream.connects,
             frames=self.stream.frames,
-            mids=self.stream.mids,
-            channels=self.stream.figures(),
+            mids=(sum(one.mids[0] for one in self.streams), sum(one.mids[1] for one in self.streams)),
+            channels=list({one.name: one for stream in self.streams for one in stream.figures()}.values()),
             calls=self.answers.calls,
             answer_s=sorted(took_ns / 1e9 for took_ns in self.answers.times_ns),
             clock=finding.text,
             limits=list(http.limits.values()),
-            events=self.stream.events.count,
+            events=sum(stream.events.count for stream in self.streams),
         )

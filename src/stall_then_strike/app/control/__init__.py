@@ -10,6 +10,7 @@ doorway         lets visitors in, one after the other, and sends them away in ti
 socket_server   the daemon's Unix socket: commands, and the run as JSON
 ctl             the command that asks there
 socket_client   the other side of that socket
+socket_name     names of sockets in deep folders
 metrics_text    figures of a run in Prometheus' text format
 metrics_server  those figures on the loopback address
 panel_keys      keys pressed at the panel, each confirmed by a second one

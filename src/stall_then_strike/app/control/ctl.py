@@ -12,10 +12,11 @@ from typing import Final
 import orjson
 
 from stall_then_strike.app.control.socket_client import NoRun, Told, ask
-from stall_then_strike.app.control.socket_server import socket_path
 from stall_then_strike.app.control.verbs import MEANING, Verb, one_line
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command_parser import command_parser
+from stall_then_strike.infra.logs.run_list import Run, RunList
+from stall_then_strike.types.errors import ConfigError
 
 _STATUS: Final = "status"
 
@@ -25,9 +26,9 @@ def parser() -> argparse.ArgumentParser:
     flags = command_parser(
         "ctl",
         "Command a run that trades.",
-        ("status", "what the run of ./logs does"),
+        ("status", "what the running run of ./logs does"),
         ("pause --reason 'CPI at 21:30'", "no new quotes; asks before"),
-        ("flatten --yes --log-dir logs/paper", "close the position of another run, without a question"),
+        ("flatten --yes --run 20261130T192204Z", "close the position of one of several, without a question"),
         ("reload", "shows what differs, asks, applies what may change at once"),
         codes={0: "done", 1: "no run answers, or refused", 2: "bad arguments, or not confirmed"},
         more="commands:\n"
@@ -36,7 +37,16 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("command", choices=(_STATUS, *(verb.value for verb in Verb)), metavar="COMMAND")
     flags.add_argument(
-        "--log-dir", metavar="DIR", type=Path, default=cli.LOGS, help="log folder of the run (default: %(default)s)"
+        "--log-dir",
+        metavar="DIR",
+        type=Path,
+        default=cli.LOGS,
+        help="log folder of the run, or its own folder (default: %(default)s)",
+    )
+    flags.add_argument(
+        "--run",
+        metavar="NAME",
+        help="run of the log folder, by its name or a unique beginning of it (default: the only one that is running)",
     )
     flags.add_argument("--reason", metavar="TEXT", default="", help="why, for the journal")
     flags.add_argument("--yes", action="store_true", help="do not ask")
@@ -54,12 +64,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return asyncio.run(_command(args))
     except NoRun as error:
-        sys.stderr.write(f"ctl: no run answers: {error}; runs have their socket in their log folder (--log-dir)\n")
+        sys.stderr.write(f"ctl: no run answers: {error}; runs have their socket in their folders below --log-dir\n")
         return cli.EXIT_FAILED
+    except ConfigError as error:
+        sys.stderr.write(f"ctl: {error}\n")
+        return cli.EXIT_USAGE
+
+
+def running_run(known: RunList, name: str | None) -> Run:
+    """The named run of a log folder, else the only one that is running.
+
+    Raises NoRun if there is none, ConfigError if there are several or the name is not one's.
+    """
+    if name is not None:
+        return known.named(name)
+    running = known.running
+    if not running:
+        raise NoRun(f"none is running in {known.folder}")
+    if len(running) > 1:
+        lines = "".join(f"\n  {run.line()}" for run in running)
+        raise ConfigError(f"{len(running)} runs are running; accepted: --run with the name of one:{lines}")
+    return running[0]
 
 
 async def _command(args: argparse.Namespace) -> int:
-    path = socket_path(args.log_dir)
+    path = running_run(RunList(args.log_dir), args.run).files.socket
     if args.command == _STATUS:
         told = await ask(path, "GET", _STATUS)
         if args.json and told.is_done:

@@ -35,9 +35,10 @@ class Histograms:
     lag: LatencyHistogram | None = None
 
 
-def metrics_text(seen: Snapshot, histograms: Histograms) -> str:
-    """All figures. Those that are not known are left out."""
-    return "".join((*_run(seen), *_account(seen), *_instruments(seen.instruments), *_distributions(histograms)))
+def metrics_text(seen: Snapshot, histograms: Histograms | None = None) -> str:
+    """All figures. Those that are not known are left out; without ``histograms``, distributions are."""
+    distributions = () if histograms is None else _distributions(histograms)
+    return "".join((*_run(seen), *_account(seen), *_instruments(seen.instruments), *distributions))
 
 
 def _run(seen: Snapshot) -> Iterator[str]:

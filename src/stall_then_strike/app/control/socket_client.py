@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple
 import aiohttp
 import orjson
 
+from stall_then_strike.app.control.socket_name import short_name
+
 _LIMIT: Final = aiohttp.ClientTimeout(total=15)
 _MOST_BYTES: Final = 4_000_000
 
@@ -28,15 +30,16 @@ class NoRun(Exception):
 async def ask(path: Path, method: str, what: str, body: dict[str, str] | None = None) -> Told:
     """Send one request. Raises NoRun."""
     try:
-        async with (
-            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)), timeout=_LIMIT) as session,
-            session.request(method, f"http://daemon/{what}", json=body) as answer,
-        ):
-            raw = await answer.content.read(_MOST_BYTES)
-            while more := await answer.content.read(_MOST_BYTES):
-                raw += more
-            content = orjson.loads(raw) if answer.content_type == "application/json" else {}
-            return Told(answer.status == 200, content.get("text") or raw.decode(errors="replace"), content)
+        with short_name(path) as name:
+            async with (
+                aiohttp.ClientSession(connector=aiohttp.UnixConnector(name), timeout=_LIMIT) as session,
+                session.request(method, f"http://daemon/{what}", json=body) as answer,
+            ):
+                raw = await answer.content.read(_MOST_BYTES)
+                while more := await answer.content.read(_MOST_BYTES):
+                    raw += more
+                content = orjson.loads(raw) if answer.content_type == "application/json" else {}
+                return Told(answer.status == 200, content.get("text") or raw.decode(errors="replace"), content)
     except TimeoutError as error:
         raise NoRun(f"{path}: no answer in {_LIMIT.total:.0f} s") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:

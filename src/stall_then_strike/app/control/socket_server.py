@@ -7,7 +7,6 @@ side (``SO_PEERCRED``); another user's is sent away before a byte of it is read,
 
 from __future__ import annotations
 
-import errno
 import os
 import pwd
 import socket
@@ -24,14 +23,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stall_then_strike.app.control.command_desk import CommandDesk
 from stall_then_strike.app.control.doorway import MOST_BYTES, Doorway, plain_answer
+from stall_then_strike.app.control.socket_name import short_name
 from stall_then_strike.app.control.verbs import Act, Verb, one_line
 from stall_then_strike.app.view.snapshot import Snapshot, as_plain
 from stall_then_strike.app.view.summary import minute_line
 from stall_then_strike.types.errors import ConfigError
 
-SOCKET: Final = "control.sock"
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid (unix(7))
-_LONGEST_PATH: Final = 107
 
 
 class Order(BaseModel):
@@ -41,12 +39,6 @@ class Order(BaseModel):
 
     reason: str = Field(default="", max_length=1000)
     seen: str = Field(default="", max_length=12, pattern="^[0-9a-f]*$")
-
-
-def socket_path(log_dir: Path) -> Path:
-    """The socket of the run of a log folder, by its shorter name: a socket's path has at most 107 bytes."""
-    path = (log_dir / SOCKET).absolute()
-    return min(path, Path(os.path.relpath(path)), key=lambda one: len(os.fsencode(one)))
 
 
 class SocketServer:
@@ -149,14 +141,13 @@ def _name_of(uid: int) -> str:
 
 def _listen(path: Path) -> socket.socket:
     """A listening socket that only its owner may open."""
-    if len(os.fsencode(path)) > _LONGEST_PATH:
-        raise OSError(errno.ENAMETOOLONG, f"longer than {_LONGEST_PATH} bytes", str(path))
     door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         with suppress(FileNotFoundError):
             path.unlink()
         os.fchmod(door.fileno(), 0o600)  # Linux makes the file with the mode of the socket, so it is never wider
-        door.bind(str(path))
+        with short_name(path) as name:
+            door.bind(name)
         path.chmod(0o600)
         door.listen(16)
     except OSError:

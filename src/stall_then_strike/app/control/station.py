@@ -16,7 +16,7 @@ from stall_then_strike.app.control.metrics_server import HOST, MetricsServer
 from stall_then_strike.app.control.metrics_text import Histograms, metrics_text
 from stall_then_strike.app.control.panel_keys import Keys
 from stall_then_strike.app.control.reloading import Commanded, Reloading, Settings
-from stall_then_strike.app.control.socket_server import SocketServer, socket_path
+from stall_then_strike.app.control.socket_server import SocketServer
 from stall_then_strike.app.control.verbs import Act, Verb
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.view.screen import Screen
@@ -46,7 +46,8 @@ class Run:
     """What the station needs of a run."""
 
     cfg: ControlConfig
-    log_dir: Path
+    socket: Path
+    """Where the control socket is made."""
     trader: Commanded
     ending: Ending
     observer: Seen
@@ -88,7 +89,7 @@ class Station:
         if self._service:
             yield "telling systemd", self._tell_service()
         if run.cfg.enabled:
-            path = socket_path(run.log_dir)
+            path = run.socket
             try:
                 yield f"the socket {path}", SocketServer(path, self.desk, run.observer.snapshot).serve()
             except OSError as error:

@@ -171,18 +171,14 @@ def add_venue_flag(parser: argparse.ArgumentParser, *, default: str = "exchange.
 
 
 def add_run_flags(parser: argparse.ArgumentParser, *, default: str) -> None:
-    """``--runs`` and ``--run``: which runs a log folder has, and which are meant (``LogRuns.chosen``).
-
-    ``default`` says what is meant without ``--run``.
-    """
-    parser.add_argument("--runs", action="store_true", help="list the runs of the log folder, and do no more")
+    """``--run``: which runs of a log folder are meant (``RunList.chosen``); ``default`` says which are without it."""
     parser.add_argument(
         "--run",
-        metavar="RUN",
+        metavar="NAME",
         action="append",
         default=[],
         dest="wanted",
-        help="run of the log folder: its number, latest, a mode (all its runs), all, or unknown; may be repeated "
+        help="run of the log folder, by its name or a unique beginning of it (`sts runs` lists them); may be repeated "
         f"(default: {default})",
     )
 

@@ -1,9 +1,8 @@
-"""What ``why`` reads: the CSVs of a log folder, its runtime log, and the journals of the runs that are asked about.
+"""What ``why`` reads: the CSVs and runtime logs of the runs that are asked about, and their journals.
 
-A journal is read as of one moment and closed again. A paper run's is beside its manifest. A live run's is the one named
-by ``--set journal.dir=...``; else the one in the log folder itself (``run_live`` on the embedded exchange keeps it
-there) or the one of the configuration, if its last run logged to this folder. Of several, the one that knows what is
-asked about. Backtests have none.
+A journal is read as of one moment and closed again. Which one a run kept is in its record; ``--set journal.dir=...``
+names another. A folder of an older version has no records: its journal is the one in it, or the one of the
+configuration if its last run logged there. Of several, the one that knows what is asked about. Backtests have none.
 """
 
 from __future__ import annotations
@@ -25,12 +24,11 @@ from stall_then_strike.app.story.why_order import (
 )
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.strategy import QUOTE_WORDS
-from stall_then_strike.infra.file_lock import holder
 from stall_then_strike.infra.journal.reader import JournalReader
-from stall_then_strike.infra.journal.writer import OWN_FOLDER, journal_path
+from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.infra.logs.log_reader import DecisionLine, LogReader, OrderLine, Span
-from stall_then_strike.infra.logs.log_runs import LIVE, LogRuns
-from stall_then_strike.infra.logs.run_manifest import run_journal
+from stall_then_strike.infra.logs.run_files import RunFiles
+from stall_then_strike.infra.logs.run_list import Run, RunList
 from stall_then_strike.infra.logs.runtime_reader import RuntimeLine, runtime_lines
 from stall_then_strike.types.dto import NS_PER_S, BookedFill, Fact, OrderMemo, Reason
 from stall_then_strike.types.errors import JournalError
@@ -60,40 +58,28 @@ class Sources:
     """Logs and journals to search. A context manager that closes the journals."""
 
     def __init__(
-        self,
-        cfg: AppConfig,
-        log_dir: Path,
-        known: LogRuns,
-        runs: Sequence[int],
-        *,
-        is_journal_named: bool,
-        home: Path | None = None,
-        first: str | None = None,
-    ):
+        self, cfg: AppConfig, known: RunList, runs: Sequence[Run], *, is_journal_named: bool, first: str | None = None
+    ) -> None:
         """Open what exists and note what does not in ``notes``. Only rows of ``runs`` are read; if empty, all rows.
 
-        ``cfg`` is of one instrument, ``log_dir`` has its CSVs. If it is not the account's first, ``home`` is the log
-        folder of the account, and ``first`` the product of the first instrument, after which the journal is named.
+        ``cfg`` is of one instrument. ``first`` is the product of the account's first one, after which a journal that no
+        run names is called.
         """
-        self.cfg, self.log_dir = cfg, log_dir
-        self._home, self._first = home or log_dir, first or cfg.exchange.product_code
+        self.cfg = cfg
         self.units = cfg.exchange.instrument()
-        self._known, self._runs = known, runs
-        self.logs = LogReader(log_dir, known.rows(runs) if runs else None)
-        self.searched: list[str] = []
+        self._folder, self._first, self._runs = known.folder, first or cfg.exchange.product_code, runs or known.all
+        folders = [run.files.of(cfg.exchange.product_code) for run in self._runs]
+        if not folders and known.folder.is_dir():
+            folders = [known.folder]
+        self.logs = LogReader(folders)
+        self.searched = [f"logs {folder}" for folder in folders]
         self.notes: list[str] = []
         """What could not be used, or only partly."""
-        records = [known.record(run) for run in runs]
-        own = [run_journal(self._home, record) for record in records if record is not None]
-        self._journals = [journal for path in own for journal in self._opened(path)]
-        if not runs or any(record is None or record.mode in LIVE for record in records):
-            self._journals += self._open_live(is_journal_named=is_journal_named)
+        if not known.folder.is_dir():
+            self.notes.append(f"no logs: the folder {known.folder} does not exist")
+        self._journals = self._found(is_journal_named=is_journal_named)
         self.journal = self._journals[0] if self._journals else None
         """The journal in use."""
-        if log_dir.is_dir():
-            self.searched.append(f"logs {log_dir}")
-        else:
-            self.notes.append(f"no logs: the folder {log_dir} does not exist")
         self.searched += [f"journal {journal.path}" for journal in self._journals]
 
     def __enter__(self) -> Sources:
@@ -107,14 +93,10 @@ class Sources:
 
     @property
     def is_running(self) -> bool:
-        """Whether one of the runs is running; if runs are unknown, whether one holds the folder or the journal."""
-        if self._runs:
-            return any(map(self._known.is_running, self._runs))
-        try:
-            in_folder = holder(self._home / ".lock")
-        except OSError:
-            in_folder = None
-        return in_folder is not None or any(journal.info().held_by is not None for journal in self._journals)
+        """Whether one of the runs is running; if runs are unknown, whether somebody holds the journal."""
+        if any(run.record is not None for run in self._runs):
+            return any(run.is_running for run in self._runs)
+        return any(journal.info().held_by is not None for journal in self._journals)
 
     # --- questions
 
@@ -205,16 +187,21 @@ class Sources:
         if len(self._journals) > 1:
             self.journal = next(filter(knows, self._journals), self.journal)
 
-    def _open_live(self, *, is_journal_named: bool) -> list[JournalReader]:
+    def _found(self, *, is_journal_named: bool) -> list[JournalReader]:
+        """The journals of the runs; the configured one if it is named, or for a folder without records."""
         configured = journal_path(self.cfg.journal.dir, self._first)
         if is_journal_named:
             if not configured.exists():
                 self.notes.append(f"{configured}: no such journal")
             return self._opened(configured)
-        found = self._opened(journal_path(self._home / OWN_FOLDER, self._first))
+        own = dict.fromkeys(run.journal for run in self._runs if run.journal is not None)
+        found = [journal for path in own for journal in self._opened(path)]
+        if any(run.record is not None for run in self._runs):
+            return found
+        found += self._opened(journal_path(RunFiles(self._folder).journals, self._first))
         for journal in self._opened(configured):
             folder = journal.log_dir()
-            if folder in (None, self._home.absolute()):
+            if folder is None or folder.is_relative_to(self._folder.absolute()):
                 found.append(journal)
                 continue
             journal.close()
@@ -276,8 +263,12 @@ class Sources:
         return lives
 
     def _runtime(self, from_ns: int, until_ns: int, found: Records) -> list[RuntimeLine]:
-        folder = self._home / "runtime"
-        lines = runtime_lines(folder, max(0, from_ns - _SKEW_NS), until_ns + _SKEW_NS)
+        folders = [run.files.runtime for run in self._runs]
+        lines = [
+            line
+            for folder in folders
+            for line in runtime_lines(folder, max(0, from_ns - _SKEW_NS), until_ns + _SKEW_NS)
+        ]
         expected = [f"fill {fill.side} {plain(fill.size)} @ {plain(fill.price)} " for fill in found.fills]
         expected += [
             f"{side} {plain(at)}"
@@ -287,7 +278,7 @@ class Sources:
             if at is not None
         ]
         if expected and not any(text in line.text for text in expected for line in lines):
-            if folder.is_dir():
+            if any(folder.is_dir() for folder in folders):
                 self.notes.append(
                     "the runtime log has no lines of this time: they were deleted by age, or a run "
                     "at another speed stamped them in real time"

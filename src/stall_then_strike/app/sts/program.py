@@ -52,6 +52,7 @@ CHAPTERS: Final = (
         {
             "run_paper": Verb("run_paper", "trade on paper"),
             "run_live": Verb("run_live", "trade with real orders"),
+            "console": Verb("web.console", "see and command a run in the browser"),
             "ctl": Verb("control.ctl", "command a run: status, pause, resume, flatten, stop ..."),
             "watchdog": Verb("watchdog", "cancel all orders when the trader dies"),
         },
@@ -59,6 +60,7 @@ CHAPTERS: Final = (
     Chapter(
         "look",
         {
+            "runs": Verb("archive.runs_verb", "the runs of a log folder: list, compress, delete"),
             "state": Verb("state", "halt, position, result, orders and fills; lift a halt"),
             "why": Verb("why", "what was done at a moment or with an order, and why"),
             "report": Verb("report", "a run, two runs or a sweep as one HTML page"),

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ from stall_then_strike.app.control.station import Run, Station
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
-from stall_then_strike.app.trader.live_alerts import PAUSE, LiveAlerts
+from stall_then_strike.app.trader.live_alerts import PAUSE, LiveAlerts, day_report
 from stall_then_strike.app.trader.live_end import LiveEnd, cancel_directly
 from stall_then_strike.app.trader.live_trader import LivePlace, LiveTrader
 from stall_then_strike.app.trader.observe import FeedCondition, Observer
@@ -38,11 +39,15 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.engine.strategies import configured
 from stall_then_strike.engine.strategy import MakeStrategy
+from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.clock import ScaledClock, SystemClock, perf_ns
 from stall_then_strike.infra.journal.care import JournalCare
+from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import Journal
 from stall_then_strike.infra.logging_structured import CsvLogs
+from stall_then_strike.infra.logs.run_files import RunFiles
 from stall_then_strike.infra.watch.alerts import AlertKind, Alerts
+from stall_then_strike.infra.watch.day_digests import DayDigests
 from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks, written_folders
 from stall_then_strike.infra.watch.heartbeat import Heartbeat, heartbeat_path
 from stall_then_strike.infra.watch.loop_lag import LoopLag
@@ -53,6 +58,7 @@ from stall_then_strike.types.dto import (
     NS_PER_S,
     CallsMade,
     FillEvent,
+    FundingEvent,
     LimitReading,
     OrderEvent,
     PrivateChannel,
@@ -67,6 +73,15 @@ _LAST_WRITE_S: Final = 10.0
 """How long the end waits while another program locks the journal."""
 
 
+Through = Callable[[Connection, AppConfig, ScaledClock], Connection]
+"""Makes the connection that a run trades through, of the venue's own. Neither is open."""
+
+
+def directly(connection: Connection, cfg: AppConfig, clock: ScaledClock) -> Connection:
+    """The venue's own: orders go to the venue."""
+    return connection
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveParts:
     """What the command opened for the run."""
@@ -77,10 +92,14 @@ class LiveParts:
     journal: Journal
     logs: Sequence[CsvLogs]
     """Of each instrument."""
-    log_dir: Path
+    folder: Path
+    """The run's, in the log folder."""
     screen: Screen
     alerts: Alerts
     strategy: MakeStrategy = configured
+    mode: str = "live"
+    """A word for what the run is."""
+    through: Through = directly
     settings: Settings | None = None
     """How to read the settings anew; None if they cannot be."""
     attend: Callable[[LiveRun], None] = lambda run: None
@@ -100,7 +119,8 @@ async def run_live(parts: LiveParts, ending: Ending, duration_s: float | None) -
         if account is None:
             faults = load_fault_plan(cli.settings_file(Path(cfg.sim.faults))) if cfg.sim.faults else None
             cfg, account = await venue.embed(stack, cfg, clock, faults)
-        async with open_run(parts, cfg, clock, account, venue.connect(cfg, clock, account), ending) as run:
+        connection = parts.through(venue.connect(cfg, clock, account), cfg, clock)
+        async with open_run(parts, cfg, clock, account, connection, ending) as run:
             return await run.run(duration_s)
 
 
@@ -124,8 +144,13 @@ async def open_run(
     if not journal.reserve.keep():
         logger.warning("no room can be kept back beside {}: a halt by a full disk may be lost", journal.path)
 
-    async with OwnRecording(cfg, clock, "live", beginnings) as recording, connection:
+    async with OwnRecording(cfg, clock, parts.mode, beginnings) as recording, connection:
         run = LiveRun(parts, cfg, clock, account, ending, portfolio, connection)
+        day_ns, _ = (calendar := TradingCalendar(cfg.session)).span(calendar.day(clock.now_ns()))
+        with JournalReader.open(journal.path) as reader:
+            for seat, product in zip(run.trader.seats, cfg.products, strict=True):
+                for fill in reader.of(product).fills(day_ns):
+                    seat.day_fills.add(fill.row)
         recording.attach(run.trader, connection)
         parts.attend(run)
         yield run
@@ -154,7 +179,12 @@ class LiveRun:
         self._is_past_core = False
         """Whether answers no longer go to the core: it has failed, or the run has ended."""
         self._skew = SkewWatch(int(cfg.risk.max_clock_skew_sec * NS_PER_S))
-        self._alerts = LiveAlerts(parts.alerts.send, float(cfg.watch.alert_disconnect_sec))
+        has_reports = cfg.watch.day_report and parts.alerts.is_on
+        self._digests = DayDigests(
+            lambda text, report: parts.alerts.send(AlertKind.SUMMARY, "trading day", text, report),
+            partial(day_report, RunFiles(parts.folder), parts.journal.path) if has_reports else None,
+        )
+        self._alerts = LiveAlerts(parts.alerts.send, float(cfg.watch.alert_disconnect_sec), self._digests.put)
         self._lag = LoopLag(cfg.watch.lag_warn_ms)
         self.trader = LiveTrader(
             portfolio,
@@ -172,12 +202,17 @@ class LiveRun:
         self._end = LiveEnd(self.trader, connection, clock, ending, self._say)
         connection.listener = self
         where = "embedded exchange" if parts.account is None else cfg.exchange.base_url
-        self._mode = f"live · {where}"
+        self._mode = f"{parts.mode} · {where}"
 
     @property
     def account(self) -> Account:
         """The account that is traded."""
         return self._account
+
+    @property
+    def folder(self) -> Path:
+        """Where the run leaves what it leaves."""
+        return self._parts.folder
 
     # --- life
 
@@ -204,7 +239,7 @@ class LiveRun:
         return code if is_written or code != cli.EXIT_DONE else cli.EXIT_FAILED
 
     async def _preflight(self) -> int:
-        results = await preflight(self._cfg, self._account, self.connection, self._clock, self._parts.log_dir)
+        results = await preflight(self._cfg, self._account, self.connection, self._clock, self._parts.folder)
         show(results, self._parts.screen.console)
         for result in results:
             if result.verdict is Verdict.OK:
@@ -256,7 +291,7 @@ class LiveRun:
         cfg, parts, trader, clock = self._cfg, self._parts, self.trader, self._clock
         timer = RealtimeRun(trader, clock, speed=clock.speed)
         care = JournalCare(parts.journal, cfg.journal.keep_days, clock.now_ns, self._tell_of_journal)
-        disks = DiskWatch(written_folders(cfg, parts.log_dir, Path(cfg.journal.dir)), cfg.watch.min_free_disk_mb)
+        disks = DiskWatch(written_folders(cfg, parts.folder, Path(cfg.journal.dir)), cfg.watch.min_free_disk_mb)
         return [
             tasks.create_task(timer.keep_time()),
             tasks.create_task(trader.send()),
@@ -265,6 +300,7 @@ class LiveRun:
             tasks.create_task(heartbeat.run()),
             tasks.create_task(self._lag.run()),
             tasks.create_task(self._watch()),
+            tasks.create_task(self._digests.run()),
             tasks.create_task(care.run()),
             tasks.create_task(watch_disks(disks, self._tell_of_disk)),
             tasks.create_task(parts.screen.show(observer.snapshot)),
@@ -276,7 +312,7 @@ class LiveRun:
         return Station(
             Run(
                 cfg=self._cfg.control,
-                log_dir=parts.log_dir,
+                socket=RunFiles(parts.folder).socket,
                 trader=trader,
                 ending=self._ending,
                 observer=observer,
@@ -311,7 +347,7 @@ class LiveRun:
         ended = self._ending.why if halted is None else f"halted: {halted.label}"
         if portfolio.any_live or not self._end.is_shown:
             ended = f"{ended}; NOT CONFIRMED by the venue"
-        parts.screen.end(summary_table(observer.finish(), log_dir=str(parts.log_dir), ended=ended))
+        parts.screen.end(summary_table(observer.finish(), folder=str(parts.folder), ended=ended))
         logger.info("ended: {}", ended)
         parts.alerts.send(AlertKind.STOP, "stopped", f"{ended}; {self._end.last_words()}")
         if halted is not None:
@@ -325,7 +361,7 @@ class LiveRun:
 
     def on_session(self, event: SessionEvent, number: int) -> None:
         """Take one event of the session, of the instrument with this number."""
-        if isinstance(event, OrderEvent | FillEvent | PrivateChannel):
+        if isinstance(event, OrderEvent | FillEvent | FundingEvent | PrivateChannel):
             self.trader.on_event(event, number)
         else:
             self.trader.on_market(event, self._session.frame_perf_ns, number)

@@ -42,7 +42,7 @@ class LivePlace:
     feed: MarketSource
     logs: RowLog
     desk: Desk
-    """Sends this instrument's orders."""
+    """Sends this instrument's orders, and knows whether the displayed book has them."""
 
 
 class LiveTrader(Trader):
@@ -56,9 +56,10 @@ class LiveTrader(Trader):
         journal: ChangeLog,
         *,
         locked_sec: float = 120.0,
-        on_fact: Callable[[Fact], None] = lambda fact: None,
+        on_fact: Callable[[Fact, str], None] = lambda fact, product: None,
     ) -> None:
-        """``places`` are in the order of the portfolio's cores. ``on_fact`` gets facts that may be worth an alert.
+        """``places`` are in the order of the portfolio's cores. ``on_fact`` gets facts that may be worth an
+        alert, and of several instruments whose they are.
 
         ``locked_sec``: how long another program may lock the journal before trading halts, real seconds.
         """
@@ -70,7 +71,7 @@ class LiveTrader(Trader):
         super().__init__(portfolio, clock, seats)
         self.on_asked: Callable[[int], None] | None = None
         """Called for each account request not made by the core, just before the budget is charged."""
-        self._views = [place.feed.view for place in places]
+        self._desks = [place.desk for place in places]
         self._tell_fact = on_fact
 
     def _outbox(self, place: LivePlace, number: int, clock: ScaledClock) -> TaskOutbox:
@@ -81,10 +82,10 @@ class LiveTrader(Trader):
 
     def _remember(self, changes: Changes, seat: Seat) -> None:
         self.owed.add(changes)
-        self._views[seat.number].set_own(_own_quotes(seat.core))
+        self._desks[seat.number].set_own(_own_quotes(seat.core))
 
-    def _on_fact(self, fact: Fact) -> None:
-        self._tell_fact(fact)
+    def _on_fact(self, fact: Fact, seat: Seat) -> None:
+        self._tell_fact(fact, seat.core.instrument.product_code if len(self.seats) > 1 else "")
 
     def _on_prints(self, message: PublicTrades, number: int) -> None:
         """Public executions go to the core only if they are of our orders."""
@@ -145,7 +146,7 @@ class LiveTrader(Trader):
         now_ns = self.clock.now_ns()
         fact = Fact(ts_ns=now_ns, what=what, detail=detail)
         self.owed.add(Changes(ts_ns=now_ns, facts=(fact,)))
-        self._on_fact(fact)
+        self._tell_fact(fact, "")
 
     async def ask_account(self, why: str) -> None:
         """Request the account without the core. Returns when the answer, if any, was processed."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import Final, Self
 
 from stall_then_strike.app.trader.trader import Seat, Trader
@@ -19,6 +20,7 @@ from stall_then_strike.app.view.snapshot import (
     Halt,
     InstrumentSnapshot,
     Latency,
+    Level,
     LiveOrder,
     RunFigures,
     Snapshot,
@@ -32,11 +34,13 @@ from stall_then_strike.engine.portfolio import MONEY_PER_ONE, DayResult, Portfol
 from stall_then_strike.infra.clock import perf_ns
 from stall_then_strike.infra.logging_structured import action_text
 from stall_then_strike.infra.watch.histogram import LatencyHistogram
-from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Side
 from stall_then_strike.venues.connection import Condition
 
 MOST_A_SECOND: Final = 5
 """Snapshots made in a second of real time, however many readers there are."""
+LEVELS: Final = 8
+"""Levels of a side that are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +115,7 @@ class Observer:
         halted, switch = core.halted, core.kill_switch
         instruments = tuple(_instrument(seat, now) for seat in trader.seats)
         date = core.calendar.day(now).isoformat()
-        day = instruments[0].day if portfolio.day is None else _together(portfolio.day)
+        day = instruments[0].day if portfolio.day is None else _together(portfolio.day, instruments)
         return Snapshot(
             ts_ns=now,
             mode=self._mode,
@@ -128,7 +132,10 @@ class Observer:
             pnl_limit=core.cfg.risk.daily_pnl_jpy,
             drawdown_limit=core.cfg.risk.max_dd_jpy,
             equity=self._equity.add(day.pnl, now, date),
-            budget=tuple(BudgetUse(name=use.name, used=use.used, limit=use.limit) for use in core.budget.use(now)),
+            budget=tuple(
+                BudgetUse(name=use.name, used=use.used, limit=use.limit, next_s=max(0, use.free_ns - now) / NS_PER_S)
+                for use in core.budget.use(now)
+            ),
             budget_wait="" if (wait := core.budget.wait(now)) is None else wait.text(now),
             latency=_latency(trader.latency),
             instruments=instruments,
@@ -154,13 +161,15 @@ def _instrument(seat: Seat, now: int) -> InstrumentSnapshot:
         best_bid=price_of(unit, board.best_bid_price) if known else None,
         best_ask=price_of(unit, board.best_ask_price) if known else None,
         spread_ticks=board.spread_ticks if known else None,
+        bids=_levels(seat, Side.BUY),
+        asks=_levels(seat, Side.SELL),
         best_age_ms=(now - board.best_since_ns) // NS_PER_MS if known else None,
         stall_ms=cfg.strategy.stall_T_ms if cfg.strategy.name == STALL_THEN_STRIKE else None,
         word=core.strategy.word,
         position=unit.size(core.inventory.position),
         max_position=cfg.strategy.max_inventory_btc,
         avg_price=price_of(unit, held.avg_price) if held.size else None,
-        day=DayFigures.of(held, unit),
+        day=DayFigures.of(held, unit, fills=seat.day_fills.of(now)),
         run=_run(seat),
         counts=_counts(seat),
         orders=tuple(LiveOrder.of(order, unit) for order in core.orders.live()),
@@ -172,6 +181,12 @@ def _instrument(seat: Seat, now: int) -> InstrumentSnapshot:
         decisions=_decisions(seat),
         fills=tuple(Fill.of(row, unit) for row in seat.recent_trades),
     )
+
+
+def _levels(seat: Seat, side: Side) -> tuple[Level, ...]:
+    unit = seat.core.instrument
+    shown = islice(seat.feed.board.levels(side), LEVELS)
+    return tuple(Level(price=price_of(unit, price), size=unit.size(size)) for price, size in shown)
 
 
 def _decisions(seat: Seat) -> tuple[DecisionLine, ...]:
@@ -220,13 +235,14 @@ def _counts(seat: Seat) -> Counts:
     )
 
 
-def _together(day: DayResult) -> DayFigures:
+def _together(day: DayResult, instruments: Sequence[InstrumentSnapshot]) -> DayFigures:
     """The day of several instruments."""
     return DayFigures(
         pnl=Decimal(day.pnl_today) / MONEY_PER_ONE,
         realised=Decimal(day.realised_today) / MONEY_PER_ONE,
         drawdown=Decimal(day.drawdown) / MONEY_PER_ONE,
         max_drawdown=Decimal(day.max_drawdown) / MONEY_PER_ONE,
+        fills=sum(one.day.fills for one in instruments),
     )
 
 

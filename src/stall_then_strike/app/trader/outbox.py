@@ -30,9 +30,6 @@ MOST_WAITING: Final = 1_000
 """Actions that may wait to be sent. A strike is two; more than a few waiting means that sending has stopped."""
 MOST_IN_FLIGHT: Final = 64
 """Actions that may be in flight at once. Each ends within its calls' time limits."""
-_TURNS_OF_A_CALL: Final = 2
-"""Turns of the event loop until a call is written: aiohttp prepares it in one turn and writes it in the next. The calls
-of one step start this many turns apart, or the first would wait until the second is prepared as well."""
 _TOO_LATE_S: Final = 2.0
 """A quote decided this long ago (the process stood still, or the machine slept) is not sent. Real seconds."""
 
@@ -169,11 +166,9 @@ class TaskOutbox:
 
     def _set_off_waiting(self, tasks: asyncio.TaskGroup) -> None:
         """Start sending the waiting actions, as far as the limit of actions in flight allows."""
-        turns = 0
         while self._failure is None and self._waiting.actions and self.in_flight < MOST_IN_FLIGHT:
             self.in_flight += 1
-            tasks.create_task(self._send(self._next_batch(), turns, self._owed.taken, self._clock.now_ns()))
-            turns += _TURNS_OF_A_CALL
+            tasks.create_task(self._send(self._next_batch(), self._owed.taken, self._clock.now_ns()))
 
     def _next_batch(self) -> Sequence[Action]:
         """Remove and return the actions that are sent together: one, or quotes that fit into one call."""
@@ -183,10 +178,8 @@ class TaskOutbox:
             batch.append(waiting.popleft())
         return batch
 
-    async def _send(self, batch: Sequence[Action], turns: int, step: int, decided_ns: int) -> None:
+    async def _send(self, batch: Sequence[Action], step: int, decided_ns: int) -> None:
         try:
-            for _ in range(turns):
-                await asyncio.sleep(0)
             is_written = not self._owed or await self._owed.wait_written(step, _wait_s(batch[0]))
             if not isinstance(batch[0], PlaceLimit):
                 await self.executor.execute(batch)

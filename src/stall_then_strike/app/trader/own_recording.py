@@ -19,7 +19,7 @@ from stall_then_strike.app.trader.trader import Trader
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feeds import Feeds
 from stall_then_strike.infra.clock import Clock
-from stall_then_strike.infra.line.frame_tap import FrameTap
+from stall_then_strike.infra.line.frame_tap import FrameTap, Taps
 from stall_then_strike.infra.market_source import MarketSource
 from stall_then_strike.tapes.event_log import Beginnings, EventLog
 from stall_then_strike.tapes.salvage import RecordFolder
@@ -32,24 +32,17 @@ _EMBEDDED: Final = "the embedded exchange"
 """Whose frames are recorded in virtual time."""
 
 
-class _TapeOfEach:
+class _TapeOfEach(Taps):
     """One connection's frames, on the tape of their instrument. What names none is on the tape of each."""
 
     def __init__(self, tapes: Sequence[FrameTap], names: Feeds[MarketSource]) -> None:
-        self._tapes, self._names = tapes, names
+        super().__init__(tapes)
+        self._names = names
 
     def on_frame(self, data: bytes, recv_ns: int) -> None:
         number = self._names.named_in(data)
-        for tape in self._tapes if number is None else self._tapes[number : number + 1]:
+        for tape in self._taps if number is None else self._taps[number : number + 1]:
             tape.on_frame(data, recv_ns)
-
-    def on_connected(self, now_ns: int) -> None:
-        for tape in self._tapes:
-            tape.on_connected(now_ns)
-
-    def on_dropped(self, now_ns: int, why: str) -> None:
-        for tape in self._tapes:
-            tape.on_dropped(now_ns, why)
 
 
 class OwnRecording:

@@ -6,7 +6,6 @@ import asyncio
 import math
 from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any, Final
 
 from loguru import logger
@@ -66,7 +65,6 @@ class PaperRun:
         cfg: AppConfig,
         logs: RunLogs,
         screen: Screen,
-        log_dir: Path,
         journal: BatchedJournal | None = None,
         settings: Settings | None = None,
         steps: Sequence[Step] = (),
@@ -80,7 +78,8 @@ class PaperRun:
         self._cfg = cfg
         self._logs = logs
         self._screen = screen
-        self._log_dir = log_dir
+        self.folder = logs.run.folder
+        """The run's."""
         self._journal = journal
         self.ending = Ending()
         """Takes signals. After a second one, the run does not wait for its last paper orders."""
@@ -153,7 +152,7 @@ class PaperRun:
         station = Station(
             Run(
                 cfg=self._cfg.control,
-                log_dir=self._log_dir,
+                socket=self._logs.run.files.socket,
                 trader=trader,
                 ending=self.ending,
                 observer=observer,
@@ -235,7 +234,7 @@ class PaperRun:
     ) -> list[asyncio.Task[None]]:
         """Start the background tasks of trading, which run until cancelled."""
         cfg = self._cfg
-        disks = DiskWatch(written_folders(cfg, self._log_dir), cfg.watch.min_free_disk_mb)
+        disks = DiskWatch(written_folders(cfg, self.folder), cfg.watch.min_free_disk_mb)
         owned = [
             tasks.create_task(RealtimeRun(trader, clock, speed=clock.speed).keep_time()),
             tasks.create_task(trader.send()),
@@ -283,7 +282,7 @@ class PaperRun:
             ended = f"halted: {halted.label}"
         self.ended = ended
         last = observer.finish()
-        self._screen.end(summary_table(last, log_dir=str(self._log_dir), ended=ended))
+        self._screen.end(summary_table(last, folder=str(self.folder), ended=ended))
         if self._steps:
             self._screen.end(after_run(last, self._steps))
         logger.info("ended: {}", ended)

@@ -13,6 +13,9 @@ from stall_then_strike.app.trader.trader import Trader
 from stall_then_strike.infra.clock import Clock
 
 _LONGEST_WAIT_S: Final = 1.0
+_AWAKE_S: Final = 0.0015
+"""The end of a wait is spent awake, turn by turn of the event loop, at real speed: the loop's timers count whole
+milliseconds, and a processor that slept is slow to begin with."""
 
 
 class RealtimeRun:
@@ -23,6 +26,7 @@ class RealtimeRun:
         self._trader = trader
         self._clock = clock
         self._speed = speed
+        self._awake_s = _AWAKE_S if speed == 1.0 else 0.0
         self._moved = asyncio.Event()
         trader.on_step = self._moved.set
 
@@ -33,8 +37,10 @@ class RealtimeRun:
             if left_s <= 0:
                 self._trader.wake()
                 await asyncio.sleep(0)
+            elif left_s <= self._awake_s:
+                await asyncio.sleep(0)
             else:
-                await self._sleep(min(left_s, _LONGEST_WAIT_S))
+                await self._sleep(min(left_s - self._awake_s, _LONGEST_WAIT_S))
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep for ``seconds``, or until the trader has taken a step."""

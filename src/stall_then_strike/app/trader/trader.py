@@ -24,6 +24,8 @@ from stall_then_strike.engine.gateway import EventSink
 from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.engine.strategies import configured
 from stall_then_strike.engine.strategy import MakeStrategy
+from stall_then_strike.engine.venue.account import TAKEN_TAG
+from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.engine.venue.shared import Shared
 from stall_then_strike.infra.clock import Clock, perf_ns
 from stall_then_strike.infra.market_source import FeedStatistics, MarketEvent
@@ -86,6 +88,26 @@ class Feed(Protocol):
         ...
 
 
+class DayFills:
+    """Counts the fills of a trading day, those of earlier runs included if they are told."""
+
+    def __init__(self, calendar: TradingCalendar) -> None:
+        """None is told yet."""
+        self._calendar, self._span, self._count = calendar, (0, 0), 0
+
+    def add(self, row: TradeLogRow) -> None:
+        """Count a row of the trade log; a position that was taken over is no fill."""
+        if row.tag == TAKEN_TAG:
+            return
+        if row.ts_ns >= self._span[1]:
+            self._span, self._count = self._calendar.span(self._calendar.day(row.ts_ns)), 0
+        self._count += row.ts_ns >= self._span[0]
+
+    def of(self, now_ns: int) -> int:
+        """Those of the day of ``now_ns``."""
+        return self._count if now_ns < self._span[1] else 0
+
+
 class Seat:
     """One instrument of a trader: its core, and what belongs to this core alone."""
 
@@ -94,6 +116,7 @@ class Seat:
         self.number, self.core, self.feed, self.logs, self.outbox = number, core, feed, logs, outbox
         self.recent_decisions: deque[DecisionLogRow] = deque(maxlen=RECENT)
         self.recent_trades: deque[TradeLogRow] = deque(maxlen=RECENT)
+        self.day_fills = DayFills(TradingCalendar(core.cfg.session))
 
     def record(self, row: TradeLogRow | OrderLogRow | DecisionLogRow) -> None:
         """Log a row, and keep the newest for the panel."""
@@ -101,6 +124,7 @@ class Seat:
             self.recent_decisions.append(row)
         elif isinstance(row, TradeLogRow):
             self.recent_trades.append(row)
+            self.day_fills.add(row)
         self.logs.write(row)
 
 
@@ -211,8 +235,8 @@ class Trader:
     def _remember(self, changes: Changes, seat: Seat) -> None:
         """Store a step's changes in the journal, if there is one, before any of its actions is sent."""
 
-    def _on_fact(self, fact: Fact) -> None:
-        """Called with each fact, for subclasses."""
+    def _on_fact(self, fact: Fact, seat: Seat) -> None:
+        """Called with each fact of an instrument, for subclasses."""
 
     def _take(self, seat: Seat, step: Step) -> None:
         """Process a step: journal, outbox, then logs."""
@@ -230,7 +254,7 @@ class Trader:
             self._late_rows.extend([(seat, row) for row in step.rows])
         if changes is not None:
             for fact in changes.facts:
-                self._on_fact(fact)
+                self._on_fact(fact, seat)
 
     def _log_rows(self) -> None:
         while self._late_rows:

@@ -201,7 +201,7 @@ def _figures(seen: Snapshot, *, pictures: bool = False) -> list[Figure]:
         Figure("drawdown", "fall", 5, _drawdown(seen)),
         *account,
         Figure("budget", "budget", 7, _budget(seen)),
-        Figure("done", "done", 10, tuple(part(f"{count:,} {what}") for count, what in (*done, *rest))),
+        Figure("this run", "run", 10, (_run(seen), *(part(f"{count:,} {what}") for count, what in (*done, *rest)))),
         Figure(
             "decision",
             "speed",
@@ -353,7 +353,14 @@ def _pnl(seen: Snapshot) -> tuple[Part, ...]:
         part((f"{money(value)} {seen.quote}", _graded(share) or (_GOOD if value > 0 else ""))),
         *_halts_at(seen.pnl_limit, share),
         part(f"realised {money(seen.day.realised)}"),
+        part(f"{seen.day.fills:,} fills"),
     )
+
+
+def _run(seen: Snapshot) -> Part:
+    """The result of this run alone."""
+    result = sum((one.run.realised + one.run.marked for one in seen.instruments), Decimal(0))
+    return part((f"{money(result)} {seen.quote}", _signed(result)))
 
 
 def _equity(seen: Snapshot) -> tuple[Part, ...]:

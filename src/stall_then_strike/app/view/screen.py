@@ -45,10 +45,10 @@ class Screen:
         """Whether there is a panel; lines written meanwhile appear after it."""
         return self._outlet is not None
 
-    def begin(self, what: str, log_dir: Path) -> None:
+    def begin(self, what: str, folder: Path) -> None:
         """Print what is starting."""
         if not self.is_panel:
-            self._say(f"{what}; logs in {log_dir}")
+            self._say(f"{what}; logs in {folder}")
 
     async def show(self, snapshot: Callable[[], Snapshot]) -> None:
         """Show the run for ever: four frames a second, or a line a minute, in real time."""

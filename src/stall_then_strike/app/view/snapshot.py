@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from enum import Enum, StrEnum
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -30,6 +31,7 @@ from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import plain, utc_iso
 
 ZERO: Final = Decimal(0)
+_PLAIN: Final = frozenset({str, int, float, bool})
 _AS_NAMED: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -58,6 +60,8 @@ class DayFigures:
     drawdown: Decimal = ZERO
     """Zero or negative."""
     max_drawdown: Decimal = ZERO
+    fills: int = 0
+    """Executions of the day, of earlier runs as well."""
 
     @classmethod
     def of(cls, state: InventoryState, unit: Instrument, **more: Any) -> Self:
@@ -103,6 +107,14 @@ class LiveOrder:
             state=str(order.state),
             tag=order.tag,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """One price of the displayed book."""
+
+    price: Decimal
+    size: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +173,8 @@ class BudgetUse:
     """Such as ``private/5min``."""
     used: int
     limit: int
+    next_s: float | None = None
+    """Seconds until a call of a quote fits; zero if one fits now. None if it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +259,7 @@ def reason_counts(rows: Mapping[Reason, int], held_ns: Mapping[Reason, int]) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFigures:
-    """An instrument's whole run."""
+    """An instrument's result in this run."""
 
     realised: Decimal = ZERO
     """With fees and funding."""
@@ -281,6 +295,9 @@ class InstrumentSnapshot:
     best_bid: Decimal | None = None
     best_ask: Decimal | None = None
     spread_ticks: int | None = None
+    bids: tuple[Level, ...] = ()
+    """The first levels of the displayed book, best first, with our own orders."""
+    asks: tuple[Level, ...] = ()
     best_age_ms: int | None = None
     stall_ms: int | None = None
     """From this age on the best prices count as standing still; None if the strategy knows no stalls."""
@@ -379,18 +396,24 @@ def as_plain(value: object, names: Mapping[str, str] = _AS_NAMED) -> Any:
 
     Decimals and stamps are texts, as in the CSV logs; ``ts_ns`` becomes ``ts``. ``names`` are keys to use for fields.
     """
-    if is_dataclass(value):
-        return {
-            names.get(one.name, one.name.removesuffix("_ns")): as_plain(
-                utc_iso(item) if one.name.endswith("_ns") else item, names
-            )
-            for one in fields(value)
-            for item in (getattr(value, one.name),)
-        }
-    if isinstance(value, tuple):
-        return [as_plain(item, names) for item in value]
+    if value is None or type(value) in _PLAIN:
+        return value
     if isinstance(value, Decimal):
         return plain(value)
+    if isinstance(value, tuple):
+        return [as_plain(item, names) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        shown: dict[str, Any] = {}
+        for name, key, is_stamp in _fields_of(type(value)):
+            item = getattr(value, name)
+            shown[names.get(name, key)] = utc_iso(item) if is_stamp else as_plain(item, names)
+        return shown
     if isinstance(value, StrEnum):
         return value.value
     return value.name.lower() if isinstance(value, Enum) else value
+
+
+@cache
+def _fields_of(kind: type) -> tuple[tuple[str, str, bool], ...]:
+    """The fields of a class, each with its key and whether it is a stamp. Looking them up took most of the time."""
+    return tuple((one.name, one.name.removesuffix("_ns"), one.name.endswith("_ns")) for one in fields(kind))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from stall_then_strike.app.view.amounts import UNKNOWN, price
 from stall_then_strike.app.view.snapshot import DayFigures, Fill, Halt, LiveOrder, as_plain, price_of
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.portfolio import MONEY_PER_ONE
+from stall_then_strike.engine.venue.account import TAKEN_TAG
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.journal.halt import newest, remembered
 from stall_then_strike.infra.journal.reader import JournalReader
@@ -91,17 +93,20 @@ def take_view(journal: JournalReader, cfg: AppConfig, now_ns: int) -> StateView:
         fact_rows=info.facts,
         held_by=info.held_by,
         halt=halt,
-        result=None if memo is None else _result(memo, cfg, TradingCalendar(cfg.session).day(now_ns).isoformat()),
+        result=None if memo is None else _result(reader, memo, cfg, now_ns),
         orders=tuple(LiveOrder.of(order, units) for order in reader.live_orders()),
         fills=tuple(BookedFill.of(fill.row, units, exec_id=fill.exec_id) for fill in reader.newest_fills(FILLS_SHOWN)),
     )
 
 
-def _result(memo: CoreMemo, cfg: AppConfig, today: str) -> Result:
-    units, state = cfg.exchange.instrument(), remembered(cfg, memo)
+def _result(reader: JournalReader, memo: CoreMemo, cfg: AppConfig, now_ns: int) -> Result:
+    units, state, calendar = cfg.exchange.instrument(), remembered(cfg, memo), TradingCalendar(cfg.session)
+    today = calendar.day(now_ns).isoformat()
+    span = calendar.span(date.fromisoformat(memo.day)) if memo.day else (0, 0)
     return Result.of(
         state,
         units,
+        fills=sum(fill.row.tag != TAKEN_TAG for fill in reader.fills(*span)),
         day=memo.day,
         is_today=memo.day == today,
         as_of_ns=memo.ts_ns,
@@ -178,7 +183,7 @@ def render(view: StateView) -> RenderableType:
             ],
         ),
         _table(
-            f"last fills ({len(view.fills)} of {view.fill_rows:,})",
+            f"last fills ({len(view.fills)} of {view.fill_rows:,} in the journal)",
             ("time", "side", ">size", ">price", f">PnL {view.instrument.quote}", ">position", "tag"),
             [
                 (
@@ -223,6 +228,7 @@ def _figures(view: StateView) -> list[tuple[str, Text]]:
             ("trading day", Text((result.day or UNKNOWN) + ("" if result.is_today else " (over)"))),
             ("position", Text(held)),
             ("day's PnL", Text(pnl)),
+            ("day's fills", Text(f"{result.fills:,}")),
             (
                 "drawdown",
                 Text(f"{money(result.drawdown)} {quote}{since}, the day's deepest {money(result.max_drawdown)}"),

@@ -40,12 +40,17 @@ def minute_line(seen: Snapshot) -> str:
             f"{utc_iso(seen.ts_ns)[:19]}Z up {span(seen.uptime_s)}",
             _doing(seen),
             *places,
-            f"day's PnL {money(seen.day.pnl)} {seen.quote} drawdown {money(seen.day.drawdown)}",
-            f"{seen.strikes} {counts.strikes:,} {_traded(counts)}",
+            f"day's {_of_day(seen)}",
+            f"run: {seen.strikes} {counts.strikes:,} {_traded(counts)}",
             f"reconnects {seen.reconnects:,} garbage {counts.garbage:,}",
             f"p99 {micros(seen.latency.p99_us)}",
         )
     )
+
+
+def _of_day(seen: Snapshot) -> str:
+    day = seen.day
+    return f"PnL {money(day.pnl)} {seen.quote} drawdown {money(day.drawdown)} fills {day.fills:,}"
 
 
 def _traded(counts: Counts) -> str:
@@ -70,13 +75,13 @@ def _standing(one: InstrumentSnapshot) -> tuple[str, str, str]:
     )
 
 
-def summary_table(last: Snapshot, *, log_dir: str = "", ended: str = "") -> RenderableType:
+def summary_table(last: Snapshot, *, folder: str = "", ended: str = "") -> RenderableType:
     """A run as a table of names and values, from its last snapshot; of several instruments also a table for each.
 
     ``ended`` says why it ended: ``duration over``, ``SIGINT``, ``halted: kill_pnl`` ...
     """
     head = [("mode", last.mode), ("ended", ended or UNKNOWN), ("duration", span(last.uptime_s))]
-    latency, logs = _latency(last.latency), ("logs", log_dir or UNKNOWN)
+    latency, logs = _latency(last.latency), ("logs", folder or UNKNOWN)
     if (one := last.alone) is not None:
         lost = ("reconnects, garbage", f"{last.reconnects:,}, {one.counts.garbage:,}")
         return _table("summary", [*head, *_own(one, lost, last.date), *latency, *_reasons(one.run.reasons), logs])
@@ -84,7 +89,8 @@ def summary_table(last: Snapshot, *, log_dir: str = "", ended: str = "") -> Rend
     account = [
         *head,
         ("reconnects", f"{last.reconnects:,}"),
-        ("result, whole run", f"{money(total)} {last.quote}"),
+        ("result, this run", f"{money(total)} {last.quote}"),
+        ("fills, this run", f"{last.counts.fills:,}"),
         *_day(last.day, last.quote, last.date),
         *latency,
         logs,
@@ -123,12 +129,12 @@ def _own(one: InstrumentSnapshot, lost: tuple[str, str], date: str) -> _Rows:
         (f"{one.word}s", f"{counts.strikes:,}"),
         ("orders placed", f"{counts.placed:,}"),
         ("filled, partly filled", f"{counts.filled:,}, {counts.partly_filled:,} ({ratio} of placed)"),
-        ("fills, volume", f"{counts.fills:,}, {plain(run.volume)} {one.base}"),
         ("cancels, closes, rejects", f"{counts.cancels:,}, {counts.closes:,}, {counts.rejects:,}"),
         _GAP,
-        ("result, whole run", f"{money(run.realised + run.marked)} {one.quote}"),
+        ("result, this run", f"{money(run.realised + run.marked)} {one.quote}"),
         ("realised part, open position", f"{money(run.realised)}, {money(run.marked)} {one.quote}"),
-        ("deepest drawdown, whole run", f"{money(run.max_drawdown)} {one.quote}"),
+        ("deepest drawdown, this run", f"{money(run.max_drawdown)} {one.quote}"),
+        ("fills, volume, this run", f"{counts.fills:,}, {plain(run.volume)} {one.base}"),
         *_day(one.day, one.quote, date),
         ("position at the end", f"{plain(one.position)} {one.base}"),
         _GAP,
@@ -142,6 +148,7 @@ def _day(day: DayFigures, quote: str, date: str) -> _Rows:
     return [
         (f"result, trading day {date}", f"{money(day.pnl)} {quote}"),
         ("deepest drawdown, that day", f"{money(day.max_drawdown)} {quote}"),
+        ("fills, that day", f"{day.fills:,}"),
     ]
 
 

@@ -18,8 +18,8 @@ from stall_then_strike.types.dto import NS_PER_MS, Reason, Side
 from stall_then_strike.types.instrument import NO_PRICE, Instrument, Lots
 
 _BUY: Final = Side.BUY
-_holding: Final = tuple.__new__
-"""Builds a `Holding` faster than calling the class does."""
+_new: Final = tuple.__new__
+"""Builds a `Holding` and a `LiveQuote` faster than calling the class does."""
 _NO_WISH: Final = Wish((), Reason.QUOTING)
 
 
@@ -109,7 +109,7 @@ class Quoting:
         ):
             return self._wish
         self._stands_until_ns = 0
-        wish = self.strategy.on_event(market, _holding(Holding, held), gate, now_ns)
+        wish = self.strategy.on_event(market, _new(Holding, held), gate, now_ns)
         wanted, reason, flatten, until_ns = wish
         if type(reason) is not Reason:
             raise ValueError(f"{reason!r} is no reason")
@@ -140,7 +140,8 @@ class Quoting:
                 self._orders_at = -1  # whether it is a ghost depends on the time
             is_ending = order.cancel_reason is not None
             if order.is_quote and not self._has_ended(order, now_ns):
-                quotes.append(LiveQuote(order.key, order.side, order.price or NO_PRICE, remaining, is_ending))
+                live = (order.key, order.side, order.price or NO_PRICE, remaining, is_ending)
+                quotes.append(_new(LiveQuote, live))
                 self._is_loose = self._is_loose or not (is_ending or order.key in self._wished_keys)
         return open_buy, open_sell, tuple(quotes)
 

@@ -72,6 +72,8 @@ class WindowUse:
     reserve: int
     others: int = 0
     """How many of ``used`` are not our calls, by the venue's own count."""
+    free_ns: int = 0
+    """When a call fits that may not use the reserve; now or earlier if one fits now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,13 +134,9 @@ class SendWindow:
 
     def gap_by_ns(self, at_ns: int, calls: int) -> int:
         """:meth:`gap_ns` at a later time, if nothing is spent until then."""
-        stamps, since = self._stamps, at_ns - self.window_ns
-        used = len(stamps) + (self._others if at_ns < self._others_until_ns else 0)
-        for stamp in stamps:
-            if stamp > since:
-                break
-            used -= 1
-        return self.gap_ns(used, calls)
+        others = self._others if at_ns < self._others_until_ns else 0
+        left = bisect_right(self._stamps, at_ns - self.window_ns)
+        return self.gap_ns(len(self._stamps) - left + others, calls)
 
     def on_reading(self, now_ns: int, remaining: int, reset_ns: int) -> None:
         """Use the venue's count of its current window if it leaves less than ours does.
@@ -198,7 +196,10 @@ class SendWindow:
         """A frozen view."""
         used = self.used(now_ns)
         others = used - self.own(now_ns)
-        return WindowUse(name=self.name, used=used, limit=self.limit, reserve=self.reserve, others=others)
+        free_ns = self.free_at_ns(now_ns, 1, keep=self.reserve) if used >= self._share > 0 else 0
+        return WindowUse(
+            name=self.name, used=used, limit=self.limit, reserve=self.reserve, others=others, free_ns=free_ns
+        )
 
 
 class Budget:

@@ -35,6 +35,10 @@ class TradingCalendar:
         self._load(now_ns)
         return self._day
 
+    def span(self, day: date) -> tuple[int, int]:
+        """When a trading day begins and ends."""
+        return self._stamp(day, self._day_start), self._stamp(day + timedelta(days=1), self._day_start)
+
     def quiet(self, now_ns: int) -> str | None:
         """Why no quotes may be sent now, or None."""
         self._load(now_ns)

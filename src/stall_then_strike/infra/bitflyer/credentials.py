@@ -9,6 +9,7 @@ exchange, and no other: a signed request to another host would give away the key
 
 from __future__ import annotations
 
+import hmac
 import os
 import stat
 from collections.abc import Iterator
@@ -53,6 +54,10 @@ class Credentials:
     def fingerprint(self) -> str:
         """The first twelve hex digits of the key's SHA-256."""
         return sha256(self.key.encode()).hexdigest()[:12]
+
+    def signature(self, text: bytes) -> str:
+        """HMAC-SHA256 of a text in hex, as the venue's REST interface wants it."""
+        return hmac.digest(self.secret.encode(), text, "sha256").hex()
 
     def apis(self) -> dict[str, list[str]]:
         """In the form of `pybotters.Client`."""
@@ -119,6 +124,11 @@ def is_venue_host(host: str) -> bool:
     """Whether pybotters knows the host as bitFlyer's, for REST or for the socket."""
     known = pybotters.auth.Hosts.items.get(host), pybotters.ws.AuthHosts.items.get(host)
     return not is_own_machine(host) and any(item is not None and item.name == API_LABEL for item in known)
+
+
+def may_sign_for(host: str) -> bool:
+    """Whether requests to the host are signed: it is bitFlyer's, or certainly this machine."""
+    return is_venue_host(host) or is_own_machine(host)
 
 
 @contextmanager

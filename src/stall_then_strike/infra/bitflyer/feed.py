@@ -106,13 +106,10 @@ class MarketFeed(OfRecordings):
         self._board_snapshots = 0
         self._board_deltas = 0
         self._deltas_before_snapshot = 0
-        self._execution_messages = 0
         self._executions = 0
-        self._tickers = 0
         self._replies = 0
         self._execution_gaps = 0
         self._executions_missing = 0
-        self._execution_duplicates = 0
         self._refusals = Refusals("frame(s)", is_quiet=is_quiet)
         self._absent = Absences(is_quiet=is_quiet)
         self._board_names = tuple(f'"{name}"'.encode() for name in (self.board_channel, self.snapshot_channel))
@@ -196,15 +193,12 @@ class MarketFeed(OfRecordings):
             board_snapshots=self._board_snapshots,
             board_deltas=self._board_deltas,
             deltas_before_snapshot=self._deltas_before_snapshot,
-            execution_messages=self._execution_messages,
             executions=self._executions,
-            tickers=self._tickers,
             replies=self._replies,
             mid_checked=self.view.checked,
             mid_agreed=self.view.agreed,
             execution_gaps=self._execution_gaps,
             executions_missing=self._executions_missing,
-            execution_duplicates=self._execution_duplicates,
             refused=self._refusals.counts(),
         )
 
@@ -265,7 +259,6 @@ class MarketFeed(OfRecordings):
         trades = self._take_trades(content, recv_ns)
         if content and not trades:
             return None
-        self._execution_messages += 1
         self.heard_ns[self.executions_channel] = recv_ns
         fresh = tuple(trade for trade in trades if self._is_new(trade.exec_id))
         self._executions += len(fresh)
@@ -306,7 +299,6 @@ class MarketFeed(OfRecordings):
     def _is_new(self, exec_id: int) -> bool:
         """Note an execution id. Returns False for a duplicate."""
         if exec_id in self._recent_ids:
-            self._execution_duplicates += 1
             return False
         self._recent_ids.add(exec_id)
         self._recent_order.append(exec_id)
@@ -324,7 +316,6 @@ class MarketFeed(OfRecordings):
         product, word = content.get("product_code"), content.get("state")
         if (product is not None and product != self.product) or (word is not None and type(word) is not str):
             raise RefusedFrame(Refusal.BAD_TICKER, "of another product, or state is not a word")
-        self._tickers += 1
         self.heard_ns[self.ticker_channel] = recv_ns
         if word is None:
             self._absent.add("the ticker", "state", "as it was; getboardstate tells it too")

@@ -45,7 +45,7 @@ from stall_then_strike.infra.journal.schema import (
     primary_code,
 )
 from stall_then_strike.infra.watch.disk_watch import Reserve
-from stall_then_strike.types.dto import NS_PER_S, BookedFill, Changes, CoreMemo, ExecId, OrderMemo, TradeLogRow
+from stall_then_strike.types.dto import NS_PER_S, BookedFill, Changes, CoreMemo, ExecId, OrderMemo
 from stall_then_strike.types.errors import JournalError
 
 RECENT_ORDERS: Final = 1_000
@@ -73,6 +73,9 @@ _DAY_NS: Final = 86_400 * NS_PER_S
 _NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 """Result codes of a full disk. A quota, a limit on file size and a full shared-memory file appear as I/O errors."""
 
+PAGE_BYTES: Final = 1_024
+"""A step changes a few rows on a dozen pages, and each is written whole: a quarter of SQLite's own size takes a fifth
+off a record."""
 CHECKPOINT_RECORDS: Final = 500
 """Records after which the write-ahead log is to be moved into the file: some megabytes of log."""
 OWN_FOLDER: Final = "journal"
@@ -108,8 +111,6 @@ class Journal:
         """Whether there was no journal before: nothing is remembered, not even a halt."""
         self.backup = backup
         """The copy of the older version, if the journal was migrated."""
-        self.repeated_fills = 0
-        """Fills whose execution id was in the journal already; the stored row was kept."""
         self._db = db
         self._product = rows.read_meta(db, "product_code") or ""
         self._lock = lock
@@ -158,6 +159,7 @@ class Journal:
                 if version:
                     _check_whole(db, path)
                     _check_owner(db, path, product_code, account)
+                db.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # an older file keeps its own
                 (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
                 if mode != "wal":
                     raise JournalError(
@@ -184,7 +186,8 @@ class Journal:
         self._lock.release()
 
     def seal(self) -> None:
-        """Close the journal as one plain file without a write-ahead log. If that fails, it is just closed."""
+        """Close the journal for good, as one plain file without a write-ahead log. If that fails, it is just closed."""
+        self.reserve.release()
         with suppress(sqlite3.Error):
             self._db.execute("PRAGMA journal_mode = DELETE")
         self.close()
@@ -226,17 +229,14 @@ class Journal:
             of = repeat(changes.product or self._product)
             if changes.orders:
                 db.executemany(rows.PUT_ORDER, map(rows.ORDERS.row, changes.orders, of))
-            repeated = 0
             if changes.fills:
-                stored = db.executemany(rows.PUT_FILL, map(rows.FILLS.row, changes.fills, of)).rowcount
-                repeated = len(changes.fills) - stored
+                db.executemany(rows.PUT_FILL, map(rows.FILLS.row, changes.fills, of))
             if changes.facts:
                 db.executemany(rows.PUT_FACT, map(rows.FACTS.row, changes.facts, of))
             if changes.memo is not None:
                 db.execute(rows.PUT_MEMO, rows.MEMO.row(changes.memo, next(of)))
             if changes.account is not None:
                 db.execute(rows.PUT_MEMO, rows.MEMO.row(changes.account, rows.ALL))
-        self.repeated_fills += repeated
         self._records += 1
         self.is_used = self.is_used or bool(changes.orders or changes.fills or changes.facts)
 
@@ -281,12 +281,6 @@ class Journal:
         """The memo of the account as a whole; None if it never traded several instruments. Raises JournalError."""
         with journal_errors(self.path, "read"):
             return rows.read_memo(self._db, rows.ALL)
-
-    def trades_since(self, from_ns: int, product: str = "") -> list[TradeLogRow]:
-        """Trade-log rows of an instrument's fills since ``from_ns``, oldest first. Raises JournalError."""
-        with journal_errors(self.path, "read"):
-            fills = rows.fills_within(self._db, product or self._product, from_ns, rows.MAX_NS)
-            return [fill.row for fill in fills]
 
     # --- Keeping it small: for another thread -------------------------------------------------------------------------
 

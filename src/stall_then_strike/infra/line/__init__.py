@@ -7,6 +7,7 @@ close_words       the venue's reason for closing a socket
 websocket         reusable manager of WebSocket connections to any venue
 socket_line       one of its connections: handshake, reading, writing, keepalive
 frame_tap         interface of a listener to raw frames
+ready_line        HTTP connections that are open before they are needed
 outcome           whether a feed is ready or has failed
 refusals          unreadable messages and missing fields: counted, logged now and then
 counted_calls     the calls of one report, counted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -19,3 +20,26 @@ class FrameTap(Protocol):
     def on_dropped(self, now_ns: int, why: str) -> None:
         """The connection was lost."""
         ...
+
+
+class Taps:
+    """Several listeners to one connection."""
+
+    def __init__(self, taps: Sequence[FrameTap]) -> None:
+        """They are called in this order."""
+        self._taps = taps
+
+    def on_frame(self, data: bytes, recv_ns: int) -> None:
+        """Tell each."""
+        for tap in self._taps:
+            tap.on_frame(data, recv_ns)
+
+    def on_connected(self, now_ns: int) -> None:
+        """Tell each."""
+        for tap in self._taps:
+            tap.on_connected(now_ns)
+
+    def on_dropped(self, now_ns: int, why: str) -> None:
+        """Tell each."""
+        for tap in self._taps:
+            tap.on_dropped(now_ns, why)

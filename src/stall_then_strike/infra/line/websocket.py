@@ -202,10 +202,10 @@ class BaseWebSocketManager:
         line.request(self.unsubscribe_frame(channel))
         line.ask(entry)
 
-    def open_mailbox(self, channel: str, *, bound: int, dedicated: bool = False) -> Mailbox:
+    def open_mailbox(self, channel: str, *, bound: int) -> Mailbox:
         """Subscribe and receive through a queue of at most ``bound`` messages."""
         box = Mailbox(bound, lambda why: self.resync(channel, why))
-        self.subscribe(channel, box.put, on_gap=box.put_gap, dedicated=dedicated)
+        self.subscribe(channel, box.put, on_gap=box.put_gap)
         return box
 
     @property
@@ -313,13 +313,11 @@ class Mailbox:
         self._on_full = on_full
         self._items: deque[tuple[Message, int] | Gap] = deque()
         self._filled = asyncio.Event()
-        self.overflows = 0
 
     def put(self, message: Message, recv_ns: int) -> None:
         """Add a message; if there is no room, drop all and ask for a new snapshot."""
         if len(self._items) >= self.bound:
             self._items.clear()
-            self.overflows += 1
             self._on_full(f"more than {self.bound} messages waited")
             return
         self._items.append((message, recv_ns))

@@ -1,7 +1,7 @@
 """Trade rows that a crash kept out of the CSV: the journal has a fill at once, the CSV up to ``log.flush_ms`` later.
 
-At the start, after the log folder is locked and before anything is written to it, call :func:`drop_cut_rows`, then
-:func:`missing_trades`, and log its rows again. Rows are compared as text and counted, so each fill is in the files
+Of a run that was killed, :func:`drop_cut_rows` and then :func:`missing_trades` say what its files lack
+(``run_mending``). Rows are compared as text and counted, so each fill is in the files
 exactly once wherever the file was cut off. A row that another program has rewritten, perhaps with rounded numbers,
 counts as the fill with the same order, side, price, size and tag.
 """
@@ -11,12 +11,13 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from stall_then_strike.infra.logging_structured import STRATEGY, TradeLogger, trade_line
 from stall_then_strike.infra.logs.csv_dialects import as_written, has_header, number
+from stall_then_strike.infra.logs.run_files import day_files, read_whole
 from stall_then_strike.types.dto import TradeLogRow
 from stall_then_strike.types.errors import LogError
 from stall_then_strike.types.instrument import Instrument
@@ -25,14 +26,13 @@ from stall_then_strike.types.text import utc_day
 _KIND: Final = TradeLogger.KIND
 
 
-def drop_cut_rows(folder: Path, days: Iterable[str]) -> int:
-    """Remove the unfinished last line from the trade files of these UTC days (``YYYYMMDD``); return how many had one.
+def drop_cut_rows(paths: Iterable[Path]) -> int:
+    """Remove the unfinished last line from these trade files; return how many had one.
 
     A row cut off within its last number looks complete but is wrong. Raises LogError.
     """
     cut = 0
-    for day in days:
-        path = folder / f"{_KIND}-{day}.csv"
+    for path in paths:
         try:
             whole = path.read_bytes()
             end = whole.rfind(b"\n") + 1
@@ -47,16 +47,19 @@ def drop_cut_rows(folder: Path, days: Iterable[str]) -> int:
 
 
 def missing_trades(
-    folder: Path, fills: Iterable[TradeLogRow], instrument: Instrument, *, strategy: str = STRATEGY
+    folders: Sequence[Path], fills: Iterable[TradeLogRow], instrument: Instrument, *, strategy: str = STRATEGY
 ) -> list[TradeLogRow]:
-    """The rows that are missing in the trade files, in the given order. Raises LogError if a file cannot be read."""
+    """The rows that are in none of an instrument's folders, in the given order.
+
+    Raises LogError if a file cannot be read.
+    """
     unmatched: list[tuple[TradeLogRow, str, str]] = []
     present: dict[str, Counter[str]] = {}
     for row in fills:
         day = utc_day(row.ts_ns)
         lines = present.get(day)
         if lines is None:
-            lines = present[day] = _finished_lines(folder / f"{_KIND}-{day}.csv")
+            lines = present[day] = sum((_finished_lines(folder, day) for folder in folders), Counter())
         line = trade_line(row, strategy, instrument).rstrip("\n")
         if lines[line]:
             lines[line] -= 1
@@ -86,12 +89,10 @@ def _terms(line: str) -> tuple[str, ...]:
     return named["order_id"], named["side"], named["tag"], *numbers
 
 
-def _finished_lines(path: Path) -> Counter[str]:
+def _finished_lines(folder: Path, day: str) -> Counter[str]:
     try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        return Counter()
+        raw = next((read_whole(path) for its, path in day_files(folder, _KIND) if its == day), b"")
     except OSError as error:
-        raise LogError(f"{path} cannot be read: {error.strerror}") from error
+        raise LogError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
     text = (as_written(raw, TradeLogger.COLUMNS) or b"").decode("utf-8", "replace")
     return Counter(text.split("\n")[1:-1])

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -39,8 +39,6 @@ class DailyCsv:
         self.folder = folder
         self.kind = kind
         self.columns = tuple(columns)
-        self.on_new: Callable[[Path, int], object] = lambda path, size: None
-        """Called when a new file takes the place of an old one, with the number of bytes of old rows taken over."""
         self._header = csv_line(columns).encode()
         self._day: str | None = None
         self._fd: int | None = None
@@ -137,12 +135,8 @@ class DailyCsv:
             self._torn = (self._torn + self._pending[:taken]).rpartition(b"\n")[2]
             del self._pending[:taken]
 
-    def _begin(self, *, is_new: bool = False) -> None:
-        """Open the file of the day and prepare what must be written before the waiting rows. Raises OSError.
-
-        ``is_new``: the file does not contain the rows that an earlier file of this name had.
-        """
-        taken_over = 0
+    def _begin(self) -> None:
+        """Open the file of the day and prepare what must be written before the waiting rows. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         fd = os.open(self.path, flags, 0o644)
@@ -154,7 +148,6 @@ class DailyCsv:
                 logger.warning("{}: not in this program's format; kept as {}, {}", self.path, kept.name, what)
                 old, fd = fd, os.open(self.path, flags, 0o644)
                 os.close(old)
-                is_new, taken_over = True, len(rows or b"")
                 start = self._header if rows is None else rows
             opened = os.fstat(fd)
         except BaseException:
@@ -164,8 +157,6 @@ class DailyCsv:
         self._start[:] = start
         self._pending[:0] = self._torn
         self._torn = b""
-        if is_new:
-            self.on_new(self.path, taken_over)
 
     def _look(self) -> None:
         """Check whether others have changed the file since the last write, and repair it. Raises OSError."""
@@ -185,7 +176,7 @@ class DailyCsv:
         if there is None or ours.st_nlink or not there.st_size:
             logger.warning("{} was moved or deleted while it was written: a new file is started", self.path)
             self._let_go()
-            self._begin(is_new=True)
+            self._begin()
         else:
             self._restore(ours.st_size)
 
@@ -193,9 +184,8 @@ class DailyCsv:
         """Continue in the same file after others have shortened, lengthened or rewritten it."""
         if size < self._size:
             logger.warning("{} was truncated or rewritten by another program while it was written", self.path)
-        is_new = size < self._size
         self._let_go()
-        self._begin(is_new=is_new)
+        self._begin()
 
     def _restore(self, size: int) -> None:
         """Rebuild the file from our open descriptor after another program has replaced it with its own copy."""

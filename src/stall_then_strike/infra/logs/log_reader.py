@@ -13,16 +13,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from itertools import groupby
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from stall_then_strike.infra.logging_structured import columns
 from stall_then_strike.infra.logs.csv_dialects import BOM, as_written
-from stall_then_strike.infra.logs.log_runs import RunRows
+from stall_then_strike.infra.logs.run_files import day_files, read_whole
 from stall_then_strike.types.text import utc_day, utc_iso
 
 _STAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z,")
-_FILE: Final = re.compile(r"-(\d{8})\.csv$")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STAMP_CHARS: Final = 27
 
@@ -89,12 +89,11 @@ class Span(Generic[_Row]):
 
 
 class LogReader:
-    """The CSVs of a log folder."""
+    """The CSVs of one instrument in some runs."""
 
-    def __init__(self, folder: Path, runs: RunRows | None = None) -> None:
-        """Read nothing yet; a missing folder has no rows. ``runs`` selects rows by run; None means all."""
-        self.folder = folder
-        self._runs = runs
+    def __init__(self, folders: Sequence[Path]) -> None:
+        """Read nothing yet. ``folders`` are the instrument's in each run; a missing one has no rows."""
+        self._folders = folders
         self.notes: list[str] = []
         """What could not be read, without duplicates."""
 
@@ -113,9 +112,10 @@ class LogReader:
     def orders_named(self, name: str) -> list[OrderLine]:
         """All rows of an order, by our id or the venue's."""
         found: list[OrderLine] = []
-        for _, path in reversed(self._files("orders")):
+        for _, files in groupby(reversed(self._files("orders")), key=lambda one: one[0]):
             rows = [
                 row
+                for _, path in files
                 for row in self._rows(path, "orders", _order, lambda line: name in line)
                 if name in (row.order_id, row.client_order_id)
             ]
@@ -149,14 +149,13 @@ class LogReader:
     # --- files
 
     def _files(self, kind: str) -> list[tuple[str, Path]]:
-        try:
-            names = sorted((self.folder / kind).glob(f"{kind}-*.csv"))
-        except OSError as error:
-            self._note(f"{self.folder / kind} cannot be read: {error.strerror}")
-            return []
-        runs = self._runs
-        wanted = names if runs is None else [path for path in names if path in runs]
-        return [(found[1], path) for path in wanted if (found := _FILE.search(path.name))]
+        found: list[tuple[str, Path]] = []
+        for folder in self._folders:
+            try:
+                found += day_files(folder, kind)
+            except OSError as error:
+                self._note(f"{folder / kind} cannot be read: {error.strerror}")
+        return sorted(found, key=lambda one: one[0])
 
     def _span(self, kind: str, parse: Callable[[Sequence[str]], _Row], from_ns: int, until_ns: int) -> Span[_Row]:
         from_text, until_text = utc_iso(from_ns), utc_iso(until_ns)
@@ -207,7 +206,7 @@ class LogReader:
     def _lines(self, path: Path, kind: str) -> Iterator[str]:
         """The complete lines that begin with a stamp."""
         try:
-            raw = path.read_bytes() if self._runs is None else self._runs.read(path)
+            raw = read_whole(path)
         except OSError as error:
             self._note(f"{path} cannot be read: {error.strerror}")
             return

@@ -6,6 +6,7 @@ be found by that time; the caller must know this.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from stall_then_strike.types.text import utc_iso
 
 _LINE: Final = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d\.\d{3})Z \| (\w+) *\| (.*)")
 _STAMP_CHARS: Final = 23
+_TAIL_BYTES: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,19 @@ def runtime_lines(folder: Path, from_ns: int, until_ns: int) -> list[RuntimeLine
         except OSError:
             continue
     return sorted(found, key=lambda line: line.ts_ns)
+
+
+def last_lines(folder: Path, most: int) -> tuple[RuntimeLine, ...]:
+    """The newest records of ``app.log``, at most so many and of its last ``_TAIL_BYTES``; none if it is unreadable."""
+    try:
+        with (folder / "app.log").open("rb") as file:
+            start = max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES)
+            file.seek(start)
+            text = file.read(_TAIL_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ()
+    lines = text.splitlines(keepends=True)[1 if start else 0 :]
+    return tuple(_within(iter(lines[-most:]), "", "~"))
 
 
 def _within(lines: Iterator[str], first: str, last: str) -> Iterator[RuntimeLine]:

@@ -17,7 +17,7 @@ import threading
 import warnings
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -113,6 +113,7 @@ class _Letter:
     kind: AlertKind
     title: str
     text: str
+    file: Path | None = None
 
 
 class Alerts:
@@ -148,8 +149,8 @@ class Alerts:
         """Show the number of sinks, not their URLs."""
         return f"Alerts({len(self._sinks)} sinks)"
 
-    def send(self, kind: AlertKind, title: str, text: str) -> None:
-        """Queue an alert. Never blocks and never raises.
+    def send(self, kind: AlertKind, title: str, text: str, file: Path | None = None) -> None:
+        """Queue an alert, perhaps with a file for sinks that take files. Never blocks and never raises.
 
         Within the pause after one of the same kind it is only counted, and the next alert reports the count.
         """
@@ -164,7 +165,7 @@ class Alerts:
             self._told_ns[kind] = now_ns
             if held_back := self._held_back.pop(kind, 0):
                 text = f"{text}\n({held_back} more of this kind since the last alert)"
-            self._put(_Letter(kind, title, text))
+            self._put(_Letter(kind, title, text, file))
 
     def try_each(self, title: str, text: str) -> list[bool]:
         """Send one alert to each sink now, waiting for it; whether each took it. For a command that tries them."""
@@ -228,21 +229,31 @@ class Alerts:
                 self._deliver(letter, number)
 
     def _deliver(self, letter: _Letter, number: int) -> bool:
-        why = "it did not take it"
-        try:
-            if self._sinks[number - 1].notify(
-                body=letter.text,
-                title=f"{self._source}: {letter.title}",
-                notify_type=_notify_type(letter.kind),
-                body_format="text",
-            ):
-                return True
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and the text may hold its URL
-            why = type(error).__name__
+        """Deliver a letter to a sink; without its file if it is not taken with it."""
+        why = self._tried(letter, number, letter.file)
+        if why and letter.file is not None:
+            letter = replace(letter, text=f"{letter.text}\n(the file {letter.file} could not be sent along)")
+            why = self._tried(letter, number, None)
+        if not why:
+            return True
         logger.warning(
             "alert {} was not delivered by sink {} of {}: {}", letter.kind.value, number, len(self._sinks), why
         )
         return False
+
+    def _tried(self, letter: _Letter, number: int, file: Path | None) -> str:
+        """Why a sink did not take a letter; empty if it did."""
+        try:
+            is_taken = self._sinks[number - 1].notify(
+                body=letter.text,
+                title=f"{self._source}: {letter.title}",
+                notify_type=_notify_type(letter.kind),
+                body_format="text",
+                attach=None if file is None else str(file),
+            )
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and the text may hold its URL
+            return type(error).__name__
+        return "" if is_taken else "it did not take it"
 
 
 def _sinks(urls: AlertUrls) -> list[Apprise]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from stall_then_strike.infra.levels import MAX_LEVELS, Level
+from stall_then_strike.infra.levels import Level
 from stall_then_strike.lighter.handlers.base import Handler, Message
 from stall_then_strike.lighter.markets import Market
 from stall_then_strike.lighter.orderbook_maintainer import OrderBookMaintainer
@@ -26,10 +26,10 @@ class BookChange(NamedTuple):
 class OrderbookHandler(Handler[BookChange]):
     """Keeps the book of a market."""
 
-    def __init__(self, market: Market, *, max_levels: int = MAX_LEVELS) -> None:
+    def __init__(self, market: Market) -> None:
         """The book is unknown until the first message."""
         super().__init__("order_book", market.market_index)
-        self.book = OrderBookMaintainer(market, max_levels=max_levels)
+        self.book = OrderBookMaintainer(market)
         self.early = 0
         """Changes that came while the book was unknown: not applied."""
 

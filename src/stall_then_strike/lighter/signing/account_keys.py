@@ -59,20 +59,13 @@ def load_lighter_account(base_url: str, *, account: str = "", chosen_by: str = "
     )
 
 
-def account_config(
-    base_url: str,
-    symbol: str | None = None,
-    *,
-    account: str = "",
-    env_file: Path = Path(".env"),
-    environ: Mapping[str, str] = os.environ,
-) -> DealerConfig:
+def account_config(base_url: str, symbol: str | None = None, *, account: str = "") -> DealerConfig:
     """Settings of a dealer for that account, without a random delay between its calls.
 
     ``account`` is a name in ``accounts.toml``. Without one, the variables count; if none is set, the only account of
     Lighter in that file. Raises ConfigError, which names variable or key, never a secret.
     """
-    return _found(base_url, symbol, account, env_file, environ, "--account")[0]
+    return _found(base_url, symbol, account, Path(".env"), os.environ, "--account")[0]
 
 
 def _found(

@@ -43,10 +43,10 @@ class ClientIndexes:
     Milliseconds since the epoch times 64 plus a random part stay below the venue's 2^48 until the year 2109.
     """
 
-    def __init__(self, clock: Clock, rng: random.Random | None = None) -> None:
-        """``rng`` is for tests."""
+    def __init__(self, clock: Clock) -> None:
+        """None is drawn yet."""
         self._clock = clock
-        self._rng = rng or random.Random()
+        self._rng = random.Random()
         self._last = 0
 
     def new(self) -> int:
@@ -59,9 +59,8 @@ class ClientIndexes:
 class OwnOrders:
     """Orders by either index."""
 
-    def __init__(self, most: int = MOST_KEPT) -> None:
+    def __init__(self) -> None:
         """Start empty."""
-        self._most = most
         self._by_index: dict[int, OwnOrder] = {}
 
     def find(self, index: int) -> OwnOrder | None:
@@ -128,7 +127,7 @@ class OwnOrders:
     def _keep(self, index: int, entry: OwnOrder) -> None:
         self._by_index.pop(index, None)
         self._by_index[index] = entry
-        while len(self._by_index) > self._most:
+        while len(self._by_index) > MOST_KEPT:
             del self._by_index[next(iter(self._by_index))]
 
 

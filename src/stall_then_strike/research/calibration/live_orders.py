@@ -15,6 +15,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.strategy import QUOTE_TAGS
 from stall_then_strike.engine.venue.corrections import is_taken_back
 from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.sim.paper import NAMES
 from stall_then_strike.tapes.event_replay import open_run, replay_steps
 from stall_then_strike.tapes.tape_reader import TapeError
 from stall_then_strike.types.dto import (
@@ -168,7 +169,7 @@ def read_event_logs(paths: Sequence[Path]) -> LiveRecord:
     for path in paths:
         try:
             run = open_run(path)
-            if not run.beginnings.first.is_live:
+            if not run.beginnings.first.is_live or run.mode == "shadow":  # its fills are on paper
                 continue
             if cfg is not None and run.cfg.exchange.instrument() != cfg.exchange.instrument():
                 raise CalibrationError(f"{path}: another product than {sources[0]}; accepted: one product at a time")
@@ -197,5 +198,8 @@ def read_journal(path: Path, cfg: AppConfig) -> LiveRecord:
             raise CalibrationError(
                 f"{path}: of {product}; accepted: {cfg.exchange.product_code} (exchange.product_code)"
             )
-        stories.take(journal.orders(), journal.facts(), journal.fills())
+        orders = list(journal.orders())
+        if any((order.order_id or "").startswith(NAMES) for order in orders):
+            raise CalibrationError(f"{path}: of orders on paper; accepted: the journal of a live run")
+        stories.take(orders, journal.facts(), journal.fills())
     return LiveRecord(cfg=cfg, sources=(path,), orders=tuple(stories.orders()))

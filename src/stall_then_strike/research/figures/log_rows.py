@@ -1,4 +1,4 @@
-"""Reads the three CSVs of a log folder: complete rows only, several days as one run.
+"""Reads the three CSVs of runs: complete rows only, several days as one run.
 
 A crash leaves half a line at the end of a file, and the next run continues on a new line. An incomplete row is left out
 and counted, never guessed; it must not prevent a report, which is needed most after a crash.
@@ -10,7 +10,7 @@ text until they are needed.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -21,12 +21,12 @@ import polars as pl
 from stall_then_strike.engine.venue.account import TAKEN_TAG
 from stall_then_strike.infra.logging_structured import columns
 from stall_then_strike.infra.logs.csv_dialects import BOM, as_written
-from stall_then_strike.infra.logs.log_runs import RunRows
+from stall_then_strike.infra.logs.run_files import KINDS, day_files, read_whole
 from stall_then_strike.types.dto import NS_PER_S, Reason, Side
 from stall_then_strike.types.errors import StallThenStrikeError
 from stall_then_strike.types.instrument import Instrument, Lots, Money, Ticks
+from stall_then_strike.types.text import utc_day
 
-KINDS: Final = ("trades", "orders", "decisions")
 _STAMP: Final = "%Y-%m-%dT%H:%M:%S%.fZ"
 _US: Final = 1_000
 
@@ -60,9 +60,10 @@ class Fill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRows:
-    """All complete rows of a log folder, in the order of the files."""
+    """All complete rows of an instrument in some runs, in the order of the files."""
 
     folder: Path
+    """The first of those that were read."""
     fills: list[Fill]
     orders: pl.DataFrame
     """Columns of the CSV as text, and ``ts_ns``."""
@@ -93,25 +94,37 @@ class LogRows:
             yield self.fills[at].ts_ns
 
 
-def read_log_rows(folder: Path, units: Instrument, runs: RunRows | None = None) -> LogRows:
-    """Read a log folder, all rows or those of ``runs``. Raises ReportInputError when it has none or other columns."""
-    if not folder.is_dir():
-        raise ReportInputError(f"{folder}: no such folder; accepted: a log folder of run_live or run_paper")
-    files = {kind: sorted((folder / kind).glob(f"{kind}-????????.csv")) for kind in KINDS}
-    if runs is not None:
-        files = {kind: [path for path in paths if path in runs] for kind, paths in files.items()}
+def read_log_rows(folders: Sequence[Path], units: Instrument, span: tuple[int, int] | None = None) -> LogRows:
+    """Read an instrument's folders in some runs, all rows or those in ``span``.
+
+    Raises ReportInputError when they have no rows or other columns.
+    """
+    names = " and ".join(map(str, folders))
+    try:
+        files = {
+            kind: sorted((day, path) for folder in folders for day, path in day_files(folder, kind)) for kind in KINDS
+        }
+    except OSError as error:
+        raise ReportInputError(f"{names} cannot be read: {error.strerror}") from error
+    if span is not None:  # a row may be written a moment after midnight and be of before
+        first, last = utc_day(span[0]), utc_day(span[1] + NS_PER_S)
+        files = {kind: [(day, path) for day, path in found if first <= day <= last] for kind, found in files.items()}
     if not any(files.values()):
-        raise ReportInputError(f"{folder}: no logs; looked for {', '.join(f'{kind}/{kind}-*.csv' for kind in KINDS)}")
-    read = Path.read_bytes if runs is None else runs.read
-    fills, bad_fills = _read_fills(files["trades"], units, read)
-    orders, bad_orders = _read_columns(files["orders"], "orders", read)
-    decisions, bad_decisions = _read_columns(files["decisions"], "decisions", read)
-    present = {kind: [_day_of(path) for path in paths] for kind, paths in files.items()}
+        raise ReportInputError(f"{names}: no logs; looked for {', '.join(f'{kind}/{kind}-*.csv' for kind in KINDS)}")
+    fills, bad_fills = _read_fills([path for _, path in files["trades"]], units)
+    orders, bad_orders = _read_columns([path for _, path in files["orders"]], "orders")
+    decisions, bad_decisions = _read_columns([path for _, path in files["decisions"]], "decisions")
+    if span is not None:
+        within = pl.col("ts_ns").is_between(*span, closed="left")
+        orders, decisions = orders.filter(within), decisions.filter(within)
+        fills = [fill for fill in fills if span[0] <= fill.ts_ns < span[1]]
+    present = {kind: [day for day, _ in found] for kind, found in files.items()}
     days = sorted({day for found in present.values() for day in found})
     if not fills and not orders.height and not decisions.height:
-        raise ReportInputError(f"{folder}: the logs have no rows")
+        of = "" if span is None else " of that day"
+        raise ReportInputError(f"{names}: the logs have no rows{of}")
     return LogRows(
-        folder=folder,
+        folder=folders[0],
         fills=fills,
         orders=orders,
         decisions=decisions,
@@ -133,11 +146,11 @@ def stamp_ns(text: str) -> int:
 # --- Trades -----------------------------------------------------------------------------------------------------------
 
 
-def _read_fills(paths: Sequence[Path], units: Instrument, read: Callable[[Path], bytes]) -> tuple[list[Fill], int]:
+def _read_fills(paths: Sequence[Path], units: Instrument) -> tuple[list[Fill], int]:
     fills: list[Fill] = []
     unreadable = 0
     for path in paths:
-        text, cut = _whole_lines(path, "trades", read)
+        text, cut = _whole_lines(path, "trades")
         unreadable += cut
         for line in text.decode("utf-8", "replace").split("\n")[1:-1]:
             try:
@@ -168,12 +181,12 @@ def _fill(cells: list[str], units: Instrument) -> Fill:
 # --- Orders and decisions ---------------------------------------------------------------------------------------------
 
 
-def _read_columns(paths: Sequence[Path], kind: str, read: Callable[[Path], bytes]) -> tuple[pl.DataFrame, int]:
+def _read_columns(paths: Sequence[Path], kind: str) -> tuple[pl.DataFrame, int]:
     names = list(columns()[kind])
     frames = []
     unreadable = 0
     for path in paths:
-        text, cut = _whole_lines(path, kind, read)
+        text, cut = _whole_lines(path, kind)
         unreadable += cut
         try:
             frame = pl.read_csv(text, infer_schema=False, truncate_ragged_lines=True, encoding="utf8-lossy")
@@ -195,10 +208,10 @@ def _read_columns(paths: Sequence[Path], kind: str, read: Callable[[Path], bytes
     return kept, unreadable + raw.height - kept.height
 
 
-def _whole_lines(path: Path, kind: str, read: Callable[[Path], bytes]) -> tuple[bytes, int]:
+def _whole_lines(path: Path, kind: str) -> tuple[bytes, int]:
     """The file up to its last line end, and 1 if an incomplete line follows, else 0. Raises ReportInputError."""
     try:
-        raw = read(path)
+        raw = read_whole(path)
     except OSError as error:
         raise ReportInputError(f"{path} cannot be read: {error.strerror}") from error
     known, header = as_written(raw, columns()[kind]), ",".join(columns()[kind])
@@ -208,10 +221,6 @@ def _whole_lines(path: Path, kind: str, read: Callable[[Path], bytes]) -> tuple[
         return header.encode() + b"\n", int(bool(raw.removeprefix(BOM)))
     end = known.rfind(b"\n") + 1
     return known[:end] or header.encode() + b"\n", int(end < len(known))
-
-
-def _day_of(path: Path) -> str:
-    return path.stem[-8:]
 
 
 def _calendar(days: Sequence[str]) -> Iterable[str]:

@@ -29,11 +29,12 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "ラン {run}：{mode}、{venue} の {product}、設定 {configuration}、開始 {began} {zone}、{end}",
     ),
     "run_unknown": (
-        "Unknown run: no manifest has the run or mode of these rows.",
+        "Unknown run: rows of an older version, which did not record the run or mode of each.",
         "不明なラン：これらの行がどのランやモードのものか、記録がありません。",
     ),
     "run_ended": ("ended {ended} {zone} ({why})", "終了 {ended} {zone}（{why}）"),
-    "run_unfinished": ("no recorded end: it is running, or was killed", "終了の記録なし（稼働中、または強制終了）"),
+    "run_goes_on": ("running", "稼働中"),
+    "run_killed": ("killed: no end was recorded", "強制終了（終了の記録なし）"),
     "sources": ("Sources: {sources}", "使用データ：{sources}"),
     "market": ("Market: {what}", "市場：{what}"),
     "market_real": ("real, as recorded or as it came from the venue", "実際の市場（取引所から受信、または録画）"),
@@ -158,12 +159,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "say_halted": ("The kill switch tripped {n} time(s).", "キルスイッチが {n} 回作動しました。"),
     # Notes
     "note_mixed": (
-        "{n} runs were added up, as requested (--run).",
-        "指定（--run）により {n} 件のランを合算しています。",
-    ),
-    "note_others": (
-        "{n} other run(s) of this folder are not included; report --runs lists them, --run chooses.",
-        "このフォルダの他の {n} 件のランは含まれていません。report --runs で一覧、--run で選択できます。",
+        "{n} runs were added up, as requested (--all or --run).",
+        "指定（--all または --run）により {n} 件のランを合算しています。",
     ),
     "note_no_tape": (
         (

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import polars as pl
 
 from stall_then_strike.config.models import AppConfig, RiskConfig
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.journal.reader import JournalReader
-from stall_then_strike.infra.journal.writer import OWN_FOLDER, journal_path
-from stall_then_strike.infra.logs.log_folder import log_folders
-from stall_then_strike.infra.logs.log_runs import LIVE, LogRuns
-from stall_then_strike.infra.logs.run_manifest import RunRecord, run_journal
+from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.infra.logs.run_list import Run, RunList
 from stall_then_strike.research.figures.activity import (
     LimitUse,
     QuoteFate,
@@ -79,10 +78,8 @@ class RunFigures:
     """Everything that a report shows of one run."""
 
     name: str
-    runs: list[RunRecord | None]
-    """The runs whose rows these are; None for a run without a manifest."""
-    others: int
-    """Number of other runs with rows in the folder."""
+    runs: Sequence[Run]
+    """The runs whose rows these are."""
     units: Instrument
     rows: LogRows
     books: Books
@@ -119,7 +116,8 @@ class RunFigures:
     @property
     def seconds(self) -> float:
         """Seconds from the first row to the last; of several runs, those in which they ran."""
-        known = [one for one in self.runs if one is not None and one.first_row and one.last_row]
+        records = [run.record for run in self.runs]
+        known = [one for one in records if one is not None and one.first_row and one.last_row]
         if len(known) == len(self.runs) > 1:
             return sum(stamp_ns(one.last_row or "", 0) - stamp_ns(one.first_row or "", 0) for one in known) / NS_PER_S
         return (self.rows.last_ns - self.rows.first_ns) / NS_PER_S
@@ -168,25 +166,26 @@ def read_account(
     *,
     tapes: Mapping[str, Sequence[Path]],
     journal: Path | None = None,
-    name: str | None = None,
-    wanted: Sequence[str] = (),
+    chosen: Sequence[Run] | None = None,
+    day: date | None = None,
 ) -> AccountFigures:
     """Read the runs of all instruments of an account. ``tapes`` are by product; the rest is as for :func:`read_run`."""
+    chosen = RunList(folder).chosen(()) if chosen is None else chosen
     runs = [
         read_run(
-            each_folder,
+            folder,
             each,
             tapes=tapes.get(each.exchange.product_code, ()),
             journal=journal,
             name=each.exchange.product_code,
-            wanted=wanted,
-            account=Account(folder, cfg.products[0]),
+            chosen=chosen,
+            day=day,
         )
-        for each_folder, each in zip(log_folders(folder, cfg), cfg.by_instrument(), strict=True)
+        for each in cfg.by_instrument()
     ]
     calls = sorted(call for run in runs for call in run.calls)
     return AccountFigures(
-        name=folder.resolve().name if name is None else name,
+        name=_name_of(folder, chosen),
         runs=runs,
         risk=cfg.risk,
         limits=limit_use(calls, venue_rules(cfg).limits),
@@ -206,11 +205,10 @@ def _added_up(runs: Sequence[RunFigures]) -> list[tuple[int, Decimal]]:
     return equity
 
 
-class Account(NamedTuple):
-    """Where the journal of an account lies: in the log folder of its first product."""
-
-    folder: Path
-    product: str
+def _name_of(folder: Path, chosen: Sequence[Run]) -> str:
+    """What runs are called together: the name of an only one, else that of the log folder."""
+    is_one = len(chosen) == 1 and chosen[0].record is not None
+    return chosen[0].name if is_one else folder.resolve().name
 
 
 def read_run(
@@ -220,30 +218,31 @@ def read_run(
     tapes: Sequence[Path] = (),
     journal: Path | None = None,
     name: str | None = None,
-    wanted: Sequence[str] = (),
-    account: Account | None = None,
+    chosen: Sequence[Run] | None = None,
+    day: date | None = None,
 ) -> RunFigures:
-    """Read a run, or the ``wanted`` ones as one (see ``LogRuns.chosen``), and compute its figures.
+    """Read one instrument of a log folder's newest run, or of the ``chosen`` ones as one, and compute its figures.
 
-    ``account`` is given for one of several instruments; the journal is that of all.
-    Without ``journal``, that of a paper run is read if it is the only one, and the product's in ``folder/journal`` if
-    it is there and a run is live. Raises ReportInputError, and ConfigError for a run that is not there.
+    ``day``: only that trading day. Without ``journal``, that of the runs is read, if it is one and there.
+    Raises ReportInputError.
     """
     units = cfg.exchange.instrument()
-    known = LogRuns(folder)
-    chosen = known.chosen(wanted)
-    records = [known.record(run) for run in chosen]
-    for record in records:
-        if record is not None and record.product != cfg.exchange.product_code:
+    if not folder.is_dir():
+        raise ReportInputError(f"{folder}: no such folder; accepted: a log folder of run_live or run_paper")
+    chosen = RunList(folder).chosen(()) if chosen is None else chosen
+    if not chosen:
+        raise ReportInputError(f"{folder}: no runs; accepted: a log folder of run_live or run_paper, or a run's own")
+    for run in chosen:
+        if run.record is not None and units.product_code not in run.record.instruments:
             raise ReportInputError(
-                f"run {record.run} of {folder} is of {record.product}, the settings are of "
-                f"{cfg.exchange.product_code}; name those of the run by --config, or --set exchange.product_code=..."
+                f"run {run.name} is of {' and '.join(run.record.instruments)}, the settings are of "
+                f"{units.product_code}; name those of the run by --config, or --set exchange.product_code=..."
             )
-    rows = read_log_rows(folder, units, known.rows(chosen) if known.records and chosen else None)
+    span = None if day is None else TradingCalendar(cfg.session).span(day)
+    rows = read_log_rows([run.files.of(units.product_code) for run in chosen], units, span)
     own_prices = prices_in_logs(rows.decisions, rows.fills, units)
     mids = _mids(rows, cfg, tapes, units)
-    account = Account(folder, cfg.exchange.product_code) if account is None else account
-    story = _read_journal(account, cfg, journal, records, rows)
+    story = _read_journal(cfg, journal, chosen, rows)
     fills, end_ns = rows.fills, rows.last_ns
 
     def mark(ts_ns: int) -> int | None:
@@ -261,9 +260,8 @@ def read_run(
     blocks = [fill.ts_ns // BLOCK_NS for fill in fills]
     trips = [float(units.amount(won)) / 2 for _, won in books.trips]
     return RunFigures(
-        name=folder.resolve().name if name is None else name,
-        runs=records,
-        others=len(set(known.with_rows) - set(chosen)),
+        name=_name_of(folder, chosen) if name is None else name,
+        runs=chosen,
         units=units,
         rows=rows,
         books=books,
@@ -377,21 +375,18 @@ class _Story:
         return found
 
 
-def _journal_of(account: Account, records: Sequence[RunRecord | None]) -> Path | None:
-    """The journal that has to be there for these runs, if it is; None if they have none, or not one for all."""
-    if any(record is None or record.mode in LIVE for record in records):
-        path = journal_path(account.folder / OWN_FOLDER, account.product)
-    elif len(records) == 1 and records[0] is not None:
-        path = run_journal(account.folder, records[0])
-    else:
-        return None
-    return path if path.is_file() else None
+def _journal_of(cfg: AppConfig, runs: Sequence[Run]) -> Path | None:
+    """The journal of these runs, if it is there; None if they have none, or not one for all."""
+    named = {run.journal for run in runs if run.record is not None}
+    for run in runs:
+        if run.record is None:
+            named.add(journal_path(run.files.journals, cfg.exchange.product_code))
+    path = named.pop() if len(named) == 1 else None
+    return path if path is not None and path.is_file() else None
 
 
-def _read_journal(
-    account: Account, cfg: AppConfig, journal: Path | None, records: Sequence[RunRecord | None], rows: LogRows
-) -> _Story | None:
-    path = _journal_of(account, records) if journal is None else journal
+def _read_journal(cfg: AppConfig, journal: Path | None, runs: Sequence[Run], rows: LogRows) -> _Story | None:
+    path = _journal_of(cfg, runs) if journal is None else journal
     if path is None:
         return None
     try:

@@ -186,8 +186,8 @@ def _section(
     )
 
 
-def _limits_section(limits: Sequence[LimitUse], say: Labels, *, is_half: bool = False) -> Section:
-    return _section("limits", say, [charts.limits_chart(limits, say)], table=_limit_table(limits, say), is_half=is_half)
+def _limits_section(limits: Sequence[LimitUse], say: Labels) -> Section:
+    return _section("limits", say, [charts.limits_chart(limits, say)], table=_limit_table(limits, say))
 
 
 # --- Tables -----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from operator import attrgetter
 from typing import Final
 
-from stall_then_strike.infra.logs.run_manifest import GENERATED, REAL, UNKNOWN, RunRecord
+from stall_then_strike.infra.logs.run_list import Run
+from stall_then_strike.infra.logs.run_record import GENERATED, REAL, UNKNOWN
 from stall_then_strike.research.figures.activity import PAPER_PREFIX
 from stall_then_strike.research.figures.estimates import Estimate
 from stall_then_strike.research.figures.profit import QUOTES
@@ -245,22 +246,23 @@ def notes(run: RunFigures, say: Labels) -> list[str]:
 
 def runs_of(run: RunFigures, say: Labels) -> list[str]:
     """The runs of the report, one line each."""
-    return [_run_text(record, say) for record in run.runs]
+    return [_run_text(one, say) for one in run.runs]
 
 
-def _run_text(record: RunRecord | None, say: Labels) -> str:
+def _run_text(run: Run, say: Labels) -> str:
+    record = run.record
     if record is None:
         return say("run_unknown")
     began = say.moment(stamp_ns(record.started, 0))
     if record.ended is None:
-        end = say("run_unfinished")
+        end = say("run_goes_on" if run.is_running else "run_killed")
     else:
         end = say("run_ended", ended=say.moment(stamp_ns(record.ended, 0)), zone=say.zone, why=record.end or "?")
     return say(
         "run_known",
-        run=record.run,
+        run=run.name,
         mode=record.mode,
-        product=record.product,
+        product=" + ".join(record.instruments),
         venue=record.venue,
         began=began,
         zone=say.zone,
@@ -272,8 +274,6 @@ def _run_text(record: RunRecord | None, say: Labels) -> str:
 def _run_notes(run: RunFigures, say: Labels) -> Iterator[str]:
     if len(run.runs) > 1:
         yield say("note_mixed", n=len(run.runs))
-    if run.others:
-        yield say("note_others", n=f"{run.others:,}")
 
 
 def period(run: RunFigures, say: Labels) -> str:
@@ -284,7 +284,7 @@ def period(run: RunFigures, say: Labels) -> str:
 
 def market(run: RunFigures, say: Labels) -> str:
     """Of what market the data of the runs are, as text."""
-    return source_text("+".join(UNKNOWN if record is None else record.market for record in run.runs), say)
+    return source_text("+".join(UNKNOWN if one.record is None else one.record.market for one in run.runs), say)
 
 
 def source_text(markets: str, say: Labels) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.logs.run_list import Run, RunList
 from stall_then_strike.research.figures.log_rows import ReportInputError
 from stall_then_strike.research.report.calibration_page import RESULT, calibration_page, is_calibration, read_result
 from stall_then_strike.research.report.labels import Labels
@@ -28,20 +30,21 @@ def write_report(
     compare: Path | None = None,
     tapes: Sequence[Path] = (),
     journal: Path | None = None,
-    wanted: Sequence[str] = (),
-    compared: Sequence[str] = (),
+    chosen: Sequence[Run] | None = None,
+    day: date | None = None,
 ) -> None:
     """Write a report to ``out`` atomically: on a run, on two runs (``compare``), on a sweep or on a calibration.
 
     If ``cfg`` has several instruments, the report is on all of them. Tapes are used for both runs, the journal for the
-    first. ``wanted`` and ``compared`` choose runs of the two folders.
-    Raises ReportInputError for unreadable input, ConfigError for an unknown run, OSError for ``out``.
+    first. ``chosen`` are the runs of the first folder; without them, and of the other, the newest is taken.
+    ``day``: only that trading day.
+    Raises ReportInputError for unreadable input, OSError for ``out``.
     """
     unit = cfg.exchange.instrument()
     say = Labels(language, zone, base=unit.base, quote=unit.quote)
     kind = "sweep" if is_sweep(folder) else "calibration" if is_calibration(folder) else None
-    if kind is not None and (compare is not None or tapes or journal is not None or wanted):
-        raise ReportInputError(f"{folder} has a {kind}: --compare, --tape, --journal and --run are for runs")
+    if kind is not None and (compare is not None or tapes or journal is not None or chosen or day is not None):
+        raise ReportInputError(f"{folder} has a {kind}: --compare, --tape, --journal, --day and --run are for runs")
     if kind == "sweep":
         figures = read_sweep(folder)
         page = sweep_page(figures, Labels(language, zone, base=figures.about.base, quote=figures.about.currency))
@@ -53,16 +56,18 @@ def write_report(
         by_product = {
             product: [path for path in tapes if product_of(path) in (product, None)] for product in cfg.products
         }
-        account = read_account(folder, cfg, tapes=by_product, journal=journal, wanted=wanted)
+        account = read_account(folder, cfg, tapes=by_product, journal=journal, chosen=chosen, day=day)
         each = [Labels(language, zone, base=run.units.base, quote=run.units.quote) for run in account.runs]
         page = account_page(account, say, each)
     else:
-        names = _names(folder, compare)
-        run = read_run(folder, cfg, tapes=tapes, journal=journal, name=names[0], wanted=wanted)
+        others = None if compare is None else RunList(compare).chosen(())
+        names = _names(_place(folder, chosen), None if compare is None else _place(compare, others))
+        run = read_run(folder, cfg, tapes=tapes, journal=journal, name=names[0], chosen=chosen, day=day)
         if compare is None:
             page = run_page(run, say)
         else:
-            page = comparison_page(run, read_run(compare, cfg, tapes=tapes, name=names[1], wanted=compared), say)
+            other = read_run(compare, cfg, tapes=tapes, name=names[1], chosen=others, day=day)
+            page = comparison_page(run, other, say)
     text = render(page, say)
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.unfinished")
@@ -71,6 +76,12 @@ def write_report(
         os.replace(unfinished, out)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _place(folder: Path, chosen: Sequence[Run] | None) -> Path:
+    """The folder of an only run; the log folder of several."""
+    runs = RunList(folder).chosen(()) if chosen is None else chosen
+    return runs[0].files.folder if len(runs) == 1 else folder
 
 
 def _names(first: Path, second: Path | None) -> tuple[str, str]:

@@ -53,7 +53,9 @@ class ColumnBook:
 
     def size_at(self, side: Side, price: Ticks) -> Lots:
         """Size displayed at a price; zero where there is no level."""
-        return self._size(-price if side is _BUY else price)
+        rank = -price if side is _BUY else price
+        since, until, size = self._known.get(rank, _NOT_KNOWN)
+        return size if since <= self.at < until else self._size(rank)
 
     def levels(self, side: Side) -> Iterator[tuple[Ticks, Lots]]:
         """Levels of a side, best first. The book must not move while the iterator is in use."""

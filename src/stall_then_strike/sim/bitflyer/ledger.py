@@ -215,11 +215,11 @@ class Ledger:
         self._turn(fill.time_ns)
         return Money(realised)
 
-    def fund(self, now_ns: int, mark: Ticks, rate: int, what: str = "funding") -> Money:
+    def fund(self, now_ns: int, mark: Ticks, rate: int) -> Money:
         """Pay ``rate`` (in 1e-8) of the position's worth if long, receive it if short. Returns the income."""
         amount = -self._position * mark * rate // RATE_ONE
         self._funding += amount
-        self._pay(now_ns, what, amount)
+        self._pay(now_ns, "funding", amount)
         return Money(amount)
 
     def carry(self, now_ns: int, mark: Ticks, rate: int) -> Money:

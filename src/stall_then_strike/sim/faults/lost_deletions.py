@@ -20,10 +20,9 @@ from stall_then_strike.types.instrument import Lots, Ticks
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class LostDeletion:
-    """A deletion that is to be lost: of one price, or (None) of any best price."""
+    """A deletion of a best price that is to be lost."""
 
     side: Side
-    price: Ticks | None
     shown: set[Ticks]
     """Prices that clients see on that side; a level that was never shown cannot become a phantom."""
     on_lost: Callable[[], None]
@@ -40,13 +39,11 @@ class LostDeletions:
         self._ticks_per_one = source.instrument.ticks_per_one
         self._waiting: list[LostDeletion] = []
 
-    def expect(
-        self, side: Side, price: Ticks | None = None, on_lost: Callable[[], None] = lambda: None
-    ) -> LostDeletion:
-        """Lose the next deletion of a price, or (None) the next one that leaves a phantom best price behind."""
+    def expect(self, side: Side, on_lost: Callable[[], None]) -> LostDeletion:
+        """Lose the next deletion that leaves a phantom best price behind."""
         depth = self._source.depth()
         shown = {level[0] for level in (depth.bids if side is Side.BUY else depth.asks)}
-        lost = LostDeletion(side=side, price=price, shown=shown, on_lost=on_lost)
+        lost = LostDeletion(side=side, shown=shown, on_lost=on_lost)
         self._waiting.append(lost)
         return lost
 
@@ -75,8 +72,6 @@ class LostDeletions:
         return replace(frame, text=text)
 
     def _is_lost(self, lost: LostDeletion, price: Ticks) -> bool:
-        if lost.price is not None:
-            return price == lost.price
         depth = self._source.depth(1)
         levels = depth.bids if lost.side is Side.BUY else depth.asks
         # At two ticks or more from the remaining best price, the floored mid shows the difference.

@@ -98,7 +98,7 @@ class FaultScene(SocketScene):
                 self.faults.end(armed)
 
         sides = [armed.rng.choice((Side.BUY, Side.SELL)) for _ in range(armed.fault.count or 1)]
-        self._lost[id(armed)] = [self._deletions.expect(side, on_lost=on_lost) for side in sides]
+        self._lost[id(armed)] = [self._deletions.expect(side, on_lost) for side in sides]
 
     def _set_load(self) -> None:
         """Set health and delays to those of the last busy fault, or back to those before the first."""

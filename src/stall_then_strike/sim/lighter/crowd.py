@@ -41,9 +41,9 @@ class _Units(NamedTuple):
     min_size: Lots
 
 
-def model_of(market: LighterMarket, model: FlowModel | None = None) -> FlowModel:
+def model_of(market: LighterMarket) -> FlowModel:
     """The flow's model with its distances scaled from its own fair price to the market's start price."""
-    model = FlowModel() if model is None else model
+    model = FlowModel()
     share = market.start_price / model.fair_ticks
     bands = tuple(
         replace(

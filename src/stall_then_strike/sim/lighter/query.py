@@ -16,9 +16,9 @@ LATEST_MS: Final = 5_000_000_000_000
 Row = TypeVar("Row")
 
 
-def invalid_param(why: str = "") -> Refusal:
+def invalid_param() -> Refusal:
     """The refusal of a parameter; the venue says ``invalid param`` with a space at the end."""
-    return Refusal(INVALID_PARAM, f"invalid param {why}")
+    return Refusal(INVALID_PARAM, "invalid param ")
 
 
 class Query:

@@ -45,6 +45,28 @@ def test_amounts_of_the_account_and_secrets_are_left_out() -> None:
     assert masking.text("key hush, order JRF20230611-180201-097176") == "key ***, order JRF00000000-000000-000001"
 
 
+def test_what_lighter_tells_of_an_account_is_masked_and_its_book_is_not() -> None:
+    masking = Masking()
+    order = {"order_index": 562949953421400, "owner_account_index": 71, "price": "2064.54", "tx_hash": "00ab"}
+    shown = json.loads(masking.example({"orders": {"0": [order]}, "account": 71}))
+    assert shown["orders"]["0"][0] == {
+        "order_index": 999999999999999,
+        "owner_account_index": 99,
+        "price": "2064.54",
+        "tx_hash": "01xx",
+    }
+    assert shown["account"] == 99
+    stats = {"collateral": "998.93", "available_balance": "10.5", "position": "1.00", "sign": 1}
+    assert json.loads(masking.example(stats)) == {
+        "collateral": "999.99",
+        "available_balance": "99.9",
+        "position": "9.99",
+        "sign": 1,
+    }
+    book = {"nonce": 9182390020, "begin_nonce": 9182389998, "market_id": 1}
+    assert json.loads(masking.example(book)) == book
+
+
 def test_long_lists_texts_and_odd_characters_are_cut() -> None:
     masking = Masking()
     assert json.loads(masking.example({"bids": [1, 2, 3, 4]}))["bids"] == [1, 2, "... 2 more"]

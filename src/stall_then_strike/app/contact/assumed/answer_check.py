@@ -20,8 +20,11 @@ from stall_then_strike.types.dto import NS_PER_S, LimitReading
 
 _ORDER_CALLS: Final = frozenset({"me/sendchildorder", "me/cancelallchildorders"})
 _EMPTY: Final = frozenset({"me/cancelchildorder", "me/cancelallchildorders"})
+_LISTS: Final = frozenset({"getexecutions", "me/getexecutions"})
 _STUCK: Final = 4
 """Answers with the same number of calls left that show that the number does not count."""
+_ROW_NS: Final = 5 * NS_PER_S
+"""Within this time: in a longer one as many old calls may leave the window as new ones come."""
 _SLOW_S: Final = 3.0
 _RESET_SLACK_S: Final = 3
 _SHOWN_HEADERS: Final = ("content-type", "date", "retry-after")
@@ -35,8 +38,8 @@ class AnswerCheck:
         """``exchange`` has the limits that the program counts with."""
         self._found, self._add = deviations, deviations.add
         self._limits = {limit.name: limit for limit in bitflyer_limits(exchange)}
-        self._last: dict[str, tuple[int, int]] = {}
-        """For each limit: the last number of calls left, and how often it came in a row."""
+        self._last: dict[str, tuple[int, int, int]] = {}
+        """For each limit: the last number of calls left, how often it came in a row, and since when."""
         self.times_ns: Final[deque[int]] = deque(maxlen=_KEPT)
         """How long the answers took."""
         self.calls = 0
@@ -71,11 +74,19 @@ class AnswerCheck:
         form = ANSWERS.get(path)
         if answer.status == 200 and form is not None:
             self._found.look_at(form, value, path, at_ns)
+            self._check_order(path, value, at_ns)
         elif answer.status != 200 and isinstance(value, dict) and "status" in value:
             self._found.look_at(ERROR, value, "error", at_ns)
             code = value.get("status")
             if type(code) is int and code not in CODES:
                 self._add(f"the venue's code {code} is not known", "a code of the table", str(code), at_ns, value)
+
+    def _check_order(self, path: str, value: Any, at_ns: int) -> None:
+        """Whether a list that is read page by page is newest first."""
+        rows = value if path in _LISTS and isinstance(value, list) else []
+        ids = [number for row in rows if isinstance(row, dict) and type(number := row.get("id")) is int]
+        if ids != sorted(ids, reverse=True):
+            self._add(f"{path} is not newest first", "falling ids", "another order", at_ns, value, is_grave=True)
 
     # --- the headers
 
@@ -118,9 +129,10 @@ class AnswerCheck:
                 f"{(reading.reset_ns - at_ns) / NS_PER_S:.0f} s to its end",
             )
             self._add(f"the window of the limit {name}", expected, seen, at_ns, told)
-        last, times = self._last.get(name, (-1, 0))
-        times = times + 1 if last == reading.remaining else 1
-        self._last[name] = reading.remaining, times
+        last, times, since_ns = self._last.get(name, (-1, 0, 0))
+        is_in_row = last == reading.remaining and at_ns - since_ns <= _ROW_NS
+        times, since_ns = (times + 1, since_ns) if is_in_row else (1, at_ns)
+        self._last[name] = reading.remaining, times, since_ns
         if times >= _STUCK:
             expected, seen = "one less after each call", f"{reading.remaining} after each of {times} calls"
             self._add(f"the count of the limit {name} is stuck", expected, seen, at_ns, told)

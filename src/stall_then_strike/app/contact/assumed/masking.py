@@ -15,12 +15,22 @@ LONGEST: Final = 900
 """Characters of an example."""
 _SHOWN_ITEMS: Final = 2
 _ORDER: Final = re.compile(r"\bJ[A-Z]{2}\d{6,8}-\d{4,6}-\d+F?\b")
-_ID_FIELDS: Final = re.compile(r"(^|_)ids?$|^key$|api_key|signature|nonce", re.IGNORECASE)
-_PUBLIC_IDS: Final = frozenset({"tick_id"})
+_ID_FIELDS: Final = re.compile(
+    r"(^|_)ids?(_str|_\d)?$|^key$|api_key|signature|nonce|index$|^account$|address|hash$|public_key|info$",
+    re.IGNORECASE,
+)
+_PUBLIC_IDS: Final = frozenset(
+    {"tick_id", "market_id", "market_index", "asset_id", "base_asset_id", "quote_asset_id", "begin_nonce"}
+)
+_COUNTED: Final = "nonce"
+"""A number of this name counts a book's messages or an account's transactions; only as a text may it be of a login."""
 _MONEY: Final = frozenset(
     {
         *("collateral", "open_position_pnl", "require_collateral", "margin_call_amount", "amount", "available", "pnl"),
-        *("swap_point_accumulate", "change"),
+        *("swap_point_accumulate", "change", "balance", "locked_balance", "margin_balance", "available_balance"),
+        *("portfolio_value", "buying_power", "position", "position_value", "unrealized_pnl", "realized_pnl"),
+        *("avg_entry_price", "liquidation_price", "total_asset_value", "cross_asset_value"),
+        *("cross_initial_margin_requirement", "cross_maintenance_margin_requirement", "position_size"),
     }
 )
 _DIGIT: Final = re.compile(r"\d")
@@ -57,7 +67,8 @@ class Masking:
         if isinstance(value, list):
             shown = [self._masked(item, field) for item in value[:_SHOWN_ITEMS]]
             return shown if len(value) <= _SHOWN_ITEMS else [*shown, f"... {len(value) - _SHOWN_ITEMS} more"]
-        is_id = field not in _PUBLIC_IDS and _ID_FIELDS.search(field) is not None
+        is_public = field in _PUBLIC_IDS or (field == _COUNTED and type(value) is int)
+        is_id = not is_public and _ID_FIELDS.search(field) is not None
         if isinstance(value, str) and is_id:
             return self._mark(value)
         if type(value) in (int, float) and (is_id or field in _MONEY) and value:

@@ -86,12 +86,22 @@ class ChannelFigures:
 class StreamCheck:
     """A `FrameTap` that notes deviations."""
 
-    def __init__(self, cfg: AppConfig, deviations: Deviations, *, is_private: bool) -> None:
-        """``is_private``: the connection has the private channel."""
+    def __init__(
+        self, cfg: AppConfig, deviations: Deviations, *, is_private: bool, account: AppConfig | None = None
+    ) -> None:
+        """``is_private``: the connection has the private channel. ``cfg`` is of one product, ``account`` of all."""
         self._found, self._add = deviations, deviations.add
         self._feed = MarketFeed(cfg, is_quiet=True, is_recorded=True)
         self._product = self._feed.product
+        self._others = {
+            channel
+            for other in (cfg if account is None else account).by_instrument()
+            if other.exchange.product_code != self._product
+            for channel in MarketFeed(other, is_quiet=True).channels
+        }
+        """Channels of the account's other products, which have a check of their own."""
         self._asked = {*self._feed.channels, *cfg.ws.channels, *([EVENTS_CHANNEL] if is_private else [])}
+        self._asked -= self._others
         self._heard: dict[str, _Heard] = {}
         self._refused: Mapping[str, int] = {}
         self._agreed = self._checked = 0
@@ -119,6 +129,10 @@ class StreamCheck:
     def on_dropped(self, now_ns: int, why: str) -> None:
         """The connection was lost."""
         self.is_connected = False
+        for heard in self._heard.values():  # it may have been given up because one was silent
+            if heard.last_ns is not None:
+                heard.gaps_ns.append(now_ns - heard.last_ns)
+                heard.last_ns = None
         self._add("the connection was lost", expected="it lasts", seen=why, at_ns=now_ns)
 
     def on_frame(self, data: bytes, recv_ns: int) -> None:
@@ -134,6 +148,8 @@ class StreamCheck:
         channel = channel_of(message)
         if channel is None:
             self._on_other(message, recv_ns)
+        elif channel in self._others:
+            return
         elif channel not in self._asked:
             self._add(
                 "a message of a channel that was not asked for", "only what was subscribed", channel, recv_ns, message

@@ -23,14 +23,14 @@ Message = dict[str, Any]
 class BookChannel:
     """The displayed book of a market."""
 
-    def __init__(self, market: LighterMarket, *, offset: int = 1) -> None:
+    def __init__(self, market: LighterMarket) -> None:
         """Start with an empty book."""
         self.market = market
         self.book = Subject(Topic.ORDER_BOOK, market=market.market_id)
         self.ticker = Subject(Topic.TICKER, market=market.market_id)
         self._sides: dict[Side, dict[int, int]] = {Side.BUY: {}, Side.SELL: {}}
         self._changed: dict[tuple[Side, int], int] = {}
-        self._offset = offset
+        self._offset = 1
         self._nonce = 0
         self._next_nonce = 0
         self._updated_ns = 0

@@ -1,0 +1,285 @@
+"""Checks what Lighter sends on the socket: forms, parsers, nonces, books, silences, delays.
+
+It listens to a session's raw frames and keeps its own decoder of the market, so that it sees each frame as the trader's
+decoder sees it and can tell which frame it refused. What is judged over time is judged by `finish`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from statistics import median
+from typing import Any, Final
+
+import orjson
+
+from stall_then_strike.app.contact.assumed.deviations import Deviations
+from stall_then_strike.app.contact.assumed.stream_check import ChannelFigures
+from stall_then_strike.app.contact.lighter_probe.lighter_documented import FRAMES, GREETING, REFUSED
+from stall_then_strike.app.contact.lighter_probe.lighter_private_check import LighterPrivateCheck
+from stall_then_strike.lighter.account import KINDS
+from stall_then_strike.lighter.market_feed import LighterMarketFeed
+from stall_then_strike.lighter.markets import Market
+from stall_then_strike.lighter.messages import TradesFrame, UnreadableFrame, read_frame
+from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
+
+_KEPT: Final = 20_000
+_FEW: Final = 3
+_LATE_S: Final = 2.0
+_EARLY_S: Final = -1.0
+_MID_SHARE: Final = 0.02
+_MID_FEW: Final = 3
+GAP_S: Final = {"market_stats": 10.0, "order_book": 30.0}
+"""Silence after which a channel counts as dead: statistics came some times a second in captures."""
+_CONTROL: Final = frozenset({"ping", "pong", "connected", "unsubscribed", "shutdown"})
+
+
+@dataclass(slots=True)
+class _Heard:
+    """One channel."""
+
+    messages: int = 0
+    last_ns: int | None = None
+    gaps_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    delays_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT))
+
+
+class LighterStreamCheck:
+    """A `FrameTap` that notes deviations of one market's channels, and of an account's."""
+
+    def __init__(
+        self, market: Market, deviations: Deviations, account_index: int | None, others: Iterable[Market] = ()
+    ) -> None:
+        """Without an account its channels are not expected. ``others`` have a check of their own."""
+        self._found, self._add = deviations, deviations.add
+        self._feed = LighterMarketFeed(market, is_quiet=True)
+        self._asked = {channel.replace("/", ":") for channel in self._feed.channels}
+        feeds = (LighterMarketFeed(other, is_quiet=True) for other in others)
+        self._others = {channel.replace("/", ":") for feed in feeds for channel in feed.channels}
+        self._private = None if account_index is None else LighterPrivateCheck(account_index, deviations)
+        if account_index is not None:
+            self._asked |= {f"{kind}:{account_index}" for kind in KINDS}
+        self._heard: dict[str, _Heard] = {}
+        self._nonce: int | None = None
+        self._offset = 0
+        self._refused: dict[str, int] = {}
+        self._checked = self._agreed = 0
+        self._mid: tuple[Any, int] | None = None
+        self._is_greeted = False
+        self.is_connected = False
+        self.connects = self.frames = self.last_ns = 0
+
+    @property
+    def events(self) -> int:
+        """What the account's channels told after their first messages."""
+        return 0 if self._private is None else self._private.count
+
+    # --- as a tap
+
+    def on_connected(self, now_ns: int) -> None:
+        """A connection was made."""
+        self.is_connected, self._is_greeted = True, False
+        self.connects += 1
+        self._feed.on_connect()
+        self._nonce, self._offset = None, 0
+
+    def on_dropped(self, now_ns: int, why: str) -> None:
+        """The connection was lost."""
+        self.is_connected = False
+        for heard in self._heard.values():
+            if heard.last_ns is not None:
+                heard.gaps_ns.append(now_ns - heard.last_ns)
+                heard.last_ns = None
+        self._add("the connection was lost", expected="it lasts", seen=why, at_ns=now_ns)
+
+    def on_frame(self, data: bytes, recv_ns: int) -> None:
+        """Check one text frame."""
+        self.frames += 1
+        self.last_ns = recv_ns
+        try:
+            message = orjson.loads(data)
+        except ValueError as error:
+            shown = data[:200].decode(errors="replace")
+            self._add("a frame is not JSON", "JSON", str(error), recv_ns, shown, is_grave=True)
+            return
+        if not isinstance(message, dict):
+            self._add("a message is no object", "an object", type(message).__name__, recv_ns, message, is_grave=True)
+        elif isinstance(message.get("channel"), str) and message.get("type") != "unsubscribed":
+            self._on_channel(message["channel"], message, recv_ns)
+        else:
+            self._on_other(message, recv_ns)
+
+    # --- messages
+
+    def _on_other(self, message: dict[str, Any], recv_ns: int) -> None:
+        kind = message.get("type")
+        if not self._is_greeted:
+            self._is_greeted = True
+            self._found.look_at(GREETING, message, "greeting", recv_ns)
+        elif "error" in message:
+            self._found.look_at(REFUSED, message, "refusal", recv_ns)
+            error = message["error"]
+            code = error.get("code") if isinstance(error, dict) else None
+            self._add("an error on the socket", "none", f"code {code}", recv_ns, message, is_grave=True)
+        elif kind not in _CONTROL:
+            seen = kind if isinstance(kind, str) else "none"
+            self._add("a message of an unknown type", "a channel's, or a ping", seen, recv_ns, message, is_grave=True)
+
+    def _on_channel(self, channel: str, message: dict[str, Any], recv_ns: int) -> None:
+        if channel in self._others:
+            return
+        if channel not in self._asked:
+            seen = channel.partition(":")[0]
+            name = "a message of a channel that was not asked for"
+            self._add(name, "only what was subscribed", seen, recv_ns, message)
+            return
+        kind = channel.partition(":")[0]
+        heard = self._heard.setdefault(kind, _Heard())
+        heard.messages += 1
+        if heard.last_ns is not None:
+            heard.gaps_ns.append(recv_ns - heard.last_ns)
+        heard.last_ns = recv_ns
+        if type(stamp := message.get("timestamp")) is int:
+            heard.delays_ns.append(recv_ns - stamp * NS_PER_MS)
+        self._check_type(kind, message, recv_ns)
+        self._found.look_at(FRAMES[kind], message, kind, recv_ns)
+        self._parse(kind, message, recv_ns)
+
+    def _check_type(self, kind: str, message: dict[str, Any], recv_ns: int) -> None:
+        expected = (f"subscribed/{kind}", f"update/{kind}")
+        if message.get("type") not in expected:
+            seen = str(message.get("type"))
+            self._add(f"the type of {kind}", " or ".join(expected), seen, recv_ns, message, is_grave=True)
+
+    def _parse(self, kind: str, message: dict[str, Any], recv_ns: int) -> None:
+        """Let the program's parsers read the message."""
+        try:
+            frame = read_frame(message)
+        except UnreadableFrame as error:
+            name = f"the parser refuses: {kind}"
+            self._add(name, "it reads every message", str(error), recv_ns, message, is_grave=True)
+            return
+        if kind == "order_book":
+            self._check_book(message, recv_ns)
+        elif isinstance(frame, TradesFrame):
+            self._check_trades(frame, message, recv_ns)
+        elif self._private is not None and kind != "market_stats":
+            self._private.take(frame, message, recv_ns)
+            return
+        self._feed.on_message(message, recv_ns)
+        counts = self._feed.statistics().refused
+        for what in counts:
+            if counts[what] != self._refused.get(what, 0):
+                name = f"the parser refuses: {what}"
+                self._add(name, "it reads every message", "not this one", recv_ns, message, is_grave=True)
+        self._refused = dict(counts)
+        if kind == "market_stats":
+            self._check_mid(message, recv_ns)
+
+    def _check_book(self, message: dict[str, Any], recv_ns: int) -> None:
+        """Whether the message continues the one before it."""
+        book = message["order_book"]
+        begin, nonce, offset = book.get("begin_nonce"), book.get("nonce"), book.get("offset")
+        is_first = message["type"] == "subscribed/order_book"
+        if is_first:
+            self._check_first(book, message, recv_ns)
+        elif self._nonce is not None and begin is not None and begin != self._nonce:
+            expected = "begin_nonce is the nonce of the message before"
+            self._add("the book's nonces do not join", expected, "another", recv_ns, message, is_grave=True)
+        if type(offset) is int:
+            if not is_first and offset <= self._offset:
+                self._add("the book's offset does not rise", "a higher one", "not higher", recv_ns, message)
+            self._offset = offset
+        self._nonce = nonce if type(nonce) is int else None
+
+    def _check_first(self, book: dict[str, Any], message: Any, recv_ns: int) -> None:
+        if book.get("begin_nonce") != 0:
+            self._add("begin_nonce of a snapshot", "0", str(book.get("begin_nonce")), recv_ns, message)
+        for side, sign in (("asks", 1), ("bids", -1)):
+            levels = [(sign * _number(level["price"]), _number(level["size"])) for level in book.get(side) or ()]
+            prices = [price for price, _ in levels]
+            if prices != sorted(prices):
+                self._add("a snapshot is not best first", "best first", f"not so: {side}", recv_ns, message)
+            if any(size == 0 for _, size in levels):
+                self._add("a snapshot has a level of size 0", "none", f"one of the {side}", recv_ns, message)
+
+    def _check_trades(self, frame: TradesFrame, message: Any, recv_ns: int) -> None:
+        for trade in frame.all():
+            if trade.usd_amount != trade.size * trade.price:
+                self._add("usd_amount is not size x price", "the product", "another amount", recv_ns, message)
+            if trade.market_id != self._feed.market.market_index:
+                self._add("a trade of another market", "only this one's", "another's", recv_ns, message)
+
+    def _check_mid(self, message: Any, recv_ns: int) -> None:
+        board, stats = self._feed.board, self._feed.stats
+        if stats is None or stats.mid_price is None or not board.best_bid or not board.best_ask:
+            return
+        self._checked += 1
+        mid = stats.mid_price * self._feed.market.instrument.ticks_per_one
+        if board.best_bid <= mid <= board.best_ask:
+            self._agreed += 1
+        elif self._mid is None:
+            self._mid = message, recv_ns
+
+    # --- over time
+
+    def finish(self, now_ns: int, skew_ns: int) -> None:
+        """Judge silences, mids and delays. ``skew_ns`` is by how much the venue's clock is ahead of ours."""
+        differ = self._checked - self._agreed
+        if self._mid is not None and differ > max(_MID_FEW, _MID_SHARE * self._checked):
+            message, at_ns = self._mid
+            seen = f"outside in {differ:,} of {self._checked:,} messages"
+            expected = "it is between the best prices"
+            self._add("mid_price is not the book's", expected, seen, at_ns, message, is_grave=True)
+        for channel in sorted(self._asked):
+            self._judge(channel.partition(":")[0], now_ns, skew_ns)
+
+    def _judge(self, kind: str, now_ns: int, skew_ns: int) -> None:
+        heard = self._heard.get(kind)
+        if heard is None:
+            if self.connects:
+                self._add(f"{kind} is silent", "a first message at least", "not one", now_ns, is_grave=True)
+            return
+        gaps = list(heard.gaps_ns)
+        if self.is_connected and heard.last_ns is not None:
+            gaps.append(now_ns - heard.last_ns)
+        limit_s, longest_s = GAP_S.get(kind), max(gaps, default=0) / NS_PER_S
+        if limit_s is not None and longest_s > limit_s:
+            self._add(f"{kind} is silent", f"a message every {limit_s:g} s", f"none for {longest_s:.1f} s", now_ns)
+        if len(heard.delays_ns) >= _FEW:
+            delay_s = (median(heard.delays_ns) + skew_ns) / NS_PER_S
+            if not _EARLY_S <= delay_s <= _LATE_S:
+                expected = f"{_EARLY_S:g} to {_LATE_S:g} s after their stamps, by the venue's clock"
+                self._add(f"{kind} is late", expected, f"{delay_s:.2f} s (median)", now_ns)
+
+    def figures(self) -> Sequence[ChannelFigures]:
+        """What each channel did."""
+        return [
+            ChannelFigures(
+                name=kind,
+                messages=heard.messages,
+                gap_s=_median_s(heard.gaps_ns),
+                longest_s=max(heard.gaps_ns) / NS_PER_S if heard.gaps_ns else None,
+                delay_s=_median_s(heard.delays_ns),
+            )
+            for kind, heard in sorted(self._heard.items())
+        ]
+
+    @property
+    def mids(self) -> tuple[int, int]:
+        """Statistics whose mid was compared, and those that agreed."""
+        return self._checked, self._agreed
+
+
+def _median_s(values_ns: Iterable[int]) -> float | None:
+    values = list(values_ns)
+    return median(values) / NS_PER_S if values else None
+
+
+def _number(text: object) -> Decimal:
+    try:
+        return Decimal(str(text))
+    except InvalidOperation:
+        return Decimal(-1)

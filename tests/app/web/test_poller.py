@@ -1,0 +1,120 @@
+"""One question for all who look, however many; who reads nothing is cut off, and the others see on."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from stall_then_strike.app.view.snapshot import as_plain
+from stall_then_strike.app.web.guard import SOCKET
+from stall_then_strike.types.dto import NS_PER_S
+from tests.app.view.snapshots import LIVE
+from tests.app.web.console_rig import TOKEN, Console, console
+
+VIEWERS, ENOUGH = 20, 16
+_LIMIT_S = 100.0
+
+
+class Daemon:
+    """What answers at a run's socket, and counts."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def status(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        seen = replace(LIVE, ts_ns=LIVE.ts_ns + self.asked * NS_PER_S, reconnects=self.asked)
+        return web.json_response({"text": "", "snapshot": as_plain(seen)})
+
+    @asynccontextmanager
+    async def at(self, path: Path) -> AsyncIterator[None]:
+        app = web.Application()
+        app.router.add_get("/status", self.status)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.UnixSite(runner, str(path)).start()
+        try:
+            yield
+        finally:
+            await runner.cleanup()
+
+
+class Viewer:
+    """A page's socket."""
+
+    def __init__(self, line: aiohttp.ClientWebSocketResponse) -> None:
+        self.line, self.updates, self.enough = line, 0, asyncio.Event()
+
+    async def look(self) -> None:
+        async for message in self.line:
+            if message.data == "2":
+                await self.line.send_str("3")
+            elif message.data.startswith("42"):
+                self.updates += 1
+                if self.updates == ENOUGH:
+                    self.enough.set()
+
+
+@asynccontextmanager
+async def visitor(shown: Console) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        async with session.post(f"{shown.address}/login", data={"token": TOKEN}, headers={"origin": shown.address}):
+            pass
+        yield session
+
+
+async def opened(session: aiohttp.ClientSession, shown: Console) -> aiohttp.ClientWebSocketResponse:
+    """The socket of a new page, connected."""
+    async with session.get(f"{shown.address}/") as answer:
+        found = re.search(r"client_id\W{1,5}([0-9a-f-]{36})", await answer.text())
+    assert found is not None
+    query = {"EIO": "4", "transport": "websocket", "client_id": found[1], "next_message_id": "0"}
+    query |= {"implicit_handshake": "true", "tab_id": found[1], "document_id": found[1]}
+    line = await session.ws_connect(f"{shown.address}{SOCKET}", params=query, headers={"origin": shown.address})
+    await line.send_str("40")
+    return line
+
+
+@pytest.mark.slow(20)
+async def test_many_viewers_cost_the_daemon_what_one_costs(tmp_path: Path) -> None:
+    daemon, logs = Daemon(), tmp_path / "logs"
+    logs.mkdir()
+    async with daemon.at(logs / "control.sock"):
+        with console(logs, tmp_path / "console") as shown:
+            async with visitor(shown) as session, asyncio.timeout(_LIMIT_S), asyncio.TaskGroup() as tasks:
+                silent = await opened(session, shown)
+                viewers = [Viewer(await opened(session, shown)) for _ in range(VIEWERS)]
+                looking = [tasks.create_task(viewer.look()) for viewer in viewers]
+                before = daemon.asked
+                for viewer in viewers:
+                    await viewer.enough.wait()
+                asked, seen = daemon.asked - before, sum(viewer.updates for viewer in viewers)
+                assert asked < seen / 5, "the daemon is asked for all at once"
+                while (await silent.receive()).type is aiohttp.WSMsgType.TEXT:
+                    pass  # what came before the end
+                assert silent.closed, "it never answered, so it was cut off"
+                for task in looking:
+                    task.cancel()
+
+
+async def test_a_daemon_that_answers_nonsense_is_told(tmp_path: Path) -> None:
+    daemon, logs = Daemon(), tmp_path / "logs"
+    logs.mkdir()
+
+    async def nonsense(request: web.Request) -> web.Response:
+        return web.json_response({"text": "", "snapshot": {"ts": "never"}})
+
+    daemon.status = nonsense  # type: ignore[method-assign]
+    async with daemon.at(logs / "control.sock"):
+        with console(logs, tmp_path / "console") as shown:
+            async with visitor(shown) as session, session.get(f"{shown.address}/metrics") as answer:
+                assert answer.status == 503
+            assert shown.process.poll() is None

@@ -1,0 +1,173 @@
+"""Connections that are open before they are needed: each answer goes to its own request, or nothing was sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+
+from stall_then_strike.infra.line import ready_line
+from stall_then_strike.infra.line.ready_line import CONNECTIONS, NotHttp, ReadyLine
+
+LIMIT_S = 20.0
+REQUEST = b"POST /%d HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
+
+
+@dataclass
+class Server:
+    """Answers each request by its own path, when it may."""
+
+    url: str = ""
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+    head: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    paths: list[bytes] = field(default_factory=list)
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                path = (await reader.readuntil(b"\r\n\r\n")).split()[1]
+                self.paths.append(path)
+                await self.may_answer.wait()
+                writer.write(self.head + path)
+        writer.close()
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[tuple[ReadyLine, Server]]:
+    """A line with all its connections open."""
+    server = Server()
+    server.may_answer.set()
+    listening = await asyncio.start_server(server.connected, "127.0.0.1", 0)
+    server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    line = ReadyLine(server.url, connect_s=LIMIT_S)
+    async with listening, asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as tasks:
+        keeping = tasks.create_task(line.keep_open())
+        await until(lambda: len(line) == len(server.writers) == CONNECTIONS)
+        yield line, server
+        keeping.cancel()
+        server.may_answer.set()
+    assert len(line) == 0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - the loop's turns are what is waited for
+        await asyncio.sleep(0.001)
+
+
+async def call(line: ReadyLine, number: int, limit_s: float = LIMIT_S) -> str | None:
+    """The body of the answer to a request with this number; None if there was no connection for it."""
+
+    async def read(content: aiohttp.StreamReader) -> str:
+        return (await content.read()).decode()
+
+    answer = await line.call(lambda: REQUEST % number, limit_s, read)
+    return None if answer is None else answer.text
+
+
+async def test_calls_side_by_side_have_a_connection_each_which_are_used_again() -> None:
+    async with opened() as (line, server):
+        for _ in range(20):
+            answers = await asyncio.gather(*(call(line, n) for n in range(CONNECTIONS)))
+            assert answers == [f"/{n}" for n in range(CONNECTIONS)]
+        assert len(server.writers) == CONNECTIONS
+
+
+async def test_request_is_written_before_anything_is_waited_for() -> None:
+    async with opened() as (line, _):
+        made: list[bytes] = []
+
+        def request() -> bytes:
+            made.append(REQUEST % 1)
+            return made[0]
+
+        async def read(content: aiohttp.StreamReader) -> None:
+            await content.read()
+
+        sending = line.call(request, LIMIT_S, read)
+        sending.send(None)
+        assert made
+        sending.close()
+
+
+async def test_nothing_is_sent_when_all_are_in_use() -> None:
+    async with opened() as (line, server):
+        server.may_answer.clear()
+        calls = [asyncio.ensure_future(call(line, n)) for n in range(CONNECTIONS)]
+        await until(lambda: len(server.paths) == CONNECTIONS)
+        assert await call(line, 9) is None
+        server.may_answer.set()
+        assert await asyncio.gather(*calls) == [f"/{n}" for n in range(CONNECTIONS)]
+        assert len(server.paths) == CONNECTIONS
+
+
+async def test_answer_that_comes_too_late_is_nobodys() -> None:
+    async with opened() as (line, server):
+        server.may_answer.clear()
+        with pytest.raises(TimeoutError):
+            await call(line, 1, limit_s=0.01)
+        server.may_answer.set()
+        assert len(line) == CONNECTIONS - 1
+        assert [await call(line, n) for n in range(2, 9)] == [f"/{n}" for n in range(2, 9)]
+        await until(lambda: len(line) == CONNECTIONS)
+
+
+async def test_answer_of_a_cancelled_call_is_nobodys() -> None:
+    async with opened() as (line, server):
+        server.may_answer.clear()
+        given_up = asyncio.ensure_future(call(line, 1))
+        await until(lambda: server.paths == [b"/1"])
+        given_up.cancel()
+        await asyncio.wait((given_up,))
+        server.may_answer.set()
+        assert [await call(line, n) for n in range(2, 9)] == [f"/{n}" for n in range(2, 9)]
+
+
+async def test_connection_that_spoke_unasked_or_was_closed_is_replaced() -> None:
+    async with opened() as (line, server):
+        server.writers[0].write(server.head + b"//")
+        server.writers[1].close()
+        await until(lambda: len(server.writers) == CONNECTIONS + 2)
+        assert [await call(line, n) for n in range(9)] == [f"/{n}" for n in range(9)]
+
+
+async def test_connection_that_was_idle_for_long_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened() as (line, server):
+        monkeypatch.setattr(ready_line, "IDLE_S", 0.0)
+        assert await call(line, 1) is None
+        assert not server.paths
+        monkeypatch.undo()
+        await until(lambda: len(line) == CONNECTIONS)
+        assert await call(line, 1) == "/1"
+
+
+async def test_answer_that_is_not_http_ends_the_call_and_the_connection() -> None:
+    async with opened() as (line, server):
+        server.head = b"SSH-2.0\r\n\r\n"
+        with pytest.raises(NotHttp):
+            await call(line, 1)
+        assert len(line) == CONNECTIONS - 1
+
+
+async def test_announcement_is_not_the_answer() -> None:
+    async with opened() as (line, server):
+        server.head = b"HTTP/1.1 100 Continue\r\n\r\n" + server.head
+        assert await call(line, 1) == "/1"
+
+
+async def test_without_a_server_nothing_is_sent_and_nothing_fails() -> None:
+    listening = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    listening.close()
+    await listening.wait_closed()
+    line = ReadyLine(f"http://127.0.0.1:{port}", connect_s=1)
+    async with asyncio.TaskGroup() as tasks:
+        keeping = tasks.create_task(line.keep_open())
+        await asyncio.sleep(0.05)
+        assert await call(line, 1) is None
+        keeping.cancel()
