@@ -20,7 +20,7 @@ from tests.app.view.snapshots import LIVE
 from tests.app.web.console_rig import TOKEN, Console, console
 
 VIEWERS, ENOUGH = 20, 16
-_LIMIT_S = 60.0
+_LIMIT_S = 100.0
 
 
 class Daemon:
