@@ -77,7 +77,10 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--tz", metavar="ZONE", type=_zone, help="IANA zone of the times shown (default: UTC; for --lang ja Asia/Tokyo)"
     )
-    cli.add_config_flags(flags, override="none; product, limits and trading day are taken from the settings")
+    cli.add_config_flags(
+        flags,
+        override="none; without a file or key, instruments, limits and trading day are those with which the run began",
+    )
     return flags
 
 
@@ -90,12 +93,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         with cli.extra_needed("research"):
             from stall_then_strike.research.figures.log_rows import ReportInputError
             from stall_then_strike.research.report.write import write_report
-        cfg = cli.load(args, None, takes_several=True)
-        if args.product is not None:
-            cfg = cfg.by_instrument()[cli.number_of(cfg, args.product)]
         if args.folder.is_file():
             raise ReportInputError(f"{args.folder} is a file; give the folder of a run or of a sweep")
         runs = _chosen(RunList(args.folder), args.wanted, is_all=args.all)
+        cfg = cli.settings_of(args, runs) or cli.load(args, None, takes_several=True)
+        if args.product is not None:
+            cfg = cfg.by_instrument()[cli.number_of(cfg, args.product)]
         tapes = tape_files(args.tapes, *cfg.products)
         require_product(tapes.tapes, cfg)
         if words := tapes.words():

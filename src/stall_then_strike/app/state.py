@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _refuse_mixtures(flags, args)
     try:
         cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
-        path, run = _asked(args, cfg)
+        path, run, cfg = _asked(args, cfg)
         if args.command == "resume":
             return _resume(path, cfg, args)
         if args.command == "export":
@@ -105,22 +105,23 @@ def _refuse_mixtures(flags: argparse.ArgumentParser, args: argparse.Namespace) -
         flags.error("resume lifts a halt of live trading: it goes with journal.dir, not with --log-dir or --run")
 
 
-def _asked(args: argparse.Namespace, cfg: AppConfig) -> tuple[Path, Run | None]:
-    """The journal that is asked for, and the run that it is or was last of, if that is known. Raises ConfigError.
+def _asked(args: argparse.Namespace, cfg: AppConfig) -> tuple[Path, Run | None, AppConfig]:
+    """The journal that is asked for, the run that it is or was last of, if that is known, and the settings of it.
 
-    It is the account's, if no run is named, and where there is none the newest run's.
+    Raises ConfigError. The journal is the account's, if no run is named, and where there is none the newest run's.
     """
     account = journal_path(cfg.journal.dir, cfg.exchange.product_code)
     if args.log_dir is None and not args.wanted:
         if account.exists():
-            return account, _last_of(account)
+            return account, _last_of(account), cfg
         newest = [run for run in RunList(cli.LOGS).all if run.journal is not None and run.journal.exists()][-1:]
         if args.command == "resume" or not newest:
-            return account, None
-        return _journal_of(newest[0], cfg), newest[0]
-    known = RunList.of(cli.LOGS if args.log_dir is None else args.log_dir)
-    run = known.one(args.wanted, "state")
-    return _journal_of(run, cfg), run
+            return account, None, cfg
+        run = newest[0]
+    else:
+        run = RunList.of(cli.LOGS if args.log_dir is None else args.log_dir).one(args.wanted, "state")
+    cfg = cli.settings_of(args, [run]) or cfg
+    return _journal_of(run, cfg), run, cfg
 
 
 def _last_of(account: Path) -> Run | None:

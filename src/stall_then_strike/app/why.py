@@ -77,13 +77,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
         now_ns = SystemClock().now_ns()
         zone = cfg.session.timezone
-        first, number = cfg.products[0], 0 if args.product is None else cli.number_of(cfg, args.product)
-        cfg, known = cfg.by_instrument()[number], RunList(args.log_dir)
+        known = RunList(args.log_dir)
         asked = parse_asked(args.asked, now_ns=now_ns, zone=zone if args.local else "UTC")
         is_named = any(text.partition("=")[0].strip() == "journal.dir" for text in args.sets)
-        reach_s, product = MOMENT_S if args.window is None else args.window, cfg.exchange.product_code
-        runs = runs_for(asked, known, args.wanted, reach_s, product)
-        with Sources(cfg, known, runs, is_journal_named=is_named, first=first) as sources:
+        reach_s = MOMENT_S if args.window is None else args.window
+        runs = runs_for(asked, known, args.wanted, reach_s, args.product)
+        own = cli.settings_of(args, runs)
+        cfg = cfg if own is None else own
+        first, number = cfg.products[0], 0 if args.product is None else cli.number_of(cfg, args.product)
+        one = cfg.by_instrument()[number]
+        with Sources(one, known, runs, is_journal_named=is_named, first=first) as sources:
+            if own is not None:
+                sources.limits = "with which the run began"
             story = tell(sources, asked, args.window, now_ns=now_ns)
         story = replace(story, runs=tuple(run.line() for run in runs))
     except ConfigError as error:

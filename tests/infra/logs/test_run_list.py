@@ -149,6 +149,11 @@ def test_a_log_folder_that_cannot_be_used_and_a_record_that_cannot_be_read(tmp_p
     with a_run(tmp_path, "backtest", "a"):
         pass
     (run,) = RunList(tmp_path).all
+    with (
+        pytest.raises(LogError, match="is the folder of a run; give the log folder by --log-dir"),
+        a_run(tmp_path / "latest"),
+    ):
+        pass
     RunFiles(run.files.folder).record.write_text("{")
     assert RunList(tmp_path).all == []
 

@@ -26,11 +26,12 @@ from stall_then_strike import config
 from stall_then_strike.app.shell.command_parser import hint
 from stall_then_strike.app.shell.output import watched
 from stall_then_strike.config.layers import Tree
-from stall_then_strike.config.loader import app_config, explained, located, read_layers
+from stall_then_strike.config.loader import app_config, explained, load_app_config, located, read_layers
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.config.venue import VENUES, venue_named
 from stall_then_strike.engine.strategies import ParametersUnfit, StrategyUnusable, configured
+from stall_then_strike.infra.logs.run_list import Run
 from stall_then_strike.types.errors import ConfigError
 from stall_then_strike.venues.lighter_units import with_units
 
@@ -220,6 +221,18 @@ def load(
         look_for_strategies(*(file.parent for file in files))
         _try_strategies(cfg, tree)
     return cfg
+
+
+def settings_of(args: argparse.Namespace, runs: Sequence[Run]) -> AppConfig | None:
+    """The settings with which the newest of some runs began; None if flags name others, or it has left none."""
+    path = runs[-1].files.settings if runs else None
+    if args.config is not None or args.sets or path is None or not path.is_file():
+        return None
+    try:
+        return load_app_config(path)
+    except ConfigError as error:  # of another version
+        logger.warning("{}: {}; the present settings are taken", path, error)
+        return None
 
 
 def look_for_strategies(*folders: Path) -> None:

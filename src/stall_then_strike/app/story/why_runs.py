@@ -14,8 +14,8 @@ from stall_then_strike.types.errors import ConfigError
 _LISTED: Final = 10
 
 
-def runs_for(asked: Asked, known: RunList, texts: Sequence[str], reach_s: float, product: str) -> list[Run]:
-    """The runs named by ``texts``; otherwise the runs that have rows of it, of an instrument.
+def runs_for(asked: Asked, known: RunList, texts: Sequence[str], reach_s: float, product: str | None) -> list[Run]:
+    """The runs named by ``texts``; otherwise the runs that have rows of it, of an instrument or of their first.
 
     Several such runs must be restarts in real time on one venue; a backtest of the same day does not belong to them.
     Empty if no run has rows of it. Raises ConfigError for an unknown run, and if runs that do not belong together have
@@ -30,9 +30,9 @@ def runs_for(asked: Asked, known: RunList, texts: Sequence[str], reach_s: float,
     return found
 
 
-def _knows(run: Run, asked: Asked, reach_ns: int, product: str) -> bool:
+def _knows(run: Run, asked: Asked, reach_ns: int, product: str | None) -> bool:
     """Whether a run has rows of an order, has rows around a moment, or was running then."""
-    reader = LogReader([run.files.of(product)])
+    reader = LogReader([run.files.folder if product is None else run.files.of(product)])
     if asked.moment_ns is None:
         return bool(reader.orders_named(asked.name) or reader.trades_of(asked.name))
     from_ns, until_ns = max(0, asked.moment_ns - reach_ns), asked.moment_ns + asked.slack_ns + reach_ns + 1

@@ -73,6 +73,8 @@ class Sources:
             folders = [known.folder]
         self.logs = LogReader(folders)
         self.searched = [f"logs {folder}" for folder in folders]
+        self.limits = "of the present configuration"
+        """Whose the limits of ``cfg`` are, in words."""
         self.notes: list[str] = []
         """What could not be used, or only partly."""
         if not known.folder.is_dir():

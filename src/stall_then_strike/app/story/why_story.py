@@ -113,7 +113,7 @@ def _of_moment(sources: Sources, asked: Asked, zero_ns: int, window_s: float, no
     )
     if not story.is_found:
         return _nothing(sources, asked, "moment", from_ns, until_ns)
-    return _ended(story, why_verdict.of_moment(sources, found, hold, state, at_ns))
+    return _ended(sources, story, why_verdict.of_moment(sources, found, hold, state, at_ns))
 
 
 def _of_order(sources: Sources, asked: Asked, window_s: float) -> Story:
@@ -148,7 +148,7 @@ def _of_order(sources: Sources, asked: Asked, window_s: float) -> Story:
         orders=(life,),
         fills=life.fills,
     )
-    return _ended(story, why_verdict.of_order(life, sources.units))
+    return _ended(sources, story, why_verdict.of_order(life, sources.units))
 
 
 def _nothing(sources: Sources, asked: Asked, kind: str, from_ns: int, until_ns: int) -> Story:
@@ -168,10 +168,10 @@ def _nothing(sources: Sources, asked: Asked, kind: str, from_ns: int, until_ns: 
     )
 
 
-def _ended(story: Story, verdict: Sequence[str]) -> Story:
+def _ended(sources: Sources, story: Story, verdict: Sequence[str]) -> Story:
     notes = story.notes
     if any(reason_of(hold.reason) in LIMITED for hold in story.holds):
-        notes += ("limits are those of the present configuration; a run's own configuration is not logged",)
+        notes += (f"limits are those {sources.limits}",)
     return replace(story, notes=notes, verdict=tuple(verdict))
 
 

@@ -123,7 +123,9 @@ class RunFolder:
         self._let_go()
 
     def _made(self, started: str) -> Path:
-        """A new folder of the run's name. Raises OSError."""
+        """A new folder of the run's name. Raises OSError, and LogError for a log folder that is a run's own."""
+        if RunFiles(self._root).record.exists():
+            raise LogError(f"{self._root} is the folder of a run; give the log folder by --log-dir")
         self._root.mkdir(parents=True, exist_ok=True)
         stamp = started[:19].replace("-", "").replace(":", "")
         name = f"{stamp}Z-{self._record.mode}-{self._record.venue}"
