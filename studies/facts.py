@@ -295,9 +295,9 @@ def committed() -> dict[str, dict[str, Estimate]]:
     return {name: {key: Estimate(**value) for key, value in one.items()} for name, one in held["figures"].items()}
 
 
-def outside(found: Mapping[str, Estimate], rows: Sequence[Row] = ROWS) -> list[str]:
+def outside(found: Mapping[str, Estimate]) -> list[str]:
     """The figures of a generated market that are not within their bands."""
-    return [row.name for row in rows if row.name in found and not row.low <= found[row.name].value <= row.high]
+    return [row.name for row in ROWS if row.name in found and not row.low <= found[row.name].value <= row.high]
 
 
 def table(real: Mapping[str, Mapping[str, Estimate]], made: Mapping[str, Estimate]) -> str:

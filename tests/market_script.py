@@ -71,10 +71,10 @@ class Script:
             at += every_ms
         return self
 
-    def snapshot(self, at_ms: float, bids: Levels, asks: Levels, *, mid: float | None = None) -> Self:
+    def snapshot(self, at_ms: float, bids: Levels, asks: Levels) -> Self:
         """A whole book."""
         self._bids, self._asks = dict(bids), dict(asks)
-        return self.send(at_ms, "lightning_board_snapshot_", self._message(bids, asks, mid))
+        return self.send(at_ms, "lightning_board_snapshot_", self._message(bids, asks, None))
 
     def delta(
         self, at_ms: float, bids: Levels | None = None, asks: Levels | None = None, *, mid: float | None = None

@@ -127,13 +127,11 @@ def shown_in(folder: Path, secret: str) -> list[Path]:
 
 
 @asynccontextmanager
-async def place(
-    folder: Path, *, key: ApiKey = KEY, settings: PrivateSettings | None = None, seed: int = 7
-) -> AsyncIterator[Place]:
+async def place(folder: Path, *, key: ApiKey = KEY) -> AsyncIterator[Place]:
     """An exchange at real speed, whose next board snapshot is near. What still runs at the end is killed."""
     clock = ScaledClock(1.0)
-    market = Market(seed=seed, start_ns=clock.now_ns() - 5 * NS_PER_S // 2)
-    venue = PrivateVenue(market, [key], settings or PrivateSettings(seed=seed, calendar=OPEN_ALL_DAY))
+    market = Market(seed=7, start_ns=clock.now_ns() - 5 * NS_PER_S // 2)
+    venue = PrivateVenue(market, [key], PrivateSettings(seed=7, calendar=OPEN_ALL_DAY))
     async with BitflyerExchange(market, clock=clock, private=venue) as exchange:
         there = Place(folder, LiveRoom(folder, clock, venue, exchange, live_config(exchange, folder)))
         try:

@@ -54,9 +54,9 @@ def by_hand(hand: Strategy) -> MakeStrategy:
     return made
 
 
-def desk_of(hand: Strategy, *, live: bool = False, **strategy: Any) -> Desk:
+def desk_of(hand: Strategy, **strategy: Any) -> Desk:
     """A running venue and a whole book: bid 10,000 and ask 10,100."""
-    desk = Desk(config(strategy={"stale_ms": 60_000, **strategy}), strategy=by_hand(hand), live=live)
+    desk = Desk(config(strategy={"stale_ms": 60_000, **strategy}), strategy=by_hand(hand))
     desk.status(0)
     desk.board(0)
     return desk

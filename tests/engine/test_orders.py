@@ -520,8 +520,8 @@ def test_an_order_that_had_ended_in_an_earlier_run_is_known_to_have_ended() -> N
 # --- lost answers
 
 
-def registered(order_id: str, *, price: int = 100, size: int = SIZE) -> OrderEvent:
-    terms = OrderTerms(BUY, Ticks(price), Lots(size))
+def registered(order_id: str, *, price: int = 100) -> OrderEvent:
+    terms = OrderTerms(BUY, Ticks(price), Lots(SIZE))
     return OrderEvent(ts_ns=0, kind=K.REGISTERED, order_id=OrderId(order_id), terms=terms)
 
 

@@ -286,8 +286,8 @@ def memos(account: Account) -> tuple[list[CoreMemo | None], CoreMemo]:
     return last, whole
 
 
-def restored(old: Account, cfg: AppConfig | None = None) -> Account:
-    new, (last, whole) = Account(cfg or old.cfg), memos(old)
+def restored(old: Account) -> Account:
+    new, (last, whole) = Account(old.cfg), memos(old)
     new.ms = old.ms + 1_000
     for core, memo in zip(new.cores, last, strict=True):
         core.restore(memo, (), ())

@@ -46,7 +46,7 @@ def cents() -> MarketInfo:
 class GridDesk(Desk):
     """A core with a grid from 9,000 to 11,000: 20 zones of 100 yen and 0.002 BTC."""
 
-    def __init__(self, *, cap: str = "0.2", bid: int = 10_040, ask: int = 10_060, **settings: Any) -> None:
+    def __init__(self, *, cap: str = "0.2", **settings: Any) -> None:
         self.grid = Grid(GridParameters.model_validate({**SETTINGS, **settings}))
         cfg = config(strategy={"stale_ms": 10**6, "max_inventory_btc": Decimal(cap)}, risk={"max_errors": 10**6})
 
@@ -55,7 +55,7 @@ class GridDesk(Desk):
 
         super().__init__(cfg, strategy=made)
         self.status(0)
-        self.board(0, bid, ask)
+        self.board(0, 10_040, 10_060)
 
     def resting(self) -> dict[int, str]:
         """Live orders by their prices."""

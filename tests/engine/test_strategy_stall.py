@@ -87,8 +87,8 @@ def asked(p: StallParams = PARAMS, **changes: Any) -> Verdict:
     return decide(p, RIPE._replace(**changes))
 
 
-def long_at(average: int, lots: int = MIN) -> dict[str, Any]:
-    return {"position": lots, "basis": average * lots}
+def long_at(average: int) -> dict[str, Any]:
+    return {"position": MIN, "basis": average * MIN}
 
 
 # --- Gates ------------------------------------------------------------------------------------------------------------

@@ -118,7 +118,6 @@ class Desk:
 @asynccontextmanager
 async def desk(
     *symbols: str,
-    settings: VenueSettings = QUICK,
     clock: Clock | None = None,
     usdc: int = 100_000,
     rules: LineRules = RULES,
@@ -126,7 +125,7 @@ async def desk(
 ) -> AsyncIterator[Desk]:
     """An exchange with an account, whose private channels are live."""
     clock = SystemClock() if clock is None else clock
-    async with LighterExchange(clock=clock, seed=1, settings=settings, signing_ns=time.time_ns, **more) as venue:
+    async with LighterExchange(clock=clock, seed=1, settings=QUICK, signing_ns=time.time_ns, **more) as venue:
         key = venue.add_account(usdc)
         async with connected(venue, key, symbols or ("ETH",), clock, rules) as one:
             yield one

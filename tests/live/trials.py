@@ -67,6 +67,8 @@ EVENTS: Final = "child_order_events"
 PRINTS: Final = "lightning_executions_*"
 FILLS: Final = "/v1/me/get[ep]*"
 """Executions and positions."""
+LAG_S: Final = 40.0
+"""How much later lists that lag show something."""
 _YEN: Final = 10**8
 """In units of money."""
 
@@ -133,18 +135,18 @@ async def _cancel_asked(work: AtWork, lost: Mapping[str, ChildOrder]) -> list[fl
 # --- b ----------------------------------------------------------------------------------------------------------------
 
 
-async def stale_fill(folder: Path, note: Figures, *, path: str = FILLS, lag_s: float = 40.0) -> None:
+async def stale_fill(folder: Path, note: Figures, *, path: str = FILLS) -> None:
     """One fill, told by both channels at once, that the lists show so much later."""
     async with still(folder, speed=15.0) as work:
         await two_quotes(work)
-        inject(work, K.STALE_LIST, path=path, seconds=lag_s)
+        inject(work, K.STALE_LIST, path=path, seconds=LAG_S)
         await work.seconds(1)
         work.hit_quote(100_000)
         hit_ns = work.room.clock.now_ns()
         note["book"] = await booked(work)
-        await stay(work, lag_s, lambda: _taken_back(work))
+        await stay(work, LAG_S, lambda: _taken_back(work))
         note["quote again"] = await quotes_again(work)
-        await stay(work, 2 * lag_s, lambda: _taken_back(work))
+        await stay(work, 2 * LAG_S, lambda: _taken_back(work))
         note["lasted"] = seconds_since(work, hit_ns)
         lift(work)
         assert note["book"] <= 1
@@ -168,28 +170,28 @@ def _forgotten(work: AtWork, since_ns: dict[str, int]) -> str:
     return "an order that rests is believed to have ended" if is_long else ""
 
 
-async def unseen_fill(folder: Path, note: Figures, *, lag_s: float = 40.0) -> None:
+async def unseen_fill(folder: Path, note: Figures) -> None:
     """A fill that only its event tells of: the lists are silent for long, and the public print is lost.
 
     It may be taken for one that never was; but once it is listed, it counts, and what is exported sums to the position.
     """
     async with still(folder, speed=15.0) as work:
         await two_quotes(work)
-        inject(work, K.STALE_LIST, path=FILLS, seconds=lag_s)
+        inject(work, K.STALE_LIST, path=FILLS, seconds=LAG_S)
         await work.arm(Fault(kind=K.LOSE_FRAME, channel=PRINTS, to_s=5))
         work.hit_quote(100_000)
         note["book"] = await booked(work)
-        await stay(work, lag_s + 30)
+        await stay(work, LAG_S + 30)
         assert is_booked(work), "a fill that is listed does not count"
         note["quote again"] = await quotes_again(work)
         lift(work)
         await stop_sound(work, may_take_back=True)
 
 
-async def stale_orders(folder: Path, note: Figures, *, lag_s: float = 40.0) -> None:
+async def stale_orders(folder: Path, note: Figures) -> None:
     """Orders are listed so much later: none that lives is believed to have ended."""
     async with still(folder, speed=15.0, strategy={**HELD, "ttl_ms": 30_000}) as work:
-        inject(work, K.STALE_LIST, path="/v1/me/getchildorders", seconds=lag_s)
+        inject(work, K.STALE_LIST, path="/v1/me/getchildorders", seconds=LAG_S)
         await two_quotes(work)
         since_ns: dict[str, int] = {}
         await stay(work, 90, lambda: _forgotten(work, since_ns))

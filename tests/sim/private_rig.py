@@ -106,9 +106,9 @@ class Room:
         name: str = answer["child_order_acceptance_id"]
         return name
 
-    def cancel(self, acceptance_id: str, *, key: ApiKey = KEY) -> None:
+    def cancel(self, acceptance_id: str) -> None:
         fields = {"product_code": PRODUCT, "child_order_acceptance_id": acceptance_id}
-        assert self.post("cancelchildorder", fields, key=key) == (200, None)
+        assert self.post("cancelchildorder", fields) == (200, None)
 
     def other(self, side: Side, size: int, price: int | None = None) -> None:
         """Somebody else sends an order that takes effect at once."""
@@ -128,11 +128,11 @@ class Room:
             if acceptance_id in {None, event["child_order_acceptance_id"]}
         ]
 
-    def story(self, acceptance_id: str | None = None, account: str = "main") -> list[str]:
+    def story(self, acceptance_id: str | None = None) -> list[str]:
         """The event types; EXECUTION with the remaining size after it."""
         return [
             f"EXECUTION {event['outstanding_size']}" if event["event_type"] == "EXECUTION" else event["event_type"]
-            for event in self.events(acceptance_id, account)
+            for event in self.events(acceptance_id)
         ]
 
 

@@ -52,8 +52,8 @@ def replayed(paths: list[Path], log_dir: Path, strategy: MakeStrategy = configur
     return csv_bytes(log_dir)
 
 
-def recording(room: LiveRoom, folder: Path, *, enabled: bool = True) -> None:
-    update = {"enabled": enabled, "dir": str(folder)}
+def recording(room: LiveRoom, folder: Path) -> None:
+    update = {"enabled": True, "dir": str(folder)}
     room.cfg = room.cfg.model_copy(update={"record": room.cfg.record.model_copy(update=update)})
 
 

@@ -18,8 +18,8 @@ TOKYO, LONDON = "Asia/Tokyo", "Europe/London"
 HOUR = 3_600 * NS_PER_S
 
 
-def stamp(text: str, zone: str = TOKYO, fold: int = 0) -> int:
-    moment = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
+def stamp(text: str, zone: str = TOKYO) -> int:
+    moment = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
     return round(moment.timestamp()) * NS_PER_S
 
 

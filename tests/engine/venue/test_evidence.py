@@ -45,16 +45,16 @@ def sent(orders: Orders, name: str = "a", ms: float = 0, **others: Any) -> Order
     return order
 
 
-def working(orders: Orders, name: str = "a", ms: float = 0) -> Order:
-    order = sent(orders, name, ms)
-    tell(orders, K.ACCEPTED, name, f"V-{name}", ms)
-    tell(orders, K.REGISTERED, name, ms=ms)
+def working(orders: Orders, ms: float = 0) -> Order:
+    order = sent(orders, ms=ms)
+    tell(orders, K.ACCEPTED, "a", "V-a", ms)
+    tell(orders, K.REGISTERED, "a", ms=ms)
     return order
 
 
-def unanswered(orders: Orders, name: str = "a", ms: float = 0, **others: Any) -> Order:
-    order = sent(orders, name, ms, **others)
-    tell(orders, K.SEND_UNKNOWN, name, ms=ms)
+def unanswered(orders: Orders, name: str = "a", **others: Any) -> Order:
+    order = sent(orders, name, **others)
+    tell(orders, K.SEND_UNKNOWN, name)
     return order
 
 

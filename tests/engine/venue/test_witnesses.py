@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from stall_then_strike.engine.venue.witnesses import Witness, Witnesses
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.types.dto import (
@@ -54,9 +52,9 @@ def texts(desk: LiveDesk, word: str) -> list[str]:
     return [row.text for row in desk.rows if isinstance(row, Notice) and word in row.text]
 
 
-def agreed_desk(cfg: Any = PATIENT) -> tuple[LiveDesk, PlaceLimit, PlaceLimit]:
+def agreed_desk() -> tuple[LiveDesk, PlaceLimit, PlaceLimit]:
     """A desk with two quotes on the book; both channels have reported one execution under the same id."""
-    desk = settled_desk(cfg)
+    desk = settled_desk(PATIENT)
     bid, ask = struck(desk)
     first = told(desk, bid, exec_id=1, size=1)
     desk.feed(first, desk.ms)

@@ -37,8 +37,8 @@ def test_lifting_counts_the_day_anew_and_keeps_the_rest() -> None:
 HALTED = memo(halted=Reason.KILL_PNL, halt_ns=TS, halt_detail="the day's loss is at its limit")
 
 
-def lift(folder: Path, reason: str = "looked at it") -> object:
-    return lift_halt(path_in(folder), CFG, reason=reason, now_ns=TS + 9, locks=folder / "locks")
+def lift(folder: Path) -> object:
+    return lift_halt(path_in(folder), CFG, reason="looked at it", now_ns=TS + 9, locks=folder / "locks")
 
 
 def test_lifted_halt_is_told_with_the_operators_reason(tmp_path: Path) -> None:

@@ -98,7 +98,6 @@ class Client:
 async def troubled(
     *faults: Fault,
     model: FlowModel = QUIET,
-    speed: float = SPEED,
     plan: FaultPlan | None = None,
     limits: Limits = NO_LIMITS,
     is_paced: bool = True,
@@ -109,7 +108,7 @@ async def troubled(
     market = Market(seed=1, start_ns=START_NS, model=model)
     private = PrivateVenue(market, [KEY], PrivateSettings(calendar=NO_CALENDAR, limits=limits, **settings))
     if clock is None and is_paced:
-        clock = ScaledClock(speed, START_NS)
+        clock = ScaledClock(SPEED, START_NS)
     plan = FaultPlan(faults) if plan is None else plan
     timeout = aiohttp.ClientTimeout(total=60)
     async with (

@@ -22,9 +22,9 @@ def room(*usdc: int) -> tuple[Accounts, list[Account]]:
     return accounts, everyone
 
 
-def exchange(accounts: Accounts, buyer: Account, seller: Account, size: int, price: int, market: int = ETH) -> None:
-    accounts.trade(buyer, market, size, price, 40)
-    accounts.trade(seller, market, -size, price, 280)
+def exchange(accounts: Accounts, buyer: Account, seller: Account, size: int, price: int) -> None:
+    accounts.trade(buyer, ETH, size, price, 40)
+    accounts.trade(seller, ETH, -size, price, 280)
 
 
 trades = st.tuples(st.integers(0, 2), st.integers(1, 2), st.integers(1, 10_000), st.integers(1, 500_000))
