@@ -27,7 +27,7 @@ PICTURE: Final = DOCS / "images/panel.svg"
 COLUMNS, LINES = 112, 34
 RUN: Final = ("run_paper", "--sim", "--duration", "120", "--seed", "7")
 _HOME: Final = "\x1b[H"
-_LIVE: Final = re.compile(r"SELL\x1b.*working")
+_LIVE: Final = re.compile(r"SELL[^\n]*@[^\n]*working")
 _INK, _GREY, _PALE, _WHITE = (27, 31, 36), (130, 140, 152), (200, 206, 212), (240, 244, 248)
 _THEME: Final = TerminalTheme(
     _INK,

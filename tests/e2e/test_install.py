@@ -183,7 +183,6 @@ def test_backtest_without_extras_gives_the_rows_of_one_with_them(tmp_path: Path)
     ("command", "package"),
     [
         (["report", "logs"], "polars"),
-        (["report", "logs"], "plotly"),
         (["sweep", "--tape", SAMPLE, "--grid", "strategy.ttl_ms=500,600"], "numpy"),
         (["sweep", "--tape", SAMPLE, "--grid", "strategy.ttl_ms=500,600"], "numba"),
         (["sweep", "--tape", SAMPLE, "--search", "strategy.ttl_ms=500:600", "--trials", "2", "--serial"], "optuna"),

@@ -187,7 +187,7 @@ async def test_several_instruments(tmp_path: Path) -> None:
         assert await room.run(60) == cli.EXIT_DONE
         shadowing.finish()
         for number in range(2):
-            assert_traded_on_paper(room.last, number)
+            assert_traded_on_paper(room.last, number, fills=0)
         assert_nothing_was_sent(room)
         assert [(one.name, one.seen) for one in shadowing.deviations] == []
         doubts = {"difference", "collateral", "halt", "unreconciled"}

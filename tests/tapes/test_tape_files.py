@@ -92,7 +92,7 @@ def test_product_with_fractional_prices_runs_through_check_backtest_and_report(x
     ended = run("backtest", xrp_tape, "--engine", "interpreted", "--log-dir", tmp_path / "logs", *flags)
     assert ended.returncode == 0, ended.stderr
     assert "XRP" in ended.stdout
-    pytest.importorskip("plotly")
+    pytest.importorskip("polars")
     assert run("report", tmp_path / "logs", "--tape", xrp_tape, *flags).returncode == 0
     page = (tmp_path / "logs" / "report.html").read_text()
     own = page[page.index("<header>") : page.index("<script")]

@@ -145,7 +145,6 @@ class ShadowConnection:
         real.take(shown)
         if is_first:
             logger.info("the account at the start, left alone: {}", real.at_start)
-        self._advance()
         won = sum(_in_money_of(paper.instrument, one) for one in self._papers)
         return paper.report(shown, since, Money(real.collateral_at_start + won))
 
