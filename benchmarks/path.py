@@ -50,6 +50,7 @@ from benchmarks.limits import MANY, WIDE, apart
 from benchmarks.live_latency import KEY, free_venue
 from benchmarks.messages import BOARD, PRODUCT, SNAPSHOT, frame
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE
 from stall_then_strike.app.trader.live_opening import Opening, run_opened
 from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.config.models import AppConfig
@@ -205,7 +206,7 @@ def trade(base_url: str, ws_url: str, folder: Path) -> None:
     )
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         code = run_opened(opening, None)
-    if code != cli.EXIT_DONE:
+    if code != EXIT_DONE:
         sys.exit(code)
     json.dump(stamps.strikes, sys.stdout)
 

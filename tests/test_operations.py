@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_HALTED, EXIT_USAGE
 from stall_then_strike.app.shell.command_parser import PROGRAM
 from stall_then_strike.app.sts.program import VERBS
 from stall_then_strike.config.loader import load_app_config
@@ -78,7 +79,7 @@ def test_started_command_exists_and_takes_its_flags(command: list[str]) -> None:
 def test_service_is_not_restarted_when_the_operator_is_needed(name: str) -> None:
     service = unit(name)["Service"]
     assert service["Restart"] == "on-failure"
-    assert set(map(int, service["RestartPreventExitStatus"].split())) == {cli.EXIT_USAGE, cli.EXIT_HALTED}
+    assert set(map(int, service["RestartPreventExitStatus"].split())) == {EXIT_USAGE, EXIT_HALTED}
 
 
 def test_stop_leaves_time_for_cancels_to_be_confirmed() -> None:

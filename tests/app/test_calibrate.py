@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stall_then_strike.app.calibrate import main
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_USAGE
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig, LatencyKind
 from stall_then_strike.infra.journal.writer import journal_path
@@ -60,9 +60,9 @@ async def test_recorded_live_run_is_calibrated(tmp_path: Path, capsys: pytest.Ca
     sections = {"strategy": JOINED, "pybotters": UNHURRIED, "record": {"enabled": True, "dir": str(raw)}}
     settings = PrivateSettings(seed=7, calendar=OPEN_ALL_DAY, collateral_jpy=Decimal(1_000_000_000))
     async with live_room(tmp_path, speed=10.0, model=CROWDED, settings=settings, sections=sections) as room:
-        assert await room.run(90) == cli.EXIT_DONE
+        assert await room.run(90) == EXIT_DONE
         fills = room.venue.ledger().fills
-    assert main([str(raw), "--out", str(out)]) == cli.EXIT_DONE
+    assert main([str(raw), "--out", str(out)]) == EXIT_DONE
     printed = capsys.readouterr().out
     assert "fill ratio" in printed
     assert "markout 60 s, ticks" in printed
@@ -84,7 +84,7 @@ async def test_recorded_live_run_is_calibrated(tmp_path: Path, capsys: pytest.Ca
     journal = journal_path(room.cfg.journal.dir, room.cfg.exchange.product_code)
     assert read_journal(journal, AppConfig()).orders == read_event_logs(logs).orders
     tapes = [str(path) for path in raw.glob("*.jsonl.zst") if path not in logs]
-    assert main([str(journal), *tapes, "--out", str(tmp_path / "again")]) == cli.EXIT_DONE
+    assert main([str(journal), *tapes, "--out", str(tmp_path / "again")]) == EXIT_DONE
     again = json.loads((tmp_path / "again" / "calibration.json").read_text())
     assert again["models"] == result["models"]
 
@@ -96,13 +96,13 @@ async def test_recorded_live_run_is_calibrated(tmp_path: Path, capsys: pytest.Ca
     if result["best"] is not None:
         assert cfg.paper.queue_model.value == result["best"]
 
-    assert main([str(journal), "--latencies-only", "--out", str(tmp_path / "only")]) == cli.EXIT_DONE
+    assert main([str(journal), "--latencies-only", "--out", str(tmp_path / "only")]) == EXIT_DONE
     assert (tmp_path / "only" / "latency-order.txt").is_file()
     assert not (tmp_path / "only" / "calibration.json").exists()
 
 
 def refused(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> str:
-    assert main([str(arg) for arg in argv]) == cli.EXIT_USAGE
+    assert main([str(arg) for arg in argv]) == EXIT_USAGE
     captured = capsys.readouterr()
     assert not captured.out
     return captured.err

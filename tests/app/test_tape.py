@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from stall_then_strike.app import tape
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.tapes.event_log import Beginnings, EventFile
 from stall_then_strike.tapes.stream_thread import Lost
@@ -21,7 +21,7 @@ from tests.shared_data import real_tape_path
 @pytest.fixture
 def sample(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     path = tmp_path / "s.jsonl.zst"
-    assert tape.main(["sample", "--seconds", "30", "-o", str(path)]) == cli.EXIT_DONE
+    assert tape.main(["sample", "--seconds", "30", "-o", str(path)]) == EXIT_DONE
     assert "messages" in capsys.readouterr().out
     return path
 
@@ -32,7 +32,7 @@ def call(*args: str | Path) -> int:
 
 def test_info_is_a_table(sample: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "170")
-    assert call("info", sample) == cli.EXIT_DONE
+    assert call("info", sample) == EXIT_DONE
     head, row = capsys.readouterr().out.splitlines()
     assert head.split()[0] == "tape"
     assert row.split()[0] == "s.jsonl.zst"
@@ -44,7 +44,7 @@ def test_info_on_a_narrow_terminal_is_told_in_lines(
     sample: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    assert call("info", sample) == cli.EXIT_DONE
+    assert call("info", sample) == EXIT_DONE
     name, first, counts, state = capsys.readouterr().out.splitlines()
     assert name == "s.jsonl.zst"
     assert first.startswith("  first (UTC) 2026-01-05T00:00:00, length ")
@@ -54,7 +54,7 @@ def test_info_on_a_narrow_terminal_is_told_in_lines(
 
 
 def test_info_for_programs(sample: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("info", "--json", sample, sample) == cli.EXIT_DONE
+    assert call("info", "--json", sample, sample) == EXIT_DONE
     facts = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(facts) == 2
     assert facts[0]["messages"] == len(list(read_tape(sample)))
@@ -63,15 +63,15 @@ def test_info_for_programs(sample: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_check_says_good_or_bad_by_its_exit_code(sample: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("check", sample, real_tape_path()) == cli.EXIT_DONE
+    assert call("check", sample, real_tape_path()) == EXIT_DONE
     assert capsys.readouterr().out.count(": good, ") == 2
     sample.write_bytes(sample.read_bytes()[:-50])
-    assert call("check", sample, real_tape_path()) == cli.EXIT_FAILED
+    assert call("check", sample, real_tape_path()) == EXIT_FAILED
     out = capsys.readouterr().out
     assert (out.count(": good, "), out.count(": BAD, ")) == (1, 1)
     assert "the end is cut" in out
-    assert call("check", "--min-agreed", "1", real_tape_path()) == cli.EXIT_FAILED
-    assert call("check", "--gap", "0.5", real_tape_path()) == cli.EXIT_FAILED
+    assert call("check", "--min-agreed", "1", real_tape_path()) == EXIT_FAILED
+    assert call("check", "--gap", "0.5", real_tape_path()) == EXIT_FAILED
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_check_says_good_or_bad_by_its_exit_code(sample: Path, capsys: pytest.Ca
 )
 def test_cut_takes_moments_in_three_ways(start: str, end: str, sample: Path, tmp_path: Path) -> None:
     first_ns = next(iter(read_tape(sample))).recv_ns
-    assert call("cut", sample, "--from", start, "--to", end, "-o", tmp_path / "c.jsonl") == cli.EXIT_DONE
+    assert call("cut", sample, "--from", start, "--to", end, "-o", tmp_path / "c.jsonl") == EXIT_DONE
     stamps = [line.recv_ns for line in read_tape(tmp_path / "c.jsonl")]
     since_ns = first_ns if start.startswith("+") else START_NS
     everything = [line.recv_ns for line in read_tape(sample)]
@@ -93,24 +93,24 @@ def test_cut_takes_moments_in_three_ways(start: str, end: str, sample: Path, tmp
 
 
 def test_conversion_there_and_back_changes_no_byte(sample: Path, tmp_path: Path) -> None:
-    assert call("convert", sample, "--to", "jsonl") == cli.EXIT_DONE
-    assert call("convert", tmp_path / "s.jsonl", "--to", "jsonl.zst", "-o", tmp_path / "b.jsonl.zst") == cli.EXIT_DONE
+    assert call("convert", sample, "--to", "jsonl") == EXIT_DONE
+    assert call("convert", tmp_path / "s.jsonl", "--to", "jsonl.zst", "-o", tmp_path / "b.jsonl.zst") == EXIT_DONE
     assert list(read_tape(tmp_path / "b.jsonl.zst")) == list(read_tape(sample))
 
 
 def test_conversion_for_other_programs(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("polars")
     pytest.importorskip("numpy")
-    assert call("convert", sample, "--to", "parquet") == cli.EXIT_DONE
-    assert call("convert", sample, "--to", "npz", "-o", tmp_path / "x.npz") == cli.EXIT_DONE
+    assert call("convert", sample, "--to", "parquet") == EXIT_DONE
+    assert call("convert", sample, "--to", "npz", "-o", tmp_path / "x.npz") == EXIT_DONE
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["s.executions.parquet", "s.jsonl.zst", "s.levels.parquet", "s.manifest.json", "x.npz"]
     assert "rows" in capsys.readouterr().out
 
 
 def test_merge_of_a_tape_with_itself(sample: Path, tmp_path: Path) -> None:
-    assert call("merge", sample, sample, "-o", tmp_path / "m.jsonl") == cli.EXIT_DONE
-    assert call("merge", sample, sample, "--drop-copies", "-o", tmp_path / "n.jsonl.zst") == cli.EXIT_DONE
+    assert call("merge", sample, sample, "-o", tmp_path / "m.jsonl") == EXIT_DONE
+    assert call("merge", sample, sample, "--drop-copies", "-o", tmp_path / "n.jsonl.zst") == EXIT_DONE
     assert len(list(read_tape(tmp_path / "m.jsonl"))) == 2 * len(list(read_tape(sample)))
     assert list(read_tape(tmp_path / "n.jsonl.zst")) == list(read_tape(sample))
 
@@ -153,7 +153,7 @@ def test_what_cannot_be_done_is_named(
 def test_numbers_that_are_out_of_the_world_are_refused(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         tape.main(args)
-    assert ended.value.code == cli.EXIT_USAGE
+    assert ended.value.code == EXIT_USAGE
     assert "accepted: " in capsys.readouterr().err
 
 
@@ -165,9 +165,9 @@ def test_event_logs_among_tapes_are_known_for_what_they_are(
     log.on_lost(Lost(3, 4, 5))
     log.close("done")
     (path,) = tmp_path.glob("*.events.jsonl.zst")
-    assert call("info", sample, path) == cli.EXIT_DONE
+    assert call("info", sample, path) == EXIT_DONE
     assert "events of a paper run on FX_BTC_JPY" in capsys.readouterr().out
-    assert call("check", sample, path) == cli.EXIT_FAILED
+    assert call("check", sample, path) == EXIT_FAILED
     out = capsys.readouterr().out
     assert "BAD after 1 events" in out
     assert "3 events are missing" in out

@@ -9,6 +9,7 @@ import pytest
 
 from stall_then_strike.app import backtest, run_live, run_paper, sweep
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_USAGE
 from stall_then_strike.config.loader import config_digest, effective_yaml, load_app_config
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.sandbox import Sandbox
@@ -146,7 +147,7 @@ def test_it_ends_the_commands_with_two_before_anything_is_sent(
     (tmp_path / "mine.yml").write_text("env: sim\nstrategy: nowhere.Mine\n")
     flags = ["--base", str(BASE), "--config", "mine.yml"]
     for main, more in ((run_live.main, ["--yes"]), (run_paper.main, ["--sim"]), (backtest.main, ["x.jsonl"])):
-        assert main([*flags, *more]) == cli.EXIT_USAGE
+        assert main([*flags, *more]) == EXIT_USAGE
         assert "mine.yml:2: strategy.name: there is no module nowhere" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.yml"], "no log folder"
 
@@ -155,7 +156,7 @@ def test_what_knows_only_stall_then_strike_refuses_others(tmp_path: Path, capsys
     tape = tmp_path / "x.jsonl"
     tape.write_text('{"ts":1}\n')
     flags = ["--base", str(BASE), "--config", str(CONFIGS / "grid.yml"), str(tape)]
-    assert backtest.main(["--engine", "compiled", *flags]) == cli.EXIT_USAGE
+    assert backtest.main(["--engine", "compiled", *flags]) == EXIT_USAGE
     assert "knows only stall_then_strike; accepted: --engine interpreted" in capsys.readouterr().err
-    assert sweep.main(["--grid", "strategy.ttl_ms=1,2", *flags[:-1], "--tape", str(tape)]) == cli.EXIT_USAGE
+    assert sweep.main(["--grid", "strategy.ttl_ms=1,2", *flags[:-1], "--tape", str(tape)]) == EXIT_USAGE
     assert "strategy.name: grid: sweep knows only stall_then_strike" in capsys.readouterr().err

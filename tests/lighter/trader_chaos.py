@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_FAILED
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.sandbox import Sandbox
 from stall_then_strike.engine.strategy_grid import Grid
@@ -150,7 +150,7 @@ async def _trade(room: TradingRoom, watches: Sequence[Watch], plan: FaultPlan, o
         try:
             outcome.exit_code = await room.run(recovered.look, (end_ns - room.clock.now_ns()) / NS_PER_S)
         except* FeedError:
-            outcome.exit_code = cli.EXIT_FAILED
+            outcome.exit_code = EXIT_FAILED
     if recovered.at_ns is not None:
         outcome.recovery_s = (recovered.at_ns - quiet_ns) / NS_PER_S
     outcome.strikes = sum(len(watch.strikes_ns) for watch in watches)

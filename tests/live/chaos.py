@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from loguru import logger
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_HALTED, EXIT_USAGE
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.engine.venue.account import Account
 from stall_then_strike.infra.bitflyer.credentials import sign_for
@@ -165,7 +166,7 @@ async def _trade(scenario: Scenario, plan: FaultPlan, folder: Path, clock: Scale
                 await room.pass_time(RESTART_S)
             outcome.starts += 1
             outcome.exit_code, recovered_ns = await start(room, witnesses, quiet_ns, end_ns, last_s)
-            is_over = recovered_ns is not None or outcome.exit_code == cli.EXIT_HALTED or room.clock.now_ns() >= end_ns
+            is_over = recovered_ns is not None or outcome.exit_code == EXIT_HALTED or room.clock.now_ns() >= end_ns
         if recovered_ns is not None:
             outcome.recovery_s = (recovered_ns - quiet_ns) / NS_PER_S
         last_ns = room.clock.now_ns() + round(LIFE_S * NS_PER_S)
@@ -201,14 +202,14 @@ async def start(
         try:
             code = await room.run(ending=ending)
         except* LoginRefused:
-            code = cli.EXIT_USAGE
+            code = EXIT_USAGE
         except* FeedError:
-            code = cli.EXIT_FAILED
+            code = EXIT_FAILED
         watching.cancel()
     is_settled = all(account is not None and account.was_settled for account in _accounts(room))
     strikes = [next((at for at in witness.strikes_ns if at >= quiet_ns), None) for witness in witnesses]
     strike_ns = None if None in strikes else max(at for at in strikes if at is not None)
-    return code, strike_ns if is_settled and code == cli.EXIT_DONE else None
+    return code, strike_ns if is_settled and code == EXIT_DONE else None
 
 
 def _accounts(room: LiveRoom) -> list[Account | None]:
@@ -243,7 +244,7 @@ def judge(room: LiveRoom, witnesses: Sequence[Witness], plan: FaultPlan, outcome
     assert set(outcome.halted.split()) <= halts_of(plan), f"halted: {outcome.halted}"
     if not outcome.halted:
         assert outcome.recovery_s is not None, f"no strike within {RECOVERY_S:g} s after the last fault"
-        assert outcome.exit_code == cli.EXIT_DONE
+        assert outcome.exit_code == EXIT_DONE
 
 
 # --- many of them -----------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED
 from stall_then_strike.config.products import InstrumentConfig
 from stall_then_strike.infra.bitflyer.credentials import KEY_VARIABLE, SECRET_VARIABLE
 from stall_then_strike.infra.clock import SystemClock
@@ -197,7 +197,7 @@ class KillChain:
     def _forgive(self, number: int, code: int) -> None:
         """A machine that stands still keeps answers from the pre-flight: such a start is for a supervisor to repeat."""
         said = (self.folder / f"life-{number}.txt").read_text()
-        is_unborn = code == cli.EXIT_FAILED and "fault" in said and "Traceback" not in said
+        is_unborn = code == EXIT_FAILED and "fault" in said and "Traceback" not in said
         self.unborn += is_unborn
         assert is_unborn, f"life {number} ended by itself: exit {code}\n{said}"
         assert self.unborn == 1, f"life {number} did not start either\n{said}"
@@ -230,7 +230,7 @@ class KillChain:
                 assert process.returncode is None, f"the last life ended by itself: exit {process.returncode}"
                 process.send_signal(signal.SIGTERM)
                 code = await asyncio.to_thread(process.wait)
-                assert code == cli.EXIT_DONE, f"the last life ended with exit code {code}"
+                assert code == EXIT_DONE, f"the last life ended with exit code {code}"
         finally:
             if process.returncode is None:
                 process.kill()

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.journal.writer import journal_path
@@ -106,7 +107,7 @@ class Soak:
             found.append(f"books: {self.books}")
         if self.refused:
             found.append(f"{self.refused} calls over a limit")
-        if self.exit_code != cli.EXIT_DONE:
+        if self.exit_code != EXIT_DONE:
             found.append(f"exit code {self.exit_code}: {self.errors[-2_000:]}")
         return found
 

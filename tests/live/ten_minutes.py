@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from loguru import logger
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.infra.clock import ScaledClock
@@ -76,7 +76,7 @@ class Outcome:
     @property
     def is_good(self) -> bool:
         """Whether all markets were traded, the run ended in good order, and the ledger is ours."""
-        return self.exit_code == cli.EXIT_DONE and not self.difference and all(one.fills for one in self.markets)
+        return self.exit_code == EXIT_DONE and not self.difference and all(one.fills for one in self.markets)
 
     def lines(self) -> Iterator[str]:
         """For the table."""

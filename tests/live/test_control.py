@@ -13,7 +13,7 @@ import pytest
 from stall_then_strike.app.control import doorway
 from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.control.socket_client import NoRun, Told, ask
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_HALTED
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.types.dto import Reason
 from stall_then_strike.types.errors import ConfigError
@@ -92,7 +92,7 @@ async def test_commands_have_their_effect_at_the_exchange_and_are_replayed(tmp_p
         assert (await see(work, "reload")).text == "record.queue_frames: 20000 -> 30000 (needs a restart)"
 
         assert (await do(work, "halt", "the end")).is_done
-        assert await work.ended() == cli.EXIT_HALTED
+        assert await work.ended() == EXIT_HALTED
         await work.check()
         told_facts = [fact.detail for fact in work.facts("operator")]
         assert [detail.partition(":")[0] for detail in told_facts] == [
@@ -124,7 +124,7 @@ async def test_settings_that_cannot_be_used_change_nothing(tmp_path: Path) -> No
         work.ending.reread.set()  # as by SIGHUP
         await work.until("quotes all the same", lambda: len(work.resting) == 2)
         assert (await do(work, "stop", "done")).text == "stopping in good order"
-        assert await work.ended() == cli.EXIT_DONE
+        assert await work.ended() == EXIT_DONE
         assert "stopped by root over the socket: done" in work.facts("stop")[0].detail
     with pytest.raises(NoRun):
         await see(work)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.sim.bitflyer.venue_account import ChildState
@@ -66,7 +66,7 @@ async def survive(room: LiveRoom, witness: Witness, *, is_port_closed: bool) -> 
     account = room.venue.accounts["main"]
     assert not [order for order in exposed if order.acceptance_id in account.live]
     ending.ask("traded on")
-    assert await ended(task) == cli.EXIT_DONE
+    assert await ended(task) == EXIT_DONE
     room.check()
     witness.check(late_ns=0, slack=0)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_HALTED
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.types.dto import Reason
@@ -74,7 +74,7 @@ async def test_lock_of_seconds_holds_up_neither_loop_nor_exits_and_does_not_halt
         assert not work.live, "what was quoted has been taken back"
         await work.until("nothing owed", lambda: not work.run.trader.owed)
         await work.new_strikes()
-        assert await work.stop() == cli.EXIT_DONE
+        assert await work.stop() == EXIT_DONE
         assert any("locked by process" in line and "no quotes until it lets go" in line for line in lines)
         assert any(line.startswith("the journal can be written again, after ") for line in lines)
         assert len(work.facts("journal")) == 2
@@ -107,7 +107,7 @@ async def test_lock_that_does_not_end_halts_and_the_halt_is_written_when_it_does
         await work.until("the halt", lambda: work.core.halted)
         assert work.core.halted is Reason.LOG_FAILURE
         await asyncio.to_thread(holder.__exit__, None, None, None)
-        assert await work.ended() == cli.EXIT_HALTED
+        assert await work.ended() == EXIT_HALTED
         assert not work.live
         assert work.room.journal()[1].halted is Reason.LOG_FAILURE
 
@@ -129,7 +129,7 @@ async def test_full_disk_is_told_before_and_its_halt_is_remembered(
         await work.until("the warning", lambda: any("MB are free for" in line for line in lines))
         assert work.core.halted is None
         fill_up(disk)
-        assert await work.ended() == cli.EXIT_HALTED
+        assert await work.ended() == EXIT_HALTED
         assert work.core.halted is Reason.LOG_FAILURE
         assert work.position == 0
         assert not work.live

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_HALTED
 from stall_then_strike.sim.bitflyer.tickets import Refusal
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import Changes, Reason
@@ -81,7 +81,7 @@ async def test_every_trip_has_its_reason_its_line_and_its_row(name: str, tmp_pat
     account = {"reconcile_sec": 10, "position_checks": 2}
     async with at_work(tmp_path, speed=30, risk={**LOOSE, **risk}, account=account) as work:
         await trip(work)
-        assert await work.ended() == cli.EXIT_HALTED
+        assert await work.ended() == EXIT_HALTED
         assert work.core.halted is reason
         await work.seconds(1)
         assert not work.live
@@ -100,7 +100,7 @@ async def test_journal_that_fails_halts_with_exits_only(tmp_path: Path, critical
         await with_a_position(work)
         sent = len(work.calls(PLACE))
         await break_the_journal(work)
-        assert await work.ended() == cli.EXIT_HALTED
+        assert await work.ended() == EXIT_HALTED
         assert work.core.halted is Reason.LOG_FAILURE
         assert work.position == 0
         await work.seconds(1)
@@ -117,7 +117,7 @@ async def test_f6_full_disk_under_a_live_log(tmp_path: Path, criticals: list[str
         folder = work.room.logs / "orders"
         folder.mkdir(parents=True)
         (folder / f"orders-{utc_day(work.room.clock.now_ns())}.csv").symlink_to("/dev/full")
-        assert await work.room.run() == cli.EXIT_HALTED
+        assert await work.room.run() == EXIT_HALTED
         assert work.core.halted is Reason.LOG_FAILURE
         assert work.position == 0
         assert any("No space left" in line for line in criticals)
@@ -143,7 +143,7 @@ async def test_waiting_after_a_halt_ends_with_the_day(tmp_path: Path) -> None:
 async def test_halted_run_that_is_stopped_ends_with_3(tmp_path: Path) -> None:
     async with at_work(tmp_path, risk={**LOOSE, "after_halt": "wait"}) as work:
         work.run.trader.halt(Reason.OPERATOR, "by the test")
-        await work.stop_and_check(cli.EXIT_HALTED)
+        await work.stop_and_check(EXIT_HALTED)
 
 
 async def test_position_of_a_halt_that_was_killed_is_closed_by_the_next_run(tmp_path: Path) -> None:
@@ -159,6 +159,6 @@ async def test_position_of_a_halt_that_was_killed_is_closed_by_the_next_run(tmp_
         work.room.cfg = work.room.cfg.model_copy(
             update={"strategy": work.room.cfg.strategy.model_copy(update=NO_STRIKES["strategy"])}
         )
-        assert await work.room.run() == cli.EXIT_HALTED
+        assert await work.room.run() == EXIT_HALTED
         assert work.position == 0
         await work.check()

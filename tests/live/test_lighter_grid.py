@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.engine.context import Context, OrderFill, Role
@@ -59,7 +59,7 @@ async def test_grid_trades_three_markets_on_lighter_and_a_restart_goes_on(tmp_pa
             cores = room.last.portfolio.cores
             ending.ask("enough")
             async with asyncio.timeout(60):
-                assert await run == cli.EXIT_DONE
+                assert await run == EXIT_DONE
             assert all(core.record.tally.rejected == 0 for core in cores), "post-only, and none was refused"
             room.check()
         assert {trade.market for trade in room.books.trades} == {0, 1, 2}

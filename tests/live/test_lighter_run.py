@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_USAGE
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.config.loader import app_config, read_layers
 from stall_then_strike.config.models import AppConfig
@@ -90,7 +91,7 @@ async def test_three_markets_are_traded_and_the_ledger_is_ours(tmp_path: Path) -
     """The run is recorded, too, and replayed to the same decisions in each market."""
     recorded = ("record.enabled=true", f"record.dir={tmp_path / 'raw'}")
     async with room_of(tmp_path, *recorded, is_verified=True) as room:
-        assert await room.run(lambda: {trade.market for trade in room.books.trades} == {0, 1, 2}, 120) == cli.EXIT_DONE
+        assert await room.run(lambda: {trade.market for trade in room.books.trades} == {0, 1, 2}, 120) == EXIT_DONE
         room.check()
         counts = room.exchange.audit.counts
         said = room.console.getvalue()
@@ -128,7 +129,7 @@ async def test_restart_after_a_stop_in_mid_air_goes_on_from_the_journal(tmp_path
             return bool(left and room.books.trades)
 
         await room.killed_run(is_in_mid_air, 60 * SPEED)
-        assert await room.trade(20) == cli.EXIT_DONE
+        assert await room.trade(20) == EXIT_DONE
         room.check()
     assert left
 
@@ -142,7 +143,7 @@ async def test_a_key_that_is_not_registered_ends_the_start_before_anything_is_se
             api_key_index=room.account.api_key_index + 1,
             private_key=Secret(other.private_key),
         )
-        assert await room.trade(5, account=wrong) == cli.EXIT_USAGE
+        assert await room.trade(5, account=wrong) == EXIT_USAGE
         said = room.console.getvalue()
         assert not room.books.order_count
     assert "api key" in said
@@ -164,5 +165,5 @@ async def test_venue_that_goes_away_and_comes_back_is_traded_again(tmp_path: Pat
             await _comes(lambda: room.books.order_count >= sent + 6)
         ending.ask("test over")
         async with asyncio.timeout(60):
-            assert await run == cli.EXIT_DONE
+            assert await run == EXIT_DONE
         room.check()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.journal.reader import JournalReader
@@ -48,7 +48,7 @@ async def test_sleep_is_a_lost_connection_and_the_account_is_asked_again(tmp_pat
         machine.sleep(60)  # of this machine; ten minutes at the venue
         await until_strikes(room, 5)
         ending.ask("enough")
-        assert await ended(run) == cli.EXIT_DONE
+        assert await ended(run) == EXIT_DONE
         told = facts(room, "pause", "channel", "report", "halt")
         after = [(fact.what, fact.detail) for fact in told if fact.ts_ns >= asleep_ns + 60 * SPEED * NS_PER_S]
         assert ("pause", "this machine slept for 60.0 s") in after
@@ -74,7 +74,7 @@ async def test_frozen_virtual_machine_is_set_right_by_the_venues_word(tmp_path: 
         assert room.clock.now_ns() - before_ns > 20 * NS_PER_S
         await until_strikes(room, 2)
         ending.ask("enough")
-        assert await ended(run) == cli.EXIT_DONE
+        assert await ended(run) == EXIT_DONE
         told = [fact.detail for fact in facts(room, "pause", "halt")]
         assert any("was set by +20.0 s" in text for text in told)
         assert any("20.0 s behind the machine's clock and the venue's: set right" in text for text in told)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
@@ -55,7 +55,7 @@ async def test_a_settlement_is_booked_to_the_unit(hour: int, carry_rate: int, tm
             assert room.clock.now_ns() < start_ns + LIMIT_S * NS_PER_S, "the settlement is not booked"
             await room.pass_time(1)
         ending.ask("the settlement is booked")
-        assert await ended(task) == cli.EXIT_DONE
+        assert await ended(task) == EXIT_DONE
         ledger = room.venue.ledger()
         assert ledger.payments, "the settlement found a position"
         assert ledger.funding

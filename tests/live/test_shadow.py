@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from stall_then_strike.app.contact.shadowing import Shadowing
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_HALTED
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
@@ -62,7 +62,7 @@ def assert_traded_on_paper(run: LiveRun | None, number: int = 0, fills: int = 1)
 
 async def test_whole_run_strikes_and_fills_and_sends_nothing(tmp_path: Path) -> None:
     async with shadow_room(tmp_path) as (room, shadowing):
-        assert await room.run(120) == cli.EXIT_DONE
+        assert await room.run(120) == EXIT_DONE
         shadowing.finish()
         assert_traded_on_paper(room.last, fills=4)
         assert_nothing_was_sent(room)
@@ -103,7 +103,7 @@ async def test_no_other_way_out_sends_anything_either(way: Callable[[LiveRun], N
     async with shadow_room(tmp_path, sections={"risk": {"stop_flat": True}}) as (room, _):
         running = asyncio.create_task(room.run(60))
         way(await strikes(room, 10))
-        assert await running == (cli.EXIT_HALTED if way is halted else cli.EXIT_DONE)
+        assert await running == (EXIT_HALTED if way is halted else EXIT_DONE)
         assert room.last is not None
         assert room.last.core.inventory.position == 0
         assert_nothing_was_sent(room)
@@ -161,7 +161,7 @@ async def test_what_changes_on_the_account_is_told_and_halts_nothing(tmp_path: P
         await room.pass_time(3)
         sent = len(calls(room))
         acting = asyncio.create_task(act())
-        assert await room.run(60) == cli.EXIT_DONE
+        assert await room.run(60) == EXIT_DONE
         await acting
         assert_traded_on_paper(room.last)
         assert len(calls(room)) == sent + 3, "only those by hand"
@@ -184,7 +184,7 @@ def calls(room: LiveRoom) -> Sequence[object]:
 
 async def test_several_instruments(tmp_path: Path) -> None:
     async with shadow_room(tmp_path, instruments=TWO, model=FlowModel(), speed=6.0) as (room, shadowing):
-        assert await room.run(60) == cli.EXIT_DONE
+        assert await room.run(60) == EXIT_DONE
         shadowing.finish()
         for number in range(2):
             assert_traded_on_paper(room.last, number, fills=0)
@@ -202,7 +202,7 @@ async def test_lighter(tmp_path: Path) -> None:
         room.attend = lambda run: shadowing.attend(run, Ending())
         code = await room.run(limit_s=60)
         shadowing.finish()
-        assert code == cli.EXIT_DONE
+        assert code == EXIT_DONE
         for number in range(2):
             assert_traded_on_paper(room.last, number, fills=0)
         assert not room.books.orders

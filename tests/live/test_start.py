@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_FAILED, EXIT_HALTED, EXIT_USAGE
 from stall_then_strike.app.trader.live_opening import failed
 from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.sim.bitflyer.rpc import RpcError
@@ -45,7 +45,7 @@ async def test_a_clock_that_is_off_while_the_preflight_asks_is_forgotten(tmp_pat
         position = await left_with_a_position(work)
         sent = len(work.calls(PLACE))
         work.room.exchange.faults.inject(Fault(kind=K.CLOCK_SKEW, seconds=20, to_s=10_000))
-        assert await work.room.run() == cli.EXIT_FAILED
+        assert await work.room.run() == EXIT_FAILED
         assert (work.position, len(work.calls(PLACE))) == (position, sent)
         assert work.room.journal()[1].halted is None
         assert not work.facts("halt")
@@ -70,7 +70,7 @@ async def test_what_goes_wrong_before_the_account_is_known_ends_the_start_only(r
             run._tell_halt = tell  # type: ignore[method-assign]  # after the pre-flight, before the connection
 
         work.room.attend = spoil
-        assert await work.room.run() == cli.EXIT_FAILED
+        assert await work.room.run() == EXIT_FAILED
         assert (work.position, len(work.calls(PLACE))) == (position, sent)
         assert work.room.journal()[1].halted is None
         assert any(reason.label in fact.detail for fact in work.facts("start_failed"))
@@ -102,10 +102,10 @@ async def test_one_429_at_a_start_is_a_pause(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "words", "expected"),
     [
-        (-32603, "Internal error", cli.EXIT_FAILED),
-        (-32000, "Service temporarily unavailable", cli.EXIT_FAILED),
-        (-32000, "API key is invalid", cli.EXIT_USAGE),
-        (-500, "Authentication failed", cli.EXIT_USAGE),
+        (-32603, "Internal error", EXIT_FAILED),
+        (-32000, "Service temporarily unavailable", EXIT_FAILED),
+        (-32000, "API key is invalid", EXIT_USAGE),
+        (-500, "Authentication failed", EXIT_USAGE),
     ],
 )
 async def test_a_server_error_at_the_login_is_not_a_wrong_key(
@@ -132,8 +132,8 @@ async def test_a_halt_that_leaves_the_position_keeps_its_word_to_the_end(after_h
         await with_a_position(work)
         await show_another_position(work)
         await work.until("halt", lambda: work.core.halted)
-        assert (await work.ended() if after_halt == "exit" else await work.stop()) == cli.EXIT_HALTED
-        assert await work.room.run(3) == cli.EXIT_HALTED
+        assert (await work.ended() if after_halt == "exit" else await work.stop()) == EXIT_HALTED
+        assert await work.room.run(3) == EXIT_HALTED
         assert [call.body for call in work.calls(PLACE) if '"MARKET"' in call.body] == []
         assert work.position
 
@@ -144,7 +144,7 @@ async def test_a_venue_that_is_gone_at_the_end_is_not_a_success(tmp_path: Path) 
         await work.new_strikes()
         await work.until("no order", lambda: not work.live and not work.core.orders.any_live)
         work.room.exchange.faults.inject(Fault(kind=K.LOSE_REQUEST, path="/v1/me/*"))
-        assert await work.stop() == cli.EXIT_FAILED
+        assert await work.stop() == EXIT_FAILED
         said = work.room.console.getvalue()
         assert "NOT CONFIRMED" in said
         assert said.count("stopping: waiting") >= 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_HALTED
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.infra.watch.heartbeat import heartbeat_path, read_beat
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
@@ -41,7 +41,7 @@ async def test_stop_before_trading_sends_nothing(tmp_path: Path) -> None:
         work.room.exchange.faults.inject(Fault(kind=K.LOSE_ANSWER, path="/v1/me/*"))
         work.task = asyncio.create_task(work.room.run(ending=work.ending))
         await work.until("hanging question", lambda: work.room.exchange.faults.struck["lose_answer"])
-        assert await work.stop() == cli.EXIT_DONE
+        assert await work.stop() == EXIT_DONE
         assert not [call for call in work.room.exchange.audit.records() if call.what.startswith("POST")]
         assert beat(work) is None
 
@@ -56,7 +56,7 @@ async def test_stop_before_trading_cancels_what_an_earlier_run_left(tmp_path: Pa
         work.ending = Ending()
         work.task = asyncio.create_task(work.room.run(ending=work.ending))
         await work.until("hanging question", lambda: work.room.exchange.faults.struck["lose_answer"])
-        assert await work.stop() == cli.EXIT_FAILED
+        assert await work.stop() == EXIT_FAILED
         await work.until_gone()
 
 
@@ -65,7 +65,7 @@ async def test_stop_while_connecting(tmp_path: Path) -> None:
         work.room.exchange.faults.inject(Fault(kind=K.RESET_SOCKETS))
         work.task = asyncio.create_task(work.room.run(ending=work.ending))
         await work.until("vain attempt", lambda: work.room.exchange.faults.struck["reset_sockets"])
-        assert await work.stop() == cli.EXIT_DONE
+        assert await work.stop() == EXIT_DONE
         assert not [call for call in work.room.exchange.audit.records() if call.what.startswith("POST")]
         assert beat(work) == "stopped"
 
@@ -74,7 +74,7 @@ async def test_stop_in_a_cut_network_is_bounded_and_not_confirmed(tmp_path: Path
     async with at_work(tmp_path, account={"stop_sec": 2}, **STILL) as work:
         await work.until("both quotes", lambda: len(work.resting) == 2)
         work.room.exchange.faults.inject(Fault(kind=K.CUT_NETWORK, to_s=1_000))
-        assert await work.stop() == cli.EXIT_FAILED
+        assert await work.stop() == EXIT_FAILED
         assert work.core.orders.any_live
         assert beat(work) == "running", "the watchdog must go on"
         work.room.exchange.faults.lift()
@@ -84,7 +84,7 @@ async def test_stop_with_an_order_in_doubt_is_not_confirmed(tmp_path: Path) -> N
     async with at_work(tmp_path, account={"stop_sec": 2}) as work:
         await work.hit(Fault(kind=K.LOSE_REQUEST, path="/v1/me/sendchildorder", count=1))
         await work.until("doubt", lambda: work.facts("send_unknown"))
-        assert await work.stop() == cli.EXIT_FAILED
+        assert await work.stop() == EXIT_FAILED
         assert beat(work) == "running"
         await work.check()
 
@@ -100,7 +100,7 @@ async def test_second_signal_hurries_and_still_cancels(tmp_path: Path) -> None:
         work.room.exchange.faults.inject(*silent)
         work.ending.on_signal("SIGINT")
         work.ending.on_signal("SIGINT")
-        assert await work.ended() == cli.EXIT_FAILED
+        assert await work.ended() == EXIT_FAILED
         asked = {name for name in names if any(name in call.body for call in work.calls(CANCEL))}
         assert asked == names
         assert len(work.calls(PLACE)) == quotes
@@ -115,7 +115,7 @@ async def test_fill_of_the_last_moment_is_closed_when_we_must_be_flat(tmp_path: 
         mute = Fault(kind=K.LOSE_FRAME, channel="lightning_executions_*", to_s=3)
         work.room.exchange.faults.inject(deaf, mute)
         work.hit_quote(40_000)
-        assert await work.stop() == cli.EXIT_DONE
+        assert await work.stop() == EXIT_DONE
         assert work.position == 0
         await work.check()
 
@@ -126,7 +126,7 @@ async def test_not_flat_in_time_is_a_failure(tmp_path: Path) -> None:
         position = await with_a_position(work)
         work.room.exchange.faults.inject(Fault(kind=K.LOSE_FRAME, channel="lightning_board_*"))
         await work.until("a stale book", lambda: work.core.book_status(work.room.clock.now_ns()) is BookStatus.STALE)
-        assert await work.stop() == cli.EXIT_FAILED
+        assert await work.stop() == EXIT_FAILED
         assert work.position == position
 
 
@@ -137,7 +137,7 @@ async def test_halt_closes_without_a_book_after_its_patience(tmp_path: Path) -> 
         work.room.exchange.faults.inject(Fault(kind=K.LOSE_FRAME, channel="lightning_board_*"))
         await work.until("a stale book", lambda: work.core.book_status(work.room.clock.now_ns()) is BookStatus.STALE)
         work.run.trader.halt(Reason.OPERATOR, "by the test")
-        assert await work.ended() == cli.EXIT_HALTED
+        assert await work.ended() == EXIT_HALTED
         assert work.position == 0
         await work.check()
 
@@ -216,6 +216,6 @@ async def test_bug_in_the_strategy_costs_its_quotes_and_then_the_day(tmp_path: P
         await work.new_strikes()
         assert work.core.halted is None
         left = 10
-        assert await work.ended() == cli.EXIT_HALTED
+        assert await work.ended() == EXIT_HALTED
         await work.check()
         assert work.decisions("halt")[0]["reason"] == "internal_error"

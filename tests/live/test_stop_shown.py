@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_HALTED
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import Reason
@@ -41,7 +41,7 @@ async def test_halt_ends_flat_although_an_execution_never_was(tmp_path: Path) ->
             await until(room, lambda: room.exchange.faults.struck.total())
             await until(room, lambda: run.core.inventory.position != room.venue.ledger().position)
             run.trader.halt(Reason.OPERATOR, "a test")
-            assert await ended(task) == cli.EXIT_HALTED
+            assert await ended(task) == EXIT_HALTED
             assert room.venue.ledger().position == 0
             room.check()
 
@@ -57,7 +57,7 @@ async def test_stop_asks_again_where_the_venue_does_not_show_the_account(tmp_pat
             room.exchange.faults.inject(Fault(kind=kind, path="/v1/me/get*", to_s=3.0))
             stopped_ns = room.clock.now_ns()
             ending.ask("a test")
-            assert await ended(task) == cli.EXIT_DONE
+            assert await ended(task) == EXIT_DONE
             assert room.last is not None
             account = room.last.core.account
             assert account is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE
 from tests.live.ten_minutes import STRATEGIES, trial
 from tests.signing import SIGNED
 
@@ -18,7 +18,7 @@ from tests.signing import SIGNED
 async def test_three_markets_are_traded_and_the_ledger_is_ours(venue: str, strategy: str, tmp_path: Path) -> None:
     outcome = await trial(venue, strategy, tmp_path, seconds=20)
     shown = "\n".join(outcome.lines())
-    assert (outcome.exit_code, outcome.difference) == (cli.EXIT_DONE, ""), shown
+    assert (outcome.exit_code, outcome.difference) == (EXIT_DONE, ""), shown
     assert all(one.orders for one in outcome.markets), shown
     assert len(outcome.markets) == 3
     assert sum(one.fills for one in outcome.markets), shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE
 from tests.live.rig import UNHURRIED, live_room
 from tests.signing import SIGNED
 
@@ -13,7 +13,7 @@ pytestmark = SIGNED
 
 async def test_books_equal_the_ledger(tmp_path: Path) -> None:
     async with live_room(tmp_path, sections={"pybotters": UNHURRIED}) as room:
-        assert await room.run(60) == cli.EXIT_DONE
+        assert await room.run(60) == EXIT_DONE
         ledger = room.venue.ledger()
         assert len(ledger.fills) > 10
         assert not room.venue.accounts["main"].live

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_HALTED
 from stall_then_strike.app.trader.observe import Observer
 from stall_then_strike.engine.portfolio import MONEY_PER_ONE
 from stall_then_strike.infra.clock import SystemClock
@@ -63,7 +63,7 @@ async def test_both_trade_and_both_ledgers_are_equal(tmp_path: Path) -> None:
     raw, again = tmp_path / "raw", tmp_path / "again"
     recorded = {"record": {"enabled": True, "dir": str(raw)}}
     async with live_room(tmp_path, instruments=TWO, speed=5, sections=CALM | recorded) as room:
-        assert await room.run(30) == cli.EXIT_DONE
+        assert await room.run(30) == EXIT_DONE
         room.check()
         assert sorted({product_of(tape) for tape in raw.glob("*Z.jsonl.zst")} - {None}) == ["ETH_JPY", "FX_BTC_JPY"]
         (events,) = raw.glob("*.events.jsonl.zst")
@@ -96,7 +96,7 @@ async def test_both_trade_and_both_ledgers_are_equal(tmp_path: Path) -> None:
 async def test_one_limit_halts_both_and_is_remembered_and_lifted_for_both(tmp_path: Path) -> None:
     sections = {**CALM, "risk": {"daily_pnl_jpy": Decimal(-15), "max_dd_jpy": Decimal(-15)}}
     async with live_room(tmp_path, instruments=TWO, speed=5, sections=sections) as room:
-        assert await room.run(300) == cli.EXIT_HALTED
+        assert await room.run(300) == EXIT_HALTED
         room.check()
         run = room.last
         assert run is not None
@@ -107,11 +107,11 @@ async def test_one_limit_halts_both_and_is_remembered_and_lifted_for_both(tmp_pa
         assert sum(parts) <= -10, parts  # closing both after the halt may win some back
         assert [venue.ledger().position for venue in room.venue.products.values()] == [0, 0], "both are closed"
         sent = room.exchange.audit.counts[SEND]
-        assert await room.run(20) == cli.EXIT_HALTED, "still halted"
+        assert await room.run(20) == EXIT_HALTED, "still halted"
         assert room.exchange.audit.counts[SEND] == sent
         halted = lift_halt(journal_of(room), room.cfg, reason="test", now_ns=SystemClock().now_ns(), locks=tmp_path)
         assert halted is not None
-        assert await room.run(10) == cli.EXIT_DONE, "the limits count from the resume"
+        assert await room.run(10) == EXIT_DONE, "the limits count from the resume"
         room.check()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_USAGE
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.engine.venue.account import CORRECTION_TAG
 from stall_then_strike.sim.bitflyer.desk import Delays
@@ -122,7 +123,7 @@ async def stop_sound(work: AtWork, *, is_all_ours: bool = True, may_take_back: b
     booked, memo = work.room.journal()
     taken_back = [fill for fill in booked if fill.row.tag == CORRECTION_TAG]
     assert may_take_back or not taken_back, f"{len(taken_back)} of {len(booked)} fills were taken back"
-    assert code == cli.EXIT_DONE, f"exit {code} at the stop"
+    assert code == EXIT_DONE, f"exit {code} at the stop"
     assert memo.inventory.position == work.position, "the position is not the venue's"
     traded = sum((1 if row["side"] == "BUY" else -1) * Decimal(row["size"]) for row in work.room.rows("trades"))
     assert traded == work.room.cfg.exchange.instrument().size(work.position), f"the trades CSV sums to {traded}"
@@ -145,4 +146,4 @@ async def first_quotes(work: AtWork) -> int | None:
     except (BaseExceptionGroup, LoginRefused) as failed:
         if not all(isinstance(cause, LoginRefused) for cause in cli.leaves(failed)):
             raise
-        return cli.EXIT_USAGE  # as the command ends
+        return EXIT_USAGE  # as the command ends

@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED
 from stall_then_strike.sim.bitflyer.ledger import Rounding
 from stall_then_strike.sim.bitflyer.tickets import Ticket
 from stall_then_strike.sim.bitflyer.venue_account import ChildOrder
@@ -247,7 +248,7 @@ async def moment_at_start(folder: Path, note: Figures, *faults: Fault) -> None:
         note["first start"] = "trades" if code is None else f"exit {code}"
         assert all(work.room.exchange.faults.struck[fault.label] for fault in faults), "the fault did not strike"
         assert work.position == 200_000, "the position was closed"
-        assert code in {None, cli.EXIT_FAILED}, f"exit {code} of what may pass by itself"
+        assert code in {None, EXIT_FAILED}, f"exit {code} of what may pass by itself"
         if code is not None:
             start_ns = work.room.clock.now_ns()
             code = await first_quotes(work)
@@ -329,7 +330,7 @@ async def whole_yen(folder: Path, note: Figures, *, settled: Rounding | None = N
         assert account is not None
         assert account.reported_ns is not None
         reported_ns = account.reported_ns
-        assert await work.stop() == cli.EXIT_DONE
+        assert await work.stop() == EXIT_DONE
         ledger = work.room.venue.ledger()
         note["fills"] = len(ledger.fills)
         note["rounded away"] = ledger.rounded / _YEN

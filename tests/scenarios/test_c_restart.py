@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_HALTED
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.sim.bitflyer.tickets import Ticket
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
@@ -109,11 +109,11 @@ async def test_c5_open_position_without_memory_is_taken_over(tmp_path: Path) -> 
     """C5: the journal is gone: the venue's position is ours at its cost, told of, and not flattened."""
     async with at_work(tmp_path, **STILL) as work:
         position = await with_a_position(work)
-        assert await work.stop() == cli.EXIT_DONE
+        assert await work.stop() == EXIT_DONE
         shutil.rmtree(work.room.cfg.journal.dir)
         sent = len(work.calls(PLACE))
         await work.start(**NO_STRIKES)
-        assert await work.stop() == cli.EXIT_DONE
+        assert await work.stop() == EXIT_DONE
         assert work.core.inventory.position == position == work.position
         assert len(work.facts("take_over")) == 1
         assert len(work.calls(PLACE)) == sent
@@ -131,7 +131,7 @@ async def test_c6_all_of_ours_are_found_among_many_orders(tmp_path: Path) -> Non
         assert len(ours) == 2
         await work.start(**NO_STRIKES)
         await work.until("cancels", lambda: {order.acceptance_id for order in work.live} == theirs)
-        assert await work.stop() == cli.EXIT_DONE
+        assert await work.stop() == EXIT_DONE
         assert {order.acceptance_id for order in work.live} == theirs
         assert not any(name in call.body for call in work.calls(CANCEL) for name in theirs)
 
@@ -162,7 +162,7 @@ async def test_c8_order_of_the_operator_is_never_cancelled(tmp_path: Path) -> No
         await work.kill()
         await work.start()
         await work.new_strikes()
-        assert await work.stop() == cli.EXIT_DONE
+        assert await work.stop() == EXIT_DONE
         await work.seconds(1)
         assert [order.acceptance_id for order in work.live] == [name]
         assert not any(name in call.body for call in work.calls(CANCEL))
@@ -172,13 +172,13 @@ async def test_c8_order_of_the_operator_is_never_cancelled(tmp_path: Path) -> No
 async def test_c9_halt_outlives_restart_and_new_settings(tmp_path: Path) -> None:
     """C9: once the kill switch has tripped, neither a restart nor a looser limit trades again."""
     async with at_work(tmp_path, risk={"daily_pnl_jpy": -1}) as work:
-        assert await work.ended() == cli.EXIT_HALTED
+        assert await work.ended() == EXIT_HALTED
         sent = len(work.calls(PLACE))
         for loose in (-1, -1_000_000):
             work.room.cfg = work.room.cfg.model_copy(
                 update={"risk": work.room.cfg.risk.model_copy(update={"daily_pnl_jpy": loose})}
             )
-            assert await work.room.run() == cli.EXIT_HALTED
+            assert await work.room.run() == EXIT_HALTED
             assert work.core.halted is Reason.KILL_PNL
         assert len(work.calls(PLACE)) == sent
         await work.check()
@@ -243,5 +243,5 @@ async def test_c13_stopped_while_a_close_is_on_its_way(*, is_answered: bool, tmp
         code = await work.stop()
         await work.seconds(1)
         assert not work.live
-        assert code == cli.EXIT_DONE
+        assert code == EXIT_DONE
         await work.check()

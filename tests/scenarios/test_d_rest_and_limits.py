@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_HALTED
 from stall_then_strike.infra.bitflyer.bitflyer_rules import LimitName
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings
 from stall_then_strike.sim.bitflyer.tickets import Refusal
@@ -57,7 +57,7 @@ async def test_d1_close_that_fails(tmp_path: Path) -> None:
         sent = len(work.calls(PLACE))
         work.room.exchange.faults.inject(Fault(kind=K.LOSE_REQUEST, path=PATHS["place"], count=1))
         work.run.trader.halt(Reason.OPERATOR, "")
-        assert await work.ended() == cli.EXIT_HALTED
+        assert await work.ended() == EXIT_HALTED
         assert work.position == 0
         assert work.room.exchange.faults.struck["lose_request"] == 1
         assert len(work.calls(PLACE)) <= sent + 2
@@ -119,7 +119,7 @@ async def test_d3_refused_because_it_would_meet_an_own_order(tmp_path: Path) -> 
                 "account": work.run._cfg.account.model_copy(update={"stop_sec": Decimal(2)}),
             }
         )
-        assert await work.stop() == cli.EXIT_FAILED
+        assert await work.stop() == EXIT_FAILED
         answers = [call.answer for call in work.calls(PLACE)[sent:]]
         assert 1 < len(answers) < 10
         assert all("-159" in answer for answer in answers)
@@ -138,7 +138,7 @@ async def test_d4_refused_for_its_size(tmp_path: Path) -> None:
         exchange = work.room.cfg.exchange.model_copy(update=sizes["exchange"])
         strategy = work.room.cfg.strategy.model_copy(update=sizes["strategy"])
         work.room.cfg = work.room.cfg.model_copy(update={"exchange": exchange, "strategy": strategy})
-        assert await work.room.run() == cli.EXIT_HALTED
+        assert await work.room.run() == EXIT_HALTED
         assert work.core.halted is Reason.REJECTS
         assert len(work.calls(PLACE)) <= 6
         assert all("-110" in call.answer for call in work.calls(PLACE))
@@ -154,7 +154,7 @@ async def test_d5_irregular_number_of_orders(tmp_path: Path) -> None:
         await work.until("halt", lambda: work.core.halted)
         assert work.core.halted is Reason.LIMIT_BREACH
         sent = len(work.calls(PLACE))
-        assert await work.stop() == cli.EXIT_HALTED
+        assert await work.stop() == EXIT_HALTED
         after = work.calls(PLACE)[sent + 2 :]  # a strike may have been on its way
         assert all('"MARKET"' in call.body for call in after)
         await work.check()
@@ -218,7 +218,7 @@ async def test_d8_cancels_without_budget_while_quotes_fill(tmp_path: Path) -> No
         assert not work.resting, "the venue's own expiry is the last resort"
         assert len(work.calls(CANCEL)) <= cancels + 2
         assert len(work.calls(PLACE)) <= sent + 2
-        assert await work.stop() == cli.EXIT_DONE
+        assert await work.stop() == EXIT_DONE
         await work.check()
 
 
@@ -233,7 +233,7 @@ async def test_d9_close_has_budget_when_quotes_have_none(tmp_path: Path) -> None
         work.run.trader.on_event(
             Control(ts_ns=now_ns, command=Command.HALT, reason=Reason.OPERATOR, detail="by the test")
         )
-        assert await work.ended() == cli.EXIT_HALTED
+        assert await work.ended() == EXIT_HALTED
         assert work.position == 0
         assert work.room.clock.now_ns() - now_ns < 60 * NS_PER_S, "it waited for a window to roll"
         await work.check()

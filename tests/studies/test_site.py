@@ -14,7 +14,7 @@ from typing import Final, get_args
 import pytest
 import yaml
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell import command
 from stall_then_strike.app.trader import live_alerts
 from stall_then_strike.app.view import state_export
 from stall_then_strike.app.watchdog import NO_HEARTBEAT
@@ -168,7 +168,7 @@ def test_handbook_has_every_alert_by_kind_and_title() -> None:
 
 
 def test_handbook_has_every_exit_code() -> None:
-    codes = [value for name, value in vars(cli).items() if name.startswith("EXIT_")]
+    codes = [value for name, value in vars(command).items() if name.startswith("EXIT_")]
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", section("Exit codes"), re.MULTILINE)] == sorted(codes)
 
 

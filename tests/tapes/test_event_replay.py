@@ -11,7 +11,7 @@ import pytest
 import zstandard
 from loguru import logger
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE
 from stall_then_strike.config.models import AppConfig, LogConfig
 from stall_then_strike.engine.strategies import configured
 from stall_then_strike.engine.strategy import MakeStrategy
@@ -64,8 +64,8 @@ async def test_live_runs_are_replayed_row_for_row(tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     async with live_room(tmp_path, speed=10.0) as room:
         recording(room, raw)
-        assert await room.run(90) == cli.EXIT_DONE
-        assert await room.run(45) == cli.EXIT_DONE
+        assert await room.run(90) == EXIT_DONE
+        assert await room.run(45) == EXIT_DONE
         assert len(room.venue.ledger().fills) > 10
     logs = event_logs(raw)
     assert [open_run(path).beginnings.first.memo is None for path in logs] == [True, False]
@@ -103,7 +103,7 @@ async def test_nothing_is_recorded_unless_it_is_asked_for(tmp_path: Path) -> Non
         room.cfg = room.cfg.model_copy(
             update={"record": room.cfg.record.model_copy(update={"dir": str(tmp_path / "raw")})}
         )
-        assert await room.run(10) == cli.EXIT_DONE
+        assert await room.run(10) == EXIT_DONE
         assert room.last is not None
         assert room.last.trader.on_input is None
     assert not (tmp_path / "raw").exists()
@@ -122,7 +122,7 @@ async def test_recording_that_fails_is_told_and_trading_goes_on(
     try:
         async with live_room(tmp_path, speed=20.0) as room:
             recording(room, tmp_path / "raw")
-            assert await room.run(60) == cli.EXIT_DONE
+            assert await room.run(60) == EXIT_DONE
             assert room.rows("decisions")
     finally:
         logger.remove(sink)

@@ -6,7 +6,7 @@ import io
 from contextlib import ExitStack
 from pathlib import Path
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.trader.live_run import open_run
 from stall_then_strike.config.models import AppConfig
@@ -33,7 +33,7 @@ async def test_live_trading_runs_on_a_venue_in_one_file(tmp_path: Path) -> None:
     with ExitStack() as stack:
         parts = open_parts(stack, cfg, venue, tmp_path, console, clock.now_ns())
         async with open_run(parts, cfg, clock, venue, connection, Ending()) as run:
-            assert await run.run(60.0) == cli.EXIT_DONE
+            assert await run.run(60.0) == EXIT_DONE
             assert run.core.record.tally.strikes > 5
     assert "always there" in console.getvalue()
     with JournalReader.open(journal_path(cfg.journal.dir, cfg.exchange.product_code)) as reader:

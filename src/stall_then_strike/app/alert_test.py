@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.watch.alerts import URLS_VARIABLE, Alerts, load_alert_urls
@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     )
 
 
-@cli.command("alert_test", patient=True)
+@command("alert_test", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     parser().parse_args(argv)
@@ -34,11 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ConfigError(f"{URLS_VARIABLE} is not set; accepted: apprise URLs, such as tgram://TOKEN/CHAT")
     except ConfigError as error:
         sys.stderr.write(f"alert_test: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     taken = alerts.try_each("test", "This is a test: alerts of the trader arrive here.")
     for number, (name, is_taken) in enumerate(zip(urls.masked, taken, strict=True), 1):
         sys.stdout.write(f"{number} {name}: {'delivered' if is_taken else 'NOT delivered'}\n")
-    return cli.EXIT_DONE if all(taken) else cli.EXIT_FAILED
+    return EXIT_DONE if all(taken) else EXIT_FAILED
 
 
 if __name__ == "__main__":

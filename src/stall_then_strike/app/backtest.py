@@ -21,6 +21,14 @@ from loguru import logger
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_HALTED,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    command,
+)
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
 from stall_then_strike.app.shell.prompt import leave_out_what_lasts
@@ -113,7 +121,7 @@ def _sets(args: argparse.Namespace) -> list[str]:
     return sets
 
 
-@cli.command("backtest")
+@command("backtest")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
@@ -123,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.require_open_files()
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
-            return cli.EXIT_DONE
+            return EXIT_DONE
         if not args.tapes:
             raise ConfigError("no TAPE was named; accepted: one or more tapes (.jsonl or .jsonl.zst)")
         found = tape_files(args.tapes, *cfg.products)
@@ -140,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 import numba  # noqa: F401 - only to see whether it is installed
     except ConfigError as error:
         sys.stderr.write(f"backtest: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     return _run(cfg, args)
 
 
@@ -170,11 +178,11 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
                 except cli.Interrupted as stop:
                     folder.why = f"stopped by {stop}"
                     sys.stderr.write(f"backtest: stopped by {stop} before the end of the tapes\n")
-                    code = cli.EXIT_INTERRUPTED
+                    code = EXIT_INTERRUPTED
                 folder.exit_code = code
             if logs.failure is not None:
                 raise logs.failure
-            if code != cli.EXIT_INTERRUPTED:
+            if code != EXIT_INTERRUPTED:
                 screen.console.print(f"output {output_hash(folder.files.each)}", highlight=False)
             return code
     except (LogError, FeedError, ConfigError, BaseExceptionGroup) as error:
@@ -188,7 +196,7 @@ def _failed(error: BaseException) -> int:
         raise error
     for cause in causes:
         sys.stderr.write(f"backtest: {cause}\n")
-    return cli.EXIT_USAGE if isinstance(causes[0], ConfigError) else cli.EXIT_FAILED
+    return EXIT_USAGE if isinstance(causes[0], ConfigError) else EXIT_FAILED
 
 
 def _replay(cfg: AppConfig, args: argparse.Namespace, logs: RunLogs, screen: Screen) -> int:
@@ -334,7 +342,7 @@ def _compiled(cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs:
             _last(cfg, outcome, columns_.manifest, fills.of(outcome.end_ns)), folder=str(logs.run.folder), ended=ended
         )
     )
-    return cli.EXIT_DONE if outcome.halted is None else cli.EXIT_HALTED
+    return EXIT_DONE if outcome.halted is None else EXIT_HALTED
 
 
 def _last(cfg: AppConfig, outcome: Outcome, held: Manifest, day_fills: int) -> Snapshot:

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.wide_table import print_table
 from stall_then_strike.research.calibration.live_latencies import CANCEL, ORDER, in_words, samples, write_samples
@@ -72,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("calibrate", patient=True, silent="stall_then_strike")  # warnings of the tape reader are for a trader
+@command("calibrate", patient=True, silent="stall_then_strike")  # warnings of the tape reader are for a trader
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
@@ -89,10 +90,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _calibrate(record, found.tapes, args.out)
     except (ConfigError, CalibrationError, JournalError) as error:
         sys.stderr.write(f"calibrate: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     except OSError as error:
         sys.stderr.write(f"calibrate: {error.filename or args.out} cannot be written: {error.strerror}\n")
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
 
 
 # --- input ------------------------------------------------------------------------------------------------------------
@@ -160,7 +161,7 @@ def _latencies_only(record: LiveRecord, out: Path) -> int:
         raise CalibrationError(f"{_names(record.sources)}: no order, so no latency; accepted: a record with orders")
     out.mkdir(parents=True, exist_ok=True)
     _show_latencies(found, write_samples(out, found, _names(record.sources), None), Console())
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 def _calibrate(record: LiveRecord, tapes: Sequence[Path], out: Path) -> int:
@@ -177,7 +178,7 @@ def _calibrate(record: LiveRecord, tapes: Sequence[Path], out: Path) -> int:
     print_table(console, comparison_table(result))
     _show_latencies(found, written, console)
     console.print(f"{out / 'calibration.json'}\n{out / 'calibration.yml'}", highlight=False, soft_wrap=True)
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 def _show_latencies(found: Mapping[str, Sequence[float]], written: Mapping[str, Path], console: Console) -> None:

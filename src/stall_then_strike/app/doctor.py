@@ -17,6 +17,7 @@ from loguru import logger
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_HALTED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.trader.preflight import preflight
 from stall_then_strike.app.view.checks import as_json, is_halted, show
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("doctor", patient=True)
+@command("doctor", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Check and return the exit code."""
     args = parser().parse_args(argv)
@@ -62,17 +63,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
-            return cli.EXIT_DONE
+            return EXIT_DONE
         try:
             with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
                 results = runner.run(examine(cfg, args))
         except KeyboardInterrupt:
-            return cli.EXIT_FAILED
+            return EXIT_FAILED
     if args.json:
         sys.stdout.write(as_json(results))
     else:
         show(results, Console())
-    return exit_code(results) or (cli.EXIT_HALTED if is_halted(results) else cli.EXIT_DONE)
+    return exit_code(results) or (EXIT_HALTED if is_halted(results) else EXIT_DONE)
 
 
 async def examine(cfg: AppConfig, args: argparse.Namespace) -> list[CheckResult]:

@@ -18,6 +18,7 @@ from typing import Final
 from loguru import logger
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.config.loader import effective_yaml
@@ -72,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("record")
+@command("record")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
@@ -82,10 +83,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.require_open_files()
     except ConfigError as error:
         sys.stderr.write(f"record: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     if args.check:
         sys.stdout.write(effective_yaml(cfg))
-        return cli.EXIT_DONE
+        return EXIT_DONE
     codes = [product.code for product in products]
     try:
         with (
@@ -101,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not all(isinstance(cause, LogError | FeedError) for cause in causes):
             raise
         sys.stderr.write("".join(f"record: {cause}\n" for cause in dict.fromkeys(map(str, causes))))
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
 
 
 def _load(args: argparse.Namespace) -> tuple[AppConfig, list[Product]]:
@@ -170,16 +171,16 @@ async def _tell(recorder: Recorder) -> None:
 
 def _finish(states: Sequence[ProductState], why: str) -> int:
     """Print the last lines. A product without a book or with lost frames makes the command fail."""
-    code = cli.EXIT_DONE
+    code = EXIT_DONE
     for state in states:
         _say(_line(state))
         logger.info("{}", _line(state))
         if not state.has_book:
             sys.stderr.write(f"record: {state.product}: no book was recorded; {state.silence or 'no snapshot came'}\n")
-            code = cli.EXIT_FAILED
+            code = EXIT_FAILED
         if state.lost:
             sys.stderr.write(f"record: {state.product}: {state.lost} frames were lost: the disk was too slow\n")
-            code = cli.EXIT_FAILED
+            code = EXIT_FAILED
     _say(f"stopped: {why}")
     return code
 

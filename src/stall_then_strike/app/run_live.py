@@ -17,6 +17,7 @@ from pathlib import Path
 from stall_then_strike.app.contact.contact_report import write_report
 from stall_then_strike.app.contact.shadowing import Shadowing
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.trader.live_opening import Opening, run_opened
 from stall_then_strike.config.layers import show
@@ -57,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("run_live")
+@command("run_live")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
@@ -68,15 +69,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ConfigError(f"env: {cfg.env} is not for this command; accepted: live or sim")
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
-            return cli.EXIT_DONE
+            return EXIT_DONE
         account = None if cfg.env == "sim" else venue_of(cfg).account(cfg)
         alerts = Alerts(load_alert_urls(), pause_sec=float(cfg.watch.alert_pause_sec), clock=SystemClock())
         if not args.yes and not args.shadow and not _is_confirmed(cfg, args.layers):
             sys.stderr.write("run_live: not started\n")
-            return cli.EXIT_USAGE
+            return EXIT_USAGE
     except ConfigError as error:
         sys.stderr.write(f"run_live: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     opening = Opening(
         command="run_live",
         cfg=cfg,
@@ -106,7 +107,7 @@ def _in_shadow(opening: Opening, duration_s: float | None) -> int:
         write_report(path, shadowing.report(f"{' and '.join(cfg.products)} at {where}"))
     except LogError as error:
         sys.stderr.write(f"run_live: {error}\n")
-        return code or cli.EXIT_FAILED
+        return code or EXIT_FAILED
     sys.stdout.write(f"report: {path}\n")
     return code
 

@@ -23,6 +23,7 @@ from rich.console import Console
 
 from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.trader.paper_run import PaperRun, recorded_feeds
 from stall_then_strike.app.view.after_run import Step
@@ -78,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("run_paper")
+@command("run_paper")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
@@ -97,10 +98,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ConfigError(f"env: {cfg.env} is not for this command; accepted: paper or sim")
     except ConfigError as error:
         sys.stderr.write(f"run_paper: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     if args.check:
         sys.stdout.write(effective_yaml(cfg))
-        return cli.EXIT_DONE
+        return EXIT_DONE
     return _run(cfg, args)
 
 
@@ -226,7 +227,7 @@ def _failed(error: BaseException, *, sim: bool) -> int:
         sys.stderr.write(f"run_paper: {cause}\n")
     if not sim and any(type(cause) is FeedError for cause in causes):  # and not a tape's error
         sys.stderr.write("run_paper: without network, `run_paper --sim` trades on the embedded exchange\n")
-    return cli.EXIT_FAILED
+    return EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from stall_then_strike.app.shell import cli, venue_flags
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
@@ -109,7 +110,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("sim_exchange")
+@command("sim_exchange")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
@@ -126,21 +127,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         plan = venue_flags.read_faults(args)
     except ConfigError as error:
         sys.stderr.write(f"sim_exchange: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     try:
         markets, source, clock = _market(args)
     except TapeError as error:
         sys.stderr.write(f"sim_exchange: --tape {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     except OSError as error:
         sys.stderr.write(f"sim_exchange: --tape {args.tape}: {error.strerror}; accepted: a tape (.jsonl, .jsonl.zst)\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     try:
         with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
             return runner.run(_serve(markets, source, clock, plan, args))
     except* TapeError as broken:
         sys.stderr.write("".join(f"sim_exchange: {error}\n" for error in broken.exceptions))
-    return cli.EXIT_FAILED
+    return EXIT_FAILED
 
 
 def _market(args: argparse.Namespace) -> tuple[list[Market], MarketSource, ScaledClock | None]:
@@ -183,7 +184,7 @@ async def _serve(
             private = open_accounts(markets, [key], settings)
         exchange = BitflyerExchange(source, clock=clock, host=args.host, port=args.port, private=private, faults=plan)
         if not await venue_flags.is_listening(stack, exchange, "sim_exchange", args):
-            return cli.EXIT_FAILED
+            return EXIT_FAILED
         _announce(exchange, key if private is not None else None)
         with cli.signals_heard(ending.on_signal):
             await _until_end(exchange, ending, args.duration)
@@ -194,7 +195,7 @@ async def _serve(
     )
     if plan is not None:
         venue_flags.tell_struck(exchange.faults)
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 def _announce(exchange: BitflyerExchange, key: ApiKey | None) -> None:

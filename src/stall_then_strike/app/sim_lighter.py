@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from stall_then_strike.app.shell import cli, venue_flags
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
@@ -78,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("sim_lighter")
+@command("sim_lighter")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         plan = venue_flags.read_faults(args, FaultVenue.LIGHTER, LIGHTER_RECIPES)
     except ConfigError as error:
         sys.stderr.write(f"sim_lighter: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
         return runner.run(_serve(plan, args))
 
@@ -113,7 +114,7 @@ async def _serve(plan: FaultPlan | None, args: argparse.Namespace) -> int:
     keys = [first, *(exchange.add_key(first.account_index, index) for index in more)]
     async with AsyncExitStack() as stack:
         if not await venue_flags.is_listening(stack, exchange, "sim_lighter", args):
-            return cli.EXIT_FAILED
+            return EXIT_FAILED
         _announce(exchange, keys, args.plan)
         with cli.signals_heard(ending.on_signal):
             await first_of(asyncio.Event().wait(), ending.wanted, limit_s=args.duration)
@@ -125,7 +126,7 @@ async def _serve(plan: FaultPlan | None, args: argparse.Namespace) -> int:
     )
     if plan is not None:
         venue_flags.tell_struck(exchange.faults)
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 def _announce(exchange: LighterExchange, keys: Sequence[Credentials], plan: str) -> None:

@@ -20,6 +20,7 @@ import orjson
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.view.run_sums import as_json as run_json
 from stall_then_strike.app.view.run_sums import sums_of
@@ -71,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("state", patient=True)
+@command("state", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
@@ -87,10 +88,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _show(path, run, cfg, is_json=args.json)
     except ConfigError as error:
         sys.stderr.write(f"state: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     except JournalError as error:
         sys.stderr.write(f"state: {error}\n")
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
 
 
 def _refuse_mixtures(flags: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -165,7 +166,7 @@ def _show(path: Path, run: Run | None, cfg: AppConfig, *, is_json: bool) -> int:
         if run is not None:
             shown["run"] = run_json(sums_of(run, SystemClock().now_ns()))
         sys.stdout.write(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode() + "\n")
-        return cli.EXIT_DONE
+        return EXIT_DONE
     console = Console(highlight=False)
     if run is not None:
         console.print(run.line())
@@ -178,7 +179,7 @@ def _show(path: Path, run: Run | None, cfg: AppConfig, *, is_json: bool) -> int:
         if len(views) > 1:
             console.print(f"\n{view.instrument.product_code}", style="bold")
         console.print(render(view))
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 def _resume(path: Path, cfg: AppConfig, args: argparse.Namespace) -> int:
@@ -187,19 +188,19 @@ def _resume(path: Path, cfg: AppConfig, args: argparse.Namespace) -> int:
         raise JournalError(f"{path} is in use by {view.held_by}; stop it first")
     if view.halt is None:
         sys.stdout.write("not halted: nothing to lift\n")
-        return cli.EXIT_DONE
+        return EXIT_DONE
     if not args.yes and not _confirmed(view):
-        return cli.EXIT_FAILED if sys.stdin.isatty() else cli.EXIT_USAGE
+        return EXIT_FAILED if sys.stdin.isatty() else EXIT_USAGE
     reason = " ".join((args.reason or "no reason given").split())[:_REASON_CHARS]
     before = lift_halt(path, cfg, reason=reason, now_ns=SystemClock().now_ns())
     if before is None or before.halted is None:
         sys.stdout.write("not halted any more: nothing to lift\n")
-        return cli.EXIT_DONE
+        return EXIT_DONE
     sys.stdout.write(
         f"lifted: {before.halted.label} of {utc_iso(before.halt_ns)[:19]}Z. Trading goes on at the next start; "
         "the day's limits count anew from here.\n"
     )
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 def _confirmed(view: StateView) -> bool:
@@ -226,9 +227,9 @@ def _export(path: Path, cfg: AppConfig, folder: Path) -> int:
                 counts |= {str(place.relative_to(folder) / name): count for name, count in rows.items()}
     except OSError as error:
         sys.stderr.write(f"state: {error.filename or folder} cannot be written: {error.strerror}\n")
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
     sys.stdout.write("".join(f"{folder / name}: {count:,} rows\n" for name, count in counts.items()))
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
 from stall_then_strike.app.shell.wide_table import print_table
@@ -195,7 +196,7 @@ class Stopper:
             raise cli.Interrupted
 
 
-@cli.command("sweep", silent="stall_then_strike.infra")  # garbage frames are counted, not warned of
+@command("sweep", silent="stall_then_strike.infra")  # garbage frames are counted, not warned of
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -219,13 +220,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _Sweep(args, cfg, keys, stopper, command=_command(arguments, args.tapes)).run()
     except ConfigError as error:
         _say(error)
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     except (StallThenStrikeError, OSError) as error:
         _say(error)
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
     except cli.Interrupted:
         _say(f"stopped before the first run by {stopper.why}")
-        return cli.EXIT_INTERRUPTED
+        return EXIT_INTERRUPTED
 
 
 def _tapes(named: Sequence[str], cfg: AppConfig) -> list[str]:
@@ -325,7 +326,7 @@ class _Sweep:
             if not whole:
                 made = f"{len(journal.records):,} of {plan.runs:,} runs"
                 self._print(f"stopped by {self._stopper.why} after {made}; the same command continues")
-                return cli.EXIT_INTERRUPTED
+                return EXIT_INTERRUPTED
             records = sweep_result.ordered(journal.records.values(), plan)
             worth = sweep_result.deflated(records, plan)
             sweep_result.write_tables(folder, records, plan)
@@ -333,7 +334,7 @@ class _Sweep:
             journal.write_head({**head, "digest": digest, "identity": found})
         self._show(plan, records, worth)
         self._print(f"results in {folder}")
-        return cli.EXIT_DONE if all(record.done for record in records) else cli.EXIT_FAILED
+        return EXIT_DONE if all(record.done for record in records) else EXIT_FAILED
 
     def _plan(self, columns: Columns) -> Plan:
         from stall_then_strike.config.loader import effective_tree

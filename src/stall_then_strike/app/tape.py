@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.config.models import ExchangeConfig, LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
@@ -168,7 +169,7 @@ def _add_units(flags: argparse.ArgumentParser) -> None:
     )
 
 
-@cli.command("tape", patient=True)
+@command("tape", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
@@ -178,16 +179,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = args.do(args)
     except ConfigError as error:
         sys.stderr.write(f"tape: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     except FileExistsError as error:
         sys.stderr.write(f"tape: {error.filename}: exists already; choose another name\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     except OSError as error:
         sys.stderr.write(f"tape: {error.filename or ''}: {error.strerror or error}\n")
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
     except (TapeError, LogError) as error:
         sys.stderr.write(f"tape: {error}\n")
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
     return code
 
 
@@ -220,7 +221,7 @@ def _info(args: argparse.Namespace) -> int:
             run = open_run(path)
             said = f"{path.name}: events of a {run.mode} run on {' and '.join(run.cfg.products)}"
             Console().print(said, highlight=False, markup=False, soft_wrap=True)
-    return cli.EXIT_FAILED if any(tape.error for tape in audited) else cli.EXIT_DONE
+    return EXIT_FAILED if any(tape.error for tape in audited) else EXIT_DONE
 
 
 def _facts(tape: Audited) -> Iterator[tuple[str, ...]]:
@@ -262,7 +263,7 @@ def _paragraph(row: tuple[str, ...]) -> str:
 
 
 def _check(args: argparse.Namespace) -> int:
-    code = cli.EXIT_DONE
+    code = EXIT_DONE
     for path in args.tapes:
         if is_event_log(path):
             code = max(code, _check_events(path))
@@ -272,7 +273,7 @@ def _check(args: argparse.Namespace) -> int:
         sys.stdout.write(f"{path}: {'BAD' if faults else 'good'}, {tape.audit.messages:,} messages\n")
         for fault in faults:
             sys.stdout.write(f"  {fault}\n")
-            code = cli.EXIT_FAILED
+            code = EXIT_FAILED
         for product, book in tape.audit.books().items():
             if book.execution_gaps:
                 sys.stdout.write(
@@ -291,9 +292,9 @@ def _check_events(path: Path) -> int:
             count += 1
     except TapeError as error:
         sys.stdout.write(f"{path}: BAD after {count:,} events\n  {error}\n")
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
     sys.stdout.write(f"{path}: good, {count:,} events\n")
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 def _bytes(count: int) -> str:
@@ -357,7 +358,7 @@ def _convert(args: argparse.Namespace) -> int:
         base = stem if args.out is None else args.out.with_name(args.out.name.removesuffix(".parquet"))
         for path in write_parquet(args.tape, base, instrument):
             sys.stdout.write(f"{path}: {_bytes(path.stat().st_size)}\n")
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 def _instrument(args: argparse.Namespace) -> Instrument:
@@ -390,12 +391,12 @@ def _replay(args: argparse.Namespace) -> int:
             raise logs.failure
     names = " and ".join(run.cfg.products)
     sys.stdout.write(f"{names}, {run.mode}, {run.program}: {rows:,} rows in {args.out}\n")
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 def _wrote(path: Path, messages: int) -> int:
     sys.stdout.write(f"{path}: {messages:,} messages, {_bytes(path.stat().st_size)}\n")
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 # --- arguments -------------------------------------------------------------------------------------------------------

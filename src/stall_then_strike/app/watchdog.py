@@ -24,6 +24,7 @@ from typing import Final
 from loguru import logger
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
@@ -175,7 +176,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("watchdog")
+@command("watchdog")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
@@ -187,24 +188,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.require_open_files()
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
-            return cli.EXIT_DONE
+            return EXIT_DONE
         if args.alive:
             return _alive(cfg)
         if cfg.env == "paper":
             raise ConfigError("env: paper has no orders to cancel; accepted: live or sim")
         if args.now and not args.yes and not _is_sure(cfg):
             sys.stdout.write("nothing was sent\n")
-            return cli.EXIT_FAILED
+            return EXIT_FAILED
         venue = venue_of(cfg)
         hand = venue.cancel_all(cfg, venue.account(cfg))
         with cli.signals_held():
             return _now(hand) if args.now else _watch(cfg, hand, args)
     except (ConfigError, AuthRefused) as error:
         sys.stderr.write(f"watchdog: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     except (LogError, NoAnswer) as error:
         sys.stderr.write(f"watchdog: {error}\n")
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
 
 
 def _alive(cfg: AppConfig) -> int:
@@ -213,12 +214,12 @@ def _alive(cfg: AppConfig) -> int:
     beat, age = read_beat(path), age_sec(path, SystemClock().now_ns())
     if beat is None or age is None:
         sys.stdout.write(f"no heartbeat in {path}\n")
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
     is_young = age < cfg.watch.heartbeat_limit_sec
     said = beat.state if is_young or beat.state == "stopped" else "silent, without a report that it stopped"
     limit = "" if is_young else f" (watch.heartbeat_limit_sec is {plain(cfg.watch.heartbeat_limit_sec)})"
     sys.stdout.write(f"{said}, last heartbeat {age:.1f} s ago{limit}\n")
-    return cli.EXIT_DONE if is_young and beat.state == "running" else cli.EXIT_FAILED
+    return EXIT_DONE if is_young and beat.state == "running" else EXIT_FAILED
 
 
 def _is_sure(cfg: AppConfig) -> bool:
@@ -244,7 +245,7 @@ def _now(hand: Hand) -> int:
         "the venue accepted the cancel-all; it may have missed an order that was accepted just before: "
         f"check the open orders, or send again in {PAUSE_S} s\n"
     )
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 def _watch(cfg: AppConfig, hand: Hand, args: argparse.Namespace) -> int:
@@ -281,7 +282,7 @@ async def _until_stopped(
             ending.ask("duration over")
         run.why = ending.why
         logger.info("stopped watching: {}", ending.why)
-        return cli.EXIT_DONE
+        return EXIT_DONE
 
 
 def _on_off(is_on: bool) -> str:

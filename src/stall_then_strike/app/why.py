@@ -16,6 +16,7 @@ import orjson
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.story.why_moment import AGO, parse_asked
 from stall_then_strike.app.story.why_runs import runs_for
@@ -67,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("why", patient=True)
+@command("why", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     given = sys.argv[1:] if argv is None else argv
@@ -93,15 +94,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         story = replace(story, runs=tuple(run.line() for run in runs))
     except ConfigError as error:
         sys.stderr.write(f"why: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     except JournalError as error:
         sys.stderr.write(f"why: {error}\n")
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
     if args.json:
         sys.stdout.write(orjson.dumps(as_json(story), option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
         Console(highlight=False).print(render(story, zone))
-    return cli.EXIT_DONE if story.is_found else cli.EXIT_FAILED
+    return EXIT_DONE if story.is_found else EXIT_FAILED
 
 
 def _window(text: str) -> float:

@@ -14,7 +14,7 @@ from stall_then_strike.app.contact.assumed.deviations import Deviations
 from stall_then_strike.app.contact.contact_report import report_text
 from stall_then_strike.app.contact.rehearsal import Stage
 from stall_then_strike.app.contact.rehearsing import Rehearsing, rehearsal_settings
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.sim.exchange.flow_model import FlowModel
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
@@ -50,7 +50,7 @@ async def rehearsed(
         rehearsing = Rehearsing(room.cfg, 500, has_trip=has_trip)
         room.strategy, room.attend = rehearsing.make, lambda run: rehearsing.attend(run, ending)
         code = await room.run(240, ending)
-        watch, figures = rehearsing.finish(is_confirmed=code == cli.EXIT_DONE)
+        watch, figures = rehearsing.finish(is_confirmed=code == EXIT_DONE)
         lines = list(rehearsing.timeline.lines(has_trip=has_trip))
         text = report_text("Rehearsal", "loopback", 0, figures, watch.deviations, lines)
         assert KEY.key not in text
@@ -74,7 +74,7 @@ async def assert_nothing_is_left(room: LiveRoom) -> None:
 async def test_faithful_exchange_has_no_deviation(has_trip: bool, tmp_path: Path) -> None:
     async with rehearsed(tmp_path, has_trip=has_trip) as (code, rehearsing, room, found):
         assert [(one.name, one.seen) for one in found] == []
-        assert code == cli.EXIT_DONE
+        assert code == EXIT_DONE
         assert rehearsing.strategy is not None
         assert rehearsing.strategy.stage is Stage.DONE
         fills = room.venue.ledger().fills
@@ -136,7 +136,7 @@ async def test_signal_at_any_stage_leaves_nothing(stage: Stage, tmp_path: Path) 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(interrupt())
             code = await room.run(240, ending)
-        assert code == cli.EXIT_DONE
+        assert code == EXIT_DONE
         assert not room.venue.accounts["main"].live
         watch, _ = rehearsing.finish(is_confirmed=True)
         is_early = stage in {Stage.RESTING, Stage.CANCELLING}  # what was bought is sold by the end of a run, too

@@ -13,6 +13,7 @@ import pytest
 from stall_then_strike.app.contact.assumed.deviations import Deviations
 from stall_then_strike.app.contact.shadowing import Shadowing
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.sim.exchange.flow_model import FlowModel
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
@@ -82,7 +83,7 @@ async def shadowed(
         room.attend = lambda run: shadowing.attend(run, Ending())
         hand = asyncio.create_task(trade_by_hand(room)) if has_hand else None
         room.cfg = direct.at(*relay.addresses)
-        code, why = cli.EXIT_FAILED, ""
+        code, why = EXIT_FAILED, ""
         try:
             code = await room.run(DURATION_S)
         except ExceptionGroup as raised:
@@ -104,7 +105,7 @@ async def shadowed(
 async def test_faithful_exchange_has_no_deviation(tmp_path: Path) -> None:
     async with shadowed(tmp_path) as (code, _, room, found):
         assert [(one.name, one.seen, one.example) for one in found] == []
-        assert code == cli.EXIT_DONE
+        assert code == EXIT_DONE
         assert room.last is not None
         assert room.last.core.record.tally.strikes > 10
 
@@ -115,7 +116,7 @@ async def test_every_deliberate_deviation_is_found_and_named(tmp_path: Path) -> 
     async with shadowed(tmp_path, list(WAYS.values()), has_hand=True) as (code, _, room, found):
         assert len(WAYS) >= 18
         assert [name for name, way in WAYS.items() if way.found not in found.names] == []
-        assert code == cli.EXIT_DONE
+        assert code == EXIT_DONE
         assert room.last is not None
         assert "the account's collateral has changed" in found.names
         assert "the private channel tells of what this run did not do" in found.names
@@ -143,7 +144,7 @@ GRAVE = {
 async def test_what_a_live_run_would_end_by_is_named(name: str, tmp_path: Path) -> None:
     way, words = GRAVE[name]
     async with shadowed(tmp_path, [way]) as (code, why, room, found):
-        assert code != cli.EXIT_DONE
+        assert code != EXIT_DONE
         assert words in why
         assert way.found in found.names
         assert not room.exchange.audit.records("POST /v1/me/sendchildorder")

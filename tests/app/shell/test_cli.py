@@ -10,6 +10,7 @@ import pytest
 from loguru import logger
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import command
 
 
 def test_signal_whose_exception_was_lost_is_raised_again() -> None:
@@ -22,7 +23,7 @@ def test_signal_whose_exception_was_lost_is_raised_again() -> None:
 
 
 def test_what_a_command_does_not_show_is_logged_again_after_it(capsys: pytest.CaptureFixture[str]) -> None:
-    @cli.command("quiet", silent="tests")
+    @command("quiet", silent="tests")
     def main(argv: Sequence[str] | None = None) -> int:
         logger.warning("the warning")
         return 0

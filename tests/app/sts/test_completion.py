@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_USAGE
 from stall_then_strike.app.sts.completion import main, script
 
 pytest.importorskip("shtab")
@@ -31,5 +31,5 @@ def test_zsh_takes_its_script() -> None:
 
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "shtab", None)
-    assert main(["bash"]) == cli.EXIT_USAGE
+    assert main(["bash"]) == EXIT_USAGE
     assert "needs shtab from the extra completion" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_USAGE
 from stall_then_strike.app.sts.program import VERBS, main
 
 PROJECT = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
@@ -24,33 +24,33 @@ def test_every_script_is_a_verb_of_the_same_command() -> None:
 
 @pytest.mark.parametrize("flag", ["--help", "-h", "help"])
 def test_help_names_every_verb(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([flag]) == cli.EXIT_DONE
+    assert main([flag]) == EXIT_DONE
     out = capsys.readouterr().out
     assert [name for name in VERBS if f"\n  {name} " not in out] == []
     assert max(map(len, out.splitlines())) <= 80
 
 
 def test_without_a_verb_the_help_comes_and_the_exit_code_of_bad_arguments(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == cli.EXIT_USAGE
+    assert main([]) == EXIT_USAGE
     assert capsys.readouterr().out.startswith("usage: sts VERB")
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--version"]) == cli.EXIT_DONE
+    assert main(["--version"]) == EXIT_DONE
     assert capsys.readouterr().out == f"sts {PROJECT['version']}\n"
 
 
 def test_unknown_verb_is_named_with_those_accepted(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run_liv"]) == cli.EXIT_USAGE
+    assert main(["run_liv"]) == EXIT_USAGE
     error = capsys.readouterr().err
     assert error.startswith("sts: run_liv is no verb; accepted: init, doctor")
     assert "run_live" in error
 
 
 def test_exit_code_and_arguments_are_the_verbs_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run-paper", "--check", "--set", "strategy.ttl_ms=501"]) == cli.EXIT_DONE
+    assert main(["run-paper", "--check", "--set", "strategy.ttl_ms=501"]) == EXIT_DONE
     assert "ttl_ms: 501" in capsys.readouterr().out
-    assert main(["report", str(tmp_path)]) == cli.EXIT_USAGE
+    assert main(["report", str(tmp_path)]) == EXIT_USAGE
 
 
 @pytest.mark.parametrize("name", VERBS)

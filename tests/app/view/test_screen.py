@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_FAILED, EXIT_INTERRUPTED, command
 from stall_then_strike.app.shell.output import QUEUE_BYTES, Outlet, watched
 from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.app.view.snapshot import Snapshot
@@ -255,18 +255,18 @@ def test_a_terminal_that_knows_no_cursor_gets_lines(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_bug_is_shown_and_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
-    @cli.command("broken")
+    @command("broken")
     def main(argv: Sequence[str] | None = None) -> int:
         raise RuntimeError("a bug")
 
-    assert main() == cli.EXIT_FAILED
+    assert main() == EXIT_FAILED
     assert "RuntimeError: a bug" in capsys.readouterr().err
 
 
 def test_ctrl_c_before_a_run_needs_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    @cli.command("early")
+    @command("early")
     def main(argv: Sequence[str] | None = None) -> int:
         raise KeyboardInterrupt
 
-    assert main() == cli.EXIT_INTERRUPTED
+    assert main() == EXIT_INTERRUPTED
     assert capsys.readouterr().err == "early: interrupted\n"

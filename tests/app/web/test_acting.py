@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from stall_then_strike.app.control.reloading import Settings
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_HALTED
 from tests.app.web.console_rig import BROWSER, Console, chromium, console, logged_in
 from tests.live.test_control import Files
 from tests.scenarios.at_work import CANCEL, STILL, AtWork, at_work
@@ -85,7 +85,7 @@ async def test_commands_of_the_browser_have_their_effect_at_the_exchange(tmp_pat
         await work.until("larger quotes", lambda: {order.size for order in work.resting} == {200_000})
 
         await act(page, "halt", "the end")
-        assert await work.ended() == cli.EXIT_HALTED
+        assert await work.ended() == EXIT_HALTED
         await expect(page.locator(".badge")).to_contain_text("no run answers", timeout=10_000)
         assert not list(shown.folder.iterdir()), "the console writes nothing"
         facts = [fact.detail for fact in work.facts("operator")]

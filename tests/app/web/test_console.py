@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
 from stall_then_strike.app.web.console import _check_address, main, parser
 from tests.app.web.console_rig import TOKEN, console
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "192.168.0.7", "::"])  # noqa: S104 - these are refused
 def test_other_addresses_are_refused(address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--host", address]) == cli.EXIT_USAGE
+    assert main(["--host", address]) == EXIT_USAGE
     assert f"--host {address} is reached by others" in capsys.readouterr().err
 
 
@@ -27,7 +27,7 @@ def test_an_address_for_others_is_warned_of_when_it_is_wanted(capsys: pytest.Cap
 
 
 def test_a_name_is_no_address(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--host", "localhost.example"]) == cli.EXIT_USAGE
+    assert main(["--host", "localhost.example"]) == EXIT_USAGE
     assert "accepted: an IP address" in capsys.readouterr().err
 
 
@@ -35,7 +35,7 @@ def test_a_token_that_can_be_guessed_is_refused_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STS_CONSOLE_TOKEN", "hunter2")
-    assert main([]) == cli.EXIT_USAGE
+    assert main([]) == EXIT_USAGE
     error = capsys.readouterr().err
     assert error == "console: STS_CONSOLE_TOKEN: the token is too short; accepted: 16 characters or more\n"
 
@@ -44,7 +44,7 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     blocked = "import sys; sys.modules['nicegui'] = None\nfrom stall_then_strike.app.web.console import main\n"
     program = [sys.executable, "-c", f"{blocked}sys.exit(main([]))"]
     done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == cli.EXIT_USAGE
+    assert done.returncode == EXIT_USAGE
     assert done.stderr == (
         "console: needs nicegui from the extra console, which is not installed; "
         "accepted: pip install 'stall-then-strike[console]'\n"
@@ -66,7 +66,7 @@ def test_the_token_is_made_and_told_once_and_a_signal_ends_it(tmp_path: Path) ->
     assert len(process.stdout.readline().removeprefix("token: ").strip()) == 32
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (cli.EXIT_DONE, "", "")
+    assert (process.returncode, out, err) == (EXIT_DONE, "", "")
     assert not list(tmp_path.iterdir())
 
 
@@ -80,7 +80,7 @@ def test_a_given_token_is_never_told_and_a_taken_port_is(tmp_path: Path) -> None
             text=True,
             check=False,
         )
-        assert taken.returncode == cli.EXIT_FAILED
+        assert taken.returncode == EXIT_FAILED
         assert f"127.0.0.1:{first.port}: Address already in use" in taken.stderr
         first.process.terminate()
         out, err = first.process.communicate(timeout=30)

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from playwright.async_api import Page, expect
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE
 from stall_then_strike.app.web.guard import SOCKET
 from tests.app.web.console_rig import BROWSER, TOKEN, Console, chromium, console, logged_in
 from tests.e2e.commands import Process, rows, running, wait_until
@@ -112,4 +112,4 @@ async def stops_by_the_browser(page: Page, daemon: Process) -> None:
     await expect(page.locator(".ask .told")).to_contain_text("stopping in good order")
     await page.click(".ask .no")
     await until("end of the daemon", lambda: daemon.poll() is not None)
-    assert daemon.poll() == cli.EXIT_DONE
+    assert daemon.poll() == EXIT_DONE

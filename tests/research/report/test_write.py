@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.app import report
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_USAGE
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.logs.run_files import KINDS, RunFiles
 from stall_then_strike.infra.logs.run_record import RunRecord
@@ -166,7 +166,7 @@ def test_times_are_of_the_language_or_of_the_zone_asked_for() -> None:
 )
 def test_page_names_its_zone(flags: tuple[str, ...], shown: str, tmp_path: Path) -> None:
     write(tmp_path, "decisions", [hold(0, "budget"), hold(3599, "budget")])
-    assert report.main([str(tmp_path), *flags]) == cli.EXIT_DONE
+    assert report.main([str(tmp_path), *flags]) == EXIT_DONE
     assert shown in (tmp_path / "report.html").read_text(encoding="utf-8").partition("<script")[0]
 
 
@@ -174,7 +174,7 @@ def test_page_names_its_zone(flags: tuple[str, ...], shown: str, tmp_path: Path)
 def test_no_zone_is_refused(zone: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         report.main([str(tmp_path), "--tz", zone])
-    assert ended.value.code == cli.EXIT_USAGE
+    assert ended.value.code == EXIT_USAGE
     assert "is not a zone; accepted: IANA names" in capsys.readouterr().err
 
 

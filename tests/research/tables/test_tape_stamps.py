@@ -11,7 +11,7 @@ import pytest
 
 from stall_then_strike.app import tape
 from stall_then_strike.app.backtest import main as backtest_main
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.research.figures.log_rows import ReportInputError
 from stall_then_strike.research.figures.mid_path import mids_of_tapes
@@ -58,7 +58,7 @@ def test_stamps_in_another_unit(
 ) -> None:
     path = write(tmp_path / "t.jsonl", market, lambda ns: ns // OTHER_UNITS[unit])
     code, out = told(path, capsys)
-    assert code == cli.EXIT_FAILED
+    assert code == EXIT_FAILED
     assert f"it looks like {unit}" in out
     all_ways_refuse(path, rf"t\.jsonl:3: .*it looks like {unit}", tmp_path)
 
@@ -69,7 +69,7 @@ def test_stamps_of_another_zone(
 ) -> None:
     path = write(tmp_path / "t.jsonl", market, lambda ns: ns + shift_h * HOUR_NS)
     code, out = told(path, capsys)
-    assert code == cli.EXIT_FAILED
+    assert code == EXIT_FAILED
     assert "not UTC" in out
     all_ways_refuse(path, words, tmp_path)
 
@@ -81,7 +81,7 @@ def test_one_wrong_date_of_the_venue_is_told_and_is_no_reason_to_refuse(
     text = market[first].text.replace('"exec_date":"2026', '"exec_date":"2025')
     path = write(tmp_path / "t.jsonl", [*market[:first], replace(market[first], text=text), *market[first + 1 :]])
     code, out = told(path, capsys)
-    assert code == cli.EXIT_FAILED
+    assert code == EXIT_FAILED
     assert "1 of " in out
     assert len(list(one_run([path]))) == len(market)
     assert prepared([path], AppConfig(), tmp_path / "cache").manifest.messages == len(market)
@@ -92,7 +92,7 @@ def test_tape_without_executions_is_bad(
 ) -> None:
     path = write(tmp_path / "t.jsonl", [frame for frame in market if "executions" not in frame.channel])
     code, out = told(path, capsys)
-    assert code == cli.EXIT_FAILED
+    assert code == EXIT_FAILED
     assert "no execution" in out
 
 
@@ -101,7 +101,7 @@ def test_stamps_that_run_backwards_are_bad(
 ) -> None:
     path = write(tmp_path / "t.jsonl", [*market[5:], *market[:5]])
     code, out = told(path, capsys)
-    assert code == cli.EXIT_FAILED
+    assert code == EXIT_FAILED
     assert "earlier than the previous one" in out
 
 
@@ -114,7 +114,7 @@ def test_stamps_that_are_none_are_an_error_with_the_line(
     path = write(tmp_path / "t.jsonl", market)
     path.write_text(path.read_text() + f'{{"recv_ns":{stamp},"msg":{{}}}}\n' + '{"recv_ns":1,"msg":{}}\n')
     code, out = told(path, capsys)
-    assert code == cli.EXIT_FAILED
+    assert code == EXIT_FAILED
     assert f"t.jsonl:{len(market) + 1}: " in out
     with pytest.raises(TapeError, match=rf"t\.jsonl:{len(market) + 1}: "):
         prepared([path], AppConfig(), tmp_path / "cache")
@@ -125,7 +125,7 @@ def test_byte_order_mark_is_no_part_of_a_tape(
 ) -> None:
     path = write(tmp_path / "t.jsonl", market)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert told(path, capsys)[0] == cli.EXIT_DONE
+    assert told(path, capsys)[0] == EXIT_DONE
     assert prepared([path], AppConfig(), tmp_path / "cache").manifest.messages == len(market)
 
 
@@ -133,7 +133,7 @@ def test_byte_order_mark_is_no_part_of_a_tape(
 def test_commands_end_in_words(market: Sequence[Frame], tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", market, lambda ns: ns // 10**6)
     ended = backtest(path, "--log-dir", tmp_path / "logs", cache=tmp_path / "cache")
-    assert (ended.returncode, "milliseconds" in ended.stderr) == (cli.EXIT_FAILED, True)
+    assert (ended.returncode, "milliseconds" in ended.stderr) == (EXIT_FAILED, True)
     assert "Traceback" not in ended.stderr
 
 
@@ -154,11 +154,11 @@ def test_level_that_columns_cannot_hold_is_traded_by_the_interpreted_engine(
     outputs = set()
     for engine in ("auto", "interpreted"):
         ended = backtest(path, "--engine", engine, "--log-dir", tmp_path / engine, cache=tmp_path / "cache")
-        assert ended.returncode == cli.EXIT_DONE, ended.stderr
+        assert ended.returncode == EXIT_DONE, ended.stderr
         outputs.add(ended.stdout.split("output ")[1])
     assert len(outputs) == 1
     ended = backtest(path, "--engine", "compiled", "--log-dir", tmp_path / "compiled", cache=tmp_path / "cache")
-    assert ended.returncode == cli.EXIT_FAILED
+    assert ended.returncode == EXIT_FAILED
     assert "beyond what prepared tapes can hold" in ended.stderr
 
 
@@ -169,5 +169,5 @@ def test_auto_says_that_it_tells_every_message_where_columns_cannot_hold_a_tape(
     path = write(tmp_path / "t.jsonl", [cheap(frame) for frame in market])
     monkeypatch.setattr("stall_then_strike.app.backtest.is_short", lambda tapes: False)
     where = ["--log-dir", str(tmp_path / "logs"), "--set", f"backtest.cache_dir={tmp_path / 'cache'}"]
-    assert backtest_main([str(path), *where]) == cli.EXIT_DONE
+    assert backtest_main([str(path), *where]) == EXIT_DONE
     assert "15,000,000,000,000 lots" in capfd.readouterr().err

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.app import tape
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.research.calibration.quote_tracks import hear
 from stall_then_strike.research.tables.prepare import BeyondColumns, prepared
@@ -42,7 +42,7 @@ def test_odd_values(channel: str, key: str, raw: str, tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text("".join(lines))
     for args in (["check"], ["info"], ["convert", "--to", "parquet"], ["convert", "--to", "npz"]):
-        assert tape.main([*args, str(path)]) in (cli.EXIT_DONE, cli.EXIT_FAILED)
+        assert tape.main([*args, str(path)]) in (EXIT_DONE, EXIT_FAILED)
     with suppress(BeyondColumns):
         assert prepared([path], AppConfig(), tmp_path / "cache").manifest.messages == len(lines)
     TapeSource(path).advance(1 << 62)

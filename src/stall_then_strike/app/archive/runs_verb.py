@@ -22,6 +22,7 @@ from rich.table import Table
 from stall_then_strike.app.archive.packing import pack, packable
 from stall_then_strike.app.archive.pruning import goes, prune, size_of
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.wide_table import print_table
 from stall_then_strike.app.view.amounts import span
@@ -64,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("runs", patient=True)
+@command("runs", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
@@ -80,10 +81,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _prune([run for run in old if run is not known.all[-1]], args, now_ns)
     except ConfigError as error:
         sys.stderr.write(f"runs: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     except (LogError, OSError) as error:
         sys.stderr.write(f"runs: {error}\n")
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
 
 
 def _refuse_mixtures(flags: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -100,17 +101,17 @@ def _list(known: RunList, now_ns: int, *, is_json: bool) -> int:
     every = [sums_of(run, now_ns) for run in known.all]
     if is_json:
         sys.stdout.write(orjson.dumps(list(map(as_json, every)), option=orjson.OPT_INDENT_2).decode() + "\n")
-        return cli.EXIT_DONE
+        return EXIT_DONE
     if not every:
         sys.stdout.write(f"{known.folder}: no runs\n")
-        return cli.EXIT_DONE
+        return EXIT_DONE
     table = Table(title=f"runs of {known.folder}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for name in ("run", "", "took", "fills", "realised", ""):
         table.add_column(name, no_wrap=True)
     for sums in every:
         table.add_row(*_cells(sums))
     print_table(Console(highlight=False), table)
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 def _cells(sums: RunSums) -> tuple[str, ...]:
@@ -124,7 +125,7 @@ def _pack(old: Sequence[Run]) -> int:
     todo = [run for run in old if packable(run)]
     freed = sum(map(pack, todo))
     sys.stdout.write(f"{len(todo)} runs packed, {_megabytes(freed)} freed\n")
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 def _prune(old: Sequence[Run], args: argparse.Namespace, now_ns: int) -> int:
@@ -132,7 +133,7 @@ def _prune(old: Sequence[Run], args: argparse.Namespace, now_ns: int) -> int:
     todo = [run for run in old if not run.is_running and goes(run, keep_trades=keep)]
     if not todo:
         sys.stdout.write(f"{args.log_dir}: nothing is older than {args.older_than:g} days\n")
-        return cli.EXIT_DONE
+        return EXIT_DONE
     total = 0
     for run in todo:
         size = size_of(goes(run, keep_trades=keep))
@@ -146,20 +147,20 @@ def _prune(old: Sequence[Run], args: argparse.Namespace, now_ns: int) -> int:
     for run in todo:
         prune(run, keep_trades=keep)
     sys.stdout.write(f"{len(todo)} runs pruned, {_megabytes(total)} freed\n")
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 def _asked(number: int, size: int) -> int | None:
     """Ask on the terminal; the exit code unless the answer is yes."""
     if not sys.stdin.isatty():
         sys.stderr.write("runs: prune asks before, and there is no terminal; accepted: --yes\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     sys.stdout.write(f"Delete this of {number} runs, {_megabytes(size)}? [y/N] ")
     sys.stdout.flush()
     if sys.stdin.readline().strip().lower() in ("y", "yes"):
         return None
     sys.stdout.write("nothing was deleted\n")
-    return cli.EXIT_FAILED
+    return EXIT_FAILED
 
 
 def _megabytes(size: int) -> str:

@@ -26,6 +26,7 @@ from stall_then_strike.app.contact.lighter_probe.lighter_listening import listen
 from stall_then_strike.app.contact.listening import listen
 from stall_then_strike.app.contact.watching import Figures
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.config.loader import effective_yaml
@@ -74,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("probe", patient=True)
+@command("probe", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
@@ -83,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.require_open_files()
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
-            return cli.EXIT_DONE
+            return EXIT_DONE
         cfg = cfg.by_instrument()[0]
         account = None
         if not args.public and cfg.env != "sim":
@@ -91,14 +92,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         path = claim_report(args.report, "probe")
     except ConfigError as error:
         sys.stderr.write(f"probe: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     try:
         with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
             return runner.run(_probe(cfg, account, args, path))
     except (ConfigError, LogError) as error:
         path.unlink(missing_ok=True)
         sys.stderr.write(f"probe: {error}\n")
-        return cli.EXIT_FAILED if isinstance(error, LogError) else cli.EXIT_USAGE
+        return EXIT_FAILED if isinstance(error, LogError) else EXIT_USAGE
 
 
 async def _probe(
@@ -125,7 +126,7 @@ async def _probe(
     for line in terminal_lines(figures, found, width):
         _say(line)
     _say(f"\nreport: {path}" + ("; please send it in" if len(found) else ""))
-    return cli.EXIT_FAILED if len(found) else cli.EXIT_DONE
+    return EXIT_FAILED if len(found) else EXIT_DONE
 
 
 async def _listen(

@@ -28,6 +28,7 @@ from stall_then_strike.app.contact.contact_flags import (
 from stall_then_strike.app.contact.contact_report import report_text, terminal_lines, write_report
 from stall_then_strike.app.contact.rehearsing import Rehearsing, rehearsal_settings
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.trader.live_opening import Opening, run_opened
 from stall_then_strike.config.loader import effective_yaml
@@ -83,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("rehearse")
+@command("rehearse")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
@@ -96,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg = rehearsal_settings(cfg)
         if args.check:
             sys.stdout.write(effective_yaml(cfg))
-            return cli.EXIT_DONE
+            return EXIT_DONE
         account = None if cfg.env == "sim" else venue_account(cfg)
         _require_consent(cfg, args)
         if account is not None:
@@ -104,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         path = claim_report(args.report, "rehearsal")
     except (ConfigError, VenueError) as error:
         sys.stderr.write(f"rehearse: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     rehearsing = Rehearsing(cfg, round(args.distance * 100), has_trip=args.round_trip)
     opening = Opening(
         command="rehearse",
@@ -126,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _tell(rehearsing: Rehearsing, cfg: AppConfig, path: Path, code: int) -> int:
     """Write and show the report; returns the exit code."""
-    watch, figures = rehearsing.finish(is_confirmed=code == cli.EXIT_DONE)
+    watch, figures = rehearsing.finish(is_confirmed=code == EXIT_DONE)
     lines = list(rehearsing.timeline.lines(has_trip=rehearsing.has_trip))
     where = "the embedded exchange" if cfg.env == "sim" else cfg.exchange.base_url
     text = report_text(
@@ -136,10 +137,10 @@ def _tell(rehearsing: Rehearsing, cfg: AppConfig, path: Path, code: int) -> int:
         write_report(path, text)
     except LogError as error:
         sys.stderr.write(f"rehearse: {error}\n")
-        code = code or cli.EXIT_FAILED
+        code = code or EXIT_FAILED
     shown = [*lines, "", *terminal_lines(figures, watch.deviations, shutil.get_terminal_size().columns)]
     sys.stdout.write("\n".join([*shown, "", f"report: {path}", ""]))
-    return code or (cli.EXIT_FAILED if len(watch.deviations) else cli.EXIT_DONE)
+    return code or (EXIT_FAILED if len(watch.deviations) else EXIT_DONE)
 
 
 def _require_consent(cfg: AppConfig, args: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ import orjson
 from stall_then_strike.app.control.socket_client import NoRun, Told, ask
 from stall_then_strike.app.control.verbs import MEANING, Verb, one_line
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.infra.logs.run_list import Run, RunList
 from stall_then_strike.types.errors import ConfigError
@@ -54,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("ctl", patient=True)
+@command("ctl", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
@@ -65,10 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return asyncio.run(_command(args))
     except NoRun as error:
         sys.stderr.write(f"ctl: no run answers: {error}; runs have their socket in their folders below --log-dir\n")
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
     except ConfigError as error:
         sys.stderr.write(f"ctl: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
 
 
 def running_run(known: RunList, name: str | None) -> Run:
@@ -93,7 +94,7 @@ async def _command(args: argparse.Namespace) -> int:
         told = await ask(path, "GET", _STATUS)
         if args.json and told.is_done:
             sys.stdout.write(orjson.dumps(told.content["snapshot"], option=orjson.OPT_INDENT_2).decode() + "\n")
-            return cli.EXIT_DONE
+            return EXIT_DONE
         return _tell(told)
     verb, body = Verb(args.command), {"reason": one_line(args.reason)}
     question = f"{MEANING[verb]}\n"
@@ -103,13 +104,13 @@ async def _command(args: argparse.Namespace) -> int:
             return _tell(told)
         question, body["seen"] = f"{told.text}\n", told.content["digest"]
     if not args.yes and not _is_confirmed(verb, question):
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     return _tell(await ask(path, "POST", verb.value, body))
 
 
 def _tell(told: Told) -> int:
     (sys.stdout if told.is_done else sys.stderr).write(f"{'' if told.is_done else 'ctl: refused: '}{told.text}\n")
-    return cli.EXIT_DONE if told.is_done else cli.EXIT_FAILED
+    return EXIT_DONE if told.is_done else EXIT_FAILED
 
 
 def _is_confirmed(verb: Verb, question: str) -> bool:

@@ -24,6 +24,7 @@ import orjson
 
 from stall_then_strike.app.lighter_commands import lighter_tables
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.infra.line.own_machine import is_own_machine
 from stall_then_strike.lighter import LighterDealer
@@ -111,7 +112,7 @@ def _sending(
     return flags
 
 
-@cli.command("lighter", patient=True)
+@command("lighter", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
@@ -122,13 +123,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             return runner.run(_run(args))
     except (ConfigError, UnfitOrder, AuthRefused) as error:
         sys.stderr.write(f"lighter: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     except VenueError as error:
         sys.stderr.write(f"lighter: {error}\n")
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
     except _Declined:
         sys.stdout.write("nothing was sent\n")
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
 
 
 def _refuse_mixtures(flags: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -182,7 +183,7 @@ async def _markets(args: argparse.Namespace) -> int:
         )
     else:
         lighter_tables.show_markets(markets)
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 async def _balance(dealer: LighterDealer, args: argparse.Namespace) -> int:
@@ -191,7 +192,7 @@ async def _balance(dealer: LighterDealer, args: argparse.Namespace) -> int:
         _print_json(balance)
     elif isinstance(balance, dict):
         lighter_tables.show_balance(balance)
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 async def _positions(dealer: LighterDealer, args: argparse.Namespace) -> int:
@@ -200,7 +201,7 @@ async def _positions(dealer: LighterDealer, args: argparse.Namespace) -> int:
         _print_json(positions)
     elif isinstance(positions, dict):
         lighter_tables.show_positions(positions)
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 async def _orders(dealer: LighterDealer, args: argparse.Namespace) -> int:
@@ -209,7 +210,7 @@ async def _orders(dealer: LighterDealer, args: argparse.Namespace) -> int:
         _print_json(orders)
     else:
         lighter_tables.show_orders(orders, dealer.markets)
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 # --- orders ----------------------------------------------------------------------------------------------------------
@@ -337,7 +338,7 @@ def _tell(
         )
     else:
         sys.stdout.write(f"{lighter_tables.told(order, dealer.markets)}\n")
-    return cli.EXIT_DONE if is_good else cli.EXIT_FAILED
+    return EXIT_DONE if is_good else EXIT_FAILED
 
 
 async def _tell_gone(dealer: LighterDealer, args: argparse.Namespace, is_meant: Callable[[Order], bool]) -> int:
@@ -357,7 +358,7 @@ async def _tell_gone(dealer: LighterDealer, args: argparse.Namespace, is_meant: 
     else:
         sys.stdout.write(f"accepted, but not seen to be gone after {sum(LOOKS_S):.0f} s\n")
         lighter_tables.show_orders(left, dealer.markets)
-    return cli.EXIT_DONE if is_gone else cli.EXIT_FAILED
+    return EXIT_DONE if is_gone else EXIT_FAILED
 
 
 def _is_of(order: Order, index: int) -> bool:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.wide_table import print_table
 from stall_then_strike.infra.accounts_file import XLIGHTER, exchange_named
@@ -56,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("refresh_instruments", patient=True)
+@command("refresh_instruments", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
@@ -69,14 +70,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             runner.run(loader.refresh())
     except ConfigError as error:
         sys.stderr.write(f"refresh_instruments: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     except VenueError as error:
         sys.stderr.write(f"refresh_instruments: {error}\n")
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
     _show_json(loader) if args.json else _show_table(loader)
     for trouble in troubles:
         sys.stderr.write(f"refresh_instruments: {trouble}\n")
-    return cli.EXIT_FAILED if troubles else cli.EXIT_DONE
+    return EXIT_FAILED if troubles else EXIT_DONE
 
 
 def _exchange(text: str) -> str:

@@ -1,6 +1,7 @@
 """Shared by the commands.
 
-cli             common flags, signals, and errors as exit codes
+command         what makes a function a command: output, errors, exit codes
+cli             common flags, the configuration they name, signals
 command_parser  arguments, with examples and exit codes in each help text
 venue_flags     flags and faults of the commands that serve an exchange
 ending          the request to end a run, and its reason

@@ -1,30 +1,21 @@
-"""Shared by the commands: common flags, signals, and errors as exit codes.
-
-Exit codes: 0 done, or stopped by a signal in good order; 1 runtime failure; 2 bad configuration or arguments, before
-anything is sent; 3 halted by the kill switch; 130 stopped by a signal before the run began (`sweep` and compiled
-`backtest`: before all was done). A screen that cannot be written does not change the exit code.
-"""
+"""Shared by the commands: common flags, the configuration they name, signals."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import functools
 import math
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from loguru import logger
 
 from stall_then_strike import config
-from stall_then_strike.app.shell.command_parser import hint
-from stall_then_strike.app.shell.output import watched
 from stall_then_strike.config.layers import Tree
 from stall_then_strike.config.loader import app_config, explained, load_app_config, located, read_layers
 from stall_then_strike.config.models import AppConfig
@@ -34,12 +25,6 @@ from stall_then_strike.engine.strategies import ParametersUnfit, StrategyUnusabl
 from stall_then_strike.infra.logs.run_list import Run
 from stall_then_strike.types.errors import ConfigError
 from stall_then_strike.venues.lighter_units import with_units
-
-EXIT_DONE: Final = 0
-EXIT_FAILED: Final = 1
-EXIT_USAGE: Final = 2
-EXIT_HALTED: Final = 3
-EXIT_INTERRUPTED: Final = 130
 
 CONFIGS: Final = Path("configs")
 LOGS: Final = Path("logs")
@@ -75,50 +60,6 @@ def _is_without_terminal() -> bool:
 
 _IS_WITHOUT_TERMINAL: Final = _is_without_terminal()
 """As of the start, because a terminal that has hung up cannot be found any more."""
-
-
-class Main(Protocol):
-    """A command."""
-
-    def __call__(self, argv: Sequence[str] | None = None) -> int:
-        """Run and return the exit code."""
-        ...
-
-
-def command(name: str, *, patient: bool = False, silent: str | None = None) -> Callable[[Main], Main]:
-    """Make a command whose output can neither block nor end it (:mod:`output`).
-
-    ``patient`` commands, which answer a question, wait for their reader while there is one. What the package ``silent``
-    logs is not shown. An unexpected exception is shown and ends the command with EXIT_FAILED.
-    """
-
-    def wrap(main: Main) -> Main:
-        @functools.wraps(main)
-        def run(argv: Sequence[str] | None = None) -> int:
-            with watched(patient=patient):
-                logger.remove()
-                sink = logger.add(sys.stderr, level="WARNING", format=f"{name}: {{message}}")
-                if silent is not None:
-                    logger.disable(silent)
-                if sys.stderr.isatty():
-                    sys.stderr.write(hint(name))
-                try:
-                    return main(argv)
-                except KeyboardInterrupt:
-                    sys.stderr.write(f"{name}: interrupted\n")
-                    return EXIT_INTERRUPTED
-                except Exception:  # noqa: BLE001 - the interpreter would block on writing the traceback
-                    traceback.print_exc()
-                    return EXIT_FAILED
-                finally:
-                    if silent is not None:
-                        logger.enable(silent)
-                    with suppress(ValueError):  # the run's own log has replaced it
-                        logger.remove(sink)
-
-        return run
-
-    return wrap
 
 
 def add_config_flags(parser: argparse.ArgumentParser, *, override: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import PROGRAM, command_parser
 from stall_then_strike.app.sts.program import VERBS
 from stall_then_strike.types.errors import ConfigError
@@ -27,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("completion", patient=True)
+@command("completion", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     shell = parser().parse_args(argv).shell
@@ -35,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(script(shell))
     except ConfigError as error:
         sys.stderr.write(f"completion: {error}\n")
-        return cli.EXIT_USAGE
-    return cli.EXIT_DONE
+        return EXIT_USAGE
+    return EXIT_DONE
 
 
 def script(shell: str) -> str:

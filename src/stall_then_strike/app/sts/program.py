@@ -5,11 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from types import MappingProxyType, ModuleType
 from typing import Final, NamedTuple
 
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_USAGE, Main, command
 from stall_then_strike.app.shell.command_parser import PROGRAM
 
 _PACKAGE: Final = "stall_then_strike"
@@ -97,22 +96,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = VERBS.get(given[0].replace("-", "_")) if given else None
     if verb is None:
         return _tell(given)
-    run: cli.Main = verb.load().main
+    run: Main = verb.load().main
     return run(given[1:])
 
 
-@cli.command(PROGRAM, patient=True)
+@command(PROGRAM, patient=True)
 def _tell(argv: Sequence[str] | None = None) -> int:
     """What the program itself answers."""
     word = argv[0] if argv else ""
     if word in {"-V", "--version"}:
+        from importlib.metadata import version  # a fifth of the program's start
+
         sys.stdout.write(f"{PROGRAM} {version(_PACKAGE)}\n")
     elif word in {"", "-h", "--help", "help"}:
         sys.stdout.write(help_text())
     else:
         sys.stderr.write(f"{PROGRAM}: {word} is no verb; accepted: {', '.join(VERBS)}\n")
-        return cli.EXIT_USAGE
-    return cli.EXIT_DONE if word else cli.EXIT_USAGE
+        return EXIT_USAGE
+    return EXIT_DONE if word else EXIT_USAGE
 
 
 def help_text() -> str:

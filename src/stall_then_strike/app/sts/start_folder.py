@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import PROGRAM, command_parser
 
 _FOLDERS: Final = ("logs", "data/raw", "data/journal")
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("init", patient=True)
+@command("init", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     folder: Path = parser().parse_args(argv).folder
@@ -48,13 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"{'made' if _is_made(copy) else 'kept'}  {copy.target}\n")
     except OSError as error:
         sys.stderr.write(f"init: {error.filename or folder} cannot be written: {error.strerror}\n")
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
     there = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
     sys.stdout.write(
         f"\nNext:\n  {there}{PROGRAM} run_paper --sim --duration 60   a minute on paper, without keys and network\n"
         f"  {there}{PROGRAM} doctor                          what real orders still need (keys go into .env)\n"
     )
-    return cli.EXIT_DONE
+    return EXIT_DONE
 
 
 def _copies(folder: Path) -> Iterator[_Copy]:

@@ -18,6 +18,7 @@ from rich.console import Console
 from stall_then_strike import __version__
 from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_FAILED, EXIT_USAGE
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.prompt import answer_promptly
 from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, Through, directly, run_live
@@ -164,4 +165,4 @@ def failed(command: str, error: BaseException) -> int:
     for cause in causes:
         sys.stderr.write(f"{command}: {cause}\n")
     is_refused = any(isinstance(cause, ConfigError | LoginRefused) for cause in causes)
-    return cli.EXIT_USAGE if is_refused else cli.EXIT_FAILED
+    return EXIT_USAGE if is_refused else EXIT_FAILED

@@ -21,6 +21,7 @@ from stall_then_strike.app.control.metrics_text import Histograms
 from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.control.station import Run, Station
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_HALTED, EXIT_USAGE
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
 from stall_then_strike.app.trader.live_alerts import PAUSE, LiveAlerts, day_report
@@ -221,7 +222,7 @@ class LiveRun:
         code = await first_of(self._preflight(), self._ending.wanted)
         if code is None:
             return await self._stopped_early()
-        if code != cli.EXIT_DONE:
+        if code != EXIT_DONE:
             return code
         self._is_checked = True
         self.trader.on_event(CallsMade(ts_ns=self._clock.now_ns(), calls=self.connection.calls_made))
@@ -236,7 +237,7 @@ class LiveRun:
             await self._cancel_the_rest()
             is_written = await self._write_the_rest()
         code = self._finish(observer)
-        return code if is_written or code != cli.EXIT_DONE else cli.EXIT_FAILED
+        return code if is_written or code != EXIT_DONE else EXIT_FAILED
 
     async def _preflight(self) -> int:
         results = await preflight(self._cfg, self._account, self.connection, self._clock, self._parts.folder)
@@ -248,7 +249,7 @@ class LiveRun:
                 level = "WARNING" if result.verdict is Verdict.WARNING else "ERROR"
                 logger.log(level, "pre-flight: {}: {}; {}", result.name, result.text, result.advice)
         code = exit_code(results)
-        if code == cli.EXIT_USAGE:  # after any other code a supervisor restarts the run every few seconds
+        if code == EXIT_USAGE:  # after any other code a supervisor restarts the run every few seconds
             faults = (f"{result.name}: {result.text}" for result in results if result.verdict is Verdict.FAULT)
             self._parts.alerts.send(AlertKind.STOP, "not started", self._account.redact("; ".join(faults)))
         return code
@@ -258,8 +259,8 @@ class LiveRun:
         await self._cancel_the_rest()
         logger.info("ended before trading: {}; {}", self._ending.why, self._end.last_words())
         if self.portfolio.halted is not None:
-            return cli.EXIT_HALTED
-        return cli.EXIT_FAILED if self.portfolio.any_live else cli.EXIT_DONE
+            return EXIT_HALTED
+        return EXIT_FAILED if self.portfolio.any_live else EXIT_DONE
 
     async def _trade(self, observer: Observer, duration_s: float | None) -> None:
         """Connect, trade to the end, and stop in good order."""
@@ -351,11 +352,11 @@ class LiveRun:
         logger.info("ended: {}", ended)
         parts.alerts.send(AlertKind.STOP, "stopped", f"{ended}; {self._end.last_words()}")
         if halted is not None:
-            return cli.EXIT_HALTED
+            return EXIT_HALTED
         is_held = any(core.inventory.position for core in portfolio.cores)
         was_to_be_flat = self._cfg.risk.stop_flat and is_held
         is_done = self._end.is_shown and not portfolio.any_live and not was_to_be_flat and portfolio.start_fault is None
-        return cli.EXIT_DONE if is_done else cli.EXIT_FAILED  # an unconfirmed end counts as failed
+        return EXIT_DONE if is_done else EXIT_FAILED  # an unconfirmed end counts as failed
 
     # --- events
 

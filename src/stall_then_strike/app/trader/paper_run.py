@@ -13,7 +13,7 @@ from loguru import logger
 from stall_then_strike.app.control.metrics_text import Histograms
 from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.control.station import Run, Station
-from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_HALTED
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
 from stall_then_strike.app.trader.observe import FeedCondition, Observer
@@ -286,7 +286,7 @@ class PaperRun:
         if self._steps:
             self._screen.end(after_run(last, self._steps))
         logger.info("ended: {}", ended)
-        return cli.EXIT_DONE if halted is None else cli.EXIT_HALTED
+        return EXIT_DONE if halted is None else EXIT_HALTED
 
 
 def recorded_feeds(cfg: AppConfig) -> Feeds[MarketSource]:

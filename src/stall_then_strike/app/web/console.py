@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.web.sessions import Sessions, new_token
 from stall_then_strike.types.errors import ConfigError
@@ -58,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@cli.command("console")
+@command("console")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
@@ -87,11 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             asyncio.run(serve(wanted, sessions, lambda address: _tell(address, "" if given else token)))
     except ConfigError as error:
         sys.stderr.write(f"console: {error}\n")
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     except OSError as error:
         sys.stderr.write(f"console: {args.host}:{args.port}: {error.strerror or error}\n")
-        return cli.EXIT_FAILED
-    return cli.EXIT_DONE
+        return EXIT_FAILED
+    return EXIT_DONE
 
 
 def _why_flags(args: argparse.Namespace) -> tuple[str, ...]:
