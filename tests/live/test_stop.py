@@ -191,7 +191,7 @@ async def test_bug_in_the_view_is_fatal_too(tmp_path: Path) -> None:
         def fails(quotes: Any) -> None:
             raise Broken("made by the test")
 
-        work.run._session.view.set_own = fails  # type: ignore[method-assign]
+        work.run.trader._desks[0].set_own = fails
         with pytest.raises(BaseExceptionGroup):
             await work.ended()
         await work.until_gone()

@@ -93,8 +93,9 @@ def test_product_with_fractional_prices_runs_through_check_backtest_and_report(x
     assert ended.returncode == 0, ended.stderr
     assert "XRP" in ended.stdout
     pytest.importorskip("polars")
-    assert run("report", tmp_path / "logs", "--tape", xrp_tape, *flags).returncode == 0
-    page = (tmp_path / "logs" / "report.html").read_text()
+    out = tmp_path / "report.html"
+    assert run("report", tmp_path / "logs", "--tape", xrp_tape, "--out", out, *flags).returncode == 0
+    page = out.read_text()
     own = page[page.index("<header>") : page.index("<script")]
     assert "XRP" in own
     assert "BTC" not in own

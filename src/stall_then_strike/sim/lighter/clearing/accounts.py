@@ -89,6 +89,8 @@ class Account:
     fundings: deque[FundingPaid] = field(default_factory=lambda: deque(maxlen=_KEPT))
     cancel_all_ms: int = 0
     """When the dead man's switch cancels all orders; zero when it is off."""
+    order_count: int = 0
+    """Orders ever made."""
     volume: Volume = _NOTHING
     quota_used: int = 0
     """Transactions paid from the volume quota (premium)."""

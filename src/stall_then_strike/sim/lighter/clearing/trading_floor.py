@@ -133,6 +133,7 @@ class TradingFloor:
     def _new_order(self, owner: Account, terms: OrderTerms, now_ns: int, tx_hash: str) -> LighterOrder:
         pit = self.pits[terms.market]
         number = pit.new_number(is_ask=terms.is_ask)
+        owner.order_count += 1
         return LighterOrder(
             order_index=pit.index_of(number),
             client_index=terms.client_index,
