@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from playwright.async_api import Page, expect
 from stall_then_strike.app.shell.command import EXIT_DONE
 from stall_then_strike.app.web.guard import SOCKET
 from tests.app.web.console_rig import BROWSER, TOKEN, Console, chromium, console, logged_in
-from tests.e2e.commands import Process, rows, running, wait_until
+from tests.e2e.commands import Process, rows, run, running, wait_until
 from tests.signing import SIGNED
 
 pytestmark = [SIGNED, BROWSER, pytest.mark.alone, pytest.mark.slow(30)]
@@ -29,6 +30,19 @@ async def more_is_decided(log_dir: Path) -> None:
     """Trading goes on."""
     before = len(rows(log_dir, "decisions"))
     await until("more decisions", lambda: len(rows(log_dir, "decisions")) > before + 2)
+
+
+async def nothing_is_on_its_way(log_dir: Path) -> None:
+    """Trading pauses. What became of an order meanwhile would not be known for a minute after a freeze."""
+    await asyncio.to_thread(run, "ctl", "pause", "--yes", "--log-dir", log_dir)
+
+    def orders() -> list[object]:
+        status = run("ctl", "status", "--json", "--log-dir", log_dir)
+        (one,) = json.loads(status.stdout)["instruments"]
+        found: list[object] = one["orders"]
+        return found
+
+    await until("no orders", lambda: not orders())
 
 
 async def enter(session: aiohttp.ClientSession, shown: Console) -> None:
@@ -67,9 +81,11 @@ async def test_trading_outlives_the_console_and_the_console_the_daemon(tmp_path:
                 await enter(visitor, first)
                 silent = [await unread(first, visitor) for _ in range(5)]
                 await more_is_decided(logs)
+                await nothing_is_on_its_way(logs)
                 daemon.send_signal(signal.SIGSTOP)
                 await expect(page.locator(".badge")).to_contain_text("does not answer", timeout=20_000)
                 daemon.send_signal(signal.SIGCONT)
+                await asyncio.to_thread(run, "ctl", "resume", "--yes", "--log-dir", logs)
                 await expect(page.locator(".badge")).to_contain_text("trading", timeout=30_000)
                 await looks_as_it_should(page, first)
                 first.process.send_signal(signal.SIGKILL)
