@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import select
 import shutil
 import subprocess
@@ -52,7 +53,8 @@ class Console:
 
 @contextmanager
 def console(log_dir: Path, folder: Path, *flags: str) -> Iterator[Console]:
-    """A console of a log folder, started in an empty folder of its own."""
+    """A console of a log folder, started in an empty folder of its own. Once open it can write no file, as on a disk
+    that has filled."""
     folder.mkdir(exist_ok=True)
     program = [Path(sys.executable).parent / "sts", "console", "--port", "0", "--log-dir", log_dir, *flags]
     process = subprocess.Popen(
@@ -64,7 +66,9 @@ def console(log_dir: Path, folder: Path, *flags: str) -> Iterator[Console]:
         env={**os.environ, "STS_CONSOLE_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1"},
     )
     try:
-        yield Console(process, _port_of(process), folder)
+        port = _port_of(process)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
+        yield Console(process, port, folder)
     finally:
         process.kill()
         process.communicate(timeout=_START_S)
