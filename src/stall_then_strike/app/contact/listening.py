@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 from loguru import logger
 
+from stall_then_strike.app.contact.assumed.deviations import Deviations
 from stall_then_strike.app.contact.manners import Manners
 from stall_then_strike.app.contact.questions import Questions
 from stall_then_strike.app.contact.watching import Figures, Watch
@@ -15,6 +18,23 @@ from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.types.errors import FeedError
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
+from stall_then_strike.venues.connection import Session
+
+
+class Observe(Protocol):
+    """Watches how the socket answers requests."""
+
+    def __call__(self, *, provokes: bool) -> Coroutine[Any, Any, None]:
+        """``provokes``: also send what the venue should refuse."""
+        ...
+
+
+class Ask(Protocol):
+    """Makes the calls that read."""
+
+    def __call__(self, *, refused: bool) -> Coroutine[Any, Any, None]:
+        """``refused``: also those that the venue should refuse."""
+        ...
 
 
 async def listen(
@@ -42,39 +62,68 @@ async def listen(
             if account is not None:
                 await questions.ask_private(provokes=refused)
 
-        async def hear() -> None:
-            try:
-                await connection.session.connect_ws()
-                await connection.session.wait_ready()
-            except FeedError as error:
-                _tell_deaf(watch, error, clock)
-            try:
-                await connection.session.wait_failed()
-            except FeedError as error:
-                _tell_deaf(watch, error, clock)
-
-        async with asyncio.TaskGroup() as tasks:
-            owned = [
-                tasks.create_task(hear()),
-                tasks.create_task(manners.observe(provokes=provokes)),
-                tasks.create_task(ask(refused=provokes)),
-            ]
-            await ending.wait(duration_s / clock.speed)
-            for task in owned:
-                task.cancel()
-        if not ending.hurry.is_set():
-            await ask(refused=False)
+        await listen_and_ask(
+            connection.session,
+            watch.deviations,
+            clock,
+            ending,
+            duration_s,
+            observe=manners.observe,
+            ask=ask,
+            provokes=provokes,
+            awaited="books and the private channel",
+        )
         manners.finish()
         return watch, watch.finish()
 
 
-def _tell_deaf(watch: Watch, error: FeedError, clock: ScaledClock) -> None:
-    """Note that the session does not get what a run needs; it keeps trying unless it was refused."""
-    logger.warning("{}", error)
-    watch.deviations.add(
-        "a run would not start: the feed",
-        expected="books and the private channel within ws.connect_timeout_sec",
-        seen=str(error),
-        at_ns=clock.now_ns(),
-        is_grave=True,
-    )
+async def listen_and_ask(
+    session: Session,
+    found: Deviations,
+    clock: ScaledClock,
+    ending: Ending,
+    duration_s: float,
+    *,
+    observe: Observe,
+    ask: Ask,
+    provokes: bool,
+    awaited: str,
+) -> None:
+    """Listen, observe the socket's manners and ask, beside each other; at the end ask once more, unless in a hurry.
+
+    ``awaited`` says what a run needs of the session before it starts.
+    """
+
+    async def hear() -> None:
+        try:
+            await session.connect_ws()
+            await session.wait_ready()
+        except FeedError as error:
+            tell_deaf(error)
+        try:
+            await session.wait_failed()
+        except FeedError as error:
+            tell_deaf(error)
+
+    def tell_deaf(error: FeedError) -> None:
+        """Note that the session does not get what a run needs; it keeps trying unless it was refused."""
+        logger.warning("{}", error)
+        found.add(
+            "a run would not start: the feed",
+            expected=f"{awaited} within ws.connect_timeout_sec",
+            seen=str(error),
+            at_ns=clock.now_ns(),
+            is_grave=True,
+        )
+
+    async with asyncio.TaskGroup() as tasks:
+        owned = [
+            tasks.create_task(hear()),
+            tasks.create_task(observe(provokes=provokes)),
+            tasks.create_task(ask(refused=provokes)),
+        ]
+        await ending.wait(duration_s / clock.speed)
+        for task in owned:
+            task.cancel()
+    if not ending.hurry.is_set():
+        await ask(refused=False)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from stall_then_strike.app.contact.assumed.answer_check import AnswerCheck
 from stall_then_strike.app.contact.assumed.deviations import Deviations
+from stall_then_strike.app.contact.assumed.heard import ChannelFigures
 from stall_then_strike.app.contact.assumed.masking import Masking
-from stall_then_strike.app.contact.assumed.stream_check import ChannelFigures, StreamCheck
+from stall_then_strike.app.contact.assumed.stream_check import StreamCheck
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import Clock

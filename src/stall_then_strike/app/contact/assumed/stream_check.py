@@ -6,9 +6,7 @@ decoders see it and can tell which frame they refused. What is judged over time 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, Final
 
@@ -26,6 +24,7 @@ from stall_then_strike.app.contact.assumed.documented import (
     TICKER,
 )
 from stall_then_strike.app.contact.assumed.event_check import EventCheck
+from stall_then_strike.app.contact.assumed.heard import FEW, ChannelFigures, Heard
 from stall_then_strike.app.contact.assumed.shapes import Form
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import EVENTS_CHANNEL, MarketFeed
@@ -34,22 +33,15 @@ from stall_then_strike.sim.exchange.source import Channel
 from stall_then_strike.tapes.wires import GAP_S, channel_of, kind_of
 from stall_then_strike.types.dto import NS_PER_S
 
-_KEPT: Final = 20_000
-"""Gaps and delays kept of a channel: half an hour of deltas."""
 _FORMS: Final[Mapping[Channel, Form]] = {
     Channel.SNAPSHOT: BOARD,
     Channel.BOARD: BOARD,
     Channel.TICKER: TICKER,
     Channel.EXECUTIONS: EXECUTIONS,
 }
-_FEW: Final = 3
-"""Least number of gaps or delays that say something."""
 _MID_SHARE: Final = 0.02
 """Share of board messages whose mid may disagree: one in 219 did, after a lost deletion."""
 _MID_FEW: Final = 3
-_LATE_S: Final = 2.0
-_EARLY_S: Final = -1.0
-"""Median delay of stamps that is still as expected; recorded: 0.1 to 0.3 s."""
 _GAP_SHARE: Final = 0.05
 """Share of executions that may lack an id before them."""
 PERIODS: Final[Mapping[Channel, tuple[float, float]]] = {
@@ -58,29 +50,6 @@ PERIODS: Final[Mapping[Channel, tuple[float, float]]] = {
     Channel.TICKER: (0.4, 2.0),
 }
 """Between which a channel's median gap should be, in seconds. Recorded: snapshots 5.0, deltas 0.12, tickers 0.6."""
-
-
-@dataclass(slots=True)
-class _Heard:
-    """One channel."""
-
-    messages: int = 0
-    last_ns: int | None = None
-    gaps_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT))
-    delays_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelFigures:
-    """What a channel did, in seconds; None where too little came."""
-
-    name: str
-    messages: int
-    gap_s: float | None
-    """Median."""
-    longest_s: float | None
-    delay_s: float | None
-    """Receipt minus the venue's stamp, median, of channels with stamps. It includes the difference of the clocks."""
 
 
 class StreamCheck:
@@ -102,7 +71,7 @@ class StreamCheck:
         """Channels of the account's other products, which have a check of their own."""
         self._asked = {*self._feed.channels, *cfg.ws.channels, *([EVENTS_CHANNEL] if is_private else [])}
         self._asked -= self._others
-        self._heard: dict[str, _Heard] = {}
+        self._heard: dict[str, Heard] = {}
         self._refused: Mapping[str, int] = {}
         self._agreed = self._checked = 0
         self._mid: tuple[Any, int] | None = None
@@ -172,11 +141,8 @@ class StreamCheck:
             )  # fmt: skip
 
     def _on_channel(self, channel: str, message: Any, recv_ns: int) -> None:
-        heard = self._heard.setdefault(channel, _Heard())
-        heard.messages += 1
-        if heard.last_ns is not None:
-            heard.gaps_ns.append(recv_ns - heard.last_ns)
-        heard.last_ns = recv_ns
+        heard = self._heard.setdefault(channel, Heard())
+        heard.take(recv_ns)
         content = message["params"]["message"]
         self._found.look_at(NOTIFICATION, message, "notification", recv_ns)
         if channel == EVENTS_CHANNEL:
@@ -250,7 +216,7 @@ class StreamCheck:
             expected = "mid_price is the middle of the best prices, rounded down"
             self._add("mid_price is not the book's", expected, seen, at_ns, message, is_grave=True)
         counts = self._feed.statistics()
-        if counts.execution_gaps > max(_FEW, _GAP_SHARE * counts.executions):
+        if counts.execution_gaps > max(FEW, _GAP_SHARE * counts.executions):
             seen = f"{counts.execution_gaps:,} jumps by more than 1 in {counts.executions:,} executions"
             self._add("the ids of executions have gaps", "they rise by 1", seen, now_ns)
         for name in sorted(self._asked):
@@ -265,20 +231,11 @@ class StreamCheck:
             return
         if kind is not None and product == self._product:
             self._judge_gaps(name, kind, heard, now_ns)
-        if len(heard.delays_ns) >= _FEW:
-            delay_s = (median(heard.delays_ns) + skew_ns) / NS_PER_S
-            if not _EARLY_S <= delay_s <= _LATE_S:
-                expected = f"{_EARLY_S:g} to {_LATE_S:g} s after their stamps, by the venue's clock"
-                self._add(f"{name} is late", expected, f"{delay_s:.2f} s (median)", now_ns)
+        heard.judge_delay(name, skew_ns, self._found, now_ns)
 
-    def _judge_gaps(self, name: str, kind: Channel, heard: _Heard, now_ns: int) -> None:
-        gaps = list(heard.gaps_ns)
-        if self.is_connected and heard.last_ns is not None:
-            gaps.append(now_ns - heard.last_ns)
-        longest_s = max(gaps, default=0) / NS_PER_S
-        if longest_s > GAP_S[kind]:
-            self._add(f"{name} is silent", f"a message every {GAP_S[kind]:g} s", f"none for {longest_s:.1f} s", now_ns)
-        if kind in PERIODS and len(heard.gaps_ns) >= _FEW:
+    def _judge_gaps(self, name: str, kind: Channel, heard: Heard, now_ns: int) -> None:
+        heard.judge_silence(name, GAP_S[kind], self._found, now_ns, is_connected=self.is_connected)
+        if kind in PERIODS and len(heard.gaps_ns) >= FEW:
             low_s, high_s = PERIODS[kind]
             gap_s = median(heard.gaps_ns) / NS_PER_S
             if not low_s <= gap_s <= high_s:
@@ -287,26 +244,12 @@ class StreamCheck:
 
     def figures(self) -> Sequence[ChannelFigures]:
         """What each channel did."""
-        return [
-            ChannelFigures(
-                name=name,
-                messages=heard.messages,
-                gap_s=_median_s(heard.gaps_ns),
-                longest_s=max(heard.gaps_ns) / NS_PER_S if heard.gaps_ns else None,
-                delay_s=_median_s(heard.delays_ns),
-            )
-            for name, heard in sorted(self._heard.items())
-        ]
+        return [heard.figures(name) for name, heard in sorted(self._heard.items())]
 
     @property
     def mids(self) -> tuple[int, int]:
         """Board messages whose mid was compared, and those that agreed."""
         return self._checked, self._agreed
-
-
-def _median_s(values_ns: Iterable[int]) -> float | None:
-    values = list(values_ns)
-    return median(values) / NS_PER_S if values else None
 
 
 def _delays(items: Any, stamp: str, recv_ns: int) -> list[int]:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from functools import partial
 from typing import Final
 
 import aiohttp
-from loguru import logger
 
 from stall_then_strike.app.contact.assumed.deviations import Deviations
 from stall_then_strike.app.contact.assumed.masking import Masking
 from stall_then_strike.app.contact.lighter_probe.lighter_manners import LighterManners
 from stall_then_strike.app.contact.lighter_probe.lighter_questions import LighterQuestions
 from stall_then_strike.app.contact.lighter_probe.lighter_stream_check import LighterStreamCheck
+from stall_then_strike.app.contact.listening import listen_and_ask
 from stall_then_strike.app.contact.watching import Figures
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.lighter.markets import configured_market
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
-from stall_then_strike.types.errors import FeedError
 from stall_then_strike.venues.findings import Verdict, clock_finding
 from stall_then_strike.venues.lighter_connection import LighterConnection
 
@@ -58,28 +56,17 @@ async def listen_at_lighter(
                 key = account.api_key_index
                 await questions.ask_private(account.account_index, key, tokens, provokes=refused)
 
-        async def hear() -> None:
-            try:
-                await connection.session.connect_ws()
-                await connection.session.wait_ready()
-            except FeedError as error:
-                _tell_deaf(found, error, clock)
-            try:
-                await connection.session.wait_failed()
-            except FeedError as error:
-                _tell_deaf(found, error, clock)
-
-        async with asyncio.TaskGroup() as tasks:
-            owned = [
-                tasks.create_task(hear()),
-                tasks.create_task(manners.observe(provokes=provokes)),
-                tasks.create_task(ask(refused=provokes)),
-            ]
-            await ending.wait(duration_s / clock.speed)
-            for task in owned:
-                task.cancel()
-        if not ending.hurry.is_set():
-            await ask(refused=False)
+        await listen_and_ask(
+            connection.session,
+            found,
+            clock,
+            ending,
+            duration_s,
+            observe=manners.observe,
+            ask=ask,
+            provokes=provokes,
+            awaited="books and the account's channels",
+        )
         finding = clock_finding(questions.skew, cfg.risk.max_clock_skew_sec)
         now_ns = clock.now_ns()
         if finding.verdict is not Verdict.OK and questions.calls:
@@ -113,15 +100,3 @@ def streams_of(cfg: AppConfig, account: LighterAccount, found: Deviations) -> li
 def without_account(account: LighterAccount, text: str) -> str:
     """A text without the account's secrets and its number, which names of channels have."""
     return re.sub(rf"\b{account.account_index}\b", "ACCOUNT", account.redact(text))
-
-
-def _tell_deaf(found: Deviations, error: FeedError, clock: ScaledClock) -> None:
-    """Note that the session does not get what a run needs."""
-    logger.warning("{}", error)
-    found.add(
-        "a run would not start: the feed",
-        expected="books and the account's channels within ws.connect_timeout_sec",
-        seen=str(error),
-        at_ns=clock.now_ns(),
-        is_grave=True,
-    )

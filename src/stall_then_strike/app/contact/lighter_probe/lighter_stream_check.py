@@ -6,44 +6,27 @@ decoder sees it and can tell which frame it refused. What is judged over time is
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from statistics import median
 from typing import Any, Final
 
 import orjson
 
 from stall_then_strike.app.contact.assumed.deviations import Deviations
-from stall_then_strike.app.contact.assumed.stream_check import ChannelFigures
+from stall_then_strike.app.contact.assumed.heard import ChannelFigures, Heard
 from stall_then_strike.app.contact.lighter_probe.lighter_documented import FRAMES, GREETING, REFUSED
 from stall_then_strike.app.contact.lighter_probe.lighter_private_check import LighterPrivateCheck
 from stall_then_strike.lighter.account import KINDS
 from stall_then_strike.lighter.market_feed import LighterMarketFeed
 from stall_then_strike.lighter.markets import Market
 from stall_then_strike.lighter.messages import TradesFrame, UnreadableFrame, read_frame
-from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
+from stall_then_strike.types.dto import NS_PER_MS
 
-_KEPT: Final = 20_000
-_FEW: Final = 3
-_LATE_S: Final = 2.0
-_EARLY_S: Final = -1.0
 _MID_SHARE: Final = 0.02
 _MID_FEW: Final = 3
 GAP_S: Final = {"market_stats": 10.0, "order_book": 30.0}
 """Silence after which a channel counts as dead: statistics came some times a second in captures."""
 _CONTROL: Final = frozenset({"ping", "pong", "connected", "unsubscribed", "shutdown"})
-
-
-@dataclass(slots=True)
-class _Heard:
-    """One channel."""
-
-    messages: int = 0
-    last_ns: int | None = None
-    gaps_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT))
-    delays_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT))
 
 
 class LighterStreamCheck:
@@ -61,7 +44,7 @@ class LighterStreamCheck:
         self._private = None if account_index is None else LighterPrivateCheck(account_index, deviations)
         if account_index is not None:
             self._asked |= {f"{kind}:{account_index}" for kind in KINDS}
-        self._heard: dict[str, _Heard] = {}
+        self._heard: dict[str, Heard] = {}
         self._nonce: int | None = None
         self._offset = 0
         self._refused: dict[str, int] = {}
@@ -136,11 +119,8 @@ class LighterStreamCheck:
             self._add(name, "only what was subscribed", seen, recv_ns, message)
             return
         kind = channel.partition(":")[0]
-        heard = self._heard.setdefault(kind, _Heard())
-        heard.messages += 1
-        if heard.last_ns is not None:
-            heard.gaps_ns.append(recv_ns - heard.last_ns)
-        heard.last_ns = recv_ns
+        heard = self._heard.setdefault(kind, Heard())
+        heard.take(recv_ns)
         if type(stamp := message.get("timestamp")) is int:
             heard.delays_ns.append(recv_ns - stamp * NS_PER_MS)
         self._check_type(kind, message, recv_ns)
@@ -242,40 +222,18 @@ class LighterStreamCheck:
             if self.connects:
                 self._add(f"{kind} is silent", "a first message at least", "not one", now_ns, is_grave=True)
             return
-        gaps = list(heard.gaps_ns)
-        if self.is_connected and heard.last_ns is not None:
-            gaps.append(now_ns - heard.last_ns)
-        limit_s, longest_s = GAP_S.get(kind), max(gaps, default=0) / NS_PER_S
-        if limit_s is not None and longest_s > limit_s:
-            self._add(f"{kind} is silent", f"a message every {limit_s:g} s", f"none for {longest_s:.1f} s", now_ns)
-        if len(heard.delays_ns) >= _FEW:
-            delay_s = (median(heard.delays_ns) + skew_ns) / NS_PER_S
-            if not _EARLY_S <= delay_s <= _LATE_S:
-                expected = f"{_EARLY_S:g} to {_LATE_S:g} s after their stamps, by the venue's clock"
-                self._add(f"{kind} is late", expected, f"{delay_s:.2f} s (median)", now_ns)
+        if kind in GAP_S:
+            heard.judge_silence(kind, GAP_S[kind], self._found, now_ns, is_connected=self.is_connected)
+        heard.judge_delay(kind, skew_ns, self._found, now_ns)
 
     def figures(self) -> Sequence[ChannelFigures]:
         """What each channel did."""
-        return [
-            ChannelFigures(
-                name=kind,
-                messages=heard.messages,
-                gap_s=_median_s(heard.gaps_ns),
-                longest_s=max(heard.gaps_ns) / NS_PER_S if heard.gaps_ns else None,
-                delay_s=_median_s(heard.delays_ns),
-            )
-            for kind, heard in sorted(self._heard.items())
-        ]
+        return [heard.figures(kind) for kind, heard in sorted(self._heard.items())]
 
     @property
     def mids(self) -> tuple[int, int]:
         """Statistics whose mid was compared, and those that agreed."""
         return self._checked, self._agreed
-
-
-def _median_s(values_ns: Iterable[int]) -> float | None:
-    values = list(values_ns)
-    return median(values) / NS_PER_S if values else None
 
 
 def _number(text: object) -> Decimal:
