@@ -19,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -36,6 +35,7 @@ from stall_then_strike.types.instrument import fx_btc_jpy
 
 NS_PER_HOUR = 3_600 * 10**9
 THEIR_PROCESSES = 2
+STALLS = 10
 
 
 def generate(path: Path, hours: float) -> None:
@@ -50,9 +50,9 @@ def generate(path: Path, hours: float) -> None:
 
 
 def grids(sets: int) -> tuple[str, str]:
-    """Two grids with at least so many sets together."""
-    stalls = ",".join(str(200 + 50 * n) for n in range(10))
-    ttls = ",".join(str(300 + 50 * n) for n in range(-(-sets // 10)))
+    """Two grids with so many sets together, a multiple of ``STALLS``."""
+    stalls = ",".join(str(200 + 50 * n) for n in range(STALLS))
+    ttls = ",".join(str(300 + 50 * n) for n in range(sets // STALLS))
     return f"strategy.stall_T_ms={stalls}", f"strategy.ttl_ms={ttls}"
 
 
@@ -102,8 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--theirs", type=int, default=4, help="sets that hftbacktest really runs (default: 4)")
     parser.add_argument("--workers", type=int, nargs="+", default=[2], metavar="N", help="processes of a sweep each")
     args = parser.parse_args(arguments)
-    stall, ttl = grids(args.sets)
-    sets = len(list(product(stall.split(","), ttl.split(","))))
+    sets = -(-args.sets // STALLS) * STALLS
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tape = folder / "generated.jsonl"
@@ -111,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{args.hours:g} hours of generated market, {sets} sets, {os.cpu_count()} cores")
         ours(tape, folder / "warm", 10, 1)  # compiles
         for workers in args.workers:
-            seconds, used, megabytes = ours(tape, folder, args.sets, workers)
+            seconds, used, megabytes = ours(tape, folder, sets, workers)
             print(
                 f"  sweep, {workers} processes: {seconds:7.1f} s, {used / sets:6.2f} s of processor a set with all "
                 f"preparation, largest process {megabytes:,.0f} MB"

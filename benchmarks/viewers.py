@@ -19,8 +19,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -31,7 +31,7 @@ from stall_then_strike.app.web.guard import SOCKET
 
 VIEWERS: Final = 50
 ROUNDS: Final = 4
-TOKEN: Final = "made up for the benchmark"  # noqa: S105 - good for nothing else
+TOKEN: Final = "made up for measuring"  # noqa: S105 - good for nothing else
 _START_S: Final = 60.0
 _STS: Final = Path(sys.executable).with_name("sts")
 _CLIENT: Final = re.compile(r"""["']?client_id["']?: ?["']([0-9a-f-]{36})""")
@@ -53,26 +53,36 @@ class Round:
 
 
 @contextmanager
-def _process(*words: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+def process(*words: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A verb of `sts` in a folder, until the block ends."""
     env = {**os.environ, "STS_CONSOLE_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(  # noqa: S603 - our own command
+    started = subprocess.Popen(  # noqa: S603 - our own command
         [_STS, *words], cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     try:
-        yield process
+        yield started
     finally:
-        process.kill()
-        process.communicate()
+        started.kill()
+        started.communicate()
+
+
+@contextmanager
+def console(folder: Path) -> Iterator[str]:
+    """A console of the trader in a folder: its address."""
+    with process("console", "--port", "0", folder=folder) as started:
+        if started.stdout is None:
+            raise AssertionError("its output is captured")
+        yield re.sub(r".*?(http://\S+).*", r"\1", started.stdout.readline().strip())
 
 
 async def _status(folder: Path) -> dict[str, float]:
     """The trader's own figures."""
     words = ("ctl", "status", "--json", "--log-dir", "logs")
-    process = await asyncio.create_subprocess_exec(
+    asked = await asyncio.create_subprocess_exec(
         _STS, *words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
-    out, _ = await process.communicate()
-    latency: dict[str, float] = json.loads(out)["latency"] if process.returncode == 0 else {}
+    out, _ = await asked.communicate()
+    latency: dict[str, float] = json.loads(out)["latency"] if asked.returncode == 0 else {}
     return latency
 
 
@@ -80,16 +90,6 @@ async def _begun(folder: Path) -> None:
     async with asyncio.timeout(_START_S):
         while not (await _status(folder)).get("samples"):  # noqa: ASYNC110 - another process cannot set an event
             await asyncio.sleep(0.5)
-
-
-@asynccontextmanager
-async def _console(folder: Path) -> AsyncIterator[str]:
-    """A console of the trader in a folder: its address."""
-    with _process("console", "--port", "0", folder=folder) as process:
-        if process.stdout is None:
-            raise AssertionError("its output is captured")
-        line = await asyncio.to_thread(process.stdout.readline)
-        yield re.sub(r".*?(http://\S+).*", r"\1", line.strip())
 
 
 class _Viewer:
@@ -120,9 +120,9 @@ async def _round(seconds: float, watched: int) -> Round:
     """Both traders for so many seconds; ``watched`` says which of them is looked at."""
     async with AsyncExitStack() as stack:
         folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2)]
-        address = await stack.enter_async_context(_console(folders[watched]))
+        address = stack.enter_context(console(folders[watched]))
         for folder in folders:
-            stack.enter_context(_process("run_paper", "--sim", "--speed", "10", "--seed", "7", folder=folder))
+            stack.enter_context(process("run_paper", "--sim", "--speed", "10", "--seed", "7", folder=folder))
         await asyncio.gather(*map(_begun, folders))
         jar = aiohttp.CookieJar(unsafe=True)
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=jar))

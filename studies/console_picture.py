@@ -6,37 +6,20 @@ takes the picture. Needs the extra `console`, `playwright` of the group `dev`, a
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.viewers import TOKEN, console, process
+
 PICTURE: Final = Path(__file__).resolve().parents[1] / "docs/images/console.png"
-TOKEN: Final = "made up for the picture"  # noqa: S105 - good for nothing else
-_STS: Final = Path(sys.executable).with_name("sts")
 _TRADES_S: Final = 150
 _SIZE: Final = (1280, 1000)
-
-
-@contextmanager
-def _process(*words: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    env = {**os.environ, "STS_CONSOLE_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(  # noqa: S603 - our own command
-        [_STS, *words], cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def _look(page: Page, address: str) -> None:
@@ -53,11 +36,8 @@ def main() -> None:
     PICTURE.parent.mkdir(exist_ok=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        stack.enter_context(_process("run_paper", "--sim", "--speed", "4", "--seed", "7", folder=folder))
-        console = stack.enter_context(_process("console", "--port", "0", folder=folder))
-        if console.stdout is None:
-            raise AssertionError("its output is captured")
-        address = re.sub(r".*?(http://\S+).*", r"\1", console.stdout.readline().strip())
+        stack.enter_context(process("run_paper", "--sim", "--speed", "4", "--seed", "7", folder=folder))
+        address = stack.enter_context(console(folder))
         driver = stack.enter_context(sync_playwright())
         browser = driver.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--headless", "--no-sandbox", "--disable-gpu"]
