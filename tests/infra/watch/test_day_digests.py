@@ -19,6 +19,7 @@ DAY = "2026-11-30"
 WRITES = "import sys; open(sys.argv[1], 'w').write('<html>a day</html>')"
 FAILS = "import sys; sys.stderr.write('first\\nneeds numpy from the extra research\\n'); sys.exit(2)"
 HANGS = "import time; time.sleep(600)"
+BEGINS = f"import sys; open(sys.argv[1], 'w').write('<html>'); {HANGS}"
 LISTS = "import os, sys; open(sys.argv[1], 'w').write(' '.join(sorted(os.environ)))"
 
 
@@ -76,9 +77,12 @@ async def test_without_a_report_the_digest_says_why(script: str, limit_s: float,
 
 async def test_end_of_the_run_does_not_lose_a_digest(tmp_path: Path) -> None:
     """And ends the process."""
-    async with digesting(tmp_path, HANGS) as (digests, sent):
+    begun = tmp_path / "reports" / f"{DAY}.html"
+    async with digesting(tmp_path, BEGINS) as (digests, sent):
         digests.put(DAY, "+1 JPY")
-        await asyncio.sleep(2.5)  # the process runs
+        async with asyncio.timeout(60):
+            while not begun.exists():  # noqa: ASYNC110 - another process cannot set an event
+                await asyncio.sleep(0.02)
         assert not sent
     assert sent == [("+1 JPY\n(no report: the run ended)", None)]
 
