@@ -24,7 +24,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from stall_then_strike.app.shell import cli, venue_flags
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
@@ -122,26 +122,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     codes = [fx_btc_jpy().product_code, *(unit.product_code for unit in args.also)]
     if len(set(codes)) < len(codes):
         flags.error("--also: a product is given twice; FX_BTC_JPY is there without it")
-    try:
-        cli.require_open_files()
-        plan = venue_flags.read_faults(args)
-    except ConfigError as error:
-        sys.stderr.write(f"sim_exchange: {error}\n")
-        return EXIT_USAGE
+    cli.require_open_files()
+    plan = venue_flags.read_faults(args)
     try:
         markets, source, clock = _market(args)
     except TapeError as error:
-        sys.stderr.write(f"sim_exchange: --tape {error}\n")
-        return EXIT_USAGE
+        raise ConfigError(f"--tape {error}") from error
     except OSError as error:
-        sys.stderr.write(f"sim_exchange: --tape {args.tape}: {error.strerror}; accepted: a tape (.jsonl, .jsonl.zst)\n")
-        return EXIT_USAGE
-    try:
-        with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-            return runner.run(_serve(markets, source, clock, plan, args))
-    except* TapeError as broken:
-        sys.stderr.write("".join(f"sim_exchange: {error}\n" for error in broken.exceptions))
-    return EXIT_FAILED
+        raise ConfigError(f"--tape {args.tape}: {error.strerror}; accepted: a tape (.jsonl, .jsonl.zst)") from error
+    with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
+        return runner.run(_serve(markets, source, clock, plan, args))
 
 
 def _market(args: argparse.Namespace) -> tuple[list[Market], MarketSource, ScaledClock | None]:

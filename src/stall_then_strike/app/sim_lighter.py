@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from stall_then_strike.app.shell import cli, venue_flags
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
@@ -25,7 +25,6 @@ from stall_then_strike.sim.faults.kinds import FaultPlan, FaultVenue
 from stall_then_strike.sim.faults.lighter_catalogue import LIGHTER_RECIPES
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, LighterMarket, Plan
 from stall_then_strike.sim.lighter_server import Credentials, LighterExchange
-from stall_then_strike.types.errors import ConfigError
 
 _BY_SYMBOL: Final = {market.symbol: market for market in MARKETS}
 _LARGEST_USDC: Final = 10**9
@@ -83,12 +82,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
-    try:
-        cli.require_open_files()
-        plan = venue_flags.read_faults(args, FaultVenue.LIGHTER, LIGHTER_RECIPES)
-    except ConfigError as error:
-        sys.stderr.write(f"sim_lighter: {error}\n")
-        return EXIT_USAGE
+    cli.require_open_files()
+    plan = venue_flags.read_faults(args, FaultVenue.LIGHTER, LIGHTER_RECIPES)
     with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
         return runner.run(_serve(plan, args))
 

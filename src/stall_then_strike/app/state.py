@@ -78,20 +78,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = parser()
     args = flags.parse_intermixed_args(argv)  # flags are allowed between the command and DIR
     _refuse_mixtures(flags, args)
-    try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
-        path, run, cfg = _asked(args, cfg)
-        if args.command == "resume":
-            return _resume(path, cfg, args)
-        if args.command == "export":
-            return _export(path, cfg, args.folder)
-        return _show(path, run, cfg, is_json=args.json)
-    except ConfigError as error:
-        sys.stderr.write(f"state: {error}\n")
-        return EXIT_USAGE
-    except JournalError as error:
-        sys.stderr.write(f"state: {error}\n")
-        return EXIT_FAILED
+    cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
+    path, run, cfg = _asked(args, cfg)
+    if args.command == "resume":
+        return _resume(path, cfg, args)
+    if args.command == "export":
+        return _export(path, cfg, args.folder)
+    return _show(path, run, cfg, is_json=args.json)
 
 
 def _refuse_mixtures(flags: argparse.ArgumentParser, args: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.config.models import ExchangeConfig, LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
@@ -177,18 +177,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     logger.add(sys.stderr, level="ERROR", format="{message}")
     try:
         code: int = args.do(args)
-    except ConfigError as error:
-        sys.stderr.write(f"tape: {error}\n")
-        return EXIT_USAGE
     except FileExistsError as error:
-        sys.stderr.write(f"tape: {error.filename}: exists already; choose another name\n")
-        return EXIT_USAGE
+        raise ConfigError(f"{error.filename}: exists already; choose another name") from error
     except OSError as error:
-        sys.stderr.write(f"tape: {error.filename or ''}: {error.strerror or error}\n")
-        return EXIT_FAILED
-    except (TapeError, LogError) as error:
-        sys.stderr.write(f"tape: {error}\n")
-        return EXIT_FAILED
+        raise LogError(f"{error.filename or ''}: {error.strerror or error}") from error
     return code
 
 

@@ -16,7 +16,7 @@ import orjson
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.story.why_moment import AGO, parse_asked
 from stall_then_strike.app.story.why_runs import runs_for
@@ -25,7 +25,6 @@ from stall_then_strike.app.story.why_story import MOMENT_S, ORDER_S, tell
 from stall_then_strike.app.story.why_view import as_json, render
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.logs.run_list import RunList
-from stall_then_strike.types.errors import ConfigError, JournalError
 
 _WIDEST_S: Final = 86_400.0
 
@@ -74,30 +73,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else argv
     # A leading space keeps argparse from taking -5m for a flag.
     args = parser().parse_args([f" {text}" if AGO.fullmatch(text) else text for text in given])
-    try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
-        now_ns = SystemClock().now_ns()
-        zone = cfg.session.timezone
-        known = RunList(args.log_dir)
-        asked = parse_asked(args.asked, now_ns=now_ns, zone=zone if args.local else "UTC")
-        is_named = any(text.partition("=")[0].strip() == "journal.dir" for text in args.sets)
-        reach_s = MOMENT_S if args.window is None else args.window
-        runs = runs_for(asked, known, args.wanted, reach_s, args.product)
-        own = cli.settings_of(args, runs)
-        cfg = cfg if own is None else own
-        first, number = cfg.products[0], 0 if args.product is None else cli.number_of(cfg, args.product)
-        one = cfg.by_instrument()[number]
-        with Sources(one, known, runs, is_journal_named=is_named, first=first) as sources:
-            if own is not None:
-                sources.limits = "with which the run began"
-            story = tell(sources, asked, args.window, now_ns=now_ns)
-        story = replace(story, runs=tuple(run.line() for run in runs))
-    except ConfigError as error:
-        sys.stderr.write(f"why: {error}\n")
-        return EXIT_USAGE
-    except JournalError as error:
-        sys.stderr.write(f"why: {error}\n")
-        return EXIT_FAILED
+    cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
+    now_ns = SystemClock().now_ns()
+    zone = cfg.session.timezone
+    known = RunList(args.log_dir)
+    asked = parse_asked(args.asked, now_ns=now_ns, zone=zone if args.local else "UTC")
+    is_named = any(text.partition("=")[0].strip() == "journal.dir" for text in args.sets)
+    reach_s = MOMENT_S if args.window is None else args.window
+    runs = runs_for(asked, known, args.wanted, reach_s, args.product)
+    own = cli.settings_of(args, runs)
+    cfg = cfg if own is None else own
+    first, number = cfg.products[0], 0 if args.product is None else cli.number_of(cfg, args.product)
+    one = cfg.by_instrument()[number]
+    with Sources(one, known, runs, is_journal_named=is_named, first=first) as sources:
+        if own is not None:
+            sources.limits = "with which the run began"
+        story = tell(sources, asked, args.window, now_ns=now_ns)
+    story = replace(story, runs=tuple(run.line() for run in runs))
     if args.json:
         sys.stdout.write(orjson.dumps(as_json(story), option=orjson.OPT_INDENT_2).decode() + "\n")
     else:

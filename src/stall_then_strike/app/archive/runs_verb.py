@@ -30,7 +30,7 @@ from stall_then_strike.app.view.run_sums import RunSums, as_json, last_ns, sums_
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.logs.run_list import Run, RunList
 from stall_then_strike.types.dto import NS_PER_S
-from stall_then_strike.types.errors import ConfigError, LogError
+from stall_then_strike.types.errors import LogError
 from stall_then_strike.types.text import money
 
 _DAY_NS: Final = 86_400 * NS_PER_S
@@ -79,12 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command == _PACK:
             return _pack(old)
         return _prune([run for run in old if run is not known.all[-1]], args, now_ns)
-    except ConfigError as error:
-        sys.stderr.write(f"runs: {error}\n")
-        return EXIT_USAGE
-    except (LogError, OSError) as error:
-        sys.stderr.write(f"runs: {error}\n")
-        return EXIT_FAILED
+    except OSError as error:
+        raise LogError(str(error)) from error
 
 
 def _refuse_mixtures(flags: argparse.ArgumentParser, args: argparse.Namespace) -> None:

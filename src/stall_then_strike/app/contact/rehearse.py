@@ -28,7 +28,7 @@ from stall_then_strike.app.contact.contact_flags import (
 from stall_then_strike.app.contact.contact_report import report_text, terminal_lines, write_report
 from stall_then_strike.app.contact.rehearsing import Rehearsing, rehearsal_settings
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.trader.live_opening import Opening, run_opened
 from stall_then_strike.config.loader import effective_yaml
@@ -84,28 +84,24 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@command("rehearse")
+@command("rehearse", usage=(ConfigError, VenueError))
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
-    try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml")
-        cli.require_open_files()
-        require_bitflyer(cfg, "rehearse")
-        if cfg.env == "paper":
-            raise ConfigError(f"env: {cfg.env} is not for this command; accepted: live or sim")
-        cfg = rehearsal_settings(cfg)
-        if args.check:
-            sys.stdout.write(effective_yaml(cfg))
-            return EXIT_DONE
-        account = None if cfg.env == "sim" else venue_account(cfg)
-        _require_consent(cfg, args)
-        if account is not None:
-            asyncio.run(_require_flat(cfg, account))
-        path = claim_report(args.report, "rehearsal")
-    except (ConfigError, VenueError) as error:
-        sys.stderr.write(f"rehearse: {error}\n")
-        return EXIT_USAGE
+    cfg = cli.load(args, cli.CONFIGS / "live.yml")
+    cli.require_open_files()
+    require_bitflyer(cfg, "rehearse")
+    if cfg.env == "paper":
+        raise ConfigError(f"env: {cfg.env} is not for this command; accepted: live or sim")
+    cfg = rehearsal_settings(cfg)
+    if args.check:
+        sys.stdout.write(effective_yaml(cfg))
+        return EXIT_DONE
+    account = None if cfg.env == "sim" else venue_account(cfg)
+    _require_consent(cfg, args)
+    if account is not None:
+        asyncio.run(_require_flat(cfg, account))
+    path = claim_report(args.report, "rehearsal")
     rehearsing = Rehearsing(cfg, round(args.distance * 100), has_trip=args.round_trip)
     opening = Opening(
         command="rehearse",

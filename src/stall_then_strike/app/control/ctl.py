@@ -67,9 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NoRun as error:
         sys.stderr.write(f"ctl: no run answers: {error}; runs have their socket in their folders below --log-dir\n")
         return EXIT_FAILED
-    except ConfigError as error:
-        sys.stderr.write(f"ctl: {error}\n")
-        return EXIT_USAGE
 
 
 def running_run(known: RunList, name: str | None) -> Run:

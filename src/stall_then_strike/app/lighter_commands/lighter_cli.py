@@ -24,7 +24,7 @@ import orjson
 
 from stall_then_strike.app.lighter_commands import lighter_tables
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.infra.line.own_machine import is_own_machine
 from stall_then_strike.lighter import LighterDealer
@@ -112,7 +112,7 @@ def _sending(
     return flags
 
 
-@command("lighter", patient=True)
+@command("lighter", patient=True, expects=(VenueError,), usage=(ConfigError, UnfitOrder, AuthRefused))
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
@@ -121,12 +121,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
             return runner.run(_run(args))
-    except (ConfigError, UnfitOrder, AuthRefused) as error:
-        sys.stderr.write(f"lighter: {error}\n")
-        return EXIT_USAGE
-    except VenueError as error:
-        sys.stderr.write(f"lighter: {error}\n")
-        return EXIT_FAILED
     except _Declined:
         sys.stdout.write("nothing was sent\n")
         return EXIT_FAILED

@@ -329,13 +329,6 @@ def _means_reread(name: str) -> bool:
     return name == signal.SIGHUP.name and _IS_WITHOUT_TERMINAL
 
 
-def leaves(error: BaseException) -> list[BaseException]:
-    """The exceptions inside nested exception groups; a plain exception is returned alone."""
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for part in error.exceptions for leaf in leaves(part)]
-    return [error]
-
-
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """uvloop's loop factory, if it is installed."""
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.web.sessions import Sessions, new_token
 from stall_then_strike.types.errors import ConfigError
@@ -86,9 +86,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         with cli.signals_held():
             asyncio.run(serve(wanted, sessions, lambda address: _tell(address, "" if given else token)))
-    except ConfigError as error:
-        sys.stderr.write(f"console: {error}\n")
-        return EXIT_USAGE
     except OSError as error:
         sys.stderr.write(f"console: {args.host}:{args.port}: {error.strerror or error}\n")
         return EXIT_FAILED
