@@ -21,6 +21,7 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.shell.flag_values import positive_seconds
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.venue import BITFLYER, LIGHTER
@@ -65,10 +66,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--out", metavar="DIR", type=Path, default=Path("data/raw"), help="folder of the tapes (default: %(default)s)"
     )
-    flags.add_argument(
-        "--log-dir", metavar="DIR", type=Path, default=Path("logs/record"), help="folder of logs (default: %(default)s)"
-    )
-    flags.add_argument("--duration", metavar="SECONDS", type=cli.positive_seconds, help="stop after this time")
+    cli.add_log_dir(flags, "folder of logs", Path("logs/record"))
+    flags.add_argument("--duration", metavar="SECONDS", type=positive_seconds, help="stop after this time")
     cli.add_check_flag(flags)
     return flags
 

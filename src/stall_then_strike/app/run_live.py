@@ -122,9 +122,7 @@ def _is_confirmed(cfg: AppConfig, layers: Sequence[Path]) -> bool:
         "The checks come next, then trading. Type yes to start: "
     )
     try:
-        sys.stdout.write(question)
-        sys.stdout.flush()
-        return sys.stdin.readline().strip() == "yes"
+        return cli.answer_to(question) == "yes"
     except KeyboardInterrupt:
         sys.stdout.write("\n")
         return False

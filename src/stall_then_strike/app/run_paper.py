@@ -25,6 +25,7 @@ from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command import EXIT_DONE, command, ended_by, leaves
 from stall_then_strike.app.shell.command_parser import command_parser
+from stall_then_strike.app.shell.flag_values import speed
 from stall_then_strike.app.trader.paper_run import PaperRun, recorded_feeds
 from stall_then_strike.app.view.after_run import Step
 from stall_then_strike.app.view.screen import Screen
@@ -71,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--speed",
         metavar="X|max",
-        type=cli.speed,
+        type=speed,
         help="times real time, or max: virtual time, as fast as possible (default: --sim 1, --tape max)",
     )
     cli.add_venue_flag(flags, default="exchange.name; with --sim, lighter has configs/lighter-sim.yml")

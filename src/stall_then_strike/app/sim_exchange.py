@@ -28,6 +28,7 @@ from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
+from stall_then_strike.app.shell.flag_values import speed, whole
 from stall_then_strike.config.products import InstrumentConfig
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.sim.bitflyer.keys import ApiKey
@@ -45,6 +46,7 @@ from stall_then_strike.types.errors import ConfigError
 from stall_then_strike.types.instrument import Instrument, fx_btc_jpy
 from stall_then_strike.venues.embedded_bitflyer import open_accounts, open_markets, source_of
 
+_yen: Final = whole("an amount", "whole JPY above 0", 1)
 _TIME_OF_DAY: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
@@ -69,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--speed",
         metavar="X|max",
-        type=cli.speed,
+        type=speed,
         default=1.0,
         help="multiple of real time, or max: as fast as clients read; time starts with the first client (default: 1)",
     )
@@ -88,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     account.add_argument(
         "--collateral",
         metavar="JPY",
-        type=_yen,
+        type=lambda text: Decimal(_yen(text)),
         default=Decimal(1_000_000),
         help="at the start (default: 1000000)",
     )
@@ -222,13 +224,6 @@ def _product(text: str) -> Instrument:
         )
         raise argparse.ArgumentTypeError(words) from None
     return cfg.instrument()
-
-
-def _yen(text: str) -> Decimal:
-    """A positive whole amount, for argparse."""
-    if not text.isascii() or not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not an amount; accepted: whole JPY above 0")
-    return Decimal(text)
 
 
 def _maintenance(text: str) -> Maintenance | None:

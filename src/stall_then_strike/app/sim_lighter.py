@@ -20,6 +20,7 @@ from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
+from stall_then_strike.app.shell.flag_values import speed, whole
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.sim.faults.kinds import FaultPlan, FaultVenue
 from stall_then_strike.sim.faults.lighter_catalogue import LIGHTER_RECIPES
@@ -57,12 +58,16 @@ def parser() -> argparse.ArgumentParser:
         help=f"which markets are open (default: {','.join(_BY_SYMBOL)})",
     )
     flags.add_argument(
-        "--collateral", metavar="USDC", type=_usdc, default=10_000, help="at the start (default: %(default)s)"
+        "--collateral",
+        metavar="USDC",
+        type=whole("an amount", f"whole USDC above 0 to {_LARGEST_USDC:,}", 1, _LARGEST_USDC),
+        default=10_000,
+        help="at the start (default: %(default)s)",
     )
     flags.add_argument(
         "--keys",
         metavar="N",
-        type=_keys,
+        type=whole("a number of keys", f"1 to {_MOST_KEYS}", 1, _MOST_KEYS),
         default=1,
         help=f"API keys of the account, 1 to {_MOST_KEYS}: several programs can sign for it (default: %(default)s)",
     )
@@ -149,27 +154,11 @@ def _markets(text: str) -> tuple[LighterMarket, ...]:
     return tuple(_BY_SYMBOL[symbol] for symbol in symbols)
 
 
-def _usdc(text: str) -> int:
-    """A positive whole amount, for argparse."""
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _LARGEST_USDC:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not an amount; accepted: whole USDC above 0 to {_LARGEST_USDC:,}"
-        )
-    return int(text)
-
-
-def _keys(text: str) -> int:
-    """A number of keys, for argparse."""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_KEYS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of keys; accepted: 1 to {_MOST_KEYS}")
-    return int(text)
-
-
 def _speed(text: str) -> float:
     """A finite speed, for argparse."""
     if text == "max":
         raise argparse.ArgumentTypeError("'max' is not a speed here; accepted: a positive multiple of real time")
-    return cli.speed(text)
+    return speed(text)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
@@ -158,7 +157,7 @@ def _show(path: Path, run: Run | None, cfg: AppConfig, *, is_json: bool) -> int:
             shown = {"account": figures, "instruments": [as_json(view) for view in views]}
         if run is not None:
             shown["run"] = run_json(sums_of(run, SystemClock().now_ns()))
-        sys.stdout.write(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode() + "\n")
+        cli.print_json(shown)
         return EXIT_DONE
     console = Console(highlight=False)
     if run is not None:
@@ -202,9 +201,7 @@ def _confirmed(view: StateView) -> bool:
         sys.stderr.write("state: there is no terminal to ask on; lift the halt with --yes\n")
         return False
     Console(highlight=False).print(render(view))
-    sys.stdout.write("Lift the halt, so that the next start trades again? [y/N] ")
-    sys.stdout.flush()
-    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+    if cli.says_yes("Lift the halt, so that the next start trades again?"):
         return True
     sys.stdout.write("still halted\n")
     return False

@@ -219,12 +219,9 @@ def _is_sure(cfg: AppConfig) -> bool:
     """Ask the operator. Raises ConfigError without a terminal."""
     if not sys.stdin.isatty():
         raise ConfigError("--now asks before it cancels, and there is no terminal; accepted: --now --yes")
-    sys.stdout.write(
-        f"Cancel ALL orders of {' and '.join(cfg.products)} at {cfg.exchange.base_url}, also those entered by hand? "
-        "Type yes: "
-    )
-    sys.stdout.flush()
-    return sys.stdin.readline().strip() == "yes"
+    products = " and ".join(cfg.products)
+    question = f"Cancel ALL orders of {products} at {cfg.exchange.base_url}, also those entered by hand? Type yes: "
+    return cli.answer_to(question) == "yes"
 
 
 def _now(hand: Hand) -> int:

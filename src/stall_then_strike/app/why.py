@@ -9,15 +9,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
-import orjson
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
+from stall_then_strike.app.shell.flag_values import positive_seconds
 from stall_then_strike.app.story.why_moment import AGO, parse_asked
 from stall_then_strike.app.story.why_runs import runs_for
 from stall_then_strike.app.story.why_sources import Sources
@@ -47,13 +46,7 @@ def parser() -> argparse.ArgumentParser:
         "an order's client id, its venue id (JRF...), or the id of an execution",
     )
     cli.add_config_flags(flags, override="configs/live.yml")
-    flags.add_argument(
-        "--log-dir",
-        metavar="DIR",
-        type=Path,
-        default=cli.LOGS,
-        help="log folder, or a run's own (default: %(default)s)",
-    )
+    cli.add_log_dir(flags, "log folder, or a run's own")
     flags.add_argument(
         "--window",
         metavar="SECONDS",
@@ -91,14 +84,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         story = tell(sources, asked, args.window, now_ns=now_ns)
     story = replace(story, runs=tuple(run.line() for run in runs))
     if args.json:
-        sys.stdout.write(orjson.dumps(as_json(story), option=orjson.OPT_INDENT_2).decode() + "\n")
+        cli.print_json(as_json(story))
     else:
         Console(highlight=False).print(render(story, zone))
     return EXIT_DONE if story.is_found else EXIT_FAILED
 
 
 def _window(text: str) -> float:
-    seconds = cli.positive_seconds(text)
+    seconds = positive_seconds(text)
     if seconds > _WIDEST_S:
         raise argparse.ArgumentTypeError(f"{text!r} is too wide a window; accepted: seconds up to {_WIDEST_S:,.0f}")
     return seconds

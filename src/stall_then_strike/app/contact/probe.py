@@ -29,6 +29,7 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.shell.flag_values import positive_seconds
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.venue import LIGHTER
@@ -67,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--duration",
         metavar="SECONDS",
-        type=cli.positive_seconds,
+        type=positive_seconds,
         default=_DURATION_S,
         help="how long to listen (default: %(default)g)",
     )

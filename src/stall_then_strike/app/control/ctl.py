@@ -6,10 +6,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
-
-import orjson
 
 from stall_then_strike.app.control.socket_client import NoRun, Told, ask
 from stall_then_strike.app.control.verbs import MEANING, Verb, one_line
@@ -37,13 +34,7 @@ def parser() -> argparse.ArgumentParser:
         + f"  {_STATUS:<11} show what the run does",
     )
     flags.add_argument("command", choices=(_STATUS, *(verb.value for verb in Verb)), metavar="COMMAND")
-    flags.add_argument(
-        "--log-dir",
-        metavar="DIR",
-        type=Path,
-        default=cli.LOGS,
-        help="log folder of the run, or its own folder (default: %(default)s)",
-    )
+    cli.add_log_dir(flags, "log folder of the run, or its own folder")
     flags.add_argument(
         "--run",
         metavar="NAME",
@@ -90,7 +81,7 @@ async def _command(args: argparse.Namespace) -> int:
     if args.command == _STATUS:
         told = await ask(path, "GET", _STATUS)
         if args.json and told.is_done:
-            sys.stdout.write(orjson.dumps(told.content["snapshot"], option=orjson.OPT_INDENT_2).decode() + "\n")
+            cli.print_json(told.content["snapshot"])
             return EXIT_DONE
         return _tell(told)
     verb, body = Verb(args.command), {"reason": one_line(args.reason)}
@@ -115,9 +106,7 @@ def _is_confirmed(verb: Verb, question: str) -> bool:
     if not sys.stdin.isatty():
         sys.stderr.write(f"ctl: {verb.value} asks before, and there is no terminal; accepted: --yes\n")
         return False
-    sys.stdout.write(f"{question}{verb.value}? [y/N] ")
-    sys.stdout.flush()
-    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+    if cli.says_yes(f"{question}{verb.value}?"):
         return True
     sys.stdout.write("not done\n")
     return False

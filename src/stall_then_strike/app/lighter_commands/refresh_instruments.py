@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import orjson
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -106,7 +105,7 @@ def _show_table(loader: LighterInstrumentLoader) -> None:
 
 
 def _show_json(loader: LighterInstrumentLoader) -> None:
-    shown = {
+    instruments = {
         "exchange": XLIGHTER,
         "source": loader.base_url,
         "as_of": utc_iso(loader.markets.as_of_ns),
@@ -114,7 +113,7 @@ def _show_json(loader: LighterInstrumentLoader) -> None:
         "cache": None if loader.cache is None else str(loader.cache),
         "instruments": [_row(market) for market in loader.markets.all()],
     }
-    sys.stdout.write(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode() + "\n")
+    cli.print_json(instruments)
 
 
 def _row(market: Market) -> dict[str, object]:
