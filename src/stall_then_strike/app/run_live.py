@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from stall_then_strike.app.contact.contact_report import write_report
-from stall_then_strike.app.contact.shadowing import Shadowing
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
@@ -87,6 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _in_shadow(opening: Opening, duration_s: float | None) -> int:
     """Run with orders on paper, and say what it would have done and what differs from what is assumed."""
+    from stall_then_strike.app.contact.contact_report import write_report  # 3 MB that a run with orders does without
+    from stall_then_strike.app.contact.shadowing import Shadowing
+
     shadowing = Shadowing()
     shadow = replace(
         opening, title="shadow trading", through=shadowing.through, is_shadow=True, attend=shadowing.attend

@@ -13,6 +13,8 @@ from stall_then_strike.app.control.verbs import MEANING, Verb, one_line
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
+from stall_then_strike.app.view.plain_snapshot import snapshot_of
+from stall_then_strike.app.view.snapshot import as_plain
 from stall_then_strike.infra.logs.run_list import Run, RunList
 from stall_then_strike.types.errors import ConfigError
 
@@ -81,7 +83,11 @@ async def _command(args: argparse.Namespace) -> int:
     if args.command == _STATUS:
         told = await ask(path, "GET", _STATUS)
         if args.json and told.is_done:
-            cli.print_json(told.content["snapshot"])
+            try:
+                shown = as_plain(snapshot_of(told.content.get("snapshot")))
+            except ValueError as error:  # a run of another version
+                raise NoRun(f"{path}: {error}") from error
+            cli.print_json(shown)
             return EXIT_DONE
         return _tell(told)
     verb, body = Verb(args.command), {"reason": one_line(args.reason)}

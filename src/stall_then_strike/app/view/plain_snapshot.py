@@ -1,21 +1,37 @@
-"""A snapshot made again of its plain form, for programs that ask the daemon over its socket."""
+"""A snapshot as it goes over the daemon's socket, and made again by programs that ask there.
+
+It goes as orjson writes it, which costs the trading loop an eighth of what :func:`as_plain` does: fields under their own
+names, stamps in nanoseconds, decimals as texts with all their digits. For people it is made plain by who asked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
-from enum import Enum, StrEnum
+from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+import orjson
+
 from stall_then_strike.app.view.snapshot import Snapshot
-from stall_then_strike.infra.logs.log_reader import stamp_ns
+
+
+def encoded(value: object) -> bytes:
+    """JSON of a value that may hold snapshots. Raises TypeError for what has no place in one."""
+    return orjson.dumps(value, default=_text)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} in a snapshot")
 
 
 def snapshot_of(content: object) -> Snapshot:
-    """The snapshot of which :func:`as_plain` made ``content``; stamps are whole microseconds.
+    """The snapshot of which :func:`encoded` made the JSON of ``content``.
 
     Fields that are not known here are left out, and absent ones have their default: the daemon may be of another
     version. Raises ValueError.
@@ -41,21 +57,16 @@ def _made(kind: Any, value: Any) -> Any:
         return _of_fields(kind, value)
     if kind is Decimal:
         return Decimal(value)
-    if issubclass(kind, StrEnum):
-        return kind(value)
     if issubclass(kind, Enum):
-        return kind[value.upper()]
+        return kind(value)
     return float(value) if kind is float else _checked(kind, value)
 
 
 def _of_fields(kind: Any, content: Mapping[str, Any]) -> Any:
     hints, given = _hints(kind), {}
     for one in fields(kind):
-        name = one.name.removesuffix("_ns")
-        if not one.init or (name not in content and not _is_needed(one)):
-            continue
-        value = content[name]
-        given[one.name] = stamp_ns(value) if one.name.endswith("_ns") else _made(hints[one.name], value)
+        if one.init and (one.name in content or _is_needed(one)):
+            given[one.name] = _made(hints[one.name], content[one.name])
     return kind(**given)
 
 
