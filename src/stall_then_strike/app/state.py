@@ -176,8 +176,8 @@ def _show(path: Path, run: Run | None, cfg: AppConfig, *, is_json: bool) -> int:
 
 def _resume(path: Path, cfg: AppConfig, args: argparse.Namespace) -> int:
     view = _views(path, cfg)[0][0]
-    if view.held_by is not None:
-        raise JournalError(f"{path} is in use by {view.held_by}; stop it first")
+    if view.journal.held_by is not None:
+        raise JournalError(f"{path} is in use by {view.journal.held_by}; stop it first")
     if view.halt is None:
         sys.stdout.write("not halted: nothing to lift\n")
         return EXIT_DONE
