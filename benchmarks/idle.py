@@ -1,9 +1,9 @@
 """What ``run_live`` takes of the machine while it only looks: share of a core, memory, wake-ups.
 
 The command as it is, against the embedded exchange in this process at real speed, whose market sends about ten messages
-a second, as a recorded hour of the venue has. The spread is never wide enough for a strike. Processor time, wake-ups and
-memory are the kernel's figures of the daemon's process (``/proc``), over all its threads, from the moment at which it
-has a whole book and has been left alone for some seconds.
+a second, as a recorded hour of the venue has. The spread is never wide enough for a strike. Processor time, wake-ups
+and memory are the kernel's figures of the daemon's process (``/proc``), over all its threads, from the moment at which
+it has a whole book and has been left alone for some seconds.
 
 ``python -m benchmarks.idle`` prints them; ``--modules`` adds the packages that the process has loaded.
 """
@@ -145,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.idle", description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=SECONDS, help="default: %(default)s")
-    parser.add_argument("--quick", action="store_true", help="%.0f seconds" % QUICK_S)
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_S:.0f} seconds")
     flags = parser.parse_args(arguments)
     logger.remove()
     one = measure(QUICK_S if flags.quick else flags.seconds)
