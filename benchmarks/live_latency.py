@@ -178,7 +178,7 @@ class StampedExchange(BitflyerExchange):
             return await super().__aexit__(exc_type, exc, traceback)
 
     async def _deliver(self, frame: Frame) -> None:
-        is_heard = frame.channel in _BOARD and self._hub.subscribers(frame.channel)
+        is_heard = frame.channel in _BOARD and self.hub.subscribers(frame.channel)
         if is_heard and (self._setting.is_by_message or self._moves_the_best(frame)):
             self._awaited[frame.text] = perf_counter_ns()
         await super()._deliver(frame)

@@ -188,10 +188,10 @@ async def _serve(
         _announce(exchange, key if private is not None else None)
         with cli.signals_heard(ending.on_signal):
             await _until_end(exchange, ending, args.duration)
-    counts = exchange.statistics()
+    counts = exchange.hub.counters
     sys.stdout.write(
-        f"stopped: {ending.why}; {counts.connections} connections, {counts.frames_sent} frames, "
-        f"{counts.http_requests} calls\n"
+        f"stopped: {ending.why}; {counts.connections} connections, {counts.frames} frames, "
+        f"{exchange.http_requests} calls\n"
     )
     if plan is not None:
         venue_flags.tell_struck(exchange.faults)

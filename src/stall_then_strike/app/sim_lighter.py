@@ -119,9 +119,9 @@ async def _serve(plan: FaultPlan | None, args: argparse.Namespace) -> int:
         with cli.signals_heard(ending.on_signal):
             await first_of(asyncio.Event().wait(), ending.wanted, limit_s=args.duration)
             ending.ask("duration over")  # no effect after a signal: the first reason is kept
-    counts = exchange.statistics()
+    counts = exchange.hub.counters
     sys.stdout.write(
-        f"stopped: {ending.why}; {counts.connections} connections, {counts.frames_sent} frames, "
+        f"stopped: {ending.why}; {counts.connections} connections, {counts.frames} frames, "
         f"{sum(exchange.audit.counts.values())} requests\n"
     )
     if plan is not None:
