@@ -1,11 +1,11 @@
 """What ``run_live`` takes of the machine while it only looks: share of a core, memory, wake-ups.
 
-The command as it is, against the embedded exchange in this process at real speed, whose market sends about ten messages
-a second, as a recorded hour of the venue has. The spread is never wide enough for a strike. Processor time, wake-ups and
-memory are the kernel's figures of the daemon's process (``/proc``), over all its threads, from the moment at which it
-has a whole book and has been left alone for some seconds.
+The command as it is, against the embedded exchange in this process at real speed, whose market sends ten messages a
+second, as recorded tapes of the venue have. The spread is never wide enough for a strike. Processor time, wake-ups and
+memory are the kernel's figures of the daemon's process (``/proc``), over all its threads, from some seconds after its
+subscription on.
 
-``python -m benchmarks.idle`` prints them; ``--modules`` adds the packages that the process has loaded.
+``python -m benchmarks.idle`` prints them.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _status(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _daemon(exchange: BitflyerExchange, folder: Path, more: Sequence[str]) -> Iterator[Popen[bytes]]:
+def _daemon(exchange: BitflyerExchange, folder: Path) -> Iterator[Popen[bytes]]:
     """``run_live`` that can never strike, until the block ends."""
     config = folder / "live.yml"
     tree = {
@@ -99,12 +99,12 @@ def _daemon(exchange: BitflyerExchange, folder: Path, more: Sequence[str]) -> It
         "journal": {"dir": str(folder / "journal")},
     }
     config.write_text(json.dumps(tree))
-    command = (sys.executable, *more, "-m", "stall_then_strike.app.run_live", "--yes")
+    command = (sys.executable, "-m", "stall_then_strike.app.run_live", "--yes")
     started = Popen(  # noqa: S603 - our own command
         [*command, "--config", str(config), "--log-dir", str(folder / "logs")],
         stdin=DEVNULL,
         stdout=DEVNULL,
-        stderr=None,
+        stderr=DEVNULL,
         env={**os.environ, "TMPDIR": str(folder), "BITFLYER_API_KEY": KEY.key, "BITFLYER_API_SECRET": KEY.secret},
     )
     try:
@@ -114,10 +114,10 @@ def _daemon(exchange: BitflyerExchange, folder: Path, more: Sequence[str]) -> It
         started.wait()
 
 
-async def _measure(seconds: float, more: Sequence[str] = ()) -> Idle:
+async def _measure(seconds: float) -> Idle:
     market = Market(seed=SEED, start_ns=SystemClock().now_ns())
     async with BitflyerExchange(market, clock=SystemClock(), private=free_venue(market), ip_limit=None) as exchange:
-        with tempfile.TemporaryDirectory() as name, _daemon(exchange, Path(name), more) as daemon:
+        with tempfile.TemporaryDirectory() as name, _daemon(exchange, Path(name)) as daemon:
             async with asyncio.timeout(_START_S):
                 await exchange.wait_subscribed("child_order_events")
             await asyncio.sleep(_SETTLED_S)
@@ -145,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.idle", description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=SECONDS, help="default: %(default)s")
-    parser.add_argument("--quick", action="store_true", help="%.0f seconds" % QUICK_S)
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_S:.0f} seconds")
     flags = parser.parse_args(arguments)
     logger.remove()
     one = measure(QUICK_S if flags.quick else flags.seconds)
