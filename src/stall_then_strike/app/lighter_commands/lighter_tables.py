@@ -11,7 +11,7 @@ from rich.table import Table
 
 from stall_then_strike.app.shell.wide_table import print_table
 from stall_then_strike.lighter.markets import Markets
-from stall_then_strike.types.text import utc_iso
+from stall_then_strike.types.text import plain, utc_iso
 
 _NUMBERS: Final = frozenset(
     {"index", "price step", "size step", "least size", "least USDC", "price", "size", "filled", "entry", "value"}
@@ -37,7 +37,7 @@ def show_markets(markets: Markets) -> None:
             f"{market.instrument.tick_size:f}",
             f"{market.instrument.lot_size:f}",
             f"{market.min_base:f}",
-            _plain(market.min_quote),
+            plain(market.min_quote),
             "open" if market.is_active else "closed",
         )
         for market in markets.all()
@@ -120,7 +120,3 @@ def _terms(order: Mapping[str, Any]) -> str:
     words += [word for word in ("post-only",) if order.get("time_in_force") == word]
     words += ["reduce-only"] if order.get("reduce_only") else []
     return " ".join(word for word in words if word)
-
-
-def _plain(value: Decimal) -> str:
-    return f"{value.normalize():f}"

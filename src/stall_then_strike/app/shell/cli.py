@@ -235,6 +235,12 @@ def says_yes(question: str) -> bool:
     return answer_to(f"{question} [y/N] ").lower() in ("y", "yes")
 
 
+def say(text: str) -> None:
+    """A line on standard output, at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def print_json(value: object, default: Callable[[Any], Any] | None = None) -> None:
     """One JSON value, for programs; ``default`` makes a known value of an unknown one."""
     sys.stdout.write(orjson.dumps(value, default, orjson.OPT_INDENT_2).decode() + "\n")
