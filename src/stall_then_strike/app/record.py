@@ -87,9 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.signals_held(),
         RunFolder(args.log_dir, cfg, "record", cfg.exchange.ws_url, instruments=codes) as run,
         setup_runtime_logging(run.files.runtime, cfg.log, console="WARNING"),
-        asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
     ):
-        run.exit_code = runner.run(_record(cfg, products, args.out, run, args.duration))
+        run.exit_code = cli.run(_record(cfg, products, args.out, run, args.duration))
         return run.exit_code
 
 

@@ -8,7 +8,6 @@ Exit codes: 0 nothing differs; 1 something does, or the report could not be writ
 from __future__ import annotations
 
 import argparse
-import asyncio
 import shutil
 import sys
 import textwrap
@@ -91,8 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         account = venue_account(cfg, "; or --public, which needs no keys")
     path = claim_report(args.report, "probe")
     try:
-        with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-            return runner.run(_probe(cfg, account, args, path))
+        with cli.signals_held():
+            return cli.run(_probe(cfg, account, args, path))
     except (ConfigError, LogError):
         path.unlink(missing_ok=True)
         raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,8 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     base_url = checked_address(args.base_url, "--base-url")
     cache = args.cache or cache_file(base_url)
     loader = LighterInstrumentLoader(base_url, cache=cache, on_trouble=troubles.append)
-    with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-        runner.run(loader.refresh())
+    cli.run(loader.refresh())
     _show_json(loader) if args.json else _show_table(loader)
     for trouble in troubles:
         sys.stderr.write(f"refresh_instruments: {trouble}\n")
