@@ -50,7 +50,7 @@ check: ## the checks that run nothing: lint, format, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-bench: setup ## measure the hot path against stock pybotters, some minutes; ARGS="--quick" for coarser figures
+bench: setup ## all speed figures beside their goals, ten minutes; ARGS=--quick: coarser ones, --write: for README
 	$(BIN)/python -m benchmarks $(ARGS)
 
 facts: setup ## the generated market beside recorded ones, figure by figure; ARGS=--write for docs/facts.md

@@ -45,6 +45,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 from time import perf_counter_ns
@@ -125,6 +126,8 @@ class Comparison:
     setting: Setting
     daemon: Latency
     stock: Latency
+    bare: Latency | None
+    """Only by message: it knows no stall."""
 
 
 class StampedExchange(BitflyerExchange):
@@ -175,7 +178,7 @@ class StampedExchange(BitflyerExchange):
             return await super().__aexit__(exc_type, exc, traceback)
 
     async def _deliver(self, frame: Frame) -> None:
-        is_heard = frame.channel in _BOARD and self._hub.subscribers(frame.channel)
+        is_heard = frame.channel in _BOARD and self.hub.subscribers(frame.channel)
         if is_heard and (self._setting.is_by_message or self._moves_the_best(frame)):
             self._awaited[frame.text] = perf_counter_ns()
         await super()._deliver(frame)
@@ -247,8 +250,8 @@ def _daemon(exchange: BitflyerExchange, setting: Setting, folder: Path) -> Popen
     )
 
 
-def _stock(exchange: BitflyerExchange, setting: Setting, _folder: Path) -> Popen[bytes]:
-    """`stock_trader.py`, started."""
+def _plain(module: str, exchange: BitflyerExchange, setting: Setting, _folder: Path) -> Popen[bytes]:
+    """A trader of this folder, started."""
     settings = {
         "base_url": exchange.base_url,
         "ws_url": exchange.ws_url,
@@ -258,7 +261,7 @@ def _stock(exchange: BitflyerExchange, setting: Setting, _folder: Path) -> Popen
         "ttl_ms": setting.ttl_ms,
         "size": SIZE,
     }
-    trader = Popen([sys.executable, "-m", "benchmarks.stock_trader"], stdin=PIPE, stdout=DEVNULL)
+    trader = Popen([sys.executable, "-m", f"benchmarks.{module}"], stdin=PIPE, stdout=DEVNULL)  # noqa: S603 - our own
     if trader.stdin is None:
         raise AssertionError("its input is a pipe")
     trader.stdin.write(json.dumps(settings).encode())
@@ -314,8 +317,11 @@ def _timing(spent: list[int]) -> Timing:
 
 def compare(setting: Setting, seconds: float) -> Comparison:
     """Let both trade for so many seconds."""
-    results = []
-    for start in (_daemon, _stock):
+    starts: dict[str, _Start] = {"daemon": _daemon, "stock": partial(_plain, "stock_trader")}
+    if setting.is_by_message:
+        starts["bare"] = partial(_plain, "bare_trader")
+    results: dict[str, Latency] = {}
+    for name, start in starts.items():
         with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-            results.append(runner.run(_measure(start, setting, seconds)))
-    return Comparison(setting=setting, daemon=results[0], stock=results[1])
+            results[name] = runner.run(_measure(start, setting, seconds))
+    return Comparison(setting=setting, bare=results.pop("bare", None), **results)

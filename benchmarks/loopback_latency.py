@@ -138,6 +138,7 @@ async def _measure(strikes: int) -> Latency:
             owned = [tasks.create_task(run.keep_time()), tasks.create_task(trader.send())]
             warm_up = strikes // 10
             spent = [await _sample(exchange, trader, executor, number) for number in range(warm_up + strikes)]
+            await asyncio.sleep(0.01)  # the last strike is answered
             for task in owned:
                 task.cancel()
     spent = spent[warm_up:]

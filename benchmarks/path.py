@@ -16,7 +16,7 @@ book       -> the board has its changes
 view       -> the core gets the best without our own orders
 decide     -> the core's step
 journal    -> the step is in the journal
-turn       -> the HTTP client gets the first order (the event loop's next turn)
+hand       -> the HTTP client gets the first order
 build      -> its bytes are handed over: body, signature, headers
 write      -> the system has them
 second     -> the system has those of the second order
@@ -67,7 +67,7 @@ from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import PlaceLimit, Step
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
 
-STAGES: Final = ("socket", "parse", "book", "view", "decide", "journal", "turn", "build", "write", "second")
+STAGES: Final = ("socket", "parse", "book", "view", "decide", "journal", "hand", "build", "write", "second")
 FIRST: Final = STAGES.index("second")
 """The stages before this one are the first order's."""
 MID: Final = 10_000_000
@@ -172,7 +172,7 @@ def _stamp(run: LiveRun, stamps: Stamps) -> None:
     _around(session.board, "apply_delta", before=ends("parse"), after=ends("book"))
     _around(core, "on_event", before=ends("view"), after=stamps.decided)
     _around(run.trader.owed, "add", after=ends("journal"))
-    _around(connection.https[0], "place", before=ends("turn"))
+    _around(connection.https[0], "_send_order", before=ends("hand"))
     _around(ready_line, "_write", before=ends("build"), after=lambda _: stamps.written())
 
 

@@ -19,5 +19,5 @@ async def ready(url: str, credentials: Credentials) -> AsyncIterator[SignedLine]
         keeping = tasks.create_task(line.keep_open())
         while len(line) < CONNECTIONS:  # noqa: ASYNC110 - the loop's turns are what is waited for
             await asyncio.sleep(0.001)
-        yield SignedLine(line, credentials)
+        yield SignedLine(line, url, credentials)
         keeping.cancel()

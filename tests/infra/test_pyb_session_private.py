@@ -212,7 +212,7 @@ async def test_wrong_secret_is_refused_at_the_start_without_showing_it(room: Roo
         with pytest.raises(LoginRefused) as caught:
             await session.wait_ready()
     assert str(caught.value) == f"{room.exchange.ws_url} refuses the login: Invalid signature (-502)"
-    assert room.exchange.statistics().connections == 1
+    assert room.exchange.hub.counters.connections == 1
     assert not any(WRONG.secret in line or WRONG.key in line for line in log_text)
 
 
@@ -371,7 +371,7 @@ async def test_channel_that_went_mute_is_not_noticed_and_healed_by_a_renewal(roo
     async with room.session(heard) as session:
         room.exchange.faults.inject(Fault(kind=FaultKind.LOSE_FRAME, channel=EVENTS))
         name = await room.send(session, order())
-        await eventually(lambda: room.private.statistics().live_orders == 1)
+        await eventually(lambda: room.private.live_orders == 1)
         seen = len(heard.events)
         await heard.wait(is_board(BookStatus.OK), after=seen + 1)
         assert session.statistics().is_private_live

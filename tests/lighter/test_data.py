@@ -84,7 +84,7 @@ async def desk(*, rules: LineRules = RULES, **more: Any) -> AsyncIterator[Desk]:
 async def test_connection_is_made_with_the_first_subscription_and_all_kinds_come() -> None:
     async with desk() as at:
         await asyncio.sleep(0.05)
-        assert at.venue.statistics().connections == 0
+        assert at.venue.hub.counters.connections == 0
         for kind in DataKind:
             at.provider.subscribe(kind, ["ETH-USDC", 1])
         await at.provider.wait_ready(LIMIT_S)
@@ -98,7 +98,7 @@ async def test_connection_is_made_with_the_first_subscription_and_all_kinds_come
         await at.until(at.same_as_the_venue)
         await at.until(lambda: at.same_as_the_venue(1))
         assert at.provider.refused() == {}
-        assert at.venue.statistics().connections == 1
+        assert at.venue.hub.counters.connections == 1
         assert at.provider.socket.channels == ("order_book/0", "order_book/1", "trade/0", "trade/1", "market_stats/all")
 
 
@@ -244,7 +244,7 @@ async def test_what_waited_while_the_process_stood_still_is_dropped_with_its_con
         count = len(at.events)
         now[0] += 60_000_000_000
         await at.until(lambda: paused)
-        await at.until(lambda: at.venue.statistics().connections == 2)
+        await at.until(lambda: at.venue.hub.counters.connections == 2)
         await at.provider.wait_ready(LIMIT_S)
         after = [event.status for event in at.events[count:] if isinstance(event, BoardSnapshot)]
         assert after[0] is BookStatus.UNKNOWN

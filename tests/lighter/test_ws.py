@@ -190,7 +190,7 @@ async def test_dedicated_private_channel_beside_the_shared_connection() -> None:
         listen(socket, heard, socket.order_book(0))
         listen(socket, heard, socket.of_account("user_stats", at.account), dedicated=True)
         await heard.kinds("order_book", "user_stats")
-        assert at.venue.statistics().clients == 2
+        assert at.venue.hub.connections == 2
 
 
 async def test_orders_over_the_socket_go_in_messages_of_fifteen() -> None:

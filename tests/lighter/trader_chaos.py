@@ -203,7 +203,7 @@ def _judge(room: TradingRoom, watches: Sequence[Watch], plan: FaultPlan, outcome
     assert set(outcome.halted.split()) <= may_halt, f"halted: {outcome.halted}"
     if outcome.scenario.strategy == "stall":
         assert outcome.longest_s <= PLAN_S + LIFE_S, f"an order lived for {outcome.longest_s:.1f} s"
-    refused = room.exchange.statistics().refused
+    refused = room.exchange.refused
     assert not refused, f"over the stream's limits: {refused}"
     if not outcome.halted:
         assert outcome.recovery_s is not None, f"no strike within {RECOVERY_S:g} s after the last fault"

@@ -240,7 +240,7 @@ def judge(room: LiveRoom, witnesses: Sequence[Witness], plan: FaultPlan, outcome
     for witness in witnesses:
         witness.check(late_ns=late_ns, slack=phantoms * int(unit.to_lots(room.cfg.strategy.size_min)))
     assert outcome.longest_s <= LIFE_S, f"an order lived for {outcome.longest_s:.1f} s"
-    assert not room.exchange.statistics().http_refused, "calls over a limit"
+    assert not room.exchange.http_refused, "calls over a limit"
     assert set(outcome.halted.split()) <= halts_of(plan), f"halted: {outcome.halted}"
     if not outcome.halted:
         assert outcome.recovery_s is not None, f"no strike within {RECOVERY_S:g} s after the last fault"

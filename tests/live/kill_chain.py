@@ -123,7 +123,7 @@ class KillChain:
             widest = units[0].to_lots(cfg.strategy.max_inventory_btc)
             assert max(witness.widest for witness in witnesses) <= widest
             assert max(one.desk.counters.longest_life_ns for one in venues) <= LIFE_S * NS_PER_S
-            assert not exchange.statistics().http_refused, "calls over a limit"
+            assert not exchange.http_refused, "calls over a limit"
 
     # --- a life
 

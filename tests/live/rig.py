@@ -191,7 +191,7 @@ class LiveRoom:
         """
         for number, venue in enumerate(self.venue.products.values()):
             self._check(number, venue, is_truth_known=is_truth_known)
-        assert self.venue.statistics().limit_breaches == 0, "limits"
+        assert self.venue.limit_breaches == 0, "limits"
         assert not self.working(), "orders that work for too long"
 
     def _check(self, number: int, venue: PrivateVenue, *, is_truth_known: bool) -> None:

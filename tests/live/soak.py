@@ -182,7 +182,7 @@ async def soak(folder: Path, *, minutes: float, speed: float, seed: int = 7) -> 
                 daemon.kill()
                 await daemon.wait()
         result.fills = len(room.venue.ledger().fills)
-        result.refused = room.exchange.statistics().http_refused
+        result.refused = room.exchange.http_refused
         if not result.samples:
             raise AssertionError(f"the daemon did not start: {result.errors[-2_000:]}")
         try:

@@ -94,9 +94,9 @@ async def test_a6_same_execution_twice_and_over_both_ways_counts_once(tmp_path: 
 async def test_a7_cancel_of_a_filled_order(tmp_path: Path) -> None:
     """A7: the cancel is refused because the order was filled, and its fill comes later still."""
     async with at_work(tmp_path) as work:
-        failed = work.room.venue.statistics
+        counters = work.room.venue.desk.counters
         await work.hit(Fault(kind=K.DELAY_FRAME, channel=EVENTS, event="EXECUTION", seconds=3), times=3)
-        await work.until("cancel in vain", lambda: failed().cancels_failed > 1)
+        await work.until("cancel in vain", lambda: counters.cancels_failed > 1)
         await work.seconds(5)
         await work.stop_and_check()
 
@@ -142,7 +142,7 @@ async def test_a11_order_expires_at_the_venue_unheard(tmp_path: Path) -> None:
         lost = Fault(kind=K.LOSE_FRAME, channel=EVENTS, event="EXPIRE", to_s=90)
         work.room.exchange.faults.inject(lost)
         await work.hit(Fault(kind=K.IGNORE_CANCEL, count=40), times=2)
-        await work.until("expiry", lambda: work.room.venue.statistics().expired > 0)
+        await work.until("expiry", lambda: work.room.venue.desk.counters.expired > 0)
         work.room.exchange.faults.lift("ignore_cancel")
         await work.new_strikes()
         await work.stop_and_check()

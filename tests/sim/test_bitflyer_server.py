@@ -133,7 +133,7 @@ async def test_unsubscribed_channel_falls_silent_and_errors_are_answered_in_plac
         seen = len(client.messages[TICKER])
         await client.read_until(lambda: len(client.messages[TICKER]) > seen + 2)
         assert len(client.messages[BOARD]) == deltas
-        assert (venue.statistics().rpc_requests, venue.statistics().rpc_errors) == (3, 1)
+        assert (venue.hub.requests, venue.hub.errors) == (3, 1)
 
 
 async def test_unknown_product_is_acknowledged_and_stays_silent() -> None:
@@ -190,7 +190,7 @@ async def test_server_pings_and_keeps_a_peer_that_answers() -> None:
         for _ in range(3):
             assert (await ws.receive(timeout=2)).type is aiohttp.WSMsgType.PING
             await ws.pong()
-        assert venue.statistics().clients == 1
+        assert venue.hub.connections == 1
 
 
 async def test_peer_that_does_not_answer_pings_is_cut_off() -> None:
@@ -198,7 +198,7 @@ async def test_peer_that_does_not_answer_pings_is_cut_off() -> None:
         async with session.ws_connect(venue.ws_url, autoping=False) as ws:
             assert (await ws.receive(timeout=2)).type is aiohttp.WSMsgType.PING
             assert (await ws.receive(timeout=2)).type in {aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR}
-        assert venue.statistics().silent_clients_cut == 1
+        assert venue.hub.counters.silent_clients == 1
 
 
 async def test_clients_ping_is_answered() -> None:
@@ -227,9 +227,9 @@ async def test_client_that_does_not_read_is_cut_off_and_the_others_are_served() 
         for _ in range(200):
             venue.inject(Channel.SNAPSHOT, big)
             await asyncio.sleep(0)
-            if venue.statistics().slow_clients_cut:
+            if venue.hub.counters.slow_clients:
                 break
-        assert venue.statistics().slow_clients_cut == 1
+        assert venue.hub.counters.slow_clients == 1
         seen = len(good.texts)
         await good.read_until(lambda: len(good.texts) > seen + 3)
         writer.close()
@@ -332,7 +332,7 @@ async def test_calls_are_counted_per_address_and_refused_past_the_limit() -> Non
         assert response.headers["x-ratelimit-reset"] == str(START_NS // SECOND + 300)
         clock.advance_to(START_NS + 300 * SECOND)
         assert (await get("markets"))[0].headers["x-ratelimit-remaining"] == "2"
-        assert venue.statistics().http_refused == 1
+        assert venue.http_refused == 1
 
 
 class StandingClock:
@@ -425,8 +425,8 @@ async def test_maximal_speed_keeps_a_client_that_subscribes_while_its_queue_is_f
     source: MarketSource = Market(seed=1, start_ns=START_NS)
     async with BitflyerExchange(source, clock=None, queue_frames=4) as venue, listening(venue, *ALL) as client:
         sent = -1
-        while venue.statistics().frames_sent != sent:  # until nothing more can be sent to a client that does not read
-            sent = venue.statistics().frames_sent
+        while venue.hub.counters.frames != sent:  # until nothing more can be sent to a client that does not read
+            sent = venue.hub.counters.frames
             await asyncio.sleep(0.2)
         await client.subscribe(BOARD)
         await asyncio.sleep(0.1)

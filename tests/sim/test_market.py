@@ -311,7 +311,7 @@ def test_ioc_that_meets_nothing_leaves_no_trace() -> None:
         START_NS, owner=US, side=Side.BUY, size=Lots(5), price=price, time_in_force=TimeInForce.IOC
     )
     assert order_id not in source.engine
-    assert source.engine.size_at(Side.BUY, price) == 0
+    assert price not in dict(source.engine.depth(Side.BUY))
 
 
 # --- conditions -------------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ async def test_hour_turns_and_both_tapes_are_good(tmp_path: Path) -> None:
     assert (manifest(first)["ended"], manifest(second)["ended"]) == ("hour over", "test over")
     recorded = manifest(first)["messages"] + manifest(second)["messages"]
     assert recorded == len(texts(first)) + len(texts(second))
-    assert recorded - 4 <= exchange.statistics().frames_sent  # less the acknowledgements, where those do not count
+    assert recorded - 4 <= exchange.hub.counters.frames  # less the acknowledgements, where those do not count
 
 
 async def test_reconnect_is_on_the_tape_and_in_the_manifest(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ one that may have had no effect is reported as CANCEL_UNSENT, and the core tries
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 
-from stall_then_strike.engine.gateway import AccountReader, EventSink, OrderGateway, Request
+from stall_then_strike.engine.gateway import AccountReader, EventSink, OrderGateway, Reply, Request
 from stall_then_strike.types.dto import (
     Action,
     CancelAllStall,
@@ -68,6 +68,10 @@ class OrderExecutor:
 
     async def execute(self, actions: Sequence[Action]) -> None:
         """Send all actions; return when each has been answered or has failed."""
+        await self.begin(actions)
+
+    def begin(self, actions: Sequence[Action]) -> Coroutine[None, None, None]:
+        """Send all actions, at once as far as the gateway can; what is returned waits for their answers."""
         requests: list[Request] = []
         reports = []
         for action in actions:
@@ -78,8 +82,9 @@ class OrderExecutor:
                     self._account.renew(action.why)
             else:
                 requests += self._requests(action)
-        batches = [self._send(requests[at : at + self._batch]) for at in range(0, len(requests), self._batch)]
-        await _side_by_side([*batches, *reports])
+        batches = [requests[at : at + self._batch] for at in range(0, len(requests), self._batch)]
+        answers = [self._take(batch, self._gateway.send(batch)) for batch in batches]
+        return _side_by_side([*answers, *reports])
 
     def _requests(self, action: PlaceLimit | CancelAllStall | CloseMarket) -> Iterable[Request]:
         if isinstance(action, CancelAllStall):
@@ -96,8 +101,8 @@ class OrderExecutor:
             )
         ]
 
-    async def _send(self, batch: Sequence[Request]) -> None:
-        for request, answer in zip(batch, await self._gateway.send(batch), strict=True):
+    async def _take(self, batch: Sequence[Request], answers: Awaitable[Sequence[Reply]]) -> None:
+        for request, answer in zip(batch, await answers, strict=True):
             error = answer if isinstance(answer, VenueError) else None
             order_id = None if isinstance(answer, VenueError) else answer
             if isinstance(request, OrderRequest):

@@ -9,7 +9,7 @@ Implementations: the live one uses HTTP; ``sim.paper`` fills by rule against pub
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from stall_then_strike.types.dto import AccountReport, CancelRequest, Event, ExecId, OrderId, OrderRequest
@@ -29,9 +29,10 @@ Retryable, Rejected, AuthRefused, Throttled or OutcomeUnknown."""
 class OrderGateway(Protocol):
     """Order entry at one venue."""
 
-    async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
+    def send(self, batch: Sequence[Request]) -> Awaitable[Sequence[Reply]]:
         """Send orders and cancels, at most `VenueRules.batch` of them; one answer for each, in the same order.
 
+        A gateway that can send without waiting does so before it returns; in any case the result has to be awaited.
         An error of the venue is an answer and not raised. What is sent after a failed request of the same batch, and
         in which call, is the gateway's affair; each answer is of its own request.
         """

@@ -20,9 +20,9 @@ are exclusive.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from decimal import Decimal
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import aiohttp
 import orjson
@@ -48,7 +48,7 @@ from stall_then_strike.infra.bitflyer.error_table import Answer, limit_readings,
 from stall_then_strike.infra.clock import Clock, system_sources
 from stall_then_strike.infra.line.clock_skew import ClockSkew, read_date
 from stall_then_strike.infra.line.counted_calls import CountedCalls
-from stall_then_strike.infra.line.ready_line import ReadyAnswer, ReadyLine
+from stall_then_strike.infra.line.ready_line import ReadyLine, SentRequest
 from stall_then_strike.types.dto import (
     NS_PER_MS,
     AccountReport,
@@ -77,19 +77,14 @@ CONNECT_SHARE: Final = 0.5
 """Share of the time limit within which a connection must be made; otherwise the call ends as NotSent."""
 _CHUNK_BYTES: Final = 64 * 1024
 
-_POST: Final = """\
-POST {path} HTTP/1.1\r
+_ALWAYS: Final = """\
 Host: {host}\r
 Accept: */*\r
 User-Agent: pybotters/{version}\r
 ACCESS-KEY: {key}\r
-ACCESS-TIMESTAMP: {timestamp}\r
-ACCESS-SIGN: {signature}\r
 Content-Type: application/json\r
-Content-Length: {length}\r
-\r
 """
-"""A signed request as pybotters sends it, but for the offer to take a compressed answer."""
+"""The headers that every signed request has, as pybotters sends them, but for its offer to take a compressed answer."""
 
 _R = TypeVar("_R")
 _log = logger.bind(channel="ws")
@@ -98,28 +93,34 @@ _log = logger.bind(channel="ws")
 class SignedLine:
     """Signs private POSTs and sends them over connections that are open already."""
 
-    def __init__(self, line: ReadyLine, credentials: Credentials) -> None:
-        """``line`` must lead to a host that may have signed requests (`credentials.may_sign_for`)."""
+    def __init__(self, line: ReadyLine, base_url: str, credentials: Credentials) -> None:
+        """``line`` must lead to ``base_url``, a host that may have signed requests (`credentials.may_sign_for`)."""
         self._line, self._credentials = line, credentials
+        url = URL(base_url)
+        self._before = url.raw_path.rstrip("/")
+        host, version = url.host_port_subcomponent, pybotters.__version__
+        self._always = _ALWAYS.format(host=host, version=version, key=credentials.key)
         self._wall_ns = system_sources().wall_ns  # the venue's clock is compared with it, not with a run's own
 
-    async def post(self, url: str, body: dict[str, Any], limit_s: float) -> ReadyAnswer | None:
-        """As :meth:`ReadyLine.call`."""
-        return await self._line.call(lambda: self._request(URL(url), orjson.dumps(body)), limit_s, _read_text)
+    def post(self, path: str, body: dict[str, Any]) -> SentRequest | None:
+        """Send a request, as :meth:`ReadyLine.send` does; ``path`` follows ``base_url``."""
+        return self._line.send(lambda: self._request(self._before + path, orjson.dumps(body)))
 
-    def _request(self, url: URL, body: bytes) -> bytes:
+    def _request(self, path: str, body: bytes) -> bytes:
         timestamp = str(self._wall_ns() // NS_PER_MS)
-        path = url.raw_path_qs
-        head = _POST.format(
-            path=path,
-            host=url.host_port_subcomponent,
-            version=pybotters.__version__,
-            key=self._credentials.key,
-            timestamp=timestamp,
-            signature=self._credentials.signature(f"{timestamp}POST{path}".encode() + body),
-            length=len(body),
+        signature = self._credentials.signature(f"{timestamp}POST{path}".encode() + body)
+        head = (
+            f"POST {path} HTTP/1.1\r\n{self._always}ACCESS-TIMESTAMP: {timestamp}\r\nACCESS-SIGN: {signature}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body
+
+
+class _Sent(NamedTuple):
+    """A request on its way, and when it was sent, on the run's clock."""
+
+    request: SentRequest
+    ts_ns: int
 
 
 class BitflyerHttp:
@@ -180,29 +181,29 @@ class BitflyerHttp:
 
     # --- orders -----------------------------------------------------------------------------------------------------
 
-    async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
-        """Send orders and cancels side by side, each in a call of its own; the answers are in the same order."""
-        if len(batch) == 1:
-            return [await self._answer(batch[0])]
-        return await asyncio.gather(*map(self._answer, batch))
+    def send(self, batch: Sequence[Request]) -> Awaitable[Sequence[Reply]]:
+        """Send orders and cancels side by side, each in a call of its own; the answers are in the same order.
 
-    async def _answer(self, request: Request) -> Reply:
-        try:
-            if isinstance(request, CancelRequest):
-                await self.cancel(request.order_id)
-                return request.order_id
-            return await self.place(request)
-        except VenueError as error:
-            return error
+        Those for which a connection is open are with the system when this returns.
+        """
+        return _all([self._begin(request) for request in batch])
 
-    async def place(self, order: OrderRequest) -> OrderId:
-        """Send an order and return its acceptance id. The venue may still reject it when it registers it."""
-        return await self._send_order(order.side, order.price, order.size, order.time_in_force)
+    def _begin(self, request: Request) -> Coroutine[Any, Any, OrderId]:
+        return self.cancel(request.order_id) if isinstance(request, CancelRequest) else self.place(request)
 
-    async def cancel(self, order_id: OrderId) -> None:
-        """Request a cancel; its outcome arrives as an event."""
+    def place(self, order: OrderRequest) -> Coroutine[Any, Any, OrderId]:
+        """Send an order; its acceptance id. The venue may still reject it when it registers it."""
+        return self._send_order(order.side, order.price, order.size, order.time_in_force)
+
+    def cancel(self, order_id: OrderId) -> Coroutine[Any, Any, OrderId]:
+        """Request a cancel; its outcome arrives as an event. Returns the id."""
+
+        def read(text: str) -> OrderId:
+            _check_empty(text)
+            return order_id
+
         body = {"product_code": self._product, "child_order_acceptance_id": order_id}
-        await self._post("cancelchildorder", body, _nothing)
+        return self._post("cancelchildorder", body, read)
 
     async def send_limit_order(
         self, product_code: str, side: Side, price: Ticks, size: Lots, ttl_ms: int, tag: str
@@ -220,7 +221,9 @@ class BitflyerHttp:
         """Do the same as :meth:`cancel`, under the specification's name."""
         await self.cancel(OrderId(child_order_acceptance_id))
 
-    async def _send_order(self, side: Side, price: Ticks | None, size: Lots, time_in_force: TimeInForce) -> OrderId:
+    def _send_order(
+        self, side: Side, price: Ticks | None, size: Lots, time_in_force: TimeInForce
+    ) -> Coroutine[Any, Any, OrderId]:
         body: dict[str, Any] = {
             "product_code": self._product,
             "child_order_type": "MARKET" if price is None else "LIMIT",
@@ -232,7 +235,7 @@ class BitflyerHttp:
         if price is not None:
             yen = self._instrument.price(price)
             body["price"] = int(yen) if yen == int(yen) else exact_float(yen)
-        return await self._post("sendchildorder", body, lambda text: self._read.acceptance(read_json(text)))
+        return self._post("sendchildorder", body, lambda text: self._read.acceptance(read_json(text)))
 
     # --- the account ------------------------------------------------------------------------------------------------
 
@@ -353,8 +356,12 @@ class BitflyerHttp:
     async def _get(self, name: str, query: dict[str, str], read: Callable[[object], _R]) -> _R:
         return await self._call("GET", name, query, None, lambda text: read(read_json(text)), has_effect=False)
 
-    async def _post(self, name: str, body: dict[str, Any], read: Callable[[str], _R]) -> _R:
-        return await self._call("POST", f"me/{name}", {}, body, read, has_effect=True)
+    def _post(self, name: str, body: dict[str, Any], read: Callable[[str], _R]) -> Coroutine[Any, Any, _R]:
+        """Send a request that has an effect, at once if a connection is open; its answer, parsed."""
+        path, sent_ns = f"me/{name}", self._clock.now_ns()
+        request = None if self._at_once is None else self._at_once.post(f"/v1/{path}", body)
+        sent = None if request is None else _Sent(request, sent_ns)
+        return self._call("POST", path, {}, body, read, has_effect=True, sent=sent)
 
     async def _call(
         self,
@@ -366,18 +373,25 @@ class BitflyerHttp:
         *,
         has_effect: bool,
         is_signed: bool | None = None,
+        sent: _Sent | None = None,
     ) -> _R:
-        """Send the request, note the rate limits in the headers, and return the parsed answer or raise its error."""
+        """Send the request, note the rate limits in the headers, and return the parsed answer or raise its error.
+
+        ``sent``: the request is on its way.
+        """
         name = path.rpartition("/")[2]
         is_private = path.startswith("me/")
         self.private_calls += is_private
-        sent_ns = self._clock.now_ns()
+        sent_ns = self._clock.now_ns() if sent is None else sent.ts_ns
         answer: Answer | None = None
         failure: VenueError | None
         try:
-            url = f"{self._base_url}/v1/{path}"
-            signs = is_private if is_signed is None else is_signed
-            answer = await self._exchange(method, url, query, body, is_signed=signs)
+            if sent is None:
+                signs = is_private if is_signed is None else is_signed
+                answer = await self._exchange(method, f"{self._base_url}/v1/{path}", query, body, is_signed=signs)
+            else:
+                ready = await sent.request.answer(self._timeout.total or 0.0, _read_text)
+                answer = Answer(**ready._asdict(), received_ns=self._clock.now_ns())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             failure = transport_error(name, error, has_effect=has_effect)
         else:
@@ -404,10 +418,6 @@ class BitflyerHttp:
         is_signed: bool,
     ) -> Answer:
         """Send a request and read its answer. Raises aiohttp's exceptions."""
-        if self._at_once is not None and body is not None:
-            ready = await self._at_once.post(url, body, self._timeout.total or 0.0)
-            if ready is not None:
-                return Answer(**ready._asdict(), received_ns=self._clock.now_ns())
         options: dict[str, Any] = {} if is_signed else {"auth": None}
         async with self._client.request(
             method, url, params=query or None, data=body, timeout=self._timeout, allow_redirects=False, **options
@@ -426,6 +436,18 @@ class BitflyerHttp:
             skew_ns = self.skew.skew_ns()
             if skew_ns is not None:
                 self._on_skew(skew_ns)
+
+
+async def _all(answers: Sequence[Coroutine[Any, Any, OrderId]]) -> Sequence[Reply]:
+    """The answers, in order; a single one needs no task of its own."""
+    return [await _reply(answers[0])] if len(answers) == 1 else await asyncio.gather(*map(_reply, answers))
+
+
+async def _reply(answer: Coroutine[Any, Any, OrderId]) -> Reply:
+    try:
+        return await answer
+    except VenueError as error:
+        return error
 
 
 async def _read_text(content: aiohttp.StreamReader) -> str | None:
@@ -452,7 +474,7 @@ def exact_float(value: Decimal) -> float:
     return number
 
 
-def _nothing(text: str) -> None:
+def _check_empty(text: str) -> None:
     """Check the answer to a cancel: HTTP 200 without a body. Raises BadAnswer."""
     if text.strip() not in {"", "null", "{}"}:
         raise BadAnswer("a body where none is expected")

@@ -68,8 +68,10 @@ if TYPE_CHECKING:
     from pybotters.ws import ClientWebSocketResponse, WebSocketApp
 
 # All in real seconds, whatever the clock's speed.
-POLL_S: Final = 0.02
-"""Time between two checks of the connection."""
+POLL_S: Final = 0.05
+"""Time between two looks at the connection: whether there is one, and whether the process stood still."""
+_CHECK_S: Final = 0.25
+"""Time between two checks of what a connection brought; its limits are seconds."""
 _LATE_NS: Final = int(3 * POLL_S * NS_PER_S)
 """A shorter gap between two checks is no sign of a backlog, however soon the strategy calls a book stale."""
 ACK_LIMIT_S: Final = 10.0
@@ -185,6 +187,7 @@ class PyBotterSession:
         self._app: WebSocketApp | None = None
         self._ws: ClientWebSocketResponse | None = None
         self._connected_s = 0.0
+        self._check_s = 0.0
         self._watcher: asyncio.Task[None] | None = None
         self._retired: ClientWebSocketResponse | None = None
         self._to_close: list[ClientWebSocketResponse] = []
@@ -468,11 +471,18 @@ class PyBotterSession:
                         self._on_connected(ws)
                 elif ws is not self._ws or ws.closed:
                     self._on_dropped()
-                elif why := self._renewal or self._fault_of_subscriptions() or self._silent_channel():
+                elif why := self._renewal or self._fault_of_connection():
                     self.give_up(why)
                 while self._to_close:
                     tasks.create_task(_close(self._to_close.pop()), name="closing")
             connecting.cancel()
+
+    def _fault_of_connection(self) -> str:
+        """Why what the connection brought calls for a new one; empty if nothing does, or it was checked lately."""
+        if (now_s := asyncio.get_running_loop().time()) < self._check_s:
+            return ""
+        self._check_s = now_s + _CHECK_S
+        return self._fault_of_subscriptions() or self._silent_channel()
 
     def _fault_of_subscriptions(self) -> str:
         """Why subscriptions call for a new connection; empty if they do not. A refusal before readiness is fatal."""

@@ -12,18 +12,14 @@ Several products are one source (`exchange/several_markets.py`), each with its p
 
 With a private side (`private_venue.py`) the venue has accounts. `private_rest.py` answers their calls at the market's
 current time, and each answer leaves after its own delay.
-
-All tasks live in the exchange's task group or in its server's requests. None survives the exit.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from email.utils import formatdate
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import orjson
 from aiohttp import web
@@ -54,24 +50,8 @@ from stall_then_strike.sim.loopback import STRIDE_NS, Loopback
 from stall_then_strike.types.dto import NS_PER_S, BoardState, Health
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExchangeStatistics:
-    """Counts since the exchange was made, over all its starts."""
-
-    clients: int
-    """Connected now."""
-    connections: int
-    frames_sent: int
-    rpc_requests: int
-    rpc_errors: int
-    slow_clients_cut: int
-    silent_clients_cut: int
-    http_requests: int
-    http_refused: int
-
-
-class BitflyerExchange:
-    """Async context manager: the venue is up inside the block. It can be started again on the same port."""
+class BitflyerExchange(Loopback):
+    """The venue, up inside an ``async with`` block."""
 
     def __init__(
         self,
@@ -109,15 +89,15 @@ class BitflyerExchange:
         self._deletions = LostDeletions(source)
         self._scene = FaultScene(source, self.faults, private=private, deletions=self._deletions)
         self._feed = FaultyFeed(source, self.faults, self._scene, private)
-        self._calls = FaultyCalls(self.faults, now_ns=self._now_ns, sleep_until=self._wait_until, audit=self.audit)
-        self._hub = RealtimeHub(
+        calls = FaultyCalls(self.faults, now_ns=self._now_ns, sleep_until=self._wait_until, audit=self.audit)
+        hub = RealtimeHub(
             watch=PingWatch(interval_s=ping_s),
             queue_frames=queue_frames,
             new_session=self._new_session,
-            reply_trouble=self._calls.reply_trouble,
+            reply_trouble=calls.reply_trouble,
         )
-        self._loopback = Loopback(host, port, self._hub, self._calls)
-        self.faults.on_change = self._loopback.wake
+        super().__init__(host, port, hub, calls)
+        self.faults.on_change = self.wake
         addresses = AddressCalls(ip_limit)
         calendar = Calendar() if private is None else private.settings.calendar
         self._rest = PublicRest(source, now_ns=self._now_ns, addresses=addresses, calendar=calendar, audit=self.audit)
@@ -127,40 +107,6 @@ class BitflyerExchange:
                 venue.desk.mishaps = self.faults
             self._private_rest.shown_ns = self.faults.shown_ns
         self._ended = asyncio.Event()
-
-    # --- life -----------------------------------------------------------------------------------------------------
-
-    async def __aenter__(self) -> Self:
-        """Listen and start the market. Raises OSError when the port is not available."""
-        app = web.Application(middlewares=[self._calls.middleware()])
-        app.on_response_prepare.append(self._stamp)
-        app.router.add_get(REALTIME_PATH, self._hub.serve)
-        if self._private_rest is not None:
-            app.router.add_route("*", "/v1/me/{call:.*}", self._answer_private)
-        app.router.add_routes(self._rest.routes())
-        await self._loopback.open(app, self._pump)
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
-        """Stop the market, close the sockets, free the port. Raises an ExceptionGroup if the market failed."""
-        return await self._loopback.close(exc_type, exc, traceback)
-
-    @property
-    def port(self) -> int:
-        """The listening port; before the first start the one asked for, which may be 0."""
-        return self._loopback.port
-
-    @property
-    def base_url(self) -> str:
-        """Address for REST, without the ``/v1``."""
-        return self._loopback.url("http")
-
-    @property
-    def ws_url(self) -> str:
-        """Address of the realtime API."""
-        return f"{self._loopback.url('ws')}{REALTIME_PATH}"
 
     @property
     def source(self) -> MarketSource:
@@ -173,26 +119,21 @@ class BitflyerExchange:
 
     async def wait_subscribed(self, channel: Channel | str, clients: int = 1) -> None:
         """Return when ``clients`` clients are subscribed to a channel; a private channel is given by its name."""
-        await self._hub.wait_subscribed(self._name_of(channel), clients)
+        await super().wait_subscribed(self._name_of(channel), clients)
 
-    def statistics(self) -> ExchangeStatistics:
-        """Counts so far."""
-        counters = self._hub.counters
-        return ExchangeStatistics(
-            clients=self._hub.connections,
-            connections=counters.connections,
-            frames_sent=counters.frames,
-            rpc_requests=self._hub.requests,
-            rpc_errors=self._hub.errors,
-            slow_clients_cut=counters.slow_clients,
-            silent_clients_cut=counters.silent_clients,
-            http_requests=self._rest.requests + (0 if self._private_rest is None else self._private_rest.requests),
-            http_refused=self._rest.refused + (0 if self._private_rest is None else self._private_rest.refused),
-        )
+    @property
+    def http_requests(self) -> int:
+        """HTTP calls so far."""
+        return self._rest.requests + (0 if self._private_rest is None else self._private_rest.requests)
+
+    @property
+    def http_refused(self) -> int:
+        """Those refused over a limit."""
+        return self._rest.refused + (0 if self._private_rest is None else self._private_rest.refused)
 
     def inject(self, channel: Channel | str, text: str) -> int:
         """Send any text frame to the subscribers of a channel; return the number of clients."""
-        return self._hub.publish(self._name_of(channel), text)
+        return self.hub.publish(self._name_of(channel), text)
 
     def set_condition(self, *, state: BoardState | None = None, health: Health | None = None) -> None:
         """Change the board's state or the venue's health, from now on."""
@@ -206,20 +147,27 @@ class BitflyerExchange:
     def _now_ns(self) -> int:
         return self._source.now_ns if self._clock is None else self._clock.now_ns()
 
+    def _route(self, app: web.Application) -> None:
+        app.on_response_prepare.append(self._stamp)
+        app.router.add_get(REALTIME_PATH, self.hub.serve)
+        if self._private_rest is not None:
+            app.router.add_route("*", "/v1/me/{call:.*}", self._answer_private)
+        app.router.add_routes(self._rest.routes())
+
     async def _pump(self) -> None:
         """Advance the market and send its frames."""
         feed, clock = self._feed, self._clock
         while (wake_ns := feed.next_wake_ns()) is not None:
             if clock is None:
                 if not self.faults.bars_clients(self._now_ns()):  # clients barred by a fault get in only as time passes
-                    await self._hub.wait_subscribed()
+                    await self.hub.wait_subscribed()
             else:
-                await self._loopback.nap(clock.sleep_until(wake_ns))
+                await self._nap(clock.sleep_until(wake_ns))
                 wake_ns = min(clock.now_ns(), wake_ns + STRIDE_NS)
             for frame in feed.advance(wake_ns):
                 await self._deliver(frame)
             await asyncio.sleep(0)  # a lagging clock and a queue with room do not yield
-        await self._hub.wait_sent()
+        await self.hub.wait_sent()
         self._ended.set()
 
     async def _wait_until(self, deadline_ns: int) -> None:
@@ -259,7 +207,7 @@ class BitflyerExchange:
             ),
             now_ns,
         )
-        self._loopback.wake()
+        self.wake()
         await self._wait_until(now_ns + self._private.answer_delay_ns())
         response = web.Response(status=answer.status, text=answer.text, content_type=answer.content_type)
         response.headers.update(answer.headers)
@@ -288,10 +236,10 @@ class BitflyerExchange:
 
     async def _deliver(self, frame: Frame) -> None:
         if frame.channel.startswith(CONTROL_PREFIX):
-            self._loopback.control_sockets(frame)
+            self._control_sockets(frame)
             return
         frame = self._deletions.apply(frame)
         if self._clock is None:
-            await self._hub.publish_waiting(frame.channel, frame.text, frame.account)
+            await self.hub.publish_waiting(frame.channel, frame.text, frame.account)
         else:
-            self._hub.publish(frame.channel, frame.text, frame.account)
+            self.hub.publish(frame.channel, frame.text, frame.account)

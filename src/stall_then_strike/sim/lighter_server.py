@@ -3,17 +3,13 @@
 The venue, its crowd and what they publish are pure (`lighter/`); this file gives them a clock and sockets, and puts the
 faults (`faults/`) between them and the clients. A task lets what is due happen, and every call does so, too, before it
 reads.
-
-All tasks live in the exchange's task group or in its server's requests. None survives the exit.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import orjson
 from aiohttp import web
@@ -51,25 +47,10 @@ class Credentials(NamedTuple):
     """Hexadecimal, with 0x."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamStatistics:
-    """Counts since the exchange was made."""
+class LighterExchange(Loopback):
+    """The venue, up inside an ``async with`` block."""
 
-    clients: int
-    """Connected now."""
-    connections: int
-    frames_sent: int
-    requests: int
-    errors: int
-    slow_clients_cut: int
-    ended_clients: int
-    """Ended by the server for silence, a missing pong or age."""
-    refused: Mapping[str, int]
-    """Connections, messages and subscriptions refused over a limit."""
-
-
-class LighterExchange:
-    """Async context manager: the venue is up inside the block. It can be started again on the same port."""
+    _calls: LighterCalls
 
     def __init__(
         self,
@@ -111,7 +92,7 @@ class LighterExchange:
         self.keepalive = Keepalive() if keepalive is None else keepalive
         self.faults = FaultInjector(faults, start_ns=start_ns, now_ns=clock.now_ns)
         self._frames = LighterFrames(self.feed, self.faults, LighterScene(self.faults, self.keepalive))
-        self._calls = LighterCalls(self.faults, now_ns=clock.now_ns, sleep_until=clock.sleep_until, audit=self.audit)
+        calls = LighterCalls(self.faults, now_ns=clock.now_ns, sleep_until=clock.sleep_until, audit=self.audit)
         self._desk = LighterDesk(
             self.venue, self.feed, self._frames, self.faults, settled_ns=self._read_clock, wake=self.wake
         )
@@ -123,43 +104,17 @@ class LighterExchange:
             audit=self.audit,
             now_ns=clock.now_ns,
         )
-        self.hub = RealtimeHub(
+        hub = RealtimeHub(
             watch=self.keepalive,
             queue_frames=queue_frames,
             new_session=self._reception.new_session,
-            reply_trouble=self._calls.reply_trouble,
+            reply_trouble=calls.reply_trouble,
             has_compression=True,
         )
-        self._loopback = Loopback(host, port, self.hub, self._calls)
-        self.faults.on_change = self._loopback.wake
+        super().__init__(host, port, hub, calls)
+        self.faults.on_change = self.wake
         self._rest = LighterRest(self.venue, now_ns=self._read_clock, audit=self.audit)
         self._rest.took = self.wake
-
-    # --- life -----------------------------------------------------------------------------------------------------
-
-    async def __aenter__(self) -> Self:
-        """Listen and start. Raises OSError when the port is not available."""
-        app = web.Application(middlewares=[self._calls.middleware()])
-        app.router.add_get(STREAM_PATH, self._serve_stream)
-        app.router.add_routes(self._rest.routes())
-        await self._loopback.open(app, self._pump)
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
-        """Close the sockets, free the port. Raises an ExceptionGroup if the venue failed."""
-        return await self._loopback.close(exc_type, exc, traceback)
-
-    @property
-    def base_url(self) -> str:
-        """Address for REST, without ``/api/v1``."""
-        return self._loopback.url("http")
-
-    @property
-    def ws_url(self) -> str:
-        """Address of the stream."""
-        return f"{self._loopback.url('ws')}{STREAM_PATH}"
 
     @property
     def listeners(self) -> list[Callable[[list[VenueEvent]], None]]:
@@ -176,23 +131,10 @@ class LighterExchange:
         private = self.venue.add_key(self.venue.account(account_index), api_key_index)
         return Credentials(account_index, api_key_index, f"0x{private.hex()}")
 
-    async def wait_subscribed(self, channel: str, clients: int = 1) -> None:
-        """Return when ``clients`` clients are subscribed to a channel, named as in a request."""
-        await self.hub.wait_subscribed(channel, clients)
-
-    def statistics(self) -> StreamStatistics:
-        """Counts of the stream so far."""
-        counters = self.hub.counters
-        return StreamStatistics(
-            clients=self.hub.connections,
-            connections=counters.connections,
-            frames_sent=counters.frames,
-            requests=self.hub.requests,
-            errors=self.hub.errors,
-            slow_clients_cut=counters.slow_clients,
-            ended_clients=counters.silent_clients,
-            refused=self._reception.refused,
-        )
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """Connections, messages and subscriptions refused over a limit of the stream."""
+        return self._reception.refused
 
     def settle(self) -> None:
         """Let what is due happen now, tell the listeners and send the frames."""
@@ -200,10 +142,6 @@ class LighterExchange:
         while (step_ns := min(now_ns, self.feed.now_ns + STRIDE_NS)) < now_ns:
             self._advance(step_ns)
         self._advance(now_ns)
-
-    def wake(self) -> None:
-        """Make the pump look again when the next thing is due."""
-        self._loopback.wake()
 
     # --- time -----------------------------------------------------------------------------------------------------
 
@@ -226,10 +164,14 @@ class LighterExchange:
             wake_ns = self._frames.next_wake_ns()
             if wake_ns is None:
                 raise AssertionError("the feed never ends")
-            await self._loopback.nap(self._clock.sleep_until(wake_ns))
+            await self._nap(self._clock.sleep_until(wake_ns))
             await asyncio.sleep(0)  # a clock that lags does not yield
 
     # --- sockets --------------------------------------------------------------------------------------------------
+
+    def _route(self, app: web.Application) -> None:
+        app.router.add_get(STREAM_PATH, self._serve_stream)
+        app.router.add_routes(self._rest.routes())
 
     async def _serve_stream(self, request: web.Request) -> web.StreamResponse:
         if not self._reception.admits(request):
@@ -237,16 +179,16 @@ class LighterExchange:
         return await self.hub.serve(request)
 
     def _control_sockets(self, order: Frame) -> None:
-        if not self._loopback.was_opened:
+        if self._tasks is None:
             return
         if order.channel == SHUT_DOWN:
             self._calls.is_restarting = True
             self.hub.broadcast(orjson.dumps({"type": "shutdown", "close_in_ms": int(order.text)}).decode())
-            self._loopback.start(self._close_at(order.time_ns + int(order.text) * NS_PER_MS))
+            self._start(self._close_at(order.time_ns + int(order.text) * NS_PER_MS))
         elif order.channel == END_RESTART:
             self._calls.is_restarting = False
         else:
-            self._loopback.control_sockets(order)
+            super()._control_sockets(order)
 
     async def _close_at(self, time_ns: int) -> None:
         """Close all sockets when the notice of a restart is over."""

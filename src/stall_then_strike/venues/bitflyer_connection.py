@@ -55,17 +55,17 @@ class BitflyerConnection:
 
     async def __aenter__(self) -> Self:
         """Create the clients. Nothing is sent."""
-        session, credentials = self.session, self._credentials
+        session, credentials, base_url = self.session, self._credentials, self._cfg.exchange.base_url
         if credentials is not None:
-            for url in (self._cfg.exchange.base_url, self._cfg.exchange.ws_url):
+            for url in (base_url, self._cfg.exchange.ws_url):
                 if is_own_machine(host := _host(url)):
                     self._stack.enter_context(sign_for(host))
         await self._stack.enter_async_context(session)
         at_once = None
-        if credentials is not None and may_sign_for(_host(self._cfg.exchange.base_url)):
+        if credentials is not None and may_sign_for(_host(base_url)):
             limit_s = float(self._cfg.pybotters.timeout_sec)
-            self._line = ReadyLine(self._cfg.exchange.base_url, connect_s=limit_s)
-            at_once = SignedLine(self._line, credentials)
+            self._line = ReadyLine(base_url, connect_s=limit_s)
+            at_once = SignedLine(self._line, base_url, credentials)
         self.https = [
             BitflyerHttp(
                 session.get_client(),

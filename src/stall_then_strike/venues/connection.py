@@ -175,9 +175,9 @@ class Desk:
         self.last: AccountReport | None = None
         """The newest report."""
 
-    async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
-        """Send orders and cancels."""
-        return await self.gateway.send(batch)
+    def send(self, batch: Sequence[Request]) -> Awaitable[Sequence[Reply]]:
+        """Send orders and cancels, as the gateway does."""
+        return self.gateway.send(batch)
 
     async def report(self, since: ExecId) -> AccountReport:
         """Request the account."""

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from stall_then_strike.app.view.snapshot import as_plain
+from stall_then_strike.app.view.plain_snapshot import encoded
 from stall_then_strike.app.web.guard import SOCKET
 from stall_then_strike.types.dto import NS_PER_S
 from tests.app.view.snapshots import LIVE
@@ -32,7 +32,7 @@ class Daemon:
     async def status(self, request: web.Request) -> web.Response:
         self.asked += 1
         seen = replace(LIVE, ts_ns=LIVE.ts_ns + self.asked * NS_PER_S, reconnects=self.asked)
-        return web.json_response({"text": "", "snapshot": as_plain(seen)})
+        return web.Response(body=encoded({"text": "", "snapshot": seen}), content_type="application/json")
 
     @asynccontextmanager
     async def at(self, path: Path) -> AsyncIterator[None]:
@@ -110,7 +110,7 @@ async def test_a_daemon_that_answers_nonsense_is_told(tmp_path: Path) -> None:
     logs.mkdir()
 
     async def nonsense(request: web.Request) -> web.Response:
-        return web.json_response({"text": "", "snapshot": {"ts": "never"}})
+        return web.json_response({"text": "", "snapshot": {"ts_ns": "never"}})
 
     daemon.status = nonsense  # type: ignore[method-assign]
     async with daemon.at(logs / "control.sock"):

@@ -66,8 +66,8 @@ async def call(line: ReadyLine, number: int, limit_s: float = LIMIT_S) -> str | 
     async def read(content: aiohttp.StreamReader) -> str:
         return (await content.read()).decode()
 
-    answer = await line.call(lambda: REQUEST % number, limit_s, read)
-    return None if answer is None else answer.text
+    sent = line.send(lambda: REQUEST % number)
+    return None if sent is None else (await sent.answer(limit_s, read)).text
 
 
 async def test_calls_side_by_side_have_a_connection_each_which_are_used_again() -> None:
@@ -78,21 +78,35 @@ async def test_calls_side_by_side_have_a_connection_each_which_are_used_again() 
         assert len(server.writers) == CONNECTIONS
 
 
-async def test_request_is_written_before_anything_is_waited_for() -> None:
-    async with opened() as (line, _):
-        made: list[bytes] = []
+async def test_request_is_with_the_system_at_once() -> None:
+    async with opened() as (line, server):
+        sent = line.send(lambda: REQUEST % 1)
+        assert sent is not None
+        while not server.paths:  # the answer is not waited for yet  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        assert server.paths == [b"/1"]
 
-        def request() -> bytes:
-            made.append(REQUEST % 1)
-            return made[0]
+        async def read(content: aiohttp.StreamReader) -> str:
+            return (await content.read()).decode()
 
-        async def read(content: aiohttp.StreamReader) -> None:
-            await content.read()
+        assert (await sent.answer(LIMIT_S, read)).text == "/1"
 
-        sending = line.call(request, LIMIT_S, read)
-        sending.send(None)
-        assert made
-        sending.close()
+
+async def test_request_that_cannot_be_made_costs_no_connection_for_long() -> None:
+    async with opened() as (line, server):
+        with pytest.raises(ZeroDivisionError):
+            line.send(lambda: REQUEST % (1 // 0))
+        assert len(line) == CONNECTIONS - 1
+        await until(lambda: len(line) == CONNECTIONS)
+        assert not server.paths
+
+
+async def test_connection_of_an_answer_that_nobody_waits_for_is_closed_at_the_end() -> None:
+    async with opened() as (line, server):
+        server.may_answer.clear()
+        assert line.send(lambda: REQUEST % 1) is not None
+        await until(lambda: server.paths == [b"/1"])
+    await until(lambda: all(writer.is_closing() for writer in server.writers))
 
 
 async def test_nothing_is_sent_when_all_are_in_use() -> None:

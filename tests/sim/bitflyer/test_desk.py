@@ -125,7 +125,7 @@ def test_cancel_by_either_name_takes_effect_later() -> None:
     registered = r.events(second)[0]["child_order_id"]
     fields = {"product_code": PRODUCT, "child_order_id": registered}
     assert r.post("cancelchildorder", fields) == (200, None)
-    assert r.venue.statistics().live_orders == 2
+    assert r.venue.live_orders == 2
     r.advance()
     assert r.story(first) == r.story(second) == ["ORDER", "CANCEL"]
 
@@ -321,7 +321,7 @@ def test_board_that_closes_between_acceptance_and_registration_fails_the_order()
     r.advance()
     assert r.story(name) == ["ORDER_FAILED"]
     assert r.events()[0]["reason"] == "The market state is closed."
-    assert r.venue.statistics().live_orders == 0
+    assert r.venue.live_orders == 0
 
 
 def test_order_that_outlives_its_time_in_the_queue_fails() -> None:

@@ -93,7 +93,7 @@ class AgainstEvents(RuleBasedStateMachine):
         self.room.advance(1)
         self.check_events()
         self.check_calls()
-        assert self.room.venue.statistics().live_orders == 0
+        assert self.room.venue.live_orders == 0
 
     def check_events(self) -> None:
         """Each order's events are complete, and the fills together give the ledger."""

@@ -100,19 +100,6 @@ def test_market_order_into_an_empty_side_expires_whole() -> None:
     assert (outcome.fate, outcome.trades, outcome.remaining) == (Fate.EXPIRED, (), 5)
 
 
-def test_reduced_order_keeps_its_place_and_a_new_one_queues_behind() -> None:
-    engine = asks_of(("first", 101, 5), ("second", 101, 5))
-    assert engine.reduce(OrderId("first"), Lots(3)) == 2
-    assert [t.maker_id for t in send(engine, "taker", BUY, 3, 101).trades] == ["first", "second"]
-
-
-def test_reducing_by_all_or_more_takes_the_order_out() -> None:
-    engine = asks_of(("a", 101, 5))
-    assert engine.reduce(OrderId("a"), Lots(9)) == 0
-    assert engine.reduce(OrderId("a"), Lots(1)) is None
-    assert len(engine) == 0
-
-
 def test_cancel_returns_the_order_as_it_stood_and_none_for_what_does_not_rest() -> None:
     engine = asks_of(("a", 101, 5))
     send(engine, "taker", BUY, 2, 101)
@@ -299,16 +286,6 @@ class AgainstNaiveModel(RuleBasedStateMachine):
         assert order.remaining == victim.remaining
         self.orders.remove(victim)
         self.dropped += victim.remaining
-
-    @precondition(lambda self: self.orders)
-    @rule(data=st.data(), by=st.integers(1, 20))
-    def reduce(self, data: st.DataObject, by: int) -> None:
-        victim = data.draw(st.sampled_from(self.orders))
-        left = max(0, victim.remaining - by)
-        assert self.engine.reduce(OrderId(victim.name), Lots(by)) == left
-        self.dropped += victim.remaining - left
-        victim.remaining = left
-        self.orders = [o for o in self.orders if o.remaining]
 
     @rule(step=st.integers(1, 10))
     def pass_time(self, step: int) -> None:

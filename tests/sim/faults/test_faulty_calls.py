@@ -103,7 +103,7 @@ async def test_refused_call_has_no_effect(
         if kind is FaultKind.OVER_LIMIT:
             assert client.headers["x-ratelimit-remaining"] == "0"
             assert client.headers["x-ratelimit-period"] == "30"
-        assert client.private.statistics().accepted == 0
+        assert client.private.desk.counters.accepted == 0
         (record,) = client.venue.audit.records()
         assert (record.what, record.http_status) == ("POST /v1/me/sendchildorder", status)
         await client.send(order())
@@ -115,7 +115,7 @@ async def test_order_that_a_cancel_does_not_find_lives() -> None:
         name = await client.send(order())
         status, text = await client.cancel(name)
         assert (status, orjson.loads(text)["status"]) == (400, -111)
-        assert client.private.statistics().live_orders == 1
+        assert client.private.live_orders == 1
         assert await client.cancel(name) == (200, "")
 
 
@@ -246,7 +246,7 @@ async def test_list_lags_over_the_wire(path: str) -> None:
         await filled(client)
         await client.send(order("BUY", BID - 5_000))
         await client.post("sendchildorder", order("SELL", None, "0.004"))
-        await until(lambda: len(client.private.ledger().fills) > 1 and client.private.statistics().live_orders == 1)
+        await until(lambda: len(client.private.ledger().fills) > 1 and client.private.live_orders == 1)
         after = await rows(client, name)
         lag_s = (client.private.market.now_ns - first_ns) / NS_PER_S
         client.inject(FaultKind.STALE_LIST, path=path, seconds=lag_s + 60, count=1)
@@ -292,11 +292,11 @@ async def test_call_without_an_answer_ends_with_its_client(kind: FaultKind, acce
         for _ in range(3):
             assert (await client.get("me/getcollateral"))[0] == 200
         assert not sending.done()
-        assert client.private.statistics().accepted == accepted
+        assert client.private.desk.counters.accepted == accepted
         held = asyncio.all_tasks() - {asyncio.current_task(), sending}
         sending.cancel()
         await asyncio.wait(held, return_when=asyncio.FIRST_COMPLETED)
-        assert client.private.statistics().accepted == accepted
+        assert client.private.desk.counters.accepted == accepted
         await client.send(order())
 
 
@@ -317,7 +317,7 @@ async def test_reset_tells_nothing_of_the_effect(kind: FaultKind, accepted: int)
     async with troubled(Fault(kind=kind, count=1)) as client:
         with pytest.raises(LINE_ERRORS):
             await client.post("sendchildorder", order())
-        assert client.private.statistics().accepted == accepted
+        assert client.private.desk.counters.accepted == accepted
         await client.send(order())
 
 
@@ -361,7 +361,7 @@ async def test_late_reply_ends_with_its_socket() -> None:
     async with troubled(Fault(kind=FaultKind.DELAY_REPLY, seconds=1e6)) as client:
         async with client.socket(auth_request(1)):
             await until(lambda: client.struck)
-        await until(lambda: client.venue.statistics().clients == 0)
+        await until(lambda: client.venue.hub.connections == 0)
 
 
 async def test_internal_error_at_a_login_says_nothing_of_the_key() -> None:
@@ -451,7 +451,7 @@ async def test_goodbye_over_a_half_open_socket_is_not_answered() -> None:
             client.inject(FaultKind.HALF_OPEN)
             await until(lambda: client.struck)
         assert ws.close_code == 1006
-        await until(lambda: client.venue.statistics().clients == 0)
+        await until(lambda: client.venue.hub.connections == 0)
 
 
 @pytest.mark.parametrize("kind", [FaultKind.REFUSE_SOCKETS, FaultKind.RESET_SOCKETS])
@@ -483,7 +483,7 @@ async def test_cut_network_holds_everything_and_resets_it_when_it_is_mended() ->
     async with troubled(delays=slow) as client, client.socket(subscribe(TICKER)) as ws:
         await answer(ws)
         sending = asyncio.create_task(client.post("sendchildorder", order()))
-        await until(lambda: client.private.statistics().accepted)
+        await until(lambda: client.private.desk.counters.accepted)
         client.inject(FaultKind.CUT_NETWORK, to_s=30)
         await until(lambda: client.struck)
         calling = asyncio.create_task(client.post("sendchildorder", order()))
@@ -493,7 +493,7 @@ async def test_cut_network_holds_everything_and_resets_it_when_it_is_mended() ->
             with pytest.raises(aiohttp.ClientError):
                 await task
         await (await connecting).close()  # aiohttp has retried
-        assert client.private.statistics().accepted == 1
+        assert client.private.desk.counters.accepted == 1
         assert (await client.get("gethealth"))[0] == 200
 
 

@@ -208,7 +208,7 @@ def test_lost_cancel_event_hides_a_cancel_that_happened() -> None:
     room.cancel(name)
     room.advance()
     assert room.story() == ["ORDER"]
-    assert room.venue.statistics().cancelled == 1
+    assert room.venue.desk.counters.cancelled == 1
 
 
 def test_late_execution_comes_after_the_cancel() -> None:
@@ -285,7 +285,7 @@ def test_vanished_order_was_accepted_and_is_nowhere() -> None:
     name = room.resting()
     assert room.story() == []
     assert room.get("getchildorders") == []
-    assert room.venue.statistics().live_orders == 0
+    assert room.venue.live_orders == 0
     status, answer = room.post("cancelchildorder", {"product_code": PRODUCT, "child_order_acceptance_id": name})
     assert (status, answer["status"]) == (400, -111)
     assert room.story(room.resting()) == ["ORDER"]
@@ -301,7 +301,7 @@ def test_ignored_cancel_is_answered_and_does_nothing(call: str) -> None:
     assert room.post(call, fields) == (200, None)
     room.advance()
     assert room.story(name) == ["ORDER"]
-    assert room.venue.statistics().live_orders == 1
+    assert room.venue.live_orders == 1
     assert room.post(call, fields) == (200, None)
     room.advance()
     assert room.story(name) == ["ORDER", "CANCEL"]

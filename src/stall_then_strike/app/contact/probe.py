@@ -26,9 +26,10 @@ from stall_then_strike.app.contact.lighter_probe.lighter_listening import listen
 from stall_then_strike.app.contact.listening import listen
 from stall_then_strike.app.contact.watching import Figures
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.shell.flag_values import positive_seconds
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.venue import LIGHTER
@@ -67,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--duration",
         metavar="SECONDS",
-        type=cli.positive_seconds,
+        type=positive_seconds,
         default=_DURATION_S,
         help="how long to listen (default: %(default)g)",
     )
@@ -79,27 +80,22 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
-    try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
-        cli.require_open_files()
-        if args.check:
-            sys.stdout.write(effective_yaml(cfg))
-            return EXIT_DONE
-        cfg = cfg.by_instrument()[0]
-        account = None
-        if not args.public and cfg.env != "sim":
-            account = venue_account(cfg, "; or --public, which needs no keys")
-        path = claim_report(args.report, "probe")
-    except ConfigError as error:
-        sys.stderr.write(f"probe: {error}\n")
-        return EXIT_USAGE
+    cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
+    cli.require_open_files()
+    if args.check:
+        sys.stdout.write(effective_yaml(cfg))
+        return EXIT_DONE
+    cfg = cfg.by_instrument()[0]
+    account = None
+    if not args.public and cfg.env != "sim":
+        account = venue_account(cfg, "; or --public, which needs no keys")
+    path = claim_report(args.report, "probe")
     try:
         with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
             return runner.run(_probe(cfg, account, args, path))
-    except (ConfigError, LogError) as error:
+    except (ConfigError, LogError):
         path.unlink(missing_ok=True)
-        sys.stderr.write(f"probe: {error}\n")
-        return EXIT_FAILED if isinstance(error, LogError) else EXIT_USAGE
+        raise
 
 
 async def _probe(

@@ -6,16 +6,15 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
-
-import orjson
 
 from stall_then_strike.app.control.socket_client import NoRun, Told, ask
 from stall_then_strike.app.control.verbs import MEANING, Verb, one_line
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
+from stall_then_strike.app.view.plain_snapshot import snapshot_of
+from stall_then_strike.app.view.snapshot import as_plain
 from stall_then_strike.infra.logs.run_list import Run, RunList
 from stall_then_strike.types.errors import ConfigError
 
@@ -37,13 +36,7 @@ def parser() -> argparse.ArgumentParser:
         + f"  {_STATUS:<11} show what the run does",
     )
     flags.add_argument("command", choices=(_STATUS, *(verb.value for verb in Verb)), metavar="COMMAND")
-    flags.add_argument(
-        "--log-dir",
-        metavar="DIR",
-        type=Path,
-        default=cli.LOGS,
-        help="log folder of the run, or its own folder (default: %(default)s)",
-    )
+    cli.add_log_dir(flags, "log folder of the run, or its own folder")
     flags.add_argument(
         "--run",
         metavar="NAME",
@@ -67,9 +60,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NoRun as error:
         sys.stderr.write(f"ctl: no run answers: {error}; runs have their socket in their folders below --log-dir\n")
         return EXIT_FAILED
-    except ConfigError as error:
-        sys.stderr.write(f"ctl: {error}\n")
-        return EXIT_USAGE
 
 
 def running_run(known: RunList, name: str | None) -> Run:
@@ -93,7 +83,11 @@ async def _command(args: argparse.Namespace) -> int:
     if args.command == _STATUS:
         told = await ask(path, "GET", _STATUS)
         if args.json and told.is_done:
-            sys.stdout.write(orjson.dumps(told.content["snapshot"], option=orjson.OPT_INDENT_2).decode() + "\n")
+            try:
+                shown = as_plain(snapshot_of(told.content.get("snapshot")))
+            except ValueError as error:  # a run of another version
+                raise NoRun(f"{path}: {error}") from error
+            cli.print_json(shown)
             return EXIT_DONE
         return _tell(told)
     verb, body = Verb(args.command), {"reason": one_line(args.reason)}
@@ -118,9 +112,7 @@ def _is_confirmed(verb: Verb, question: str) -> bool:
     if not sys.stdin.isatty():
         sys.stderr.write(f"ctl: {verb.value} asks before, and there is no terminal; accepted: --yes\n")
         return False
-    sys.stdout.write(f"{question}{verb.value}? [y/N] ")
-    sys.stdout.flush()
-    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+    if cli.says_yes(f"{question}{verb.value}?"):
         return True
     sys.stdout.write("not done\n")
     return False

@@ -53,7 +53,6 @@ from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks, wri
 from stall_then_strike.infra.watch.heartbeat import Heartbeat, heartbeat_path
 from stall_then_strike.infra.watch.loop_lag import LoopLag
 from stall_then_strike.infra.watch.pauses import Pause
-from stall_then_strike.sim.faults.plan_file import load_fault_plan
 from stall_then_strike.tapes.event_log import Beginning, Beginnings
 from stall_then_strike.types.dto import (
     NS_PER_S,
@@ -118,6 +117,8 @@ async def run_live(parts: LiveParts, ending: Ending, duration_s: float | None) -
         clock = ScaledClock(speed) if speed != 1.0 else SystemClock()
         venue = venue_of(cfg)
         if account is None:
+            from stall_then_strike.sim.faults.plan_file import load_fault_plan  # a run at the venue does without it
+
             faults = load_fault_plan(cli.settings_file(Path(cfg.sim.faults))) if cfg.sim.faults else None
             cfg, account = await venue.embed(stack, cfg, clock, faults)
         connection = parts.through(venue.connect(cfg, clock, account), cfg, clock)

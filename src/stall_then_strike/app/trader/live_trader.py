@@ -82,10 +82,13 @@ class LiveTrader(Trader):
 
     def _remember(self, changes: Changes, seat: Seat) -> None:
         self.owed.add(changes)
-        self._desks[seat.number].set_own(_own_quotes(seat.core))
 
-    def _on_fact(self, fact: Fact, seat: Seat) -> None:
-        self._tell_fact(fact, seat.core.instrument.product_code if len(self.seats) > 1 else "")
+    def _on_changes(self, changes: Changes, seat: Seat) -> None:
+        """Tell the view of the book which orders are ours, before its next message, and tell of facts."""
+        self._desks[seat.number].set_own(_own_quotes(seat.core))
+        of = seat.core.instrument.product_code if len(self.seats) > 1 else ""
+        for fact in changes.facts:
+            self._tell_fact(fact, of)
 
     def _on_prints(self, message: PublicTrades, number: int) -> None:
         """Public executions go to the core only if they are of our orders."""

@@ -2,15 +2,15 @@
 
 :class:`InlineOutbox` is for a gateway that answers at once: all waiting actions are sent as one batch, and the next
 batch follows after all answers. :class:`TaskOutbox` is for the network. A slow or lost answer must not delay a cancel,
-so every action is sent by its own task, which starts in the next turn of the event loop. The number of actions in
-flight is bounded.
+so the answer to every action is awaited by its own task. What the gateway can send without waiting is sent at once; the
+rest, in the task, which starts in the next turn of the event loop. The number of actions in flight is bounded.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Final, Protocol
 
 from stall_then_strike.app.trader.owed_steps import EXIT_WAIT_S, QUOTE_WAIT_S, OwedSteps
@@ -111,7 +111,7 @@ class InlineOutbox:
 
 
 class TaskOutbox:
-    """Sends each action in its own task, once the journal has the step that led to it.
+    """Sends each action once the journal has the step that led to it, and awaits its answer in a task of its own.
 
     Quotes are not sent if the journal cannot be written, or if they were decided too long ago. Exits wait for the
     journal only for a moment; cancels and account requests do not wait.
@@ -167,8 +167,13 @@ class TaskOutbox:
     def _set_off_waiting(self, tasks: asyncio.TaskGroup) -> None:
         """Start sending the waiting actions, as far as the limit of actions in flight allows."""
         while self._failure is None and self._waiting.actions and self.in_flight < MOST_IN_FLIGHT:
+            batch = self._next_batch()
+            if self._owed:
+                sending = self._send_written(batch, self._owed.taken, self._clock.now_ns())
+            else:
+                sending = self.executor.begin(batch)
             self.in_flight += 1
-            tasks.create_task(self._send(self._next_batch(), self._owed.taken, self._clock.now_ns()))
+            tasks.create_task(self._follow(sending))
 
     def _next_batch(self) -> Sequence[Action]:
         """Remove and return the actions that are sent together: one, or quotes that fit into one call."""
@@ -178,17 +183,10 @@ class TaskOutbox:
             batch.append(waiting.popleft())
         return batch
 
-    async def _send(self, batch: Sequence[Action], step: int, decided_ns: int) -> None:
+    async def _follow(self, sending: Coroutine[None, None, None]) -> None:
+        """Wait for the end of an action."""
         try:
-            is_written = not self._owed or await self._owed.wait_written(step, _wait_s(batch[0]))
-            if not isinstance(batch[0], PlaceLimit):
-                await self.executor.execute(batch)
-            elif not is_written:
-                self._not_sent(batch, "the journal cannot be written")
-            elif self._clock.now_ns() - decided_ns >= self._too_late_ns:
-                self._not_sent(batch, "it was decided on before a pause")
-            else:
-                await self.executor.execute(batch)
+            await sending
         except Exception as error:  # noqa: BLE001 - raised by `send`; raised here it would cancel the other calls
             self._failure = self._failure or error
         finally:
@@ -196,6 +194,18 @@ class TaskOutbox:
             self._answered.set()
             if len(self) or self._failure is not None:
                 self._waiting.wake()
+
+    async def _send_written(self, batch: Sequence[Action], step: int, decided_ns: int) -> None:
+        """Send actions whose step is not in the journal yet."""
+        is_written = await self._owed.wait_written(step, _wait_s(batch[0]))
+        if not isinstance(batch[0], PlaceLimit):
+            await self.executor.execute(batch)
+        elif not is_written:
+            self._not_sent(batch, "the journal cannot be written")
+        elif self._clock.now_ns() - decided_ns >= self._too_late_ns:
+            self._not_sent(batch, "it was decided on before a pause")
+        else:
+            await self.executor.execute(batch)
 
     def _not_sent(self, quotes: Sequence[Action], why: str) -> None:
         for quote in quotes:

@@ -42,7 +42,6 @@ from stall_then_strike.types.dto import (
     Control,
     DecisionLogRow,
     Event,
-    Fact,
     Notice,
     OrderEvent,
     OrderEventKind,
@@ -235,8 +234,8 @@ class Trader:
     def _remember(self, changes: Changes, seat: Seat) -> None:
         """Store a step's changes in the journal, if there is one, before any of its actions is sent."""
 
-    def _on_fact(self, fact: Fact, seat: Seat) -> None:
-        """Called with each fact of an instrument, for subclasses."""
+    def _on_changes(self, changes: Changes, seat: Seat) -> None:
+        """Called with a step's changes after its actions were taken, for subclasses."""
 
     def _take(self, seat: Seat, step: Step) -> None:
         """Process a step: journal, outbox, then logs."""
@@ -253,8 +252,7 @@ class Trader:
                 asyncio.get_running_loop().call_later(_LOG_PAUSE_S, self._log_rows)
             self._late_rows.extend([(seat, row) for row in step.rows])
         if changes is not None:
-            for fact in changes.facts:
-                self._on_fact(fact, seat)
+            self._on_changes(changes, seat)
 
     def _log_rows(self) -> None:
         while self._late_rows:

@@ -1,7 +1,7 @@
 """What an operator sees.
 
 snapshot        the account and its instruments at one moment
-plain_snapshot  a snapshot made again of its plain form
+plain_snapshot  a snapshot over the socket, and made again there
 amounts         amounts, prices and times as text
 course          a figure over time in few points, and as bars
 fitting         figures fitted into lines of a width

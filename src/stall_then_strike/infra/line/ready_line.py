@@ -2,8 +2,8 @@
 
 A client made for all of HTTP prepares each request for a tenth of a millisecond and more, and its idle connections are
 closed after some seconds: then a call begins with a handshake of several round trips. Here a few connections are kept,
-a call is one write, and its answer is read by aiohttp's own parser. If none is open and idle, nothing is sent, and the
-caller uses his client.
+a call is one write, made at once, and its answer is read by aiohttp's own parser. If none is open and idle, nothing is
+sent, and the caller uses his client.
 
 A connection is used again only if its last answer was read to the end, and nothing else came. One that was idle for
 :data:`IDLE_S` is replaced, because its peer may be about to close it: whether a request reached it would be unknown.
@@ -51,6 +51,36 @@ class ReadyAnswer(NamedTuple):
     """What the reader made of the body."""
 
 
+class SentRequest:
+    """A request that is on its way."""
+
+    def __init__(self, connection: ResponseHandler, line: ReadyLine) -> None:
+        """Only for :meth:`ReadyLine.send`."""
+        self._connection, self._line = connection, line
+
+    async def answer(
+        self, limit_s: float, read: Callable[[aiohttp.StreamReader], Awaitable[str | None]]
+    ) -> ReadyAnswer:
+        """The answer, its body read by ``read``.
+
+        Raises TimeoutError, OSError and aiohttp.ClientError, all of which leave open whether the server has the
+        request.
+        """
+        is_read = False
+        try:
+            async with asyncio.timeout(limit_s):
+                message, content = await self._connection.read()
+                while message.code < _FINAL:
+                    message, content = await self._connection.read()
+                answer = ReadyAnswer(message.code, message.headers, await read(content))
+            is_read = True
+            return answer
+        except HttpProcessingError:
+            raise NotHttp from None
+        finally:
+            self._line.take_back(self._connection, is_read=is_read)
+
+
 class ReadyLine:
     """Connections to one server. :meth:`keep_open` is a task of the owner; without it none is ever open."""
 
@@ -62,45 +92,27 @@ class ReadyLine:
         self._connect_s = connect_s
         self._idle: deque[tuple[ResponseHandler, float]] = deque()
         """With the loop's time since when; the longest idle first."""
-        self._in_use = 0
+        self._in_use: set[ResponseHandler] = set()
 
     def __len__(self) -> int:
         """How many are open and idle."""
         return len(self._idle)
 
-    async def call(
-        self,
-        request: Callable[[], bytes],
-        limit_s: float,
-        read: Callable[[aiohttp.StreamReader], Awaitable[str | None]],
-    ) -> ReadyAnswer | None:
-        """Send a request and read its answer; None if no connection was ready and nothing was sent.
+    def send(self, request: Callable[[], bytes]) -> SentRequest | None:
+        """Send a request; None if no connection was ready, and nothing was sent.
 
-        The bytes are with the system before this waits for anything. Raises TimeoutError, OSError and
-        aiohttp.ClientError, all of which leave open whether the server has the request.
+        The bytes are with the system when this returns. What is returned has to be waited for.
         """
         connection = self._take()
         if connection is None or connection.transport is None:
             return None
-        self._in_use += 1
-        is_read = False
+        self._in_use.add(connection)
         try:
             _write(connection.transport, request())
-            async with asyncio.timeout(limit_s):
-                message, content = await connection.read()
-                while message.code < _FINAL:
-                    message, content = await connection.read()
-                answer = ReadyAnswer(message.code, message.headers, await read(content))
-            is_read = True
-            return answer
-        except HttpProcessingError:
-            raise NotHttp from None
-        finally:
-            self._in_use -= 1
-            if is_read and not connection.should_close:
-                self._put(connection)
-            else:
-                connection.close()
+        except BaseException:
+            self.take_back(connection, is_read=False)
+            raise
+        return SentRequest(connection, self)
 
     def close(self) -> None:
         """Close all that is idle, such as after a sleep, when the peer may have forgotten them."""
@@ -115,13 +127,15 @@ class ReadyLine:
                 await asyncio.sleep(pause_s)
         finally:
             self.close()
+            for connection in self._in_use:  # nobody waits for these answers any more
+                connection.close()
 
     async def _look(self) -> float:
         """Open what is missing, then close what was idle for too long. Returns the pause until the next look."""
         now_s = asyncio.get_running_loop().time()
         old = [one for one in self._idle if one[1] + IDLE_S <= now_s or one[0].should_close]
         try:
-            while len(self._idle) - len(old) + self._in_use < CONNECTIONS:
+            while len(self._idle) - len(old) + len(self._in_use) < CONNECTIONS:
                 await self._open()
         except (OSError, TimeoutError) as error:
             _log.debug("no further connection to {}:{}: {}", self._host, self._port, type(error).__name__)
@@ -140,6 +154,14 @@ class ReadyLine:
                 partial(ResponseHandler, loop), self._host, self._port, ssl=self._tls
             )
         self._put(connection)
+
+    def take_back(self, connection: ResponseHandler, *, is_read: bool) -> None:
+        """Take a connection back after its request; one whose answer was not read to the end is of no more use."""
+        self._in_use.discard(connection)
+        if is_read and not connection.should_close:
+            self._put(connection)
+        else:
+            connection.close()
 
     def _put(self, connection: ResponseHandler) -> None:
         """Prepare a connection for its next answer."""

@@ -22,7 +22,7 @@ from functools import partial
 from random import Random
 from typing import Any, Final
 
-from stall_then_strike.sim.bitflyer.desk import Delays, DeskCounters, OrderDesk
+from stall_then_strike.sim.bitflyer.desk import Delays, OrderDesk
 from stall_then_strike.sim.bitflyer.keys import ApiKey, AuthRefused, Keyring
 from stall_then_strike.sim.bitflyer.ledger import Ledger, LedgerState, Rounding, Yen
 from stall_then_strike.sim.bitflyer.limits import AccountCalls, Limits
@@ -62,21 +62,6 @@ class PrivateSettings:
     """How amounts are rounded to whole yen in answers; None shows all decimals. The ledger is not affected."""
     settled_yen: Rounding | None = None
     """How each result, funding and carry is rounded to whole yen when it is booked; None books exactly."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrivateStatistics:
-    """Counts since the start, over all accounts."""
-
-    accepted: int
-    refused: int
-    failed: int
-    cancelled: int
-    cancels_failed: int
-    expired: int
-    executions: int
-    limit_breaches: int
-    live_orders: int
 
 
 class PrivateVenue:
@@ -143,20 +128,15 @@ class PrivateVenue:
             return self.market.mid()
         return self._marks[max(0, bisect_right(self._marks, time_ns, key=lambda mark: mark[0]) - 1)][1]
 
-    def statistics(self) -> PrivateStatistics:
-        """Counts so far."""
-        counters: DeskCounters = self.desk.counters
-        return PrivateStatistics(
-            accepted=counters.accepted,
-            refused=counters.refused,
-            failed=counters.failed,
-            cancelled=counters.cancelled,
-            cancels_failed=counters.cancels_failed,
-            expired=counters.expired,
-            executions=counters.executions,
-            limit_breaches=sum(account.calls.breaches for account in self.accounts.values()),
-            live_orders=sum(len(account.live) for account in self.accounts.values()),
-        )
+    @property
+    def live_orders(self) -> int:
+        """Live orders of all accounts."""
+        return sum(len(account.live) for account in self.accounts.values())
+
+    @property
+    def limit_breaches(self) -> int:
+        """Calls and orders of all accounts that were refused over a limit."""
+        return sum(account.calls.breaches for account in self.accounts.values())
 
     @property
     def finest(self) -> PrivateVenue:

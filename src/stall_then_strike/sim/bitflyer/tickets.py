@@ -53,11 +53,6 @@ class Ticket:
     time_in_force: TimeInForce
     minutes: int
 
-    @property
-    def order_type(self) -> str:
-        """``child_order_type`` on the wire."""
-        return "MARKET" if self.price is None else "LIMIT"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelTicket:

@@ -18,10 +18,10 @@ def clearing_price(
 ) -> Ticks | None:
     """The auction's price; None when nothing can trade. Levels are best first, prices positive."""
     candidates = sorted({price for price, _ in bids} | {price for price, _ in asks} | {reference} - {0})
-    demand = _from_above(candidates, bids, market_buys)
-    supply = _from_below(candidates, asks, market_sells)
+    supply = _reached(candidates, asks, market_sells)
+    demand = _reached([-price for price in reversed(candidates)], [(-price, size) for price, size in bids], market_buys)
     best: tuple[int, int, int, int] | None = None
-    for price, wanted, offered in zip(candidates, demand, supply, strict=True):
+    for price, wanted, offered in zip(candidates, reversed(demand), supply, strict=True):
         traded = min(wanted, offered)
         rank = (-traded, abs(wanted - offered), abs(price - reference), price)
         if traded and (best is None or rank < best):
@@ -29,25 +29,13 @@ def clearing_price(
     return None if best is None else Ticks(best[3])
 
 
-def _from_above(candidates: Sequence[int], bids: Sequence[Level], at_any: int) -> list[int]:
-    """Size that would be bought at each price."""
-    wanted: list[int] = []
+def _reached(prices: Sequence[int], levels: Sequence[tuple[int, int]], at_any: int) -> list[int]:
+    """Size of the levels up to each price, both rising, and of the orders at any price."""
+    sizes: list[int] = []
     total, level = at_any, 0
-    for price in reversed(candidates):
-        while level < len(bids) and bids[level][0] >= price:
-            total += bids[level][1]
+    for price in prices:
+        while level < len(levels) and levels[level][0] <= price:
+            total += levels[level][1]
             level += 1
-        wanted.append(total)
-    return wanted[::-1]
-
-
-def _from_below(candidates: Sequence[int], asks: Sequence[Level], at_any: int) -> list[int]:
-    """Size that would be sold at each price."""
-    offered: list[int] = []
-    total, level = at_any, 0
-    for price in candidates:
-        while level < len(asks) and asks[level][0] <= price:
-            total += asks[level][1]
-            level += 1
-        offered.append(total)
-    return offered
+        sizes.append(total)
+    return sizes

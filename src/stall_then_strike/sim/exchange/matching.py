@@ -134,12 +134,6 @@ class MatchingEngine:
         book = self._side(side)
         return Ticks(book.sign * book.keys[-1]) if book.keys else None
 
-    def size_at(self, side: Side, price: Ticks) -> Lots:
-        """Total size at a price; zero without a level."""
-        book = self._side(side)
-        queue = book.levels.get(book.sign * price)
-        return Lots(queue.total if queue is not None else 0)
-
     def depth(self, side: Side, limit: int | None = None) -> list[Level]:
         """Levels of a side, best first, at most ``limit``."""
         return self._side(side).top(limit)
@@ -220,19 +214,6 @@ class MatchingEngine:
         self._side(order.side).shrink(order, remaining)
         order.remaining = remaining
         return order
-
-    def reduce(self, order_id: OrderId, by: Lots) -> Lots | None:
-        """Reduce an order without losing its place; return the remaining size, None for an unknown order."""
-        if by <= 0:
-            raise ValueError(f"order {order_id}: can only be reduced by a positive size, got {by}")
-        order = self._orders.get(order_id)
-        if order is None:
-            return None
-        if by >= order.remaining:
-            self.cancel(order_id)
-            return Lots(0)
-        self._side(order.side).shrink(order, by)
-        return order.remaining
 
     def begin_auction(self) -> None:
         """Collect orders from now on; nothing trades until :meth:`uncross`."""

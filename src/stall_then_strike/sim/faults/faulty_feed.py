@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from stall_then_strike.sim.bitflyer.ledger import Fill
@@ -29,20 +30,6 @@ from stall_then_strike.types.text import plain
 _PHANTOM_STEP: Final = 1_000_000
 """Distance of phantom ids from the newest real id: the market needs days to reach them."""
 _MID: Final = '"mid_price":'
-
-
-@dataclass(frozen=True, slots=True)
-class _Phantom:
-    """A planned phantom execution; it is sent if its order is still live then."""
-
-    feed: FaultyFeed
-    armed: ArmedFault
-    account: str
-    acceptance_id: str
-
-    def frame(self, now_ns: int) -> Frame | None:
-        """The execution."""
-        return self.feed.phantom(self, now_ns)
 
 
 class FaultyFeed(FrameFaults[MarketSource]):
@@ -119,13 +106,13 @@ class FaultyFeed(FrameFaults[MarketSource]):
         if one.is_on(registered.time_ns) and registered.account is not None:
             for row in _rows(registered):
                 if row.get("child_order_acceptance_id") is not None:
-                    phantom = _Phantom(self, one, registered.account, row["child_order_acceptance_id"])
+                    phantom = partial(self._phantom, one, registered.account, row["child_order_acceptance_id"])
                     self._wait(registered.time_ns + one.fault.span_ns, phantom)
 
-    def phantom(self, phantom: _Phantom, now_ns: int) -> Frame | None:
-        """An EXECUTION of an order's remaining size, if the order is live and the fault strikes."""
-        found = self._live(phantom)
-        if found is None or found[1].state is not ChildState.ACTIVE or not phantom.armed.strikes(now_ns):
+    def _phantom(self, one: ArmedFault, account: str, acceptance_id: str, now_ns: int) -> Frame | None:
+        """An EXECUTION of an order's remaining size, if the order is live then and the fault strikes."""
+        found = self._live(account, acceptance_id)
+        if found is None or found[1].state is not ChildState.ACTIVE or not one.strikes(now_ns):
             return None
         source, order = found
         newest = max((execution.exec_id for execution in source.executions()), default=2_600_000_000)
@@ -141,13 +128,13 @@ class FaultyFeed(FrameFaults[MarketSource]):
         )
         row = {**PrivateWire(source.instrument).executed(order, fill), "outstanding_size": 0}
         text = self._private_wire.message([row])
-        return Frame(time_ns=now_ns, channel=EVENTS_CHANNEL, text=text, account=phantom.account)
+        return Frame(time_ns=now_ns, channel=EVENTS_CHANNEL, text=text, account=account)
 
-    def _live(self, phantom: _Phantom) -> tuple[MarketSource, ChildOrder] | None:
-        """The live order that a phantom is planned for, and its product."""
+    def _live(self, name: str, acceptance_id: str) -> tuple[MarketSource, ChildOrder] | None:
+        """An account's live order, and its product."""
         for code, venue in {} if self._private is None else self._private.products.items():
-            account = venue.accounts.get(phantom.account)
-            order = None if account is None else account.live.get(OrderId(phantom.acceptance_id))
+            account = venue.accounts.get(name)
+            order = None if account is None else account.live.get(OrderId(acceptance_id))
             if order is not None:
                 return self._products[code], order
         return None

@@ -8,6 +8,7 @@ so every fault that changes it, is the matter of a venue's own class.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from heapq import heappop, heappush
@@ -16,6 +17,7 @@ from typing import Generic, Protocol, TypeVar
 from stall_then_strike.sim.exchange.source import CONTROL_PREFIX, Frame
 from stall_then_strike.sim.faults.injector import ArmedFault, FaultInjector
 from stall_then_strike.sim.faults.kinds import FaultKind, Site
+from stall_then_strike.sim.faults.socket_scene import SocketScene
 
 
 class FrameSource(Protocol):
@@ -35,33 +37,15 @@ class FrameSource(Protocol):
         ...
 
 
-class Scene(Protocol):
-    """What a fault of the venue as a whole does when its window begins and ends."""
-
-    def begin(self, armed: ArmedFault, now_ns: int) -> list[Frame]:
-        """Begin a fault; return the frames that control the sockets."""
-        ...
-
-    def end(self, armed: ArmedFault, now_ns: int) -> list[Frame]:
-        """End a fault; return the frames that control the sockets."""
-        ...
-
-
-class Planned(Protocol):
-    """Something other than a frame that waits for its time."""
-
-    def frame(self, now_ns: int) -> Frame | None:
-        """The frame that it has become by then, if it has."""
-        ...
-
-
+Planned = Callable[[int], Frame | None]
+"""Something other than a frame that waits for its time: the frame that it has become by then, if it has."""
 SourceT = TypeVar("SourceT", bound=FrameSource)
 
 
 class FrameFaults(Generic[SourceT]):
     """A source with faults; the exchange advances it in place of its source."""
 
-    def __init__(self, source: SourceT, faults: FaultInjector, scene: Scene) -> None:
+    def __init__(self, source: SourceT, faults: FaultInjector, scene: SocketScene) -> None:
         """Nobody else may advance ``source``."""
         self.source = source
         self._faults = faults
@@ -135,7 +119,7 @@ class FrameFaults(Generic[SourceT]):
         frames: list[Frame] = []
         while self._waiting and self._waiting[0][0] <= until_ns:
             time_ns, _, waiting = heappop(self._waiting)
-            frame = waiting if isinstance(waiting, Frame) else waiting.frame(time_ns)
+            frame = waiting if isinstance(waiting, Frame) else waiting(time_ns)
             if frame is not None:
                 frames.append(replace(frame, time_ns=time_ns))
         return frames

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum, unique
 from fnmatch import fnmatchcase
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from stall_then_strike.sim.bitflyer.ledger import KEPT_S
 from stall_then_strike.sim.bitflyer.private_wire import LISTS
@@ -208,29 +208,10 @@ class KindSpec:
     venues: frozenset[FaultVenue] = frozenset(FaultVenue)
 
 
-def _spec(
-    site: Site,
-    *takes: str,
-    seconds: float = 0.0,
-    channel: str = "*",
-    event: str | None = None,
-    path: str = "*",
-    http_status: int = 200,
-    needs_end: bool = False,
-    venue: FaultVenue | None = FaultVenue.BITFLYER,
-) -> KindSpec:
+def _spec(site: Site, *takes: str, venue: FaultVenue | None = FaultVenue.BITFLYER, **rules: Any) -> KindSpec:
     """The rules of a kind, by default one of bitFlyer's exchange alone; None for one that every exchange shows."""
-    return KindSpec(
-        site=site,
-        takes=frozenset(takes),
-        seconds=seconds,
-        channel=channel,
-        event=event,
-        path=path,
-        http_status=http_status,
-        needs_end=needs_end,
-        venues=frozenset(FaultVenue) if venue is None else frozenset({venue}),
-    )
+    venues = frozenset(FaultVenue) if venue is None else frozenset({venue})
+    return KindSpec(site=site, takes=frozenset(takes), venues=venues, **rules)
 
 
 _PRIVATE: Final = "child_order_events"

@@ -13,9 +13,10 @@ from typing import Any, Final
 import orjson
 
 from stall_then_strike.sim.exchange.source import Frame
-from stall_then_strike.sim.faults.frame_faults import FrameFaults, Scene
+from stall_then_strike.sim.faults.frame_faults import FrameFaults
 from stall_then_strike.sim.faults.injector import ArmedFault, FaultInjector
 from stall_then_strike.sim.faults.kinds import FaultKind, Site
+from stall_then_strike.sim.faults.lighter_scene import LighterScene
 from stall_then_strike.sim.lighter.realtime.live_feed import LiveFeed
 
 _IN_SNAPSHOTS: Final = frozenset({FaultKind.LOSE_FRAME, FaultKind.OFFSET_JUMP, FaultKind.CROSSED_SNAPSHOT})
@@ -25,7 +26,7 @@ _EDITS: Final = frozenset({FaultKind.OFFSET_JUMP, FaultKind.NONCE_GAP, FaultKind
 class LighterFrames(FrameFaults[LiveFeed]):
     """The live feed with faults."""
 
-    def __init__(self, source: LiveFeed, faults: FaultInjector, scene: Scene) -> None:
+    def __init__(self, source: LiveFeed, faults: FaultInjector, scene: LighterScene) -> None:
         """Nobody else may advance ``source``."""
         super().__init__(source, faults, scene)
         self._jumps: Counter[str] = Counter()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from stall_then_strike.sim.lighter.clearing.accounts import Account
-from stall_then_strike.sim.lighter.clearing.records import LighterOrder, LighterTrade
+from stall_then_strike.sim.lighter.clearing.records import LighterTrade
 from stall_then_strike.sim.lighter.forms import (
     Json,
     account_form,
     funding_form,
-    order_form,
-    trade_form,
     tx_form,
 )
 from stall_then_strike.sim.lighter.lighter_venue import OK, LighterVenue
@@ -103,7 +101,7 @@ class AccountCalls:
         return {"code": OK, "nonce": nonce}
 
     def _limits(self, _query: Query, account: Account) -> Json:
-        fees = self._venue.accounts.fees_of(account)
+        fees = account.plan.fees
         return {
             "code": OK,
             "max_llp_percentage": 0,
@@ -137,14 +135,10 @@ class AccountCalls:
 
     # --- orders and trades ----------------------------------------------------------------------------------------
 
-    def _order_forms(self, orders: Sequence[LighterOrder]) -> list[Json]:
-        markets, block_of = self._venue.accounts.markets, self._venue.block_of
-        return [order_form(order, markets[order.market], block_of(order.updated_ns)) for order in orders]
-
     def _active_orders(self, query: Query, account: Account) -> Json:
         market = query.whole("market_id", ALL)
         orders = [order for order in account.orders.values() if market in {order.market, ALL}]
-        return {"code": OK, "orders": self._order_forms(orders)}
+        return {"code": OK, "orders": self._venue.order_forms(orders)}
 
     def _inactive_orders(self, query: Query, account: Account) -> Json:
         market, span_ms = query.whole("market_id", ALL), query.numbers("between_timestamps", 2, "-")
@@ -157,12 +151,12 @@ class AccountCalls:
             and (len(span_ms) < 2 or span_ms[0] <= order.updated_ns // NS_PER_MS <= span_ms[1])
         ]
         rows, more = query.page(closed)
-        return {"code": OK, "orders": self._order_forms(rows), **more}
+        return {"code": OK, "orders": self._venue.order_forms(rows), **more}
 
     def _orders_by_client_index(self, query: Query, account: Account) -> Json:
         wanted = set(query.numbers("client_order_indexes", _MOST_CLIENT_INDICES))
         orders = [*account.orders.values(), *reversed(account.closed)]
-        return {"code": OK, "orders": self._order_forms([o for o in orders if o.client_index in wanted])}
+        return {"code": OK, "orders": self._venue.order_forms([o for o in orders if o.client_index in wanted])}
 
     def trades(self, query: Query, account: Account | None) -> Json:
         """All trades kept, or an account's own."""
@@ -184,8 +178,7 @@ class AccountCalls:
             and (is_ask is None or own in {None, (trade.ask if is_ask else trade.bid).account})
         ]
         rows, more = query.page(sorted(kept, key=key, reverse=not is_rising))
-        markets = self._venue.accounts.markets
-        return {"code": OK, "trades": [trade_form(row, markets[row.market]) for row in rows] or None, **more}
+        return {"code": OK, "trades": self._venue.trade_forms(rows) or None, **more}
 
     def _all_trades(self) -> list[LighterTrade]:
         return [trade for kept in self._venue.trades.values() for trade in kept]

@@ -161,7 +161,7 @@ class Admission:
         _check_kind(body)
         self._check_expiry(body)
         if body["TimeInForce"] != InForce.IMMEDIATE_OR_CANCEL:
-            _check_minimum(terms, base, price, is_whole=not base)
+            _check_minimum(terms, base, price)
         _require(base * price <= terms.order_quote_limit, 21706, "order quote amount is over the limit")
         self._check_room(account, terms.market_id, client_index)
 
@@ -196,7 +196,7 @@ class Admission:
         _require(0 <= body["BaseAmount"] <= _LARGEST_BASE, 21701, "invalid base amount")
         _require(1 <= body["Price"] <= _LARGEST_PRICE, 21702, "invalid price")
         _require(0 <= body["TriggerPrice"] <= _LARGEST_PRICE, 21729, "invalid trigger price")
-        _check_minimum(terms, body["BaseAmount"], body["Price"], is_whole=not body["BaseAmount"])
+        _check_minimum(terms, body["BaseAmount"], body["Price"])
         _require(
             body["BaseAmount"] * body["Price"] <= terms.order_quote_limit, 21706, "order quote amount is over the limit"
         )
@@ -257,11 +257,9 @@ def _check_kind(body: Mapping[str, int]) -> None:
         _require(body["TriggerPrice"] == 0, 21729, "invalid trigger price")
 
 
-def _check_minimum(terms: LighterMarket, base: int, price: int, *, is_whole: bool) -> None:
-    """``is_whole``: the size is the position's, whatever it is."""
-    if is_whole:
-        return
-    is_enough = base >= terms.min_base and base * price >= terms.min_quote
+def _check_minimum(terms: LighterMarket, base: int, price: int) -> None:
+    """A size of zero is the position's, whatever that is."""
+    is_enough = not base or (base >= terms.min_base and base * price >= terms.min_quote)
     _require(is_enough, 21706, "order base or quote amount is below the minimum")
 
 

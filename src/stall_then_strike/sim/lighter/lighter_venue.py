@@ -26,6 +26,8 @@ from stall_then_strike.sim.lighter.clearing.records import (
     MARKET_STRIDE,
     Grouping,
     InForce,
+    LighterOrder,
+    LighterTrade,
     OrderTerms,
     OrderType,
     TxRecord,
@@ -34,7 +36,7 @@ from stall_then_strike.sim.lighter.clearing.records import (
 from stall_then_strike.sim.lighter.clearing.trading_floor import TradingFloor
 from stall_then_strike.sim.lighter.crypto.ecgfp5 import ORDER
 from stall_then_strike.sim.lighter.crypto.schnorr import public_key, token_hash, verify
-from stall_then_strike.sim.lighter.forms import event_info
+from stall_then_strike.sim.lighter.forms import Json, event_info, order_form, trade_form
 from stall_then_strike.sim.lighter.transactions import Attribute, Refusal, Transaction, TxType, decode
 from stall_then_strike.sim.lighter.venue_events import TxDone, VenueEvent
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
@@ -349,6 +351,15 @@ class LighterVenue:
         self.floor.move_to(now_ns)
         self.floor.set_prices(market, index, index if mark is None else mark, now_ns)
 
+    def order_forms(self, orders: Iterable[LighterOrder]) -> list[Json]:
+        """Orders as lists and streams show them."""
+        markets, block_of = self.accounts.markets, self.floor.block_of
+        return [order_form(order, markets[order.market], block_of(order.updated_ns)) for order in orders]
+
+    def trade_forms(self, trades: Iterable[LighterTrade]) -> list[Json]:
+        """Trades as lists and streams show them."""
+        return [trade_form(trade, self.accounts.markets[trade.market]) for trade in trades]
+
     # --- time -----------------------------------------------------------------------------------------------------
 
     @property
@@ -356,23 +367,11 @@ class LighterVenue:
         """The time up to which everything has happened."""
         return self.floor.now_ns
 
-    def next_due_ns(self) -> int | None:
-        """When :meth:`advance` has something to do; None when nothing is planned."""
-        return self.floor.next_due_ns()
-
     def advance(self, now_ns: int) -> list[VenueEvent]:
         """Let everything up to ``now_ns`` happen; return what happened since the last call, in its order."""
         self.floor.move_to(now_ns)
         events, self.floor.events = self.floor.events, []
         return events
-
-    def block_of(self, now_ns: int) -> int:
-        """The block height at a time."""
-        return self.floor.block_of(now_ns)
-
-    def day_of(self, market: int) -> dict[str, float | int | str]:
-        """What the last day's trades made of a market; see :meth:`TradingFloor.day_of`."""
-        return self.floor.day_of(market)
 
 
 def _message(text: str) -> str:

@@ -16,7 +16,6 @@ from stall_then_strike.sim.lighter.forms import (
     details_form,
     order_book_form,
     simple_order_form,
-    trade_form,
 )
 from stall_then_strike.sim.lighter.lighter_venue import OK, LighterVenue
 from stall_then_strike.sim.lighter.query import ALL, MOST_ROWS, Query, invalid_param
@@ -67,7 +66,7 @@ class MarketCalls:
         return {"code": OK, "order_books": [order_book_form(terms, plan) for terms in self._chosen(query)]}
 
     def _order_book_details(self, query: Query) -> Json:
-        plan, day_of = self._venue.settings.plan, self._venue.day_of
+        plan, day_of = self._venue.settings.plan, self._venue.floor.day_of
         details = [details_form(terms, plan, day_of(terms.market_id)) for terms in self._chosen(query)]
         return {"code": OK, "order_book_details": details, "spot_order_book_details": []}
 
@@ -82,7 +81,7 @@ class MarketCalls:
     def _recent_trades(self, query: Query) -> Json:
         terms, limit = self._terms(query), query.whole("limit", most=MOST_ROWS)
         newest = list(self._venue.trades[terms.market_id])[-limit:]
-        return {"code": OK, "trades": [trade_form(trade, terms) for trade in reversed(newest)] or None}
+        return {"code": OK, "trades": self._venue.trade_forms(reversed(newest)) or None}
 
     def _candles(self, query: Query) -> Json:
         terms, resolution = self._terms(query), query.one_of("resolution", tuple(RESOLUTIONS_NS))
@@ -131,7 +130,7 @@ class MarketCalls:
             "daily_quote_token_volume",
             "daily_price_change",
         )
-        days = {terms.symbol: self._venue.day_of(n) for n, terms in sorted(self._venue.accounts.markets.items())}
+        days = {terms.symbol: self._venue.floor.day_of(n) for n, terms in sorted(self._venue.accounts.markets.items())}
         rows = [{"symbol": symbol, **{name: day[name] for name in names}} for symbol, day in days.items()]
         return {
             "code": OK,
@@ -142,4 +141,4 @@ class MarketCalls:
         }
 
     def _current_height(self, _query: Query) -> Json:
-        return {"code": OK, "height": self._venue.block_of(self._venue.now_ns)}
+        return {"code": OK, "height": self._venue.floor.block_of(self._venue.now_ns)}

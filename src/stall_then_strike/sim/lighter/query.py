@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+import orjson
+
 from stall_then_strike.sim.lighter.transactions import Refusal
 from stall_then_strike.types.dto import NS_PER_MS
 
@@ -19,6 +21,17 @@ Row = TypeVar("Row")
 def invalid_param() -> Refusal:
     """The refusal of a parameter; the venue says ``invalid param`` with a space at the end."""
     return Refusal(INVALID_PARAM, "invalid param ")
+
+
+def list_in(text: object, kind: type[Any]) -> list[Any]:
+    """A list of one kind that comes as a text of JSON. Raises Refusal (20001)."""
+    try:
+        values = orjson.loads(text) if isinstance(text, str) else None
+    except orjson.JSONDecodeError:
+        values = None
+    if not isinstance(values, list) or not all(type(value) is kind for value in values):
+        raise invalid_param()
+    return values
 
 
 class Query:

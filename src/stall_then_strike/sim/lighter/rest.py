@@ -8,7 +8,7 @@ none: the signature is the authority.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from aiohttp import web
@@ -20,7 +20,7 @@ from stall_then_strike.sim.lighter.clearing.accounts import Account
 from stall_then_strike.sim.lighter.forms import Json
 from stall_then_strike.sim.lighter.lighter_venue import OK, LighterVenue, Receipt
 from stall_then_strike.sim.lighter.market_calls import Call, MarketCalls
-from stall_then_strike.sim.lighter.query import INVALID_PARAM, Query, invalid_param
+from stall_then_strike.sim.lighter.query import INVALID_PARAM, Query, list_in
 from stall_then_strike.sim.lighter.transactions import Refusal, without_signatures
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 
@@ -123,7 +123,7 @@ class LighterRest:
         return {**self._receipt(receipt), "tx_hash": receipt.tx_hash}
 
     def _send_tx_batch(self, query: Query) -> Json:
-        types, infos = _list(query.text("tx_types"), int), _list(query.text("tx_infos"), str)
+        types, infos = list_in(query.text("tx_types"), int), list_in(query.text("tx_infos"), str)
         receipt = self._venue.submit_batch(types, infos, self._now_ns())
         return {**self._receipt(receipt), "tx_hash": list(receipt.tx_hashes)}
 
@@ -137,17 +137,6 @@ class LighterRest:
             "predicted_execution_time_ms": receipt.due_ns // NS_PER_MS,
         }
         return answer if receipt.quota is None else {**answer, "volume_quota_remaining": receipt.quota}
-
-
-def _list(text: str, kind: type[Any]) -> list[Any]:
-    """A JSON list of one kind. Raises Refusal (20001)."""
-    try:
-        values = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise invalid_param() from None
-    if not isinstance(values, list) or not all(type(value) is kind for value in values):
-        raise invalid_param()
-    return values
 
 
 def _public(call: Call) -> Answering:

@@ -25,8 +25,8 @@ async def test_a_silent_client_is_closed_and_one_that_sends_anything_is_not() ->
                 await asyncio.sleep(0.05)
             heard.cancel()
         assert end.result() == 1008
-        assert exchange.statistics().ended_clients == 1
-        assert exchange.statistics().clients == 2
+        assert exchange.hub.counters.silent_clients == 1
+        assert exchange.hub.connections == 2
 
 
 async def test_the_servers_ping_wants_a_pong() -> None:

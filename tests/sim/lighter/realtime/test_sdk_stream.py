@@ -87,7 +87,7 @@ async def test_the_sdks_client_answers_the_pings_and_hears_of_a_shutdown() -> No
         running = asyncio.create_task(watcher.client.run_async())
         await watcher.until(lambda: watcher.messages)
         await asyncio.sleep(0.5)
-        assert exchange.statistics().clients == 1
+        assert exchange.hub.connections == 1
         exchange.faults.inject(Fault(kind=FaultKind.SHUTDOWN, seconds=0.05, to_s=1))
         await watcher.until(lambda: watcher.shutdowns)
         assert watcher.shutdowns == [50]

@@ -37,7 +37,7 @@ async def test_errors_leave_the_socket_open() -> None:
             await client.ws.send_str(text)
             assert (await client.next())["error"] == {"code": code, "message": words}
         assert await client.answer(type="ping") == {"type": "pong"}
-        assert exchange.statistics().errors == 10
+        assert exchange.hub.errors == 10
 
 
 async def test_the_captured_error_is_ours() -> None:
@@ -123,7 +123,7 @@ async def test_limits_of_messages_and_subscriptions_spare_transactions() -> None
         assert await client.answer(type="ping") == {"type": "pong"}
         assert code_of(await client.answer(type="ping")) == 30_009
         assert (await client.send_tx(TxType.CREATE_ORDER, trader.order(1, 100, 300_000)))["code"] == 200
-        assert exchange.statistics().refused == {"message": 1, "subscription": 1}
+        assert exchange.refused == {"message": 1, "subscription": 1}
 
 
 async def test_one_connection_too_many_is_refused_and_a_closed_one_makes_room() -> None:
@@ -134,7 +134,7 @@ async def test_one_connection_too_many_is_refused_and_a_closed_one_makes_room() 
                 async with listening(exchange):
                     pass
         async with asyncio.timeout(5):
-            while exchange.statistics().clients:  # noqa: ASYNC110 - a connection's end has no event
+            while exchange.hub.connections:  # noqa: ASYNC110 - a connection's end has no event
                 await asyncio.sleep(0.01)
         async with listening(exchange) as client:
             assert (await client.subscribe("ticker/0"))["type"] == "subscribed/ticker"

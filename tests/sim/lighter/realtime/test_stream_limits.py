@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stall_then_strike.sim.lighter.realtime.stream_limits import Caller, Callers, StreamLimits
+from stall_then_strike.sim.lighter.realtime.stream_limits import Caller, StreamLimits
 from tests.sim.exchange_rig import SECOND
 from tests.sim.lighter.stream_rig import NO_STREAM_LIMITS
 
@@ -35,10 +35,3 @@ def test_nothing_is_limited_without_limits() -> None:
     caller = Caller(NO_STREAM_LIMITS)
     caller.connections = caller.subscriptions = 10_000
     assert all(caller.may_connect(0) and caller.may_send(0) and caller.may_subscribe(10_000) for _ in range(1_000))
-
-
-def test_each_address_counts_for_itself() -> None:
-    callers = Callers(StreamLimits(messages=1))
-    assert callers.at("a").may_send(0)
-    assert not callers.at("a").may_send(0)
-    assert callers.at("b").may_send(0)

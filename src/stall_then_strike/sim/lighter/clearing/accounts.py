@@ -18,8 +18,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from stall_then_strike.sim.lighter.clearing.contracts import FRACTION_ONE, Fees, LighterMarket, Plan
-from stall_then_strike.sim.lighter.clearing.records import Change, FundingPaid, LighterOrder, LighterTrade
+from stall_then_strike.sim.lighter.clearing.contracts import FRACTION_ONE, LighterMarket, Plan
+from stall_then_strike.sim.lighter.clearing.records import FundingPaid, LighterOrder, LighterTrade, Party
 
 PICO: Final = 10**6
 """Pico-USDC in a micro-USDC."""
@@ -172,8 +172,18 @@ class Accounts:
                 total += position.pnl(0) * PICO + self._due(position, market)
         return total
 
-    def trade(self, account: Account, market: int, size: int, price: int, fee: int) -> Change:
-        """Book one side of a trade: ``size`` is signed, ``fee`` in 1/1,000,000 of the quote."""
+    def trade(
+        self,
+        account: Account,
+        market: int,
+        size: int,
+        price: int,
+        fee: int,
+        *,
+        order_index: int = 0,
+        client_index: int = 0,
+    ) -> Party:
+        """Book one side of a trade: ``size`` is signed, ``fee`` in 1/1,000,000 of the quote. Returns its record."""
         position = self.position(account, market)
         self.book_funding(account, market)
         before, entry_before = position.size, position.entry_quote
@@ -186,7 +196,17 @@ class Accounts:
             position.funding_paid = 0
         has_changed = (before > 0) != (position.size > 0) or (before < 0) != (position.size < 0)
         account.volume = Volume(account.volume.trades + 1, account.volume.quote + abs(size) * price)
-        return Change(before, entry_before, position.fraction, has_changed, pnl)
+        return Party(
+            account=account.index,
+            order_index=order_index,
+            client_index=client_index,
+            fee=fee,
+            size_before=before,
+            entry_quote_before=entry_before,
+            fraction_before=position.fraction,
+            has_sign_changed=has_changed,
+            pnl=pnl,
+        )
 
     def book_funding(self, account: Account, market: int) -> None:
         """Pay into the collateral what a position's funding has come to."""
@@ -265,10 +285,6 @@ class Accounts:
         """What may be withdrawn or bound, in pico-USDC."""
         health = self.health(account)
         return min(max(0, health.value - health.initial), self.collateral(account))
-
-    def fees_of(self, account: Account) -> Fees:
-        """The fees of the account's plan."""
-        return account.plan.fees
 
     def _due(self, position: Position, market: int) -> int:
         """Funding that has fallen due for a position and is not booked, in pico-USDC; positive when it is received."""

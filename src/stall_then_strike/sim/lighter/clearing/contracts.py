@@ -59,8 +59,6 @@ class LighterMarket:
     order_quote_limit: int = LARGEST_QUOTE
     default_fraction: int = 500
     min_fraction: int = 200
-    maintenance_fraction: int = 120
-    closeout_fraction: int = 80
 
     def __post_init__(self) -> None:
         """Raise ValueError for terms that do not fit together."""
@@ -68,6 +66,16 @@ class LighterMarket:
             raise ValueError(f"market {self.symbol}: the decimals of size and price must add up to 6")
         if min(self.min_base, self.start_price) <= 0 or not 0 <= self.market_id < 255:
             raise ValueError(f"market {self.symbol}: accepted: positive amounts and an id from 0 to 254")
+
+    @property
+    def maintenance_fraction(self) -> int:
+        """Three fifths of the least initial one, as ETH's."""
+        return self.min_fraction * 3 // 5
+
+    @property
+    def closeout_fraction(self) -> int:
+        """Two fifths of it, likewise."""
+        return self.min_fraction * 2 // 5
 
     def price_text(self, price: int) -> str:
         """A price as the venue writes it, with all decimals."""
@@ -97,10 +105,6 @@ MARKETS: Final = (
         size_decimals=4,
         min_base=50,
         start_price=3_100_00,
-        default_fraction=500,
-        min_fraction=200,
-        maintenance_fraction=120,
-        closeout_fraction=80,
     ),
     LighterMarket(
         market_id=1,
@@ -109,10 +113,6 @@ MARKETS: Final = (
         size_decimals=5,
         min_base=20,
         start_price=92_300_0,
-        default_fraction=500,
-        min_fraction=200,
-        maintenance_fraction=120,
-        closeout_fraction=80,
     ),
     LighterMarket(
         market_id=2,
@@ -123,8 +123,6 @@ MARKETS: Final = (
         start_price=135_000,
         default_fraction=1000,
         min_fraction=400,
-        maintenance_fraction=240,
-        closeout_fraction=160,
     ),
     LighterMarket(
         market_id=3,
@@ -135,8 +133,6 @@ MARKETS: Final = (
         start_price=140_000,
         default_fraction=1000,
         min_fraction=1000,
-        maintenance_fraction=600,
-        closeout_fraction=400,
     ),
     LighterMarket(
         market_id=24,
@@ -147,8 +143,6 @@ MARKETS: Final = (
         start_price=30_0000,
         default_fraction=1000,
         min_fraction=500,
-        maintenance_fraction=300,
-        closeout_fraction=200,
     ),
 )
 """Five of the venue's markets. Only ETH's margin fractions are known; the others' are likely."""

@@ -111,16 +111,13 @@ class Judge:
         size, price = int(trade.size), int(trade.price)
         resting = self._table.live[int(trade.maker_id)]
         owner, taker = self._table.owner(resting), self._taker
-        maker_fee, taker_fee = self._accounts.fees_of(owner).maker, self._fee(price)
-        signed = size if resting.is_ask else -size  # the taker's
-        made = self._accounts.trade(owner, self.order.market, -signed, price, maker_fee)
-        took = self._accounts.trade(taker, self.order.market, signed, price, taker_fee)
+        taker_fee, signed = self._fee(price), size if resting.is_ask else -size  # the taker's
         record = self._tape.print(
             self._outcome,
             price,
             size,
-            maker=Party.of(owner.index, resting.order_index, resting.client_index, maker_fee, made),
-            taker=Party.of(taker.index, self.order.order_index, self.order.client_index, taker_fee, took),
+            maker=self._book(owner, resting, -signed, price, owner.plan.fees.maker),
+            taker=self._book(taker, self.order, signed, price, taker_fee),
             is_maker_ask=resting.is_ask,
             kind=LIQUIDATED if self._is_liquidation else TRADED,
         )
@@ -141,6 +138,10 @@ class Judge:
         self._table.end(resting, self._reason, self._outcome)
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _book(self, account: Account, order: LighterOrder, size: int, price: int, fee: int) -> Party:
+        index, client = order.order_index, order.client_index
+        return self._accounts.trade(account, order.market, size, price, fee, order_index=index, client_index=client)
 
     def _why_none(self) -> Status:
         """Why nothing trades with a maker that is fit."""
@@ -187,7 +188,7 @@ class Judge:
         """The taker's fee, in 1/1,000,000."""
         if self._is_liquidation:
             return fee_of(price, self.order.price)
-        return self._accounts.fees_of(self._taker).taker
+        return self._taker.plan.fees.taker
 
     def _bounded(self, price: int, lots: int) -> int:
         """How many lots a market order's average allows at a price, or a liquidation needs."""
@@ -208,7 +209,7 @@ class Judge:
         if not self._is_liquidation and not accounts.health(taker).allows(after):
             self.verdict = Status.CANCELED_MARGIN_NOT_ALLOWED
             return Ruling(0)
-        after = accounts.health_after(owner, market, -signed, price, accounts.fees_of(owner).maker)
+        after = accounts.health_after(owner, market, -signed, price, owner.plan.fees.maker)
         if not accounts.health(owner).allows(after):
             return self._drop(Status.CANCELED_MARGIN_NOT_ALLOWED)
         return Ruling(lots)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, unique
-from typing import Final, NamedTuple
+from typing import Final
 
 from stall_then_strike.types.dto import NS_PER_MS
 
@@ -170,16 +170,6 @@ class LighterOrder:
         return "sell" if self.is_ask else "buy"
 
 
-class Change(NamedTuple):
-    """What a trade did to one side, for the record."""
-
-    size_before: int
-    entry_quote_before: int
-    fraction: int
-    has_sign_changed: bool
-    pnl: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
     """One side of a trade, with its position before it."""
@@ -195,21 +185,6 @@ class Party:
     has_sign_changed: bool
     pnl: int
     """Realised by this trade, in micro-USDC."""
-
-    @classmethod
-    def of(cls, account: int, order_index: int, client_index: int, fee: int, change: Change) -> Party:
-        """The side of an account that the trade has changed so."""
-        return cls(
-            account=account,
-            order_index=order_index,
-            client_index=client_index,
-            fee=fee,
-            size_before=change.size_before,
-            entry_quote_before=change.entry_quote_before,
-            fraction_before=change.fraction,
-            has_sign_changed=change.has_sign_changed,
-            pnl=change.pnl,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

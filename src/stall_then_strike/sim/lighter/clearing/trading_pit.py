@@ -25,7 +25,7 @@ from stall_then_strike.sim.lighter.clearing.accounts import Account, Accounts
 from stall_then_strike.sim.lighter.clearing.contracts import LighterMarket
 from stall_then_strike.sim.lighter.clearing.match_rules import LIQUIDATED, Judge, Tape
 from stall_then_strike.sim.lighter.clearing.order_table import OrderTable, Outcome
-from stall_then_strike.sim.lighter.clearing.records import MARKET_STRIDE, InForce, LighterOrder, Party, Status
+from stall_then_strike.sim.lighter.clearing.records import MARKET_STRIDE, InForce, LighterOrder, Status
 from stall_then_strike.sim.lighter.venue_events import BookChanged, VenueEvent
 from stall_then_strike.types.dto import NS_PER_MS, OrderId, Side, TimeInForce
 from stall_then_strike.types.instrument import Lots, Ticks
@@ -132,15 +132,15 @@ class TradingPit:
         """Give an account's position to the liquidity pool at a price, beside the book."""
         outcome, market = self._begin(now_ns, tx_hash), self.market.market_id
         size = loser.size_in(market)
-        lost = self._accounts.trade(loser, market, -size, price, 0)
-        gained = self._accounts.trade(pool, market, size, price, 0)
         sold, bought = (self.index_of(self.new_number(is_ask=is_ask)) for is_ask in (size > 0, size < 0))
+        lost = self._accounts.trade(loser, market, -size, price, 0, order_index=sold)
+        gained = self._accounts.trade(pool, market, size, price, 0, order_index=bought)
         trade = self._tape.print(
             outcome,
             price,
             abs(size),
-            maker=Party.of(pool.index, bought, 0, 0, gained),
-            taker=Party.of(loser.index, sold, 0, 0, lost),
+            maker=gained,
+            taker=lost,
             is_maker_ask=size < 0,
             kind=LIQUIDATED,
         )

@@ -27,10 +27,8 @@ from stall_then_strike.sim.lighter.clearing.liquidation import POOL_INDEX
 from stall_then_strike.sim.lighter.clearing.records import LighterOrder, LighterTrade, TxRecord
 from stall_then_strike.sim.lighter.forms import (
     funding_form,
-    order_form,
     position_form,
     stats_form,
-    trade_form,
     tx_form,
 )
 from stall_then_strike.sim.lighter.lighter_venue import LighterVenue
@@ -177,7 +175,7 @@ class AccountChannels:
             yield _update(Topic.EXECUTED_TRANSACTION, account, {"txs": rows})
 
     def _about_orders(self, account: Account, changed: dict[int, list[LighterOrder]]) -> Iterator[Sent]:
-        orders = {str(market): self._order_rows(rows) for market, rows in changed.items()}
+        orders = {str(market): self._venue.order_forms(rows) for market, rows in changed.items()}
         yield _update(Topic.ACCOUNT_ALL_ORDERS, account, {"orders": orders})
         for market in changed:
             rows = orders[str(market)]
@@ -187,7 +185,7 @@ class AccountChannels:
         yield from _pool_update(account, orders=orders)
 
     def _about_trades(self, account: Account, changed: dict[int, list[LighterTrade]]) -> Iterator[Sent]:
-        trades = {str(market): self._trade_rows(made) for market, made in changed.items()}
+        trades = {str(market): self._venue.trade_forms(made) for market, made in changed.items()}
         yield _update(Topic.ACCOUNT_ALL, account, account_part(account, trades=trades))
         yield _update(Topic.ACCOUNT_ALL_TRADES, account, {"trades": trades})
         for market in changed:
@@ -253,18 +251,10 @@ class AccountChannels:
         for order in account.orders.values():
             if market in {None, order.market}:
                 found.setdefault(str(order.market), []).append(order)
-        return {name: self._order_rows(rows) for name, rows in found.items()}
-
-    def _order_rows(self, orders: Iterable[LighterOrder]) -> list[Message]:
-        markets, block_of = self._venue.accounts.markets, self._venue.block_of
-        return [order_form(order, markets[order.market], block_of(order.updated_ns)) for order in orders]
-
-    def _trade_rows(self, trades: Iterable[LighterTrade]) -> list[Message]:
-        markets = self._venue.accounts.markets
-        return [trade_form(trade, markets[trade.market]) for trade in trades]
+        return {name: self._venue.order_forms(rows) for name, rows in found.items()}
 
     def _newest_trades(self, account: Account) -> list[Message]:
-        return self._trade_rows(list(account.trades)[: -_TRADES_SHOWN - 1 : -1])
+        return self._venue.trade_forms(list(account.trades)[: -_TRADES_SHOWN - 1 : -1])
 
     def _positions(self, account: Account, markets: Iterable[int] | None = None) -> Message:
         """The positions in some markets, or all that there are or were."""

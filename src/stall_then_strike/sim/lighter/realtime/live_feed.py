@@ -70,7 +70,7 @@ class LiveFeed:
     def next_wake_ns(self) -> int:
         """When :meth:`advance` next has something to do."""
         wake_ns = self._figures_ns
-        for time_ns in (self.venue.next_due_ns(), self._crowd_ns(), self._book_ns):
+        for time_ns in (self.venue.floor.next_due_ns(), self._crowd_ns(), self._book_ns):
             if time_ns is not None and time_ns < wake_ns:
                 wake_ns = time_ns
         return wake_ns
@@ -256,7 +256,7 @@ class LiveFeed:
     def _height(self, kind: str) -> Message:
         return {
             "channel": Topic.HEIGHT.value,
-            "height": self.venue.block_of(self._now_ns),
+            "height": self.venue.floor.block_of(self._now_ns),
             "timestamp": self._now_ns // NS_PER_MS,
             "type": f"{kind}/{Topic.HEIGHT}",
         }

@@ -12,7 +12,7 @@ from aiohttp import web
 from stall_then_strike.sim.exchange.request_log import Audit, Received
 from stall_then_strike.sim.lighter.realtime.live_feed import LiveFeed
 from stall_then_strike.sim.lighter.realtime.stream import StreamDesk, StreamSession
-from stall_then_strike.sim.lighter.realtime.stream_limits import Callers, StreamLimits
+from stall_then_strike.sim.lighter.realtime.stream_limits import Caller, StreamLimits
 
 
 class Reception:
@@ -30,7 +30,8 @@ class Reception:
     ) -> None:
         """``seed`` decides the sessions' ids; ``audit`` records every request."""
         self._desk = desk
-        self._callers = Callers(limits)
+        self._limits = limits
+        self._callers: dict[str, Caller] = {}
         self._ids = Random(f"sessions {seed}")
         self._audit = audit
         self._now_ns = now_ns
@@ -43,15 +44,15 @@ class Reception:
     @property
     def refused(self) -> Counter[str]:
         """Connections, messages and subscriptions refused over a limit."""
-        return sum((caller.refused for caller in self._callers.by_address.values()), Counter())
+        return sum((caller.refused for caller in self._callers.values()), Counter())
 
     def admits(self, request: web.Request) -> bool:
         """Whether a client may connect; the attempt is counted."""
-        return self._callers.at(request.remote or "").may_connect(self._now_ns())
+        return self._caller(request).may_connect(self._now_ns())
 
     def new_session(self, request: web.Request, on_change: Callable[[], None]) -> StreamSession:
         """The session of a client that was admitted."""
-        caller = self._callers.at(request.remote or "")
+        caller = self._caller(request)
         caller.connections += 1
 
         def changed() -> None:
@@ -68,6 +69,11 @@ class Reception:
         )
         self._sessions.append(session)
         return session
+
+    def _caller(self, request: web.Request) -> Caller:
+        """What counts for the client's address."""
+        address = request.remote or ""
+        return self._callers.setdefault(address, Caller(self._limits, address))
 
     def _note_subscriptions(self) -> None:
         self._sessions = [session for session in self._sessions if not session.is_closed]

@@ -22,11 +22,11 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 
+from stall_then_strike.sim.lighter.query import invalid_param, list_in
 from stall_then_strike.sim.lighter.realtime.channel_names import Subject, UnknownChannel, read_channel
 from stall_then_strike.sim.lighter.realtime.stream_limits import Caller
 from stall_then_strike.sim.lighter.transactions import Refusal, without_signatures
 
-INVALID_PARAM: Final = 20_001
 INVALID_AUTH: Final = 20_013
 RESTRICTED: Final = 20_558
 TOO_MANY_SUBSCRIPTIONS: Final = 23_001
@@ -187,11 +187,11 @@ class StreamSession:
         if kind == SEND:
             tx_type, info = data.get("tx_type"), data.get("tx_info")
             if type(tx_type) is not int or not isinstance(info, dict):
-                raise Refusal(INVALID_PARAM, "invalid param ")
+                raise invalid_param()
             accepted = self.desk.send([tx_type], [orjson.dumps(info).decode()], self.caller.address)
             hashes: object = accepted.hashes[0]
         else:
-            types, infos = _texts(data, "tx_types", int), _texts(data, "tx_infos", str)
+            types, infos = list_in(data.get("tx_types"), int), list_in(data.get("tx_infos"), str)
             if len(types) > LARGEST_BATCH:
                 raise Refusal(TOO_MANY_IN_BATCH, "too many transactions in a batch")
             accepted = self.desk.send(types, infos, self.caller.address)
@@ -230,20 +230,8 @@ def _id_of(request: Mapping[str, Any]) -> object:
     """The request's id. Raises Refusal without one when there is no body."""
     data = request.get("data")
     if not isinstance(data, dict):
-        raise Refusal(INVALID_PARAM, "invalid param ")
+        raise invalid_param()
     return data.get("id")
-
-
-def _texts(data: Mapping[str, Any], name: str, kind: type) -> list[Any]:
-    """A list that comes as a text of JSON."""
-    text = data.get(name)
-    try:
-        values = orjson.loads(text) if isinstance(text, str) else None
-    except orjson.JSONDecodeError:
-        values = None
-    if not isinstance(values, list) or not all(type(value) is kind for value in values):
-        raise Refusal(INVALID_PARAM, "invalid param ")
-    return values
 
 
 def _without_secrets(request: Mapping[str, Any]) -> str:

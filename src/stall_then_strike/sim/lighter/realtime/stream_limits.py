@@ -89,20 +89,5 @@ class Caller:
         return is_allowed
 
 
-@dataclass(slots=True)
-class Callers:
-    """All addresses."""
-
-    limits: StreamLimits
-    by_address: dict[str, Caller] = field(default_factory=dict)
-
-    def at(self, address: str) -> Caller:
-        """The caller of an address."""
-        caller = self.by_address.get(address)
-        if caller is None:
-            caller = self.by_address[address] = Caller(self.limits, address)
-        return caller
-
-
 def _is_reached(limit: int | None, number: int) -> bool:
     return limit is not None and number >= limit
