@@ -204,7 +204,7 @@ class SheetBoard(Board):
         mid, (bids, _, _), (asks, _, _) = self._decode(message)
         if len(bids) > self._max_levels or len(asks) > self._max_levels:
             raise BoardError(f"more than {self._max_levels} levels a side")
-        sides = sorted(dict(bids).items(), reverse=True), sorted(dict(asks).items())  # of equal prices the last counts
+        sides = dict(sorted(bids.items(), reverse=True)), dict(sorted(asks.items()))
         self._spread(mid, *sides)
         apply_snapshot(self.sheet, *map(len, sides))
         return mid
