@@ -130,7 +130,8 @@ class Soak:
         lines += [f"{'memory, MB':<22}{span('rss_kb', 1_024)}", f"{'journal log, kB':<22}{span('wal_bytes', 1_024)}"]
         last = self.samples[-1]
         lines += [
-            f"memory slope {self.rss_slope():+.2f} MB an hour of the exchange's time; by sixths {self.memory_by_parts(6)}",
+            f"memory slope {self.rss_slope():+.2f} MB an hour of the exchange's time",
+            f"memory by sixths {self.memory_by_parts(6)}",
             f"loop lag p99 {last.inside['lag_p99_ms']} ms",
             f"strikes {last.inside['strikes']}, by sixths {self.strikes_by_parts(6)}; fills {self.fills}",
             f"calls refused for limits {self.refused}; books: {self.books or 'equal'}; exit code {self.exit_code}",
