@@ -177,7 +177,7 @@ def measured(cfg: AppConfig, columns: Columns, span: Span, sample_ns: int) -> di
     digest, trades = hashlib.sha256(), list[I64]()
 
     def read(log: Ints, *_: int) -> None:
-        digest.update(log.view(np.int64))
+        digest.update(log.view(np.int64).data)
         fills = log[log["kind"] == LOG_TRADE]
         trades.append(np.stack((fills["ts_ns"], fills["trade"]["side"], fills["trade"]["price"]), axis=1))
 
