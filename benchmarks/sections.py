@@ -48,7 +48,7 @@ STRIKE_PATH: Final = [
 
 def strike_path(quick: bool) -> Readings:
     """A strike through our own process."""
-    cold, warm = path.measure(20 if quick else 100)
+    cold, warm = path.measure(20 if quick else 80)
     return {
         f"{kind} {one.name}": Reading(value=one.median_ns / _NS_PER_US, p99=one.p99_ns / _NS_PER_US)
         for kind, shares in (("cold", cold), ("warm", warm))
@@ -275,7 +275,7 @@ IDLE: Final = [
 
 def at_rest(quick: bool) -> Readings:
     """What a run takes that has nothing to do."""
-    looking = idle.measure(idle.QUICK_S if quick else idle.SECONDS / 2)
+    looking = idle.measure(idle.QUICK_S if quick else idle.SECONDS / 3)
     return {
         "core": Reading(value=100 * looking.core_share),
         "memory": Reading(value=looking.rss_end_mb),
