@@ -17,7 +17,7 @@ FAST := tests/config tests/engine tests/infra tests/sim tests/types
 # Tests start hundreds of commands, and each starts a fifth sooner where its bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test quick compiled check bench facts results same chaos lighter kills trials fuzz crosscheck soak docs diagrams lock clean
+.PHONY: help setup demo test quick kernels bytecode check bench facts results same chaos lighter kills trials fuzz crosscheck soak docs diagrams lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ demo: ## a minute of paper trading on the embedded exchange; sets up only what t
 	$(BIN)/run_paper --sim --duration 60 --seed 7
 
 test: setup ## all checks and all tests
-	@$(MAKE) --no-print-directory -j2 check compiled
+	@$(MAKE) --no-print-directory -j2 check kernels bytecode
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not alone" || $(AGAIN)
 	$(BIN)/pytest $(TWO_AT_A_TIME) -m alone $(ALONE) || $(AGAIN)
 
@@ -39,9 +39,12 @@ quick: setup ## the checks and the tests of the pure and the fast parts, below t
 	@$(MAKE) --no-print-directory check
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not slow" $(FAST)
 
-# Before tests run side by side: each worker that found nothing compiled would compile it all, kernels and tests.
-compiled:
+# Before tests run side by side: each worker that found nothing compiled would compile it all, kernels and tests. The
+# kernels take as long as the checks and the bytecode together.
+kernels:
 	@$(BIN)/python -m tests.research.replay.compile_first
+
+bytecode:
 	@$(BIN)/pytest --collect-only -qq >/dev/null || true # what is wrong is told when they run
 
 check: ## the checks that run nothing: lint, format, types, layers
